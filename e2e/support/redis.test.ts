@@ -1,0 +1,58 @@
+import { Redis } from 'ioredis';
+import { afterEach, expect, test } from 'vitest';
+import { startTestRedis, type TestRedis } from './redis.ts';
+
+let started: TestRedis[] = [];
+
+afterEach(async () => {
+  await Promise.all(started.map((redis) => redis.stop()));
+  started = [];
+});
+
+async function start(...args: Parameters<typeof startTestRedis>): Promise<TestRedis> {
+  const redis = await startTestRedis(...args);
+  started.push(redis);
+  return redis;
+}
+
+async function withClient<T>(url: string, use: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(url, { maxRetriesPerRequest: 1 });
+  client.on('error', () => {});
+  try {
+    return await use(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+test('several private servers live side by side and share nothing', async () => {
+  const [one, other] = await Promise.all([start(), start()]);
+  expect(one.port).not.toBe(other.port);
+  await withClient(one.url, (client) => client.set('who', 'one'));
+  expect(await withClient(other.url, (client) => client.get('who'))).toBeNull();
+});
+
+test('a persistent server keeps its data through kill -9 and comes back on the same address', async () => {
+  const redis = await start({ persistent: true });
+  const firstPid = redis.pid;
+  await withClient(redis.url, (client) => client.set('kept', 'yes'));
+  await redis.kill9();
+  await expect(withClient(redis.url, (client) => client.ping())).rejects.toThrow();
+  await redis.restart();
+  expect(redis.pid).not.toBe(firstPid);
+  expect(await withClient(redis.url, (client) => client.get('kept'))).toBe('yes');
+});
+
+test('stop ends the process and may be called again', async () => {
+  const redis = await start();
+  await redis.stop();
+  expect(() => process.kill(redis.pid, 0)).toThrow();
+  await redis.stop();
+});
+
+test('more arguments reach the server, and a server that refuses them says why', async () => {
+  const redis = await start({ args: ['--maxmemory', '8mb'] });
+  const config = await withClient(redis.url, (client) => client.config('GET', 'maxmemory'));
+  expect(config).toEqual(['maxmemory', String(8 * 1024 * 1024)]);
+  await expect(startTestRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(/no-such-setting/);
+});

@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+/** What a test may ask of its private Redis. */
+export interface TestRedisOptions {
+  /** More arguments for redis-server, such as `['--maxmemory', '8mb']`; they come after the defaults and so win over them. */
+  args?: string[];
+  /** Keep an append-only file (`appendfsync always`), so that data outlive `kill9()` and `restart()`. Default: nothing is saved. */
+  persistent?: boolean;
+}
+
+/** A private redis-server on a loopback port of its own. */
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  /** Its data folder, removed by `stop()`. */
+  readonly dir: string;
+  /** The present server's process id; another one after `restart()`. */
+  readonly pid: number;
+  /** Ends it and removes its folder. Doing it twice does no harm. */
+  stop(): Promise<void>;
+  /** Kills it with SIGKILL and resolves once it is gone; port and data stay. */
+  kill9(): Promise<void>;
+  /** Starts it again on the same port and data; ends it first where it still runs. */
+  restart(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 20_000;
+const PORT_TRIES = 5;
+
+/**
+ * Starts a private redis-server and resolves once PING answers.
+ *
+ * The binary is `INFERQL_REDIS_SERVER`, else redis-server, else valkey-server, on the PATH.
+ * @throws when there is no binary, or the server ends before it answers (the message holds its output).
+ */
+export async function startTestRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  const binary = findRedisServer();
+  const dir = await mkdtemp(join(tmpdir(), 'inferql-redis-'));
+  const persistence = options.persistent
+    ? ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '']
+    : ['--appendonly', 'no', '--save', ''];
+  const settings = ['--bind', '127.0.0.1', '--dir', dir, '--maxmemory-policy', 'noeviction', ...persistence];
+
+  let port = 0;
+  let server: ChildProcess;
+  for (let attempt = 1; ; attempt++) {
+    port = await findFreePort();
+    try {
+      server = await spawnRedis(binary, ['--port', String(port), ...settings, ...(options.args ?? [])], port);
+      break;
+    } catch (error) {
+      // Between the finding of a free port and its use another process may take it.
+      const portTaken = error instanceof Error && /Address already in use|bind/.test(error.message);
+      if (!portTaken || attempt === PORT_TRIES) {
+        await rm(dir, { recursive: true, force: true });
+        throw error;
+      }
+    }
+  }
+  const killWithTests = () => server.kill('SIGKILL');
+  process.once('exit', killWithTests);
+
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    dir,
+    get pid() {
+      return server.pid!;
+    },
+    async stop() {
+      process.off('exit', killWithTests);
+      await endServer(server, 'SIGTERM');
+      await rm(dir, { recursive: true, force: true });
+    },
+    kill9: () => endServer(server, 'SIGKILL'),
+    async restart() {
+      await endServer(server, 'SIGTERM');
+      server = await spawnRedis(binary, ['--port', String(port), ...settings, ...(options.args ?? [])], port);
+    },
+  };
+}
+
+function findRedisServer(): string {
+  const chosen = process.env.INFERQL_REDIS_SERVER;
+  if (chosen) return chosen;
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  for (const name of ['redis-server', 'valkey-server']) {
+    for (const folder of folders) {
+      const candidate = join(folder, name);
+      try {
+        accessSync(candidate, constants.X_OK);
+        return candidate;
+      } catch {}
+    }
+  }
+  throw new Error('no redis-server or valkey-server on the PATH; install one, or name it in INFERQL_REDIS_SERVER');
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  if (address === null || typeof address === 'string') throw new Error('the probe has no port');
+  probe.close();
+  await once(probe, 'close');
+  return address.port;
+}
+
+async function spawnRedis(binary: string, args: string[], port: number): Promise<ChildProcess> {
+  // Detached: a test that signals its own process group must not hit the Redis under it.
+  const server = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  let output = '';
+  let exited = false;
+  const collect = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-4_000);
+  };
+  const ended = new Promise<void>((resolve) => {
+    const settle = () => {
+      exited = true;
+      resolve();
+    };
+    server.once('exit', settle);
+    server.once('error', (error) => {
+      output += String(error);
+      settle();
+    });
+  });
+  server.stdout.on('data', collect);
+  server.stderr.on('data', collect);
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!exited && Date.now() < deadline) {
+    if (await answersPing(port)) {
+      // The wait for its output and its end must not hold a test runner that is otherwise done.
+      server.unref();
+      return server;
+    }
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10))]);
+  }
+  if (!exited) await endServer(server, 'SIGKILL');
+  throw new Error(`redis-server did not start on port ${port}:\n${output}`);
+}
+
+/** One PING over a connection of its own; a server that still loads its data answers -LOADING, which counts as no. */
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const finish = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => finish(false));
+    socket.once('error', () => finish(false));
+    socket.once('connect', () => socket.write('PING\r\n'));
+    // -NOAUTH is an answer too: the test that asked for a password knows how to log in.
+    socket.once('data', (reply) => finish(/^(\+PONG|-NOAUTH)/.test(reply.toString())));
+    socket.once('close', () => resolve(false));
+  });
+}
+
+async function endServer(server: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  server.ref();
+  const exited = once(server, 'exit');
+  server.kill(signal);
+  // A stopped (SIGSTOP) server does not see SIGTERM; a saving one needs a moment.
+  const forced = setTimeout(() => server.kill('SIGKILL'), 10_000);
+  await exited;
+  clearTimeout(forced);
+}
