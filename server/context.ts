@@ -1,0 +1,38 @@
+import type { PredictionState, QueueState, ServedModel } from '../queue/contract.ts';
+import type { PredictionView, SubmitRequest } from './predict.ts';
+import type { QueueView } from './queue-view.ts';
+
+/** Who asks. Anonymous today: authentication has its place here. */
+export interface Caller {
+  /** Scopes idempotency keys. */
+  id: string;
+}
+
+/** What resolvers may ask of the rest of the server. */
+export interface Services {
+  /** Rejects with an InferqlError of the `caller` or the `retry` tier. */
+  submit(request: SubmitRequest): Promise<PredictionView>;
+  readPrediction(id: string): Promise<PredictionView | null>;
+  cancelPrediction(id: string): Promise<PredictionView | null>;
+  /** The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND. */
+  watchPrediction(id: string, signal: AbortSignal): AsyncIterable<PredictionView>;
+  /** The place in the queue from 1 on, or undefined where it does not wait. */
+  findPosition(state: PredictionState): Promise<number | undefined>;
+  /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */
+  estimateStartMs(model: string, position: number): Promise<number | undefined>;
+  listModels(): Promise<ServedModel[]>;
+  findModel(name: string | undefined): Promise<ServedModel | undefined>;
+  readQueue(model: string): Promise<QueueState | null>;
+  /** Null where no model of that name (or none at all) is known. */
+  viewQueue(model: string | undefined): Promise<QueueView | null>;
+  watchQueue(model: string | undefined, signal: AbortSignal): AsyncIterable<QueueView>;
+  /** At most this many images in one request. */
+  readonly maxImages: number;
+}
+
+export interface ServerContext {
+  caller: Caller;
+  services: Services;
+  /** Aborted when the client has gone. */
+  signal: AbortSignal;
+}

@@ -1,0 +1,72 @@
+import type { ErrorCode } from '../../queue/errors.ts';
+import { builder } from '../builder.ts';
+
+/** A member of a result union. Plain data: an instance of Error would be thrown by the executor. */
+export interface CallerError {
+  type: 'InvalidImageError' | 'ModelNotFoundError' | 'InvalidInputError';
+  code: ErrorCode;
+  message: string;
+  /** The argument that was out of its range. */
+  argument?: string | undefined;
+}
+
+const DESCRIPTIONS: Record<ErrorCode, string> = {
+  EMPTY: 'The file has no bytes.',
+  TOO_LARGE: 'The file is larger than the server accepts (10 MB unless set otherwise). Its upload was cut.',
+  TOO_MANY_PIXELS: 'The image has more pixels than the server accepts (64 megapixels unless set otherwise).',
+  UNSUPPORTED_FORMAT: 'The file is none of JPEG, PNG, WebP, GIF, AVIF and TIFF. SVG is refused, too.',
+  CORRUPT: 'The file begins like an image, but is damaged or cut short.',
+  MODEL_NOT_FOUND: 'No model of that name was ever announced by a worker.',
+  INVALID_INPUT: 'An argument is out of its range.',
+  IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
+  HEATMAP_UNAVAILABLE: 'There is no heatmap: the model cannot give one, or none was asked for when the image was sent.',
+  NOT_FOUND: 'There is no prediction with that id, or it ended so long ago that it was forgotten.',
+  QUEUE_FULL:
+    'The queue has no place left. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
+  UNAVAILABLE:
+    'The service cannot take work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
+  RATE_LIMITED: 'Too many requests. HTTP status 429 where the response has no data.',
+  INTERNAL_SERVER_ERROR: 'A fault of the server. Its details are in the log of the server only.',
+  MODEL_FAILED: 'The model gave no usable answer for this image, in each attempt.',
+  ENGINE_CRASHED: 'The engine stopped while it worked on this image, in each attempt.',
+  ENGINE_TIMEOUT: 'The engine did not answer within its time limit, in each attempt.',
+  WORKER_LOST: 'Each worker that worked on this image was lost.',
+  UNREADABLE_JOB: 'The queued work could not be read by the worker.',
+  DEADLINE_EXCEEDED: 'The prediction did not end within its timeoutMs.',
+};
+
+export const ErrorCodeEnum = builder.enumType('ErrorCode', {
+  description:
+    'What went wrong, in one enum for all errors: members of result unions, the `error` of a prediction, and `extensions.code` of GraphQL errors.',
+  values: Object.fromEntries(
+    Object.entries(DESCRIPTIONS).map(([code, description]) => [code, { description }]),
+  ) as Record<ErrorCode, { description: string }>,
+});
+
+export const ErrorInterface = builder.interfaceRef<{ code: ErrorCode; message: string }>('Error').implement({
+  description: 'What all errors have. `message` is for people, `code` for programs.',
+  fields: (t) => ({
+    code: t.expose('code', { type: ErrorCodeEnum, description: 'The kind of error.' }),
+    message: t.exposeString('message', { description: 'A sentence for people, in English.' }),
+  }),
+});
+
+export const InvalidImageError = builder.objectRef<CallerError>('InvalidImageError').implement({
+  description:
+    'The file cannot be used: `EMPTY`, `TOO_LARGE`, `TOO_MANY_PIXELS`, `UNSUPPORTED_FORMAT` or `CORRUPT`. Sending it again unchanged does not help.',
+  interfaces: [ErrorInterface],
+});
+
+export const ModelNotFoundError = builder.objectRef<CallerError>('ModelNotFoundError').implement({
+  description: 'There is no model of the name that was given (`MODEL_NOT_FOUND`). `models` lists those there are.',
+  interfaces: [ErrorInterface],
+});
+
+export const InvalidInputError = builder.objectRef<CallerError>('InvalidInputError').implement({
+  description:
+    'An argument is out of its range (`INVALID_INPUT`), or the idempotencyKey belongs to another request (`IDEMPOTENCY_KEY_REUSED`).',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    argument: t.exposeString('argument', { nullable: true, description: 'The name of the argument, such as `topK`.' }),
+  }),
+});

@@ -1,0 +1,117 @@
+import type { ServedModel } from '../../queue/contract.ts';
+import { builder } from '../builder.ts';
+import { Queue } from './queue.ts';
+
+const Precision = builder.enumType('Precision', {
+  description: 'The arithmetic of a model.',
+  values: {
+    FLOAT32: { value: 'float32', description: '32-bit floating point: the weights as they were trained.' },
+    INT8: { value: 'int8', description: 'Quantised to 8-bit integers: faster, almost as right.' },
+  } as const,
+});
+
+const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').implement({
+  description:
+    'How photographs are prepared for a model: turned upright, converted to sRGB, laid on white where transparent, resized.',
+  fields: (t) => ({
+    width: t.exposeInt('width', { description: 'Pixels across.' }),
+    height: t.exposeInt('height', { description: 'Pixels down.' }),
+    channels: t.exposeInt('channels', { description: '3 for colour, 1 for grey.' }),
+    shortSide: t.int({
+      nullable: true,
+      description: 'The short side is resized to this, then the centre is cropped. Null: the whole image is stretched.',
+      resolve: (input) => input.shortSide ?? null,
+    }),
+    kernel: t.exposeString('kernel', {
+      description: 'How pixels are interpolated: nearest, linear, cubic or lanczos3.',
+    }),
+  }),
+});
+
+const ModelHeatmap = builder.objectRef<ServedModel['heatmap']>('ModelHeatmap').implement({
+  description: 'Whether a model can say where in the image it saw a class.',
+  fields: (t) => ({
+    available: t.exposeBoolean('available', { description: 'True where `heatmap` can be selected.' }),
+    reason: t.string({
+      nullable: true,
+      description: 'Why it is not available.',
+      resolve: ({ reason }) => reason ?? null,
+    }),
+  }),
+});
+
+const Batching = builder.objectRef<ServedModel['batching']>('Batching').implement({
+  description: 'How a worker gathers images for one run of the model.',
+  fields: (t) => ({
+    maxBatchSize: t.exposeInt('maxBatchSize', { description: 'At most this many images a run.' }),
+    maxQueueDelayMs: t.exposeFloat('maxQueueDelayMs', {
+      description: 'An idle worker waits at most this many milliseconds for more images.',
+    }),
+  }),
+});
+
+const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').implement({
+  description: 'The bounds of a queue and of what stands in it.',
+  fields: (t) => ({
+    maxQueueSize: t.exposeInt('maxQueueSize', {
+      description: 'At most this many predictions wait; more are refused with QUEUE_FULL.',
+    }),
+    maxQueuedBytes: t.exposeFloat('maxQueuedBytes', {
+      description: 'At most this many bytes of prepared images wait.',
+    }),
+    defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', { description: 'timeoutMs of a prediction that names none.' }),
+    resultTtlMs: t.exposeInt('resultTtlMs', { description: 'How long an ended prediction can be read.' }),
+    visibilityMs: t.exposeInt('visibilityMs', {
+      description: 'A worker not heard of for this long has its work taken over by another.',
+    }),
+    maxAttempts: t.exposeInt('maxAttempts', { description: 'How often work is started before it ends FAILED.' }),
+    graceMs: t.exposeInt('graceMs', { description: 'How long a model without a worker still takes work.' }),
+  }),
+});
+
+const Model = builder.objectRef<ServedModel>('Model').implement({
+  description: 'A model that workers serve, or served a short while ago.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name, for the argument `model`.' }),
+    version: t.exposeString('version', {
+      description: 'The current version: a digest of its weights and specification.',
+    }),
+    description: t.exposeString('description', { description: 'What it is, in a sentence. May be empty.' }),
+    engine: t.exposeString('engine', { description: 'What runs it: `onnxruntime`, `tensorflow` or `wasm`.' }),
+    engineReason: t.exposeString('engineReason', { description: 'Why that engine was chosen.' }),
+    precision: t.expose('precision', { type: Precision, description: 'Its arithmetic.' }),
+    input: t.expose('input', { type: ModelInput, description: 'How photographs are prepared for it.' }),
+    classCount: t.exposeInt('classCount', { description: 'How many classes it knows.' }),
+    heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can give heatmaps.' }),
+    batching: t.expose('batching', { type: Batching, description: 'How images are gathered for one run.' }),
+    limits: t.field({ type: QueueLimits, description: 'The bounds of its queue.', resolve: ({ queue }) => queue }),
+    isDefault: t.boolean({
+      description: 'True for the model that is meant where none is named.',
+      resolve: async ({ name }, _args, { services }) => (await services.findModel(undefined))?.name === name,
+    }),
+    queue: t.field({
+      type: Queue,
+      nullable: true,
+      description: 'Its queue and workers at this moment.',
+      resolve: ({ name }, _args, { services }) => services.viewQueue(name),
+    }),
+  }),
+});
+
+builder.queryField('models', (t) =>
+  t.field({
+    type: [Model],
+    description: 'All models that workers have announced, by name.',
+    resolve: (_root, _args, { services }) => services.listModels(),
+  }),
+);
+
+builder.queryField('model', (t) =>
+  t.field({
+    type: Model,
+    nullable: true,
+    description: 'One model. Null where none of that name was ever announced.',
+    args: { name: t.arg.string({ required: true, description: 'Its name.' }) },
+    resolve: async (_root, { name }, { services }) => (await services.findModel(name)) ?? null,
+  }),
+);

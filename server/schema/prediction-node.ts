@@ -1,0 +1,27 @@
+import type { FieldNode, GraphQLResolveInfo } from 'graphql';
+import type { PredictionState } from '../../queue/contract.ts';
+import type { PredictionView } from '../predict.ts';
+
+/** How many labels are given where neither the mutation nor the field says. */
+export const DEFAULT_TOP_K = 5;
+
+/** A prediction as the resolvers of its type see it. */
+export interface PredictionNode {
+  state: PredictionState;
+  position?: number | undefined;
+  topK: number;
+  /** Fields inside @defer: they answer from the end, once it is there. */
+  deferred?: { fields: ReadonlySet<FieldNode>; end: Promise<PredictionState> } | undefined;
+}
+
+/** The state that a field answers from: the present one, or the last one for a field that waits for it inside @defer. */
+export async function stateForField(node: PredictionNode, info: GraphQLResolveInfo): Promise<PredictionState> {
+  const { deferred } = node;
+  return deferred && info.fieldNodes.some((field) => deferred.fields.has(field)) ? deferred.end : node.state;
+}
+
+export function viewPrediction(view: PredictionView): PredictionNode;
+export function viewPrediction(view: PredictionView | null): PredictionNode | null;
+export function viewPrediction(view: PredictionView | null): PredictionNode | null {
+  return view && { state: view.state, position: view.position, topK: DEFAULT_TOP_K };
+}

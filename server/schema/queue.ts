@@ -1,0 +1,84 @@
+import type { WorkerRecord } from '../../queue/contract.ts';
+import { builder } from '../builder.ts';
+import type { QueueView } from '../queue-view.ts';
+
+const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
+  description: 'A live worker process, as it serves one model.',
+  fields: (t) => ({
+    id: t.exposeID('worker', { description: 'Its name, unique among the workers.' }),
+    version: t.exposeString('version', { description: 'The version of the model that it serves.' }),
+    engine: t.exposeString('engine', { description: 'The engine that it runs the model on.' }),
+    imageMs: t.float({
+      nullable: true,
+      description: 'Its time an image, in milliseconds, as a moving average. Null before its first batch.',
+      resolve: ({ imageMs }) => imageMs ?? null,
+    }),
+    startedAt: t.field({
+      type: 'DateTime',
+      description: 'When it started.',
+      resolve: ({ startedAtMs }) => startedAtMs,
+    }),
+  }),
+});
+
+const EndedCounts = builder.objectRef<QueueView['ended']>('EndedCounts').implement({
+  description: 'How many predictions ended, by how they ended, since the model is known.',
+  fields: (t) => ({
+    succeeded: t.exposeFloat('SUCCEEDED', { description: 'With a result.' }),
+    failed: t.exposeFloat('FAILED', { description: 'Without a result, after all attempts.' }),
+    canceled: t.exposeFloat('CANCELED', { description: 'Cancelled.' }),
+    expired: t.exposeFloat('EXPIRED', { description: 'Past their timeoutMs.' }),
+  }),
+});
+
+export const Queue = builder.objectRef<QueueView>('Queue').implement({
+  description: 'The queue of one model, at one moment.',
+  fields: (t) => ({
+    model: t.exposeString('model', { description: 'The name of the model.' }),
+    waiting: t.exposeInt('waiting', { description: 'Predictions that wait for a worker.' }),
+    processing: t.exposeInt('processing', { description: 'Predictions that workers have begun.' }),
+    maxQueueSize: t.exposeInt('maxQueueSize', { description: 'At most this many may wait.' }),
+    queuedBytes: t.exposeFloat('queuedBytes', { description: 'Bytes of prepared images that are held in Redis.' }),
+    ratePerSecond: t.float({
+      nullable: true,
+      description: 'Predictions that succeeded per second, over the last seconds. Null until it was measured.',
+      resolve: ({ measuredPerSecond }) => measuredPerSecond ?? null,
+    }),
+    capacityPerSecond: t.float({
+      nullable: true,
+      description:
+        'What the live workers can do together, from their measured time an image. Null before the first batch.',
+      resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
+    }),
+    latencyMs: t.float({
+      nullable: true,
+      description: 'The median time from acceptance to success of the last predictions. Null until one succeeded.',
+      resolve: ({ latencyMs }) => latencyMs ?? null,
+    }),
+    workers: t.expose('workers', { type: [Worker], description: 'The live workers.' }),
+    ended: t.expose('ended', { type: EndedCounts, description: 'How many ended, and how.' }),
+    deadLetters: t.exposeInt('deadLetters', {
+      description: 'Failed work that is kept for an operator to look at, to retry or to drop.',
+    }),
+  }),
+});
+
+builder.queryField('queue', (t) =>
+  t.field({
+    type: Queue,
+    nullable: true,
+    description: 'The queue of a model at this moment. Null where there is no such model.',
+    args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
+    resolve: (_root, { model }, { services }) => services.viewQueue(model ?? undefined),
+  }),
+);
+
+builder.subscriptionField('queue', (t) =>
+  t.field({
+    type: Queue,
+    description: 'The queue of a model: at once, then when it has changed, about once a second.',
+    args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
+    subscribe: (_root, { model }, { services, signal }) => services.watchQueue(model ?? undefined, signal),
+    resolve: (view) => view,
+  }),
+);

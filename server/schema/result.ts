@@ -1,0 +1,103 @@
+import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../../queue/contract.ts';
+import { ERRORS, type ErrorCode, InferqlError } from '../../queue/errors.ts';
+import { builder } from '../builder.ts';
+import { renderHeatmap } from '../heatmap.ts';
+import { ErrorInterface } from './errors.ts';
+
+/** A stored result, and how many labels this request wants where `labels` does not say. */
+export interface ResultView {
+  result: Result;
+  topK: number;
+}
+
+interface HeatmapView {
+  width: number;
+  height: number;
+  values: number[];
+}
+
+interface HeatmapRefusal {
+  code: ErrorCode;
+  message: string;
+}
+
+const LabelRef = builder.objectRef<Label>('Label').implement({
+  description: 'One class that the model knows, with what it gives for this image.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'The name of the class, from the label file of the model.' }),
+    index: t.exposeInt('index', { description: 'The place of the class in the output of the model, from 0 on.' }),
+    score: t.exposeFloat('score', { description: 'The probability of the class, between 0 and 1.' }),
+  }),
+});
+
+const HeatmapRef = builder.objectRef<HeatmapView>('Heatmap').implement({
+  description:
+    'Where in the image the model saw a class: a class activation map over the part of the image that the model was given. 0 is cold, 1 is hot.',
+  fields: (t) => ({
+    width: t.exposeInt('width', { description: 'Columns of the map.' }),
+    height: t.exposeInt('height', { description: 'Rows of the map.' }),
+    values: t.exposeFloatList('values', {
+      description:
+        'The map row by row from the top left corner, width * height values, scaled so that they fill 0 to 1.',
+    }),
+    image: t.string({
+      description:
+        'The map as a PNG with transparency in a `data:` URI, ready to be laid over the photograph: stretch it over the part that the model was given (the centre square for a model that crops).',
+      resolve: (map) => renderHeatmap(map),
+    }),
+  }),
+});
+
+const HeatmapUnavailableRef = builder.objectRef<HeatmapRefusal>('HeatmapUnavailableError').implement({
+  description: 'Why there is no heatmap (`HEATMAP_UNAVAILABLE`). The labels are not touched by it.',
+  interfaces: [ErrorInterface],
+});
+
+const HeatmapResult = builder.unionType('HeatmapResult', {
+  description: 'A heatmap, or why there is none.',
+  types: [HeatmapRef, HeatmapUnavailableRef],
+  resolveType: (value) => ('values' in value ? 'Heatmap' : 'HeatmapUnavailableError'),
+});
+
+export const PredictionResult = builder.objectRef<ResultView>('PredictionResult').implement({
+  description: 'What the model says about the image.',
+  fields: (t) => ({
+    labels: t.field({
+      type: [LabelRef],
+      description: `The best labels by descending score. The ${STORED_LABELS} best ones are kept with a prediction.`,
+      args: {
+        topK: t.arg.int({
+          description: `How many labels, 1 to ${STORED_LABELS}. Left out: the topK of the mutation in its own answer, 5 elsewhere.`,
+        }),
+      },
+      resolve: ({ result, topK }, args) => result.labels.slice(0, checkTopK(args.topK ?? topK)),
+    }),
+    heatmap: t.field({
+      type: HeatmapResult,
+      description:
+        'Where in the image the model saw a class. Only there when the mutation selected it or was sent with `heatmap: true`, and the model can give one (`Model.heatmap`).',
+      args: {
+        index: t.arg.int({
+          description: 'The class, by its `Label.index`, among the labels kept. Left out: the best label.',
+        }),
+      },
+      resolve: ({ result }, { index }) => findHeatmap(result.heatmaps, index ?? result.labels[0]?.index),
+    }),
+  }),
+});
+
+/** @throws InferqlError INVALID_INPUT where topK is out of its range. */
+export function checkTopK(topK: number): number {
+  if (topK >= 1 && topK <= STORED_LABELS) return topK;
+  throw new InferqlError('INVALID_INPUT', { message: `topK must be between 1 and ${STORED_LABELS}.` });
+}
+
+function findHeatmap(heatmaps: Heatmaps | undefined, index: number | undefined): HeatmapView | HeatmapRefusal {
+  if (!heatmaps) return { code: 'HEATMAP_UNAVAILABLE', message: ERRORS.HEATMAP_UNAVAILABLE.message };
+  const map = heatmaps.maps.find((candidate) => candidate.index === index);
+  if (map) return { width: heatmaps.width, height: heatmaps.height, values: map.values };
+  return {
+    code: 'HEATMAP_UNAVAILABLE',
+    message: 'Heatmaps are kept for the best labels only, and this is none of them.',
+  };
+}

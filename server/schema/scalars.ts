@@ -1,0 +1,9 @@
+import { builder } from '../builder.ts';
+import { UploadScalar } from '../upload-scalar.ts';
+
+builder.addScalarType('Upload', UploadScalar);
+
+builder.scalarType('DateTime', {
+  description: 'A moment in UTC, as ISO 8601 text with milliseconds: `2026-11-23T15:04:05.678Z`.',
+  serialize: (unixMs) => new Date(unixMs).toISOString(),
+});

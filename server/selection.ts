@@ -1,0 +1,101 @@
+import {
+  type FieldNode,
+  type FragmentDefinitionNode,
+  GraphQLIncludeDirective,
+  type GraphQLResolveInfo,
+  GraphQLSkipDirective,
+  getDirectiveValues,
+  Kind,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+
+/** Fields that are known once a prediction has ended. */
+const TERMINAL_FIELDS = new Set(['result', 'error', 'timings', 'finishedAt']);
+/** Fields that change while a prediction goes on: inside a deferred fragment that waits they tell the end, too. */
+const CHANGING_FIELDS = new Set([
+  ...TERMINAL_FIELDS,
+  'status',
+  'queuePosition',
+  'estimatedStartMs',
+  'attempts',
+  'cached',
+  'batchSize',
+  'startedAt',
+]);
+
+/** What a mutation's selection asks for. */
+export interface WaitPlan {
+  /** `end`: a terminal field is selected; `later`: only inside @defer; `no`: none is. */
+  wait: 'end' | 'later' | 'no';
+  /** A heatmap is selected somewhere. */
+  heatmap: boolean;
+  /** The fields inside @defer that answer from the end. */
+  deferredFields: ReadonlySet<FieldNode>;
+}
+
+interface Walk {
+  fragments: Record<string, FragmentDefinitionNode>;
+  variables: Record<string, unknown>;
+  atOnce: Set<FieldNode>;
+  deferred: Set<FieldNode>;
+  heatmap: boolean;
+}
+
+/** Reads from a field's selection whether its answer must wait for the prediction's end. Honours fragments, @include, @skip and @defer. */
+export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
+  const walk: Walk = {
+    fragments: info.fragments,
+    variables: info.variableValues,
+    atOnce: new Set(),
+    deferred: new Set(),
+    heatmap: false,
+  };
+  for (const node of info.fieldNodes) if (node.selectionSet) walkSelection(node.selectionSet, false, walk);
+
+  const isTerminalField = (field: FieldNode) => TERMINAL_FIELDS.has(field.name.value);
+  const waitsAtOnce = [...walk.atOnce].some(isTerminalField);
+  const waitsLater = [...walk.deferred].some((field) => isTerminalField(field) && !walk.atOnce.has(field));
+  const deferredFields = new Set(
+    [...walk.deferred].filter((field) => CHANGING_FIELDS.has(field.name.value) && !walk.atOnce.has(field)),
+  );
+  return { wait: waitsAtOnce ? 'end' : waitsLater ? 'later' : 'no', heatmap: walk.heatmap, deferredFields };
+}
+
+function walkSelection({ selections }: SelectionSetNode, deferred: boolean, walk: Walk): void {
+  for (const selection of selections) {
+    if (!isIncluded(selection, walk)) continue;
+    if (selection.kind === Kind.FIELD) {
+      (deferred ? walk.deferred : walk.atOnce).add(selection);
+      if (selection.name.value === 'result' && selection.selectionSet) {
+        walk.heatmap ||= selectsHeatmap(selection.selectionSet, walk);
+      }
+      continue;
+    }
+    const within = selection.kind === Kind.FRAGMENT_SPREAD ? walk.fragments[selection.name.value] : selection;
+    if (within) walkSelection(within.selectionSet, deferred || isDeferred(selection, walk), walk);
+  }
+}
+
+function selectsHeatmap({ selections }: SelectionSetNode, walk: Walk): boolean {
+  return selections.some((selection) => {
+    if (!isIncluded(selection, walk)) return false;
+    if (selection.kind === Kind.FIELD) return selection.name.value === 'heatmap';
+    const within = selection.kind === Kind.FRAGMENT_SPREAD ? walk.fragments[selection.name.value] : selection;
+    return within ? selectsHeatmap(within.selectionSet, walk) : false;
+  });
+}
+
+function isIncluded(selection: SelectionNode, { variables }: Walk): boolean {
+  if (getDirectiveValues(GraphQLSkipDirective, selection, variables)?.if === true) return false;
+  return getDirectiveValues(GraphQLIncludeDirective, selection, variables)?.if !== false;
+}
+
+function isDeferred(selection: SelectionNode, { variables }: Walk): boolean {
+  const directive = selection.directives?.find(({ name }) => name.value === 'defer');
+  if (!directive) return false;
+  const condition = directive.arguments?.find(({ name }) => name.value === 'if')?.value;
+  if (condition?.kind === Kind.BOOLEAN) return condition.value;
+  if (condition?.kind === Kind.VARIABLE) return variables[condition.name.value] !== false;
+  return true;
+}
