@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const root = join(import.meta.dirname, '..', '..');
+
+export interface Compiled {
+  /** The folder that stands for the project's root: `join(dir, 'worker/engines/child.js')`. */
+  dir: string;
+  remove(): Promise<void>;
+}
+
+/**
+ * Compiles the named source files (paths from the project's root) and what they import, as the build does, so that a test can
+ * start them as processes without a build of the whole project that may be older than the sources.
+ * @throws with the compiler's output where a type is wrong.
+ */
+export async function compileSources(files: string[]): Promise<Compiled> {
+  // Inside the project, so that packages are found.
+  const dir = join(root, '.inferql', 'test-builds', randomBytes(6).toString('hex'));
+  await mkdir(dir, { recursive: true });
+  const config = join(dir, 'tsconfig.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      extends: join(root, 'tsconfig.build.json'),
+      compilerOptions: { rootDir: root, outDir: dir, sourceMap: false, typeRoots: [join(root, 'node_modules/@types')] },
+      files: files.map((file) => join(root, file)),
+      include: [],
+    }),
+  );
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  try {
+    await promisify(execFile)(process.execPath, [tsc, '-p', config], { cwd: root });
+  } catch (error) {
+    await rm(dir, { recursive: true, force: true });
+    throw new Error(`tsc: ${(error as { stdout?: string }).stdout}`);
+  }
+  return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
+}
