@@ -1,0 +1,273 @@
+/** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
+import { z } from 'zod';
+import {
+  imageByteLength,
+  JobOptions,
+  PRIORITIES,
+  type Priority,
+  type Result,
+  type ServedModel,
+  type WorkerRecord,
+} from './contract.ts';
+import { ERRORS, type ErrorCode } from './errors.ts';
+import { GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
+import { createLaneTurns } from './lanes.ts';
+import type { RedisConnection } from './redis.ts';
+import { runStep } from './scripts.ts';
+
+export interface ClaimedJob {
+  /** Its entry on the stream. */
+  entryId: string;
+  stream: string;
+  jobId: string;
+  /** Pixels: height x width x channels, uint8. A view into the reply, valid as long as it is held. */
+  image: Buffer;
+  options: JobOptions;
+  /** An attempt at it was lost or failed: it runs alone, so that it cannot take its neighbours with it. */
+  recovered: boolean;
+  /** False where the entry is not what it should be: it is started and settled UNREADABLE_JOB, and not run. */
+  readable: boolean;
+}
+
+export interface StartedJob {
+  job: ClaimedJob;
+  /** The attempt's number, 1 the first; fences what follows. */
+  attempt: number;
+}
+
+export type Outcome =
+  | { started: StartedJob; result: Result; batchSize: number; inferenceMs: number }
+  | { started: StartedJob; errorCode: ErrorCode };
+
+/** `retry`: failed with attempts left, start it again, alone. `gone`: it was canceled, expired, or another worker was first. */
+export type Settlement = 'settled' | 'retry' | 'gone';
+
+export type Consumer = ReturnType<typeof createConsumer>;
+
+/** A worker counts as gone when it was not heard for so long; it announces itself every third of it. */
+export const WORKER_LIFETIME_MS = 6_000;
+/** A blocking read ends after so long at the latest, which bounds how long a worker that drains waits for it. */
+const BLOCK_MS = 1_000;
+
+type Entry = [id: Buffer, fields: Buffer[] | null];
+
+const OptionsText = z.string().transform((text, context) => {
+  try {
+    return JobOptions.parse(JSON.parse(text));
+  } catch {
+    context.addIssue({ code: 'custom', message: 'not job options' });
+    return z.NEVER;
+  }
+});
+
+/**
+ * Every call may be sent again after a lost connection.
+ * @param redis a connection of the role 'work'
+ * @param blockingRedis another one, of the role 'blocking', for this consumer alone
+ * @param worker a name that no other process has or had
+ */
+export function createConsumer(options: {
+  redis: RedisConnection;
+  blockingRedis: RedisConnection;
+  prefix: string;
+  model: ServedModel;
+  worker: string;
+}) {
+  const { redis, blockingRedis, prefix, model, worker } = options;
+  const keys = modelKeys(prefix, model.name);
+  const registry = registryKeys(prefix);
+  const streams = Object.fromEntries(PRIORITIES.map((lane) => [lane, streamKey(keys, model.version, lane)])) as Record<
+    Priority,
+    string
+  >;
+  const lanes = createLaneTurns();
+  /** Entries that this process has in hand; what is pending for it beside them was lost on the way. */
+  const held = new Set<string>();
+  let announced = false;
+  let mayMissReplies = false;
+  blockingRedis.on('close', () => {
+    mayMissReplies = true;
+  });
+  redis.on('close', () => {
+    mayMissReplies = true;
+  });
+
+  function parseEntry(stream: string, [id, fields]: Entry, recovered: boolean): ClaimedJob {
+    const values = new Map<string, Buffer>();
+    for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
+    const jobOptions = OptionsText.safeParse(values.get('options')?.toString());
+    const image = values.get('image') ?? Buffer.alloc(0);
+    return {
+      entryId: id.toString(),
+      stream,
+      jobId: values.get('job')?.toString() ?? '',
+      image,
+      options: jobOptions.success ? jobOptions.data : { heatmap: false },
+      recovered,
+      readable: jobOptions.success && values.has('job') && image.length === imageByteLength(model.input),
+    };
+  }
+
+  function hold(jobs: ClaimedJob[]): ClaimedJob[] {
+    for (const job of jobs) held.add(job.entryId);
+    return jobs;
+  }
+
+  async function readLane(lane: Priority, count: number): Promise<ClaimedJob[]> {
+    if (count <= 0) return [];
+    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '>');
+    const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+    return hold(entries.map((entry) => parseEntry(streams[lane], entry, false)));
+  }
+
+  /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
+  async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
+    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '0');
+    const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parseEntry(streams[lane], entry, false));
+  }
+
+  async function takeOverStalled(lane: Priority, count: number): Promise<ClaimedJob[]> {
+    const reply = await redis.callBuffer('XAUTOCLAIM', [
+      streams[lane],
+      GROUP,
+      worker,
+      model.queue.visibilityMs,
+      '0-0',
+      'COUNT',
+      count,
+    ]);
+    const entries = (reply as [Buffer, Entry[]])[1];
+    return entries
+      .filter(([id, fields]) => fields !== null && !held.has(id.toString()))
+      .map((entry) => parseEntry(streams[lane], entry, false));
+  }
+
+  return {
+    /**
+     * Tells what this worker serves, once it is warm, and from then on that it is alive. To be called again every third of
+     * WORKER_LIFETIME_MS.
+     */
+    async announce(record: WorkerRecord): Promise<void> {
+      const request = {
+        worker,
+        version: model.version,
+        lifetimeMs: WORKER_LIFETIME_MS,
+        first: !announced,
+        lanes: PRIORITIES,
+      };
+      const changed = await runStep(redis, 'announce', keys, [
+        JSON.stringify(request),
+        JSON.stringify(record),
+        JSON.stringify(model),
+      ]);
+      await redis.sadd(registry.models, model.name);
+      if (changed === 1 || !announced) await redis.publish(registry.changed, model.name);
+      announced = true;
+    },
+
+    /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
+    async claim(max: number): Promise<ClaimedJob[]> {
+      const share = lanes.share(max);
+      const first = await Promise.all(PRIORITIES.map((lane) => readLane(lane, share[lane])));
+      const jobs = first.flat();
+      // What one lane left free the others may have, the most urgent first.
+      for (const lane of PRIORITIES) {
+        const full = first[PRIORITIES.indexOf(lane)]!.length === share[lane];
+        if (jobs.length < max && full) jobs.push(...(await readLane(lane, max - jobs.length)));
+      }
+      return jobs;
+    },
+
+    /** Blocks until something waits, at most a second; one job a lane at the most. */
+    async waitForJobs(): Promise<ClaimedJob[]> {
+      const reply = await blockingRedis.xreadgroupBuffer(
+        'GROUP',
+        GROUP,
+        worker,
+        'COUNT',
+        1,
+        'BLOCK',
+        BLOCK_MS,
+        'STREAMS',
+        ...PRIORITIES.map((lane) => streams[lane]),
+        ...PRIORITIES.map(() => '>'),
+      );
+      const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
+      return hold(
+        byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry, false))),
+      );
+    },
+
+    /** Jobs that stalled with another worker, and those that a lost reply left with this one. */
+    async recover(max: number): Promise<ClaimedJob[]> {
+      const found: ClaimedJob[] = [];
+      const readOwn = mayMissReplies;
+      mayMissReplies = false;
+      for (const lane of PRIORITIES) {
+        if (readOwn) found.push(...hold(await readOwnPending(lane, 1_000)));
+        if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
+      }
+      const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
+      return found.map((job, i) => ({ ...job, recovered: Number(attempts[i] ?? 0) > 0 }));
+    },
+
+    /** Begins an attempt of each; those that were canceled, expired or have no attempt left are not among the answer. */
+    async start(jobs: ClaimedJob[]): Promise<StartedJob[]> {
+      if (jobs.length === 0) return [];
+      const request = { jobs: jobs.map(({ jobId, entryId, stream }) => ({ jobId, entryId, stream })) };
+      const attempts = (await runStep(redis, 'start', keys, [JSON.stringify(request)])) as number[];
+      return jobs.flatMap((job, i) => {
+        const attempt = attempts[i]!;
+        if (attempt > 0) return [{ job, attempt }];
+        held.delete(job.entryId);
+        return [];
+      });
+    },
+
+    /** Keeps jobs from being taken over for another visibilityMs. To be called every third of it for all that is held. */
+    async renew(jobs: ClaimedJob[]): Promise<void> {
+      if (jobs.length === 0) return;
+      await runStep(redis, 'renew', keys, [worker, ...jobs.flatMap(({ stream, entryId }) => [stream, entryId])]);
+    },
+
+    /** Ends attempts; a word each, in their order. */
+    async settle(outcomes: Outcome[]): Promise<Settlement[]> {
+      if (outcomes.length === 0) return [];
+      const wire = outcomes.map((outcome) => {
+        const { job, attempt } = outcome.started;
+        return 'result' in outcome
+          ? {
+              jobId: job.jobId,
+              attempt,
+              result: JSON.stringify(outcome.result),
+              inferenceMs: Math.round(outcome.inferenceMs * 100) / 100,
+              batchSize: outcome.batchSize,
+            }
+          : { jobId: job.jobId, attempt, errorCode: outcome.errorCode, retryable: ERRORS[outcome.errorCode].retryable };
+      });
+      const settlements = (await runStep(redis, 'settle', keys, [JSON.stringify(wire)])) as Settlement[];
+      settlements.forEach((settlement, i) => {
+        if (settlement !== 'retry') held.delete(outcomes[i]!.started.job.entryId);
+      });
+      return settlements;
+    },
+
+    /** Ends what has passed its deadline; how many that were. */
+    async expireDue(): Promise<number> {
+      return (await runStep(redis, 'expire', keys, [200])) as number;
+    },
+
+    /** Whether nothing of this version waits or runs any more. */
+    async isDrained(): Promise<boolean> {
+      const lengths = await Promise.all(PRIORITIES.map((lane) => redis.xlen(streams[lane])));
+      return lengths.every((length) => length === 0);
+    },
+
+    /** Takes this worker off the model. What a lost reply may have left with it is free for the others at once. */
+    async leave(): Promise<void> {
+      await runStep(redis, 'leave', keys, [worker, model.version, ...PRIORITIES]);
+      await redis.publish(registry.changed, model.name);
+    },
+  };
+}

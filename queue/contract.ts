@@ -1,0 +1,165 @@
+/**
+ * The wire between server and worker: what stands on the queue, in Redis' hashes and on the channel. Both sides import this
+ * file; it imports neither. Shapes are parsed where they come in, so that everything behind it can trust its types.
+ */
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { ERROR_CODES } from './errors.ts';
+
+/** Lanes of the queue, the most urgent first. */
+export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
+export const Priority = z.enum(PRIORITIES);
+export type Priority = z.infer<typeof Priority>;
+
+export const PREDICTION_STATUSES = ['QUEUED', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'] as const;
+export const PredictionStatus = z.enum(PREDICTION_STATUSES);
+export type PredictionStatus = z.infer<typeof PredictionStatus>;
+
+/** A terminal status never changes again. */
+export function isTerminal(status: PredictionStatus): boolean {
+  return status !== 'QUEUED' && status !== 'PROCESSING';
+}
+
+/** How many labels a stored result keeps. A caller may select fewer. */
+export const STORED_LABELS = 20;
+
+export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
+
+/** `index` is the class' place in the model's output, `score` the model's probability in 0..1. */
+export const Label = z.object({ index: z.number().int().min(0), name: z.string(), score: z.number() });
+export type Label = z.infer<typeof Label>;
+
+/** Class activation maps, one a stored label: `values` has width*height entries, row by row, scaled to 0..1 over the map. */
+export const Heatmaps = z.object({
+  width: z.number().int().positive(),
+  height: z.number().int().positive(),
+  maps: z.array(z.object({ index: z.number().int(), values: z.array(z.number()) })),
+});
+export type Heatmaps = z.infer<typeof Heatmaps>;
+
+/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}. */
+export const Result = z.object({ labels: z.array(Label), heatmaps: Heatmaps.optional() });
+export type Result = z.infer<typeof Result>;
+
+const JsonResult = z.string().transform((text, context) => {
+  try {
+    return Result.parse(JSON.parse(text));
+  } catch {
+    context.addIssue({ code: 'custom', message: 'not a result' });
+    return z.NEVER;
+  }
+});
+
+const WireFlag = z.enum(['0', '1']).transform((flag) => flag === '1');
+
+/** A prediction's state as Redis keeps it: a hash whose fields are all text. Times are Redis' own clock, in Unix milliseconds. */
+export const PredictionState = z.object({
+  id: z.string(),
+  /** Grows by one with every change, so that an older state never replaces a newer one. */
+  revision: z.coerce.number().int(),
+  status: PredictionStatus,
+  model: z.string(),
+  /** The model version (a digest) that the image was prepared for. */
+  version: z.string(),
+  priority: Priority,
+  /** The computation that this prediction follows; several predictions may share one. */
+  jobId: z.string(),
+  attempts: z.coerce.number().int(),
+  createdAtMs: z.coerce.number(),
+  deadlineMs: z.coerce.number(),
+  startedAtMs: z.coerce.number().optional(),
+  finishedAtMs: z.coerce.number().optional(),
+  /** Wall time of the engine's run that gave the result. */
+  inferenceMs: z.coerce.number().optional(),
+  batchSize: z.coerce.number().int().optional(),
+  /** True where the result was not computed for this prediction alone: shared with another one in flight, or from the cache. */
+  cached: WireFlag.default(false),
+  result: JsonResult.optional(),
+  errorCode: z.enum(ERROR_CODES).optional(),
+  /** The prediction that this one tries again, where an operator retried a dead letter. */
+  retryOf: z.string().optional(),
+});
+export type PredictionState = z.infer<typeof PredictionState>;
+
+/** What a computation needs beside its pixels. */
+export const JobOptions = z.object({ heatmap: z.boolean() });
+export type JobOptions = z.infer<typeof JobOptions>;
+
+/** What the server must know of a model version to prepare images for it and to bound its queue. Announced by a warm worker. */
+export const ServedModel = z.object({
+  name: ModelName,
+  version: z.string().regex(/^[0-9a-f]{12}$/),
+  description: z.string().default(''),
+  engine: z.string(),
+  /** Why that engine, in a sentence. */
+  engineReason: z.string(),
+  precision: z.enum(['float32', 'int8']),
+  input: z.object({
+    width: z.number().int().positive(),
+    height: z.number().int().positive(),
+    channels: z.union([z.literal(1), z.literal(3)]),
+    /** The short side is resized to this, then the centre is cropped; absent: the image is stretched to width x height. */
+    shortSide: z.number().int().positive().optional(),
+    kernel: z.enum(['nearest', 'linear', 'cubic', 'lanczos3']),
+  }),
+  classCount: z.number().int().positive(),
+  heatmap: z.object({ available: z.boolean(), reason: z.string().optional() }),
+  batching: z.object({ maxBatchSize: z.number().int().positive(), maxQueueDelayMs: z.number().min(0) }),
+  queue: z.object({
+    maxQueueSize: z.number().int().positive(),
+    maxQueuedBytes: z.number().int().positive(),
+    /** Bounds the work of a prediction that names no timeoutMs. */
+    defaultTimeoutMs: z.number().int().positive(),
+    /** How long an ended prediction can be read. */
+    resultTtlMs: z.number().int().positive(),
+    /** A started job that was not renewed for this long is taken over by another worker. */
+    visibilityMs: z.number().int().positive(),
+    maxAttempts: z.number().int().positive(),
+    /** How long a model without a live worker still takes work. */
+    graceMs: z.number().int().min(0),
+  }),
+});
+export type ServedModel = z.infer<typeof ServedModel>;
+
+/** Bytes of one prepared image: uint8, height x width x channels, channels last, RGB or grey. */
+export function imageByteLength(input: ServedModel['input']): number {
+  return input.width * input.height * input.channels;
+}
+
+/** A live worker's own figures, refreshed with its heartbeat. */
+export const WorkerRecord = z.object({
+  worker: z.string(),
+  version: z.string(),
+  engine: z.string(),
+  /** Moving average of the engine's time an image, in milliseconds; absent before the first batch. */
+  imageMs: z.number().optional(),
+  startedAtMs: z.number(),
+});
+export type WorkerRecord = z.infer<typeof WorkerRecord>;
+
+/** A queue at one moment. Rates are predictions per second. */
+export interface QueueState {
+  model: string;
+  waiting: number;
+  processing: number;
+  queuedBytes: number;
+  deadLetters: number;
+  workers: WorkerRecord[];
+  /** What the live workers can do together, from their measured time an image; undefined before the first batch. */
+  ratePerSecond: number | undefined;
+  maxQueueSize: number;
+  /** Ended since the model is known to this Redis, by terminal status. */
+  ended: Record<'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED', number>;
+}
+
+const ID = /^([a-z0-9][a-z0-9_-]{0,63})\.[A-Za-z0-9_-]{22}$/;
+
+/** A new prediction's id: the model's name, a dot, 128 random bits. Made before the first send, so that a resent admit is the same admit. */
+export function newPredictionId(model: string): string {
+  return `${model}.${randomBytes(16).toString('base64url')}`;
+}
+
+/** The model that an id names, or undefined where the text is no id of ours. */
+export function modelOfPrediction(id: string): string | undefined {
+  return ID.exec(id)?.[1];
+}

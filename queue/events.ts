@@ -1,0 +1,119 @@
+/** The server's ear: one subscription a model, and the means to notice what it did not hear. */
+import type { PredictionState } from './contract.ts';
+import { modelKeys, registryKeys } from './keys.ts';
+import { callRedis, type RedisConnection } from './redis.ts';
+import { parseState } from './state.ts';
+
+export interface EventListener {
+  /** A prediction changed. `parse` is called only by those who wait for the id: most events of other servers' ids are not worth it. */
+  onState(id: string, revision: number, parse: () => PredictionState): void;
+  /** Messages may have been lost: the model's open predictions are to be read again. */
+  onGap(model: string): void;
+  /** A model was announced, changed its version or lost a worker. */
+  onModelsChanged(): void;
+}
+
+export type EventChannel = ReturnType<typeof createEventChannel>;
+
+/** So many audits in a row that find the ear deaf, and its connection is made anew. */
+const DEAF_AUDITS = 2;
+
+/**
+ * @param subscriber a connection of the role 'subscriber', for this channel alone
+ * @param redis a connection of the role 'request', for audits
+ */
+export function createEventChannel(
+  { subscriber, redis, prefix }: { subscriber: RedisConnection; redis: RedisConnection; prefix: string },
+  listener: EventListener,
+) {
+  const registry = registryKeys(prefix);
+  /** By channel: the model and the last sequence number heard; undefined until the first. */
+  const channels = new Map<string, { model: string; sequence: number | undefined; deafAudits: number }>();
+  let confirmed = false;
+  let closed = false;
+
+  async function subscribeAll(): Promise<void> {
+    await subscriber.subscribe(registry.changed, ...channels.keys());
+    confirmed = true;
+    listener.onModelsChanged();
+    for (const heard of channels.values()) {
+      heard.sequence = undefined;
+      listener.onGap(heard.model);
+    }
+  }
+
+  /** Sequence, id and revision come first and are cheap to read; the state behind them is parsed on demand. */
+  function hear(channel: string, message: string): void {
+    if (channel === registry.changed) {
+      listener.onModelsChanged();
+      return;
+    }
+    const heard = channels.get(channel);
+    if (!heard) return;
+    const [sequenceEnd, idEnd] = [message.indexOf(' '), message.indexOf(' ', message.indexOf(' ') + 1)];
+    const revisionEnd = message.indexOf(' ', idEnd + 1);
+    const sequence = Number(message.slice(0, sequenceEnd));
+    const missed = heard.sequence !== undefined && sequence !== heard.sequence + 1;
+    heard.sequence = sequence;
+    heard.deafAudits = 0;
+    listener.onState(message.slice(sequenceEnd + 1, idEnd), Number(message.slice(idEnd + 1, revisionEnd)), () =>
+      parseState(JSON.parse(message.slice(revisionEnd + 1)) as string[]),
+    );
+    if (missed) listener.onGap(heard.model);
+  }
+
+  subscriber.on('message', hear);
+  subscriber.on('close', () => {
+    confirmed = false;
+  });
+  // The first connection and every later one: subscriptions do not outlive a connection.
+  subscriber.on('ready', () => void subscribeAll().catch(() => undefined));
+
+  return {
+    /** Resolves once Redis has confirmed that this server hears the model's channel. */
+    async subscribe(model: string): Promise<void> {
+      const { channel } = modelKeys(prefix, model);
+      if (channels.has(channel) && confirmed) return;
+      await callRedis(async () => {
+        await subscriber.subscribe(channel);
+      });
+      if (!channels.has(channel)) channels.set(channel, { model, sequence: undefined, deafAudits: 0 });
+    },
+
+    /** Whether every subscription is confirmed on a live connection. */
+    ready(): boolean {
+      return confirmed && subscriber.status === 'ready';
+    },
+
+    /**
+     * Compares what was heard with what was said, and calls onGap where it differs: pub/sub can lose a message even on a
+     * connection that looks alive. To be called every few seconds.
+     */
+    async audit(): Promise<void> {
+      for (const heard of [...channels.values()]) {
+        const { counters } = modelKeys(prefix, heard.model);
+        const before = heard.sequence;
+        const said = Number((await callRedis(() => redis.hget(counters, 'sequence'))) ?? 0);
+        if (before === undefined) {
+          heard.sequence ??= said;
+          listener.onGap(heard.model);
+        } else if (heard.sequence === before && said !== before) {
+          // Nothing came meanwhile, though there was something to hear.
+          heard.sequence = said;
+          heard.deafAudits += 1;
+          listener.onGap(heard.model);
+          if (heard.deafAudits >= DEAF_AUDITS && !closed) {
+            heard.deafAudits = 0;
+            subscriber.disconnect(true);
+          }
+        }
+      }
+    },
+
+    close(): void {
+      closed = true;
+      subscriber.off('message', hear);
+      subscriber.disconnect();
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** Every Redis key. A model's keys share one Cluster hash tag, so that one Lua step can touch them all. */
+import type { Priority } from './contract.ts';
+
+export const DEFAULT_PREFIX = 'inferql';
+
+/** The consumer group of every stream. */
+export const GROUP = 'workers';
+
+/** Names of all models ever announced, and the channel that tells of a change among them. */
+export function registryKeys(prefix: string) {
+  return { models: `${prefix}:models`, changed: `${prefix}:models:changed` };
+}
+
+/** A model's keys. Those that end in ':' are prefixes of one key an id. */
+export function modelKeys(prefix: string, model: string) {
+  const base = `${prefix}:{${model}}`;
+  return {
+    /** Hash a prediction: its state. */
+    prediction: `${base}:prediction:`,
+    /** Hash a computation, from its admission to its end. */
+    job: `${base}:job:`,
+    /** Set a computation: the predictions that follow it. */
+    followers: `${base}:followers:`,
+    /** Sorted set: computations not yet started, by lane and order of arrival. */
+    waiting: `${base}:waiting`,
+    /** Sorted set: open predictions by deadline. */
+    deadlines: `${base}:deadlines`,
+    /** Hash of counters: sequence of the channel, order of arrival, bytes held, jobs started, ended by status. */
+    counters: `${base}:counters`,
+    /** Pub/sub channel of every change of a prediction. */
+    channel: `${base}:events`,
+    /** Stream of dead letters. */
+    dead: `${base}:dead`,
+    /** Hash: 'current' and one announced spec a version. */
+    specs: `${base}:specs`,
+    /** Sorted set: workers by the time at which they count as gone. */
+    alive: `${base}:alive`,
+    /** Hash: a worker's record. */
+    workers: `${base}:workers`,
+    /** String: the open computation of a content digest. */
+    shared: `${base}:shared:`,
+    /** String: the finished result of a content digest. */
+    cache: `${base}:cache:`,
+    /** Hash: the prediction behind a caller's idempotency key. */
+    idempotency: `${base}:idempotency:`,
+    /** Stream a version and lane. */
+    stream: `${base}:stream:`,
+  };
+}
+export type ModelKeys = ReturnType<typeof modelKeys>;
+
+/** The stream of one lane of a model version. */
+export function streamKey(keys: ModelKeys, version: string, priority: Priority): string {
+  return `${keys.stream}${version}:${priority}`;
+}

@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- A warm worker tells what it serves, and from then on that it is alive.
+-- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone when it was not heard for so long), first, lanes; ARGV[2] its record; ARGV[3] the spec
+-- Returns 1 where the current version changed, else 0
+local request = cjson.decode(ARGV[1])
+local now = now_ms()
+local current = redis.call('HGET', specs, 'current')
+
+redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)
+redis.call('ZADD', alive, now + request.lifetimeMs, request.version .. ' ' .. request.worker)
+redis.call('HSET', workers, request.worker, ARGV[2])
+redis.call('HSET', counters, 'aliveUntilMs', now + request.lifetimeMs)
+redis.call('HSET', specs, request.version, ARGV[3])
+
+local live_workers, current_is_served = {}, false
+for _, member in ipairs(redis.call('ZRANGE', alive, 0, -1)) do
+  local version, worker = string.match(member, '^(%S+) (.+)$')
+  live_workers[worker] = true
+  if version == current then current_is_served = true end
+end
+for _, worker in ipairs(redis.call('HKEYS', workers)) do
+  if not live_workers[worker] then redis.call('HDEL', workers, worker) end
+end
+
+for _, lane in ipairs(request.lanes) do
+  local stream = stream_of .. request.version .. ':' .. lane
+  -- From the stream's start: what was queued before the first worker came is work, too.
+  redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do
+    -- name, its value, pending, its value: a consumer that still has something pending is never deleted, for that would lose it.
+    if not live_workers[consumer[2]] and consumer[4] == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, consumer[2])
+    end
+  end
+end
+
+-- The newest announcement is current; a heartbeat takes over only from a version that nobody serves any more.
+if current ~= request.version and (request.first or not current_is_served) then
+  redis.call('HSET', specs, 'current', request.version)
+  return 1
+end
+return 0

@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- Ends a prediction CANCELED unless it has ended.
+-- ARGV[1] id; ARGV[2] '1': only while it waits and nobody else follows its computation (a caller that left)
+-- Returns its snapshot after that, or false where it is unknown
+local id = ARGV[1]
+local status = redis.call('HGET', prediction_of .. id, 'status')
+if not status then return false end
+local may = not TERMINAL[status]
+if may and ARGV[2] == '1' then
+  local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
+  may = status == 'QUEUED' and redis.call('SCARD', followers_of .. job_id) == 1
+end
+if may then abandon(id, 'CANCELED', now_ms(), {}) end
+return snapshot(id)

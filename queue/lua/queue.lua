@@ -1,0 +1,9 @@
+#!lua flags=no-writes
+-- Returns {waiting, dead letters, counters as fields and values, records of the live workers}
+local now = now_ms()
+local records = {}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) do
+  local record = redis.call('HGET', workers, string.match(member, '^%S+ (.+)$'))
+  if record then table.insert(records, record) end
+end
+return { redis.call('ZCARD', waiting), redis.call('XLEN', dead), redis.call('HGETALL', counters), records }

@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Ends jobs with what their attempts gave. A success counts whichever attempt it comes from; a failure only from the present one.
+-- ARGV[1] JSON: a list of {jobId, attempt, and either result (text), inferenceMs, batchSize, or errorCode, retryable}
+-- Returns a word a job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
+local now = now_ms()
+local settlements = {}
+
+local function succeed(job_id, cache_ttl_ms, fingerprint, outcome)
+  local fields = { 'result', outcome.result, 'inferenceMs', outcome.inferenceMs, 'batchSize', outcome.batchSize }
+  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do finish(id, 'SUCCEEDED', now, fields) end
+  if cache_ttl_ms > 0 then
+    redis.call('SET', cache_of .. fingerprint, cjson.encode(fields), 'PX', cache_ttl_ms)
+  end
+  drop_job(job_id)
+  return 'settled'
+end
+
+for i, outcome in ipairs(cjson.decode(ARGV[1])) do
+  local key = job_of .. outcome.jobId
+  local job = redis.call('HMGET', key, 'attempts', 'maxAttempts', 'cacheTtlMs', 'fingerprint')
+  if not job[1] then
+    settlements[i] = 'gone'
+  elseif outcome.result then
+    settlements[i] = succeed(outcome.jobId, tonumber(job[3]), job[4], outcome)
+  elseif tonumber(job[1]) ~= outcome.attempt then
+    settlements[i] = 'gone'
+  elseif outcome.retryable and tonumber(job[1]) < tonumber(job[2]) then
+    redis.call('HSET', key, 'errorCode', outcome.errorCode)
+    settlements[i] = 'retry'
+  else
+    bury(outcome.jobId, outcome.errorCode, now)
+    settlements[i] = 'settled'
+  end
+end
+return settlements

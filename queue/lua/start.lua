@@ -1,0 +1,43 @@
+#!lua flags=allow-oom
+-- Starts an attempt of each job, unless it was canceled, expired or has none left.
+-- ARGV[1] JSON: jobs: a list of {jobId, entryId, stream}
+-- Returns a number a job: the attempt, which fences every later step; 0 where there is nothing to run
+local request = cjson.decode(ARGV[1])
+local now = now_ms()
+local attempts_started = {}
+
+local function start(job_id, entry_id, stream)
+  local key = job_of .. job_id
+  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode')
+  if job[1] ~= entry_id then
+    -- Its predictions ended while it was on its way, or it never was a job of ours.
+    redis.call('XACK', stream, GROUP, entry_id)
+    redis.call('XDEL', stream, entry_id)
+    return 0
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+    if tonumber(redis.call('HGET', prediction_of .. id, 'deadlineMs')) <= now then
+      abandon(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })
+    end
+  end
+  if redis.call('EXISTS', key) == 0 then return 0 end
+  if tonumber(job[2]) >= tonumber(job[3]) then
+    bury(job_id, job[4] or 'WORKER_LOST', now)
+    return 0
+  end
+  local attempt = redis.call('HINCRBY', key, 'attempts', 1)
+  redis.call('HDEL', key, 'errorCode')
+  if attempt == 1 then
+    redis.call('ZREM', waiting, job_id)
+    redis.call('HINCRBY', counters, 'processing', 1)
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+    redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt)
+    redis.call('HSETNX', prediction_of .. id, 'startedAtMs', now)
+    publish(id)
+  end
+  return attempt
+end
+
+for i, job in ipairs(request.jobs) do attempts_started[i] = start(job.jobId, job.entryId, job.stream) end
+return attempts_started

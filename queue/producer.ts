@@ -1,0 +1,205 @@
+/** The server's side of the queue: admit, cancel, read. Nothing here waits; events.ts tells when something changed. */
+import { createHash } from 'node:crypto';
+import {
+  type JobOptions,
+  modelOfPrediction,
+  PRIORITIES,
+  type PredictionState,
+  type Priority,
+  type QueueState,
+  ServedModel,
+  WorkerRecord,
+} from './contract.ts';
+import { modelKeys, registryKeys } from './keys.ts';
+import { callRedis, type RedisConnection } from './redis.ts';
+import { runStep } from './scripts.ts';
+import { parseSnapshot, type Snapshot } from './state.ts';
+
+export interface AdmitRequest {
+  /** Made by newPredictionId(model.name) before the first send. */
+  id: string;
+  model: ServedModel;
+  /** Prepared pixels, imageByteLength(model.input) bytes. */
+  image: Uint8Array;
+  options: JobOptions;
+  priority: Priority;
+  timeoutMs: number;
+  /** Whose request it is: idempotency keys are the caller's own. */
+  caller: string;
+  idempotencyKey?: string | undefined;
+  /** Whether it may follow an identical computation in flight. */
+  share: boolean;
+  /** How long its result may answer identical requests; 0: not at all, nor is it answered so itself. */
+  cacheTtlMs: number;
+  /** The prediction that this one tries again. */
+  retryOf?: string | undefined;
+}
+
+export type AdmitOutcome =
+  /** `state.id` is another one's where an idempotency key named an earlier prediction. */
+  | ({ kind: 'admitted' } & Snapshot)
+  | { kind: 'queueFull'; waiting: number; queuedBytes: number }
+  /** No live worker for longer than the model's grace period. */
+  | { kind: 'unavailable' }
+  /** Another version became current meanwhile: read the models again and prepare the image anew. */
+  | { kind: 'staleVersion' }
+  | { kind: 'idempotencyConflict' };
+
+export type Producer = ReturnType<typeof createProducer>;
+
+/** How many predictions one expiry step ends at the most, so that Redis is never held up. */
+const EXPIRE_AT_ONCE = 200;
+
+function fingerprint(request: AdmitRequest): string {
+  return createHash('sha256')
+    .update(`${request.model.version} ${JSON.stringify(request.options)} `)
+    .update(request.image)
+    .digest('base64url');
+}
+
+/**
+ * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
+ * @param redis a connection of the role 'request'
+ */
+export function createProducer(redis: RedisConnection, { prefix }: { prefix: string }) {
+  const keysOf = (model: string) => modelKeys(prefix, model);
+  const registry = registryKeys(prefix);
+
+  async function readModel(name: string): Promise<ServedModel | null> {
+    const { specs } = keysOf(name);
+    const current = await redis.hget(specs, 'current');
+    const spec = current && (await redis.hget(specs, current));
+    return spec ? ServedModel.parse(JSON.parse(spec)) : null;
+  }
+
+  async function readSnapshots(ids: string[]): Promise<(Snapshot | null)[]> {
+    const snapshots: (Snapshot | null)[] = ids.map(() => null);
+    const places = new Map<string, number[]>();
+    ids.forEach((id, place) => {
+      const model = modelOfPrediction(id);
+      if (model) places.set(model, [...(places.get(model) ?? []), place]);
+    });
+    await Promise.all(
+      [...places].map(async ([model, at]) => {
+        const replies = (await runStep(
+          redis,
+          'read',
+          keysOf(model),
+          at.map((place) => ids[place]!),
+        )) as unknown[];
+        at.forEach((place, i) => {
+          snapshots[place] = parseSnapshot(replies[i]);
+        });
+      }),
+    );
+    return snapshots;
+  }
+
+  return {
+    /** Registers the prediction and queues its computation, or says why not. Safe to send again with the same id. */
+    async admit(request: AdmitRequest): Promise<AdmitOutcome> {
+      const { model } = request;
+      const wire = {
+        id: request.id,
+        model: model.name,
+        version: model.version,
+        priority: request.priority,
+        lane: PRIORITIES.indexOf(request.priority),
+        timeoutMs: request.timeoutMs,
+        ttlMs: model.queue.resultTtlMs,
+        maxAttempts: model.queue.maxAttempts,
+        graceMs: model.queue.graceMs,
+        maxQueueSize: model.queue.maxQueueSize,
+        maxQueuedBytes: model.queue.maxQueuedBytes,
+        options: JSON.stringify(request.options),
+        fingerprint: fingerprint(request),
+        share: request.share,
+        cacheTtlMs: request.cacheTtlMs,
+        idempotency:
+          request.idempotencyKey === undefined
+            ? undefined
+            : createHash('sha256')
+                .update(JSON.stringify([request.caller, request.idempotencyKey]))
+                .digest('base64url'),
+        retryOf: request.retryOf,
+      };
+      const reply = (await callRedis(() =>
+        runStep(redis, 'admit', keysOf(model.name), [JSON.stringify(wire), request.image]),
+      )) as [AdmitOutcome['kind'], ...unknown[]];
+      switch (reply[0]) {
+        case 'admitted':
+          return { kind: 'admitted', ...parseSnapshot(reply[1])! };
+        case 'queueFull':
+          return { kind: 'queueFull', waiting: reply[1] as number, queuedBytes: reply[2] as number };
+        case 'unavailable':
+        case 'staleVersion':
+        case 'idempotencyConflict':
+          return { kind: reply[0] };
+        default:
+          return reply[0] satisfies never;
+      }
+    },
+
+    /**
+     * Ends a prediction CANCELED unless it has ended; its state after that, or null where the id is unknown.
+     * @param onlyAbandoned cancel only while it waits and nobody shares its computation
+     */
+    async cancel(id: string, { onlyAbandoned = false } = {}): Promise<PredictionState | null> {
+      const model = modelOfPrediction(id);
+      if (!model) return null;
+      const reply = await callRedis(() => runStep(redis, 'cancel', keysOf(model), [id, onlyAbandoned ? '1' : '0']));
+      return parseSnapshot(reply)?.state ?? null;
+    },
+
+    /** Ends what has passed its deadline; how many that were. Any process may call it at any time. */
+    async expireDue(model: string): Promise<number> {
+      return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_AT_ONCE]))) as number;
+    },
+
+    /** The present state and place in the queue; null where the id is unknown or was forgotten. */
+    async read(id: string): Promise<Snapshot | null> {
+      return (await callRedis(() => readSnapshots([id])))[0]!;
+    },
+
+    /** As read, in the order of the ids. */
+    async readMany(ids: string[]): Promise<(Snapshot | null)[]> {
+      return await callRedis(() => readSnapshots(ids));
+    },
+
+    /** The current version of every announced model, by name. */
+    async models(): Promise<ServedModel[]> {
+      const names = await callRedis(() => redis.smembers(registry.models));
+      const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
+      return models.filter((model) => model !== null);
+    },
+
+    /** The model's queue at this moment; null where it was never announced. */
+    async queueState(model: string): Promise<QueueState | null> {
+      const keys = keysOf(model);
+      const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
+      if (!spec) return null;
+      const [waiting, deadLetters, flat, records] = reply as [number, number, string[], string[]];
+      const counters = new Map<string, number>();
+      for (let i = 0; i < flat.length; i += 2) counters.set(flat[i]!, Number(flat[i + 1]));
+      const ended = (status: string) => counters.get(`ended:${status}`) ?? 0;
+      const workers = records.map((record) => WorkerRecord.parse(JSON.parse(record)));
+      const rates = workers.flatMap(({ imageMs }) => (imageMs ? [1000 / imageMs] : []));
+      return {
+        model,
+        waiting,
+        processing: counters.get('processing') ?? 0,
+        queuedBytes: counters.get('bytes') ?? 0,
+        deadLetters,
+        workers,
+        ratePerSecond: rates.length > 0 ? rates.reduce((sum, rate) => sum + rate) : undefined,
+        maxQueueSize: spec.queue.maxQueueSize,
+        ended: {
+          SUCCEEDED: ended('SUCCEEDED'),
+          FAILED: ended('FAILED'),
+          CANCELED: ended('CANCELED'),
+          EXPIRED: ended('EXPIRED'),
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/** Connections to Redis: one server, Sentinel or Cluster, told apart by the URL. */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { InferqlError } from './errors.ts';
+
+export type RedisConnection = Redis | Cluster;
+
+/**
+ * What a connection is for. `request`: a caller waits, so it fails at once while Redis is gone, and within seconds when it hangs.
+ * `work`: commands wait for Redis to come back. `blocking`: as work, for one command that blocks. `subscriber`: a channel's listener.
+ */
+export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
+
+/** Longest time that a caller's command may take. */
+const REQUEST_TIMEOUT_MS = 3_000;
+/** A connection that is silent for so long under a command is given up and made anew. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+type Options = Omit<RedisOptions, 'replyMapping'> & { replyMapping: 'legacy' };
+
+function roleOptions(role: ConnectionRole): Options {
+  const shared: Options = {
+    replyMapping: 'legacy',
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: 5_000,
+    // Soon enough for a restarted Redis, seldom enough for one that stays away.
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+    // A failover leaves the old master read-only: look for the new one.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+  };
+  switch (role) {
+    case 'request':
+      return { ...shared, enableOfflineQueue: false, commandTimeout: REQUEST_TIMEOUT_MS, maxRetriesPerRequest: 1 };
+    case 'work':
+      return { ...shared, maxRetriesPerRequest: null };
+    case 'blocking':
+      return { ...shared, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false };
+    case 'subscriber':
+      return { ...shared, maxRetriesPerRequest: null, autoResubscribe: false };
+    default:
+      return role satisfies never;
+  }
+}
+
+function parseHosts(list: string, defaultPort: number): { host: string; port: number }[] {
+  return list.split(',').map((part) => {
+    const match = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(part.trim());
+    if (!match) throw new TypeError(`REDIS_URL: '${part}' is not host:port`);
+    return { host: match[1]!.replace(/^\[|\]$/g, ''), port: match[2] ? Number(match[2]) : defaultPort };
+  });
+}
+
+const MANY = /^(rediss?)\+(cluster|sentinel):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?$/;
+
+/**
+ * Opens a connection.
+ * @param url `redis://[user:password@]host:port[/db]`, `rediss://…` (TLS), a socket's path,
+ *   `redis+cluster://[user:password@]host:port,host:port`, `redis+sentinel://[user:password@]host:port,host:port/master-name`
+ *   (`rediss+…` for TLS)
+ * @throws TypeError where the URL has another form
+ */
+export function connectRedis(url: string, role: ConnectionRole): RedisConnection {
+  const options = roleOptions(role);
+  const many = MANY.exec(url);
+  if (!many) {
+    if (!/^(rediss?:\/\/|\/)/.test(url))
+      throw new TypeError('REDIS_URL: expected redis://, rediss://, redis+cluster:// or redis+sentinel://');
+    return new Redis(url, options);
+  }
+  const [, scheme, kind, credentials, hosts, path] = many;
+  const [username, password] = (credentials ?? '').split(':').map(decodeURIComponent);
+  const access = {
+    ...(username ? { username } : {}),
+    ...(password ? { password } : {}),
+    ...(scheme === 'rediss' ? { tls: {} } : {}),
+  };
+  if (kind === 'cluster') {
+    const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
+    return new Cluster(parseHosts(hosts!, 6379), {
+      redisOptions: { ...redisOptions, ...access },
+      ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
+      clusterRetryStrategy: (attempt) => retryStrategy!(attempt) as number,
+      ...(scheme === 'rediss' ? { dnsLookup: (address, done) => done(null, address) } : {}),
+    });
+  }
+  if (!path) throw new TypeError('REDIS_URL: redis+sentinel:// needs the name of the master after the hosts');
+  return new Redis({ ...options, ...access, sentinels: parseHosts(hosts!, 26379), name: path });
+}
+
+/** Replies with which Redis says that it cannot take a command now, whatever the command. */
+const REFUSALS =
+  /^(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED|ERR max number of clients|EXECABORT)/;
+const BROKEN_CONNECTION =
+  /Connection is closed|enableOfflineQueue|max retries per request|Command timed out|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|None of startup nodes|Cluster isn't ready|Too many Cluster redirections|ClusterAllFailedError|Stream isn't writeable/;
+
+/** True where Redis is gone, hangs, or refuses for now: a reason to wait, not a mistake of ours. */
+export function isRedisUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  // A script's refusal carries Redis' own words behind a prefix.
+  const message = error.message.replace(/^(ERR Error running script[^:]*: )?-?/, '');
+  return (
+    REFUSALS.test(message) ||
+    BROKEN_CONNECTION.test(`${error.message} ${error.name} ${code}`) ||
+    /OOM command not allowed/.test(message)
+  );
+}
+
+/** Runs a command for a caller: a Redis that is not there becomes UNAVAILABLE, every other error stays what it is. */
+export async function callRedis<T>(command: () => Promise<T>): Promise<T> {
+  try {
+    return await command();
+  } catch (cause) {
+    if (isRedisUnavailable(cause)) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
+    throw cause;
+  }
+}

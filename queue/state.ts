@@ -1,0 +1,22 @@
+/** Reads what the Lua steps return: a prediction's fields as one flat list, and its place in the queue. */
+import { PredictionState } from './contract.ts';
+
+export interface Snapshot {
+  state: PredictionState;
+  /** 1 is the next to start; undefined where the prediction does not wait. */
+  position: number | undefined;
+}
+
+/** Fields and values by turns, as HGETALL gives them inside a script. */
+export function parseState(flat: string[]): PredictionState {
+  const fields: Record<string, string> = {};
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i]!] = flat[i + 1]!;
+  return PredictionState.parse(fields);
+}
+
+/** `false` in Lua arrives as null. */
+export function parseSnapshot(reply: unknown): Snapshot | null {
+  if (reply === null) return null;
+  const [flat, rank] = reply as [string[], number | null];
+  return { state: parseState(flat), position: rank === null ? undefined : rank + 1 };
+}
