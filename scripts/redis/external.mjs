@@ -1,0 +1,71 @@
+// The Redis that REDIS_URL names: it is somebody else's, so it is only waited for.
+import { SetupError, showStep } from '../setup/screen.mjs';
+import { askRedis } from './wire.mjs';
+
+const WAIT_MS = 30_000;
+
+/**
+ * Resolves once it answers.
+ * @param {string} url redis:// or rediss:// with user and password; several hosts for redis+cluster:// and redis+sentinel://
+ * @throws {SetupError} when it refuses the login, or does not answer in half a minute
+ */
+export async function waitForExternalRedis(url) {
+  const { addresses, login, shown } = readAddresses(url);
+  let lastFailure = 'no answer';
+  const deadline = Date.now() + WAIT_MS;
+  await showStep(`Waiting for Redis at ${shown}`, async () => {
+    for (;;) {
+      for (const address of addresses) {
+        try {
+          const replies = await askRedis(address, [...login, ['PING']], 3_000);
+          const refusal = replies.find((reply) => /^-(WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/.test(reply));
+          if (refusal) throw new SetupError(`Redis at ${shown} refuses the login of REDIS_URL: ${refusal.slice(1)}`);
+          const failure = replies.find((reply) => reply.startsWith('-') && !reply.startsWith('-NOPERM'));
+          if (!failure) return;
+          lastFailure = failure.slice(1);
+        } catch (error) {
+          if (error instanceof SetupError) throw error;
+          lastFailure = error.message;
+        }
+      }
+      if (Date.now() > deadline) {
+        throw new SetupError(
+          `Redis at ${shown} (REDIS_URL) does not answer: ${lastFailure}.\nStart it, correct REDIS_URL, or unset it: then npm start runs a Redis of its own.`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  });
+}
+
+function readAddresses(url) {
+  if (url.startsWith('/') || url.startsWith('unix://')) {
+    const path = url.replace(/^unix:\/\//, '').replace(/\?.*$/, '');
+    return { addresses: [{ path }], login: [], shown: path };
+  }
+  const match = /^(rediss?)(\+cluster|\+sentinel|s\+cluster|s\+sentinel)?:\/\/(?:([^@/]*)@)?([^/?#]+)/.exec(url);
+  if (!match)
+    throw new SetupError(
+      'REDIS_URL is not an address: expected redis://host:port or rediss://user:password@host:port.',
+    );
+  const [, scheme, kind, credentials, hosts] = match;
+  const tls = scheme === 'rediss';
+  const defaultPort = kind?.includes('sentinel') ? 26_379 : 6_379;
+  const addresses = hosts.split(',').map((host) => {
+    const [, name, port] = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/.exec(host) ?? [];
+    if (!name) throw new SetupError(`REDIS_URL names no host in '${host}'.`);
+    return { host: name.replace(/^\[|\]$/g, ''), port: Number(port ?? defaultPort), tls };
+  });
+  return { addresses, login: kind?.includes('sentinel') ? [] : readLogin(credentials), shown: hosts };
+}
+
+function readLogin(credentials) {
+  if (!credentials) return [];
+  const [user, password] = credentials.includes(':') ? splitOnce(credentials, ':') : ['', credentials];
+  return [['AUTH', ...[user, password].filter(Boolean).map(decodeURIComponent)]];
+}
+
+function splitOnce(text, separator) {
+  const at = text.indexOf(separator);
+  return [text.slice(0, at), text.slice(at + 1)];
+}

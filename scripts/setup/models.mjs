@@ -1,0 +1,30 @@
+// The models: pulled, verified and converted by the project's own command, which is not even started when nothing changed.
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { distDir, modelsDir, projectDir, stateDir } from './places.mjs';
+import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './stamps.mjs';
+import { runTool } from './tools.mjs';
+
+const SMALL_FILE_BYTES = 65_536;
+
+export async function prepareModels() {
+  const installedDir = join(stateDir, 'models');
+  const stampPath = join(installedDir, '.prepared-from');
+  const digest = digestModels();
+  if (readStamp(stampPath) === digest) return;
+  removeStamp(stampPath);
+  const command = join(distDir, 'models/main.js');
+  const args = [command, 'prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
+  await runTool('models', process.execPath, args, { passOutput: true });
+  if (existsSync(installedDir)) writeStamp(stampPath, digest);
+}
+
+/** Specs by content; weights that a user dropped in by size and time, because reading them all costs more than a start may take. */
+function digestModels() {
+  const files = listFiles([modelsDir], (path) => !/\.(ts|lua)$/.test(path));
+  const sizes = files.map((path) => statSync(join(projectDir, path)));
+  const small = files.filter((_, index) => sizes[index].size <= SMALL_FILE_BYTES);
+  const large = files.map((path, index) => `${path} ${sizes[index].size} ${sizes[index].mtimeMs}`);
+  const code = listFiles(['dist/models'], (path) => path.endsWith('.js'));
+  return digestFiles([...small, ...code], ...large.filter((_, index) => sizes[index].size > SMALL_FILE_BYTES));
+}

@@ -1,0 +1,129 @@
+// Finding a Redis server program, or getting one.
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { projectDir, setupDir } from './places.mjs';
+import { SetupError, say, showStep } from './screen.mjs';
+import { npmCommand, runTool } from './tools.mjs';
+
+const NAMES = ['redis-server', 'valkey-server'];
+const BUILT_BY = 'redis-memory-server@0.17.1';
+const builtDir = join(setupDir, 'redis-binary');
+const builtPathFile = join(builtDir, 'redis-server.path');
+
+/** The full path of a program on the PATH, or undefined. */
+export function findOnPath(...names) {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  for (const name of names) {
+    for (const folder of folders) {
+      const candidate = join(folder, name);
+      try {
+        accessSync(candidate, constants.X_OK);
+        return candidate;
+      } catch {}
+    }
+  }
+  return undefined;
+}
+
+function findRedisServer() {
+  const chosen = process.env.INFERQL_REDIS_SERVER;
+  if (chosen) {
+    if (existsSync(chosen)) return chosen;
+    throw new SetupError(`INFERQL_REDIS_SERVER names ${chosen}, which does not exist.`);
+  }
+  const found = findOnPath(...NAMES);
+  if (found) return found;
+  if (existsSync(builtPathFile)) {
+    const built = readFileSync(builtPathFile, 'utf8');
+    if (existsSync(built)) return built;
+  }
+  return undefined;
+}
+
+/**
+ * The path of a redis-server or valkey-server; installs or builds one where there is none.
+ * @throws {SetupError} that names the ways to get one
+ */
+export async function provideRedisServer() {
+  const found = findRedisServer();
+  if (found) return found;
+  const failures = [];
+  for (const way of [installFromSystem, buildFromSource]) {
+    try {
+      await way();
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      failures.push(error.message.split('\n')[0]);
+    }
+    const provided = findRedisServer();
+    if (provided) return provided;
+  }
+  throw new SetupError(
+    [
+      'InferQL needs a Redis (or Valkey) server, and there is none. Any of these helps:',
+      '  - install redis-server or valkey-server, so that it is on the PATH (or name it in INFERQL_REDIS_SERVER);',
+      '  - run one elsewhere and name it: REDIS_URL=redis://host:6379 npm start;',
+      '  - install a C compiler and make, so that npm start can build one (redis-memory-server).',
+      ...failures.map((failure) => `Tried without success: ${failure}`),
+    ].join('\n'),
+  );
+}
+
+/** Installs packages of the system by whichever package manager is here and may be used without asking for a password. */
+export async function installSystemPackage(title, names) {
+  const isRoot = process.getuid?.() === 0;
+  const managers = [
+    {
+      command: 'apt-get',
+      root: true,
+      steps: (name) => [['update'], ['install', '-y', '--no-install-recommends', name]],
+    },
+    { command: 'apk', root: true, steps: (name) => [['add', '--no-cache', name]] },
+    { command: 'dnf', root: true, steps: (name) => [['install', '-y', name]] },
+    { command: 'yum', root: true, steps: (name) => [['install', '-y', name]] },
+    { command: 'zypper', root: true, steps: (name) => [['--non-interactive', 'install', name]] },
+    { command: 'pacman', root: true, steps: (name) => [['-Sy', '--noconfirm', name]] },
+    { command: 'brew', root: false, steps: (name) => [['install', name]] },
+  ];
+  const manager = managers.find(({ command, root }) => root === isRoot && names[command] && findOnPath(command));
+  if (!manager) throw new SetupError(`${title}: no package manager here that may install without a password`);
+  const { command, steps } = manager;
+  await showStep(`${title} (${command})`, async () => {
+    for (const args of steps(names[command])) {
+      await runTool(`${command}-${names[command]}`, command, args, { env: { DEBIAN_FRONTEND: 'noninteractive' } });
+    }
+  });
+}
+
+async function installFromSystem() {
+  const redis = 'redis';
+  const names = {
+    'apt-get': 'redis-server',
+    apk: redis,
+    dnf: redis,
+    yum: redis,
+    zypper: redis,
+    pacman: 'valkey',
+    brew: redis,
+  };
+  await installSystemPackage('Installing Redis', names);
+}
+
+async function buildFromSource() {
+  mkdirSync(builtDir, { recursive: true });
+  say('  No Redis here and no way to install one: building it from source, which takes some minutes.');
+  const [npm, ...first] = npmCommand();
+  await showStep(`Building Redis (${BUILT_BY})`, async () => {
+    await runTool('redis-build-install', npm, [
+      ...first,
+      'install',
+      '--prefix',
+      builtDir,
+      '--ignore-scripts',
+      '--no-save',
+      BUILT_BY,
+    ]);
+    const builder = join(projectDir, 'scripts/setup/redis-build.cjs');
+    await runTool('redis-build', process.execPath, [builder, builtDir, builtPathFile]);
+  });
+}

@@ -1,0 +1,85 @@
+// Running the tools of the set-up: quiet unless they fail, written down so that one that outlives a kill is found again.
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { logsDir, projectDir, setupDir } from './places.mjs';
+import { endStrangerProcess, identifyProcess } from './processes.mjs';
+import { SetupError } from './screen.mjs';
+
+const runningToolPath = join(setupDir, 'running-tool.json');
+const SHOWN_LINES = 40;
+
+/**
+ * Runs a tool to its end, its output in `.inferql/logs/<name>.log`.
+ * @param {string} name of the log
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string | undefined>, passOutput?: boolean, acceptCodes?: number[] }} [options] passOutput shows the output as it
+ *   comes; acceptCodes are exit codes besides 0 that are no failure
+ * @throws {SetupError} with the last lines of the output
+ */
+export async function runTool(name, command, args, { env, passOutput = false, acceptCodes = [] } = {}) {
+  const logPath = join(logsDir, `${name}.log`);
+  const log = passOutput ? undefined : openSync(logPath, 'w');
+  const output = passOutput ? 'inherit' : log;
+  let child;
+  // A signal that ends us need not have reached the tool.
+  const endTool = () => child?.kill('SIGTERM');
+  process.once('exit', endTool);
+  try {
+    child = spawn(command, args, {
+      cwd: projectDir,
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...env },
+    });
+    if (child.pid)
+      writeFileSync(runningToolPath, JSON.stringify({ pid: child.pid, identity: identifyProcess(child.pid) }));
+    const { code, signal } = await waitForExit(child, command);
+    if (code === 0 || acceptCodes.includes(code)) return;
+    const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
+    throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${passOutput ? '' : lastLines(logPath)}`);
+  } finally {
+    process.off('exit', endTool);
+    if (log !== undefined) closeSync(log);
+    rmSync(runningToolPath, { force: true });
+  }
+}
+
+function waitForExit(child, command) {
+  return new Promise((resolve, reject) => {
+    child.once('error', (error) => reject(new SetupError(`${command} could not be started: ${error.message}`)));
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+}
+
+function lastLines(logPath) {
+  const lines = readFileSync(logPath, 'utf8').trimEnd().split('\n');
+  return ` Its last words (all of them: ${logPath}):\n${lines
+    .slice(-SHOWN_LINES)
+    .map((line) => `    ${line}`)
+    .join('\n')}`;
+}
+
+/** A start that was killed leaves its tool at work; two of them in one folder would spoil it. Call it with the set-up's lock held. */
+export async function endLeftoverTool() {
+  if (!existsSync(runningToolPath)) return;
+  try {
+    const { pid, identity } = JSON.parse(readFileSync(runningToolPath, 'utf8'));
+    if (identity) await endStrangerProcess(pid, identity, 3_000);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  rmSync(runningToolPath, { force: true });
+}
+
+/** The command and first arguments that run npm: the one that runs us, else the one on the PATH. */
+export function npmCommand() {
+  const script = process.env.npm_execpath;
+  if (script && /npm-cli\.[cm]?js$/.test(script) && existsSync(script)) return [process.execPath, script];
+  return ['npm'];
+}
+
+/** Runs a package's own command with this Node, without npx in between. */
+export function runPackageScript(name, script, args, options) {
+  return runTool(name, process.execPath, [join(projectDir, 'node_modules', script), ...args], options);
+}
