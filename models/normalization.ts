@@ -1,0 +1,34 @@
+import type { InputSpec } from './spec.ts';
+
+/** `(pixel[c] - mean[c]) * scale[c]` for pixels 0..255 in RGB order; then the channels are reversed to BGR, or not. */
+export interface Normalization {
+  mean: number[];
+  scale: number[];
+  reverseChannels: boolean;
+}
+
+const TORCH_MEAN = [0.485, 0.456, 0.406];
+const TORCH_DEVIATION = [0.229, 0.224, 0.225];
+
+/** The arithmetic behind a spec's `normalization`, after keras-applications' preprocess_input. One entry a channel. */
+export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channels'>): Normalization {
+  const each = <T>(values: T[]): T[] => values.slice(0, input.channels);
+  switch (input.normalization) {
+    case 'caffe':
+      return { mean: each([123.68, 116.779, 103.939]), scale: each([1, 1, 1]), reverseChannels: input.channels === 3 };
+    case 'tf':
+      return { mean: each([127.5, 127.5, 127.5]), scale: each(Array(3).fill(1 / 127.5)), reverseChannels: false };
+    case 'torch':
+      return {
+        mean: each(TORCH_MEAN.map((mean) => mean * 255)),
+        scale: each(TORCH_DEVIATION.map((deviation) => 1 / (deviation * 255))),
+        reverseChannels: false,
+      };
+    case 'unit':
+      return { mean: each([0, 0, 0]), scale: each(Array(3).fill(1 / 255)), reverseChannels: false };
+    case 'none':
+      return { mean: each([0, 0, 0]), scale: each([1, 1, 1]), reverseChannels: false };
+    default:
+      return input.normalization satisfies never;
+  }
+}

@@ -1,0 +1,135 @@
+import {
+  type Attribute,
+  BATCH,
+  type ElementType,
+  elementCount,
+  int64Tensor,
+  type OnnxGraph,
+  type Tensor,
+  transposeTensor,
+} from './graph.ts';
+
+/**
+ * A tensor that flows through the graph. `shape` is always tfjs' (channels last); a rank-4 value whose ONNX tensor
+ * has its channels first says so, so that transposes are written only where an op needs the other order.
+ */
+export interface Value {
+  name: string;
+  shape: readonly number[];
+  type: ElementType;
+  channelsFirst: boolean;
+}
+
+const TO_FIRST = [0, 3, 1, 2];
+const TO_LAST = [0, 2, 3, 1];
+
+/** Writes an ONNX graph node by node; knows every value's shape and where its channels are. */
+export class GraphBuilder {
+  readonly graph: OnnxGraph = { nodes: [], constants: new Map(), inputs: [], outputs: [] };
+  readonly #reordered = new Map<string, Value>();
+  #count = 0;
+
+  /** Declares the graph's input. */
+  input(name: string, type: ElementType, shape: readonly number[]): Value {
+    this.graph.inputs.push({ name, type, shape });
+    return { name, shape, type, channelsFirst: false };
+  }
+
+  /** Adds a constant; its shape is as the reading node expects it. */
+  constant(tensor: Tensor): Value {
+    const name = `c${this.#count++}`;
+    this.graph.constants.set(name, tensor);
+    return { name, shape: tensor.shape, type: tensor.type, channelsFirst: false };
+  }
+
+  /** The tensor behind a value that is a constant. */
+  tensorOf(value: Value): Tensor | undefined {
+    return this.graph.constants.get(value.name);
+  }
+
+  /** Adds a node with one output. Float32 and channels last unless said otherwise. */
+  emit(
+    op: string,
+    inputs: readonly Value[],
+    result: { shape: readonly number[]; channelsFirst?: boolean; type?: ElementType },
+    attributes: Record<string, Attribute> = {},
+  ): Value {
+    return this.emitMany(op, inputs, [result], attributes)[0] as Value;
+  }
+
+  /** Adds a node with several outputs. */
+  emitMany(
+    op: string,
+    inputs: readonly Value[],
+    results: readonly { shape: readonly number[]; channelsFirst?: boolean; type?: ElementType }[],
+    attributes: Record<string, Attribute> = {},
+  ): Value[] {
+    const outputs = results.map((result) => ({
+      name: `v${this.#count++}`,
+      shape: result.shape,
+      type: result.type ?? ('float32' as const),
+      channelsFirst: result.channelsFirst ?? false,
+    }));
+    this.graph.nodes.push({
+      op,
+      inputs: inputs.map((input) => input.name),
+      outputs: outputs.map((output) => output.name),
+      attributes,
+    });
+    return outputs;
+  }
+
+  /** The same rank-4 value with its channels first. */
+  channelsFirst(value: Value): Value {
+    return value.channelsFirst ? value : this.#reorder(value, TO_FIRST, true);
+  }
+
+  /** The same value with its channels last, as tfjs orders it. */
+  channelsLast(value: Value): Value {
+    return value.channelsFirst ? this.#reorder(value, TO_LAST, false) : value;
+  }
+
+  #reorder(value: Value, order: readonly number[], channelsFirst: boolean): Value {
+    const known = this.#reordered.get(value.name);
+    if (known) return known;
+    const tensor = this.tensorOf(value);
+    const [, height = 0, width = 0, channels = 0] = value.shape;
+    let result: Value;
+    if (tensor) {
+      result = { ...this.constant(transposeTensor(tensor, order)), shape: value.shape, channelsFirst };
+    } else if (height * width === 1 || channels === 1) {
+      // The elements are in the same order either way.
+      const target = channelsFirst ? [0, channels, height, width] : [0, height, width, channels];
+      result = this.emit('Reshape', [value, this.constant(int64Tensor(target))], {
+        shape: value.shape,
+        channelsFirst,
+        type: value.type,
+      });
+    } else {
+      result = this.emit(
+        'Transpose',
+        [value],
+        { shape: value.shape, channelsFirst, type: value.type },
+        { perm: { ints: order } },
+      );
+    }
+    this.#reordered.set(value.name, result);
+    this.#reordered.set(result.name, value);
+    return result;
+  }
+
+  /** Gives the value a new shape, with its elements in tfjs' order. The batch stays first where there is one. */
+  reshape(value: Value, shape: readonly number[]): Value {
+    const plain = this.channelsLast(value);
+    if (plain.shape.length === shape.length && plain.shape.every((size, axis) => size === shape[axis])) return plain;
+    const tensor = this.tensorOf(plain);
+    if (tensor) return this.constant({ ...tensor, shape });
+    const target = shape[0] === BATCH && plain.shape[0] === BATCH ? [0, ...shape.slice(1)] : shape;
+    return this.emit('Reshape', [plain, this.constant(int64Tensor(target))], { shape, type: plain.type });
+  }
+
+  /** [batch, rest…] to [batch, product of the rest]. */
+  flatten(value: Value): Value {
+    return this.reshape(value, [value.shape[0] ?? BATCH, elementCount(value.shape.slice(1))]);
+  }
+}

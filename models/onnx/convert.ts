@@ -1,0 +1,90 @@
+import { ModelError } from '../errors.ts';
+import { normalizationOf } from '../normalization.ts';
+import type { InputSpec, OutputSpec } from '../spec.ts';
+import type { ModelJson } from '../tfjs/manifest.ts';
+import { parseTopology } from '../tfjs/topology.ts';
+import type { Weight } from '../tfjs/weights.ts';
+import { GraphBuilder, type Value } from './builder.ts';
+import { type CamHead, exposeFeatures } from './cam.ts';
+import { foldGraph } from './fold.ts';
+import { BATCH, floatTensor, int64Tensor } from './graph.ts';
+import { convertLayers } from './layers/model.ts';
+import { softmax, unary } from './ops/activation.ts';
+import { binary } from './ops/binary.ts';
+import { encodeModel } from './write.ts';
+
+/** Name of the graph's input: uint8 [batch, height, width, channels], RGB or grey. */
+const IMAGE_INPUT = 'image';
+/** Name of the graph's first output: float32 [batch, classes]. */
+const PROBABILITIES_OUTPUT = 'probabilities';
+
+export interface ConvertedModel {
+  /** The ONNX file. */
+  bytes: Uint8Array;
+  classCount: number;
+  cam: CamHead | { unavailable: string };
+}
+
+/** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
+export const CONVERTER_VERSION = 1;
+
+/**
+ * Converts a tfjs model to ONNX: preprocessing first, then the layers, then the activation of the spec.
+ * @throws UnsupportedOpError naming what the converter does not cover
+ * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID
+ */
+export function convertModel(
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  input: InputSpec,
+  output: OutputSpec,
+): ConvertedModel {
+  const builder = new GraphBuilder();
+  const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
+  const topology = parseTopology(modelJson.modelTopology);
+  const [result, ...others] = convertLayers(builder, topology, weights, [normalize(builder, image, input)]);
+  if (!result || others.length > 0) {
+    throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
+  }
+  const probabilities = finish(builder, result, output);
+  const graph = builder.graph;
+  const classCount = probabilities.shape[1] ?? 0;
+  // Outputs have fixed names, values do not: an Identity costs nothing at run time.
+  graph.nodes.push({ op: 'Identity', inputs: [probabilities.name], outputs: [PROBABILITIES_OUTPUT], attributes: {} });
+  graph.outputs.push({ name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
+  foldGraph(graph);
+  const cam = exposeFeatures(graph, output);
+  return { bytes: encodeModel(graph, topology.name), classCount, cam };
+}
+
+/** Pixels 0..255 to what the model was trained on. */
+function normalize(builder: GraphBuilder, image: Value, input: InputSpec): Value {
+  const { mean, scale, reverseChannels } = normalizationOf(input);
+  const perChannel = (values: number[]) => builder.constant(floatTensor([1, 1, 1, values.length], values));
+  // Transposing bytes moves a quarter of what transposing floats would.
+  const first = builder.channelsFirst(image);
+  let value = builder.emit('Cast', [first], { ...first, type: 'float32' }, { to: { int: 1 } });
+  if (mean.some((shift) => shift !== 0)) value = binary(builder, 'Sub', value, perChannel(mean));
+  if (scale.some((factor) => factor !== 1)) value = binary(builder, 'Mul', value, perChannel(scale));
+  if (reverseChannels) {
+    const order = builder.constant(int64Tensor(mean.map((_, i) => mean.length - 1 - i)));
+    value = builder.emit('Gather', [value, order], { ...value }, { axis: { int: 1 } });
+  }
+  return value;
+}
+
+/** The model's output as probabilities [batch, classes]. */
+function finish(builder: GraphBuilder, result: Value, output: OutputSpec): Value {
+  const flat = result.shape.length === 2 ? result : builder.flatten(result);
+  switch (output.activation) {
+    case 'softmax':
+    case 'sigmoid':
+      return flat;
+    case 'logits':
+      return softmax(builder, flat);
+    case 'logits-sigmoid':
+      return unary(builder, 'Sigmoid', flat);
+    default:
+      return output.activation satisfies never;
+  }
+}

@@ -1,0 +1,35 @@
+import type { Value } from '../builder.ts';
+import { globalPool, padImage, pool } from '../ops/pool.ts';
+import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
+
+function windowPool(kind: 'max' | 'average') {
+  return (call: LayerCall): Value => {
+    const { builder, config } = call;
+    config.requireChannelsLast();
+    const size = config.pair('pool_size', [2, 2]);
+    return pool(builder, kind, onlyInput(call), {
+      size,
+      strides: config.pair('strides', size),
+      dilations: [1, 1],
+      padding: config.padding(),
+    });
+  };
+}
+
+function overAll(kind: 'max' | 'average') {
+  return (call: LayerCall): Value => {
+    call.config.requireChannelsLast();
+    return globalPool(call.builder, kind, onlyInput(call), call.config.boolean('keepdims', false));
+  };
+}
+
+export const POOLING_LAYERS: Record<string, LayerConverter> = {
+  MaxPooling2D: windowPool('max'),
+  AveragePooling2D: windowPool('average'),
+  GlobalMaxPooling2D: overAll('max'),
+  GlobalAveragePooling2D: overAll('average'),
+  ZeroPadding2D: (call) => {
+    call.config.requireChannelsLast();
+    return padImage(call.builder, onlyInput(call), call.config.sides('padding'));
+  },
+};

@@ -1,0 +1,27 @@
+import { UnsupportedOpError } from '../../errors.ts';
+import type { GraphBuilder, Value } from '../builder.ts';
+import type { Tensor } from '../graph.ts';
+import type { LayerConfig } from './config.ts';
+
+/** What a layer's converter gets. */
+export interface LayerCall {
+  builder: GraphBuilder;
+  className: string;
+  config: LayerConfig;
+  inputs: Value[];
+  /** A weight of this layer by its short names, the first that the file has. @throws ModelError when there is none. */
+  weight: (...names: string[]) => Tensor;
+  /** The same, where the layer may do without. */
+  optionalWeight: (...names: string[]) => Tensor | undefined;
+}
+
+export type LayerConverter = (call: LayerCall) => Value;
+
+/** The only input of a layer that takes one. */
+export function onlyInput(call: LayerCall): Value {
+  const [input, ...others] = call.inputs;
+  if (!input || others.length > 0) {
+    throw new UnsupportedOpError(call.className, `expected one input, found ${call.inputs.length}`);
+  }
+  return input;
+}

@@ -1,0 +1,55 @@
+import type { Weight } from '../../tfjs/weights.ts';
+import { floatTensor, type Tensor } from '../graph.ts';
+
+/**
+ * Finds layers' weights by name. Converters differ in what stands before `layer/weight` (scopes of nested models) and
+ * between the two (TF 2.2 repeats the cell's name), and some append ":0".
+ */
+export class WeightIndex {
+  readonly #byEnds = new Map<string, Weight[]>();
+
+  constructor(weights: Map<string, Weight>) {
+    for (const weight of weights.values()) {
+      const tokens = tokensOf(weight.name);
+      const last = tokens.at(-1) ?? '';
+      for (const token of new Set(tokens.slice(0, -1))) {
+        const key = `${token}/${last}`;
+        this.#byEnds.set(key, [...(this.#byEnds.get(key) ?? []), weight]);
+      }
+      // A layer's own name may hold slashes.
+      const full = tokens.join('/');
+      if (!this.#byEnds.has(full)) this.#byEnds.set(full, [weight]);
+    }
+  }
+
+  /** The weight of a layer inside the models of `scope`, under the first of `names` that there is. */
+  find(scope: readonly string[], layer: string, names: readonly string[]): Tensor | undefined {
+    for (const name of names) {
+      const candidates = this.#byEnds.get(`${layer}/${name}`);
+      if (!candidates) continue;
+      const exact = candidates.find((weight) => tokensOf(weight.name).join('/') === `${layer}/${name}`);
+      const best = candidates
+        .map((weight) => ({ weight, score: scoreOf(tokensOf(weight.name), scope, layer) }))
+        .sort((a, b) => b.score - a.score)[0];
+      const chosen = scope.length === 0 && exact ? exact : best?.weight;
+      if (chosen) return floatTensor(chosen.shape, toFloat(chosen.data));
+    }
+    return undefined;
+  }
+}
+
+function tokensOf(name: string): string[] {
+  return name.replace(/:0$/, '').split('/');
+}
+
+/** How well a weight's path matches the models that the layer is in. */
+function scoreOf(tokens: readonly string[], scope: readonly string[], layer: string): number {
+  const path = tokens.slice(0, -1);
+  const outer = path.slice(0, path.lastIndexOf(layer));
+  const matched = outer.filter((token) => scope.includes(token)).length;
+  return matched * 2 - outer.length - (path.length - path.lastIndexOf(layer)) * 0.1;
+}
+
+function toFloat(data: Float32Array | Int32Array): Float32Array {
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}

@@ -1,0 +1,54 @@
+/** Rows and columns added around an image, in pixels. */
+export interface Padding {
+  top: number;
+  bottom: number;
+  left: number;
+  right: number;
+}
+
+/** A sliding window over rows and columns. */
+export interface Window {
+  size: readonly [number, number];
+  strides: readonly [number, number];
+  dilations: readonly [number, number];
+  padding: 'same' | 'valid' | Padding;
+}
+
+export const NO_PADDING: Padding = { top: 0, bottom: 0, left: 0, right: 0 };
+
+function alongAxis(input: number, size: number, stride: number, dilation: number, padding: 'same' | [number, number]) {
+  const reach = (size - 1) * dilation + 1;
+  if (padding === 'same') {
+    // TensorFlow's rule: the odd pixel goes to the end.
+    const output = Math.ceil(input / stride);
+    const total = Math.max((output - 1) * stride + reach - input, 0);
+    return { before: Math.floor(total / 2), after: total - Math.floor(total / 2), output };
+  }
+  const [before, after] = padding;
+  return { before, after, output: Math.floor((input + before + after - reach) / stride) + 1 };
+}
+
+/** Where a window's padding and output size come to for an input of `height` x `width`. */
+export function resolveWindow(window: Window, height: number, width: number) {
+  const explicit = window.padding === 'valid' ? NO_PADDING : window.padding;
+  const rows = alongAxis(
+    height,
+    window.size[0],
+    window.strides[0],
+    window.dilations[0],
+    explicit === 'same' ? explicit : [explicit.top, explicit.bottom],
+  );
+  const columns = alongAxis(
+    width,
+    window.size[1],
+    window.strides[1],
+    window.dilations[1],
+    explicit === 'same' ? explicit : [explicit.left, explicit.right],
+  );
+  return {
+    height: rows.output,
+    width: columns.output,
+    /** ONNX' order: begins, then ends. */
+    pads: [rows.before, columns.before, rows.after, columns.after],
+  };
+}

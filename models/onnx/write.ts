@@ -1,0 +1,64 @@
+import onnxProto from 'onnx-proto';
+import { type Attribute, BATCH, type ElementType, type GraphPort, type OnnxGraph, type Tensor } from './graph.ts';
+
+const { onnx } = onnxProto;
+
+/** Opset 17: the first with LayerNormalization; IR version 8 belongs to it. */
+const OPSET = 17;
+const IR_VERSION = 8;
+
+const ELEMENT_TYPES: Record<ElementType, number> = {
+  float32: onnx.TensorProto.DataType.FLOAT,
+  uint8: onnx.TensorProto.DataType.UINT8,
+  int8: onnx.TensorProto.DataType.INT8,
+  int32: onnx.TensorProto.DataType.INT32,
+  int64: onnx.TensorProto.DataType.INT64,
+  bool: onnx.TensorProto.DataType.BOOL,
+};
+
+/** The bytes of an ONNX file. */
+export function encodeModel(graph: OnnxGraph, name: string): Uint8Array {
+  const message = onnx.ModelProto.create({
+    irVersion: IR_VERSION,
+    opsetImport: [{ domain: '', version: OPSET }],
+    producerName: 'inferql',
+    graph: {
+      name,
+      node: graph.nodes.map((node) => ({
+        opType: node.op,
+        name: node.outputs[0] ?? null,
+        input: node.inputs,
+        output: node.outputs,
+        attribute: Object.entries(node.attributes).map(([key, value]) => encodeAttribute(key, value)),
+      })),
+      initializer: [...graph.constants].map(([key, tensor]) => encodeTensor(key, tensor)),
+      input: graph.inputs.map(encodePort),
+      output: graph.outputs.map(encodePort),
+    },
+  });
+  return onnx.ModelProto.encode(message).finish();
+}
+
+function encodeAttribute(name: string, value: Attribute) {
+  const { AttributeType } = onnx.AttributeProto;
+  if ('int' in value) return { name, type: AttributeType.INT, i: value.int };
+  if ('ints' in value) return { name, type: AttributeType.INTS, ints: [...value.ints] };
+  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value.text) };
+}
+
+function encodeTensor(name: string, { type, shape, data }: Tensor) {
+  return {
+    name,
+    dataType: ELEMENT_TYPES[type],
+    dims: [...shape],
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
+function encodePort({ name, type, shape }: GraphPort) {
+  const dim = shape.map((size) =>
+    size < 0 ? { dimParam: size === BATCH ? 'batch' : `size${-size}` } : { dimValue: size },
+  );
+  return { name, type: { tensorType: { elemType: ELEMENT_TYPES[type], shape: { dim } } } };
+}

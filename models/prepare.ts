@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { ModelError, UnsupportedOpError } from './errors.ts';
+import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
+import { pullSource, readLabels } from './pull.ts';
+import { type ModelSpec, readSpec } from './spec.ts';
+import { stageFolder } from './staging.ts';
+import { readModelJson } from './tfjs/manifest.ts';
+import { readWeights } from './tfjs/weights.ts';
+
+export interface PrepareProgress {
+  model: string;
+  step: 'pull' | 'convert' | 'ready';
+  /** For people. */
+  message: string;
+  /** Bytes, while pulling. */
+  doneBytes?: number;
+  totalBytes?: number;
+}
+
+export interface PrepareOptions {
+  /** The folder of the model's spec. Its last part is the model's name. */
+  modelDir: string;
+  /** The folder for the state of this machine. */
+  stateDir: string;
+  onProgress?: (progress: PrepareProgress) => void;
+  signal?: AbortSignal;
+}
+
+const camSchema = z.union([
+  z.object({
+    /** Name of the ONNX output: float32 [batch, channels, height, width]. */
+    featuresOutput: z.string(),
+    /** The dense layer's weights: little-endian float32, row-major [channels, classes]. */
+    kernelPath: z.string(),
+    channels: z.int(),
+    classes: z.int(),
+  }),
+  z.object({ unavailable: z.string() }),
+]);
+
+const stampSchema = z.object({
+  labels: z.array(z.string()),
+  classCount: z.int(),
+  /** Absent where the converter does not cover the model. */
+  onnxPath: z.string().optional(),
+  /** Why there is no ONNX file, naming the op. */
+  onnxUnavailable: z.string().optional(),
+  cam: camSchema,
+});
+
+/** A model on this machine's disk, ready to be loaded by an engine. All paths are absolute. */
+export interface PreparedModel {
+  name: string;
+  /** 12 hex digits: a digest of the source, the spec and the converter. */
+  version: string;
+  spec: ModelSpec;
+  /** One a class; empty where the number of classes is only known once an engine has loaded the model. */
+  labels: string[];
+  classCount: number;
+  /**
+   * Input `image`: uint8 [batch, height, width, channels]; output `probabilities`: float32 [batch, classes].
+   * Undefined where the converter does not cover the model; `onnxUnavailable` says why.
+   */
+  onnxPath: string | undefined;
+  onnxUnavailable: string | undefined;
+  /** The original model.json, for the engines that read tfjs models. Undefined for ONNX models. */
+  tfjsPath: string | undefined;
+  /** What class activation maps are made of, or why there are none. */
+  cam: z.infer<typeof camSchema>;
+}
+
+const STAMP_FILE = 'prepared.json';
+
+/**
+ * Pulls, verifies and converts a model, once: the second call reads a small stamp and takes milliseconds. An
+ * interrupted call leaves nothing that is taken for whole; several may run at once.
+ * @throws ModelError with a code of errors.ts
+ */
+export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
+  const { name, spec } = await readSpec(options.modelDir);
+  const storeDir = path.resolve(options.stateDir, 'models', name);
+  const report = (step: PrepareProgress['step'], message: string, bytes: Partial<PrepareProgress> = {}) =>
+    options.onProgress?.({ model: name, step, message, ...bytes });
+
+  const source = await pullSource({
+    modelDir: options.modelDir,
+    spec,
+    storeDir,
+    signal: options.signal,
+    onProgress: (doneBytes, totalBytes) => {
+      report('pull', `pulling ${name}`, { doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
+    },
+  });
+  const version = digestVersion(spec, source.digest);
+  const folder = path.join(storeDir, version);
+  if ((await readStamp(folder)) === undefined) {
+    options.signal?.throwIfAborted();
+    report('convert', `converting ${name} to ONNX`);
+    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder));
+  }
+  const stamp = await readStamp(folder);
+  if (!stamp) throw new ModelError('SOURCE_INVALID', `${folder} is damaged: remove it and try again`);
+  report('ready', `${name} ${version} is ready`);
+  const absolute = (file: string) => path.join(folder, file);
+  return {
+    name,
+    version,
+    spec,
+    labels: stamp.labels,
+    classCount: stamp.classCount,
+    onnxPath: stamp.onnxPath === undefined ? undefined : absolute(stamp.onnxPath),
+    onnxUnavailable: stamp.onnxUnavailable,
+    tfjsPath: spec.format === 'onnx' ? undefined : path.join(source.folder, spec.source.model),
+    cam: 'unavailable' in stamp.cam ? stamp.cam : { ...stamp.cam, kernelPath: absolute(stamp.cam.kernelPath) },
+  };
+}
+
+function digestVersion(spec: ModelSpec, sourceDigest: string): string {
+  const { description: _, ...rest } = spec;
+  const identity = JSON.stringify({ spec: rest, source: sourceDigest, converter: CONVERTER_VERSION });
+  return createHash('sha256').update(identity).digest('hex').slice(0, 12);
+}
+
+async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | undefined> {
+  const text = await readFile(path.join(folder, STAMP_FILE), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : stampSchema.parse(JSON.parse(text));
+}
+
+async function convertInto(staging: string, spec: ModelSpec, sourceFolder: string): Promise<void> {
+  const labels = await readLabels(path.join(sourceFolder, spec.source.labels));
+  const stamp = await writeArtefacts(staging, spec, sourceFolder, labels);
+  if (stamp.classCount !== labels.length) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `${spec.source.labels} names ${labels.length} classes, the model has ${stamp.classCount}`,
+    );
+  }
+  await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(stamp));
+}
+
+async function writeArtefacts(
+  staging: string,
+  spec: ModelSpec,
+  sourceFolder: string,
+  labels: string[],
+): Promise<z.infer<typeof stampSchema>> {
+  const file = path.join(sourceFolder, spec.source.model);
+  if (spec.format === 'onnx') {
+    await copyFile(file, path.join(staging, 'model.onnx'));
+    const unavailable = 'class activation maps need a model that the converter wrote';
+    return { labels, classCount: labels.length, onnxPath: 'model.onnx', cam: { unavailable } };
+  }
+  const modelJson = await readModelJson(file);
+  const weights = await readWeights(modelJson, path.dirname(file));
+  try {
+    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, spec.output);
+    await writeFile(path.join(staging, 'model.onnx'), bytes);
+    if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
+    const { kernel, ...head } = cam;
+    await writeFile(path.join(staging, 'cam.bin'), kernel);
+    return { labels, classCount, onnxPath: 'model.onnx', cam: { ...head, kernelPath: 'cam.bin' } };
+  } catch (error) {
+    if (!(error instanceof UnsupportedOpError)) throw error;
+    const cam = { unavailable: 'class activation maps need a model that the converter covers' };
+    return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
+  }
+}

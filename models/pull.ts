@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { copyFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ModelError } from './errors.ts';
+import { type DownloadProgress, downloadTarball } from './npm.ts';
+import type { ModelSpec } from './spec.ts';
+import { stageFolder } from './staging.ts';
+import { unpackFiles } from './tarball.ts';
+import { readModelJson } from './tfjs/manifest.ts';
+
+interface Pull {
+  modelDir: string;
+  spec: ModelSpec;
+  /** Where pulled sources of this model live. */
+  storeDir: string;
+  onProgress: DownloadProgress;
+  signal: AbortSignal | undefined;
+}
+
+export interface PulledSource {
+  /** Holds the model's file, its weights and its labels at the paths that the spec names. */
+  folder: string;
+  /** Changes whenever a byte of the source changes. */
+  digest: string;
+}
+
+/**
+ * Brings a model's files into the store, once: whole or not at all.
+ * @throws ModelError SOURCE_UNREACHABLE, INTEGRITY_MISMATCH, SOURCE_INVALID, MANIFEST_INVALID, CANCELED
+ */
+export async function pullSource(pull: Pull): Promise<PulledSource> {
+  const digest = await digestSource(pull);
+  const folder = path.join(pull.storeDir, `source-${digest.slice(0, 12)}`);
+  if (await exists(folder)) return { folder, digest };
+  await stageFolder(folder, async (staging) => {
+    if (pull.spec.source.type === 'npm') await unpackPackage(pull, staging);
+    else await copyFolder(pull, staging);
+  });
+  return { folder, digest };
+}
+
+async function unpackPackage({ spec, onProgress, signal }: Pull, staging: string): Promise<void> {
+  const { source } = spec;
+  if (source.type !== 'npm') return;
+  const download = path.join(staging, '.download');
+  await mkdir(download);
+  const tarball = path.join(download, 'package.tgz');
+  const { package: name, version, integrity } = source;
+  await downloadTarball({ package: name, version, integrity, file: tarball, onProgress, signal });
+  await unpackFiles(tarball, staging, [source.model, source.labels]);
+  const shards = await listShards(spec, staging);
+  if (shards.length > 0) await unpackFiles(tarball, staging, shards);
+  await rm(download, { recursive: true });
+}
+
+async function copyFolder({ modelDir, spec }: Pull, staging: string): Promise<void> {
+  const copy = async (name: string) => {
+    const to = path.join(staging, name);
+    await mkdir(path.dirname(to), { recursive: true });
+    await copyFile(path.join(modelDir, name), to).catch((cause: unknown) => {
+      throw new ModelError('SOURCE_INVALID', `${path.join(modelDir, name)} is missing or cannot be read`, { cause });
+    });
+  };
+  for (const name of [spec.source.model, spec.source.labels]) await copy(name);
+  for (const name of await listShards(spec, modelDir)) await copy(name);
+}
+
+/** The weight files that the model's manifest names, relative to the source's folder. */
+async function listShards(spec: ModelSpec, folder: string): Promise<string[]> {
+  if (spec.format === 'onnx') return [];
+  const manifest = await readModelJson(path.join(folder, spec.source.model));
+  const base = path.posix.dirname(spec.source.model);
+  return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
+}
+
+async function digestSource({ modelDir, spec }: Pull): Promise<string> {
+  const { source } = spec;
+  const hash = createHash('sha256').update(`${source.model}\n${source.labels}\n`);
+  if (source.type === 'npm') return hash.update(source.integrity).digest('hex');
+  const digests = [source.model, source.labels, ...(await listShards(spec, modelDir))].map((name) =>
+    digestFile(path.join(modelDir, name)),
+  );
+  return hash.update((await Promise.all(digests)).join('\n')).digest('hex');
+}
+
+const known = new Map<string, { signature: string; digest: Promise<string> }>();
+
+/** A file's SHA-256, computed again only when its size or time has changed. */
+async function digestFile(file: string): Promise<string> {
+  const found = await stat(file).catch((cause: unknown) => {
+    throw new ModelError('SOURCE_INVALID', `${file} is missing or cannot be read`, { cause });
+  });
+  const signature = `${found.size}:${found.mtimeMs}:${found.ino}`;
+  const before = known.get(file);
+  if (before?.signature === signature) return before.digest;
+  const digest = (async () => {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    return hash.digest('hex');
+  })();
+  known.set(file, { signature, digest });
+  return digest;
+}
+
+async function exists(folder: string): Promise<boolean> {
+  return stat(folder).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Reads labels: a JSON list, a JSON object by class index, Teachable Machine's metadata, or a label a line.
+ * @throws ModelError SOURCE_INVALID
+ */
+export async function readLabels(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)} cannot be read`, { cause });
+  });
+  const labels = file.endsWith('.json') ? parseJsonLabels(text) : text.split(/\r?\n/).map((line) => line.trim());
+  while (labels?.at(-1) === '') labels.pop();
+  if (!labels || labels.length === 0 || !labels.every((label) => typeof label === 'string')) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `labels ${path.basename(file)}: expected a list of names, an object by class index, or a name a line`,
+    );
+  }
+  return labels;
+}
+
+function parseJsonLabels(text: string): string[] | undefined {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (Array.isArray(raw)) return raw as string[];
+  if (typeof raw !== 'object' || raw === null) return undefined;
+  const { labels } = raw as { labels?: unknown };
+  if (Array.isArray(labels)) return labels as string[];
+  const byIndex = raw as Record<string, unknown>;
+  const list = Array.from({ length: Object.keys(byIndex).length }, (_, i) => byIndex[String(i)]);
+  return list as string[];
+}

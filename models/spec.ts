@@ -1,0 +1,137 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import JSON5 from 'json5';
+import { z } from 'zod';
+import { ModelError } from './errors.ts';
+
+const relativePath = z
+  .string()
+  .min(1)
+  .max(500)
+  .refine(
+    (value) => !path.posix.isAbsolute(value) && !/[\\:\0]/.test(value) && !value.split('/').includes('..'),
+    'a relative path with forward slashes and without ".."',
+  );
+
+const npmSource = z.strictObject({
+  type: z.literal('npm'),
+  package: z.string().regex(/^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/, 'the name of an npm package'),
+  version: z.string().regex(/^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$/, 'an exact version such as 1.0.4'),
+  integrity: z.string().regex(/^sha512-[A-Za-z0-9+/]{86}==$/, 'the sha512 integrity of the tarball ("sha512-…")'),
+  model: relativePath,
+  labels: relativePath,
+});
+
+const folderSource = z.strictObject({
+  type: z.literal('folder'),
+  /** The model's file, relative to the folder of the spec. */
+  model: relativePath,
+  labels: relativePath,
+});
+
+const inputSpec = z.strictObject({
+  width: z.int().min(1).max(4096),
+  height: z.int().min(1).max(4096),
+  channels: z.union([z.literal(1), z.literal(3)]).default(3),
+  /** Resize the short side to this, then crop the centre; absent: stretch to width x height. */
+  shortSide: z.int().min(1).max(8192).optional(),
+  /** Sharp's name of the resampling kernel. */
+  kernel: z.enum(['linear', 'cubic', 'nearest', 'lanczos3']).default('linear'),
+  normalization: z.enum(['caffe', 'tf', 'torch', 'unit', 'none']),
+});
+
+const positive = z.int().min(1);
+
+const batchingSpec = z.strictObject({
+  maxBatchSize: positive.max(1024).default(8),
+  maxQueueDelayMs: z.number().min(0).max(60_000).default(5),
+});
+
+const queueSpec = z.strictObject({
+  maxQueueSize: positive.default(1000),
+  maxQueuedBytes: positive.default(256 * 1024 * 1024),
+  defaultTimeoutMs: positive.default(300_000),
+  resultTtlMs: positive.default(3_600_000),
+  /** How long a claimed job may go without a sign of life before another worker takes it. */
+  visibilityMs: positive.default(10_000),
+  maxAttempts: positive.default(3),
+  /** How long a model without a live worker still queues. */
+  graceMs: positive.default(60_000),
+});
+
+const modelSpec = z
+  .strictObject({
+    description: z.string().max(2000).optional(),
+    source: z.discriminatedUnion('type', [npmSource, folderSource]),
+    format: z.enum(['tfjs-layers', 'tfjs-graph', 'onnx']),
+    input: inputSpec,
+    output: z.strictObject({
+      /**
+       * What the model's own output is: softmax and sigmoid are probabilities already; logits get a softmax,
+       * logits-sigmoid a sigmoid per label.
+       */
+      activation: z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']).default('softmax'),
+    }),
+    engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm']).default('auto'),
+    precision: z.enum(['float32', 'int8']).default('float32'),
+    batching: batchingSpec.prefault({}),
+    queue: queueSpec.prefault({}),
+  })
+  .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
+    path: ['input', 'shortSide'],
+    error: 'at least as long as width and height, so that the centre crop fits',
+  });
+
+/** `models/<name>/model.json5`, parsed, every default filled in. Sizes in pixels and bytes, times in milliseconds. */
+export type ModelSpec = z.infer<typeof modelSpec>;
+export type InputSpec = ModelSpec['input'];
+export type OutputSpec = ModelSpec['output'];
+
+/** The file that makes a folder of the repository a model. */
+export const SPEC_FILE = 'model.json5';
+
+/** Names become parts of Redis keys and paths. */
+export const MODEL_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+
+/**
+ * Parses the text of a spec.
+ * @param file the name that errors show
+ * @throws ModelError SPEC_INVALID that names the file, each field and what was expected
+ */
+export function parseSpec(text: string, file: string): ModelSpec {
+  let raw: unknown;
+  try {
+    raw = JSON5.parse(text);
+  } catch (cause) {
+    throw new ModelError('SPEC_INVALID', `${file} is not JSON5: ${(cause as Error).message}`, { cause });
+  }
+  const parsed = modelSpec.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => {
+    const field = issue.path.length > 0 ? issue.path.join('.') : '(the whole file)';
+    return `  ${field}: ${issue.message.startsWith('Invalid') ? issue.message : `expected ${issue.message}`}`;
+  });
+  throw new ModelError('SPEC_INVALID', `${file} is not a model's spec:\n${lines.join('\n')}`);
+}
+
+/**
+ * Reads `<modelDir>/model.json5`.
+ * @throws ModelError SPEC_INVALID
+ */
+export async function readSpec(modelDir: string): Promise<{ name: string; spec: ModelSpec }> {
+  const name = path.basename(path.resolve(modelDir));
+  const file = path.join(modelDir, SPEC_FILE);
+  if (!MODEL_NAME.test(name)) {
+    throw new ModelError(
+      'SPEC_INVALID',
+      `${file}: the folder's name is the model's name: expected lower-case letters, digits, ".", "_" or "-", at most 63, not "${name}"`,
+    );
+  }
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new ModelError('SPEC_INVALID', `${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  return { name, spec: parseSpec(text, file) };
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+
+const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
+/** A folder whose process id is not to be seen here may belong to another container: give it time. */
+const ABANDONED_AFTER_MS = 10 * 60_000;
+
+/**
+ * Fills a new folder next to `target` and renames it into place when `fill` is done: `target` exists whole or not at
+ * all, and of two that fill it at once the first wins.
+ */
+export async function stageFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  const parent = path.dirname(target);
+  await mkdir(parent, { recursive: true });
+  await sweepAbandoned(parent);
+  const folder = path.join(parent, `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
+  await mkdir(folder);
+  try {
+    await fill(folder);
+    await rename(folder, target).catch(async (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'ENOTEMPTY' && cause.code !== 'EEXIST' && cause.code !== 'EPERM') throw cause;
+      await stat(target);
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Removes what killed processes left behind. */
+async function sweepAbandoned(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const pid = Number(STAGING.exec(name)?.[1]);
+    if (!pid || isAlive(pid)) continue;
+    const folder = path.join(parent, name);
+    const age = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
+    if (age > ABANDONED_AFTER_MS) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { ModelError } from '../errors.ts';
+
+/** Beyond these a manifest is hostile or broken: no image classifier comes near. */
+const MAX_MODEL_JSON_BYTES = 64 * 1024 * 1024;
+const MAX_WEIGHT_ELEMENTS = 2 ** 29;
+const MAX_WEIGHTS = 20_000;
+const MAX_TOTAL_BYTES = 2 ** 31;
+
+const shardPath = z
+  .string()
+  .min(1)
+  .max(300)
+  .refine((value) => !/[\\:\0]/.test(value) && !value.startsWith('/'), 'a relative path')
+  .refine((value) => !value.split('/').includes('..'), 'a path inside the folder of the model');
+
+const weightSpec = z.looseObject({
+  name: z.string().min(1).max(500),
+  shape: z
+    .array(z.int().min(0).max(MAX_WEIGHT_ELEMENTS))
+    .max(8)
+    .refine((shape) => shape.reduce((a, b) => a * b, 1) <= MAX_WEIGHT_ELEMENTS, 'a tensor of a believable size'),
+  dtype: z.enum(['float32', 'float16', 'int32', 'uint8', 'uint16', 'bool', 'string', 'complex64']),
+  quantization: z
+    .looseObject({
+      dtype: z.enum(['uint8', 'uint16', 'float16']),
+      scale: z.number().optional(),
+      min: z.number().optional(),
+      original_dtype: z.enum(['float32', 'int32']).optional(),
+    })
+    .optional(),
+});
+
+const modelJson = z.looseObject({
+  format: z.string().optional(),
+  generatedBy: z.string().nullish(),
+  convertedBy: z.string().nullish(),
+  modelTopology: z.record(z.string(), z.unknown()),
+  weightsManifest: z
+    .array(z.looseObject({ paths: z.array(shardPath).max(10_000), weights: z.array(weightSpec).max(MAX_WEIGHTS) }))
+    .max(10_000),
+});
+
+export type WeightSpec = z.infer<typeof weightSpec>;
+/** A tfjs model.json, checked: shapes are believable and paths stay inside the model's folder. */
+export type ModelJson = z.infer<typeof modelJson>;
+
+const BYTES_PER_ELEMENT = { float32: 4, float16: 2, int32: 4, uint8: 1, uint16: 2, bool: 1 } as const;
+
+/** Bytes that a weight takes in its shard. */
+export function storedBytes(weight: WeightSpec): number {
+  const dtype = weight.quantization?.dtype ?? weight.dtype;
+  if (dtype === 'string' || dtype === 'complex64') {
+    throw new ModelError(
+      'MANIFEST_INVALID',
+      `weight ${weight.name} is of type ${dtype}, which no image classifier needs`,
+    );
+  }
+  return weight.shape.reduce((a, b) => a * b, 1) * BYTES_PER_ELEMENT[dtype];
+}
+
+/**
+ * Parses a model.json's text.
+ * @throws ModelError MANIFEST_INVALID that says which field was wrong
+ */
+export function parseModelJson(text: string, file: string): ModelJson {
+  if (text.length > MAX_MODEL_JSON_BYTES) throw new ModelError('MANIFEST_INVALID', `${file} is over 64 MB`);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (cause) {
+    throw new ModelError('MANIFEST_INVALID', `${file} is not JSON`, { cause });
+  }
+  const parsed = modelJson.safeParse(raw);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new ModelError(
+      'MANIFEST_INVALID',
+      `${file} is not a tfjs model: ${issue?.path.join('.') || '(the whole file)'}: ${issue?.message}`,
+    );
+  }
+  let total = 0;
+  const names = new Set<string>();
+  for (const weight of parsed.data.weightsManifest.flatMap((group) => group.weights)) {
+    if (names.has(weight.name)) throw new ModelError('MANIFEST_INVALID', `${file} lists weight ${weight.name} twice`);
+    names.add(weight.name);
+    total += storedBytes(weight);
+  }
+  if (total > MAX_TOTAL_BYTES) throw new ModelError('MANIFEST_INVALID', `${file} declares more than 2 GB of weights`);
+  return parsed.data;
+}
+
+/** Reads and checks a model.json. */
+export async function readModelJson(file: string): Promise<ModelJson> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new ModelError('MANIFEST_INVALID', `${path.basename(file)} cannot be read`, { cause });
+  }
+  return parseModelJson(text, path.basename(file));
+}

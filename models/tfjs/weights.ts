@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ModelError } from '../errors.ts';
+import { type ModelJson, storedBytes, type WeightSpec } from './manifest.ts';
+
+/** A weight as tfjs would hold it: row-major, float32 or int32 (bool as 0 and 1). */
+export interface Weight {
+  name: string;
+  shape: number[];
+  data: Float32Array | Int32Array;
+}
+
+/**
+ * Reads all the weights of a model, shards in the manifest's order, quantised ones decoded exactly as tfjs does.
+ * @throws ModelError WEIGHTS_INVALID for a missing shard or one of another size than the manifest says
+ */
+export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
+  const weights = new Map<string, Weight>();
+  for (const group of modelJson.weightsManifest) {
+    const shards: Buffer[] = [];
+    for (const shard of group.paths) {
+      try {
+        shards.push(await readFile(path.join(modelDir, shard)));
+      } catch (cause) {
+        throw new ModelError('WEIGHTS_INVALID', `weight file ${shard} is missing or cannot be read`, { cause });
+      }
+    }
+    const bytes = shards.length === 1 && shards[0] ? shards[0] : Buffer.concat(shards);
+    const expected = group.weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
+    if (bytes.length !== expected) {
+      throw new ModelError(
+        'WEIGHTS_INVALID',
+        `weight files ${group.paths[0]}… hold ${bytes.length} bytes, the manifest says ${expected}`,
+      );
+    }
+    let offset = 0;
+    for (const weight of group.weights) {
+      const size = storedBytes(weight);
+      weights.set(weight.name, decodeWeight(weight, bytes.subarray(offset, offset + size)));
+      offset += size;
+    }
+  }
+  return weights;
+}
+
+function decodeWeight(weight: WeightSpec, stored: Buffer): Weight {
+  // A copy of its own: aligned for the typed array, and the shard can be freed.
+  const buffer = new Uint8Array(stored).buffer;
+  const { name, shape } = weight;
+  const type = weight.quantization?.dtype ?? weight.dtype;
+  switch (type) {
+    case 'float32':
+      return { name, shape, data: new Float32Array(buffer) };
+    case 'int32':
+      return { name, shape, data: new Int32Array(buffer) };
+    case 'float16':
+      return { name, shape, data: decodeFloat16(new Uint16Array(buffer)) };
+    case 'uint8':
+    case 'uint16': {
+      const codes = type === 'uint8' ? new Uint8Array(buffer) : new Uint16Array(buffer);
+      return { name, shape, data: weight.quantization ? dequantize(codes, weight) : Int32Array.from(codes) };
+    }
+    case 'bool':
+      return { name, shape, data: Int32Array.from(new Uint8Array(buffer), (value) => (value === 0 ? 0 : 1)) };
+    default:
+      throw new ModelError('MANIFEST_INVALID', `weight ${name} is of type ${type}`);
+  }
+}
+
+function dequantize(codes: Uint8Array | Uint16Array, weight: WeightSpec): Float32Array | Int32Array {
+  const { scale, min, original_dtype } = weight.quantization ?? {};
+  if (scale === undefined || min === undefined) {
+    throw new ModelError('MANIFEST_INVALID', `weight ${weight.name} is quantised without scale and min`);
+  }
+  if ((original_dtype ?? weight.dtype) === 'int32') {
+    return Int32Array.from(codes, (code) => Math.round(code * scale + min));
+  }
+  return Float32Array.from(codes, (code) => code * scale + min);
+}
+
+/** IEEE 754 half precision, subnormal numbers, infinities and NaN included. */
+function decodeFloat16(codes: Uint16Array): Float32Array {
+  return Float32Array.from(codes, (code) => {
+    const sign = code & 0x8000 ? -1 : 1;
+    const exponent = (code >> 10) & 0x1f;
+    const fraction = code & 0x3ff;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
+}
