@@ -1,0 +1,44 @@
+import type { CodegenConfig } from '@graphql-codegen/cli';
+
+/**
+ * Typed documents in `<room>/generated/`, for each room that speaks GraphQL: of its `.graphql` files (`ClassifyDocument` of
+ * `generated/graphql.ts`), or written in place with `graphql(...)` of `generated/gql.ts`. The rooms are apart so that neither the
+ * client nor the page carries the documents of the others.
+ */
+function typeDocuments(room: string, documentMode: 'documentNode' | 'string'): CodegenConfig['generates'] {
+  return {
+    [`${room}/generated/`]: {
+      preset: 'client',
+      documents: [`${room}/**/*.{graphql,ts,tsx}`, `!${room}/generated/**`],
+      presetConfig: { fragmentMasking: false },
+      config: {
+        documentMode,
+        enumsAsTypes: true,
+        scalars: {
+          ID: 'string',
+          DateTime: 'string',
+          Upload: { input: 'Blob', output: 'never' },
+        },
+        strictScalars: true,
+        useTypeImports: true,
+        skipTypename: true,
+      },
+    },
+  };
+}
+
+const config: CodegenConfig = {
+  schema: 'schema.graphql',
+  importExtension: '.ts',
+  emitLegacyCommonJSImports: false,
+  ignoreNoDocuments: true,
+  silent: true,
+  generates: {
+    // Text: the client and the tests need no GraphQL library to send it.
+    ...typeDocuments('client', 'string'),
+    ...typeDocuments('e2e', 'string'),
+    ...typeDocuments('web', 'documentNode'),
+  },
+};
+
+export default config;
