@@ -215,7 +215,7 @@ export function createConsumer(options: {
     /** Begins an attempt of each; those that were canceled, expired or have no attempt left are not among the answer. */
     async start(jobs: ClaimedJob[]): Promise<StartedJob[]> {
       if (jobs.length === 0) return [];
-      const request = { jobs: jobs.map(({ jobId, entryId, stream }) => ({ jobId, entryId, stream })) };
+      const request = { worker, jobs: jobs.map(({ jobId, entryId, stream }) => ({ jobId, entryId, stream })) };
       const attempts = (await runStep(redis, 'start', keys, [JSON.stringify(request)])) as number[];
       return jobs.flatMap((job, i) => {
         const attempt = attempts[i]!;

@@ -113,7 +113,7 @@ export const ServedModel = z.object({
     /** How long an ended prediction can be read. */
     resultTtlMs: z.number().int().positive(),
     /** A started job that was not renewed for this long is taken over by another worker. */
-    visibilityMs: z.number().int().positive(),
+    visibilityMs: z.number().int().min(0),
     maxAttempts: z.number().int().positive(),
     /** How long a model without a live worker still takes work. */
     graceMs: z.number().int().min(0),

@@ -9,6 +9,7 @@ export type StepName =
   | 'admit'
   | 'announce'
   | 'cancel'
+  | 'drop-dead'
   | 'expire'
   | 'leave'
   | 'queue'

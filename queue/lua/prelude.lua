@@ -56,18 +56,27 @@ local function abandon(id, status, now, fields)
   if redis.call('SCARD', followers_of .. job_id) == 0 then drop_job(job_id) end
 end
 
+-- One field of a stream's entry, '' where it has none of that name.
+local function field_of(entry, name)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == name then return entry[2][i + 1] end
+  end
+  return ''
+end
+
+-- entry as XRANGE gives it
+local function remove_dead(entry)
+  redis.call('XDEL', dead, entry[1])
+  return redis.call('HINCRBY', counters, 'deadBytes', -#field_of(entry, 'image'))
+end
+
 local function trim_dead(now)
   local bytes = tonumber(redis.call('HGET', counters, 'deadBytes') or '0')
   local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
   while oldest do
     local age = now - tonumber(string.match(oldest[1], '^%d+'))
     if bytes <= MAX_DEAD_BYTES and age <= MAX_DEAD_AGE_MS then return end
-    for i = 1, #oldest[2], 2 do
-      if oldest[2][i] == 'image' then
-        bytes = redis.call('HINCRBY', counters, 'deadBytes', -#oldest[2][i + 1])
-      end
-    end
-    redis.call('XDEL', dead, oldest[1])
+    bytes = remove_dead(oldest)
     oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
   end
 end
@@ -77,12 +86,7 @@ local function bury(job_id, code, now)
   local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId', 'attempts', 'version', 'priority', 'options')
   local followers = redis.call('SMEMBERS', followers_of .. job_id)
   local entry = redis.call('XRANGE', job[1], job[2], job[2])[1]
-  local image = ''
-  if entry then
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'image' then image = entry[2][i + 1] end
-    end
-  end
+  local image = entry and field_of(entry, 'image') or ''
   redis.call('XADD', dead, '*', 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
     'version', job[4], 'priority', job[5], 'options', job[6], 'image', image)
   redis.call('HINCRBY', counters, 'deadBytes', #image)

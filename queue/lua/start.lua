@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Starts an attempt of each job, unless it was canceled, expired or has none left.
--- ARGV[1] JSON: jobs: a list of {jobId, entryId, stream}
--- Returns a number a job: the attempt, which fences every later step; 0 where there is nothing to run
+-- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream}
+-- Returns a number a job: the attempt, which fences every later step; 0 where there is nothing to run, or another worker took it over
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
 local attempts_started = {}
@@ -15,6 +15,8 @@ local function start(job_id, entry_id, stream)
     redis.call('XDEL', stream, entry_id)
     return 0
   end
+  local pending = redis.call('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
+  if not pending or pending[2] ~= request.worker then return 0 end
   for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
     if tonumber(redis.call('HGET', prediction_of .. id, 'deadlineMs')) <= now then
       abandon(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })

@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import { createConsumer } from './consumer.ts';
+import { connect, failure, leftovers, setUp, success, takeOver } from './queue.fixture.ts';
+
+describe('a prediction', () => {
+  it('goes from admission to its result, and its pixels leave Redis with its end', async () => {
+    const { admit, consumer, producer, redis, prefix, keys } = await setUp();
+    const { id } = await admit(7);
+    expect(await producer.read(id)).toMatchObject({
+      state: { status: 'QUEUED', attempts: 0, cached: false },
+      position: 1,
+    });
+    const [job] = await consumer.waitForJobs();
+    expect(job).toMatchObject({ jobId: id, readable: true, recovered: false, options: { heatmap: false } });
+    expect(job!.image).toEqual(Buffer.alloc(12, 7));
+    const [started] = await consumer.start([job!]);
+    expect(await producer.read(id)).toMatchObject({
+      state: { status: 'PROCESSING', attempts: 1 },
+      position: undefined,
+    });
+    expect(await consumer.settle([success(started!)])).toEqual(['settled']);
+    const { state } = (await producer.read(id))!;
+    expect(state).toMatchObject({
+      status: 'SUCCEEDED',
+      batchSize: 1,
+      inferenceMs: 5,
+      result: { labels: [{ index: 1 }] },
+    });
+    expect(state.finishedAtMs).toBeGreaterThanOrEqual(state.startedAtMs!);
+    expect(await leftovers(redis, prefix)).toEqual([]);
+    expect(await redis.hget(keys.counters, 'bytes')).toBe('0');
+    expect(await redis.pttl(`${keys.prediction}${id}`)).toBeGreaterThan(0);
+  });
+
+  it('is one prediction when its admission is sent twice', async () => {
+    const { producer, request, consumer } = await setUp();
+    const sent = request(1);
+    await producer.admit(sent);
+    expect(await producer.admit(sent)).toMatchObject({ kind: 'admitted', state: { id: sent.id, revision: 1 } });
+    expect(await consumer.claim(8)).toHaveLength(1);
+  });
+
+  it('settled by two workers ends once, with the first result', async () => {
+    const { admit, consumer, producer } = await setUp();
+    const { id } = await admit(1);
+    const [started] = await consumer.start(await consumer.claim(1));
+    expect(await consumer.settle([success(started!)])).toEqual(['settled']);
+    expect(await consumer.settle([success(started!)])).toEqual(['gone']);
+    expect((await producer.read(id))!.state.revision).toBe(3);
+  });
+
+  it('fails after its last attempt, and is found among the dead letters with its pixels', async () => {
+    const { admit, consumer, producer, redis, keys, prefix } = await setUp({ maxAttempts: 2 });
+    const { id } = await admit(9);
+    const jobs = await consumer.claim(1);
+    expect(await consumer.settle([failure((await consumer.start(jobs))[0]!)])).toEqual(['retry']);
+    expect(await consumer.settle([failure((await consumer.start(jobs))[0]!)])).toEqual(['settled']);
+    expect((await producer.read(id))!.state).toMatchObject({
+      status: 'FAILED',
+      errorCode: 'MODEL_FAILED',
+      attempts: 2,
+    });
+    const [entry] = await redis.xrangeBuffer(keys.dead, '-', '+');
+    expect(entry![1].at(-1)).toEqual(Buffer.alloc(12, 9));
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('that cannot be read fails at once and harms nobody', async () => {
+    const { admit, consumer, status } = await setUp();
+    const bad = await admit(1, { image: Buffer.alloc(5) });
+    const good = await admit(2);
+    const jobs = await consumer.claim(8);
+    expect(jobs.map((job) => job.readable)).toEqual([false, true]);
+    const started = await consumer.start(jobs);
+    const settled = await consumer.settle([
+      { started: started[0]!, errorCode: 'UNREADABLE_JOB' },
+      success(started[1]!),
+    ]);
+    expect(settled).toEqual(['settled', 'settled']);
+    expect([await status(bad.id), await status(good.id)]).toEqual(['FAILED', 'SUCCEEDED']);
+  });
+});
+
+describe('a worker', () => {
+  it('that died before the start leaves its job to another, with all attempts', async () => {
+    const { admit, consumer, addWorker } = await setUp({ visibilityMs: 1 });
+    const { id } = await admit(1);
+    await consumer.claim(8);
+    const other = await addWorker();
+    await expect
+      .poll(async () => (await other.recover(8)).map((job) => [job.jobId, job.recovered]))
+      .toEqual([[id, false]]);
+  });
+
+  it('that died in the middle leaves a job marked as recovered; the late result of the first still counts once', async () => {
+    const { admit, consumer, addWorker, status } = await setUp({ visibilityMs: 1 });
+    const { id } = await admit(1);
+    const [first] = await consumer.start(await consumer.claim(8));
+    const other = await addWorker();
+    const taken = await takeOver(other);
+    expect(taken[0]!.recovered).toBe(true);
+    const [second] = await other.start(taken);
+    expect(second!.attempt).toBe(2);
+    expect(await consumer.settle([failure(first!)])).toEqual(['gone']);
+    expect(await status(id)).toBe('PROCESSING');
+    expect(await consumer.settle([success(first!)])).toEqual(['settled']);
+    expect(await other.settle([success(second!)])).toEqual(['gone']);
+    expect(await status(id)).toBe('SUCCEEDED');
+  });
+
+  it('that is lost at each attempt ends the prediction FAILED as WORKER_LOST', async () => {
+    const { admit, consumer, addWorker, producer } = await setUp({ visibilityMs: 1, maxAttempts: 2 });
+    const { id } = await admit(1);
+    await consumer.start(await consumer.claim(8));
+    for (const attempt of [2, 3]) {
+      const next = await addWorker();
+      expect(await next.start(await takeOver(next))).toHaveLength(attempt === 2 ? 1 : 0);
+    }
+    expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_LOST', attempts: 2 });
+  });
+
+  it('that renews keeps its jobs, and does not take back those that another one took over', async () => {
+    const { admit, consumer, addWorker, redis, model, keys } = await setUp({ visibilityMs: 200 });
+    await admit(1);
+    const jobs = await consumer.claim(8);
+    const pendingOf = async () =>
+      (await redis.xpending(`${keys.stream}${model.version}:NORMAL`, 'workers', '-', '+', 10)) as [
+        string,
+        string,
+        number,
+      ][];
+    await expect.poll(async () => (await pendingOf())[0]![2]).toBeGreaterThan(50);
+    await consumer.renew(jobs);
+    expect((await pendingOf())[0]![2]).toBeLessThan(50);
+    const other = await addWorker();
+    await expect.poll(() => other.recover(8)).toHaveLength(1);
+    await consumer.renew(jobs);
+    expect((await pendingOf())[0]![1]).toBe('worker2');
+  });
+
+  it('that leaves gives what it holds free at once', async () => {
+    const { admit, consumer, addWorker } = await setUp();
+    await admit(1);
+    await consumer.claim(8);
+    await consumer.leave();
+    const other = await addWorker();
+    expect(await other.recover(8)).toHaveLength(1);
+  });
+
+  it('takes from every lane: the urgent first, the lowest never starved', async () => {
+    const { admit, consumer } = await setUp();
+    for (let i = 0; i < 30; i++) {
+      await admit(i, { priority: 'LOW', share: false });
+      await admit(i, { priority: 'HIGH', share: false });
+    }
+    const lanes: string[] = [];
+    for (let i = 0; i < 24; i++) lanes.push((await consumer.claim(1))[0]!.stream.split(':').at(-1)!);
+    expect(lanes[0]).toBe('HIGH');
+    expect(lanes.filter((lane) => lane === 'LOW').length).toBeGreaterThanOrEqual(1);
+    expect(lanes.filter((lane) => lane === 'HIGH').length).toBeGreaterThan(16);
+    expect(await consumer.claim(60)).toHaveLength(36);
+  });
+});
+
+it('a version is current when it is announced, and gives way only when nobody serves it', async () => {
+  const { prefix, redis, producer, model, consumer, request } = await setUp();
+  const next = { ...model, version: 'bbbbbbbbbbbb' };
+  const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
+  await worker.announce({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
+  expect((await producer.models()).map(({ version }) => version)).toEqual(['bbbbbbbbbbbb']);
+  const heartbeat = { worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 };
+  await consumer.announce(heartbeat);
+  expect(await producer.admit(request(1))).toEqual({ kind: 'staleVersion' });
+  await worker.leave();
+  await consumer.announce(heartbeat);
+  expect((await producer.models()).map(({ version }) => version)).toEqual([model.version]);
+  expect(await producer.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
+});

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { createDeadLetters } from './dead.ts';
+import { failure, setUp } from './queue.fixture.ts';
+
+describe('dead letters', () => {
+  it('are listed, retried as a new prediction that names the old one, and dropped', async () => {
+    const { admit, consumer, producer, redis, prefix, keys } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix, producer });
+    const ids = [(await admit(1)).id, (await admit(2)).id];
+    const started = await consumer.start(await consumer.claim(8));
+    await consumer.settle(started.map(failure));
+    const letters = await dead.list('tiny');
+    expect(letters).toMatchObject([
+      { predictions: [ids[0]], errorCode: 'MODEL_FAILED', attempts: 1, imageBytes: 12 },
+      { predictions: [ids[1]] },
+    ]);
+    const [first, second] = letters.map(({ entryId }) => entryId);
+    expect(await dead.list('tiny', { after: first! })).toHaveLength(1);
+    const outcome = await dead.retry('tiny', first!);
+    expect(outcome).toMatchObject({ kind: 'admitted', state: { status: 'QUEUED', retryOf: ids[0] } });
+    expect((await consumer.claim(8))[0]!.image).toEqual(Buffer.alloc(12, 1));
+    await expect(dead.retry('tiny', first!)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await dead.drop('tiny', [first!, second!])).toBe(1);
+    expect(await redis.hget(keys.counters, 'deadBytes')).toBe('0');
+  });
+});

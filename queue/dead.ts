@@ -1,0 +1,98 @@
+/** Dead letters, for an operator: what failed for good, kept with its pixels for a week and up to 64 MiB a model. */
+import { z } from 'zod';
+import { JobOptions, newPredictionId, Priority } from './contract.ts';
+import { ERROR_CODES, InferqlError } from './errors.ts';
+import { modelKeys } from './keys.ts';
+import type { AdmitOutcome, Producer } from './producer.ts';
+import { callRedis, type RedisConnection } from './redis.ts';
+import { runStep } from './scripts.ts';
+
+const DeadFields = z.object({
+  predictions: z.string().transform((ids) => ids.split(' ').filter(Boolean)),
+  errorCode: z.enum(ERROR_CODES),
+  attempts: z.coerce.number().int(),
+  version: z.string(),
+  priority: Priority,
+  options: z.string().transform((text) => JobOptions.parse(JSON.parse(text))),
+});
+
+export interface DeadLetter extends z.infer<typeof DeadFields> {
+  /** Names it in retry and drop; they sort by time. */
+  entryId: string;
+  /** When it was buried, in Unix milliseconds. */
+  buriedAtMs: number;
+  imageBytes: number;
+}
+
+export type DeadLetters = ReturnType<typeof createDeadLetters>;
+
+type Entry = [id: Buffer, fields: Buffer[]];
+
+function parseEntry([id, fields]: Entry): { letter: DeadLetter; image: Buffer } {
+  const values: Record<string, Buffer> = {};
+  for (let i = 0; i + 1 < fields.length; i += 2) values[fields[i]!.toString()] = fields[i + 1]!;
+  const { image = Buffer.alloc(0), ...text } = values;
+  const entryId = id.toString();
+  const parsed = DeadFields.parse(
+    Object.fromEntries(Object.entries(text).map(([name, value]) => [name, value.toString()])),
+  );
+  return { letter: { ...parsed, entryId, buriedAtMs: Number(entryId.split('-')[0]), imageBytes: image.length }, image };
+}
+
+/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot take it. */
+export function createDeadLetters(
+  redis: RedisConnection,
+  { prefix, producer }: { prefix: string; producer: Producer },
+) {
+  async function readEntries(model: string, from: string, to: string, count: number) {
+    const reply = await callRedis(() => redis.xrangeBuffer(modelKeys(prefix, model).dead, from, to, 'COUNT', count));
+    return (reply as unknown as Entry[]).map(parseEntry);
+  }
+
+  return {
+    /** The oldest first. @param after the entry id that the page before ended with */
+    async list(model: string, { count = 100, after }: { count?: number; after?: string } = {}): Promise<DeadLetter[]> {
+      return (await readEntries(model, after === undefined ? '-' : `(${after}`, '+', count)).map(
+        ({ letter }) => letter,
+      );
+    },
+
+    /**
+     * Queues a dead letter again, as a new prediction that names the old one in `retryOf`, and takes it out. Two operators who
+     * retry the same one get the same prediction.
+     * @throws InferqlError NOT_FOUND where there is no such entry or model; INVALID_INPUT where the model's version is another now,
+     *   since the pixels were prepared for the old one
+     */
+    async retry(model: string, entryId: string): Promise<AdmitOutcome> {
+      const [dead] = await readEntries(model, entryId, entryId, 1);
+      const served = (await producer.models()).find(({ name }) => name === model);
+      if (!dead || !served)
+        throw new InferqlError('NOT_FOUND', { message: `No dead letter ${entryId} of model ${model}.` });
+      if (served.version !== dead.letter.version) {
+        throw new InferqlError('INVALID_INPUT', {
+          message: `It was prepared for version ${dead.letter.version}; ${served.version} is served now. Send the image again.`,
+        });
+      }
+      const outcome = await producer.admit({
+        id: newPredictionId(model),
+        model: served,
+        image: dead.image,
+        options: dead.letter.options,
+        priority: dead.letter.priority,
+        timeoutMs: served.queue.defaultTimeoutMs,
+        caller: 'operator',
+        idempotencyKey: `dead ${entryId}`,
+        share: false,
+        cacheTtlMs: 0,
+        retryOf: dead.letter.predictions[0],
+      });
+      if (outcome.kind === 'admitted') await this.drop(model, [entryId]);
+      return outcome;
+    },
+
+    /** Forgets entries; how many there were. */
+    async drop(model: string, entryIds: string[]): Promise<number> {
+      return (await callRedis(() => runStep(redis, 'drop-dead', modelKeys(prefix, model), entryIds))) as number;
+    },
+  };
+}

@@ -1,0 +1,201 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { ClaimedJob, Consumer, StartedJob } from './consumer.ts';
+import { isTerminal, type PredictionStatus } from './contract.ts';
+import { failure, leftovers, setUp, success } from './queue.fixture.ts';
+
+/**
+ * The queue as it should be, without Redis: what the Lua steps are held against, whatever the order in which servers and
+ * workers call them.
+ */
+interface ModelJob {
+  followers: Set<string>;
+  attempts: number;
+  owner: number | undefined;
+  pixel: number;
+  shared: boolean;
+  caches: boolean;
+}
+
+const MAX_ATTEMPTS = 2;
+const MAX_QUEUE_SIZE = 5;
+
+class ModelQueue {
+  readonly jobs = new Map<string, ModelJob>();
+  readonly status = new Map<string, PredictionStatus>();
+  readonly cache = new Set<number>();
+
+  waiting(): number {
+    return [...this.jobs.values()].filter((job) => job.attempts === 0).length;
+  }
+
+  admit(id: string, pixel: number, share: boolean, caches: boolean): 'admitted' | 'queueFull' {
+    if (caches && this.cache.has(pixel)) {
+      this.status.set(id, 'SUCCEEDED');
+      return 'admitted';
+    }
+    const twin = share ? [...this.jobs.values()].find((job) => job.shared && job.pixel === pixel) : undefined;
+    if (twin) {
+      twin.followers.add(id);
+      this.status.set(id, twin.attempts > 0 ? 'PROCESSING' : 'QUEUED');
+      return 'admitted';
+    }
+    if (this.waiting() >= MAX_QUEUE_SIZE) return 'queueFull';
+    this.jobs.set(id, { followers: new Set([id]), attempts: 0, owner: undefined, pixel, shared: share, caches });
+    this.status.set(id, 'QUEUED');
+    return 'admitted';
+  }
+
+  end(id: string, status: PredictionStatus): void {
+    if (isTerminal(this.status.get(id)!)) return;
+    this.status.set(id, status);
+    for (const [jobId, job] of this.jobs) {
+      if (job.followers.delete(id) && job.followers.size === 0) this.jobs.delete(jobId);
+    }
+  }
+
+  endJob(jobId: string, status: PredictionStatus): void {
+    for (const id of this.jobs.get(jobId)?.followers ?? []) this.status.set(id, status);
+    this.jobs.delete(jobId);
+  }
+
+  start(jobId: string, worker: number): number {
+    const job = this.jobs.get(jobId);
+    if (job?.owner !== worker) return 0;
+    if (job.attempts >= MAX_ATTEMPTS) {
+      this.endJob(jobId, 'FAILED');
+      return 0;
+    }
+    job.attempts += 1;
+    for (const id of job.followers) this.status.set(id, 'PROCESSING');
+    return job.attempts;
+  }
+
+  settle(jobId: string, attempt: number, succeeded: boolean): 'settled' | 'retry' | 'gone' {
+    const job = this.jobs.get(jobId);
+    if (!job) return 'gone';
+    if (succeeded) {
+      if (job.caches) this.cache.add(job.pixel);
+      this.endJob(jobId, 'SUCCEEDED');
+      return 'settled';
+    }
+    if (job.attempts !== attempt) return 'gone';
+    if (attempt < MAX_ATTEMPTS) return 'retry';
+    this.endJob(jobId, 'FAILED');
+    return 'settled';
+  }
+}
+
+const worker = fc.integer({ min: 0, max: 1 });
+const pick = fc.nat({ max: 50 });
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('admit' as const),
+      pixel: fc.integer({ min: 1, max: 4 }),
+      share: fc.boolean(),
+      caches: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const), pick }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('claim' as const), worker, count: fc.integer({ min: 1, max: 4 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('start' as const), worker, pick }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), worker, pick, succeeded: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('recover' as const), worker }) },
+);
+
+it('servers and workers, whatever the order of their steps, see what a simple model of the queue says', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+      // A visibility of nothing: every pending job counts as stalled, so that recover takes over whatever the other one holds.
+      const { prefix, redis, producer, consumer, addWorker, request, keys } = await setUp({
+        maxQueueSize: MAX_QUEUE_SIZE,
+        maxAttempts: MAX_ATTEMPTS,
+        visibilityMs: 0,
+      });
+      const model = new ModelQueue();
+      const consumers: Consumer[] = [consumer, await addWorker()];
+      const claimed: ClaimedJob[][] = [[], []];
+      const started: StartedJob[][] = [[], []];
+      const ids: string[] = [];
+
+      for (const next of steps) {
+        switch (next.kind) {
+          case 'admit': {
+            const sent = request(next.pixel, { share: next.share, cacheTtlMs: next.caches ? 60_000 : 0 });
+            const expected = model.admit(sent.id, next.pixel, next.share, next.caches);
+            expect((await producer.admit(sent)).kind).toBe(expected);
+            if (expected === 'admitted') ids.push(sent.id);
+            break;
+          }
+          case 'cancel':
+          case 'expire': {
+            const id = ids[next.pick % Math.max(ids.length, 1)];
+            if (!id) break;
+            if (next.kind === 'cancel') {
+              await producer.cancel(id);
+              model.end(id, 'CANCELED');
+            } else if (await redis.zscore(keys.deadlines, id)) {
+              await redis.zadd(keys.deadlines, 1, id);
+              expect(await producer.expireDue('tiny')).toBe(1);
+              model.end(id, 'EXPIRED');
+            }
+            break;
+          }
+          case 'claim': {
+            const jobs = await consumers[next.worker]!.claim(next.count);
+            claimed[next.worker]!.push(...jobs);
+            for (const { jobId } of jobs) model.jobs.get(jobId)!.owner = next.worker;
+            break;
+          }
+          case 'recover': {
+            const jobs = await consumers[next.worker]!.recover(100);
+            claimed[next.worker]!.push(...jobs);
+            for (const { jobId, recovered } of jobs) {
+              const job = model.jobs.get(jobId)!;
+              expect(recovered).toBe(job.attempts > 0);
+              job.owner = next.worker;
+            }
+            break;
+          }
+          case 'start': {
+            const [job] = claimed[next.worker]!.splice(next.pick % Math.max(claimed[next.worker]!.length, 1), 1);
+            if (!job) break;
+            const expected = model.start(job.jobId, next.worker);
+            const [begun] = await consumers[next.worker]!.start([job]);
+            expect(begun?.attempt ?? 0).toBe(expected);
+            if (begun) started[next.worker]!.push(begun);
+            break;
+          }
+          case 'settle': {
+            const [begun] = started[next.worker]!.splice(next.pick % Math.max(started[next.worker]!.length, 1), 1);
+            if (!begun) break;
+            const expected = model.settle(begun.job.jobId, begun.attempt, next.succeeded);
+            const outcome = next.succeeded ? success(begun) : failure(begun);
+            expect(await consumers[next.worker]!.settle([outcome])).toEqual([expected]);
+            if (expected === 'retry') claimed[next.worker]!.push(begun.job);
+            break;
+          }
+          default:
+            next satisfies never;
+        }
+        const states = await producer.readMany(ids);
+        expect(states.map((snapshot) => snapshot!.state.status)).toEqual(ids.map((id) => model.status.get(id)));
+        const queue = (await producer.queueState('tiny'))!;
+        expect(queue.waiting).toBe(model.waiting());
+        expect(queue.processing).toBe(model.jobs.size - model.waiting());
+        expect(queue.queuedBytes).toBe(model.jobs.size * 12);
+      }
+
+      for (const id of ids) await producer.cancel(id);
+      for (const [i, jobs] of claimed.entries()) await consumers[i]!.start(jobs);
+      expect(await leftovers(redis, prefix)).toEqual([]);
+    }),
+    { numRuns: 150 },
+  );
+});

@@ -1,0 +1,133 @@
+/** What the queue's tests share: a real Redis a file, a queue of its own a test. Importing it starts the Redis. */
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
+import { type ClaimedJob, type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
+import { type JobOptions, newPredictionId, type PredictionState, type ServedModel } from './contract.ts';
+import { modelKeys } from './keys.ts';
+import { type AdmitRequest, createProducer } from './producer.ts';
+import { connectRedis, type RedisConnection } from './redis.ts';
+
+let server: TestRedis;
+const connections: RedisConnection[] = [];
+let prefixCount = 0;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterEach(() => {
+  for (const connection of connections.splice(0)) connection.disconnect();
+});
+afterAll(() => server.stop());
+
+export function connect(role: Parameters<typeof connectRedis>[1]): RedisConnection {
+  const connection = connectRedis(server.url, role);
+  connection.on('error', () => undefined);
+  connections.push(connection);
+  return connection;
+}
+
+function servedModel(queue: Partial<ServedModel['queue']> = {}): ServedModel {
+  return {
+    name: 'tiny',
+    version: 'aaaaaaaaaaaa',
+    description: '',
+    engine: 'scripted',
+    engineReason: 'a test',
+    precision: 'float32',
+    input: { width: 2, height: 2, channels: 3, kernel: 'linear' },
+    classCount: 3,
+    heatmap: { available: false },
+    batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
+    queue: {
+      maxQueueSize: 100,
+      maxQueuedBytes: 1_000_000,
+      defaultTimeoutMs: 60_000,
+      resultTtlMs: 60_000,
+      visibilityMs: 10_000,
+      maxAttempts: 3,
+      graceMs: 0,
+      ...queue,
+    },
+  };
+}
+
+/** A queue of its own: a prefix that no other test has. */
+export async function setUp(queue: Partial<ServedModel['queue']> = {}) {
+  const prefix = `test${++prefixCount}`;
+  const model = servedModel(queue);
+  const redis = connect('work');
+  const producer = createProducer(redis, { prefix });
+  let workers = 0;
+  async function addWorker(): Promise<Consumer> {
+    const worker = `worker${++workers}`;
+    const consumer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker });
+    await consumer.announce({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
+    return consumer;
+  }
+  const consumer = await addWorker();
+  function request(pixel: number, more: Partial<AdmitRequest> = {}): AdmitRequest {
+    const options: JobOptions = { heatmap: false };
+    return {
+      id: newPredictionId(model.name),
+      model,
+      image: Buffer.alloc(12, pixel),
+      options,
+      priority: 'NORMAL',
+      timeoutMs: 60_000,
+      caller: 'anonymous',
+      share: true,
+      cacheTtlMs: 0,
+      ...more,
+    };
+  }
+  async function admit(pixel: number, more: Partial<AdmitRequest> = {}): Promise<PredictionState> {
+    const outcome = await producer.admit(request(pixel, more));
+    if (outcome.kind !== 'admitted') throw new Error(`not admitted: ${outcome.kind}`);
+    return outcome.state;
+  }
+  async function status(id: string) {
+    return (await producer.read(id))?.state.status;
+  }
+  return {
+    prefix,
+    model,
+    redis,
+    producer,
+    consumer,
+    addWorker,
+    request,
+    admit,
+    status,
+    keys: modelKeys(prefix, model.name),
+  };
+}
+
+export function success(started: StartedJob): Outcome {
+  return { started, result: { labels: [{ index: 1, name: 'one', score: 1 }] }, batchSize: 1, inferenceMs: 5 };
+}
+
+export function failure(started: StartedJob): Outcome {
+  return { started, errorCode: 'MODEL_FAILED' };
+}
+
+/** What Redis holds beside the predictions' own states, once nothing is open. */
+export async function leftovers(redis: RedisConnection, prefix: string): Promise<string[]> {
+  const keys = await redis.keys(`${prefix}:{tiny}:*`);
+  const streams = await Promise.all(keys.filter((key) => key.includes(':stream:')).map((key) => redis.xlen(key)));
+  return [
+    ...keys.filter((key) => /:(job|followers|shared|waiting|deadlines)(:|$)/.test(key)),
+    ...streams.filter((length) => length > 0).map((length) => `stream of ${length}`),
+  ];
+}
+
+/** What a worker takes over, once the job has stalled. */
+export async function takeOver(consumer: Consumer): Promise<ClaimedJob[]> {
+  const taken: ClaimedJob[] = [];
+  await expect
+    .poll(async () => {
+      taken.push(...(await consumer.recover(8)));
+      return taken.length;
+    })
+    .toBe(1);
+  return taken;
+}
