@@ -1,29 +1,15 @@
 // Finding a Redis server program, or getting one.
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { projectDir, setupDir } from './places.mjs';
 import { SetupError, say, showStep } from './screen.mjs';
+import { findOnPath, installSystemPackage } from './system-packages.mjs';
 import { npmCommand, runTool } from './tools.mjs';
 
 const NAMES = ['redis-server', 'valkey-server'];
 const BUILT_BY = 'redis-memory-server@0.17.1';
 const builtDir = join(setupDir, 'redis-binary');
 const builtPathFile = join(builtDir, 'redis-server.path');
-
-/** The full path of a program on the PATH, or undefined. */
-export function findOnPath(...names) {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
-  for (const name of names) {
-    for (const folder of folders) {
-      const candidate = join(folder, name);
-      try {
-        accessSync(candidate, constants.X_OK);
-        return candidate;
-      } catch {}
-    }
-  }
-  return undefined;
-}
 
 function findRedisServer() {
   const chosen = process.env.INFERQL_REDIS_SERVER;
@@ -67,32 +53,6 @@ export async function provideRedisServer() {
       ...failures.map((failure) => `Tried without success: ${failure}`),
     ].join('\n'),
   );
-}
-
-/** Installs packages of the system by whichever package manager is here and may be used without asking for a password. */
-export async function installSystemPackage(title, names) {
-  const isRoot = process.getuid?.() === 0;
-  const managers = [
-    {
-      command: 'apt-get',
-      root: true,
-      steps: (name) => [['update'], ['install', '-y', '--no-install-recommends', name]],
-    },
-    { command: 'apk', root: true, steps: (name) => [['add', '--no-cache', name]] },
-    { command: 'dnf', root: true, steps: (name) => [['install', '-y', name]] },
-    { command: 'yum', root: true, steps: (name) => [['install', '-y', name]] },
-    { command: 'zypper', root: true, steps: (name) => [['--non-interactive', 'install', name]] },
-    { command: 'pacman', root: true, steps: (name) => [['-Sy', '--noconfirm', name]] },
-    { command: 'brew', root: false, steps: (name) => [['install', name]] },
-  ];
-  const manager = managers.find(({ command, root }) => root === isRoot && names[command] && findOnPath(command));
-  if (!manager) throw new SetupError(`${title}: no package manager here that may install without a password`);
-  const { command, steps } = manager;
-  await showStep(`${title} (${command})`, async () => {
-    for (const args of steps(names[command])) {
-      await runTool(`${command}-${names[command]}`, command, args, { env: { DEBIAN_FRONTEND: 'noninteractive' } });
-    }
-  });
 }
 
 async function installFromSystem() {

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+const Service = z.object({
+  image: z.string().optional(),
+  command: z.array(z.string()).optional(),
+  build: z.object({ context: z.string(), target: z.string() }).optional(),
+  environment: z.record(z.string(), z.string()).optional(),
+  ports: z.array(z.string()).optional(),
+  volumes: z.array(z.string()).optional(),
+  container_name: z.never({ error: 'a named container cannot be scaled' }).optional(),
+  read_only: z.boolean().optional(),
+  depends_on: z.record(z.string(), z.object({ condition: z.string() })).optional(),
+  healthcheck: z
+    .object({ test: z.array(z.string()) })
+    .loose()
+    .optional(),
+});
+const Compose = z.object({ services: z.record(z.string(), Service), volumes: z.record(z.string(), z.unknown()) });
+
+// `merge` is how YAML 1.2 parsers take the `<<` of compose files.
+const compose = Compose.parse(parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }));
+const dockerfile = readFileSync('Dockerfile', 'utf8');
+
+test('every service is there, and what it depends on and mounts exists', () => {
+  expect(Object.keys(compose.services).sort()).toEqual(['models', 'redis', 'server', 'worker']);
+  for (const service of Object.values(compose.services)) {
+    for (const [name, { condition }] of Object.entries(service.depends_on ?? {})) {
+      const needed = compose.services[name]!;
+      if (condition === 'service_healthy') expect(needed.healthcheck, `${name} has no health check`).toBeDefined();
+    }
+    for (const mount of service.volumes ?? []) {
+      const [source = ''] = mount.split(':');
+      if (!source.startsWith('.')) expect(compose.volumes).toHaveProperty(source);
+    }
+  }
+});
+
+test('Redis writes before it answers, keeps its data in a volume and evicts nothing', () => {
+  const { command = [], volumes = [] } = compose.services.redis!;
+  const setting = (name: string) => command[command.indexOf(name) + 1];
+  expect(setting('--appendonly')).toBe('yes');
+  expect(setting('--appendfsync')).toBe('always');
+  expect(setting('--maxmemory-policy')).toBe('noeviction');
+  expect(volumes).toContain('redis-data:/data');
+});
+
+test('workers can be scaled: no port and no name of their own, and the models come first', () => {
+  const worker = compose.services.worker!;
+  expect(worker.ports).toBeUndefined();
+  expect(worker.depends_on?.models?.condition).toBe('service_completed_successfully');
+  const models = compose.services.models!;
+  expect(worker.volumes).toEqual(models.volumes);
+});
+
+test('the server is published to this machine only unless told otherwise', () => {
+  expect(compose.services.server!.ports).toEqual([expect.stringMatching(/^\$\{BIND:-127\.0\.0\.1\}:.*:4000$/)]);
+});
+
+test('every build target exists in the Dockerfile, which copies only from stages that exist', () => {
+  const stages = [...dockerfile.matchAll(/^FROM\s+(\S+)\s+AS\s+(\S+)$/gm)].map(([, , name]) => name);
+  for (const { build } of Object.values(compose.services)) if (build) expect(stages).toContain(build.target);
+  for (const [, source] of dockerfile.matchAll(/--from=(\S+)/g)) expect(stages).toContain(source);
+});
+
+test('what runs does not run as root, and the server has a health check', () => {
+  const stages = dockerfile.split(/^(?=FROM )/m);
+  const runtime = stages.find((stage) => stage.includes(' AS runtime\n'))!;
+  expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER node');
+  for (const name of ['server', 'worker', 'models']) {
+    const stage = stages.find((text) => text.includes(` AS ${name}\n`))!;
+    expect(stage).toMatch(/^FROM runtime /);
+    expect(stage).not.toMatch(/^USER /m);
+  }
+  expect(stages.find((stage) => stage.includes(' AS server\n'))).toMatch(/^HEALTHCHECK /m);
+});
+
+test('every script and program that the Dockerfile runs is a file of the project or of its build', () => {
+  const programs = [...dockerfile.matchAll(/"(dist\/[\w/-]+)\.js"/g)].map(
+    ([, path]) => `${path!.replace(/^dist\//, '')}.ts`,
+  );
+  expect(programs.length).toBeGreaterThan(2);
+  for (const path of [...programs, 'scripts/build.mjs']) expect(() => readFileSync(path)).not.toThrow();
+});
