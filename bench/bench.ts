@@ -1,0 +1,40 @@
+import type { PreparedModel } from '../models/prepare.ts';
+import type { Answerer } from './ask.ts';
+import type { LoadPlan, LoadResult } from './load/plan.ts';
+import type { RawAnswer, RawQuestion } from './raw/plan.ts';
+import type { Chart } from './svg.ts';
+
+/** What every scenario is given. */
+export interface Bench {
+  /** Fewer and shorter rounds. */
+  quick: boolean;
+  photographs: string[];
+  model: PreparedModel;
+  /** The bare engine, loaded, on all cores. */
+  raw: Answerer<RawQuestion, RawAnswer>;
+  load: Answerer<LoadPlan, LoadResult>;
+  /** A folder for this run's own files. */
+  dir: string;
+  say(line: string): void;
+}
+
+/** What a scenario found: a table for people, and the same and more for programs. */
+export interface Section {
+  title: string;
+  /** How it was measured, in a sentence or two. */
+  how: string;
+  columns: string[];
+  rows: (string | number)[][];
+  data: unknown;
+  /** Goals of this scenario; `met` compares the figure that was measured, not the one that is shown. */
+  goals?: { goal: string; figure: string; met: boolean }[];
+  charts?: { file: string; chart: Chart }[];
+}
+
+export type Scenario = (bench: Bench) => Promise<Section[]>;
+
+/** The scripted stand-in for ResNet50: the same input, constant answers. */
+export const NULL_MODEL = {
+  name: 'null',
+  input: { width: 224, height: 224, channels: 3 as const, shortSide: 256, kernel: 'linear' as const },
+};

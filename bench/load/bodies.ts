@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { LoadPlan } from './plan.ts';
+
+const BOUNDARY = 'inferql-bench-7c1e0a52';
+
+export const BODY_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
+
+const MUTATION = `mutation Classify($image: Upload!, $model: String) {
+  classifyImage(image: $image, model: $model) {
+    __typename
+    ... on Prediction { id status batchSize result { labels(topK: 5) { name index score } } error { code } }
+    ... on Error { code message }
+  }
+}`;
+
+function part(disposition: string, content: string): string {
+  return `--${BOUNDARY}\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
+}
+
+/** Whole request bodies, made once: building them must not cost what is measured. */
+export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photographs'>): Buffer[] {
+  const operations = JSON.stringify({ query: MUTATION, variables: { image: null, model: plan.model ?? null } });
+  const fields =
+    plan.request === 'graphql'
+      ? part('name="operations"', operations) + part('name="map"', '{"0":["variables.image"]}')
+      : '';
+  const field = plan.request === 'graphql' ? '0' : 'file';
+  return plan.photographs.map((path) => {
+    const type = path.endsWith('.png') ? 'image/png' : 'image/jpeg';
+    const head = `${fields}--${BOUNDARY}\r\nContent-Disposition: form-data; name="${field}"; filename="${basename(path)}"\r\nContent-Type: ${type}\r\n\r\n`;
+    return Buffer.concat([Buffer.from(head), readFileSync(path), Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
+  });
+}
+
+/** What kind of answer this is: undefined for a right one, else the name it is counted under. */
+export function judgeAnswer(request: LoadPlan['request'], status: number, body: string): string | undefined {
+  if (request === 'file') return status === 200 && body.includes('"score"') ? undefined : `HTTP ${status}`;
+  if (status === 200 && body.includes('"status":"SUCCEEDED"') && body.includes('"score"')) return undefined;
+  return /"code":"([A-Z_]+)"/.exec(body)?.[1] ?? /"status":"([A-Z]+)"/.exec(body)?.[1] ?? `HTTP ${status}`;
+}

@@ -1,0 +1,111 @@
+/** The load generator: a process of its own, so that it shares no event loop with what it measures. */
+import { Agent, request as httpRequest } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { answerWith } from '../ask.ts';
+import { ratePerSecond } from '../stats.ts';
+import { BODY_TYPE, buildBodies, judgeAnswer } from './bodies.ts';
+import type { LoadPlan, LoadResult } from './plan.ts';
+
+/** An answer that takes longer counts as lost. */
+const ANSWER_LIMIT_MS = 120_000;
+
+async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
+  const bodies = buildBodies(plan);
+  const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, scheduling: 'fifo' });
+  const addresses = plan.urls.map((url) => new URL(url));
+  let sent = 0;
+
+  const send = () =>
+    new Promise<string | undefined>((resolve) => {
+      const turn = sent++;
+      const body = bodies[turn % bodies.length]!;
+      const { hostname, port, pathname } = addresses[turn % addresses.length]!;
+      const call = httpRequest(
+        {
+          agent,
+          hostname,
+          port,
+          path: pathname,
+          method: 'POST',
+          timeout: ANSWER_LIMIT_MS,
+          headers: {
+            'content-type': BODY_TYPE,
+            'content-length': body.length,
+            accept: 'application/graphql-response+json, application/json',
+            'x-graphql-yoga-csrf': '1',
+          },
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('end', () => resolve(judgeAnswer(plan.request, response.statusCode!, text)));
+          response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+        },
+      );
+      call.on('timeout', () => call.destroy(new Error('no answer')));
+      call.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      call.end(body);
+    });
+
+  const startedAt = performance.now();
+  const from = startedAt + plan.warmupMs;
+  const until = from + plan.durationMs;
+  const answeredAt: number[] = [];
+  const latenciesMs: number[] = [];
+  const refusals: Record<string, number[]> = {};
+
+  const sendOne = async (dueAt: number) => {
+    const refusal = await send();
+    const now = performance.now();
+    // In an open loop every request that was due in the time counts, however late its answer; in a closed loop every answer.
+    const counts = 'clients' in plan.load ? now >= from && now < until : dueAt >= from && dueAt < until;
+    if (!counts) return;
+    if (refusal === undefined) {
+      latenciesMs.push(now - dueAt);
+      answeredAt.push(now);
+    } else {
+      refusals[refusal] ??= [];
+      refusals[refusal].push(now - dueAt);
+    }
+  };
+
+  const cpu = measureCpu(from - startedAt, until - startedAt);
+  if ('clients' in plan.load) {
+    const client = async () => {
+      while (performance.now() < until) await sendOne(performance.now());
+    };
+    await Promise.all(Array.from({ length: plan.load.clients }, client));
+  } else {
+    const gapMs = 1000 / plan.load.ratePerSecond;
+    const open: Promise<void>[] = [];
+    for (let dueAt = startedAt; dueAt < until; dueAt += gapMs) {
+      const earlyMs = dueAt - performance.now();
+      if (earlyMs > 0) await delay(earlyMs);
+      open.push(sendOne(dueAt));
+    }
+    await Promise.all(open);
+  }
+  agent.destroy();
+  return {
+    answered: answeredAt.length,
+    answeredPerSecond:
+      'clients' in plan.load ? ratePerSecond(answeredAt) : (1000 * answeredAt.length) / plan.durationMs,
+    latenciesMs,
+    refusals,
+    cpuMs: await cpu,
+    measuredMs: plan.durationMs,
+  };
+}
+
+async function measureCpu(fromMs: number, untilMs: number): Promise<number> {
+  await delay(fromMs);
+  const before = process.cpuUsage();
+  await delay(untilMs - fromMs);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+answerWith(generateLoad);

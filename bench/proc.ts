@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Linux counts CPU in hundredths of a second on every machine that we know (sysconf(_SC_CLK_TCK)). */
+const MS_PER_TICK = 10;
+
+export interface ProcessCpu {
+  /** CPU of all threads, user and system. */
+  totalMs: number;
+  /** CPU of the first thread, in which JavaScript runs. */
+  mainThreadMs: number;
+}
+
+function ticksOf(stat: string): number {
+  // The second field is a name in brackets that may hold spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+/** CPU since the process began. Linux only. */
+export function readCpu(pid: number): ProcessCpu {
+  return {
+    totalMs: ticksOf(readFileSync(`/proc/${pid}/stat`, 'utf8')) * MS_PER_TICK,
+    mainThreadMs: ticksOf(readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8')) * MS_PER_TICK,
+  };
+}
+
+export function subtractCpu(after: ProcessCpu, before: ProcessCpu): ProcessCpu {
+  return { totalMs: after.totalMs - before.totalMs, mainThreadMs: after.mainThreadMs - before.mainThreadMs };
+}
+
+export interface ProcessMemory {
+  /** Resident memory. */
+  rssBytes: number;
+  /** Resident memory, shared pages divided among those who share them. */
+  pssBytes: number;
+}
+
+/** Linux only. */
+export function readMemory(pid: number): ProcessMemory {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const bytes = (name: string) =>
+    1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN);
+  return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
+}
+
+/** Processes that this process' threads started and that still run. Linux only. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
+}

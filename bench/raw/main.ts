@@ -1,0 +1,39 @@
+/** The bare engine: onnxruntime and the model in a process of its own, with nothing of ours around it. */
+import { readFileSync } from 'node:fs';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { answerWith } from '../ask.ts';
+import type { RawAnswer, RawQuestion } from './plan.ts';
+
+let session: InferenceSession | undefined;
+let pixels: Buffer = Buffer.alloc(0);
+let size: [number, number, number] = [0, 0, 0];
+
+answerWith<RawQuestion, RawAnswer>(async (question) => {
+  if (question.type === 'load') {
+    session = await InferenceSession.create(question.onnxPath, { intraOpNumThreads: question.threads });
+    pixels = readFileSync(question.pixelsPath);
+    size = question.size;
+    return { imagesPerSecond: Number.NaN, runsMs: [], rssBytes: process.memoryUsage.rss() };
+  }
+  if (!session) throw new Error('no model is loaded');
+  const { batch, durationMs } = question;
+  const imageBytes = size[0] * size[1] * size[2];
+  const batches = Math.floor(pixels.length / (imageBytes * batch));
+  const inputName = session.inputNames[0]!;
+  const fetches = [session.outputNames[0]!];
+  const runsMs: number[] = [];
+  const startedAt = performance.now();
+  for (let turn = 0; performance.now() - startedAt < durationMs; turn++) {
+    const at = (turn % batches) * batch * imageBytes;
+    const runAt = performance.now();
+    const images = new Tensor('uint8', pixels.subarray(at, at + batch * imageBytes), [batch, ...size]);
+    await session.run({ [inputName]: images }, fetches);
+    runsMs.push(performance.now() - runAt);
+  }
+  const elapsedMs = performance.now() - startedAt;
+  return {
+    imagesPerSecond: (1000 * batch * runsMs.length) / elapsedMs,
+    runsMs,
+    rssBytes: process.memoryUsage.rss(),
+  };
+});

@@ -1,0 +1,11 @@
+export type RawQuestion =
+  /** `pixelsPath`: prepared images one after the other; `size`: height, width, channels. */
+  | { type: 'load'; onnxPath: string; threads: number; pixelsPath: string; size: [number, number, number] }
+  | { type: 'run'; batch: number; durationMs: number };
+
+export interface RawAnswer {
+  imagesPerSecond: number;
+  /** Wall time of each run. */
+  runsMs: number[];
+  rssBytes: number;
+}

@@ -1,0 +1,208 @@
+import type { Bench, Section } from '../bench.ts';
+import type { LoadResult } from '../load/plan.ts';
+import { readMemory } from '../proc.ts';
+import { median, type Spread, spreadOf } from '../stats.ts';
+import { type System, startSystem } from '../system.ts';
+
+const CLIENTS = [1, 8, 32, 128];
+
+interface Round {
+  clients: number;
+  perSecond: number;
+  rawPerSecond: number;
+  latencyMs: Spread;
+  refused: Record<string, number>;
+}
+
+/**
+ * (a), (b), (g) and the open loop: the real model end to end, in turn with the bare engine, on one system; then the memory that it has.
+ */
+export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
+  const { quick, load, photographs, model, say } = bench;
+  const rounds = quick ? 1 : 3;
+  const durationMs = quick ? 8_000 : 20_000;
+  const rawMs = quick ? 2_500 : 6_000;
+  const system = await startSystem({ models: [model.name] });
+  try {
+    const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, photographs };
+    await load.ask({ ...plan, load: { clients: 8 }, warmupMs: 0, durationMs: 3_000 });
+    const found: Round[] = [];
+    const rawByBatch = { one: [] as number[], oneMs: [] as number[], eight: [] as number[] };
+    for (let round = 0; round < rounds; round++) {
+      for (const clients of CLIENTS) {
+        const before = await bench.raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
+        const single = await bench.raw.ask({ type: 'run', batch: 1, durationMs: rawMs });
+        const result = await load.ask({ ...plan, load: { clients }, warmupMs: 2_000 + clients * 50, durationMs });
+        const after = await bench.raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
+        const rawPerSecond = (before.imagesPerSecond + after.imagesPerSecond) / 2;
+        rawByBatch.eight.push(before.imagesPerSecond, after.imagesPerSecond);
+        rawByBatch.one.push(single.imagesPerSecond);
+        rawByBatch.oneMs.push(median(single.runsMs));
+        found.push({
+          clients,
+          perSecond: result.answeredPerSecond,
+          rawPerSecond,
+          latencyMs: spreadOf(result.latenciesMs),
+          refused: countRefusals(result),
+        });
+        say(`${clients} clients: ${result.answeredPerSecond.toFixed(1)}/s, raw ${rawPerSecond.toFixed(1)}/s`);
+      }
+    }
+    const byClients = CLIENTS.map((clients) => {
+      const own = found.filter((round) => round.clients === clients);
+      const of = (pick: (round: Round) => number) => median(own.map(pick));
+      return {
+        clients,
+        perSecond: of((round) => round.perSecond),
+        share: of((round) => round.perSecond / round.rawPerSecond),
+        p50: of((round) => round.latencyMs.p50),
+        p95: of((round) => round.latencyMs.p95),
+        p99: of((round) => round.latencyMs.p99),
+        tail: of((round) => round.latencyMs.p99 / round.latencyMs.p50),
+        refused: own.flatMap((round) => Object.entries(round.refused)),
+      };
+    });
+    const rawOneMs = median(rawByBatch.oneMs);
+    const rawEight = median(rawByBatch.eight);
+    const at = (clients: number) => byClients.find((row) => row.clients === clients)!;
+    const openLoop = await measureOpenLoop(bench, system, at(32).perSecond);
+    const memory = await measureMemory(bench, system);
+    const overheadMs = at(1).p50 - rawOneMs;
+    return [
+      {
+        title: 'Raw engine',
+        how: `onnxruntime and ${model.name} alone in a process, ${rounds} rounds in turn with the rows below.`,
+        columns: ['batch', 'images/s', 'ms an image'],
+        rows: [
+          [1, median(rawByBatch.one).toFixed(1), rawOneMs.toFixed(1)],
+          [8, rawEight.toFixed(1), (1000 / rawEight).toFixed(1)],
+        ],
+        data: rawByBatch,
+      },
+      {
+        title: 'End to end',
+        how: 'Multipart GraphQL mutations that wait for their result; one server, one worker; sharing and cache off. Median of the rounds; share is of the raw engine at batch 8 just before and after.',
+        columns: ['clients', 'images/s', 'share of raw', 'p50 ms', 'p95 ms', 'p99 ms', 'p99/p50', 'refused'],
+        rows: byClients.map((row) => [
+          row.clients,
+          row.perSecond.toFixed(1),
+          row.share.toFixed(3),
+          row.p50.toFixed(1),
+          row.p95.toFixed(1),
+          row.p99.toFixed(1),
+          row.tail.toFixed(2),
+          row.refused.length === 0 ? 0 : JSON.stringify(row.refused),
+        ]),
+        data: { rounds: found, byClients },
+        goals: [
+          { goal: 'share of raw at 32 clients >= 0.95', figure: at(32).share.toFixed(3), met: at(32).share >= 0.95 },
+          {
+            goal: 'p50 at 1 client minus raw batch 1 <= 8 ms',
+            figure: `${overheadMs.toFixed(1)} ms`,
+            met: overheadMs <= 8,
+          },
+          { goal: 'p99/p50 at 8 clients < 1.5', figure: at(8).tail.toFixed(2), met: at(8).tail < 1.5 },
+        ],
+        charts: [
+          {
+            file: 'throughput.svg',
+            chart: {
+              title: `${model.name}: images a second`,
+              xLabel: 'clients',
+              x: CLIENTS,
+              lines: [
+                { name: 'end to end', y: byClients.map((row) => row.perSecond) },
+                { name: 'raw engine, batch 8', y: CLIENTS.map(() => rawEight) },
+              ],
+            },
+          },
+          {
+            file: 'latency.svg',
+            chart: {
+              title: `${model.name}: latency, milliseconds`,
+              xLabel: 'clients',
+              x: CLIENTS,
+              logarithmic: true,
+              lines: (['p50', 'p95', 'p99'] as const).map((name) => ({ name, y: byClients.map((row) => row[name]) })),
+            },
+          },
+        ],
+      },
+      openLoop,
+      memory,
+    ];
+  } finally {
+    await system.stop();
+  }
+}
+
+async function measureOpenLoop(
+  { quick, load, photographs, model }: Bench,
+  system: System,
+  capacity: number,
+): Promise<Section> {
+  const ratePerSecond = capacity * 0.8;
+  const result = await load.ask({
+    urls: system.urls,
+    request: 'graphql',
+    model: model.name,
+    photographs,
+    load: { ratePerSecond },
+    warmupMs: 2_000,
+    durationMs: quick ? 8_000 : 30_000,
+  });
+  const latencyMs = spreadOf(result.latenciesMs);
+  return {
+    title: 'Open loop',
+    how: 'Requests due at fixed times, at 80% of the rate reached by 32 clients, whatever the answers do; latency counts from when a request was due.',
+    columns: ['due/s', 'answered/s', 'p50 ms', 'p95 ms', 'p99 ms', 'refused'],
+    rows: [
+      [
+        ratePerSecond.toFixed(1),
+        result.answeredPerSecond.toFixed(1),
+        latencyMs.p50.toFixed(1),
+        latencyMs.p95.toFixed(1),
+        latencyMs.p99.toFixed(1),
+        JSON.stringify(countRefusals(result)),
+      ],
+    ],
+    data: { ratePerSecond, answeredPerSecond: result.answeredPerSecond, latencyMs, refused: countRefusals(result) },
+  };
+}
+
+async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
+  const { pids } = system;
+  const engines = pids.engines();
+  const rows = [
+    ['server', pids.servers[0]!],
+    ['worker', pids.workers[0]!],
+    ...engines.map((pid) => ['engine', pid] as const),
+    ['redis', pids.redis],
+    ['bare engine', raw.pid],
+  ].map(([name, pid]) => ({ name: name as string, ...readMemory(pid as number) }));
+  const rssOf = (name: string) =>
+    rows.filter((row) => row.name === name).reduce((total, row) => total + row.rssBytes, 0);
+  const extra = rssOf('server') + rssOf('worker') + rssOf('engine') - rssOf('bare engine');
+  return {
+    title: 'Memory',
+    how: 'Resident (RSS) and proportional (PSS) memory after all of the load above.',
+    columns: ['process', 'RSS MB', 'PSS MB'],
+    rows: rows.map(({ name, rssBytes, pssBytes }) => [name, megabytes(rssBytes), megabytes(pssBytes)]),
+    data: rows,
+    goals: [
+      {
+        goal: 'server + worker + engine minus the bare engine < 200 MB (RSS)',
+        figure: `${megabytes(extra)} MB`,
+        met: extra < 200e6,
+      },
+    ],
+  };
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(0);
+}
+
+function countRefusals({ refusals }: LoadResult): Record<string, number> {
+  return Object.fromEntries(Object.entries(refusals).map(([name, latencies]) => [name, latencies.length]));
+}

@@ -1,0 +1,57 @@
+import { type Bench, NULL_MODEL, type Section } from '../bench.ts';
+import { readCpu, subtractCpu } from '../proc.ts';
+import { spreadOf } from '../stats.ts';
+import { startSystem } from '../system.ts';
+
+const CLIENTS = [1, 8, 32, 128];
+
+/** (c): the same path, photographs and input size, with an engine of constant answers. */
+export async function measureNull({ quick, load, photographs, say }: Bench): Promise<Section[]> {
+  const durationMs = quick ? 4_000 : 12_000;
+  const system = await startSystem({ scripted: [NULL_MODEL] });
+  try {
+    const plan = { urls: system.urls, request: 'graphql' as const, model: NULL_MODEL.name, photographs };
+    await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 3_000 });
+    const rows = [];
+    for (const clients of CLIENTS) {
+      const serverBefore = readCpu(system.pids.servers[0]!);
+      const result = await load.ask({ ...plan, load: { clients }, warmupMs: 1_000, durationMs });
+      const server = subtractCpu(readCpu(system.pids.servers[0]!), serverBefore);
+      say(`${clients} clients: ${result.answeredPerSecond.toFixed(0)}/s (server ${server.totalMs} ms CPU)`);
+      const { p50, p95, p99 } = spreadOf(result.latenciesMs);
+      const refused = Object.values(result.refusals).reduce((total, latencies) => total + latencies.length, 0);
+      const clientMs = result.cpuMs / result.answered;
+      rows.push({ clients, perSecond: result.answeredPerSecond, p50, p95, p99, clientMs, refused });
+    }
+    return [
+      {
+        title: 'Null engine',
+        how: 'As end to end, decoding included, with constant answers in place of the model. The load generator shares the two cores; its own CPU is in the table.',
+        columns: ['clients', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', "client's CPU ms a request", 'refused'],
+        rows: rows.map((row) => [
+          row.clients,
+          row.perSecond.toFixed(0),
+          row.p50.toFixed(1),
+          row.p95.toFixed(1),
+          row.p99.toFixed(1),
+          row.clientMs.toFixed(2),
+          row.refused,
+        ]),
+        data: rows,
+        charts: [
+          {
+            file: 'null.svg',
+            chart: {
+              title: 'Constant answers: requests a second',
+              xLabel: 'clients',
+              x: CLIENTS,
+              lines: [{ name: 'requests a second', y: rows.map((row) => row.perSecond) }],
+            },
+          },
+        ],
+      },
+    ];
+  } finally {
+    await system.stop();
+  }
+}

@@ -1,0 +1,40 @@
+/** The value below which `share` (0..1) of the values lie, by nearest rank; NaN for none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+/** The percentiles that the tables show, in the unit of the values. */
+export interface Spread {
+  p50: number;
+  p95: number;
+  p99: number;
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  return { p50: percentile(values, 0.5), p95: percentile(values, 0.95), p99: percentile(values, 0.99) };
+}
+
+/**
+ * Events a second, as the slope of the least-squares line through their running count. Answers come in batches, and counting
+ * them between two moments would err by a batch at either end.
+ * @param timesMs when each event was
+ */
+export function ratePerSecond(timesMs: readonly number[]): number {
+  const sorted = [...timesMs].sort((a, b) => a - b);
+  const n = sorted.length;
+  if (n < 3) return Number.NaN;
+  const meanTime = sorted.reduce((sum, time) => sum + time, 0) / n;
+  const meanCount = (n - 1) / 2;
+  let covariance = 0;
+  let variance = 0;
+  sorted.forEach((time, count) => {
+    covariance += (time - meanTime) * (count - meanCount);
+    variance += (time - meanTime) ** 2;
+  });
+  return (1000 * covariance) / variance;
+}

@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { startTestRedis } from '../e2e/support/redis.ts';
+import { childrenOf } from './proc.ts';
+
+const START_LIMIT_MS = 120_000;
+const STOP_LIMIT_MS = 30_000;
+
+/** A model that the scripted engine serves; the fields are those of worker/scripted-models.ts. */
+export interface ScriptedModel {
+  name: string;
+  input?: { width: number; height: number; channels: 3; shortSide?: number; kernel?: 'linear' };
+  script?: { waitMs?: number };
+  batching?: { maxBatchSize?: number; maxQueueDelayMs?: number };
+  queue?: { maxQueueSize?: number };
+}
+
+export interface SystemOptions {
+  /** Servers, each on a free port. @default 1 */
+  servers?: number;
+  /** @default 1 */
+  workers?: number;
+  /** Served instead of the model repository. */
+  scripted?: ScriptedModel[];
+  /** Names of the repository's models to serve. @default all */
+  models?: string[];
+  modelsDir?: string;
+  /** More settings for servers and workers. Sharing and the cache are off unless set here: the photographs repeat. */
+  env?: Record<string, string>;
+  /** More arguments of Node for the servers, such as `--cpu-prof`. */
+  serverArgs?: string[];
+}
+
+export interface System {
+  redisUrl: string;
+  /** Addresses of the GraphQL endpoints. */
+  urls: string[];
+  pids: { redis: number; servers: number[]; workers: number[]; engines(): number[] };
+  /** SIGTERM to all, then Redis. */
+  stop(): Promise<void>;
+}
+
+/** Starts a whole system of its own: a private Redis (nothing is saved), workers, servers. Resolves once a prediction can be answered. */
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const redis = await startTestRedis();
+  const stateDir = resolve('.inferql');
+  const uploads = await mkdtemp(join(tmpdir(), 'inferql-bench-'));
+  const children: ChildProcess[] = [];
+  const env = {
+    ...process.env,
+    REDIS_URL: redis.url,
+    INFERQL_MODELS_DIR: resolve(options.modelsDir ?? 'models'),
+    INFERQL_STATE_DIR: stateDir,
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'warn',
+    SHARE: '0',
+    CACHE_TTL_MS: '0',
+    ...(options.scripted && { INFERQL_SCRIPTED_MODELS: JSON.stringify(options.scripted) }),
+    ...(options.models && { MODELS: options.models.join(',') }),
+    ...options.env,
+  };
+  const start = (file: string, args: string[], more: Record<string, string>) => {
+    const child = spawn(process.execPath, [...args, join(import.meta.dirname, '..', file)], {
+      env: { ...env, ...more },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    children.push(child);
+    return child;
+  };
+  const stopAll = async () => {
+    for (const child of children.toReversed()) await endChild(child);
+    await redis.stop();
+    await rm(uploads, { recursive: true, force: true });
+  };
+  try {
+    const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker/main.js', [], {}));
+    await Promise.all(workers.map((worker) => toldBy(worker, 'ready')));
+    const servers = Array.from({ length: options.servers ?? 1 }, (_, index) =>
+      start('server/main.js', options.serverArgs ?? [], {
+        PORT: '0',
+        INFERQL_STATE_DIR: join(uploads, String(index)),
+      }),
+    );
+    const told = await Promise.all(servers.map((server) => toldBy(server, 'listening')));
+    return {
+      redisUrl: redis.url,
+      urls: told.map(({ url }) => new URL('/graphql', url).href),
+      pids: {
+        redis: redis.pid,
+        servers: servers.map(({ pid }) => pid!),
+        workers: workers.map(({ pid }) => pid!),
+        engines: () => workers.flatMap(({ pid }) => childrenOf(pid!)),
+      },
+      stop: stopAll,
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+function toldBy(child: ChildProcess, type: string): Promise<Record<string, string>> {
+  return new Promise((resolve, reject) => {
+    const limit = setTimeout(() => reject(new Error(`no '${type}' in ${START_LIMIT_MS} ms`)), START_LIMIT_MS);
+    child.once('exit', (code, signal) => {
+      clearTimeout(limit);
+      reject(new Error(`ended before '${type}' (${signal ?? code})`));
+    });
+    child.on('message', (message: Record<string, string>) => {
+      if (message.type !== type) return;
+      clearTimeout(limit);
+      resolve(message);
+    });
+  });
+}
+
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  const forced = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+  child.kill('SIGTERM');
+  await exited;
+  clearTimeout(forced);
+}
