@@ -2,12 +2,12 @@
 import { SetupError, showStep } from '../setup/screen.mjs';
 import { askRedis } from './wire.mjs';
 
-const WAIT_MS = 30_000;
+const WAIT_MS = Number(process.env.REDIS_WAIT_MS) || 30_000;
 
 /**
  * Resolves once it answers.
  * @param {string} url redis:// or rediss:// with user and password; several hosts for redis+cluster:// and redis+sentinel://
- * @throws {SetupError} when it refuses the login, or does not answer in half a minute
+ * @throws {SetupError} when it refuses the login, or does not answer in REDIS_WAIT_MS (default: half a minute)
  */
 export async function waitForExternalRedis(url) {
   const { addresses, login, shown } = readAddresses(url);

@@ -1,5 +1,5 @@
 // What is made from sources: typed documents, dist/, the web page. Each is made aside and renamed, and carries its own stamp.
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { digestPackages } from './packages.mjs';
 import { distDir, projectDir, stampsDir, unfinishedDir } from './places.mjs';
@@ -7,6 +7,7 @@ import { SetupError, showStep } from './screen.mjs';
 import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './stamps.mjs';
 import { runPackageScript } from './tools.mjs';
 
+const SPEAK_GRAPHQL = ['client', 'e2e', 'web'];
 const ROOMS = ['queue', 'server', 'worker', 'models', 'client', 'bench'];
 // What the compiler leaves behind but the running code reads beside itself.
 const ASSET = /\.lua$/;
@@ -16,14 +17,14 @@ const isTest = (path) => /\.test\.tsx?$/.test(path);
 
 /** Typed documents for the client, the page and the tests, from schema.graphql. */
 export async function generateDocuments() {
-  if (!existsSync(join(projectDir, 'codegen.ts'))) return;
-  const sources = listFiles(
-    ['client', 'web'],
-    (path) => /\.(graphql|tsx?)$/.test(path) && !path.includes('/generated/') && !isTest(path),
+  const sources = listFiles(SPEAK_GRAPHQL, (path) => /\.(graphql|tsx?)$/.test(path) && !path.includes('/generated/'));
+  const documents = sources.filter(
+    (path) => path.endsWith('.graphql') || readFileSync(join(projectDir, path), 'utf8').includes('graphql('),
   );
-  const digest = digestFiles(['schema.graphql', 'codegen.ts', ...sources], digestPackages());
+  const digest = digestFiles(['schema.graphql', 'codegen.ts', ...documents], digestPackages());
   const stampPath = join(stampsDir, 'documents');
-  if (existsSync(join(projectDir, 'client/generated')) && readStamp(stampPath) === digest) return;
+  const isThere = SPEAK_GRAPHQL.every((room) => existsSync(join(projectDir, room, 'generated')));
+  if (isThere && readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
   await showStep('Generating typed documents', () =>
     runPackageScript('codegen', '@graphql-codegen/cli/cjs/bin.js', ['--config', 'codegen.ts']),

@@ -15,8 +15,9 @@ export async function prepareModels() {
   removeStamp(stampPath);
   const command = join(distDir, 'models/main.js');
   const args = [command, 'prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
-  await runTool('models', process.execPath, args, { passOutput: true });
-  if (existsSync(installedDir)) writeStamp(stampPath, digest);
+  // 2 is 'some were refused, and said so; the others are ready': they are tried again at the next start.
+  const code = await runTool('models', process.execPath, args, { passOutput: true, acceptCodes: [2] });
+  if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);
 }
 
 /** Specs by content; weights that a user dropped in by size and time, because reading them all costs more than a start may take. */

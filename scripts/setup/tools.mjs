@@ -16,6 +16,7 @@ const SHOWN_LINES = 40;
  * @param {string[]} args
  * @param {{ env?: Record<string, string | undefined>, passOutput?: boolean, acceptCodes?: number[] }} [options] passOutput shows the output as it
  *   comes; acceptCodes are exit codes besides 0 that are no failure
+ * @returns {Promise<number>} its exit code
  * @throws {SetupError} with the last lines of the output
  */
 export async function runTool(name, command, args, { env, passOutput = false, acceptCodes = [] } = {}) {
@@ -35,7 +36,7 @@ export async function runTool(name, command, args, { env, passOutput = false, ac
     if (child.pid)
       writeFileSync(runningToolPath, JSON.stringify({ pid: child.pid, identity: identifyProcess(child.pid) }));
     const { code, signal } = await waitForExit(child, command);
-    if (code === 0 || acceptCodes.includes(code)) return;
+    if (code === 0 || acceptCodes.includes(code)) return code;
     const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
     throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${passOutput ? '' : lastLines(logPath)}`);
   } finally {

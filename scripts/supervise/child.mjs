@@ -7,6 +7,8 @@ import { showLogs } from './logs.mjs';
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 const PROVEN_AFTER_MS = 30_000;
+// A worker that grew too large drains and asks for a fresh start.
+const EXIT_RESTART = 75;
 
 /**
  * Starts a program of dist/ in our process group and keeps it going.
@@ -52,14 +54,15 @@ export function superviseChild({ name, program, env, lifeline, logStyle, onMessa
       started.once('error', (error) => {
         if (started.pid === undefined) resolve({ how: error.message, clean: false });
       });
-      started.once('exit', (code, signal) => resolve({ how: signal ?? `exit code ${code}`, clean: code === 0 }));
+      started.once('exit', (code, signal) =>
+        resolve({ how: signal ?? `exit code ${code}`, clean: code === 0 || code === EXIT_RESTART }),
+      );
     });
     gone.then(({ how, clean }) => {
       if (stopping) return;
       const livedMs = Date.now() - startedAt;
       failuresInARow = livedMs >= PROVEN_AFTER_MS ? 1 : failuresInARow + 1;
       const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (failuresInARow - 1), LONGEST_DELAY_MS);
-      // A worker that grew too large leaves with 0 to be started afresh.
       if (!clean) complain(`  The ${name} ended (${how}); it is started again in ${delayMs} ms.`);
       restartTimer = setTimeout(start, delayMs);
       onDeath?.({ failuresInARow, how });

@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** A copy of the project as a newcomer's clone has it, uncommitted changes included. */
+export interface Clone {
+  readonly dir: string;
+  remove(): void;
+}
+
+/**
+ * Copies what git knows or would take, and nothing that was built. The packages are this project's own, by a link.
+ * @param models whether the installed models are there, too (by a link), or have to be pulled
+ */
+export function cloneProject({ models }: { models: boolean }): Clone {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'inferql-clone-')));
+  const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    encoding: 'utf8',
+  });
+  for (const path of new Set(files.split('\0').filter(Boolean))) {
+    mkdirSync(join(dir, dirname(path)), { recursive: true });
+    // A file that is deleted and not committed yet is still listed.
+    cpSync(path, join(dir, path), { force: true, errorOnExist: false, filter: () => true });
+  }
+  symlinkSync(realpathSync('node_modules'), join(dir, 'node_modules'));
+  if (models) {
+    mkdirSync(join(dir, '.inferql'));
+    symlinkSync(realpathSync('.inferql/models'), join(dir, '.inferql/models'));
+  }
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}

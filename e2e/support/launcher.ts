@@ -1,0 +1,104 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** A running `npm start` (its script, without npm around it), the leader of a process group of its own, as in a terminal. */
+export interface Launcher {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  /** Everything it has printed so far. */
+  output(): string;
+  /** Resolves once its output matches; rejects with the output when it ends first. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** The address, once it says that it is ready. */
+  ready(): Promise<string>;
+  /** Its exit code (or the signal's name), once it has ended. */
+  exited(): Promise<number | string>;
+  /** Sends a signal to the whole group, which is what a terminal does. */
+  signalGroup(signal: NodeJS.Signals): void;
+}
+
+export function startLauncher(projectDir: string, env: Record<string, string | undefined> = {}): Launcher {
+  const child = spawn(process.execPath, ['scripts/start.mjs'], {
+    cwd: projectDir,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      REDIS_URL: undefined,
+      NODE_ENV: undefined,
+      INFERQL_STATE_DIR: undefined,
+      VITEST: undefined,
+      ...env,
+    },
+  });
+  let output = '';
+  let end: number | string | undefined;
+  const checks = new Set<() => void>();
+  const notice = () => {
+    for (const check of checks) check();
+  };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      notice();
+    });
+  }
+  child.once('exit', (code, signal) => {
+    end = code ?? signal ?? 'unknown';
+    notice();
+  });
+
+  const watch = <T>(look: () => T | undefined) =>
+    new Promise<T>((resolve, reject) => {
+      const check = () => {
+        try {
+          const found = look();
+          if (found === undefined) return;
+          resolve(found);
+        } catch (error) {
+          reject(error);
+        }
+        checks.delete(check);
+      };
+      checks.add(check);
+      check();
+    });
+  const printed = (pattern: RegExp) =>
+    watch(() => {
+      const match = pattern.exec(output);
+      if (!match && end !== undefined) throw new Error(`it ended (${end}) before it printed ${pattern}:\n${output}`);
+      return match ?? undefined;
+    });
+
+  return {
+    process: child,
+    pid: child.pid!,
+    output: () => output,
+    printed,
+    ready: async () => (await printed(/ready: (http:\S+)/))[1]!,
+    exited: () => watch(() => end),
+    signalGroup: (signal) => process.kill(-child.pid!, signal),
+  };
+}
+
+/** The command lines of the living processes that are wanted, by process id. */
+export function listProcesses(wanted: (row: { group: number; command: string }) => boolean): Map<number, string> {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,pgid=,stat=,args='], { encoding: 'utf8' });
+  const found = new Map<number, string>();
+  for (const line of table.split('\n')) {
+    const [, pid, group, state, command] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
+    if (!pid || state!.startsWith('Z')) continue;
+    if (wanted({ group: Number(group), command: command! })) found.set(Number(pid), command!);
+  }
+  return found;
+}
+
+export async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
