@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { buildSystem, projectDir } from '../support/build.ts';
+import { startChild } from '../support/child.ts';
+import type { LedgerRequest, Sighting, Verdict } from './protocol.ts';
+
+/** The ledger's process, as a test speaks to it. */
+export interface Ledger {
+  /** A client was given this id. */
+  answered(id: string, expected?: number): void;
+  /** Begins one uninterrupted stream of states, such as one subscription. */
+  watch(via: string): { seen(sighting: Sighting): void; completed(id: string): void };
+  /** Asks every server for every id until each has ended or the time is up. */
+  judge(urls: string[], timeoutMs?: number): Promise<Verdict>;
+  end(): Promise<void>;
+}
+
+export async function startLedger(): Promise<Ledger> {
+  let giveVerdict: ((verdict: Verdict) => void) | undefined;
+  const child = await startChild({
+    name: 'ledger',
+    args: [join(await buildSystem(), 'e2e/ledger/main.js')],
+    env: { PATH: process.env.PATH ?? '' },
+    cwd: projectDir,
+    isReady(message) {
+      const { type } = message as { type: string };
+      if (type === 'verdict') giveVerdict?.(message as Verdict);
+      return type === 'ready';
+    },
+  });
+  const tell = (request: LedgerRequest) => child.send(request);
+  return {
+    answered: (id, expected) => tell({ type: 'answered', id, expected }),
+    watch(via) {
+      const watch = `${via} ${randomUUID()}`;
+      return {
+        seen: (sighting) => tell({ type: 'seen', watch, via, ...sighting }),
+        completed: (id) => tell({ type: 'completed', watch, id }),
+      };
+    },
+    async judge(urls, timeoutMs = 30_000) {
+      const verdict = new Promise<Verdict>((resolve) => {
+        giveVerdict = resolve;
+      });
+      tell({ type: 'judge', urls, timeoutMs });
+      return await verdict;
+    },
+    end: () => child.end(),
+  };
+}

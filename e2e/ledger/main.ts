@@ -1,0 +1,81 @@
+/**
+ * The ledger: a process of its own that writes down every id that a client was given and every state that a client saw, and at
+ * last asks each server for each id itself. It shares no code with what it judges.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createBook } from './book.ts';
+import type { LedgerRequest, Sighting } from './protocol.ts';
+
+/** Below the servers' limit of aliases in a query. */
+const IDS_AT_ONCE = 25;
+
+const book = createBook();
+
+interface Answer {
+  id: string;
+  status: string;
+  attempts: number;
+  error: { code: string } | null;
+  result: { labels: { index: number }[] } | null;
+}
+
+async function ask(url: string, ids: string[]): Promise<void> {
+  const fields = 'id status attempts error { code } result { labels(topK: 1) { index } }';
+  const parameters = ids.map((_, i) => `$i${i}: ID!`).join(', ');
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      query: `query (${parameters}) { ${ids.map((_, i) => `p${i}: prediction(id: $i${i}) { ${fields} }`).join(' ')} }`,
+      variables: Object.fromEntries(ids.map((id, i) => [`i${i}`, id])),
+    }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const { data } = (await response.json()) as { data?: Record<string, Answer | null> | null };
+  ids.forEach((id, i) => {
+    const answer = data?.[`p${i}`];
+    const sighting: Sighting | null = answer
+      ? {
+          id,
+          status: answer.status,
+          attempts: answer.attempts,
+          best: answer.result?.labels[0]?.index,
+          errorCode: answer.error?.code,
+        }
+      : null;
+    book.confirm(url, id, sighting);
+  });
+}
+
+async function askAll(url: string, deadlineMs: number): Promise<void> {
+  for (;;) {
+    const open = book.unconfirmed(url);
+    if (open.length === 0 || Date.now() > deadlineMs) return;
+    for (let from = 0; from < open.length; from += IDS_AT_ONCE) {
+      // A server that does not answer is asked again, until the deadline.
+      await ask(url, open.slice(from, from + IDS_AT_ONCE)).catch(() => undefined);
+    }
+    await delay(100);
+  }
+}
+
+process.on('message', async (request: LedgerRequest) => {
+  switch (request.type) {
+    case 'answered':
+      return book.answer(request.id, request.expected);
+    case 'seen':
+      return book.see(request.watch, request);
+    case 'completed':
+      return book.complete(request.watch);
+    case 'judge': {
+      const deadlineMs = Date.now() + request.timeoutMs;
+      await Promise.all(request.urls.map((url) => askAll(url, deadlineMs)));
+      process.send!(book.judge(request.urls));
+      return;
+    }
+    default:
+      return request satisfies never;
+  }
+});
+process.once('disconnect', () => process.exit(0));
+process.send!({ type: 'ready' });

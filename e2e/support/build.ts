@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+
+export const projectDir = join(import.meta.dirname, '..', '..');
+
+const ROOMS = ['queue', 'server', 'worker', 'models', 'e2e/ledger'];
+const MAINS = ['server/main', 'worker/main', 'e2e/ledger/main'];
+const buildsDir = join(projectDir, '.inferql', 'test-builds');
+const KEEP_MS = 60 * 60 * 1000;
+
+async function listSources(): Promise<string[]> {
+  const listed = await Promise.all(
+    ROOMS.map(async (room) => {
+      const entries = await readdir(join(projectDir, room), { recursive: true, withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isFile() && /\.(ts|lua)$/.test(entry.name) && !/\.test\.ts$/.test(entry.name))
+        .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
+    }),
+  );
+  return listed.flat().sort();
+}
+
+async function digestSources(sources: string[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const path of ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', ...sources]) {
+    hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function compile(dir: string, sources: string[]): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const config = join(dir, 'tsconfig.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      extends: join(projectDir, 'tsconfig.build.json'),
+      compilerOptions: {
+        rootDir: projectDir,
+        outDir: dir,
+        noEmitOnError: false,
+        typeRoots: [join(projectDir, 'node_modules/@types')],
+      },
+      files: MAINS.map((main) => join(projectDir, `${main}.ts`)),
+      include: [],
+    }),
+  );
+  // Type errors are the type check's to report; here it matters whether there is something to run.
+  const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
+  const output = await promisify(execFile)(process.execPath, [tsc, '-p', config], { cwd: projectDir }).then(
+    () => '',
+    (error: { stdout?: string }) => error.stdout ?? String(error),
+  );
+  for (const main of MAINS) {
+    await stat(join(dir, `${main}.js`)).catch(() => {
+      throw new Error(`the build made no ${main}.js\n${output}`);
+    });
+  }
+  for (const asset of sources.filter((path) => path.endsWith('.lua'))) {
+    await cp(join(projectDir, asset), join(dir, asset), { recursive: true });
+  }
+}
+
+/**
+ * The folder of a build of the present sources, made when there is none. Each state of the sources has a folder of its own that
+ * never changes, so that a test's processes can be started again while somebody edits or builds.
+ * @throws with the compiler's output where nothing could be built
+ */
+export async function buildSystem(): Promise<string> {
+  const sources = await listSources();
+  const dir = join(buildsDir, `system-${await digestSources(sources)}`);
+  if (await isThere(dir)) return dir;
+  const fresh = `${dir}.${randomBytes(4).toString('hex')}`;
+  try {
+    await compile(fresh, sources);
+    await rename(fresh, dir);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    // Another test file may have built the same meanwhile.
+    if (!(await isThere(dir))) throw error;
+  }
+  await removeOldBuilds();
+  return dir;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function removeOldBuilds(): Promise<void> {
+  for (const name of await readdir(buildsDir)) {
+    const path = join(buildsDir, name);
+    const made = await stat(path).catch(() => undefined);
+    if (name.startsWith('system-') && made && Date.now() - made.mtimeMs > KEEP_MS)
+      await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 30_000;
+const KEPT_OUTPUT = 16_000;
+
+export interface ChildOptions {
+  name: string;
+  /** The program's file and its arguments, for Node. */
+  args: string[];
+  env: Record<string, string>;
+  cwd: string;
+  /** Told each message that the process sends; the start is complete when it returns true. */
+  isReady(message: unknown): boolean;
+}
+
+/** A process under test. */
+export interface Child {
+  readonly name: string;
+  /** The present process' id; another one after `restart()`. */
+  readonly pid: number;
+  /** The end of what it wrote, for a failed test's message. */
+  output(): string;
+  /** SIGKILL; resolves once it is gone. */
+  kill9(): Promise<void>;
+  /** SIGTERM; resolves once it has ended. @throws where it ends otherwise than with exit code 0, or not within 30 s. */
+  stop(): Promise<void>;
+  /** SIGSTOP: it stands still until `resume()`. */
+  pause(): void;
+  resume(): void;
+  /** Starts it again, after ending it as `stop()` does where it still runs; resolves once it is ready. */
+  restart(env?: Record<string, string>): Promise<void>;
+  send(message: object): void;
+  /** Ends it in any way and without a complaint. */
+  end(): Promise<void>;
+}
+
+/** Starts a Node program with a channel to its parent and resolves once it says that it is ready. @throws with its output where it ends before. */
+export async function startChild(options: ChildOptions): Promise<Child> {
+  let output = '';
+  let child: ChildProcess;
+
+  async function launch(env: Record<string, string> = {}): Promise<void> {
+    const started = spawn(process.execPath, options.args, {
+      cwd: options.cwd,
+      env: { ...options.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    child = started;
+    const collect = (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-KEPT_OUTPUT);
+    };
+    started.stdout!.on('data', collect);
+    started.stderr!.on('data', collect);
+    await new Promise<void>((resolve, reject) => {
+      const fail = (reason: string) => reject(new Error(`${options.name} ${reason}\n${output}`));
+      const late = setTimeout(() => {
+        started.kill('SIGKILL');
+        fail(`was not ready within ${START_TIMEOUT_MS} ms`);
+      }, START_TIMEOUT_MS);
+      started.on('message', (message) => {
+        if (!options.isReady(message)) return;
+        clearTimeout(late);
+        resolve();
+      });
+      started.once('exit', (code, signal) => {
+        clearTimeout(late);
+        fail(`ended before it was ready (${signal ?? code})`);
+      });
+    });
+  }
+
+  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  const killWithTests = () => isRunning() && child.kill('SIGKILL');
+  process.once('exit', killWithTests);
+
+  async function kill9(): Promise<void> {
+    if (!isRunning()) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  async function stop(): Promise<void> {
+    if (isRunning()) {
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+      await exited;
+      clearTimeout(late);
+    }
+    if (child.exitCode !== 0)
+      throw new Error(`${options.name} did not end well: ${child.signalCode ?? child.exitCode}\n${output}`);
+  }
+
+  await launch();
+
+  return {
+    name: options.name,
+    get pid() {
+      return child.pid!;
+    },
+    output: () => output,
+    kill9,
+    stop,
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    async restart(env) {
+      if (isRunning()) await stop();
+      await launch(env);
+    },
+    send: (message) => void child.send(message),
+    async end() {
+      process.off('exit', killWithTests);
+      await kill9();
+    },
+  };
+}

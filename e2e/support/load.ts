@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Ledger } from '../ledger/client.ts';
+import type { Sighting } from '../ledger/protocol.ts';
+import { type GraphqlError, openSocket, type Socket, send, subscribeSse } from './graphql.ts';
+import { expectedClass, makePicture } from './pictures.ts';
+
+export interface LoadOptions {
+  /** Servers, among which clients choose as behind a load balancer: a client that is refused goes to the next one. */
+  urls: string[];
+  ledger: Ledger;
+  /** So many clients, each with one prediction in flight at a time. */
+  clients: number;
+  /** Some clients cancel, and some give their predictions too little time. @default true */
+  mixed?: boolean;
+  /** The nth picture. @default makePicture */
+  picture?: (n: number) => Uint8Array;
+  /** The class that the nth picture must get. @default expectedClass */
+  expected?: (n: number) => number | undefined;
+}
+
+export interface Load {
+  /** Accepted and not known to have ended. */
+  inFlight(): number;
+  /** Ends seen by clients, by status. */
+  ended: Record<string, number>;
+  /** What clients were refused with, by code; they tried again. */
+  refusals: Record<string, number>;
+  /** Resolves once a condition holds, which is looked at whenever something happened. @throws after 30 s */
+  until(condition: () => boolean): Promise<void>;
+  /** Resolves once so many more predictions have ended. */
+  more(count: number): Promise<void>;
+  /** Begins nothing new; resolves once every client has seen the end of its last prediction. @throws after 60 s */
+  finish(): Promise<void>;
+}
+
+const FIELDS = 'id status attempts error { code } result { labels(topK: 1) { index } }';
+const SUBMIT = `mutation ($image: Upload!, $key: String!, $timeoutMs: Int) {
+  classifyImage(image: $image, idempotencyKey: $key, timeoutMs: $timeoutMs) {
+    __typename ... on Prediction { id status } ... on Error { code }
+  }
+}`;
+const SUBMIT_AND_WAIT = SUBMIT.replace('id status', FIELDS);
+const QUERY = `query ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`;
+const SUBSCRIPTION = `subscription ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`;
+const CANCEL = `mutation ($id: ID!) { cancelPrediction(id: $id) { ${FIELDS} } }`;
+
+/** How a client follows its prediction. */
+const WAYS = ['sse', 'wait', 'socket', 'query'] as const;
+
+const TERMINAL = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'];
+const RETRY_MS = 50;
+const POLL_MS = 250;
+const CANCEL_EACH = 19;
+const HURRY_EACH = 23;
+const HURRY_MS = 1_500;
+
+interface Seen {
+  id: string;
+  status: string;
+  attempts?: number;
+  error?: { code: string } | null;
+  result?: { labels: { index: number }[] } | null;
+}
+
+function toSighting({ id, status, attempts = 0, error, result }: Seen): Sighting {
+  return { id, status, attempts, best: result?.labels[0]?.index, errorCode: error?.code };
+}
+
+/** Begins to send pictures, each a new one, and to follow each prediction to its end. */
+export function startLoad(options: LoadOptions): Load {
+  const { urls, ledger, mixed = true, picture = makePicture, expected = expectedClass } = options;
+  const sockets = new Map<string, Socket>();
+  const open = new Set<string>();
+  const ended: Record<string, number> = {};
+  const refusals: Record<string, number> = {};
+  const listeners = new Set<() => void>();
+  let pictures = 0;
+  let stopped = false;
+  const failures: unknown[] = [];
+
+  const notify = () => {
+    for (const listener of [...listeners]) listener();
+  };
+  const count = (counts: Record<string, number>, key: string) => {
+    counts[key] = (counts[key] ?? 0) + 1;
+  };
+
+  function socketOf(url: string): Socket {
+    let socket = sockets.get(url);
+    if (!socket || socket.closeCode() !== undefined) {
+      socket = openSocket(url);
+      sockets.set(url, socket);
+    }
+    return socket;
+  }
+
+  /** Writes a state down; true where it is the end. */
+  function record(watch: ReturnType<Ledger['watch']>, seen: Seen): boolean {
+    watch.seen(toSighting(seen));
+    if (!TERMINAL.includes(seen.status)) return false;
+    if (open.delete(seen.id)) count(ended, seen.status);
+    notify();
+    return true;
+  }
+
+  function refuse(reason: unknown): void {
+    const codes = (reason as GraphqlError[] | undefined)?.map?.(({ extensions }) => extensions?.code ?? 'no code');
+    for (const code of codes ?? ['connection']) count(refusals, code);
+    notify();
+  }
+
+  /** Sends the nth picture until a server accepts it. */
+  async function submit(client: number, n: number, wait: boolean): Promise<Seen> {
+    const key = randomUUID();
+    const timeoutMs = mixed && n % HURRY_EACH === 0 ? HURRY_MS : undefined;
+    for (let attempt = client; ; attempt++) {
+      try {
+        const { data, errors } = await send<{ classifyImage: Seen & { __typename: string; code?: string } }>(
+          urls[attempt % urls.length]!,
+          {
+            query: wait ? SUBMIT_AND_WAIT : SUBMIT,
+            variables: { image: null, key, timeoutMs },
+            files: { image: picture(n) },
+          },
+        );
+        const answer = data?.classifyImage;
+        if (answer?.__typename === 'Prediction') {
+          ledger.answered(answer.id, expected(n));
+          open.add(answer.id);
+          notify();
+          return answer;
+        }
+        if (answer) throw new TypeError(`a good picture was refused: ${JSON.stringify(answer)}`);
+        refuse(errors);
+      } catch (error) {
+        if (error instanceof TypeError && error.message.startsWith('a good picture')) throw error;
+        refuse(error);
+      }
+      await delay(RETRY_MS);
+    }
+  }
+
+  /** One subscription, as long as its server and its connection live; true where the end was seen. */
+  async function subscribeOnce(url: string, id: string, way: 'sse' | 'socket'): Promise<boolean> {
+    const watch = ledger.watch(way);
+    const operation = { query: SUBSCRIPTION, variables: { id } };
+    const results =
+      way === 'sse'
+        ? subscribeSse<{ prediction: Seen }>(url, operation)
+        : socketOf(url).subscribe<{ prediction: Seen }>(operation);
+    let sawEnd = false;
+    let sawError = false;
+    try {
+      for await (const { data, errors } of results) {
+        if (errors) {
+          sawError = true;
+          refuse(errors);
+        }
+        if (data?.prediction) sawEnd = record(watch, data.prediction);
+      }
+      if (!sawError) watch.completed(id);
+    } catch (error) {
+      refuse(error);
+    }
+    return sawEnd;
+  }
+
+  async function queryOnce(url: string, id: string): Promise<boolean> {
+    try {
+      const { data, errors } = await send<{ prediction: Seen | null }>(url, { query: QUERY, variables: { id } });
+      if (data?.prediction) return record(ledger.watch('query'), data.prediction);
+      if (errors) refuse(errors);
+    } catch (error) {
+      refuse(error);
+    }
+    return false;
+  }
+
+  async function cancel(url: string, id: string): Promise<void> {
+    try {
+      const { data } = await send<{ cancelPrediction: Seen | null }>(url, { query: CANCEL, variables: { id } });
+      if (data?.cancelPrediction) record(ledger.watch('cancel'), data.cancelPrediction);
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  async function predict(client: number): Promise<void> {
+    const n = pictures++;
+    const way = WAYS[n % WAYS.length]!;
+    const first = await submit(client, n, way === 'wait');
+    const { id } = first;
+    if (way === 'wait' && record(ledger.watch('mutation'), first)) return;
+    if (mixed && n % CANCEL_EACH === 0) await cancel(urls[(client + 1) % urls.length]!, id);
+    for (let attempt = client; ; attempt++) {
+      const url = urls[attempt % urls.length]!;
+      const sawEnd =
+        way === 'query' ? await queryOnce(url, id) : await subscribeOnce(url, id, way === 'wait' ? 'sse' : way);
+      if (sawEnd) return;
+      await delay(way === 'query' ? POLL_MS : RETRY_MS);
+    }
+  }
+
+  const running = Array.from({ length: options.clients }, async (_, client) => {
+    try {
+      while (!stopped) await predict(client);
+    } catch (error) {
+      failures.push(error);
+      notify();
+    }
+  });
+
+  async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const settle = (act: () => void) => {
+        clearTimeout(timer);
+        listeners.delete(look);
+        act();
+      };
+      const look = () => {
+        if (failures.length > 0) settle(() => reject(failures[0]));
+        else if (condition()) settle(resolve);
+      };
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`not within ${timeoutMs} ms: ${JSON.stringify(report())}`))),
+        timeoutMs,
+      );
+      listeners.add(look);
+      look();
+    });
+  }
+
+  const sum = () => Object.values(ended).reduce((total, each) => total + each, 0);
+  const report = () => ({ inFlight: open.size, ended, refusals });
+
+  return {
+    inFlight: () => open.size,
+    ended,
+    refusals,
+    until,
+    async more(wanted) {
+      const goal = sum() + wanted;
+      await until(() => sum() >= goal);
+    },
+    async finish() {
+      stopped = true;
+      const late = new Promise<never>((_, reject) => {
+        setTimeout(() => reject(new Error(`clients still wait: ${JSON.stringify(report())}`)), 60_000).unref();
+      });
+      await Promise.race([Promise.all(running), late]);
+      await Promise.all([...sockets.values()].map((socket) => socket.close()));
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+
+/** A TCP proxy before Redis, that does what networks do. */
+export interface RedisProxy {
+  /** redis://127.0.0.1:port of the proxy. */
+  readonly url: string;
+  /** Breaks every connection, and refuses new ones until `mend()`. */
+  cut(): void;
+  /** Breaks every connection once; new ones are served. */
+  cutOnce(): void;
+  /** Holds every piece of data for so long, in both directions. */
+  slow(delayMs: number): void;
+  /** Holds what a client sends from its SUBSCRIBE on for so long. */
+  delaySubscribe(delayMs: number): void;
+  /** Swallows published messages on their way to those who subscribed; the connections look alive. */
+  dropMessages(): void;
+  /** Takes all mischief back. */
+  mend(): void;
+  /** Pieces of data that `dropMessages` swallowed. */
+  droppedCount(): number;
+  stop(): Promise<void>;
+}
+
+interface Link {
+  client: Socket;
+  redis: Socket;
+  subscribed: boolean;
+}
+
+const ARRAY = '*'.charCodeAt(0);
+const MESSAGE = /^\*3\r\n\$[78]\r\ns?message\r\n/;
+const SUBSCRIBE = /\r\ns?subscribe\r\n/i;
+
+/** @param port the port of the Redis behind it, on the loopback */
+export async function startRedisProxy(port: number): Promise<RedisProxy> {
+  const links = new Set<Link>();
+  let refusing = false;
+  let delayMs = 0;
+  let subscribeDelayMs = 0;
+  let dropping = false;
+  let dropped = 0;
+
+  /** Passes data on in its order, each piece after the delay of the moment at which it came. */
+  function relay(from: Socket, to: Socket, inspect: (data: Buffer) => number | 'drop'): void {
+    const held: { at: number; data: Buffer }[] = [];
+    const release = () => {
+      while (held[0] && held[0].at <= Date.now()) {
+        const { data } = held.shift()!;
+        if (to.writable) to.write(data);
+      }
+      if (held[0]) setTimeout(release, Math.max(1, held[0].at - Date.now()));
+    };
+    from.on('data', (data: Buffer) => {
+      const verdict = inspect(data);
+      if (verdict === 'drop') return;
+      const idle = held.length === 0;
+      held.push({ at: Math.max(held.at(-1)?.at ?? 0, Date.now() + verdict), data });
+      if (idle) release();
+    });
+    from.on('close', () => to.destroy());
+    from.on('error', () => to.destroy());
+  }
+
+  const server = createServer((client) => {
+    if (refusing) {
+      client.resetAndDestroy();
+      return;
+    }
+    const redis = connect(port, '127.0.0.1');
+    const link: Link = { client, redis, subscribed: false };
+    links.add(link);
+    client.setNoDelay(true);
+    redis.setNoDelay(true);
+    client.once('close', () => links.delete(link));
+    relay(client, redis, (data) => {
+      if (!link.subscribed && SUBSCRIBE.test(data.toString('latin1'))) {
+        link.subscribed = true;
+        return delayMs + subscribeDelayMs;
+      }
+      return delayMs;
+    });
+    let inDropped = false;
+    relay(redis, client, (data) => {
+      // A piece that begins in the midst of a message shares the fate of what came before it.
+      if (data[0] === ARRAY) inDropped = dropping && MESSAGE.test(data.toString('latin1', 0, 32));
+      if (!inDropped) return delayMs;
+      dropped += 1;
+      return 'drop';
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  function breakLinks(): void {
+    for (const { client, redis } of links) {
+      client.resetAndDestroy();
+      redis.destroy();
+    }
+    links.clear();
+  }
+
+  return {
+    url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`,
+    cut() {
+      refusing = true;
+      breakLinks();
+    },
+    cutOnce: breakLinks,
+    slow(ms) {
+      delayMs = ms;
+    },
+    delaySubscribe(ms) {
+      subscribeDelayMs = ms;
+    },
+    dropMessages() {
+      dropping = true;
+    },
+    mend() {
+      refusing = false;
+      delayMs = 0;
+      subscribeDelayMs = 0;
+      dropping = false;
+    },
+    droppedCount: () => dropped,
+    async stop() {
+      breakLinks();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
