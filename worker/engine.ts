@@ -14,7 +14,7 @@ export interface EngineBatch {
   wantFeatures: boolean;
 }
 
-/** The last feature map before global average pooling: count x height x width x channels, channels last. */
+/** The last feature map before global average pooling: count x channels x height x width. */
 export interface Features {
   values: Float32Array;
   width: number;

@@ -32,7 +32,7 @@ export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> 
       const probabilities = outputs[probabilitiesName]!.data as Float32Array;
       const features = wantFeatures && featuresName !== undefined ? outputs[featuresName] : undefined;
       if (!features) return { probabilities };
-      const [, featureHeight, featureWidth, featureChannels] = features.dims as [number, number, number, number];
+      const [, featureChannels, featureHeight, featureWidth] = features.dims as [number, number, number, number];
       return {
         probabilities,
         features: {

@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { isTerminal, newPredictionId, type PredictionState, type ServedModel } from '../../queue/contract.ts';
+import { createEventChannel } from '../../queue/events.ts';
+import { type AdmitRequest, createProducer, type Producer } from '../../queue/producer.ts';
+import { connectRedis } from '../../queue/redis.ts';
+
+/** A server's side of the queue under a prefix of its own: submits images and sees every event. */
+export interface QueueBed {
+  prefix: string;
+  producer: Producer;
+  /** Resolves once the model's announcement is there and its channel is heard. */
+  model(name: string): Promise<ServedModel>;
+  /** Admits an image; its id. @throws where it is not admitted. */
+  submit(model: ServedModel, image: Uint8Array, options?: Partial<AdmitRequest>): Promise<string>;
+  /** The first state, past or to come, that fits. */
+  when(id: string, fits: (state: PredictionState) => boolean): Promise<PredictionState>;
+  /** The terminal state. */
+  end(id: string): Promise<PredictionState>;
+  /** Every state of the id that was heard, in order. */
+  heard(id: string): PredictionState[];
+  close(): Promise<void>;
+}
+
+export function createQueueBed(redisUrl: string): QueueBed {
+  const prefix = `test-${randomBytes(6).toString('hex')}`;
+  const redis = connectRedis(redisUrl, 'request');
+  const subscriber = connectRedis(redisUrl, 'subscriber');
+  for (const connection of [redis, subscriber]) connection.on('error', () => {});
+  const producer = createProducer(redis, { prefix });
+  const states = new Map<string, PredictionState[]>();
+  let listeners: (() => void)[] = [];
+  const changed = () => {
+    const woken = listeners;
+    listeners = [];
+    for (const wake of woken) wake();
+  };
+  const nextChange = () => new Promise<void>((resolve) => listeners.push(resolve));
+  const opened = new Set<string>();
+  const note = (state: PredictionState) => {
+    const list = states.get(state.id) ?? [];
+    if (list.length > 0 && list.at(-1)!.revision >= state.revision) return;
+    list.push(state);
+    states.set(state.id, list);
+    changed();
+  };
+  const events = createEventChannel(
+    { subscriber, redis, prefix },
+    {
+      onState: (_id, _revision, parse) => note(parse()),
+      onGap: async () => {
+        const snapshots = await producer.readMany([...opened]).catch(() => []);
+        for (const snapshot of snapshots) if (snapshot) note(snapshot.state);
+      },
+      onModelsChanged: changed,
+    },
+  );
+
+  async function when(id: string, fits: (state: PredictionState) => boolean): Promise<PredictionState> {
+    for (;;) {
+      const found = states.get(id)?.find(fits);
+      if (found) return found;
+      await nextChange();
+    }
+  }
+
+  return {
+    prefix,
+    producer,
+    async model(name) {
+      for (;;) {
+        const change = nextChange();
+        const models = await producer.models().catch(() => []);
+        const model = models.find((one) => one.name === name);
+        if (model) {
+          await events.subscribe(name);
+          return model;
+        }
+        await change;
+      }
+    },
+    async submit(model, image, options = {}) {
+      const id = newPredictionId(model.name);
+      opened.add(id);
+      const outcome = await producer.admit({
+        id,
+        model,
+        image,
+        options: { heatmap: false },
+        priority: 'NORMAL',
+        timeoutMs: 60_000,
+        caller: 'test',
+        share: false,
+        cacheTtlMs: 0,
+        ...options,
+      });
+      if (outcome.kind !== 'admitted') throw new Error(outcome.kind);
+      note(outcome.state);
+      return outcome.state.id;
+    },
+    when,
+    end: (id) => when(id, (state) => isTerminal(state.status)),
+    heard: (id) => states.get(id) ?? [],
+    async close() {
+      await events.close();
+      redis.disconnect();
+      subscriber.disconnect();
+    },
+  };
+}

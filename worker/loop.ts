@@ -1,0 +1,244 @@
+/**
+ * The second of the worker's two loops: takes a batch, runs it, settles it. Around it, on timers of this process and not of
+ * the engine's: renewal of what is held, the heartbeat, recovery of what stalled elsewhere, and the sweep of deadlines.
+ */
+import type { Logger } from 'pino';
+import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '../queue/consumer.ts';
+import type { Result, ServedModel } from '../queue/contract.ts';
+import { type ErrorCode, InferqlError } from '../queue/errors.ts';
+import { isRedisUnavailable } from '../queue/redis.ts';
+import { type Batch, createBatcher } from './batcher.ts';
+import type { EngineRun, RemoteEngine } from './engines/remote.ts';
+import { createPace } from './pace.ts';
+import { type ActivationKernel, readResult } from './postprocess.ts';
+import type { Turns } from './turns.ts';
+
+const RECOVER_EVERY_MS = 2_000;
+const SWEEP_EVERY_MS = 1_000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2_000;
+/** A step that Redis refuses so often for a reason of its own (not for being away) is given up. */
+const MAX_REFUSALS = 5;
+/** Settled in the background at most so many batches while the next one runs. */
+const MAX_UNSETTLED = 2;
+
+export interface ModelLoopOptions {
+  consumer: Consumer;
+  engine: RemoteEngine;
+  model: ServedModel;
+  labels: readonly string[];
+  /** Loads the weights for heatmaps when the first is asked for; undefined where the model has none. */
+  loadKernel: (() => Promise<ActivationKernel>) | undefined;
+  turns: Turns;
+  /** This worker's name. */
+  worker: string;
+  log: Logger;
+  /** Called after each batch. */
+  onBatch?: (batch: { size: number; inferenceMs: number }) => void;
+}
+
+export interface ModelLoop {
+  /** Claims nothing more, finishes what is held, and leaves. */
+  drain(): Promise<void>;
+}
+
+/** Announces the model and serves it. Resolves once it is announced. */
+export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
+  const { consumer, engine, model, labels, loadKernel, turns, worker, log } = options;
+  const { visibilityMs } = model.queue;
+  const pace = createPace();
+  const startedAtMs = Date.now();
+  const unsettled = new Set<Promise<void>>();
+  const reportOnce = createReporter(log);
+
+  /** Sends a step again until Redis takes it. @throws when it refuses it for another reason than being away. */
+  async function insist<T>(name: string, step: () => Promise<T>): Promise<T> {
+    for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+      try {
+        const answer = await step();
+        reportOnce.clear(name);
+        return answer;
+      } catch (error) {
+        reportOnce(name, error);
+        if (!isRedisUnavailable(error) && ++refusals === MAX_REFUSALS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+      }
+    }
+  }
+
+  const announce = () => {
+    const imageMs = pace.imageMs();
+    const record = { worker, version: model.version, engine: model.engine, startedAtMs };
+    return consumer.announce(imageMs === undefined ? record : { ...record, imageMs });
+  };
+
+  await insist('announce', announce);
+  let draining = false;
+  const batcher = createBatcher({ consumer, ...model.batching, onClaimError: (err) => reportOnce('claim', err) });
+
+  async function settle(outcomes: Outcome[]): Promise<void> {
+    if (outcomes.length === 0) return;
+    try {
+      const settlements = await insist('settle', () => consumer.settle(outcomes));
+      outcomes.forEach(({ started }, i) => {
+        if (settlements[i] === 'retry') retryLater(started);
+        else batcher.release([started.job]);
+      });
+    } catch (error) {
+      // Nobody renews them now: another worker takes them over, and a result that cannot be stored ends as WORKER_LOST.
+      log.error({ err: error }, 'results could not be settled');
+      batcher.release(outcomes.map(({ started }) => started.job));
+    }
+  }
+
+  function settleInBackground(outcomes: Outcome[]): void {
+    const settling = settle(outcomes).finally(() => unsettled.delete(settling));
+    unsettled.add(settling);
+  }
+
+  function retryLater({ job, attempt }: StartedJob): void {
+    setTimeout(() => batcher.addAlone({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
+  }
+
+  async function startAttempts(batch: Batch): Promise<StartedJob[]> {
+    if (batch.started) return [batch.started];
+    let started: StartedJob[] = [];
+    try {
+      started = await insist('start', () => consumer.start(batch.jobs));
+    } catch (error) {
+      log.error({ err: error }, 'jobs could not be started');
+    }
+    const begun = new Set(started.map(({ job }) => job.entryId));
+    batcher.release(batch.jobs.filter((job) => !begun.has(job.entryId)));
+    const unreadable = started.filter(({ job }) => !job.readable);
+    settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
+    return started.filter(({ job }) => job.readable);
+  }
+
+  async function runStarted(started: StartedJob[]): Promise<void> {
+    const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && loadKernel !== undefined;
+    let run: EngineRun;
+    batcher.engineStarts(performance.now() + pace.expectedMs(started.length));
+    try {
+      run = await engine.run(
+        started.map(({ job }) => job.image),
+        started.some(wantsHeatmap),
+      );
+    } catch (error) {
+      failAttempts(started, error);
+      return;
+    } finally {
+      batcher.engineIsIdle();
+    }
+    pace.note(started.length, run.inferenceMs);
+    options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
+    const kernel = started.some(wantsHeatmap) ? await loadKernel!() : undefined;
+    settleInBackground(
+      started.map((one, index): Outcome => {
+        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one) ? kernel : undefined));
+        return typeof result === 'string'
+          ? { started: one, errorCode: result }
+          : { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
+      }),
+    );
+  }
+
+  /** A job alone fails; of several any may be the cause, so that each is tried by itself, within the same attempt. */
+  function failAttempts(started: StartedJob[], error: unknown): void {
+    const errorCode = codeOf(error);
+    log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
+    if (started.length === 1) settleInBackground([{ started: started[0]!, errorCode }]);
+    else for (const one of started) batcher.addAlone({ jobs: [one.job], started: one });
+  }
+
+  async function runLoop(): Promise<void> {
+    let turn: Promise<() => void> | undefined;
+    for (;;) {
+      const batch = await batcher.next();
+      if (!batch) break;
+      await engine.ready();
+      const endTurn = await (turn ?? turns.take(model.name));
+      turn = undefined;
+      try {
+        const started = await startAttempts(batch);
+        if (started.length > 0) await runStarted(started);
+      } catch (error) {
+        log.error({ err: error }, 'batch was not run');
+        batcher.release(batch.jobs);
+      } finally {
+        if (batcher.isNextReady()) turn = turns.take(model.name);
+        endTurn();
+      }
+      while (unsettled.size >= MAX_UNSETTLED) await Promise.race(unsettled);
+    }
+    await Promise.all(unsettled);
+  }
+
+  const timers = [
+    every(WORKER_LIFETIME_MS / 3, 'announce', announce),
+    every(visibilityMs / 3, 'renew', async () => {
+      const downSinceMs = engine.downSinceMs();
+      // An engine that does not come back: others may take over what this worker holds.
+      if (downSinceMs === undefined || Date.now() - downSinceMs < visibilityMs) await consumer.renew(batcher.held());
+    }),
+    every(RECOVER_EVERY_MS, 'recover', async () => {
+      if (draining) return;
+      const room = model.batching.maxBatchSize - batcher.held().length;
+      if (engine.downSinceMs() === undefined) batcher.addRecovered(await consumer.recover(Math.max(1, room)));
+    }),
+    every(SWEEP_EVERY_MS, 'expire', () => consumer.expireDue()),
+  ];
+
+  function every(periodMs: number, name: string, step: () => Promise<unknown>): NodeJS.Timeout {
+    let busy = false;
+    return setInterval(async () => {
+      if (busy) return;
+      busy = true;
+      try {
+        await step();
+        reportOnce.clear(name);
+      } catch (error) {
+        reportOnce(name, error);
+      }
+      busy = false;
+    }, periodMs);
+  }
+
+  const running = runLoop();
+  return {
+    async drain() {
+      if (!draining) log.info({ held: batcher.held().length }, 'draining');
+      draining = true;
+      await batcher.close();
+      await running;
+      for (const timer of timers) clearInterval(timer);
+      await consumer.leave();
+    },
+  };
+}
+
+function readOrError(read: () => Result): Result | ErrorCode {
+  try {
+    return read();
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof InferqlError ? error.code : 'MODEL_FAILED';
+}
+
+/** Logs the first failure of each step, and that it works again, instead of a line a try while Redis is away. */
+function createReporter(log: Logger) {
+  const failing = new Set<string>();
+  const report = (name: string, error: unknown) => {
+    if (failing.has(name)) return;
+    failing.add(name);
+    log.warn({ err: error, step: name }, 'a step on the queue failed and is tried again');
+  };
+  report.clear = (name: string) => {
+    if (failing.delete(name)) log.info({ step: name }, 'the step on the queue works again');
+  };
+  return report;
+}

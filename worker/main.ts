@@ -1,0 +1,101 @@
+/** The worker's process: settings, connections, signals. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { pino } from 'pino';
+import { connectRedis } from '../queue/redis.ts';
+import { readConfig, type WorkerConfig } from './config.ts';
+import { listModelNames, loadRepositoryModel } from './repository.ts';
+import { makeScriptedModel } from './scripted-models.ts';
+import type { ServableModel } from './servable.ts';
+import { type ModelService, startModelService } from './service.ts';
+import { createTurns } from './turns.ts';
+
+/** For the supervisor: start me again. */
+const EXIT_RESTART = 75;
+const MEBIBYTE = 1024 * 1024;
+
+let config: WorkerConfig;
+try {
+  config = readConfig(process.env);
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(1);
+}
+const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } });
+const worker = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+const redis = connectRedis(config.redisUrl, 'work');
+const reportConnection = () => log.warn('no connection to Redis, waiting for it');
+redis.once('error', reportConnection);
+redis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
+redis.on('ready', () => {
+  redis.off('error', reportConnection);
+  redis.once('error', reportConnection);
+});
+
+const turns = createTurns();
+const services = new Map<string, ModelService>();
+let draining: Promise<void> | undefined;
+
+function drain(exitCode: number, reason: string): void {
+  draining ??= (async () => {
+    log.info({ reason }, 'worker drains');
+    setTimeout(() => {
+      log.error('the drain takes too long, others take over what is left');
+      process.exit(1);
+    }, config.drainLimitMs);
+    await Promise.all([...services.values()].map((service) => service.drain()));
+    log.info('worker ends');
+    process.exit(exitCode);
+  })();
+}
+
+function checkMemory(): void {
+  if (config.maxRssBytes === 0) return;
+  const engines = [...services.values()].map(({ engine }) => engine.rssBytes());
+  const rssBytes = process.memoryUsage.rss() + engines.reduce((sum, bytes) => sum + bytes, 0);
+  if (rssBytes <= config.maxRssBytes) return;
+  const rssMb = Math.round(rssBytes / MEBIBYTE);
+  log.warn({ rssMb, maxRssMb: config.maxRssBytes / MEBIBYTE }, 'memory limit passed');
+  drain(EXIT_RESTART, 'memory');
+}
+
+// Under the launcher Ctrl-C reaches the whole process group, and the launcher tells each one when to stop.
+const isSupervised = process.connected === true;
+process.on('SIGTERM', () => drain(0, 'SIGTERM'));
+process.on('SIGINT', () => isSupervised || drain(0, 'SIGINT'));
+if (isSupervised) process.once('disconnect', () => drain(0, 'the supervisor is gone'));
+
+async function serve(name: string, load: () => ServableModel | Promise<ServableModel>): Promise<void> {
+  try {
+    const service = await startModelService({
+      servable: await load(),
+      redis,
+      redisUrl: config.redisUrl,
+      prefix: config.prefix,
+      turns,
+      worker,
+      engineThreads: config.engineThreads,
+      engineTimeLimitMs: config.engineTimeLimitMs,
+      log,
+      onBatch: checkMemory,
+    });
+    services.set(name, service);
+    if (draining) await service.drain();
+  } catch (error) {
+    log.error({ err: error, model: name }, 'model is not served');
+  }
+}
+
+if (config.scriptedModels) {
+  for (const model of config.scriptedModels) if (!draining) await serve(model.name, () => makeScriptedModel(model));
+} else {
+  for (const name of await listModelNames(config.modelsDir)) {
+    const isWanted = config.models.length === 0 || config.models.includes(name);
+    if (isWanted && !draining) await serve(name, () => loadRepositoryModel(name, config));
+  }
+}
+if (!draining && services.size === 0) {
+  log.fatal('no model can be served');
+  process.exit(1);
+}
+if (!draining && process.connected) process.send!({ type: 'ready', models: [...services.keys()] });

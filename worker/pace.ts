@@ -1,0 +1,26 @@
+/** What runs have taken lately, and what the next one will. Milliseconds. */
+export interface Pace {
+  note(batchSize: number, inferenceMs: number): void;
+  /** Moving average of the time an image; undefined before the first run. */
+  imageMs(): number | undefined;
+  /** How long a run of so many images takes; 0 while nothing is known. */
+  expectedMs(batchSize: number): number;
+}
+
+const WEIGHT = 0.2;
+
+export function createPace(): Pace {
+  let imageMs: number | undefined;
+  const runMs = new Map<number, number>();
+  const average = (old: number | undefined, value: number) =>
+    old === undefined ? value : old + (value - old) * WEIGHT;
+
+  return {
+    note(batchSize, inferenceMs) {
+      imageMs = average(imageMs, inferenceMs / batchSize);
+      runMs.set(batchSize, average(runMs.get(batchSize), inferenceMs));
+    },
+    imageMs: () => imageMs,
+    expectedMs: (batchSize) => runMs.get(batchSize) ?? (imageMs ?? 0) * batchSize,
+  };
+}

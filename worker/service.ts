@@ -1,0 +1,125 @@
+/** One model served by this worker: its engine, its loop, from the warm-up to the drain. */
+import type { Logger } from 'pino';
+import { createConsumer } from '../queue/consumer.ts';
+import type { ServedModel } from '../queue/contract.ts';
+import { connectRedis, type RedisConnection } from '../queue/redis.ts';
+import { EngineLoadError } from './engine.ts';
+import { type RemoteEngine, startRemoteEngine } from './engines/remote.ts';
+import { startModelLoop } from './loop.ts';
+import type { ServableModel } from './servable.ts';
+import type { Turns } from './turns.ts';
+
+export interface ServiceOptions {
+  servable: ServableModel;
+  /** Shared by all models of the worker. */
+  redis: RedisConnection;
+  redisUrl: string;
+  prefix: string;
+  turns: Turns;
+  worker: string;
+  engineThreads: number;
+  engineTimeLimitMs: number;
+  log: Logger;
+  /** Called after each batch. */
+  onBatch?: () => void;
+  /** The engine process' main file, where it does not lie beside the compiled modules. */
+  childPath?: string;
+}
+
+export interface ModelService {
+  model: ServedModel;
+  engine: Pick<RemoteEngine, 'pid' | 'rssBytes'>;
+  /** Claims nothing more, finishes what it holds, leaves, and ends the engine. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Chooses an engine, loads the model, warms it up, and only then announces it and takes work.
+ * @throws EngineLoadError where no engine can run the model.
+ */
+export async function startModelService(options: ServiceOptions): Promise<ModelService> {
+  const { servable, redis, redisUrl, prefix, turns, worker } = options;
+  const log = options.log.child({ model: servable.name, version: servable.version });
+  const { engine, name: engineName, reason } = await chooseEngine(options, log);
+  const { labels, loadKernel, candidates, ruledOut, ...spec } = servable;
+  const model: ServedModel = { ...spec, engine: engineName, engineReason: reason };
+  const blockingRedis = connectRedis(redisUrl, 'blocking');
+  blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
+  try {
+    await warmUp(engine, servable, turns);
+    const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker });
+    const loop = await startModelLoop({
+      consumer,
+      engine,
+      model,
+      labels,
+      loadKernel,
+      turns,
+      worker,
+      log,
+      ...(options.onBatch && { onBatch: options.onBatch }),
+    });
+    log.info({ engine: engineName, reason, enginePid: engine.pid() }, 'serving');
+    return {
+      model,
+      engine,
+      async drain() {
+        await loop.drain();
+        blockingRedis.disconnect();
+        await engine.close();
+        log.info('left');
+      },
+    };
+  } catch (error) {
+    blockingRedis.disconnect();
+    await engine.close();
+    throw error;
+  }
+}
+
+/** Starts the first engine that can run the model; the reason tells why those before it could not. */
+async function chooseEngine({ servable, ...options }: ServiceOptions, log: Logger) {
+  const refusals: string[] = [...(servable.ruledOut ?? [])];
+  for (const { engine: name, reason, model } of servable.candidates) {
+    try {
+      const engine = await startRemoteEngine({
+        model: {
+          engine: name,
+          input: servable.input,
+          classCount: servable.classCount,
+          threads: options.engineThreads,
+          ...model,
+        },
+        timeLimitMs: options.engineTimeLimitMs,
+        log,
+        ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
+      });
+      return { engine, name, reason: [reason, ...refusals].join(' ') };
+    } catch (error) {
+      if (!(error instanceof EngineLoadError)) throw error;
+      log.info({ engine: name, failure: error.failure, reason: error.message }, 'the engine cannot run the model');
+      refusals.push(`${name}: ${error.message.replace(/\.?$/, '.')}`);
+    }
+  }
+  throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
+}
+
+/** The first runs of a batch size allocate and tune; nobody should wait for that. */
+async function warmUp(
+  engine: RemoteEngine,
+  { input, batching, loadKernel }: ServableModel,
+  turns: Turns,
+): Promise<void> {
+  const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
+  const endTurn = await turns.take('warm-up');
+  try {
+    for (const count of new Set([1, batching.maxBatchSize])) {
+      await engine.run(
+        Array.from({ length: count }, () => grey),
+        loadKernel !== undefined,
+      );
+    }
+  } finally {
+    endTurn();
+  }
+}

@@ -1,0 +1,57 @@
+/** Shares the engines' cores among the models of one worker: one run at a time, the model that used least goes first. */
+export interface Turns {
+  /**
+   * Resolves when `name` may run; call what it resolves to at the end of the run.
+   * Time is charged as it passes, so that a slow model does not starve a fast one; a model that has more to run takes its
+   * next turn before it ends this one, else it is not there when the next is chosen.
+   */
+  take(name: string): Promise<() => void>;
+}
+
+interface Waiter {
+  name: string;
+  go: () => void;
+}
+
+export function createTurns(clock: () => number = () => performance.now()): Turns {
+  const usedMs = new Map<string, number>();
+  const waiting: Waiter[] = [];
+  let running: string | undefined;
+  /** What the model that runs had used when it began. A model that slept starts from here: sleep earns no credit. */
+  let levelMs = 0;
+  const usedBy = ({ name }: Waiter) => usedMs.get(name) ?? 0;
+
+  function begin(waiter: Waiter): void {
+    running = waiter.name;
+    levelMs = Math.max(levelMs, usedBy(waiter));
+    waiter.go();
+  }
+
+  function end(name: string, tookMs: number): void {
+    usedMs.set(name, (usedMs.get(name) ?? 0) + tookMs);
+    running = undefined;
+    if (waiting.length === 0) return;
+    const least = waiting.reduce((best, waiter) => (usedBy(waiter) < usedBy(best) ? waiter : best));
+    waiting.splice(waiting.indexOf(least), 1);
+    begin(least);
+  }
+
+  return {
+    take: (name) =>
+      new Promise((resolve) => {
+        const isAtWork = running === name || waiting.some((waiter) => waiter.name === name);
+        if (!isAtWork) usedMs.set(name, Math.max(usedMs.get(name) ?? 0, levelMs));
+        const go = () => {
+          const startedAtMs = clock();
+          let ended = false;
+          resolve(() => {
+            if (ended) return;
+            ended = true;
+            end(name, clock() - startedAtMs);
+          });
+        };
+        if (running === undefined) begin({ name, go });
+        else waiting.push({ name, go });
+      }),
+  };
+}
