@@ -176,3 +176,33 @@ it('a version is current when it is announced, and gives way only when nobody se
   expect((await producer.models()).map(({ version }) => version)).toEqual([model.version]);
   expect(await producer.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
 });
+
+it('what a retired version left behind runs on the next one where the images fit, and ends FAILED where they do not', async () => {
+  const { prefix, redis, producer, model, consumer, admit, keys } = await setUp({ graceMs: 0 });
+  const [first, second] = [await admit(1), await admit(2)];
+  await consumer.start(await consumer.claim(1));
+  async function replace(version: string, width: number) {
+    const next = { ...model, version, input: { ...model.input, width } };
+    const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
+    await worker.announce({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
+    return worker;
+  }
+  const fitting = await replace('bbbbbbbbbbbb', 2);
+  expect(await fitting.adoptRetired()).toBe(0);
+  await consumer.leave();
+  expect(await fitting.adoptRetired()).toBe(2);
+  const jobs = await fitting.claim(8);
+  expect(jobs.map(({ jobId, recovered }) => [jobId, recovered])).toEqual([
+    [first.id, true],
+    [second.id, false],
+  ]);
+  const started = await fitting.start(jobs);
+  await fitting.settle(started.slice(0, 1).map(success));
+  expect((await producer.read(first.id))!.state).toMatchObject({ status: 'SUCCEEDED', version: 'bbbbbbbbbbbb' });
+  await fitting.leave();
+
+  const other = await replace('cccccccccccc', 3);
+  expect(await other.adoptRetired()).toBe(1);
+  expect((await producer.read(second.id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'VERSION_RETIRED' });
+  expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['cccccccccccc', 'current']);
+});

@@ -6,7 +6,7 @@ import {
   PRIORITIES,
   type Priority,
   type Result,
-  type ServedModel,
+  ServedModel,
   type WorkerRecord,
 } from './contract.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
@@ -48,6 +48,8 @@ export type Consumer = ReturnType<typeof createConsumer>;
 export const WORKER_LIFETIME_MS = 6_000;
 /** A blocking read ends after so long at the latest, which bounds how long a worker that drains waits for it. */
 const BLOCK_MS = 1_000;
+/** How many jobs of a retired version one step moves, so that Redis is never held up. */
+const ADOPT_AT_ONCE = 100;
 
 type Entry = [id: Buffer, fields: Buffer[] | null];
 
@@ -83,6 +85,8 @@ export function createConsumer(options: {
   const lanes = createLaneTurns();
   /** Entries that this process has in hand; what is pending for it beside them was lost on the way. */
   const held = new Set<string>();
+  /** When this worker first saw an older version of its model, by this process' clock. */
+  const retiredSinceMs = new Map<string, number>();
   let announced = false;
   let mayMissReplies = false;
   blockingRedis.on('close', () => {
@@ -92,7 +96,7 @@ export function createConsumer(options: {
     mayMissReplies = true;
   });
 
-  function parseEntry(stream: string, [id, fields]: Entry, recovered: boolean): ClaimedJob {
+  function parseEntry(stream: string, [id, fields]: Entry): ClaimedJob {
     const values = new Map<string, Buffer>();
     for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
     const jobOptions = OptionsText.safeParse(values.get('options')?.toString());
@@ -103,7 +107,7 @@ export function createConsumer(options: {
       jobId: values.get('job')?.toString() ?? '',
       image,
       options: jobOptions.success ? jobOptions.data : { heatmap: false },
-      recovered,
+      recovered: values.get('recovered')?.toString() === '1',
       readable: jobOptions.success && values.has('job') && image.length === imageByteLength(model.input),
     };
   }
@@ -117,14 +121,14 @@ export function createConsumer(options: {
     if (count <= 0) return [];
     const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '>');
     const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
-    return hold(entries.map((entry) => parseEntry(streams[lane], entry, false)));
+    return hold(entries.map((entry) => parseEntry(streams[lane], entry)));
   }
 
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
   async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
     const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '0');
     const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
-    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parseEntry(streams[lane], entry, false));
+    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parseEntry(streams[lane], entry));
   }
 
   async function takeOverStalled(lane: Priority, count: number): Promise<ClaimedJob[]> {
@@ -140,7 +144,7 @@ export function createConsumer(options: {
     const entries = (reply as [Buffer, Entry[]])[1];
     return entries
       .filter(([id, fields]) => fields !== null && !held.has(id.toString()))
-      .map((entry) => parseEntry(streams[lane], entry, false));
+      .map((entry) => parseEntry(streams[lane], entry));
   }
 
   return {
@@ -195,7 +199,7 @@ export function createConsumer(options: {
       );
       const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
       return hold(
-        byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry, false))),
+        byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry))),
       );
     },
 
@@ -209,7 +213,7 @@ export function createConsumer(options: {
         if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
       }
       const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-      return found.map((job, i) => ({ ...job, recovered: Number(attempts[i] ?? 0) > 0 }));
+      return found.map((job, i) => ({ ...job, recovered: job.recovered || Number(attempts[i] ?? 0) > 0 }));
     },
 
     /** Begins an attempt of each; those that were canceled, expired or have no attempt left are not among the answer. */
@@ -256,6 +260,26 @@ export function createConsumer(options: {
     /** Ends what has passed its deadline; how many that were. */
     async expireDue(): Promise<number> {
       return (await runStep(redis, 'expire', keys, [200])) as number;
+    },
+
+    /**
+     * Takes over what older versions of the model left behind once nobody serves them: what was prepared alike runs here, the rest
+     * ends FAILED (VERSION_RETIRED) after the grace period in which an old worker might come back. How many jobs that were.
+     */
+    async adoptRetired(): Promise<number> {
+      const specs = await redis.hgetall(keys.specs);
+      let count = 0;
+      for (const [version, text] of Object.entries(specs)) {
+        if (version === 'current' || version === model.version || specs.current === version) continue;
+        const old = ServedModel.safeParse(JSON.parse(text));
+        const take = old.success && JSON.stringify(old.data.input) === JSON.stringify(model.input);
+        const firstSeenMs = retiredSinceMs.get(version) ?? Date.now();
+        retiredSinceMs.set(version, firstSeenMs);
+        if (!take && Date.now() - firstSeenMs < model.queue.graceMs) continue;
+        const request = { from: version, to: model.version, lanes: PRIORITIES, take, limit: ADOPT_AT_ONCE };
+        count += (await runStep(redis, 'adopt', keys, [JSON.stringify(request)])) as number;
+      }
+      return count;
     },
 
     /** Whether nothing of this version waits or runs any more. */

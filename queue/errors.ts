@@ -97,6 +97,12 @@ export const ERRORS = {
     httpStatus: 200,
     message: 'Each worker that processed this image was lost.',
   },
+  VERSION_RETIRED: {
+    tier: 'later',
+    retryable: true,
+    httpStatus: 200,
+    message: 'The model was replaced by a version that needs other images. Send it again.',
+  },
   UNREADABLE_JOB: { tier: 'later', retryable: false, httpStatus: 200, message: 'The queued work could not be read.' },
   DEADLINE_EXCEEDED: {
     tier: 'later',

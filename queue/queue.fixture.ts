@@ -5,7 +5,7 @@ import { type ClaimedJob, type Consumer, createConsumer, type Outcome, type Star
 import { type JobOptions, newPredictionId, type PredictionState, type ServedModel } from './contract.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitRequest, createProducer } from './producer.ts';
-import { connectRedis, type RedisConnection } from './redis.ts';
+import { type ConnectionRole, connectRedis, type RedisConnection } from './redis.ts';
 
 let server: TestRedis;
 const connections: RedisConnection[] = [];
@@ -19,16 +19,17 @@ afterEach(() => {
 });
 afterAll(() => server.stop());
 
-export function connect(role: Parameters<typeof connectRedis>[1]): RedisConnection {
-  const connection = connectRedis(server.url, role);
+/** Opens a connection that ends with the test. */
+export function connect(role: ConnectionRole, url = server.url): RedisConnection {
+  const connection = connectRedis(url, role);
   connection.on('error', () => undefined);
   connections.push(connection);
   return connection;
 }
 
-function servedModel(queue: Partial<ServedModel['queue']> = {}): ServedModel {
+function servedModel(name: string, queue: Partial<ServedModel['queue']>): ServedModel {
   return {
-    name: 'tiny',
+    name,
     version: 'aaaaaaaaaaaa',
     description: '',
     engine: 'scripted',
@@ -52,15 +53,15 @@ function servedModel(queue: Partial<ServedModel['queue']> = {}): ServedModel {
 }
 
 /** A queue of its own: a prefix that no other test has. */
-export async function setUp(queue: Partial<ServedModel['queue']> = {}) {
+export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = server.url, name = 'tiny' } = {}) {
   const prefix = `test${++prefixCount}`;
-  const model = servedModel(queue);
-  const redis = connect('work');
+  const model = servedModel(name, queue);
+  const redis = connect('work', url);
   const producer = createProducer(redis, { prefix });
   let workers = 0;
   async function addWorker(): Promise<Consumer> {
     const worker = `worker${++workers}`;
-    const consumer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker });
+    const consumer = createConsumer({ redis, blockingRedis: connect('blocking', url), prefix, model, worker });
     await consumer.announce({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
     return consumer;
   }

@@ -7,6 +7,7 @@ import type { RedisConnection } from './redis.ts';
 /** Each step's file under lua/ tells its arguments and what it returns. */
 export type StepName =
   | 'admit'
+  | 'adopt'
   | 'announce'
   | 'cancel'
   | 'drop-dead'

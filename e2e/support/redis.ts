@@ -10,6 +10,8 @@ import { delimiter, join } from 'node:path';
 export interface TestRedisOptions {
   /** More arguments for redis-server, such as `['--maxmemory', '8mb']`; they come after the defaults and so win over them. */
   args?: string[];
+  /** Start as a Sentinel with this configuration file, which it rewrites as it goes. */
+  sentinelFile?: string;
   /** Keep an append-only file (`appendfsync always`), so that data outlive `kill9()` and `restart()`. Default: nothing is saved. */
   persistent?: boolean;
 }
@@ -45,14 +47,17 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
   const persistence = options.persistent
     ? ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '']
     : ['--appendonly', 'no', '--save', ''];
-  const settings = ['--bind', '127.0.0.1', '--dir', dir, '--maxmemory-policy', 'noeviction', ...persistence];
+  const settings = options.sentinelFile
+    ? ['--sentinel', '--bind', '127.0.0.1']
+    : ['--bind', '127.0.0.1', '--dir', dir, '--maxmemory-policy', 'noeviction', ...persistence];
+  const file = options.sentinelFile ? [options.sentinelFile] : [];
 
   let port = 0;
   let server: ChildProcess;
   for (let attempt = 1; ; attempt++) {
     port = await findFreePort();
     try {
-      server = await spawnRedis(binary, ['--port', String(port), ...settings, ...(options.args ?? [])], port);
+      server = await spawnRedis(binary, [...file, '--port', String(port), ...settings, ...(options.args ?? [])], port);
       break;
     } catch (error) {
       // Between the finding of a free port and its use another process may take it.
@@ -81,7 +86,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     kill9: () => endServer(server, 'SIGKILL'),
     async restart() {
       await endServer(server, 'SIGTERM');
-      server = await spawnRedis(binary, ['--port', String(port), ...settings, ...(options.args ?? [])], port);
+      server = await spawnRedis(binary, [...file, '--port', String(port), ...settings, ...(options.args ?? [])], port);
     },
   };
 }

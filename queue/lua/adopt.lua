@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- Empties the streams of a version that nobody serves any more, and retires it once they are empty.
+-- ARGV[1] JSON: from, to (versions), lanes, take (its images fit the other version: its jobs move there; else they end FAILED), limit
+-- Returns how many jobs it moved or ended
+local request = cjson.decode(ARGV[1])
+local now = now_ms()
+if redis.call('HGET', specs, 'current') == request.from then return 0 end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) do
+  if string.match(member, '^%S+') == request.from then return 0 end
+end
+
+local function move(entry, job_id, lane)
+  local key = job_of .. job_id
+  local job = redis.call('HMGET', key, 'attempts', 'options')
+  local stream = stream_of .. request.to .. ':' .. lane
+  local entry_id = redis.call('XADD', stream, '*', 'job', job_id, 'options', job[2], 'image', field_of(entry, 'image'),
+    'recovered', tonumber(job[1]) > 0 and '1' or '0')
+  redis.call('HSET', key, 'stream', stream, 'entryId', entry_id, 'version', request.to)
+  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+    redis.call('HSET', prediction_of .. id, 'version', request.to)
+  end
+end
+
+local count, left = 0, 0
+for _, lane in ipairs(request.lanes) do
+  local stream = stream_of .. request.from .. ':' .. lane
+  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count)) do
+    local job_id = field_of(entry, 'job')
+    if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then
+      if request.take then move(entry, job_id, lane) else bury(job_id, 'VERSION_RETIRED', now) end
+      count = count + 1
+    end
+    redis.pcall('XACK', stream, GROUP, entry[1])
+    redis.call('XDEL', stream, entry[1])
+  end
+  left = left + redis.call('XLEN', stream)
+end
+if left == 0 then
+  for _, lane in ipairs(request.lanes) do redis.call('DEL', stream_of .. request.from .. ':' .. lane) end
+  redis.call('HDEL', specs, request.from)
+end
+return count

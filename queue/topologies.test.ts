@@ -1,0 +1,173 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
+import { createEventChannel } from './events.ts';
+import { connect, setUp, success } from './queue.fixture.ts';
+import { connectRedis, isRedisUnavailable } from './redis.ts';
+
+const servers: TestRedis[] = [];
+afterAll(() => Promise.all(servers.map((server) => server.stop())));
+
+async function start(...args: string[]): Promise<TestRedis> {
+  const server = await startTestRedis({ args });
+  servers.push(server);
+  return server;
+}
+
+/** One command on one server, past every Cluster client. */
+async function command(server: { port: number }, ...words: (string | number)[]): Promise<unknown> {
+  const redis = new Redis(server.port, { lazyConnect: true });
+  redis.on('error', () => undefined);
+  try {
+    await redis.connect();
+    return await redis.call(words[0] as string, ...words.slice(1));
+  } finally {
+    redis.disconnect();
+  }
+}
+
+type Queue = Awaited<ReturnType<typeof setUp>>;
+
+/** Takes the one job that waits, and settles it; the id of the prediction. */
+async function classifyOne({ admit, consumer, status }: Queue): Promise<string> {
+  const { id } = await admit(1);
+  const jobs = await consumer.waitForJobs();
+  const started = await consumer.start(jobs);
+  expect(await consumer.settle(started.map(success))).toEqual(['settled']);
+  expect(await status(id)).toBe('SUCCEEDED');
+  return id;
+}
+
+/** Hears the model's channel; the statuses that came. */
+async function listen(url: string, { prefix, model }: Queue): Promise<string[]> {
+  const statuses: string[] = [];
+  const channel = createEventChannel(
+    { subscriber: connect('subscriber', url), redis: connect('work', url), prefix },
+    {
+      onState: (_id, _revision, parse) => statuses.push(parse().status),
+      onGap: () => undefined,
+      onModelsChanged: () => undefined,
+    },
+  );
+  await channel.subscribe(model.name);
+  return statuses;
+}
+
+describe('Redis Cluster of three nodes', () => {
+  it('serves several models on different slots: every step, the channel, and reads across models', async () => {
+    const nodes = await Promise.all(
+      [1, 2, 3].map(() => start('--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'yes')),
+    );
+    const bounds = [0, 5461, 10922, 16384];
+    for (const [i, node] of nodes.entries()) {
+      await command(node, 'CLUSTER', 'ADDSLOTSRANGE', bounds[i]!, bounds[i + 1]! - 1);
+      await command(node, 'CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
+    }
+    for (const node of nodes.slice(1)) await command(nodes[0]!, 'CLUSTER', 'MEET', '127.0.0.1', node.port);
+    for (const node of nodes) {
+      await expect.poll(() => command(node, 'CLUSTER', 'INFO'), { timeout: 20_000 }).toContain('cluster_state:ok');
+      await expect
+        .poll(
+          async () =>
+            String(await command(node, 'CLUSTER', 'NODES'))
+              .split('\n')
+              .filter(Boolean).length,
+        )
+        .toBe(3);
+    }
+
+    const url = `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
+    const names = ['tiny', 'alpha', 'beta', 'gamma'];
+    const slots = await Promise.all(
+      names.map((name, i) => command(nodes[0]!, 'CLUSTER', 'KEYSLOT', `test${i}:{test${i}:${name}}`)),
+    );
+    expect(new Set(slots).size).toBe(names.length);
+    const ids: string[] = [];
+    for (const name of names) {
+      const queue = await setUp({}, { url, name });
+      const heard = await listen(url, queue);
+      ids.push(await classifyOne(queue));
+      await expect.poll(() => heard).toEqual(['PROCESSING', 'SUCCEEDED']);
+      expect((await queue.producer.models()).map((model) => model.name)).toEqual([name]);
+      const stalled = await queue.admit(2);
+      await queue.consumer.claim(8);
+      await queue.consumer.leave();
+      expect((await (await queue.addWorker()).recover(8)).map(({ jobId }) => jobId)).toEqual([stalled.id]);
+      expect(await queue.producer.readMany([stalled.id, 'other.AAAAAAAAAAAAAAAAAAAAAA'])).toMatchObject([
+        { state: { id: stalled.id } },
+        null,
+      ]);
+    }
+    expect(ids).toHaveLength(4);
+  });
+});
+
+describe('Sentinel', () => {
+  it('finds the master by its name, and the new one after a failover, with nothing lost that was replicated', async () => {
+    const master = await start();
+    const replica = await start('--replicaof', '127.0.0.1', String(master.port));
+    await expect
+      .poll(() => command(replica, 'ROLE'), { timeout: 20_000 })
+      .toEqual(['slave', '127.0.0.1', master.port, 'connected', expect.any(Number)]);
+    const file = join(master.dir, 'sentinel.conf');
+    await writeFile(
+      file,
+      `sentinel monitor photos 127.0.0.1 ${master.port} 1\nsentinel down-after-milliseconds photos 500\nsentinel failover-timeout photos 5000\n`,
+    );
+    const sentinel = await startTestRedis({ sentinelFile: file });
+    servers.unshift(sentinel);
+    await expect.poll(() => command(sentinel, 'SENTINEL', 'REPLICAS', 'photos'), { timeout: 20_000 }).toHaveLength(1);
+
+    const url = `redis+sentinel://127.0.0.1:${sentinel.port}/photos`;
+    const queue = await setUp({ graceMs: 60_000 }, { url });
+    const before = await classifyOne(queue);
+    const waiting = await queue.admit(7);
+    await command(master, 'WAIT', 1, 5_000);
+    await master.kill9();
+    await expect.poll(() => command(replica, 'ROLE'), { timeout: 30_000 }).toEqual(['master', expect.any(Number), []]);
+    expect(await queue.status(before)).toBe('SUCCEEDED');
+    const jobs = await queue.consumer.claim(8);
+    expect(jobs.map(({ jobId }) => jobId)).toEqual([waiting.id]);
+  });
+});
+
+describe('access', () => {
+  it('takes user and password from the URL', async () => {
+    const server = await start();
+    await command(server, 'ACL', 'SETUSER', 'inferql', 'on', '>p@ss:w/rd', '~*', '&*', '+@all');
+    await command(server, 'ACL', 'SETUSER', 'default', 'off');
+    const url = `redis://inferql:${encodeURIComponent('p@ss:w/rd')}@127.0.0.1:${server.port}`;
+    await classifyOne(await setUp({}, { url }));
+  });
+
+  it.each(['http://127.0.0.1', 'redis+sentinel://127.0.0.1:1', 'redis+cluster://a:b:c', 'nonsense'])(
+    'refuses the URL %s with a reason',
+    (url) => {
+      expect(() => connectRedis(url, 'work')).toThrow(/REDIS_URL/);
+    },
+  );
+});
+
+it('a Redis that is gone is UNAVAILABLE within seconds, and its return is noticed without help', async () => {
+  const server = await start();
+  const queue = await setUp({ graceMs: 60_000 }, { url: server.url });
+  const redis = connect('request', server.url);
+  await expect.poll(() => redis.status).toBe('ready');
+  await server.kill9();
+  const failure = await redis.get('key').then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(isRedisUnavailable(failure)).toBe(true);
+  await server.restart();
+  await expect.poll(() => redis.get('key').catch((error: Error) => error.message), { timeout: 20_000 }).toBeNull();
+  await queue.consumer.announce({
+    worker: 'worker1',
+    version: queue.model.version,
+    engine: 'scripted',
+    startedAtMs: 0,
+  });
+  await classifyOne(queue);
+});
