@@ -20,6 +20,8 @@ function typeDocuments(room: string, documentMode: 'documentNode' | 'string'): C
           Upload: { input: 'Blob', output: 'never' },
         },
         strictScalars: true,
+        // A field that was selected is there, null or not; a variable may be left out.
+        avoidOptionals: { field: true, inputValue: false, object: false, defaultValue: false },
         useTypeImports: true,
         skipTypename: true,
       },

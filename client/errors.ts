@@ -1,0 +1,79 @@
+import type { Prediction } from './types.ts';
+
+/** Codes that the server gives, and whether sending the same request again can help. */
+const SERVER_CODES = {
+  EMPTY: false,
+  TOO_LARGE: false,
+  TOO_MANY_PIXELS: false,
+  UNSUPPORTED_FORMAT: false,
+  CORRUPT: false,
+  MODEL_NOT_FOUND: false,
+  INVALID_INPUT: false,
+  IDEMPOTENCY_KEY_REUSED: false,
+  HEATMAP_UNAVAILABLE: false,
+  NOT_FOUND: false,
+  QUEUE_FULL: true,
+  UNAVAILABLE: true,
+  RATE_LIMITED: true,
+  INTERNAL_SERVER_ERROR: true,
+  MODEL_FAILED: true,
+  ENGINE_CRASHED: true,
+  ENGINE_TIMEOUT: true,
+  VERSION_RETIRED: true,
+  WORKER_LOST: true,
+  UNREADABLE_JOB: false,
+  DEADLINE_EXCEEDED: true,
+} as const;
+
+/** Codes of the client's own. */
+const CLIENT_CODES = {
+  /** No server answered, or the connection was lost. */
+  UNREACHABLE: true,
+  /** Somebody cancelled the prediction. */
+  CANCELED: true,
+  /** The file cannot be read here. */
+  UNREADABLE_FILE: false,
+  /** What answered does not speak this API. */
+  BAD_RESPONSE: false,
+} as const;
+
+const CODES: Record<ErrorCode, boolean> = { ...SERVER_CODES, ...CLIENT_CODES };
+
+export type ServerErrorCode = keyof typeof SERVER_CODES;
+export type ErrorCode = ServerErrorCode | keyof typeof CLIENT_CODES;
+
+export interface InferqlErrorDetails {
+  retryAfterMs?: number | undefined;
+  argument?: string | undefined;
+  prediction?: Prediction | undefined;
+  cause?: unknown;
+}
+
+/** Everything that this client throws, but for the reason of an aborted signal, which is thrown as it is. */
+export class InferqlError extends Error {
+  override readonly name = 'InferqlError';
+  readonly code: ErrorCode;
+  /** Whether the same request can succeed later. */
+  readonly retryable: boolean;
+  /** When the server thinks that trying again makes sense, in milliseconds from now. */
+  readonly retryAfterMs: number | undefined;
+  /** The argument that was out of its range. */
+  readonly argument: string | undefined;
+  /** The last state of the prediction, where it came to one. */
+  readonly prediction: Prediction | undefined;
+
+  constructor(code: ErrorCode, message: string, details: InferqlErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.retryable = CODES[code];
+    this.retryAfterMs = details.retryAfterMs;
+    this.argument = details.argument;
+    this.prediction = details.prediction;
+  }
+}
+
+/** An error of a code that came over the wire; one that this client does not know becomes BAD_RESPONSE. */
+export function errorOfCode(code: unknown, message: string, details?: InferqlErrorDetails): InferqlError {
+  const known = typeof code === 'string' && Object.hasOwn(SERVER_CODES, code);
+  return new InferqlError(known ? (code as ServerErrorCode) : 'BAD_RESPONSE', message, details);
+}

@@ -1,0 +1,76 @@
+import { InferqlError } from './errors.ts';
+import type { ClassifyManyOptions, ClassifyOptions, Outcome, SucceededPrediction } from './types.ts';
+
+type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
+
+/** At most `concurrency` images on their way, and one more asked for from the source at a time. See Client.classifyEach. */
+export async function* classifyEach<Image>(
+  classify: Classify<Image>,
+  images: Iterable<Image> | AsyncIterable<Image>,
+  options: ClassifyManyOptions<Image> = {},
+): AsyncGenerator<Outcome<Image>, void, undefined> {
+  const { concurrency = 8, idempotencyKey, onProgress, signal, ...each } = options;
+  if (!(concurrency >= 1)) throw new RangeError('concurrency must be at least 1');
+  const left = new AbortController();
+  const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+  const source = Symbol.asyncIterator in images ? images[Symbol.asyncIterator]() : images[Symbol.iterator]();
+  const total = Array.isArray(images) ? images.length : undefined;
+  const running = new Map<number, Promise<Outcome<Image>>>();
+  let next: Promise<IteratorResult<Image>> | undefined;
+  let exhausted = false;
+  let started = 0;
+  let done = 0;
+  let failed = 0;
+
+  async function run(image: Image, index: number): Promise<Outcome<Image>> {
+    const key = idempotencyKey ? { idempotencyKey: idempotencyKey(image, index) } : {};
+    try {
+      return { index, image, prediction: await classify(image, { ...each, ...key, signal: either }) };
+    } catch (error) {
+      if (!(error instanceof InferqlError)) throw error;
+      return { index, image, error };
+    }
+  }
+
+  try {
+    for (;;) {
+      if (!exhausted && !next && running.size < concurrency) next = Promise.resolve(source.next());
+      if (!next && running.size === 0) return;
+      const first = await Promise.race<IteratorResult<Image> | Outcome<Image>>([
+        ...running.values(),
+        ...(next && running.size < concurrency ? [next] : []),
+      ]);
+      if ('index' in first) {
+        running.delete(first.index);
+        done++;
+        if (first.error) failed++;
+        onProgress?.({ done, failed, total });
+        yield first;
+        continue;
+      }
+      next = undefined;
+      if (first.done) exhausted = true;
+      else {
+        const outcome = run(first.value, started);
+        // Where one rejects, the race reports it; the others that the abort ends have nobody left to report to.
+        outcome.catch(() => {});
+        running.set(started++, outcome);
+      }
+    }
+  } finally {
+    left.abort(new DOMException('The loop over the outcomes was left.', 'AbortError'));
+    await Promise.allSettled(running.values());
+    if (!exhausted) await source.return?.();
+  }
+}
+
+/** See Client.classifyAll. */
+export async function classifyAll<Image>(
+  classify: Classify<Image>,
+  images: Iterable<Image> | AsyncIterable<Image>,
+  options: ClassifyManyOptions<Image> = {},
+): Promise<Outcome<Image>[]> {
+  const outcomes: Outcome<Image>[] = [];
+  for await (const outcome of classifyEach(classify, images, options)) outcomes[outcome.index] = outcome;
+  return outcomes;
+}

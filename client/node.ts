@@ -1,0 +1,33 @@
+/** For Node: as the client for browsers, and images may be named by their path. */
+import { openAsBlob } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { blobOf, createClientWith } from './client.ts';
+import { InferqlError } from './errors.ts';
+import type { Client, ClientOptions, ImageInput } from './types.ts';
+
+export { type ErrorCode, InferqlError } from './errors.ts';
+export type * from './types.ts';
+
+/** A photograph in memory, a path or a `file:` URL. */
+export type NodeImageInput = ImageInput | string | URL;
+
+/**
+ * A client of one server. A file that cannot be read is an InferqlError UNREADABLE_FILE.
+ * @throws TypeError where the url is none
+ */
+export function createClient(options?: ClientOptions): Client<NodeImageInput> {
+  return createClientWith(readImage, options);
+}
+
+async function readImage(image: NodeImageInput): Promise<Blob> {
+  if (typeof image !== 'string' && !(image instanceof URL)) return blobOf(image);
+  const path = typeof image === 'string' ? image : fileURLToPath(image);
+  try {
+    if (!(await stat(path)).isFile()) throw new TypeError('not a file');
+    return new File([await openAsBlob(path)], basename(path));
+  } catch (cause) {
+    throw new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
+  }
+}

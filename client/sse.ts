@@ -1,0 +1,40 @@
+export interface ServerEvent {
+  event: string;
+  data: string;
+}
+
+/** An event larger than this is no answer of ours, in characters. */
+const LONGEST_EVENT = 16_000_000;
+
+/** Cuts the text of an event stream (WHATWG HTML, 'Server-sent events') into events, however it was chunked. */
+export function createEventParser(): (text: string) => ServerEvent[] {
+  let rest = '';
+  let afterCarriageReturn = false;
+  let event = '';
+  let data: string[] = [];
+
+  function readLine(line: string): ServerEvent | undefined {
+    if (line === '') {
+      const finished = event || data.length > 0 ? { event: event || 'message', data: data.join('\n') } : undefined;
+      event = '';
+      data = [];
+      return finished;
+    }
+    const colon = line.indexOf(':');
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1));
+    if (field === 'event') event = value;
+    else if (field === 'data') data.push(value);
+    return undefined;
+  }
+
+  return (text) => {
+    // A CR LF may be cut in two.
+    const fresh = afterCarriageReturn && text.startsWith('\n') ? text.slice(1) : text;
+    if (text !== '') afterCarriageReturn = text.endsWith('\r');
+    const lines = (rest + fresh).split(/\r\n|\n|\r/);
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST_EVENT) throw new RangeError('an event is too long');
+    return lines.flatMap((line) => readLine(line) ?? []);
+  };
+}

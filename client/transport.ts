@@ -1,0 +1,173 @@
+/** GraphQL over HTTP: JSON, multipart requests for files, server-sent events for subscriptions. */
+import { errorOfCode, InferqlError } from './errors.ts';
+import { createEventParser } from './sse.ts';
+import type { ClientOptions } from './types.ts';
+
+/** A typed document as the code generator makes it. */
+export interface Document<Data, Variables> {
+  toString(): string;
+  __apiType?: (variables: Variables) => Data;
+}
+
+export interface Transport {
+  /**
+   * Sends one operation.
+   * @param files goes along as `variables[name]`
+   * @throws InferqlError; the signal's reason once it is aborted
+   */
+  execute<Data, Variables extends object>(
+    document: Document<Data, Variables>,
+    variables: Variables,
+    options?: { signal?: AbortSignal | undefined; file?: { name: keyof Variables & string; blob: Blob } },
+  ): Promise<Data>;
+  /**
+   * Each answer of one subscription over one connection.
+   * @throws InferqlError, UNREACHABLE where the connection ends without the server having said so
+   */
+  subscribe<Data, Variables extends object>(
+    document: Document<Data, Variables>,
+    variables: Variables,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Data, void, undefined>;
+}
+
+type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
+  url: URL;
+  headers: ClientOptions['headers'];
+};
+
+export function createTransport(settings: Settings): Transport {
+  async function send(body: BodyInit, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const own = typeof settings.headers === 'function' ? await settings.headers() : settings.headers;
+    return settings.fetch(settings.url, {
+      method: 'POST',
+      // The server takes mutations and uploads only with this header, so that no other web page can send them.
+      headers: { ...headers, 'x-graphql-yoga-csrf': '1', ...own },
+      body,
+      signal,
+    });
+  }
+
+  return {
+    async execute(document, variables, { signal, file } = {}) {
+      const operation = { query: document.toString(), variables };
+      const timeout = AbortSignal.timeout(settings.requestTimeoutMs);
+      const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+      let response: Response;
+      let text: string;
+      try {
+        response = await send(
+          file ? multipartBody(operation, file) : JSON.stringify(operation),
+          { accept: 'application/graphql-response+json, application/json', ...(file ? {} : jsonType) },
+          either,
+        );
+        text = await response.text();
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw unreachable(settings.url, error);
+      }
+      return readAnswer(parseJson(text), response);
+    },
+
+    async *subscribe(document, variables, signal) {
+      const silence = new AbortController();
+      const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
+      let timer = setTimeout(() => silence.abort(), settings.requestTimeoutMs);
+      let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+      try {
+        const body = JSON.stringify({ query: document.toString(), variables });
+        const response = await send(body, { accept: 'text/event-stream', ...jsonType }, either);
+        if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
+          readAnswer(parseJson(await response.text()), response);
+          throw new InferqlError('BAD_RESPONSE', 'The server does not answer subscriptions with an event stream.');
+        }
+        reader = response.body.getReader();
+        const decoder = new TextDecoder();
+        const parse = createEventParser();
+        for (;;) {
+          clearTimeout(timer);
+          timer = setTimeout(() => silence.abort(), settings.idleTimeoutMs);
+          const { done, value } = await reader.read();
+          if (done) throw new InferqlError('UNREACHABLE', 'The server closed the connection.');
+          for (const { event, data } of parse(decoder.decode(value, { stream: true }))) {
+            if (event === 'complete') return;
+            clearTimeout(timer);
+            if (event === 'next') yield readAnswer(parseJson(data), response);
+          }
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error instanceof InferqlError ? error : unreachable(settings.url, error);
+      } finally {
+        clearTimeout(timer);
+        // Ends the request where the reader of the answers left early.
+        reader?.cancel().catch(() => {});
+      }
+    },
+  };
+}
+
+const jsonType = { 'content-type': 'application/json' };
+
+/** A request of the GraphQL multipart request specification, with one file. */
+function multipartBody(operation: object, { name, blob }: { name: string; blob: Blob }): FormData {
+  const form = new FormData();
+  form.append('operations', JSON.stringify(operation));
+  form.append('map', JSON.stringify({ 0: [`variables.${name}`] }));
+  form.append('0', blob, blob instanceof File ? blob.name : 'image');
+  return form;
+}
+
+interface Answer {
+  data?: unknown;
+  errors?: { message?: unknown; extensions?: { code?: unknown; retryAfterMs?: unknown } }[];
+}
+
+function parseJson(text: string): Answer | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return typeof answer === 'object' && answer !== null ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The data of an answer, or its first error thrown. */
+function readAnswer<Data>(answer: Answer | undefined, response: Response): Data {
+  const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
+  if (error) {
+    const { code, retryAfterMs } = error.extensions ?? {};
+    throw errorOfCode(code, typeof error.message === 'string' ? error.message : 'The server gave an error.', {
+      retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : readRetryAfter(response),
+    });
+  }
+  if (answer?.data && response.ok) return answer.data as Data;
+  throw errorOfStatus(response);
+}
+
+/** For answers that are not GraphQL's, such as those of a proxy in between. */
+function errorOfStatus(response: Response): InferqlError {
+  const { status } = response;
+  const details = { retryAfterMs: readRetryAfter(response) };
+  if (status === 413) return new InferqlError('TOO_LARGE', 'The request is larger than the server accepts.');
+  if (status === 429) return new InferqlError('RATE_LIMITED', 'Too many requests.', details);
+  if (status >= 502 && status <= 504) {
+    return new InferqlError('UNAVAILABLE', `The server cannot be reached now (HTTP ${status}).`, details);
+  }
+  return new InferqlError('BAD_RESPONSE', `This is no answer of an InferQL server (HTTP ${status}).`);
+}
+
+function readRetryAfter(response: Response): number | undefined {
+  const text = response.headers.get('retry-after');
+  if (!text) return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}
+
+function unreachable(url: URL, cause: unknown): InferqlError {
+  // A file that changed or went away while it was sent.
+  if (cause instanceof Error && [cause, cause.cause].some((each) => (each as Error)?.name === 'NotReadableError')) {
+    return new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
+  }
+  return new InferqlError('UNREACHABLE', `No answer from ${url.origin}.`, { cause });
+}

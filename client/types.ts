@@ -1,0 +1,204 @@
+/** What the client takes and gives. Names and meanings are those of the GraphQL schema. */
+import type { InferqlError } from './errors.ts';
+
+/** It begins QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
+export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED';
+
+export type Priority = 'HIGH' | 'NORMAL' | 'LOW';
+
+/** One class that the model knows; `score` is its probability, between 0 and 1. */
+export interface Label {
+  name: string;
+  index: number;
+  score: number;
+}
+
+/** Where in the image the model saw the best label: `values` row by row, 0 is cold and 1 is hot; `image` is a PNG `data:` URI. */
+export interface Heatmap {
+  __typename: 'Heatmap';
+  width: number;
+  height: number;
+  values: number[];
+  image: string;
+}
+
+/** Why there is no heatmap. */
+export interface HeatmapUnavailable {
+  __typename: 'HeatmapUnavailableError';
+  code: string;
+  message: string;
+}
+
+/** What the model says: the best labels by descending score. `heatmap` is there when it was asked for. */
+export interface PredictionResult {
+  labels: Label[];
+  heatmap?: Heatmap | HeatmapUnavailable;
+}
+
+/** One image on its way through one model, as it was when it was read. Moments are ISO 8601 text in UTC. */
+export interface Prediction {
+  id: string;
+  status: PredictionStatus;
+  /** 1 is next. Null once it no longer waits. */
+  queuePosition: number | null;
+  /** Milliseconds until its work begins, as far as that is known. */
+  estimatedStartMs: number | null;
+  model: string;
+  /** A digest of the model's weights and specification. */
+  modelVersion: string;
+  priority: Priority;
+  /** How often its work was started. */
+  attempts: number;
+  /** True where the result was not computed for this prediction alone. */
+  cached: boolean;
+  /** How many images the model ran at once when it gave this result. */
+  batchSize: number | null;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** When it expires unless it has ended. */
+  deadlineAt: string;
+  /** The failed prediction that this one tries again. */
+  retryOf: string | null;
+  error: { code: string; message: string; retryable: boolean } | null;
+  /** Milliseconds; null until it has ended. */
+  timings: { queueMs: number | null; inferenceMs: number | null; totalMs: number | null } | null;
+  /** Null unless the status is SUCCEEDED. */
+  result: PredictionResult | null;
+}
+
+/** A prediction that ended well. */
+export type SucceededPrediction = Prediction & { status: 'SUCCEEDED'; result: PredictionResult };
+
+/** A model that can be asked for by its name. */
+export interface Model {
+  name: string;
+  isDefault: boolean;
+  description: string;
+  version: string;
+  engine: string;
+  engineReason: string;
+  precision: 'FLOAT32' | 'INT8';
+  classCount: number;
+  input: { width: number; height: number; channels: number };
+  heatmap: { available: boolean; reason: string | null };
+  batching: { maxBatchSize: number; maxQueueDelayMs: number };
+}
+
+/** The queue of one model at one moment. Rates are predictions per second. */
+export interface Queue {
+  model: string;
+  waiting: number;
+  processing: number;
+  queuedBytes: number;
+  maxQueueSize: number;
+  deadLetters: number;
+  ratePerSecond: number | null;
+  capacityPerSecond: number | null;
+  latencyMs: number | null;
+  ended: { succeeded: number; failed: number; canceled: number; expired: number };
+  workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];
+}
+
+/** A photograph in memory. `inferql-client/node` takes paths and `file:` URLs, too. */
+export type ImageInput = Blob | ArrayBuffer | Uint8Array;
+
+export interface ClientOptions {
+  /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
+  url?: string | URL;
+  /** Sent with every request. A function is asked anew each time. */
+  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
+  /** Used instead of the global fetch. */
+  fetch?: typeof fetch;
+  /**
+   * For how long a request, or a lost subscription, is tried again from its first failure on, in milliseconds. 0: never.
+   * @default 30_000
+   */
+  retryForMs?: number;
+  /** An answer that takes longer counts as a lost connection, in milliseconds. @default 120_000 */
+  requestTimeoutMs?: number;
+  /** A subscription that is silent for longer counts as lost; the server sends a sign of life every 12 s. @default 30_000 */
+  idleTimeoutMs?: number;
+}
+
+export interface WatchOptions {
+  /** How many labels the result carries, 1 to 20. @default 5 */
+  topK?: number;
+  /** Ask for the heatmap of the best label. @default false */
+  heatmap?: boolean;
+  /** Stops watching. The prediction itself goes on. */
+  signal?: AbortSignal;
+}
+
+export interface ClassifyOptions {
+  /** The name of a model. Left out: the server's default model. */
+  model?: string;
+  /** How many labels the result carries, 1 to 20. @default 5 */
+  topK?: number;
+  /** Compute the heatmap of the best label, too. @default false */
+  heatmap?: boolean;
+  /** @default 'NORMAL' */
+  priority?: Priority;
+  /** Bounds the work from its acceptance on, in milliseconds; past it the prediction ends EXPIRED. */
+  timeoutMs?: number;
+  /** Your own name for the request, 1 to 200 characters. Left out: a random one, so that trying again never does the work twice. */
+  idempotencyKey?: string;
+  /** Cancels: the upload is stopped, or the prediction cancelled on the server. The promise rejects with `signal.reason`. */
+  signal?: AbortSignal;
+  /** Told of every state from the first one on. */
+  onState?: (prediction: Prediction) => void;
+}
+
+/** How one image of many ended; `index` is its place among the images. */
+export type Outcome<Image> =
+  | { index: number; image: Image; prediction: SucceededPrediction; error?: undefined }
+  | { index: number; image: Image; prediction?: undefined; error: InferqlError };
+
+export interface Progress {
+  done: number;
+  failed: number;
+  /** Undefined while the images come from something that does not know its length. */
+  total: number | undefined;
+}
+
+export interface ClassifyManyOptions<Image> extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState'> {
+  /** How many images are on their way at once. @default 8 */
+  concurrency?: number;
+  /** The name of each image's request. Left out: random ones. */
+  idempotencyKey?: (image: Image, index: number) => string;
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface Client<Image = ImageInput> {
+  /**
+   * Classifies one photograph.
+   * @returns the prediction, once it has SUCCEEDED
+   * @throws InferqlError where the image is refused, the prediction ends otherwise, or no server could be reached
+   */
+  classify(image: Image, options?: ClassifyOptions): Promise<SucceededPrediction>;
+  /** Classifies many, a bounded number at once: their outcomes in the order of the images. One that fails does not stop the others. */
+  classifyAll(
+    images: Iterable<Image> | AsyncIterable<Image>,
+    options?: ClassifyManyOptions<Image>,
+  ): Promise<Outcome<Image>[]>;
+  /** As classifyAll, but gives each outcome as soon as it is there. Leaving the loop cancels what is on its way. */
+  classifyEach(
+    images: Iterable<Image> | AsyncIterable<Image>,
+    options?: ClassifyManyOptions<Image>,
+  ): AsyncGenerator<Outcome<Image>, void, undefined>;
+  /**
+   * The present state at once, then each later one, and always the last one, after which it ends. Lost connections and restarts
+   * of the server are survived for as long as `retryForMs`.
+   * @throws InferqlError NOT_FOUND where the id is unknown
+   */
+  watch(id: string, options?: WatchOptions): AsyncGenerator<Prediction, void, undefined>;
+  /** The state at this moment; null where the id is unknown, or was forgotten. */
+  prediction(id: string, options?: WatchOptions): Promise<Prediction | null>;
+  /** Cancels a prediction: its state after that, or null where the id is unknown. */
+  cancel(id: string, options?: WatchOptions): Promise<Prediction | null>;
+  models(options?: { signal?: AbortSignal }): Promise<Model[]>;
+  /** The queue at this moment; null where there is no such model. Left out: the default model. */
+  queue(model?: string, options?: { signal?: AbortSignal }): Promise<Queue | null>;
+  /** The queue at once, then whenever it has changed. Never ends by itself. */
+  watchQueue(model?: string, options?: { signal?: AbortSignal }): AsyncGenerator<Queue, void, undefined>;
+}

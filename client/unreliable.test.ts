@@ -1,0 +1,251 @@
+/** What the client does with a server that refuses, breaks off or is no InferQL server at all. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, expect, test } from 'vitest';
+import { type Client, createClient, type NodeImageInput, type Prediction } from './node.ts';
+
+type Answer = (response: ServerResponse, body: string, request: IncomingMessage) => void;
+
+let server: Server | undefined;
+
+afterEach(async () => {
+  server?.closeAllConnections();
+  server?.close();
+  server = undefined;
+});
+
+/** A server that gives these answers, one a request, and the last one from then on. */
+async function serve(answers: Answer[]): Promise<{ client: Client<NodeImageInput>; bodies: string[]; url: string }> {
+  const bodies: string[] = [];
+  server = createServer(async (request, response) => {
+    const body = await text(request);
+    bodies.push(body);
+    answers[Math.min(bodies.length, answers.length) - 1]!(response, body, request);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { client: createClient({ url, retryForMs: 5_000 }), bodies, url };
+}
+
+const json =
+  (answer: unknown, status = 200, headers: Record<string, string> = {}): Answer =>
+  (response) =>
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(answer));
+
+const refusal = (code: string, extensions: object = {}) => ({
+  data: null,
+  errors: [{ message: 'no', extensions: { code, ...extensions } }],
+});
+
+const next = (data: unknown) => `event: next\ndata: ${JSON.stringify(data)}\n\n`;
+
+const events =
+  (...parts: string[]): Answer =>
+  (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const part of parts) response.write(part);
+    response.end();
+  };
+
+const cut: Answer = (response) => response.destroy();
+
+const accepted = json({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } } });
+
+function state(fields: Partial<Prediction>) {
+  return { data: { prediction: { id: 'm.1', status: 'QUEUED', ...fields } } };
+}
+
+const succeeded = state({ status: 'SUCCEEDED', result: { labels: [{ name: 'cat', index: 1, score: 0.9 }] } });
+
+const photo = new Uint8Array([1, 2, 3]);
+
+function keyOf(body: string): string | undefined {
+  return /"idempotencyKey":"([^"]+)"/.exec(body)?.[1];
+}
+
+test('a full queue and a lost connection are tried again, when the server said, with one idempotency key', async () => {
+  const { client, bodies } = await serve([
+    json(refusal('QUEUE_FULL', { retryAfterMs: 300 }), 503),
+    cut,
+    accepted,
+    events(next(succeeded)),
+  ]);
+  const beginMs = performance.now();
+  const prediction = await client.classify(photo);
+  expect(performance.now() - beginMs).toBeGreaterThan(299);
+  expect(prediction.result.labels[0]!.name).toBe('cat');
+  const keys = bodies.slice(0, 3).map(keyOf);
+  expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+  expect(new Set(keys).size).toBe(1);
+});
+
+test('Retry-After of a proxy is honoured, and one that is too far away is not waited for', async () => {
+  const { client, bodies } = await serve([
+    (response) => response.writeHead(503, { 'retry-after': '1' }).end('<html>no</html>'),
+    (response) => response.writeHead(503, { 'retry-after': '3600' }).end('<html>no</html>'),
+  ]);
+  const beginMs = performance.now();
+  await expect(client.models()).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 3_600_000 });
+  expect(performance.now() - beginMs).toBeGreaterThan(999);
+  expect(bodies).toHaveLength(2);
+});
+
+test('a refusal that the caller must mend is thrown at once, with its code and argument', async () => {
+  const { client, bodies } = await serve([
+    json({
+      data: { classifyImage: { __typename: 'InvalidInputError', code: 'INVALID_INPUT', message: 'm', argument: 'x' } },
+    }),
+    json({ data: { classifyImage: { __typename: 'InvalidImageError', code: 'CORRUPT', message: 'm' } } }),
+  ]);
+  await expect(client.classify(photo)).rejects.toMatchObject({
+    name: 'InferqlError',
+    code: 'INVALID_INPUT',
+    argument: 'x',
+    retryable: false,
+  });
+  await expect(client.classify(photo)).rejects.toMatchObject({ code: 'CORRUPT' });
+  expect(bodies).toHaveLength(2);
+});
+
+test('a watched prediction is followed over cut, ended and refused subscriptions, and no state is told twice', async () => {
+  const { client } = await serve([
+    events(next(state({ queuePosition: 2 })), next(state({ queuePosition: 1 }))),
+    cut,
+    events(next(state({ queuePosition: 1 })), next(refusal('UNAVAILABLE', { retryAfterMs: 1 })), 'event: complete\n\n'),
+    json(refusal('UNAVAILABLE', { retryAfterMs: 1 }), 503),
+    events(next(state({ status: 'PROCESSING' })), 'event: complete\ndata:\n\n'),
+    events(next(succeeded), next(state({ status: 'FAILED' }))),
+  ]);
+  const states: string[] = [];
+  for await (const { status, queuePosition } of client.watch('m.1')) states.push(`${status} ${queuePosition ?? ''}`);
+  expect(states).toEqual(['QUEUED 2', 'QUEUED 1', 'PROCESSING ', 'SUCCEEDED ']);
+});
+
+test('a subscription that falls silent is opened anew', async () => {
+  const { url } = await serve([
+    (response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).write(next(state({}))),
+    events(next(succeeded)),
+  ]);
+  const client = createClient({ url, idleTimeoutMs: 100 });
+  const states: string[] = [];
+  for await (const { status } of client.watch('m.1')) states.push(status);
+  expect(states).toEqual(['QUEUED', 'SUCCEEDED']);
+});
+
+test('an unknown id is NOT_FOUND, without another try', async () => {
+  const { client, bodies } = await serve([events(next(refusal('NOT_FOUND')), 'event: complete\ndata:\n\n')]);
+  await expect(client.watch('m.1').next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  expect(bodies).toHaveLength(1);
+});
+
+test('a prediction that ends otherwise is an error that carries it', async () => {
+  const error = { code: 'MODEL_FAILED', message: 'no', retryable: true };
+  const { client } = await serve([
+    accepted,
+    events(next(state({ status: 'FAILED', error }))),
+    accepted,
+    events(next(state({ status: 'CANCELED' }))),
+  ]);
+  await expect(client.classify(photo)).rejects.toMatchObject({ code: 'MODEL_FAILED', prediction: { id: 'm.1' } });
+  await expect(client.classify(photo)).rejects.toMatchObject({ code: 'CANCELED', prediction: { status: 'CANCELED' } });
+});
+
+test('an abort while the answer to the upload is under way still cancels what it accepted', async () => {
+  const abort = new AbortController();
+  const { client, bodies } = await serve([
+    (response, body, request) => {
+      abort.abort(new Error('enough'));
+      accepted(response, body, request);
+    },
+    json({ data: { cancelPrediction: null } }),
+  ]);
+  await expect(client.classify(photo, { signal: abort.signal })).rejects.toThrow('enough');
+  expect(bodies[1]).toContain('cancelPrediction');
+  expect(bodies[1]).toContain('"id":"m.1"');
+});
+
+test('no server, and a server of another kind, are told apart', async () => {
+  const { client, url } = await serve([(response) => response.end('hello')]);
+  await expect(client.queue()).rejects.toMatchObject({ code: 'BAD_RESPONSE' });
+  const nobody = createClient({ url: 'http://127.0.0.1:9', retryForMs: 0 });
+  await expect(nobody.queue()).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  const slow = createClient({ url, retryForMs: 0, requestTimeoutMs: 50 });
+  server!.removeAllListeners('request');
+  await expect(slow.models()).rejects.toMatchObject({ code: 'UNREACHABLE' });
+});
+
+test('of many images a bounded number is on its way, one that fails harms no other, and the order stays', async () => {
+  let running = 0;
+  let most = 0;
+  const submit: Answer = (response, body, request) => {
+    if (body.includes('subscription Watch')) {
+      running--;
+      return events(next(succeeded))(response, body, request);
+    }
+    most = Math.max(most, ++running);
+    if (!body.includes('bad')) return accepted(response, body, request);
+    running--;
+    return json({ data: { classifyImage: { __typename: 'InvalidImageError', code: 'CORRUPT', message: 'm' } } })(
+      response,
+      body,
+      request,
+    );
+  };
+  const { client } = await serve([submit]);
+  const images = Array.from({ length: 30 }, (_, i) => new File([i === 17 ? 'bad' : 'fine'], `${i}.jpg`));
+  const progress: string[] = [];
+  const outcomes = await client.classifyAll(images, {
+    concurrency: 4,
+    onProgress: ({ done, failed, total }) => progress.push(`${done}/${total} ${failed}`),
+  });
+  expect(outcomes.map(({ index, error }) => (error ? error.code : index))).toEqual(
+    images.map((_, index) => (index === 17 ? 'CORRUPT' : index)),
+  );
+  expect(outcomes.map(({ image }) => image)).toEqual(images);
+  expect(most).toBe(4);
+  expect(progress.at(-1)).toBe('30/30 1');
+});
+
+test('a loop over outcomes that is left cancels what is on its way and closes its source', async () => {
+  const canceled: string[] = [];
+  let count = 0;
+  const { client } = await serve([
+    (response, body, request) => {
+      if (body.includes('mutation Submit')) {
+        json({ data: { classifyImage: { __typename: 'Prediction', id: `m.${count++}` } } })(response, body, request);
+      } else if (body.includes('"id":"m.0"')) events(next(succeeded))(response, body, request);
+      else if (body.includes('subscription'))
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
+      else {
+        canceled.push(/m\.\d/.exec(body)![0]);
+        json({ data: { cancelPrediction: null } })(response, body, request);
+      }
+    },
+  ]);
+  let closed = false;
+  async function* endless() {
+    try {
+      for (;;) yield photo;
+    } finally {
+      closed = true;
+    }
+  }
+  for await (const { prediction } of client.classifyEach(endless(), { concurrency: 3 })) {
+    expect(prediction?.status).toBe('SUCCEEDED');
+    break;
+  }
+  expect(closed).toBe(true);
+  expect(canceled.sort()).toEqual(['m.1', 'm.2']);
+});
+
+test('a path that names no file is UNREADABLE_FILE', async () => {
+  const { client, bodies } = await serve([accepted]);
+  for (const path of ['/nowhere/at/all.jpg', import.meta.dirname]) {
+    await expect(client.classify(path)).rejects.toMatchObject({
+      code: 'UNREADABLE_FILE',
+    });
+  }
+  expect(bodies).toHaveLength(0);
+});

@@ -1,0 +1,67 @@
+import { InferqlError } from './errors.ts';
+import { WatchDocument, WatchQueueDocument } from './generated/graphql.ts';
+import { RetryClock } from './retry.ts';
+import type { Document, Transport } from './transport.ts';
+import type { Prediction, PredictionStatus, Queue, WatchOptions } from './types.ts';
+
+export function isTerminal(status: PredictionStatus): boolean {
+  return status !== 'QUEUED' && status !== 'PROCESSING';
+}
+
+/** The variables that say how much of a prediction is read. */
+export function selectFields({ topK = 5, heatmap = false }: WatchOptions): { topK: number; heatmap: boolean } {
+  return { topK, heatmap };
+}
+
+/** See Client.watch. */
+export async function* watchPrediction(
+  transport: Transport,
+  retryForMs: number,
+  id: string,
+  options: WatchOptions = {},
+): AsyncGenerator<Prediction, void, undefined> {
+  const variables = { id, ...selectFields(options) };
+  let shown = '';
+  for await (const { prediction } of follow(transport, retryForMs, WatchDocument, variables, options.signal)) {
+    if (!prediction) throw new InferqlError('NOT_FOUND', 'The prediction was forgotten.');
+    // A new subscription begins with the present state, which may be the one that was seen last.
+    const state = JSON.stringify(prediction);
+    if (state !== shown) yield prediction;
+    if (isTerminal(prediction.status)) return;
+    shown = state;
+  }
+}
+
+/** See Client.watchQueue. */
+export async function* watchQueue(
+  transport: Transport,
+  retryForMs: number,
+  model: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Queue, void, undefined> {
+  for await (const { queue } of follow(transport, retryForMs, WatchQueueDocument, { model: model ?? null }, signal)) {
+    yield queue;
+  }
+}
+
+/** One subscription after another, until the reader of the answers leaves: neither operation ends before that by itself. */
+async function* follow<Data, Variables extends object>(
+  transport: Transport,
+  retryForMs: number,
+  document: Document<Data, Variables>,
+  variables: Variables,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Data, void, undefined> {
+  const clock = new RetryClock(retryForMs, signal);
+  for (;;) {
+    try {
+      for await (const data of transport.subscribe(document, variables, signal)) {
+        clock.reset();
+        yield data;
+      }
+      throw new InferqlError('UNREACHABLE', 'The server ended the subscription.');
+    } catch (error) {
+      await clock.waitAfter(error);
+    }
+  }
+}
