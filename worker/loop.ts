@@ -185,6 +185,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       if (draining) return;
       const room = model.batching.maxBatchSize - batcher.held().length;
       if (engine.downSinceMs() === undefined) batcher.addRecovered(await consumer.recover(Math.max(1, room)));
+      await consumer.adoptRetired();
     }),
     every(SWEEP_EVERY_MS, 'expire', () => consumer.expireDue()),
   ];
