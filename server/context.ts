@@ -1,4 +1,4 @@
-import type { PredictionState, QueueState, ServedModel } from '../queue/contract.ts';
+import type { PredictionState, ServedModel } from '../queue/contract.ts';
 import type { PredictionView, SubmitRequest } from './predict.ts';
 import type { QueueView } from './queue-view.ts';
 
@@ -14,18 +14,21 @@ export interface Services {
   submit(request: SubmitRequest): Promise<PredictionView>;
   readPrediction(id: string): Promise<PredictionView | null>;
   cancelPrediction(id: string): Promise<PredictionView | null>;
-  /** The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND. */
-  watchPrediction(id: string, signal: AbortSignal): AsyncIterable<PredictionView>;
+  /**
+   * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND.
+   * @param wantsPositions whether changes of the place in the queue are states, too
+   */
+  watchPrediction(id: string, wantsPositions: boolean, signal: AbortSignal): Promise<AsyncIterable<PredictionView>>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
   /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */
   estimateStartMs(model: string, position: number): Promise<number | undefined>;
   listModels(): Promise<ServedModel[]>;
   findModel(name: string | undefined): Promise<ServedModel | undefined>;
-  readQueue(model: string): Promise<QueueState | null>;
   /** Null where no model of that name (or none at all) is known. */
   viewQueue(model: string | undefined): Promise<QueueView | null>;
-  watchQueue(model: string | undefined, signal: AbortSignal): AsyncIterable<QueueView>;
+  /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
+  watchQueue(model: string | undefined, signal: AbortSignal): Promise<AsyncIterable<QueueView>>;
   /** At most this many images in one request. */
   readonly maxImages: number;
 }

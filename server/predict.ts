@@ -1,4 +1,20 @@
-import type { PredictionState, Priority } from '../queue/contract.ts';
+import {
+  modelOfPrediction,
+  newPredictionId,
+  type PredictionState,
+  type Priority,
+  type ServedModel,
+  STORED_LABELS,
+} from '../queue/contract.ts';
+import { InferqlError } from '../queue/errors.ts';
+import type { AdmitOutcome, Producer } from '../queue/producer.ts';
+import type { Catalog } from './catalog.ts';
+import type { Config } from './config.ts';
+import { type EndWaiter, openEndWaiter, openStateStream } from './follow.ts';
+import { prepareImage } from './image.ts';
+import type { Pressure } from './pressure.ts';
+import type { Replies } from './replies.ts';
+import { createSemaphore } from './semaphore.ts';
 import type { UploadedFile } from './uploaded-file.ts';
 
 /** What a caller sends with an image. */
@@ -24,4 +40,189 @@ export interface PredictionView {
   position?: number | undefined;
   /** The last state, or the present one where the wait ended before the work. */
   end?: Promise<PredictionState> | undefined;
+}
+
+const MAX_TIMEOUT_MS = 86_400_000;
+const MAX_KEY_LENGTH = 200;
+/** A wait outlives the prediction's deadline by this, to answer with its end. */
+const DEADLINE_GRACE_MS = 2_000;
+const VERSION_TRIES = 3;
+
+/** Submitting, reading, cancelling and watching predictions; nothing of GraphQL or HTTP is known here. */
+export function createPredictions(options: {
+  config: Pick<
+    Config,
+    'maxPixels' | 'maxWaitMs' | 'share' | 'cacheTtlMs' | 'cancelAbandoned' | 'decodeConcurrency' | 'drainMs'
+  >;
+  producer: Producer;
+  replies: Replies;
+  catalog: Catalog;
+  pressure: Pressure;
+  /** True from the moment that the server shuts down. */
+  isDraining(): boolean;
+}) {
+  const { config, producer, replies, catalog, pressure } = options;
+  const decodeInTurn = createSemaphore(config.decodeConcurrency);
+
+  async function findModel(name: string | undefined): Promise<ServedModel> {
+    const model = await catalog.findModel(name);
+    if (model) return model;
+    if (name === undefined)
+      throw new InferqlError('UNAVAILABLE', { message: 'No model is served yet.', retryAfterMs: 2_000 });
+    throw new InferqlError('MODEL_NOT_FOUND');
+  }
+
+  async function admit(
+    request: SubmitRequest,
+    id: string,
+    model: ServedModel,
+  ): Promise<Extract<AdmitOutcome, { kind: 'admitted' }> | 'staleVersion'> {
+    // A file is read into memory only when its turn has come: those that wait stay on disk.
+    const image = await decodeInTurn(async () => {
+      if (request.signal.aborted) throw new InferqlError('UNAVAILABLE');
+      return prepareImage(await request.image.readBytes(), model.input, config.maxPixels);
+    });
+    const outcome = await producer.admit({
+      id,
+      model,
+      image,
+      options: { heatmap: request.heatmap && model.heatmap.available },
+      priority: request.priority,
+      timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
+      caller: request.caller,
+      idempotencyKey: request.idempotencyKey,
+      share: config.share,
+      cacheTtlMs: config.cacheTtlMs,
+    });
+    switch (outcome.kind) {
+      case 'admitted':
+        return outcome;
+      case 'staleVersion':
+        return 'staleVersion';
+      case 'queueFull':
+        throw await pressure.refuse(model, outcome.waiting);
+      case 'unavailable':
+        throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
+      case 'idempotencyConflict':
+        throw new InferqlError('IDEMPOTENCY_KEY_REUSED');
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  return {
+    /**
+     * Queues a photograph's prediction and waits for its end where the request says so.
+     * @throws InferqlError of the `caller` tier (the photograph, an argument), QUEUE_FULL or UNAVAILABLE
+     */
+    async submit(request: SubmitRequest): Promise<PredictionView> {
+      checkArguments(request);
+      let model = await findModel(request.model);
+      // An idempotency key may name a prediction that has its place already.
+      if (request.idempotencyKey === undefined) await pressure.check(model);
+      await replies.subscribe(model.name);
+      const id = newPredictionId(model.name);
+      // Before it is queued: an answer that arrives at once is heard.
+      let waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+      try {
+        let outcome = await admit(request, id, model);
+        for (let tries = 1; outcome === 'staleVersion'; tries++) {
+          if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+          catalog.forget();
+          model = await findModel(request.model);
+          outcome = await admit(request, id, model);
+        }
+        const { state, position } = outcome;
+        if (state.id !== id && waiter) {
+          // The key named an earlier prediction; what happened to it before it was followed is read.
+          waiter.close();
+          waiter = openEndWaiter(replies, state.id, config.drainMs);
+          const present = await producer.read(state.id);
+          if (present) replies.offer(present.state, present.position);
+        }
+        replies.offer(state, position);
+        if (!waiter) return { state, position };
+        const end = waitForEnd(waiter, state, request, state.id === id);
+        return request.wait === 'later' ? { state, position, end } : { state: await end };
+      } catch (error) {
+        waiter?.close();
+        throw error;
+      }
+    },
+
+    /** The present state, or null. */
+    read: (id: string): Promise<PredictionView | null> => producer.read(id),
+
+    /** Ends it CANCELED unless it has ended; the state after that, or null where the id is unknown. */
+    async cancel(id: string): Promise<PredictionView | null> {
+      const state = await producer.cancel(id);
+      return state && { state };
+    },
+
+    /**
+     * The present state, then each newer one; ends after the terminal one.
+     * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
+     */
+    async watch(
+      id: string,
+      wantsPositions: boolean,
+      signal: AbortSignal,
+    ): Promise<AsyncIterableIterator<PredictionView>> {
+      if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+      const name = modelOfPrediction(id);
+      // Only channels of models that exist are listened to, whatever an id names.
+      if (!name || !(await catalog.findModel(name))) throw new InferqlError('NOT_FOUND');
+      await replies.subscribe(name);
+      const stream = openStateStream(replies, id, { wantsPositions, signal });
+      try {
+        const present = await producer.read(id);
+        if (!present) throw new InferqlError('NOT_FOUND');
+        stream.prime(present);
+        return stream;
+      } catch (error) {
+        await stream.return?.();
+        throw error;
+      }
+    },
+  };
+
+  async function waitForEnd(
+    waiter: EndWaiter,
+    state: PredictionState,
+    request: SubmitRequest,
+    isOurs: boolean,
+  ): Promise<PredictionState> {
+    const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
+    const last = await waiter.wait(Math.min(config.maxWaitMs, leftMs), request.signal);
+    const abandoned = request.signal.aborted && last.status === 'QUEUED';
+    // Whoever was given the id, by a deferred answer or an idempotency key, may come back for it.
+    const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;
+    if (abandoned && !idIsKnown && config.cancelAbandoned && replies.countFollowers(last.id) === 0) {
+      await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
+    }
+    return last;
+  }
+}
+
+function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {
+  const refuse = (argument: string, message: string) => {
+    throw new InvalidArgumentError(argument, message);
+  };
+  if (topK < 1 || topK > STORED_LABELS) refuse('topK', `topK must be between 1 and ${STORED_LABELS}.`);
+  if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
+    refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
+  }
+  if (idempotencyKey !== undefined && (idempotencyKey.length < 1 || idempotencyKey.length > MAX_KEY_LENGTH)) {
+    refuse('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
+  }
+}
+
+/** INVALID_INPUT that names the argument. */
+export class InvalidArgumentError extends InferqlError {
+  readonly argument: string;
+
+  constructor(argument: string, message: string) {
+    super('INVALID_INPUT', { message });
+    this.argument = argument;
+  }
 }

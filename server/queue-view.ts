@@ -1,9 +1,143 @@
 import type { QueueState } from '../queue/contract.ts';
+import { InferqlError } from '../queue/errors.ts';
+import type { Catalog } from './catalog.ts';
+import type { Meter } from './meter.ts';
 
 /** A queue with what this server measured beside it. */
 export interface QueueView extends QueueState {
   /** Successes per second over the last seconds. */
   measuredPerSecond: number | undefined;
-  /** Median milliseconds from acceptance to success of the last predictions that this server saw end. */
+  /** Median milliseconds from acceptance to success of the last predictions. */
   latencyMs: number | undefined;
+}
+
+/** Watchers are told at most this often. */
+const TELL_INTERVAL_MS = 1_000;
+
+interface Watched {
+  timer: NodeJS.Timeout;
+  latest: string;
+  watchers: Set<{ onView(view: QueueView): void; onDrain(): void }>;
+}
+
+export type QueueViews = ReturnType<typeof createQueueViews>;
+
+/** Queues as they are shown: one reading a second for all who watch the same one. */
+export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
+  const watched = new Map<string, Watched>();
+
+  /** @returns null where there is no such model, or none at all */
+  async function view(name: string | undefined): Promise<QueueView | null> {
+    const model = await catalog.findModel(name);
+    const queue = model && (await catalog.readQueue(model.name));
+    return queue ? { ...queue, ...meter.read(model.name) } : null;
+  }
+
+  async function tell(model: string, entry: Watched): Promise<void> {
+    // While Redis does not answer nothing has changed that could be shown.
+    const queue = await view(model).catch(() => null);
+    if (!queue) return;
+    const text = JSON.stringify(queue);
+    if (text === entry.latest) return;
+    entry.latest = text;
+    for (const { onView } of [...entry.watchers]) onView(queue);
+  }
+
+  return {
+    view,
+
+    /**
+     * At once, then when it has changed, about once a second; a slow reader is given the newest.
+     * @throws InferqlError MODEL_NOT_FOUND, UNAVAILABLE
+     */
+    async watch(name: string | undefined, signal: AbortSignal): Promise<AsyncIterableIterator<QueueView>> {
+      const first = await view(name);
+      if (!first) throw new InferqlError('MODEL_NOT_FOUND');
+      let entry = watched.get(first.model);
+      if (!entry) {
+        const created: Watched = {
+          timer: setInterval(() => void tell(first.model, created), TELL_INTERVAL_MS),
+          latest: JSON.stringify(first),
+          watchers: new Set(),
+        };
+        watched.set(first.model, created);
+        entry = created;
+      }
+      return streamViews(first, entry, signal, () => {
+        if (entry.watchers.size > 0) return;
+        clearInterval(entry.timer);
+        watched.delete(first.model);
+      });
+    },
+
+    /** Ends all watching with a retryable error. */
+    drain(): void {
+      for (const { watchers } of watched.values()) for (const { onDrain } of [...watchers]) onDrain();
+    },
+  };
+}
+
+function streamViews(
+  first: QueueView,
+  { watchers }: Watched,
+  signal: AbortSignal,
+  onEnd: () => void,
+): AsyncIterableIterator<QueueView> {
+  let pending: QueueView | undefined = first;
+  let failure: InferqlError | undefined;
+  let ended = false;
+  let wake: (() => void) | undefined;
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    watchers.delete(watcher);
+    signal.removeEventListener('abort', end);
+    onEnd();
+    wake?.();
+  };
+  const watcher = {
+    onView(view: QueueView) {
+      pending = view;
+      wake?.();
+    },
+    onDrain() {
+      failure = new InferqlError('UNAVAILABLE', {
+        message: 'This server is shutting down. Subscribe again.',
+        retryAfterMs: 1_000,
+      });
+      end();
+    },
+  };
+  watchers.add(watcher);
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end);
+
+  return {
+    async next() {
+      for (;;) {
+        if (failure) {
+          const error = failure;
+          failure = undefined;
+          pending = undefined;
+          throw error;
+        }
+        if (ended) return { value: undefined, done: true };
+        if (pending) {
+          const value = pending;
+          pending = undefined;
+          return { value, done: false };
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    async return() {
+      end();
+      return { value: undefined, done: true };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }

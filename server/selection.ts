@@ -34,9 +34,12 @@ export interface WaitPlan {
   deferredFields: ReadonlySet<FieldNode>;
 }
 
-interface Walk {
+interface Reading {
   fragments: Record<string, FragmentDefinitionNode>;
   variables: Record<string, unknown>;
+}
+
+interface Walk extends Reading {
   atOnce: Set<FieldNode>;
   deferred: Set<FieldNode>;
   heatmap: boolean;
@@ -77,21 +80,43 @@ function walkSelection({ selections }: SelectionSetNode, deferred: boolean, walk
   }
 }
 
-function selectsHeatmap({ selections }: SelectionSetNode, walk: Walk): boolean {
+function selectsHeatmap(selectionSet: SelectionSetNode, walk: Walk): boolean {
+  return selectsField(selectionSet, walk, ({ name }) => name.value === 'heatmap');
+}
+
+/** Whether a subscription's selection shows the place in the queue. */
+export function selectsPosition(info: GraphQLResolveInfo): boolean {
+  const reading = { fragments: info.fragments, variables: info.variableValues };
+  return info.fieldNodes.some(
+    ({ selectionSet }) =>
+      selectionSet &&
+      selectsField(
+        selectionSet,
+        reading,
+        ({ name }) => name.value === 'queuePosition' || name.value === 'estimatedStartMs',
+      ),
+  );
+}
+
+function selectsField(
+  { selections }: SelectionSetNode,
+  reading: Reading,
+  isWanted: (field: FieldNode) => boolean,
+): boolean {
   return selections.some((selection) => {
-    if (!isIncluded(selection, walk)) return false;
-    if (selection.kind === Kind.FIELD) return selection.name.value === 'heatmap';
-    const within = selection.kind === Kind.FRAGMENT_SPREAD ? walk.fragments[selection.name.value] : selection;
-    return within ? selectsHeatmap(within.selectionSet, walk) : false;
+    if (!isIncluded(selection, reading)) return false;
+    if (selection.kind === Kind.FIELD) return isWanted(selection);
+    const within = selection.kind === Kind.FRAGMENT_SPREAD ? reading.fragments[selection.name.value] : selection;
+    return within ? selectsField(within.selectionSet, reading, isWanted) : false;
   });
 }
 
-function isIncluded(selection: SelectionNode, { variables }: Walk): boolean {
+function isIncluded(selection: SelectionNode, { variables }: Reading): boolean {
   if (getDirectiveValues(GraphQLSkipDirective, selection, variables)?.if === true) return false;
   return getDirectiveValues(GraphQLIncludeDirective, selection, variables)?.if !== false;
 }
 
-function isDeferred(selection: SelectionNode, { variables }: Walk): boolean {
+function isDeferred(selection: SelectionNode, { variables }: Reading): boolean {
   const directive = selection.directives?.find(({ name }) => name.value === 'defer');
   if (!directive) return false;
   const condition = directive.arguments?.find(({ name }) => name.value === 'if')?.value;

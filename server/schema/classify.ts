@@ -2,6 +2,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { ERRORS, InferqlError } from '../../queue/errors.ts';
 import { builder } from '../builder.ts';
 import type { ServerContext } from '../context.ts';
+import { InvalidArgumentError } from '../predict.ts';
 import { planWaiting, type WaitPlan } from '../selection.ts';
 import type { UploadedFile } from '../uploaded-file.ts';
 import { type CallerError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
@@ -118,12 +119,18 @@ async function classify(
   }
 }
 
-function describeRefusal({ code, message, argument }: InferqlError & { argument?: string }): CallerError {
+function describeRefusal(error: InferqlError): CallerError {
+  const { code, message } = error;
   switch (code) {
     case 'MODEL_NOT_FOUND':
       return { type: 'ModelNotFoundError', code, message };
     case 'INVALID_INPUT':
-      return { type: 'InvalidInputError', code, message, argument };
+      return {
+        type: 'InvalidInputError',
+        code,
+        message,
+        argument: error instanceof InvalidArgumentError ? error.argument : undefined,
+      };
     case 'IDEMPOTENCY_KEY_REUSED':
       return { type: 'InvalidInputError', code, message, argument: 'idempotencyKey' };
     default:

@@ -34,7 +34,6 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
     'The model was replaced, while this image waited, by a version that needs its images prepared in another way. Send it again.',
   WORKER_LOST: 'Each worker that worked on this image was lost.',
   UNREADABLE_JOB: 'The queued work could not be read by the worker.',
-  VERSION_RETIRED: 'The version of the model that the image was prepared for is served no more: send it again.',
   DEADLINE_EXCEEDED: 'The prediction did not end within its timeoutMs.',
 };
 

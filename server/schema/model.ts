@@ -60,12 +60,12 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
       description: 'At most this many bytes of prepared images wait.',
     }),
     defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', { description: 'timeoutMs of a prediction that names none.' }),
-    resultTtlMs: t.exposeInt('resultTtlMs', { description: 'How long an ended prediction can be read.' }),
-    visibilityMs: t.exposeInt('visibilityMs', {
+    resultTtlMs: t.exposeFloat('resultTtlMs', { description: 'How long an ended prediction can be read.' }),
+    visibilityMs: t.exposeFloat('visibilityMs', {
       description: 'A worker not heard of for this long has its work taken over by another.',
     }),
     maxAttempts: t.exposeInt('maxAttempts', { description: 'How often work is started before it ends FAILED.' }),
-    graceMs: t.exposeInt('graceMs', { description: 'How long a model without a worker still takes work.' }),
+    graceMs: t.exposeFloat('graceMs', { description: 'How long a model without a worker still takes work.' }),
   }),
 });
 

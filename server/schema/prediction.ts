@@ -1,6 +1,7 @@
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '../../queue/contract.ts';
 import { ERRORS, type ErrorCode } from '../../queue/errors.ts';
 import { builder } from '../builder.ts';
+import { selectsPosition } from '../selection.ts';
 import { ErrorInterface } from './errors.ts';
 import { type PredictionNode, stateForField, viewPrediction } from './prediction-node.ts';
 import { PredictionResult } from './result.ts';
@@ -202,7 +203,8 @@ builder.subscriptionField('prediction', (t) =>
     description:
       'A prediction as it goes: the present state at once, then its changes in order (place in the queue included, at a bounded rate), and always the last one, after which the stream ends. Can begin at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
-    subscribe: (_root, { id }, { services, signal }) => services.watchPrediction(id, signal),
+    subscribe: (_root, { id }, { services, signal }, info) =>
+      services.watchPrediction(id, selectsPosition(info), signal),
     resolve: (view) => viewPrediction(view),
   }),
 );

@@ -1,0 +1,58 @@
+import { GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import { ERRORS, InferqlError } from '../queue/errors.ts';
+
+/**
+ * What a caller is told of an error: those of the table with their code, those of GraphQL itself as they are, nothing of all
+ * others.
+ */
+export function maskError(error: unknown): GraphQLError {
+  const graphqlError = error instanceof GraphQLError ? error : undefined;
+  const original = findOriginal(error);
+  if (original instanceof InferqlError) return describe(original, graphqlError);
+  if (original instanceof GraphQLError) return graphqlError ?? original;
+  return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
+}
+
+/** Resolvers' errors arrive wrapped, once a layer that passed them on. */
+function findOriginal(error: unknown): unknown {
+  let original = error;
+  while (original instanceof GraphQLError && original.originalError) original = original.originalError;
+  return original;
+}
+
+function describe({ code, message, retryAfterMs }: InferqlError, at: GraphQLError | undefined): GraphQLError {
+  const { httpStatus } = ERRORS[code];
+  const headers = retryAfterMs === undefined ? undefined : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) };
+  return new GraphQLError(message, {
+    ...(at && placeOf(at)),
+    extensions: {
+      code,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(httpStatus === 200 ? {} : { http: { status: httpStatus, ...(headers ? { headers } : {}) } }),
+    },
+  });
+}
+
+/** An HTTP status other than 200 is for answers without data: beside data an error speaks for its own field only. */
+export function useStatusOfWhole(): Plugin {
+  return {
+    onExecutionResult({ result, setResult }) {
+      if (!result || Array.isArray(result) || !('errors' in result) || !result.errors || !result.data) return;
+      if (!result.errors.some(({ extensions }) => extensions?.http)) return;
+      setResult({ ...result, errors: result.errors.map(withoutHttp) });
+    },
+  };
+}
+
+/** The error without what only an HTTP answer has use for. */
+export function withoutHttp(error: GraphQLError): GraphQLError {
+  if (!error.extensions?.http) return error;
+  const { http: _http, ...extensions } = error.extensions;
+  return new GraphQLError(error.message, { ...placeOf(error), extensions });
+}
+
+/** Where in the document and in the answer it happened. */
+function placeOf({ nodes, source, positions, path }: GraphQLError) {
+  return { nodes: nodes ?? null, source: source ?? null, positions: positions ?? null, path: path ?? null };
+}

@@ -1,0 +1,20 @@
+import type { Plugin } from 'graphql-yoga';
+
+/** `/health/live`: the process answers. `/health/ready`: it can take work (Redis answers and its channel is heard); 503 when not. */
+export function useHealth(isReady: () => Promise<boolean>): Plugin {
+  return {
+    async onRequest({ url, fetchAPI, endResponse }) {
+      if (!url.pathname.startsWith('/health/')) return;
+      const answer = (status: number, body: string) =>
+        endResponse(
+          new fetchAPI.Response(`${body}\n`, {
+            status,
+            headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+          }),
+        );
+      if (url.pathname === '/health/live') return answer(200, 'live');
+      if (url.pathname !== '/health/ready') return answer(404, 'not found');
+      return (await isReady()) ? answer(200, 'ready') : answer(503, 'not ready');
+    },
+  };
+}

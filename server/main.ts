@@ -1,0 +1,79 @@
+/** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
+import { pino } from 'pino';
+import { connectRedis } from '../queue/redis.ts';
+import { readConfig } from './config.ts';
+import { createListener } from './listener.ts';
+import { createBackend } from './services.ts';
+import { openSpool } from './spool.ts';
+
+const launched = process.send !== undefined && process.connected;
+const mayListen =
+  launched && process.env.INFERQL_LISTEN === 'on-message'
+    ? new Promise<void>((resolve) => {
+        process.on('message', (message: { type?: unknown }) => {
+          if (message?.type === 'listen') resolve();
+        });
+      })
+    : Promise.resolve();
+
+const config = readSettings();
+const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } });
+const spool = openSpool(config.stateDir);
+// The multipart reader spools to the system's folder for temporary files, which is this one for this process.
+process.env.TMPDIR = spool.dir;
+
+const redis = connectRedis(config.redisUrl, 'request');
+const subscriber = connectRedis(config.redisUrl, 'subscriber');
+for (const connection of [redis, subscriber]) {
+  // Without a listener the first lost connection would end the process.
+  connection.on('error', (error: unknown) => log.warn({ err: error }, 'Redis does not answer'));
+}
+const backend = createBackend({ config, redis, subscriber, log });
+const listener = createListener({ config, backend, log });
+
+let stopping: Promise<void> | undefined;
+
+function stop(reason: string): void {
+  stopping ??= (async () => {
+    log.info({ reason }, 'draining');
+    await listener.drain();
+    backend.close();
+    redis.disconnect();
+    spool.remove();
+    log.info('stopped');
+    process.exit(0);
+  })();
+}
+
+process.on('SIGTERM', () => stop('SIGTERM'));
+process.on('SIGINT', () => {
+  // Ctrl-C reaches the whole group; a launcher sends SIGTERM when it is this process' turn.
+  if (!launched) stop('SIGINT');
+});
+if (launched) process.on('disconnect', () => stop('the launcher is gone'));
+process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody took'));
+
+await mayListen;
+if (!stopping) {
+  try {
+    const url = await listener.listen();
+    log.info({ url }, 'listening');
+    if (launched && process.connected) process.send?.({ type: 'listening', url });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    log.fatal({ err: error }, 'cannot listen');
+    if (launched && process.connected) process.send?.({ type: 'listen-failed', code, message });
+    spool.remove();
+    // The message must have left before the process does.
+    setImmediate(() => process.exit(1));
+  }
+}
+
+function readSettings() {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exit(1);
+  }
+}

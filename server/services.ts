@@ -1,0 +1,108 @@
+import type { Logger } from 'pino';
+import { createEventChannel } from '../queue/events.ts';
+import { createProducer } from '../queue/producer.ts';
+import type { RedisConnection } from '../queue/redis.ts';
+import { createCatalog } from './catalog.ts';
+import type { Config } from './config.ts';
+import type { Services } from './context.ts';
+import { createMeter } from './meter.ts';
+import { createPredictions } from './predict.ts';
+import { createPressure } from './pressure.ts';
+import { createQueueViews } from './queue-view.ts';
+import { createReplies } from './replies.ts';
+
+const MAX_INT = 2 ** 31 - 1;
+
+export type Backend = ReturnType<typeof createBackend>;
+
+/**
+ * Everything behind the API: what resolvers ask, whether the server is ready, and its end.
+ * @param redis a connection of the role 'request'
+ * @param subscriber another one, of the role 'subscriber'
+ */
+export function createBackend(options: {
+  config: Config;
+  redis: RedisConnection;
+  subscriber: RedisConnection;
+  log: Logger;
+}) {
+  const { config, redis, subscriber, log } = options;
+  let draining = false;
+  const producer = createProducer(redis, { prefix: config.prefix });
+  const catalog = createCatalog({ producer, defaultModel: config.defaultModel });
+  const meter = createMeter();
+  const replies = createReplies({
+    producer,
+    openChannel: (listener) => createEventChannel({ subscriber, redis, prefix: config.prefix }, listener),
+    onModelsChanged: () => void hearModels(),
+    onEvent: meter.onEvent,
+    positionIntervalMs: config.positionIntervalMs,
+    auditIntervalMs: config.auditIntervalMs,
+    log,
+  });
+  const predictions = createPredictions({
+    config,
+    producer,
+    replies,
+    catalog,
+    pressure: createPressure(catalog),
+    isDraining: () => draining,
+  });
+  const queueViews = createQueueViews({ catalog, meter });
+
+  /** Announced models are listened to before the first request for them. */
+  async function hearModels(): Promise<void> {
+    catalog.forget();
+    try {
+      for (const { name } of await catalog.listModels()) await replies.subscribe(name);
+    } catch (error) {
+      log.debug({ err: error }, 'models are not known yet');
+    }
+  }
+
+  const services: Services = {
+    maxImages: config.maxImages,
+    submit: predictions.submit,
+    readPrediction: predictions.read,
+    cancelPrediction: predictions.cancel,
+    watchPrediction: predictions.watch,
+    async findPosition({ id }) {
+      return (await producer.read(id))?.position;
+    },
+    async estimateStartMs(model, position) {
+      const rate = (await catalog.readQueue(model))?.ratePerSecond;
+      return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
+    },
+    listModels: () => catalog.listModels(),
+    findModel: catalog.findModel,
+    viewQueue: queueViews.view,
+    watchQueue: queueViews.watch,
+  };
+
+  return {
+    services,
+
+    /** Redis answers and its channel is heard; false from the moment that the server shuts down. */
+    async isReady(): Promise<boolean> {
+      if (draining || !replies.ready()) return false;
+      return redis.ping().then(
+        () => true,
+        () => false,
+      );
+    },
+
+    isDraining: () => draining,
+
+    /** Ends subscriptions with a retryable error; waiting mutations have `config.drainMs` left. */
+    drain(): void {
+      if (draining) return;
+      draining = true;
+      replies.drain();
+      queueViews.drain();
+    },
+
+    close(): void {
+      replies.close();
+    },
+  };
+}

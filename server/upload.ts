@@ -1,0 +1,149 @@
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable, Transform } from 'node:stream';
+import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
+import { GraphQLError } from 'graphql';
+import { type FileUpload, processRequest } from 'graphql-upload-ts';
+import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import { InferqlError } from '../queue/errors.ts';
+import type { Config } from './config.ts';
+import { markUpload } from './upload-scalar.ts';
+import type { UploadedFile } from './uploaded-file.ts';
+
+/** What Yoga passes on of the Node request; absent where the app is called by fetch. */
+interface NodeContext {
+  req?: IncomingMessage;
+  res?: ServerResponse;
+}
+
+/** The library's promise for one file. */
+interface PendingUpload {
+  promise: Promise<FileUpload>;
+}
+
+const MAX_FIELD_BYTES = 256 * 1024;
+
+/**
+ * Reads multipart requests while they arrive: a file goes to the spool folder (`TMPDIR`) and is removed with the response, also
+ * when the client goes away in the middle. Malformed bodies answer 400, oversized ones 413, before anything is executed.
+ */
+export function useUploads({
+  maxUploadBytes,
+  maxImages,
+  maxBodyBytes,
+}: Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes'>): Plugin {
+  const released = new WeakMap<Request, EventEmitter>();
+  return {
+    onRequestParse({ request, serverContext, setRequestParser }) {
+      if (request.method !== 'POST' || !/^multipart\/form-data\b/i.test(request.headers.get('content-type') ?? ''))
+        return;
+      if (Number(request.headers.get('content-length') ?? 0) > maxBodyBytes)
+        throw httpError(413, 'The request is too large.');
+      setRequestParser(async () => {
+        const { req, res } = serverContext as NodeContext;
+        const source = req && res ? { body: req, response: res } : adaptFetch(request, released);
+        const limited = limitBody(source.body, maxBodyBytes);
+        const describe = (error: unknown) => describeFailure(error, limited.isExceeded());
+        try {
+          const params = await processRequest(limited.body, source.response as ServerResponse, {
+            // The first size that the library refuses.
+            maxFileSize: maxUploadBytes + 1,
+            maxFiles: maxImages,
+            maxFieldSize: MAX_FIELD_BYTES,
+          });
+          wrapUploads(params, describe);
+          return params as unknown as GraphQLParams;
+        } catch (error) {
+          throw describe(error);
+        }
+      });
+    },
+    onResponse({ request }) {
+      released.get(request)?.emit('close');
+    },
+  };
+}
+
+function httpError(status: number, message: string): GraphQLError {
+  return new GraphQLError(message, {
+    extensions: { code: status === 413 ? 'REQUEST_TOO_LARGE' : 'BAD_REQUEST', http: { status } },
+  });
+}
+
+/** The library's own errors have a status; the parser's have none, and mean that the body is no multipart form. */
+function describeFailure(error: unknown, isTooLarge: boolean): GraphQLError {
+  if (isTooLarge) return httpError(413, 'The request is too large.');
+  if (statusOf(error) === 413) return httpError(413, 'The request has too many files, or a field that is too large.');
+  return httpError(400, 'The body is not a whole GraphQL multipart request.');
+}
+
+function statusOf(error: unknown): unknown {
+  return error instanceof Error && 'status' in error ? error.status : undefined;
+}
+
+/** A body that announces its length was checked by that; one that does not is cut where it passes the limit. */
+function limitBody(source: IncomingMessage, maxBodyBytes: number) {
+  if (source.headers['content-length'] !== undefined) return { body: source, isExceeded: () => false };
+  let bytes = 0;
+  let exceeded = false;
+  const body = new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      bytes += chunk.length;
+      exceeded ||= bytes > maxBodyBytes;
+      if (!exceeded) return callback(null, chunk);
+      source.unpipe(body).resume();
+      body.destroy();
+    },
+  });
+  source.once('close', () => {
+    if (!source.readableEnded) body.destroy();
+  });
+  source.pipe(body);
+  return {
+    body: Object.assign(body, { headers: source.headers }) as unknown as IncomingMessage,
+    isExceeded: () => exceeded,
+  };
+}
+
+/** Where there is no Node request: tests, and other servers that speak fetch. */
+function adaptFetch(request: Request, released: WeakMap<Request, EventEmitter>) {
+  const body = request.body ? Readable.fromWeb(request.body as unknown as NodeReadableStream) : Readable.from([]);
+  const response = new EventEmitter();
+  released.set(request, response);
+  return {
+    body: Object.assign(body, { headers: Object.fromEntries(request.headers) }) as unknown as IncomingMessage,
+    response,
+  };
+}
+
+/** Replaces the library's uploads, at any depth of the variables, by files that a resolver may read. */
+function wrapUploads(holder: unknown, describe: (error: unknown) => GraphQLError): void {
+  if (typeof holder !== 'object' || holder === null) return;
+  for (const [key, value] of Object.entries(holder)) {
+    if (isPendingUpload(value)) (holder as Record<string, unknown>)[key] = wrapUpload(value, describe);
+    else wrapUploads(value, describe);
+  }
+}
+
+function isPendingUpload(value: unknown): value is PendingUpload {
+  return typeof value === 'object' && value !== null && 'promise' in value && value.promise instanceof Promise;
+}
+
+function wrapUpload({ promise }: PendingUpload, describe: (error: unknown) => GraphQLError): UploadedFile {
+  return markUpload({
+    async readBytes() {
+      const file = await promise.catch((error) => {
+        throw describe(error);
+      });
+      const chunks: Buffer[] = [];
+      try {
+        for await (const chunk of file.createReadStream()) chunks.push(chunk as Buffer);
+      } catch (error) {
+        // Of one file only its own size has this status.
+        if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
+        throw describe(error);
+      }
+      return Buffer.concat(chunks);
+    },
+  });
+}
