@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -38,5 +38,6 @@ export async function compileSources(files: string[]): Promise<Compiled> {
     await rm(dir, { recursive: true, force: true });
     throw new Error(`tsc: ${(error as { stdout?: string }).stdout}`);
   }
+  await cp(join(root, 'queue/lua'), join(dir, 'queue/lua'), { recursive: true });
   return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
 }

@@ -1,0 +1,150 @@
+/** The worker as a process: its settings, its signals, and what is left of it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Compiled, compileSources } from '../e2e/support/compiled.ts';
+import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
+import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
+
+let compiled: Compiled;
+let server: TestRedis;
+let bed: QueueBed;
+let workers: ChildProcess[] = [];
+
+beforeAll(async () => {
+  const sources = ['worker/main.ts', 'worker/engines/child.ts'];
+  [compiled, server] = await Promise.all([compileSources(sources), startTestRedis()]);
+});
+afterAll(() => Promise.all([compiled?.remove(), server?.stop()]));
+beforeEach(() => {
+  bed = createQueueBed(server.url);
+});
+afterEach(async () => {
+  for (const worker of workers) worker.kill('SIGKILL');
+  workers = [];
+  await bed.close();
+});
+
+function launch(models: unknown, env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const worker = fork(join(compiled.dir, 'worker/main.js'), [], {
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: {
+      PATH: process.env.PATH,
+      REDIS_URL: server.url,
+      INFERQL_PREFIX: bed.prefix,
+      INFERQL_SCRIPTED_MODELS: JSON.stringify(models),
+      ...env,
+    },
+  });
+  workers.push(worker);
+  return worker;
+}
+
+const scripted = (script: object = {}) => ({ name: 'scripted', input: { width: 2, height: 2 }, script });
+const imageOf = (first: number) => Uint8Array.from([first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+/** Process ids of the children of a process. */
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => {
+      try {
+        return Number(readFileSync(`/proc/${candidate}/stat`, 'utf8').split(') ')[1]!.split(' ')[1]) === pid;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Resolves once the process is gone; a zombie whose parent does not look is gone, too. */
+async function whenGone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      if (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.startsWith('Z')) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test('a warm worker tells its supervisor, and SIGTERM, however often, drains it to exit code 0', async () => {
+  const worker = launch([scripted({ waitMs: 300 })]);
+  const [ready] = await once(worker, 'message');
+  expect(ready).toEqual({ type: 'ready', models: ['scripted'] });
+  const model = await bed.model('scripted');
+  const id = await bed.submit(model, imageOf(5));
+  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  const exit = once(worker, 'exit');
+  worker.kill('SIGINT');
+  worker.kill('SIGTERM');
+  worker.kill('SIGTERM');
+  worker.kill('SIGINT');
+  expect(await exit).toEqual([0, null]);
+  expect((await bed.end(id)).status).toBe('SUCCEEDED');
+});
+
+test('Ctrl-C alone does not stop a supervised worker, the end of its supervisor does', async () => {
+  const worker = launch([scripted()]);
+  await once(worker, 'message');
+  worker.kill('SIGINT');
+  const model = await bed.model('scripted');
+  expect((await bed.end(await bed.submit(model, imageOf(5)))).status).toBe('SUCCEEDED');
+  const exit = once(worker, 'exit');
+  worker.disconnect();
+  expect(await exit).toEqual([0, null]);
+});
+
+test('an engine that hangs does not outlive a worker that is killed', async () => {
+  const worker = launch([scripted({ hangOn: [9] })]);
+  await once(worker, 'message');
+  const [enginePid] = childrenOf(worker.pid!);
+  const model = await bed.model('scripted');
+  const id = await bed.submit(model, imageOf(9));
+  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  worker.kill('SIGKILL');
+  await whenGone(enginePid!);
+});
+
+test('a worker whose memory passes its limit finishes what it holds and ends for a restart', async () => {
+  const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { MAX_RSS_MB: '600' });
+  await once(worker, 'message');
+  const exit = once(worker, 'exit');
+  const model = await bed.model('scripted');
+  const ids: string[] = [];
+  // One by one: each run leaks.
+  while (worker.exitCode === null && ids.length < 40) {
+    const id = await bed.submit(model, imageOf(5));
+    ids.push(id);
+    await Promise.race([bed.end(id), exit]);
+  }
+  expect(await exit).toEqual([75, null]);
+  const states = (await bed.producer.readMany(ids)).map((snapshot) => snapshot!.state.status);
+  expect(new Set(states.slice(0, -1))).toEqual(new Set(['SUCCEEDED']));
+  expect(ids.length).toBeLessThan(10);
+});
+
+test('wrong settings are named, each one, and the exit code is 1', async () => {
+  const worker = launch([{ name: 'Not A Name' }], { ENGINE_THREADS: 'many' });
+  let printed = '';
+  worker.stderr!.on('data', (chunk) => {
+    printed += chunk;
+  });
+  const [code] = await once(worker, 'close');
+  expect(code).toBe(1);
+  expect(printed).toContain('ENGINE_THREADS: a whole number');
+  expect(printed).toContain('INFERQL_SCRIPTED_MODELS');
+});
+
+test('a model that cannot be loaded leaves the others served; with none to serve the worker ends with exit code 1', async () => {
+  const broken = { ...scripted({ failToLoad: true }), name: 'broken' };
+  const worker = launch([broken, scripted()]);
+  const [ready] = await once(worker, 'message');
+  expect(ready).toEqual({ type: 'ready', models: ['scripted'] });
+  const lost = launch([broken]);
+  expect(await once(lost, 'exit')).toEqual([1, null]);
+});
