@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ServedModel } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
+import { hasSrgbProfile } from './icc.ts';
 
 // Photographs do not come twice, and one thread each lets several be decoded at once without waiting for each other.
 sharp.cache(false);
@@ -29,7 +30,8 @@ export async function prepareImage(file: Buffer, input: ModelInput, maxPixels: n
 }
 
 function open(file: Buffer, maxPixels: number): Sharp {
-  return sharp(file, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true });
+  const ignoreIcc = hasSrgbProfile(file);
+  return sharp(file, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, ignoreIcc });
 }
 
 async function render(image: Sharp, input: ModelInput): Promise<Buffer> {
