@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { createEventChannel } from './events.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
-import { connectRedis, isRedisUnavailable } from './redis.ts';
+import { checkRedisVersion, connectRedis, isRedisUnavailable } from './redis.ts';
 
 const servers: TestRedis[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
@@ -170,4 +170,13 @@ it('a Redis that is gone is UNAVAILABLE within seconds, and its return is notice
     startedAtMs: 0,
   });
   await classifyOne(queue);
+});
+
+it('a Redis that is too old is refused by its version, a recent one is not', async () => {
+  const redis = connect('work');
+  await expect(checkRedisVersion(redis)).resolves.toBeUndefined();
+  const old = Object.assign(Object.create(redis) as typeof redis, {
+    info: async () => '# Server\r\nredis_version:6.2.14\r\nredis_mode:standalone\r\n',
+  });
+  await expect(checkRedisVersion(old)).rejects.toThrow(/7 or later.*6\.2\.14/);
 });

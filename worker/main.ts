@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { pino } from 'pino';
-import { connectRedis } from '../queue/redis.ts';
+import { checkRedisVersion, connectRedis } from '../queue/redis.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { listModelNames, loadRepositoryModel } from './repository.ts';
 import { makeScriptedModel } from './scripted-models.ts';
@@ -84,6 +84,13 @@ async function serve(name: string, load: () => ServableModel | Promise<ServableM
   } catch (error) {
     log.error({ err: error, model: name }, 'model is not served');
   }
+}
+
+try {
+  await checkRedisVersion(redis);
+} catch (error) {
+  log.fatal((error as Error).message);
+  process.exit(1);
 }
 
 if (config.scriptedModels) {

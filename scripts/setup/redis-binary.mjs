@@ -1,4 +1,5 @@
 // Finding a Redis server program, or getting one.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectDir, setupDir } from './places.mjs';
@@ -6,6 +7,7 @@ import { SetupError, say, showStep } from './screen.mjs';
 import { findOnPath, installSystemPackage } from './system-packages.mjs';
 import { npmCommand, runTool } from './tools.mjs';
 
+const OLDEST_REDIS = 7;
 const NAMES = ['redis-server', 'valkey-server'];
 const BUILT_BY = 'redis-memory-server@0.17.1';
 const builtDir = join(setupDir, 'redis-binary');
@@ -18,12 +20,22 @@ function findRedisServer() {
     throw new SetupError(`INFERQL_REDIS_SERVER names ${chosen}, which does not exist.`);
   }
   const found = findOnPath(...NAMES);
-  if (found) return found;
+  if (found && isRecent(found)) return found;
   if (existsSync(builtPathFile)) {
     const built = readFileSync(builtPathFile, 'utf8');
     if (existsSync(built)) return built;
   }
   return undefined;
+}
+
+/** Scripts with flags came with Redis 7; every Valkey has them. */
+function isRecent(binary) {
+  const version = /v=(\d+)\.[\d.]+/.exec(spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout ?? '');
+  if (version && Number(version[1]) >= OLDEST_REDIS) return true;
+  say(
+    `  ${binary} is ${version ? `version ${version[0].slice(2)}` : 'of an unknown version'}; ${OLDEST_REDIS} or later is needed.`,
+  );
+  return false;
 }
 
 /**
