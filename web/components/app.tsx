@@ -1,0 +1,44 @@
+import { useEffect, useState } from 'react';
+import type { Board } from '../state/board.ts';
+import { readPredictionId } from '../state/location.ts';
+import type { Transport } from '../transport/client.ts';
+import { Announcer } from './announcer.tsx';
+import { BoardView } from './board-view.tsx';
+import { Header } from './header.tsx';
+import { useCards, useModels, usePath, useQueue } from './hooks.ts';
+import { Intake } from './intake.tsx';
+import { PredictionPage } from './prediction-page.tsx';
+import { QueueStrip } from './queue-strip.tsx';
+
+/** The page: everything on it hangs from the transport and the board. */
+export function App({ transport, board }: { transport: Transport; board: Board }) {
+  const models = useModels(transport);
+  const [chosen, setChosen] = useState<string>();
+  const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
+  const queue = useQueue(transport, model);
+  const cards = useCards(board);
+  const [path, goTo] = usePath();
+  const predictionId = readPredictionId(path);
+
+  useEffect(() => {
+    if (predictionId !== undefined) board.open(predictionId);
+  }, [board, predictionId]);
+
+  return (
+    <div className="page">
+      <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
+      <main>
+        <QueueStrip view={queue} />
+        {predictionId === undefined ? (
+          <>
+            <Intake onFiles={(files) => board.add(files, model)} />
+            <BoardView cards={cards} board={board} models={models} goTo={goTo} />
+          </>
+        ) : (
+          <PredictionPage id={predictionId} cards={cards} board={board} models={models} goTo={goTo} />
+        )}
+      </main>
+      <Announcer cards={cards} />
+    </div>
+  );
+}

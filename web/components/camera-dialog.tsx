@@ -1,0 +1,97 @@
+import { useEffect, useRef, useState } from 'react';
+
+interface CameraDialogProps {
+  onPhotograph(file: File): void;
+  onClose(): void;
+}
+
+/** The camera's live picture and a shutter. Where the page may not use the camera, the phone's own camera app is offered. */
+export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const [state, setState] = useState<'asking' | 'live' | 'unavailable'>('asking');
+
+  useEffect(() => {
+    dialog.current?.showModal();
+    let stream: MediaStream | undefined;
+    let left = false;
+    const open = async () => {
+      stream = await navigator.mediaDevices.getUserMedia({
+        video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } },
+      });
+      if (left || !video.current) {
+        stopStream(stream);
+        return;
+      }
+      video.current.srcObject = stream;
+      await video.current.play();
+      setState('live');
+    };
+    open().catch(() => !left && setState('unavailable'));
+    return () => {
+      left = true;
+      if (stream) stopStream(stream);
+    };
+  }, []);
+
+  const release = () => {
+    const from = video.current;
+    if (!from) return;
+    const canvas = document.createElement('canvas');
+    canvas.width = from.videoWidth;
+    canvas.height = from.videoHeight;
+    canvas.getContext('2d')?.drawImage(from, 0, 0);
+    canvas.toBlob(
+      (blob) => {
+        if (blob) onPhotograph(new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }));
+        onClose();
+      },
+      'image/jpeg',
+      0.92,
+    );
+  };
+
+  return (
+    <dialog ref={dialog} className="camera" aria-label="Take a photograph" onClose={onClose}>
+      <div className="camera-view">
+        <video ref={video} muted playsInline hidden={state !== 'live'} />
+        {state === 'asking' && <p>Waiting for the camera…</p>}
+        {state === 'unavailable' && (
+          <>
+            <p>The browser gives this page no camera.</p>
+            <label className="button">
+              Use the camera app
+              <input
+                type="file"
+                accept="image/*"
+                capture="environment"
+                className="visually-hidden"
+                onChange={({ target }) => {
+                  const [file] = target.files ?? [];
+                  if (file) onPhotograph(file);
+                  onClose();
+                }}
+              />
+            </label>
+          </>
+        )}
+      </div>
+      <div className="camera-buttons">
+        <button type="button" className="button" onClick={onClose}>
+          Close
+        </button>
+        <button type="button" className="button button-primary" disabled={state !== 'live'} onClick={release}>
+          Take it
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+function stopStream(stream: MediaStream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+function formatMoment(moment: Date): string {
+  return `Photograph ${moment.toTimeString().slice(0, 8).replaceAll(':', '.')}`;
+}

@@ -1,0 +1,61 @@
+import { useState } from 'react';
+import type { Card, Prediction } from '../state/card.ts';
+import { predictionPath } from '../state/location.ts';
+import { formatSeconds } from '../state/words.ts';
+import { LinkIcon } from './icons.tsx';
+import { PageLink } from './page-link.tsx';
+
+interface CardFactsProps {
+  card: Card;
+  succeeded: boolean;
+  goTo(path: string): void;
+}
+
+/** How the answer came about, and the link that opens it again. The line is there from the start, so that nothing moves. */
+export function CardFacts({ card: { prediction }, succeeded, goTo }: CardFactsProps) {
+  return (
+    <div className="card-facts">
+      <p>{prediction && succeeded ? describeRun(prediction) : (prediction?.model ?? '')}</p>
+      {prediction && (
+        <span className="card-links">
+          <CopyLink path={predictionPath(prediction.id)} />
+          <PageLink to={predictionPath(prediction.id)} goTo={goTo} className="card-link">
+            Open
+          </PageLink>
+        </span>
+      )}
+    </div>
+  );
+}
+
+function describeRun({ timings, batchSize, cached }: Prediction): string {
+  const parts: string[] = [];
+  if (typeof timings?.totalMs === 'number') parts.push(`${formatSeconds(timings.totalMs)} in all`);
+  if (cached) parts.push('known already');
+  else {
+    if (typeof timings?.inferenceMs === 'number') parts.push(`model ${formatSeconds(timings.inferenceMs)}`);
+    if (batchSize) parts.push(batchSize === 1 ? 'ran alone' : `in a batch of ${batchSize}`);
+  }
+  return parts.join(' · ');
+}
+
+function CopyLink({ path }: { path: string }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(new URL(path, location.href).href);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2_000);
+  };
+  // Only a page of a secure origin may write to the clipboard; the link beside it can be copied by hand.
+  if (!navigator.clipboard) return null;
+  return (
+    <button
+      type="button"
+      className="icon-button"
+      onClick={() => void copy()}
+      aria-label={copied ? 'Copied' : 'Copy its link'}
+    >
+      {copied ? <span aria-hidden="true">✓</span> : <LinkIcon />}
+    </button>
+  );
+}

@@ -1,0 +1,43 @@
+import type { HeatmapView, Prediction } from '../state/card.ts';
+import { formatShare } from '../state/words.ts';
+
+interface LabelBarsProps {
+  labels: NonNullable<Prediction['result']>['labels'];
+  heatmap: HeatmapView | undefined;
+  /** Undefined where the model has no heatmaps. */
+  onChoose: ((index: number) => void) | undefined;
+}
+
+/** The labels as bars. Each is a switch for its heatmap, where the model has one. */
+export function LabelBars({ labels, heatmap, onChoose }: LabelBarsProps) {
+  return (
+    <ol className="bars">
+      {labels.map(({ name, index, score }) => {
+        const row = (
+          <>
+            <span className="bar-fill" style={{ width: `${score * 100}%` }} />
+            <span className="bar-name">{name}</span>
+            <span className="bar-share">{formatShare(score)}</span>
+          </>
+        );
+        return (
+          <li key={index}>
+            {onChoose ? (
+              <button
+                type="button"
+                className="bar"
+                aria-pressed={heatmap?.index === index}
+                title={`Show where the model saw: ${name}`}
+                onClick={() => onChoose(index)}
+              >
+                {row}
+              </button>
+            ) : (
+              <div className="bar">{row}</div>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}

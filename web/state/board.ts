@@ -1,0 +1,204 @@
+import { CancelPredictionDocument, FollowPredictionDocument, HeatmapOfLabelDocument } from '../generated/graphql.ts';
+import type { Transport } from '../transport/client.ts';
+import { followSubscription } from '../transport/follow.ts';
+import { readProblem } from '../transport/problem.ts';
+import { type Card, hasEnded, isTerminal, type Prediction } from './card.ts';
+import { createPlaces } from './places.ts';
+import { sendPhotograph } from './send.ts';
+import { keepThumbnail, readThumbnail } from './thumbnails.ts';
+
+/** The photographs on the page: what they are doing, and what can be done with them. */
+export interface Board {
+  getCards(): readonly Card[];
+  /** Calls back after each change; gives the way to stop that. */
+  onChange(listener: () => void): () => void;
+  /** Makes a card of each file at once and sends them, a few at a time. */
+  add(files: readonly File[], model: string | undefined): void;
+  /** Opens a prediction by its id, from any server. Does nothing where it is on the board. */
+  open(id: string): void;
+  /** Stops the sending, or takes the prediction off the queue. */
+  cancel(key: string): void;
+  /** Sends the same photograph once more, as a new prediction. */
+  retry(key: string): void;
+  remove(key: string): void;
+  removeEnded(): void;
+  /** Lays a label's heatmap over the photograph, or takes it off again. */
+  toggleHeatmap(key: string, index: number): void;
+}
+
+/** A browser has six connections a site over HTTP/1.1; some are left for the rest of the page. */
+const UPLOADS_AT_ONCE = 4;
+
+interface Source {
+  file: File | undefined;
+  stop: AbortController;
+}
+
+/** Makes an empty board. */
+export function createBoard({ client }: Transport): Board {
+  const listeners = new Set<() => void>();
+  const sources = new Map<string, Source>();
+  const places = createPlaces(UPLOADS_AT_ONCE);
+  let cards: readonly Card[] = [];
+  let count = 0;
+
+  const setCards = (next: readonly Card[]) => {
+    cards = next;
+    for (const listener of listeners) listener();
+  };
+  const update = (key: string, change: Partial<Card>) =>
+    setCards(cards.map((card) => (card.key === key ? { ...card, ...change } : card)));
+  const find = (key: string) => cards.find((card) => card.key === key);
+  const nextKey = () => `card-${++count}`;
+
+  const follow = (key: string, id: string, signal: AbortSignal) => {
+    const stop = followSubscription(
+      client,
+      FollowPredictionDocument,
+      { id },
+      ({ prediction }) => {
+        if (prediction) update(key, { prediction });
+        return prediction ? isTerminal(prediction.status) : false;
+      },
+      (problem) => update(key, { phase: { kind: 'refused', problem } }),
+    );
+    signal.addEventListener('abort', stop, { once: true });
+  };
+
+  const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
+    const release = await places.take(signal);
+    try {
+      const outcome = await sendPhotograph(
+        client,
+        { file, model, idempotencyKey: makeIdempotencyKey() },
+        {
+          onProgress: (sent) => update(key, { phase: { kind: 'uploading', sent } }),
+          onDelay: (problem) => update(key, { phase: { kind: 'delayed', problem } }),
+        },
+        signal,
+      );
+      if (signal.aborted) return;
+      if (outcome.kind === 'refused') return update(key, { phase: { kind: 'refused', problem: outcome.problem } });
+      const { prediction } = outcome;
+      update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
+      follow(key, prediction.id, signal);
+      void keepThumbnail(prediction.id, file);
+    } finally {
+      release();
+    }
+  };
+
+  const start = (key: string, file: File, model: string | undefined) => {
+    const stop = new AbortController();
+    sources.set(key, { file, stop });
+    send(key, file, model, stop.signal).catch((error: unknown) => {
+      if (stop.signal.aborted) return;
+      console.error(error);
+      update(key, { phase: { kind: 'refused', problem: { code: 'INTERNAL_SERVER_ERROR', message: '' } } });
+    });
+  };
+
+  const drop = (gone: readonly Card[]) => {
+    for (const { key, photoUrl } of gone) {
+      sources.get(key)?.stop.abort();
+      sources.delete(key);
+      if (photoUrl?.startsWith('blob:')) URL.revokeObjectURL(photoUrl);
+    }
+    setCards(cards.filter((card) => !gone.includes(card)));
+  };
+
+  return {
+    getCards: () => cards,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+
+    add(files, model) {
+      const fresh = files.map((file) => ({
+        file,
+        card: makeCard({ key: nextKey(), name: file.name, photoUrl: URL.createObjectURL(file), model }),
+      }));
+      setCards([...fresh.map(({ card }) => card), ...cards]);
+      for (const { file, card } of fresh) start(card.key, file, model);
+    },
+
+    open(id) {
+      if (cards.some(({ prediction, key }) => prediction?.id === id || key === id)) return;
+      const stop = new AbortController();
+      const photoUrl = readThumbnail(id);
+      sources.set(id, { file: undefined, stop });
+      setCards([
+        ...cards,
+        { ...makeCard({ key: id, name: undefined, photoUrl, model: undefined }), phase: { kind: 'accepted' } },
+      ]);
+      follow(id, id, stop.signal);
+    },
+
+    cancel(key) {
+      const card = find(key);
+      if (!card || hasEnded(card)) return;
+      if (card.prediction) {
+        void client.mutation(CancelPredictionDocument, { id: card.prediction.id }).toPromise();
+        return;
+      }
+      update(key, { phase: { kind: 'withdrawn' } });
+      sources.get(key)?.stop.abort();
+    },
+
+    retry(key) {
+      const source = sources.get(key);
+      const card = find(key);
+      if (!card || !source?.file) return;
+      source.stop.abort();
+      update(key, { phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() });
+      start(key, source.file, card.model);
+    },
+
+    remove(key) {
+      drop(cards.filter((card) => card.key === key));
+    },
+
+    removeEnded() {
+      drop(cards.filter(hasEnded));
+    },
+
+    toggleHeatmap(key, index) {
+      const card = find(key);
+      const id = card?.prediction?.id;
+      if (!card || !id) return;
+      if (card.heatmap?.index === index) return update(key, { heatmap: undefined });
+      update(key, { heatmap: { kind: 'loading', index } });
+      void client
+        .query(HeatmapOfLabelDocument, { id, index })
+        .toPromise()
+        .then(({ data, error }) => {
+          // Another label may have been chosen meanwhile.
+          if (find(key)?.heatmap?.index !== index) return;
+          const heatmap = data?.prediction?.result?.heatmap;
+          if (heatmap?.__typename === 'Heatmap') {
+            update(key, { heatmap: { kind: 'shown', index, image: heatmap.image } });
+          } else {
+            const message = heatmap?.message ?? (error && readProblem(error).message) ?? 'The server no longer has it.';
+            update(key, { heatmap: { kind: 'unavailable', index, message } });
+          }
+        });
+    },
+  };
+}
+
+const NOT_ENDED: Pick<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'> = {
+  finishedAt: null,
+  error: null,
+  timings: null,
+  result: null,
+};
+
+function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model'>): Card {
+  return { ...known, phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() };
+}
+
+/** `crypto.randomUUID` is only there on pages of a secure origin. */
+function makeIdempotencyKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

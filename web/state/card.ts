@@ -1,0 +1,58 @@
+import type { FollowPredictionSubscription } from '../generated/graphql.ts';
+import type { Problem } from '../transport/problem.ts';
+
+/** A prediction as the page follows it. */
+export type Prediction = NonNullable<FollowPredictionSubscription['prediction']>;
+
+/** What a card is doing. Once the server has accepted the photograph, `prediction` tells the rest. */
+export type Phase =
+  | { kind: 'in-line' }
+  | { kind: 'uploading'; sent: number }
+  | { kind: 'delayed'; problem: Problem }
+  | { kind: 'accepted' }
+  | { kind: 'refused'; problem: Problem }
+  | { kind: 'withdrawn' };
+
+/** The heatmap of one label, or that it is on its way, or why there is none. */
+export type HeatmapView =
+  | { kind: 'loading'; index: number }
+  | { kind: 'shown'; index: number; image: string }
+  | { kind: 'unavailable'; index: number; message: string };
+
+export interface Card {
+  key: string;
+  /** The file's name, or undefined for a prediction that was opened by its link. */
+  name: string | undefined;
+  /** Where the browser finds the photograph; undefined where this browser never had it. */
+  photoUrl: string | undefined;
+  /** The model's name; undefined means the default one. */
+  model: string | undefined;
+  phase: Phase;
+  prediction: Prediction | undefined;
+  heatmap: HeatmapView | undefined;
+  /** When the card came to be, by this machine's clock. */
+  addedAtMs: number;
+}
+
+/** Whether nothing more will happen to the card by itself. */
+export function hasEnded(card: Card): boolean {
+  const { kind } = card.phase;
+  if (kind === 'refused' || kind === 'withdrawn') return true;
+  return card.prediction !== undefined && isTerminal(card.prediction.status);
+}
+
+/** Whether the status never changes again. */
+export function isTerminal(status: Prediction['status']): boolean {
+  switch (status) {
+    case 'QUEUED':
+    case 'PROCESSING':
+      return false;
+    case 'SUCCEEDED':
+    case 'FAILED':
+    case 'CANCELED':
+    case 'EXPIRED':
+      return true;
+    default:
+      return status satisfies never;
+  }
+}

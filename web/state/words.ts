@@ -1,0 +1,125 @@
+import type { Problem } from '../transport/problem.ts';
+import type { Card, Prediction } from './card.ts';
+
+/** What a card says about itself: a line, and where it helps a second one. */
+export interface Words {
+  title: string;
+  detail?: string;
+  tone: 'quiet' | 'busy' | 'good' | 'bad';
+}
+
+/** The card's state in plain words. */
+export function describeCard(card: Card): Words {
+  const { phase, prediction } = card;
+  switch (phase.kind) {
+    case 'in-line':
+      return { title: 'Waiting to be sent', tone: 'quiet' };
+    case 'uploading':
+      return phase.sent < 1
+        ? { title: `Uploading, ${Math.floor(phase.sent * 100)} %`, tone: 'busy' }
+        : { title: 'Uploaded, being checked', tone: 'busy' };
+    case 'delayed':
+      return { ...describeProblem(phase.problem), tone: 'quiet' };
+    case 'refused':
+      return { ...describeProblem(phase.problem), tone: 'bad' };
+    case 'withdrawn':
+      return { title: 'Cancelled', detail: 'It was not sent.', tone: 'quiet' };
+    case 'accepted':
+      return prediction ? describePrediction(prediction) : { title: 'Asking the server', tone: 'quiet' };
+    default:
+      return phase satisfies never;
+  }
+}
+
+function describePrediction(prediction: Prediction): Words {
+  const { status, queuePosition, estimatedStartMs, attempts, error } = prediction;
+  switch (status) {
+    case 'QUEUED': {
+      const title =
+        attempts > 0 ? 'Waiting for another try' : queuePosition ? describePosition(queuePosition) : 'In the queue';
+      return estimatedStartMs
+        ? { title, detail: describeStart(estimatedStartMs), tone: 'busy' }
+        : { title, tone: 'busy' };
+    }
+    case 'PROCESSING':
+      return attempts > 1
+        ? { title: 'The model is looking', detail: `Try number ${attempts}`, tone: 'busy' }
+        : { title: 'The model is looking', tone: 'busy' };
+    case 'SUCCEEDED':
+      return { title: prediction.result?.labels[0]?.name ?? 'Done', tone: 'good' };
+    case 'CANCELED':
+      return { title: 'Cancelled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
+    case 'EXPIRED':
+      return { title: 'It took too long', detail: 'The server gave up waiting for its turn.', tone: 'bad' };
+    case 'FAILED':
+      return { ...describeProblem(error ?? { code: 'MODEL_FAILED', message: '' }), tone: 'bad' };
+    default:
+      return status satisfies never;
+  }
+}
+
+function describePosition(position: number): string {
+  return position === 1 ? 'Next in line' : `Number ${position} in line`;
+}
+
+function describeStart(startMs: number): string {
+  return startMs < 1_000 ? 'Starts in less than a second' : `Starts in about ${formatSeconds(startMs)}`;
+}
+
+/** An error code of the API, or the page's own UNREACHABLE, in plain words. */
+export function describeProblem({ code, message }: Problem): { title: string; detail?: string } {
+  switch (code) {
+    case 'UNREACHABLE':
+      return { title: 'The server does not answer', detail: 'It is tried again until it does.' };
+    case 'UNAVAILABLE':
+      return { title: 'The service is not ready', detail: 'It is tried again in a moment.' };
+    case 'QUEUE_FULL':
+      return { title: 'The queue is full', detail: 'It is sent as soon as there is room.' };
+    case 'RATE_LIMITED':
+      return { title: 'Too many at once', detail: 'It is sent again in a moment.' };
+    case 'EMPTY':
+      return { title: 'This file is empty', detail: 'Choose another one.' };
+    case 'TOO_LARGE':
+      return { title: 'This file is too large', detail: 'Choose a smaller one, or save it with less quality.' };
+    case 'TOO_MANY_PIXELS':
+      return { title: 'This picture has too many pixels', detail: 'Make it smaller and try again.' };
+    case 'UNSUPPORTED_FORMAT':
+      return { title: 'This is not a photograph we can read', detail: 'JPEG, PNG, WebP, AVIF, GIF and TIFF work.' };
+    case 'CORRUPT':
+      return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };
+    case 'MODEL_NOT_FOUND':
+      return { title: 'That model is gone', detail: 'Choose another one above and try again.' };
+    case 'NOT_FOUND':
+      return { title: 'The server does not know it', detail: 'Predictions are kept for a while only.' };
+    case 'WORKER_LOST':
+    case 'ENGINE_CRASHED':
+      return { title: 'The model broke down on this picture', detail: 'It was tried several times.' };
+    case 'ENGINE_TIMEOUT':
+      return { title: 'The model did not finish', detail: 'It was tried several times.' };
+    case 'MODEL_FAILED':
+    case 'UNREADABLE_JOB':
+      return { title: 'The model had no answer', detail: 'You can try it once more.' };
+    case 'VERSION_RETIRED':
+      return { title: 'The model was replaced meanwhile', detail: 'Send the picture again.' };
+    case 'INTERNAL_SERVER_ERROR':
+      return { title: 'Something went wrong on the server', detail: 'You can try it once more.' };
+    default:
+      return { title: 'It did not work', ...(message && { detail: message }) };
+  }
+}
+
+/** A share as people read it, such as `62 %`; never 100 % or 0 % for what is only nearly so. */
+export function formatShare(score: number): string {
+  const percent = score * 100;
+  if (percent >= 99.5 && percent < 99.95) return `${percent.toFixed(1)} %`;
+  if (percent < 0.1) return '< 0.1 %';
+  return percent < 10 ? `${percent.toFixed(1)} %` : `${Math.round(percent)} %`;
+}
+
+/** A duration as people read it. */
+export function formatSeconds(durationMs: number): string {
+  if (durationMs < 1_000) return `${Math.round(durationMs)} ms`;
+  if (durationMs < 10_000) return `${(durationMs / 1_000).toFixed(1)} s`;
+  if (durationMs < 90_000) return `${Math.round(durationMs / 1_000)} s`;
+  return `${Math.round(durationMs / 60_000)} min`;
+}

@@ -1,0 +1,82 @@
+import { Client, type ExecutionResult, fetchExchange, subscriptionExchange } from '@urql/core';
+import { createClient as createSocket } from 'graphql-ws/client';
+import { watchHeartbeat } from './heartbeat.ts';
+
+/** Whether the page hears from the server: `connecting` covers the first try and every later one. */
+export type Connection = 'connecting' | 'open';
+
+/** The one way to the server: requests over HTTP, everything live over one WebSocket. */
+export interface Transport {
+  client: Client;
+  getConnection(): Connection;
+  /** Calls back at each change of the connection; gives the way to stop that. */
+  onConnection(listener: () => void): () => void;
+}
+
+const MAX_RECONNECT_WAIT_MS = 4_000;
+
+/**
+ * Opens the transport. One WebSocket carries all subscriptions, because a browser grants a site only six connections over
+ * HTTP/1.1 and a page may follow hundreds of predictions. It reconnects for as long as the page is open and then asks for
+ * every running subscription again.
+ */
+export function createTransport(origin: string): Transport {
+  const listeners = new Set<() => void>();
+  let connection: Connection = 'connecting';
+  const setConnection = (next: Connection) => {
+    if (next === connection) return;
+    connection = next;
+    for (const listener of listeners) listener();
+  };
+
+  const socket = createSocket({
+    url: `${origin.replace(/^http/, 'ws')}/graphql`,
+    shouldRetry: () => true,
+    retryAttempts: Number.POSITIVE_INFINITY,
+    retryWait: (retries) => waitForNextTry(retries),
+    connectionAckWaitTimeout: 5_000,
+    keepAlive: 10_000,
+  });
+  watchHeartbeat(socket);
+  socket.on('connected', () => setConnection('open'));
+  socket.on('closed', () => setConnection('connecting'));
+
+  const client = new Client({
+    url: `${origin}/graphql`,
+    fetchOptions: { headers: { 'x-graphql-yoga-csrf': '1' } },
+    preferGetMethod: false,
+    requestPolicy: 'network-only',
+    exchanges: [
+      subscriptionExchange({
+        forwardSubscription: ({ query, variables }) => ({
+          subscribe: (sink) => ({
+            unsubscribe: socket.subscribe<Record<string, unknown>>(
+              { query: query ?? '', variables: variables as Record<string, unknown> },
+              {
+                next: (result) => sink.next(result as ExecutionResult),
+                error: (error) => sink.error(error),
+                complete: () => sink.complete(),
+              },
+            ),
+          }),
+        }),
+      }),
+      fetchExchange,
+    ],
+  });
+
+  return {
+    client,
+    getConnection: () => connection,
+    onConnection(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** Waits longer from try to try, spread out so that many pages do not all come back in the same moment. */
+function waitForNextTry(retries: number): Promise<void> {
+  const waitMs = Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
+  return new Promise((resolve) => setTimeout(resolve, waitMs));
+}

@@ -1,0 +1,20 @@
+import type { Client } from 'graphql-ws/client';
+
+const PONG_WAIT_MS = 5_000;
+
+/** Closes a socket that does not answer pings, so that a connection that died silently is noticed and made again. */
+export function watchHeartbeat(client: Client): void {
+  let socket: WebSocket | undefined;
+  let overdue: ReturnType<typeof setTimeout> | undefined;
+  client.on('opened', (opened) => {
+    socket = opened as WebSocket;
+  });
+  client.on('ping', (received) => {
+    if (received) return;
+    overdue = setTimeout(() => socket?.close(4408, 'No pong'), PONG_WAIT_MS);
+  });
+  client.on('pong', (received) => {
+    if (received) clearTimeout(overdue);
+  });
+  client.on('closed', () => clearTimeout(overdue));
+}

@@ -1,0 +1,38 @@
+/**
+ * A `fetch` for one upload that tells how much of the body is on its way. It sends through XMLHttpRequest, since the Fetch API
+ * does not report the progress of an upload.
+ * @param onProgress the part of the body that was sent, 0 to 1
+ */
+export function createUploadFetch(onProgress: (sent: number) => void): typeof fetch {
+  return (input, init = {}) =>
+    new Promise<Response>((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(init.method ?? 'POST', String(input));
+      new Headers(init.headers).forEach((value, name) => {
+        request.setRequestHeader(name, value);
+      });
+      request.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
+      request.upload.onload = () => onProgress(1);
+      request.onload = () => {
+        resolve(new Response(request.response, { status: request.status, headers: readHeaders(request) }));
+      };
+      request.onerror = () => reject(new TypeError('The server could not be reached'));
+      request.onabort = () => reject(new DOMException('The upload was cancelled', 'AbortError'));
+      const { signal } = init;
+      if (signal?.aborted) return request.onabort(new ProgressEvent('abort'));
+      signal?.addEventListener('abort', () => request.abort(), { once: true });
+      request.send(init.body as XMLHttpRequestBodyInit);
+    });
+}
+
+function readHeaders(request: XMLHttpRequest): [string, string][] {
+  return request
+    .getAllResponseHeaders()
+    .trim()
+    .split(/[\r\n]+/)
+    .filter(Boolean)
+    .map((line) => {
+      const colon = line.indexOf(':');
+      return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+    });
+}
