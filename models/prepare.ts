@@ -97,7 +97,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   const version = digestVersion(spec, source.digest);
   const folder = path.join(storeDir, version);
   if ((await readStamp(folder)) === undefined) {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
     report('convert', `converting ${name} to ONNX`);
     await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder));
   }

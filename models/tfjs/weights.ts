@@ -15,22 +15,28 @@ export interface Weight {
  * @throws ModelError WEIGHTS_INVALID for a missing shard or one of another size than the manifest says
  */
 export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
+  const shards = new Map<string, Buffer>();
+  for (const shard of modelJson.weightsManifest.flatMap((group) => group.paths)) {
+    try {
+      shards.set(shard, await readFile(path.join(modelDir, shard)));
+    } catch (cause) {
+      throw new ModelError('WEIGHTS_INVALID', `weight file ${shard} is missing or cannot be read`, { cause });
+    }
+  }
+  return decodeWeights(modelJson, (shard) => shards.get(shard) ?? Buffer.alloc(0));
+}
+
+/** The same for shards that are in memory already. */
+export function decodeWeights(modelJson: ModelJson, readShard: (shard: string) => Buffer): Map<string, Weight> {
   const weights = new Map<string, Weight>();
   for (const group of modelJson.weightsManifest) {
-    const shards: Buffer[] = [];
-    for (const shard of group.paths) {
-      try {
-        shards.push(await readFile(path.join(modelDir, shard)));
-      } catch (cause) {
-        throw new ModelError('WEIGHTS_INVALID', `weight file ${shard} is missing or cannot be read`, { cause });
-      }
-    }
-    const bytes = shards.length === 1 && shards[0] ? shards[0] : Buffer.concat(shards);
+    const [first, ...others] = group.paths.map(readShard);
+    const bytes = first && others.length === 0 ? first : Buffer.concat(first ? [first, ...others] : []);
     const expected = group.weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
     if (bytes.length !== expected) {
       throw new ModelError(
         'WEIGHTS_INVALID',
-        `weight files ${group.paths[0]}… hold ${bytes.length} bytes, the manifest says ${expected}`,
+        `weight files ${group.paths.slice(0, 3).join(', ')} hold ${bytes.length} bytes, the manifest says ${expected}`,
       );
     }
     let offset = 0;

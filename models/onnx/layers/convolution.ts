@@ -25,7 +25,9 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
   DepthwiseConv2D: (call) => {
     const { builder, config, weight } = call;
     const kernel = weight('depthwise_kernel', 'kernel');
-    const result = depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), windowOf(call));
+    // tfjs ignores this layer's dilation, and what tfjs answers is what a tfjs model means.
+    const window = { ...windowOf(call), dilations: [1, 1] } as const;
+    const result = depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window);
     return activate(builder, config.activation(), result);
   },
   SeparableConv2D: (call) => {

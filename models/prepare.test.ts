@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import JSON5 from 'json5';
+import * as tar from 'tar';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { saveLayersModel } from './golden/harness.ts';
+import { prepareModel } from './prepare.ts';
+
+let root: string;
+let modelDir: string;
+let stateDir: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-models-'));
+  modelDir = path.join(root, 'models/tiny');
+  stateDir = path.join(root, 'state');
+  await mkdir(modelDir, { recursive: true });
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const SPEC = {
+  source: { type: 'folder', model: 'model.json', labels: 'labels.txt' } as Record<string, string>,
+  format: 'tfjs-layers',
+  input: { width: 8, height: 6, normalization: 'tf' },
+  output: { activation: 'softmax' },
+};
+
+async function writeModel(folder: string, seed = 1): Promise<void> {
+  const model = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [6, 8, 3], filters: 4, kernelSize: 3 }),
+      tf.layers.globalAveragePooling2d({}),
+      tf.layers.dense({ units: 2, activation: 'softmax', kernelInitializer: tf.initializers.glorotUniform({ seed }) }),
+    ],
+  });
+  const { modelJson, weightData } = await saveLayersModel(model);
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, 'model.json'), JSON.stringify(modelJson));
+  await writeFile(path.join(folder, 'weights.bin'), Buffer.from(weightData));
+  await writeFile(path.join(folder, 'labels.txt'), 'cat\ndog\n');
+}
+
+const writeSpec = (spec: object) => writeFile(path.join(modelDir, 'model.json5'), JSON5.stringify(spec));
+
+describe('a model in a folder', () => {
+  beforeEach(async () => {
+    await writeModel(modelDir);
+    await writeSpec(SPEC);
+  });
+
+  test('is converted once; the second call only reads a stamp', async () => {
+    const steps: string[] = [];
+    const first = await prepareModel({ modelDir, stateDir, onProgress: ({ step }) => steps.push(step) });
+    expect(steps).toEqual(['convert', 'ready']);
+    expect(first).toMatchObject({ name: 'tiny', labels: ['cat', 'dog'], classCount: 2 });
+    expect(first.version).toMatch(/^[0-9a-f]{12}$/);
+    steps.length = 0;
+    expect(await prepareModel({ modelDir, stateDir, onProgress: ({ step }) => steps.push(step) })).toEqual(first);
+    expect(steps).toEqual(['ready']);
+  });
+
+  test('is another version when a weight or the spec changes, and the old one stays whole', async () => {
+    const first = await prepareModel({ modelDir, stateDir });
+    const shard = path.join(modelDir, 'weights.bin');
+    const bytes = await readFile(shard);
+    bytes.writeFloatLE(0.25, 0);
+    await writeFile(shard, bytes);
+    const second = await prepareModel({ modelDir, stateDir });
+    await writeSpec({ ...SPEC, input: { ...SPEC.input, normalization: 'unit' } });
+    const third = await prepareModel({ modelDir, stateDir });
+    expect(new Set([first.version, second.version, third.version]).size).toBe(3);
+    expect((await readFile(first.onnxPath ?? '')).length).toBeGreaterThan(0);
+  });
+
+  test('can be prepared by several at once', async () => {
+    const all = await Promise.all(Array.from({ length: 4 }, () => prepareModel({ modelDir, stateDir })));
+    for (const model of all) expect(model).toEqual(all[0]);
+    expect((await readdir(path.join(stateDir, 'models/tiny'))).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('with a weight missing, cut short or too many labels is refused by name', async () => {
+    await writeFile(path.join(modelDir, 'labels.txt'), 'cat\ndog\nbird\n');
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow('labels.txt names 3 classes, the model has 2');
+    await writeModel(modelDir);
+    await writeFile(path.join(modelDir, 'weights.bin'), 'short');
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(/weights\.bin hold 5 bytes, the manifest says/);
+    await rm(path.join(modelDir, 'weights.bin'));
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(/weights\.bin is missing/);
+  });
+
+  test('leaves what a killed process had begun, until it is old, and then sweeps it', async () => {
+    const abandoned = path.join(stateDir, 'models/tiny/.staging-999999999-00000000');
+    await mkdir(abandoned, { recursive: true });
+    await prepareModel({ modelDir, stateDir });
+    expect(await readdir(path.dirname(abandoned))).toContain(path.basename(abandoned));
+    await utimes(abandoned, new Date(0), new Date(0));
+    await writeSpec({ ...SPEC, batching: { maxBatchSize: 2 } });
+    await prepareModel({ modelDir, stateDir });
+    expect(await readdir(path.dirname(abandoned))).not.toContain(path.basename(abandoned));
+  });
+});
+
+describe('a model in an npm package', () => {
+  let registry: Server;
+  let tarball: Buffer;
+  let cutAfterBytes: number | undefined;
+
+  beforeEach(async () => {
+    const folder = path.join(root, 'pack/package');
+    await writeModel(path.join(folder, 'tiny'));
+    await writeFile(path.join(folder, 'package.json'), JSON.stringify({ name: 'tiny-model', version: '1.2.3' }));
+    await tar.c({ gzip: true, file: path.join(root, 'tiny.tgz'), cwd: path.dirname(folder) }, ['package']);
+    tarball = await readFile(path.join(root, 'tiny.tgz'));
+    cutAfterBytes = undefined;
+    registry = createServer((request, response) => {
+      if (request.url?.endsWith('.tgz')) {
+        response.writeHead(200, { 'content-length': tarball.length });
+        if (cutAfterBytes === undefined) response.end(tarball);
+        else response.write(tarball.subarray(0, cutAfterBytes), () => response.destroy());
+        return;
+      }
+      const address = `http://127.0.0.1:${(registry.address() as AddressInfo).port}/tiny-model/-/tiny-model-1.2.3.tgz`;
+      const version = { name: 'tiny-model', version: '1.2.3', dist: { tarball: address } };
+      response.setHeader('content-type', 'application/json');
+      response.end(
+        JSON.stringify({ name: 'tiny-model', 'dist-tags': { latest: '1.2.3' }, versions: { '1.2.3': version } }),
+      );
+    });
+    await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
+    process.env.npm_config_registry = `http://127.0.0.1:${(registry.address() as AddressInfo).port}/`;
+    process.env.npm_config_fetch_retries = '0';
+    process.env.npm_config_cache = path.join(root, 'npm-cache');
+    await writeSpec(npmSpec());
+  });
+
+  afterEach(async () => {
+    for (const name of ['registry', 'fetch_retries', 'cache']) delete process.env[`npm_config_${name}`];
+    await new Promise((resolve) => registry.close(resolve));
+  });
+
+  function npmSpec(integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`) {
+    const source = { type: 'npm', package: 'tiny-model', version: '1.2.3', integrity };
+    return { ...SPEC, source: { ...source, model: 'tiny/model.json', labels: 'tiny/labels.txt' } };
+  }
+
+  test('is pulled from the registry that npm is configured for', async () => {
+    const progress: number[] = [];
+    const model = await prepareModel({
+      modelDir,
+      stateDir,
+      onProgress: ({ doneBytes }) => doneBytes !== undefined && progress.push(doneBytes),
+    });
+    expect(progress.at(-1)).toBe(tarball.length);
+    expect(model.labels).toEqual(['cat', 'dog']);
+    const unpacked = await readdir(path.join(path.dirname(model.tfjsPath ?? ''), '..'), { recursive: true });
+    expect(unpacked.sort()).toEqual(['tiny', 'tiny/labels.txt', 'tiny/model.json', 'tiny/weights.bin']);
+  });
+
+  test('is not taken for whole when the pull was cut, and comes whole the next time', async () => {
+    cutAfterBytes = tarball.length >> 1;
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
+    expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
+    cutAfterBytes = undefined;
+    expect(await prepareModel({ modelDir, stateDir })).toMatchObject({ classCount: 2 });
+  });
+
+  test('is refused when its bytes are not those of the spec', async () => {
+    await writeSpec(npmSpec(`sha512-${createHash('sha512').update('other').digest('base64')}`));
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toMatchObject({ code: 'INTEGRITY_MISMATCH' });
+    expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
+  });
+
+  test('stops pulling when it is told to', async () => {
+    const stop = new AbortController();
+    const pulled = prepareModel({ modelDir, stateDir, signal: stop.signal, onProgress: () => stop.abort() });
+    await expect(pulled).rejects.toMatchObject({ code: 'CANCELED' });
+    expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
+  });
+
+  test('is refused when a wanted file is a link', async () => {
+    const folder = path.join(root, 'linked/package');
+    await writeModel(path.join(folder, 'tiny'));
+    await rm(path.join(folder, 'tiny/labels.txt'));
+    await symlink('/etc/passwd', path.join(folder, 'tiny/labels.txt'));
+    await tar.c({ gzip: true, file: path.join(root, 'tiny.tgz'), cwd: path.dirname(folder) }, ['package']);
+    tarball = await readFile(path.join(root, 'tiny.tgz'));
+    await writeSpec(npmSpec());
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(/labels\.txt is a SymbolicLink/);
+  });
+});

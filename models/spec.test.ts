@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseSpec } from './spec.ts';
+
+const RESNET = await readFile(path.join(import.meta.dirname, 'resnet50/model.json5'), 'utf8');
+
+function errorOf(text: string): string {
+  try {
+    parseSpec(text, 'models/mine/model.json5');
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('the spec was accepted');
+}
+
+describe('a model spec', () => {
+  test('gets every default that it does not name', () => {
+    const spec = parseSpec(RESNET, 'model.json5');
+    expect(spec.queue).toEqual({
+      maxQueueSize: 1000,
+      maxQueuedBytes: 256 * 1024 * 1024,
+      defaultTimeoutMs: 300_000,
+      resultTtlMs: 3_600_000,
+      visibilityMs: 10_000,
+      maxAttempts: 3,
+      graceMs: 60_000,
+    });
+    expect(spec).toMatchObject({ engine: 'auto', precision: 'float32', input: { channels: 3 } });
+  });
+
+  test.each([
+    ['a missing field', `{ format: 'onnx' }`, /source: /],
+    ['a wrong kind of number', RESNET.replace('width: 224', 'width: "wide"'), /input\.width: .*number/],
+    ['an unknown choice', RESNET.replace(`'caffe'`, `'cafe'`), /input\.normalization: .*"caffe"\|"tf"/],
+    ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /batchin/],
+    [
+      'a path that leaves the package',
+      RESNET.replace('ResNet50/model.json', '../../etc/passwd'),
+      /source\.model: .*\.\./,
+    ],
+    ['an integrity that is no hash', RESNET.replace('sha512-', 'md5-'), /source\.integrity: .*sha512/],
+    ['a version that is a range', RESNET.replace(`'1.0.4'`, `'^1.0.4'`), /source\.version: .*exact version/],
+    ['a crop that does not fit', RESNET.replace('shortSide: 256', 'shortSide: 100'), /input\.shortSide: .*crop fits/],
+    ['what is no JSON5 at all', '{ source: ', /is not JSON5/],
+  ])('with %s is refused, naming the file, the field and what was expected', (_, text, expected) => {
+    const message = errorOf(text);
+    expect(message).toContain('models/mine/model.json5');
+    expect(message).toMatch(expected);
+  });
+});
