@@ -1,0 +1,161 @@
+import { openAsBlob } from 'node:fs';
+import type { Command } from 'commander';
+import { blobOf } from '../../client.ts';
+import { InferqlError } from '../../errors.ts';
+import { CommandFailure, EXIT } from '../exit.ts';
+import { findImages } from '../images.ts';
+import { integerBetween, modelOption, urlOption } from '../options.ts';
+import { connectServer, requireModel, type Session } from '../session.ts';
+import { formatDuration, formatTable, safeJson } from '../text.ts';
+
+interface BenchFlags {
+  url: string;
+  model?: string;
+  clients: number;
+  duration: number;
+  requests?: number;
+  json?: true;
+}
+
+interface Measured {
+  latenciesMs: number[];
+  cached: number;
+  errors: Map<string, number>;
+  elapsedMs: number;
+}
+
+export function addBench(program: Command, session: Session): void {
+  program
+    .command('bench')
+    .description('Send photographs again and again, each client the next as soon as it has its answer, and measure.')
+    .argument('<images...>', 'photographs, in turn')
+    .addOption(urlOption(session.env))
+    .addOption(modelOption())
+    .option('-c, --clients <n>', 'clients at once', integerBetween(1, 1_000), 8)
+    .option('-d, --duration <seconds>', 'how long', integerBetween(1, 3_600), 10)
+    .option('-n, --requests <n>', 'stop after so many, if that is earlier', integerBetween(1, 10_000_000))
+    .option('--json', 'as a JSON object on a line')
+    .addHelpText(
+      'after',
+      `
+A time is from the first byte of the upload to the finished prediction, as a user of the client sees it. Repeated
+photographs are answered from the server's cache: start it with CACHE_TTL_MS=0 SHARE=off to measure the model.`,
+    )
+    .action((args: string[], flags: BenchFlags) => measureServer(args, flags, session));
+}
+
+async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
+  const sources = await findImages(args, session.stdin);
+  await requireModel(flags.url, flags.model, session.signal);
+  const photographs = await Promise.all(
+    sources.map(async ({ name, content }) => {
+      if (typeof content !== 'string') return content;
+      // In memory: the disk is not what is measured.
+      const file = await openAsBlob(content)
+        .then((blob) => blob.arrayBuffer())
+        .catch(() => {
+          throw new CommandFailure(EXIT.usage, `${name} cannot be read.`);
+        });
+      return blobOf(file);
+    }),
+  );
+  const measured = await driveServer(photographs, flags, session);
+  session.screen.clearProgress();
+  const summary = summarize(measured, flags.clients);
+  session.screen.print(flags.json ? safeJson(summary) : drawSummary(summary));
+  session.signal.throwIfAborted();
+  if (summary.failed > 0) process.exitCode = EXIT.failed;
+}
+
+async function driveServer(photographs: Blob[], flags: BenchFlags, { screen, signal }: Session): Promise<Measured> {
+  // A refusal is an answer here, not a reason to try again.
+  const client = connectServer(flags.url, 0);
+  const measured: Measured = { latenciesMs: [], cached: 0, errors: new Map(), elapsedMs: 0 };
+  const beganMs = performance.now();
+  const endMs = beganMs + flags.duration * 1_000;
+  const most = flags.requests ?? Number.POSITIVE_INFINITY;
+  let sent = 0;
+  let done = 0;
+
+  async function runClient(): Promise<void> {
+    while (sent < most && performance.now() < endMs && !signal.aborted) {
+      const photograph = photographs[sent++ % photographs.length]!;
+      const startMs = performance.now();
+      try {
+        const { cached } = await client.classify(photograph, {
+          signal,
+          topK: 1,
+          ...(flags.model === undefined ? {} : { model: flags.model }),
+        });
+        measured.latenciesMs.push(performance.now() - startMs);
+        if (cached) measured.cached++;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof InferqlError)) throw error;
+        measured.errors.set(error.code, (measured.errors.get(error.code) ?? 0) + 1);
+      }
+      done++;
+      const total = Math.min(
+        most,
+        Math.max(done, Math.round((done * flags.duration * 1_000) / (performance.now() - beganMs))),
+      );
+      screen.showProgress({ done, failed: done - measured.latenciesMs.length, total });
+    }
+  }
+  await Promise.all(Array.from({ length: flags.clients }, runClient));
+  measured.elapsedMs = performance.now() - beganMs;
+  return measured;
+}
+
+function summarize({ latenciesMs, cached, errors, elapsedMs }: Measured, clients: number) {
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
+  // Nearest rank.
+  const percentile = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null;
+  return {
+    clients,
+    elapsedMs,
+    succeeded: sorted.length,
+    failed: [...errors.values()].reduce((sum, count) => sum + count, 0),
+    errors: Object.fromEntries(errors),
+    cached,
+    ratePerSecond: sorted.length / (elapsedMs / 1_000),
+    latencyMs: {
+      p50: percentile(0.5),
+      p90: percentile(0.9),
+      p95: percentile(0.95),
+      p99: percentile(0.99),
+      max: sorted.at(-1) ?? null,
+    },
+  };
+}
+
+function drawSummary({
+  clients,
+  elapsedMs,
+  succeeded,
+  failed,
+  errors,
+  cached,
+  ratePerSecond,
+  latencyMs,
+}: ReturnType<typeof summarize>): string {
+  const facts = formatTable(
+    ['clients', String(clients)],
+    [
+      ['time', formatDuration(elapsedMs)],
+      ['succeeded', String(succeeded)],
+      [
+        'failed',
+        failed === 0
+          ? '0'
+          : `${failed} (${Object.entries(errors)
+              .map(([code, count]) => `${count} ${code}`)
+              .join(', ')})`,
+      ],
+      ['rate', `${ratePerSecond.toFixed(1)}/s`],
+      ...Object.entries(latencyMs).map(([name, ms]) => [name, ms === null ? 'none' : formatDuration(ms)]),
+    ],
+  );
+  if (cached === 0) return facts;
+  return `${facts}\n\n${cached} of ${succeeded} were shared or cached, and say nothing of the model: see --help.`;
+}

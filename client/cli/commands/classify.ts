@@ -1,0 +1,156 @@
+import { type Command, Option } from 'commander';
+import type { InferqlError } from '../../errors.ts';
+import type { Priority } from '../../types.ts';
+import { EXIT } from '../exit.ts';
+import { findImages, type ImageSource } from '../images.ts';
+import { integerBetween, modelOption, urlOption } from '../options.ts';
+import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../record.ts';
+import { type Memory, openMemory } from '../resume.ts';
+import { connectServer, requireModel, type Session } from '../session.ts';
+import { formatDuration } from '../text.ts';
+
+interface ClassifyFlags {
+  url: string;
+  model?: string;
+  top?: number;
+  json?: true;
+  csv?: true;
+  table?: true;
+  concurrency: number;
+  priority: Lowercase<Priority>;
+  timeout?: number;
+  resume?: string;
+}
+
+/** The labels that are asked for where they are kept: a later run may show more. */
+const KEPT_LABELS = 20;
+
+export function addClassify(program: Command, session: Session): void {
+  program
+    .command('classify')
+    .description('Classify photographs: files, folders with all images in them, or - for the standard input.')
+    .argument('<images...>', 'photo.jpg  folder/  *.png  -')
+    .addOption(urlOption(session.env))
+    .addOption(modelOption())
+    .option('-t, --top <n>', 'labels to show (default: 5, with many images 1)', integerBetween(1, 20))
+    .addOption(new Option('--json', 'one JSON object a line and image').conflicts(['csv', 'table']))
+    .addOption(new Option('--csv', 'file,rank,label,index,score,error: a line a label').conflicts(['json', 'table']))
+    .addOption(new Option('--table', 'for people (the default)').conflicts(['json', 'csv']))
+    .option('-c, --concurrency <n>', 'images on their way at once', integerBetween(1, 256), 8)
+    .addOption(new Option('-p, --priority <level>').choices(['high', 'normal', 'low']).default('normal'))
+    .option('--timeout <seconds>', 'bound the work on each image', integerBetween(1, 86_400))
+    .option('--resume <file>', 'remember in this file what is done, and do only the rest the next time')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  inferql classify photo.jpg
+  inferql classify holiday/ --top 3 --csv > holiday.csv
+  inferql classify archive/ --resume archive.state --json > archive.jsonl
+  curl -s https://example.org/cat.jpg | inferql classify -
+
+With --resume the results of earlier runs are written again, so that the output is always whole. An image that
+changed since is done anew, and so is one that failed.`,
+    )
+    .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, session));
+}
+
+async function classifyImages(args: string[], flags: ClassifyFlags, session: Session): Promise<void> {
+  const { screen, signal, stdout } = session;
+  const images = await findImages(args, session.stdin);
+  await requireModel(flags.url, flags.model, signal);
+  const memory = flags.resume === undefined ? undefined : await openMemory(flags.resume, flags.model);
+  try {
+    const top = flags.top ?? (images.length === 1 || flags.json || flags.csv ? 5 : 1);
+    const format: Format = flags.json ? 'json' : flags.csv ? 'csv' : 'table';
+    const names = images.map(({ name }) => name);
+    const writer = createWriter(format, names, top, stdout.isTTY);
+    if (writer.head) screen.print(writer.head);
+    const counts = await runImages(images, { ...flags, top }, session, memory, printInOrder(writer, session));
+    screen.clearProgress();
+    if (images.length > 1) screen.note(summarize(counts));
+    if (counts.failed > 0) process.exitCode = EXIT.failed;
+  } finally {
+    screen.clearProgress();
+    await memory?.close();
+  }
+}
+
+interface Counts {
+  succeeded: number;
+  failed: number;
+  known: number;
+  elapsedMs: number;
+}
+
+async function runImages(
+  images: ImageSource[],
+  flags: ClassifyFlags & { top: number },
+  { screen, signal }: Session,
+  memory: Memory | undefined,
+  report: (place: number, record: ImageRecord) => void,
+): Promise<Counts> {
+  const beganMs = performance.now();
+  const todo: { image: ImageSource; place: number }[] = [];
+  images.forEach((image, place) => {
+    const record = memory?.recall(image);
+    if (record) report(place, record);
+    else todo.push({ image, place });
+  });
+  const counts: Counts = { succeeded: 0, failed: 0, known: images.length - todo.length, elapsedMs: 0 };
+  const client = connectServer(flags.url);
+  const outcomes = client.classifyEach(
+    todo.map(({ image }) => image.content),
+    {
+      concurrency: flags.concurrency,
+      topK: memory ? KEPT_LABELS : flags.top,
+      priority: flags.priority.toUpperCase() as Priority,
+      signal,
+      ...(flags.model === undefined ? {} : { model: flags.model }),
+      ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
+      ...(memory ? { idempotencyKey: (_content, index) => memory.idempotencyKey(todo[index]!.image) } : {}),
+      onProgress: ({ done, failed }) => {
+        if (images.length > 1) screen.showProgress({ done, failed, total: todo.length });
+      },
+    },
+  );
+  for await (const outcome of outcomes) {
+    const { image, place } = todo[outcome.index]!;
+    // Without a server each of thousands would wait for it in vain.
+    if (outcome.error && isServerGone(outcome.error)) throw outcome.error;
+    const record = recordOutcome({ ...outcome, image });
+    if (record.ok) counts.succeeded++;
+    else counts.failed++;
+    await memory?.keep(image, record);
+    report(place, record);
+  }
+  counts.elapsedMs = performance.now() - beganMs;
+  return counts;
+}
+
+function isServerGone({ code }: InferqlError): boolean {
+  return code === 'UNREACHABLE' || code === 'UNAVAILABLE' || code === 'QUEUE_FULL' || code === 'BAD_RESPONSE';
+}
+
+/** Writes records in the order of the images, each as soon as those before it are written. */
+function printInOrder(writer: RecordWriter, { screen }: Session): (place: number, record: ImageRecord) => void {
+  const early = new Map<number, ImageRecord>();
+  let next = 0;
+  return (place, record) => {
+    early.set(place, record);
+    for (let due = early.get(next); due; due = early.get(next)) {
+      early.delete(next++);
+      screen.print(writer.write(due));
+    }
+  };
+}
+
+function summarize({ succeeded, failed, known, elapsedMs }: Counts): string {
+  const rate = succeeded / (elapsedMs / 1_000);
+  return [
+    `${succeeded} classified`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(known > 0 ? [`${known} done before`] : []),
+    ...(succeeded > 0 ? [`${formatDuration(elapsedMs)} (${rate.toFixed(1)}/s)`] : []),
+  ].join(', ');
+}

@@ -1,0 +1,190 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { createDeadLetters, type DeadLetter, type DeadLetters } from '../../../queue/dead.ts';
+import { InferqlError } from '../../../queue/errors.ts';
+import { DEFAULT_PREFIX } from '../../../queue/keys.ts';
+import { createProducer } from '../../../queue/producer.ts';
+import { connectRedis } from '../../../queue/redis.ts';
+import { CommandFailure, EXIT } from '../exit.ts';
+import type { Session } from '../session.ts';
+import { formatTable, safeJson, safeText } from '../text.ts';
+
+interface DeadFlags {
+  redis?: string;
+  prefix: string;
+  model?: string;
+  json?: true;
+  all?: true;
+}
+
+type Work = (letters: DeadLetters, model: string) => Promise<void>;
+
+const PAGE = 500;
+const CONNECT_MS = 3_000;
+
+/** For operators: it talks to Redis itself, since nobody who may only classify shall see or run what others sent. */
+export function addDead(program: Command, session: Session): void {
+  const dead = program.command('dead').description('For operators: images that failed for good, straight from Redis.');
+  const { screen } = session;
+
+  const addAction = (name: string, description: string) =>
+    dead
+      .command(name)
+      .description(description)
+      .option('--redis <url>', "Redis of the system (default: REDIS_URL, else this project's private one)")
+      .addOption(new Option('--prefix <text>', 'prefix of its keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX))
+      .option('-m, --model <name>', 'model that they were for (default: the only one)');
+
+  addAction('list', 'List them, the oldest first.')
+    .option('--json', 'one JSON object a line and entry')
+    .action((flags: DeadFlags) =>
+      withDeadLetters(flags, session, async (letters, model) => {
+        const rows: string[][] = [];
+        for await (const letter of listAll(letters, model)) {
+          if (flags.json) screen.print(safeJson(letter));
+          else rows.push(describeLetter(letter));
+        }
+        if (flags.json) return;
+        if (rows.length === 0) screen.note(`There are no dead letters of ${model}.`);
+        else screen.print(formatTable(['ENTRY', 'SINCE', 'ERROR', 'ATTEMPTS', 'PREDICTIONS'], rows, [3]));
+      }),
+    );
+
+  addAction('retry', 'Queue them again, as new predictions that name the old ones.')
+    .argument('[entries...]', 'as `dead list` names them')
+    .option('--all', 'all of the model')
+    .action((entries: string[], flags: DeadFlags) =>
+      withDeadLetters(flags, session, async (letters, model) => {
+        for (const entryId of await chooseEntries(letters, model, entries, flags)) {
+          if (session.signal.aborted) return;
+          screen.print(await retryLetter(letters, model, entryId));
+        }
+      }),
+    );
+
+  addAction('drop', 'Forget them.')
+    .argument('[entries...]', 'as `dead list` names them')
+    .option('--all', 'all of the model')
+    .action((entries: string[], flags: DeadFlags) =>
+      withDeadLetters(flags, session, async (letters, model) => {
+        const chosen = await chooseEntries(letters, model, entries, flags);
+        let dropped = 0;
+        for (let i = 0; i < chosen.length; i += PAGE) dropped += await letters.drop(model, chosen.slice(i, i + PAGE));
+        screen.print(`${dropped} dropped`);
+        if (!flags.all && dropped < chosen.length) process.exitCode = EXIT.failed;
+      }),
+    );
+}
+
+async function withDeadLetters(flags: DeadFlags, { env }: Session, work: Work): Promise<void> {
+  const url = flags.redis ?? (await findRedis(env));
+  const redis = openRedis(url);
+  try {
+    await waitForConnection(redis);
+    const producer = createProducer(redis, { prefix: flags.prefix });
+    const models = (await producer.models()).map(({ name }) => name);
+    const model = flags.model ?? (models.length === 1 ? models[0] : undefined);
+    if (!model || !models.includes(model)) {
+      const names = models.length > 0 ? `There is: ${models.join(', ')}.` : 'There is none in this Redis.';
+      throw new CommandFailure(
+        EXIT.usage,
+        `${model ? `There is no model '${safeText(model)}'` : 'Name a model with --model'}. ${names}`,
+      );
+    }
+    await work(createDeadLetters(redis, { prefix: flags.prefix, producer }), model);
+  } catch (error) {
+    if (!(error instanceof InferqlError)) throw error;
+    if (error.code === 'UNAVAILABLE')
+      throw new CommandFailure(EXIT.unreachable, `Redis does not answer at ${hidePassword(url)}.`);
+    throw new CommandFailure(EXIT.failed, safeText(error.message));
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
+  if (env.REDIS_URL) return env.REDIS_URL;
+  const port = await readFile(join(env.INFERQL_STATE_DIR || '.inferql', 'redis', 'port'), 'utf8').catch(() => '');
+  if (/^\d+$/.test(port.trim())) return `redis://127.0.0.1:${port.trim()}`;
+  throw new CommandFailure(
+    EXIT.unreachable,
+    'No Redis is known: start the service here with `npm start`, or name one with --redis or REDIS_URL.',
+  );
+}
+
+function openRedis(url: string) {
+  try {
+    return connectRedis(url, 'request');
+  } catch (error) {
+    throw new CommandFailure(EXIT.usage, (error as Error).message);
+  }
+}
+
+/** Connections of callers fail at once while they are not ready; at the beginning that would be always. */
+async function waitForConnection(redis: ReturnType<typeof openRedis>): Promise<void> {
+  redis.on('error', () => {});
+  if (redis.status === 'ready') return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, CONNECT_MS);
+    redis.once('ready', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+async function* listAll(letters: DeadLetters, model: string): AsyncGenerator<DeadLetter> {
+  let after: string | undefined;
+  for (;;) {
+    const page = await letters.list(model, { count: PAGE, ...(after === undefined ? {} : { after }) });
+    yield* page;
+    after = page.at(-1)?.entryId;
+    if (after === undefined) return;
+  }
+}
+
+async function chooseEntries(
+  letters: DeadLetters,
+  model: string,
+  entries: string[],
+  { all }: DeadFlags,
+): Promise<string[]> {
+  if (all ? entries.length > 0 : entries.length === 0)
+    throw new CommandFailure(EXIT.usage, 'Name entries, or all of them with --all.');
+  for (const entry of entries) {
+    if (!/^\d+-\d+$/.test(entry))
+      throw new CommandFailure(EXIT.usage, `'${safeText(entry)}' is no entry: see \`inferql dead list\`.`);
+  }
+  if (!all) return entries;
+  const found: string[] = [];
+  for await (const { entryId } of listAll(letters, model)) found.push(entryId);
+  return found;
+}
+
+async function retryLetter(letters: DeadLetters, model: string, entryId: string): Promise<string> {
+  try {
+    const outcome = await letters.retry(model, entryId);
+    if (outcome.kind === 'admitted') return `${entryId}  ${outcome.state.id}`;
+    process.exitCode = EXIT.failed;
+    return `${entryId}  not queued: ${outcome.kind}`;
+  } catch (error) {
+    if (!(error instanceof InferqlError) || error.code === 'UNAVAILABLE') throw error;
+    process.exitCode = EXIT.failed;
+    return `${entryId}  ${error.code}: ${safeText(error.message)}`;
+  }
+}
+
+function describeLetter({ entryId, buriedAtMs, errorCode, attempts, predictions }: DeadLetter): string[] {
+  return [
+    entryId,
+    new Date(buriedAtMs).toISOString(),
+    errorCode,
+    String(attempts),
+    predictions.map(safeText).join(' '),
+  ];
+}
+
+function hidePassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}

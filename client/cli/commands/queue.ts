@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import type { Queue } from '../../types.ts';
+import { CommandFailure, EXIT } from '../exit.ts';
+import { urlOption } from '../options.ts';
+import { connectServer, type Session } from '../session.ts';
+import { formatDuration, formatTable, safeJson, safeText } from '../text.ts';
+
+interface QueueFlags {
+  url: string;
+  json?: true;
+  watch?: true;
+}
+
+export function addQueue(program: Command, session: Session): void {
+  program
+    .command('queue')
+    .description('Show the queue of a model, its rate and its workers.')
+    .argument('[model]', "name of the model (default: the server's)")
+    .addOption(urlOption(session.env))
+    .option('--json', 'as a JSON object on a line')
+    .option('-w, --watch', 'again whenever it has changed, until interrupted')
+    .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, session));
+}
+
+async function showQueue(
+  model: string | undefined,
+  { url, json, watch }: QueueFlags,
+  { screen, signal }: Session,
+): Promise<void> {
+  const show = (queue: Queue) => screen.print(json ? safeJson(queue) : watch ? describeQueue(queue) : drawQueue(queue));
+  const queue = await connectServer(url, 0).queue(model, { signal });
+  if (!queue)
+    throw new CommandFailure(EXIT.usage, model ? `There is no model '${safeText(model)}'.` : 'There is no model yet.');
+  if (!watch) return show(queue);
+  for await (const state of connectServer(url).watchQueue(model, { signal })) show(state);
+}
+
+const formatRate = (rate: number | null) => (rate === null ? 'unknown' : `${rate.toFixed(1)}/s`);
+
+function describeQueue({ waiting, processing, ratePerSecond, latencyMs, workers }: Queue): string {
+  const latency = latencyMs === null ? '' : `, median ${formatDuration(latencyMs)}`;
+  return `${waiting} waiting, ${processing} processing, ${formatRate(ratePerSecond)}${latency}, ${workers.length} workers`;
+}
+
+function drawQueue(queue: Queue): string {
+  const { succeeded, failed, canceled, expired } = queue.ended;
+  const facts = formatTable(
+    [safeText(queue.model), ''],
+    [
+      ['waiting', `${queue.waiting} of ${queue.maxQueueSize} (${(queue.queuedBytes / 1e6).toFixed(1)} MB)`],
+      ['processing', String(queue.processing)],
+      ['rate', `${formatRate(queue.ratePerSecond)} of ${formatRate(queue.capacityPerSecond)}`],
+      ['latency', queue.latencyMs === null ? 'unknown' : formatDuration(queue.latencyMs)],
+      ['ended', `${succeeded} succeeded, ${failed} failed, ${canceled} cancelled, ${expired} expired`],
+      ['dead letters', String(queue.deadLetters)],
+    ],
+  );
+  if (queue.workers.length === 0) return `${facts}\n\nNo worker is alive.`;
+  const workers = formatTable(
+    ['WORKER', 'ENGINE', 'VERSION', 'IMAGE', 'SINCE'],
+    queue.workers.map(({ id, engine, version, imageMs, startedAt }) =>
+      [id, engine, version, imageMs === null ? 'unknown' : formatDuration(imageMs), startedAt].map(safeText),
+    ),
+    [3],
+  );
+  return `${facts}\n\n${workers}`;
+}

@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import type { Prediction } from '../../types.ts';
+import { EXIT } from '../exit.ts';
+import { integerBetween, urlOption } from '../options.ts';
+import { createWriter, recordOutcome } from '../record.ts';
+import { connectServer, type Session } from '../session.ts';
+import { formatDuration, safeJson, safeText } from '../text.ts';
+
+interface WatchFlags {
+  url: string;
+  top: number;
+  json?: true;
+}
+
+export function addWatch(program: Command, session: Session): void {
+  program
+    .command('watch')
+    .description(
+      'Follow a prediction to its end, over restarts of the server. Exits with 0 once it SUCCEEDED, else with 1.',
+    )
+    .argument('<id>', 'id of the prediction')
+    .addOption(urlOption(session.env))
+    .option('-t, --top <n>', 'labels to show', integerBetween(1, 20), 5)
+    .option('--json', 'every state as a JSON object on a line')
+    .action((id: string, flags: WatchFlags) => watchPrediction(id, flags, session));
+}
+
+async function watchPrediction(
+  id: string,
+  { url, top, json }: WatchFlags,
+  { screen, signal, stdout }: Session,
+): Promise<void> {
+  // Asked first without patience: a server that never was there is not waited for.
+  await connectServer(url, 0).prediction(id, { signal });
+  let last: Prediction | undefined;
+  for await (const prediction of connectServer(url).watch(id, { topK: top, signal })) {
+    last = prediction;
+    screen.print(json ? safeJson(prediction) : describeState(prediction));
+  }
+  if (last?.status !== 'SUCCEEDED') {
+    process.exitCode = EXIT.failed;
+    return;
+  }
+  if (json || !last.result) return;
+  const prediction = { ...last, status: last.status, result: last.result };
+  const image = { name: id, content: '' };
+  screen.print(createWriter('table', [id], top, stdout.isTTY).write(recordOutcome({ index: 0, image, prediction })));
+}
+
+function describeState({ status, queuePosition, estimatedStartMs, attempts, error }: Prediction): string {
+  switch (status) {
+    case 'QUEUED': {
+      const place = queuePosition === null ? '' : `, place ${queuePosition}`;
+      return `QUEUED${place}${estimatedStartMs === null ? '' : `, begins in about ${formatDuration(estimatedStartMs)}`}`;
+    }
+    case 'PROCESSING':
+      return attempts > 1 ? `PROCESSING, attempt ${attempts}` : 'PROCESSING';
+    case 'SUCCEEDED':
+    case 'CANCELED':
+      return status;
+    case 'FAILED':
+    case 'EXPIRED':
+      return error ? `${status}, ${error.code}: ${safeText(error.message)}` : status;
+    default:
+      return status satisfies never;
+  }
+}

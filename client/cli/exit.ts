@@ -1,0 +1,33 @@
+/** What the command tells scripts. */
+export const EXIT = {
+  /** All went well. */
+  ok: 0,
+  /** Some images failed, or the prediction did not succeed. */
+  failed: 1,
+  /** The arguments make no sense. */
+  usage: 2,
+  /** No server (or, for `dead`, no Redis) answers, or it has no worker. */
+  unreachable: 3,
+  /** Interrupted by Ctrl-C or SIGTERM. */
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export const EXIT_HELP = `
+Exit codes:
+  0    all went well
+  1    some images failed, or the prediction did not succeed
+  2    the arguments make no sense
+  3    no server answers (for 'dead': no Redis)
+  130  interrupted; what was on its way is cancelled`;
+
+/** Ends the command with a message for people and a code for scripts. */
+export class CommandFailure extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,60 @@
+import type { Dirent, Stats } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { CommandFailure, EXIT } from './exit.ts';
+
+const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;
+
+/** An image that was named on the command line, itself or by its folder. */
+export interface ImageSource {
+  /** As it was written, or the folder as it was written and the way from there; `-` for the standard input. */
+  name: string;
+  /** The absolute path of the file, or the bytes of the standard input. */
+  content: string | Blob;
+  /** Absent where there is no such file, and for the standard input. */
+  size?: number;
+  mtimeMs?: number;
+}
+
+/**
+ * The images that arguments name, each once: files as they are, folders with all that is in them by the names of image files, `-`
+ * the standard input.
+ * @throws CommandFailure where they name none
+ */
+export async function findImages(args: string[], input: NodeJS.ReadStream): Promise<ImageSource[]> {
+  const found = new Map<string, ImageSource>();
+  for (const name of args) {
+    if (name === '-') {
+      if (input.isTTY) throw new CommandFailure(EXIT.usage, "'-' reads an image from the standard input: pipe one in.");
+      found.set('-', { name, content: new Blob([await buffer(input)]) });
+      continue;
+    }
+    const about = await stat(name).catch(() => undefined);
+    if (about?.isDirectory()) for await (const image of walkFolder(name)) found.set(resolve(image.name), image);
+    else found.set(resolve(name), describeFile(name, about));
+  }
+  if (found.size === 0) throw new CommandFailure(EXIT.usage, 'There is no image in what was named.');
+  return [...found.values()];
+}
+
+function describeFile(name: string, about: Stats | undefined): ImageSource {
+  return { name, content: resolve(name), ...(about ? { size: about.size, mtimeMs: about.mtimeMs } : {}) };
+}
+
+/** By name; hidden files and folders are left out, and links to folders not followed, which could run in circles. */
+async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
+  const entries: Dirent[] = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new CommandFailure(EXIT.usage, `The folder ${folder} cannot be read (${error.code}).`);
+  });
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* walkFolder(path);
+    else if (IMAGE_FILE.test(entry.name)) {
+      const about = await stat(path).catch(() => undefined);
+      if (!about || about.isFile()) yield describeFile(path, about);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { Command, CommanderError } from 'commander';
+import { addBench } from './commands/bench.ts';
+import { addClassify } from './commands/classify.ts';
+import { addDead } from './commands/dead.ts';
+import { addModels } from './commands/models.ts';
+import { addQueue } from './commands/queue.ts';
+import { addWatch } from './commands/watch.ts';
+import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
+import { createSession, defaultUrl, explainError, type Session } from './session.ts';
+
+const DESCRIPTION = `Classify photographs with an InferQL server, and look at its models and queues.
+
+The server is looked for at --url, else at INFERQL_URL, else at http://127.0.0.1:4000 (PORT). Start one with \`npm start\`.`;
+
+function createProgram(session: Session): Command {
+  const program = new Command('inferql')
+    .description(DESCRIPTION)
+    .addHelpText('after', EXIT_HELP)
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  for (const add of [addClassify, addWatch, addModels, addQueue, addDead, addBench]) add(program, session);
+  return program;
+}
+
+/** Runs the command; what became of it is in process.exitCode. @param argv as process.argv */
+export async function runInferql(argv: string[]): Promise<void> {
+  const interrupt = new AbortController();
+  const onSignal = () => {
+    // Who asks a second time does not want to wait for what is being cancelled.
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+    interrupt.abort(new CommandFailure(EXIT.interrupted, 'Interrupted.'));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  // Whoever read the results (`head`, a pager) has seen enough.
+  process.stdout.on('error', () => interrupt.abort(new CommandFailure(EXIT.ok, '')));
+
+  const session = createSession(interrupt.signal);
+  let url = defaultUrl(session.env);
+  const program = createProgram(session).hook('preAction', (_program, command) => {
+    url = command.opts<{ url?: string }>().url ?? url;
+  });
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      return;
+    }
+    const failure = explainError(error, url);
+    session.screen.clearProgress();
+    if (failure.message) session.screen.note(failure.message);
+    process.exitCode = failure.exitCode;
+  }
+}

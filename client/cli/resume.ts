@@ -1,0 +1,107 @@
+/** A file that remembers what was done, so that a run over many images can be broken off and taken up again. */
+import { createHash, randomUUID } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { z } from 'zod';
+import { CommandFailure, EXIT } from './exit.ts';
+import type { ImageSource } from './images.ts';
+import type { ImageRecord } from './record.ts';
+
+const Head = z.object({ inferql: z.literal(1), run: z.uuid(), model: z.string().nullable() });
+
+const Millis = z.number().nullable();
+
+const Line = z.object({
+  path: z.string(),
+  size: z.number(),
+  mtimeMs: z.number(),
+  record: z.object({
+    file: z.string(),
+    ok: z.literal(true),
+    id: z.string(),
+    model: z.string(),
+    modelVersion: z.string(),
+    labels: z.array(z.object({ name: z.string(), index: z.number(), score: z.number() })),
+    cached: z.boolean(),
+    batchSize: z.number().nullable(),
+    timings: z.object({ queueMs: Millis, inferenceMs: Millis, totalMs: Millis }).nullable(),
+  }),
+});
+type Line = z.infer<typeof Line>;
+
+export interface Memory {
+  /** What is known of an image that has not changed since. */
+  recall(image: ImageSource): ImageRecord | undefined;
+  /** Keeps a success; failures are tried again the next time. */
+  keep(image: ImageSource, record: ImageRecord): Promise<void>;
+  /** The same for the same image in each run with this file: an upload whose answer was lost is not computed twice. */
+  idempotencyKey(image: ImageSource): string;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens or begins a state file: JSON lines, one an image. A line that a crash cut short is dropped.
+ * @throws CommandFailure where it is no state file, belongs to another model, or cannot be written
+ */
+export async function openMemory(path: string, model: string | undefined): Promise<Memory> {
+  const file = await open(path, 'a+').catch((error: NodeJS.ErrnoException) => {
+    throw new CommandFailure(EXIT.usage, `The state file cannot be opened: ${error.message}`);
+  });
+  try {
+    const { head, lines } = await readLines(file, path, model ?? null);
+    const known = new Map(lines.map((line) => [line.path, line]));
+    return {
+      recall({ name, content, size, mtimeMs }) {
+        const line = typeof content === 'string' ? known.get(content) : undefined;
+        if (!line || line.size !== size || line.mtimeMs !== mtimeMs) return undefined;
+        return { ...line.record, file: name };
+      },
+      async keep({ content, size, mtimeMs }, record) {
+        if (!record.ok || typeof content !== 'string' || size === undefined || mtimeMs === undefined) return;
+        await file.appendFile(`${JSON.stringify({ path: content, size, mtimeMs, record } satisfies Line)}\n`);
+      },
+      idempotencyKey: ({ content, size, mtimeMs }) =>
+        typeof content === 'string'
+          ? createHash('sha256')
+              .update(JSON.stringify([head.run, content, size, mtimeMs]))
+              .digest('hex')
+          : randomUUID(),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function readLines(file: FileHandle, path: string, model: string | null) {
+  const text = await file.readFile('utf8');
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (text !== '' && whole === '' && !text.startsWith('{"inferql":1')) throw notOurs(path);
+  if (whole.length < text.length) await file.truncate(Buffer.byteLength(whole));
+  if (whole === '') {
+    const head = { inferql: 1 as const, run: randomUUID(), model };
+    await file.appendFile(`${JSON.stringify(head)}\n`);
+    return { head, lines: [] };
+  }
+  const [first, ...rest] = whole.trimEnd().split('\n');
+  const head = Head.safeParse(parseJson(first!));
+  if (!head.success) throw notOurs(path);
+  if (head.data.model !== model) {
+    const name = head.data.model ?? 'the default model';
+    throw new CommandFailure(EXIT.usage, `${path} remembers a run with ${name}: name that one, or another state file.`);
+  }
+  const lines = rest.flatMap((line) => Line.safeParse(parseJson(line)).data ?? []);
+  return { head: head.data, lines };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function notOurs(path: string): CommandFailure {
+  return new CommandFailure(EXIT.usage, `${path} is no state file of this command, and is left as it is.`);
+}

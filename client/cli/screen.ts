@@ -1,0 +1,56 @@
+import { formatBar, formatDuration } from './text.ts';
+
+/** Results go to stdout, all else to stderr, so that results can be piped on. */
+export interface Screen {
+  /** A line of results. */
+  print(line: string): void;
+  /** A line for people. */
+  note(line: string): void;
+  /** Draws the bar again; it is shown on terminals only. */
+  showProgress(progress: { done: number; failed: number; total: number }): void;
+  /** Takes the bar away. */
+  clearProgress(): void;
+}
+
+const BAR_WIDTH = 24;
+const REDRAW_MS = 100;
+
+export function createScreen(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Screen {
+  const beganMs = performance.now();
+  let bar = '';
+  let drawnMs = Number.NEGATIVE_INFINITY;
+  const eraseBar = () => {
+    if (bar) err.write('\r\u001b[K');
+  };
+  const drawBar = () => {
+    if (bar) err.write(bar);
+  };
+  return {
+    print(line) {
+      if (out.isTTY) eraseBar();
+      out.write(`${line}\n`);
+      if (out.isTTY) drawBar();
+    },
+    note(line) {
+      eraseBar();
+      err.write(`${line}\n`);
+      drawBar();
+    },
+    showProgress({ done, failed, total }) {
+      const nowMs = performance.now();
+      if (!err.isTTY || nowMs - drawnMs < REDRAW_MS) return;
+      drawnMs = nowMs;
+      const elapsedMs = nowMs - beganMs;
+      const rate = done / (elapsedMs / 1_000);
+      const left = done > 0 ? `, ${formatDuration((elapsedMs / done) * (total - done))} left` : '';
+      const failures = failed > 0 ? `, ${failed} failed` : '';
+      eraseBar();
+      bar = `${formatBar(done / total, BAR_WIDTH).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
+      drawBar();
+    },
+    clearProgress() {
+      eraseBar();
+      bar = '';
+    },
+  };
+}

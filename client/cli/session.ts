@@ -1,0 +1,85 @@
+import { type Client, createClient, InferqlError, type NodeImageInput } from '../node.ts';
+import { CommandFailure, EXIT } from './exit.ts';
+import { createScreen, type Screen } from './screen.ts';
+import { safeText } from './text.ts';
+
+/** What every command works with. */
+export interface Session {
+  stdin: NodeJS.ReadStream;
+  stdout: NodeJS.WriteStream;
+  env: NodeJS.ProcessEnv;
+  screen: Screen;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  signal: AbortSignal;
+}
+
+/** How long a server that went away while work is on its way is waited for. */
+const RETRY_FOR_MS = 60_000;
+
+export function createSession(signal: AbortSignal): Session {
+  const { stdin, stdout, stderr, env } = process;
+  return { stdin, stdout, env, signal, screen: createScreen(stdout, stderr) };
+}
+
+/** Where the server is looked for when no --url is given. */
+export function defaultUrl(env: NodeJS.ProcessEnv): string {
+  return env.INFERQL_URL || `http://127.0.0.1:${env.PORT || 4000}`;
+}
+
+export function connectServer(url: string, retryForMs = RETRY_FOR_MS): Client<NodeImageInput> {
+  try {
+    return createClient({ url, retryForMs });
+  } catch {
+    throw new CommandFailure(EXIT.usage, `'${url}' is no address of a server.`);
+  }
+}
+
+/**
+ * Asks the server once, without waiting for one that is not there.
+ * @throws CommandFailure where none answers, or it has no such model
+ */
+export async function requireModel(url: string, model: string | undefined, signal: AbortSignal): Promise<void> {
+  const models = await connectServer(url, 0).models({ signal });
+  if (models.length === 0) throw new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
+  if (model !== undefined && !models.some(({ name }) => name === model)) {
+    const names = models.map(({ name }) => name).join(', ');
+    throw new CommandFailure(EXIT.usage, `There is no model '${safeText(model)}'. There is: ${names}.`);
+  }
+}
+
+/** An error of the server as one of the command. */
+export function explainError(error: unknown, url: string): CommandFailure {
+  if (error instanceof CommandFailure) return error;
+  if (!(error instanceof InferqlError)) throw error;
+  const message = safeText(error.message);
+  switch (error.code) {
+    case 'UNREACHABLE':
+      return new CommandFailure(
+        EXIT.unreachable,
+        `No InferQL server answers at ${url}.
+
+Start one in the project's folder with
+
+  npm start
+
+or name another with --url or INFERQL_URL.`,
+      );
+    case 'BAD_RESPONSE':
+      return new CommandFailure(
+        EXIT.unreachable,
+        `What answers at ${url} is no InferQL server of this version. ${message}`,
+      );
+    case 'UNAVAILABLE':
+    case 'QUEUE_FULL':
+    case 'RATE_LIMITED':
+      return new CommandFailure(
+        EXIT.unreachable,
+        `The server at ${url} cannot take work now (${error.code}): ${message}`,
+      );
+    case 'INVALID_INPUT':
+    case 'MODEL_NOT_FOUND':
+      return new CommandFailure(EXIT.usage, message);
+    default:
+      return new CommandFailure(EXIT.failed, `${error.code}: ${message}`);
+  }
+}

@@ -1,0 +1,66 @@
+/** Text for terminals. */
+
+// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing, lone surrogates.
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/gu;
+
+/** Shows what a terminal would obey, or could not show: a file's name, a label, a message from elsewhere. */
+export function safeText(text: string): string {
+  return text.replace(UNSAFE, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** JSON on one line that is safe to show, and parses to the same value. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** At most `width` characters, the beginning left out: the end of a path says more. */
+export function shortenPath(path: string, width: number): string {
+  const characters = [...path];
+  return characters.length <= width ? path : `…${characters.slice(characters.length - width + 1).join('')}`;
+}
+
+/** Columns beside each other, as wide as they must be; numbers (`right`) end at the same place. */
+export function formatTable(header: string[], rows: string[][], right: number[] = []): string {
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => {
+          const padding = ' '.repeat(widths[column]! - [...cell].length);
+          return right.includes(column) ? padding + cell : cell + padding;
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** A duration for people. @param ms milliseconds */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
+}
+
+export function formatPercent(share: number): string {
+  return `${(share * 100).toFixed(1)}%`;
+}
+
+/** A bar of `width` characters, filled by a share in 0..1 to an eighth of a character. */
+export function formatBar(share: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
+  const rest = eighths % 8;
+  return `${'█'.repeat(Math.floor(eighths / 8))}${rest ? ' ▏▎▍▌▋▊▉'[rest] : ''}`;
+}
