@@ -13,7 +13,7 @@ import { ERRORS, type ErrorCode } from './errors.ts';
 import { GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
 import { createLaneTurns } from './lanes.ts';
 import type { RedisConnection } from './redis.ts';
-import { runStep } from './scripts.ts';
+import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
 
 export interface ClaimedJob {
   /** Its entry on the stream. */
@@ -259,7 +259,7 @@ export function createConsumer(options: {
 
     /** Ends what has passed its deadline; how many that were. */
     async expireDue(): Promise<number> {
-      return (await runStep(redis, 'expire', keys, [200])) as number;
+      return (await runStep(redis, 'expire', keys, [EXPIRE_AT_ONCE])) as number;
     },
 
     /**

@@ -12,7 +12,7 @@ import {
 } from './contract.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
-import { runStep } from './scripts.ts';
+import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './state.ts';
 
 export interface AdmitRequest {
@@ -46,9 +46,6 @@ export type AdmitOutcome =
   | { kind: 'idempotencyConflict' };
 
 export type Producer = ReturnType<typeof createProducer>;
-
-/** How many predictions one expiry step ends at the most, so that Redis is never held up. */
-const EXPIRE_AT_ONCE = 200;
 
 function fingerprint(request: AdmitRequest): string {
   return createHash('sha256')

@@ -19,6 +19,9 @@ export type StepName =
   | 'settle'
   | 'start';
 
+/** How many predictions one expiry step ends at the most, so that Redis is never held up. */
+export const EXPIRE_AT_ONCE = 200;
+
 interface Step {
   source: string;
   sha: string;

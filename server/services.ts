@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { createEventChannel } from '../queue/events.ts';
 import { createProducer } from '../queue/producer.ts';
 import type { RedisConnection } from '../queue/redis.ts';
+import { EXPIRE_AT_ONCE } from '../queue/scripts.ts';
 import { createCatalog } from './catalog.ts';
 import type { Config } from './config.ts';
 import type { Services } from './context.ts';
@@ -12,6 +13,8 @@ import { createQueueViews } from './queue-view.ts';
 import { createReplies } from './replies.ts';
 
 const MAX_INT = 2 ** 31 - 1;
+/** How late at the most an unattended prediction ends. */
+const SWEEP_EVERY_MS = 1_000;
 
 export type Backend = ReturnType<typeof createBackend>;
 
@@ -60,6 +63,19 @@ export function createBackend(options: {
     }
   }
 
+  /** Predictions that nobody follows end on time, too, and with no worker left to sweep. */
+  async function sweepDeadlines(): Promise<void> {
+    try {
+      for (const { name } of await catalog.listModels()) {
+        while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'what is overdue will be ended once Redis answers');
+    }
+  }
+  const sweepTimer = setInterval(() => void sweepDeadlines(), SWEEP_EVERY_MS);
+  sweepTimer.unref();
+
   const services: Services = {
     maxImages: config.maxImages,
     submit: predictions.submit,
@@ -102,6 +118,7 @@ export function createBackend(options: {
     },
 
     close(): void {
+      clearInterval(sweepTimer);
       replies.close();
     },
   };
