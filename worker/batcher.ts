@@ -151,7 +151,8 @@ export function createBatcher(options: {
         jobs.push(...(await claim(maxBatchSize - jobs.length)));
       }
       if (jobs.length > 0) return { jobs: await fill(jobs) };
-      if (alone.length > 0 || closed) continue;
+      // The blocked read may have ended while Redis was asked here, and its bell rang for nobody.
+      if (alone.length > 0 || loose.length > 0 || closed) continue;
       blockForJobs();
       await bell.wait();
     }
