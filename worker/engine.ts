@@ -3,7 +3,9 @@
  * interrupted nor survive its own crash inside a thread; `engines/remote.ts` is its other end.
  */
 
-export type EngineName = 'onnxruntime' | 'scripted';
+import type { Normalization } from '../models/normalization.ts';
+
+export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'scripted';
 
 /** Images of one run. */
 export interface EngineBatch {
@@ -30,6 +32,8 @@ export interface EngineOutput {
 
 /** A model loaded by an engine. One run at a time. */
 export interface LoadedModel {
+  /** Whether a run can return features. */
+  hasFeatures: boolean;
   /** @throws whatever the engine throws; the batch then counts as failed. */
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
@@ -70,6 +74,14 @@ export interface EngineModel {
   /** Threads that a run may use. */
   threads: number;
   onnx?: { path: string; featuresOutput?: string };
+  tfjs?: {
+    /** The model.json. */
+    path: string;
+    format: 'tfjs-layers' | 'tfjs-graph';
+    normalization: Normalization;
+    /** What the model's own output is: 'softmax' and 'sigmoid' are probabilities already. */
+    activation: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
+  };
   scripted?: ScriptedBehavior;
 }
 

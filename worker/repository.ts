@@ -1,6 +1,7 @@
 /** The models of the repository, as the worker sees them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { normalizationOf } from '../models/normalization.ts';
 import { type PreparedModel, prepareModel } from '../models/prepare.ts';
 import { SPEC_FILE } from '../models/spec.ts';
 import { ModelName } from '../queue/contract.ts';
@@ -49,7 +50,7 @@ export async function loadRepositoryModel(
 
 /** Engines by their speed (docs say what was measured); a spec may name one. */
 function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[]; ruledOut: string[] } {
-  const { spec, onnxPath, onnxUnavailable, cam } = prepared;
+  const { spec, onnxPath, onnxUnavailable, tfjsPath, cam } = prepared;
   const candidates: EngineCandidate[] = [];
   const ruledOut: string[] = [];
   const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
@@ -59,6 +60,22 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
     else {
       const onnx = featuresOutput === undefined ? { path: onnxPath } : { path: onnxPath, featuresOutput };
       candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model: { onnx } });
+    }
+  }
+  if (tfjsPath === undefined || spec.format === 'onnx' || spec.precision !== 'float32') return { candidates, ruledOut };
+  const tfjs = {
+    path: tfjsPath,
+    format: spec.format,
+    normalization: normalizationOf(spec.input),
+    activation: spec.output.activation,
+  };
+  const others = [
+    ['tensorflow', 'The fastest engine that is installed here and can run it.'],
+    ['wasm', 'It runs everything, everywhere.'],
+  ] as const;
+  for (const [engine, reason] of others) {
+    if (spec.engine === 'auto' || spec.engine === engine) {
+      candidates.push({ engine, reason: why(engine, reason), model: { tfjs } });
     }
   }
   return { candidates, ruledOut };

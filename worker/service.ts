@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { createConsumer } from '../queue/consumer.ts';
 import type { ServedModel } from '../queue/contract.ts';
+import { InferqlError } from '../queue/errors.ts';
 import { connectRedis, type RedisConnection } from '../queue/redis.ts';
 import { EngineLoadError } from './engine.ts';
 import { type RemoteEngine, startRemoteEngine } from './engines/remote.ts';
@@ -41,12 +42,20 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
   const { servable, redis, redisUrl, prefix, turns, worker } = options;
   const log = options.log.child({ model: servable.name, version: servable.version });
   const { engine, name: engineName, reason } = await chooseEngine(options, log);
-  const { labels, loadKernel, candidates, ruledOut, ...spec } = servable;
-  const model: ServedModel = { ...spec, engine: engineName, engineReason: reason };
+  const { labels, candidates, ruledOut, heatmap, loadKernel: readKernel, ...spec } = servable;
+  const loadKernel = engine.hasFeatures ? readKernel : undefined;
+  const model: ServedModel = {
+    ...spec,
+    engine: engineName,
+    engineReason: reason,
+    heatmap:
+      heatmap.available && !engine.hasFeatures
+        ? { available: false, reason: `The engine ${engineName} gives no feature maps of this model.` }
+        : heatmap,
+  };
   const blockingRedis = connectRedis(redisUrl, 'blocking');
   blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
   try {
-    await warmUp(engine, servable, turns);
     const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker });
     const loop = await startModelLoop({
       consumer,
@@ -77,12 +86,13 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
   }
 }
 
-/** Starts the first engine that can run the model; the reason tells why those before it could not. */
-async function chooseEngine({ servable, ...options }: ServiceOptions, log: Logger) {
+/** Starts and warms up the first engine that can run the model; the reason tells why those before it could not. */
+async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log: Logger) {
   const refusals: string[] = [...(servable.ruledOut ?? [])];
   for (const { engine: name, reason, model } of servable.candidates) {
+    let engine: RemoteEngine | undefined;
     try {
-      const engine = await startRemoteEngine({
+      engine = await startRemoteEngine({
         model: {
           engine: name,
           input: servable.input,
@@ -94,32 +104,28 @@ async function chooseEngine({ servable, ...options }: ServiceOptions, log: Logge
         log,
         ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
       });
+      await warmUp(engine, servable, turns);
       return { engine, name, reason: [reason, ...refusals].join(' ') };
     } catch (error) {
-      if (!(error instanceof EngineLoadError)) throw error;
-      log.info({ engine: name, failure: error.failure, reason: error.message }, 'the engine cannot run the model');
-      refusals.push(`${name}: ${error.message.replace(/\.?$/, '.')}`);
+      await engine?.close();
+      const cause = error instanceof InferqlError && error.cause instanceof Error ? error.cause : (error as Error);
+      log.info({ engine: name, reason: cause.message }, 'the engine cannot run the model');
+      refusals.push(`${name}: ${cause.message.replace(/\.?$/, '.')}`);
     }
   }
   throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
 }
 
 /** The first runs of a batch size allocate and tune; nobody should wait for that. */
-async function warmUp(
-  engine: RemoteEngine,
-  { input, batching, loadKernel }: ServableModel,
-  turns: Turns,
-): Promise<void> {
+async function warmUp(engine: RemoteEngine, { input, batching }: ServableModel, turns: Turns): Promise<void> {
   const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
-  const endTurn = await turns.take('warm-up');
-  try {
-    for (const count of new Set([1, batching.maxBatchSize])) {
-      await engine.run(
-        Array.from({ length: count }, () => grey),
-        loadKernel !== undefined,
-      );
+  for (const count of new Set([1, batching.maxBatchSize])) {
+    const endTurn = await turns.take('warm-up');
+    try {
+      const images = Array.from({ length: count }, () => grey);
+      await engine.run(images, engine.hasFeatures);
+    } finally {
+      endTurn();
     }
-  } finally {
-    endTurn();
   }
 }

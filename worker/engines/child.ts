@@ -10,6 +10,8 @@ import { ANSWERS_AT, type FromEngine, SHARED_FD, type ToEngine } from './protoco
 /** Engines are imported when they are asked for: each pulls in a native library or a megabyte of code. */
 const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
   onnxruntime: async () => (await import('./onnxruntime.ts')).loadOnnxruntime,
+  tensorflow: async () => (await import('./tensorflow.ts')).loadTensorflow,
+  wasm: async () => (await import('./wasm.ts')).loadWasm,
   scripted: async () => (await import('./scripted.ts')).loadScripted,
 };
 
@@ -28,7 +30,7 @@ async function loadModel(model: EngineModel): Promise<void> {
     const load = await LOADERS[model.engine]();
     loaded = await load(model);
     imageBytes = model.input.width * model.input.height * model.input.channels;
-    send({ type: 'loaded', rssBytes: process.memoryUsage.rss() });
+    send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasFeatures: loaded.hasFeatures });
   } catch (error) {
     const failure = error instanceof EngineLoadError ? error.failure : 'failed';
     send({ type: 'loadFailed', failure, message: messageOf(error) });

@@ -26,6 +26,7 @@ export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> 
   const featureFetches = featuresName === undefined ? plainFetches : [probabilitiesName, featuresName];
 
   return {
+    hasFeatures: featuresName !== undefined,
     async run({ images, count, wantFeatures }): Promise<EngineOutput> {
       const input = new Tensor('uint8', images, [count, height, width, channels]);
       const outputs = await session.run({ [inputName]: input }, wantFeatures ? featureFetches : plainFetches);

@@ -19,7 +19,7 @@ export type ToEngine =
   | { type: 'run'; id: number; count: number; wantFeatures: boolean };
 
 export type FromEngine =
-  | { type: 'loaded'; rssBytes: number }
+  | { type: 'loaded'; rssBytes: number; hasFeatures: boolean }
   | { type: 'loadFailed'; failure: EngineLoadFailure; message: string }
   | {
       type: 'done';

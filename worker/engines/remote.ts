@@ -43,6 +43,8 @@ export interface RemoteEngine {
    * @throws InferqlError ENGINE_CRASHED, ENGINE_TIMEOUT, MODEL_FAILED (the engine threw), UNAVAILABLE (closed).
    */
   run(images: readonly Uint8Array[], wantFeatures: boolean): Promise<EngineRun>;
+  /** Whether a run can return features. */
+  hasFeatures: boolean;
   /** Resident memory of the engine's process after its last answer. */
   rssBytes(): number;
   /** The engine's process, while there is one. */
@@ -114,6 +116,7 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
       rssBytes = engine.rssBytes();
       return answer;
     },
+    hasFeatures: first.hasFeatures,
     rssBytes: () => rssBytes,
     pid: () => current?.pid,
     async close() {
@@ -129,6 +132,7 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
 /** One life of an engine's process. */
 interface EngineProcess {
   pid: number;
+  hasFeatures: boolean;
   run(images: readonly Uint8Array[], wantFeatures: boolean): Promise<EngineRun>;
   rssBytes(): number;
   lastLines(): string[];
@@ -226,7 +230,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
       sendToEngine(child, { type: 'run', id, count: images.length, wantFeatures });
     });
 
-  await new Promise<void>((resolve, reject) => {
+  const hasFeatures = await new Promise<boolean>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
     }, options.loadLimitMs ?? 120_000);
@@ -245,7 +249,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
         case 'loaded':
           clearTimeout(timer);
           rssBytes = message.rssBytes;
-          return resolve();
+          return resolve(message.hasFeatures);
         case 'loadFailed':
           clearTimeout(timer);
           reject(new EngineLoadError(message.failure, message.message));
@@ -261,7 +265,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
     sendToEngine(child, { type: 'load', model });
   });
 
-  return { pid: child.pid!, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
+  return { pid: child.pid!, hasFeatures, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {

@@ -1,0 +1,37 @@
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import type { EngineModel, EngineOutput, LoadedModel } from '../engine.ts';
+import { loadTfjsModel } from './tfjs-model.ts';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Runs a tfjs model in WebAssembly, wherever Node runs. A model with an op that the wasm backend does not have runs in plain
+ * JavaScript instead, which has them all.
+ */
+export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
+  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+  await startBackend('wasm');
+  const loaded = await loadTfjsModel(model);
+  try {
+    await tryOut(loaded, model);
+    return loaded;
+  } catch (error) {
+    if (!/not registered|not implemented|not yet (been )?(implemented|supported)/i.test(String(error))) throw error;
+    console.log(`wasm backend: ${String(error)}; taking plain JavaScript`);
+  }
+  await startBackend('cpu');
+  return loadTfjsModel(model);
+}
+
+async function startBackend(name: string): Promise<void> {
+  if (!(await tf.setBackend(name))) throw new Error(`tfjs' backend ${name} could not be started`);
+  await tf.ready();
+}
+
+function tryOut(loaded: LoadedModel, { input }: EngineModel): Promise<EngineOutput> {
+  const images = new Uint8Array(input.width * input.height * input.channels).fill(128);
+  return loaded.run({ images, count: 1, wantFeatures: false });
+}
