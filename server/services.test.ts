@@ -3,8 +3,7 @@ import { ENQUEUE, paint, startServer, startWorker } from './server.fixture.ts';
 
 test('a prediction that nobody follows and no worker takes ends EXPIRED by itself, and its pixels leave Redis', async () => {
   const server = await startServer();
-  const worker = await startWorker(server.prefix);
-  worker.claiming.close();
+  const worker = await startWorker(server.prefix, {}, { idle: true });
   await worker.consumer.leave();
   const { data } = await server.upload<{ classifyImage: { id: string; status: string } }>(ENQUEUE, [await paint(1)], {
     timeoutMs: 50,
