@@ -6,7 +6,7 @@ import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
 import { useCsrfHeader } from './csrf.ts';
 import { maskError, useStatusOfWhole } from './error-mask.ts';
-import { GRAPHIQL_POLICY, graphiqlOptions, renderGraphiql } from './graphiql.ts';
+import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
 import { makeLimitPlugins } from './limits.ts';
 import { schema } from './schema/index.ts';
@@ -42,8 +42,8 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
     },
     maskedErrors: { maskError },
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
-    graphiql: config.graphiql ? graphiqlOptions : false,
-    renderGraphiQL: renderGraphiql,
+    graphiql: config.graphiql,
+    renderGraphiQL: createGraphiqlPage(config.webDir),
     context: ({ request }) => ({ caller: { id: 'anonymous' }, services, signal: request.signal }),
     plugins: [
       useHealth(isReady),

@@ -1,10 +1,49 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import * as graphiql from '@graphql-yoga/render-graphiql/graphiql';
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
+
+const { version } = createRequire(import.meta.url)('@graphql-yoga/render-graphiql/package.json') as { version: string };
+const GRAPHIQL_FILES = `/assets/graphiql-${version}`;
+
+/**
+ * Puts GraphiQL's own script, style and workers beside the page as files, so that the browser keeps them and the content security
+ * policy needs to allow no inline script.
+ */
+function addGraphiqlFiles(): Plugin {
+  const files = {
+    js: graphiql.js,
+    css: graphiql.css,
+    'editorWorkerService.worker.js': graphiql.editorWorkerService,
+    'json.worker.js': graphiql.jsonWorker,
+    'graphql.worker.js': graphiql.graphqlWorker,
+  };
+  return {
+    name: 'graphiql-files',
+    generateBundle() {
+      for (const [end, source] of Object.entries(files)) {
+        this.emitFile({ type: 'asset', fileName: `${GRAPHIQL_FILES.slice(1)}.${end}`, source });
+      }
+    },
+    transformIndexHtml: {
+      order: 'post',
+      handler(_html, { filename }) {
+        if (!filename.endsWith('graphiql.html')) return;
+        return [
+          { tag: 'link', attrs: { rel: 'stylesheet', href: `${GRAPHIQL_FILES}.css` }, injectTo: 'head-prepend' },
+          { tag: 'script', attrs: { defer: true, src: `${GRAPHIQL_FILES}.js` }, injectTo: 'head-prepend' },
+        ];
+      },
+    },
+  };
+}
 
 export default defineConfig({
   root: import.meta.dirname,
   publicDir: false,
-  plugins: [react()],
+  plugins: [react(), addGraphiqlFiles()],
+  define: { GRAPHIQL_FILES: JSON.stringify(GRAPHIQL_FILES) },
   build: {
     outDir: '../dist/web',
     emptyOutDir: true,
@@ -13,5 +52,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rollupOptions: {
+      input: [join(import.meta.dirname, 'index.html'), join(import.meta.dirname, 'graphiql.html')],
+    },
   },
 });

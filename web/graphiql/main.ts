@@ -1,0 +1,37 @@
+import { createSupplyingFetch } from './fetch.ts';
+import { TABS } from './operations.ts';
+import { createPanel } from './panel.ts';
+import './panel.css';
+
+declare global {
+  /** Of the script that the build puts beside this one. */
+  var YogaGraphiQL: { renderYogaGraphiQL(root: Element, options: object): void };
+  var MonacoEnvironment: { globalAPI: boolean; getWorkerUrl(moduleId: string, label: string): string };
+  /** The folder and start of the names of GraphiQL's own files. */
+  const GRAPHIQL_FILES: string;
+}
+
+globalThis.MonacoEnvironment = {
+  globalAPI: false,
+  getWorkerUrl: (_moduleId, label) => `${GRAPHIQL_FILES}.${label}.worker.js`,
+};
+
+const panel = createPanel();
+globalThis.fetch = createSupplyingFetch(globalThis.fetch.bind(globalThis), panel);
+
+const root = document.getElementById('root')!;
+globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {
+  title: 'InferQL',
+  endpoint: '/graphql',
+  subscriptionsProtocol: 'GRAPHQL_SSE',
+  additionalHeaders: { 'x-graphql-yoga-csrf': 'graphiql' },
+  defaultTabs: TABS,
+});
+
+/** GraphiQL draws its editors when it likes, and may draw them again: the strip follows them. */
+const keepPanel = () => {
+  const place = root.querySelector('.graphiql-editors');
+  if (place && panel.element.parentElement !== place) place.append(panel.element);
+};
+new MutationObserver(keepPanel).observe(root, { childList: true, subtree: true });
+keepPanel();

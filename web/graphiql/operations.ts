@@ -1,0 +1,225 @@
+/** A tab of GraphiQL. */
+export interface Tab {
+  query: string;
+  variables?: string;
+}
+
+/** One tab each of ready operations. Files and `$id` are filled in by the panel under the editor when they are left out. */
+export const TABS: Tab[] = [
+  {
+    query: `# Classifies a photograph. Press play: you are asked for the file.
+mutation ClassifyImage($image: Upload!) {
+  classifyImage(image: $image) {
+    __typename
+    ... on Prediction {
+      id
+      status
+      batchSize
+      result {
+        labels(topK: 5) {
+          name
+          score
+        }
+      }
+      timings {
+        queueMs
+        inferenceMs
+        totalMs
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# The id comes first, the result follows on the same response.
+mutation ClassifyDeferred($image: Upload!) {
+  classifyImage(image: $image) {
+    ... on Prediction {
+      id
+      queuePosition
+      ... @defer {
+        status
+        result {
+          labels {
+            name
+            score
+          }
+        }
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# Several photographs: a bad file does not harm the others.
+mutation ClassifyImages($images: [Upload!]!) {
+  classifyImages(images: $images) {
+    ... on Prediction {
+      id
+      status
+      result {
+        labels(topK: 1) {
+          name
+          score
+        }
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# Answers as soon as it is queued, since nothing of its end is selected. Follow it in the next tab.
+mutation Queue($image: Upload!) {
+  classifyImage(image: $image, heatmap: true, priority: HIGH, timeoutMs: 60000) {
+    ... on Prediction {
+      id
+      status
+      queuePosition
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# The present state at once, then each change, and always the last one.
+# Without variables it follows the prediction that was seen last.
+subscription FollowPrediction($id: ID!) {
+  prediction(id: $id) {
+    id
+    status
+    queuePosition
+    estimatedStartMs
+    result {
+      labels {
+        name
+        score
+      }
+    }
+    error {
+      code
+      message
+      retryable
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# A prediction as it is now, from any server, with the heatmap of its best label.
+query ReadPrediction($id: ID!) {
+  prediction(id: $id) {
+    id
+    status
+    model
+    modelVersion
+    attempts
+    cached
+    createdAt
+    startedAt
+    finishedAt
+    result {
+      labels {
+        name
+        index
+        score
+      }
+      heatmap {
+        ... on Heatmap {
+          width
+          height
+          values
+        }
+        ... on HeatmapUnavailableError {
+          message
+        }
+      }
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# Takes a waiting prediction off the queue.
+mutation CancelPrediction($id: ID!) {
+  cancelPrediction(id: $id) {
+    id
+    status
+  }
+}
+`,
+  },
+  {
+    query: `# The models, what runs them, and their workers.
+query ListModels {
+  models {
+    name
+    version
+    description
+    engine
+    engineReason
+    precision
+    classCount
+    isDefault
+    input {
+      width
+      height
+      channels
+      shortSide
+    }
+    heatmap {
+      available
+      reason
+    }
+    queue {
+      waiting
+      processing
+      workers {
+        id
+        imageMs
+      }
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# The queue of the default model, about once a second while it changes.
+subscription FollowQueue {
+  queue {
+    model
+    waiting
+    processing
+    ratePerSecond
+    capacityPerSecond
+    latencyMs
+    deadLetters
+    ended {
+      succeeded
+      failed
+      canceled
+      expired
+    }
+  }
+}
+`,
+  },
+];

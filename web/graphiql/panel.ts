@@ -1,0 +1,101 @@
+import chelsea from '../../models/samples/chelsea.png';
+import coffee from '../../models/samples/coffee.png';
+import rocket from '../../models/samples/rocket.jpg';
+import type { Supply } from './fetch.ts';
+
+const SAMPLES = [
+  { name: 'chelsea.png', url: chelsea },
+  { name: 'coffee.png', url: coffee },
+  { name: 'rocket.jpg', url: rocket },
+];
+
+/** The strip under the variables: which files are sent, which prediction is meant by `$id`. */
+export interface Panel extends Supply {
+  element: HTMLElement;
+}
+
+/** Makes the strip; it is up to the caller where it stands. */
+export function createPanel(): Panel {
+  let files: readonly File[] = [];
+  let lastId: string | undefined;
+
+  const chooser = make('input', { type: 'file', multiple: true, hidden: true, accept: 'image/*' });
+  chooser.id = 'upload-chooser';
+  const chosen = make('ul', { className: 'upload-files' });
+  const choose = make('button', { type: 'button', className: 'upload-choose', textContent: 'Choose files…' });
+  const id = make('p', { className: 'upload-id' });
+  const title = make('h2', { textContent: 'Files' });
+  const hint = make('p', { className: 'upload-hint' });
+  const samples = make('div', { className: 'upload-samples' });
+  samples.append(make('span', { textContent: 'or' }));
+  const bar = make('div', { className: 'upload-bar' });
+  const element = make('section', { className: 'upload-panel', ariaLabel: 'Files for Upload variables' });
+
+  const show = () => {
+    chosen.replaceChildren(...files.map(showFile));
+    hint.textContent =
+      files.length === 0
+        ? 'They fill the Upload variables that have no value.'
+        : `Sent for ${files.length === 1 ? 'the Upload variable' : 'the Upload variables'} without a value.`;
+    id.textContent = lastId === undefined ? '' : `$id, where it has no value: ${lastId}`;
+    id.hidden = lastId === undefined;
+  };
+  const setFiles = (next: readonly File[]) => {
+    files = next;
+    show();
+  };
+  const showFile = (file: File) => {
+    const picture = make('img', { src: URL.createObjectURL(file), alt: '' });
+    picture.onload = () => URL.revokeObjectURL(picture.src);
+    const remove = make('button', { type: 'button', textContent: '×', ariaLabel: `Remove ${file.name}` });
+    remove.onclick = () => setFiles(files.filter((other) => other !== file));
+    const item = make('li', {});
+    item.append(picture, make('span', { textContent: file.name }), remove);
+    return item;
+  };
+  const fetchSample = async ({ name, url }: (typeof SAMPLES)[number]) => {
+    const blob = await (await fetch(url)).blob();
+    setFiles([...files, new File([blob], name, { type: blob.type })]);
+  };
+
+  for (const sample of SAMPLES) {
+    const button = make('button', { type: 'button', textContent: sample.name });
+    button.onclick = () => void fetchSample(sample);
+    samples.append(button);
+  }
+  choose.onclick = () => chooser.click();
+  chooser.onchange = () => {
+    setFiles([...files, ...(chooser.files ?? [])]);
+    chooser.value = '';
+  };
+  bar.append(title, choose, samples, hint);
+  element.append(bar, chosen, id, chooser);
+  // The editor's own shortcuts are not for what is typed here.
+  element.addEventListener('keydown', (event) => event.stopPropagation());
+  show();
+
+  return {
+    element,
+    async takeFiles() {
+      if (files.length > 0) return files;
+      chooser.click();
+      await new Promise<void>((resolve, reject) => {
+        chooser.addEventListener('change', () => resolve(), { once: true });
+        chooser.addEventListener('cancel', () => reject(new Error('No file was chosen.')), { once: true });
+      });
+      return files;
+    },
+    getLastId: () => lastId,
+    setLastId(next) {
+      lastId = next;
+      show();
+    },
+  };
+}
+
+function make<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  properties: Partial<HTMLElementTagNameMap[Tag]>,
+): HTMLElementTagNameMap[Tag] {
+  return Object.assign(document.createElement(tag), properties);
+}
