@@ -40,7 +40,7 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
         wanted === undefined ? known[0] : known.find((model) => model.name === wanted);
       const found = find(await listModels());
       // A model that was announced a moment ago may not be in what was read before.
-      return found ?? find(await listModels(QUEUE_MAX_AGE_MS));
+      return found ?? find(await listModels(0));
     },
 
     /**

@@ -8,7 +8,6 @@ import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import { InferqlError } from '../queue/errors.ts';
 import type { Config } from './config.ts';
 import { markUpload } from './upload-scalar.ts';
-import type { UploadedFile } from './uploaded-file.ts';
 
 /** What Yoga passes on of the Node request; absent where the app is called by fetch. */
 interface NodeContext {
@@ -118,10 +117,22 @@ function adaptFetch(request: Request, released: WeakMap<Request, EventEmitter>) 
 
 /** Replaces the library's uploads, at any depth of the variables, by files that a resolver may read. */
 function wrapUploads(holder: unknown, describe: (error: unknown) => GraphQLError): void {
+  const places = new Map<PendingUpload, { holder: Record<string, unknown>; key: string }[]>();
+  findUploads(holder, places);
+  for (const [upload, found] of places) {
+    // One part may stand for several variables: the last reader lets the file go.
+    let unread = found.length;
+    const readOnce = (): Promise<Buffer> => readFile(upload, describe, () => --unread === 0);
+    for (const place of found) place.holder[place.key] = markUpload({ readBytes: readOnce });
+  }
+}
+
+function findUploads(holder: unknown, places: Map<PendingUpload, { holder: Record<string, unknown>; key: string }[]>) {
   if (typeof holder !== 'object' || holder === null) return;
   for (const [key, value] of Object.entries(holder)) {
-    if (isPendingUpload(value)) (holder as Record<string, unknown>)[key] = wrapUpload(value, describe);
-    else wrapUploads(value, describe);
+    if (isPendingUpload(value)) {
+      places.set(value, [...(places.get(value) ?? []), { holder: holder as Record<string, unknown>, key }]);
+    } else findUploads(value, places);
   }
 }
 
@@ -129,21 +140,24 @@ function isPendingUpload(value: unknown): value is PendingUpload {
   return typeof value === 'object' && value !== null && 'promise' in value && value.promise instanceof Promise;
 }
 
-function wrapUpload({ promise }: PendingUpload, describe: (error: unknown) => GraphQLError): UploadedFile {
-  return markUpload({
-    async readBytes() {
-      const file = await promise.catch((error) => {
-        throw describe(error);
-      });
-      const chunks: Buffer[] = [];
-      try {
-        for await (const chunk of file.createReadStream()) chunks.push(chunk as Buffer);
-      } catch (error) {
-        // Of one file only its own size has this status.
-        if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
-        throw describe(error);
-      }
-      return Buffer.concat(chunks);
-    },
+async function readFile(
+  { promise }: PendingUpload,
+  describe: (error: unknown) => GraphQLError,
+  isLastReader: () => boolean,
+): Promise<Buffer> {
+  const file = await promise.catch((error) => {
+    throw describe(error);
   });
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of file.createReadStream()) chunks.push(chunk as Buffer);
+  } catch (error) {
+    // Of one file only its own size has this status.
+    if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
+    throw describe(error);
+  } finally {
+    // Not only with the response: a mutation may wait for a minute.
+    if (isLastReader()) file.capacitor.release();
+  }
+  return Buffer.concat(chunks);
 }
