@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import JSON5 from 'json5';
 import * as tar from 'tar';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { saveLayersModel } from './golden/harness.ts';
+import { saveLayersModel } from './golden/harness.fixture.ts';
 import { prepareModel } from './prepare.ts';
 
 let root: string;

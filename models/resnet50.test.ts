@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { largestDifference, toTensor } from './golden/harness.ts';
+import { largestDifference, toTensor } from './golden/harness.fixture.ts';
 import { type PreparedModel, prepareModel } from './prepare.ts';
 import { readSample } from './sample.ts';
 

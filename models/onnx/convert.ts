@@ -2,7 +2,7 @@ import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
 import type { ModelJson } from '../tfjs/manifest.ts';
-import { parseTopology } from '../tfjs/topology.ts';
+import { type LayersModel, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { GraphBuilder, type Value } from './builder.ts';
 import { type CamHead, exposeFeatures } from './cam.ts';
@@ -42,6 +42,7 @@ export function convertModel(
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
   const topology = parseTopology(modelJson.modelTopology);
+  checkInputShape(topology, input);
   const [result, ...others] = convertLayers(builder, topology, weights, [normalize(builder, image, input)]);
   if (!result || others.length > 0) {
     throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
@@ -55,6 +56,21 @@ export function convertModel(
   foldGraph(graph);
   const cam = exposeFeatures(graph, output);
   return { bytes: encodeModel(graph, topology.name), classCount, cam };
+}
+
+/** @throws ModelError SPEC_INVALID where the model says another size than the spec */
+function checkInputShape(topology: LayersModel, input: InputSpec): void {
+  const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
+  const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
+  if (!Array.isArray(shape) || shape.length !== 4) return;
+  const [, height, width, channels] = shape as (number | null)[];
+  const fits = (expected: number | null | undefined, actual: number) => expected == null || expected === actual;
+  if (fits(height, input.height) && fits(width, input.width) && fits(channels, input.channels)) return;
+  throw new ModelError(
+    'SPEC_INVALID',
+    `input: the model takes images of width ${width}, height ${height} and ${channels} channels, ` +
+      `the spec says ${input.width}, ${input.height} and ${input.channels}`,
+  );
 }
 
 /** Pixels 0..255 to what the model was trained on. */

@@ -171,7 +171,11 @@ function foldPoolPadding(index: GraphIndex, node: OnnxNode): void {
     node.attributes.kernel_shape && 'ints' in node.attributes.kernel_shape ? node.attributes.kernel_shape.ints : [];
   const pads = node.attributes.pads && 'ints' in node.attributes.pads ? node.attributes.pads.ints : [];
   const fits = extra.every((border, i) => border + (pads[i] ?? 0) < (size[i % 2] ?? 0));
-  if (!fits || index.producer(pad.inputs[0])?.op !== 'Relu') return;
+  if (!fits || index.producer(pad.inputs[0])?.op !== 'Relu') {
+    // onnxruntime itself takes any Pad of zeros in front of a MaxPool for one of minus infinity; it leaves this one alone.
+    index.setConstant(pad, 2, floatTensor([], [1e-37]));
+    return;
+  }
   addPads(node, extra);
   index.absorbBefore(node, pad);
 }

@@ -24,7 +24,6 @@ export interface LayersModel {
   layers: Layer[];
   inputs: TensorRef[];
   outputs: TensorRef[];
-  kerasVersion: string;
 }
 
 const layerJson = z.looseObject({
@@ -48,8 +47,7 @@ const MAX_NESTING = 16;
  */
 export function parseTopology(modelTopology: Record<string, unknown>): LayersModel {
   const raw = modelTopology.model_config ?? modelTopology;
-  const version = modelTopology.keras_version ?? modelTopology.kerasVersion;
-  return parseModel(typeof raw === 'string' ? parseText(raw) : raw, typeof version === 'string' ? version : '', 0);
+  return parseModel(typeof raw === 'string' ? parseText(raw) : raw, 0);
 }
 
 function parseText(text: string): unknown {
@@ -60,7 +58,7 @@ function parseText(text: string): unknown {
   }
 }
 
-function parseModel(raw: unknown, kerasVersion: string, depth: number): LayersModel {
+function parseModel(raw: unknown, depth: number): LayersModel {
   if (depth > MAX_NESTING) throw new ModelError('TOPOLOGY_INVALID', 'models are nested too deeply');
   const parsed = modelConfig.safeParse(raw);
   if (!parsed.success) {
@@ -79,16 +77,15 @@ function parseModel(raw: unknown, kerasVersion: string, depth: number): LayersMo
     const name = entry.name ?? entry.config.name;
     if (!name) throw new ModelError('TOPOLOGY_INVALID', `a ${entry.class_name} layer has no name`);
     const layer: Layer = { name, className: entry.class_name, config: entry.config, calls: [] };
-    if (MODEL_CLASSES.has(entry.class_name)) layer.model = parseModel(entry, kerasVersion, depth + 1);
+    if (MODEL_CLASSES.has(entry.class_name)) layer.model = parseModel(entry, depth + 1);
     for (const node of entry.inbound_nodes ?? []) layer.calls.push(parseCall(node, name));
     return layer;
   });
   const name = (Array.isArray(config) ? undefined : config.name) ?? class_name;
-  if (class_name === 'Sequential') return { name, kerasVersion, ...chain(layers) };
+  if (class_name === 'Sequential') return { name, ...chain(layers) };
   const ends = config as Record<string, unknown>;
   return {
     name,
-    kerasVersion,
     layers,
     inputs: parseRefs(ends.input_layers, name),
     outputs: parseRefs(ends.output_layers, name),

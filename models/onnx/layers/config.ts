@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { NO_PADDING, type Padding } from '../ops/window.ts';
+import type { Padding } from '../ops/window.ts';
 
 /** A layer's serialised configuration, read field by field: Keras writes many that do not matter here. */
 export class LayerConfig {
@@ -53,9 +53,8 @@ export class LayerConfig {
   }
 
   /** Four sides, written as a number, as a pair of symmetric ones, or as a pair of pairs. */
-  sides(field: string): Padding {
-    const value = this.#fields[field];
-    if (value === undefined) return NO_PADDING;
+  sides(field: string, fallback: number): Padding {
+    const value = this.#fields[field] ?? fallback;
     const pairs = typeof value === 'number' ? [value, value] : value;
     if (!Array.isArray(pairs) || pairs.length !== 2) throw this.#invalid(field, 'sides');
     const [[top, bottom], [left, right]] = pairs.map((pair) => (Array.isArray(pair) ? pair : [pair, pair])) as [

@@ -24,7 +24,7 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
   },
   DepthwiseConv2D: (call) => {
     const { builder, config, weight } = call;
-    const kernel = weight('depthwise_kernel', 'kernel');
+    const kernel = weight('depthwise_kernel');
     // tfjs ignores this layer's dilation, and what tfjs answers is what a tfjs model means.
     const window = { ...windowOf(call), dilations: [1, 1] } as const;
     const result = depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window);

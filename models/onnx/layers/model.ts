@@ -3,20 +3,26 @@ import type { Layer, LayersModel, TensorRef } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
+import { ACTIVATION_LAYERS } from './activation.ts';
 import { BASIC_LAYERS } from './basic.ts';
 import { LayerConfig } from './config.ts';
 import { CONVOLUTION_LAYERS } from './convolution.ts';
 import { MERGE_LAYERS } from './merge.ts';
+import { NORMALIZATION_LAYERS } from './normalization.ts';
 import { POOLING_LAYERS } from './pooling.ts';
 import type { LayerConverter } from './registry.ts';
-import { WeightIndex } from './weights.ts';
+import { SHAPE_LAYERS } from './shape.ts';
+import { namesOf, WeightIndex } from './weights.ts';
 
 /** Every layer class that the converter covers. */
 const LAYERS: Record<string, LayerConverter> = {
+  ...ACTIVATION_LAYERS,
   ...BASIC_LAYERS,
   ...CONVOLUTION_LAYERS,
   ...MERGE_LAYERS,
+  ...NORMALIZATION_LAYERS,
   ...POOLING_LAYERS,
+  ...SHAPE_LAYERS,
 };
 
 /**
@@ -48,12 +54,15 @@ function convertModel(
     if (!value) throw new ModelError('TOPOLOGY_INVALID', `model ${model.name} has ${model.inputs.length} inputs`);
     values.set(keyOf(ref), value);
   });
-  let waiting = model.layers.flatMap((layer) => layer.calls.map((refs, call) => ({ layer, refs, call })));
+  const firstCall = firstCalls(model);
+  let waiting = model.layers.flatMap((layer) =>
+    layer.calls.map((refs, i) => ({ layer, refs, call: i + (firstCall.get(layer.name) ?? 0) })),
+  );
   while (waiting.length > 0) {
     const later = waiting.filter(({ layer, refs, call }) => {
       const arguments_ = refs.map((ref) => values.get(keyOf(ref)));
       if (!arguments_.every((value) => value !== undefined)) return true;
-      const results = convertLayer(builder, layer, weights, arguments_, scope, model.kerasVersion);
+      const results = convertLayer(builder, layer, weights, arguments_, scope);
       results.forEach((value, output) => {
         values.set(keyOf({ layer: layer.name, call, output }), value);
       });
@@ -71,25 +80,35 @@ function convertModel(
   });
 }
 
+/**
+ * The number of each layer's first call, as the references to it count. For a nested model some converters count the
+ * model's own making as call 0, which is not among its calls.
+ */
+function firstCalls(model: LayersModel): Map<string, number> {
+  const first = new Map<string, number>();
+  for (const ref of [...model.outputs, ...model.layers.flatMap((layer) => layer.calls.flat())]) {
+    first.set(ref.layer, Math.min(first.get(ref.layer) ?? ref.call, ref.call));
+  }
+  return first;
+}
+
 function convertLayer(
   builder: GraphBuilder,
   layer: Layer,
   weights: WeightIndex,
   inputs: Value[],
   scope: readonly string[],
-  kerasVersion: string,
 ): Value[] {
   if (layer.model) return convertModel(builder, layer.model, weights, inputs, [...scope, layer.name]);
   const convert = LAYERS[layer.className];
   if (!convert || !Object.hasOwn(LAYERS, layer.className)) {
     throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
   }
-  const optionalWeight = (...names: string[]): Tensor | undefined => weights.find(scope, layer.name, names);
-  const weight = (...names: string[]): Tensor => {
-    const found = optionalWeight(...names);
-    if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${names[0]} is missing`);
+  const config = new LayerConfig(layer.name, layer.config);
+  const weight = (name: string): Tensor => {
+    const found = weights.find(scope, layer.name, namesOf(layer.className, name, config));
+    if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${name} is missing`);
     return found;
   };
-  const config = new LayerConfig(layer.name, { ...layer.config, keras_version: kerasVersion });
-  return [convert({ builder, className: layer.className, config, inputs, weight, optionalWeight })];
+  return [convert({ builder, className: layer.className, config, inputs, weight })];
 }

@@ -1,5 +1,5 @@
 import type { Value } from '../builder.ts';
-import { globalPool, padImage, pool } from '../ops/pool.ts';
+import { globalPool, pool } from '../ops/pool.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 function windowPool(kind: 'max' | 'average') {
@@ -28,8 +28,4 @@ export const POOLING_LAYERS: Record<string, LayerConverter> = {
   AveragePooling2D: windowPool('average'),
   GlobalMaxPooling2D: overAll('max'),
   GlobalAveragePooling2D: overAll('average'),
-  ZeroPadding2D: (call) => {
-    call.config.requireChannelsLast();
-    return padImage(call.builder, onlyInput(call), call.config.sides('padding'));
-  },
 };

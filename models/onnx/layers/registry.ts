@@ -9,10 +9,8 @@ export interface LayerCall {
   className: string;
   config: LayerConfig;
   inputs: Value[];
-  /** A weight of this layer by its short names, the first that the file has. @throws ModelError when there is none. */
-  weight: (...names: string[]) => Tensor;
-  /** The same, where the layer may do without. */
-  optionalWeight: (...names: string[]) => Tensor | undefined;
+  /** A weight of this layer by the short name that tfjs gives it. @throws ModelError where the file has none. */
+  weight: (name: string) => Tensor;
 }
 
 export type LayerConverter = (call: LayerCall) => Value;

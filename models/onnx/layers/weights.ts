@@ -1,5 +1,6 @@
 import type { Weight } from '../../tfjs/weights.ts';
 import { floatTensor, type Tensor } from '../graph.ts';
+import type { LayerConfig } from './config.ts';
 
 /**
  * Finds layers' weights by name. Converters differ in what stands before `layer/weight` (scopes of nested models) and
@@ -36,6 +37,38 @@ export class WeightIndex {
     }
     return undefined;
   }
+}
+
+/** The weights of a layer in the order that Keras 3 numbers them in. */
+function orderOf(className: string, config: LayerConfig): string[] {
+  switch (className) {
+    case 'BatchNormalization':
+      return [
+        ...(config.boolean('scale', true) ? ['gamma'] : []),
+        ...(config.boolean('center', true) ? ['beta'] : []),
+        'moving_mean',
+        'moving_variance',
+      ];
+    case 'LayerNormalization':
+      return [...(config.boolean('scale', true) ? ['gamma'] : []), 'beta'];
+    case 'SeparableConv2D':
+      return ['depthwise_kernel', 'pointwise_kernel', 'bias'];
+    case 'DepthwiseConv2D':
+      return ['depthwise_kernel', 'bias'];
+    case 'Normalization':
+      return ['mean', 'variance'];
+    case 'PReLU':
+      return ['alpha'];
+    default:
+      return ['kernel', 'bias'];
+  }
+}
+
+/** Every name that converters give a layer's weight: Keras 3 calls a depthwise kernel a kernel, or numbers weights. */
+export function namesOf(className: string, name: string, config: LayerConfig): string[] {
+  const number = String(orderOf(className, config).indexOf(name));
+  const short = className === 'DepthwiseConv2D' && name === 'depthwise_kernel' ? ['kernel'] : [];
+  return [name, ...short, number];
 }
 
 function tokensOf(name: string): string[] {

@@ -1,0 +1,52 @@
+import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import { imageSize } from '../ops/conv.ts';
+import { padImage } from '../ops/pool.ts';
+import { resizeImage } from '../ops/resize.ts';
+import { resolveShape, slice, transpose } from '../ops/shape.ts';
+import { type LayerConverter, onlyInput } from './registry.ts';
+
+export const SHAPE_LAYERS: Record<string, LayerConverter> = {
+  Flatten: (call) => call.builder.flatten(onlyInput(call)),
+  Reshape: (call) => {
+    const input = onlyInput(call);
+    const target = call.config.raw('target_shape') ?? call.config.raw('targetShape');
+    if (!Array.isArray(target)) throw new ModelError('TOPOLOGY_INVALID', `layer ${call.config.layer}: target_shape`);
+    const sizes = target.map((size) => (typeof size === 'number' ? size : -1));
+    return call.builder.reshape(input, resolveShape(input.shape, [-1, ...sizes]));
+  },
+  Permute: (call) => transpose(call.builder, onlyInput(call), [0, ...call.config.numbers('dims')]),
+  ZeroPadding2D: (call) => {
+    call.config.requireChannelsLast();
+    return padImage(call.builder, onlyInput(call), call.config.sides('padding', 1));
+  },
+  Cropping2D: (call) => {
+    call.config.requireChannelsLast();
+    const input = onlyInput(call);
+    const { height, width } = imageSize(input);
+    const { top, bottom, left, right } = call.config.sides('cropping', 0);
+    return slice(call.builder, call.builder.channelsFirst(input), [
+      { axis: 1, begin: top, end: height - bottom },
+      { axis: 2, begin: left, end: width - right },
+    ]);
+  },
+  UpSampling2D: (call) => {
+    call.config.requireChannelsLast();
+    const input = onlyInput(call);
+    const { height, width } = imageSize(input);
+    const [rows, columns] = call.config.pair('size', [2, 2]);
+    return resizeImage(call.builder, input, [height * rows, width * columns], interpolationOf(call), {});
+  },
+  Resizing: (call) => {
+    const { config } = call;
+    const size = [config.number('height'), config.number('width')] as const;
+    // tfjs aligns the corners, unlike Keras, and what tfjs answers is what a tfjs model means.
+    const alignCorners = !config.boolean('crop_to_aspect_ratio', false);
+    return resizeImage(call.builder, onlyInput(call), size, interpolationOf(call), { alignCorners });
+  },
+};
+
+function interpolationOf({ config, className }: Parameters<LayerConverter>[0]): 'nearest' | 'bilinear' {
+  const kind = config.text('interpolation', className === 'Resizing' ? 'bilinear' : 'nearest');
+  if (kind !== 'nearest' && kind !== 'bilinear') throw new UnsupportedOpError(className, `interpolation ${kind}`);
+  return kind;
+}

@@ -1,0 +1,80 @@
+import { ModelError } from '../../errors.ts';
+import type { GraphBuilder, Value } from '../builder.ts';
+import { BATCH, elementCount, int64Tensor } from '../graph.ts';
+
+/** Position of a dimension of tfjs' order in the value's ONNX tensor. */
+export function onnxAxis(value: Value, axis: number): number {
+  const at = axis < 0 ? axis + value.shape.length : axis;
+  return value.channelsFirst ? ([0, 2, 3, 1][at] ?? at) : at;
+}
+
+/** Joins values along an axis in tfjs' order (negative counts from the end). */
+export function concat(builder: GraphBuilder, inputs: readonly Value[], axis: number): Value {
+  const [first] = inputs;
+  if (!first) throw new ModelError('TOPOLOGY_INVALID', 'nothing to concatenate');
+  if (inputs.length === 1) return first;
+  const at = axis < 0 ? axis + first.shape.length : axis;
+  const channelsFirst = inputs.some((input) => input.channelsFirst);
+  const aligned = inputs.map((input) => (channelsFirst ? builder.channelsFirst(input) : input));
+  const shape = first.shape.map((size, i) =>
+    i === at ? inputs.reduce((sum, input) => sum + (input.shape[i] ?? 0), 0) : size,
+  );
+  const result = { shape, channelsFirst, type: first.type };
+  return builder.emit('Concat', aligned, result, { axis: { int: onnxAxis({ ...first, channelsFirst }, at) } });
+}
+
+/** A part of a value, begins and ends in tfjs' order; a step may be negative. Dimensions not named stay whole. */
+export function slice(
+  builder: GraphBuilder,
+  input: Value,
+  parts: readonly { axis: number; begin: number; end: number; step?: number }[],
+): Value {
+  if (parts.length === 0) return input;
+  const shape = input.shape.map((size, axis) => {
+    const part = parts.find((candidate) => candidate.axis === axis);
+    return part ? Math.max(Math.ceil((part.end - part.begin) / (part.step ?? 1)), 0) : size;
+  });
+  const ints = (values: number[]) => builder.constant(int64Tensor(values));
+  return builder.emit(
+    'Slice',
+    [
+      input,
+      ints(parts.map((part) => part.begin)),
+      ints(parts.map((part) => (part.end < 0 ? Number.MIN_SAFE_INTEGER : part.end))),
+      ints(parts.map((part) => onnxAxis(input, part.axis))),
+      ints(parts.map((part) => part.step ?? 1)),
+    ],
+    { shape, channelsFirst: input.channelsFirst, type: input.type },
+  );
+}
+
+/** Reorders dimensions: dimension i of the result is dimension order[i] of the input, in tfjs' order. */
+export function transpose(builder: GraphBuilder, input: Value, order: readonly number[]): Value {
+  const plain = builder.channelsLast(input);
+  if (order.every((axis, i) => axis === i)) return plain;
+  const shape = order.map((axis) => plain.shape[axis] ?? 1);
+  return builder.emit('Transpose', [plain], { shape, type: plain.type }, { perm: { ints: order } });
+}
+
+/**
+ * The shape that a reshape comes to. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
+ * @throws ModelError TOPOLOGY_INVALID where the number of elements does not fit
+ */
+export function resolveShape(input: readonly number[], target: readonly number[]): number[] {
+  const hasBatch = input[0] === BATCH;
+  const count = elementCount(hasBatch ? input.slice(1) : input);
+  const [first = 1, ...rest] = target;
+  if (hasBatch && (first === BATCH || first === 1)) {
+    const known = elementCount(rest.filter((size) => size >= 0));
+    if (rest.every((size) => size >= 0) && known === count) return [BATCH, ...rest];
+    if (rest.filter((size) => size < 0).length === 1 && count % known === 0) {
+      return [BATCH, ...rest.map((size) => (size < 0 ? count / known : size))];
+    }
+  }
+  const known = elementCount(target.filter((size) => size >= 0));
+  const resolved = hasBatch ? [...target] : target.map((size) => (size < 0 ? count / known : size));
+  if (hasBatch || elementCount(resolved) !== count || !resolved.every(Number.isInteger)) {
+    throw new ModelError('TOPOLOGY_INVALID', `[${input}] cannot be given the shape [${target}]`);
+  }
+  return resolved;
+}
