@@ -41,6 +41,10 @@ export function useUploads({
       setRequestParser(async () => {
         const { req, res } = serverContext as NodeContext;
         const source = req && res ? { body: req, response: res } : adaptFetch(request, released);
+        let isAnswered = false;
+        (source.response as EventEmitter).once('close', () => {
+          isAnswered = true;
+        });
         const limited = limitBody(source.body, maxBodyBytes);
         const describe = (error: unknown) => describeFailure(error, limited.isExceeded());
         try {
@@ -50,7 +54,7 @@ export function useUploads({
             maxFiles: maxImages,
             maxFieldSize: MAX_FIELD_BYTES,
           });
-          wrapUploads(params, describe);
+          wrapUploads(params, describe, () => isAnswered);
           return params as unknown as GraphQLParams;
         } catch (error) {
           throw describe(error);
@@ -116,10 +120,13 @@ function adaptFetch(request: Request, released: WeakMap<Request, EventEmitter>) 
 }
 
 /** Replaces the library's uploads, at any depth of the variables, by files that a resolver may read. */
-function wrapUploads(holder: unknown, describe: (error: unknown) => GraphQLError): void {
+function wrapUploads(holder: unknown, describe: (error: unknown) => GraphQLError, isAnswered: () => boolean): void {
   const places = new Map<PendingUpload, { holder: Record<string, unknown>; key: string }[]>();
   findUploads(holder, places);
   for (const [upload, found] of places) {
+    // The library lets go at the response's end what has come by then, but a file may come after an early refusal.
+    const releaseLate = (file: FileUpload) => isAnswered() && file.capacitor.release();
+    upload.promise.then(releaseLate, () => undefined);
     // One part may stand for several variables: the last reader lets the file go.
     let unread = found.length;
     const readOnce = (): Promise<Buffer> => readFile(upload, describe, () => --unread === 0);
