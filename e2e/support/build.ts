@@ -44,8 +44,8 @@ async function compile(dir: string, sources: string[]): Promise<void> {
         noEmitOnError: false,
         typeRoots: [join(projectDir, 'node_modules/@types')],
       },
-      files: MAINS.map((main) => join(projectDir, `${main}.ts`)),
-      include: [],
+      include: ROOMS.map((room) => join(projectDir, room)),
+      exclude: [join(projectDir, '**/*.test.ts')],
     }),
   );
   // Type errors are the type check's to report; here it matters whether there is something to run.

@@ -76,6 +76,13 @@ export async function send<Data>(
   }
 }
 
+/** All that a stream yields. */
+export async function collect<Item>(stream: AsyncIterable<Item>): Promise<Item[]> {
+  const items: Item[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
 /** Pieces of a body between two occurrences of a separator, each as soon as it is whole; the rest at the end. */
 async function* splitBody(response: Response, separator: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();

@@ -17,6 +17,8 @@ export interface LoadOptions {
   picture?: (n: number) => Uint8Array;
   /** The class that the nth picture must get. @default expectedClass */
   expected?: (n: number) => number | undefined;
+  /** Told of the first sighting of each end. */
+  onEnd?: (end: Sighting) => unknown;
 }
 
 export interface Load {
@@ -99,7 +101,10 @@ export function startLoad(options: LoadOptions): Load {
   function record(watch: ReturnType<Ledger['watch']>, seen: Seen): boolean {
     watch.seen(toSighting(seen));
     if (!TERMINAL.includes(seen.status)) return false;
-    if (open.delete(seen.id)) count(ended, seen.status);
+    if (open.delete(seen.id)) {
+      count(ended, seen.status);
+      options.onEnd?.(toSighting(seen));
+    }
     notify();
     return true;
   }

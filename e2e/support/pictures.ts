@@ -9,8 +9,13 @@ function makeChunk(type: string, data: Uint8Array): Buffer {
   return chunk;
 }
 
-/** A PNG of one colour, red, green and blue 0..255. */
-export function makePng(width: number, height: number, colour: readonly [number, number, number]): Uint8Array {
+/** A PNG of one colour, red, green and blue 0..255. `rows` fewer than its height make one that ends early. */
+export function makePng(
+  width: number,
+  height: number,
+  colour: readonly [number, number, number],
+  rows = height,
+): Uint8Array {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
@@ -20,7 +25,7 @@ export function makePng(width: number, height: number, colour: readonly [number,
   return Buffer.concat([
     Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
     makeChunk('IHDR', header),
-    makeChunk('IDAT', deflateSync(Buffer.concat(Array.from({ length: height }, () => row)))),
+    makeChunk('IDAT', deflateSync(Buffer.concat(Array.from({ length: rows }, () => row)))),
     makeChunk('IEND', new Uint8Array()),
   ]);
 }

@@ -1,0 +1,18 @@
+import { serverAudits } from 'graphql-http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+let system: TestSystem;
+
+beforeAll(async () => {
+  system = await startSystem();
+});
+
+afterAll(() => system?.end());
+
+// They ask where they are run, so that each can have a test of its own before there is a server.
+const audits = serverAudits({ url: () => `${system.url}/graphql`, fetchFn: fetch });
+
+test.each(audits.map((audit) => [audit.name, audit] as const))('GraphQL over HTTP: %s', async (_, audit) => {
+  expect(await audit.fn()).toMatchObject({ status: 'ok' });
+});

@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { projectDir } from './support/build.ts';
+import { collect, openSocket, send, subscribeSse } from './support/graphql.ts';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+/** The real thing: photographs through server, Redis and the worker with ResNet50, and back. */
+const imagesDir = join(projectDir, '..', 'shared', 'images');
+const noImages = !existsSync(imagesDir);
+
+let system: TestSystem;
+
+beforeAll(async () => {
+  // Each photograph is to be computed, though another test sent it before.
+  system = await startSystem({ models: 'resnet50', env: { CACHE_TTL_MS: '0' } });
+}, 300_000);
+
+afterAll(() => system?.end());
+
+interface Label {
+  index: number;
+  name: string;
+  score: number;
+}
+
+interface Prediction {
+  __typename: string;
+  id: string;
+  status: string;
+  batchSize: number;
+  result: { labels: Label[] };
+}
+
+const FIELDS = 'id status batchSize result { labels { index name score } }';
+const CLASSIFY = `mutation ($image: Upload!) { classifyImage(image: $image) { __typename ... on Prediction { ${FIELDS} } } }`;
+
+async function classify(image: Uint8Array): Promise<Prediction> {
+  const { data, errors } = await send<{ classifyImage: Prediction }>(system.url, {
+    query: CLASSIFY,
+    variables: { image: null },
+    files: { image },
+  });
+  expect(errors).toBeUndefined();
+  expect(data!.classifyImage).toMatchObject({ __typename: 'Prediction', status: 'SUCCEEDED' });
+  return data!.classifyImage;
+}
+
+test.skipIf(noImages)(
+  'at least 44 of 50 photographs get their class (skipped where ../shared/images is missing)',
+  async () => {
+    const [, ...lines] = (await readFile(join(imagesDir, 'reference.csv'), 'utf8')).trim().split('\n');
+    const photographs = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));
+    expect(photographs).toHaveLength(50);
+    const answers = await Promise.all(
+      photographs.map(async ({ file, index }) => {
+        const { result, batchSize } = await classify(await readFile(join(imagesDir, file)));
+        return { right: result.labels[0]!.index === index, batchSize };
+      }),
+    );
+    expect(answers.filter(({ right }) => right).length).toBeGreaterThanOrEqual(44);
+    // They were sent at once, so the worker gathered them.
+    expect(Math.max(...answers.map(({ batchSize }) => batchSize))).toBeGreaterThan(1);
+  },
+);
+
+test.each([
+  ['chelsea.png', [281, 282, 285]],
+  ['coffee.png', [504, 967, 968]],
+  ['rocket.jpg', [657, 744]],
+])('the sample %s gets a label that fits', async (file, fitting) => {
+  const { result } = await classify(await readFile(join(projectDir, 'models', 'samples', file)));
+  const [best] = result.labels;
+  expect(fitting).toContain(best!.index);
+  const scores = result.labels.map(({ score }) => score);
+  expect(scores).toEqual([...scores].sort((a, b) => b - a));
+  expect(result.labels).toHaveLength(5);
+});
+
+test('mutation, query, SSE and WebSocket give the same prediction', async () => {
+  const image = await readFile(join(projectDir, 'models', 'samples', 'chelsea.png'));
+  const { __typename, ...answer } = await classify(image);
+  const variables = { id: answer.id };
+  const { data } = await send<{ prediction: Prediction }>(system.url, {
+    query: `query ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`,
+    variables,
+  });
+  expect(data!.prediction).toEqual(answer);
+  const operation = { query: `subscription ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`, variables };
+  const socket = openSocket(system.url);
+  for (const stream of [subscribeSse(system.url, operation), socket.subscribe(operation)]) {
+    const events = await collect(stream);
+    expect(events).toEqual([{ data: { prediction: answer } }]);
+  }
+  await socket.close();
+});
