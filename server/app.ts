@@ -23,11 +23,17 @@ export interface AppDependencies {
   log: Logger;
 }
 
+/** What a transport without an HTTP request tells instead. */
+interface TransportContext {
+  /** Aborted when the operation ends. */
+  signal?: AbortSignal;
+}
+
 export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
 export function createApp({ config, services, isReady, isDraining, log }: AppDependencies) {
-  return createYoga<object, ServerContext>({
+  return createYoga<TransportContext, ServerContext>({
     schema,
     graphqlEndpoint: '/graphql',
     landingPage: false,
@@ -44,7 +50,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
     graphiql: config.graphiql,
     renderGraphiQL: createGraphiqlPage(config.webDir),
-    context: ({ request }) => ({ caller: { id: 'anonymous' }, services, signal: request.signal }),
+    context: ({ request, signal }) => ({ caller: { id: 'anonymous' }, services, signal: signal ?? request.signal }),
     plugins: [
       useHealth(isReady),
       useWebPage(config.webDir),

@@ -19,7 +19,9 @@ export function createListener({ config, backend, log }: { config: Config; backe
   const { services, isReady, isDraining } = backend;
   const app = createApp({ config, services, isReady, isDraining, log });
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, app);
-  const webSockets = attachWebSockets(server, { app, services, config });
+  const webSockets = attachWebSockets(server, { app, config });
+
+  let draining: Promise<void> | undefined;
 
   return {
     app,
@@ -37,18 +39,23 @@ export function createListener({ config, backend, log }: { config: Config; backe
     },
 
     /** Accepts nothing more, ends subscriptions with a retryable error, and lets waiting requests end within `config.drainMs`. */
-    async drain(): Promise<void> {
-      const closed = server.listening ? once(server, 'close') : Promise.resolve();
-      server.close();
-      backend.drain();
-      await webSockets.drain();
-      server.closeIdleConnections();
-      // Connections become idle one by one while their requests end.
-      const sweep = setInterval(() => server.closeIdleConnections(), 50);
-      const forced = setTimeout(() => server.closeAllConnections(), config.drainMs + SEND_GRACE_MS);
-      await closed;
-      clearInterval(sweep);
-      clearTimeout(forced);
+    drain(): Promise<void> {
+      draining ??= drain();
+      return draining;
     },
   };
+
+  async function drain(): Promise<void> {
+    const closed = server.listening ? once(server, 'close') : Promise.resolve();
+    server.close();
+    backend.drain();
+    await webSockets.drain();
+    server.closeIdleConnections();
+    // Connections become idle one by one while their requests end.
+    const sweep = setInterval(() => server.closeIdleConnections(), 50);
+    const forced = setTimeout(() => server.closeAllConnections(), config.drainMs + SEND_GRACE_MS);
+    await closed;
+    clearInterval(sweep);
+    clearTimeout(forced);
+  }
 }

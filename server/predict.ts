@@ -76,11 +76,12 @@ export function createPredictions(options: {
     request: SubmitRequest,
     id: string,
     model: ServedModel,
+    readFile: () => Promise<Buffer>,
   ): Promise<Extract<AdmitOutcome, { kind: 'admitted' }> | 'staleVersion'> {
     // A file is read into memory only when its turn has come: those that wait stay on disk.
     const image = await decodeInTurn(async () => {
       if (request.signal.aborted) throw new InferqlError('UNAVAILABLE');
-      return prepareImage(await request.image.readBytes(), model.input, config.maxPixels);
+      return prepareImage(await readFile(), model.input, config.maxPixels);
     });
     const outcome = await producer.admit({
       id,
@@ -123,15 +124,22 @@ export function createPredictions(options: {
       await replies.subscribe(model.name);
       const id = newPredictionId(model.name);
       // Before it is queued: an answer that arrives at once is heard.
+      let file: Promise<Buffer> | undefined;
+      const readFile = () => {
+        file ??= request.image.readBytes();
+        return file;
+      };
       let waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
       try {
-        let outcome = await admit(request, id, model);
+        let outcome = await admit(request, id, model, readFile);
         for (let tries = 1; outcome === 'staleVersion'; tries++) {
           if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
           catalog.forget();
           model = await findModel(request.model);
-          outcome = await admit(request, id, model);
+          outcome = await admit(request, id, model, readFile);
         }
+        // The wait may be long, and needs no photograph.
+        file = undefined;
         const { state, position } = outcome;
         if (state.id !== id && waiter) {
           // The key named an earlier prediction; what happened to it before it was followed is read.

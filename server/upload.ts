@@ -7,6 +7,7 @@ import { type FileUpload, processRequest } from 'graphql-upload-ts';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import { InferqlError } from '../queue/errors.ts';
 import type { Config } from './config.ts';
+import { collectBody, parseSmallForm } from './small-form.ts';
 import { markUpload } from './upload-scalar.ts';
 
 /** What Yoga passes on of the Node request; absent where the app is called by fetch. */
@@ -21,10 +22,15 @@ interface PendingUpload {
 }
 
 const MAX_FIELD_BYTES = 256 * 1024;
+/** Most photographs of a web page or a phone's messenger are smaller. */
+const SMALL_BODY_BYTES = 1024 * 1024;
+/** What small requests may hold in memory together; beyond it they go to disk as the others do. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
 /**
- * Reads multipart requests while they arrive: a file goes to the spool folder (`TMPDIR`) and is removed with the response, also
- * when the client goes away in the middle. Malformed bodies answer 400, oversized ones 413, before anything is executed.
+ * Reads multipart requests. Small ones stay in memory; of the others each file goes to the spool folder (`TMPDIR`) while it
+ * arrives, and is removed once it was read or with the response, also when the client goes away in the middle. Malformed bodies
+ * answer 400, oversized ones 413, before anything is executed.
  */
 export function useUploads({
   maxUploadBytes,
@@ -32,6 +38,22 @@ export function useUploads({
   maxBodyBytes,
 }: Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes'>): Plugin {
   const released = new WeakMap<Request, EventEmitter>();
+  let heldBytes = 0;
+
+  /** Memory for a small request until its files were read or its response has ended; undefined where none is left. */
+  function reserve({ headers }: IncomingMessage, response: ServerResponse): (() => void) | undefined {
+    const bytes = headers['content-length'] === undefined ? Number.NaN : Number(headers['content-length']);
+    if (!(bytes <= SMALL_BODY_BYTES) || heldBytes + bytes > MAX_HELD_BYTES) return undefined;
+    heldBytes += bytes;
+    let isHeld = true;
+    const release = () => {
+      if (isHeld) heldBytes -= bytes;
+      isHeld = false;
+    };
+    response.once('close', release);
+    return release;
+  }
+
   return {
     onRequestParse({ request, serverContext, setRequestParser }) {
       if (request.method !== 'POST' || !/^multipart\/form-data\b/i.test(request.headers.get('content-type') ?? ''))
@@ -40,7 +62,17 @@ export function useUploads({
         throw httpError(413, 'The request is too large.');
       setRequestParser(async () => {
         const { req, res } = serverContext as NodeContext;
-        const source = req && res ? { body: req, response: res } : adaptFetch(request, released);
+        let source = req && res ? { body: req, response: res } : adaptFetch(request, released);
+        const release = req && res && reserve(req, res);
+        if (req && res && release) {
+          const body = await collectBody(req).catch((error) => {
+            throw describeFailure(error, false);
+          });
+          const limits = { maxFiles: maxImages, maxFileBytes: maxUploadBytes, maxFieldBytes: MAX_FIELD_BYTES };
+          const params = parseSmallForm(body, req.headers['content-type'] ?? '', limits, release);
+          if (params) return params as GraphQLParams;
+          source = { body: Object.assign(Readable.from([body]), { headers: req.headers }) as IncomingMessage, response: res };
+        }
         let isAnswered = false;
         (source.response as EventEmitter).once('close', () => {
           isAnswered = true;

@@ -5,11 +5,11 @@ import { type Extra, useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
-import type { Services } from './context.ts';
 import { withoutHttp } from './error-mask.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
+const CLOSE_GRACE_MS = 1_000;
 
 interface Operation {
   rootValue: { execute(args: unknown): unknown; subscribe(args: unknown): unknown };
@@ -21,7 +21,7 @@ interface Operation {
  */
 export function attachWebSockets(
   server: Server,
-  { app, services, config }: { app: App; services: Services; config: Pick<Config, 'corsOrigins' | 'maxQueryBytes'> },
+  { app, config }: { app: App; config: Pick<Config, 'corsOrigins' | 'maxQueryBytes'> },
 ) {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
   /** By connection and operation: aborted when either ends. */
@@ -35,18 +35,17 @@ export function attachWebSockets(
         const controller = new AbortController();
         const running = operations.get(extra.socket) ?? new Map<string, AbortController>();
         operations.set(extra.socket, running.set(id, controller));
-        const enveloped = app.getEnveloped({ request: undefined, params });
+        const enveloped = app.getEnveloped({ params, signal: controller.signal });
         try {
           const document = enveloped.parse(params.query) as ExecutionArgs['document'];
           const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
           if (errors.length > 0) return errors;
-          const context = { caller: { id: 'anonymous' }, services, signal: controller.signal };
           return {
             schema: enveloped.schema,
             operationName: params.operationName,
             document,
             variableValues: params.variables,
-            contextValue: Object.assign(await enveloped.contextFactory(), context),
+            contextValue: await enveloped.contextFactory(),
             rootValue: { execute: enveloped.execute, subscribe: enveloped.subscribe },
           } as ExecutionArgs;
         } catch (error) {
@@ -81,7 +80,12 @@ export function attachWebSockets(
   return {
     async drain(): Promise<void> {
       for (const client of sockets.clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
+      // A client that does not answer the closing is not waited for.
+      const forced = setTimeout(() => {
+        for (const client of sockets.clients) client.terminate();
+      }, CLOSE_GRACE_MS);
       await started.dispose();
+      clearTimeout(forced);
     },
   };
 }

@@ -1,0 +1,297 @@
+import { once } from 'node:events';
+import { type Client, createClient } from 'graphql-ws';
+import { describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import { atEnd, ENQUEUE, jsonRequest, paint, startServer, startWorker, testRedis } from './server.fixture.ts';
+
+const FOLLOW = `subscription ($id: ID!) { prediction(id: $id) { id status queuePosition estimatedStartMs result { labels(topK: 1) { index } } error { code } } }`;
+
+interface Told {
+  data?: { prediction: { id: string; status: string; queuePosition: number | null; result: object | null } };
+  errors?: { message: string; extensions?: Record<string, unknown> }[];
+}
+
+type Server = Awaited<ReturnType<typeof startServer>>;
+
+async function enqueue(server: Server, red: number): Promise<string> {
+  const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(red)]);
+  return data.classifyImage.id;
+}
+
+/** The events of a server-sent stream, until it completes. */
+async function* readEvents(response: Response): AsyncGenerator<Told> {
+  expect(response.headers.get('content-type')).toContain('text/event-stream');
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream()) as unknown as AsyncIterable<string>) {
+    text += chunk;
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const event = text.slice(0, end);
+      text = text.slice(end + 2);
+      if (event.startsWith('event: complete')) return;
+      if (event.startsWith('event: next')) yield JSON.parse(event.slice(event.indexOf('data: ') + 6));
+    }
+  }
+  throw new Error('the stream ended without complete');
+}
+
+async function follow(server: Server, id: string, query = FOLLOW): Promise<AsyncGenerator<Told>> {
+  return readEvents(await server.fetch('/graphql', jsonRequest(query, { id }, { accept: 'text/event-stream' })));
+}
+
+async function collect(events: AsyncIterable<Told>): Promise<Told[]> {
+  const all: Told[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+const statuses = (events: Told[]) => events.map(({ data }) => data?.prediction.status);
+
+describe('over server-sent events', () => {
+  test('one opened before the work tells QUEUED first, SUCCEEDED last, then completes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 30);
+    const events = await follow(server, id);
+    const first = (await events.next()).value as Told;
+    expect(['QUEUED', 'PROCESSING']).toContain(first.data!.prediction.status);
+    worker.settling.open();
+    const rest = await collect(events);
+    expect(rest.at(-1)!.data!.prediction).toMatchObject({
+      id,
+      status: 'SUCCEEDED',
+      result: { labels: [{ index: 30 }] },
+    });
+    const order = ['QUEUED', 'PROCESSING', 'SUCCEEDED'];
+    const told = statuses([first, ...rest]).map((status) => order.indexOf(status!));
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+  });
+
+  test('one opened after the end, on another server, tells the end and completes', async () => {
+    const server = await startServer();
+    const other = await startServer({ prefix: server.prefix });
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 31);
+    await collect(await follow(server, id));
+    expect(statuses(await collect(await follow(other, id)))).toEqual(['SUCCEEDED']);
+  });
+
+  test('a GET goes without a header, as EventSource sends it', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 32);
+    const query = new URLSearchParams({ query: FOLLOW, variables: JSON.stringify({ id }) });
+    const response = await server.fetch(`/graphql?${query}`, { headers: { accept: 'text/event-stream' } });
+    expect(statuses(await collect(readEvents(response))).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test.each(['nothing', 'tiny.0123456789012345678901', 'other.0123456789012345678901', '', '../../x'])(
+    'the unknown id %j is NOT_FOUND',
+    async (id) => {
+      const server = await startServer();
+      await startWorker(server.prefix);
+      const [told, ...rest] = await collect(await follow(server, id));
+      expect(rest).toEqual([]);
+      expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+    },
+  );
+
+  test('cancelling while it waits is told, and ends the stream', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    worker.settling.close();
+    await enqueue(server, 1);
+    const id = await enqueue(server, 33);
+    const events = await follow(server, id);
+    await events.next();
+    const { data } = await server.query<{ cancelPrediction: object }>(
+      'mutation ($id: ID!) { cancelPrediction(id: $id) { id status } }',
+      { id },
+    );
+    expect(data.cancelPrediction).toEqual({ id, status: 'CANCELED' });
+    expect(statuses(await collect(events)).at(-1)).toBe('CANCELED');
+  });
+
+  test('the place in the queue is told as it changes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    await enqueue(server, 1);
+    const before = [await enqueue(server, 2), await enqueue(server, 3)];
+    const id = await enqueue(server, 4);
+    const events = await follow(server, id);
+    const first = ((await events.next()).value as Told).data!.prediction.queuePosition!;
+    expect(first).toBeGreaterThanOrEqual(3);
+    await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { id } }', { id: before[0] });
+    const second = ((await events.next()).value as Told).data!.prediction;
+    expect(second).toMatchObject({ status: 'QUEUED', queuePosition: first - 1 });
+    await events.return(undefined);
+  });
+
+  test('messages lost for a while are made up for', async () => {
+    const server = await startServer({ env: { AUDIT_INTERVAL_MS: '50' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 34);
+    const events = await follow(server, id);
+    await events.next();
+    // The ear goes deaf on a connection that stays alive.
+    await server.subscriber.unsubscribe();
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test('a restart of Redis is survived by subscriptions and waiting mutations', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 35);
+    const events = await follow(server, id);
+    await events.next();
+    const waiting = server.upload<{ classifyImage: { status: string } }>(
+      'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status finishedAt } } }',
+      [await paint(36)],
+    );
+    // Until both are queued.
+    while ((await server.redis.keys(`${server.prefix}*`)).length === 0);
+    await testRedis().kill9();
+    await testRedis().restart();
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+    const answer = await waiting;
+    // It was admitted before the kill, or refused in words; never lost.
+    expect(answer.data?.classifyImage.status ?? answer.errors![0]!.extensions!.code).toMatch(/SUCCEEDED|UNAVAILABLE/);
+  });
+
+  test('a server that shuts down ends it with a retryable error', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 37);
+    const events = await follow(server, id);
+    await events.next();
+    server.backend.drain();
+    const rest = await collect(events);
+    expect(rest.at(-1)!.errors![0]!.extensions).toMatchObject({
+      code: 'UNAVAILABLE',
+      retryAfterMs: expect.any(Number),
+    });
+  });
+
+  test('a queue is told at once and when it changes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    worker.settling.close();
+    const response = await server.fetch(
+      '/graphql',
+      jsonRequest(
+        'subscription { queue { model waiting processing workers { id } } }',
+        {},
+        { accept: 'text/event-stream' },
+      ),
+    );
+    const events = readEvents(response) as AsyncGenerator<{
+      data: { queue: { waiting: number; processing: number; workers: object[] } };
+    }>;
+    const first = (await events.next()).value.data.queue;
+    expect(first).toMatchObject({ model: 'tiny', waiting: 0 });
+    expect(first.workers).toHaveLength(1);
+    await enqueue(server, 1);
+    await enqueue(server, 2);
+    for (;;) {
+      const { queue } = (await events.next()).value.data;
+      if (queue.waiting + queue.processing === 2) break;
+    }
+    await events.return(undefined);
+  });
+});
+
+describe('over WebSocket', () => {
+  async function connect(server: Server, options: { origin?: string } = {}): Promise<{ client: Client; url: string }> {
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    class Socket extends WebSocket {
+      constructor(address: string, protocols?: string | string[]) {
+        super(address, protocols, options.origin ? { origin: options.origin } : {});
+      }
+    }
+    const client = createClient({ url: `${url}/graphql`, webSocketImpl: Socket, retryAttempts: 0 });
+    atEnd(() => client.dispose());
+    return { client, url };
+  }
+
+  test('a subscription agrees with the query', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { client } = await connect(server);
+    const id = await enqueue(server, 60);
+    const events = client.iterate({ query: FOLLOW, variables: { id } });
+    const first = (await events.next()).value as Told;
+    expect(first.data!.prediction.id).toBe(id);
+    worker.settling.open();
+    const all = [first, ...(await collect(events as AsyncIterable<Told>))];
+    const { data } = await server.query<Told['data'] & object>(FOLLOW.replace('subscription', 'query'), { id });
+    expect(all.at(-1)!.data!.prediction).toEqual(data.prediction);
+  });
+
+  test('an unknown id is NOT_FOUND, a bad document an error, and the connection lives on', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const { client } = await connect(server);
+    const [told] = await collect(
+      client.iterate({ query: FOLLOW, variables: { id: 'nothing' } }) as AsyncIterable<Told>,
+    );
+    expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+    await expect(collect(client.iterate({ query: '{ nothing }' }) as AsyncIterable<Told>)).rejects.toBeDefined();
+    await expect(collect(client.iterate({ query: '{{{' }) as AsyncIterable<Told>)).rejects.toBeDefined();
+    const [models] = await collect(client.iterate({ query: '{ models { name } }' }) as AsyncIterable<Told>);
+    expect(models).toMatchObject({ data: { models: [{ name: 'tiny' }] } });
+  });
+
+  test('QUEUE_FULL and the like carry retryAfterMs and nothing of HTTP', async () => {
+    const server = await startServer();
+    const { client } = await connect(server);
+    const [told] = await collect(
+      client.iterate({ query: 'subscription { queue(model: "none") { waiting } }' }) as AsyncIterable<Told>,
+    );
+    expect(told!.errors![0]!.extensions).toEqual({ code: 'MODEL_NOT_FOUND' });
+  });
+
+  test('a draining server closes with 1012', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { client } = await connect(server);
+    const id = await enqueue(server, 61);
+    const events = client.iterate({ query: FOLLOW, variables: { id } });
+    await events.next();
+    const ended = collect(events as AsyncIterable<Told>);
+    const drained = server.listener.drain();
+    await expect(ended).rejects.toMatchObject({ code: 1012 });
+    await drained;
+  });
+
+  test.each([
+    ['another page', 'http://evil.test', false],
+    ['an allowed page', 'http://friend.test', true],
+  ])('the upgrade from %s', async (_name, origin, allowed) => {
+    const server = await startServer({ env: { CORS_ORIGINS: 'http://friend.test' } });
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin });
+    atEnd(() => socket.terminate());
+    if (allowed) await once(socket, 'open');
+    else expect(String((await once(socket, 'error'))[0])).toContain('403');
+  });
+
+  test('its own page may, another path is 404', async () => {
+    const server = await startServer();
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    const own = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin: url.replace('ws', 'http') });
+    await once(own, 'open');
+    own.terminate();
+    const lost = new WebSocket(`${url}/elsewhere`, 'graphql-transport-ws');
+    expect(String((await once(lost, 'error'))[0])).toContain('404');
+  });
+});
