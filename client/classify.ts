@@ -13,8 +13,10 @@ export async function classifyImage(
   transport: Transport,
   retryForMs: number,
   image: Blob,
-  options: ClassifyOptions,
+  given: ClassifyOptions,
 ): Promise<SucceededPrediction> {
+  // A signal of this call's own: Node warns of a leak where many listen to one that many calls share.
+  const options = given.signal ? { ...given, signal: AbortSignal.any([given.signal]) } : given;
   const { signal, onState } = options;
   signal?.throwIfAborted();
   const id = await submitImage(transport, retryForMs, image, options);

@@ -1,7 +1,6 @@
 /** For Node: as the client for browsers, and images may be named by their path. */
 import { openAsBlob } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { blobOf, createClientWith } from './client.ts';
 import { InferqlError } from './errors.ts';
@@ -26,7 +25,7 @@ async function readImage(image: NodeImageInput): Promise<Blob> {
   const path = typeof image === 'string' ? image : fileURLToPath(image);
   try {
     if (!(await stat(path)).isFile()) throw new TypeError('not a file');
-    return new File([await openAsBlob(path)], basename(path));
+    return await openAsBlob(path);
   } catch (cause) {
     throw new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
   }

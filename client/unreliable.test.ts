@@ -185,7 +185,7 @@ test('of many images a bounded number is on its way, one that fails harms no oth
       return events(next(succeeded))(response, body, request);
     }
     most = Math.max(most, ++running);
-    if (!body.includes('bad')) return accepted(response, body, request);
+    if (!body.includes('damaged')) return accepted(response, body, request);
     running--;
     return json({ data: { classifyImage: { __typename: 'InvalidImageError', code: 'CORRUPT', message: 'm' } } })(
       response,
@@ -194,7 +194,7 @@ test('of many images a bounded number is on its way, one that fails harms no oth
     );
   };
   const { client } = await serve([submit]);
-  const images = Array.from({ length: 30 }, (_, i) => new File([i === 17 ? 'bad' : 'fine'], `${i}.jpg`));
+  const images = Array.from({ length: 30 }, (_, i) => new File([i === 17 ? 'damaged' : 'fine'], `${i}.jpg`));
   const progress: string[] = [];
   const outcomes = await client.classifyAll(images, {
     concurrency: 4,

@@ -1,0 +1,54 @@
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createScreen } from './screen.ts';
+import { formatBar, formatDuration, formatTable, safeJson, safeText, shortenPath } from './text.ts';
+
+test('nothing in a text can steer a terminal, and plain text stays as it is', () => {
+  expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
+      expect(safeText(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+      expect(JSON.parse(safeJson(text))).toBe(text);
+    }),
+  );
+});
+
+test('tables, bars, paths and durations', () => {
+  expect(
+    formatTable(
+      ['A', 'N'],
+      [
+        ['long', '1'],
+        ['b', '22'],
+      ],
+      [1],
+    ),
+  ).toBe('A      N\nlong   1\nb     22');
+  expect([0, 0.5, 1, 2].map((share) => formatBar(share, 4))).toEqual(['', '██', '████', '████']);
+  expect(formatBar(0.3, 4)).toBe('█▎');
+  expect(shortenPath('folder/photo.jpg', 10)).toBe('…photo.jpg');
+  expect([5, 1_500, 59_400, 61_000, 3_700_000].map(formatDuration)).toEqual([
+    '5 ms',
+    '1.5 s',
+    '59 s',
+    '1 min 1 s',
+    '1 h 1 min',
+  ]);
+});
+
+test('the bar stands below the results on a terminal, and nothing of it is in a file', () => {
+  const draw = (isTTY: boolean) => {
+    const stream = Object.assign(new PassThrough(), { isTTY }) as unknown as NodeJS.WriteStream;
+    const screen = createScreen(stream, stream);
+    screen.showProgress({ done: 5, failed: 1, total: 10 });
+    screen.print('a result');
+    screen.clearProgress();
+    return String((stream as unknown as PassThrough).read());
+  };
+  expect(draw(false)).toBe('a result\n');
+  expect(draw(true)).toMatch(
+    /^█{12}·{12} 5\/10, 1 failed, [\d.]+\/s, [^\r]+ left\r\u001b\[Ka result\n█.*left\r\u001b\[K$/u,
+  );
+});
