@@ -1,6 +1,6 @@
 import type { Card } from '../state/card.ts';
 import { hasEnded } from '../state/card.ts';
-import { describeCard, formatShare } from '../state/words.ts';
+import { describeCard, formatLabel, formatShare } from '../state/words.ts';
 
 /** Tells a screen reader how cards ended, one sentence for all of them. */
 export function Announcer({ cards }: { cards: readonly Card[] }) {
@@ -20,5 +20,7 @@ function finishedAt({ prediction, addedAtMs }: Card): number {
 function describeEnd(card: Card): string {
   const [best] = card.prediction?.result?.labels ?? [];
   const name = card.name ?? 'The prediction';
-  return best ? `${name}: ${best.name}, ${formatShare(best.score)}.` : `${name}: ${describeCard(card).title}.`;
+  return best
+    ? `${name}: ${formatLabel(best.name)}, ${formatShare(best.score)}.`
+    : `${name}: ${describeCard(card).title}.`;
 }

@@ -5,7 +5,7 @@ import type { Transport } from '../transport/client.ts';
 import { Announcer } from './announcer.tsx';
 import { BoardView } from './board-view.tsx';
 import { Header } from './header.tsx';
-import { useCards, useModels, usePath, useQueue } from './hooks.ts';
+import { useCards, useModels, usePath } from './hooks.ts';
 import { Intake } from './intake.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
@@ -15,7 +15,6 @@ export function App({ transport, board }: { transport: Transport; board: Board }
   const models = useModels(transport);
   const [chosen, setChosen] = useState<string>();
   const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
-  const queue = useQueue(transport, model);
   const cards = useCards(board);
   const [path, goTo] = usePath();
   const predictionId = readPredictionId(path);
@@ -28,7 +27,7 @@ export function App({ transport, board }: { transport: Transport; board: Board }
     <div className="page">
       <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
       <main>
-        <QueueStrip view={queue} />
+        <QueueStrip transport={transport} model={model} />
         {predictionId === undefined ? (
           <>
             <Intake onFiles={(files) => board.add(files, model)} />

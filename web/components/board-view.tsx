@@ -22,6 +22,9 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
             ? `${cards.length} ${cards.length === 1 ? 'photograph' : 'photographs'}`
             : `${ended} of ${cards.length} done`}
         </h2>
+        {cards.some(({ prediction }) => prediction?.status === 'SUCCEEDED') && (
+          <p className="board-hint">Choose a label to see where the model saw it</p>
+        )}
         <button
           type="button"
           className="button button-quiet"

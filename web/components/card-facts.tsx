@@ -8,20 +8,23 @@ import { PageLink } from './page-link.tsx';
 interface CardFactsProps {
   card: Card;
   succeeded: boolean;
+  alone: boolean;
   goTo(path: string): void;
 }
 
 /** How the answer came about, and the link that opens it again. The line is there from the start, so that nothing moves. */
-export function CardFacts({ card: { prediction }, succeeded, goTo }: CardFactsProps) {
+export function CardFacts({ card: { prediction }, succeeded, alone, goTo }: CardFactsProps) {
   return (
     <div className="card-facts">
       <p>{prediction && succeeded ? describeRun(prediction) : (prediction?.model ?? '')}</p>
       {prediction && (
         <span className="card-links">
           <CopyLink path={predictionPath(prediction.id)} />
-          <PageLink to={predictionPath(prediction.id)} goTo={goTo} className="card-link">
-            Open
-          </PageLink>
+          {!alone && (
+            <PageLink to={predictionPath(prediction.id)} goTo={goTo} className="card-link">
+              Open
+            </PageLink>
+          )}
         </span>
       )}
     </div>
@@ -29,13 +32,11 @@ export function CardFacts({ card: { prediction }, succeeded, goTo }: CardFactsPr
 }
 
 function describeRun({ timings, batchSize, cached }: Prediction): string {
+  if (cached) return 'Known from an equal picture';
   const parts: string[] = [];
   if (typeof timings?.totalMs === 'number') parts.push(`${formatSeconds(timings.totalMs)} in all`);
-  if (cached) parts.push('known already');
-  else {
-    if (typeof timings?.inferenceMs === 'number') parts.push(`model ${formatSeconds(timings.inferenceMs)}`);
-    if (batchSize) parts.push(batchSize === 1 ? 'ran alone' : `in a batch of ${batchSize}`);
-  }
+  if (typeof timings?.inferenceMs === 'number') parts.push(`model ${formatSeconds(timings.inferenceMs)}`);
+  if (batchSize) parts.push(batchSize === 1 ? 'ran alone' : `batch of ${batchSize}`);
   return parts.join(' · ');
 }
 

@@ -1,7 +1,8 @@
-import { useState } from 'react';
+import { type CSSProperties, useState } from 'react';
 import type { Card } from '../state/card.ts';
 import { type Box, findHeatmapBox } from '../state/heatmap-box.ts';
 import type { Model } from '../state/models.ts';
+import { formatLabel } from '../state/words.ts';
 
 interface CardPhotoProps {
   card: Card;
@@ -9,13 +10,14 @@ interface CardPhotoProps {
   busy: boolean;
 }
 
-/** The photograph's centre square, which is what a cropping model looks at, with progress and heatmap over it. */
+/** The middle of the photograph, with progress and heatmap over it. */
 export function CardPhoto({ card, model, busy }: CardPhotoProps) {
   const [size, setSize] = useState<Box>();
   const [broken, setBroken] = useState(false);
   const { name, photoUrl, phase, heatmap } = card;
-  const box = model && findHeatmapBox(model.input, size ?? { width: 1, height: 1 });
-  const label = card.prediction?.result?.labels.find(({ index }) => index === heatmap?.index)?.name;
+  const place = model && size && placeHeatmap(findHeatmapBox(model.input, size), size);
+  const chosen = card.prediction?.result?.labels.find(({ index }) => index === heatmap?.index);
+  const label = chosen && formatLabel(chosen.name);
   return (
     <div className="card-photo" data-heatmap={heatmap?.kind}>
       {photoUrl && !broken ? (
@@ -23,6 +25,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
           src={photoUrl}
           alt={name ?? 'The photograph'}
           decoding="async"
+          loading="lazy"
           onLoad={({ currentTarget }) =>
             setSize({ width: currentTarget.naturalWidth, height: currentTarget.naturalHeight })
           }
@@ -31,12 +34,12 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
       ) : (
         <p className="card-no-photo">{name ? 'No preview' : 'The server keeps no photographs'}</p>
       )}
-      {heatmap?.kind === 'shown' && box && (
+      {heatmap?.kind === 'shown' && (place || !photoUrl || broken) && (
         <img
           className="card-heatmap"
           src={heatmap.image}
           alt={`Where the model saw: ${label ?? 'the label'}`}
-          style={{ width: `${box.width * 100}%`, height: `${box.height * 100}%` }}
+          style={place}
         />
       )}
       {heatmap?.kind === 'unavailable' && <p className="card-note">{heatmap.message}</p>}
@@ -57,4 +60,15 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
       )}
     </div>
   );
+}
+
+/** For the style sheet, which knows how large the photograph is drawn. */
+function placeHeatmap(box: Box, photo: Box): CSSProperties {
+  const short = Math.min(photo.width, photo.height);
+  return {
+    '--short-by-width': short / photo.width,
+    '--short-by-height': short / photo.height,
+    '--map-width': box.width,
+    '--map-height': box.height,
+  } as CSSProperties;
 }

@@ -74,7 +74,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
             </div>
           )}
         </div>
-        <CardFacts card={card} succeeded={succeeded} goTo={goTo} />
+        <CardFacts card={card} succeeded={succeeded} alone={alone} goTo={goTo} />
       </div>
     </article>
   );

@@ -1,4 +1,4 @@
-import { useEffect, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useState, useSyncExternalStore } from 'react';
 import type { Board } from '../state/board.ts';
 import { loadModels, type Model } from '../state/models.ts';
 import { followQueue, type QueueView } from '../state/queue.ts';
@@ -58,10 +58,10 @@ export function usePath(): [string, (path: string) => void] {
     addEventListener('popstate', read);
     return () => removeEventListener('popstate', read);
   }, []);
-  const goTo = (next: string) => {
+  const goTo = useCallback((next: string) => {
     history.pushState(null, '', next);
     setPath(next);
     scrollTo(0, 0);
-  };
+  }, []);
   return [path, goTo];
 }

@@ -52,7 +52,7 @@ export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
         <div className="intake-buttons">
           <button type="button" className="button button-primary" onClick={() => chooser.current?.click()}>
             <PhotosIcon />
-            Choose photographs
+            Choose photos
           </button>
           <button type="button" className="button" onClick={() => setCameraOpen(true)}>
             <CameraIcon />

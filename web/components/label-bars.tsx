@@ -1,5 +1,5 @@
 import type { HeatmapView, Prediction } from '../state/card.ts';
-import { formatShare } from '../state/words.ts';
+import { formatLabel, formatShare } from '../state/words.ts';
 
 interface LabelBarsProps {
   labels: NonNullable<Prediction['result']>['labels'];
@@ -16,7 +16,7 @@ export function LabelBars({ labels, heatmap, onChoose }: LabelBarsProps) {
         const row = (
           <>
             <span className="bar-fill" style={{ width: `${score * 100}%` }} />
-            <span className="bar-name">{name}</span>
+            <span className="bar-name">{formatLabel(name)}</span>
             <span className="bar-share">{formatShare(score)}</span>
           </>
         );
@@ -27,7 +27,7 @@ export function LabelBars({ labels, heatmap, onChoose }: LabelBarsProps) {
                 type="button"
                 className="bar"
                 aria-pressed={heatmap?.index === index}
-                title={`Show where the model saw: ${name}`}
+                title={`Show where the model saw: ${formatLabel(name)}`}
                 onClick={() => onChoose(index)}
               >
                 {row}

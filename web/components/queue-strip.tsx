@@ -1,11 +1,13 @@
-import type { QueueView } from '../state/queue.ts';
 import { formatSeconds } from '../state/words.ts';
+import type { Transport } from '../transport/client.ts';
+import { useQueue } from './hooks.ts';
 import { Sparkline } from './sparkline.tsx';
 
 const NOTHING = '–';
 
 /** The queue at a glance, live. Numbers keep their places, so that nothing moves when they change. */
-export function QueueStrip({ view: { now, past } }: { view: QueueView }) {
+export function QueueStrip({ transport, model }: { transport: Transport; model: string | undefined }) {
+  const { now, past } = useQueue(transport, model);
   const rate = now?.ratePerSecond;
   return (
     <section className="strip" aria-label="The queue now">
@@ -23,7 +25,7 @@ export function QueueStrip({ view: { now, past } }: { view: QueueView }) {
         <div>
           <dt>Rate</dt>
           <dd data-figure="rate">
-            {typeof rate === 'number' ? rate.toFixed(rate < 100 ? 1 : 0) : NOTHING}
+            {typeof rate === 'number' ? formatRate(rate) : NOTHING}
             <small> /s</small>
           </dd>
           <Sparkline values={past.map(({ ratePerSecond }) => ratePerSecond ?? 0)} />
@@ -36,9 +38,15 @@ export function QueueStrip({ view: { now, past } }: { view: QueueView }) {
         <div>
           <dt>Workers</dt>
           <dd data-figure="workers">{now ? now.workers.length : NOTHING}</dd>
-          <Sparkline values={past.map(({ workers }) => workers.length)} />
+          <span className="strip-note">
+            {typeof now?.capacityPerSecond === 'number' && `up to ${formatRate(now.capacityPerSecond)} /s`}
+          </span>
         </div>
       </dl>
     </section>
   );
+}
+
+function formatRate(perSecond: number): string {
+  return perSecond.toFixed(perSecond < 100 ? 1 : 0);
 }

@@ -1,15 +1,16 @@
 import type { Model } from './models.ts';
 
-/** A part of a square box, centred in it, in shares of its sides. */
+/** Width and height, in any unit. */
 export interface Box {
   width: number;
   height: number;
 }
 
 /**
- * Where the model's view lies in a square that shows a photograph's centre (as `object-fit: cover` does): a model that crops sees
- * the middle of the centre square, one that stretches sees the whole photograph, which reaches beyond the square.
+ * How large the part of a photograph is that the model is given; it always lies in the middle. A model that crops sees most of the
+ * centre square, one that stretches sees everything.
  * @param photo the photograph's size in pixels, upright
+ * @returns in units of the photograph's short side
  */
 export function findHeatmapBox({ width, height, shortSide }: Model['input'], photo: Box): Box {
   if (shortSide) return { width: width / shortSide, height: height / shortSide };

@@ -7,10 +7,11 @@ export type QueueMoment = FollowQueueSubscription['queue'];
 /** A queue as it is, and as it was in the last minute. */
 export interface QueueView {
   now: QueueMoment | undefined;
-  /** Oldest first; one entry an event. */
+  /** Oldest first, one a second. */
   past: readonly QueueMoment[];
 }
 
+const SAMPLE_INTERVAL_MS = 1_000;
 const MAX_PAST = 60;
 
 /**
@@ -23,10 +24,21 @@ export function followQueue(
   model: string | undefined,
   onView: (view: QueueView) => void,
 ): () => void {
-  let past: readonly QueueMoment[] = [];
-  return followSubscription(client, FollowQueueDocument, model === undefined ? {} : { model }, ({ queue }) => {
-    past = [...past, queue].slice(-MAX_PAST);
-    onView({ now: queue, past });
+  let view: QueueView = { now: undefined, past: [] };
+  const show = (next: QueueView) => {
+    view = next;
+    onView(next);
+  };
+  const stop = followSubscription(client, FollowQueueDocument, model === undefined ? {} : { model }, ({ queue }) => {
+    show({ ...view, now: queue });
     return false;
   });
+  // Events come when something changes; the curves are over time.
+  const sampling = setInterval(() => {
+    if (view.now) show({ now: view.now, past: [...view.past, view.now].slice(-MAX_PAST) });
+  }, SAMPLE_INTERVAL_MS);
+  return () => {
+    clearInterval(sampling);
+    stop();
+  };
 }

@@ -46,7 +46,7 @@ function describePrediction(prediction: Prediction): Words {
         ? { title: 'The model is looking', detail: `Try number ${attempts}`, tone: 'busy' }
         : { title: 'The model is looking', tone: 'busy' };
     case 'SUCCEEDED':
-      return { title: prediction.result?.labels[0]?.name ?? 'Done', tone: 'good' };
+      return { title: formatLabel(prediction.result?.labels[0]?.name ?? 'Done'), tone: 'good' };
     case 'CANCELED':
       return { title: 'Cancelled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
     case 'EXPIRED':
@@ -106,6 +106,11 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     default:
       return { title: 'It did not work', ...(message && { detail: message }) };
   }
+}
+
+/** A label as people read it: many label files write `Egyptian_cat`. */
+export function formatLabel(name: string): string {
+  return name.replaceAll('_', ' ');
 }
 
 /** A share as people read it, such as `62 %`; never 100 % or 0 % for what is only nearly so. */
