@@ -1,0 +1,23 @@
+#!/bin/sh
+# Usage: watch.sh photo.jpg
+# Sends a photograph, which answers with an id at once, then prints the states of its prediction as they come.
+set -eu
+url=${INFERQL_URL:-http://127.0.0.1:4000}
+
+accepted=$(curl -sS --fail-with-body "$url/graphql" \
+  -H 'x-graphql-yoga-csrf: 1' \
+  -F operations='{
+    "query": "mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id } ... on Error { code message } } }",
+    "variables": { "image": null }
+  }' \
+  -F map='{ "0": ["variables.image"] }' \
+  -F 0=@"$1")
+
+id=$(printf '%s' "$accepted" | sed -n 's/.*"id":"\([^"]*\)".*/\1/p')
+[ -n "$id" ] || { printf '%s\n' "$accepted" >&2; exit 1; }
+
+# A subscription may be sent by GET, as a browser's EventSource does.
+curl -sS --fail-with-body -N -G "$url/graphql" \
+  -H 'accept: text/event-stream' \
+  --data-urlencode 'query=subscription ($id: ID!) { prediction(id: $id) { status queuePosition result { labels(topK: 3) { name score } } error { code message } } }' \
+  --data-urlencode "variables={\"id\":\"$id\"}"
