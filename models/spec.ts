@@ -71,6 +71,8 @@ const modelSpec = z
        * logits-sigmoid a sigmoid per label.
        */
       activation: z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']).default('softmax'),
+      /** Which output of a graph model with several, by its signature's name; absent: the first. */
+      name: z.string().min(1).optional(),
     }),
     engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm']).default('auto'),
     precision: z.enum(['float32', 'int8']).default('float32'),

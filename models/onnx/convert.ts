@@ -1,7 +1,8 @@
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
-import type { ModelJson } from '../tfjs/manifest.ts';
+import { parseGraph } from '../tfjs/graphdef.ts';
+import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { type LayersModel, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { GraphBuilder, type Value } from './builder.ts';
@@ -9,6 +10,7 @@ import { type CamHead, exposeFeatures } from './cam.ts';
 import { foldGraph } from './fold.ts';
 import { BATCH, floatTensor, int64Tensor } from './graph.ts';
 import { convertLayers } from './layers/model.ts';
+import { convertGraph } from './nodes/model.ts';
 import { softmax, unary } from './ops/activation.ts';
 import { binary } from './ops/binary.ts';
 import { encodeModel } from './write.ts';
@@ -29,7 +31,7 @@ export interface ConvertedModel {
 export const CONVERTER_VERSION = 1;
 
 /**
- * Converts a tfjs model to ONNX: preprocessing first, then the layers, then the activation of the spec.
+ * Converts a tfjs model to ONNX: preprocessing first, then the model, then the activation of the spec.
  * @throws UnsupportedOpError naming what the converter does not cover
  * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID
  */
@@ -41,12 +43,10 @@ export function convertModel(
 ): ConvertedModel {
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
-  const topology = parseTopology(modelJson.modelTopology);
-  checkInputShape(topology, input);
-  const [result, ...others] = convertLayers(builder, topology, weights, [normalize(builder, image, input)]);
-  if (!result || others.length > 0) {
-    throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
-  }
+  const normalized = normalize(builder, image, input);
+  const result = isGraphModel(modelJson)
+    ? convertNodes(builder, modelJson, weights, normalized, output)
+    : convertTopology(builder, modelJson, weights, normalized, input);
   const probabilities = finish(builder, result, output);
   const graph = builder.graph;
   const classCount = probabilities.shape[1] ?? 0;
@@ -55,7 +55,39 @@ export function convertModel(
   graph.outputs.push({ name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
   foldGraph(graph);
   const cam = exposeFeatures(graph, output);
-  return { bytes: encodeModel(graph, topology.name), classCount, cam };
+  return { bytes: encodeModel(graph, 'model'), classCount, cam };
+}
+
+function convertTopology(
+  builder: GraphBuilder,
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  image: Value,
+  input: InputSpec,
+): Value {
+  const topology = parseTopology(modelJson.modelTopology);
+  checkInputShape(topology, input);
+  const [result, ...others] = convertLayers(builder, topology, weights, [image]);
+  if (!result || others.length > 0) {
+    throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
+  }
+  return result;
+}
+
+function convertNodes(
+  builder: GraphBuilder,
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  image: Value,
+  output: OutputSpec,
+): Value {
+  const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
+  const chosen = output.name === undefined ? graph.outputs[0] : graph.outputs.find(({ name }) => name === output.name);
+  if (!chosen) {
+    const names = graph.outputs.map(({ name }) => name).join(', ');
+    throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names}, found ${output.name}`);
+  }
+  return convertGraph(builder, graph, weights, image, chosen.ref);
 }
 
 /** @throws ModelError SPEC_INVALID where the model says another size than the spec */

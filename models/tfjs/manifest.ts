@@ -92,6 +92,16 @@ export function parseModelJson(text: string, file: string): ModelJson {
   return parsed.data;
 }
 
+/** Whether a model.json holds a TensorFlow graph; else it holds Keras layers. */
+export function isGraphModel(modelJson: ModelJson): boolean {
+  return modelJson.format === 'graph-model' || Array.isArray(modelJson.modelTopology.node);
+}
+
+/** What names a graph model's inputs and outputs; older converters kept it elsewhere. */
+export function signatureOf(modelJson: ModelJson): unknown {
+  return modelJson.signature ?? (modelJson.userDefinedMetadata as { signature?: unknown } | undefined)?.signature;
+}
+
 /** Reads and checks a model.json. */
 export async function readModelJson(file: string): Promise<ModelJson> {
   let text: string;

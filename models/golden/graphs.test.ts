@@ -1,0 +1,460 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  createRandom,
+  inputOf,
+  largestDifference,
+  randomPixels,
+  runConverted,
+  type TestModel,
+  toTensor,
+} from './harness.fixture.ts';
+
+const LIMIT = 1e-5;
+const INPUT = inputOf(11, 8, 3);
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+type Attr = Record<string, unknown>;
+interface Node {
+  name: string;
+  op: string;
+  input: string[];
+  attr: Record<string, Attr>;
+}
+
+const text = (value: string): string => Buffer.from(value).toString('base64');
+const ints = (...values: number[]): Attr => ({ list: { i: values.map(String) } });
+const FLOAT = { type: 'DT_FLOAT' };
+
+/** Writes a graph model as TensorFlow's converter would, node by node. */
+class GraphWriter {
+  readonly nodes: Node[] = [];
+  readonly #specs: tf.io.WeightsManifestEntry[] = [];
+  readonly #data: Uint8Array[] = [];
+  readonly #random = createRandom(3);
+
+  constructor() {
+    const shape = { shape: { dim: ['-1', '11', '8', '3'].map((size) => ({ size })) } };
+    this.nodes.push({ name: 'image', op: 'Placeholder', input: [], attr: { shape, dtype: FLOAT } });
+  }
+
+  node(op: string, input: string[], attr: Record<string, Attr> = {}): string {
+    const name = `${op}_${this.nodes.length}`;
+    this.nodes.push({ name, op, input, attr });
+    return name;
+  }
+
+  #constant(shape: number[], data: Float32Array | Int32Array): string {
+    const isFloat = data instanceof Float32Array;
+    const name = this.node('Const', [], { dtype: { type: isFloat ? 'DT_FLOAT' : 'DT_INT32' } });
+    this.#specs.push({ name, shape, dtype: isFloat ? 'float32' : 'int32' });
+    this.#data.push(new Uint8Array(data.buffer));
+    return name;
+  }
+
+  ints(...values: number[]): string {
+    return this.#constant([values.length], Int32Array.from(values));
+  }
+
+  int(value: number): string {
+    return this.#constant([], Int32Array.of(value));
+  }
+
+  float(...values: number[]): string {
+    return this.#constant(values.length === 1 ? [] : [values.length], Float32Array.from(values));
+  }
+
+  weights(...shape: number[]): string {
+    const fanIn = shape.length > 1 ? shape.slice(0, -1).reduce((a, b) => a * b, 1) : 3;
+    const spread = Math.sqrt(3 / fanIn);
+    const values = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => (this.#random() * 2 - 1) * spread);
+    return this.#constant(shape, Float32Array.from(values));
+  }
+
+  positive(size: number): string {
+    return this.#constant(
+      [size],
+      Float32Array.from({ length: size }, () => 0.5 + this.#random()),
+    );
+  }
+
+  model(...outputs: string[]): TestModel {
+    const named = Object.fromEntries(outputs.map((name, i) => [`output_${i}`, { name: `${name}:0` }]));
+    const modelJson = {
+      format: 'graph-model',
+      modelTopology: { node: this.nodes, versions: { producer: 1087 } },
+      signature: { inputs: { image: { name: 'image:0' } }, outputs: named },
+      weightsManifest: [{ paths: ['weights.bin'], weights: this.#specs }],
+    };
+    return { modelJson, weightData: new Uint8Array(Buffer.concat(this.#data)).buffer };
+  }
+}
+
+async function difference(write: (graph: GraphWriter) => string): Promise<number> {
+  const writer = new GraphWriter();
+  const saved = writer.model(write(writer));
+  const json = saved.modelJson as {
+    modelTopology: object;
+    signature: object;
+    weightsManifest: tf.io.WeightsManifestConfig;
+  };
+  const reference = await tf.loadGraphModel({
+    load: async () => ({
+      format: 'graph-model',
+      modelTopology: structuredClone(json.modelTopology),
+      signature: json.signature,
+      weightSpecs: json.weightsManifest[0]!.weights,
+      weightData: saved.weightData,
+    }),
+  });
+  const pixels = randomPixels(INPUT, 2);
+  const expected = tf.tidy(() => (reference.execute(toTensor(pixels, INPUT)) as tf.Tensor).dataSync());
+  const { probabilities } = await runConverted(saved, pixels, INPUT);
+  return largestDifference(probabilities, expected);
+}
+
+const conv = (strides: number, padding: string, dilation = 1) => ({
+  strides: ints(1, strides, strides, 1),
+  dilations: ints(1, dilation, dilation, 1),
+  padding: { s: text(padding) },
+  data_format: { s: text('NHWC') },
+});
+const features = (graph: GraphWriter) => graph.node('Conv2D', ['image', graph.weights(3, 3, 3, 6)], conv(1, 'SAME'));
+
+describe('graph ops agree with tfjs', () => {
+  for (const padding of ['SAME', 'VALID']) {
+    for (const strides of [1, 2, 3]) {
+      test(`convolutions, ${padding}, strides ${strides}`, async () => {
+        for (const size of [1, 2, 3]) {
+          const attr = conv(strides, padding);
+          expect(await difference((g) => g.node('Conv2D', ['image', g.weights(size, 3, 3, 4)], attr))).toBeLessThan(
+            LIMIT,
+          );
+          for (const multiplier of [1, 2]) {
+            const depthwise = (g: GraphWriter) =>
+              g.node('DepthwiseConv2dNative', [features(g), g.weights(size, 2, 6, multiplier)], attr);
+            expect(await difference(depthwise)).toBeLessThan(LIMIT);
+          }
+          for (const op of ['MaxPool', 'AvgPool']) {
+            const ksize = ints(1, size, 2, 1);
+            expect(await difference((g) => g.node(op, [features(g)], { ...attr, ksize }))).toBeLessThan(LIMIT);
+          }
+        }
+      });
+    }
+    test(`dilated convolutions, ${padding}`, async () => {
+      for (const dilation of [2, 3]) {
+        const attr = conv(1, padding, dilation);
+        expect(await difference((g) => g.node('Conv2D', ['image', g.weights(3, 3, 3, 4)], attr))).toBeLessThan(LIMIT);
+        const depthwise = (g: GraphWriter) => g.node('DepthwiseConv2dNative', ['image', g.weights(3, 3, 3, 2)], attr);
+        expect(await difference(depthwise)).toBeLessThan(LIMIT);
+      }
+    });
+  }
+
+  test('explicit padding', async () => {
+    const attr = { ...conv(2, 'EXPLICIT'), explicit_paddings: ints(0, 0, 1, 2, 0, 1, 0, 0) };
+    expect(await difference((g) => g.node('Conv2D', ['image', g.weights(3, 3, 3, 4)], attr))).toBeLessThan(LIMIT);
+  });
+
+  test.each(['', 'Relu', 'Relu6', 'Elu', 'Sigmoid', 'LeakyRelu', 'Prelu'])(
+    'fused with BiasAdd and %s',
+    async (step) => {
+      const fused = ['BiasAdd', ...(step ? [step] : [])];
+      const extra = (count: number) => ({
+        fused_ops: { list: { s: fused.map(text) } },
+        num_args: { i: String(count) },
+        leakyrelu_alpha: { f: 0.3 },
+      });
+      const args = (g: GraphWriter, size: number) => [g.weights(size), ...(step === 'Prelu' ? [g.weights(size)] : [])];
+      const count = step === 'Prelu' ? 2 : 1;
+      const attr = { ...conv(2, 'SAME'), ...extra(count) };
+      const full = (g: GraphWriter) => g.node('_FusedConv2D', ['image', g.weights(3, 3, 3, 5), ...args(g, 5)], attr);
+      expect(await difference(full)).toBeLessThan(LIMIT);
+      const depthwise = (g: GraphWriter) =>
+        g.node('FusedDepthwiseConv2dNative', ['image', g.weights(3, 3, 3, 1), ...args(g, 3)], attr);
+      expect(await difference(depthwise)).toBeLessThan(LIMIT);
+      const dense = (g: GraphWriter) => {
+        const flat = g.node('Reshape', ['image', g.ints(-1, 264)]);
+        return g.node('_FusedMatMul', [flat, g.weights(264, 7), ...args(g, 7)], extra(count));
+      };
+      expect(await difference(dense)).toBeLessThan(LIMIT);
+    },
+  );
+
+  test.each(['SAME', 'VALID'])('transposed convolution, %s', async (padding) => {
+    for (const strides of [1, 2, 3]) {
+      for (const size of [2, 3, 4]) {
+        const out = (n: number) => (padding === 'SAME' ? n * strides : (n - 1) * strides + size);
+        const write = (g: GraphWriter) =>
+          g.node(
+            'Conv2DBackpropInput',
+            [g.ints(2, out(11), out(8), 4), g.weights(size, size, 4, 3), 'image'],
+            conv(strides, padding),
+          );
+        expect(await difference(write)).toBeLessThan(LIMIT);
+      }
+    }
+  });
+
+  test.each(['FusedBatchNorm', 'FusedBatchNormV3'])('%s behind and in front of a convolution', async (op) => {
+    const norm = (g: GraphWriter, at: string, size: number) =>
+      g.node(op, [at, g.positive(size), g.weights(size), g.weights(size), g.positive(size)], { epsilon: { f: 0.01 } });
+    expect(await difference((g) => norm(g, features(g), 6))).toBeLessThan(LIMIT);
+    const before = (g: GraphWriter) => g.node('Conv2D', [norm(g, 'image', 3), g.weights(3, 3, 3, 4)], conv(1, 'SAME'));
+    expect(await difference(before)).toBeLessThan(LIMIT);
+  });
+
+  test.each([
+    'Relu',
+    'Relu6',
+    'Elu',
+    'Selu',
+    'Sigmoid',
+    'Tanh',
+    'Softplus',
+    'Softmax',
+    'LogSoftmax',
+    'LeakyRelu',
+    'Exp',
+    'Neg',
+    'Abs',
+    'Square',
+    'Floor',
+    'Ceil',
+    'Erf',
+    'Sign',
+    'Sin',
+    'Cos',
+    'Identity',
+    'StopGradient',
+  ])('%s', async (op) => {
+    expect(await difference((g) => g.node(op, [features(g)]))).toBeLessThan(LIMIT);
+  });
+
+  test.each(['Sqrt', 'Rsqrt', 'Log', 'Reciprocal', 'Log1p'])('%s of positive numbers', async (op) => {
+    const positive = (g: GraphWriter) => g.node('AddV2', [g.node('Square', [features(g)]), g.float(0.5)]);
+    expect(await difference((g) => g.node(op, [positive(g)]))).toBeLessThan(LIMIT);
+  });
+
+  test.each(['Add', 'AddV2', 'Sub', 'Mul', 'Maximum', 'Minimum', 'SquaredDifference', 'RealDiv', 'FloorDiv'])(
+    '%s with an image, a pixel, a channel vector and a number',
+    async (op) => {
+      const other = (g: GraphWriter) => g.node('AddV2', [g.node('Abs', [features(g)]), g.float(0.75)]);
+      expect(await difference((g) => g.node(op, [features(g), other(g)]))).toBeLessThan(LIMIT);
+      const pixel = (g: GraphWriter) => g.node('Mean', [other(g), g.ints(1, 2)], { keep_dims: { b: true } });
+      expect(await difference((g) => g.node(op, [features(g), pixel(g)]))).toBeLessThan(LIMIT);
+      expect(await difference((g) => g.node(op, [features(g), g.positive(6)]))).toBeLessThan(LIMIT);
+      expect(await difference((g) => g.node(op, [features(g), g.float(0.7)]))).toBeLessThan(LIMIT);
+    },
+  );
+
+  test('Pow, AddN, Prelu, ClipByValue, BiasAdd', async () => {
+    expect(await difference((g) => g.node('Pow', [g.node('Abs', [features(g)]), g.float(1.5)]))).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('AddN', [features(g), features(g), features(g)]))).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('Prelu', [features(g), g.weights(6)]))).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('ClipByValue', [features(g), g.float(-0.2), g.float(0.4)]))).toBeLessThan(
+      LIMIT,
+    );
+    expect(await difference((g) => g.node('BiasAdd', [features(g), g.weights(6)]))).toBeLessThan(LIMIT);
+  });
+
+  test.each(['Mean', 'Max', 'Min', 'Sum'])('%s over rows and columns, channels, one axis', async (op) => {
+    for (const axes of [[1, 2], [3], [1], [-1, -2]]) {
+      for (const keep of [true, false]) {
+        const write = (g: GraphWriter) => g.node(op, [features(g), g.ints(...axes)], { keep_dims: { b: keep } });
+        expect(await difference(write)).toBeLessThan(LIMIT);
+      }
+    }
+  });
+
+  test('MatMul with either side transposed, and between computed values', async () => {
+    for (const turned of [true, false]) {
+      const dense = (g: GraphWriter) => {
+        const pooled = g.node('Mean', [features(g), g.ints(1, 2)]);
+        return g.node('MatMul', [pooled, turned ? g.weights(5, 6) : g.weights(6, 5)], { transpose_b: { b: turned } });
+      };
+      expect(await difference(dense)).toBeLessThan(LIMIT);
+      const attention = (g: GraphWriter) => {
+        const rows = g.node('Reshape', [features(g), g.ints(-1, 88, 6)]);
+        return g.node('BatchMatMulV2', [rows, turned ? rows : g.node('Transpose', [rows, g.ints(0, 2, 1)])], {
+          adj_y: { b: turned },
+        });
+      };
+      expect(await difference(attention)).toBeLessThan(LIMIT);
+    }
+  });
+
+  test('padding, mirrored too, of the image and of channels', async () => {
+    const sides = (g: GraphWriter, ...values: number[]) => {
+      const flat = g.ints(...values);
+      return g.node('Reshape', [flat, g.ints(4, 2)]);
+    };
+    expect(await difference((g) => g.node('Pad', [features(g), sides(g, 0, 0, 1, 2, 3, 0, 0, 0)]))).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('Pad', [features(g), sides(g, 0, 0, 0, 0, 1, 0, 2, 1)]))).toBeLessThan(LIMIT);
+    const filled = (g: GraphWriter) => g.node('PadV2', [features(g), sides(g, 0, 0, 1, 1, 1, 1, 0, 0), g.float(0.5)]);
+    expect(await difference(filled)).toBeLessThan(LIMIT);
+    const mirrored = (g: GraphWriter) =>
+      g.node('MirrorPad', [features(g), sides(g, 0, 0, 1, 2, 3, 0, 0, 0)], { mode: { s: text('REFLECT') } });
+    expect(await difference(mirrored)).toBeLessThan(LIMIT);
+    const convolved = (g: GraphWriter) =>
+      g.node(
+        'Conv2D',
+        [g.node('Pad', ['image', sides(g, 0, 0, 3, 3, 3, 3, 0, 0)]), g.weights(7, 7, 3, 4)],
+        conv(2, 'VALID'),
+      );
+    expect(await difference(convolved)).toBeLessThan(LIMIT);
+  });
+
+  test('Concat, Split, SplitV, Pack, Unpack, Slice, StridedSlice, Gather, Tile', async () => {
+    const axis = { axis: { i: '1' } };
+    for (const at of [1, 2, 3]) {
+      expect(await difference((g) => g.node('ConcatV2', [features(g), features(g), g.int(at)]))).toBeLessThan(LIMIT);
+      expect(await difference((g) => g.node('GatherV2', [features(g), g.ints(2, 0, 2), g.int(at)]))).toBeLessThan(
+        LIMIT,
+      );
+    }
+    const halves = (g: GraphWriter) => {
+      const split = g.node('Split', [g.int(3), features(g)], { num_split: { i: '2' } });
+      return g.node('ConcatV2', [`${split}:1`, split, g.int(3)]);
+    };
+    expect(await difference(halves)).toBeLessThan(LIMIT);
+    const uneven = (g: GraphWriter) => {
+      const split = g.node('SplitV', [features(g), g.ints(4, -1), g.int(1)], { num_split: { i: '2' } });
+      return g.node('ConcatV2', [`${split}:1`, split, g.int(1)]);
+    };
+    expect(await difference(uneven)).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('Pack', [features(g), features(g)], axis))).toBeLessThan(LIMIT);
+    expect(
+      await difference((g) => `${g.node('Unpack', [features(g)], { axis: { i: '3' }, num: { i: '6' } })}:4`),
+    ).toBeLessThan(LIMIT);
+    expect(
+      await difference((g) => g.node('Slice', [features(g), g.ints(0, 1, 2, 0), g.ints(-1, 5, -1, 4)])),
+    ).toBeLessThan(LIMIT);
+    const strided = (g: GraphWriter) =>
+      g.node('StridedSlice', [features(g), g.ints(0, 1, 0, 0), g.ints(0, 9, 8, 6), g.ints(1, 3, 2, 1)], {
+        begin_mask: { i: '1' },
+        end_mask: { i: '1' },
+      });
+    expect(await difference(strided)).toBeLessThan(LIMIT);
+    const shrunk = (g: GraphWriter) =>
+      g.node('StridedSlice', [features(g), g.ints(0, 2), g.ints(0, 3), g.ints(1, 1)], {
+        begin_mask: { i: '1' },
+        end_mask: { i: '1' },
+        shrink_axis_mask: { i: '2' },
+      });
+    expect(await difference(shrunk)).toBeLessThan(LIMIT);
+    expect(await difference((g) => g.node('Tile', [features(g), g.ints(1, 2, 1, 3)]))).toBeLessThan(LIMIT);
+  });
+
+  test('shapes computed while the graph runs: the batch stays free', async () => {
+    const flatten = (g: GraphWriter) => {
+      const at = features(g);
+      const shape = g.node('Shape', [at]);
+      const masks = { shrink_axis_mask: { i: '1' } };
+      const batch = g.node('StridedSlice', [shape, g.ints(0), g.ints(1), g.ints(1)], masks);
+      const rest = g.node('Prod', [g.node('StridedSlice', [shape, g.ints(1), g.ints(4), g.ints(1)]), g.ints(0)]);
+      return g.node('Reshape', [at, g.node('Pack', [batch, rest])]);
+    };
+    expect(await difference(flatten)).toBeLessThan(LIMIT);
+    const shuffle = (g: GraphWriter) => {
+      const grouped = g.node('Reshape', [features(g), g.ints(-1, 11, 8, 2, 3)]);
+      const turned = g.node('Transpose', [grouped, g.ints(0, 1, 2, 4, 3)]);
+      const image = g.node('Reshape', [turned, g.ints(-1, 11, 8, 6)]);
+      return g.node('Conv2D', [image, g.weights(1, 1, 6, 3)], conv(1, 'SAME'));
+    };
+    expect(await difference(shuffle)).toBeLessThan(LIMIT);
+    const pooled = (g: GraphWriter) => {
+      const mean = g.node('Mean', [features(g), g.ints(1, 2)], { keep_dims: { b: true } });
+      const logits = g.node('Conv2D', [mean, g.weights(1, 1, 6, 5)], conv(1, 'SAME'));
+      return g.node('Squeeze', [logits], { squeeze_dims: ints(1, 2) });
+    };
+    expect(await difference(pooled)).toBeLessThan(LIMIT);
+    const expanded = (g: GraphWriter) => {
+      const mean = g.node('Mean', [features(g), g.ints(1, 2)]);
+      const image = g.node('ExpandDims', [g.node('ExpandDims', [mean, g.int(1)]), g.int(1)]);
+      return g.node('Mul', [features(g), g.node('Sigmoid', [image])]);
+    };
+    expect(await difference(expanded)).toBeLessThan(LIMIT);
+  });
+
+  test('weights that are computed from weights', async () => {
+    const write = (g: GraphWriter) => {
+      const variance = g.node('AddV2', [g.positive(6), g.float(0.001)]);
+      const scale = g.node('Mul', [g.positive(6), g.node('Rsqrt', [variance])]);
+      const kernel = g.node('Mul', [g.node('Identity', [g.weights(3, 3, 3, 6)]), scale]);
+      return g.node('Conv2D', ['image', kernel], conv(1, 'SAME'));
+    };
+    expect(await difference(write)).toBeLessThan(LIMIT);
+  });
+
+  test.each(['ResizeBilinear', 'ResizeNearestNeighbor'])(
+    '%s, corners aligned, pixel centres halved, neither',
+    async (op) => {
+      for (const flag of ['align_corners', 'half_pixel_centers', 'none']) {
+        for (const size of [
+          [22, 16],
+          [7, 5],
+          [16, 11],
+        ]) {
+          const write = (g: GraphWriter) => g.node(op, [features(g), g.ints(...size)], { [flag]: { b: true } });
+          expect(await difference(write)).toBeLessThan(LIMIT);
+        }
+      }
+    },
+  );
+
+  test('DepthToSpace', async () => {
+    const deep = (g: GraphWriter) => g.node('Conv2D', ['image', g.weights(1, 1, 3, 12)], conv(1, 'SAME'));
+    const attr = { block_size: { i: '2' }, data_format: { s: text('NHWC') } };
+    expect(await difference((g) => g.node('DepthToSpace', [deep(g)], attr))).toBeLessThan(LIMIT);
+  });
+});
+
+describe('graph models', () => {
+  test('a MobileNet block with its head gives a class activation map', async () => {
+    const writer = new GraphWriter();
+    const relu6 = writer.node('Relu6', [features(writer)]);
+    const mean = writer.node('Mean', [relu6, writer.ints(1, 2)], { keep_dims: { b: true } });
+    const logits = writer.node('BiasAdd', [
+      writer.node('Conv2D', [mean, writer.weights(1, 1, 6, 4)], conv(1, 'SAME')),
+      writer.weights(4),
+    ]);
+    const flat = writer.node('Squeeze', [logits], { squeeze_dims: ints(1, 2) });
+    const { cam, features: maps } = await runConverted(
+      writer.model(writer.node('Softmax', [flat])),
+      randomPixels(INPUT, 2),
+      INPUT,
+    );
+    expect(cam).toMatchObject({ channels: 6, classes: 4 });
+    expect(maps?.dims).toEqual([2, 6, 11, 8]);
+  });
+
+  test('an op that is not covered is named; one that the output does not need is not looked at', async () => {
+    const writer = new GraphWriter();
+    const strange = writer.node('NonMaxSuppressionV5', ['image']);
+    const good = writer.node('Relu', ['image']);
+    const pixels = randomPixels(INPUT, 1);
+    await expect(runConverted(writer.model(strange), pixels, INPUT)).rejects.toMatchObject({
+      op: 'NonMaxSuppressionV5',
+    });
+    await expect(runConverted(writer.model(good, strange), pixels, INPUT)).resolves.toBeDefined();
+    const second = { activation: 'softmax', name: 'output_1' } as const;
+    await expect(runConverted(writer.model(strange, good), pixels, INPUT, second)).resolves.toBeDefined();
+  });
+
+  test('a loop and a missing node are refused', async () => {
+    const writer = new GraphWriter();
+    const first = writer.node('Relu', ['later']);
+    writer.nodes.push({ name: 'later', op: 'Relu', input: [first], attr: {} });
+    const pixels = randomPixels(INPUT, 1);
+    await expect(runConverted(writer.model(first), pixels, INPUT)).rejects.toMatchObject({ code: 'UNSUPPORTED_OP' });
+    const dangling = new GraphWriter();
+    await expect(runConverted(dangling.model(dangling.node('Relu', ['nobody'])), pixels, INPUT)).rejects.toThrow(
+      /nobody/,
+    );
+  });
+});

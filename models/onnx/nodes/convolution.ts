@@ -1,0 +1,116 @@
+import { UnsupportedOpError } from '../../errors.ts';
+import type { Value } from '../builder.ts';
+import { activate, unary } from '../ops/activation.ts';
+import { binary, sameOrder } from '../ops/binary.ts';
+import { convolution, depthwiseConvolution, transposedConvolution } from '../ops/conv.ts';
+import { batchNormalization } from '../ops/dense.ts';
+import { pool } from '../ops/pool.ts';
+import type { Window } from '../ops/window.ts';
+import { constantAt, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
+
+/** Rows and columns of an attribute that has a number for each of [batch, height, width, channels]. */
+function pairOf(call: NodeCall, name: string): readonly [number, number] {
+  const [, rows = 1, columns = 1] = call.attributes.numbers(name, [1, 1, 1, 1]);
+  return [rows, columns];
+}
+
+function paddingOf(call: NodeCall): Window['padding'] {
+  const padding = call.attributes.text('padding', 'valid');
+  if (padding === 'same' || padding === 'valid') return padding;
+  if (padding !== 'explicit') throw new UnsupportedOpError(call.op, `padding ${padding}, node ${call.name}`);
+  const sides = call.attributes.numbers('explicit_paddings', []);
+  return { top: sides[2] ?? 0, bottom: sides[3] ?? 0, left: sides[4] ?? 0, right: sides[5] ?? 0 };
+}
+
+function windowOf(call: NodeCall) {
+  requireChannelsLast(call);
+  return { strides: pairOf(call, 'strides'), dilations: pairOf(call, 'dilations'), padding: paddingOf(call) };
+}
+
+/** A bias and an activation that the converter merged into the node before them. Their inputs follow `position`. */
+export function applyFused(call: NodeCall, result: Value, position: number): Value {
+  const { builder } = call;
+  let value = result;
+  let next = position;
+  for (const step of call.attributes.texts('fused_ops')) {
+    switch (step) {
+      case 'biasadd':
+        value = binary(builder, 'Add', value, inputAt(call, next++));
+        break;
+      case 'prelu': {
+        const [input, slope] = sameOrder(builder, value, inputAt(call, next++));
+        value = builder.emit('PRelu', [input, slope], { ...input });
+        break;
+      }
+      case 'leakyrelu': {
+        const alpha = call.attributes.number('leakyrelu_alpha', 0.2);
+        value = unary(builder, 'LeakyRelu', value, { alpha: { float: alpha } });
+        break;
+      }
+      case 'relu':
+      case 'relu6':
+      case 'elu':
+      case 'sigmoid':
+      case 'linear':
+        value = activate(builder, step, value);
+        break;
+      default:
+        throw new UnsupportedOpError(call.op, `fused with ${step}, node ${call.name}`);
+    }
+  }
+  return value;
+}
+
+const conv: NodeConverter = (call) => {
+  const result = convolution(call.builder, inputAt(call, 0), constantAt(call, 1), undefined, windowOf(call));
+  return applyFused(call, result, 2);
+};
+
+const depthwise: NodeConverter = (call) => {
+  const result = depthwiseConvolution(call.builder, inputAt(call, 0), constantAt(call, 1), undefined, windowOf(call));
+  return applyFused(call, result, 2);
+};
+
+const backpropInput: NodeConverter = (call) => {
+  const [, height = 0, width = 0] = numbersAt(call, 0);
+  const output = { height, width };
+  return transposedConvolution(call.builder, inputAt(call, 2), constantAt(call, 1), undefined, windowOf(call), output);
+};
+
+const batchNorm: NodeConverter = (call) => {
+  requireChannelsLast(call);
+  const numbers = (position: number) => Float32Array.from(numbersAt(call, position));
+  return batchNormalization(call.builder, inputAt(call, 0), {
+    gamma: numbers(1),
+    beta: numbers(2),
+    mean: numbers(3),
+    variance: numbers(4),
+    epsilon: call.attributes.number('epsilon', 1e-3),
+  });
+};
+
+function windowPool(kind: 'max' | 'average'): NodeConverter {
+  return (call) => {
+    requireChannelsLast(call);
+    return pool(call.builder, kind, inputAt(call, 0), {
+      size: pairOf(call, 'ksize'),
+      strides: pairOf(call, 'strides'),
+      dilations: [1, 1],
+      padding: paddingOf(call),
+    });
+  };
+}
+
+export const CONVOLUTION_NODES: Record<string, NodeConverter> = {
+  Conv2D: conv,
+  _FusedConv2D: conv,
+  DepthwiseConv2d: depthwise,
+  DepthwiseConv2dNative: depthwise,
+  FusedDepthwiseConv2dNative: depthwise,
+  Conv2DBackpropInput: backpropInput,
+  FusedBatchNorm: batchNorm,
+  FusedBatchNormV2: batchNorm,
+  FusedBatchNormV3: batchNorm,
+  MaxPool: windowPool('max'),
+  AvgPool: windowPool('average'),
+};

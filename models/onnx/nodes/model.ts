@@ -1,0 +1,107 @@
+import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import type { GraphDef, GraphNode, OutputRef } from '../../tfjs/graphdef.ts';
+import type { Weight } from '../../tfjs/weights.ts';
+import type { GraphBuilder, Value } from '../builder.ts';
+import { CONSTANT_NODES, computeConstant } from './constants.ts';
+import { CONVOLUTION_NODES } from './convolution.ts';
+import { MATH_NODES } from './math.ts';
+import { REDUCTION_NODES } from './reduction.ts';
+import type { NodeConverter } from './registry.ts';
+import { SHAPE_NODES } from './shape.ts';
+
+/** Every op that the converter covers. */
+const NODES: Record<string, NodeConverter> = {
+  ...CONSTANT_NODES,
+  ...CONVOLUTION_NODES,
+  ...MATH_NODES,
+  ...REDUCTION_NODES,
+  ...SHAPE_NODES,
+};
+
+/**
+ * Writes the nodes that one output of a graph needs.
+ * @param image what the graph's placeholder stands for
+ * @throws UnsupportedOpError naming the op that is not covered
+ */
+export function convertGraph(
+  builder: GraphBuilder,
+  graph: GraphDef,
+  weights: Map<string, Weight>,
+  image: Value,
+  output: OutputRef,
+): Value {
+  const done = new Map<string, Value[]>();
+  for (const node of orderNodes(graph, output.node)) {
+    const inputs = node.inputs.map((ref) => outputOf(done, ref));
+    done.set(node.name, convertNode(builder, node, weights, image, inputs));
+  }
+  return outputOf(done, output);
+}
+
+function outputOf(done: Map<string, Value[]>, { node, output }: OutputRef): Value {
+  const value = done.get(node)?.[output];
+  if (!value) throw new ModelError('TOPOLOGY_INVALID', `node ${node} has no output ${output}`);
+  return value;
+}
+
+/** The nodes that an output needs, each after its inputs. */
+function orderNodes(graph: GraphDef, output: string): GraphNode[] {
+  const ordered: GraphNode[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const stack = [output];
+  for (let name = stack.at(-1); name !== undefined; name = stack.at(-1)) {
+    const node = graph.nodes.get(name);
+    if (!node) throw new ModelError('TOPOLOGY_INVALID', `node ${name} is not in the graph`);
+    const missing = node.inputs.map((ref) => ref.node).filter((input) => state.get(input) !== 'done');
+    if (state.get(name) === 'done' || missing.length === 0) {
+      if (state.get(name) !== 'done') ordered.push(node);
+      state.set(name, 'done');
+      stack.pop();
+      continue;
+    }
+    if (state.get(name) === 'open') throw new UnsupportedOpError('a loop', `node ${name}`);
+    state.set(name, 'open');
+    stack.push(...missing);
+  }
+  return ordered;
+}
+
+function convertNode(
+  builder: GraphBuilder,
+  node: GraphNode,
+  weights: Map<string, Weight>,
+  image: Value,
+  inputs: Value[],
+): Value[] {
+  if (node.op === 'Placeholder') {
+    checkPlaceholder(node, image);
+    return [image];
+  }
+  if (node.op === 'PlaceholderWithDefault') return inputs;
+  if (node.op === 'Const') {
+    const weight = weights.get(node.name);
+    if (!weight) throw new ModelError('WEIGHTS_INVALID', `weight ${node.name} is missing`);
+    const type = weight.data instanceof Float32Array ? 'float32' : 'int32';
+    return [builder.constant({ type, shape: weight.shape, data: weight.data })];
+  }
+  const call = { builder, name: node.name, op: node.op, inputs, attributes: node.attributes };
+  const known = computeConstant(call);
+  if (known) return [known];
+  const convert = Object.hasOwn(NODES, node.op) ? NODES[node.op] : undefined;
+  if (!convert) throw new UnsupportedOpError(node.op, `node ${node.name}`);
+  const results = convert(call);
+  return Array.isArray(results) ? results : [results];
+}
+
+function checkPlaceholder(node: GraphNode, image: Value): void {
+  const shape = node.attributes.shape('shape');
+  if (shape?.length !== 4) return;
+  const fits = shape.slice(1).every((size, i) => size < 0 || size === image.shape[i + 1]);
+  if (fits) return;
+  const [, height, width, channels] = shape;
+  throw new ModelError(
+    'SPEC_INVALID',
+    `input: the model takes images of width ${width}, height ${height} and ${channels} channels, ` +
+      `the spec says ${image.shape[2]}, ${image.shape[1]} and ${image.shape[3]}`,
+  );
+}
