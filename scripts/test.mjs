@@ -3,17 +3,14 @@ import { spawn } from 'node:child_process';
 import { loadEnvFile } from './setup/env-file.mjs';
 
 loadEnvFile();
-const { SetupError, complain } = await import('./setup/screen.mjs');
+const { runCommand } = await import('./setup/screen.mjs');
 const { setUpTests } = await import('./setup/tests.mjs');
 
-try {
+await runCommand(async () => {
   const { vitest, env } = await setUpTests();
   const tests = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], { stdio: 'inherit', env });
   // A Ctrl-C reaches vitest by itself; it is to end first, so that its servers are stopped.
   for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
   process.on('SIGTERM', () => tests.kill('SIGTERM'));
   tests.once('exit', (code) => process.exit(code ?? 1));
-} catch (error) {
-  complain(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
-  process.exit(1);
-}
+});

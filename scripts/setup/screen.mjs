@@ -72,3 +72,13 @@ export async function showStep(title, work) {
 
 /** A failure whose message is meant for the person at the keyboard: it is shown without a stack. */
 export class SetupError extends Error {}
+
+/** Runs a whole command; a failure is told and ends the process with 1. */
+export async function runCommand(work) {
+  try {
+    await work();
+  } catch (error) {
+    complain(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
+    process.exit(1);
+  }
+}
