@@ -47,8 +47,8 @@ export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
   return (
     <section className="intake" data-dragging={dragging} aria-label="Add photographs">
       <div className="intake-drop">
-        <p className="intake-title">{dragging ? 'Let go to classify' : 'Drop photographs anywhere'}</p>
-        <p className="intake-hint">or paste them, one or hundreds at once</p>
+        <p className="intake-title">{dragging ? 'Let go to classify' : 'Add photographs'}</p>
+        <p className="intake-hint">Drop them anywhere on the page, or paste them</p>
         <div className="intake-buttons">
           <button type="button" className="button button-primary" onClick={() => chooser.current?.click()}>
             <PhotosIcon />

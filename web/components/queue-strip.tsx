@@ -38,9 +38,9 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
         <div>
           <dt>Workers</dt>
           <dd data-figure="workers">{now ? now.workers.length : NOTHING}</dd>
-          <span className="strip-note">
+          <dd className="strip-note">
             {typeof now?.capacityPerSecond === 'number' && `up to ${formatRate(now.capacityPerSecond)} /s`}
-          </span>
+          </dd>
         </div>
       </dl>
     </section>

@@ -1,0 +1,79 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import { projectDir } from './build.ts';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // A camera that shows a test picture, and that may be used.
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+];
+
+/** Chromium without a window: INFERQL_CHROMIUM, else the system's. */
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env.INFERQL_CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+}
+
+/** A page, and what went wrong on it: exceptions, errors in the console, requests to elsewhere. */
+export interface WatchedPage {
+  page: Page;
+  complaints: string[];
+  close(): Promise<void>;
+}
+
+/** Opens an address in a context of its own, so that nothing is kept from other pages. */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<WatchedPage> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    // A server that a test has ended is no complaint.
+    const isExpected = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket|status of 503/.test(
+      message.text(),
+    );
+    if (message.type() === 'error' && !isExpected) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol.startsWith('http') && origin !== new URL(url).origin) complaints.push(`asked ${request.url()}`);
+  });
+  await page.goto(url);
+  return { page, complaints, close: () => context.close() };
+}
+
+/** The card of a file. */
+export function findCard(page: Page, name: string): Locator {
+  return page.getByRole('article', { name, exact: true });
+}
+
+/** What axe finds wrong with the page, as readable lines. */
+export async function findAccessibilityFaults(page: Page): Promise<string[]> {
+  const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+  await page.evaluate(await readFile(axePath, 'utf8'));
+  // Colours in the middle of a fade are nobody's.
+  await page.evaluate(
+    'Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))',
+  );
+  return page.evaluate(`axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html + ' ' + failureSummary)))`);
+}
+
+/** Keeps a picture of the page among the artefacts of the tests. */
+export async function keepScreenshot(page: Page, name: string): Promise<void> {
+  const dir = join(projectDir, 'e2e', 'artifacts');
+  await mkdir(dir, { recursive: true });
+  await page.screenshot({ path: join(dir, `${name}.png`) });
+}

@@ -1,0 +1,63 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { projectDir } from './build.ts';
+
+const buildsDir = join(projectDir, '.inferql', 'test-builds');
+const KEPT_BUILDS = 3;
+
+/**
+ * The folder of the web page built from the present sources, for the setting WEB_DIR; made when there is none.
+ * @throws where it cannot be built
+ */
+export async function buildTestPage(): Promise<string> {
+  const dir = join(buildsDir, `page-${await digestSources()}`);
+  if (await isThere(dir)) return dir;
+  const fresh = `${dir}.${randomBytes(4).toString('hex')}`;
+  try {
+    // A process of its own: the tests' NODE_ENV would make it a page for development.
+    const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
+    const args = [vite, 'build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];
+    await promisify(execFile)(process.execPath, args, {
+      cwd: projectDir,
+      env: { ...process.env, NODE_ENV: 'production' },
+    });
+    await rename(fresh, dir);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    // Another test file may have built the same meanwhile.
+    if (!(await isThere(dir))) throw error;
+  }
+  await removeOldBuilds();
+  return dir;
+}
+
+async function digestSources(): Promise<string> {
+  const entries = await readdir(join(projectDir, 'web'), { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile() && !/\.test\.tsx?$/.test(entry.name))
+    .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
+  const hash = createHash('sha256');
+  for (const path of ['package-lock.json', ...paths.sort()]) {
+    hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function removeOldBuilds(): Promise<void> {
+  const names = (await readdir(buildsDir)).filter((name) => /^page-[0-9a-f]+$/.test(name));
+  const built = await Promise.all(
+    names.map(async (name) => ({ path: join(buildsDir, name), atMs: (await stat(join(buildsDir, name))).mtimeMs })),
+  );
+  const old = built.sort((a, b) => b.atMs - a.atMs).slice(KEPT_BUILDS);
+  await Promise.all(old.map(({ path }) => rm(path, { recursive: true, force: true })));
+}

@@ -1,0 +1,166 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  findAccessibilityFaults,
+  findCard,
+  keepScreenshot,
+  launchBrowser,
+  openPage,
+  type WatchedPage,
+} from './support/browser.ts';
+import { projectDir } from './support/build.ts';
+import { buildTestPage } from './support/page-build.ts';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+const SAMPLES = ['chelsea.png', 'coffee.png', 'rocket.jpg'].map((name) => join(projectDir, 'models/samples', name));
+const MAX_SCRIPT_BYTES = 150_000;
+
+let webDir: string;
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  webDir = await buildTestPage();
+  [system, browser] = await Promise.all([
+    startSystem({ servers: 2, models: 'resnet50', env: { WEB_DIR: webDir } }),
+    launchBrowser(),
+  ]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+async function withPage<Result>(
+  options: Parameters<typeof openPage>[2],
+  use: (watched: WatchedPage) => Promise<Result>,
+): Promise<Result> {
+  const watched = await openPage(browser, system.url, options);
+  try {
+    const result = await use(watched);
+    expect(watched.complaints).toEqual([]);
+    return result;
+  } finally {
+    await watched.close();
+  }
+}
+
+test('a sample photograph gets its labels, and a heatmap for the label that is chosen', () =>
+  withPage({}, async ({ page }) => {
+    await page.getByRole('button', { name: 'Classify a cat' }).click();
+    const card = findCard(page, 'chelsea.png');
+    const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
+    await label.waitFor();
+    expect(await card.getByRole('listitem').count()).toBe(5);
+    expect(await card.textContent()).toMatch(/in all · model [\d.]+ m?s · ran alone/);
+
+    const name = (await label.locator('.bar-name').textContent())!;
+    await label.click();
+    const heatmap = card.getByRole('img', { name: `Where the model saw: ${name}` });
+    await heatmap.waitFor();
+    expect(await label.getAttribute('aria-pressed')).toBe('true');
+    // The model was given the middle 224 of 256 parts of the short side.
+    const photo = (await card.getByRole('img', { name: 'chelsea.png' }).boundingBox())!;
+    const map = (await heatmap.boundingBox())!;
+    expect(map.width / photo.width).toBeCloseTo(224 / 256, 2);
+    expect(map.x + map.width / 2).toBeCloseTo(photo.x + photo.width / 2, 0);
+    expect(map.y + map.height / 2).toBeCloseTo(photo.y + photo.height / 2, 0);
+
+    await label.click();
+    await heatmap.waitFor({ state: 'detached' });
+  }));
+
+test("a prediction's link opens it again, on another server and in another browser, too", () =>
+  withPage({}, async ({ page }) => {
+    await page.locator('input[type=file][multiple]').setInputFiles(SAMPLES[1]!);
+    const card = findCard(page, 'coffee.png');
+    await card.getByText('espresso').waitFor();
+    await card.getByRole('link', { name: 'Open' }).click();
+    expect(page.url()).toMatch(/\/p\/resnet50\.[\w-]+$/);
+    await page.getByRole('link', { name: 'All photographs' }).click();
+    await card.getByText('espresso').waitFor();
+
+    const path = (await card.getByRole('link', { name: 'Open' }).getAttribute('href'))!;
+    await page.goto(system.url + path);
+    await page.getByRole('button', { name: /^espresso/ }).waitFor();
+    expect(await page.getByRole('img', { name: 'The photograph' }).count()).toBe(1);
+
+    const other = await openPage(browser, system.servers[1]!.url + path);
+    await other.page.getByRole('button', { name: /^espresso/ }).waitFor();
+    await other.page.getByText('The server keeps no photographs').waitFor();
+    expect(other.complaints).toEqual([]);
+    await other.close();
+  }));
+
+test.each([
+  { name: 'light', options: { colorScheme: 'light' } },
+  { name: 'dark', options: { colorScheme: 'dark' } },
+  { name: 'phone', options: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true } },
+  { name: 'wide', options: { colorScheme: 'dark', viewport: { width: 1920, height: 1000 } } },
+] as const)('nothing jumps, nothing overflows, and axe finds nothing: $name', ({ name, options }) =>
+  withPage(options, async ({ page }) => {
+    await page.getByText('Live').waitFor();
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await keepScreenshot(page, `page-${name}-empty`);
+
+    await page.evaluate(() => {
+      const seen = { score: 0 };
+      Object.assign(globalThis, { seen });
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) seen.score += (entry as unknown as { value: number }).value;
+      }).observe({ type: 'layout-shift' });
+    });
+    await page.locator('input[type=file][multiple]').setInputFiles(SAMPLES);
+    await page.getByText('3 photographs').waitFor();
+    await findCard(page, 'chelsea.png').getByRole('button').nth(1).click();
+    await page.getByRole('img', { name: /^Where the model saw/ }).waitFor();
+    expect(await page.evaluate(() => (globalThis as unknown as { seen: { score: number } }).seen.score)).toBeLessThan(
+      0.01,
+    );
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await keepScreenshot(page, `page-${name}`);
+  }),
+);
+
+test('everything can be done with the keyboard', () =>
+  withPage({}, async ({ page }) => {
+    await page.getByRole('button', { name: 'Classify a rocket' }).focus();
+    await page.keyboard.press('Enter');
+    const card = findCard(page, 'rocket.jpg');
+    await card
+      .getByRole('button', { name: /missile|projectile/ })
+      .first()
+      .waitFor();
+    const remove = card.getByRole('button', { name: 'Remove rocket.jpg' });
+    await remove.focus();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Space');
+    await card.getByRole('img', { name: /^Where the model saw/ }).waitFor();
+    await remove.focus();
+    await page.keyboard.press('Enter');
+    await card.waitFor({ state: 'detached' });
+  }));
+
+test('the camera takes a photograph', () =>
+  withPage({}, async ({ page }) => {
+    await page.getByRole('button', { name: 'Take one' }).click();
+    await page.getByRole('button', { name: 'Take it' }).click();
+    const card = page.getByRole('article', { name: /^Photograph \d\d\.\d\d\.\d\d\.jpg$/ });
+    await card.locator('.bar').nth(4).waitFor();
+  }));
+
+test('the script of the page stays small', async () => {
+  const html = await readFile(join(webDir, 'index.html'), 'utf8');
+  const names = [...html.matchAll(/\/assets\/([\w.-]+\.js)/g)].map(([, name]) => name!);
+  expect(names.length).toBeGreaterThan(0);
+  expect(await readdir(join(webDir, 'assets'))).toEqual(expect.arrayContaining(names));
+  const sizes = await Promise.all(
+    names.map(async (name) => gzipSync(await readFile(join(webDir, 'assets', name))).length),
+  );
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(MAX_SCRIPT_BYTES);
+});
