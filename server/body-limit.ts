@@ -14,12 +14,14 @@ export function useBodyLimit(maxQueryBytes: number): Plugin {
       if (!request.body || request.headers.has('content-length')) return;
       const parse = requestParser;
       setRequestParser(async (whole) => {
+        const reader = whole.body!.getReader();
         const chunks: Uint8Array[] = [];
         let bytes = 0;
-        for await (const chunk of whole.body as unknown as AsyncIterable<Uint8Array>) {
-          bytes += chunk.byteLength;
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+          bytes += part.value.byteLength;
+          // The body is left unread and not cancelled: that would cut the connection before the answer.
           if (bytes > maxQueryBytes) throw tooLarge();
-          chunks.push(chunk);
+          chunks.push(part.value);
         }
         const { url, method, headers, signal } = whole;
         return parse(new fetchAPI.Request(url, { method, headers, signal, body: Buffer.concat(chunks) }));

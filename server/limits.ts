@@ -2,7 +2,7 @@ import { costLimitPlugin } from '@escape.tech/graphql-armor-cost-limit';
 import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
-import { NoSchemaIntrospectionCustomRule } from 'graphql';
+import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from './config.ts';
 
@@ -15,12 +15,28 @@ export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, int
     maxDepthPlugin({ n: maxDepth }),
     maxAliasesPlugin({ n: maxAliases }),
     costLimitPlugin({ maxCost }),
-    ...(introspection
-      ? []
-      : [
-          {
-            onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule),
-          } satisfies Plugin,
-        ]),
+    ...(introspection ? [] : [usePrivateSchema()]),
   ] as Plugin[];
+}
+
+/** Tells nothing of the schema: no introspection, and no names in the words about a mistake. */
+function usePrivateSchema(): Plugin {
+  return {
+    onValidate({ addValidationRule }) {
+      addValidationRule(NoSchemaIntrospectionCustomRule);
+      return ({ valid, result, setResult }) => {
+        if (valid) return;
+        const withoutHint = (error: GraphQLError) =>
+          new GraphQLError(error.message.replace(/ ?Did you mean .+\?$/, ''), {
+            nodes: error.nodes ?? null,
+            extensions: error.extensions,
+          });
+        setResult(
+          result.map((error: unknown) =>
+            error instanceof GraphQLError ? withoutHint(error) : error,
+          ) as GraphQLError[],
+        );
+      };
+    },
+  };
 }

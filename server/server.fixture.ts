@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
@@ -181,7 +182,8 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
     else process.env.TMPDIR = tmp;
     rmSync(stateDir, { recursive: true, force: true });
   });
-  if (subscriber.status !== 'ready') await once(subscriber, 'ready');
+  // The event loop must turn for the subscription to be confirmed.
+  while (!(await backend.isReady())) await nextTurn();
   const fetch = (path: string, init?: RequestInit) =>
     listener.app.fetch(new Request(`http://inferql.test${path}`, init)) as Promise<Response>;
   return {

@@ -35,14 +35,17 @@ export function parseSmallForm(
   limits: FormLimits,
   onRead: () => void,
 ): Record<string, unknown> | undefined {
-  const boundary = /^multipart\/form-data;\s*boundary=(?:"([\w'()+,./:=?-]{1,70})"|([\w'+./-]{1,70}))$/i.exec(contentType);
+  const boundary = /^multipart\/form-data;\s*boundary=(?:"([\w'()+,./:=?-]{1,70})"|([\w'+./-]{1,70}))$/i.exec(
+    contentType,
+  );
   const parts = boundary && splitParts(body, Buffer.from(`--${boundary[1] ?? boundary[2]}`));
   if (!parts) return undefined;
   const [operationsPart, mapPart, ...files] = parts;
   if (operationsPart?.name !== 'operations' || mapPart?.name !== 'map') return undefined;
   if (operationsPart.isFile || mapPart.isFile || files.some(({ isFile }) => !isFile)) return undefined;
   if (Math.max(operationsPart.content.length, mapPart.content.length) > limits.maxFieldBytes) return undefined;
-  if (files.length > limits.maxFiles || files.some(({ content }) => content.length > limits.maxFileBytes)) return undefined;
+  if (files.length > limits.maxFiles || files.some(({ content }) => content.length > limits.maxFileBytes))
+    return undefined;
   const operations = parseObject(operationsPart.content);
   const map = parseObject(mapPart.content);
   if (!operations || !map) return undefined;

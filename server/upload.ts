@@ -71,7 +71,10 @@ export function useUploads({
           const limits = { maxFiles: maxImages, maxFileBytes: maxUploadBytes, maxFieldBytes: MAX_FIELD_BYTES };
           const params = parseSmallForm(body, req.headers['content-type'] ?? '', limits, release);
           if (params) return params as GraphQLParams;
-          source = { body: Object.assign(Readable.from([body]), { headers: req.headers }) as IncomingMessage, response: res };
+          source = {
+            body: Object.assign(Readable.from([body]), { headers: req.headers }) as IncomingMessage,
+            response: res,
+          };
         }
         let isAnswered = false;
         (source.response as EventEmitter).once('close', () => {
