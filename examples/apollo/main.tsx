@@ -7,7 +7,10 @@ import { createClient } from 'graphql-ws';
 import { createRoot } from 'react-dom/client';
 
 const client = new ApolloClient({
-  cache: new InMemoryCache(),
+  // The cache must know which types `... on Error` means.
+  cache: new InMemoryCache({
+    possibleTypes: { Error: ['InvalidImageError', 'InvalidInputError', 'ModelNotFoundError', 'PredictionError'] },
+  }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
     new GraphQLWsLink(createClient({ url: '/graphql', shouldRetry: () => true })),

@@ -1,0 +1,126 @@
+/** The typed client in a browser, on a page of another origin than the server's. */
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { createClient, Prediction } from '../client/index.ts';
+import { launchBrowser, openPage } from './support/browser.ts';
+import { projectDir } from './support/build.ts';
+import { expectedClass, makePicture } from './support/pictures.ts';
+import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
+
+/** What the page of the test holds in its `window`. */
+interface Holder {
+  client: ReturnType<typeof createClient>;
+  toFile(bytes: number[]): File;
+}
+
+let dir: string;
+let pages: Server;
+let system: TestSystem;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'inferql-browser-client-'));
+  await build({
+    root: projectDir,
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      lib: { entry: join(projectDir, 'client/index.ts'), formats: ['es'], fileName: 'client' },
+      outDir: dir,
+      copyPublicDir: false,
+    },
+  });
+  const code = await readFile(join(dir, 'client.js'), 'utf8');
+  pages = createServer(({ url }, response) => {
+    const isCode = url === '/client.js';
+    response.setHeader('content-type', isCode ? 'text/javascript' : 'text/html');
+    response.end(isCode ? code : '<!doctype html><link rel="icon" href="data:,"><title>A page of somebody</title>');
+  }).listen(0, '127.0.0.1');
+  await once(pages, 'listening');
+  const address = `http://127.0.0.1:${(pages.address() as AddressInfo).port}/`;
+  system = await startSystem({
+    models: [scriptedModel({ script: { waitMsPerImage: 30 } })],
+    env: { CORS_ORIGINS: new URL(address).origin },
+  });
+  browser = await launchBrowser();
+  ({ page } = await openPage(browser, address));
+  await page.evaluate(
+    `import('/client.js').then(({ createClient }) => {
+      window.client = createClient({ url: ${JSON.stringify(system.url)} });
+      window.toFile = (bytes) => new File([new Uint8Array(bytes)], 'photo.png', { type: 'image/png' });
+    })`,
+  );
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+  pages?.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+test('a file is classified, watched and read', async () => {
+  const seen = await page.evaluate(
+    async (bytes) => {
+      const { client, toFile } = window as unknown as Holder;
+      const states: Prediction[] = [];
+      const prediction = await client.classify(toFile(bytes), { topK: 2, onState: (state) => states.push(state) });
+      const models = await client.models();
+      return { prediction, last: states.at(-1), models: models.map(({ name }) => name) };
+    },
+    [...makePicture(1)],
+  );
+  expect(seen.prediction.result.labels).toMatchObject([{ name: `class ${expectedClass(1)}` }, {}]);
+  expect(seen.last).toEqual(seen.prediction);
+  expect(seen.models).toEqual(['scripted']);
+});
+
+test('errors have codes', async () => {
+  const refusal = await page.evaluate(async () => {
+    const { client, toFile } = window as unknown as Holder;
+    return client.classify(toFile([1, 2, 3])).catch((error) => `${error.name} ${error.code}`);
+  });
+  expect(refusal).toBe('InferqlError UNSUPPORTED_FORMAT');
+});
+
+test('an abort cancels on the server', async () => {
+  system.workers[0]!.pause();
+  const seen = await page.evaluate(
+    async (bytes) => {
+      const { client, toFile } = window as unknown as Holder;
+      const abort = new AbortController();
+      let id = '';
+      const onState = (state: Prediction) => {
+        id = state.id;
+        abort.abort();
+      };
+      const reason = await client.classify(toFile(bytes), { signal: abort.signal, onState }).catch(({ name }) => name);
+      const prediction = await client.prediction(id);
+      return { reason, status: prediction?.status };
+    },
+    [...makePicture(100)],
+  );
+  system.workers[0]!.resume();
+  expect(seen).toEqual({ reason: 'AbortError', status: 'CANCELED' });
+});
+
+test('predictions on their way survive a restart of the server', async () => {
+  const classified = page.evaluate(
+    async (pictures) => {
+      const { client, toFile } = window as unknown as Holder;
+      const outcomes = await client.classifyAll(pictures.map(toFile), { concurrency: 4 });
+      return outcomes.map(({ prediction, error }) => prediction?.result.labels[0]?.name ?? error?.code);
+    },
+    Array.from({ length: 20 }, (_, i) => [...makePicture(200 + i)]),
+  );
+  await system.servers[0]!.restart();
+  expect(await classified).toEqual(Array.from({ length: 20 }, (_, i) => `class ${expectedClass(200 + i)}`));
+});

@@ -1,0 +1,138 @@
+/** Every example of examples/, run as its user would. */
+import { execFile } from 'node:child_process';
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Browser } from 'playwright-core';
+import { createServer, type ViteDevServer } from 'vite';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { launchBrowser, openPage } from './support/browser.ts';
+import { expectedClass, makePicture } from './support/pictures.ts';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+const run = promisify(execFile);
+const projectDir = join(import.meta.dirname, '..');
+const examplesDir = join(projectDir, 'examples');
+const PICTURE = 1_234;
+const LABEL = `class ${expectedClass(PICTURE)}`;
+const HTTPX = 'httpx==0.28.1';
+
+let system: TestSystem;
+let dir: string;
+let photo: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'inferql-examples-'));
+  photo = join(dir, 'photo.png');
+  await writeFile(photo, makePicture(PICTURE));
+  system = await startSystem();
+});
+
+afterAll(async () => {
+  await system?.end();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const env = () => ({ PATH: process.env.PATH!, HOME: process.env.HOME ?? dir, INFERQL_URL: system.url });
+
+async function requireProgram(program: string, context: TestContext): Promise<void> {
+  await run(program, ['--version']).catch(() => context.skip(`${program} is missing on this machine`));
+}
+
+test('curl: the mutation answers with the result', async (context) => {
+  await requireProgram('curl', context);
+  const { stdout } = await run(join(examplesDir, 'curl/classify.sh'), [photo], { env: env() });
+  expect(JSON.parse(stdout).data.classifyImage).toMatchObject({
+    __typename: 'Prediction',
+    status: 'SUCCEEDED',
+    result: { labels: [{ name: LABEL }, {}, {}, {}, {}] },
+  });
+});
+
+test('curl: the subscription ends with the result, and a refusal is shown', async (context) => {
+  await requireProgram('curl', context);
+  const { stdout } = await run(join(examplesDir, 'curl/watch.sh'), [photo], { env: env() });
+  const events = stdout.split('\n').filter((line) => line.startsWith('data: {'));
+  const states = events.map((line) => JSON.parse(line.slice(6)).data.prediction);
+  expect(states.at(-1)).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ name: LABEL }, {}, {}] } });
+
+  const text = join(dir, 'photo.txt');
+  await writeFile(text, 'no image');
+  const refused = await run(join(examplesDir, 'curl/watch.sh'), [text], { env: env() }).catch((error) => error);
+  expect(refused).toMatchObject({ code: 1 });
+  expect(refused.stderr).toContain('UNSUPPORTED_FORMAT');
+});
+
+/** A Python with httpx, made once and kept with what else this machine has. */
+async function preparePython(context: TestContext): Promise<string> {
+  const home = join(projectDir, '.inferql', 'python', HTTPX);
+  const python = join(home, 'bin/python');
+  const isThere = await access(python).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return python;
+  await requireProgram('python3', context);
+  await mkdir(join(home, '..'), { recursive: true });
+  const fresh = `${home}.${process.pid}`;
+  try {
+    await run('python3', ['-m', 'venv', fresh]);
+    await run(join(fresh, 'bin/python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', HTTPX]);
+    await rename(fresh, home);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    context.skip(`no Python with httpx could be made here: ${(error as Error).message.slice(0, 300)}`);
+  }
+  return python;
+}
+
+test('Python: upload, live states, labels', async (context) => {
+  const python = await preparePython(context);
+  const { stdout } = await run(python, [join(examplesDir, 'python/classify.py'), photo], { env: env() });
+  expect(stdout).toMatch(/^((QUEUED|PROCESSING)\n)*SUCCEEDED\n/);
+  expect(stdout).toContain(`90.0%  ${LABEL}`);
+});
+
+describe('front ends', () => {
+  let vite: ViteDevServer;
+  let browser: Browser;
+  let address: string;
+
+  beforeAll(async () => {
+    // As `npx vite examples` is told where the server is.
+    process.env.INFERQL_URL = system.url;
+    vite = await createServer({
+      root: examplesDir,
+      configFile: join(examplesDir, 'vite.config.ts'),
+      cacheDir: join(dir, 'vite'),
+      logLevel: 'error',
+      server: { port: 0, host: '127.0.0.1' },
+    });
+    await vite.listen();
+    address = vite.resolvedUrls!.local[0]!;
+    browser = await launchBrowser();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await vite?.close();
+    delete process.env.INFERQL_URL;
+  });
+
+  test.each(['urql', 'apollo'])('%s: upload, live states, labels; a refusal is shown', async (name) => {
+    const { page, complaints, close } = await openPage(browser, `${address}${name}/`);
+    await page.getByLabel('Photograph').setInputFiles(photo);
+    await page.getByRole('status').getByText('SUCCEEDED').waitFor();
+    expect(await page.getByRole('listitem').allTextContents()).toHaveLength(3);
+    expect(await page.getByRole('listitem').first().textContent()).toBe(`${LABEL} 90.0%`);
+
+    await page
+      .getByLabel('Photograph')
+      .setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toContain('not an image');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+});
