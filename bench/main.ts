@@ -10,12 +10,14 @@ import type { Bench, Scenario, Section } from './bench.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
 import { formatSection, writeReport } from './report.ts';
+import { measureCpu } from './scenarios/cpu.ts';
 import { measureEndToEnd } from './scenarios/end-to-end.ts';
 import { measureNull } from './scenarios/null.ts';
 
 const SCENARIOS: Record<string, Scenario> = {
   'end-to-end': measureEndToEnd,
   null: measureNull,
+  cpu: measureCpu,
 };
 const RAW_IMAGES = 48;
 

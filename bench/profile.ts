@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+interface CpuProfile {
+  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number }; children?: number[] }[];
+  samples: number[];
+  timeDeltas: number[];
+}
+
+/** Where a frame's own time is counted; the first pattern that fits its file. */
+const PARTS: [RegExp, string][] = [
+  [/node_modules\/(graphql-upload-ts|busboy|fs-capacitor|streamsearch|@fastify\/busboy)\//, 'upload'],
+  [/node_modules\/sharp\/|server\/(image|icc)\.js/, 'decode (the part in JavaScript)'],
+  [
+    /node_modules\/(graphql|graphql-yoga|@graphql-yoga|@graphql-tools|@envelop|@escape\.tech|@pothos|@whatwg-node)\//,
+    'GraphQL',
+  ],
+  [/node_modules\/(ioredis|redis-parser|@ioredis|standard-as-callback)\/|\/queue\//, 'Redis'],
+  [/\/server\//, 'server'],
+  [/node:(fs|internal\/fs)/, 'files'],
+  [
+    /node:(net|_http|http|internal\/(stream_base|http|net))|node:internal\/(streams|js_stream)|node:stream/,
+    'HTTP and streams',
+  ],
+];
+
+export interface ProfileReading {
+  /** CPU of the main thread by part, in milliseconds. */
+  parts: Record<string, number>;
+  /** The functions with the most own time. */
+  top: { name: string; ms: number }[];
+  /** Time in which the main thread did nothing. */
+  idleMs: number;
+}
+
+/** Reads the profile that a process started with `--cpu-prof --cpu-prof-dir` left. */
+export function readProfile(dir: string): ProfileReading {
+  const file = readdirSync(dir).find((name) => name.endsWith('.cpuprofile'));
+  if (!file) throw new Error('the process left no profile');
+  const profile = JSON.parse(readFileSync(join(dir, file), 'utf8')) as CpuProfile;
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const parents = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])));
+  const partOfNode = new Map<number, string>();
+  /** Node's own frames and native ones count to whoever called them. */
+  const partOf = (id: number): string => {
+    const known = partOfNode.get(id);
+    if (known !== undefined) return known;
+    const { functionName, url } = nodes.get(id)!.callFrame;
+    const direct =
+      functionName === '(garbage collector)' ? 'garbage collection' : PARTS.find(([pattern]) => pattern.test(url))?.[1];
+    const parent = parents.get(id);
+    const isOwn = direct !== undefined && direct !== 'HTTP and streams' && direct !== 'files';
+    const inherited = parent === undefined ? undefined : partOf(parent);
+    const part = isOwn ? direct : inherited !== undefined && inherited !== 'other' ? inherited : (direct ?? 'other');
+    partOfNode.set(id, part);
+    return part;
+  };
+  const parts: Record<string, number> = {};
+  const own = new Map<string, number>();
+  let idleMs = 0;
+  profile.samples.forEach((id, index) => {
+    const ms = (profile.timeDeltas[index] ?? 0) / 1000;
+    const { functionName, url, lineNumber } = nodes.get(id)!.callFrame;
+    if (functionName === '(idle)') {
+      idleMs += ms;
+      return;
+    }
+    const part = functionName === '(program)' ? 'native code of the event loop' : partOf(id);
+    parts[part] = (parts[part] ?? 0) + ms;
+    const name = `${functionName || '(anonymous)'} ${url.split('node_modules/').at(-1)!.split('/').slice(-3).join('/')}:${lineNumber + 1}`;
+    own.set(name, (own.get(name) ?? 0) + ms);
+  });
+  const top = [...own].map(([name, ms]) => ({ name, ms })).sort((a, b) => b.ms - a.ms);
+  return { parts, top: top.slice(0, 40), idleMs };
+}
