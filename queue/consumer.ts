@@ -288,6 +288,16 @@ export function createConsumer(options: {
       return lengths.every((length) => length === 0);
     },
 
+    /**
+     * Tells that this worker's repository has the version no longer; it is not to be announced after that.
+     * @returns whether nobody else serves the version: it is not offered any more, and what still waits is this worker's to do
+     */
+    async withdraw(): Promise<boolean> {
+      const wasLast = (await runStep(redis, 'withdraw', keys, [worker, model.version])) === 1;
+      await redis.publish(registry.changed, model.name);
+      return wasLast;
+    },
+
     /** Takes this worker off the model. What a lost reply may have left with it is free for the others at once. */
     async leave(): Promise<void> {
       await runStep(redis, 'leave', keys, [worker, model.version, ...PRIORITIES]);

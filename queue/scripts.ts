@@ -17,7 +17,8 @@ export type StepName =
   | 'read'
   | 'renew'
   | 'settle'
-  | 'start';
+  | 'start'
+  | 'withdraw';
 
 /** How many predictions one expiry step ends at the most, so that Redis is never held up. */
 export const EXPIRE_AT_ONCE = 200;

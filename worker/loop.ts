@@ -2,6 +2,7 @@
  * The second of the worker's two loops: takes a batch, runs it, settles it. Around it, on timers of this process and not of
  * the engine's: renewal of what is held, the heartbeat, recovery of what stalled elsewhere, and the sweep of deadlines.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '../queue/consumer.ts';
 import type { Result, ServedModel } from '../queue/contract.ts';
@@ -15,6 +16,8 @@ import type { Turns } from './turns.ts';
 
 const RECOVER_EVERY_MS = 2_000;
 const SWEEP_EVERY_MS = 1_000;
+/** Pause between two looks at whether a retired version's streams are empty. */
+const RETIRE_LOOK_MS = 200;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
 /** A step that Redis refuses so often for a reason of its own (not for being away) is given up. */
@@ -38,6 +41,10 @@ export interface ModelLoopOptions {
 }
 
 export interface ModelLoop {
+  /** Serves what is queued for this version until nothing is left, then drains: another version has taken its place. */
+  retire(): Promise<void>;
+  /** The model is offered no more. As `retire` where nobody else serves it, else as `drain`. */
+  withdraw(): Promise<void>;
   /** Claims nothing more, finishes what is held, and leaves. */
   drain(): Promise<void>;
 }
@@ -61,7 +68,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       } catch (error) {
         reportOnce(name, error);
         if (!isRedisUnavailable(error) && ++refusals === MAX_REFUSALS) throw error;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await sleep(retryMs);
       }
     }
   }
@@ -74,6 +81,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
 
   await insist('announce', announce);
   let draining = false;
+  let withdrawn = false;
   const batcher = createBatcher({ consumer, ...model.batching, onClaimError: (err) => reportOnce('claim', err) });
 
   async function settle(outcomes: Outcome[]): Promise<void> {
@@ -175,7 +183,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   }
 
   const timers = [
-    every(WORKER_LIFETIME_MS / 3, 'announce', announce),
+    every(WORKER_LIFETIME_MS / 3, 'announce', async () => withdrawn || (await announce())),
     every(visibilityMs / 3, 'renew', async () => {
       const downSinceMs = engine.downSinceMs();
       // An engine that does not come back: others may take over what this worker holds.
@@ -206,14 +214,33 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   }
 
   const running = runLoop();
-  return {
-    async drain() {
-      if (!draining) log.info({ held: batcher.held().length }, 'draining');
+  let drained: Promise<void> | undefined;
+
+  function drain(): Promise<void> {
+    drained ??= (async () => {
+      log.info({ held: batcher.held().length }, 'draining');
       draining = true;
       await batcher.close();
       await running;
       for (const timer of timers) clearInterval(timer);
       await consumer.leave();
+    })();
+    return drained;
+  }
+
+  /** Other workers empty the streams, too, and no event tells of it. */
+  async function retire(): Promise<void> {
+    while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_LOOK_MS);
+    await drain();
+  }
+
+  return {
+    drain,
+    retire,
+    async withdraw() {
+      withdrawn = true;
+      const isLast = await insist('withdraw', () => consumer.withdraw());
+      await (isLast ? retire() : drain());
     },
   };
 }

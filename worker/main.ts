@@ -4,11 +4,12 @@ import { hostname } from 'node:os';
 import { pino } from 'pino';
 import { checkRedisVersion, connectRedis } from '../queue/redis.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
+import { createFleet } from './fleet.ts';
 import { listModelNames, loadRepositoryModel } from './repository.ts';
 import { makeScriptedModel } from './scripted-models.ts';
-import type { ServableModel } from './servable.ts';
-import { type ModelService, startModelService } from './service.ts';
+import { startModelService } from './service.ts';
 import { createTurns } from './turns.ts';
+import { watchFolder } from './watch.ts';
 
 /** For the supervisor: start me again. */
 const EXIT_RESTART = 75;
@@ -33,7 +34,31 @@ redis.on('ready', () => {
 });
 
 const turns = createTurns();
-const services = new Map<string, ModelService>();
+/** Models without files come from the settings and never change. */
+const scripted = new Map(config.scriptedModels?.map((model) => [model.name, makeScriptedModel(model)]));
+const fleet = createFleet({
+  worker,
+  log,
+  async list() {
+    if (scripted.size > 0) return [...scripted.keys()];
+    const names = await listModelNames(config.modelsDir);
+    return names.filter((name) => config.models.length === 0 || config.models.includes(name));
+  },
+  load: async (name) => scripted.get(name) ?? loadRepositoryModel(name, config),
+  start: (servable, serviceName) =>
+    startModelService({
+      servable,
+      redis,
+      redisUrl: config.redisUrl,
+      prefix: config.prefix,
+      turns,
+      worker: serviceName,
+      engineThreads: config.engineThreads,
+      engineTimeLimitMs: config.engineTimeLimitMs,
+      log,
+      onBatch: checkMemory,
+    }),
+});
 let draining: Promise<void> | undefined;
 
 function drain(exitCode: number, reason: string): void {
@@ -43,7 +68,7 @@ function drain(exitCode: number, reason: string): void {
       log.error('the drain takes too long, others take over what is left');
       process.exit(1);
     }, config.drainLimitMs);
-    await Promise.all([...services.values()].map((service) => service.drain()));
+    await fleet.drain();
     log.info('worker ends');
     process.exit(exitCode);
   })();
@@ -51,7 +76,7 @@ function drain(exitCode: number, reason: string): void {
 
 function checkMemory(): void {
   if (config.maxRssBytes === 0) return;
-  const engines = [...services.values()].map(({ engine }) => engine.rssBytes());
+  const engines = fleet.engines().map((engine) => engine.rssBytes());
   const rssBytes = process.memoryUsage.rss() + engines.reduce((sum, bytes) => sum + bytes, 0);
   if (rssBytes <= config.maxRssBytes) return;
   const rssMb = Math.round(rssBytes / MEBIBYTE);
@@ -65,27 +90,6 @@ process.on('SIGTERM', () => drain(0, 'SIGTERM'));
 process.on('SIGINT', () => isSupervised || drain(0, 'SIGINT'));
 if (isSupervised) process.once('disconnect', () => drain(0, 'the supervisor is gone'));
 
-async function serve(name: string, load: () => ServableModel | Promise<ServableModel>): Promise<void> {
-  try {
-    const service = await startModelService({
-      servable: await load(),
-      redis,
-      redisUrl: config.redisUrl,
-      prefix: config.prefix,
-      turns,
-      worker,
-      engineThreads: config.engineThreads,
-      engineTimeLimitMs: config.engineTimeLimitMs,
-      log,
-      onBatch: checkMemory,
-    });
-    services.set(name, service);
-    if (draining) await service.drain();
-  } catch (error) {
-    log.error({ err: error, model: name }, 'model is not served');
-  }
-}
-
 try {
   await checkRedisVersion(redis);
 } catch (error) {
@@ -93,16 +97,13 @@ try {
   process.exit(1);
 }
 
-if (config.scriptedModels) {
-  for (const model of config.scriptedModels) if (!draining) await serve(model.name, () => makeScriptedModel(model));
-} else {
-  for (const name of await listModelNames(config.modelsDir)) {
-    const isWanted = config.models.length === 0 || config.models.includes(name);
-    if (isWanted && !draining) await serve(name, () => loadRepositoryModel(name, config));
-  }
-}
-if (!draining && services.size === 0) {
+await fleet.sync();
+if (!draining && fleet.names().length === 0) {
   log.fatal('no model can be served');
   process.exit(1);
 }
-if (!draining && process.connected) process.send!({ type: 'ready', models: [...services.keys()] });
+if (!draining && process.connected) process.send!({ type: 'ready', models: fleet.names() });
+if (!draining && scripted.size === 0) {
+  watchFolder(config.modelsDir, fleet.sync);
+  process.on('SIGHUP', fleet.sync);
+}

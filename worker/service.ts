@@ -32,6 +32,10 @@ export interface ModelService {
   engine: Pick<RemoteEngine, 'pid' | 'rssBytes'>;
   /** Claims nothing more, finishes what it holds, leaves, and ends the engine. */
   drain(): Promise<void>;
+  /** Serves what is queued for this version, then drains. To be called once another version is announced. */
+  retire(): Promise<void>;
+  /** The model left the repository: it is offered no more, and what is queued is still done. */
+  withdraw(): Promise<void>;
 }
 
 /**
@@ -69,15 +73,18 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
       ...(options.onBatch && { onBatch: options.onBatch }),
     });
     log.info({ engine: engineName, reason, enginePid: engine.pid() }, 'serving');
+    const leaveBy = async (ending: Promise<void>) => {
+      await ending;
+      blockingRedis.disconnect();
+      await engine.close();
+      log.info('left');
+    };
     return {
       model,
       engine,
-      async drain() {
-        await loop.drain();
-        blockingRedis.disconnect();
-        await engine.close();
-        log.info('left');
-      },
+      drain: () => leaveBy(loop.drain()),
+      retire: () => leaveBy(loop.retire()),
+      withdraw: () => leaveBy(loop.withdraw()),
     };
   } catch (error) {
     blockingRedis.disconnect();
