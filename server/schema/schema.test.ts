@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { isEnumType, isInputObjectType, isInterfaceType, isObjectType, printSchema } from 'graphql';
+import { expect, test } from 'vitest';
+import { schema } from './index.ts';
+
+test('schema.graphql is what the code prints', () => {
+  const committed = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
+  expect(`${printSchema(schema)}\n`).toBe(committed);
+});
+
+test('every type, field, argument and value is described', () => {
+  const bare: string[] = [];
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (type.name.startsWith('__') || ['String', 'Int', 'Float', 'Boolean', 'ID'].includes(type.name)) continue;
+    if (!type.description) bare.push(type.name);
+    if (isEnumType(type))
+      for (const value of type.getValues()) if (!value.description) bare.push(`${type.name}.${value.name}`);
+    if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) continue;
+    for (const field of Object.values(type.getFields())) {
+      if (!field.description) bare.push(`${type.name}.${field.name}`);
+      for (const argument of 'args' in field ? field.args : []) {
+        if (!argument.description) bare.push(`${type.name}.${field.name}(${argument.name})`);
+      }
+    }
+  }
+  expect(bare).toEqual([]);
+});
