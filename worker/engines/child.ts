@@ -78,16 +78,13 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-// A run blocks this thread, for ever where the engine hangs. A thread that waits for the end of standard input, which is
-// the worker's end of a socket, sees the worker's death even then.
+// A run blocks this thread, for ever where the engine hangs. Another thread that waits for the end of standard input, which is
+// the worker's end of a socket, sees the worker's death even then. It waits in its event loop: a thread inside a system call
+// could not be ended, and `process.exit` waits for every thread's end.
 new Worker(
-  `const { readSync } = require('node:fs');
-   const byte = Buffer.alloc(1);
-   for (;;) {
-     try { if (readSync(0, byte) === 0) break; }
-     catch (error) { if (error.code !== 'EAGAIN' && error.code !== 'EINTR') break; }
-   }
-   process.kill(process.pid, 'SIGKILL');`,
+  `const { Socket } = require('node:net');
+   const die = () => process.kill(process.pid, 'SIGKILL');
+   new Socket({ fd: 0, readable: true, writable: false }).on('error', die).on('close', die).resume();`,
   { eval: true, stdin: false, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 } },
 ).unref();
 
