@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  BusyDocument,
+  type BusyQuery,
+  FollowDocument,
+  type FollowedFragment,
+  type FollowSubscription,
+  SubmitAndWaitDocument,
+  type SubmitAndWaitMutation,
+  SubmitDocument,
+  type SubmitMutation,
+} from './generated/graphql.ts';
+import {
   collect,
   type DeferredPart,
   type GraphqlResult,
@@ -25,41 +36,36 @@ afterAll(async () => {
   await system?.end();
 });
 
-interface Prediction {
-  id: string;
-  status: string;
-  queuePosition: number | null;
-  result: { labels: { index: number }[] } | null;
-}
+type Event = GraphqlResult<FollowSubscription>;
 
-type Event = GraphqlResult<{ prediction: Prediction }>;
-
-const FIELDS = 'id status queuePosition result { labels(topK: 1) { index } }';
-const SUBSCRIPTION = `subscription ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`;
-
-async function submit(n: number): Promise<string> {
-  const { data } = await send<{ classifyImage: { id: string } }>(system.url, {
-    query: 'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id status } } }',
+/** Sends a picture; the id of its prediction. */
+async function submit(n: number, url = system.url): Promise<string> {
+  const { data } = await send<SubmitMutation>(url, {
+    query: String(SubmitDocument),
     variables: { image: null },
     files: { image: makePicture(n) },
   });
-  return data!.classifyImage.id;
+  const outcome = data!.classifyImage;
+  if (!('id' in outcome)) throw new Error('the picture was refused');
+  return outcome.id;
 }
 
+const follow = (id: string) => ({ query: String(FollowDocument), variables: { id } });
+
 const ways = {
-  sse: (id: string) => subscribeSse<{ prediction: Prediction }>(system.url, { query: SUBSCRIPTION, variables: { id } }),
-  socket: (id: string) => socket.subscribe<{ prediction: Prediction }>({ query: SUBSCRIPTION, variables: { id } }),
+  sse: (id: string) => subscribeSse<FollowSubscription>(system.url, follow(id)),
+  socket: (id: string) => socket.subscribe<FollowSubscription>(follow(id)),
 };
 
-async function next(stream: AsyncGenerator<Event>): Promise<Prediction> {
+async function next(stream: AsyncGenerator<Event>): Promise<FollowedFragment> {
   const { value } = await stream.next();
-  return (value as Event).data!.prediction;
+  return (value as Event).data!.prediction!;
 }
 
 /** What is left of a subscription. */
-async function rest(stream: AsyncGenerator<Event>): Promise<Prediction[]> {
-  const events: Prediction[] = [];
-  for await (const { data } of stream) events.push(data!.prediction);
+async function rest(stream: AsyncGenerator<Event>): Promise<FollowedFragment[]> {
+  const events: FollowedFragment[] = [];
+  for await (const { data } of stream) events.push(data!.prediction!);
   return events;
 }
 
@@ -91,7 +97,8 @@ test('a place in the queue is told as it moves', async () => {
   const id = await submit(pictures++);
   const places: (number | null)[] = [];
   for await (const { data } of ways.sse(id)) {
-    if (data!.prediction.status === 'QUEUED') places.push(data!.prediction.queuePosition);
+    const { status, queuePosition } = data!.prediction!;
+    if (status === 'QUEUED') places.push(queuePosition);
     system.workers[0]!.resume();
   }
   expect(places[0]).toBe(pictures - first);
@@ -135,18 +142,13 @@ test('a server that drains ends subscriptions with a reason to come back, and an
   const drained = await startSystem({ models: [scriptedModel({ script: { waitMs: 1_500 } })] });
   try {
     const [server] = drained.servers;
-    const submitted = await send<{ classifyImage: { id: string } }>(server!.url, {
-      query: 'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id status } } }',
-      variables: { image: null },
-      files: { image: makePicture(1) },
-    });
-    const operation = { query: SUBSCRIPTION, variables: { id: submitted.data!.classifyImage.id } };
-    const overSse = subscribeSse<{ prediction: Prediction }>(server!.url, operation);
+    const operation = follow(await submit(1, server!.url));
+    const overSse = subscribeSse<FollowSubscription>(server!.url, operation);
     const drainedSocket = openSocket(server!.url);
-    const overSocket = drainedSocket.subscribe<{ prediction: Prediction }>(operation);
+    const overSocket = drainedSocket.subscribe<FollowSubscription>(operation);
     await Promise.all([next(overSse), next(overSocket)]);
-    const waiting = send<{ classifyImage: Prediction }>(server!.url, {
-      query: `mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { ${FIELDS} } } }`,
+    const waiting = send<SubmitAndWaitMutation>(server!.url, {
+      query: String(SubmitAndWaitDocument),
       variables: { image: null },
       files: { image: makePicture(2) },
     });
@@ -160,7 +162,7 @@ test('a server that drains ends subscriptions with a reason to come back, and an
       waiting,
     ]);
     expect(drainedSocket.closeCode()).toBe(1012);
-    expect(answer.data!.classifyImage.status).toBe('SUCCEEDED');
+    expect(answer.data!.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
   } finally {
     await drained.end();
   }
@@ -169,9 +171,7 @@ test('a server that drains ends subscriptions with a reason to come back, and an
 /** Asks until so many are queued or run. */
 async function waitForWaiting(url: string, wanted: number): Promise<void> {
   for (;;) {
-    const { data } = await send<{ queue: { waiting: number; processing: number } }>(url, {
-      query: '{ queue { waiting processing } }',
-    });
-    if (data!.queue.waiting + data!.queue.processing >= wanted) return;
+    const { data } = await send<BusyQuery>(url, { query: String(BusyDocument) });
+    if (data!.queue!.waiting + data!.queue!.processing >= wanted) return;
   }
 }
