@@ -12,12 +12,20 @@ import type { RawAnswer, RawQuestion } from './raw/plan.ts';
 import { formatSection, writeReport } from './report.ts';
 import { measureCpu } from './scenarios/cpu.ts';
 import { measureEndToEnd } from './scenarios/end-to-end.ts';
+import { measureEvents } from './scenarios/events.ts';
 import { measureNull } from './scenarios/null.ts';
+import { measureOverload } from './scenarios/overload.ts';
+import { measureScale } from './scenarios/scale.ts';
+import { measureStart } from './scenarios/start.ts';
 
 const SCENARIOS: Record<string, Scenario> = {
   'end-to-end': measureEndToEnd,
   null: measureNull,
   cpu: measureCpu,
+  events: measureEvents,
+  scale: measureScale,
+  overload: measureOverload,
+  start: measureStart,
 };
 const RAW_IMAGES = 48;
 

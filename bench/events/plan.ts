@@ -1,0 +1,14 @@
+export type SubscriberQuestion =
+  /** Opens a subscription an id and answers once each has sent its first state. `sse`: a connection each; `ws`: many to a WebSocket. */
+  | { type: 'open'; url: string; ids: string[]; transport: 'sse' | 'ws'; perSocket: number }
+  /** Answers once the ends of so many predictions have arrived since they were opened. */
+  | { type: 'await'; count: number }
+  | { type: 'close' };
+
+/** When each prediction's end reached the socket, in milliseconds of the machine's monotonic clock. */
+export type SubscriberAnswer = { arrivedAtMs: Record<string, number> };
+
+/** Milliseconds of a clock that all processes of a machine share. */
+export function machineClockMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}

@@ -1,0 +1,174 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Consumer, createConsumer } from '../../queue/consumer.ts';
+import { newPredictionId, type ServedModel } from '../../queue/contract.ts';
+import { DEFAULT_PREFIX } from '../../queue/keys.ts';
+import { createProducer, type Producer } from '../../queue/producer.ts';
+import { connectRedis } from '../../queue/redis.ts';
+import { startAnswerer } from '../ask.ts';
+import type { Bench, Section } from '../bench.ts';
+import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from '../events/plan.ts';
+import { readMemory } from '../proc.ts';
+import { type Spread, spreadOf } from '../stats.ts';
+import { startSystem } from '../system.ts';
+
+const PER_SOCKET = 100;
+const SETTLED = 200;
+/** Between two ends, so that each is a moment of its own. */
+const PAUSE_MS = 5;
+/** A heartbeat keeps the model from counting as gone. */
+const HEARTBEAT_MS = 2_000;
+
+const MODEL: ServedModel = {
+  name: 'events',
+  version: '0123456789ab',
+  description: '',
+  engine: 'scripted',
+  engineReason: 'for the measurement of events',
+  precision: 'float32',
+  input: { width: 2, height: 2, channels: 3, kernel: 'nearest' },
+  classCount: 1000,
+  heatmap: { available: false },
+  batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
+  queue: {
+    maxQueueSize: 50_000,
+    maxQueuedBytes: 268_435_456,
+    defaultTimeoutMs: 3_600_000,
+    resultTtlMs: 60_000,
+    visibilityMs: 600_000,
+    maxAttempts: 3,
+    graceMs: 600_000,
+  },
+};
+const LABELS = Array.from({ length: 20 }, (_, index) => ({
+  index,
+  name: `class number ${index}`,
+  score: 0.9 / (index + 1),
+}));
+
+/**
+ * (e): from the moment that a worker sends its settle step to Redis until the event is at the subscriber's socket. The worker is this
+ * process, on the real queue; server and subscribers are processes of their own.
+ */
+export async function measureEvents({ quick, say }: Bench): Promise<Section[]> {
+  const system = await startSystem({ workers: 0 });
+  const subscribers = startAnswerer<SubscriberQuestion, SubscriberAnswer>('events/main.js');
+  const redis = connectRedis(system.redisUrl, 'work');
+  const blockingRedis = connectRedis(system.redisUrl, 'blocking');
+  const consumer = createConsumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
+  const producer = createProducer(redis, { prefix: DEFAULT_PREFIX });
+  const record = { worker: 'bench', version: MODEL.version, engine: 'scripted', startedAtMs: Date.now() };
+  await consumer.announce(record);
+  const heartbeat = setInterval(() => void consumer.announce(record), HEARTBEAT_MS);
+  try {
+    const sizes = quick ? [1, 1_000, 10_000] : [1, 1_000, 10_000, 20_000];
+    const rows: { open: number; transport: string; latencyMs: Spread; bytesEach: number }[] = [];
+    for (const transport of ['sse', 'ws'] as const) {
+      for (const open of sizes.filter((size) => transport === 'ws' || size <= 10_000)) {
+        const row = { open, transport, ...(await measureOpen(open, transport)) };
+        rows.push(row);
+        say(
+          `${open} by ${transport}: p50 ${row.latencyMs.p50.toFixed(2)} ms, ${(row.bytesEach / 1024).toFixed(1)} KB each`,
+        );
+      }
+    }
+    const at = (open: number, transport: string) =>
+      rows.find((row) => row.open === open && row.transport === transport)!;
+    return [
+      {
+        title: 'Events',
+        how: `From a worker's settle step to the subscriber's socket, ${SETTLED} predictions one after the other, each watched by one of the open subscriptions. SSE: a connection a subscription; ws: ${PER_SOCKET} subscriptions a WebSocket. Memory is the growth of the server's resident memory divided by the subscriptions.`,
+        columns: ['open', 'transport', 'p50 ms', 'p95 ms', 'p99 ms', 'KB a subscription'],
+        rows: rows.map(({ open, transport, latencyMs, bytesEach }) => [
+          open,
+          transport,
+          latencyMs.p50.toFixed(2),
+          latencyMs.p95.toFixed(2),
+          latencyMs.p99.toFixed(2),
+          open < 1_000 ? '' : (bytesEach / 1024).toFixed(1),
+        ]),
+        data: rows,
+        goals: (['sse', 'ws'] as const).flatMap((transport) => [
+          {
+            goal: `settle to socket, p50, 1,000 open (${transport}) < 3 ms`,
+            figure: `${at(1_000, transport).latencyMs.p50.toFixed(2)} ms`,
+            met: at(1_000, transport).latencyMs.p50 < 3,
+          },
+          {
+            goal: `memory a subscription, 10,000 open (${transport}) < 15 KB`,
+            figure: `${(at(10_000, transport).bytesEach / 1024).toFixed(1)} KB`,
+            met: at(10_000, transport).bytesEach < 15 * 1024,
+          },
+        ]),
+      },
+    ];
+  } finally {
+    clearInterval(heartbeat);
+    await subscribers.close();
+    redis.disconnect();
+    blockingRedis.disconnect();
+    await system.stop();
+  }
+
+  async function measureOpen(open: number, transport: 'sse' | 'ws') {
+    const server = system.pids.servers[0]!;
+    const settled = Math.min(open, SETTLED);
+    const ids = await admitAll(producer, Math.max(open, 1));
+    const before = readMemory(server).rssBytes;
+    await subscribers.ask({ type: 'open', url: system.urls[0]!, ids, transport, perSocket: PER_SOCKET });
+    // The heap grows in steps and shrinks late; a moment lets the collector come by.
+    await delay(2_000);
+    const bytesEach = (readMemory(server).rssBytes - before) / open;
+    const settledAtMs = await settleOneByOne(consumer, settled);
+    const latencies: number[] = [];
+    for (let more = settled; ; more++) {
+      const { arrivedAtMs } = await subscribers.ask({ type: 'await', count: settledAtMs.size });
+      for (const [id, atMs] of settledAtMs) latencies.push(arrivedAtMs[id]! - atMs);
+      if (more >= SETTLED || open >= SETTLED) break;
+      // One subscription is opened and ended again and again.
+      await subscribers.ask({ type: 'close' });
+      settledAtMs.clear();
+      const next = await admitAll(producer, 1);
+      await subscribers.ask({ type: 'open', url: system.urls[0]!, ids: next, transport, perSocket: PER_SOCKET });
+      for (const [id, atMs] of await settleOneByOne(consumer, 1)) settledAtMs.set(id, atMs);
+    }
+    await subscribers.ask({ type: 'close' });
+    await Promise.all(ids.map((id) => producer.cancel(id)));
+    return { latencyMs: spreadOf(latencies), bytesEach };
+  }
+}
+
+async function admitAll(producer: Producer, count: number): Promise<string[]> {
+  return await Promise.all(
+    Array.from({ length: count }, async () => {
+      const id = newPredictionId(MODEL.name);
+      const outcome = await producer.admit({
+        id,
+        model: MODEL,
+        image: new Uint8Array(12),
+        options: { heatmap: false },
+        priority: 'NORMAL',
+        timeoutMs: MODEL.queue.defaultTimeoutMs,
+        caller: 'bench',
+        share: false,
+        cacheTtlMs: 0,
+      });
+      if (outcome.kind !== 'admitted') throw new Error(`not admitted: ${outcome.kind}`);
+      return id;
+    }),
+  );
+}
+
+/** When each prediction's settle step was sent. */
+async function settleOneByOne(consumer: Consumer, count: number): Promise<Map<string, number>> {
+  const settledAtMs = new Map<string, number>();
+  while (settledAtMs.size < count) {
+    const [started] = await consumer.start(await consumer.claim(1));
+    if (!started) continue;
+    // The event of the start is gone by when the one that is measured comes.
+    await delay(PAUSE_MS);
+    const sentAtMs = machineClockMs();
+    await consumer.settle([{ started, result: { labels: LABELS }, batchSize: 1, inferenceMs: 1 }]);
+    settledAtMs.set(started.job.jobId, sentAtMs);
+  }
+  return settledAtMs;
+}

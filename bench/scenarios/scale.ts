@@ -1,0 +1,112 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { type Bench, NULL_MODEL, type Section } from '../bench.ts';
+import { startSystem } from '../system.ts';
+
+const WAIT_MS = 50;
+const SMALL_SIDE = 96;
+
+/** Photographs of 96 pixels: what is measured is the queue, and decoding must not fill the cores before it. */
+export async function makeSmallPhotographs({
+  photographs,
+  dir,
+}: Pick<Bench, 'photographs' | 'dir'>): Promise<string[]> {
+  return await Promise.all(
+    photographs.map(async (path, index) => {
+      const small = join(dir, `small-${index}.jpg`);
+      await writeFile(
+        small,
+        await sharp(await readFile(path))
+          .resize(SMALL_SIDE, SMALL_SIDE)
+          .jpeg()
+          .toBuffer(),
+      );
+      return small;
+    }),
+  );
+}
+
+export const WAITING_MODEL = {
+  name: 'waiting',
+  script: { waitMs: WAIT_MS },
+  batching: { maxBatchSize: 1 },
+};
+
+/** (h): workers whose engine waits instead of computing, on one Redis and one server; then servers with constant answers. */
+export async function measureScale(bench: Bench): Promise<Section[]> {
+  const { quick, load, say } = bench;
+  const small = await makeSmallPhotographs(bench);
+  const durationMs = quick ? 4_000 : 10_000;
+  const workerRows = [];
+  for (const workers of quick ? [1, 4, 16] : [1, 2, 4, 8, 16]) {
+    const system = await startSystem({ workers, scripted: [WAITING_MODEL] });
+    try {
+      const result = await load.ask({
+        urls: system.urls,
+        request: 'graphql',
+        model: WAITING_MODEL.name,
+        photographs: small,
+        load: { clients: workers * 4 },
+        warmupMs: 2_000,
+        durationMs,
+      });
+      workerRows.push({ workers, perSecond: result.answeredPerSecond });
+      say(`${workers} workers: ${result.answeredPerSecond.toFixed(1)}/s`);
+    } finally {
+      await system.stop();
+    }
+  }
+  const one = workerRows[0]!.perSecond;
+  const serverRows = [];
+  for (const servers of quick ? [1, 2] : [1, 2, 4]) {
+    const system = await startSystem({ servers, scripted: [NULL_MODEL] });
+    try {
+      const result = await load.ask({
+        urls: system.urls,
+        request: 'graphql',
+        model: NULL_MODEL.name,
+        photographs: bench.photographs,
+        load: { clients: 32 },
+        warmupMs: 2_000,
+        durationMs,
+      });
+      serverRows.push({ servers, perSecond: result.answeredPerSecond });
+      say(`${servers} servers: ${result.answeredPerSecond.toFixed(0)}/s`);
+    } finally {
+      await system.stop();
+    }
+  }
+  const times = workerRows.at(-1)!.perSecond / one;
+  return [
+    {
+      title: 'More workers',
+      how: `Each engine waits ${WAIT_MS} ms an image, alone in its batch; one Redis, one server, ${SMALL_SIDE}-pixel photographs, four clients a worker.`,
+      columns: ['workers', 'answers/s', 'times one worker'],
+      rows: workerRows.map(({ workers, perSecond }) => [workers, perSecond.toFixed(1), (perSecond / one).toFixed(2)]),
+      data: workerRows,
+      goals: [{ goal: '16 waiting workers / 1 >= 15', figure: times.toFixed(2), met: times >= 15 }],
+      charts: [
+        {
+          file: 'scale-out.svg',
+          chart: {
+            title: `Engines that wait ${WAIT_MS} ms: answers a second`,
+            xLabel: 'workers',
+            x: workerRows.map(({ workers }) => workers),
+            lines: [
+              { name: 'measured', y: workerRows.map(({ perSecond }) => perSecond) },
+              { name: 'one worker times n', y: workerRows.map(({ workers }) => workers * one) },
+            ],
+          },
+        },
+      ],
+    },
+    {
+      title: 'More servers',
+      how: 'Constant answers, one worker, whole photographs, 32 clients. All of it shares the cores of this machine with the load generator.',
+      columns: ['servers', 'answers/s'],
+      rows: serverRows.map(({ servers, perSecond }) => [servers, perSecond.toFixed(0)]),
+      data: serverRows,
+    },
+  ];
+}
