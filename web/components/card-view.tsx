@@ -21,6 +21,7 @@ interface CardViewProps {
 /** One photograph: its picture, what is happening to it, and the answer. */
 export const CardView = memo(function CardView({ card, board, models, goTo, alone = false }: CardViewProps) {
   const titleId = useId();
+  const Heading = alone ? 'h2' : 'h3';
   const { key, prediction, heatmap } = card;
   const words = describeCard(card);
   const ended = hasEnded(card);
@@ -32,9 +33,9 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
       <CardPhoto card={card} model={model} busy={words.tone === 'busy'} />
       <div className="card-body">
         <div className="card-head">
-          <h3 id={titleId} title={card.name}>
+          <Heading id={titleId} title={card.name}>
             {card.name ?? 'A prediction by its link'}
-          </h3>
+          </Heading>
           {!alone && ended && (
             <button
               type="button"

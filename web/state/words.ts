@@ -116,7 +116,8 @@ export function formatLabel(name: string): string {
 /** A share as people read it, such as `62 %`; never 100 % or 0 % for what is only nearly so. */
 export function formatShare(score: number): string {
   const percent = score * 100;
-  if (percent >= 99.5 && percent < 99.95) return `${percent.toFixed(1)} %`;
+  if (percent >= 99.95) return '> 99.9 %';
+  if (percent >= 99.5) return `${percent.toFixed(1)} %`;
   if (percent < 0.1) return '< 0.1 %';
   return percent < 10 ? `${percent.toFixed(1)} %` : `${Math.round(percent)} %`;
 }

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keepScreenshot, launchBrowser, openPage } from './support/browser.ts';
+import { projectDir } from './support/build.ts';
+import { buildTestPage } from './support/page-build.ts';
+import { expectedClass, makePicture } from './support/pictures.ts';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  [system, browser] = await Promise.all([startSystem({ env: { WEB_DIR: webDir } }), launchBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+const pictures = [1, 2, 3].map((n) => ({
+  label: `class ${expectedClass(n)}`,
+  file: { name: `picture-${n}.png`, mimeType: 'image/png', buffer: Buffer.from(makePicture(n)) },
+}));
+
+async function withGraphiql(use: (page: Page) => Promise<void>): Promise<void> {
+  const { page, complaints, close } = await openPage(browser, `${system.url}/graphql`);
+  try {
+    await page.getByRole('region', { name: 'Files for Upload variables' }).waitFor();
+    // The schema has been read: fields can be checked and completed.
+    await page.getByRole('button', { name: /execute|run/i }).waitFor();
+    await use(page);
+    expect(complaints).toEqual([]);
+  } finally {
+    await close();
+  }
+}
+
+/** Opens a tab, by the keyboard, since tabs glide to their places at first; the editor holds its operation a moment later. */
+async function openTab(page: Page, name: string): Promise<void> {
+  await page.getByRole('tablist').getByRole('button', { name, exact: true }).press('Enter');
+  await page.locator('.graphiql-query-editor .view-lines', { hasText: name }).waitFor();
+}
+
+const run = (page: Page) => page.locator('.graphiql-execute-button').click();
+
+/** The response's text. The editor draws spaces as no-break spaces. */
+async function readResponse(page: Page): Promise<string> {
+  const lines = await page.locator('.graphiql-response .view-line').evaluateAll((elements) =>
+    elements
+      .map((element) => ({
+        top: Number.parseInt((element as HTMLElement).style.top, 10),
+        text: element.textContent ?? '',
+      }))
+      .sort((a, b) => a.top - b.top)
+      .map(({ text }) => text),
+  );
+  return lines.join('\n').replaceAll('\u00a0', ' ');
+}
+
+const waitForResponse = (page: Page, pattern: RegExp) =>
+  expect.poll(() => readResponse(page), { timeout: 20_000 }).toMatch(pattern);
+
+test('running a mutation asks for the file and sends it', () =>
+  withGraphiql(async (page) => {
+    const [picture] = pictures;
+    const chooser = page.waitForEvent('filechooser');
+    await run(page);
+    await (await chooser).setFiles(picture!.file);
+    await waitForResponse(page, new RegExp(`"name": "${picture!.label}"`));
+    await page.getByText(picture!.file.name).waitFor();
+    // The file stays chosen for the next run and the next tab.
+    await openTab(page, 'ClassifyDeferred');
+    await run(page);
+    await waitForResponse(page, new RegExp(`"status": "SUCCEEDED"[\\s\\S]*"name": "${picture!.label}"`));
+    await keepScreenshot(page, 'graphiql');
+  }));
+
+test('a list of uploads takes all chosen files, and samples can be added', () =>
+  withGraphiql(async (page) => {
+    await page.locator('#upload-chooser').setInputFiles(pictures.map(({ file }) => file));
+    await page.getByRole('button', { name: 'rocket.jpg', exact: true }).click();
+    await page.getByRole('button', { name: 'Remove rocket.jpg' }).waitFor();
+    await page.getByRole('button', { name: 'Remove picture-2.png' }).click();
+    await openTab(page, 'ClassifyImages');
+    await run(page);
+    await waitForResponse(page, new RegExp(`${pictures[0]!.label}"[\\s\\S]*${pictures[2]!.label}"[\\s\\S]*SUCCEEDED`));
+    expect(await readResponse(page)).not.toContain(`"${pictures[1]!.label}"`);
+  }));
+
+test('the prediction seen last is followed, read and cancelled without typing its id', () =>
+  withGraphiql(async (page) => {
+    await page.locator('#upload-chooser').setInputFiles(join(projectDir, 'models/samples/chelsea.png'));
+    await openTab(page, 'Queue');
+    await run(page);
+    await waitForResponse(page, /"id": "scripted\.[^"]+"/);
+    const id = /"id": "([^"]+)"/.exec(await readResponse(page))![1]!;
+    await page.getByText(`$id, where it has no value: ${id}`).waitFor();
+    await openTab(page, 'FollowPrediction');
+    await run(page);
+    await waitForResponse(page, new RegExp(`"id": "${id}"[\\s\\S]*"status": "SUCCEEDED"`));
+    await openTab(page, 'ReadPrediction');
+    await run(page);
+    await waitForResponse(page, new RegExp(`"id": "${id}"[\\s\\S]*"attempts": 1`));
+    await openTab(page, 'CancelPrediction');
+    await run(page);
+    await waitForResponse(page, /"cancelPrediction": \{[\s\S]*"status": "SUCCEEDED"/);
+  }));
+
+test('queries and subscriptions without files run as they are', () =>
+  withGraphiql(async (page) => {
+    await openTab(page, 'ListModels');
+    await run(page);
+    await waitForResponse(page, /"name": "scripted"/);
+    await openTab(page, 'FollowQueue');
+    await run(page);
+    await waitForResponse(page, /"waiting": 0/);
+  }));

@@ -1,0 +1,272 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  findAccessibilityFaults,
+  findCard,
+  keepScreenshot,
+  launchBrowser,
+  openPage,
+  type WatchedPage,
+} from './support/browser.ts';
+import { projectDir } from './support/build.ts';
+import { buildTestPage } from './support/page-build.ts';
+import { expectedClass, makeMishap, makePicture } from './support/pictures.ts';
+import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
+
+/** First byte of a picture that the scripted model throws on. */
+const POISON = 250;
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  [system, browser] = await Promise.all([
+    startSystem({
+      models: [
+        scriptedModel({ script: { waitMs: 100, throwOn: [POISON] }, batching: { maxBatchSize: 4 } }),
+        scriptedModel({
+          name: 'small-queue',
+          script: { waitMs: 300 },
+          queue: { maxQueueSize: 2 },
+          batching: { maxBatchSize: 1 },
+        }),
+      ],
+      env: { WEB_DIR: webDir, DEFAULT_MODEL: 'scripted' },
+    }),
+    launchBrowser(),
+  ]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+async function withPage<Result>(use: (watched: WatchedPage) => Promise<Result>): Promise<Result> {
+  const watched = await openPage(browser, system.url);
+  try {
+    await watched.page.getByText('Live', { exact: true }).waitFor();
+    const result = await use(watched);
+    expect(watched.complaints).toEqual([]);
+    return result;
+  } finally {
+    await watched.close();
+  }
+}
+
+let made = 0;
+
+/** Pictures that no test used before, with the names of their cards and the labels that they get. */
+function makePictures(count: number) {
+  return Array.from({ length: count }, () => {
+    const n = made++;
+    return {
+      label: `class ${expectedClass(n)}`,
+      file: { name: `picture-${n}.png`, mimeType: 'image/png', buffer: Buffer.from(makePicture(n)) },
+    };
+  });
+}
+
+type Upload = ReturnType<typeof makePictures>[number]['file'];
+
+function choose(page: Page, files: Upload[]): Promise<void> {
+  return page.locator('input[type=file][multiple]').setInputFiles(files);
+}
+
+function findLabel(page: Page, name: string, label: string) {
+  return findCard(page, name).locator('.bars li:first-child').getByText(label, { exact: true });
+}
+
+test('cards show their place in the queue, then the model at work, then labels; the strip counts along', () =>
+  withPage(async ({ page }) => {
+    const [first, second, third] = makePictures(3);
+    system.workers[0]!.pause();
+    await choose(page, [first!.file]);
+    await findCard(page, first!.file.name).getByText('Next in line').waitFor();
+    await choose(page, [second!.file]);
+    await findCard(page, second!.file.name).getByText('Number 2 in line').waitFor();
+    await choose(page, [third!.file]);
+    await findCard(page, third!.file.name).getByText('Number 3 in line').waitFor();
+    await page.locator('[data-figure=waiting]', { hasText: /^3$/ }).waitFor();
+    await findCard(page, first!.file.name)
+      .getByText(/^for \d+ s$/)
+      .waitFor({ state: 'attached' });
+    await page.getByText('0 of 3 done').waitFor();
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await keepScreenshot(page, 'page-waiting');
+
+    const seen = page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const observer = new MutationObserver(() => {
+            if (!document.body.textContent?.includes('The model is looking')) return;
+            observer.disconnect();
+            resolve(true);
+          });
+          observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+        }),
+    );
+    system.workers[0]!.resume();
+    expect(await seen).toBe(true);
+    for (const { file, label } of [first!, second!, third!]) await findLabel(page, file.name, label).waitFor();
+    await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
+    await page.locator('[data-figure=workers]', { hasText: /^1$/ }).waitFor();
+    expect(await page.getByRole('status').allTextContents()).toContainEqual(expect.stringContaining('3 of 3 done'));
+  }));
+
+test('the progress of a slow upload is shown', () =>
+  withPage(async ({ page }) => {
+    const session = await page.context().newCDPSession(page);
+    await session.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput: 250_000,
+    });
+    const buffer = await readFile(join(projectDir, 'models/samples/coffee.png'));
+    await choose(page, [{ name: 'slow.png', mimeType: 'image/png', buffer }]);
+    const bar = findCard(page, 'slow.png').getByRole('progressbar', { name: 'Upload of slow.png' });
+    const shares = new Set<number>();
+    await expect
+      .poll(
+        async () => {
+          const now = Number(await bar.getAttribute('aria-valuenow', { timeout: 1_000 }).catch(() => 100));
+          shares.add(now);
+          return now;
+        },
+        { timeout: 20_000, interval: 50 },
+      )
+      .toBe(100);
+    expect([...shares].filter((share) => share > 0 && share < 100).length).toBeGreaterThan(1);
+    await findCard(page, 'slow.png').locator('.bars').waitFor();
+  }));
+
+test('a waiting prediction can be cancelled and sent once more', () =>
+  withPage(async ({ page }) => {
+    const [kept, given] = makePictures(2);
+    system.workers[0]!.pause();
+    await choose(page, [kept!.file]);
+    await findCard(page, kept!.file.name).getByText('Next in line').waitFor();
+    await choose(page, [given!.file]);
+    const card = findCard(page, given!.file.name);
+    await card.getByText('Number 2 in line').waitFor();
+    await card.getByRole('button', { name: 'Cancel' }).click();
+    await card.getByText('Cancelled').waitFor();
+    system.workers[0]!.resume();
+    await findLabel(page, kept!.file.name, kept!.label).waitFor();
+    await card.getByRole('button', { name: 'Try again' }).click();
+    await findLabel(page, given!.file.name, given!.label).waitFor();
+    await page.getByRole('button', { name: 'Clear what is done' }).click();
+    expect(await page.getByRole('article').count()).toBe(0);
+  }));
+
+test('sixty photographs at once each get their own card and their own answer', () =>
+  withPage(async ({ page }) => {
+    const pictures = makePictures(60);
+    await choose(
+      page,
+      pictures.map(({ file }) => file),
+    );
+    expect(await page.getByRole('article').count()).toBe(60);
+    await page.getByText('60 photographs').waitFor();
+    for (const { file, label } of pictures) expect(await findLabel(page, file.name, label).count()).toBe(1);
+    expect(await page.getByText(/batch of [2-4]/).count()).toBeGreaterThan(0);
+  }));
+
+test('bad files are told in plain words, each on its own card, and harm no neighbour', () =>
+  withPage(async ({ page }) => {
+    const [good] = makePictures(1);
+    const bad = [
+      { name: 'notes.txt', buffer: Buffer.from('not a picture'), words: 'This is not a photograph we can read' },
+      { name: 'nothing.png', buffer: Buffer.alloc(0), words: 'This file is empty' },
+      {
+        name: 'cut.png',
+        buffer: (await readFile(join(projectDir, 'models/samples/coffee.png'))).subarray(0, 200_000),
+        words: 'This file is damaged',
+      },
+      { name: 'huge.png', buffer: Buffer.alloc(12_000_000, 1), words: 'This file is too large' },
+      {
+        name: 'poison.png',
+        buffer: Buffer.from(makeMishap(POISON)),
+        words: 'The model had no answer',
+      },
+    ];
+    await choose(page, [...bad.map(({ name, buffer }) => ({ name, mimeType: 'image/png', buffer })), good!.file]);
+    for (const { name, words } of bad) await findCard(page, name).getByText(words).waitFor();
+    await findLabel(page, good!.file.name, good!.label).waitFor();
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await keepScreenshot(page, 'page-errors');
+  }));
+
+test('a full queue is waited for', () =>
+  withPage(async ({ page }) => {
+    await page.getByLabel('Model').selectOption('small-queue');
+    const pictures = makePictures(8);
+    const full = page.getByText('The queue is full').first().waitFor();
+    await choose(
+      page,
+      pictures.map(({ file }) => file),
+    );
+    await full;
+    for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
+  }));
+
+test('photographs can be dropped and pasted', () =>
+  withPage(async ({ page }) => {
+    const pictures = makePictures(2);
+    for (const [index, type] of (['drop', 'paste'] as const).entries()) {
+      const { file, label } = pictures[index]!;
+      await page.evaluate(
+        ({ type, name, bytes }) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+          const event =
+            type === 'drop'
+              ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
+              : new ClipboardEvent('paste', { clipboardData: data, bubbles: true });
+          document.body.dispatchEvent(event);
+        },
+        { type, name: file.name, bytes: [...file.buffer] },
+      );
+      await findLabel(page, file.name, label).waitFor();
+    }
+  }));
+
+test('a link to a prediction that nobody knows says so', async () => {
+  const watched = await openPage(browser, `${system.url}/p/scripted.AAAAAAAAAAAAAAAAAAAAAA`);
+  await watched.page.getByText('The server does not know it', { exact: true }).waitFor();
+  expect(await findAccessibilityFaults(watched.page)).toEqual([]);
+  expect(watched.complaints).toEqual([]);
+  await watched.close();
+});
+
+test.each([
+  { how: 'killed', stop: () => system.servers[0]!.kill9() },
+  { how: 'shut down in order', stop: () => system.servers[0]!.stop() },
+])('a server that is $how and starts again leaves no card behind', ({ stop }) =>
+  withPage(async ({ page }) => {
+    const [early, late] = [makePictures(6), makePictures(2)];
+    system.workers[0]!.pause();
+    await choose(
+      page,
+      early.map(({ file }) => file),
+    );
+    await page.getByText('Number 6 in line').waitFor();
+    await stop();
+    await page.getByText('Connecting…').waitFor();
+    await choose(
+      page,
+      late.map(({ file }) => file),
+    );
+    await findCard(page, late[0]!.file.name).getByText('The server does not answer').waitFor();
+    await keepScreenshot(page, 'page-server-gone');
+    system.workers[0]!.resume();
+    await system.servers[0]!.restart();
+    await page.getByText('Live', { exact: true }).waitFor();
+    for (const { file, label } of [...early, ...late]) await findLabel(page, file.name, label).waitFor();
+    await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
+  }),
+);

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { findHeatmapBox } from './heatmap-box.ts';
+import { predictionPath, readPredictionId } from './location.ts';
+import { createPlaces } from './places.ts';
+import { formatLabel, formatSeconds, formatShare } from './words.ts';
+
+test('places are given out in order, and given back once', async () => {
+  const places = createPlaces(2);
+  const { signal } = new AbortController();
+  const first = await places.take(signal);
+  await places.take(signal);
+  const order: string[] = [];
+  const third = places.take(signal).then(() => order.push('third'));
+  const gone = new AbortController();
+  const fourth = places.take(gone.signal);
+  const fifth = places.take(signal).then(() => order.push('fifth'));
+  gone.abort(new Error('left'));
+  await expect(fourth).rejects.toThrow('left');
+  first();
+  first();
+  await third;
+  expect(order).toEqual(['third']);
+  (await places.take(AbortSignal.timeout(0)).catch(() => undefined))?.();
+  expect(order).toEqual(['third']);
+  void fifth;
+});
+
+test('a share never reads as all or nothing when it is not', () => {
+  expect([0.9999, 0.996, 0.99, 0.616, 0.0123, 0.0004].map(formatShare)).toEqual([
+    '> 99.9 %',
+    '99.6 %',
+    '99 %',
+    '62 %',
+    '1.2 %',
+    '< 0.1 %',
+  ]);
+});
+
+test('durations and labels read as people write them', () => {
+  expect([12.4, 1_340, 42_000, 600_000].map(formatSeconds)).toEqual(['12 ms', '1.3 s', '42 s', '10 min']);
+  expect(formatLabel('Egyptian_cat')).toBe('Egyptian cat');
+});
+
+test('the heatmap lies where the model looked: the middle of the short side, or everything', () => {
+  const input = { width: 224, height: 224 };
+  expect(findHeatmapBox({ ...input, shortSide: 256 }, { width: 640, height: 480 })).toEqual({
+    width: 0.875,
+    height: 0.875,
+  });
+  expect(findHeatmapBox({ ...input, shortSide: null }, { width: 640, height: 320 })).toEqual({ width: 2, height: 1 });
+});
+
+test("a prediction's link leads back to its id", () => {
+  expect(readPredictionId(predictionPath('resnet50.Er9-_x'))).toBe('resnet50.Er9-_x');
+  expect(readPredictionId('/')).toBeUndefined();
+  expect(readPredictionId('/p/%E0%A4%A')).toBeUndefined();
+});
