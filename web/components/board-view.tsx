@@ -14,6 +14,11 @@ interface BoardViewProps {
 export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
   if (cards.length === 0) return null;
   const ended = cards.filter(hasEnded).length;
+  const hasHeatmaps = cards.some(
+    ({ prediction }) =>
+      prediction?.status === 'SUCCEEDED' &&
+      models.some(({ name, heatmap }) => name === prediction.model && heatmap.available),
+  );
   return (
     <section className="board" aria-label="Photographs">
       <div className="board-bar">
@@ -22,9 +27,7 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
             ? `${cards.length} ${cards.length === 1 ? 'photograph' : 'photographs'}`
             : `${ended} of ${cards.length} done`}
         </h2>
-        {cards.some(({ prediction }) => prediction?.status === 'SUCCEEDED') && (
-          <p className="board-hint">Choose a label to see where the model saw it</p>
-        )}
+        {hasHeatmaps && <p className="board-hint">Choose a label to see where the model saw it</p>}
         <button
           type="button"
           className="button button-quiet"

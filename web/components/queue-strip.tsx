@@ -1,6 +1,6 @@
 import { formatSeconds } from '../state/words.ts';
 import type { Transport } from '../transport/client.ts';
-import { useQueue } from './hooks.ts';
+import { useConnection, useQueue } from './hooks.ts';
 import { Sparkline } from './sparkline.tsx';
 
 const NOTHING = '–';
@@ -8,9 +8,10 @@ const NOTHING = '–';
 /** The queue at a glance, live. Numbers keep their places, so that nothing moves when they change. */
 export function QueueStrip({ transport, model }: { transport: Transport; model: string | undefined }) {
   const { now, past } = useQueue(transport, model);
+  const isStale = useConnection(transport) !== 'open';
   const rate = now?.ratePerSecond;
   return (
-    <section className="strip" aria-label="The queue now">
+    <section className="strip" aria-label="The queue now" data-stale={isStale}>
       <dl>
         <div>
           <dt>Waiting</dt>
