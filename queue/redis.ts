@@ -33,7 +33,8 @@ function roleOptions(role: ConnectionRole): Options {
     case 'work':
       return { ...shared, maxRetriesPerRequest: null };
     case 'blocking':
-      return { ...shared, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false };
+      // Sent again after a reconnect: a command that is not would never settle, neither with a reply nor with an error.
+      return { ...shared, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: true };
     case 'subscriber':
       return { ...shared, maxRetriesPerRequest: null, autoResubscribe: false };
     default:

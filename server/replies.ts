@@ -35,6 +35,8 @@ interface OpenModel {
 
 export type Replies = ReturnType<typeof createReplies>;
 
+/** A caller waits for its channel no longer than this. */
+const SUBSCRIBE_LIMIT_MS = 2_000;
 /** States are read again in pieces of this size. */
 const READ_AT_ONCE = 500;
 /** An overdue prediction that no step has ended yet is looked at again after this. */
@@ -50,6 +52,8 @@ export function createReplies(options: {
   producer: Producer;
   /** Makes the channel that reports to the listener. */
   openChannel: (listener: EventListener) => EventChannel;
+  /** Rejects with UNAVAILABLE at once while Redis is gone. */
+  probe(): Promise<unknown>;
   onModelsChanged(): void;
   /** Every event of every prediction, also of other servers'. */
   onEvent(model: string, parse: () => PredictionState): void;
@@ -197,8 +201,20 @@ export function createReplies(options: {
   }
 
   return {
-    /** Resolves once the model's events are heard, which must be before anything is queued. Rejects with UNAVAILABLE. */
-    subscribe: (model: string) => channel.subscribe(model),
+    /** Resolves once the model's events are heard, which must be before anything is queued. Rejects with UNAVAILABLE, soon. */
+    async subscribe(model: string): Promise<void> {
+      // A subscription waits for Redis to come back; a caller does not.
+      if (!channel.ready()) await options.probe();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => reject(new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 })), SUBSCRIBE_LIMIT_MS);
+      });
+      try {
+        await Promise.race([channel.subscribe(model), late]);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
 
     /** Whether events are heard. */
     ready: () => channel.ready(),

@@ -106,18 +106,19 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
     const result = options.heatmap ? { labels, heatmaps: { width: 2, height: 2, maps } } : { labels };
     return { started, result, batchSize: 1, inferenceMs: 1.5 };
   };
+  async function runOnce(): Promise<void> {
+    await claiming.passed();
+    if (stopped) return;
+    const started = await consumer.start(await consumer.waitForJobs());
+    if (started.length === 0) return;
+    batches++;
+    await settling.passed();
+    await consumer.settle(started.map(answer));
+  }
   const loop = (async () => {
-    while (!stopped) {
-      await claiming.passed();
-      if (stopped) break;
-      const jobs = await consumer.waitForJobs();
-      const started = await consumer.start(jobs);
-      if (started.length === 0) continue;
-      batches++;
-      await settling.passed();
-      await consumer.settle(started.map(answer));
-    }
-  })().catch(() => undefined);
+    // A connection that was lost under a command comes back by itself.
+    while (!stopped) await runOnce().catch(() => nextTurn());
+  })();
   closers.push(async () => {
     stopped = true;
     claiming.open();

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { createEventChannel } from '../queue/events.ts';
 import { createProducer } from '../queue/producer.ts';
-import type { RedisConnection } from '../queue/redis.ts';
+import { callRedis, type RedisConnection } from '../queue/redis.ts';
 import { EXPIRE_AT_ONCE } from '../queue/scripts.ts';
 import { createCatalog } from './catalog.ts';
 import type { Config } from './config.ts';
@@ -37,6 +37,7 @@ export function createBackend(options: {
   const replies = createReplies({
     producer,
     openChannel: (listener) => createEventChannel({ subscriber, redis, prefix: config.prefix }, listener),
+    probe: () => callRedis(() => redis.ping()),
     onModelsChanged: () => void hearModels(),
     onEvent: meter.onEvent,
     positionIntervalMs: config.positionIntervalMs,
