@@ -28,7 +28,7 @@ export interface Load {
   ended: Record<string, number>;
   /** What clients were refused with, by code; they tried again. */
   refusals: Record<string, number>;
-  /** Resolves once a condition holds, which is looked at whenever something happened. @throws after 30 s */
+  /** Resolves once a condition holds, which is looked at whenever something happened. @throws after a minute */
   until(condition: () => boolean): Promise<void>;
   /** Resolves once so many more predictions have ended. */
   more(count: number): Promise<void>;
@@ -48,11 +48,11 @@ const SUBSCRIPTION = `subscription ($id: ID!) { prediction(id: $id) { ${FIELDS} 
 const CANCEL = `mutation ($id: ID!) { cancelPrediction(id: $id) { ${FIELDS} } }`;
 
 /** How a client follows its prediction. */
-const WAYS = ['sse', 'wait', 'socket', 'query'] as const;
+const WAYS = ['sse', 'socket', 'query', 'wait', 'socket', 'sse', 'query', 'sse'] as const;
 
 const TERMINAL = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'];
 const RETRY_MS = 50;
-const POLL_MS = 250;
+const POLL_MS = 1_000;
 const CANCEL_EACH = 19;
 const HURRY_EACH = 23;
 const HURRY_MS = 1_500;
@@ -216,7 +216,7 @@ export function startLoad(options: LoadOptions): Load {
     }
   });
 
-  async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+  async function until(condition: () => boolean, timeoutMs = 60_000): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);

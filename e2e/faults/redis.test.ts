@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { expect, test } from 'vitest';
+import { runScenario } from './scenario.ts';
+
+test.each([
+  ['everysec', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] }],
+  ['always', { persistent: true }],
+])(
+  'a Redis that was killed and started again, appendfsync %s: waits and subscriptions go on by themselves',
+  async (fsync, redisOptions) => {
+    await runScenario({
+      fault: `kill -9 of Redis, appendfsync ${fsync}`,
+      redis: redisOptions,
+      async act({ redis, load }) {
+        await redis.kill9();
+        const refused = () => load.refusals.UNAVAILABLE ?? 0;
+        const before = refused();
+        await load.until(() => refused() > before);
+        await redis.restart();
+      },
+    });
+  },
+);
+
+test('a Redis out of memory takes nothing in, gives everything out, and recovers by itself', async () => {
+  const { load } = await runScenario({
+    fault: 'Redis out of memory',
+    redis: { args: ['--maxmemory', '24mb'] },
+    load: { mixed: false },
+    async act({ redis, load }) {
+      const client = new Redis(redis.url);
+      const piece = Buffer.alloc(64 * 1024, 1);
+      let pieces = 0;
+      // Until Redis itself refuses.
+      while (await client.rpush('filler', piece).then(Boolean, () => false)) pieces += 1;
+      expect(pieces).toBeGreaterThan(0);
+      await load.until(() => (load.refusals.UNAVAILABLE ?? 0) > 20);
+      // The queue drains although nothing more can be stored.
+      await load.until(() => load.inFlight() === 0);
+      await delay(500);
+      await client.del('filler');
+      client.disconnect();
+    },
+  });
+  expect(Object.keys(load.refusals)).toEqual(['UNAVAILABLE']);
+});

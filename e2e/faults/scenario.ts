@@ -1,0 +1,106 @@
+import { afterEach, expect, vi } from 'vitest';
+import { type Ledger, startLedger } from '../ledger/client.ts';
+import type { Verdict } from '../ledger/protocol.ts';
+import { type Load, type LoadOptions, startLoad } from '../support/load.ts';
+import { type RedisProxy, startRedisProxy } from '../support/proxy.ts';
+import { startTestRedis, type TestRedis, type TestRedisOptions } from '../support/redis.ts';
+import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '../support/system.ts';
+import { removeRow, writeRow } from './table.ts';
+
+/** How many predictions are in flight, at least, at the moment of each fault. */
+export const IN_FLIGHT = 200;
+/** Of them one in eight waits with its mutation and knows of no id until the end. */
+const CLIENTS = 310;
+/** How many more predictions must end after a fault, to show that work goes on. */
+const AFTERWARDS = 60;
+/** Of the model: short, so that a fault and what follows take seconds. */
+export const VISIBILITY_MS = 2_000;
+
+export interface Stage {
+  system: TestSystem;
+  redis: TestRedis;
+  load: Load;
+  ledger: Ledger;
+  /** Stands between the servers and Redis, where the scenario asked for one. */
+  serverProxy: RedisProxy;
+  /** Stands between the workers and Redis, where the scenario asked for one. */
+  workerProxy: RedisProxy;
+}
+
+export interface Scenario {
+  /** The fault in a few words, as the table shows it. */
+  fault: string;
+  redis?: TestRedisOptions;
+  system?: SystemOptions;
+  load?: Partial<LoadOptions>;
+  /** @default false */
+  proxies?: boolean;
+  /** Does the mischief; at its end everything that is to live again must have been started. */
+  act(stage: Stage): Promise<void>;
+}
+
+/** Of two workers, batches of 8 in 400 ms: 40 predictions a second, which leaves 310 clients with a queue, and cores to spare. */
+export function busyModel(script: object = {}, queue: object = {}): object {
+  return scriptedModel({ script: { waitMs: 400, ...script }, queue: { visibilityMs: VISIBILITY_MS, ...queue } });
+}
+
+// Half a minute on two idle cores.
+vi.setConfig({ testTimeout: 180_000 });
+
+const cleanups: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'>> {
+  const redis = await startTestRedis(scenario.redis);
+  cleanups.push(() => redis.stop());
+  const serverProxy = await startRedisProxy(redis.port);
+  const workerProxy = await startRedisProxy(redis.port);
+  cleanups.push(serverProxy.stop, workerProxy.stop);
+  const ledger = await startLedger();
+  cleanups.push(ledger.end);
+  const redisUrl = (role: 'server' | 'worker') => (role === 'server' ? serverProxy : workerProxy).url;
+  const system = await startSystem({
+    servers: 2,
+    workers: 2,
+    models: [busyModel()],
+    redis,
+    ...(scenario.proxies ? { redisUrl } : {}),
+    ...scenario.system,
+  });
+  cleanups.push(system.end);
+  return { system, redis, ledger, serverProxy, workerProxy };
+}
+
+/**
+ * Starts a system of its own, loads it, does the mischief while at least 200 predictions are in flight, waits until work goes on,
+ * lets every client come to its end, and holds the ledger's verdict against the promise.
+ */
+export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdict; load: Load; system: TestSystem }> {
+  await removeRow(scenario.fault);
+  const stage = await prepare(scenario);
+  const { system, ledger } = stage;
+  const urls = system.servers.map(({ url }) => url);
+  const load = startLoad({ urls, ledger, clients: CLIENTS, ...scenario.load });
+  try {
+    await load.more(20);
+    await load.until(() => load.inFlight() >= IN_FLIGHT);
+    const inFlight = load.inFlight();
+    await scenario.act({ ...stage, load });
+    await load.more(AFTERWARDS);
+    await load.finish();
+    const verdict = await ledger.judge(system.servers.map(({ url }) => url));
+    expect(verdict).toMatchObject({ lost: [], contradictory: [], missed: [], wrong: [] });
+    expect(verdict.answered).toBeGreaterThanOrEqual(IN_FLIGHT + AFTERWARDS);
+    await system.stop();
+    await writeRow({ fault: scenario.fault, inFlight, verdict });
+    return { verdict, load, system };
+  } catch (error) {
+    const logs = [...system.servers, ...system.workers].map(
+      (child) => `--- ${child.name}\n${child.output().slice(-2_000)}`,
+    );
+    throw new Error(`${scenario.fault}: ${(error as Error).message}\n${logs.join('\n')}`, { cause: error });
+  }
+}

@@ -1,0 +1,91 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Verdict } from '../ledger/protocol.ts';
+import { projectDir } from '../support/build.ts';
+
+/** Every fault of the suite, in the table's order, and what must be seen of it. */
+const FAULTS: Record<string, string> = {
+  'kill -9 of a worker in the midst of a batch': 'the other worker takes its jobs over',
+  'kill -9 of all workers': 'work waits, new workers take it over',
+  'kill -9 of a server': 'clients go on with the other server',
+  'kill -9 of Redis, appendfsync everysec': 'all waits and comes back by itself',
+  'kill -9 of Redis, appendfsync always': 'all waits and comes back by itself',
+  'SIGSTOP of a worker beyond its visibility time, then SIGCONT': 'its late results change nothing',
+  'connections to Redis cut': 'both sides connect again and go on',
+  'connections to Redis slow (100 ms each way)': 'slower, nothing else',
+  'SUBSCRIBE delayed (500 ms)': 'no answer is missed',
+  'published messages lost for 5 s': 'states are read again',
+  'Redis out of memory': 'admission refused with UNAVAILABLE, the queue drains',
+  'an engine that throws': 'the poisonous image fails alone',
+  'an engine that hangs': 'the engine is restarted, the image fails alone',
+  'an engine that exits': 'the engine is restarted, the image fails alone',
+  'rolling restart of servers and workers': 'no prediction failed',
+  'clients that leave': 'what nobody can read any more is cancelled',
+  'ten times the load': 'the rest is refused with QUEUE_FULL',
+  'ResNet50: kill -9 of a worker in the midst of a batch': 'the other worker takes its jobs over',
+  'ResNet50: kill -9 of all workers': 'work waits, new workers take it over',
+  'ResNet50: SIGSTOP of a worker beyond its visibility time, then SIGCONT': 'its late results change nothing',
+};
+
+export interface Row {
+  fault: string;
+  inFlight: number;
+  verdict: Verdict;
+}
+
+interface Kept {
+  inFlight: number;
+  lost: number;
+  contradictory: number;
+  retried: boolean;
+}
+
+const rowsDir = join(projectDir, '.inferql', 'fault-rows');
+const tablePath = join(projectDir, 'docs', 'faults.md');
+const rowPath = (fault: string) => join(rowsDir, `${fault.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.json`);
+
+/** Takes a fault's row out, at the beginning of its test: a table is only written of what passed. */
+export async function removeRow(fault: string): Promise<void> {
+  if (!(fault in FAULTS)) throw new Error(`the table has no row for '${fault}'`);
+  await rm(rowPath(fault), { force: true });
+}
+
+/** Keeps a fault's figures, rounded so that equal behaviour gives an equal table, and writes the table once all rows are there. */
+export async function writeRow({ fault, inFlight, verdict }: Row): Promise<void> {
+  const kept: Kept = {
+    inFlight: Math.floor(inFlight / 100) * 100,
+    lost: verdict.lost.length,
+    contradictory: verdict.contradictory.length,
+    retried: verdict.retried.length > 0,
+  };
+  await mkdir(rowsDir, { recursive: true });
+  await writeFile(rowPath(fault), JSON.stringify(kept));
+  await writeTable();
+}
+
+async function writeTable(): Promise<void> {
+  const lines: string[] = [];
+  for (const [fault, shown] of Object.entries(FAULTS)) {
+    const text = await readFile(rowPath(fault), 'utf8').catch(() => undefined);
+    if (text === undefined) return;
+    const { inFlight, lost, contradictory, retried } = JSON.parse(text) as Kept;
+    const cells = [fault, `${inFlight}+`, String(lost), String(contradictory), retried ? 'yes' : 'no', shown];
+    lines.push(`| ${cells.join(' | ')} |`);
+  }
+  const table = `# What faults cost
+
+Written by the fault suite (\`npx vitest run e2e/faults\`): real processes, a real Redis, two servers and two workers. At the moment
+of each fault that many predictions are in flight at least; some clients cancel theirs, and some give them too little time. The
+clients follow their predictions by mutations that wait, queries, server-sent events and WebSockets, and a ledger, a process of its
+own, writes down every id that was answered and every state that was seen, and at last asks each server for each id.
+
+*Lost*: accepted, and without an end on some server. *Contradictory*: two different ends were seen, or anything after an end.
+*Run again*: whether work was started more than once.
+
+| Fault | In flight | Lost | Contradictory | Run again | What is seen |
+|---|---|---|---|---|---|
+${lines.join('\n')}
+`;
+  await mkdir(join(projectDir, 'docs'), { recursive: true });
+  await writeFile(tablePath, table);
+}

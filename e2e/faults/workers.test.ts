@@ -1,0 +1,71 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { expectedClass, makeMishap, makePicture } from '../support/pictures.ts';
+import { busyModel, runScenario, VISIBILITY_MS } from './scenario.ts';
+
+test('a worker killed in the midst of a batch loses nothing: the other one takes its jobs over', async () => {
+  const { verdict } = await runScenario({
+    fault: 'kill -9 of a worker in the midst of a batch',
+    async act({ system }) {
+      await system.workers[0]!.kill9();
+      // The one that is left does all from here on, the lost attempts too.
+      system.workers.shift();
+    },
+  });
+  expect(verdict.retried.length).toBeGreaterThan(0);
+  expect(verdict.ended.FAILED).toBeUndefined();
+});
+
+test('all workers killed: what they held and what waits is done by new ones', async () => {
+  const { verdict } = await runScenario({
+    fault: 'kill -9 of all workers',
+    async act({ system }) {
+      await Promise.all(system.workers.map((worker) => worker.kill9()));
+      await Promise.all(system.workers.map((worker) => worker.restart()));
+    },
+  });
+  expect(verdict.retried.length).toBeGreaterThan(0);
+  expect(verdict.ended.FAILED).toBeUndefined();
+});
+
+test('a worker that stood still beyond its visibility time goes on and changes nothing that others did', async () => {
+  const { verdict } = await runScenario({
+    fault: 'SIGSTOP of a worker beyond its visibility time, then SIGCONT',
+    async act({ system, load }) {
+      system.workers[0]!.pause();
+      await delay(VISIBILITY_MS * 2);
+      await load.more(20);
+      system.workers[0]!.resume();
+    },
+  });
+  expect(verdict.retried.length).toBeGreaterThan(0);
+  expect(verdict.ended.FAILED).toBeUndefined();
+});
+
+/** Pictures that set off a mishap, among the others: one in forty, so that each spoils a batch of its own. */
+const MISHAPS_FROM = 100;
+const MISHAPS = 3;
+const isMishap = (n: number) => n >= MISHAPS_FROM && n < MISHAPS_FROM + 40 * MISHAPS && (n - MISHAPS_FROM) % 40 === 0;
+
+test.each([
+  ['throws', 'throwOn', 'MODEL_FAILED'],
+  ['hangs', 'hangOn', 'ENGINE_TIMEOUT'],
+  ['exits', 'exitOn', 'ENGINE_CRASHED'],
+] as const)('an engine that %s fails the image that made it, and no other', async (what, field, code) => {
+  const firstByte = 210;
+  const failed = new Set<string>();
+  const { verdict } = await runScenario({
+    fault: `an engine that ${what}`,
+    system: { models: [busyModel({ [field]: [firstByte] })], env: { ENGINE_TIME_LIMIT_MS: '3000' } },
+    load: {
+      mixed: false,
+      picture: (n) => (isMishap(n) ? makeMishap(firstByte, n) : makePicture(n)),
+      expected: (n) => (isMishap(n) ? undefined : expectedClass(n)),
+      onEnd: ({ id, errorCode }) => errorCode === code && failed.add(id),
+    },
+    // The mischief is on its way among the pictures.
+    act: async ({ load }) => load.until(() => failed.size > 0),
+  });
+  expect(verdict.ended).toEqual({ SUCCEEDED: verdict.answered - MISHAPS, FAILED: MISHAPS });
+  expect(failed.size).toBe(MISHAPS);
+});
