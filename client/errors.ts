@@ -1,3 +1,4 @@
+import type { ErrorCode as SchemaErrorCode } from './generated/graphql.ts';
 import type { Prediction } from './types.ts';
 
 /** Codes that the server gives, and whether sending the same request again can help. */
@@ -23,7 +24,7 @@ const SERVER_CODES = {
   WORKER_LOST: true,
   UNREADABLE_JOB: false,
   DEADLINE_EXCEEDED: true,
-} as const;
+} as const satisfies Record<SchemaErrorCode, boolean>;
 
 /** Codes of the client's own. */
 const CLIENT_CODES = {

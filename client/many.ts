@@ -9,7 +9,7 @@ export async function* classifyEach<Image>(
   images: Iterable<Image> | AsyncIterable<Image>,
   options: ClassifyManyOptions<Image> = {},
 ): AsyncGenerator<Outcome<Image>, void, undefined> {
-  const { concurrency = 8, idempotencyKey, onProgress, signal, ...each } = options;
+  const { concurrency = 5, idempotencyKey, onProgress, signal, ...each } = options;
   if (!(concurrency >= 1)) throw new RangeError('concurrency must be at least 1');
   const left = new AbortController();
   const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;

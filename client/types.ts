@@ -162,7 +162,7 @@ export interface Progress {
 }
 
 export interface ClassifyManyOptions<Image> extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState'> {
-  /** How many images are on their way at once. @default 8 */
+  /** How many images are on their way at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
   concurrency?: number;
   /** The name of each image's request. Left out: random ones. */
   idempotencyKey?: (image: Image, index: number) => string;

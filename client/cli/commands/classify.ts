@@ -37,7 +37,9 @@ export function addClassify(program: Command, session: Session): void {
     .addOption(new Option('--csv', 'file,rank,label,index,score,error: a line a label').conflicts(['json', 'table']))
     .addOption(new Option('--table', 'for people (the default)').conflicts(['json', 'csv']))
     .option('-c, --concurrency <n>', 'images on their way at once', integerBetween(1, 256), 8)
-    .addOption(new Option('-p, --priority <level>').choices(['high', 'normal', 'low']).default('normal'))
+    .addOption(
+      new Option('-p, --priority <level>', 'how urgent they are').choices(['high', 'normal', 'low']).default('normal'),
+    )
     .option('--timeout <seconds>', 'bound the work on each image', integerBetween(1, 86_400))
     .option('--resume <file>', 'remember in this file what is done, and do only the rest the next time')
     .addHelpText(

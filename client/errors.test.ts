@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { ERROR_CODES, ERRORS } from '../queue/errors.ts';
+import { errorOfCode } from './errors.ts';
+
+test('the client and the server agree on what is worth another try', () => {
+  const told = ERROR_CODES.map((code) => {
+    const error = errorOfCode(code, 'm');
+    return [error.code, error.retryable];
+  });
+  expect(told).toEqual(ERROR_CODES.map((code) => [code, ERRORS[code].retryable]));
+});
+
+test('a code of a newer server is no code of ours', () => {
+  for (const code of ['TOO_NEW', 'toString', 'UNREACHABLE', undefined, 7]) {
+    expect(errorOfCode(code, 'm')).toMatchObject({ code: 'BAD_RESPONSE', message: 'm', retryable: false });
+  }
+});
