@@ -20,8 +20,6 @@ interface Watched {
   watchers: Set<{ onView(view: QueueView): void; onDrain(): void }>;
 }
 
-export type QueueViews = ReturnType<typeof createQueueViews>;
-
 /** Queues as they are shown: one reading a second for all who watch the same one. */
 export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
   const watched = new Map<string, Watched>();
