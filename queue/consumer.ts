@@ -1,33 +1,11 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
-import { z } from 'zod';
-import {
-  imageByteLength,
-  JobOptions,
-  PRIORITIES,
-  type Priority,
-  type Result,
-  ServedModel,
-  type WorkerRecord,
-} from './contract.ts';
+import { imageByteLength, PRIORITIES, type Priority, type Result, ServedModel, type WorkerRecord } from './contract.ts';
+import { type ClaimedJob, type Entry, parseEntry } from './entry.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
 import { createLaneTurns } from './lanes.ts';
 import type { RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
-
-export interface ClaimedJob {
-  /** Its entry on the stream. */
-  entryId: string;
-  stream: string;
-  jobId: string;
-  /** Pixels: height x width x channels, uint8. A view into the reply, valid as long as it is held. */
-  image: Buffer;
-  options: JobOptions;
-  /** An attempt at it was lost or failed: it runs alone, so that it cannot take its neighbours with it. */
-  recovered: boolean;
-  /** False where the entry is not what it should be: it is started and settled UNREADABLE_JOB, and not run. */
-  readable: boolean;
-}
 
 export interface StartedJob {
   job: ClaimedJob;
@@ -50,17 +28,6 @@ export const WORKER_LIFETIME_MS = 6_000;
 const BLOCK_MS = 1_000;
 /** How many jobs of a retired version one step moves, so that Redis is never held up. */
 const ADOPT_AT_ONCE = 100;
-
-type Entry = [id: Buffer, fields: Buffer[] | null];
-
-const OptionsText = z.string().transform((text, context) => {
-  try {
-    return JobOptions.parse(JSON.parse(text));
-  } catch {
-    context.addIssue({ code: 'custom', message: 'not job options' });
-    return z.NEVER;
-  }
-});
 
 /**
  * Every call may be sent again after a lost connection.
@@ -96,21 +63,7 @@ export function createConsumer(options: {
     mayMissReplies = true;
   });
 
-  function parseEntry(stream: string, [id, fields]: Entry): ClaimedJob {
-    const values = new Map<string, Buffer>();
-    for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
-    const jobOptions = OptionsText.safeParse(values.get('options')?.toString());
-    const image = values.get('image') ?? Buffer.alloc(0);
-    return {
-      entryId: id.toString(),
-      stream,
-      jobId: values.get('job')?.toString() ?? '',
-      image,
-      options: jobOptions.success ? jobOptions.data : { heatmap: false },
-      recovered: values.get('recovered')?.toString() === '1',
-      readable: jobOptions.success && values.has('job') && image.length === imageByteLength(model.input),
-    };
-  }
+  const parse = (stream: string, entry: Entry) => parseEntry(stream, entry, imageByteLength(model.input));
 
   function hold(jobs: ClaimedJob[]): ClaimedJob[] {
     for (const job of jobs) held.add(job.entryId);
@@ -121,14 +74,14 @@ export function createConsumer(options: {
     if (count <= 0) return [];
     const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '>');
     const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
-    return hold(entries.map((entry) => parseEntry(streams[lane], entry)));
+    return hold(entries.map((entry) => parse(streams[lane], entry)));
   }
 
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
   async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
     const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '0');
     const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
-    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parseEntry(streams[lane], entry));
+    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parse(streams[lane], entry));
   }
 
   async function takeOverStalled(lane: Priority, count: number): Promise<ClaimedJob[]> {
@@ -144,7 +97,7 @@ export function createConsumer(options: {
     const entries = (reply as [Buffer, Entry[]])[1];
     return entries
       .filter(([id, fields]) => fields !== null && !held.has(id.toString()))
-      .map((entry) => parseEntry(streams[lane], entry));
+      .map((entry) => parse(streams[lane], entry));
   }
 
   return {
@@ -198,9 +151,7 @@ export function createConsumer(options: {
         ...PRIORITIES.map(() => '>'),
       );
       const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
-      return hold(
-        byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry))),
-      );
+      return hold(byStream.flatMap(([stream, entries]) => entries.map((entry) => parse(stream.toString(), entry))));
     },
 
     /** Jobs that stalled with another worker, and those that a lost reply left with this one. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { ClaimedJob, Consumer, StartedJob } from './consumer.ts';
+import type { Consumer, StartedJob } from './consumer.ts';
 import { isTerminal, type PredictionStatus } from './contract.ts';
+import type { ClaimedJob } from './entry.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
 
 /**

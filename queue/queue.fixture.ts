@@ -1,8 +1,9 @@
 /** What the queue's tests share: a real Redis a file, a queue of its own a test. Importing it starts the Redis. */
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
-import { type ClaimedJob, type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
+import { type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
 import { type JobOptions, newPredictionId, type PredictionState, type ServedModel } from './contract.ts';
+import type { ClaimedJob } from './entry.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitRequest, createProducer } from './producer.ts';
 import { type ConnectionRole, connectRedis, type RedisConnection } from './redis.ts';

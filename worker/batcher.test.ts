@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ClaimedJob } from '../queue/consumer.ts';
+import type { ClaimedJob } from '../queue/entry.ts';
 import { createBatcher } from './batcher.ts';
 
 const job = (entryId: string): ClaimedJob => ({

@@ -1,0 +1,45 @@
+/** A stream's entry as it comes from Redis, made a job. */
+import { z } from 'zod';
+import { JobOptions } from './contract.ts';
+
+export interface ClaimedJob {
+  /** Its entry on the stream. */
+  entryId: string;
+  stream: string;
+  jobId: string;
+  /** Pixels: height x width x channels, uint8. A view into the reply, valid as long as it is held. */
+  image: Buffer;
+  options: JobOptions;
+  /** An attempt at it was lost or failed: it runs alone, so that it cannot take its neighbours with it. */
+  recovered: boolean;
+  /** False where the entry is not what it should be: it is started and settled UNREADABLE_JOB, and not run. */
+  readable: boolean;
+}
+
+export type Entry = [id: Buffer, fields: Buffer[] | null];
+
+const OptionsText = z.string().transform((text, context) => {
+  try {
+    return JobOptions.parse(JSON.parse(text));
+  } catch {
+    context.addIssue({ code: 'custom', message: 'not job options' });
+    return z.NEVER;
+  }
+});
+
+/** @param imageBytes what the pixels of a readable job measure */
+export function parseEntry(stream: string, [id, fields]: Entry, imageBytes: number): ClaimedJob {
+  const values = new Map<string, Buffer>();
+  for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
+  const options = OptionsText.safeParse(values.get('options')?.toString());
+  const image = values.get('image') ?? Buffer.alloc(0);
+  return {
+    entryId: id.toString(),
+    stream,
+    jobId: values.get('job')?.toString() ?? '',
+    image,
+    options: options.success ? options.data : { heatmap: false },
+    recovered: values.get('recovered')?.toString() === '1',
+    readable: options.success && values.has('job') && image.length === imageBytes,
+  };
+}
