@@ -42,6 +42,8 @@ export interface PredictionView {
   end?: Promise<PredictionState> | undefined;
 }
 
+type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
+
 const MAX_TIMEOUT_MS = 86_400_000;
 const MAX_KEY_LENGTH = 200;
 /** A wait outlives the prediction's deadline by this, to answer with its end. */
@@ -77,7 +79,7 @@ export function createPredictions(options: {
     id: string,
     model: ServedModel,
     readFile: () => Promise<Buffer>,
-  ): Promise<Extract<AdmitOutcome, { kind: 'admitted' }> | 'staleVersion'> {
+  ): Promise<Admitted | 'staleVersion'> {
     // A file is read into memory only when its turn has come: those that wait stay on disk.
     const image = await decodeInTurn(async () => {
       if (request.signal.aborted) throw new InferqlError('UNAVAILABLE');
@@ -101,13 +103,36 @@ export function createPredictions(options: {
       case 'staleVersion':
         return 'staleVersion';
       case 'queueFull':
-        throw await pressure.refuse(model, outcome.waiting);
+        throw await pressure.refuse(model);
       case 'unavailable':
         throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
       case 'idempotencyConflict':
         throw new InferqlError('IDEMPOTENCY_KEY_REUSED');
       default:
         return outcome satisfies never;
+    }
+  }
+
+  /** Admits to the version that is current when the request gets there. */
+  async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
+    // An idempotency key may name a prediction that has its place already.
+    const leave = request.idempotencyKey === undefined ? await pressure.enter(found) : undefined;
+    let file: Promise<Buffer> | undefined;
+    const readFile = () => {
+      file ??= request.image.readBytes();
+      return file;
+    };
+    try {
+      let model = found;
+      for (let tries = 1; ; tries++) {
+        const outcome = await admit(request, id, model, readFile);
+        if (outcome !== 'staleVersion') return outcome;
+        if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+        catalog.forget();
+        model = await findModel(request.model);
+      }
+    } finally {
+      leave?.();
     }
   }
 
@@ -118,28 +143,13 @@ export function createPredictions(options: {
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
       checkArguments(request);
-      let model = await findModel(request.model);
-      // An idempotency key may name a prediction that has its place already.
-      if (request.idempotencyKey === undefined) await pressure.check(model);
+      const model = await findModel(request.model);
       await replies.subscribe(model.name);
       const id = newPredictionId(model.name);
       // Before it is queued: an answer that arrives at once is heard.
-      let file: Promise<Buffer> | undefined;
-      const readFile = () => {
-        file ??= request.image.readBytes();
-        return file;
-      };
       let waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
       try {
-        let outcome = await admit(request, id, model, readFile);
-        for (let tries = 1; outcome === 'staleVersion'; tries++) {
-          if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
-          catalog.forget();
-          model = await findModel(request.model);
-          outcome = await admit(request, id, model, readFile);
-        }
-        // The wait may be long, and needs no photograph.
-        file = undefined;
+        const outcome = await admitCurrent(request, id, model);
         const { state, position } = outcome;
         if (state.id !== id && waiter) {
           // The key named an earlier prediction; what happened to it before it was followed is read.
