@@ -43,7 +43,7 @@ test("a class' heatmap weighs the features by that class' weights, scaled to 0..
     probabilities: Float32Array.from([0, 0, 0.8, 0.2]),
     features: { values, width: 2, height: 1, channels: 2 },
   };
-  const kernel = Float32Array.from([1, -1, 0, 2]);
+  const kernel = Float32Array.from([1, 0, -1, 2]);
   const result = readResult(output, 1, ['a', 'b'], kernel);
   expect(result.heatmaps).toEqual({
     width: 2,
@@ -63,4 +63,26 @@ test('a flat map is all zero', () => {
   };
   const kernel = Float32Array.from([1]);
   expect(readResult(output, 0, ['a'], kernel).heatmaps!.maps[0]!.values).toEqual([0, 0, 0, 0]);
+});
+
+test('twenty maps of odd sizes are those of the plain sum of products', () => {
+  const [classes, channels, width, height] = [23, 37, 5, 3];
+  const numbers = (length: number, seed: number) =>
+    Float32Array.from({ length }, (_, at) => Math.sin(at * seed + seed));
+  const values = numbers(2 * channels * width * height, 1.7);
+  const kernel = numbers(classes * channels, 2.3);
+  const output = { probabilities: numbers(2 * classes, 0.9), features: { values, width, height, channels } };
+  const { maps } = readResult(output, 1, namesOf(classes), kernel).heatmaps!;
+  expect(maps).toHaveLength(STORED_LABELS);
+  for (const { index, values: map } of maps) {
+    const plain = Array.from({ length: width * height }, (_, cell) => {
+      let sum = 0;
+      for (let channel = 0; channel < channels; channel++) {
+        sum += values[(channels + channel) * width * height + cell]! * kernel[index * channels + channel]!;
+      }
+      return sum;
+    });
+    const [low, high] = [Math.min(...plain), Math.max(...plain)];
+    for (const [cell, value] of map.entries()) expect(value).toBeCloseTo((plain[cell]! - low) / (high - low), 2);
+  }
 });

@@ -3,7 +3,7 @@ import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../queue/
 import { InferqlError } from '../queue/errors.ts';
 import type { EngineOutput, Features } from './engine.ts';
 
-/** The weights of the dense layer behind global average pooling: channels x classes, row by row. */
+/** The weights of the dense layer behind global average pooling: classes x channels, row by row. */
 export type ActivationKernel = Float32Array;
 
 /** Float32 has seven digits; more would only lengthen every event. */
@@ -29,7 +29,7 @@ export function readResult(
     (at): Label => ({ index: at, name: labels[at]!, score: Number(row[at]!.toPrecision(SCORE_DIGITS)) }),
   );
   if (!kernel || !output.features) return { labels: best };
-  return { labels: best, heatmaps: drawHeatmaps(output.features, index, best, kernel, labels.length) };
+  return { labels: best, heatmaps: drawHeatmaps(output.features, index, best, kernel) };
 }
 
 function bestIndexes(row: Float32Array, count: number): number[] {
@@ -51,20 +51,42 @@ function drawHeatmaps(
   index: number,
   best: readonly Label[],
   kernel: ActivationKernel,
-  classCount: number,
 ): Heatmaps {
   const cells = width * height;
-  const first = index * channels * cells;
-  const maps = best.map((label) => {
-    const map = new Float64Array(cells);
-    for (let channel = 0; channel < channels; channel++) {
-      const weight = kernel[channel * classCount + label.index]!;
-      const at = first + channel * cells;
-      for (let cell = 0; cell < cells; cell++) map[cell] = map[cell]! + values[at + cell]! * weight;
+  const features = transpose(
+    values.subarray(index * channels * cells, (index + 1) * channels * cells),
+    channels,
+    cells,
+  );
+  const maps = best.map(() => new Float64Array(cells));
+  // Four labels at once, so that each feature is read once for four sums: this is two million products an image.
+  for (let first = 0; first < best.length; first += 4) {
+    const four = [0, 1, 2, 3].map((offset) => Math.min(first + offset, best.length - 1));
+    const [a, b, c, d] = four.map((label) => best[label]!.index * channels) as [number, number, number, number];
+    for (let cell = 0; cell < cells; cell++) {
+      const at = cell * channels;
+      let [sumA, sumB, sumC, sumD] = [0, 0, 0, 0];
+      for (let channel = 0; channel < channels; channel++) {
+        const value = features[at + channel]!;
+        sumA += value * kernel[a + channel]!;
+        sumB += value * kernel[b + channel]!;
+        sumC += value * kernel[c + channel]!;
+        sumD += value * kernel[d + channel]!;
+      }
+      const sums = [sumA, sumB, sumC, sumD];
+      for (let offset = 0; offset < 4; offset++) maps[four[offset]!]![cell] = sums[offset]!;
     }
-    return { index: label.index, values: scaleToOne(map) };
-  });
-  return { width, height, maps };
+  }
+  return { width, height, maps: best.map(({ index: at }, label) => ({ index: at, values: scaleToOne(maps[label]!) })) };
+}
+
+/** Rows become columns. */
+export function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(matrix.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = matrix[row * columns + column]!;
+  }
+  return transposed;
 }
 
 function scaleToOne(map: Float64Array): number[] {

@@ -5,6 +5,7 @@ import { normalizationOf } from '../models/normalization.ts';
 import { type PreparedModel, prepareModel } from '../models/prepare.ts';
 import { SPEC_FILE } from '../models/spec.ts';
 import { ModelName } from '../queue/contract.ts';
+import { transpose } from './postprocess.ts';
 import type { EngineCandidate, ServableModel } from './servable.ts';
 
 /** Names of the folders of `modelsDir` that hold a spec, sorted; none where the folder is missing. */
@@ -86,7 +87,7 @@ async function readKernel(cam: { kernelPath: string; channels: number; classes: 
   const values = new Float32Array(cam.channels * cam.classes);
   if (bytes.length !== values.byteLength) throw new Error(`${cam.kernelPath} has not the size that it should have`);
   new Uint8Array(values.buffer).set(bytes);
-  return values;
+  return transpose(values, cam.channels, cam.classes);
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
