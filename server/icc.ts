@@ -63,10 +63,9 @@ function isSrgb(profile: Buffer): boolean {
     );
     if (!isNear) return false;
   }
-  return ['rTRC', 'gTRC', 'bTRC'].every((name) => {
-    const at = tags.get(name);
-    return at !== undefined && followsSrgbCurve(profile, at);
-  });
+  // Mostly the three share one curve.
+  const curves = new Set(['rTRC', 'gTRC', 'bTRC'].map((name) => tags.get(name)));
+  return [...curves].every((at) => at !== undefined && followsSrgbCurve(profile, at));
 }
 
 function followsSrgbCurve(profile: Buffer, at: number): boolean {
