@@ -1,13 +1,13 @@
 /** `npm run bench`: measures the built system in dist/. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '../models/prepare.ts';
-import { prepareImage } from '../server/image.ts';
 import { startAnswerer } from './ask.ts';
 import type { Bench, Scenario, Section } from './bench.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
+import { findPhotographs, preparePixels } from './photographs.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
 import { formatSection, writeReport } from './report.ts';
 import { measureCpu } from './scenarios/cpu.ts';
@@ -27,7 +27,6 @@ const SCENARIOS: Record<string, Scenario> = {
   overload: measureOverload,
   start: measureStart,
 };
-const RAW_IMAGES = 48;
 
 const { values } = parseArgs({
   options: {
@@ -47,18 +46,7 @@ if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
   process.exit(values.help ? 0 : 2);
 }
 
-function findPhotographs(): string[] {
-  const folders = values.photographs ? [values.photographs] : ['../shared/images', 'models/samples'];
-  for (const folder of folders) {
-    try {
-      const names = readdirSync(folder).filter((name) => /\.(jpe?g|png)$/i.test(name));
-      if (names.length > 0) return names.sort().map((name) => resolve(folder, name));
-    } catch {}
-  }
-  throw new Error(`no photographs in ${folders.join(' or ')}`);
-}
-
-const photographs = findPhotographs();
+const photographs = findPhotographs(values.photographs);
 const stateDir = resolve('.inferql');
 mkdirSync(join(stateDir, 'bench'), { recursive: true });
 const dir = mkdtempSync(join(stateDir, 'bench', 'run-'));
@@ -66,17 +54,7 @@ const say = (line: string) => console.log(`  ${line}`);
 const model = await prepareModel({ modelDir: 'models/resnet50', stateDir });
 if (!model.onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
 
-const { width, height, channels, shortSide, kernel } = model.spec.input;
-const input = { width, height, channels, kernel, ...(shortSide === undefined ? {} : { shortSide }) };
-const { readFile } = await import('node:fs/promises');
-const prepared = await Promise.all(
-  Array.from({ length: RAW_IMAGES }, async (_, index) =>
-    prepareImage(await readFile(photographs[index % photographs.length]!), input, 64e6),
-  ),
-);
-const pixelsPath = join(dir, 'pixels');
-writeFileSync(pixelsPath, Buffer.concat(prepared));
-
+const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
 const raw = startAnswerer<RawQuestion, RawAnswer>('raw/main.js');
 const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
 await raw.ask({
@@ -84,7 +62,7 @@ await raw.ask({
   onnxPath: model.onnxPath,
   threads: availableParallelism(),
   pixelsPath,
-  size: [height, width, channels],
+  size,
 });
 await raw.ask({ type: 'run', batch: 8, durationMs: 2_000 });
 

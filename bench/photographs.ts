@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { ModelSpec } from '../models/spec.ts';
+import { prepareImage } from '../server/image.ts';
+
+const PREPARED = 48;
+const MAX_PIXELS = 64e6;
+
+/** The photographs of a folder; without one, of ../shared/images where it is, else the project's samples. */
+export function findPhotographs(folder?: string): string[] {
+  const folders = folder ? [folder] : ['../shared/images', 'models/samples'];
+  for (const candidate of folders) {
+    try {
+      const names = readdirSync(candidate).filter((name) => /\.(jpe?g|png)$/i.test(name));
+      if (names.length > 0) return names.sort().map((name) => resolve(candidate, name));
+    } catch {}
+  }
+  throw new Error(`no photographs in ${folders.join(' or ')}`);
+}
+
+/** Writes a few of them as the model's input, one after the other. `size`: height, width, channels. */
+export async function preparePixels(
+  { width, height, channels, shortSide, kernel }: ModelSpec['input'],
+  photographs: string[],
+  dir: string,
+): Promise<{ pixelsPath: string; size: [number, number, number] }> {
+  const input = { width, height, channels, kernel, ...(shortSide === undefined ? {} : { shortSide }) };
+  const prepared = await Promise.all(
+    Array.from({ length: PREPARED }, (_, index) =>
+      prepareImage(readFileSync(photographs[index % photographs.length]!), input, MAX_PIXELS),
+    ),
+  );
+  const pixelsPath = join(dir, 'pixels');
+  writeFileSync(pixelsPath, Buffer.concat(prepared));
+  return { pixelsPath, size: [height, width, channels] };
+}
