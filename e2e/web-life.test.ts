@@ -9,6 +9,7 @@ import {
   launchBrowser,
   openPage,
   type WatchedPage,
+  waitForThumbnails,
 } from './support/browser.ts';
 import { projectDir } from './support/build.ts';
 import { buildTestPage } from './support/page-build.ts';
@@ -233,6 +234,23 @@ test('photographs can be dropped and pasted', () =>
       );
       await findLabel(page, file.name, label).waitFor();
     }
+  }));
+
+test('a reload of the page keeps its cards, finished and waiting ones', () =>
+  withPage(async ({ page }) => {
+    const [done, waiting] = makePictures(2);
+    await choose(page, [done!.file]);
+    await findLabel(page, done!.file.name, done!.label).waitFor();
+    system.workers[0]!.pause();
+    await choose(page, [waiting!.file]);
+    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
+    await waitForThumbnails(page, 2);
+    await page.reload();
+    await findLabel(page, done!.file.name, done!.label).waitFor();
+    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
+    expect(await page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
+    system.workers[0]!.resume();
+    await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
 
 test('a link to a prediction that nobody knows says so', async () => {

@@ -10,6 +10,7 @@ import {
   launchBrowser,
   openPage,
   type WatchedPage,
+  waitForThumbnails,
 } from './support/browser.ts';
 import { projectDir } from './support/build.ts';
 import { buildTestPage } from './support/page-build.ts';
@@ -56,7 +57,7 @@ test('a sample photograph gets its labels, and a heatmap for the label that is c
     const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
     await label.waitFor();
     expect(await card.getByRole('listitem').count()).toBe(5);
-    expect(await card.textContent()).toMatch(/in all · model [\d.]+ m?s · ran alone/);
+    expect(await card.textContent()).toMatch(/In [\d.]+ m?s · model [\d.]+ m?s · alone/);
 
     const name = (await label.locator('.bar-name').textContent())!;
     await label.click();
@@ -85,6 +86,7 @@ test("a prediction's link opens it again, on another server and in another brows
     await card.getByText('espresso').waitFor();
 
     const path = (await card.getByRole('link', { name: 'Open' }).getAttribute('href'))!;
+    await waitForThumbnails(page, 1);
     await page.goto(system.url + path);
     await page.getByRole('button', { name: /^espresso/ }).waitFor();
     expect(await page.getByRole('img', { name: 'The photograph' }).count()).toBe(1);

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 export const GRAPHIQL_POLICY =
   "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
+/** Its file among those of the web page. */
+export const GRAPHIQL_PAGE = 'graphiql.html';
+
 const NOT_BUILT =
   '<!doctype html><html lang="en"><title>InferQL</title><p>GraphiQL is built with the web page, which is not there: see the setting WEB_DIR.</p></html>';
 
@@ -14,5 +17,5 @@ const NOT_BUILT =
  * @returns HTML; says so where the page was not built
  */
 export function createGraphiqlPage(webDir: string): () => Promise<string> {
-  return () => readFile(join(webDir, 'graphiql.html'), 'utf8').catch(() => NOT_BUILT);
+  return () => readFile(join(webDir, GRAPHIQL_PAGE), 'utf8').catch(() => NOT_BUILT);
 }

@@ -4,6 +4,7 @@ import { extname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, constants } from 'node:zlib';
 import type { Plugin } from 'graphql-yoga';
+import { GRAPHIQL_PAGE } from './graphiql.ts';
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -82,7 +83,8 @@ function readFiles(webDir: string): Map<string, PageFile> {
   }
   for (const entry of entries) {
     const type = TYPES[extname(entry.name)];
-    if (!entry.isFile() || !type) continue;
+    // GraphiQL's page has an address and a switch of its own.
+    if (!entry.isFile() || !type || entry.name === GRAPHIQL_PAGE) continue;
     const name = join(entry.parentPath, entry.name);
     const body = readFileSync(name);
     const path = `/${relative(webDir, name).split(sep).join('/')}`;

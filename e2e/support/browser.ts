@@ -59,6 +59,14 @@ export function findCard(page: Page, name: string): Locator {
   return page.getByRole('article', { name, exact: true });
 }
 
+/** Resolves once the browser keeps small copies of so many photographs; they are made beside everything else. */
+export async function waitForThumbnails(page: Page, count: number): Promise<void> {
+  await page.waitForFunction(
+    (wanted) => Object.keys(localStorage).filter((key) => key.startsWith('inferql.thumbnail.')).length >= wanted,
+    count,
+  );
+}
+
 /** What axe finds wrong with the page, as readable lines. */
 export async function findAccessibilityFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);

@@ -19,8 +19,9 @@ export function CardFacts({ card: { prediction }, succeeded, alone, goTo }: Card
       <p>{prediction && succeeded ? describeRun(prediction) : (prediction?.model ?? '')}</p>
       {prediction && (
         <span className="card-links">
-          <CopyLink path={predictionPath(prediction.id)} />
-          {!alone && (
+          {alone ? (
+            <CopyLink path={predictionPath(prediction.id)} />
+          ) : (
             <PageLink to={predictionPath(prediction.id)} goTo={goTo} className="card-link">
               Open
             </PageLink>
@@ -34,9 +35,9 @@ export function CardFacts({ card: { prediction }, succeeded, alone, goTo }: Card
 function describeRun({ timings, batchSize, cached }: Prediction): string {
   if (cached) return 'Known from an equal picture';
   const parts: string[] = [];
-  if (typeof timings?.totalMs === 'number') parts.push(`${formatSeconds(timings.totalMs)} in all`);
+  if (typeof timings?.totalMs === 'number') parts.push(`In ${formatSeconds(timings.totalMs)}`);
   if (typeof timings?.inferenceMs === 'number') parts.push(`model ${formatSeconds(timings.inferenceMs)}`);
-  if (batchSize) parts.push(batchSize === 1 ? 'ran alone' : `batch of ${batchSize}`);
+  if (batchSize) parts.push(batchSize === 1 ? 'alone' : `batch of ${batchSize}`);
   return parts.join(' · ');
 }
 
@@ -47,16 +48,12 @@ function CopyLink({ path }: { path: string }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 2_000);
   };
-  // Only a page of a secure origin may write to the clipboard; the link beside it can be copied by hand.
+  // Only a page of a secure origin may write to the clipboard; the address of the page can be copied by hand.
   if (!navigator.clipboard) return null;
   return (
-    <button
-      type="button"
-      className="icon-button"
-      onClick={() => void copy()}
-      aria-label={copied ? 'Copied' : 'Copy its link'}
-    >
-      {copied ? <span aria-hidden="true">✓</span> : <LinkIcon />}
+    <button type="button" className="button button-quiet copy-link" onClick={() => void copy()}>
+      <LinkIcon />
+      {copied ? 'Copied' : 'Copy link'}
     </button>
   );
 }

@@ -65,7 +65,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
                     Cancel
                   </button>
                 )}
-                {ended && card.name !== undefined && (
+                {ended && card.canRetry && (
                   <button type="button" className="button" onClick={() => board.retry(key)}>
                     <RetryIcon />
                     Try again

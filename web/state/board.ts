@@ -5,7 +5,7 @@ import { readProblem } from '../transport/problem.ts';
 import { type Card, hasEnded, isTerminal, type Prediction } from './card.ts';
 import { createPlaces } from './places.ts';
 import { sendPhotograph } from './send.ts';
-import { keepThumbnail, readThumbnail } from './thumbnails.ts';
+import { keepThumbnail, makeThumbnail, readThumbnail } from './thumbnails.ts';
 
 /** The photographs on the page: what they are doing, and what can be done with them. */
 export interface Board {
@@ -14,8 +14,11 @@ export interface Board {
   onChange(listener: () => void): () => void;
   /** Makes a card of each file at once and sends them, a few at a time. */
   add(files: readonly File[], model: string | undefined): void;
-  /** Opens a prediction by its id, from any server. Does nothing where it is on the board. */
-  open(id: string): void;
+  /**
+   * Opens a prediction by its id, from any server. Does nothing where it is on the board.
+   * @param name the file's name, where it is known
+   */
+  open(id: string, name?: string): void;
   /** Stops the sending, or takes the prediction off the queue. */
   cancel(key: string): void;
   /** Sends the same photograph once more, as a new prediction. */
@@ -67,6 +70,7 @@ export function createBoard({ client }: Transport): Board {
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
     const release = await places.take(signal);
+    const thumbnail = makeThumbnail(file);
     try {
       const outcome = await sendPhotograph(
         client,
@@ -82,7 +86,7 @@ export function createBoard({ client }: Transport): Board {
       const { prediction } = outcome;
       update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
       follow(key, prediction.id, signal);
-      void keepThumbnail(prediction.id, file);
+      void thumbnail.then((image) => image && keepThumbnail(prediction.id, image));
     } finally {
       release();
     }
@@ -117,20 +121,20 @@ export function createBoard({ client }: Transport): Board {
     add(files, model) {
       const fresh = files.map((file) => ({
         file,
-        card: makeCard({ key: nextKey(), name: file.name, photoUrl: URL.createObjectURL(file), model }),
+        card: makeCard({ key: nextKey(), name: file.name, photoUrl: URL.createObjectURL(file), model, canRetry: true }),
       }));
       setCards([...fresh.map(({ card }) => card), ...cards]);
       for (const { file, card } of fresh) start(card.key, file, model);
     },
 
-    open(id) {
+    open(id, name) {
       if (cards.some(({ prediction, key }) => prediction?.id === id || key === id)) return;
       const stop = new AbortController();
       const photoUrl = readThumbnail(id);
       sources.set(id, { file: undefined, stop });
       setCards([
         ...cards,
-        { ...makeCard({ key: id, name: undefined, photoUrl, model: undefined }), phase: { kind: 'accepted' } },
+        { ...makeCard({ key: id, name, photoUrl, model: undefined, canRetry: false }), phase: { kind: 'accepted' } },
       ]);
       follow(id, id, stop.signal);
     },
@@ -194,7 +198,7 @@ const NOT_ENDED: Pick<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>
   result: null,
 };
 
-function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model'>): Card {
+function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'canRetry'>): Card {
   return { ...known, phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() };
 }
 

@@ -21,7 +21,7 @@ export type HeatmapView =
 
 export interface Card {
   key: string;
-  /** The file's name, or undefined for a prediction that was opened by its link. */
+  /** The file's name, or undefined for a prediction that was opened by a link from elsewhere. */
   name: string | undefined;
   /** Where the browser finds the photograph; undefined where this browser never had it. */
   photoUrl: string | undefined;
@@ -30,6 +30,8 @@ export interface Card {
   phase: Phase;
   prediction: Prediction | undefined;
   heatmap: HeatmapView | undefined;
+  /** Whether the page still holds the file, to send it once more. */
+  canRetry: boolean;
   /** When the card came to be, by this machine's clock. */
   addedAtMs: number;
 }

@@ -3,13 +3,17 @@ const ORDER_KEY = 'inferql.thumbnails';
 const MAX_KEPT = 60;
 const SIDE = 320;
 
+/** A small copy of a photograph as a `data:` URI; undefined for a format that the browser does not know. */
+export async function makeThumbnail(file: Blob): Promise<string | undefined> {
+  return shrink(file).catch(() => undefined);
+}
+
 /**
- * Keeps a small copy of a photograph in this browser, so that a prediction's link shows it again. The server keeps no
- * photographs. Where it cannot be kept (no storage, a format that the browser does not know), the link works without it.
+ * Keeps a photograph's small copy in this browser, so that a prediction's link shows it again. The server keeps no photographs.
+ * Where it cannot be kept the link works without it.
  */
-export async function keepThumbnail(id: string, file: Blob): Promise<void> {
+export function keepThumbnail(id: string, image: string): void {
   try {
-    const image = await shrink(file);
     const kept = readOrder();
     for (const old of kept.splice(0, Math.max(0, kept.length - MAX_KEPT + 1))) localStorage.removeItem(PREFIX + old);
     localStorage.setItem(PREFIX + id, image);
