@@ -1,22 +1,26 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
+import { type Folders, listModels } from './commands/folders.ts';
+import { quantizeModel } from './commands/quantize.ts';
 import { ModelError } from './errors.ts';
 import { type PrepareProgress, prepareModel } from './prepare.ts';
-import { SPEC_FILE } from './spec.ts';
-
-interface Folders {
-  modelsDir: string;
-  stateDir: string;
-}
 
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
 
 const program = new Command('models')
   .description('The model repository.')
   .option('--models-dir <folder>', 'the folder with a folder a model', 'models')
   .option('--state-dir <folder>', 'the folder for the state of this machine', '.inferql');
+
+const folders = (): Folders => {
+  const { modelsDir, stateDir } = program.opts<{ modelsDir: string; stateDir: string }>();
+  return { modelsDir, stateDir, signal: interrupt.signal, print };
+};
 
 program
   .command('prepare')
@@ -24,28 +28,22 @@ program
   .argument('[names...]', 'the models; all by default')
   .option('--all', 'all models of the repository')
   .action(async (names: string[], options: { all?: boolean }) => {
-    const folders = program.opts<Folders>();
-    const chosen = names.length > 0 && !options.all ? names : await listModels(folders.modelsDir);
-    if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${folders.modelsDir} holds no model`);
-    for (const name of chosen) await prepareNamed(name, folders);
+    const { modelsDir, stateDir, signal } = folders();
+    const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
+    if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} holds no model`);
+    for (const name of chosen) {
+      await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress: createPrinter(), signal });
+    }
   });
 
-async function prepareNamed(name: string, { modelsDir, stateDir }: Folders): Promise<void> {
-  await prepareModel({
-    modelDir: path.join(modelsDir, name),
-    stateDir,
-    onProgress: createPrinter(),
-    signal: interrupt.signal,
+program
+  .command('quantize')
+  .description('calibrate an int8 version, measure it against float32, and say whether it is worth it')
+  .argument('<name>', 'the model')
+  .option('--images <folder>', 'photographs: half for calibration, half to measure on; else views of the samples')
+  .action(async (name: string, options: { images?: string }) => {
+    await quantizeModel(name, options.images, folders());
   });
-}
-
-async function listModels(modelsDir: string): Promise<string[]> {
-  const entries = await readdir(modelsDir, { recursive: true });
-  return entries
-    .filter((entry) => path.basename(entry) === SPEC_FILE && path.dirname(path.dirname(entry)) === '.')
-    .map((entry) => path.dirname(entry))
-    .sort();
-}
 
 /** Prints a line a step, and a line every tenth of a download. */
 function createPrinter(): (progress: PrepareProgress) => void {
@@ -57,7 +55,7 @@ function createPrinter(): (progress: PrepareProgress) => void {
     const line = `${message}${detail}`;
     if (line === printed) return;
     printed = line;
-    process.stdout.write(`${step === 'ready' ? '' : '… '}${line}\n`);
+    print(`${step === 'ready' ? '' : '… '}${line}`);
   };
 }
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
 import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
+import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { pullSource, readLabels } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder } from './staging.ts';
@@ -73,6 +74,8 @@ export interface PreparedModel {
 }
 
 const STAMP_FILE = 'prepared.json';
+/** Beside the spec. */
+export const CALIBRATION_FILE = 'calibration.json';
 
 /**
  * Pulls, verifies and converts a model, once: the second call reads a small stamp and takes milliseconds. An
@@ -94,12 +97,13 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
       report('pull', `pulling ${name}`, { doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
     },
   });
-  const version = digestVersion(spec, source.digest);
+  const calibration = spec.precision === 'int8' ? await readCalibration(options.modelDir) : undefined;
+  const version = digestVersion(spec, source.digest, calibration);
   const folder = path.join(storeDir, version);
   if ((await readStamp(folder)) === undefined) {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
     report('convert', `converting ${name} to ONNX`);
-    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder));
+    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder, calibration));
   }
   const stamp = await readStamp(folder);
   if (!stamp) throw new ModelError('SOURCE_INVALID', `${folder} is damaged: remove it and try again`);
@@ -118,9 +122,9 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   };
 }
 
-function digestVersion(spec: ModelSpec, sourceDigest: string): string {
+function digestVersion(spec: ModelSpec, sourceDigest: string, calibration: Calibration | undefined): string {
   const { description: _, ...rest } = spec;
-  const identity = JSON.stringify({ spec: rest, source: sourceDigest, converter: CONVERTER_VERSION });
+  const identity = JSON.stringify({ spec: rest, source: sourceDigest, converter: CONVERTER_VERSION, calibration });
   return createHash('sha256').update(identity).digest('hex').slice(0, 12);
 }
 
@@ -129,9 +133,26 @@ async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | 
   return text === undefined ? undefined : stampSchema.parse(JSON.parse(text));
 }
 
-async function convertInto(staging: string, spec: ModelSpec, sourceFolder: string): Promise<void> {
+/**
+ * Reads the ranges that an int8 version is made with.
+ * @throws ModelError SPEC_INVALID
+ */
+async function readCalibration(modelDir: string): Promise<Calibration> {
+  const file = path.join(modelDir, CALIBRATION_FILE);
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new ModelError('SPEC_INVALID', `precision int8 needs ${file}: make it with the quantize command`, { cause });
+  });
+  return parseCalibration(text, file);
+}
+
+async function convertInto(
+  staging: string,
+  spec: ModelSpec,
+  sourceFolder: string,
+  calibration: Calibration | undefined,
+): Promise<void> {
   const labels = await readLabels(path.join(sourceFolder, spec.source.labels));
-  const stamp = await writeArtefacts(staging, spec, sourceFolder, labels);
+  const stamp = await writeArtefacts(staging, spec, sourceFolder, labels, calibration);
   if (stamp.classCount !== labels.length) {
     throw new ModelError(
       'SOURCE_INVALID',
@@ -146,6 +167,7 @@ async function writeArtefacts(
   spec: ModelSpec,
   sourceFolder: string,
   labels: string[],
+  calibration: Calibration | undefined,
 ): Promise<z.infer<typeof stampSchema>> {
   const file = path.join(sourceFolder, spec.source.model);
   if (spec.format === 'onnx') {
@@ -156,7 +178,7 @@ async function writeArtefacts(
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));
   try {
-    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, spec.output);
+    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, spec.output, calibration);
     await writeFile(path.join(staging, 'model.onnx'), bytes);
     if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
     const { kernel, ...head } = cam;

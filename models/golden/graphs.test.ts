@@ -176,7 +176,7 @@ describe('graph ops agree with tfjs', () => {
       expect(await difference(full)).toBeLessThan(LIMIT);
       const depthwise = (g: GraphWriter) =>
         g.node('FusedDepthwiseConv2dNative', ['image', g.weights(3, 3, 3, 1), ...args(g, 3)], attr);
-      // tfjs' own depthwise kernel leaves the alpha out and answers NaN.
+      // tfjs does not read this alpha for its depthwise op and answers NaN.
       if (step !== 'LeakyRelu') expect(await difference(depthwise)).toBeLessThan(LIMIT);
       const dense = (g: GraphWriter) => {
         const flat = g.node('Reshape', ['image', g.ints(-1, 264)]);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
@@ -8,11 +9,13 @@ import type { Weight } from '../tfjs/weights.ts';
 import { GraphBuilder, type Value } from './builder.ts';
 import { type CamHead, exposeFeatures } from './cam.ts';
 import { foldGraph } from './fold.ts';
-import { BATCH, floatTensor, int64Tensor } from './graph.ts';
+import { BATCH, floatTensor, int64Tensor, type OnnxGraph } from './graph.ts';
 import { convertLayers } from './layers/model.ts';
 import { convertGraph } from './nodes/model.ts';
 import { softmax, unary } from './ops/activation.ts';
 import { binary } from './ops/binary.ts';
+import { quantizeGraph } from './quantize.ts';
+import type { Calibration } from './ranges.ts';
 import { encodeModel } from './write.ts';
 
 /** Name of the graph's input: uint8 [batch, height, width, channels], RGB or grey. */
@@ -30,17 +33,45 @@ export interface ConvertedModel {
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
 export const CONVERTER_VERSION = 1;
 
+/** A converted model before it is written: tensors still have names that calibration can refer to. */
+export interface FloatModel {
+  graph: OnnxGraph;
+  classCount: number;
+  cam: CamHead | { unavailable: string };
+  /** Changes whenever the names of the graph's tensors may mean something else. */
+  fingerprint: string;
+}
+
 /**
  * Converts a tfjs model to ONNX: preprocessing first, then the model, then the activation of the spec.
+ * @param calibration where given, the model is written for bytes instead of floats
  * @throws UnsupportedOpError naming what the converter does not cover
- * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID
+ * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID, SPEC_INVALID
  */
 export function convertModel(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
   output: OutputSpec,
+  calibration?: Calibration,
 ): ConvertedModel {
+  const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
+  if (calibration) {
+    if (calibration.graph !== fingerprint) {
+      throw new ModelError('SPEC_INVALID', 'calibration.json belongs to another model or converter: calibrate anew');
+    }
+    quantizeGraph(graph, calibration.ranges);
+  }
+  return { bytes: encodeModel(graph, 'model'), classCount, cam };
+}
+
+/** The first half of a conversion: the float graph. */
+export function buildGraph(
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  input: InputSpec,
+  output: OutputSpec,
+): FloatModel {
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
   const normalized = normalize(builder, image, input);
@@ -55,7 +86,12 @@ export function convertModel(
   graph.outputs.push({ name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
   foldGraph(graph);
   const cam = exposeFeatures(graph, output);
-  return { bytes: encodeModel(graph, 'model'), classCount, cam };
+  return { graph, classCount, cam, fingerprint: fingerprintOf(graph) };
+}
+
+function fingerprintOf(graph: OnnxGraph): string {
+  const nodes = graph.nodes.map(({ op, inputs, outputs }) => [op, inputs, outputs]);
+  return createHash('sha256').update(JSON.stringify(nodes)).digest('hex').slice(0, 16);
 }
 
 function convertTopology(

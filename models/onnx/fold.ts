@@ -214,7 +214,7 @@ function foldInputScaling(index: GraphIndex, node: OnnxNode): void {
 }
 
 /** Drops nodes and constants that no output needs. */
-function dropUnused(graph: OnnxGraph): void {
+export function dropUnused(graph: OnnxGraph): void {
   const needed = new Set(graph.outputs.map((output) => output.name));
   graph.nodes = graph.nodes
     .reverse()

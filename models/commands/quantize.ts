@@ -1,0 +1,145 @@
+import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import ort from 'onnxruntime-node';
+import { ModelError } from '../errors.ts';
+import { calibrate } from '../onnx/calibrate.ts';
+import { buildGraph, convertModel } from '../onnx/convert.ts';
+import type { Calibration } from '../onnx/ranges.ts';
+import { CALIBRATION_FILE, prepareModel } from '../prepare.ts';
+import { readSample, varySamples } from '../sample.ts';
+import type { InputSpec, ModelSpec } from '../spec.ts';
+import { readModelJson } from '../tfjs/manifest.ts';
+import { readWeights } from '../tfjs/weights.ts';
+import { type Folders, listImages, requireModel } from './folders.ts';
+
+/** Below these an int8 version is not worth its loss. */
+const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
+const MAX_CALIBRATION_IMAGES = 64;
+/** A few samples do not show the extremes that photographs at large reach. */
+const SAMPLES_HEADROOM = 1.2;
+
+/** How an int8 version compares with the float32 version, on images that calibration has not seen. */
+export interface QuantizeReport {
+  images: number;
+  /** Share of images whose first answer is the same, 0..1. */
+  agreement: number;
+  /** The largest change of a probability. */
+  largestChange: number;
+  floatMsPerImage: number;
+  int8MsPerImage: number;
+}
+
+/**
+ * Calibrates a model, writes `calibration.json` beside its spec, and measures the int8 version against the float32 one.
+ * @param imagesDir photographs, half of them for calibration; absent: views of the repository's samples
+ */
+export async function quantizeModel(
+  name: string,
+  imagesDir: string | undefined,
+  folders: Folders,
+): Promise<QuantizeReport> {
+  const modelDir = await requireModel(folders.modelsDir, name);
+  const model = await prepareModel({ modelDir: modelDir, stateDir: folders.stateDir, signal: folders.signal });
+  if (model.tfjsPath === undefined)
+    throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantised, a tfjs model can');
+  const { input, output } = model.spec;
+  const modelJson = await readModelJson(model.tfjsPath);
+  const weights = await readWeights(modelJson, path.dirname(model.tfjsPath));
+  const shape = [input.height, input.width, input.channels] as const;
+  const threads = os.availableParallelism();
+
+  const { seen, unseen, headroom } = await splitImages(imagesDir, input, folders);
+  folders.print(`calibrating ${name}`);
+  const calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, {
+    threads,
+    headroom,
+  });
+  await writeFile(path.join(modelDir, CALIBRATION_FILE), formatCalibration(calibration));
+  folders.print(`wrote ${path.join(modelDir, CALIBRATION_FILE)} from ${calibration.images} images`);
+
+  const bytes = (ranges?: Calibration) => convertModel(modelJson, weights, input, output, ranges).bytes;
+  const report = await compareVersions(bytes(), bytes(calibration), shape, unseen, threads);
+  printReport(name, report, model.spec, folders);
+  return report;
+}
+
+async function splitImages(imagesDir: string | undefined, input: InputSpec, { modelsDir, print }: Folders) {
+  if (imagesDir === undefined) {
+    const samples = await listImages(path.join(modelsDir, 'samples'));
+    print(`no --images: calibrating on views of ${samples.length} samples, measuring on other views of them`);
+    return { seen: varySamples(samples, input, 1), unseen: varySamples(samples, input, 2), headroom: SAMPLES_HEADROOM };
+  }
+  const files = await listImages(imagesDir);
+  if (files.length < 2)
+    throw new ModelError('SOURCE_INVALID', `${imagesDir} holds ${files.length} images, at least 2 are needed`);
+  const seen = files.filter((_, i) => i % 2 === 0).slice(0, MAX_CALIBRATION_IMAGES);
+  const unseen = files.filter((file) => !seen.includes(file));
+  return { seen: readAll(seen, input), unseen: readAll(unseen, input), headroom: 1 };
+}
+
+async function* readAll(files: readonly string[], input: InputSpec): AsyncGenerator<Uint8Array> {
+  for (const file of files) yield await readSample(file, input);
+}
+
+/** Runs both versions on the same images, in turn, so that what slows the machine slows both. */
+async function compareVersions(
+  float: Uint8Array,
+  int8: Uint8Array,
+  shape: readonly [number, number, number],
+  images: AsyncIterable<Uint8Array>,
+  threads: number,
+): Promise<QuantizeReport> {
+  const options = { intraOpNumThreads: threads, logSeverityLevel: 3 } as const;
+  const sessions = [
+    await ort.InferenceSession.create(float, options),
+    await ort.InferenceSession.create(int8, options),
+  ];
+  const timesMs: number[][] = [[], []];
+  let count = 0;
+  let same = 0;
+  let largestChange = 0;
+  for await (const pixels of images) {
+    const answers: Float32Array[] = [];
+    for (const [i, session] of sessions.entries()) {
+      const begin = performance.now();
+      const { probabilities } = await session.run({ image: new ort.Tensor('uint8', pixels, [1, ...shape]) }, [
+        'probabilities',
+      ]);
+      timesMs[i]?.push(performance.now() - begin);
+      answers.push(probabilities?.data as Float32Array);
+    }
+    const [exact, rough] = answers as [Float32Array, Float32Array];
+    const first = (values: Float32Array) => values.indexOf(Math.max(...values));
+    same += Number(first(exact) === first(rough));
+    largestChange = Math.max(largestChange, ...exact.map((value, i) => Math.abs(value - (rough[i] ?? 0))));
+    count++;
+  }
+  for (const session of sessions) await session.release();
+  const median = (values: number[] = []) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+  return {
+    images: count,
+    agreement: count === 0 ? 0 : same / count,
+    largestChange,
+    floatMsPerImage: median(timesMs[0]),
+    int8MsPerImage: median(timesMs[1]),
+  };
+}
+
+function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: Folders): void {
+  const speedup = report.floatMsPerImage / report.int8MsPerImage;
+  const isWorth = speedup >= WORTHWHILE.speedup && report.agreement >= WORTHWHILE.agreement;
+  print(`measured on ${report.images} images that calibration has not seen, both versions in turn:`);
+  print(`  same first answer   ${(report.agreement * 100).toFixed(1)} %`);
+  print(`  largest change      ${report.largestChange.toFixed(3)} of a probability`);
+  print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms an image`);
+  print(`  int8                ${report.int8MsPerImage.toFixed(1)} ms an image, ${speedup.toFixed(2)} times as fast`);
+  if (!isWorth) print('not worth it: keep float32');
+  else if (spec.precision === 'int8') print(`worth it, and ${name} is served in int8 already`);
+  else print(`worth it: set precision: 'int8' in the spec of ${name} to serve it; float32 stays the default`);
+}
+
+function formatCalibration({ images, graph, ranges }: Calibration): string {
+  const lines = Object.entries(ranges).map(([name, range]) => `    ${JSON.stringify(name)}: ${JSON.stringify(range)}`);
+  return `{\n  "images": ${images},\n  "graph": ${JSON.stringify(graph)},\n  "ranges": {\n${lines.join(',\n')}\n  }\n}\n`;
+}

@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import ort from 'onnxruntime-node';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  inputOf,
+  largestDifference,
+  OUTPUT,
+  randomizeWeights,
+  randomPixels,
+  saveLayersModel,
+} from './golden/harness.fixture.ts';
+import { calibrate } from './onnx/calibrate.ts';
+import { buildGraph, convertModel } from './onnx/convert.ts';
+import { parseCalibration } from './onnx/ranges.ts';
+import { prepareModel } from './prepare.ts';
+import { readSample } from './sample.ts';
+import { readSpec } from './spec.ts';
+import { parseModelJson, readModelJson } from './tfjs/manifest.ts';
+import { decodeWeights, readWeights } from './tfjs/weights.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const IMAGES = path.resolve(ROOT, '../shared/images');
+const RESNET = path.join(ROOT, 'models/resnet50');
+
+async function probabilitiesOf(
+  session: ort.InferenceSession,
+  pixels: Uint8Array,
+  shape: number[],
+): Promise<Float32Array> {
+  const image = new ort.Tensor('uint8', pixels, [pixels.length / shape.reduce((a, b) => a * b, 1), ...shape]);
+  return (await session.run({ image }, ['probabilities'])).probabilities?.data as Float32Array;
+}
+
+const open = (bytes: Uint8Array) => ort.InferenceSession.create(bytes, { intraOpNumThreads: 2, logSeverityLevel: 3 });
+const first = (values: Float32Array): number => values.indexOf(Math.max(...values));
+
+describe('an int8 version', () => {
+  beforeAll(async () => {
+    await tf.setBackend('cpu');
+  });
+
+  test('of residual, depthwise, pooled, padded and concatenated layers stays close to float32', async () => {
+    const input = inputOf(24, 24, 3);
+    const image = tf.input({ shape: [24, 24, 3] });
+    const stem = tf.layers
+      .conv2d({ filters: 8, kernelSize: 3, strides: 2, padding: 'same', activation: 'relu' })
+      .apply(image);
+    const wide = tf.layers.depthwiseConv2d({ kernelSize: 3, padding: 'same' }).apply(stem);
+    const norm = tf.layers.reLU({ maxValue: 6 }).apply(tf.layers.batchNormalization({}).apply(wide));
+    const sum = tf.layers.reLU({}).apply(tf.layers.add().apply([stem, norm] as tf.SymbolicTensor[]));
+    const pooled = tf.layers.maxPooling2d({ poolSize: 3, strides: 2 }).apply(sum);
+    const averaged = tf.layers.averagePooling2d({ poolSize: 3, strides: 2 }).apply(sum);
+    const both = tf.layers.concatenate().apply([pooled, averaged] as tf.SymbolicTensor[]);
+    const head = tf.layers.globalAveragePooling2d({}).apply(both);
+    const outputs = tf.layers.dense({ units: 5, activation: 'softmax' }).apply(head) as tf.SymbolicTensor;
+    const model = tf.model({ inputs: image, outputs });
+    randomizeWeights(model);
+    const saved = await saveLayersModel(model);
+    const modelJson = parseModelJson(JSON.stringify(saved.modelJson), 'model.json');
+    const weights = decodeWeights(modelJson, () => Buffer.from(saved.weightData));
+    const pixels = randomPixels(input, 16);
+    const images = Array.from({ length: 16 }, (_, i) => pixels.subarray(i * 1728, (i + 1) * 1728));
+    const ranges = await calibrate(buildGraph(modelJson, weights, input, OUTPUT), [24, 24, 3], images.slice(0, 8), {
+      threads: 1,
+      headroom: 1,
+    });
+    expect(ranges.images).toBe(8);
+    const float = await open(convertModel(modelJson, weights, input, OUTPUT).bytes);
+    const int8 = await open(convertModel(modelJson, weights, input, OUTPUT, ranges).bytes);
+    const unseen = pixels.subarray(8 * 1728);
+    const exact = await probabilitiesOf(float, unseen, [24, 24, 3]);
+    const rough = await probabilitiesOf(int8, unseen, [24, 24, 3]);
+    expect(largestDifference(rough, exact)).toBeLessThan(0.02);
+    expect(largestDifference(rough, exact)).toBeGreaterThan(0);
+    const other = { ...ranges, graph: 'another' };
+    expect(() => convertModel(modelJson, weights, input, OUTPUT, other)).toThrow(/another model or converter/);
+  });
+
+  test.skipIf(!existsSync(IMAGES))(
+    "of ResNet50, from the committed ranges, has float32's first answer on 96% of photographs it has not seen (needs ../shared/images)",
+    async () => {
+      const { spec } = await readSpec(RESNET);
+      const model = await prepareModel({ modelDir: RESNET, stateDir: path.join(ROOT, '.inferql') });
+      const modelJson = await readModelJson(model.tfjsPath ?? '');
+      const weights = await readWeights(modelJson, path.dirname(model.tfjsPath ?? ''));
+      const file = path.join(RESNET, 'calibration.json');
+      const ranges = parseCalibration(await readFile(file, 'utf8'), file);
+      const float = await ort.InferenceSession.create(model.onnxPath ?? '', { intraOpNumThreads: 2 });
+      const int8 = await open(convertModel(modelJson, weights, spec.input, spec.output, ranges).bytes);
+      const rows = (await readFile(path.join(IMAGES, 'reference.csv'), 'utf8')).trim().split('\n').slice(1);
+      const times: [number[], number[]] = [[], []];
+      let same = 0;
+      let right = 0;
+      for (const row of rows) {
+        const [name = '', truth] = row.split(',');
+        const pixels = await readSample(path.join(IMAGES, name), spec.input);
+        const begin = performance.now();
+        const exact = await probabilitiesOf(float, pixels, [224, 224, 3]);
+        const middle = performance.now();
+        const rough = await probabilitiesOf(int8, pixels, [224, 224, 3]);
+        times[0].push(middle - begin);
+        times[1].push(performance.now() - middle);
+        same += Number(first(exact) === first(rough));
+        right += Number(first(rough) === Number(truth));
+      }
+      const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+      const speedup = median(times[0]) / median(times[1]);
+      console.log(`int8: ${same} of 50 as float32, ${right} right, ${speedup.toFixed(2)} times as fast at batch 1`);
+      expect(same).toBeGreaterThanOrEqual(48);
+      expect(right).toBeGreaterThanOrEqual(44);
+      expect(speedup).toBeGreaterThan(1.7);
+    },
+  );
+});
