@@ -20,11 +20,7 @@ const FAULTS: Record<string, string> = {
   'an engine that hangs': 'the engine is restarted, the image fails alone',
   'an engine that exits': 'the engine is restarted, the image fails alone',
   'rolling restart of servers and workers': 'no prediction failed',
-  'clients that leave': 'what nobody can read any more is cancelled',
-  'ten times the load': 'the rest is refused with QUEUE_FULL',
-  'ResNet50: kill -9 of a worker in the midst of a batch': 'the other worker takes its jobs over',
-  'ResNet50: kill -9 of all workers': 'work waits, new workers take it over',
-  'ResNet50: SIGSTOP of a worker beyond its visibility time, then SIGCONT': 'its late results change nothing',
+  'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one': 'others take over, late results change nothing',
 };
 
 export interface Row {

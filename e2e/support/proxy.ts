@@ -28,8 +28,9 @@ interface Link {
   subscribed: boolean;
 }
 
-const ARRAY = '*'.charCodeAt(0);
-const MESSAGE = /^\*3\r\n\$[78]\r\ns?message\r\n/;
+/** A message begins an array in the protocol's version 2, and is a push in version 3. */
+const BEGINNINGS = ['*', '>'].map((sign) => sign.charCodeAt(0));
+const MESSAGE = /^[*>]3\r\n\$[78]\r\ns?message\r\n/;
 const SUBSCRIBE = /\r\ns?subscribe\r\n/i;
 
 /** @param port the port of the Redis behind it, on the loopback */
@@ -83,7 +84,7 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
     let inDropped = false;
     relay(redis, client, (data) => {
       // A piece that begins in the midst of a message shares the fate of what came before it.
-      if (data[0] === ARRAY) inDropped = dropping && MESSAGE.test(data.toString('latin1', 0, 32));
+      if (BEGINNINGS.includes(data[0]!)) inDropped = dropping && MESSAGE.test(data.toString('latin1', 0, 32));
       if (!inDropped) return delayMs;
       dropped += 1;
       return 'drop';

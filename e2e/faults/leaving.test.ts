@@ -1,0 +1,56 @@
+import { afterEach, expect, test } from 'vitest';
+import { send } from '../support/graphql.ts';
+import { makePicture } from '../support/pictures.ts';
+import { startSystem, type TestSystem } from '../support/system.ts';
+import { busyModel } from './scenario.ts';
+
+let system: TestSystem;
+
+afterEach(() => system?.end());
+
+interface Queue {
+  waiting: number;
+  processing: number;
+  ended: { canceled: number; succeeded: number };
+}
+
+async function readQueue(): Promise<Queue> {
+  const query = '{ queue { waiting processing ended { canceled succeeded } } }';
+  const { data } = await send<{ queue: Queue }>(system.url, { query });
+  return data!.queue;
+}
+
+/** Asks again until the queue is so; the test's time limit ends it. */
+async function untilQueue(condition: (queue: Queue) => boolean): Promise<void> {
+  while (!condition(await readQueue()));
+}
+
+test('what clients that left were the only ones to wait for is cancelled, and the others get their answers', async () => {
+  system = await startSystem({ models: [busyModel({ waitMs: 20 })] });
+  system.workers[0]!.pause();
+  const leaving = new AbortController();
+  const query =
+    'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status result { labels { index } } } } }';
+  const answers = Array.from({ length: 240 }, (_, n) => {
+    const operation = { query, variables: { image: null }, files: { image: makePicture(n) } };
+    const answer = send<{ classifyImage: { status: string } }>(
+      system.url,
+      operation,
+      n % 2 ? leaving.signal : undefined,
+    );
+    return answer.then(
+      ({ data }) => data!.classifyImage.status,
+      () => 'left',
+    );
+  });
+  // A worker that stands still may hold what it read before.
+  await untilQueue(({ waiting, processing }) => waiting + processing === 240);
+  leaving.abort();
+  await untilQueue(({ ended }) => ended.canceled === 120);
+  system.workers[0]!.resume();
+  const statuses = await Promise.all(answers);
+  expect(statuses.filter((status) => status === 'SUCCEEDED')).toHaveLength(120);
+  expect(statuses.filter((status) => status === 'left')).toHaveLength(120);
+  await untilQueue(({ waiting, processing }) => waiting + processing === 0);
+  expect((await readQueue()).ended).toEqual({ canceled: 120, succeeded: 120 });
+});

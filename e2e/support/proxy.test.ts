@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type RedisProxy, startRedisProxy } from './proxy.ts';
+import { startTestRedis, type TestRedis } from './redis.ts';
+
+let redis: TestRedis;
+let proxy: RedisProxy;
+let direct: Redis;
+let through: Redis;
+
+beforeEach(async () => {
+  redis = await startTestRedis();
+  proxy = await startRedisProxy(redis.port);
+  direct = new Redis(redis.url);
+  through = new Redis(proxy.url);
+  through.on('error', () => undefined);
+});
+
+afterEach(async () => {
+  direct.disconnect();
+  through.disconnect();
+  await proxy.stop();
+  await redis.stop();
+});
+
+test('messages are swallowed on a connection that goes on to live, until it is mended', async () => {
+  const heard: string[] = [];
+  through.on('message', (_, message) => heard.push(message));
+  await through.subscribe('channel');
+  proxy.dropMessages();
+  expect(await direct.publish('channel', 'lost')).toBe(1);
+  await direct.publish('channel', 'x'.repeat(300_000));
+  await through.subscribe('another');
+  proxy.mend();
+  expect(proxy.droppedCount()).toBeGreaterThan(1);
+  const next = once(through, 'message');
+  await direct.publish('channel', 'kept');
+  await next;
+  expect(heard).toEqual(['kept']);
+});
+
+test('a cut breaks what there is and refuses what comes, until it is mended', async () => {
+  await through.ping();
+  // `once` of node:events would take the connection's error for its own.
+  const isClosed = () => new Promise<void>((resolve) => through.once('close', resolve));
+  const closed = isClosed();
+  proxy.cut();
+  await closed;
+  await isClosed();
+  proxy.mend();
+  expect(await through.ping()).toBe('PONG');
+});
+
+test('a slow way keeps the order and takes its time', async () => {
+  await through.ping();
+  proxy.slow(50);
+  const startedAt = performance.now();
+  const replies = await Promise.all(Array.from({ length: 20 }, (_, n) => through.rpush('list', n)));
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(99);
+  expect(replies).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
+});
+
+test('a SUBSCRIBE can be late', async () => {
+  await through.ping();
+  proxy.delaySubscribe(100);
+  const startedAt = performance.now();
+  await through.subscribe('channel');
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(99);
+});
