@@ -17,7 +17,9 @@ const mayListen =
     : Promise.resolve();
 
 const config = readSettings();
-const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } });
+// Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
+process.stdout.on('error', () => {});
+const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } }, process.stdout);
 const spool = openSpool(config.stateDir);
 // The multipart reader spools to the system's folder for temporary files, which is this one for this process.
 process.env.TMPDIR = spool.dir;

@@ -22,7 +22,9 @@ try {
   console.error((error as Error).message);
   process.exit(1);
 }
-const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } });
+// Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
+process.stdout.on('error', () => {});
+const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } }, process.stdout);
 const worker = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
 const redis = connectRedis(config.redisUrl, 'work');
 const reportConnection = () => log.warn('no connection to Redis, waiting for it');
