@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
 import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
+import { wrapOnnx } from './onnx/wrap.ts';
 import { pullSource, readLabels } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder } from './staging.ts';
@@ -171,9 +172,11 @@ async function writeArtefacts(
 ): Promise<z.infer<typeof stampSchema>> {
   const file = path.join(sourceFolder, spec.source.model);
   if (spec.format === 'onnx') {
-    await copyFile(file, path.join(staging, 'model.onnx'));
+    if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
+    const { bytes, classCount = labels.length } = wrapOnnx(await readFile(file), spec);
+    await writeFile(path.join(staging, 'model.onnx'), bytes);
     const unavailable = 'class activation maps need a model that the converter wrote';
-    return { labels, classCount: labels.length, onnxPath: 'model.onnx', cam: { unavailable } };
+    return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
   }
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));

@@ -1,5 +1,13 @@
 import onnxProto from 'onnx-proto';
-import { type Attribute, BATCH, type ElementType, type GraphPort, type OnnxGraph, type Tensor } from './graph.ts';
+import {
+  type Attribute,
+  BATCH,
+  type ElementType,
+  type GraphPort,
+  type OnnxGraph,
+  type OnnxNode,
+  type Tensor,
+} from './graph.ts';
 
 const { onnx } = onnxProto;
 
@@ -24,19 +32,24 @@ export function encodeModel(graph: OnnxGraph, name: string): Uint8Array {
     producerName: 'inferql',
     graph: {
       name,
-      node: graph.nodes.map((node) => ({
-        opType: node.op,
-        name: node.outputs[0] ?? null,
-        input: node.inputs,
-        output: node.outputs,
-        attribute: Object.entries(node.attributes).map(([key, value]) => encodeAttribute(key, value)),
-      })),
+      node: graph.nodes.map(encodeNode),
       initializer: [...graph.constants].map(([key, tensor]) => encodeTensor(key, tensor)),
       input: graph.inputs.map(encodePort),
       output: graph.outputs.map(encodePort),
     },
   });
   return onnx.ModelProto.encode(message).finish();
+}
+
+/** A node as onnx-proto takes it. */
+export function encodeNode(node: OnnxNode) {
+  return {
+    opType: node.op,
+    name: node.outputs[0] ?? null,
+    input: node.inputs,
+    output: node.outputs,
+    attribute: Object.entries(node.attributes).map(([key, value]) => encodeAttribute(key, value)),
+  };
 }
 
 function encodeAttribute(name: string, value: Attribute) {
@@ -47,7 +60,8 @@ function encodeAttribute(name: string, value: Attribute) {
   return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value.text) };
 }
 
-function encodeTensor(name: string, { type, shape, data }: Tensor) {
+/** A constant as onnx-proto takes it. */
+export function encodeTensor(name: string, { type, shape, data }: Tensor) {
   return {
     name,
     dataType: ELEMENT_TYPES[type],
@@ -56,7 +70,8 @@ function encodeTensor(name: string, { type, shape, data }: Tensor) {
   };
 }
 
-function encodePort({ name, type, shape }: GraphPort) {
+/** An input or output as onnx-proto takes it. */
+export function encodePort({ name, type, shape }: GraphPort) {
   const dim = shape.map((size) =>
     size < 0 ? { dimParam: size === BATCH ? 'batch' : `size${-size}` } : { dimValue: size },
   );
