@@ -10,6 +10,9 @@ import { startTestRedis } from './support/redis.ts';
 
 const CATS = [281, 282, 285];
 const poll = { timeout: 40_000, interval: 50 };
+// An engine sees its worker's end a moment later than the launcher does.
+const soon = { timeout: 2_000, interval: 20 };
+const BUILD_TIMEOUT_MS = 300_000;
 
 let clone: Clone;
 let launchers: Launcher[] = [];
@@ -80,29 +83,37 @@ async function classifyCat(url: string): Promise<number> {
   return index;
 }
 
-test('a clone that was never built starts, and its first answer is a prediction', async () => {
-  const { launcher, url } = await startReady();
-  expect(launcher.output()).toMatch(/✓ Building, [\d.]+ s/);
-  expect((await fetch(`${url}/health/ready`)).status).toBe(200);
-  expect(CATS).toContain(await classifyCat(url));
-});
+test(
+  'a clone that was never built starts, and its first answer is a prediction',
+  async () => {
+    const { launcher, url } = await startReady();
+    expect(launcher.output()).toMatch(/✓ Building, [\d.]+ s/);
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    expect(CATS).toContain(await classifyCat(url));
+  },
+  BUILD_TIMEOUT_MS,
+);
 
-test('a second start runs no tool and is ready within 3 s', async () => {
-  const logsDir = join(clone.dir, '.inferql/logs');
-  const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
-  const before = times();
-  const tookMs: number[] = [];
-  // The other suites share the cores: the best of some tells what a start costs.
-  for (let round = 0; round < 5 && !tookMs.some((ms) => ms < 3_000); round++) {
-    const startedAt = performance.now();
-    const { launcher } = await startReady();
-    tookMs.push(performance.now() - startedAt);
-    launcher.signalGroup('SIGTERM');
-    expect(await launcher.exited()).toBe(0);
-  }
-  expect(Math.min(...tookMs)).toBeLessThan(3_000);
-  expect(times()).toEqual(before);
-});
+test(
+  'a second start runs no tool and is ready within 3 s',
+  async () => {
+    const logsDir = join(clone.dir, '.inferql/logs');
+    const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
+    const before = times();
+    const tookMs: number[] = [];
+    // The other suites share the cores: the best of some tells what a start costs.
+    for (let round = 0; round < 8 && !tookMs.some((ms) => ms < 3_000); round++) {
+      const startedAt = performance.now();
+      const { launcher } = await startReady();
+      tookMs.push(performance.now() - startedAt);
+      launcher.signalGroup('SIGTERM');
+      expect(await launcher.exited()).toBe(0);
+    }
+    expect(Math.min(...tookMs)).toBeLessThan(3_000);
+    expect(times()).toEqual(before);
+  },
+  BUILD_TIMEOUT_MS,
+);
 
 test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
   const { launcher, url } = await startReady();
@@ -113,14 +124,14 @@ test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; e
   for (const index of await answers) expect(CATS).toContain(index);
   setTimeout(() => launcher.process.exitCode === null && launcher.signalGroup('SIGINT'), 1_100);
   expect(await launcher.exited()).toBe(0);
-  expect(listOurs()).toEqual([]);
+  await expect.poll(listOurs, soon).toEqual([]);
 });
 
 test('the terminal goes away: it stops in the same way', async () => {
   const { launcher } = await startReady();
   launcher.signalGroup('SIGHUP');
   expect(await launcher.exited()).toBe(0);
-  expect(listOurs()).toEqual([]);
+  await expect.poll(listOurs, soon).toEqual([]);
 });
 
 test('nobody reads its output any more: it serves on', async () => {
@@ -275,32 +286,42 @@ test('REDIS_URL: no Redis of its own is started; one that refuses or does not an
   expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not answer`));
 });
 
-test('two starts at once set up one after the other and run side by side, each with a Redis of its own', async () => {
-  rmSync(join(clone.dir, 'dist'), { recursive: true });
-  const [one, other] = await Promise.all([startReady(), startReady()]);
-  expect(one.redisUrl).not.toBe(other.redisUrl);
-  expect(await Promise.all([classifyCat(one.url), classifyCat(other.url)])).toSatisfy((indexes: number[]) =>
-    indexes.every((index) => CATS.includes(index)),
-  );
-});
+test(
+  'two starts at once set up one after the other and run side by side, each with a Redis of its own',
+  async () => {
+    rmSync(join(clone.dir, 'dist'), { recursive: true });
+    const [one, other] = await Promise.all([startReady(), startReady()]);
+    expect(one.redisUrl).not.toBe(other.redisUrl);
+    expect(await Promise.all([classifyCat(one.url), classifyCat(other.url)])).toSatisfy((indexes: number[]) =>
+      indexes.every((index) => CATS.includes(index)),
+    );
+  },
+  BUILD_TIMEOUT_MS,
+);
 
-test('it is killed in the middle of building: the next start builds again and runs', async () => {
-  rmSync(join(clone.dir, 'dist'), { recursive: true });
-  const launcher = await start();
-  await expect.poll(() => existsSync(join(clone.dir, '.inferql/unfinished/dist')), { ...poll, interval: 1 }).toBe(true);
-  process.kill(launcher.pid, 'SIGKILL');
-  await launcher.exited();
-  expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
-  const { url } = await startReady();
-  expect(CATS).toContain(await classifyCat(url));
-});
+test(
+  'it is killed in the middle of building: the next start builds again and runs',
+  async () => {
+    rmSync(join(clone.dir, 'dist'), { recursive: true });
+    const launcher = await start();
+    await expect
+      .poll(() => existsSync(join(clone.dir, '.inferql/unfinished/dist')), { ...poll, interval: 1 })
+      .toBe(true);
+    process.kill(launcher.pid, 'SIGKILL');
+    await launcher.exited();
+    expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
+    const { url } = await startReady();
+    expect(CATS).toContain(await classifyCat(url));
+  },
+  BUILD_TIMEOUT_MS,
+);
 
 async function fetchQueueLength(url: string): Promise<number> {
-  const query = '{ queue(model: "resnet50") { waiting running } }';
+  const query = '{ queue(model: "resnet50") { waiting processing } }';
   const headers = { 'content-type': 'application/json', 'x-graphql-yoga-csrf': 'test' };
   const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
-  const { data } = (await response.json()) as { data: { queue: { waiting: number; running: number } } };
-  return data.queue.waiting + data.queue.running;
+  const { data } = (await response.json()) as { data: { queue: { waiting: number; processing: number } } };
+  return data.queue.waiting + data.queue.processing;
 }
 
 async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>): Promise<T> {
