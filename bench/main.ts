@@ -13,6 +13,7 @@ import { formatSection, writeReport } from './report.ts';
 import { measureCpu } from './scenarios/cpu.ts';
 import { measureEndToEnd } from './scenarios/end-to-end.ts';
 import { measureEvents } from './scenarios/events.ts';
+import { measureInt8 } from './scenarios/int8.ts';
 import { measureNull } from './scenarios/null.ts';
 import { measureOverload } from './scenarios/overload.ts';
 import { measureScale } from './scenarios/scale.ts';
@@ -20,6 +21,7 @@ import { measureStart } from './scenarios/start.ts';
 
 const SCENARIOS: Record<string, Scenario> = {
   'end-to-end': measureEndToEnd,
+  int8: measureInt8,
   null: measureNull,
   cpu: measureCpu,
   events: measureEvents,

@@ -1,0 +1,49 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Bench, Section } from '../bench.ts';
+import { median } from '../stats.ts';
+import { startSystem } from '../system.ts';
+
+/** The int8 version of the same model end to end, against the bare float32 engine in the same run. */
+export async function measureInt8({ quick, load, photographs, model, raw, dir }: Bench): Promise<Section[]> {
+  const modelsDir = join(dir, 'models');
+  const name = `${model.name}-int8`;
+  const specPath = join(modelsDir, name, 'model.json5');
+  cpSync(join('models', model.name), join(modelsDir, name), { recursive: true });
+  const spec = readFileSync(specPath, 'utf8').trimEnd();
+  writeFileSync(specPath, `${spec.slice(0, -1)} precision: 'int8' }`);
+  const system = await startSystem({ modelsDir, models: [name] });
+  try {
+    const plan = { urls: system.urls, request: 'graphql' as const, model: name, photographs, load: { clients: 32 } };
+    const rounds: { perSecond: number; rawPerSecond: number }[] = [];
+    for (let round = 0; round < (quick ? 1 : 3); round++) {
+      const rawMs = quick ? 2_500 : 6_000;
+      const before = await raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
+      const result = await load.ask({ ...plan, warmupMs: 3_000, durationMs: quick ? 8_000 : 20_000 });
+      const after = await raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
+      rounds.push({
+        perSecond: result.answeredPerSecond,
+        rawPerSecond: (before.imagesPerSecond + after.imagesPerSecond) / 2,
+      });
+    }
+    const times = median(rounds.map(({ perSecond, rawPerSecond }) => perSecond / rawPerSecond));
+    return [
+      {
+        title: 'End to end, int8',
+        how: `${name} at 32 clients, in turn with the bare float32 engine at batch 8.`,
+        columns: ['images/s', 'raw float32 images/s', 'times raw float32'],
+        rows: [
+          [
+            median(rounds.map(({ perSecond }) => perSecond)).toFixed(1),
+            median(rounds.map(({ rawPerSecond }) => rawPerSecond)).toFixed(1),
+            times.toFixed(2),
+          ],
+        ],
+        data: rounds,
+        goals: [{ goal: 'int8 at 32 clients / raw float32 >= 1.7', figure: times.toFixed(2), met: times >= 1.7 }],
+      },
+    ];
+  } finally {
+    await system.stop();
+  }
+}
