@@ -1,14 +1,14 @@
 import { errorOfCode, InferqlError } from './errors.ts';
-import { CancelDocument, SubmitDocument } from './generated/graphql.ts';
+import { CancelDocument, ClassifyDocument, type ClassifyMutation } from './generated/graphql.ts';
 import { withRetries } from './retry.ts';
 import type { Transport } from './transport.ts';
 import type { ClassifyOptions, Prediction, SucceededPrediction } from './types.ts';
-import { selectFields, watchPrediction } from './watch.ts';
+import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
 /** How long a caller who aborts is kept for the server to learn of it. */
 const FAREWELL_MS = 2_000;
 
-/** Sends the image, then follows its prediction to the end. See Client.classify. */
+/** Sends the image and follows its prediction to the end. See Client.classify. */
 export async function classifyImage(
   transport: Transport,
   retryForMs: number,
@@ -19,13 +19,15 @@ export async function classifyImage(
   const options = given.signal ? { ...given, signal: AbortSignal.any([given.signal]) } : given;
   const { signal, onState } = options;
   signal?.throwIfAborted();
-  const id = await submitImage(transport, retryForMs, image, options);
-  let last: Prediction | undefined;
+  const { id, end } = await submitImage(transport, retryForMs, image, options);
+  let last = end;
   try {
     signal?.throwIfAborted();
-    for await (const state of watchPrediction(transport, retryForMs, id, options)) {
-      last = state;
-      onState?.(state);
+    if (!last) {
+      for await (const state of watchPrediction(transport, retryForMs, id, options)) {
+        last = state;
+        onState?.(state);
+      }
     }
   } catch (error) {
     if (signal?.aborted) await sayFarewell(transport, id);
@@ -34,41 +36,65 @@ export async function classifyImage(
   return requireSuccess(last);
 }
 
+/**
+ * @returns the id, and the end of the prediction where it came on the same response. It did not where somebody wants the states
+ *   on the way, where the connection broke after the id, and where the server waited for its end in vain.
+ */
 async function submitImage(
   transport: Transport,
   retryForMs: number,
   image: Blob,
-  { model, priority, timeoutMs, heatmap, signal, idempotencyKey = crypto.randomUUID() }: ClassifyOptions,
-): Promise<string> {
+  options: ClassifyOptions,
+): Promise<{ id: string; end?: Prediction }> {
+  const { model, priority, timeoutMs, signal, onState, idempotencyKey = crypto.randomUUID() } = options;
   const variables = {
     image: null as unknown as Blob,
     model: model ?? null,
     priority: priority ?? null,
     timeoutMs: timeoutMs ?? null,
-    heatmap: heatmap ?? null,
     idempotencyKey,
+    ...selectFields(options),
+    follow: onState === undefined,
   };
-  // The request may have been accepted when the caller aborts: a moment more brings its id, by which it can be cancelled.
-  const patient = delayAbort(signal, FAREWELL_MS);
-  try {
-    const { classifyImage: outcome } = await withRetries(retryForMs, signal, () =>
-      transport.execute(SubmitDocument, variables, {
-        signal: patient.signal,
-        file: { name: 'image', blob: image },
-      }),
-    );
-    if (outcome.__typename === 'Prediction') return outcome.id;
-    const argument = outcome.__typename === 'InvalidInputError' ? (outcome.argument ?? undefined) : undefined;
-    throw errorOfCode(outcome.code, outcome.message, { argument });
-  } finally {
-    patient.stop();
-  }
+  return withRetries(retryForMs, signal, async () => {
+    // The request may have been accepted when the caller aborts: a moment more brings its id, by which it can be cancelled.
+    const patience = delayAbort(signal, FAREWELL_MS);
+    let id: string | undefined;
+    try {
+      const file = { name: 'image', blob: image } as const;
+      for await (const answer of transport.stream(ClassifyDocument, variables, { signal: patience.signal, file })) {
+        if (answer.data) {
+          id = requireId(answer.data.classifyImage);
+          patience.end();
+          continue;
+        }
+        const end = answer.deferred.filter(isState).at(-1);
+        if (id && end && isTerminal(end.status)) return { id, end };
+      }
+    } catch (error) {
+      if (!id) throw error;
+    } finally {
+      patience.stop();
+    }
+    if (!id) throw new InferqlError('BAD_RESPONSE', 'The server gave no answer to the upload.');
+    return { id };
+  });
+}
+
+function requireId(outcome: ClassifyMutation['classifyImage']): string {
+  if (outcome.__typename === 'Prediction') return outcome.id;
+  const argument = outcome.__typename === 'InvalidInputError' ? (outcome.argument ?? undefined) : undefined;
+  throw errorOfCode(outcome.code, outcome.message, { argument });
+}
+
+function isState(data: unknown): data is Prediction {
+  return typeof data === 'object' && data !== null && 'id' in data && 'status' in data;
 }
 
 async function sayFarewell(transport: Transport, id: string): Promise<void> {
   const variables = { id, ...selectFields({}) };
   // A server that is gone cannot be told.
-  await transport.execute(CancelDocument, variables, { signal: AbortSignal.timeout(FAREWELL_MS) }).catch(() => {});
+  await transport.execute(CancelDocument, variables, AbortSignal.timeout(FAREWELL_MS)).catch(() => {});
 }
 
 function requireSuccess(prediction: Prediction | undefined): SucceededPrediction {
@@ -87,17 +113,25 @@ function requireSuccess(prediction: Prediction | undefined): SucceededPrediction
   }
 }
 
-/** A signal that follows another one with a delay. */
-function delayAbort(signal: AbortSignal | undefined, delayMs: number): { signal: AbortSignal; stop(): void } {
+/** A signal that follows another one with a delay, until its patience is at an end. */
+function delayAbort(signal: AbortSignal | undefined, delayMs: number) {
   const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let patient = true;
   const begin = () => {
-    timer = setTimeout(() => controller.abort(signal?.reason), delayMs);
+    if (patient) timer = setTimeout(abort, delayMs);
+    else abort();
   };
   signal?.addEventListener('abort', begin, { once: true });
   return {
     signal: controller.signal,
-    stop: () => {
+    /** From now on without a delay. */
+    end() {
+      patient = false;
+      if (signal?.aborted) abort();
+    },
+    stop() {
       clearTimeout(timer);
       signal?.removeEventListener('abort', begin);
     },

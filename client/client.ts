@@ -22,8 +22,8 @@ export function createClientWith<Image>(
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
     idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
   });
-  const execute: typeof transport.execute = (document, variables, { signal } = {}) =>
-    withRetries(retryForMs, signal, () => transport.execute(document, variables, { signal }));
+  const execute: typeof transport.execute = (document, variables, signal) =>
+    withRetries(retryForMs, signal, () => transport.execute(document, variables, signal));
 
   const client: Client<Image> = {
     async classify(image, classifyOptions = {}) {
@@ -34,17 +34,17 @@ export function createClientWith<Image>(
     watch: (id, watchOptions) => watchPrediction(transport, retryForMs, id, watchOptions),
     async prediction(id, readOptions = {}) {
       const variables = { id, ...selectFields(readOptions) };
-      return (await execute(ReadDocument, variables, { signal: readOptions.signal })).prediction ?? null;
+      return (await execute(ReadDocument, variables, readOptions.signal)).prediction ?? null;
     },
     async cancel(id, readOptions = {}) {
       const variables = { id, ...selectFields(readOptions) };
-      return (await execute(CancelDocument, variables, { signal: readOptions.signal })).cancelPrediction ?? null;
+      return (await execute(CancelDocument, variables, readOptions.signal)).cancelPrediction ?? null;
     },
     async models({ signal } = {}) {
-      return (await execute(ModelsDocument, {}, { signal })).models;
+      return (await execute(ModelsDocument, {}, signal)).models;
     },
     async queue(model, { signal } = {}) {
-      return (await execute(QueueDocument, { model: model ?? null }, { signal })).queue ?? null;
+      return (await execute(QueueDocument, { model: model ?? null }, signal)).queue ?? null;
     },
     watchQueue: (model, { signal } = {}) => watchQueue(transport, retryForMs, model, signal),
   };

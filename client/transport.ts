@@ -9,26 +9,32 @@ export interface Document<Data, Variables> {
   __apiType?: (variables: Variables) => Data;
 }
 
+interface SendOptions<Variables> {
+  signal?: AbortSignal | undefined;
+  /** Goes along as `variables[name]`. */
+  file?: { name: keyof Variables & string; blob: Blob };
+}
+
 export interface Transport {
   /**
-   * Sends one operation.
-   * @param files goes along as `variables[name]`
+   * Sends one operation and reads its answer.
    * @throws InferqlError; the signal's reason once it is aborted
    */
   execute<Data, Variables extends object>(
     document: Document<Data, Variables>,
     variables: Variables,
-    options?: { signal?: AbortSignal | undefined; file?: { name: keyof Variables & string; blob: Blob } },
+    signal?: AbortSignal,
   ): Promise<Data>;
   /**
-   * Each answer of one subscription over one connection.
-   * @throws InferqlError, UNREACHABLE where the connection ends without the server having said so
+   * Each answer of one operation over one connection: of a subscription its events, of a mutation its data and what it deferred,
+   * piece by piece.
+   * @throws InferqlError, UNREACHABLE where the connection ends without the server having said so; the signal's reason
    */
-  subscribe<Data, Variables extends object>(
+  stream<Data, Variables extends object>(
     document: Document<Data, Variables>,
     variables: Variables,
-    signal?: AbortSignal,
-  ): AsyncGenerator<Data, void, undefined>;
+    options?: SendOptions<Variables>,
+  ): AsyncGenerator<{ data: Data; deferred?: undefined } | { data?: undefined; deferred: unknown[] }, void, undefined>;
 }
 
 type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
@@ -49,16 +55,16 @@ export function createTransport(settings: Settings): Transport {
   }
 
   return {
-    async execute(document, variables, { signal, file } = {}) {
-      const operation = { query: document.toString(), variables };
+    async execute(document, variables, signal) {
       const timeout = AbortSignal.timeout(settings.requestTimeoutMs);
       const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
       let response: Response;
       let text: string;
       try {
+        const body = JSON.stringify({ query: document.toString(), variables });
         response = await send(
-          file ? multipartBody(operation, file) : JSON.stringify(operation),
-          { accept: 'application/graphql-response+json, application/json', ...(file ? {} : jsonType) },
+          body,
+          { accept: 'application/graphql-response+json, application/json', ...jsonType },
           either,
         );
         text = await response.text();
@@ -66,20 +72,26 @@ export function createTransport(settings: Settings): Transport {
         signal?.throwIfAborted();
         throw unreachable(settings.url, error);
       }
-      return readAnswer(parseJson(text), response);
+      return readData(parseJson(text), response);
     },
 
-    async *subscribe(document, variables, signal) {
+    async *stream<Data, Variables extends object>(
+      document: Document<Data, Variables>,
+      variables: Variables,
+      { signal, file }: SendOptions<Variables> = {},
+    ) {
       const silence = new AbortController();
       const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
       let timer = setTimeout(() => silence.abort(), settings.requestTimeoutMs);
       let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
       try {
-        const body = JSON.stringify({ query: document.toString(), variables });
-        const response = await send(body, { accept: 'text/event-stream', ...jsonType }, either);
+        const operation = { query: document.toString(), variables };
+        const response = file
+          ? await send(multipartBody(operation, file), { accept: 'text/event-stream' }, either)
+          : await send(JSON.stringify(operation), { accept: 'text/event-stream', ...jsonType }, either);
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
-          readAnswer(parseJson(await response.text()), response);
-          throw new InferqlError('BAD_RESPONSE', 'The server does not answer subscriptions with an event stream.');
+          yield { data: readData<Data>(parseJson(await response.text()), response) };
+          return;
         }
         reader = response.body.getReader();
         const decoder = new TextDecoder();
@@ -92,7 +104,11 @@ export function createTransport(settings: Settings): Transport {
           for (const { event, data } of parse(decoder.decode(value, { stream: true }))) {
             if (event === 'complete') return;
             clearTimeout(timer);
-            if (event === 'next') yield readAnswer(parseJson(data), response);
+            if (event !== 'next') continue;
+            const answer = parseJson(data);
+            yield answer && !answer.errors && !answer.data
+              ? { deferred: (answer.incremental ?? []).map((piece) => piece.data) }
+              : { data: readData<Data>(answer, response) };
           }
         }
       } catch (error) {
@@ -121,6 +137,7 @@ function multipartBody(operation: object, { name, blob }: { name: string; blob: 
 
 interface Answer {
   data?: unknown;
+  incremental?: { data?: unknown }[];
   errors?: { message?: unknown; extensions?: { code?: unknown; retryAfterMs?: unknown } }[];
 }
 
@@ -134,7 +151,7 @@ function parseJson(text: string): Answer | undefined {
 }
 
 /** The data of an answer, or its first error thrown. */
-function readAnswer<Data>(answer: Answer | undefined, response: Response): Data {
+function readData<Data>(answer: Answer | undefined, response: Response): Data {
   const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
   if (error) {
     const { code, retryAfterMs } = error.extensions ?? {};

@@ -81,6 +81,28 @@ test('a full queue and a lost connection are tried again, when the server said, 
   expect(new Set(keys).size).toBe(1);
 });
 
+test('the end comes on the response of the upload; where that breaks off, the prediction is followed', async () => {
+  const id = next({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } }, hasNext: true });
+  const end = { incremental: [{ path: ['classifyImage'], data: succeeded.data.prediction }], hasNext: false };
+  const open = { incremental: [{ path: ['classifyImage'], data: state({}).data.prediction }], hasNext: false };
+  const complete = 'event: complete\ndata:\n\n';
+  const { client, bodies } = await serve([
+    events(id, next(end), complete),
+    events(id),
+    events(next(succeeded)),
+    events(id, next(open), complete),
+    events(next(succeeded)),
+  ]);
+  for (let i = 0; i < 3; i++) expect((await client.classify(photo)).result.labels[0]!.name).toBe('cat');
+  expect(bodies.map((body) => /(mutation|subscription) \w+/.exec(body)![0])).toEqual([
+    'mutation Classify',
+    'mutation Classify',
+    'subscription Watch',
+    'mutation Classify',
+    'subscription Watch',
+  ]);
+});
+
 test('Retry-After of a proxy is honoured, and one that is too far away is not waited for', async () => {
   const { client, bodies } = await serve([
     (response) => response.writeHead(503, { 'retry-after': '1' }).end('<html>no</html>'),
@@ -213,7 +235,7 @@ test('a loop over outcomes that is left cancels what is on its way and closes it
   let count = 0;
   const { client } = await serve([
     (response, body, request) => {
-      if (body.includes('mutation Submit')) {
+      if (body.includes('mutation Classify')) {
         json({ data: { classifyImage: { __typename: 'Prediction', id: `m.${count++}` } } })(response, body, request);
       } else if (body.includes('"id":"m.0"')) events(next(succeeded))(response, body, request);
       else if (body.includes('subscription'))

@@ -55,9 +55,9 @@ async function* follow<Data, Variables extends object>(
   const clock = new RetryClock(retryForMs, signal);
   for (;;) {
     try {
-      for await (const data of transport.subscribe(document, variables, signal)) {
+      for await (const { data } of transport.stream(document, variables, { signal })) {
         clock.reset();
-        yield data;
+        if (data) yield data;
       }
       throw new InferqlError('UNREACHABLE', 'The server ended the subscription.');
     } catch (error) {

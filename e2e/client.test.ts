@@ -46,6 +46,11 @@ test('a photograph comes back as a finished prediction, and the same by its id',
   expect(prediction.result.labels[0]!.name).toBe(label);
   expect(states.at(-1)).toEqual(prediction);
   expect(await client.prediction(prediction.id, { topK: 3 })).toEqual(prediction);
+  // Without anybody who wants the states on the way, the end comes on the response of the upload.
+  const other = newPicture();
+  const quick = await client.classify(other.picture, { model: 'scripted' });
+  expect(quick.result.labels[0]!.name).toBe(other.label);
+  expect(await client.prediction(quick.id)).toEqual(quick);
   expect(await client.prediction('scripted.AAAAAAAAAAAAAAAAAAAAAA')).toBeNull();
 });
 
