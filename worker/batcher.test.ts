@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ClaimedJob } from '../queue/entry.ts';
-import { createBatcher } from './batcher.ts';
+import { type Batch, createBatcher } from './batcher.ts';
 
 const job = (entryId: string): ClaimedJob => ({
   entryId,
@@ -18,6 +18,7 @@ test('a job that ends the blocked read while the queue is asked is not left unti
   const batcher = createBatcher({
     maxBatchSize: 8,
     maxQueueDelayMs: 0,
+    expectedRunMs: () => 0,
     onClaimError: (error) => expect.unreachable(String(error)),
     consumer: {
       waitForJobs: () =>
@@ -39,3 +40,138 @@ test('a job that ends the blocked read while the queue is asked is not left unti
   batcher.engineIsIdle();
   expect((await batcher.next())?.jobs.map(({ entryId }) => entryId)).toEqual(['1-0']);
 }, 5_000);
+
+/** A queue in memory: what `push` adds is claimed in order, and ends a blocked read. */
+function createQueue() {
+  const waiting: ClaimedJob[] = [];
+  const claimedAtMs: number[] = [];
+  let endBlockedRead: (() => void) | undefined;
+  return {
+    claimedAtMs,
+    push(...ids: string[]) {
+      waiting.push(...ids.map(job));
+      endBlockedRead?.();
+    },
+    async claim(max: number) {
+      const jobs = waiting.splice(0, max);
+      if (jobs.length > 0) claimedAtMs.push(performance.now());
+      return jobs;
+    },
+    async waitForJobs() {
+      if (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          endBlockedRead = resolve;
+        });
+      }
+      claimedAtMs.push(performance.now());
+      return waiting.splice(0, 1);
+    },
+  };
+}
+
+function startBatcher(
+  consumer: ReturnType<typeof createQueue>,
+  maxBatchSize: number,
+  maxQueueDelayMs: number,
+  runMs = LONG_MS,
+) {
+  return createBatcher({
+    consumer,
+    maxBatchSize,
+    maxQueueDelayMs,
+    expectedRunMs: () => runMs,
+    onClaimError: (error) => expect.unreachable(String(error)),
+  });
+}
+
+const idsOf = (batch: Batch | undefined) => batch?.jobs.map(({ entryId }) => entryId);
+const LONG_MS = 60_000;
+
+test('a lone job is not kept waiting for others that nothing announces', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 8, LONG_MS);
+  const next = batcher.next();
+  queue.push('only');
+  expect(idsOf(await next)).toEqual(['only']);
+});
+
+test('where jobs come close together an idle engine waits for more, and no longer once the batch is full', async () => {
+  const queue = createQueue();
+  const burst = [
+    ['1', '2', '3'],
+    ['4', '5', '6'],
+    ['a', 'b', 'c'],
+  ];
+  queue.push(...burst.flat());
+  const batcher = startBatcher(queue, 3, LONG_MS);
+  for (const ids of burst) {
+    expect(idsOf(await batcher.next())).toEqual(ids);
+    batcher.engineIsIdle();
+  }
+  const next = batcher.next();
+  for (const id of ['7', '8', '9']) {
+    await new Promise((resolve) => setImmediate(resolve));
+    queue.push(id);
+  }
+  expect(idsOf(await next)).toEqual(['7', '8', '9']);
+});
+
+test('a batch that stays short goes after maxQueueDelayMs', async () => {
+  const queue = createQueue();
+  queue.push('1', '2', '3', '4', '5', '6');
+  const batcher = startBatcher(queue, 4, 30);
+  expect(idsOf(await batcher.next())).toEqual(['1', '2', '3', '4']);
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())).toEqual(['5', '6']);
+});
+
+test('while the engine runs, nothing is claimed before shortly before its expected end; when it ends early, at once', async () => {
+  const queue = createQueue();
+  queue.push('1', '2', '3');
+  const batcher = startBatcher(queue, 1, 0, LONG_MS);
+  expect(idsOf(await batcher.next())).toEqual(['1']);
+  const expectedEndMs = performance.now() + 200;
+  batcher.engineStarts(expectedEndMs);
+  expect(idsOf(await batcher.next())).toEqual(['2']);
+  expect(queue.claimedAtMs.at(-1)).toBeGreaterThan(expectedEndMs - 50);
+  const next = batcher.next();
+  batcher.engineIsIdle();
+  expect(idsOf(await next)).toEqual(['3']);
+});
+
+test('what was recovered goes first, and alone where an attempt at it was lost', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 8, 0);
+  batcher.addRecovered([{ ...job('lost'), recovered: true }, job('only claimed')]);
+  queue.push('1', '2');
+  expect(idsOf(await batcher.next())).toEqual(['lost']);
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())?.[0]).toBe('only claimed');
+});
+
+test('a closed batcher gives out what it holds, then nothing, and is closed once all is released', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 1, 0);
+  queue.push('1', '2');
+  const first = await batcher.next();
+  batcher.engineIsIdle();
+  const second = await batcher.next();
+  batcher.addRecovered([job('3')]);
+  let isClosed = false;
+  const closing = batcher.close().then(() => {
+    isClosed = true;
+  });
+  const third = await batcher.next();
+  expect(idsOf(third)).toEqual(['3']);
+  batcher.release([...first!.jobs, ...third!.jobs]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isClosed).toBe(false);
+  queue.push('never claimed by this one, but by its blocked read');
+  batcher.release(second!.jobs);
+  const rest = await batcher.next();
+  if (rest) {
+    batcher.release(rest.jobs);
+    expect(await batcher.next()).toBeUndefined();
+  }
+  await closing;
+});

@@ -24,11 +24,14 @@ export interface Batch {
 }
 
 export interface Batcher {
-  /** The next batch, as soon as there is one; undefined once it is closed and nothing is left. */
+  /**
+   * The next batch, as soon as there is one; undefined once it is closed and nothing is left. The engine counts as busy from then
+   * on, until `engineIsIdle`.
+   */
   next(): Promise<Batch | undefined>;
   /** Whether the next batch is there already. */
   isNextReady(): boolean;
-  /** Tells that the engine runs until about `expectedEndMs` (`performance.now()`). */
+  /** Tells that the run of the batch begins only now and ends about `expectedEndMs` (`performance.now()`). */
   engineStarts(expectedEndMs: number): void;
   engineIsIdle(): void;
   /** Puts a job before all others, in a batch of its own. */
@@ -47,6 +50,8 @@ export function createBatcher(options: {
   consumer: Pick<Consumer, 'claim' | 'waitForJobs'>;
   maxBatchSize: number;
   maxQueueDelayMs: number;
+  /** How long a run of so many images is expected to take; 0 where nothing is known. */
+  expectedRunMs(batchSize: number): number;
   /** Called with what Redis answered instead of jobs; it is asked again, with backoff. */
   onClaimError(error: unknown): void;
 }): Batcher {
@@ -77,7 +82,7 @@ export function createBatcher(options: {
     const nowMs = performance.now();
     if (lastClaimMs !== undefined) {
       const gap = Math.min((nowMs - lastClaimMs) / count, neighbourMs * LONGEST_GAP);
-      gapMs += (gap - gapMs) * GAP_WEIGHT;
+      gapMs += (gap - gapMs) * (1 - (1 - GAP_WEIGHT) ** count);
     }
     lastClaimMs = nowMs;
   }
@@ -193,12 +198,15 @@ export function createBatcher(options: {
       while (!slot && !finished) await bell.wait();
       const batch = slot;
       slot = undefined;
+      // Whoever takes a batch is about to run it.
+      if (batch) busyUntilMs = performance.now() + options.expectedRunMs(batch.jobs.length);
       bell.ring();
       return batch;
     },
     isNextReady: () => slot !== undefined,
     engineStarts(expectedEndMs) {
       busyUntilMs = expectedEndMs;
+      bell.ring();
     },
     engineIsIdle() {
       busyUntilMs = undefined;

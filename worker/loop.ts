@@ -82,7 +82,12 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   await insist('announce', announce);
   let draining = false;
   let withdrawn = false;
-  const batcher = createBatcher({ consumer, ...model.batching, onClaimError: (err) => reportOnce('claim', err) });
+  const batcher = createBatcher({
+    consumer,
+    ...model.batching,
+    expectedRunMs: pace.expectedMs,
+    onClaimError: (error) => reportOnce('claim', error),
+  });
 
   async function settle(outcomes: Outcome[]): Promise<void> {
     if (outcomes.length === 0) return;
@@ -174,6 +179,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         log.error({ err: error }, 'batch was not run');
         batcher.release(batch.jobs);
       } finally {
+        batcher.engineIsIdle();
         if (batcher.isNextReady()) turn = turns.take(model.name);
         endTurn();
       }
