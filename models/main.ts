@@ -1,7 +1,10 @@
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type AddOptions, addModel } from './commands/add.ts';
+import { checkModels } from './commands/check.ts';
 import { type Folders, listModels } from './commands/folders.ts';
 import { quantizeModel } from './commands/quantize.ts';
+import { printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
 import { type PrepareProgress, prepareModel } from './prepare.ts';
 
@@ -11,6 +14,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number of pixels');
+  return value;
+}
 
 const program = new Command('models')
   .description('The model repository.')
@@ -34,6 +43,54 @@ program
     for (const name of chosen) {
       await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress: createPrinter(), signal });
     }
+  });
+
+program
+  .command('add')
+  .description('get a model, write its spec by looking at it, try it on the samples, and put it into the repository')
+  .argument('<source>', 'a folder, a .zip, a .onnx file, the URL of a model.json, or npm:<package>@<version>#<path>')
+  .option('--name <name>', 'the name to serve it by')
+  .option('--labels <file>', 'names of the classes; for an npm source a path in the package')
+  .option('--replace', 'put it in the place of the model of that name')
+  .addOption(
+    new Option('--normalization <kind>', 'what pixels become').choices(['caffe', 'tf', 'torch', 'unit', 'none']),
+  )
+  .addOption(
+    new Option('--activation <kind>', "what the model's own output is").choices([
+      'softmax',
+      'logits',
+      'sigmoid',
+      'logits-sigmoid',
+    ]),
+  )
+  .option('--width <pixels>', 'width of the input, where the model leaves it open', wholeNumber)
+  .option('--height <pixels>', 'height of the input, where the model leaves it open', wholeNumber)
+  .option(
+    '--short-side <pixels>',
+    'resize the short side to this and crop the centre; else images are stretched',
+    wholeNumber,
+  )
+  .action(async (source: string, options: AddOptions) => {
+    await addModel(source, options, folders());
+  });
+
+program
+  .command('list')
+  .description('the models of the repository')
+  .action(() => printModels(folders()));
+
+program
+  .command('remove')
+  .description('remove a model from the repository, with what this machine keeps of it')
+  .argument('<name>', 'the model')
+  .action((name: string) => removeModel(name, folders()));
+
+program
+  .command('check')
+  .description('prepare models and run them on the samples; exit code 1 when one cannot be served')
+  .argument('[names...]', 'the models; all by default')
+  .action(async (names: string[]) => {
+    if ((await checkModels(names, folders())) > 0) process.exitCode = 1;
   });
 
 program

@@ -44,6 +44,22 @@ export async function downloadTarball(download: Download): Promise<void> {
   await rename(partial, download.file);
 }
 
+/**
+ * The sha512 integrity that the registry gives for a version of a package.
+ * @throws ModelError SOURCE_UNREACHABLE, SOURCE_INVALID
+ */
+export async function findIntegrity(name: string, version: string, signal: AbortSignal): Promise<string> {
+  const spec = `${name}@${version}`;
+  let found: unknown;
+  try {
+    found = JSON.parse((await runNpm(['view', spec, 'dist.integrity', '--json'], signal)).stdout || 'null');
+  } catch (cause) {
+    throw new ModelError('SOURCE_UNREACHABLE', `npm does not know ${spec}`, { cause });
+  }
+  if (typeof found === 'string' && found.startsWith('sha512-')) return found;
+  throw new ModelError('SOURCE_INVALID', `${spec}: expected one exact version with a sha512 integrity`);
+}
+
 async function streamTarball(download: Download, spec: string, file: string): Promise<string> {
   const { stdout } = await runNpm(['view', spec, 'dist.tarball', '--json'], download.signal);
   const response = await fetch(String(JSON.parse(stdout)), { signal: download.signal ?? null });

@@ -75,6 +75,8 @@ export interface PreparedModel {
 }
 
 const STAMP_FILE = 'prepared.json';
+/** Beside the spec, where an npm source names no labels of its own. */
+const LABELS_FILE = 'labels.json';
 /** Beside the spec. */
 export const CALIBRATION_FILE = 'calibration.json';
 
@@ -91,7 +93,8 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 
   const source = await pullSource({
     modelDir: options.modelDir,
-    spec,
+    source: spec.source,
+    format: spec.format,
     storeDir,
     signal: options.signal,
     onProgress: (doneBytes, totalBytes) => {
@@ -99,12 +102,17 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     },
   });
   const calibration = spec.precision === 'int8' ? await readCalibration(options.modelDir) : undefined;
-  const version = digestVersion(spec, source.digest, calibration);
+  const labels = await readLabels(
+    spec.source.labels === undefined
+      ? path.join(options.modelDir, LABELS_FILE)
+      : path.join(source.folder, spec.source.labels),
+  );
+  const version = digestVersion(spec, source.digest, labels, calibration);
   const folder = path.join(storeDir, version);
   if ((await readStamp(folder)) === undefined) {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
     report('convert', `converting ${name} to ONNX`);
-    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder, calibration));
+    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder, labels, calibration));
   }
   const stamp = await readStamp(folder);
   if (!stamp) throw new ModelError('SOURCE_INVALID', `${folder} is damaged: remove it and try again`);
@@ -123,9 +131,20 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   };
 }
 
-function digestVersion(spec: ModelSpec, sourceDigest: string, calibration: Calibration | undefined): string {
+function digestVersion(
+  spec: ModelSpec,
+  sourceDigest: string,
+  labels: string[],
+  calibration: Calibration | undefined,
+): string {
   const { description: _, ...rest } = spec;
-  const identity = JSON.stringify({ spec: rest, source: sourceDigest, converter: CONVERTER_VERSION, calibration });
+  const identity = JSON.stringify({
+    spec: rest,
+    source: sourceDigest,
+    labels,
+    converter: CONVERTER_VERSION,
+    calibration,
+  });
   return createHash('sha256').update(identity).digest('hex').slice(0, 12);
 }
 
@@ -150,14 +169,14 @@ async function convertInto(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,
+  labels: string[],
   calibration: Calibration | undefined,
 ): Promise<void> {
-  const labels = await readLabels(path.join(sourceFolder, spec.source.labels));
   const stamp = await writeArtefacts(staging, spec, sourceFolder, labels, calibration);
   if (stamp.classCount !== labels.length) {
     throw new ModelError(
       'SOURCE_INVALID',
-      `${spec.source.labels} names ${labels.length} classes, the model has ${stamp.classCount}`,
+      `${spec.source.labels ?? LABELS_FILE} names ${labels.length} classes, the model has ${stamp.classCount}`,
     );
   }
   await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(stamp));

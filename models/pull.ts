@@ -11,7 +11,8 @@ import { readModelJson } from './tfjs/manifest.ts';
 
 interface Pull {
   modelDir: string;
-  spec: ModelSpec;
+  source: ModelSpec['source'];
+  format: ModelSpec['format'];
   /** Where pulled sources of this model live. */
   storeDir: string;
   onProgress: DownloadProgress;
@@ -34,27 +35,28 @@ export async function pullSource(pull: Pull): Promise<PulledSource> {
   const folder = path.join(pull.storeDir, `source-${digest.slice(0, 12)}`);
   if (await exists(folder)) return { folder, digest };
   await stageFolder(folder, async (staging) => {
-    if (pull.spec.source.type === 'npm') await unpackPackage(pull, staging);
+    if (pull.source.type === 'npm') await unpackPackage(pull, staging);
     else await copyFolder(pull, staging);
   });
   return { folder, digest };
 }
 
-async function unpackPackage({ spec, onProgress, signal }: Pull, staging: string): Promise<void> {
-  const { source } = spec;
+async function unpackPackage(pull: Pull, staging: string): Promise<void> {
+  const { source, onProgress, signal } = pull;
   if (source.type !== 'npm') return;
   const download = path.join(staging, '.download');
   await mkdir(download);
   const tarball = path.join(download, 'package.tgz');
   const { package: name, version, integrity } = source;
   await downloadTarball({ package: name, version, integrity, file: tarball, onProgress, signal });
-  await unpackFiles(tarball, staging, [source.model, source.labels]);
-  const shards = await listShards(spec, staging);
+  await unpackFiles(tarball, staging, source.labels === undefined ? [source.model] : [source.model, source.labels]);
+  const shards = await listShards(pull, staging);
   if (shards.length > 0) await unpackFiles(tarball, staging, shards);
   await rm(download, { recursive: true });
 }
 
-async function copyFolder({ modelDir, spec }: Pull, staging: string): Promise<void> {
+async function copyFolder(pull: Pull, staging: string): Promise<void> {
+  const { modelDir, source } = pull;
   const copy = async (name: string) => {
     const to = path.join(staging, name);
     await mkdir(path.dirname(to), { recursive: true });
@@ -62,23 +64,24 @@ async function copyFolder({ modelDir, spec }: Pull, staging: string): Promise<vo
       throw new ModelError('SOURCE_INVALID', `${path.join(modelDir, name)} is missing or cannot be read`, { cause });
     });
   };
-  for (const name of [spec.source.model, spec.source.labels]) await copy(name);
-  for (const name of await listShards(spec, modelDir)) await copy(name);
+  await copy(source.model);
+  if (source.labels !== undefined) await copy(source.labels);
+  for (const name of await listShards(pull, modelDir)) await copy(name);
 }
 
 /** The weight files that the model's manifest names, relative to the source's folder. */
-async function listShards(spec: ModelSpec, folder: string): Promise<string[]> {
-  if (spec.format === 'onnx') return [];
-  const manifest = await readModelJson(path.join(folder, spec.source.model));
-  const base = path.posix.dirname(spec.source.model);
+async function listShards({ source, format }: Pull, folder: string): Promise<string[]> {
+  if (format === 'onnx') return [];
+  const manifest = await readModelJson(path.join(folder, source.model));
+  const base = path.posix.dirname(source.model);
   return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
 }
 
-async function digestSource({ modelDir, spec }: Pull): Promise<string> {
-  const { source } = spec;
-  const hash = createHash('sha256').update(`${source.model}\n${source.labels}\n`);
+async function digestSource(pull: Pull): Promise<string> {
+  const { source, modelDir } = pull;
+  const hash = createHash('sha256').update(`${source.model}\n${source.labels ?? ''}\n`);
   if (source.type === 'npm') return hash.update(source.integrity).digest('hex');
-  const digests = [source.model, source.labels, ...(await listShards(spec, modelDir))].map((name) =>
+  const digests = [source.model, source.labels, ...(await listShards(pull, modelDir))].map((name) =>
     digestFile(path.join(modelDir, name)),
   );
   return hash.update((await Promise.all(digests)).join('\n')).digest('hex');

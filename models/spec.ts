@@ -19,7 +19,8 @@ const npmSource = z.strictObject({
   version: z.string().regex(/^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$/, 'an exact version such as 1.0.4'),
   integrity: z.string().regex(/^sha512-[A-Za-z0-9+/]{86}==$/, 'the sha512 integrity of the tarball ("sha512-…")'),
   model: relativePath,
-  labels: relativePath,
+  /** In the package; absent: `labels.json` beside the spec. */
+  labels: relativePath.optional(),
 });
 
 const folderSource = z.strictObject({

