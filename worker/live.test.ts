@@ -155,6 +155,7 @@ test('a layer that the converter does not know falls to the next engine, and the
   ];
   await writeTinyModel(modelsDir(), 'remembering', { middle });
   await writeTinyModel(modelsDir(), 'insisting', { middle, spec: { engine: 'wasm' } });
+  await writeTinyModel(modelsDir(), 'covered', { spec: { engine: 'wasm' } });
   await writeTinyModel(modelsDir(), 'impossible', { middle, spec: { engine: 'onnxruntime' } });
   const { log } = await launch();
   const fallen = await bed.model('remembering');
@@ -166,6 +167,11 @@ test('a layer that the converter does not know falls to the next engine, and the
     const end = await bed.end(await bed.submit(model, image()));
     expect(end.result!.labels[0]!.name).toBe('red');
   }
-  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['insisting', 'remembering']);
+  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
+  const covered = await bed.model('covered');
+  expect(covered).toMatchObject({ engine: 'wasm', heatmap: { available: true } });
+  const end = await bed.end(await bed.submit(covered, image(), { options: { heatmap: true } }));
+  expect(end.result!.heatmaps).toMatchObject({ width: 6, height: 5 });
+  expect(end.result!.heatmaps!.maps.map(({ values }) => values.length)).toEqual([30, 30, 30]);
   expect(log()).toMatch(/no engine can run impossible: onnxruntime: .*LSTM/);
 });

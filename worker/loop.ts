@@ -188,12 +188,18 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     await Promise.all(unsettled);
   }
 
+  /** An engine that does not come back: this worker counts as gone, and others may take over what it holds. */
+  function isEngineExpected(): boolean {
+    const downSinceMs = engine.downSinceMs();
+    return downSinceMs === undefined || Date.now() - downSinceMs < visibilityMs;
+  }
+
   const timers = [
-    every(WORKER_LIFETIME_MS / 3, 'announce', async () => withdrawn || (await announce())),
+    every(WORKER_LIFETIME_MS / 3, 'announce', async () => {
+      if (!withdrawn && isEngineExpected()) await announce();
+    }),
     every(visibilityMs / 3, 'renew', async () => {
-      const downSinceMs = engine.downSinceMs();
-      // An engine that does not come back: others may take over what this worker holds.
-      if (downSinceMs === undefined || Date.now() - downSinceMs < visibilityMs) await consumer.renew(batcher.held());
+      if (isEngineExpected()) await consumer.renew(batcher.held());
     }),
     every(RECOVER_EVERY_MS, 'recover', async () => {
       if (draining) return;

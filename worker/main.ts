@@ -100,6 +100,8 @@ try {
 }
 
 await fleet.sync();
+const missing = config.models.filter((name) => !fleet.names().includes(name));
+if (!draining && missing.length > 0) log.warn({ missing }, 'MODELS names models that are not served');
 if (!draining && fleet.names().length === 0) {
   log.fatal('no model can be served');
   process.exit(1);
