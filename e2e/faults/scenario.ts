@@ -44,8 +44,8 @@ export function busyModel(script: object = {}, queue: object = {}): object {
   return scriptedModel({ script: { waitMs: 400, ...script }, queue: { visibilityMs: VISIBILITY_MS, ...queue } });
 }
 
-// Half a minute on two idle cores.
-vi.setConfig({ testTimeout: 180_000 });
+// Half a minute on two idle cores; more where other tests share them.
+vi.setConfig({ testTimeout: 300_000 });
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -92,7 +92,7 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
     await load.more(AFTERWARDS);
     await load.finish();
     const verdict = await ledger.judge(system.servers.map(({ url }) => url));
-    expect(verdict).toMatchObject({ lost: [], contradictory: [], missed: [], wrong: [] });
+    expect(sample(verdict)).toEqual({ lost: [], contradictory: [], missed: [], wrong: [] });
     expect(verdict.answered).toBeGreaterThanOrEqual(IN_FLIGHT + AFTERWARDS);
     await system.stop();
     await writeRow({ fault: scenario.fault, inFlight, verdict });
@@ -103,4 +103,10 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
     );
     throw new Error(`${scenario.fault}: ${(error as Error).message}\n${logs.join('\n')}`, { cause: error });
   }
+}
+
+/** Enough of each to look into, and no pages of ids. */
+function sample({ lost, contradictory, missed, wrong }: Verdict) {
+  const few = (ids: string[]) => (ids.length > 3 ? [...ids.slice(0, 3), `and ${ids.length - 3} more`] : ids);
+  return { lost: few(lost), contradictory: few(contradictory), missed: few(missed), wrong: few(wrong) };
 }

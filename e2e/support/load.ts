@@ -32,7 +32,7 @@ export interface Load {
   until(condition: () => boolean): Promise<void>;
   /** Resolves once so many more predictions have ended. */
   more(count: number): Promise<void>;
-  /** Begins nothing new; resolves once every client has seen the end of its last prediction. @throws after 60 s */
+  /** Begins nothing new; resolves once every client has seen the end of its last prediction. @throws after two minutes */
   finish(): Promise<void>;
 }
 
@@ -251,7 +251,7 @@ export function startLoad(options: LoadOptions): Load {
     async finish() {
       stopped = true;
       const late = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error(`clients still wait: ${JSON.stringify(report())}`)), 60_000).unref();
+        setTimeout(() => reject(new Error(`clients still wait: ${JSON.stringify(report())}`)), 120_000).unref();
       });
       await Promise.race([Promise.all(running), late]);
       await Promise.all([...sockets.values()].map((socket) => socket.close()));

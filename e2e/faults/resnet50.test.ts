@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import sharp from 'sharp';
+import { expect, test } from 'vitest';
+import { projectDir } from '../support/build.ts';
+import { IN_FLIGHT, runScenario } from './scenario.ts';
+
+/** The visibility time of its spec. */
+const VISIBILITY_MS = 10_000;
+
+/** Each with the class that these weights are sure to see in it. */
+const samples = [
+  { file: 'chelsea.png', best: 285 },
+  { file: 'coffee.png', best: 967 },
+];
+
+test('the real ResNet50: workers killed, all killed, one stopped and continued', async () => {
+  const photographs = await Promise.all(
+    samples.map(({ file }) =>
+      sharp(join(projectDir, 'models', 'samples', file))
+        .resize(320)
+        .jpeg({ quality: 95 })
+        .toBuffer(),
+    ),
+  );
+  const { verdict } = await runScenario({
+    fault: 'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one',
+    // The same photographs come again and again, and each is to be computed.
+    system: { models: 'resnet50', env: { SHARE: '0', CACHE_TTL_MS: '0' } },
+    load: {
+      clients: 270,
+      mixed: false,
+      picture: (n) => photographs[n % photographs.length]!,
+      expected: (n) => samples[n % samples.length]!.best,
+    },
+    async act({ system, load }) {
+      const [first, second] = system.workers;
+      await first!.kill9();
+      await first!.restart();
+      await load.more(40);
+      await load.until(() => load.inFlight() >= IN_FLIGHT);
+      await Promise.all([first!.kill9(), second!.kill9()]);
+      await Promise.all([first!.restart(), second!.restart()]);
+      await load.more(40);
+      await load.until(() => load.inFlight() >= IN_FLIGHT);
+      second!.pause();
+      await delay(VISIBILITY_MS * 1.5);
+      second!.resume();
+    },
+  });
+  expect(verdict.retried.length).toBeGreaterThan(0);
+  expect(verdict.ended).toEqual({ SUCCEEDED: verdict.answered });
+});
