@@ -305,8 +305,8 @@ test(
     rmSync(join(clone.dir, 'dist'), { recursive: true });
     const launcher = await start();
     await expect
-      .poll(() => existsSync(join(clone.dir, '.inferql/unfinished/dist')), { ...poll, interval: 1 })
-      .toBe(true);
+      .poll(() => readdirSync(join(clone.dir, '.inferql/unfinished')), { ...poll, interval: 1 })
+      .toEqual([expect.stringMatching(/^dist-/)]);
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
     expect(existsSync(join(clone.dir, 'dist'))).toBe(false);

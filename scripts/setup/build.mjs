@@ -37,8 +37,7 @@ export async function buildCode() {
   const sources = listFiles(ROOMS, (path) => (/\.tsx?$/.test(path) && !isTest(path)) || ASSET.test(path));
   const digest = digestFiles(['tsconfig.json', 'tsconfig.build.json', ...sources], digestPackages());
   if (readStamp(join(distDir, BUILD_STAMP)) === digest) return;
-  const fresh = join(unfinishedDir, 'dist');
-  rmSync(fresh, { recursive: true, force: true });
+  const fresh = join(unfinishedDir, `dist-${process.pid}`);
   await showStep('Building', async () => {
     // Exit code 2 is 'emitted, with type errors': finding those is the checks' work, not the start's.
     const args = ['-p', 'tsconfig.build.json', '--outDir', fresh, '--noEmitOnError', 'false'];
@@ -64,8 +63,7 @@ export async function buildPage() {
   const digest = digestFiles(['schema.graphql', 'tsconfig.json', ...sources], digestPackages());
   const pageDir = join(distDir, 'web');
   if (readStamp(join(pageDir, BUILD_STAMP)) === digest) return;
-  const fresh = join(unfinishedDir, 'web');
-  rmSync(fresh, { recursive: true, force: true });
+  const fresh = join(unfinishedDir, `web-${process.pid}`);
   await showStep('Building the web page', () =>
     runPackageScript('vite', 'vite/bin/vite.js', [
       'build',

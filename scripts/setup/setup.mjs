@@ -17,7 +17,9 @@ export async function withSetupLock(work) {
   );
   try {
     await endLeftoverTool();
-    for (const name of readdirSync(unfinishedDir)) rmSync(join(unfinishedDir, name), { recursive: true, force: true });
+    for (const name of readdirSync(unfinishedDir)) {
+      rmSync(join(unfinishedDir, name), { recursive: true, force: true, maxRetries: 10 });
+    }
     return await work();
   } finally {
     lock.release();

@@ -3,11 +3,14 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { logsDir, projectDir, setupDir } from './places.mjs';
-import { endStrangerProcess, identifyProcess } from './processes.mjs';
+import { identifyProcess } from './processes.mjs';
 import { SetupError } from './screen.mjs';
 
 const runningToolPath = join(setupDir, 'running-tool.json');
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const SHOWN_LINES = 40;
+const LEFTOVER_GRACE_MS = 2_000;
+const LEFTOVER_TIMEOUT_MS = 5_000;
 
 /**
  * Runs a tool to its end, its output in `.inferql/logs/<name>.log`.
@@ -24,14 +27,19 @@ export async function runTool(name, command, args, { env, passOutput = false, ac
   const log = passOutput ? undefined : openSync(logPath, 'w');
   const output = passOutput ? 'inherit' : log;
   let child;
-  // A signal that ends us need not have reached the tool.
-  const endTool = () => child?.kill('SIGTERM');
+  const endTool = () => child?.pid && signalGroup(child.pid, 'SIGTERM');
+  const exitOnSignal = (_signal, number) => process.exit(128 + number);
+  // Without a listener a signal would end us without the 'exit' that ends the tool; the launcher has listeners of its own.
+  const unheard = ENDING_SIGNALS.filter((signal) => process.listenerCount(signal) === 0);
+  for (const signal of unheard) process.on(signal, exitOnSignal);
   process.once('exit', endTool);
   try {
     child = spawn(command, args, {
       cwd: projectDir,
       stdio: ['ignore', output, output],
       env: { ...process.env, ...env },
+      // A group of its own, because a tool may be a mere starter of the process that does the work: they end together.
+      detached: true,
     });
     if (child.pid)
       writeFileSync(runningToolPath, JSON.stringify({ pid: child.pid, identity: identifyProcess(child.pid) }));
@@ -41,6 +49,7 @@ export async function runTool(name, command, args, { env, passOutput = false, ac
     throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${passOutput ? '' : lastLines(logPath)}`);
   } finally {
     process.off('exit', endTool);
+    for (const signal of unheard) process.off(signal, exitOnSignal);
     if (log !== undefined) closeSync(log);
     rmSync(runningToolPath, { force: true });
   }
@@ -66,11 +75,32 @@ export async function endLeftoverTool() {
   if (!existsSync(runningToolPath)) return;
   try {
     const { pid, identity } = JSON.parse(readFileSync(runningToolPath, 'utf8'));
-    if (identity) await endStrangerProcess(pid, identity, 3_000);
+    // The leader may be gone and others of its group at work; a number that means somebody else now is left alone.
+    const present = identifyProcess(pid);
+    if (present === undefined || present === identity) await endGroup(pid);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
   rmSync(runningToolPath, { force: true });
+}
+
+async function endGroup(groupId) {
+  for (let waitedMs = 0; waitedMs < LEFTOVER_TIMEOUT_MS; waitedMs += 50) {
+    if (!signalGroup(groupId, waitedMs < LEFTOVER_GRACE_MS ? 'SIGTERM' : 'SIGKILL')) return;
+    // Nobody but their parent is told of their end.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** @returns {boolean} whether there was anybody to receive it */
+function signalGroup(groupId, signal) {
+  try {
+    process.kill(-groupId, signal);
+    return true;
+  } catch (error) {
+    if (error.code === 'ESRCH') return false;
+    throw error;
+  }
 }
 
 /** The command and first arguments that run npm: the one that runs us, else the one on the PATH. */

@@ -1,0 +1,29 @@
+// `npm run models -- <command>`: the model repository's commands, once the code that they need is installed and built.
+import { spawn } from 'node:child_process';
+import { loadEnvFile } from './setup/env-file.mjs';
+
+loadEnvFile();
+const { buildCode, generateDocuments } = await import('./setup/build.mjs');
+const { installPackages } = await import('./setup/packages.mjs');
+const { distDir, modelsDir, projectDir, stateDir } = await import('./setup/places.mjs');
+const { complain, SetupError } = await import('./setup/screen.mjs');
+const { withSetupLock } = await import('./setup/setup.mjs');
+
+try {
+  await withSetupLock(async () => {
+    await installPackages();
+    await generateDocuments();
+    await buildCode();
+  });
+  const folders = ['--models-dir', modelsDir, '--state-dir', stateDir];
+  const models = spawn(process.execPath, [`${distDir}/models/main.js`, ...folders, ...process.argv.slice(2)], {
+    cwd: process.env.INIT_CWD ?? projectDir,
+    stdio: 'inherit',
+  });
+  // Ctrl-C reaches the command, too: it cleans up, and this process ends after it.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
+  models.on('exit', (code, signal) => process.exit(signal ? 1 : code));
+} catch (error) {
+  complain(error instanceof SetupError ? error.message : error.stack);
+  process.exit(1);
+}
