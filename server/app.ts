@@ -1,16 +1,18 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
+import type { ExecutionArgs } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { useBodyLimit } from './body-limit.ts';
 import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
 import { useCsrfHeader } from './csrf.ts';
-import { maskError, useStatusOfWhole } from './error-mask.ts';
+import { logRefusal, maskError, useStatusOfWhole } from './error-mask.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
 import { makeLimitPlugins } from './limits.ts';
 import { schema } from './schema/index.ts';
 import { useSecurityHeaders } from './security-headers.ts';
+import { subscribeLean } from './subscribe.ts';
 import { useUploads } from './upload.ts';
 import { useWebPage } from './web-page.ts';
 
@@ -23,17 +25,11 @@ export interface AppDependencies {
   log: Logger;
 }
 
-/** What a transport without an HTTP request tells instead. */
-interface TransportContext {
-  /** Aborted when the operation ends. */
-  signal?: AbortSignal;
-}
-
 export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
 export function createApp({ config, services, isReady, isDraining, log }: AppDependencies) {
-  return createYoga<TransportContext, ServerContext>({
+  return createYoga<object, ServerContext>({
     schema,
     graphqlEndpoint: '/graphql',
     landingPage: false,
@@ -44,13 +40,13 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
       debug: (...args) => log.trace(args.map(String).join(' ')),
       info: (...args) => log.debug(args.map(String).join(' ')),
       warn: (...args) => log.warn(args.map(String).join(' ')),
-      error: (error, ...args) => logError(log, error, args),
+      error: (error) => logRefusal(log, error),
     },
     maskedErrors: { maskError },
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
     graphiql: config.graphiql,
     renderGraphiQL: createGraphiqlPage(config.webDir),
-    context: ({ request, signal }) => ({ caller: { id: 'anonymous' }, services, signal: signal ?? request.signal }),
+    context: ({ request }) => makeContext(services, request.signal),
     plugins: [
       useHealth(isReady),
       useWebPage(config.webDir),
@@ -58,12 +54,25 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
       useUploads(config),
       useBodyLimit(config.maxQueryBytes),
       useDeferDirective(),
+      useLeanSubscribe(),
       ...makeLimitPlugins(config),
       useStatusOfWhole(),
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
     ],
   });
+}
+
+/** What resolvers are given, whatever the transport. Who asks is anonymous today. */
+export function makeContext(services: Services, signal: AbortSignal | undefined): ServerContext {
+  return { caller: { id: 'anonymous' }, services, signal };
+}
+
+/** Subscriptions over server-sent events, too, are held by one iterator each. */
+function useLeanSubscribe(): Plugin {
+  return {
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn((args: ExecutionArgs) => subscribeLean(args)),
+  };
 }
 
 /** The plugin's validation rules; the directive stands in the schema, where it is described. */
@@ -95,18 +104,4 @@ function corsOptions(origins: string[]) {
     exposedHeaders: ['retry-after'],
     maxAge: 600,
   };
-}
-
-/** What a caller is told as 'Unexpected error.' stands in the log whole. */
-function logError(log: Logger, error: unknown, args: unknown[]): void {
-  const cause = error instanceof Error && 'originalError' in error && error.originalError ? error.originalError : error;
-  if (
-    cause instanceof Error &&
-    'code' in cause &&
-    (cause.code === 'QUEUE_FULL' || cause.code === 'UNAVAILABLE' || cause.code === 'NOT_FOUND')
-  ) {
-    log.debug({ err: cause }, 'refused');
-  } else {
-    log.error({ err: cause, more: args.length > 0 ? args.map(String) : undefined }, 'unexpected error');
-  }
 }

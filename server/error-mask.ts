@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
 import { ERRORS, InferqlError } from '../queue/errors.ts';
 
 /**
@@ -55,4 +56,12 @@ export function withoutHttp(error: GraphQLError): GraphQLError {
 /** Where in the document and in the answer it happened. */
 function placeOf({ nodes, source, positions, path }: GraphQLError) {
   return { nodes: nodes ?? null, source: source ?? null, positions: positions ?? null, path: path ?? null };
+}
+
+/** What a caller is told as 'Unexpected error.' stands in the log whole; what has a code of its own is no fault of the server. */
+export function logRefusal(log: Logger, error: unknown): void {
+  const cause = findOriginal(error);
+  if (cause instanceof GraphQLError) return;
+  if (cause instanceof InferqlError && cause.code !== 'INTERNAL_SERVER_ERROR') log.debug({ err: cause }, 'refused');
+  else log.error({ err: cause }, 'unexpected error');
 }

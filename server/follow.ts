@@ -6,7 +6,7 @@ import type { Replies } from './replies.ts';
 /** A wait for one prediction's end, registered before the prediction exists. */
 export interface EndWaiter {
   /** Resolves with the last state; with the newest one known when the limit is reached first. Never rejects. */
-  wait(limitMs: number, signal: AbortSignal): Promise<PredictionState>;
+  wait(limitMs: number, signal: AbortSignal | undefined): Promise<PredictionState>;
   /** The server shuts down: the wait may last this long still. */
   close(): void;
 }
@@ -36,15 +36,15 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
   return {
     close,
     async wait(limitMs, signal) {
-      if (!latest || (!isTerminal(latest.status) && !signal.aborted)) {
+      if (!latest || (!isTerminal(latest.status) && !signal?.aborted)) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, limitMs);
           finish = () => {
             clearTimeout(timer);
-            signal.removeEventListener('abort', finish!);
+            signal?.removeEventListener('abort', finish!);
             resolve();
           };
-          signal.addEventListener('abort', finish);
+          signal?.addEventListener('abort', finish);
         });
       }
       close();
@@ -61,7 +61,7 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
 export function openStateStream(
   replies: Replies,
   id: string,
-  { wantsPositions, signal }: { wantsPositions: boolean; signal: AbortSignal },
+  { wantsPositions, signal }: { wantsPositions: boolean; signal: AbortSignal | undefined },
 ): AsyncIterableIterator<PredictionView> & { prime(view: PredictionView): void } {
   let pending: PredictionView | undefined;
   let revision = -1;
@@ -74,7 +74,7 @@ export function openStateStream(
     ended = true;
     failure = error;
     unfollow();
-    signal.removeEventListener('abort', abort);
+    signal?.removeEventListener('abort', abort);
     wake?.();
   };
   const take = (state: PredictionState, position: number | undefined) => {
@@ -100,8 +100,8 @@ export function openStateStream(
         }),
       ),
   });
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort);
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort);
 
   return {
     prime(view) {

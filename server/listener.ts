@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { createApp } from './app.ts';
+import { createApp, makeContext } from './app.ts';
 import type { Config } from './config.ts';
 import type { Backend } from './services.ts';
 import { attachWebSockets } from './web-socket.ts';
@@ -19,7 +19,12 @@ export function createListener({ config, backend, log }: { config: Config; backe
   const { services, isReady, isDraining } = backend;
   const app = createApp({ config, services, isReady, isDraining, log });
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, app);
-  const webSockets = attachWebSockets(server, { app, config });
+  const webSockets = attachWebSockets(server, {
+    app,
+    makeContext: (signal) => makeContext(services, signal),
+    config,
+    log,
+  });
 
   let draining: Promise<void> | undefined;
 

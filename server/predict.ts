@@ -30,7 +30,7 @@ export interface SubmitRequest {
   wait: 'end' | 'later' | 'no';
   caller: string;
   /** Aborted when the caller has gone. */
-  signal: AbortSignal;
+  signal: AbortSignal | undefined;
 }
 
 /** A prediction at one moment. */
@@ -82,7 +82,7 @@ export function createPredictions(options: {
   ): Promise<Admitted | 'staleVersion'> {
     // A file is read into memory only when its turn has come: those that wait stay on disk.
     const image = await decodeInTurn(async () => {
-      if (request.signal.aborted) throw new InferqlError('UNAVAILABLE');
+      if (request.signal?.aborted) throw new InferqlError('UNAVAILABLE');
       return prepareImage(await readFile(), model.input, config.maxPixels);
     });
     const outcome = await producer.admit({
@@ -184,7 +184,7 @@ export function createPredictions(options: {
     async watch(
       id: string,
       wantsPositions: boolean,
-      signal: AbortSignal,
+      signal: AbortSignal | undefined,
     ): Promise<AsyncIterableIterator<PredictionView>> {
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
@@ -212,7 +212,7 @@ export function createPredictions(options: {
   ): Promise<PredictionState> {
     const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
     const last = await waiter.wait(Math.min(config.maxWaitMs, leftMs), request.signal);
-    const abandoned = request.signal.aborted && last.status === 'QUEUED';
+    const abandoned = request.signal?.aborted && last.status === 'QUEUED';
     // Whoever was given the id, by a deferred answer or an idempotency key, may come back for it.
     const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;
     if (abandoned && !idIsKnown && config.cancelAbandoned && replies.countFollowers(last.id) === 0) {

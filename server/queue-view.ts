@@ -48,7 +48,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
      * At once, then when it has changed, about once a second; a slow reader is given the newest.
      * @throws InferqlError MODEL_NOT_FOUND, UNAVAILABLE
      */
-    async watch(name: string | undefined, signal: AbortSignal): Promise<AsyncIterableIterator<QueueView>> {
+    async watch(name: string | undefined, signal: AbortSignal | undefined): Promise<AsyncIterableIterator<QueueView>> {
       const first = await view(name);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
       let entry = watched.get(first.model);
@@ -78,7 +78,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
 function streamViews(
   first: QueueView,
   { watchers }: Watched,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
   onEnd: () => void,
 ): AsyncIterableIterator<QueueView> {
   let pending: QueueView | undefined = first;
@@ -89,7 +89,7 @@ function streamViews(
     if (ended) return;
     ended = true;
     watchers.delete(watcher);
-    signal.removeEventListener('abort', end);
+    signal?.removeEventListener('abort', end);
     onEnd();
     wake?.();
   };
@@ -107,8 +107,8 @@ function streamViews(
     },
   };
   watchers.add(watcher);
-  if (signal.aborted) end();
-  else signal.addEventListener('abort', end);
+  if (signal?.aborted) end();
+  else signal?.addEventListener('abort', end);
 
   return {
     async next() {

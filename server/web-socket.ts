@@ -1,19 +1,18 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ExecutionArgs, type ExecutionResult, type FormattedExecutionResult, GraphQLError } from 'graphql';
+import { type DocumentNode, execute, type GraphQLError, getOperationAST } from 'graphql';
 import { type Extra, useServer } from 'graphql-ws/use/ws';
+import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
-import { withoutHttp } from './error-mask.ts';
+import type { ServerContext } from './context.ts';
+import { logRefusal, maskError, withoutHttp } from './error-mask.ts';
+import { subscribeLean } from './subscribe.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
 const CLOSE_GRACE_MS = 1_000;
-
-interface Operation {
-  rootValue: { execute(args: unknown): unknown; subscribe(args: unknown): unknown };
-}
 
 /**
  * Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP.
@@ -21,43 +20,49 @@ interface Operation {
  */
 export function attachWebSockets(
   server: Server,
-  { app, config }: { app: App; config: Pick<Config, 'corsOrigins' | 'maxQueryBytes'> },
+  options: {
+    app: App;
+    makeContext(signal: AbortSignal | undefined): ServerContext;
+    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes'>;
+    log: Logger;
+  },
 ) {
+  const { app, makeContext, config, log } = options;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
   /** By connection and operation: aborted when either ends. */
   const operations = new WeakMap<object, Map<string, AbortController>>();
 
+  const mask = (error: GraphQLError): GraphQLError => {
+    logRefusal(log, error);
+    return withoutHttp(maskError(error));
+  };
+
   const started = useServer<Record<string, unknown>, Extra & Partial<Record<PropertyKey, never>>>(
     {
-      execute: (args) => (args as unknown as Operation).rootValue.execute(args) as ExecutionResult,
-      subscribe: (args) => (args as unknown as Operation).rootValue.subscribe(args) as ExecutionResult,
+      async execute(args) {
+        const result = await execute(args);
+        return result.errors ? { ...result, errors: result.errors.map(mask) } : result;
+      },
+      subscribe: (args) => subscribeLean(args, mask),
       async onSubscribe({ extra }, id, params) {
-        const controller = new AbortController();
-        const running = operations.get(extra.socket) ?? new Map<string, AbortController>();
-        operations.set(extra.socket, running.set(id, controller));
-        const enveloped = app.getEnveloped({ params, signal: controller.signal });
+        const enveloped = app.getEnveloped({ params });
         try {
-          const document = enveloped.parse(params.query) as ExecutionArgs['document'];
+          const document = enveloped.parse(params.query) as DocumentNode;
           const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
           if (errors.length > 0) return errors;
+          const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
           return {
             schema: enveloped.schema,
-            operationName: params.operationName,
+            operationName: params.operationName ?? null,
             document,
-            variableValues: params.variables,
-            contextValue: await enveloped.contextFactory(),
-            rootValue: { execute: enveloped.execute, subscribe: enveloped.subscribe },
-          } as ExecutionArgs;
+            variableValues: params.variables ?? null,
+            // A subscription is ended by its iterator; it needs no signal, and there may be thousands.
+            contextValue: makeContext(isSubscription ? undefined : openSignal(extra.socket, id)),
+          };
         } catch (error) {
-          return [error instanceof GraphQLError ? error : new GraphQLError('Unexpected error.')];
+          return [mask(error as GraphQLError)];
         }
       },
-      onNext: (_context, _id, _payload, _args, result) => {
-        if (!result.errors) return;
-        const errors = result.errors.map((error) => withoutHttp(error).toJSON());
-        return { ...result, errors } as FormattedExecutionResult;
-      },
-      onError: (_context, _id, _payload, errors) => errors.map((error) => withoutHttp(error).toJSON()),
       onComplete({ extra }, id) {
         operations.get(extra.socket)?.get(id)?.abort();
         operations.get(extra.socket)?.delete(id);
@@ -68,6 +73,13 @@ export function attachWebSockets(
     },
     sockets,
   );
+
+  function openSignal(socket: object, id: string): AbortSignal {
+    const controller = new AbortController();
+    const running = operations.get(socket) ?? new Map<string, AbortController>();
+    operations.set(socket, running.set(id, controller));
+    return controller.signal;
+  }
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
