@@ -8,6 +8,9 @@ import { printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
 import { type PrepareProgress, prepareModel } from './prepare.ts';
 
+/** Exit code of `prepare` when the other models are ready. */
+const SOME_REFUSED = 2;
+
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
 
@@ -40,9 +43,17 @@ program
     const { modelsDir, stateDir, signal } = folders();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
     if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} holds no model`);
+    let refused = 0;
     for (const name of chosen) {
-      await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress: createPrinter(), signal });
+      try {
+        await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress: createPrinter(), signal });
+      } catch (error) {
+        if (!(error instanceof ModelError) || error.code === 'CANCELED') throw error;
+        refused++;
+        process.stderr.write(`${name} is refused: ${error.message}\n`);
+      }
     }
+    if (refused > 0) process.exitCode = refused < chosen.length ? SOME_REFUSED : 1;
   });
 
 program
