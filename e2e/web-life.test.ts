@@ -288,3 +288,22 @@ test.each([
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
   }),
 );
+
+test('a page that is opened before the first worker comes alive with it', async () => {
+  const early = await startSystem({ workers: 0, env: { WEB_DIR: await buildTestPage() } });
+  try {
+    const { page, complaints, close } = await openPage(browser, early.url);
+    const [picture] = makePictures(1);
+    await page.getByText('none yet').waitFor({ state: 'attached' });
+    await choose(page, [picture!.file]);
+    await findCard(page, picture!.file.name).getByText('The service is not ready').waitFor();
+    await early.addWorker();
+    await page.locator('[data-figure=workers]', { hasText: /^1$/ }).waitFor();
+    await page.getByRole('option', { name: 'scripted' }).waitFor({ state: 'attached' });
+    await findLabel(page, picture!.file.name, picture!.label).waitFor();
+    expect(complaints).toEqual([]);
+    await close();
+  } finally {
+    await early.end();
+  }
+});

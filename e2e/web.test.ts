@@ -82,14 +82,16 @@ test("a prediction's link opens it again, on another server and in another brows
     await card.getByText('espresso').waitFor();
     await card.getByRole('link', { name: 'Open' }).click();
     expect(page.url()).toMatch(/\/p\/resnet50\.[\w-]+$/);
+    expect(await page.title()).toBe('espresso · InferQL');
     await page.getByRole('link', { name: 'All photographs' }).click();
+    expect(await page.title()).toBe('InferQL');
     await card.getByText('espresso').waitFor();
 
     const path = (await card.getByRole('link', { name: 'Open' }).getAttribute('href'))!;
     await waitForThumbnails(page, 1);
     await page.goto(system.url + path);
     await page.getByRole('button', { name: /^espresso/ }).waitFor();
-    expect(await page.getByRole('img', { name: 'The photograph' }).count()).toBe(1);
+    expect(await page.getByRole('img', { name: 'coffee.png' }).count()).toBe(1);
 
     const other = await openPage(browser, system.servers[1]!.url + path);
     await other.page.getByRole('button', { name: /^espresso/ }).waitFor();

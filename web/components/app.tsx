@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { Board } from '../state/board.ts';
 import { readPredictionId } from '../state/location.ts';
 import type { Transport } from '../transport/client.ts';
@@ -23,10 +23,19 @@ export function App({ transport, board }: { transport: Transport; board: Board }
     if (predictionId !== undefined) board.open(predictionId);
   }, [board, predictionId]);
 
+  const main = useRef<HTMLElement>(null);
+  const shownId = useRef(predictionId);
+  useEffect(() => {
+    if (shownId.current === predictionId) return;
+    shownId.current = predictionId;
+    // What a loaded page would do by itself: a screen reader begins anew, and the next tab stop is in the new content.
+    main.current?.focus({ preventScroll: true });
+  }, [predictionId]);
+
   return (
     <div className="page">
       <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
-      <main>
+      <main ref={main} tabIndex={-1}>
         <QueueStrip transport={transport} model={model} />
         {predictionId === undefined ? (
           <>

@@ -1,8 +1,11 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from 'react';
 import type { Board } from '../state/board.ts';
+import { onTick, readClock } from '../state/clock.ts';
 import { loadModels, type Model } from '../state/models.ts';
 import { followQueue, type QueueView } from '../state/queue.ts';
 import type { Transport } from '../transport/client.ts';
+
+const MODELS_RETRY_MS = 2_000;
 
 /** The board's cards, newest first. */
 export function useCards(board: Board) {
@@ -14,16 +17,9 @@ export function useConnection(transport: Transport) {
   return useSyncExternalStore(transport.onConnection, transport.getConnection);
 }
 
-/** The moment, read again every so often while `running`. */
-export function useNow(intervalMs: number, running: boolean): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    if (!running) return;
-    setNow(Date.now());
-    const timer = setInterval(() => setNow(Date.now()), intervalMs);
-    return () => clearInterval(timer);
-  }, [intervalMs, running]);
-  return now;
+/** The moment, in milliseconds, read again each second. */
+export function useNow(): number {
+  return useSyncExternalStore(onTick, readClock);
 }
 
 /** The models, asked for at each new connection, since a restart may bring others. */
@@ -33,11 +29,18 @@ export function useModels(transport: Transport): readonly Model[] {
   useEffect(() => {
     if (connection !== 'open') return;
     let left = false;
-    void loadModels(transport).then((loaded) => {
-      if (loaded && !left) setModels(loaded);
-    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const load = async () => {
+      const loaded = await loadModels(transport);
+      if (left) return;
+      if (loaded) setModels(loaded);
+      // A server may be there before its first worker.
+      if (!loaded?.length) timer = setTimeout(load, MODELS_RETRY_MS);
+    };
+    void load();
     return () => {
       left = true;
+      clearTimeout(timer);
     };
   }, [transport, connection]);
   return models;

@@ -3,7 +3,7 @@ import { useNow } from './hooks.ts';
 
 /** How long something has been waiting, in whole seconds. Not read out: it changes each second. */
 export function WaitingTime({ sinceMs }: { sinceMs: number }) {
-  const seconds = Math.max(0, Math.floor((useNow(1_000, true) - sinceMs) / 1_000));
+  const seconds = Math.max(0, Math.floor((useNow() - sinceMs) / 1_000));
   return (
     <p className="card-waiting" aria-hidden="true">
       {seconds > 0 ? `for ${formatSeconds(seconds * 1_000).replace('.0 s', ' s')}` : ' '}

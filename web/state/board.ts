@@ -5,6 +5,7 @@ import { readProblem } from '../transport/problem.ts';
 import { type Card, hasEnded, isTerminal, type Prediction } from './card.ts';
 import { createPlaces } from './places.ts';
 import { sendPhotograph } from './send.ts';
+import { createThrottle } from './throttle.ts';
 import { keepThumbnail, makeThumbnail, readThumbnail } from './thumbnails.ts';
 
 /** The photographs on the page: what they are doing, and what can be done with them. */
@@ -31,6 +32,8 @@ export interface Board {
 
 /** A browser has six connections a site over HTTP/1.1; some are left for the rest of the page. */
 const UPLOADS_AT_ONCE = 4;
+/** When the queue moves, each of hundreds of cards has an event: they are drawn together. */
+const MIN_NOTIFY_INTERVAL_MS = 40;
 
 interface Source {
   file: File | undefined;
@@ -45,9 +48,12 @@ export function createBoard({ client }: Transport): Board {
   let cards: readonly Card[] = [];
   let count = 0;
 
+  const notify = createThrottle(() => {
+    for (const listener of listeners) listener();
+  }, MIN_NOTIFY_INTERVAL_MS);
   const setCards = (next: readonly Card[]) => {
     cards = next;
-    for (const listener of listeners) listener();
+    notify();
   };
   const update = (key: string, change: Partial<Card>) =>
     setCards(cards.map((card) => (card.key === key ? { ...card, ...change } : card)));

@@ -13,6 +13,7 @@ export interface QueueView {
 
 const SAMPLE_INTERVAL_MS = 1_000;
 const MAX_PAST = 60;
+const RETRY_MS = 2_000;
 
 /**
  * Follows a model's queue.
@@ -29,16 +30,31 @@ export function followQueue(
     view = next;
     onView(next);
   };
-  const stop = followSubscription(client, FollowQueueDocument, model === undefined ? {} : { model }, ({ queue }) => {
-    show({ ...view, now: queue });
-    return false;
-  });
+  let stop = () => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const follow = () => {
+    stop = followSubscription(
+      client,
+      FollowQueueDocument,
+      model === undefined ? {} : { model },
+      ({ queue }) => {
+        show({ ...view, now: queue });
+        return false;
+      },
+      // A server may be there before its first worker.
+      () => {
+        timer = setTimeout(follow, RETRY_MS);
+      },
+    );
+  };
+  follow();
   // Events come when something changes; the curves are over time.
   const sampling = setInterval(() => {
     if (view.now) show({ now: view.now, past: [...view.past, view.now].slice(-MAX_PAST) });
   }, SAMPLE_INTERVAL_MS);
   return () => {
     clearInterval(sampling);
+    clearTimeout(timer);
     stop();
   };
 }

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
 import { createPlaces } from './places.ts';
+import { createThrottle } from './throttle.ts';
 import { formatLabel, formatSeconds, formatShare } from './words.ts';
 
 test('places are given out in order, and given back once', async () => {
@@ -54,4 +55,24 @@ test("a prediction's link leads back to its id", () => {
   expect(readPredictionId(predictionPath('resnet50.Er9-_x'))).toBe('resnet50.Er9-_x');
   expect(readPredictionId('/')).toBeUndefined();
   expect(readPredictionId('/p/%E0%A4%A')).toBeUndefined();
+});
+
+test('a burst of changes is drawn at once and at its end, not at each step', () => {
+  vi.useFakeTimers();
+  try {
+    const draw = vi.fn();
+    const notify = createThrottle(draw, 40);
+    notify();
+    expect(draw).toHaveBeenCalledTimes(1);
+    for (let change = 0; change < 500; change++) notify();
+    expect(draw).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(40);
+    expect(draw).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(1_000);
+    expect(draw).toHaveBeenCalledTimes(2);
+    notify();
+    expect(draw).toHaveBeenCalledTimes(3);
+  } finally {
+    vi.useRealTimers();
+  }
 });
