@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { percentile, ratePerSecond, spreadOf } from './stats.ts';
+
+test('percentiles are values that were measured, by nearest rank', () => {
+  const values = Array.from({ length: 100 }, (_, index) => 100 - index);
+  expect(spreadOf(values)).toEqual({ p50: 50, p95: 95, p99: 99 });
+  expect(percentile([7], 0.99)).toBe(7);
+  expect(percentile([], 0.5)).toBeNaN();
+});
+
+test('the rate of answers that come in batches is that of the batches', () => {
+  // Eight answers every 400 ms are 20 a second, wherever the measuring begins and ends.
+  const times = Array.from({ length: 400 }, (_, index) => Math.floor(index / 8) * 400 + (index % 8));
+  for (const from of [0, 3, 5]) expect(ratePerSecond(times.slice(from, -from - 1))).toBeCloseTo(20, 0);
+});
