@@ -150,7 +150,12 @@ function digestVersion(
 
 async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | undefined> {
   const text = await readFile(path.join(folder, STAMP_FILE), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : stampSchema.parse(JSON.parse(text));
+  if (text === undefined) return undefined;
+  try {
+    return stampSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -26,6 +26,9 @@ export interface LayersModel {
   outputs: TensorRef[];
 }
 
+/** The largest known classifiers have some 1,500. */
+const MAX_LAYERS = 10_000;
+
 const layerJson = z.looseObject({
   class_name: z.string(),
   name: z.string().optional(),
@@ -35,7 +38,10 @@ const layerJson = z.looseObject({
 
 const modelConfig = z.looseObject({
   class_name: z.string(),
-  config: z.union([z.array(layerJson), z.looseObject({ name: z.string().optional(), layers: z.array(layerJson) })]),
+  config: z.union([
+    z.array(layerJson).max(MAX_LAYERS),
+    z.looseObject({ name: z.string().optional(), layers: z.array(layerJson).max(MAX_LAYERS) }),
+  ]),
 });
 
 const MODEL_CLASSES = new Set(['Model', 'Functional', 'Sequential']);
