@@ -3,24 +3,37 @@ import { join } from 'node:path';
 import type { Verdict } from '../ledger/protocol.ts';
 import { projectDir } from '../support/build.ts';
 
-/** Every fault of the suite, in the table's order, and what must be seen of it. */
-const FAULTS: Record<string, string> = {
-  'kill -9 of a worker in the midst of a batch': 'the other worker takes its jobs over',
-  'kill -9 of all workers': 'work waits, new workers take it over',
-  'kill -9 of a server': 'clients go on with the other server',
-  'kill -9 of Redis, appendfsync everysec': 'all waits and comes back by itself',
-  'kill -9 of Redis, appendfsync always': 'all waits and comes back by itself',
-  'SIGSTOP of a worker beyond its visibility time, then SIGCONT': 'its late results change nothing',
-  'connections to Redis cut': 'both sides connect again and go on',
-  'connections to Redis slow (100 ms each way)': 'slower, nothing else',
-  'SUBSCRIBE delayed (500 ms)': 'no answer is missed',
-  'published messages lost for 5 s': 'states are read again',
-  'Redis out of memory': 'admission refused with UNAVAILABLE, the queue drains',
-  'an engine that throws': 'the poisonous image fails alone',
-  'an engine that hangs': 'the engine is restarted, the image fails alone',
-  'an engine that exits': 'the engine is restarted, the image fails alone',
-  'rolling restart of servers and workers': 'no prediction failed',
-  'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one': 'others take over, late results change nothing',
+interface Fault {
+  /** What is seen of it. */
+  seen: string;
+  /** Whether work that was started is lost with it, so that it must be started again. */
+  costsAttempts?: true;
+}
+
+/** Every fault of the suite, in the table's order. */
+const FAULTS: Record<string, Fault> = {
+  'kill -9 of a worker in the midst of a batch': { seen: 'the other worker takes its jobs over', costsAttempts: true },
+  'kill -9 of all workers': { seen: 'work waits, new workers take it over', costsAttempts: true },
+  'SIGSTOP of a worker beyond its visibility time, then SIGCONT': {
+    seen: 'its late results change nothing',
+    costsAttempts: true,
+  },
+  'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one': {
+    seen: 'others take over, late results change nothing',
+    costsAttempts: true,
+  },
+  'an engine that throws': { seen: 'the poisonous image fails alone', costsAttempts: true },
+  'an engine that hangs': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
+  'an engine that exits': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
+  'kill -9 of a server': { seen: 'clients go on with the other server' },
+  'rolling restart of servers and workers': { seen: 'no prediction failed' },
+  'kill -9 of Redis, appendfsync everysec': { seen: 'all waits and comes back by itself' },
+  'kill -9 of Redis, appendfsync always': { seen: 'all waits and comes back by itself' },
+  'Redis out of memory': { seen: 'admission refused with UNAVAILABLE, the queue drains' },
+  'connections to Redis cut': { seen: 'both sides connect again and go on' },
+  'connections to Redis slow (100 ms each way)': { seen: 'slower, nothing else' },
+  'SUBSCRIBE delayed (500 ms)': { seen: 'no answer is missed' },
+  'published messages lost for 5 s': { seen: 'states are read again' },
 };
 
 export interface Row {
@@ -61,11 +74,12 @@ export async function writeRow({ fault, inFlight, verdict }: Row): Promise<void>
 
 async function writeTable(): Promise<void> {
   const lines: string[] = [];
-  for (const [fault, shown] of Object.entries(FAULTS)) {
+  for (const [fault, { seen, costsAttempts }] of Object.entries(FAULTS)) {
     const text = await readFile(rowPath(fault), 'utf8').catch(() => undefined);
     if (text === undefined) return;
     const { inFlight, lost, contradictory, retried } = JSON.parse(text) as Kept;
-    const cells = [fault, `${inFlight}+`, String(lost), String(contradictory), retried ? 'yes' : 'no', shown];
+    const again = costsAttempts && retried ? 'yes' : '';
+    const cells = [fault, `${inFlight}+`, String(lost), String(contradictory), again, seen];
     lines.push(`| ${cells.join(' | ')} |`);
   }
   const table = `# What faults cost
@@ -76,7 +90,7 @@ clients follow their predictions by mutations that wait, queries, server-sent ev
 own, writes down every id that was answered and every state that was seen, and at last asks each server for each id.
 
 *Lost*: accepted, and without an end on some server. *Contradictory*: two different ends were seen, or anything after an end.
-*Run again*: whether work was started more than once.
+*Run again*: where started work is lost with the fault, so that it is started again.
 
 | Fault | In flight | Lost | Contradictory | Run again | What is seen |
 |---|---|---|---|---|---|
