@@ -118,17 +118,22 @@ test('cards show their place in the queue, then the model at work, then labels; 
     expect(await page.getByRole('status').allTextContents()).toContainEqual(expect.stringContaining('3 of 3 done'));
   }));
 
+/** Makes uploads from the page as slow as over a poor line. */
+async function slowDown(page: Page): Promise<Upload> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: 250_000,
+  });
+  const buffer = await readFile(join(projectDir, 'models/samples/coffee.png'));
+  return { name: 'slow.png', mimeType: 'image/png', buffer };
+}
+
 test('the progress of a slow upload is shown', () =>
   withPage(async ({ page }) => {
-    const session = await page.context().newCDPSession(page);
-    await session.send('Network.emulateNetworkConditions', {
-      offline: false,
-      latency: 0,
-      downloadThroughput: -1,
-      uploadThroughput: 250_000,
-    });
-    const buffer = await readFile(join(projectDir, 'models/samples/coffee.png'));
-    await choose(page, [{ name: 'slow.png', mimeType: 'image/png', buffer }]);
+    await choose(page, [await slowDown(page)]);
     const bar = findCard(page, 'slow.png').getByRole('progressbar', { name: 'Upload of slow.png' });
     const shares = new Set<number>();
     await expect
@@ -143,6 +148,18 @@ test('the progress of a slow upload is shown', () =>
       .toBe(100);
     expect([...shares].filter((share) => share > 0 && share < 100).length).toBeGreaterThan(1);
     await findCard(page, 'slow.png').locator('.bars').waitFor();
+  }));
+
+test('an upload can be cancelled on its way, and nothing is sent', () =>
+  withPage(async ({ page }) => {
+    await choose(page, [await slowDown(page)]);
+    const card = findCard(page, 'slow.png');
+    await card.getByText(/^Uploading, [1-9]/).waitFor();
+    await card.getByRole('button', { name: 'Cancel' }).click();
+    await card.getByText('It was not sent.').waitFor();
+    expect(await card.getByRole('link', { name: 'Open' }).count()).toBe(0);
+    await card.getByRole('button', { name: 'Remove slow.png' }).click();
+    await card.waitFor({ state: 'detached' });
   }));
 
 test('a waiting prediction can be cancelled and sent once more', () =>

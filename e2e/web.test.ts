@@ -153,6 +153,8 @@ test('everything can be done with the keyboard', () =>
 test('the camera takes a photograph', () =>
   withPage({}, async ({ page }) => {
     await page.getByRole('button', { name: 'Take one' }).click();
+    await page.getByRole('button', { name: 'Take it', disabled: false }).waitFor();
+    expect(await findAccessibilityFaults(page)).toEqual([]);
     await page.getByRole('button', { name: 'Take it' }).click();
     const card = page.getByRole('article', { name: /^Photograph \d\d\.\d\d\.\d\d\.jpg$/ });
     await card.locator('.bar').nth(4).waitFor();
