@@ -90,7 +90,8 @@ export function createBackend(options: {
       const rate = (await catalog.readQueue(model))?.ratePerSecond;
       return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
     },
-    listModels: () => catalog.listModels(),
+    // Whoever asks for the list may have heard of a model before this server did.
+    listModels: () => catalog.listModels(0),
     findModel: catalog.findModel,
     viewQueue: queueViews.view,
     watchQueue: queueViews.watch,
