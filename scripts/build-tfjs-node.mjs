@@ -81,8 +81,10 @@ async function build(tfjsNode) {
     for (const rest of [wheel, 'requirements.txt', 'tensorflow']) {
       await rm(join(staging, rest), { recursive: true });
     }
-    await rm(home, { recursive: true, force: true });
-    await rename(staging, home);
+    await rename(staging, home).catch(async (error) => {
+      // Another call may have been faster; what has the name is whole.
+      if (!(await exists(join(home, 'tfjs_binding.node')))) throw error;
+    });
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Compiled, compileSources } from '../e2e/support/compiled.ts';
 import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
@@ -18,13 +18,12 @@ let bed: QueueBed;
 let folder: string;
 let workers: ChildProcess[] = [];
 
+beforeAll(async () => {
+  compiled = await compileSources(['worker/main.ts', 'worker/engines/child.ts']);
+});
+afterAll(() => compiled?.remove());
 beforeEach(async () => {
-  const sources = ['worker/main.ts', 'worker/engines/child.ts'];
-  [compiled, server, folder] = await Promise.all([
-    compileSources(sources),
-    startTestRedis(),
-    mkdtemp(join(tmpdir(), 'inferql-live-')),
-  ]);
+  [server, folder] = await Promise.all([startTestRedis(), mkdtemp(join(tmpdir(), 'inferql-live-'))]);
   await mkdir(join(folder, 'models'));
   bed = createQueueBed(server.url);
 });
@@ -34,7 +33,7 @@ afterEach(async () => {
   await Promise.all(exits);
   workers = [];
   await bed.close();
-  await Promise.all([compiled.remove(), server.stop(), rm(folder, { recursive: true })]);
+  await Promise.all([server.stop(), rm(folder, { recursive: true })]);
 });
 
 const modelsDir = () => join(folder, 'models');

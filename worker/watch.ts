@@ -1,39 +1,67 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, readdirSync, watch } from 'node:fs';
+import { join } from 'node:path';
 
 const QUIET_MS = 300;
 /** Volumes of some kinds tell of no change. */
-const LOOK_EVERY_MS = 30_000;
+const LOOK_EVERY_MS = 10_000;
 
 /**
- * Calls `onChange` when something under the folder has changed and then been quiet for a moment, so that a model that is being
- * copied is seen once and whole; and every half minute, whatever happens.
+ * Calls `onChange` when something in the folder or in a folder right under it has changed and then been quiet for a moment, so
+ * that a model that is being copied is seen once and whole; and every ten seconds, whatever happens.
  * @returns a function that ends it
  */
 export function watchFolder(folder: string, onChange: () => void): () => void {
+  /** One by one: Node's own recursive watch on Linux misses what happens in a folder that has just come. */
+  const watchers = new Map<string, FSWatcher>();
   let quiet: NodeJS.Timeout | undefined;
-  let watcher: FSWatcher | undefined;
-  const open = () => {
+
+  function forget(path: string): void {
+    watchers.get(path)?.close();
+    watchers.delete(path);
+  }
+
+  function follow(path: string, onEvent: (name: string | null) => void): void {
+    if (watchers.has(path)) return;
     try {
-      watcher = watch(folder, { recursive: true }, () => {
-        clearTimeout(quiet);
-        quiet = setTimeout(onChange, QUIET_MS);
-      });
-      watcher.on('error', () => {
-        watcher?.close();
-        watcher = undefined;
-      });
+      const watcher = watch(path, (_event, name) => onEvent(name));
+      watcher.on('error', () => forget(path));
+      watchers.set(path, watcher);
     } catch {
-      // The folder is not there yet; the next look tries again.
+      // Gone again, or not there yet: the next look tries anew.
     }
-  };
-  open();
+  }
+
+  function followAll(): void {
+    follow(folder, (name) => {
+      // A folder that was replaced by another of the same name needs a new watcher.
+      if (name !== null) forget(join(folder, name));
+      noteChange();
+    });
+    let names: string[] = [];
+    try {
+      names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? entry.name : []));
+    } catch {
+      forget(folder);
+    }
+    const paths = new Set(names.map((name) => join(folder, name)));
+    for (const path of watchers.keys()) if (path !== folder && !paths.has(path)) forget(path);
+    for (const path of paths) follow(path, noteChange);
+  }
+
+  function noteChange(): void {
+    followAll();
+    clearTimeout(quiet);
+    quiet = setTimeout(onChange, QUIET_MS);
+  }
+
+  followAll();
   const looks = setInterval(() => {
-    if (!watcher) open();
+    followAll();
     onChange();
   }, LOOK_EVERY_MS);
   return () => {
-    watcher?.close();
     clearTimeout(quiet);
     clearInterval(looks);
+    for (const path of [...watchers.keys()]) forget(path);
   };
 }
