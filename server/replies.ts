@@ -41,6 +41,8 @@ const SUBSCRIBE_LIMIT_MS = 2_000;
 const READ_AT_ONCE = 500;
 /** An overdue prediction that no step has ended yet is looked at again after this. */
 const OVERDUE_RETRY_MS = 250;
+/** A longer timer would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** With many followers the places are told less often: this much of Redis' time a follower. */
 const POSITION_COST_MS = 0.5;
 
@@ -160,7 +162,10 @@ export function createReplies(options: {
   function armDeadline(name: string, model: OpenModel, atMs: number): void {
     if (model.deadline && model.deadline.atMs <= atMs) return;
     if (model.deadline) clearTimeout(model.deadline.timer);
-    const timer = setTimeout(() => void endOverdue(name, model), Math.max(0, atMs - Date.now()) + 1);
+    const timer = setTimeout(
+      () => void endOverdue(name, model),
+      Math.min(MAX_TIMER_MS, Math.max(0, atMs - Date.now()) + 1),
+    );
     timer.unref();
     model.deadline = { timer, atMs };
   }
