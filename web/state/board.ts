@@ -77,13 +77,15 @@ export function createBoard({ client }: Transport): Board {
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
     const release = await places.take(signal);
     const thumbnail = makeThumbnail(file);
+    // A request that is being given up may still have something to tell.
+    const setPhase = (phase: Card['phase']) => !signal.aborted && update(key, { phase });
     try {
       const outcome = await sendPhotograph(
         client,
         { file, model, idempotencyKey: makeIdempotencyKey() },
         {
-          onProgress: (sent) => update(key, { phase: { kind: 'uploading', sent } }),
-          onDelay: (problem) => update(key, { phase: { kind: 'delayed', problem } }),
+          onProgress: (sent) => setPhase({ kind: 'uploading', sent }),
+          onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
         },
         signal,
       );
