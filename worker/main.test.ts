@@ -110,6 +110,21 @@ test('an engine that hangs does not outlive a worker that is killed', async () =
   await whenGone(enginePid!);
 });
 
+test('a worker that was stopped beyond its time limit and goes on does not take its engine for hanging', async () => {
+  const worker = launch([scripted({ waitMs: 300 })], { ENGINE_TIME_LIMIT_MS: '600' });
+  await once(worker, 'message');
+  const engines = childrenOf(worker.pid!);
+  const model = await bed.model('scripted');
+  const id = await bed.submit(model, imageOf(9));
+  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  worker.kill('SIGSTOP');
+  // The stop is what is tested: longer than the limit and than what makes a timer late.
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  worker.kill('SIGCONT');
+  expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
+  expect(childrenOf(worker.pid!)).toEqual(engines);
+});
+
 test('a worker whose memory passes its limit finishes what it holds and ends for a restart', async () => {
   const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { MAX_RSS_MB: '600' });
   await once(worker, 'message');
