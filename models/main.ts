@@ -3,10 +3,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AddOptions, addModel } from './commands/add.ts';
 import { checkModels } from './commands/check.ts';
 import { type Folders, listModels } from './commands/folders.ts';
+import { createProgressPrinter } from './commands/progress.ts';
 import { quantizeModel } from './commands/quantize.ts';
 import { printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
-import { type PrepareProgress, prepareModel } from './prepare.ts';
+import { prepareModel } from './prepare.ts';
 
 /** Exit code of `prepare` when the other models are ready. */
 const SOME_REFUSED = 2;
@@ -44,9 +45,10 @@ program
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
     if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} holds no model`);
     let refused = 0;
+    const onProgress = createProgressPrinter(print);
     for (const name of chosen) {
       try {
-        await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress: createPrinter(), signal });
+        await prepareModel({ modelDir: path.join(modelsDir, name), stateDir, onProgress, signal });
       } catch (error) {
         if (!(error instanceof ModelError) || error.code === 'CANCELED') throw error;
         refused++;
@@ -112,20 +114,6 @@ program
   .action(async (name: string, options: { images?: string }) => {
     await quantizeModel(name, options.images, folders());
   });
-
-/** Prints a line a step, and a line every tenth of a download. */
-function createPrinter(): (progress: PrepareProgress) => void {
-  let printed = '';
-  return ({ step, message, doneBytes, totalBytes }) => {
-    const percent = doneBytes !== undefined && totalBytes ? Math.floor((doneBytes / totalBytes) * 10) * 10 : undefined;
-    const megabytes = doneBytes === undefined ? undefined : Math.floor(doneBytes / 1e7) * 10;
-    const detail = percent === undefined ? (megabytes === undefined ? '' : `: ${megabytes} MB`) : `: ${percent}%`;
-    const line = `${message}${detail}`;
-    if (line === printed) return;
-    printed = line;
-    print(`${step === 'ready' ? '' : '… '}${line}`);
-  };
-}
 
 try {
   await program.parseAsync();

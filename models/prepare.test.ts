@@ -78,6 +78,19 @@ describe('a model in a folder', () => {
     expect((await readFile(first.onnxPath ?? '')).length).toBeGreaterThan(0);
   });
 
+  test('keeps three versions on disk, so that those still served stay whole', async () => {
+    const made: string[] = [];
+    for (const maxBatchSize of [1, 2, 3, 4, 5]) {
+      await writeSpec({ ...SPEC, batching: { maxBatchSize } });
+      const { version } = await prepareModel({ modelDir, stateDir });
+      made.push(version);
+      const time = new Date(2026, 0, maxBatchSize);
+      await utimes(path.join(stateDir, 'models/tiny', version), time, time);
+    }
+    const kept = (await readdir(path.join(stateDir, 'models/tiny'))).filter((name) => !name.startsWith('source-'));
+    expect(kept.sort()).toEqual(made.slice(2).sort());
+  });
+
   test('can be prepared by several at once', async () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => prepareModel({ modelDir, stateDir })));
     for (const model of all) expect(model).toEqual(all[0]);

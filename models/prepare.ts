@@ -8,7 +8,7 @@ import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { wrapOnnx } from './onnx/wrap.ts';
 import { pullSource, readLabels } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
-import { stageFolder } from './staging.ts';
+import { stageFolder, sweepOldFolders } from './staging.ts';
 import { readModelJson } from './tfjs/manifest.ts';
 import { readWeights } from './tfjs/weights.ts';
 
@@ -75,6 +75,8 @@ export interface PreparedModel {
 }
 
 const STAMP_FILE = 'prepared.json';
+/** Of each model, on this machine's disk. */
+const KEPT_VERSIONS = 3;
 /** Beside the spec, where an npm source names no labels of its own. */
 const LABELS_FILE = 'labels.json';
 /** Beside the spec. */
@@ -113,6 +115,8 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
     report('convert', `converting ${name} to ONNX`);
     await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder, labels, calibration));
+    await sweepOldFolders(storeDir, /^[0-9a-f]{12}$/, KEPT_VERSIONS, folder);
+    await sweepOldFolders(storeDir, /^source-[0-9a-f]{12}$/, KEPT_VERSIONS, source.folder);
   }
   const stamp = await readStamp(folder);
   if (!stamp) throw new ModelError('SOURCE_INVALID', `${folder} is damaged: remove it and try again`);
@@ -213,6 +217,7 @@ async function writeArtefacts(
     return { labels, classCount, onnxPath: 'model.onnx', cam: { ...head, kernelPath: 'cam.bin' } };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
+    if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not to be had: ${error.message}`);
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
   }

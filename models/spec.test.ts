@@ -42,6 +42,11 @@ describe('a model spec', () => {
     ['an integrity that is no hash', RESNET.replace('sha512-', 'md5-'), /source\.integrity: .*sha512/],
     ['a version that is a range', RESNET.replace(`'1.0.4'`, `'^1.0.4'`), /source\.version: .*exact version/],
     ['a crop that does not fit', RESNET.replace('shortSide: 256', 'shortSide: 100'), /input\.shortSide: .*crop fits/],
+    [
+      'an int8 for another engine',
+      RESNET.replace('format:', "engine: 'wasm', precision: 'int8', format:"),
+      /precision: .*float32/,
+    ],
     ['what is no JSON5 at all', '{ source: ', /is not JSON5/],
   ])('with %s is refused, naming the file, the field and what was expected', (_, text, expected) => {
     const message = errorOf(text);

@@ -83,6 +83,10 @@ const modelSpec = z
   .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
     path: ['input', 'shortSide'],
     error: 'at least as long as width and height, so that the centre crop fits',
+  })
+  .refine((spec) => spec.precision === 'float32' || spec.engine === 'auto' || spec.engine === 'onnxruntime', {
+    path: ['precision'],
+    error: 'float32 for this engine: onnxruntime alone runs int8',
   });
 
 /** `models/<name>/model.json5`, parsed, every default filled in. Sizes in pixels and bytes, times in milliseconds. */

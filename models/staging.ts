@@ -46,3 +46,19 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
+
+/**
+ * Removes the oldest of the folders whose names match, all but `keep` of them and `current`: workers may still serve
+ * the versions before.
+ */
+export async function sweepOldFolders(parent: string, names: RegExp, keep: number, current: string): Promise<void> {
+  const found = (await readdir(parent)).filter((name) => names.test(name) && name !== path.basename(current));
+  const aged = await Promise.all(
+    found.map(async (name) => ({
+      name,
+      madeMs: (await stat(path.join(parent, name)).catch(() => undefined))?.mtimeMs ?? 0,
+    })),
+  );
+  const old = aged.sort((a, b) => b.madeMs - a.madeMs).slice(keep - 1);
+  for (const { name } of old) await rm(path.join(parent, name), { recursive: true, force: true });
+}

@@ -8,6 +8,7 @@ import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { tryModel } from './check.ts';
 import type { Folders } from './folders.ts';
 import { type Inspection, inspectModel, type Told } from './inspect.ts';
+import { createProgressPrinter } from './progress.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
 
 export interface AddOptions extends Told {
@@ -59,6 +60,7 @@ async function writeSpec(
   folders: Folders,
 ): Promise<void> {
   const name = path.basename(modelDir);
+  const printProgress = createProgressPrinter(folders.print);
   const inPackage = source.type === 'npm' ? options.labels : undefined;
   const withLabels = { ...source, ...(inPackage === undefined ? {} : { labels: inPackage }) };
   const format = source.model.endsWith('.onnx') ? 'onnx' : 'tfjs-layers';
@@ -69,7 +71,15 @@ async function writeSpec(
           source: { ...withLabels, type: 'npm' } as ModelSpec['source'],
           format,
           storeDir: path.resolve(folders.stateDir, 'models', name),
-          onProgress: () => undefined,
+          onProgress: (doneBytes, totalBytes) => {
+            printProgress({
+              model: name,
+              step: 'pull',
+              message: `pulling ${name}`,
+              doneBytes,
+              ...(totalBytes ? { totalBytes } : {}),
+            });
+          },
           signal: folders.signal,
         })
       : { folder: modelDir };
