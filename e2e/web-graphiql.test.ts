@@ -38,10 +38,14 @@ async function withGraphiql(use: (page: Page) => Promise<void>): Promise<void> {
   }
 }
 
-/** Opens a tab; the editor holds its operation a moment later. */
+/** Opens a tab. GraphiQL runs its operation a moment later only; what it then keeps of its tabs shows when that moment is over. */
 async function openTab(page: Page, name: string): Promise<void> {
   await page.getByRole('tablist').getByRole('button', { name, exact: true }).click();
   await page.locator('.graphiql-query-editor .view-lines', { hasText: name }).waitFor();
+  await page.waitForFunction((wanted) => {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem('graphiql:tabState') ?? '{"tabs":[]}');
+    return tabs[activeTabIndex]?.operationName === wanted;
+  }, name);
 }
 
 const run = (page: Page) => page.locator('.graphiql-execute-button').click();
