@@ -1,5 +1,15 @@
 /** `npm start` as a person meets it: its signals, its deaths, its second time. Real programs, the real model. */
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -286,6 +296,18 @@ test('REDIS_URL: no Redis of its own is started; one that refuses or does not an
   expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not answer`));
 });
 
+test('no Redis and no way to get one: the three ways are named', async () => {
+  const programs = join(clone.dir, 'programs');
+  mkdirSync(programs);
+  for (const name of ['sh', 'ps'])
+    symlinkSync(execFileSync('which', [name], { encoding: 'utf8' }).trim(), join(programs, name));
+  const launcher = await start({ PATH: programs, npm_execpath: undefined, INFERQL_REDIS_SERVER: undefined });
+  expect(await launcher.exited()).toBe(1);
+  for (const way of [/install redis-server or valkey-server/, /REDIS_URL=redis:/, /redis-memory-server/]) {
+    expect(launcher.output()).toMatch(way);
+  }
+});
+
 test(
   'two starts at once set up one after the other and run side by side, each with a Redis of its own',
   async () => {
@@ -310,6 +332,21 @@ test(
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
     expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
+    const { url } = await startReady();
+    expect(CATS).toContain(await classifyCat(url));
+  },
+  BUILD_TIMEOUT_MS,
+);
+
+test(
+  'it is killed in the middle of pulling the model: the next start pulls it whole and runs',
+  async () => {
+    const models = join(clone.dir, '.inferql/models');
+    rmSync(models);
+    const launcher = await start();
+    await launcher.printed(/pulling resnet50: [1-9]\d*%/);
+    process.kill(launcher.pid, 'SIGKILL');
+    await launcher.exited();
     const { url } = await startReady();
     expect(CATS).toContain(await classifyCat(url));
   },
