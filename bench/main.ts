@@ -1,5 +1,5 @@
 /** `npm run bench`: measures the built system in dist/. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,7 +9,7 @@ import type { Bench, Scenario, Section } from './bench.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import { findPhotographs, preparePixels } from './photographs.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
-import { formatSection, writeReport } from './report.ts';
+import { formatPage, formatSection, readBusyness, writeReport } from './report.ts';
 import { measureCpu } from './scenarios/cpu.ts';
 import { measureEndToEnd } from './scenarios/end-to-end.ts';
 import { measureEvents } from './scenarios/events.ts';
@@ -36,6 +36,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: Object.keys(SCENARIOS).join(',') },
     photographs: { type: 'string', default: '' },
     images: { type: 'string', default: 'docs/images' },
+    page: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -44,10 +45,12 @@ if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
   console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--photographs folder] [--images folder]
   --quick        about three minutes instead of twenty
   --photographs  a folder of JPEG or PNG files; else ../shared/images where it is, else models/samples
-  --images       where the pictures go (docs/images)`);
+  --images       where the pictures go (docs/images)
+  --page         write docs/measurements.md, too`);
   process.exit(values.help ? 0 : 2);
 }
 
+const busyness = readBusyness();
 const photographs = findPhotographs(values.photographs);
 const stateDir = resolve('.inferql');
 mkdirSync(join(stateDir, 'bench'), { recursive: true });
@@ -78,7 +81,8 @@ try {
     for (const section of found) console.log(formatSection(section));
   }
   const places = { jsonDir: join(stateDir, 'bench'), imagesDir: values.images };
-  const path = writeReport(sections, places, { quick: values.quick, photographs: photographs.length });
+  const path = writeReport(sections, places, { quick: values.quick, photographs: photographs.length, busyness });
+  if (values.page) writeFileSync('docs/measurements.md', formatPage(sections, { quick: values.quick, busyness }));
   console.log(`\n${path}`);
 } finally {
   await raw.close();

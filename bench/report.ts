@@ -1,8 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Section } from './bench.ts';
 import { drawChart } from './svg.ts';
+
+/** A machine with more than this waiting a core is busy with something else. */
+const BUSY = 0.3;
 
 export interface ReportPlaces {
   /** Folder of the JSON file. */
@@ -25,8 +28,26 @@ export function formatTable(columns: string[], rows: (string | number)[][]): str
 
 export function formatSection({ title, how, columns, rows, goals }: Section): string {
   const lines = [`\n## ${title}\n\n${how}\n`, formatTable(columns, rows)];
-  for (const { goal, figure, met } of goals ?? []) lines.push(`${met ? 'reached' : 'NOT reached'}: ${goal}: ${figure}`);
+  if (goals) lines.push('');
+  for (const { goal, figure, met } of goals ?? []) {
+    lines.push(`- ${met ? 'reached' : 'NOT reached'}: ${goal}: **${figure}**`);
+  }
   return lines.join('\n');
+}
+
+function describeMachine() {
+  return {
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+  };
+}
+
+/** How busy the machine was beside the measurements: what waited to run, a core, in the minute before they began. */
+export function readBusyness(): number {
+  return loadavg()[0]! / cpus().length;
 }
 
 /** Writes the JSON file and the pictures; the JSON file's path. */
@@ -38,17 +59,35 @@ export function writeReport(
   mkdirSync(jsonDir, { recursive: true });
   const date = new Date().toISOString();
   const path = join(jsonDir, `${date.replaceAll(':', '-').slice(0, 19)}.json`);
-  const machine = {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryBytes: totalmem(),
-    node: process.versions.node,
-    platform: `${process.platform} ${process.arch}`,
-  };
   const kept = sections.map(({ charts: _, ...section }) => section);
-  writeFileSync(path, `${JSON.stringify({ date, machine, options, sections: kept }, null, 2)}\n`);
+  writeFileSync(path, `${JSON.stringify({ date, machine: describeMachine(), options, sections: kept }, null, 2)}\n`);
   const charts = sections.flatMap((section) => section.charts ?? []);
   if (charts.length > 0) mkdirSync(imagesDir, { recursive: true });
   for (const { file, chart } of charts) writeFileSync(join(imagesDir, file), drawChart(chart));
   return path;
+}
+
+/** A warning for the page where the machine was busy with something else. */
+export function describeBusyness(busyness: number): string[] {
+  if (busyness <= BUSY) return [];
+  return [
+    '',
+    `The machine was not idle: ${busyness.toFixed(1)} processes a core wanted to run when it began. Read the ratios, and those with care.`,
+  ];
+}
+
+/** The same as a page of the documentation. */
+export function formatPage(sections: Section[], { quick, busyness }: { quick: boolean; busyness: number }): string {
+  const { cpu, cores, node, platform } = describeMachine();
+  const pictures = sections.flatMap((section) => section.charts ?? []);
+  return [
+    '# Measurements',
+    '',
+    `Written by \`npm run bench -- ${quick ? '--quick ' : ''}--page\` on ${new Date().toISOString().slice(0, 10)}: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) tells how it is measured and what was tried.`,
+    ...describeBusyness(busyness),
+    ...sections.map(formatSection),
+    '',
+    ...pictures.map(({ file, chart }) => `![${chart.title}](images/${file})`),
+    '',
+  ].join('\n');
 }

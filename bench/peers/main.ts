@@ -15,7 +15,7 @@ import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { findPhotographs, preparePixels } from '../photographs.ts';
 import { findFreePort } from '../ports.ts';
 import type { RawAnswer, RawQuestion } from '../raw/plan.ts';
-import { formatTable } from '../report.ts';
+import { describeBusyness, formatTable, readBusyness } from '../report.ts';
 import { median, percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
@@ -50,6 +50,7 @@ function installPython(): string {
   return python;
 }
 
+const busyness = readBusyness();
 const python = installPython();
 const model = await prepareModel({ modelDir: 'models/resnet50', stateDir: resolve('.inferql') });
 if (!model.onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
@@ -185,8 +186,20 @@ const table = formatTable(
 );
 const date = new Date().toISOString().slice(0, 10);
 const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
-const text = `${table}\n\n${date}; ${machine}; ${execFileSync(python, ['--version'], { encoding: 'utf8' }).trim()}, ${versions}. Median of ${rounds} rounds in turn.\n`;
-writeFileSync(join('.inferql/bench', 'peers.md'), text);
+const text = [
+  '# Beside other servers',
+  '',
+  `Written by \`npm run bench -- peers${values.quick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${photographs.length} photographs, the same cores, one server after the other, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. The share is of the bare engine at batch 8 just before and after; with a constant model only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue.`,
+  '',
+  table,
+  '',
+  `${date}; ${machine}; ${execFileSync(python, ['--version'], { encoding: 'utf8' }).trim()}, ${versions}.`,
+  ...describeBusyness(busyness),
+  '',
+  'What it does not show: what happens to the photographs of a process that dies, to a file that is no photograph, or under more load than the model can do; GPUs; several machines. The client shares the cores with the servers. The polling stack is our own small program of the design that InferQL grew out of, not that project itself.',
+  '',
+].join('\n');
+writeFileSync('docs/peers.md', text);
 writeFileSync(
   join('.inferql/bench', 'peers.json'),
   `${JSON.stringify({ date, machine, versions, found: [...found] }, null, 2)}\n`,
