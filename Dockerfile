@@ -37,6 +37,7 @@ FROM runtime AS models
 CMD ["node", "dist/models/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
 
 FROM runtime AS worker
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/worker/health.js"]
 CMD ["node", "dist/worker/main.js"]
 
 FROM runtime AS server

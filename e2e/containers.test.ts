@@ -65,7 +65,7 @@ test('every build target exists in the Dockerfile, which copies only from stages
   for (const [, source] of dockerfile.matchAll(/--from=(\S+)/g)) expect(stages).toContain(source);
 });
 
-test('what runs does not run as root, and the server has a health check', () => {
+test('what runs does not run as root, and server and worker have a health check', () => {
   const stages = dockerfile.split(/^(?=FROM )/m);
   const runtime = stages.find((stage) => stage.includes(' AS runtime\n'))!;
   expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER node');
@@ -74,7 +74,9 @@ test('what runs does not run as root, and the server has a health check', () => 
     expect(stage).toMatch(/^FROM runtime /);
     expect(stage).not.toMatch(/^USER /m);
   }
-  expect(stages.find((stage) => stage.includes(' AS server\n'))).toMatch(/^HEALTHCHECK /m);
+  for (const name of ['server', 'worker']) {
+    expect(stages.find((stage) => stage.includes(` AS ${name}\n`))).toMatch(/^HEALTHCHECK /m);
+  }
 });
 
 test('every script and program that the Dockerfile runs is a file of the project or of its build', () => {
