@@ -152,6 +152,51 @@ describe('structures of layers models', () => {
   });
 });
 
+describe('hostile topologies are refused', () => {
+  const dense = { class_name: 'Dense', config: { name: 'dense', units: 2 } };
+  const functional = (layers: object[]) => ({
+    class_name: 'Functional',
+    config: { name: 'm', layers, input_layers: [['in', 0, 0]], output_layers: [['a', 0, 0]] },
+  });
+  const input = {
+    name: 'in',
+    class_name: 'InputLayer',
+    config: { batch_input_shape: [null, 12, 10, 3] },
+    inbound_nodes: [],
+  };
+  const relu = (name: string, from: string, className = 'ReLU') => ({
+    name,
+    class_name: className,
+    config: {},
+    inbound_nodes: [[[from, 0, 0, {}]]],
+  });
+  let nested: object = { class_name: 'Sequential', config: { name: 'inner', layers: [dense] } };
+  for (let i = 0; i < 40; i++) nested = { class_name: 'Sequential', config: { name: `outer${i}`, layers: [nested] } };
+  const cases: [string, object, RegExp][] = [
+    ['layers in a circle', functional([input, relu('a', 'b'), relu('b', 'a')]), /has no input/],
+    ['an input from nowhere', functional([input, relu('a', 'nobody')]), /has no input/],
+    ['models in models without end', nested, /nested too deeply/],
+    ['no layers', { class_name: 'Sequential', config: { name: 'm', layers: [] } }, /without layers/],
+    ['a layer called constructor', functional([input, relu('a', 'in', 'constructor')]), /does not cover constructor/],
+    [
+      'an activation called __proto__',
+      functional([input, { ...relu('a', 'in', 'Activation'), config: { activation: '__proto__' } }]),
+      /does not cover activation __proto__/,
+    ],
+    [
+      'a dense layer without weights',
+      { class_name: 'Sequential', config: { name: 'm', layers: [dense] } },
+      /dense\/bias is missing|dense\/kernel is missing/,
+    ],
+    ['no model at all', { class_name: 'Lambda', config: [] }, /expected a Model/],
+    ['a number for a topology', { model_config: 5 }, /not a layers model/],
+  ];
+  test.each(cases)('%s', async (_, modelTopology, message) => {
+    const saved = { modelJson: { modelTopology, weightsManifest: [] }, weightData: new ArrayBuffer(0) };
+    await expect(runConverted(saved, randomPixels(INPUT, 1), INPUT)).rejects.toThrow(message);
+  });
+});
+
 describe('files of other converters', () => {
   async function reference() {
     const model = classifier();

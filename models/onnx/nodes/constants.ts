@@ -41,9 +41,9 @@ export function computeConstant(call: NodeCall): Value | undefined {
   if (tensors.length === 0 || !tensors.every((tensor) => tensor !== undefined)) return undefined;
   const [first, second] = tensors;
   if (!first) return undefined;
-  const single = SINGLE[call.op];
+  const single = Object.hasOwn(SINGLE, call.op) ? SINGLE[call.op] : undefined;
   if (single) return call.builder.constant(mapTensor(first, single));
-  const pairwise = PAIRWISE[call.op];
+  const pairwise = Object.hasOwn(PAIRWISE, call.op) ? PAIRWISE[call.op] : undefined;
   if (pairwise && second) return call.builder.constant(combine(first, second, pairwise));
   const isVector = tensors.every((tensor) => tensor.shape.length <= 1);
   if (call.op === 'Cast') {

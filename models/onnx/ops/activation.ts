@@ -78,7 +78,8 @@ const ACTIVATIONS: Record<string, Activation> = {
  * @throws UnsupportedOpError
  */
 export function activate(builder: GraphBuilder, name: string, input: Value): Value {
-  const activation = ACTIVATIONS[name.replaceAll('_', '').toLowerCase()];
+  const key = name.replaceAll('_', '').toLowerCase();
+  const activation = Object.hasOwn(ACTIVATIONS, key) ? ACTIVATIONS[key] : undefined;
   if (!activation) throw new UnsupportedOpError(`activation ${name}`, 'no such activation is known');
   return activation(builder, input);
 }
