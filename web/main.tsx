@@ -6,6 +6,7 @@ import { keepSession } from './state/session.ts';
 import { createTransport } from './transport/client.ts';
 import './styles/base.css';
 import './styles/page.css';
+import './styles/intake.css';
 import './styles/card.css';
 
 const transport = createTransport(location.origin);
