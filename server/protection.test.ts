@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MAP, multipart, OPERATIONS, open, post } from './http.fixture.ts';
-import { jsonRequest, paint, startServer, startWorker } from './server.fixture.ts';
+import { ENQUEUE, jsonRequest, paint, startServer, startWorker } from './server.fixture.ts';
 
 describe('protection', () => {
   test.each(['multipart/form-data; boundary=frontier', 'application/x-www-form-urlencoded', 'text/plain'])(
@@ -15,6 +15,25 @@ describe('protection', () => {
       expect((await post(await open(server), body, { 'content-type': type })).status).toBe(403);
     },
   );
+
+  test('a mutation without the header is 403 and has no effect, a query needs none', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix, {}, { idle: true });
+    const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(1)]);
+    const bare = (query: string) =>
+      server.fetch('/graphql', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify({ query }),
+      });
+    const { id } = data.classifyImage;
+    const refused = await bare(`mutation { cancelPrediction(id: "${id}") { status } }`);
+    expect(refused.status).toBe(403);
+    expect(await refused.text()).toContain('x-graphql-yoga-csrf');
+    const read = await bare(`{ prediction(id: "${id}") { status } }`);
+    expect(await read.json()).toEqual({ data: { prediction: { status: 'QUEUED' } } });
+    worker.claiming.open();
+  });
 
   test('a mutation by GET is refused', async () => {
     const server = await startServer();

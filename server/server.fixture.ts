@@ -236,7 +236,12 @@ async function readAnswer<T>(response: Response): Promise<Answer<T>> {
 export function jsonRequest(query: string, variables: object = {}, headers: Record<string, string> = {}): RequestInit {
   return {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      'x-graphql-yoga-csrf': '1',
+      ...headers,
+    },
     body: JSON.stringify({ query, variables }),
   };
 }
