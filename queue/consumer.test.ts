@@ -206,3 +206,17 @@ it('what a retired version left behind runs on the next one where the images fit
   expect((await producer.read(second.id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'VERSION_RETIRED' });
   expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['cccccccccccc', 'current']);
 });
+
+it('a model that is withdrawn is not offered again by the heartbeat of an older version on its way out', async () => {
+  const { prefix, redis, producer, model, consumer, admit } = await setUp();
+  const next = { ...model, version: 'bbbbbbbbbbbb' };
+  const newer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
+  await newer.announce({ worker: 'newer', version: next.version, engine: 'scripted', startedAtMs: 0 });
+  const leaving = { worker: 'older', version: model.version, engine: 'scripted', startedAtMs: 0 };
+  await consumer.announce(leaving, { leaving: true });
+  expect(await producer.models()).toMatchObject([{ version: next.version }]);
+  expect(await newer.withdraw()).toBe(true);
+  await consumer.announce(leaving, { leaving: true });
+  expect(await producer.models()).toEqual([]);
+  await expect(admit(1)).rejects.toThrow();
+});

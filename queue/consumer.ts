@@ -104,13 +104,15 @@ export function createConsumer(options: {
     /**
      * Tells what this worker serves, once it is warm, and from then on that it is alive. To be called again every third of
      * WORKER_LIFETIME_MS.
+     * @param leaving it only finishes what is queued: its version is not to become the current one again
      */
-    async announce(record: WorkerRecord): Promise<void> {
+    async announce(record: WorkerRecord, { leaving = false } = {}): Promise<void> {
       const request = {
         worker,
         version: model.version,
         lifetimeMs: WORKER_LIFETIME_MS,
         first: !announced,
+        leaving,
         lanes: PRIORITIES,
       };
       const changed = await runStep(redis, 'announce', keys, [

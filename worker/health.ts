@@ -4,16 +4,16 @@ import { createProducer } from '../queue/producer.ts';
 import { connectRedis } from '../queue/redis.ts';
 import { readConfig } from './config.ts';
 
+const ANSWER_TIMEOUT_MS = 5_000;
+
 const config = readConfig(process.env);
-const redis = connectRedis(config.redisUrl, 'request');
-redis.on('error', () => {});
-try {
-  const producer = createProducer(redis, { prefix: config.prefix });
-  const models = await producer.models();
-  const queues = await Promise.all(models.map(({ name }) => producer.queueState(name)));
-  const isAnnounced = queues.some((queue) => queue?.workers.some(({ worker }) => worker.startsWith(`${hostname()}-`)));
-  process.exitCode = isAnnounced ? 0 : 1;
-} catch {
-  process.exitCode = 1;
-}
-redis.disconnect();
+const redis = connectRedis(config.redisUrl, 'work');
+// A worker waits for Redis to come back; a check says that it is gone.
+redis.once('error', () => process.exit(1));
+setTimeout(() => process.exit(1), ANSWER_TIMEOUT_MS);
+
+const producer = createProducer(redis, { prefix: config.prefix });
+const models = await producer.models();
+const queues = await Promise.all(models.map(({ name }) => producer.queueState(name)));
+const isAnnounced = queues.some((queue) => queue?.workers.some(({ worker }) => worker.startsWith(`${hostname()}-`)));
+process.exit(isAnnounced ? 0 : 1);

@@ -94,15 +94,24 @@ test('a model that is added, updated and removed under load: no prediction fails
   expect(before).toMatchObject({ engine: 'onnxruntime', heatmap: { available: true }, classCount: 3 });
 
   const ids: string[] = [];
-  let loading = true;
+  let announceNext: ((id: string) => void) | undefined;
+  const whenNext = () =>
+    new Promise<string>((resolve) => {
+      announceNext = resolve;
+    });
   const load = (async () => {
-    while (loading) {
+    for (;;) {
       const id = await submitAsServer('first');
       if (id === undefined) return;
       ids.push(id);
+      announceNext?.(id);
       if (ids.length % 20 === 0) await bed.end(id);
     }
   })();
+  /** Resolves when so many more are under way. */
+  const submitted = async (more: number) => {
+    for (const until = ids.length + more; ids.length < until; ) await bed.end(await whenNext());
+  };
   await writeTinyModel(modelsDir(), 'second', { favourite: 1 });
   await whenModel((models) => models.some(({ name }) => name === 'second'));
   await bed.model('second');
@@ -113,16 +122,17 @@ test('a model that is added, updated and removed under load: no prediction fails
   await mkdir(join(modelsDir(), 'broken'));
   await writeFile(join(modelsDir(), 'broken', 'model.json5'), '{ format: "stone tablets" }');
 
+  await submitted(50);
   await writeTinyModel(modelsDir(), 'first', { favourite: 2 });
   const isUpdated = ({ name, version }: ServedModel) => name === 'first' && version !== before.version;
   const after = (await whenModel((models) => models.some(isUpdated))).find(isUpdated)!;
   const updated = await bed.end((await submitAsServer('first'))!);
   expect(updated.result!.labels[0]!.name).toBe('blue');
 
+  await submitted(50);
   await rm(join(modelsDir(), 'first'), { recursive: true });
   await whenModel((models) => models.every(({ name }) => name !== 'first'));
   await load;
-  loading = false;
 
   const ends: PredictionState[] = [];
   for (const id of ids) ends.push(await bed.end(id));

@@ -76,9 +76,10 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   const announce = () => {
     const imageMs = pace.imageMs();
     const record = { worker, version: model.version, engine: model.engine, startedAtMs };
-    return consumer.announce(imageMs === undefined ? record : { ...record, imageMs });
+    return consumer.announce(imageMs === undefined ? record : { ...record, imageMs }, { leaving });
   };
 
+  let leaving = false;
   await insist('announce', announce);
   let draining = false;
   let withdrawn = false;
@@ -232,6 +233,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     drained ??= (async () => {
       log.info({ held: batcher.held().length }, 'draining');
       draining = true;
+      leaving = true;
       await batcher.close();
       await running;
       for (const timer of timers) clearInterval(timer);
@@ -242,6 +244,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
 
   /** Other workers empty the streams, too, and no event tells of it. */
   async function retire(): Promise<void> {
+    leaving = true;
     while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_LOOK_MS);
     await drain();
   }

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- A warm worker tells what it serves, and from then on that it is alive.
--- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone when it was not heard for so long), first, lanes; ARGV[2] its record; ARGV[3] the spec
+-- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone when it was not heard for so long), first, leaving, lanes; ARGV[2] its record; ARGV[3] the spec
 -- Returns 1 where the current version changed, else 0
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
@@ -34,8 +34,8 @@ for _, lane in ipairs(request.lanes) do
   end
 end
 
--- The newest announcement is current; a heartbeat takes over only from a version that nobody serves any more.
-if current ~= request.version and (request.first or not current_is_served) then
+-- The newest announcement is current; a heartbeat takes over only from a version that nobody serves any more, and not on its way out.
+if not request.leaving and current ~= request.version and (request.first or not current_is_served) then
   redis.call('HSET', specs, 'current', request.version)
   return 1
 end
