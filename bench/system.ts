@@ -56,6 +56,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     INFERQL_STATE_DIR: stateDir,
     HOST: '127.0.0.1',
     LOG_LEVEL: 'warn',
+    // As the launcher sets them.
+    MALLOC_ARENA_MAX: '2',
+    NODE_OPTIONS: '--max-semi-space-size=2',
     SHARE: '0',
     CACHE_TTL_MS: '0',
     ...(options.scripted && { INFERQL_SCRIPTED_MODELS: JSON.stringify(options.scripted) }),
