@@ -26,8 +26,8 @@ COPY --from=build /app/package.json /app/schema.graphql ./
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/models ./models
 ENV NODE_ENV=production \
-    MALLOC_ARENA_MAX=2 \
-    NODE_OPTIONS=--max-semi-space-size=2 \
+  MALLOC_ARENA_MAX=2 \
+  NODE_OPTIONS=--max-semi-space-size=2 \
   HOME=/tmp \
   INFERQL_MODELS_DIR=/app/models \
   INFERQL_STATE_DIR=/var/lib/inferql
