@@ -104,26 +104,17 @@ test(
   BUILD_TIMEOUT_MS,
 );
 
-test(
-  'a second start runs no tool and is ready within 3 s',
-  async () => {
-    const logsDir = join(clone.dir, '.inferql/logs');
-    const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
-    const before = times();
-    const tookMs: number[] = [];
-    // The other suites share the cores: the best of some tells what a start costs.
-    for (let round = 0; round < 8 && !tookMs.some((ms) => ms < 3_000); round++) {
-      const startedAt = performance.now();
-      const { launcher } = await startReady();
-      tookMs.push(performance.now() - startedAt);
-      launcher.signalGroup('SIGTERM');
-      expect(await launcher.exited()).toBe(0);
-    }
-    expect(Math.min(...tookMs)).toBeLessThan(3_000);
-    expect(times()).toEqual(before);
-  },
-  BUILD_TIMEOUT_MS,
-);
+// How long it takes stands among the measurements (bench/scenarios/start.ts), where the machine is quiet.
+test('a second start installs, builds, generates and pulls nothing', async () => {
+  const logsDir = join(clone.dir, '.inferql/logs');
+  const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
+  const before = times();
+  const { launcher } = await startReady();
+  expect(launcher.output()).not.toMatch(/Installing|Generating|Building|pulling|converting/);
+  launcher.signalGroup('SIGTERM');
+  expect(await launcher.exited()).toBe(0);
+  expect(times()).toEqual(before);
+});
 
 test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
   const { launcher, url } = await startReady();

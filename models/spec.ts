@@ -97,8 +97,8 @@ export type OutputSpec = ModelSpec['output'];
 /** The file that makes a folder of the repository a model. */
 export const SPEC_FILE = 'model.json5';
 
-/** Names become parts of Redis keys and paths. */
-export const MODEL_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+/** Names become parts of Redis keys, paths and prediction ids, in which a dot ends the name: the queue's `ModelName`. */
+export const MODEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /**
  * Parses the text of a spec.
@@ -131,7 +131,7 @@ export async function readSpec(modelDir: string): Promise<{ name: string; spec: 
   if (!MODEL_NAME.test(name)) {
     throw new ModelError(
       'SPEC_INVALID',
-      `${file}: the folder's name is the model's name: expected lower-case letters, digits, ".", "_" or "-", at most 63, not "${name}"`,
+      `${file}: the folder's name is the model's name: expected lower-case letters, digits, "_" or "-", at most 64, not "${name}"`,
     );
   }
   let text: string;

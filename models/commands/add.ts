@@ -29,7 +29,7 @@ const LABELS_FILE = 'labels.json';
 export async function addModel(source: string, options: AddOptions, folders: Folders): Promise<PreparedModel> {
   const name = options.name ?? nameOfSource(source);
   if (!MODEL_NAME.test(name)) {
-    throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, ".", "_" or "-", found ${name}`);
+    throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, "_" or "-", found ${name}`);
   }
   const target = path.join(folders.modelsDir, name);
   const exists = (await stat(target).catch(() => undefined)) !== undefined;

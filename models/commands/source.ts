@@ -64,9 +64,9 @@ export function nameOfSource(text: string): string {
   return (
     last
       .toLowerCase()
-      .replace(/[^a-z0-9._-]+/g, '-')
+      .replace(/[^a-z0-9_-]+/g, '-')
       .replace(/^[^a-z0-9]+/, '')
-      .slice(0, 63) || 'model'
+      .slice(0, 64) || 'model'
   );
 }
 

@@ -1,5 +1,6 @@
 // The running system: Redis, workers, server, and the order in which they come and go.
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { modelsDir, stateDir } from '../setup/places.mjs';
 import { identifyProcess } from '../setup/processes.mjs';
@@ -34,6 +35,9 @@ export function startSystem({ settings, redis }) {
     HOST: host,
     INFERQL_LISTEN: 'on-message',
   };
+  // Workers of one machine share its cores; threads beyond them only get into each other's way.
+  const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workerCount)));
+  const workerEnv = { ...env, ENGINE_THREADS: process.env.ENGINE_THREADS || String(threads) };
   const shared = { env, lifeline: redis.lifeline, logStyle };
   let mayListen = workerCount === 0;
   let isUp = false;
@@ -81,6 +85,7 @@ export function startSystem({ settings, redis }) {
     const name = workerCount === 1 ? 'worker' : `worker ${index + 1}`;
     return superviseChild({
       ...shared,
+      env: workerEnv,
       name,
       program: 'dist/worker/main.js',
       onMessage(message) {
