@@ -180,9 +180,11 @@ async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
     ['redis', pids.redis],
     ['bare engine', raw.pid],
   ].map(([name, pid]) => ({ name: name as string, ...readMemory(pid as number) }));
-  const rssOf = (name: string) =>
-    rows.filter((row) => row.name === name).reduce((total, row) => total + row.rssBytes, 0);
-  const extra = rssOf('server') + rssOf('worker') + rssOf('engine') - rssOf('bare engine');
+  const extraBy = (kind: 'rssBytes' | 'pssBytes') =>
+    rows
+      .filter(({ name }) => name !== 'redis')
+      .reduce((total, row) => total + (row.name === 'bare engine' ? -row[kind] : row[kind]), 0);
+  const extra = extraBy('rssBytes');
   return {
     title: 'Memory',
     how: 'Resident (RSS) and proportional (PSS) memory after all of the load above.',
@@ -192,7 +194,7 @@ async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
     goals: [
       {
         goal: 'server + worker + engine minus the bare engine < 200 MB (RSS)',
-        figure: `${megabytes(extra)} MB`,
+        figure: `${megabytes(extra)} MB (${megabytes(extraBy('pssBytes'))} MB where shared pages count once)`,
         met: extra < 200e6,
       },
     ],
