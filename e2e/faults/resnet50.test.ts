@@ -28,7 +28,7 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
     // The same photographs come again and again, and each is to be computed.
     system: { models: 'resnet50', env: { SHARE: '0', CACHE_TTL_MS: '0' } },
     load: {
-      clients: 270,
+      clients: 290,
       mixed: false,
       picture: (n) => photographs[n % photographs.length]!,
       expected: (n) => samples[n % samples.length]!.best,
