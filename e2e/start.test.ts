@@ -117,11 +117,15 @@ test('a second start installs, builds, generates and pulls nothing', async () =>
 });
 
 test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
-  const { launcher, url } = await startReady();
+  const { launcher, url } = await startReady({ SHARE: 'off', CACHE_TTL_MS: '0' });
+  // The engine stands still until all are accepted and the signal is there.
+  const engine = findPid(launcher, 'engines/child')!;
+  process.kill(engine, 'SIGSTOP');
   const answers = Promise.all(Array.from({ length: 4 }, () => classifyCat(url)));
-  await expect.poll(() => fetchQueueLength(url), poll).toBeGreaterThan(0);
+  await expect.poll(() => fetchQueueLength(url), poll).toBe(4);
   launcher.signalGroup('SIGINT');
   launcher.process.kill('SIGINT');
+  process.kill(engine, 'SIGCONT');
   for (const index of await answers) expect(CATS).toContain(index);
   setTimeout(() => launcher.process.exitCode === null && launcher.signalGroup('SIGINT'), 1_100);
   expect(await launcher.exited()).toBe(0);
