@@ -76,11 +76,14 @@ export function useUploads({
             response: res,
           };
         }
+        const limited = limitBody(source.body, maxBodyBytes);
         let isAnswered = false;
         (source.response as EventEmitter).once('close', () => {
           isAnswered = true;
+          // Answered before it was read: the rest goes nowhere, but must be taken off the connection for the next request.
+          limited.body.unpipe();
+          limited.body.resume();
         });
-        const limited = limitBody(source.body, maxBodyBytes);
         const describe = (error: unknown) => describeFailure(error, limited.isExceeded());
         try {
           const params = await processRequest(limited.body, source.response as ServerResponse, {
