@@ -152,12 +152,17 @@ export function createBatcher(options: {
         continue;
       }
       const jobs = loose.splice(0, maxBatchSize);
+      // A blocked read under way answers as soon as anything waits: nothing else needs to ask.
+      if (jobs.length === 0 && blockedRead) {
+        await bell.wait();
+        continue;
+      }
       // A single job that ended a wait goes at once, unless its neighbours are seen to come close behind it.
       if (jobs.length === 0 || mayMoreCome()) {
         jobs.push(...(await claim(maxBatchSize - jobs.length)));
       }
       if (jobs.length > 0) return { jobs: await fill(jobs) };
-      // The blocked read may have ended while Redis was asked here, and its bell rang for nobody.
+      // What came while Redis was asked here rang for nobody.
       if (alone.length > 0 || loose.length > 0 || closed) continue;
       blockForJobs();
       await bell.wait();
