@@ -278,10 +278,9 @@ describe('refusals that only time can fix', () => {
 
   test('a known full queue refuses before the image is looked at', async () => {
     const server = await startServer();
-    const worker = await startWorker(server.prefix, { queue: { maxQueueSize: 1 } });
-    worker.claiming.close();
-    worker.settling.close();
-    while ((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status !== 503);
+    await startWorker(server.prefix, { queue: { maxQueueSize: 1 } }, { idle: true });
+    expect((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status).toBe(200);
+    expect((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status).toBe(503);
     expect((await server.upload(ENQUEUE, ['not even an image'])).status).toBe(503);
   });
 
