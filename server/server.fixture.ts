@@ -109,7 +109,11 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
   async function runOnce(): Promise<void> {
     await claiming.passed();
     if (stopped) return;
-    const started = await consumer.start(await consumer.waitForJobs());
+    const jobs = await consumer.waitForJobs();
+    // What a read brought that was under way when the gate was closed goes on waiting, too.
+    await claiming.passed();
+    if (stopped) return;
+    const started = await consumer.start(jobs);
     if (started.length === 0) return;
     batches++;
     await settling.passed();
