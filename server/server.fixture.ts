@@ -109,7 +109,9 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
   async function runOnce(): Promise<void> {
     await claiming.passed();
     if (stopped) return;
-    const jobs = await consumer.waitForJobs();
+    // What a lost connection left unheard comes first.
+    const lost = await consumer.recover(8);
+    const jobs = lost.length > 0 ? lost : await consumer.waitForJobs();
     // What a read brought that was under way when the gate was closed goes on waiting, too.
     await claiming.passed();
     if (stopped) return;
