@@ -16,7 +16,7 @@ export const builder = new SchemaBuilder<{
 builder.queryType({ description: 'Reading: predictions, models and queues as they are at this moment.' });
 builder.mutationType({
   description:
-    'Sending photographs and taking them back. Uploads (multipart requests) need the header `x-graphql-yoga-csrf`, with any value, so that no other web page can make a browser send them.',
+    'Sending photographs and taking them back. Over HTTP they need the header `x-graphql-yoga-csrf`, with any value, so that no other web page can make a browser send them.',
 });
 builder.subscriptionType({
   description:
