@@ -1,12 +1,18 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
+import { compileSources } from '../e2e/support/compiled.ts';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { createEventChannel } from './events.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
 import { checkRedisVersion, connectRedis, isRedisUnavailable } from './redis.ts';
 
+const run = promisify(execFile);
 const servers: TestRedis[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
@@ -140,6 +146,53 @@ describe('access', () => {
     await command(server, 'ACL', 'SETUSER', 'default', 'off');
     const url = `redis://inferql:${encodeURIComponent('p@ss:w/rd')}@127.0.0.1:${server.port}`;
     await classifyOne(await setUp({}, { url }));
+  });
+
+  it('speaks TLS to a server whose certificate it can check, and to no other', async () => {
+    const server = await start();
+    const [key, cert] = [join(server.dir, 'key.pem'), join(server.dir, 'cert.pem')];
+    const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    await run('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...names,
+    ]);
+    const probe = createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address() as AddressInfo;
+    probe.close();
+    await once(probe, 'close');
+    const files = ['tls-cert-file', cert, 'tls-key-file', key, 'tls-ca-cert-file', cert];
+    await command(server, 'CONFIG', 'SET', ...files, 'tls-auth-clients', 'no', 'tls-port', port);
+    await command(server, 'ACL', 'SETUSER', 'inferql', 'on', '>secret', '~*', '&*', '+@all');
+
+    // Node reads the certificates that it trusts once, when it starts: a process of its own.
+    const compiled = await compileSources(['queue/redis.ts']);
+    try {
+      const program = `
+        const { connectRedis } = await import(${JSON.stringify(join(compiled.dir, 'queue/redis.js'))});
+        const redis = connectRedis('rediss://inferql:secret@localhost:${port}', 'work');
+        redis.on('error', (error) => { console.log(error.code); process.exit(0); });
+        console.log(await redis.ping(), await redis.call('ACL', 'WHOAMI'));
+        redis.disconnect();`;
+      const ask = async (env: NodeJS.ProcessEnv) =>
+        (
+          await run(process.execPath, ['--input-type=module', '-e', program], { env: { ...process.env, ...env } })
+        ).stdout.trim();
+      expect(await ask({ NODE_EXTRA_CA_CERTS: cert })).toBe('PONG inferql');
+      expect(await ask({})).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+    } finally {
+      await compiled.remove();
+    }
   });
 
   it.each(['http://127.0.0.1', 'redis+sentinel://127.0.0.1:1', 'redis+cluster://a:b:c', 'nonsense'])(
