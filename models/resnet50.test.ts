@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { largestDifference, toTensor } from './golden/harness.fixture.ts';
+import { diskLoader, largestDifference, toTensor } from './golden/harness.fixture.ts';
 import { type PreparedModel, prepareModel } from './prepare.ts';
 import { readSample } from './sample.ts';
 
@@ -109,12 +109,3 @@ describe('ResNet50, converted from its tfjs weights', () => {
     expect(asReference).toBeGreaterThanOrEqual(48);
   });
 });
-
-async function diskLoader(file: string): Promise<tf.io.IOHandler> {
-  const modelJson = JSON.parse(await readFile(file, 'utf8')) as tf.io.ModelJSON;
-  const shards = modelJson.weightsManifest.flatMap((group) => group.paths);
-  const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(path.join(path.dirname(file), shard)))));
-  const weightData = new Uint8Array(bytes).buffer;
-  const weightSpecs = modelJson.weightsManifest.flatMap((group) => group.weights);
-  return { load: async () => ({ modelTopology: modelJson.modelTopology, weightSpecs, weightData }) };
-}

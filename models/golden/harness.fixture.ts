@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
@@ -134,4 +136,23 @@ export async function compareLayersModel(model: tf.LayersModel, input: InputSpec
   const expected = tf.tidy(() => (model.predict(toTensor(pixels, input)) as tf.Tensor).dataSync());
   const result = await runConverted(await saveLayersModel(model), pixels, input);
   return { difference: largestDifference(result.probabilities, expected), nodes: result.nodes };
+}
+
+/** Reads a model.json and its shards, which tfjs itself does in browsers only. */
+export async function diskLoader(file: string): Promise<tf.io.IOHandler> {
+  const modelJson = JSON.parse(await readFile(file, 'utf8')) as tf.io.ModelJSON;
+  const shards = modelJson.weightsManifest.flatMap((group) => group.paths);
+  const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(path.join(path.dirname(file), shard)))));
+  const weightData = new Uint8Array(bytes).buffer;
+  const weightSpecs = modelJson.weightsManifest.flatMap((group) => group.weights);
+  const { modelTopology, format, signature } = modelJson;
+  return {
+    load: async () => ({
+      modelTopology,
+      weightSpecs,
+      weightData,
+      ...(format && { format }),
+      ...(signature && { signature }),
+    }),
+  };
 }
