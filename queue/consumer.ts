@@ -70,17 +70,20 @@ export function createConsumer(options: {
     return jobs;
   }
 
+  /** @param after '>': what nobody has claimed yet; '0': what is pending for this worker */
+  async function readGroup(lane: Priority, count: number, after: '>' | '0'): Promise<Entry[]> {
+    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], after);
+    return (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+  }
+
   async function readLane(lane: Priority, count: number): Promise<ClaimedJob[]> {
     if (count <= 0) return [];
-    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '>');
-    const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
-    return hold(entries.map((entry) => parse(streams[lane], entry)));
+    return hold((await readGroup(lane, count, '>')).map((entry) => parse(streams[lane], entry)));
   }
 
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
   async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
-    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], '0');
-    const entries = (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+    const entries = await readGroup(lane, count, '0');
     return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parse(streams[lane], entry));
   }
 

@@ -74,7 +74,10 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
     const places = new Map<string, number[]>();
     ids.forEach((id, place) => {
       const model = modelOfPrediction(id);
-      if (model) places.set(model, [...(places.get(model) ?? []), place]);
+      if (!model) return;
+      const known = places.get(model);
+      if (known) known.push(place);
+      else places.set(model, [place]);
     });
     await Promise.all(
       [...places].map(async ([model, at]) => {
