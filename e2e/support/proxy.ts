@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { filterReplies } from './replies.ts';
 
 /** A TCP proxy before Redis, that does what networks do. */
 export interface RedisProxy {
@@ -17,7 +18,7 @@ export interface RedisProxy {
   dropMessages(): void;
   /** Takes all mischief back. */
   mend(): void;
-  /** Pieces of data that `dropMessages` swallowed. */
+  /** Messages that `dropMessages` swallowed. */
   droppedCount(): number;
   stop(): Promise<void>;
 }
@@ -28,8 +29,7 @@ interface Link {
   subscribed: boolean;
 }
 
-/** A message begins an array in the protocol's version 2, and is a push in version 3. */
-const BEGINNINGS = ['*', '>'].map((sign) => sign.charCodeAt(0));
+/** A message is an array in the protocol's version 2, and a push in version 3. */
 const MESSAGE = /^[*>]3\r\n\$[78]\r\ns?message\r\n/;
 const SUBSCRIBE = /\r\ns?subscribe\r\n/i;
 
@@ -43,7 +43,12 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
   let dropped = 0;
 
   /** Passes data on in its order, each piece after the delay of the moment at which it came. */
-  function relay(from: Socket, to: Socket, inspect: (data: Buffer) => number | 'drop'): void {
+  function relay(
+    from: Socket,
+    to: Socket,
+    delayOf: (data: Buffer) => number,
+    keep: (data: Buffer) => Buffer = (data) => data,
+  ): void {
     const held: { at: number; data: Buffer }[] = [];
     const release = () => {
       while (held[0] && held[0].at <= Date.now()) {
@@ -52,11 +57,11 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       }
       if (held[0]) setTimeout(release, Math.max(1, held[0].at - Date.now()));
     };
-    from.on('data', (data: Buffer) => {
-      const verdict = inspect(data);
-      if (verdict === 'drop') return;
+    from.on('data', (received: Buffer) => {
+      const data = keep(received);
+      if (data.length === 0) return;
       const idle = held.length === 0;
-      held.push({ at: Math.max(held.at(-1)?.at ?? 0, Date.now() + verdict), data });
+      held.push({ at: Math.max(held.at(-1)?.at ?? 0, Date.now() + delayOf(data)), data });
       if (idle) release();
     });
     from.on('close', () => to.destroy());
@@ -81,14 +86,12 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       }
       return delayMs;
     });
-    let inDropped = false;
-    relay(redis, client, (data) => {
-      // A piece that begins in the midst of a message shares the fate of what came before it.
-      if (BEGINNINGS.includes(data[0]!)) inDropped = dropping && MESSAGE.test(data.toString('latin1', 0, 32));
-      if (!inDropped) return delayMs;
+    const keepReplies = filterReplies((reply) => {
+      if (!dropping || !MESSAGE.test(reply.toString('latin1', 0, 32))) return true;
       dropped += 1;
-      return 'drop';
+      return false;
     });
+    relay(redis, client, () => delayMs, keepReplies);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
