@@ -8,7 +8,7 @@ import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { createConsumer } from '../queue/consumer.ts';
 import type { PredictionState, ServedModel } from '../queue/contract.ts';
-import { modelKeys, streamKey } from '../queue/keys.ts';
+import { GROUP, modelKeys, streamKey } from '../queue/keys.ts';
 import { connectRedis, type RedisConnection } from '../queue/redis.ts';
 import type { ScriptedBehavior } from './engine.ts';
 import { makeScriptedModel, ScriptedModels } from './scripted-models.ts';
@@ -190,16 +190,29 @@ test('a drain finishes what is held, claims nothing more, and leaves no trace', 
   for (const id of ids) expect((await bed.end(id)).status).toBe('SUCCEEDED');
 });
 
-test('the next batch is claimed while the engine runs, shortly before it is free', async () => {
-  await serve({ script: { waitMs: 100 }, batching: { maxBatchSize: 4 } });
+test('the next batch is claimed while the engine still runs', async () => {
+  const hanging = 3;
+  const service = await serve({
+    script: { waitMs: 20, hangOn: [hanging] },
+    batching: { maxBatchSize: 1 },
+    queue: { maxAttempts: 1 },
+  });
   const model = await bed.model('scripted');
-  const ids = await Promise.all(Array.from({ length: 40 }, (_, index) => bed.submit(model, imageOf(index))));
-  const ends = await Promise.all(ids.map((id) => bed.end(id)));
-  const starts = [...new Set(ends.map(({ startedAtMs }) => startedAtMs!))].sort((a, b) => a - b);
-  const gaps = starts.slice(2).map((at, index) => at - starts[index + 1]!);
-  const median = gaps.sort((a, b) => a - b)[Math.floor(gaps.length / 2)]!;
-  // Between two runs of 100 ms there is a start and an answer, but no claim.
-  expect(median).toBeLessThan(112);
+  const stream = streamKey(modelKeys(bed.prefix, model.name), model.version, 'NORMAL');
+  const monitor = await new Redis(server.url).monitor();
+  const ids = await Promise.all([1, 2, hanging, 4].map((index) => bed.submit(model, imageOf(index))));
+  const claimed = new Promise<void>((resolve) => {
+    monitor.on('monitor', async (_time: string, [command]: string[]) => {
+      if (command?.toLowerCase() === 'xpending') return;
+      const [pending] = (await workRedis.xpending(stream, GROUP)) as [number];
+      if (pending === 2 && bed.heard(ids[2]!).at(-1)!.status === 'PROCESSING') resolve();
+    });
+  });
+  await claimed;
+  monitor.disconnect();
+  process.kill(service.engine.pid()!, 'SIGKILL');
+  expect(await bed.end(ids[2]!)).toMatchObject({ status: 'FAILED', errorCode: 'ENGINE_CRASHED' });
+  expect(bestOf(await bed.end(ids[3]!))).toBe(4);
 });
 
 test('a canceled prediction is not run, and one canceled during its run stays canceled', async () => {
