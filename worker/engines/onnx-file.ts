@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Optimization } from './onnx-optimize.ts';
+import type { OnnxFile } from './onnx-session.ts';
+
+/**
+ * The model as onnxruntime runs it on this machine, made beside the ONNX file when it is asked for the first time (a second or two);
+ * the ONNX file itself where that cannot be, as in a folder that cannot be written to.
+ */
+export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
+  const path = `${onnxPath}.${identifyMachine()}.ort`;
+  if (existsSync(path)) return { path, isOptimized: true };
+  // Several workers may start at once, and any may be killed: what has its name is whole.
+  const unfinished = `${path}.${randomBytes(4).toString('hex')}`;
+  try {
+    const script = fileURLToPath(new URL('./onnx-optimize.js', import.meta.url));
+    const optimization: Optimization = { onnxPath, optimizedPath: unfinished };
+    await promisify(execFile)(process.execPath, [script, JSON.stringify(optimization)]);
+    await rename(unfinished, path);
+    return { path, isOptimized: true };
+  } catch (error) {
+    // The worker shows at its level debug what an engine prints.
+    console.error(`the model is not optimised for this machine: ${(error as Error).message}`);
+    await rm(unfinished, { force: true });
+    return { path: onnxPath, isOptimized: false };
+  }
+}
+
+/** The layout of weights follows the processor's instructions, and the file's format the library's version. */
+function identifyMachine(): string {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return createHash('sha256')
+    .update(JSON.stringify([version, process.platform, process.arch, describeProcessor()]))
+    .digest('hex')
+    .slice(0, 12);
+}
+
+function describeProcessor(): string {
+  try {
+    return /^(flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))![0];
+  } catch {
+    return cpus()[0]?.model ?? '';
+  }
+}

@@ -1,0 +1,61 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
+
+/** Which file a session reads, and how. */
+export interface OnnxFile {
+  path: string;
+  /** Made by onnx-optimize.ts for this machine: its weights stay in the file, which all sessions of this machine share. */
+  isOptimized: boolean;
+}
+
+export interface OnnxSession {
+  hasFeatures: boolean;
+  /** The images must not lie in shared memory, which the library does not take. */
+  run(batch: EngineBatch): Promise<EngineOutput>;
+}
+
+type OnnxModel = Pick<EngineModel, 'input' | 'onnx'>;
+
+/** Uint8 `[N,H,W,C]` in, `probabilities` out, normalisation inside the graph. @throws what the library throws. */
+export async function createOnnxSession(model: OnnxModel, file: OnnxFile, threads: number): Promise<OnnxSession> {
+  const { height, width, channels } = model.input;
+  const session = await InferenceSession.create(file.path, {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: file.isOptimized ? 'disabled' : 'all',
+    extra: {
+      session: {
+        // Threads that spin between two operators take a fifth more CPU, which the decoding of uploads beside them needs.
+        intra_op: { allow_spinning: '0' },
+        ...(file.isOptimized && { use_memory_mapped_ort_model: '1', use_ort_model_bytes_for_initializers: '1' }),
+      },
+    },
+  });
+  const inputName = session.inputNames[0]!;
+  const probabilitiesName = session.outputNames[0]!;
+  const featuresName = model.onnx?.featuresOutput;
+  const plainFetches = [probabilitiesName];
+  const featureFetches = featuresName === undefined ? plainFetches : [probabilitiesName, featuresName];
+
+  return {
+    hasFeatures: featuresName !== undefined,
+    async run({ images, count, wantFeatures }) {
+      const input = new Tensor('uint8', images, [count, height, width, channels]);
+      const outputs = await session.run({ [inputName]: input }, wantFeatures ? featureFetches : plainFetches);
+      const probabilities = outputs[probabilitiesName]!.data as Float32Array;
+      const features = wantFeatures && featuresName !== undefined ? outputs[featuresName] : undefined;
+      if (!features) return { probabilities };
+      const [, featureChannels, featureHeight, featureWidth] = features.dims as [number, number, number, number];
+      return {
+        probabilities,
+        features: {
+          values: features.data as Float32Array,
+          height: featureHeight,
+          width: featureWidth,
+          channels: featureChannels,
+        },
+      };
+    },
+  };
+}
