@@ -1,5 +1,4 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
-import type { ExecutionArgs } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { useBodyLimit } from './body-limit.ts';
@@ -7,12 +6,12 @@ import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
 import { useCsrfHeader } from './csrf.ts';
 import { logRefusal, maskError, useStatusOfWhole } from './error-mask.ts';
+import { useEventStreams } from './event-stream.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
 import { makeLimitPlugins } from './limits.ts';
 import { schema } from './schema/index.ts';
 import { useSecurityHeaders } from './security-headers.ts';
-import { subscribeLean } from './subscribe.ts';
 import { useUploads } from './upload.ts';
 import { useWebPage } from './web-page.ts';
 
@@ -54,11 +53,11 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
       useUploads(config),
       useBodyLimit(config.maxQueryBytes),
       useDeferDirective(),
-      useLeanSubscribe(),
       ...makeLimitPlugins(config),
       useStatusOfWhole(),
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
+      useEventStreams(log),
     ],
   });
 }
@@ -66,13 +65,6 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
 /** What resolvers are given, whatever the transport. Who asks is anonymous today. */
 export function makeContext(services: Services, signal: AbortSignal | undefined): ServerContext {
   return { caller: { id: 'anonymous' }, services, signal };
-}
-
-/** Subscriptions over server-sent events, too, are held by one iterator each. */
-function useLeanSubscribe(): Plugin {
-  return {
-    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn((args: ExecutionArgs) => subscribeLean(args)),
-  };
 }
 
 /** The plugin's validation rules; the directive stands in the schema, where it is described. */

@@ -18,11 +18,7 @@ export interface Services {
    * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND.
    * @param wantsPositions whether changes of the place in the queue are states, too
    */
-  watchPrediction(
-    id: string,
-    wantsPositions: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<AsyncIterable<PredictionView>>;
+  watchPrediction(id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
   /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */
@@ -32,7 +28,7 @@ export interface Services {
   /** Null where no model of that name (or none at all) is known. */
   viewQueue(model: string | undefined): Promise<QueueView | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
-  watchQueue(model: string | undefined, signal: AbortSignal | undefined): Promise<AsyncIterable<QueueView>>;
+  watchQueue(model: string | undefined): Promise<AsyncIterable<QueueView>>;
   /** At most this many images in one request. */
   readonly maxImages: number;
 }
@@ -40,6 +36,6 @@ export interface Services {
 export interface ServerContext {
   caller: Caller;
   services: Services;
-  /** Aborted when the client has gone; absent where the transport ends a subscription by its iterator alone. */
+  /** Aborted when the client has gone; absent in subscriptions, which end by their iterator. */
   signal: AbortSignal | undefined;
 }

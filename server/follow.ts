@@ -1,7 +1,8 @@
 import { isTerminal, type PredictionState } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
+import { NewestStream, shuttingDown } from './newest-stream.ts';
 import type { PredictionView } from './predict.ts';
-import type { Replies } from './replies.ts';
+import type { Follower, Replies } from './replies.ts';
 
 /** A wait for one prediction's end, registered before the prediction exists. */
 export interface EndWaiter {
@@ -18,7 +19,7 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
   let latest: PredictionState | undefined;
   let finish: (() => void) | undefined;
   let drainTimer: NodeJS.Timeout | undefined;
-  const unfollow = replies.follow(id, {
+  const follower: Follower = {
     wantsPositions: false,
     onState(state) {
       latest = state;
@@ -28,10 +29,11 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
     onDrain() {
       drainTimer = setTimeout(() => finish?.(), drainMs);
     },
-  });
+  };
+  replies.follow(id, follower);
   const close = () => {
     clearTimeout(drainTimer);
-    unfollow();
+    replies.unfollow(id, follower);
   };
   return {
     close,
@@ -55,84 +57,40 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
 }
 
 /**
- * A prediction's states from now on, the newest one always; a slow reader is spared those in between. Ends after the terminal one.
- * To be primed with the present state through `replies.offer`.
+ * A prediction's states from now on, the newest one always. Ends after the terminal one. To be primed with the present state.
+ * Its own follower, so that a subscription is few objects.
  */
-export function openStateStream(
-  replies: Replies,
-  id: string,
-  { wantsPositions, signal }: { wantsPositions: boolean; signal: AbortSignal | undefined },
-): AsyncIterableIterator<PredictionView> & { prime(view: PredictionView): void } {
-  let pending: PredictionView | undefined;
-  let revision = -1;
-  let ended = false;
-  let failure: InferqlError | undefined;
-  let wake: (() => void) | undefined;
+export class StateStream extends NewestStream<PredictionView> implements Follower {
+  readonly wantsPositions: boolean;
+  readonly #replies: Replies;
+  readonly #id: string;
+  #hasState = false;
 
-  const end = (error?: InferqlError) => {
-    if (ended) return;
-    ended = true;
-    failure = error;
-    unfollow();
-    signal?.removeEventListener('abort', abort);
-    wake?.();
-  };
-  const take = (state: PredictionState, position: number | undefined) => {
-    if (ended) return;
-    revision = state.revision;
-    pending = { state, position };
-    if (isTerminal(state.status)) end();
-    wake?.();
-  };
-  const abort = () => {
-    pending = undefined;
-    end();
-  };
-  const unfollow = replies.follow(id, {
-    wantsPositions,
-    onState: take,
-    onLost: () => end(new InferqlError('NOT_FOUND')),
-    onDrain: () =>
-      end(
-        new InferqlError('UNAVAILABLE', {
-          retryAfterMs: 1_000,
-          message: 'This server is shutting down. Subscribe again.',
-        }),
-      ),
-  });
-  if (signal?.aborted) abort();
-  else signal?.addEventListener('abort', abort);
+  constructor(replies: Replies, id: string, { wantsPositions }: { wantsPositions: boolean }) {
+    super(() => replies.unfollow(id, this));
+    this.wantsPositions = wantsPositions;
+    this.#replies = replies;
+    this.#id = id;
+    replies.follow(id, this);
+  }
 
-  return {
-    prime(view) {
-      replies.offer(view.state, view.position);
-      // Others follow it already, and it is nothing new to them.
-      if (revision < 0) take(replies.latest(id) ?? view.state, view.position);
-    },
-    async next() {
-      for (;;) {
-        if (pending) {
-          const value = pending;
-          pending = undefined;
-          return { value, done: false };
-        }
-        if (failure) {
-          const error = failure;
-          failure = undefined;
-          throw error;
-        }
-        if (ended) return { value: undefined, done: true };
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-    async return() {
-      abort();
-      return { value: undefined, done: true };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+  prime(view: PredictionView): void {
+    this.#replies.offer(view.state, view.position);
+    // Others follow it already, and it is nothing new to them.
+    if (!this.#hasState) this.onState(this.#replies.latest(this.#id) ?? view.state, view.position);
+  }
+
+  onState(state: PredictionState, position: number | undefined): void {
+    this.#hasState = true;
+    this.push({ state, position });
+    if (isTerminal(state.status)) this.end();
+  }
+
+  onLost(): void {
+    this.end(new InferqlError('NOT_FOUND'));
+  }
+
+  onDrain(): void {
+    this.end(shuttingDown());
+  }
 }

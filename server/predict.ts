@@ -10,7 +10,7 @@ import { InferqlError } from '../queue/errors.ts';
 import type { AdmitOutcome, Producer } from '../queue/producer.ts';
 import type { Catalog } from './catalog.ts';
 import type { Config } from './config.ts';
-import { type EndWaiter, openEndWaiter, openStateStream } from './follow.ts';
+import { type EndWaiter, openEndWaiter, StateStream } from './follow.ts';
 import { prepareImage } from './image.ts';
 import type { Pressure } from './pressure.ts';
 import type { Replies } from './replies.ts';
@@ -181,24 +181,20 @@ export function createPredictions(options: {
      * The present state, then each newer one; ends after the terminal one.
      * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
      */
-    async watch(
-      id: string,
-      wantsPositions: boolean,
-      signal: AbortSignal | undefined,
-    ): Promise<AsyncIterableIterator<PredictionView>> {
+    async watch(id: string, wantsPositions: boolean): Promise<AsyncIterableIterator<PredictionView>> {
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
       // Only channels of models that exist are listened to, whatever an id names.
       if (!name || !(await catalog.findModel(name))) throw new InferqlError('NOT_FOUND');
       await replies.subscribe(name);
-      const stream = openStateStream(replies, id, { wantsPositions, signal });
+      const stream = new StateStream(replies, id, { wantsPositions });
       try {
         const present = await producer.read(id);
         if (!present) throw new InferqlError('NOT_FOUND');
         stream.prime(present);
         return stream;
       } catch (error) {
-        await stream.return?.();
+        stream.end();
         throw error;
       }
     },

@@ -2,6 +2,7 @@ import type { QueueState } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
 import type { Catalog } from './catalog.ts';
 import type { Meter } from './meter.ts';
+import { NewestStream, shuttingDown } from './newest-stream.ts';
 
 /** A queue with what this server measured beside it. */
 export interface QueueView extends QueueState {
@@ -17,7 +18,7 @@ const TELL_INTERVAL_MS = 1_000;
 interface Watched {
   timer: NodeJS.Timeout;
   latest: string;
-  watchers: Set<{ onView(view: QueueView): void; onDrain(): void }>;
+  watchers: Set<NewestStream<QueueView>>;
 }
 
 /** Queues as they are shown: one reading a second for all who watch the same one. */
@@ -38,7 +39,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
     const text = JSON.stringify(queue);
     if (text === entry.latest) return;
     entry.latest = text;
-    for (const { onView } of [...entry.watchers]) onView(queue);
+    for (const watcher of [...entry.watchers]) watcher.push(queue);
   }
 
   return {
@@ -48,7 +49,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
      * At once, then when it has changed, about once a second; a slow reader is given the newest.
      * @throws InferqlError MODEL_NOT_FOUND, UNAVAILABLE
      */
-    async watch(name: string | undefined, signal: AbortSignal | undefined): Promise<AsyncIterableIterator<QueueView>> {
+    async watch(name: string | undefined): Promise<AsyncIterableIterator<QueueView>> {
       const first = await view(name);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
       let entry = watched.get(first.model);
@@ -61,81 +62,22 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
         watched.set(first.model, created);
         entry = created;
       }
-      return streamViews(first, entry, signal, () => {
-        if (entry.watchers.size > 0) return;
-        clearInterval(entry.timer);
+      const { watchers, timer } = entry;
+      const stream: NewestStream<QueueView> = new NewestStream(() => {
+        watchers.delete(stream);
+        if (watchers.size > 0) return;
+        clearInterval(timer);
         watched.delete(first.model);
       });
+      watchers.add(stream);
+      stream.push(first);
+      return stream;
     },
 
     /** Ends all watching with a retryable error. */
     drain(): void {
-      for (const { watchers } of watched.values()) for (const { onDrain } of [...watchers]) onDrain();
-    },
-  };
-}
-
-function streamViews(
-  first: QueueView,
-  { watchers }: Watched,
-  signal: AbortSignal | undefined,
-  onEnd: () => void,
-): AsyncIterableIterator<QueueView> {
-  let pending: QueueView | undefined = first;
-  let failure: InferqlError | undefined;
-  let ended = false;
-  let wake: (() => void) | undefined;
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    watchers.delete(watcher);
-    signal?.removeEventListener('abort', end);
-    onEnd();
-    wake?.();
-  };
-  const watcher = {
-    onView(view: QueueView) {
-      pending = view;
-      wake?.();
-    },
-    onDrain() {
-      failure = new InferqlError('UNAVAILABLE', {
-        message: 'This server is shutting down. Subscribe again.',
-        retryAfterMs: 1_000,
-      });
-      end();
-    },
-  };
-  watchers.add(watcher);
-  if (signal?.aborted) end();
-  else signal?.addEventListener('abort', end);
-
-  return {
-    async next() {
-      for (;;) {
-        if (failure) {
-          const error = failure;
-          failure = undefined;
-          pending = undefined;
-          throw error;
-        }
-        if (ended) return { value: undefined, done: true };
-        if (pending) {
-          const value = pending;
-          pending = undefined;
-          return { value, done: false };
-        }
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-    async return() {
-      end();
-      return { value: undefined, done: true };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
+      for (const { watchers } of [...watched.values()])
+        for (const watcher of [...watchers]) watcher.end(shuttingDown());
     },
   };
 }

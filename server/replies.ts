@@ -226,11 +226,8 @@ export function createReplies(options: {
 
     offer,
 
-    /**
-     * Registers a follower; to be done before the prediction is admitted or read. It is not told what was known before.
-     * @returns ends the following
-     */
-    follow(id: string, follower: Follower): () => void {
+    /** Registers a follower; to be done before the prediction is admitted or read. It is not told what was known before. */
+    follow(id: string, follower: Follower): void {
       const name = modelOfPrediction(id);
       if (!name) throw new InferqlError('NOT_FOUND');
       const model = modelOf(name);
@@ -239,11 +236,13 @@ export function createReplies(options: {
         entry = { id, latest: undefined, position: undefined, followers: new Set() };
         model.open.set(id, entry);
       }
-      const { followers } = entry;
-      followers.add(follower);
-      return () => {
-        if (followers.delete(follower) && followers.size === 0) model.open.delete(id);
-      };
+      entry.followers.add(follower);
+    },
+
+    unfollow(id: string, follower: Follower): void {
+      const entry = findEntry(id);
+      if (entry?.followers.delete(follower) && entry.followers.size === 0)
+        models.get(modelOfPrediction(id)!)!.open.delete(id);
     },
 
     /** The newest state that is known of an open prediction. */

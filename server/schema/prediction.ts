@@ -203,8 +203,7 @@ builder.subscriptionField('prediction', (t) =>
     description:
       'A prediction as it goes: the present state at once, then its changes in order (place in the queue included, at a bounded rate), and always the last one, after which the stream ends. Can begin at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
-    subscribe: (_root, { id }, { services, signal }, info) =>
-      services.watchPrediction(id, selectsPosition(info), signal),
+    subscribe: (_root, { id }, { services }, info) => services.watchPrediction(id, selectsPosition(info)),
     resolve: (view) => viewPrediction(view),
   }),
 );

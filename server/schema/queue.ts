@@ -78,7 +78,7 @@ builder.subscriptionField('queue', (t) =>
     type: Queue,
     description: 'The queue of a model: at once, then when it has changed, about once a second.',
     args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
-    subscribe: (_root, { model }, { services, signal }) => services.watchQueue(model ?? undefined, signal),
+    subscribe: (_root, { model }, { services }) => services.watchQueue(model ?? undefined),
     resolve: (view) => view,
   }),
 );
