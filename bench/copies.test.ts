@@ -1,0 +1,69 @@
+/** How often an image is copied, and how many tensors a run takes: counts that no machine's speed changes. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from 'onnxruntime-node';
+import { afterEach, expect, test, vi } from 'vitest';
+import { writeTinyModel } from '../e2e/support/tiny-model.ts';
+import { parseEntry } from '../queue/entry.ts';
+import { parseSmallForm } from '../server/small-form.ts';
+import type { UploadedFile } from '../server/uploaded-file.ts';
+import { createOnnxSession } from '../worker/engines/onnx-session.ts';
+import { loadRepositoryModel } from '../worker/repository.ts';
+
+const { made } = vi.hoisted(() => ({ made: [] as Tensor[] }));
+
+/** The library itself, but for a tensor's making being noted. */
+vi.mock('onnxruntime-node', async (importOriginal) => {
+  const original = await importOriginal<typeof import('onnxruntime-node')>();
+  const NotedTensor = new Proxy(original.Tensor, {
+    construct(target, args, self) {
+      const tensor = Reflect.construct(target, args, self) as Tensor;
+      made.push(tensor);
+      return tensor;
+    },
+  });
+  return { ...original, Tensor: NotedTensor };
+});
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+});
+
+test('a photograph is read from the request without a copy', async () => {
+  const parts = [
+    '--frontier\r\ncontent-disposition: form-data; name="operations"\r\n\r\n{"query":"","variables":{"image":null}}',
+    '\r\n--frontier\r\ncontent-disposition: form-data; name="map"\r\n\r\n{"0":["variables.image"]}',
+    '\r\n--frontier\r\ncontent-disposition: form-data; name="0"; filename="a.jpg"\r\n\r\n',
+  ].join('');
+  const body = Buffer.concat([Buffer.from(parts), Buffer.alloc(1000, 7), Buffer.from('\r\n--frontier--\r\n')]);
+  const limits = { maxFiles: 1, maxFileBytes: 10_000, maxFieldBytes: 10_000 };
+  const form = parseSmallForm(body, 'multipart/form-data; boundary=frontier', limits, () => undefined)!;
+  const file = await (form.variables as { image: UploadedFile }).image.readBytes();
+  expect(file.buffer).toBe(body.buffer);
+  expect(file).toHaveLength(1000);
+});
+
+test('the pixels of a claimed job are a view into what Redis sent', () => {
+  const pixels = Buffer.alloc(48, 9);
+  const fields = ['job', 'a', 'options', '{"heatmap":false}', 'image'].map((text) => Buffer.from(text));
+  const { image, readable } = parseEntry('stream', [Buffer.from('1-1'), [...fields, pixels]], 48);
+  expect(readable).toBe(true);
+  expect(image).toBe(pixels);
+});
+
+test('a run of a whole batch takes one tensor, on the memory that it was given', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'inferql-copies-'));
+  cleanUps.push(() => rm(folder, { recursive: true, force: true }));
+  await writeTinyModel(join(folder, 'models'), 'tiny');
+  const dirs = { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') };
+  const { input, candidates } = await loadRepositoryModel('tiny', dirs);
+  const { onnx } = candidates.find(({ engine }) => engine === 'onnxruntime')!.model;
+  const session = await createOnnxSession({ input, onnx: onnx! }, { path: onnx!.path, isOptimized: false }, 1);
+  const images = new Uint8Array(8 * input.width * input.height * input.channels);
+  made.length = 0;
+  await session.run({ images, count: 8, wantFeatures: false });
+  expect(made).toHaveLength(1);
+  expect((made[0]!.data as Uint8Array).buffer).toBe(images.buffer);
+});
