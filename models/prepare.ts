@@ -35,7 +35,7 @@ const camSchema = z.union([
   z.object({
     /** Name of the ONNX output: float32 [batch, channels, height, width]. */
     featuresOutput: z.string(),
-    /** The dense layer's weights: little-endian float32, row-major [channels, classes]. */
+    /** The dense layer's weights: little-endian float32, row-major [classes, channels]. */
     kernelPath: z.string(),
     channels: z.int(),
     classes: z.int(),

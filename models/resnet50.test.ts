@@ -83,7 +83,7 @@ describe('ResNet50, converted from its tfjs weights', () => {
     const logit = (index: number) => {
       let sum = 0;
       for (let c = 0; c < 2048; c++) {
-        for (let at = 0; at < 49; at++) sum += ((maps[c * 49 + at] ?? 0) * (kernel[c * 1000 + index] ?? 0)) / 49;
+        for (let at = 0; at < 49; at++) sum += ((maps[c * 49 + at] ?? 0) * (kernel[index * 2048 + c] ?? 0)) / 49;
       }
       return sum;
     };

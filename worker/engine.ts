@@ -12,28 +12,31 @@ export interface EngineBatch {
   /** uint8, count x height x width x channels, channels last. Only valid until the run ends: the next one overwrites it. */
   images: Uint8Array;
   count: number;
-  /** Also return the last feature map before global average pooling. */
-  wantFeatures: boolean;
+  /** Also return maps of the best labels. */
+  wantHeatmaps: boolean;
 }
 
-/** The last feature map before global average pooling: count x channels x height x width. */
-export interface Features {
+/**
+ * Class activation maps of each image's best labels, in the order of `bestIndexes`, as they come, not scaled: count x labels x
+ * height x width.
+ */
+export interface ActivationMaps {
   values: Float32Array;
+  labels: number;
   width: number;
   height: number;
-  channels: number;
 }
 
 export interface EngineOutput {
   /** count x classCount, row by row. */
   probabilities: Float32Array;
-  features?: Features;
+  maps?: ActivationMaps;
 }
 
 /** A model loaded by an engine. One run at a time. */
 export interface LoadedModel {
-  /** Whether a run can return features. */
-  hasFeatures: boolean;
+  /** Whether a run can return maps. */
+  hasHeatmaps: boolean;
   /** @throws whatever the engine throws; the batch then counts as failed. */
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
@@ -73,7 +76,16 @@ export interface EngineModel {
   classCount: number;
   /** Threads that a run may use. */
   threads: number;
-  onnx?: { path: string; featuresOutput?: string };
+  onnx?: { path: string };
+  /** What maps are made of, where the model has any. */
+  heatmap?: {
+    /** Name of the ONNX file's output with the features: float32, count x channels x height x width. */
+    featuresOutput: string;
+    /** The dense layer's weights: little-endian float32, classes x channels. */
+    kernelPath: string;
+    /** Maps an image, of its best labels. */
+    labels: number;
+  };
   tfjs?: {
     /** The model.json. */
     path: string;

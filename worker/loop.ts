@@ -11,7 +11,7 @@ import { isRedisUnavailable } from '../queue/redis.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 import type { EngineRun, RemoteEngine } from './engines/remote.ts';
 import { createPace } from './pace.ts';
-import { type ActivationKernel, readResult } from './postprocess.ts';
+import { readResult } from './postprocess.ts';
 import type { Turns } from './turns.ts';
 
 const RECOVER_EVERY_MS = 2_000;
@@ -30,8 +30,6 @@ export interface ModelLoopOptions {
   engine: RemoteEngine;
   model: ServedModel;
   labels: readonly string[];
-  /** Loads the weights for heatmaps when the first is asked for; undefined where the model has none. */
-  loadKernel: (() => Promise<ActivationKernel>) | undefined;
   turns: Turns;
   /** This worker's name. */
   worker: string;
@@ -51,7 +49,7 @@ export interface ModelLoop {
 
 /** Announces the model and serves it. Resolves once it is announced. */
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
-  const { consumer, engine, model, labels, loadKernel, turns, worker, log } = options;
+  const { consumer, engine, model, labels, turns, worker, log } = options;
   const { visibilityMs } = model.queue;
   const pace = createPace();
   const startedAtMs = Date.now();
@@ -130,7 +128,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   }
 
   async function runStarted(started: StartedJob[]): Promise<void> {
-    const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && loadKernel !== undefined;
+    const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && engine.hasHeatmaps;
     let run: EngineRun;
     batcher.engineStarts(performance.now() + pace.expectedMs(started.length));
     try {
@@ -146,10 +144,9 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     }
     pace.note(started.length, run.inferenceMs);
     options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
-    const kernel = started.some(wantsHeatmap) ? await loadKernel!() : undefined;
     settleInBackground(
       started.map((one, index): Outcome => {
-        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one) ? kernel : undefined));
+        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one)));
         return typeof result === 'string'
           ? { started: one, errorCode: result }
           : { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };

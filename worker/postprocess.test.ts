@@ -36,53 +36,41 @@ test('an answer that is too short is refused', () => {
   );
 });
 
-test("a class' heatmap weighs the features by that class' weights, scaled to 0..1, row by row", () => {
-  // Two images of 2 channels with 2 x 1 cells; the first image's features must not be read.
-  const values = Float32Array.from([9, 9, 9, 9, 1, 0, 0, 3]);
+test('each map is scaled to 0..1 and stands with the label at its place', () => {
+  // Two images of two maps of 2 x 1 cells; the first image's maps must not be read.
   const output = {
-    probabilities: Float32Array.from([0, 0, 0.8, 0.2]),
-    features: { values, width: 2, height: 1, channels: 2 },
+    probabilities: Float32Array.from([0, 0, 0.2, 0.8]),
+    maps: { values: Float32Array.from([9, 9, 9, 9, -1, 3, 5, 1]), labels: 2, width: 2, height: 1 },
   };
-  const kernel = Float32Array.from([1, 0, -1, 2]);
-  const result = readResult(output, 1, ['a', 'b'], kernel);
+  const result = readResult(output, 1, ['a', 'b'], true);
   expect(result.heatmaps).toEqual({
     width: 2,
     height: 1,
     maps: [
-      { index: 0, values: [1, 0] },
       { index: 1, values: [0, 1] },
+      { index: 0, values: [1, 0] },
     ],
   });
   expect(Result.parse(result)).toEqual(result);
+  expect(readResult(output, 1, ['a', 'b']).heatmaps).toBeUndefined();
 });
 
 test('a flat map is all zero', () => {
   const output = {
     probabilities: Float32Array.from([1]),
-    features: { values: Float32Array.from([2, 2, 2, 2]), width: 2, height: 2, channels: 1 },
+    maps: { values: Float32Array.from([2, 2, 2, 2]), labels: 1, width: 2, height: 2 },
   };
-  const kernel = Float32Array.from([1]);
-  expect(readResult(output, 0, ['a'], kernel).heatmaps!.maps[0]!.values).toEqual([0, 0, 0, 0]);
+  expect(readResult(output, 0, ['a'], true).heatmaps!.maps[0]!.values).toEqual([0, 0, 0, 0]);
 });
 
-test('twenty maps of odd sizes are those of the plain sum of products', () => {
-  const [classes, channels, width, height] = [23, 37, 5, 3];
-  const numbers = (length: number, seed: number) =>
-    Float32Array.from({ length }, (_, at) => Math.sin(at * seed + seed));
-  const values = numbers(2 * channels * width * height, 1.7);
-  const kernel = numbers(classes * channels, 2.3);
-  const output = { probabilities: numbers(2 * classes, 0.9), features: { values, width, height, channels } };
-  const { maps } = readResult(output, 1, namesOf(classes), kernel).heatmaps!;
-  expect(maps).toHaveLength(STORED_LABELS);
-  for (const { index, values: map } of maps) {
-    const plain = Array.from({ length: width * height }, (_, cell) => {
-      let sum = 0;
-      for (let channel = 0; channel < channels; channel++) {
-        sum += values[(channels + channel) * width * height + cell]! * kernel[index * channels + channel]!;
-      }
-      return sum;
-    });
-    const [low, high] = [Math.min(...plain), Math.max(...plain)];
-    for (const [cell, value] of map.entries()) expect(value).toBeCloseTo((plain[cell]! - low) / (high - low), 2);
-  }
+test.each([
+  ['a value that is not a number', [1, Number.NaN]],
+  ['too few values', []],
+])('a map with %s fails the image', (_, values) => {
+  const output = {
+    probabilities: Float32Array.from([1]),
+    maps: { values: Float32Array.from(values), labels: 1, width: 2, height: 1 },
+  };
+  expect(() => readResult(output, 0, ['a'], true)).toThrow(expect.objectContaining({ code: 'MODEL_FAILED' }));
+  expect(readResult(output, 0, ['a']).labels).toHaveLength(1);
 });

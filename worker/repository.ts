@@ -1,11 +1,10 @@
 /** The models of the repository, as the worker sees them. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normalizationOf } from '../models/normalization.ts';
 import { type PreparedModel, prepareModel } from '../models/prepare.ts';
 import { SPEC_FILE } from '../models/spec.ts';
-import { ModelName } from '../queue/contract.ts';
-import { transpose } from './postprocess.ts';
+import { ModelName, STORED_LABELS } from '../queue/contract.ts';
 import type { EngineCandidate, ServableModel } from './servable.ts';
 
 /** Names of the folders of `modelsDir` that hold a spec, sorted; none where the folder is missing. */
@@ -41,7 +40,6 @@ export async function loadRepositoryModel(
     classCount,
     labels,
     heatmap: 'unavailable' in cam ? { available: false, reason: cam.unavailable } : { available: true },
-    loadKernel: 'unavailable' in cam ? undefined : once(() => readKernel(cam)),
     batching: spec.batching,
     queue: spec.queue,
     candidates,
@@ -54,13 +52,16 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
   const { spec, onnxPath, onnxUnavailable, tfjsPath, cam } = prepared;
   const candidates: EngineCandidate[] = [];
   const ruledOut: string[] = [];
+  const heatmap =
+    'unavailable' in cam
+      ? {}
+      : { heatmap: { featuresOutput: cam.featuresOutput, kernelPath: cam.kernelPath, labels: STORED_LABELS } };
   const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
   if (spec.engine === 'auto' || spec.engine === 'onnxruntime') {
-    const featuresOutput = 'unavailable' in cam ? undefined : cam.featuresOutput;
     if (onnxPath === undefined) ruledOut.push(`onnxruntime: ${onnxUnavailable?.replace(/\.?$/, '.')}`);
     else {
-      const onnx = featuresOutput === undefined ? { path: onnxPath } : { path: onnxPath, featuresOutput };
-      candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model: { onnx } });
+      const model = { onnx: { path: onnxPath }, ...heatmap };
+      candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model });
     }
   }
   if (tfjsPath === undefined || spec.format === 'onnx' || spec.precision !== 'float32') return { candidates, ruledOut };
@@ -76,24 +77,8 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
   ] as const;
   for (const [engine, reason] of others) {
     if (spec.engine === 'auto' || spec.engine === engine) {
-      candidates.push({ engine, reason: why(engine, reason), model: { tfjs } });
+      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap } });
     }
   }
   return { candidates, ruledOut };
-}
-
-async function readKernel(cam: { kernelPath: string; channels: number; classes: number }): Promise<Float32Array> {
-  const bytes = await readFile(cam.kernelPath);
-  const values = new Float32Array(cam.channels * cam.classes);
-  if (bytes.length !== values.byteLength) throw new Error(`${cam.kernelPath} has not the size that it should have`);
-  new Uint8Array(values.buffer).set(bytes);
-  return transpose(values, cam.channels, cam.classes);
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }

@@ -80,7 +80,6 @@ export function makeScriptedModel(model: ScriptedModels[number]): ServableModel 
     classCount,
     labels: Array.from({ length: classCount }, (_, index) => `class ${index}`),
     heatmap: { available: false, reason: 'Scripted answers have no features.' },
-    loadKernel: undefined,
     batching,
     queue,
     candidates: [{ engine: 'scripted', reason: 'Its answers are scripted.', model: { scripted: script } }],

@@ -1,6 +1,5 @@
 import type { ServedModel } from '../queue/contract.ts';
 import type { EngineModel, EngineName } from './engine.ts';
-import type { ActivationKernel } from './postprocess.ts';
 
 /** An engine that may run a model, and the files that it reads. */
 export interface EngineCandidate {
@@ -13,8 +12,6 @@ export interface EngineCandidate {
 /** A model that lies ready on this machine, before an engine has been chosen for it. */
 export interface ServableModel extends Omit<ServedModel, 'engine' | 'engineReason'> {
   labels: readonly string[];
-  /** The weights behind its heatmaps; undefined where it has none. */
-  loadKernel: (() => Promise<ActivationKernel>) | undefined;
   /** The engines to try, the best first. */
   candidates: EngineCandidate[];
   /** Why engines that would come before the first candidate are not among them, a sentence each. */

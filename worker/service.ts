@@ -46,14 +46,13 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
   const { servable, redis, redisUrl, prefix, turns, worker } = options;
   const log = options.log.child({ model: servable.name, version: servable.version });
   const { engine, name: engineName, reason } = await chooseEngine(options, log);
-  const { labels, candidates, ruledOut, heatmap, loadKernel: readKernel, ...spec } = servable;
-  const loadKernel = engine.hasFeatures ? readKernel : undefined;
+  const { labels, candidates, ruledOut, heatmap, ...spec } = servable;
   const model: ServedModel = {
     ...spec,
     engine: engineName,
     engineReason: reason,
     heatmap:
-      heatmap.available && !engine.hasFeatures
+      heatmap.available && !engine.hasHeatmaps
         ? { available: false, reason: `The engine ${engineName} gives no feature maps of this model.` }
         : heatmap,
   };
@@ -66,7 +65,6 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
       engine,
       model,
       labels,
-      loadKernel,
       turns,
       worker,
       log,
@@ -130,7 +128,7 @@ async function warmUp(engine: RemoteEngine, { input, batching }: ServableModel, 
     const endTurn = await turns.take('warm-up');
     try {
       const images = Array.from({ length: count }, () => grey);
-      await engine.run(images, engine.hasFeatures);
+      await engine.run(images, engine.hasHeatmaps);
     } finally {
       endTurn();
     }

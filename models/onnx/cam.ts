@@ -1,12 +1,12 @@
 import type { OutputSpec } from '../spec.ts';
 import { GraphIndex } from './fold.ts';
-import { BATCH, type OnnxGraph, type OnnxNode } from './graph.ts';
+import { BATCH, type OnnxGraph, type OnnxNode, transposeTensor } from './graph.ts';
 
-/** What a class activation map is made of: heat[y, x] = sum over c of features[c, y, x] * kernel[c, class]. */
+/** What a class activation map is made of: heat[y, x] = sum over c of kernel[class, c] * features[c, y, x]. */
 export interface CamHead {
   /** Name of the graph's second output: float32 [batch, channels, height, width]. */
   featuresOutput: string;
-  /** The dense layer's weights, row-major [channels, classes]. */
+  /** The dense layer's weights, row-major [classes, channels]. */
   kernel: Float32Array;
   channels: number;
   classes: number;
@@ -48,11 +48,11 @@ export function exposeFeatures(graph: OnnxGraph, output: OutputSpec): CamHead | 
 function denseKernel(index: GraphIndex, node: OnnxNode) {
   const kernel = index.constant(node.inputs[1]);
   if (kernel?.type !== 'float32') return undefined;
-  const data = kernel.data as Float32Array;
   const [a = 0, b = 0, ...window] = kernel.shape;
-  if (node.op === 'Gemm') return { kernel: data, channels: a, classes: b };
+  if (node.op === 'Gemm') {
+    return { kernel: transposeTensor(kernel, [1, 0]).data as Float32Array, channels: a, classes: b };
+  }
   // A convolution over one pixel is a dense layer: [classes, channels, 1, 1].
   if (node.op !== 'Conv' || window.some((size) => size !== 1)) return undefined;
-  const turned = data.map((_, i) => data[(i % a) * b + Math.floor(i / a)] ?? 0);
-  return { kernel: turned, channels: b, classes: a };
+  return { kernel: kernel.data as Float32Array, channels: b, classes: a };
 }

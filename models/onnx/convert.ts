@@ -31,7 +31,7 @@ export interface ConvertedModel {
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 1;
+export const CONVERTER_VERSION = 2;
 
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {

@@ -30,31 +30,31 @@ async function loadModel(model: EngineModel): Promise<void> {
     const load = await LOADERS[model.engine]();
     loaded = await load(model);
     imageBytes = model.input.width * model.input.height * model.input.channels;
-    send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasFeatures: loaded.hasFeatures });
+    send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasHeatmaps: loaded.hasHeatmaps });
   } catch (error) {
     const failure = error instanceof EngineLoadError ? error.failure : 'failed';
     send({ type: 'loadFailed', failure, message: messageOf(error) });
   }
 }
 
-async function runBatch({ id, count, wantFeatures }: Extract<ToEngine, { type: 'run' }>): Promise<void> {
+async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: 'run' }>): Promise<void> {
   try {
     if (!loaded) throw new Error('no model is loaded');
     const bytes = count * imageBytes;
     if (images.length < bytes) images = Buffer.alloc(bytes);
     readFully(images, bytes);
     const startedAt = performance.now();
-    const { probabilities, features } = await loaded.run({ images: images.subarray(0, bytes), count, wantFeatures });
+    const { probabilities, maps } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
     const inferenceMs = performance.now() - startedAt;
     writeFully(probabilities, ANSWERS_AT);
-    if (features) writeFully(features.values, ANSWERS_AT + probabilities.byteLength);
+    if (maps) writeFully(maps.values, ANSWERS_AT + probabilities.byteLength);
     send({
       type: 'done',
       id,
       inferenceMs,
       rssBytes: process.memoryUsage.rss(),
       probabilities: probabilities.length,
-      ...(features && { features: { width: features.width, height: features.height, channels: features.channels } }),
+      ...(maps && { maps: { labels: maps.labels, width: maps.width, height: maps.height } }),
     });
   } catch (error) {
     send({ type: 'failed', id, message: messageOf(error) });

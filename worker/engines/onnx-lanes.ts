@@ -23,9 +23,9 @@ async function startLane(settings: LaneSettings): Promise<Lane> {
     throw error;
   });
   return {
-    async run({ images, count, wantFeatures }) {
+    async run({ images, count, wantHeatmaps }) {
       // A copy that the thread may have for itself: the next batch overwrites the original.
-      const share: EngineBatch = { images: new Uint8Array(images), count, wantFeatures };
+      const share: EngineBatch = { images: new Uint8Array(images), count, wantHeatmaps };
       thread.postMessage(share, [share.images.buffer as ArrayBuffer]);
       const [answer] = (await once(thread, 'message')) as [LaneAnswer];
       if ('error' in answer) throw new Error(answer.error);

@@ -1,5 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
+import { createMapDrawer } from './activation-maps.ts';
+import { createMultiply } from './onnx-product.ts';
 
 /** Which file a session reads, and how. */
 export interface OnnxFile {
@@ -9,12 +11,12 @@ export interface OnnxFile {
 }
 
 export interface OnnxSession {
-  hasFeatures: boolean;
+  hasHeatmaps: boolean;
   /** The images must not lie in shared memory, which the library does not take. */
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
 
-type OnnxModel = Pick<EngineModel, 'input' | 'onnx'>;
+type OnnxModel = Pick<EngineModel, 'input' | 'classCount' | 'heatmap'>;
 
 /** Uint8 `[N,H,W,C]` in, `probabilities` out, normalisation inside the graph. @throws what the library throws. */
 export async function createOnnxSession(model: OnnxModel, file: OnnxFile, threads: number): Promise<OnnxSession> {
@@ -34,28 +36,27 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
   });
   const inputName = session.inputNames[0]!;
   const probabilitiesName = session.outputNames[0]!;
-  const featuresName = model.onnx?.featuresOutput;
+  const featuresName = model.heatmap?.featuresOutput ?? '';
+  const drawMaps = model.heatmap && createMapDrawer(model.heatmap, model.classCount, await createMultiply());
   const plainFetches = [probabilitiesName];
-  const featureFetches = featuresName === undefined ? plainFetches : [probabilitiesName, featuresName];
+  const heatmapFetches = drawMaps ? [probabilitiesName, featuresName] : plainFetches;
 
   return {
-    hasFeatures: featuresName !== undefined,
-    async run({ images, count, wantFeatures }) {
+    hasHeatmaps: drawMaps !== undefined,
+    async run({ images, count, wantHeatmaps }) {
       const input = new Tensor('uint8', images, [count, height, width, channels]);
-      const outputs = await session.run({ [inputName]: input }, wantFeatures ? featureFetches : plainFetches);
+      const outputs = await session.run({ [inputName]: input }, wantHeatmaps ? heatmapFetches : plainFetches);
       const probabilities = outputs[probabilitiesName]!.data as Float32Array;
-      const features = wantFeatures && featuresName !== undefined ? outputs[featuresName] : undefined;
-      if (!features) return { probabilities };
+      const features = outputs[featuresName];
+      if (!features || !drawMaps) return { probabilities };
       const [, featureChannels, featureHeight, featureWidth] = features.dims as [number, number, number, number];
-      return {
-        probabilities,
-        features: {
-          values: features.data as Float32Array,
-          height: featureHeight,
-          width: featureWidth,
-          channels: featureChannels,
-        },
-      };
+      const maps = await drawMaps(probabilities, {
+        values: features.data as Float32Array,
+        height: featureHeight,
+        width: featureWidth,
+        channels: featureChannels,
+      });
+      return { probabilities, maps };
     },
   };
 }

@@ -67,7 +67,7 @@ function expectSame(run: EngineRun, alone: EngineRun[]): void {
     for (const [at, value] of actual.entries()) expect(value).toBeCloseTo(expected[at]!, 6);
   };
   near(run.probabilities, concat(alone.map(({ probabilities }) => probabilities)));
-  if (run.features) near(run.features.values, concat(alone.map(({ features }) => features!.values)));
+  if (run.maps) near(run.maps.values, concat(alone.map(({ maps }) => maps!.values)));
 }
 
 test.each([1, 2, 3])(

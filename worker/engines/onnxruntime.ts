@@ -15,13 +15,13 @@ export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> 
   const imageBytes = model.input.height * model.input.width * model.input.channels;
 
   return {
-    hasFeatures: together.hasFeatures,
-    async run({ images, count, wantFeatures }) {
+    hasHeatmaps: together.hasHeatmaps,
+    async run({ images, count, wantHeatmaps }) {
       const share = lanes.length > 0 ? Math.floor(count / lanes.length) : 0;
       const take = (from: number, to: number) => ({
         images: images.subarray(from * imageBytes, to * imageBytes),
         count: to - from,
-        wantFeatures,
+        wantHeatmaps,
       });
       const shares = share > 0 ? lanes.map((lane, at) => lane.run(take(at * share, (at + 1) * share))) : [];
       const outputs = await joinLanes(shares);
@@ -59,11 +59,8 @@ function joinOutputs(outputs: EngineOutput[]): EngineOutput {
   const [first] = outputs;
   if (outputs.length === 1) return first!;
   const probabilities = joinFloats(outputs.map((output) => output.probabilities));
-  if (!first!.features) return { probabilities };
-  return {
-    probabilities,
-    features: { ...first!.features, values: joinFloats(outputs.map(({ features }) => features!.values)) },
-  };
+  if (!first!.maps) return { probabilities };
+  return { probabilities, maps: { ...first!.maps, values: joinFloats(outputs.map(({ maps }) => maps!.values)) } };
 }
 
 function joinFloats(parts: Float32Array[]): Float32Array {

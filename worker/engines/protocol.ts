@@ -10,16 +10,16 @@ export const SHARED_FD = 4;
 
 /**
  * Where the answers begin; images begin at 0. The file is sparse, so that the distance costs nothing. Answers are
- * little-endian float32: probabilities, then features where they were wanted.
+ * little-endian float32: probabilities, then maps where they were wanted.
  */
 export const ANSWERS_AT = 2 ** 31;
 
 export type ToEngine =
   | { type: 'load'; model: EngineModel }
-  | { type: 'run'; id: number; count: number; wantFeatures: boolean };
+  | { type: 'run'; id: number; count: number; wantHeatmaps: boolean };
 
 export type FromEngine =
-  | { type: 'loaded'; rssBytes: number; hasFeatures: boolean }
+  | { type: 'loaded'; rssBytes: number; hasHeatmaps: boolean }
   | { type: 'loadFailed'; failure: EngineLoadFailure; message: string }
   | {
       type: 'done';
@@ -28,6 +28,6 @@ export type FromEngine =
       rssBytes: number;
       /** Length of the probabilities in float32 values. */
       probabilities: number;
-      features?: { width: number; height: number; channels: number };
+      maps?: { labels: number; width: number; height: number };
     }
   | { type: 'failed'; id: number; message: string };

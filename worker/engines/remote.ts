@@ -42,9 +42,9 @@ export interface RemoteEngine {
    * Runs one batch; the images have height x width x channels bytes each. One run at a time.
    * @throws InferqlError ENGINE_CRASHED, ENGINE_TIMEOUT, MODEL_FAILED (the engine threw), UNAVAILABLE (closed).
    */
-  run(images: readonly Uint8Array[], wantFeatures: boolean): Promise<EngineRun>;
-  /** Whether a run can return features. */
-  hasFeatures: boolean;
+  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
+  /** Whether a run can return maps. */
+  hasHeatmaps: boolean;
   /** Resident memory of the engine's process after its last answer. */
   rssBytes(): number;
   /** The engine's process, while there is one. */
@@ -108,15 +108,15 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
   return {
     ready,
     downSinceMs: () => downSinceMs,
-    async run(images, wantFeatures) {
+    async run(images, wantHeatmaps) {
       await ready();
       const engine = current!;
-      const answer = await engine.run(images, wantFeatures);
+      const answer = await engine.run(images, wantHeatmaps);
       failuresInARow = 0;
       rssBytes = engine.rssBytes();
       return answer;
     },
-    hasFeatures: first.hasFeatures,
+    hasHeatmaps: first.hasHeatmaps,
     rssBytes: () => rssBytes,
     pid: () => current?.pid,
     async close() {
@@ -132,8 +132,8 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
 /** One life of an engine's process. */
 interface EngineProcess {
   pid: number;
-  hasFeatures: boolean;
-  run(images: readonly Uint8Array[], wantFeatures: boolean): Promise<EngineRun>;
+  hasHeatmaps: boolean;
+  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
   rssBytes(): number;
   lastLines(): string[];
   ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
@@ -192,17 +192,17 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
     }
     try {
       const probabilities = readFloats(sharedFd, message.probabilities, ANSWERS_AT);
-      const { inferenceMs, features } = message;
-      if (!features) return resolve({ probabilities, inferenceMs });
-      const length = count * features.width * features.height * features.channels;
+      const { inferenceMs, maps } = message;
+      if (!maps) return resolve({ probabilities, inferenceMs });
+      const length = count * maps.labels * maps.width * maps.height;
       const values = readFloats(sharedFd, length, ANSWERS_AT + probabilities.byteLength);
-      resolve({ probabilities, inferenceMs, features: { ...features, values } });
+      resolve({ probabilities, inferenceMs, maps: { ...maps, values } });
     } catch (error) {
       reject(new InferqlError('MODEL_FAILED', { cause: error }));
     }
   };
 
-  const run = (images: readonly Uint8Array[], wantFeatures: boolean) =>
+  const run = (images: readonly Uint8Array[], wantHeatmaps: boolean) =>
     new Promise<EngineRun>((resolve, reject) => {
       if (waiting) return reject(new Error('the engine is running a batch already'));
       const id = ++lastId;
@@ -227,10 +227,10 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
           reject(error);
         },
       };
-      sendToEngine(child, { type: 'run', id, count: images.length, wantFeatures });
+      sendToEngine(child, { type: 'run', id, count: images.length, wantHeatmaps });
     });
 
-  const hasFeatures = await new Promise<boolean>((resolve, reject) => {
+  const hasHeatmaps = await new Promise<boolean>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
     }, options.loadLimitMs ?? 120_000);
@@ -249,7 +249,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
         case 'loaded':
           clearTimeout(timer);
           rssBytes = message.rssBytes;
-          return resolve(message.hasFeatures);
+          return resolve(message.hasHeatmaps);
         case 'loadFailed':
           clearTimeout(timer);
           reject(new EngineLoadError(message.failure, message.message));
@@ -265,7 +265,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
     sendToEngine(child, { type: 'load', model });
   });
 
-  return { pid: child.pid!, hasFeatures, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
+  return { pid: child.pid!, hasHeatmaps, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {

@@ -13,7 +13,7 @@ export async function loadScripted(model: EngineModel): Promise<LoadedModel> {
   const neverGivenBack: Buffer[] = [];
 
   return {
-    hasFeatures: false,
+    hasHeatmaps: false,
     async run({ images, count }) {
       const probabilities = new Float32Array(count * classCount).fill((1 - BEST_SCORE) / Math.max(1, classCount - 1));
       const waitMs = behavior.waitMs + behavior.waitMsPerImage * count;

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { readModelJson, storedBytes } from '../../models/tfjs/manifest.ts';
-import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
+import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
+import { createMapDrawer, type Features, type Multiply } from './activation-maps.ts';
 
 /** Predicts images that are normalised already: probabilities as the model gives them, and features where it has any. */
 interface Predictor {
@@ -11,6 +12,11 @@ interface Predictor {
   fixedBatch: number | undefined;
   predict(images: tf.Tensor4D, wantFeatures: boolean): Promise<{ answers: tf.Tensor; features?: tf.Tensor4D }>;
   hasFeatures: boolean;
+}
+
+interface PredictedPart {
+  probabilities: Float32Array;
+  features?: Features;
 }
 
 /**
@@ -38,16 +44,19 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
       return reverseChannels ? normalized.reverse(3) : normalized;
     });
 
-  async function runPart(images: Uint8Array, count: number, wantFeatures: boolean): Promise<EngineOutput> {
+  const drawMaps =
+    model.heatmap && predictor.hasFeatures ? createMapDrawer(model.heatmap, classCount, multiply) : undefined;
+
+  async function runPart(images: Uint8Array, count: number, wantFeatures: boolean): Promise<PredictedPart> {
     const normalized = normalize(images, count);
-    const { answers, features } = await predictor.predict(normalized, wantFeatures && predictor.hasFeatures);
+    const { answers, features } = await predictor.predict(normalized, wantFeatures);
     const probabilities = tf.tidy(() => activate(answers.reshape([count, -1]), tfjs!.activation));
     const channelsFirst = features?.transpose([0, 3, 1, 2]);
     try {
       if (probabilities.shape[1] !== classCount) {
         throw new Error(`the model answers ${probabilities.shape[1]} values an image, not ${classCount}`);
       }
-      const output: EngineOutput = { probabilities: (await probabilities.data()) as Float32Array };
+      const output: PredictedPart = { probabilities: (await probabilities.data()) as Float32Array };
       if (!channelsFirst) return output;
       const [, channels, height, width] = channelsFirst.shape as [number, number, number, number];
       return { ...output, features: { values: (await channelsFirst.data()) as Float32Array, channels, height, width } };
@@ -57,25 +66,35 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   }
 
   return {
-    hasFeatures: predictor.hasFeatures,
-    async run({ images, count, wantFeatures }) {
+    hasHeatmaps: drawMaps !== undefined,
+    async run({ images, count, wantHeatmaps }) {
       const { fixedBatch = count } = predictor;
-      if (fixedBatch === count) return runPart(images, count, wantFeatures);
-      const parts: EngineOutput[] = [];
+      const wantFeatures = wantHeatmaps && drawMaps !== undefined;
+      const parts: PredictedPart[] = [];
       for (let at = 0; at < count; at += fixedBatch) {
-        // A model of a fixed batch size gets the last images again where there are too few.
-        const part = new Uint8Array(fixedBatch * imageBytes);
-        part.set(images.subarray(at * imageBytes, (at + fixedBatch) * imageBytes));
-        parts.push(await runPart(part, fixedBatch, wantFeatures));
+        parts.push(await runPart(cutPart(images, at * imageBytes, fixedBatch * imageBytes), fixedBatch, wantFeatures));
       }
-      return joinParts(parts, count, classCount);
+      const { probabilities, features } = joinParts(parts, count, classCount);
+      return features && drawMaps
+        ? { probabilities, maps: await drawMaps(probabilities, features) }
+        : { probabilities };
     },
   };
 }
 
-function joinParts(parts: EngineOutput[], count: number, classCount: number): EngineOutput {
+/** A model of a fixed batch size gets black images where there are too few. */
+function cutPart(images: Uint8Array, from: number, length: number): Uint8Array {
+  if (from === 0 && images.length === length) return images;
+  const part = new Uint8Array(length);
+  part.set(images.subarray(from, from + length));
+  return part;
+}
+
+function joinParts(parts: PredictedPart[], count: number, classCount: number): PredictedPart {
+  const [only, ...others] = parts;
+  if (only && others.length === 0 && only.probabilities.length === count * classCount) return only;
   const joined = joinFloats(parts.map(({ probabilities }) => probabilities));
-  const output: EngineOutput = { probabilities: joined.subarray(0, count * classCount) };
+  const output: PredictedPart = { probabilities: joined.subarray(0, count * classCount) };
   const first = parts[0]?.features;
   if (!first) return output;
   const values = joinFloats(parts.map(({ features }) => features!.values));
@@ -92,6 +111,15 @@ function joinFloats(parts: Float32Array[]): Float32Array {
   }
   return joined;
 }
+
+const multiply: Multiply = async (left, right, { count, rows, inner, columns }) => {
+  const product = tf.tidy(() =>
+    tf.matMul(tf.tensor3d(left, [count, rows, inner]), tf.tensor3d(right, [count, inner, columns])),
+  );
+  const values = (await product.data()) as Float32Array;
+  product.dispose();
+  return values;
+};
 
 function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs']>['activation']): tf.Tensor {
   switch (activation) {

@@ -33,5 +33,5 @@ async function startBackend(name: string): Promise<void> {
 
 function tryOut(loaded: LoadedModel, { input }: EngineModel): Promise<EngineOutput> {
   const images = new Uint8Array(input.width * input.height * input.channels).fill(128);
-  return loaded.run({ images, count: 1, wantFeatures: false });
+  return loaded.run({ images, count: 1, wantHeatmaps: false });
 }
