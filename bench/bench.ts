@@ -1,8 +1,12 @@
+import { resolve } from 'node:path';
 import type { PreparedModel } from '../models/prepare.ts';
 import type { Answerer } from './ask.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
 import type { Chart } from './svg.ts';
+
+/** Where prepared models and what was measured are kept. */
+export const STATE_DIR = resolve('.inferql');
 
 /** What every scenario is given. */
 export interface Bench {

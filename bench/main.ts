@@ -1,11 +1,11 @@
 /** `npm run bench`: measures the built system in dist/. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '../models/prepare.ts';
 import { startAnswerer } from './ask.ts';
-import type { Bench, Scenario, Section } from './bench.ts';
+import { type Bench, type Scenario, type Section, STATE_DIR } from './bench.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import { findPhotographs, preparePixels } from './photographs.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
@@ -13,6 +13,7 @@ import { formatPage, formatSection, readBusyness, writeReport } from './report.t
 import { measureCpu } from './scenarios/cpu.ts';
 import { measureEndToEnd } from './scenarios/end-to-end.ts';
 import { measureEvents } from './scenarios/events.ts';
+import { measureHeatmap } from './scenarios/heatmap.ts';
 import { measureInt8 } from './scenarios/int8.ts';
 import { measureNull } from './scenarios/null.ts';
 import { measureOverload } from './scenarios/overload.ts';
@@ -22,6 +23,7 @@ import { measureStart } from './scenarios/start.ts';
 const SCENARIOS: Record<string, Scenario> = {
   'end-to-end': measureEndToEnd,
   int8: measureInt8,
+  heatmap: measureHeatmap,
   null: measureNull,
   cpu: measureCpu,
   events: measureEvents,
@@ -52,11 +54,10 @@ if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
 
 const busyness = readBusyness();
 const photographs = findPhotographs(values.photographs);
-const stateDir = resolve('.inferql');
-mkdirSync(join(stateDir, 'bench'), { recursive: true });
-const dir = mkdtempSync(join(stateDir, 'bench', 'run-'));
+mkdirSync(join(STATE_DIR, 'bench'), { recursive: true });
+const dir = mkdtempSync(join(STATE_DIR, 'bench', 'run-'));
 const say = (line: string) => console.log(`  ${line}`);
-const model = await prepareModel({ modelDir: 'models/resnet50', stateDir });
+const model = await prepareModel({ modelDir: 'models/resnet50', stateDir: STATE_DIR });
 if (!model.onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
 
 const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
@@ -80,7 +81,7 @@ try {
     sections.push(...found);
     for (const section of found) console.log(formatSection(section));
   }
-  const places = { jsonDir: join(stateDir, 'bench'), imagesDir: values.images };
+  const places = { jsonDir: join(STATE_DIR, 'bench'), imagesDir: values.images };
   const path = writeReport(sections, places, { quick: values.quick, photographs: photographs.length, busyness });
   if (values.page) writeFileSync('docs/measurements.md', formatPage(sections, { quick: values.quick, busyness }));
   console.log(`\n${path}`);

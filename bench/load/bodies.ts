@@ -6,10 +6,12 @@ const BOUNDARY = 'inferql-bench-7c1e0a52';
 
 export const BODY_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 
-const MUTATION = `mutation Classify($image: Upload!, $model: String) {
+const HEATMAP = 'heatmap { ... on Heatmap { width height image } }';
+
+const writeMutation = (more: string) => `mutation Classify($image: Upload!, $model: String) {
   classifyImage(image: $image, model: $model) {
     __typename
-    ... on Prediction { id status batchSize result { labels(topK: 5) { name index score } } error { code } }
+    ... on Prediction { id status batchSize result { labels(topK: 5) { name index score } ${more} } error { code } }
     ... on Error { code message }
   }
 }`;
@@ -19,8 +21,9 @@ function part(disposition: string, content: string): string {
 }
 
 /** Whole request bodies, made once: building them must not cost what is measured. */
-export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photographs'>): Buffer[] {
-  const operations = JSON.stringify({ query: MUTATION, variables: { image: null, model: plan.model ?? null } });
+export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photographs' | 'heatmap'>): Buffer[] {
+  const query = writeMutation(plan.heatmap ? HEATMAP : '');
+  const operations = JSON.stringify({ query, variables: { image: null, model: plan.model ?? null } });
   const fields =
     plan.request === 'graphql'
       ? part('name="operations"', operations) + part('name="map"', '{"0":["variables.image"]}')
@@ -34,8 +37,14 @@ export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photogra
 }
 
 /** What kind of answer this is: undefined for a right one, else the name it is counted under. */
-export function judgeAnswer(request: LoadPlan['request'], status: number, body: string): string | undefined {
+export function judgeAnswer(
+  { request, heatmap }: Pick<LoadPlan, 'request' | 'heatmap'>,
+  status: number,
+  body: string,
+): string | undefined {
   if (request === 'file') return status === 200 && body.includes('"score"') ? undefined : `HTTP ${status}`;
-  if (status === 200 && body.includes('"status":"SUCCEEDED"') && body.includes('"score"')) return undefined;
+  if (status === 200 && body.includes('"status":"SUCCEEDED"') && body.includes('"score"')) {
+    return heatmap && !body.includes('"image":"data:image/png') ? 'no heatmap' : undefined;
+  }
   return /"code":"([A-Z_]+)"/.exec(body)?.[1] ?? /"status":"([A-Z]+)"/.exec(body)?.[1] ?? `HTTP ${status}`;
 }

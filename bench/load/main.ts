@@ -41,7 +41,7 @@ async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
           response.on('data', (chunk: string) => {
             text += chunk;
           });
-          response.on('end', () => resolve(judgeAnswer(plan.request, response.statusCode!, text)));
+          response.on('end', () => resolve(judgeAnswer(plan, response.statusCode!, text)));
           response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
         },
       );

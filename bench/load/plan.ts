@@ -6,6 +6,8 @@ export interface LoadPlan {
   request: 'graphql' | 'file';
   /** The model named in the mutation. */
   model?: string;
+  /** Each answer brings the heatmap of its best label, too. */
+  heatmap?: boolean;
   photographs: string[];
   /**
    * `clients`: each sends its next request when its last is answered. `ratePerSecond`: requests are due at fixed times whatever
