@@ -50,8 +50,10 @@ export function createConsumer(options: {
     string
   >;
   const lanes = createLaneTurns();
-  /** Entries that this process has in hand; what is pending for it beside them was lost on the way. */
-  const held = new Set<string>();
+  /** Entries that this process has in hand, each with its latest attempt known here; what is pending beside them was lost on the way. */
+  const held = new Map<string, number>();
+  /** An entry's id is its stream's own: two lanes give the same one to jobs that come in the same millisecond. */
+  const nameJob = ({ stream, entryId }: ClaimedJob) => `${stream} ${entryId}`;
   /** When this worker first saw an older version of its model, by this process' clock. */
   const retiredSinceMs = new Map<string, number>();
   let announced = false;
@@ -65,9 +67,16 @@ export function createConsumer(options: {
 
   const parse = (stream: string, entry: Entry) => parseEntry(stream, entry, imageByteLength(model.input));
 
+  /** Takes jobs in hand, but for those that came another way before: a late reply may hold what was recovered meanwhile. */
   function hold(jobs: ClaimedJob[]): ClaimedJob[] {
-    for (const job of jobs) held.add(job.entryId);
-    return jobs;
+    const fresh = jobs.filter((job) => !held.has(nameJob(job)));
+    for (const job of fresh) held.set(nameJob(job), 0);
+    return fresh;
+  }
+
+  function release(jobs: ClaimedJob[]): void {
+    for (const job of jobs) held.delete(nameJob(job));
+    if (jobs.length > 0) mayMissReplies = true;
   }
 
   /** @param after '>': what nobody has claimed yet; '0': what is pending for this worker */
@@ -84,23 +93,22 @@ export function createConsumer(options: {
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
   async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
     const entries = await readGroup(lane, count, '0');
-    return entries.filter(([id]) => !held.has(id.toString())).map((entry) => parse(streams[lane], entry));
+    return entries.map((entry) => parse(streams[lane], entry)).filter((job) => !held.has(nameJob(job)));
   }
 
   async function takeOverStalled(lane: Priority, count: number): Promise<ClaimedJob[]> {
-    const reply = await redis.callBuffer('XAUTOCLAIM', [
-      streams[lane],
-      GROUP,
-      worker,
-      model.queue.visibilityMs,
-      '0-0',
-      'COUNT',
-      count,
-    ]);
-    const entries = (reply as [Buffer, Entry[]])[1];
-    return entries
-      .filter(([id, fields]) => fields !== null && !held.has(id.toString()))
-      .map((entry) => parse(streams[lane], entry));
+    const stalled: ClaimedJob[] = [];
+    let cursor = '0-0';
+    // One call looks at ten times the count: stalled jobs may stand behind more than that of what others renew.
+    do {
+      const rest = count - stalled.length;
+      const range = [streams[lane], GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
+      const [next, entries] = (await redis.callBuffer('XAUTOCLAIM', range)) as [Buffer, Entry[]];
+      const jobs = entries.filter(([, fields]) => fields !== null).map((entry) => parse(streams[lane], entry));
+      stalled.push(...jobs.filter((job) => !held.has(nameJob(job))));
+      cursor = next.toString();
+    } while (cursor !== '0-0' && stalled.length < count);
+    return stalled;
   }
 
   return {
@@ -123,7 +131,8 @@ export function createConsumer(options: {
         JSON.stringify(record),
         JSON.stringify(model),
       ]);
-      await redis.sadd(registry.models, model.name);
+      // A full Redis takes no new member, but a worker that comes to empty it is let in.
+      if (!(await redis.sismember(registry.models, model.name))) await redis.sadd(registry.models, model.name);
       if (changed === 1 || !announced) await redis.publish(registry.changed, model.name);
       announced = true;
     },
@@ -131,14 +140,21 @@ export function createConsumer(options: {
     /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
     async claim(max: number): Promise<ClaimedJob[]> {
       const share = lanes.share(max);
-      const first = await Promise.all(PRIORITIES.map((lane) => readLane(lane, share[lane])));
-      const jobs = first.flat();
-      // What one lane left free the others may have, the most urgent first.
-      for (const lane of PRIORITIES) {
-        const full = first[PRIORITIES.indexOf(lane)]!.length === share[lane];
-        if (jobs.length < max && full) jobs.push(...(await readLane(lane, max - jobs.length)));
+      const jobs: ClaimedJob[] = [];
+      try {
+        const read = await Promise.allSettled(PRIORITIES.map((lane) => readLane(lane, share[lane])));
+        for (const lane of read) if (lane.status === 'fulfilled') jobs.push(...lane.value);
+        // What one lane left free the others may have, the most urgent first.
+        for (const [i, lane] of read.entries()) {
+          if (lane.status === 'rejected') throw lane.reason;
+          const full = lane.value.length === share[PRIORITIES[i]!];
+          if (jobs.length < max && full) jobs.push(...(await readLane(PRIORITIES[i]!, max - jobs.length)));
+        }
+        return jobs;
+      } catch (error) {
+        release(jobs);
+        throw error;
       }
-      return jobs;
     },
 
     /** Blocks until something waits, at most a second; one job a lane at the most. */
@@ -169,18 +185,36 @@ export function createConsumer(options: {
         if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
       }
       const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-      return found.map((job, i) => ({ ...job, recovered: job.recovered || Number(attempts[i] ?? 0) > 0 }));
+      return found.map((job, i) => {
+        const attempt = Number(attempts[i] ?? 0);
+        held.set(nameJob(job), attempt);
+        return { ...job, recovered: job.recovered || attempt > 0 };
+      });
     },
+
+    /** Gives jobs up that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */
+    release,
 
     /** Begins an attempt of each; those that were canceled, expired or have no attempt left are not among the answer. */
     async start(jobs: ClaimedJob[]): Promise<StartedJob[]> {
       if (jobs.length === 0) return [];
-      const request = { worker, jobs: jobs.map(({ jobId, entryId, stream }) => ({ jobId, entryId, stream })) };
+      const request = {
+        worker,
+        jobs: jobs.map((job) => ({
+          jobId: job.jobId,
+          entryId: job.entryId,
+          stream: job.stream,
+          known: held.get(nameJob(job)) ?? 0,
+        })),
+      };
       const attempts = (await runStep(redis, 'start', keys, [JSON.stringify(request)])) as number[];
       return jobs.flatMap((job, i) => {
         const attempt = attempts[i]!;
-        if (attempt > 0) return [{ job, attempt }];
-        held.delete(job.entryId);
+        if (attempt > 0) {
+          held.set(nameJob(job), attempt);
+          return [{ job, attempt }];
+        }
+        held.delete(nameJob(job));
         return [];
       });
     },
@@ -208,7 +242,7 @@ export function createConsumer(options: {
       });
       const settlements = (await runStep(redis, 'settle', keys, [JSON.stringify(wire)])) as Settlement[];
       settlements.forEach((settlement, i) => {
-        if (settlement !== 'retry') held.delete(outcomes[i]!.started.job.entryId);
+        if (settlement !== 'retry') held.delete(nameJob(outcomes[i]!.started.job));
       });
       return settlements;
     },

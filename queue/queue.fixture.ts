@@ -53,11 +53,31 @@ function servedModel(name: string, queue: Partial<ServedModel['queue']>): Served
   };
 }
 
+/** The connection, on which steps can be made to lose their reply: the client sends them again, and hears the second one. */
+function connectLossy(url: string) {
+  const connection = connect('work', url);
+  const network = { losesReplies: false };
+  const send = (command: 'evalsha' | 'eval') =>
+    async function sendOnceOrTwice(...args: [string, number, ...(string | Buffer)[]]) {
+      if (network.losesReplies) await connection[command](...args);
+      return await connection[command](...args);
+    };
+  const lossy = { evalsha: send('evalsha'), eval: send('eval') };
+  const redis = new Proxy(connection, {
+    get(target, name) {
+      if (name === 'evalsha' || name === 'eval') return lossy[name];
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return { redis, network };
+}
+
 /** A queue of its own: a prefix that no other test has. */
 export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = server.url, name = 'tiny' } = {}) {
   const prefix = `test${++prefixCount}`;
   const model = servedModel(name, queue);
-  const redis = connect('work', url);
+  const { redis, network } = connectLossy(url);
   const producer = createProducer(redis, { prefix });
   let workers = 0;
   async function addWorker(): Promise<Consumer> {
@@ -94,6 +114,7 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
     prefix,
     model,
     redis,
+    network,
     producer,
     consumer,
     addWorker,

@@ -7,10 +7,11 @@ redis.call('HDEL', workers, ARGV[1])
 if redis.call('ZCARD', alive) == 0 then redis.call('HSET', counters, 'aliveUntilMs', now) end
 for i = 3, #ARGV do
   local stream = stream_of .. ARGV[2] .. ':' .. ARGV[i]
-  local pending = redis.call('XPENDING', stream, GROUP, '-', '+', 1000, ARGV[1])
+  -- A stream that was retired meanwhile answers with an error, which has no items.
+  local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1000, ARGV[1])
   for _, entry in ipairs(pending) do
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, entry[1], 'IDLE', 24 * 60 * 60 * 1000, 'JUSTID')
   end
-  if #pending == 0 then redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, ARGV[1]) end
+  if #pending == 0 then redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, ARGV[1]) end
 end
 return redis.status_reply('OK')

@@ -4,7 +4,8 @@
 -- Returns the entry ids that are still its own
 local held = {}
 for i = 2, #ARGV, 2 do
-  local pending = redis.call('XPENDING', ARGV[i], GROUP, ARGV[i + 1], ARGV[i + 1], 1)[1]
+  -- A stream that was retired meanwhile answers with an error.
+  local pending = redis.pcall('XPENDING', ARGV[i], GROUP, ARGV[i + 1], ARGV[i + 1], 1)[1]
   if pending and pending[2] == ARGV[1] then
     redis.call('XCLAIM', ARGV[i], GROUP, ARGV[1], 0, ARGV[i + 1], 'JUSTID')
     table.insert(held, ARGV[i + 1])

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Starts an attempt of each job, unless it was canceled, expired or has none left.
--- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream}
+-- Starts an attempt of each job, unless it was canceled, expired or has none left. Sent again it gives the attempt that the first send began.
+-- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream, known: the latest attempt that the worker was told of}
 -- Returns a number a job: the attempt, which fences every later step; 0 where there is nothing to run, or another worker took it over
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
 local attempts_started = {}
 
-local function start(job_id, entry_id, stream)
+local function start(job_id, entry_id, stream, known)
   local key = job_of .. job_id
-  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode')
+  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode', 'worker')
   if job[1] ~= entry_id then
     -- Its predictions ended while it was on its way, or it never was a job of ours.
     redis.call('XACK', stream, GROUP, entry_id)
@@ -23,11 +23,14 @@ local function start(job_id, entry_id, stream)
     end
   end
   if redis.call('EXISTS', key) == 0 then return 0 end
+  -- The worker began this attempt, and the answer was lost on its way.
+  if job[5] == request.worker and tonumber(job[2]) > known then return tonumber(job[2]) end
   if tonumber(job[2]) >= tonumber(job[3]) then
     bury(job_id, job[4] or 'WORKER_LOST', now)
     return 0
   end
   local attempt = redis.call('HINCRBY', key, 'attempts', 1)
+  redis.call('HSET', key, 'worker', request.worker)
   redis.call('HDEL', key, 'errorCode')
   if attempt == 1 then
     redis.call('ZREM', waiting, job_id)
@@ -41,5 +44,5 @@ local function start(job_id, entry_id, stream)
   return attempt
 end
 
-for i, job in ipairs(request.jobs) do attempts_started[i] = start(job.jobId, job.entryId, job.stream) end
+for i, job in ipairs(request.jobs) do attempts_started[i] = start(job.jobId, job.entryId, job.stream, job.known) end
 return attempts_started

@@ -1,0 +1,117 @@
+import { expect, it } from 'vitest';
+import { createConsumer } from './consumer.ts';
+import { connect, failure, setUp, success } from './queue.fixture.ts';
+
+const heartbeat = { version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 };
+
+it('a start whose reply was lost is the same attempt when it is sent again', async () => {
+  const { admit, consumer, producer, network } = await setUp({ maxAttempts: 2 });
+  const { id } = await admit(1);
+  const jobs = await consumer.claim(1);
+  network.losesReplies = true;
+  const [first] = await consumer.start(jobs);
+  expect(first!.attempt).toBe(1);
+  network.losesReplies = false;
+  expect(await consumer.settle([failure(first!)])).toEqual(['retry']);
+  network.losesReplies = true;
+  const [second] = await consumer.start(jobs);
+  expect(second!.attempt).toBe(2);
+  expect((await producer.read(id))!.state).toMatchObject({ status: 'PROCESSING', attempts: 2, revision: 3 });
+});
+
+it('jobs of two lanes that came in the same millisecond, and so have the same entry id, are two', async () => {
+  const { admit, consumer, producer, redis, model, keys } = await setUp();
+  const ids = [(await admit(1, { priority: 'HIGH' })).id, (await admit(2, { priority: 'LOW' })).id];
+  for (const [i, lane] of ['HIGH', 'LOW'].entries()) {
+    const stream = `${keys.stream}${model.version}:${lane}`;
+    const [[entryId, fields]] = (await redis.xrangeBuffer(stream, '-', '+')) as unknown as [[Buffer, Buffer[]]];
+    await redis.xdel(stream, entryId);
+    await redis.xadd(stream, '9999999999999-0', ...fields);
+    await redis.hset(`${keys.job}${ids[i]}`, 'entryId', '9999999999999-0');
+  }
+  const jobs = await consumer.claim(8);
+  expect(jobs.map(({ jobId }) => jobId)).toEqual(ids);
+  const [high, low] = await consumer.start(jobs);
+  expect(await consumer.settle([success(high!)])).toEqual(['settled']);
+  // The other one is in hand still, and is no find for the reading again after a lost connection.
+  redis.emit('close');
+  expect(await consumer.recover(8)).toEqual([]);
+  expect(await consumer.settle([success(low!)])).toEqual(['settled']);
+  expect((await producer.readMany(ids)).map((one) => one!.state.status)).toEqual(['SUCCEEDED', 'SUCCEEDED']);
+});
+
+it('a stalled job is found behind however many that others renew', async () => {
+  const { admit, consumer, addWorker } = await setUp({ visibilityMs: 200 });
+  for (let i = 0; i < 31; i++) await admit(i);
+  const live = await consumer.claim(30);
+  const [lost] = await (await addWorker()).claim(1);
+  const other = await addWorker();
+  await expect
+    .poll(
+      async () => {
+        await consumer.renew(live);
+        return (await other.recover(1)).map(({ jobId }) => jobId);
+      },
+      { interval: 20, timeout: 10_000 },
+    )
+    .toEqual([lost!.jobId]);
+});
+
+it('a claim that fails in one lane leaves what it had from the others to the next recovery', async () => {
+  const { admit, consumer, redis, keys, model } = await setUp();
+  const { id } = await admit(1, { priority: 'HIGH' });
+  await redis.call('XGROUP', 'DESTROY', `${keys.stream}${model.version}:LOW`, 'workers');
+  await expect(consumer.claim(42)).rejects.toThrow('NOGROUP');
+  await consumer.announce({ worker: 'worker1', ...heartbeat });
+  expect((await consumer.recover(8)).map(({ jobId }) => jobId)).toEqual([id]);
+  expect(await consumer.recover(8)).toEqual([]);
+});
+
+it('a job that a worker gave up is found again, by the same one, too', async () => {
+  const { admit, consumer } = await setUp();
+  const { id } = await admit(1);
+  const jobs = await consumer.claim(1);
+  await consumer.start(jobs);
+  consumer.release(jobs);
+  const [again] = await consumer.recover(8);
+  expect(again).toMatchObject({ jobId: id, recovered: true });
+  expect((await consumer.start([again!]))[0]!.attempt).toBe(2);
+});
+
+it('what was recovered before a late reply brought it is not taken a second time', async () => {
+  const { admit, redis, prefix, model, keys } = await setUp();
+  const blocking = connect('blocking');
+  let deliver: (() => void) | undefined;
+  const late = new Promise<void>((resolve) => {
+    deliver = resolve;
+  });
+  const blockingRedis = new Proxy(blocking, {
+    get: (target, name) =>
+      name === 'xreadgroupBuffer'
+        ? async (...args: Parameters<typeof target.xreadgroupBuffer>) => {
+            const reply = await target.xreadgroupBuffer(...args);
+            await late;
+            return reply;
+          }
+        : Reflect.get(target, name).bind(target),
+  });
+  const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker: 'slow' });
+  const { id } = await admit(1);
+  const waiting = consumer.waitForJobs();
+  const stream = `${keys.stream}${model.version}:NORMAL`;
+  await expect.poll(async () => (await redis.xpending(stream, 'workers'))[0]).toBe(1);
+  blocking.emit('close');
+  expect((await consumer.recover(8)).map(({ jobId }) => jobId)).toEqual([id]);
+  deliver!();
+  expect(await waiting).toEqual([]);
+});
+
+it('a worker whose streams are gone renews what it can and leaves in peace', async () => {
+  const { admit, consumer, redis } = await setUp();
+  await admit(1);
+  const jobs = await consumer.claim(1);
+  await redis.flushall();
+  await consumer.renew(jobs);
+  expect(await consumer.start(jobs)).toEqual([]);
+  await consumer.leave();
+});
