@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import type { ClaimedJob } from '../queue/entry.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 
-const job = (entryId: string): ClaimedJob => ({
+const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   entryId,
-  stream: 'stream',
+  stream,
   jobId: entryId,
   image: Buffer.alloc(1),
   options: { heatmap: false },
@@ -50,7 +50,7 @@ function createQueue() {
   return {
     claimedAtMs,
     push(...ids: string[]) {
-      waiting.push(...ids.map(job));
+      waiting.push(...ids.map((id) => job(id)));
       endBlockedRead?.();
     },
     async claim(max: number) {
@@ -175,4 +175,19 @@ test('a closed batcher gives out what it holds, then nothing, and is closed once
     expect(await batcher.next()).toBeUndefined();
   }
   await closing;
+});
+
+test('jobs of two streams that have the same entry id are both held until each is released', async () => {
+  const jobs = [job('1-0', 'high'), job('1-0', 'low')];
+  const batcher = createBatcher({
+    maxBatchSize: 8,
+    maxQueueDelayMs: 0,
+    expectedRunMs: () => 0,
+    onClaimError: (error) => expect.unreachable(String(error)),
+    consumer: { waitForJobs: () => new Promise(() => {}), claim: async () => jobs.splice(0) },
+  });
+  const batch = await batcher.next();
+  expect(batcher.held()).toEqual(batch!.jobs);
+  batcher.release(batch!.jobs.slice(0, 1));
+  expect(batcher.held()).toEqual(batch!.jobs.slice(1));
 });

@@ -57,7 +57,7 @@ export function createBatcher(options: {
 }): Batcher {
   const { consumer, maxBatchSize, maxQueueDelayMs } = options;
   const bell = createBell();
-  const held = new Map<string, ClaimedJob>();
+  const held = new Set<ClaimedJob>();
   const alone: Batch[] = [];
   /** Claimed before anyone asked for them: the beginning of the next batch. */
   const loose: ClaimedJob[] = [];
@@ -73,7 +73,7 @@ export function createBatcher(options: {
   let gapMs = neighbourMs * LONGEST_GAP;
 
   function hold(jobs: ClaimedJob[]): ClaimedJob[] {
-    for (const job of jobs) held.set(job.entryId, job);
+    for (const job of jobs) held.add(job);
     return jobs;
   }
 
@@ -225,9 +225,9 @@ export function createBatcher(options: {
       loose.unshift(...keepLoners(hold(jobs)));
       if (jobs.length > 0) bell.ring();
     },
-    held: () => [...held.values()],
+    held: () => [...held],
     release(jobs) {
-      for (const job of jobs) held.delete(job.entryId);
+      for (const job of jobs) held.delete(job);
       bell.ring();
     },
     async close() {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '../queue/consumer.ts';
 import type { Result, ServedModel } from '../queue/contract.ts';
+import type { ClaimedJob } from '../queue/entry.ts';
 import { type ErrorCode, InferqlError } from '../queue/errors.ts';
 import { isRedisUnavailable } from '../queue/redis.ts';
 import { type Batch, createBatcher } from './batcher.ts';
@@ -97,10 +98,15 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         else batcher.release([started.job]);
       });
     } catch (error) {
-      // Nobody renews them now: another worker takes them over, and a result that cannot be stored ends as WORKER_LOST.
+      // They are tried again like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
       log.error({ err: error }, 'results could not be settled');
-      batcher.release(outcomes.map(({ started }) => started.job));
+      giveUp(outcomes.map(({ started }) => started.job));
     }
+  }
+
+  function giveUp(jobs: ClaimedJob[]): void {
+    batcher.release(jobs);
+    consumer.release(jobs);
   }
 
   function settleInBackground(outcomes: Outcome[]): void {
@@ -114,14 +120,9 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
 
   async function startAttempts(batch: Batch): Promise<StartedJob[]> {
     if (batch.started) return [batch.started];
-    let started: StartedJob[] = [];
-    try {
-      started = await insist('start', () => consumer.start(batch.jobs));
-    } catch (error) {
-      log.error({ err: error }, 'jobs could not be started');
-    }
-    const begun = new Set(started.map(({ job }) => job.entryId));
-    batcher.release(batch.jobs.filter((job) => !begun.has(job.entryId)));
+    const started = await insist('start', () => consumer.start(batch.jobs));
+    const begun = new Set(started.map(({ job }) => job));
+    batcher.release(batch.jobs.filter((job) => !begun.has(job)));
     const unreadable = started.filter(({ job }) => !job.readable);
     settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
     return started.filter(({ job }) => job.readable);
@@ -175,7 +176,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         if (started.length > 0) await runStarted(started);
       } catch (error) {
         log.error({ err: error }, 'batch was not run');
-        batcher.release(batch.jobs);
+        giveUp(batch.jobs);
       } finally {
         batcher.engineIsIdle();
         if (batcher.isNextReady()) turn = turns.take(model.name);
