@@ -207,6 +207,26 @@ it('what a retired version left behind runs on the next one where the images fit
   expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['cccccccccccc', 'current']);
 });
 
+it('what another version computed is no answer to what is asked of the one that it was meant for', async () => {
+  const { prefix, redis, producer, model, consumer, admit, request } = await setUp();
+  async function serve(version: string, worker: string) {
+    const changed = { ...model, version };
+    const next = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: changed, worker });
+    await next.announce({ worker, version, engine: 'scripted', startedAtMs: 0 });
+    return next;
+  }
+  await admit(1, { cacheTtlMs: 60_000 });
+  const fitting = await serve('bbbbbbbbbbbb', 'next');
+  await consumer.leave();
+  expect(await fitting.adoptRetired()).toBe(1);
+  const back = await serve(model.version, 'back');
+  expect(await admit(1, { cacheTtlMs: 60_000 })).toMatchObject({ status: 'QUEUED', cached: false });
+  await fitting.settle((await fitting.start(await fitting.claim(8))).map(success));
+  await producer.cancel((await back.claim(8))[0]!.jobId);
+  expect(await producer.admit(request(1, { cacheTtlMs: 60_000 }))).toMatchObject({ state: { status: 'QUEUED' } });
+  expect(await producer.queueState('tiny')).toMatchObject({ waiting: 1, processing: 0, queuedBytes: 12 });
+});
+
 it('a model that is withdrawn is not offered again by the heartbeat of an older version on its way out', async () => {
   const { prefix, redis, producer, model, consumer, admit } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };

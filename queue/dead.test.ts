@@ -23,4 +23,26 @@ describe('dead letters', () => {
     expect(await dead.drop('tiny', [first!, second!])).toBe(1);
     expect(await redis.hget(keys.counters, 'deadBytes')).toBe('0');
   });
+
+  it('are bounded by all that they cost, however small their images, and by their age', async () => {
+    const { admit, consumer, producer, redis, prefix, keys, model } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix, producer });
+    const fail = async (pixel: number) => {
+      await admit(pixel);
+      await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
+    };
+    await fail(1);
+    const bytes = Number(await redis.hget(keys.counters, 'deadBytes'));
+    expect(bytes).toBeGreaterThan(100);
+    const weekMs = 7 * 86_400_000;
+    await redis.hset(keys.counters, 'deadBytes', 64 * 1024 * 1024);
+    await fail(2);
+    expect(await dead.list('tiny')).toMatchObject([{ imageBytes: 12 }]);
+    expect(await redis.hget(keys.counters, 'deadBytes')).toBe(String(64 * 1024 * 1024));
+
+    await redis.del(keys.dead);
+    await redis.xadd(keys.dead, `${Date.now() - weekMs - 1_000}-0`, 'image', '');
+    await consumer.announce({ worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 });
+    expect(await dead.list('tiny')).toEqual([]);
+  });
 });

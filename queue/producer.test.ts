@@ -54,6 +54,35 @@ describe('sharing', () => {
     expect((await admit(1)).status).toBe('QUEUED');
   });
 
+  it('takes the computation into the lane of its most urgent follower, while no worker has it in hand', async () => {
+    const { admit, consumer, producer, redis, prefix } = await setUp();
+    const low = await admit(1, { priority: 'LOW' });
+    const before = await admit(2);
+    const high = await admit(1, { priority: 'HIGH' });
+    expect((await producer.readMany([high.id, low.id, before.id])).map((one) => one!.position)).toEqual([1, 1, 2]);
+    const [hastened] = await consumer.claim(1);
+    expect(hastened).toMatchObject({ jobId: low.id, image: Buffer.alloc(12, 1), recovered: false });
+    const [claimed] = await consumer.claim(1);
+    expect(await admit(2, { priority: 'HIGH' })).toMatchObject({ jobId: before.id });
+    const started = await consumer.start([hastened!, claimed!]);
+    expect(started.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled']);
+    expect((await producer.queueState('tiny'))!).toMatchObject({ waiting: 0, processing: 0, queuedBytes: 0 });
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('lets a bounded number follow one computation, so that no step is long', async () => {
+    const { request, producer, consumer, redis, prefix } = await setUp();
+    const outcomes = await Promise.all(Array.from({ length: 250 }, () => producer.admit(request(1))));
+    const jobIds = outcomes.map((outcome) => (outcome.kind === 'admitted' ? outcome.state.jobId : outcome.kind));
+    const followers = [...new Set(jobIds)].map((job) => jobIds.filter((id) => id === job).length);
+    expect(followers).toEqual([100, 100, 50]);
+    const started = await consumer.start(await consumer.claim(8));
+    expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled', 'settled']);
+    expect((await producer.queueState('tiny'))!.ended.SUCCEEDED).toBe(250);
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
   it('answers from the cache while it lasts, and can be switched off', async () => {
     const { admit, consumer } = await setUp();
     await admit(1, { cacheTtlMs: 60_000 });

@@ -27,6 +27,11 @@ export interface AdmitRequest {
   /** Whose request it is: idempotency keys are the caller's own. */
   caller: string;
   idempotencyKey?: string | undefined;
+  /**
+   * Digest of what the caller sent under its idempotencyKey: prepared for another version the same photograph has other pixels.
+   * @default a digest of pixels, version and options
+   */
+  content?: string | undefined;
   /** Whether it may follow an identical computation in flight. */
   share: boolean;
   /** How long its result may answer identical requests; 0: not at all, nor is it answered so itself. */
@@ -51,6 +56,12 @@ function fingerprint(request: AdmitRequest): string {
   return createHash('sha256')
     .update(`${request.model.version} ${JSON.stringify(request.options)} `)
     .update(request.image)
+    .digest('base64url');
+}
+
+function digestKey(caller: string, idempotencyKey: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([caller, idempotencyKey]))
     .digest('base64url');
 }
 
@@ -99,6 +110,7 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
     /** Registers the prediction and queues its computation, or says why not. Safe to send again with the same id. */
     async admit(request: AdmitRequest): Promise<AdmitOutcome> {
       const { model } = request;
+      const work = fingerprint(request);
       const wire = {
         id: request.id,
         model: model.name,
@@ -112,15 +124,13 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
         maxQueueSize: model.queue.maxQueueSize,
         maxQueuedBytes: model.queue.maxQueuedBytes,
         options: JSON.stringify(request.options),
-        fingerprint: fingerprint(request),
+        fingerprint: work,
         share: request.share,
         cacheTtlMs: request.cacheTtlMs,
         idempotency:
           request.idempotencyKey === undefined
             ? undefined
-            : createHash('sha256')
-                .update(JSON.stringify([request.caller, request.idempotencyKey]))
-                .digest('base64url'),
+            : { key: digestKey(request.caller, request.idempotencyKey), content: request.content ?? work },
         retryOf: request.retryOf,
       };
       const reply = (await callRedis(() =>
@@ -138,6 +148,12 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
         default:
           return reply[0] satisfies never;
       }
+    },
+
+    /** Whether the caller's key was sent before, so that it may name a prediction. */
+    async isKeyUsed(model: string, caller: string, idempotencyKey: string): Promise<boolean> {
+      const key = `${keysOf(model).idempotency}${digestKey(caller, idempotencyKey)}`;
+      return (await callRedis(() => redis.exists(key))) === 1;
     },
 
     /**

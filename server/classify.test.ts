@@ -244,6 +244,22 @@ describe('refusals that the caller can fix', () => {
     expect(data.classifyImage).toMatchObject({ __typename: 'ModelNotFoundError', code: 'MODEL_NOT_FOUND' });
   });
 
+  test('an idempotencyKey names the same prediction, too, when the model has changed and takes other pixels', async () => {
+    const server = await startServer();
+    const before = await startWorker(server.prefix);
+    const first = await server.upload<Classified>(CLASSIFY, [await paint(90)], { key: 'order 67' });
+    await before.consumer.leave();
+    const input = { width: 4, height: 4, channels: 3, kernel: 'linear' } as const;
+    await startWorker(server.prefix, { version: 'bbbbbbbbbbbb', input });
+    await expect
+      .poll(async () => (await server.query('{ models { version } }')).data)
+      .toEqual({ models: [{ version: 'bbbbbbbbbbbb' }] });
+    const again = await server.upload<Classified>(CLASSIFY, [await paint(90)], { key: 'order 67' });
+    expect(again.data.classifyImage).toEqual(first.data.classifyImage);
+    const other = await server.upload<Classified>(CLASSIFY, [await paint(91)], { key: 'order 67' });
+    expect(other.data.classifyImage).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+  });
+
   test('an idempotencyKey with another image is an error, with the same one the same prediction', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
@@ -282,6 +298,16 @@ describe('refusals that only time can fix', () => {
     expect((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status).toBe(200);
     expect((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status).toBe(503);
     expect((await server.upload(ENQUEUE, ['not even an image'])).status).toBe(503);
+  });
+
+  test('a key makes no difference to that, unless it names a prediction that has its place', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix, { queue: { maxQueueSize: 1 } }, { idle: true });
+    const first = await server.upload<Classified>(ENQUEUE, [await paint(1)], { key: 'mine' });
+    expect((await server.upload<Classified>(ENQUEUE, [await paint(2)], { key: 'other' })).status).toBe(503);
+    expect((await server.upload(ENQUEUE, ['not even an image'], { key: 'third' })).status).toBe(503);
+    const again = await server.upload<Classified>(ENQUEUE, [await paint(1)], { key: 'mine' });
+    expect(again.data.classifyImage).toEqual(first.data.classifyImage);
   });
 
   test('no model at all is UNAVAILABLE', async () => {

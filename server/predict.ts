@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   modelOfPrediction,
   newPredictionId,
@@ -81,9 +82,12 @@ export function createPredictions(options: {
     readFile: () => Promise<Buffer>,
   ): Promise<Admitted | 'staleVersion'> {
     // A file is read into memory only when its turn has come: those that wait stay on disk.
+    let content: string | undefined;
     const image = await decodeInTurn(async () => {
       if (request.signal?.aborted) throw new InferqlError('UNAVAILABLE');
-      return prepareImage(await readFile(), model.input, config.maxPixels);
+      const file = await readFile();
+      if (request.idempotencyKey !== undefined) content = digestContent(file, request);
+      return prepareImage(file, model.input, config.maxPixels);
     });
     const outcome = await producer.admit({
       id,
@@ -94,6 +98,7 @@ export function createPredictions(options: {
       timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
       caller: request.caller,
       idempotencyKey: request.idempotencyKey,
+      content,
       share: config.share,
       cacheTtlMs: config.cacheTtlMs,
     });
@@ -113,10 +118,20 @@ export function createPredictions(options: {
     }
   }
 
+  /** As `pressure.enter`, but a request whose key names a prediction that has its place already is let through. */
+  async function enter({ caller, idempotencyKey }: SubmitRequest, model: ServedModel): Promise<() => void> {
+    try {
+      return await pressure.enter(model);
+    } catch (error) {
+      const isKnown = idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller, idempotencyKey));
+      if (!isKnown) throw error;
+      return () => undefined;
+    }
+  }
+
   /** Admits to the version that is current when the request gets there. */
   async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
-    // An idempotency key may name a prediction that has its place already.
-    const leave = request.idempotencyKey === undefined ? await pressure.enter(found) : undefined;
+    const leave = await enter(request, found);
     let file: Promise<Buffer> | undefined;
     const readFile = () => {
       file ??= request.image.readBytes();
@@ -132,7 +147,7 @@ export function createPredictions(options: {
         model = await findModel(request.model);
       }
     } finally {
-      leave?.();
+      leave();
     }
   }
 
@@ -216,6 +231,10 @@ export function createPredictions(options: {
     }
     return last;
   }
+}
+
+function digestContent(file: Buffer, { heatmap }: SubmitRequest): string {
+  return createHash('sha256').update(JSON.stringify({ heatmap })).update(file).digest('base64url');
 }
 
 function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {

@@ -1,8 +1,8 @@
 #!lua
 -- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
 -- ARGV[1] JSON: id, version, priority, lane (0 is the most urgent), timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
---   maxQueuedBytes, options (text), fingerprint (digest of pixels, version and options), share, cacheTtlMs, idempotency (digest or
---   absent), retryOf (absent or an id)
+--   maxQueuedBytes, options (text), fingerprint (digest of pixels, version and options), share, cacheTtlMs, idempotency (absent, or
+--   key: digest of caller and key, content: digest of what was sent under it), retryOf (absent or an id)
 -- ARGV[2] the pixels
 -- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
 local request = cjson.decode(ARGV[1])
@@ -10,16 +10,18 @@ local image = ARGV[2]
 local now = now_ms()
 local id = request.id
 local key = prediction_of .. id
+-- Each step on a computation touches all who follow it; more of them are another computation.
+local MAX_FOLLOWERS = 100
 
 if redis.call('EXISTS', key) == 1 then return { 'admitted', snapshot(id) } end
 
-local idempotency = request.idempotency and idempotency_of .. request.idempotency
+local idempotency = request.idempotency and idempotency_of .. request.idempotency.key
 if idempotency then
-  local known = redis.call('HMGET', idempotency, 'id', 'fingerprint')
+  local known = redis.call('HMGET', idempotency, 'id', 'content')
   local status = known[1] and redis.call('HGET', prediction_of .. known[1], 'status')
   -- After a prediction that gave no answer the same key may try anew.
   if status and (status == 'QUEUED' or status == 'PROCESSING' or status == 'SUCCEEDED') then
-    if known[2] ~= request.fingerprint then return { 'idempotencyConflict' } end
+    if known[2] ~= request.idempotency.content then return { 'idempotencyConflict' } end
     return { 'admitted', snapshot(known[1]) }
   end
 end
@@ -39,7 +41,7 @@ local function create(...)
   redis.call('HSET', key, unpack(state))
   redis.call('HSET', key, ...)
   if idempotency then
-    redis.call('HSET', idempotency, 'id', id, 'fingerprint', request.fingerprint)
+    redis.call('HSET', idempotency, 'id', id, 'content', request.idempotency.content)
     redis.call('PEXPIRE', idempotency, request.timeoutMs + request.ttlMs)
   end
 end
@@ -60,13 +62,31 @@ local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
 -- Followers hold no pixels, but their states are memory too.
 if redis.call('ZCARD', deadlines) >= request.maxQueueSize * 10 then return { 'queueFull', in_queue, bytes } end
 
+local stream = stream_of .. request.version .. ':' .. request.priority
+
+local function next_rank()
+  return request.lane * 2 ^ 48 + redis.call('HINCRBY', counters, 'arrivals', 1)
+end
+
+-- A more urgent follower takes the computation into its own lane, unless a worker has it in hand already.
+local function hasten(job_id)
+  local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
+  if rank < (request.lane + 1) * 2 ^ 48 then return end
+  local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId')
+  if redis.pcall('XPENDING', job[1], GROUP, job[2], job[2], 1)[1] then return end
+  move_entry(job_id, stream)
+  redis.call('HSET', job_of .. job_id, 'priority', request.priority)
+  redis.call('ZADD', waiting, next_rank(), job_id)
+end
+
 local shared_job = request.share and redis.call('GET', shared_of .. request.fingerprint)
-if shared_job then
-  local job = redis.call('HMGET', job_of .. shared_job, 'attempts', 'startedAtMs')
-  if job[1] then
-    if tonumber(job[1]) > 0 then
-      create('status', 'PROCESSING', 'jobId', shared_job, 'attempts', job[1], 'cached', 1, 'startedAtMs', now)
+if shared_job and redis.call('SCARD', followers_of .. shared_job) < MAX_FOLLOWERS then
+  local attempts = redis.call('HGET', job_of .. shared_job, 'attempts')
+  if attempts then
+    if tonumber(attempts) > 0 then
+      create('status', 'PROCESSING', 'jobId', shared_job, 'attempts', attempts, 'cached', 1, 'startedAtMs', now)
     else
+      hasten(shared_job)
       create('status', 'QUEUED', 'jobId', shared_job, 'attempts', 0, 'cached', 1)
     end
     redis.call('SADD', followers_of .. shared_job, id)
@@ -81,14 +101,12 @@ if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes t
   return { 'queueFull', in_queue, bytes }
 end
 
-local stream = stream_of .. request.version .. ':' .. request.priority
 local entry_id = redis.call('XADD', stream, '*', 'job', id, 'options', request.options, 'image', image)
 redis.call('HSET', job_of .. id, 'stream', stream, 'entryId', entry_id, 'bytes', #image, 'attempts', 0,
   'maxAttempts', request.maxAttempts, 'fingerprint', request.fingerprint, 'cacheTtlMs', request.cacheTtlMs,
   'version', request.version, 'priority', request.priority, 'options', request.options)
 redis.call('SADD', followers_of .. id, id)
-local arrival = redis.call('HINCRBY', counters, 'arrivals', 1)
-redis.call('ZADD', waiting, request.lane * 2 ^ 48 + arrival, id)
+redis.call('ZADD', waiting, next_rank(), id)
 redis.call('ZADD', deadlines, now + request.timeoutMs, id)
 redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end

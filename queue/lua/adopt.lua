@@ -9,13 +9,13 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) 
   if string.match(member, '^%S+') == request.from then return 0 end
 end
 
-local function move(entry, job_id, lane)
+local function move(job_id, lane)
   local key = job_of .. job_id
-  local job = redis.call('HMGET', key, 'attempts', 'options')
-  local stream = stream_of .. request.to .. ':' .. lane
-  local entry_id = redis.call('XADD', stream, '*', 'job', job_id, 'options', job[2], 'image', field_of(entry, 'image'),
-    'recovered', tonumber(job[1]) > 0 and '1' or '0')
-  redis.call('HSET', key, 'stream', stream, 'entryId', entry_id, 'version', request.to)
+  local fingerprint = redis.call('HGET', key, 'fingerprint')
+  move_entry(job_id, stream_of .. request.to .. ':' .. lane)
+  -- What another version computes is no answer to what is asked of this one, should it come back.
+  if redis.call('GET', shared_of .. fingerprint) == job_id then redis.call('DEL', shared_of .. fingerprint) end
+  redis.call('HSET', key, 'version', request.to, 'fingerprint', '', 'cacheTtlMs', 0)
   for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'version', request.to)
   end
@@ -27,7 +27,7 @@ for _, lane in ipairs(request.lanes) do
   for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count)) do
     local job_id = field_of(entry, 'job')
     if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then
-      if request.take then move(entry, job_id, lane) else bury(job_id, 'VERSION_RETIRED', now) end
+      if request.take then move(job_id, lane) else bury(job_id, 'VERSION_RETIRED', now) end
       count = count + 1
     end
     redis.pcall('XACK', stream, GROUP, entry[1])

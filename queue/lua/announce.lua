@@ -34,6 +34,9 @@ for _, lane in ipairs(request.lanes) do
   end
 end
 
+-- Nothing may have failed for a week, and then nothing else would take the old ones out.
+trim_dead(now)
+
 -- The newest announcement is current; a heartbeat takes over only from a version that nobody serves any more, and not on its way out.
 if not request.leaving and current ~= request.version and (request.first or not current_is_served) then
   redis.call('HSET', specs, 'current', request.version)

@@ -8,6 +8,8 @@ local GROUP = 'workers'
 local TERMINAL = { SUCCEEDED = true, FAILED = true, CANCELED = true, EXPIRED = true }
 local MAX_DEAD_BYTES = 64 * 1024 * 1024
 local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000
+-- How many dead letters one step takes out at the most, so that Redis is never held up.
+local TRIM_AT_ONCE = 50
 
 -- Redis' own clock, so that no two machines disagree about a deadline.
 local function now_ms()
@@ -64,20 +66,39 @@ local function field_of(entry, name)
   return ''
 end
 
+-- A job's entry goes to the end of another stream. Whoever claimed the old entry is told by the start step that it is gone.
+local function move_entry(job_id, to)
+  local key = job_of .. job_id
+  local job = redis.call('HMGET', key, 'stream', 'entryId', 'options', 'attempts')
+  local entry = redis.call('XRANGE', job[1], job[2], job[2])[1]
+  local entry_id = redis.call('XADD', to, '*', 'job', job_id, 'options', job[3], 'image', field_of(entry, 'image'),
+    'recovered', tonumber(job[4]) > 0 and '1' or '0')
+  redis.call('XACK', job[1], GROUP, job[2])
+  redis.call('XDEL', job[1], job[2])
+  redis.call('HSET', key, 'stream', to, 'entryId', entry_id)
+end
+
+-- What a dead letter costs: its names and values by turns, not the image alone, which may be small.
+local function size_of(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
+end
+
 -- entry as XRANGE gives it
 local function remove_dead(entry)
   redis.call('XDEL', dead, entry[1])
-  return redis.call('HINCRBY', counters, 'deadBytes', -#field_of(entry, 'image'))
+  return redis.call('HINCRBY', counters, 'deadBytes', -size_of(entry[2]))
 end
 
 local function trim_dead(now)
   local bytes = tonumber(redis.call('HGET', counters, 'deadBytes') or '0')
-  local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
-  while oldest do
+  for _ = 1, TRIM_AT_ONCE do
+    local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+    if not oldest then return end
     local age = now - tonumber(string.match(oldest[1], '^%d+'))
     if bytes <= MAX_DEAD_BYTES and age <= MAX_DEAD_AGE_MS then return end
     bytes = remove_dead(oldest)
-    oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
   end
 end
 
@@ -87,9 +108,10 @@ local function bury(job_id, code, now)
   local followers = redis.call('SMEMBERS', followers_of .. job_id)
   local entry = redis.call('XRANGE', job[1], job[2], job[2])[1]
   local image = entry and field_of(entry, 'image') or ''
-  redis.call('XADD', dead, '*', 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
-    'version', job[4], 'priority', job[5], 'options', job[6], 'image', image)
-  redis.call('HINCRBY', counters, 'deadBytes', #image)
+  local fields = { 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
+    'version', job[4], 'priority', job[5], 'options', job[6], 'image', image }
+  redis.call('XADD', dead, '*', unpack(fields))
+  redis.call('HINCRBY', counters, 'deadBytes', size_of(fields))
   for _, id in ipairs(followers) do finish(id, 'FAILED', now, { 'errorCode', code }) end
   drop_job(job_id)
   trim_dead(now)
