@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Consumer, StartedJob } from './consumer.ts';
-import { isTerminal, type PredictionStatus } from './contract.ts';
+import { isTerminal, PRIORITIES, type PredictionStatus } from './contract.ts';
 import type { ClaimedJob } from './entry.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
 
@@ -16,6 +16,18 @@ interface ModelJob {
   pixel: number;
   shared: boolean;
   caches: boolean;
+  /** 0 is the most urgent. */
+  lane: number;
+  arrival: number;
+}
+
+interface Sent {
+  id: string;
+  pixel: number;
+  share: boolean;
+  caches: boolean;
+  lane: number;
+  key: string | null;
 }
 
 const MAX_ATTEMPTS = 2;
@@ -25,26 +37,48 @@ class ModelQueue {
   readonly jobs = new Map<string, ModelJob>();
   readonly status = new Map<string, PredictionStatus>();
   readonly cache = new Set<number>();
+  readonly keys = new Map<string, { id: string; pixel: number }>();
+  private arrivals = 0;
 
-  waiting(): number {
-    return [...this.jobs.values()].filter((job) => job.attempts === 0).length;
+  /** In the order in which they are to start. */
+  waiting(): ModelJob[] {
+    return [...this.jobs.values()]
+      .filter((job) => job.attempts === 0)
+      .sort((a, b) => a.lane - b.lane || a.arrival - b.arrival);
   }
 
-  admit(id: string, pixel: number, share: boolean, caches: boolean): 'admitted' | 'queueFull' {
-    if (caches && this.cache.has(pixel)) {
-      this.status.set(id, 'SUCCEEDED');
-      return 'admitted';
+  /** 1 is next. */
+  position(id: string): number | undefined {
+    const place = this.waiting().findIndex(({ followers }) => followers.has(id));
+    return place < 0 ? undefined : place + 1;
+  }
+
+  /** The prediction's id, or why there is none. */
+  admit({ id, pixel, share, caches, lane, key }: Sent): string {
+    const known = key === null ? undefined : this.keys.get(key);
+    if (known && ['QUEUED', 'PROCESSING', 'SUCCEEDED'].includes(this.status.get(known.id)!)) {
+      return known.pixel === pixel ? known.id : 'idempotencyConflict';
     }
     const twin = share ? [...this.jobs.values()].find((job) => job.shared && job.pixel === pixel) : undefined;
-    if (twin) {
+    const cached = caches && this.cache.has(pixel);
+    if (!cached && !twin && this.waiting().length >= MAX_QUEUE_SIZE) return 'queueFull';
+    if (key !== null) this.keys.set(key, { id, pixel });
+    if (cached) {
+      this.status.set(id, 'SUCCEEDED');
+    } else if (twin) {
       twin.followers.add(id);
       this.status.set(id, twin.attempts > 0 ? 'PROCESSING' : 'QUEUED');
-      return 'admitted';
+      if (twin.attempts === 0 && twin.owner === undefined && lane < twin.lane) {
+        twin.lane = lane;
+        twin.arrival = this.arrivals++;
+      }
+    } else {
+      const arrival = this.arrivals++;
+      const followers = new Set([id]);
+      this.jobs.set(id, { followers, attempts: 0, owner: undefined, pixel, shared: share, caches, lane, arrival });
+      this.status.set(id, 'QUEUED');
     }
-    if (this.waiting() >= MAX_QUEUE_SIZE) return 'queueFull';
-    this.jobs.set(id, { followers: new Set([id]), attempts: 0, owner: undefined, pixel, shared: share, caches });
-    this.status.set(id, 'QUEUED');
-    return 'admitted';
+    return id;
   }
 
   end(id: string, status: PredictionStatus): void {
@@ -97,6 +131,8 @@ const step = fc.oneof(
       pixel: fc.integer({ min: 1, max: 4 }),
       share: fc.boolean(),
       caches: fc.boolean(),
+      lane: fc.nat({ max: PRIORITIES.length - 1 }),
+      key: fc.option(fc.constantFrom('a', 'b'), { freq: 2 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), pick }) },
@@ -108,13 +144,16 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('start' as const), worker, pick }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), worker, pick, succeeded: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('recover' as const), worker }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('renew' as const), worker }) },
 );
+/** A step, and whether it is sent again because its reply was lost. */
+const sending = fc.tuple(step, fc.boolean());
 
 it('servers and workers, whatever the order of their steps, see what a simple model of the queue says', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
+    fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
       // A visibility of nothing: every pending job counts as stalled, so that recover takes over whatever the other one holds.
-      const { prefix, redis, producer, consumer, addWorker, request, keys } = await setUp({
+      const { prefix, redis, network, producer, consumer, addWorker, request, keys } = await setUp({
         maxQueueSize: MAX_QUEUE_SIZE,
         maxAttempts: MAX_ATTEMPTS,
         visibilityMs: 0,
@@ -125,13 +164,18 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
       const started: StartedJob[][] = [[], []];
       const ids: string[] = [];
 
-      for (const next of steps) {
+      for (const [next, isSentAgain] of steps) {
+        network.losesReplies = isSentAgain;
         switch (next.kind) {
           case 'admit': {
-            const sent = request(next.pixel, { share: next.share, cacheTtlMs: next.caches ? 60_000 : 0 });
-            const expected = model.admit(sent.id, next.pixel, next.share, next.caches);
-            expect((await producer.admit(sent)).kind).toBe(expected);
-            if (expected === 'admitted') ids.push(sent.id);
+            const { share, pixel, lane, key, caches } = next;
+            const cacheTtlMs = caches ? 60_000 : 0;
+            const idempotencyKey = key ?? undefined;
+            const sent = request(pixel, { share, priority: PRIORITIES[lane]!, idempotencyKey, cacheTtlMs });
+            const expected = model.admit({ ...next, id: sent.id });
+            const outcome = await producer.admit(sent);
+            expect(outcome.kind === 'admitted' ? outcome.state.id : outcome.kind).toBe(expected);
+            if (expected === sent.id) ids.push(sent.id);
             break;
           }
           case 'cancel':
@@ -143,7 +187,7 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
               model.end(id, 'CANCELED');
             } else if (await redis.zscore(keys.deadlines, id)) {
               await redis.zadd(keys.deadlines, 1, id);
-              expect(await producer.expireDue('tiny')).toBe(1);
+              expect(await producer.expireDue('tiny')).toBe(isSentAgain ? 0 : 1);
               model.end(id, 'EXPIRED');
             }
             break;
@@ -176,21 +220,31 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
             if (!begun) break;
             const expected = model.settle(begun.job.jobId, begun.attempt, next.succeeded);
             const outcome = next.succeeded ? success(begun) : failure(begun);
-            expect(await consumers[next.worker]!.settle([outcome])).toEqual([expected]);
+            const answer = isSentAgain && expected === 'settled' ? 'gone' : expected;
+            expect(await consumers[next.worker]!.settle([outcome])).toEqual([answer]);
             if (expected === 'retry') claimed[next.worker]!.push(begun.job);
             break;
           }
+          case 'renew':
+            await consumers[next.worker]!.renew([
+              ...claimed[next.worker]!,
+              ...started[next.worker]!.map(({ job }) => job),
+            ]);
+            break;
           default:
             next satisfies never;
         }
         const states = await producer.readMany(ids);
         expect(states.map((snapshot) => snapshot!.state.status)).toEqual(ids.map((id) => model.status.get(id)));
+        expect(states.map((snapshot) => snapshot!.position)).toEqual(ids.map((id) => model.position(id)));
         const queue = (await producer.queueState('tiny'))!;
-        expect(queue.waiting).toBe(model.waiting());
-        expect(queue.processing).toBe(model.jobs.size - model.waiting());
+        const waiting = model.waiting().length;
+        expect(queue.waiting).toBe(waiting);
+        expect(queue.processing).toBe(model.jobs.size - waiting);
         expect(queue.queuedBytes).toBe(model.jobs.size * 12);
       }
 
+      network.losesReplies = false;
       for (const id of ids) await producer.cancel(id);
       for (const [i, jobs] of claimed.entries()) await consumers[i]!.start(jobs);
       expect(await leftovers(redis, prefix)).toEqual([]);

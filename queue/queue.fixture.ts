@@ -133,13 +133,19 @@ export function failure(started: StartedJob): Outcome {
   return { started, errorCode: 'MODEL_FAILED' };
 }
 
-/** What Redis holds beside the predictions' own states, once nothing is open. */
+/** Keys of a model that stay: one of each, or one a version and lane. */
+const LASTING = /:(counters|specs|alive|workers|dead|stream:[0-9a-f]{12}:[A-Z]+)$/;
+
+/** What Redis holds once nothing is open, beside what stays and what has its end set: keys, entries of streams, counters that are not 0. */
 export async function leftovers(redis: RedisConnection, prefix: string): Promise<string[]> {
   const keys = await redis.keys(`${prefix}:{tiny}:*`);
+  const ttls = await Promise.all(keys.map((key) => redis.pttl(key)));
   const streams = await Promise.all(keys.filter((key) => key.includes(':stream:')).map((key) => redis.xlen(key)));
+  const counters = await redis.hmget(`${prefix}:{tiny}:counters`, 'bytes', 'processing');
   return [
-    ...keys.filter((key) => /:(job|followers|shared|waiting|deadlines)(:|$)/.test(key)),
+    ...keys.filter((key, i) => /:(job|followers|shared):/.test(key) || (ttls[i] === -1 && !LASTING.test(key))),
     ...streams.filter((length) => length > 0).map((length) => `stream of ${length}`),
+    ...counters.filter((count) => Number(count ?? 0) !== 0).map((count) => `counter at ${count}`),
   ];
 }
 
