@@ -9,6 +9,8 @@ export default defineConfig({
     // Real engines, browsers and Redis servers share the cores: a test waits for events, this only bounds one that hangs.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // The same for what is looked at again until it is so.
+    expect: { poll: { timeout: 30_000 } },
     maxWorkers: 2,
   },
 });

@@ -123,19 +123,23 @@ describe('a worker', () => {
     const { admit, consumer, addWorker, redis, model, keys } = await setUp({ visibilityMs: 200 });
     await admit(1);
     const jobs = await consumer.claim(8);
-    const pendingOf = async () =>
-      (await redis.xpending(`${keys.stream}${model.version}:NORMAL`, 'workers', '-', '+', 10)) as [
-        string,
-        string,
-        number,
-      ][];
-    await expect.poll(async () => (await pendingOf())[0]![2]).toBeGreaterThan(50);
+    /** Who holds the entry, and when it was last given or renewed, by Redis' clock: both at one moment. */
+    const look = async () => {
+      const stream = `${keys.stream}${model.version}:NORMAL`;
+      const [time, pending] = (await redis.multi().time().xpending(stream, 'workers', '-', '+', 10).exec())!;
+      const [seconds, microseconds] = time![1] as [string, string];
+      const [[, owner, idleMs]] = pending![1] as [[string, string, number]];
+      const nowMs = Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+      return { owner, nowMs, heldSinceMs: nowMs - idleMs };
+    };
+    const claimed = await look();
+    await expect.poll(async () => (await look()).nowMs).toBeGreaterThan(claimed.nowMs + 5);
     await consumer.renew(jobs);
-    expect((await pendingOf())[0]![2]).toBeLessThan(50);
+    expect((await look()).heldSinceMs).toBeGreaterThan(claimed.nowMs);
     const other = await addWorker();
     await expect.poll(() => other.recover(8)).toHaveLength(1);
     await consumer.renew(jobs);
-    expect((await pendingOf())[0]![1]).toBe('worker2');
+    expect((await look()).owner).toBe('worker2');
   });
 
   it('that leaves gives what it holds free at once', async () => {

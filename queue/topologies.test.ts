@@ -130,7 +130,8 @@ describe('Sentinel', () => {
     const queue = await setUp({ graceMs: 60_000 }, { url });
     const before = await classifyOne(queue);
     const waiting = await queue.admit(7);
-    await command(master, 'WAIT', 1, 5_000);
+    // On the connection that wrote it: on another one there would be nothing to wait for.
+    expect(await queue.redis.call('WAIT', 1, 5_000)).toBe(1);
     await master.kill9();
     await expect.poll(() => command(replica, 'ROLE'), { timeout: 30_000 }).toEqual(['master', expect.any(Number), []]);
     expect(await queue.status(before)).toBe('SUCCEEDED');
