@@ -12,15 +12,19 @@ export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
 
 /** Longest time that a caller's command may take. */
 const REQUEST_TIMEOUT_MS = 3_000;
-/** A connection that is silent for so long under a command is given up and made anew. */
-const CONNECT_TIMEOUT_MS = 5_000;
+/**
+ * A connection that is not made, or is silent under a command, for so long is given up and made anew. Nothing else notices a way
+ * to Redis that swallows all: the kernel sends again for a quarter of an hour. No command blocks for longer than a second.
+ */
+const SILENCE_LIMIT_MS = 5_000;
 
 type Options = Omit<RedisOptions, 'replyMapping'> & { replyMapping: 'legacy' };
 
 function roleOptions(role: ConnectionRole): Options {
   const shared: Options = {
     replyMapping: 'legacy',
-    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectTimeout: SILENCE_LIMIT_MS,
+    socketTimeout: SILENCE_LIMIT_MS,
     keepAlive: 5_000,
     // Soon enough for a restarted Redis, seldom enough for one that stays away.
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),

@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
+import { afterEach, expect, it } from 'vitest';
+import { startTestRedis } from '../e2e/support/redis.ts';
+import { connect, setUp } from './queue.fixture.ts';
+
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A way to a Redis of its own, that can swallow all that its present connections say; later ones are served. */
+async function startWay() {
+  const redis = await startTestRedis();
+  closers.push(redis.stop);
+  const links = new Set<Socket[]>();
+  const server = createServer((client) => {
+    const link = [client, connectTcp(redis.port, '127.0.0.1')];
+    links.add(link);
+    for (const [from, to] of [link, link.toReversed()] as [Socket, Socket][]) {
+      from.on('data', (data: Buffer) => links.has(link) && to.write(data));
+      from.on('error', () => undefined);
+      from.on('close', () => to.destroy());
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(() => server.close());
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    goSilent: () => links.clear(),
+  };
+}
+
+it('a connection on which nothing comes any more is made anew, and what was said on it is said again', async () => {
+  const way = await startWay();
+  const { admit, consumer } = await setUp({}, { url: way.url });
+  const request = connect('request', way.url);
+  await expect.poll(() => request.status).toBe('ready');
+  const { id } = await admit(1);
+  way.goSilent();
+  const refused = request.ping().catch((error: Error) => error.message);
+  const [blocked, claimed] = await Promise.all([consumer.waitForJobs(), consumer.claim(1)]);
+  expect([...blocked, ...claimed].map(({ jobId }) => jobId)).toEqual([id]);
+  expect(await refused).toBe('Command timed out');
+  await expect.poll(() => request.ping().catch(() => undefined)).toBe('PONG');
+});
