@@ -6,7 +6,10 @@ import type { Follower, Replies } from './replies.ts';
 
 /** A wait for one prediction's end, registered before the prediction exists. */
 export interface EndWaiter {
-  /** Resolves with the last state; with the newest one known when the limit is reached first. Never rejects. */
+  /**
+   * Resolves with the last state; with the newest one known when the limit is reached first.
+   * @throws InferqlError UNAVAILABLE where Redis has lost the prediction
+   */
   wait(limitMs: number, signal: AbortSignal | undefined): Promise<PredictionState>;
   /** The server shuts down: the wait may last this long still. */
   close(): void;
@@ -17,6 +20,7 @@ export interface EndWaiter {
  */
 export function openEndWaiter(replies: Replies, id: string, drainMs: number): EndWaiter {
   let latest: PredictionState | undefined;
+  let isLost = false;
   let finish: (() => void) | undefined;
   let drainTimer: NodeJS.Timeout | undefined;
   const follower: Follower = {
@@ -25,7 +29,10 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
       latest = state;
       if (isTerminal(state.status)) finish?.();
     },
-    onLost: () => finish?.(),
+    onLost() {
+      isLost = true;
+      finish?.();
+    },
     onDrain() {
       drainTimer = setTimeout(() => finish?.(), drainMs);
     },
@@ -38,7 +45,7 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
   return {
     close,
     async wait(limitMs, signal) {
-      if (!latest || (!isTerminal(latest.status) && !signal?.aborted)) {
+      if (!isLost && (!latest || (!isTerminal(latest.status) && !signal?.aborted))) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, limitMs);
           finish = () => {
@@ -50,7 +57,7 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
         });
       }
       close();
-      if (!latest) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+      if (!latest || isLost) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       return latest;
     },
   };

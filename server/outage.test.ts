@@ -72,3 +72,22 @@ test.each([
     }
   },
 );
+
+test('a mutation that waits for what Redis has lost is UNAVAILABLE at once, not queued for ever', async () => {
+  const server = await startServer();
+  const worker = await startWorker(server.prefix, {}, { idle: true });
+  const answer = server.upload<Classified>(CLASSIFY, [await paint(8)]);
+  const admin = connectRedis(testRedis().url, 'work');
+  try {
+    const looks = async () => (await server.query<{ queue: { waiting: number } }>('{ queue { waiting } }')).data;
+    await expect.poll(looks).toEqual({ queue: { waiting: 1 } });
+    await admin.flushall();
+    await admin.call('client', 'kill', 'type', 'pubsub');
+    const { status, errors } = await answer;
+    expect(status).toBe(503);
+    expect(errors![0]!.extensions!.code).toBe('UNAVAILABLE');
+  } finally {
+    admin.disconnect();
+    worker.claiming.open();
+  }
+});

@@ -3,6 +3,7 @@ import { isTerminal, modelOfPrediction, type PredictionState } from '../queue/co
 import { InferqlError } from '../queue/errors.ts';
 import type { EventChannel, EventListener } from '../queue/events.ts';
 import type { Producer } from '../queue/producer.ts';
+import { EXPIRE_AT_ONCE } from '../queue/scripts.ts';
 
 /** Someone who waits for a prediction. */
 export interface Follower {
@@ -172,7 +173,7 @@ export function createReplies(options: {
 
   async function endOverdue(name: string, model: OpenModel): Promise<void> {
     try {
-      await producer.expireDue(name);
+      while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
     } catch (error) {
       log.debug({ err: error, model: name }, 'what is overdue will be ended once Redis answers');
     }
