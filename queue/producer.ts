@@ -73,6 +73,8 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
   const keysOf = (model: string) => modelKeys(prefix, model);
   const registry = registryKeys(prefix);
 
+  const readNames = () => callRedis(() => redis.smembers(registry.models));
+
   async function readModel(name: string): Promise<ServedModel | null> {
     const { specs } = keysOf(name);
     const current = await redis.hget(specs, 'current');
@@ -182,9 +184,12 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
       return await callRedis(() => readSnapshots(ids));
     },
 
+    /** Every model ever announced: what was withdrawn may have open predictions still. */
+    modelNames: readNames,
+
     /** The current version of every announced model, by name. */
     async models(): Promise<ServedModel[]> {
-      const names = await callRedis(() => redis.smembers(registry.models));
+      const names = await readNames();
       const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
       return models.filter((model) => model !== null);
     },

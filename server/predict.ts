@@ -199,8 +199,9 @@ export function createPredictions(options: {
     async watch(id: string, wantsPositions: boolean): Promise<AsyncIterableIterator<PredictionView>> {
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
-      // Only channels of models that exist are listened to, whatever an id names.
-      if (!name || !(await catalog.findModel(name))) throw new InferqlError('NOT_FOUND');
+      // Only channels of models that exist are listened to, whatever an id names. One that was withdrawn may have work to end.
+      const exists = name && ((await catalog.findModel(name)) || (await producer.read(id)));
+      if (!exists) throw new InferqlError('NOT_FOUND');
       await replies.subscribe(name);
       const stream = new StateStream(replies, id, { wantsPositions });
       try {

@@ -77,8 +77,13 @@ export function createReplies(options: {
         return state;
       };
       const entry = models.get(model)?.open.get(id);
-      if (entry && revision > (entry.latest?.revision ?? -1)) offer(parseOnce());
-      options.onEvent(model, parseOnce);
+      try {
+        if (entry && revision > (entry.latest?.revision ?? -1)) offer(parseOnce());
+        options.onEvent(model, parseOnce);
+      } catch (error) {
+        // A server of another release may say what this one cannot read; thrown in a listener it would end the process.
+        log.error({ err: error, id }, 'a state on the channel cannot be read');
+      }
       schedulePositions(model);
     },
     onGap(model) {

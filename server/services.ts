@@ -67,7 +67,7 @@ export function createBackend(options: {
   /** Predictions that nobody follows end on time, too, and with no worker left to sweep. */
   async function sweepDeadlines(): Promise<void> {
     try {
-      for (const { name } of await catalog.listModels()) {
+      for (const name of await producer.modelNames()) {
         while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
       }
     } catch (error) {

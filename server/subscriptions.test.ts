@@ -129,6 +129,30 @@ describe('over server-sent events', () => {
     await events.return(undefined);
   });
 
+  test('a message that cannot be read harms nobody', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 37);
+    const events = await follow(server, id);
+    await events.next();
+    await server.redis.publish(`${server.prefix}:{tiny}:events`, `1 ${id} 99 ["status","LATER"]`);
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test('what a withdrawn model still has to do is told to its end', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix, {}, { idle: true });
+    const id = await enqueue(server, 38);
+    await worker.consumer.withdraw();
+    await expect.poll(async () => (await server.query('{ models { name } }')).data).toEqual({ models: [] });
+    const events = await follow(server, id);
+    expect(((await events.next()).value as Told).data?.prediction.status).toBe('QUEUED');
+    worker.claiming.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
   test('messages lost for a while are made up for', async () => {
     const server = await startServer({ env: { AUDIT_INTERVAL_MS: '50' } });
     const worker = await startWorker(server.prefix);
