@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { projectDir } from '../support/build.ts';
-import { IN_FLIGHT, runScenario } from './scenario.ts';
+import { IN_FLIGHT, runScenario, untilBatchBegins } from './scenario.ts';
 
 /** The visibility time of its spec. */
 const VISIBILITY_MS = 10_000;
@@ -33,8 +33,9 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
       picture: (n) => photographs[n % photographs.length]!,
       expected: (n) => samples[n % samples.length]!.best,
     },
-    async act({ system, load }) {
+    async act({ system, redis, load }) {
       const [first, second] = system.workers;
+      await untilBatchBegins(redis, first!, 'resnet50');
       await first!.kill9();
       await first!.restart();
       await load.more(40);

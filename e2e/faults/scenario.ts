@@ -1,6 +1,9 @@
+import { Redis } from 'ioredis';
 import { afterEach, expect, vi } from 'vitest';
+import { DEFAULT_PREFIX, modelKeys } from '../../queue/keys.ts';
 import { type Ledger, startLedger } from '../ledger/client.ts';
 import type { Verdict } from '../ledger/protocol.ts';
+import type { Child } from '../support/child.ts';
 import { type Load, type LoadOptions, startLoad } from '../support/load.ts';
 import { type RedisProxy, startRedisProxy } from '../support/proxy.ts';
 import { startTestRedis, type TestRedis, type TestRedisOptions } from '../support/redis.ts';
@@ -112,6 +115,19 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
     );
     throw new Error(`${scenario.fault}: ${(error as Error).message}\n${logs.join('\n')}`, { cause: error });
   }
+}
+
+/** Resolves when a worker has just begun a batch: what happens to it now happens in the midst of that one. */
+export async function untilBatchBegins(redis: TestRedis, worker: Child, model = 'scripted'): Promise<void> {
+  const client = new Redis(redis.url);
+  const readBegun = async () => {
+    const jobs = await client.keys(`${modelKeys(DEFAULT_PREFIX, model).job}*`);
+    const workers = await Promise.all(jobs.map((job) => client.hget(job, 'worker')));
+    return jobs.filter((_, i) => workers[i]?.includes(`-${worker.pid}-`));
+  };
+  const before = new Set(await readBegun());
+  while ((await readBegun()).every((job) => before.has(job)));
+  client.disconnect();
 }
 
 /** Enough of each to look into, and no pages of ids. */

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { expectedClass, makeMishap, makePicture } from '../support/pictures.ts';
-import { busyModel, runScenario, VISIBILITY_MS } from './scenario.ts';
+import { busyModel, runScenario, untilBatchBegins, VISIBILITY_MS } from './scenario.ts';
 
 test('a worker killed in the midst of a batch loses nothing: the other one takes its jobs over', async () => {
   const { verdict } = await runScenario({
     fault: 'kill -9 of a worker in the midst of a batch',
-    async act({ system }) {
+    async act({ system, redis }) {
+      await untilBatchBegins(redis, system.workers[0]!);
       await system.workers[0]!.kill9();
       // The one that is left does all from here on, the lost attempts too.
       system.workers.shift();
@@ -19,7 +20,8 @@ test('a worker killed in the midst of a batch loses nothing: the other one takes
 test('all workers killed: what they held and what waits is done by new ones', async () => {
   const { verdict } = await runScenario({
     fault: 'kill -9 of all workers',
-    async act({ system }) {
+    async act({ system, redis }) {
+      await untilBatchBegins(redis, system.workers[0]!);
       await Promise.all(system.workers.map((worker) => worker.kill9()));
       await Promise.all(system.workers.map((worker) => worker.restart()));
     },
@@ -31,7 +33,8 @@ test('all workers killed: what they held and what waits is done by new ones', as
 test('a worker that stood still beyond its visibility time goes on and changes nothing that others did', async () => {
   const { verdict } = await runScenario({
     fault: 'SIGSTOP of a worker beyond its visibility time, then SIGCONT',
-    async act({ system, load }) {
+    async act({ system, redis, load }) {
+      await untilBatchBegins(redis, system.workers[0]!);
       system.workers[0]!.pause();
       await delay(VISIBILITY_MS * 2);
       await load.more(20);
