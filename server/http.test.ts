@@ -131,4 +131,12 @@ describe('shutting down', () => {
       data: { classifyImage: { status: 'PROCESSING', result: null } },
     });
   });
+
+  test('one whose upload ends only then is answered with the present state, too', async () => {
+    const server = await startServer({ env: { DRAIN_MS: '100' } });
+    await startWorker(server.prefix, {}, { idle: true });
+    server.backend.drain();
+    const { data } = await server.upload<{ classifyImage: { status: string } }>(CLASSIFY, [await paint(9)]);
+    expect(data.classifyImage).toMatchObject({ status: 'QUEUED', result: null });
+  });
 });

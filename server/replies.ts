@@ -66,6 +66,7 @@ export function createReplies(options: {
 }) {
   const { producer, positionIntervalMs, log } = options;
   const models = new Map<string, OpenModel>();
+  let draining = false;
 
   const channel = options.openChannel({
     onState(id, revision, parse) {
@@ -242,7 +243,10 @@ export function createReplies(options: {
         entry = { id, latest: undefined, position: undefined, followers: new Set() };
         model.open.set(id, entry);
       }
-      entry.followers.add(follower);
+      const { followers } = entry;
+      followers.add(follower);
+      // Whoever comes while the server shuts down, as after a slow upload, is told as soon as it can act on it.
+      if (draining) queueMicrotask(() => followers.has(follower) && follower.onDrain());
     },
 
     unfollow(id: string, follower: Follower): void {
@@ -259,6 +263,7 @@ export function createReplies(options: {
 
     /** Tells every follower that the server shuts down. */
     drain(): void {
+      draining = true;
       for (const { open } of models.values()) {
         for (const { followers } of [...open.values()]) for (const follower of [...followers]) follower.onDrain();
       }
