@@ -1,0 +1,176 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { createConsumer, type StartedJob } from './consumer.ts';
+import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from './contract.ts';
+import type { ModelKeys } from './keys.ts';
+import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
+import type { RedisConnection } from './redis.ts';
+
+const worker = fc.nat({ max: 3 });
+const pick = fc.nat({ max: 30 });
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('admit' as const),
+      pixel: fc.integer({ min: 1, max: 3 }),
+      share: fc.boolean(),
+      caches: fc.boolean(),
+      lane: fc.nat({ max: PRIORITIES.length - 1 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constantFrom('announce' as const, 'leave' as const, 'withdraw' as const), worker }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('begin' as const), worker, count: fc.nat({ max: 3 }) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), worker, succeeded: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('recover' as const), worker }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('adopt' as const), worker }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'expire' as const), pick }) },
+);
+
+/** What the counters and sets say of the queue, and what is really there. */
+async function takeStock(redis: RedisConnection, keys: ModelKeys) {
+  const [jobKeys, sharedKeys, streams, predictionKeys] = await Promise.all(
+    [keys.job, keys.shared, keys.stream, keys.prediction].map((prefix) => redis.keys(`${prefix}*`)),
+  );
+  const jobs = await Promise.all(
+    jobKeys!.map(async (key) => {
+      const id = key.slice(keys.job.length);
+      const [attempts, bytes, stream, entryId] = await redis.hmget(key, 'attempts', 'bytes', 'stream', 'entryId');
+      const entry = await redis.xrange(stream!, entryId!, entryId!);
+      const followers = await redis.smembers(`${keys.followers}${id}`);
+      return { id, hasBegun: Number(attempts) > 0, bytes: Number(bytes), entries: entry.length, followers };
+    }),
+  );
+  const predictions = await Promise.all(
+    predictionKeys!.map(async (key) => {
+      const [status, jobId] = await redis.hmget(key, 'status', 'jobId');
+      return { id: key.slice(keys.prediction.length), isOpen: /QUEUED|PROCESSING/.test(status!), jobId: jobId! };
+    }),
+  );
+  const open = predictions.filter(({ isOpen }) => isOpen);
+  const [bytes, processing] = await redis.hmget(keys.counters, 'bytes', 'processing');
+  const lengths = await Promise.all(streams!.map((stream) => redis.xlen(stream)));
+  const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
+  return {
+    said: {
+      bytes: Number(bytes ?? 0),
+      processing: Number(processing ?? 0),
+      waiting: (await redis.zrange(keys.waiting, '0', '-1')).sort(),
+      deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
+      followers: jobs.flatMap(({ id, followers }) => followers.map((follower) => `${follower} ${id}`)).sort(),
+      entries: sum(lengths),
+      shared: await Promise.all(sharedKeys!.map(async (key) => redis.exists(`${keys.job}${await redis.get(key)}`))),
+    },
+    found: {
+      bytes: sum(jobs.map((job) => job.bytes)),
+      processing: jobs.filter(({ hasBegun }) => hasBegun).length,
+      waiting: jobs.flatMap(({ id, hasBegun }) => (hasBegun ? [] : [id])).sort(),
+      deadlines: open.map(({ id }) => id).sort(),
+      followers: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
+      entries: sum(jobs.map(({ entries }) => entries)),
+      shared: sharedKeys!.map(() => 1),
+    },
+  };
+}
+
+it('whatever comes, goes and fails, across versions too, counters and sets say what is there, and an end is an end', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), async (steps) => {
+      const { prefix, redis, producer, request, model, keys } = await setUp({ visibilityMs: 0, maxAttempts: 2 });
+      const blockingRedis = connect('blocking');
+      // Two workers of the first version, one of a version that takes the same images, one of a version that takes others.
+      const versions = ['a', 'a', 'b', 'c'].map(
+        (letter): ServedModel => ({
+          ...model,
+          version: letter.repeat(12),
+          input: { ...model.input, width: letter === 'c' ? 3 : 2 },
+        }),
+      );
+      const names = versions.map(({ version }, i) => `${version} ${i}`);
+      const makeWorker = (i: number) =>
+        createConsumer({ redis, blockingRedis, prefix, model: versions[i]!, worker: names[i]! });
+      const workers = versions.map((_, i) => makeWorker(i));
+      const held: StartedJob[][] = versions.map(() => []);
+      const ids: string[] = [];
+      const ends = new Map<string, string>();
+
+      async function take(next: (typeof steps)[number]): Promise<void> {
+        switch (next.kind) {
+          case 'admit': {
+            const [current] = await producer.models();
+            if (!current) break;
+            const { share, lane, caches, pixel } = next;
+            const image = Buffer.alloc(imageByteLength(current.input), pixel);
+            const cacheTtlMs = caches ? 60_000 : 0;
+            const sent = request(pixel, { model: current, image, share, priority: PRIORITIES[lane]!, cacheTtlMs });
+            if ((await producer.admit(sent)).kind === 'admitted') ids.push(sent.id);
+            break;
+          }
+          case 'announce': {
+            const { version } = versions[next.worker]!;
+            await workers[next.worker]!.announce({
+              worker: names[next.worker]!,
+              version,
+              engine: 'scripted',
+              startedAtMs: 0,
+            });
+            break;
+          }
+          case 'leave':
+          case 'withdraw':
+            await workers[next.worker]![next.kind]();
+            // What comes next under this name announces itself as new.
+            workers[next.worker] = makeWorker(next.worker);
+            break;
+          case 'begin':
+            held[next.worker]!.push(
+              ...(await workers[next.worker]!.start(await workers[next.worker]!.claim(next.count))),
+            );
+            break;
+          case 'recover':
+            held[next.worker]!.push(...(await workers[next.worker]!.start(await workers[next.worker]!.recover(3))));
+            break;
+          case 'settle': {
+            const outcomes = held[next.worker]!.splice(0).map(next.succeeded ? success : failure);
+            await workers[next.worker]!.settle(outcomes);
+            break;
+          }
+          case 'adopt':
+            await workers[next.worker]!.adoptRetired();
+            break;
+          case 'cancel':
+          case 'expire': {
+            const id = ids[next.pick % Math.max(ids.length, 1)];
+            if (!id) break;
+            if (next.kind === 'cancel') await producer.cancel(id);
+            else if (await redis.zscore(keys.deadlines, id)) await redis.zadd(keys.deadlines, 1, id);
+            await producer.expireDue(model.name);
+            break;
+          }
+          default:
+            next satisfies never;
+        }
+      }
+
+      for (const next of steps) {
+        // A worker that was not announced, or whose version is retired, has no group to read.
+        await take(next).catch((error: Error) => expect(error.message).toContain('NOGROUP'));
+        for (const snapshot of await producer.readMany(ids)) {
+          const { id, status, revision } = snapshot!.state;
+          if (!isTerminal(status)) continue;
+          const end = `${status} at revision ${revision}`;
+          expect(ends.get(id) ?? end).toBe(end);
+          ends.set(id, end);
+        }
+      }
+      const { said, found } = await takeStock(redis, keys);
+      expect(said).toEqual(found);
+      for (const id of ids) await producer.cancel(id);
+      expect(await leftovers(redis, prefix)).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
+});
