@@ -180,16 +180,22 @@ export function createConsumer(options: {
       const found: ClaimedJob[] = [];
       const readOwn = mayMissReplies;
       mayMissReplies = false;
-      for (const lane of PRIORITIES) {
-        if (readOwn) found.push(...hold(await readOwnPending(lane, 1_000)));
-        if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
+      try {
+        for (const lane of PRIORITIES) {
+          if (readOwn) found.push(...hold(await readOwnPending(lane, 1_000)));
+          if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
+        }
+        const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
+        return found.map((job, i) => {
+          const attempt = Number(attempts[i] ?? 0);
+          held.set(nameJob(job), attempt);
+          return { ...job, recovered: job.recovered || attempt > 0 };
+        });
+      } catch (error) {
+        mayMissReplies ||= readOwn;
+        release(found);
+        throw error;
       }
-      const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-      return found.map((job, i) => {
-        const attempt = Number(attempts[i] ?? 0);
-        held.set(nameJob(job), attempt);
-        return { ...job, recovered: job.recovered || attempt > 0 };
-      });
     },
 
     /** Gives jobs up that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */

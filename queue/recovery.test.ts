@@ -57,11 +57,12 @@ it('a stalled job is found behind however many that others renew', async () => {
     .toEqual([lost!.jobId]);
 });
 
-it('a claim that fails in one lane leaves what it had from the others to the next recovery', async () => {
+it('a claim or recovery that fails in one lane leaves what it had from the others to the next recovery', async () => {
   const { admit, consumer, redis, keys, model } = await setUp();
   const { id } = await admit(1, { priority: 'HIGH' });
   await redis.call('XGROUP', 'DESTROY', `${keys.stream}${model.version}:LOW`, 'workers');
   await expect(consumer.claim(42)).rejects.toThrow('NOGROUP');
+  await expect(consumer.recover(8)).rejects.toThrow('NOGROUP');
   await consumer.announce({ worker: 'worker1', ...heartbeat });
   expect((await consumer.recover(8)).map(({ jobId }) => jobId)).toEqual([id]);
   expect(await consumer.recover(8)).toEqual([]);
