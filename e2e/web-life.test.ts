@@ -9,11 +9,11 @@ import {
   launchBrowser,
   openPage,
   type WatchedPage,
-  waitForThumbnails,
 } from './support/browser.ts';
 import { projectDir } from './support/build.ts';
+import { choose, findLabel, makePictures, type Upload } from './support/cards.ts';
 import { buildTestPage } from './support/page-build.ts';
-import { expectedClass, makeMishap, makePicture } from './support/pictures.ts';
+import { makeMishap } from './support/pictures.ts';
 import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
 
 /** First byte of a picture that the scripted model throws on. */
@@ -58,29 +58,6 @@ async function withPage<Result>(use: (watched: WatchedPage) => Promise<Result>):
   }
 }
 
-let made = 0;
-
-/** Pictures that no test used before, with the names of their cards and the labels that they get. */
-function makePictures(count: number) {
-  return Array.from({ length: count }, () => {
-    const n = made++;
-    return {
-      label: `class ${expectedClass(n)}`,
-      file: { name: `picture-${n}.png`, mimeType: 'image/png', buffer: Buffer.from(makePicture(n)) },
-    };
-  });
-}
-
-type Upload = ReturnType<typeof makePictures>[number]['file'];
-
-function choose(page: Page, files: Upload[]): Promise<void> {
-  return page.locator('input[type=file][multiple]').setInputFiles(files);
-}
-
-function findLabel(page: Page, name: string, label: string) {
-  return findCard(page, name).locator('.bars li:first-child').getByText(label, { exact: true });
-}
-
 test('cards show their place in the queue, then the model at work, then labels; the strip counts along', () =>
   withPage(async ({ page }) => {
     const [first, second, third] = makePictures(3);
@@ -93,7 +70,7 @@ test('cards show their place in the queue, then the model at work, then labels; 
     await findCard(page, third!.file.name).getByText('Number 3 in line').waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^3$/ }).waitFor();
     await findCard(page, first!.file.name)
-      .getByText(/^for \d+ s$/)
+      .getByText(/^\d+ s so far$/)
       .waitFor({ state: 'attached' });
     await page.getByText('0 of 3 done').waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
@@ -115,7 +92,7 @@ test('cards show their place in the queue, then the model at work, then labels; 
     for (const { file, label } of [first!, second!, third!]) await findLabel(page, file.name, label).waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
     await page.locator('[data-figure=workers]', { hasText: /^1$/ }).waitFor();
-    expect(await page.getByRole('status').allTextContents()).toContainEqual(expect.stringContaining('3 of 3 done'));
+    await page.getByRole('status').filter({ hasText: '3 of 3 done' }).waitFor({ state: 'attached' });
   }));
 
 /** Makes uploads from the page as slow as over a poor line. */
@@ -215,6 +192,9 @@ test('bad files are told in plain words, each on its own card, and harm no neigh
     await choose(page, [...bad.map(({ name, buffer }) => ({ name, mimeType: 'image/png', buffer })), good!.file]);
     for (const { name, words } of bad) await findCard(page, name).getByText(words).waitFor();
     await findLabel(page, good!.file.name, good!.label).waitFor();
+    // Only what may end otherwise can be sent once more.
+    const retries = page.getByRole('article').filter({ has: page.getByRole('button', { name: 'Try again' }) });
+    expect(await retries.getByRole('heading').allTextContents()).toEqual(['poison.png']);
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await keepScreenshot(page, 'page-errors');
   }));
@@ -232,42 +212,24 @@ test('a full queue is waited for', () =>
     for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
   }));
 
-test('photographs can be dropped and pasted', () =>
+test('what is cancelled while the server is away is cancelled once it is back', () =>
   withPage(async ({ page }) => {
-    const pictures = makePictures(2);
-    for (const [index, type] of (['drop', 'paste'] as const).entries()) {
-      const { file, label } = pictures[index]!;
-      await page.evaluate(
-        ({ type, name, bytes }) => {
-          const data = new DataTransfer();
-          data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
-          const event =
-            type === 'drop'
-              ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
-              : new ClipboardEvent('paste', { clipboardData: data, bubbles: true });
-          document.body.dispatchEvent(event);
-        },
-        { type, name: file.name, bytes: [...file.buffer] },
-      );
-      await findLabel(page, file.name, label).waitFor();
-    }
-  }));
-
-test('a reload of the page keeps its cards, finished and waiting ones', () =>
-  withPage(async ({ page }) => {
-    const [done, waiting] = makePictures(2);
-    await choose(page, [done!.file]);
-    await findLabel(page, done!.file.name, done!.label).waitFor();
+    const [picture] = makePictures(1);
     system.workers[0]!.pause();
-    await choose(page, [waiting!.file]);
-    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
-    await waitForThumbnails(page, 2);
-    await page.reload();
-    await findLabel(page, done!.file.name, done!.label).waitFor();
-    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
-    expect(await page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
+    await choose(page, [picture!.file]);
+    const card = findCard(page, picture!.file.name);
+    await card.getByText('Next in line').waitFor();
+    await system.servers[0]!.kill9();
+    await page.getByText('Connecting…').waitFor();
+    await card.getByRole('button', { name: 'Cancel' }).focus();
+    await page.keyboard.press('Enter');
+    await card.getByRole('button', { name: 'Cancelling…' }).waitFor();
+    await system.servers[0]!.restart();
+    await card.getByText('Its place in the queue was given up.').waitFor();
+    expect(await card.getByRole('button', { name: 'Try again' }).evaluate((it) => it === document.activeElement)).toBe(
+      true,
+    );
     system.workers[0]!.resume();
-    await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
 
 test('a link to a prediction that nobody knows says so', async () => {

@@ -1,7 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   findAccessibilityFaults,
@@ -57,7 +58,7 @@ test('a sample photograph gets its labels, and a heatmap for the label that is c
     const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
     await label.waitFor();
     expect(await card.getByRole('listitem').count()).toBe(5);
-    expect(await card.textContent()).toMatch(/In [\d.]+ m?s · model [\d.]+ m?s · alone/);
+    expect(await card.textContent()).toMatch(/In [\d.]+ m?s · alone/);
 
     const name = (await label.locator('.bar-name').textContent())!;
     await label.click();
@@ -83,6 +84,10 @@ test("a prediction's link opens it again, on another server and in another brows
     await card.getByRole('link', { name: 'Open' }).click();
     expect(page.url()).toMatch(/\/p\/resnet50\.[\w-]+$/);
     expect(await page.title()).toBe('espresso · InferQL');
+    const facts = await page.locator('.run-facts').textContent();
+    expect(facts).toMatch(
+      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatchaloneIn all[\d.]+ m?s$/,
+    );
     await page.getByRole('link', { name: 'All photographs' }).click();
     expect(await page.title()).toBe('InferQL');
     await card.getByText('espresso').waitFor();
@@ -103,7 +108,7 @@ test("a prediction's link opens it again, on another server and in another brows
 test.each([
   { name: 'light', options: { colorScheme: 'light' } },
   { name: 'dark', options: { colorScheme: 'dark' } },
-  { name: 'phone', options: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true } },
+  { name: 'phone', options: { colorScheme: 'light', viewport: { width: 360, height: 740 }, hasTouch: true } },
   { name: 'wide', options: { colorScheme: 'dark', viewport: { width: 1920, height: 1000 } } },
 ] as const)('nothing jumps, nothing overflows, and axe finds nothing: $name', ({ name, options }) =>
   withPage(options, async ({ page }) => {
@@ -126,10 +131,60 @@ test.each([
       0.01,
     );
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    expect(await findClippedFigures(page)).toEqual([]);
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await keepScreenshot(page, `page-${name}`);
   }),
 );
+
+/** Figures of the strip that are wider than their place, also when they are long. */
+function findClippedFigures(page: Page): Promise<(string | null)[]> {
+  return page.evaluate(() => {
+    const figures = [...document.querySelectorAll('.strip dd:not(.strip-note)')];
+    const [waiting, , rate, latency] = figures.map((figure) => figure.firstChild!);
+    waiting!.textContent = '1,000';
+    rate!.textContent = '99.9';
+    latency!.textContent = '987';
+    return figures.filter((it) => it.scrollWidth > it.clientWidth).map(({ textContent }) => textContent);
+  });
+}
+
+test("a phone's photograph is shown by a small copy, upright and on white where it is transparent", () =>
+  withPage({}, async ({ page }) => {
+    const [large, clear] = await Promise.all([
+      sharp(SAMPLES[1]!).resize(4032, 3024, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer(),
+      sharp({
+        create: {
+          width: 1200,
+          height: 900,
+          channels: 4,
+          background: '#0000',
+          noise: { type: 'gaussian', mean: 0, sigma: 0 },
+        },
+      })
+        .png({ compressionLevel: 0 })
+        .toBuffer(),
+    ]);
+    await page.locator('input[type=file][multiple]').setInputFiles([
+      { name: 'large.jpg', mimeType: 'image/jpeg', buffer: large },
+      { name: 'clear.png', mimeType: 'image/png', buffer: clear },
+    ]);
+    const readImage = (name: string) =>
+      page.getByRole('img', { name, exact: true }).evaluate(async (it) => {
+        const image = it as HTMLImageElement;
+        await image.decode();
+        const context = new OffscreenCanvas(1, 1).getContext('2d')!;
+        context.drawImage(image, 0, 0, 1, 1);
+        return {
+          width: image.naturalWidth,
+          height: image.naturalHeight,
+          pixel: [...context.getImageData(0, 0, 1, 1).data],
+        };
+      });
+    expect(await readImage('large.jpg')).toMatchObject({ width: 800, height: 1067 });
+    expect(await readImage('clear.png')).toMatchObject({ width: 1067, height: 800, pixel: [255, 255, 255, 255] });
+    await page.getByText('2 photographs').waitFor();
+  }));
 
 test('everything can be done with the keyboard', () =>
   withPage({}, async ({ page }) => {
@@ -152,12 +207,34 @@ test('everything can be done with the keyboard', () =>
 
 test('the camera takes a photograph', () =>
   withPage({}, async ({ page }) => {
-    await page.getByRole('button', { name: 'Take one' }).click();
+    const take = page.getByRole('button', { name: 'Take a photo' });
+    const hasFocus = () => take.evaluate((it) => it === document.activeElement);
+    await take.click();
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect(await hasFocus()).toBe(true);
+    await take.click();
     await page.getByRole('button', { name: 'Take it', disabled: false }).waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await page.getByRole('button', { name: 'Take it' }).click();
     const card = page.getByRole('article', { name: /^Photograph \d\d\.\d\d\.\d\d\.jpg$/ });
     await card.locator('.bar').nth(4).waitFor();
+    expect(await hasFocus()).toBe(true);
+  }));
+
+test('where there is no camera, a file can be chosen in its place', () =>
+  withPage({}, async ({ page }) => {
+    await page.evaluate(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
+    await page.getByRole('button', { name: 'Take a photo' }).click();
+    const dialog = page.getByRole('dialog');
+    const words = (await dialog.getByText('The browser gives this page no camera').boundingBox())!;
+    const button = (await dialog.locator('label', { hasText: 'Choose a photo instead' }).boundingBox())!;
+    const view = (await dialog.locator('.camera-view').boundingBox())!;
+    expect(words.y + button.y + button.height).toBeCloseTo(2 * view.y + view.height, -1);
+    expect(await dialog.getByRole('button', { name: 'Take it' }).count()).toBe(0);
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await dialog.locator('input[type=file]').setInputFiles(SAMPLES[2]!);
+    await findCard(page, 'rocket.jpg').locator('.bar').nth(4).waitFor();
   }));
 
 test('the script of the page stays small', async () => {

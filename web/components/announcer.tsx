@@ -1,20 +1,33 @@
+import { useEffect, useMemo, useRef, useState } from 'react';
 import type { Card } from '../state/card.ts';
 import { hasEnded } from '../state/card.ts';
+import { createThrottle } from '../state/throttle.ts';
 import { describeCard, formatLabel, formatShare } from '../state/words.ts';
 
-/** Tells a screen reader how cards ended, one sentence for all of them. */
+/** Hundreds of cards end within seconds; nobody wants to hear of each. */
+const MIN_INTERVAL_MS = 2_000;
+
+/** Tells a screen reader that cards were added and how they ended, one sentence for all of them. */
 export function Announcer({ cards }: { cards: readonly Card[] }) {
-  const ended = cards.filter(hasEnded);
-  const [newest] = ended.toSorted((a, b) => finishedAt(b) - finishedAt(a));
+  const [told, setTold] = useState('');
+  const text = describeCards(cards);
+  const latest = useRef(text);
+  latest.current = text;
+  const tell = useMemo(() => createThrottle(() => setTold(latest.current), MIN_INTERVAL_MS), []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is told when the text has changed
+  useEffect(tell, [tell, text]);
   return (
     <p className="visually-hidden" role="status">
-      {newest && `${describeEnd(newest)} ${ended.length} of ${cards.length} done.`}
+      {told}
     </p>
   );
 }
 
-function finishedAt({ prediction, addedAtMs }: Card): number {
-  return prediction?.finishedAt ? Date.parse(prediction.finishedAt) : addedAtMs;
+function describeCards(cards: readonly Card[]): string {
+  const ended = cards.filter(hasEnded);
+  const [newest] = ended.toSorted((a, b) => (b.endedAtMs ?? 0) - (a.endedAtMs ?? 0));
+  if (newest) return `${describeEnd(newest)} ${ended.length} of ${cards.length} done.`;
+  return cards.length === 0 ? '' : `${cards.length} added.`;
 }
 
 function describeEnd(card: Card): string {

@@ -4,6 +4,7 @@ import { readPredictionId } from '../state/location.ts';
 import type { Transport } from '../transport/client.ts';
 import { Announcer } from './announcer.tsx';
 import { BoardView } from './board-view.tsx';
+import { DropAnywhere } from './drop-anywhere.tsx';
 import { Header } from './header.tsx';
 import { useCards, useModels, usePath } from './hooks.ts';
 import { Intake } from './intake.tsx';
@@ -23,6 +24,11 @@ export function App({ transport, board }: { transport: Transport; board: Board }
     if (predictionId !== undefined) board.open(predictionId);
   }, [board, predictionId]);
 
+  const add = (files: File[]) => {
+    board.add(files, model);
+    if (predictionId !== undefined) goTo('/');
+  };
+
   const main = useRef<HTMLElement>(null);
   const shownId = useRef(predictionId);
   useEffect(() => {
@@ -37,9 +43,10 @@ export function App({ transport, board }: { transport: Transport; board: Board }
       <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
       <main ref={main} tabIndex={-1}>
         <QueueStrip transport={transport} model={model} />
+        <DropAnywhere onFiles={add} />
         {predictionId === undefined ? (
           <>
-            <Intake onFiles={(files) => board.add(files, model)} />
+            <Intake onFiles={add} />
             <BoardView cards={cards} board={board} models={models} goTo={goTo} />
           </>
         ) : (

@@ -12,7 +12,7 @@ interface BoardViewProps {
 
 /** All cards, newest first. */
 export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
-  if (cards.length === 0) return null;
+  if (cards.length === 0) return <EmptyBoard />;
   const ended = cards.filter(hasEnded).length;
   const hasHeatmaps = cards.some(
     ({ prediction }) =>
@@ -27,7 +27,7 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
             ? `${cards.length} ${cards.length === 1 ? 'photograph' : 'photographs'}`
             : `${ended} of ${cards.length} done`}
         </h2>
-        {hasHeatmaps && <p className="board-hint">Choose a label to see where the model saw it</p>}
+        <p className="board-hint">{hasHeatmaps && 'Choose a label to see where the model saw it'}</p>
         <button
           type="button"
           className="button button-quiet"
@@ -41,6 +41,40 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
         {cards.map((card) => (
           <li key={card.key}>
             <CardView card={card} board={board} models={models} goTo={goTo} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+const GHOSTS = ['a', 'b', 'c', 'd', 'e'];
+const GHOST_BARS = ['72%', '44%', '30%', '22%', '16%'];
+
+/** The places where cards will be, so that the page shows what it is for, and nothing moves when the first ones come. */
+function EmptyBoard() {
+  return (
+    <section className="board" aria-label="Photographs">
+      <div className="board-bar">
+        <p className="board-empty">
+          They appear here: first their place in the queue, then what the model sees in them.
+        </p>
+      </div>
+      <ul className="cards ghosts" aria-hidden="true">
+        {GHOSTS.map((ghost) => (
+          <li key={ghost} className="card">
+            <div className="card-photo" />
+            <div className="card-body">
+              <div className="card-head" />
+              <div className="card-content bars">
+                {GHOST_BARS.map((width) => (
+                  <span key={width} className="bar">
+                    <span className="bar-fill" style={{ width }} />
+                  </span>
+                ))}
+              </div>
+              <div className="card-facts" />
+            </div>
           </li>
         ))}
       </ul>

@@ -5,7 +5,10 @@ interface CameraDialogProps {
   onClose(): void;
 }
 
-/** The camera's live picture and a shutter. Where the page may not use the camera, the phone's own camera app is offered. */
+/**
+ * The camera's live picture and a shutter. Where the page may not use the camera, the phone's own camera app is offered. It is
+ * closed before it is taken away, so that the browser gives the focus back.
+ */
 export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const video = useRef<HTMLVideoElement>(null);
@@ -44,7 +47,7 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
     canvas.toBlob(
       (blob) => {
         if (blob) onPhotograph(new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }));
-        onClose();
+        dialog.current?.close();
       },
       'image/jpeg',
       0.92,
@@ -58,9 +61,10 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
         {state === 'asking' && <p>Waiting for the camera…</p>}
         {state === 'unavailable' && (
           <>
-            <p>The browser gives this page no camera.</p>
-            <label className="button">
-              Use the camera app
+            <p>The browser gives this page no camera. It may ask for your permission, or for an https address.</p>
+            <label className="button button-primary">
+              <span className="for-mouse">Choose a photo instead</span>
+              <span className="for-touch">Use the camera app</span>
               <input
                 type="file"
                 accept="image/*"
@@ -69,7 +73,7 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
                 onChange={({ target }) => {
                   const [file] = target.files ?? [];
                   if (file) onPhotograph(file);
-                  onClose();
+                  dialog.current?.close();
                 }}
               />
             </label>
@@ -77,12 +81,14 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
         )}
       </div>
       <div className="camera-buttons">
-        <button type="button" className="button" onClick={onClose}>
+        <button type="button" className="button" onClick={() => dialog.current?.close()}>
           Close
         </button>
-        <button type="button" className="button button-primary" disabled={state !== 'live'} onClick={release}>
-          Take it
-        </button>
+        {state !== 'unavailable' && (
+          <button type="button" className="button button-primary" disabled={state !== 'live'} onClick={release}>
+            Take it
+          </button>
+        )}
       </div>
     </dialog>
   );

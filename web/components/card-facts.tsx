@@ -7,16 +7,17 @@ import { PageLink } from './page-link.tsx';
 
 interface CardFactsProps {
   card: Card;
-  succeeded: boolean;
   alone: boolean;
   goTo(path: string): void;
 }
 
 /** How the answer came about, and the link that opens it again. The line is there from the start, so that nothing moves. */
-export function CardFacts({ card: { prediction }, succeeded, alone, goTo }: CardFactsProps) {
+export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps) {
   return (
     <div className="card-facts">
-      <p>{prediction && succeeded ? describeRun(prediction) : (prediction?.model ?? '')}</p>
+      <p title={prediction?.cached ? 'An equal picture was classified a moment ago' : undefined}>
+        {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (prediction?.model ?? '')}
+      </p>
       {prediction && (
         <span className="card-links">
           {alone ? (
@@ -33,10 +34,9 @@ export function CardFacts({ card: { prediction }, succeeded, alone, goTo }: Card
 }
 
 function describeRun({ timings, batchSize, cached }: Prediction): string {
-  if (cached) return 'Known from an equal picture';
+  if (cached) return 'Known already';
   const parts: string[] = [];
   if (typeof timings?.totalMs === 'number') parts.push(`In ${formatSeconds(timings.totalMs)}`);
-  if (typeof timings?.inferenceMs === 'number') parts.push(`model ${formatSeconds(timings.inferenceMs)}`);
   if (batchSize) parts.push(batchSize === 1 ? 'alone' : `batch of ${batchSize}`);
   return parts.join(' · ');
 }

@@ -32,7 +32,9 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
           onError={() => setBroken(true)}
         />
       ) : (
-        <p className="card-no-photo">{name ? 'No preview' : 'The server keeps no photographs'}</p>
+        <p className="card-no-photo">
+          {!card.isPhotoComing && (name ? 'No preview' : 'The server keeps no photographs')}
+        </p>
       )}
       {heatmap?.kind === 'shown' && (place || !photoUrl || broken) && (
         <img

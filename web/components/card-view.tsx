@@ -1,6 +1,6 @@
 import { memo, useId } from 'react';
 import type { Board } from '../state/board.ts';
-import { type Card, hasEnded } from '../state/card.ts';
+import { type Card, canRetry, hasEnded } from '../state/card.ts';
 import type { Model } from '../state/models.ts';
 import { describeCard } from '../state/words.ts';
 import { CardFacts } from './card-facts.tsx';
@@ -27,7 +27,6 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
   const ended = hasEnded(card);
   const labels = prediction?.result?.labels;
   const model = models.find(({ name }) => name === prediction?.model);
-  const succeeded = prediction?.status === 'SUCCEEDED';
   return (
     <article className={alone ? 'card card-alone' : 'card'} data-tone={words.tone} aria-labelledby={titleId}>
       <CardPhoto card={card} model={model} busy={words.tone === 'busy'} />
@@ -41,7 +40,10 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
               type="button"
               className="icon-button"
               aria-label={`Remove ${card.name ?? 'it'}`}
-              onClick={() => board.remove(key)}
+              onClick={({ currentTarget }) => {
+                focusNeighbour(currentTarget);
+                board.remove(key);
+              }}
             >
               <CloseIcon />
             </button>
@@ -60,23 +62,31 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
               <p className="card-state-detail">{words.detail ?? ' '}</p>
               {!ended && <WaitingTime sinceMs={card.addedAtMs} />}
               <div className="card-actions">
-                {!ended && (
-                  <button type="button" className="button" onClick={() => board.cancel(key)}>
-                    Cancel
-                  </button>
-                )}
-                {ended && card.canRetry && (
-                  <button type="button" className="button" onClick={() => board.retry(key)}>
-                    <RetryIcon />
-                    Try again
+                {(!ended || canRetry(card)) && (
+                  // One button for both, so that the focus stays on it.
+                  <button
+                    type="button"
+                    className="button"
+                    aria-disabled={card.isCanceling}
+                    onClick={() => (ended ? board.retry(key) : board.cancel(key))}
+                  >
+                    {ended && <RetryIcon />}
+                    {ended ? 'Try again' : card.isCanceling ? 'Cancelling…' : 'Cancel'}
                   </button>
                 )}
               </div>
             </div>
           )}
         </div>
-        <CardFacts card={card} succeeded={succeeded} alone={alone} goTo={goTo} />
+        <CardFacts card={card} alone={alone} goTo={goTo} />
       </div>
     </article>
   );
 });
+
+/** Where a card is taken away, the keyboard goes on at the next one, or the one before. */
+function focusNeighbour(button: HTMLElement) {
+  const item = button.closest('li');
+  const neighbour = item?.nextElementSibling ?? item?.previousElementSibling;
+  neighbour?.querySelector<HTMLElement>('button, a')?.focus({ preventScroll: true });
+}

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useState, useSyncExternalStore } from 'react';
 import type { Board } from '../state/board.ts';
 import { onTick, readClock } from '../state/clock.ts';
 import { loadModels, type Model } from '../state/models.ts';
@@ -53,18 +53,38 @@ export function useQueue(transport: Transport, model: string | undefined): Queue
   return view;
 }
 
-/** The path of the page's address, and the way to another one without loading the page again. */
+/**
+ * The path of the page's address, and the way to another one without loading the page again. Who goes back to the board finds it
+ * scrolled to where it was left: the browser would scroll before there is anything to scroll to.
+ */
 export function usePath(): [string, (path: string) => void] {
-  const [path, setPath] = useState(location.pathname);
+  const [place, setPlace] = useState(() => ({ path: location.pathname, scrollY: readScroll() }));
   useEffect(() => {
-    const read = () => setPath(location.pathname);
+    history.scrollRestoration = 'manual';
+    const read = () => setPlace({ path: location.pathname, scrollY: readScroll() });
     addEventListener('popstate', read);
-    return () => removeEventListener('popstate', read);
+    addEventListener('pagehide', keepScroll);
+    return () => {
+      removeEventListener('popstate', read);
+      removeEventListener('pagehide', keepScroll);
+    };
   }, []);
-  const goTo = useCallback((next: string) => {
-    history.pushState(null, '', next);
-    setPath(next);
-    scrollTo(0, 0);
+  useLayoutEffect(() => {
+    scrollTo(0, place.scrollY);
+  }, [place]);
+  const goTo = useCallback((path: string) => {
+    keepScroll();
+    history.pushState({ isFromBoard: location.pathname === '/' }, '', path);
+    setPlace({ path, scrollY: 0 });
   }, []);
-  return [path, goTo];
+  return [place.path, goTo];
+}
+
+function keepScroll() {
+  history.replaceState({ ...history.state, scrollY }, '');
+}
+
+function readScroll(): number {
+  const { scrollY } = (history.state ?? {}) as { scrollY?: unknown };
+  return typeof scrollY === 'number' ? scrollY : 0;
 }

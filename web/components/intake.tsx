@@ -1,5 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
-import { readDroppedFiles } from '../state/files.ts';
+import { useRef, useState } from 'react';
 import { CameraDialog } from './camera-dialog.tsx';
 import { CameraIcon, PhotosIcon } from './icons.tsx';
 import { Samples } from './samples.tsx';
@@ -7,48 +6,21 @@ import { Samples } from './samples.tsx';
 /** Listed without HEIC: with this list a phone converts its photographs to JPEG by itself. */
 const ACCEPT = 'image/jpeg,image/png,image/webp,image/avif,image/gif,image/tiff';
 
-/** All the ways for photographs to come in: drop anywhere, paste, choose, camera, samples. */
+/** Where photographs come in that are neither dropped nor pasted: chooser, camera, samples. */
 export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
   const chooser = useRef<HTMLInputElement>(null);
-  const [dragging, setDragging] = useState(false);
   const [cameraOpen, setCameraOpen] = useState(false);
-  const latest = useRef(onFiles);
-  latest.current = onFiles;
-
-  useEffect(() => {
-    const take = (files: File[]) => files.length > 0 && latest.current(files);
-    const paste = (event: ClipboardEvent) => take(Array.from(event.clipboardData?.files ?? []));
-    const over = (event: DragEvent) => {
-      if (!event.dataTransfer?.types.includes('Files')) return;
-      event.preventDefault();
-      setDragging(true);
-    };
-    const leave = (event: DragEvent) => {
-      if (!event.relatedTarget) setDragging(false);
-    };
-    const drop = (event: DragEvent) => {
-      setDragging(false);
-      if (!event.dataTransfer?.types.includes('Files')) return;
-      event.preventDefault();
-      void readDroppedFiles(event.dataTransfer).then(take);
-    };
-    addEventListener('paste', paste);
-    addEventListener('dragover', over);
-    addEventListener('dragleave', leave);
-    addEventListener('drop', drop);
-    return () => {
-      removeEventListener('paste', paste);
-      removeEventListener('dragover', over);
-      removeEventListener('dragleave', leave);
-      removeEventListener('drop', drop);
-    };
-  }, []);
 
   return (
-    <section className="intake" data-dragging={dragging} aria-label="Add photographs">
-      <div className="intake-drop">
-        <p className="intake-title">{dragging ? 'Let go to classify' : 'Add photographs'}</p>
-        <p className="intake-hint">Drop them anywhere on the page, or paste them</p>
+    <section className="intake" aria-labelledby="intake-title">
+      <div>
+        <h2 id="intake-title" className="intake-title">
+          Add photographs
+        </h2>
+        <p className="intake-hint">
+          <span className="for-mouse">Drop them anywhere on the page, or paste them</span>
+          <span className="for-touch">From your library, or straight from the camera</span>
+        </p>
         <div className="intake-buttons">
           <button type="button" className="button button-primary" onClick={() => chooser.current?.click()}>
             <PhotosIcon />
@@ -56,7 +28,7 @@ export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
           </button>
           <button type="button" className="button" onClick={() => setCameraOpen(true)}>
             <CameraIcon />
-            Take one
+            Take a photo
           </button>
           <input
             ref={chooser}

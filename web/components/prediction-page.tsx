@@ -6,6 +6,7 @@ import { formatLabel } from '../state/words.ts';
 import { CardView } from './card-view.tsx';
 import { BackIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';
+import { RunFacts } from './run-facts.tsx';
 
 interface PredictionPageProps {
   id: string;
@@ -18,6 +19,8 @@ interface PredictionPageProps {
 /** One prediction, opened by its link. */
 export function PredictionPage({ id, cards, board, models, goTo }: PredictionPageProps) {
   const card = cards.find(({ key, prediction }) => prediction?.id === id || key === id);
+  // The board as it was left, where this page came from it.
+  const goBack = (path: string) => (history.state?.isFromBoard ? history.back() : goTo(path));
   const best = card?.prediction?.result?.labels[0]?.name;
   useEffect(() => {
     document.title = `${best ? formatLabel(best) : 'A prediction'} · InferQL`;
@@ -27,11 +30,12 @@ export function PredictionPage({ id, cards, board, models, goTo }: PredictionPag
   }, [best]);
   return (
     <section className="alone" aria-label="One prediction">
-      <PageLink to="/" goTo={goTo} className="back">
+      <PageLink to="/" goTo={goBack} className="back">
         <BackIcon />
         All photographs
       </PageLink>
       {card && <CardView card={card} board={board} models={models} goTo={goTo} alone />}
+      <RunFacts prediction={card?.prediction} />
     </section>
   );
 }

@@ -33,7 +33,9 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
         </div>
         <div>
           <dt>Latency</dt>
-          <dd data-figure="latency">{typeof now?.latencyMs === 'number' ? formatSeconds(now.latencyMs) : NOTHING}</dd>
+          <dd data-figure="latency">
+            {typeof now?.latencyMs === 'number' ? <Duration ms={now.latencyMs} /> : NOTHING}
+          </dd>
           <Sparkline values={past.map(({ latencyMs }) => latencyMs ?? 0)} />
         </div>
         <div>
@@ -45,6 +47,17 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
         </div>
       </dl>
     </section>
+  );
+}
+
+/** The number large, its unit small. */
+function Duration({ ms }: { ms: number }) {
+  const [number, unit] = formatSeconds(ms).split(' ');
+  return (
+    <>
+      {number}
+      <small> {unit}</small>
+    </>
   );
 }
 

@@ -1,12 +1,12 @@
 import { formatSeconds } from '../state/words.ts';
 import { useNow } from './hooks.ts';
 
-/** How long something has been waiting, in whole seconds. Not read out: it changes each second. */
+/** How long it is since a card came to be, in whole seconds. Not read out: it changes each second. */
 export function WaitingTime({ sinceMs }: { sinceMs: number }) {
   const seconds = Math.max(0, Math.floor((useNow() - sinceMs) / 1_000));
   return (
     <p className="card-waiting" aria-hidden="true">
-      {seconds > 0 ? `for ${formatSeconds(seconds * 1_000).replace('.0 s', ' s')}` : ' '}
+      {seconds > 0 ? `${formatSeconds(seconds * 1_000).replace('.0 s', ' s')} so far` : ' '}
     </p>
   );
 }

@@ -1,12 +1,13 @@
 import { CancelPredictionDocument, FollowPredictionDocument, HeatmapOfLabelDocument } from '../generated/graphql.ts';
 import type { Transport } from '../transport/client.ts';
 import { followSubscription } from '../transport/follow.ts';
-import { readProblem } from '../transport/problem.ts';
+import { isPassing, readProblem } from '../transport/problem.ts';
 import { type Card, hasEnded, isTerminal, type Prediction } from './card.ts';
 import { createPlaces } from './places.ts';
 import { sendPhotograph } from './send.ts';
+import type { SmallCopy } from './shrink.worker.ts';
 import { createThrottle } from './throttle.ts';
-import { keepThumbnail, makeThumbnail, readThumbnail } from './thumbnails.ts';
+import { keepThumbnail, makeSmallCopy, readThumbnail } from './thumbnails.ts';
 
 /** The photographs on the page: what they are doing, and what can be done with them. */
 export interface Board {
@@ -34,10 +35,18 @@ export interface Board {
 const UPLOADS_AT_ONCE = 4;
 /** When the queue moves, each of hundreds of cards has an event: they are drawn together. */
 const MIN_NOTIFY_INTERVAL_MS = 40;
+const CANCEL_RETRY_MS = 1_000;
+
+/** Larger files are shown by their small copy alone: many phone photographs fill a browser's memory, and scroll in jerks. */
+const MAX_SHOWN_BYTES = 500_000;
 
 interface Source {
   file: File | undefined;
+  /** Ends the present try to send it, and what follows from it. */
   stop: AbortController;
+  /** The card is gone. */
+  removed: AbortController;
+  copy: Promise<SmallCopy | undefined>;
 }
 
 /** Makes an empty board. */
@@ -56,7 +65,7 @@ export function createBoard({ client }: Transport): Board {
     notify();
   };
   const update = (key: string, change: Partial<Card>) =>
-    setCards(cards.map((card) => (card.key === key ? { ...card, ...change } : card)));
+    setCards(cards.map((card) => (card.key === key ? stampEnd({ ...card, ...change }) : card)));
   const find = (key: string) => cards.find((card) => card.key === key);
   const nextKey = () => `card-${++count}`;
 
@@ -76,7 +85,6 @@ export function createBoard({ client }: Transport): Board {
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
     const release = await places.take(signal);
-    const thumbnail = makeThumbnail(file);
     // A request that is being given up may still have something to tell.
     const setPhase = (phase: Card['phase']) => !signal.aborted && update(key, { phase });
     try {
@@ -94,15 +102,25 @@ export function createBoard({ client }: Transport): Board {
       const { prediction } = outcome;
       update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
       follow(key, prediction.id, signal);
-      void thumbnail.then((image) => image && keepThumbnail(prediction.id, image));
+      void sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
     } finally {
       release();
     }
   };
 
-  const start = (key: string, file: File, model: string | undefined) => {
-    const stop = new AbortController();
-    sources.set(key, { file, stop });
+  /** Shows the small copy, once there is one, in place of a large photograph. */
+  const makeCopy = (key: string, file: File, signal: AbortSignal): Promise<SmallCopy | undefined> => {
+    const copy = makeSmallCopy(file, signal).catch(() => undefined);
+    void copy.then((made) => {
+      const card = find(key);
+      if (!card || (card.photoUrl && !made?.shown)) return;
+      if (card.photoUrl) URL.revokeObjectURL(card.photoUrl);
+      update(key, { photoUrl: URL.createObjectURL(made?.shown ?? file), isPhotoComing: false });
+    });
+    return copy;
+  };
+
+  const start = (key: string, file: File, model: string | undefined, stop: AbortController) => {
     send(key, file, model, stop.signal).catch((error: unknown) => {
       if (stop.signal.aborted) return;
       console.error(error);
@@ -110,9 +128,26 @@ export function createBoard({ client }: Transport): Board {
     });
   };
 
+  /** A server that is away is asked again, for as long as there is something to cancel. */
+  const cancelPrediction = async (key: string, id: string) => {
+    const isWanted = () => {
+      const card = find(key);
+      return card?.prediction?.id === id && !hasEnded(card);
+    };
+    update(key, { isCanceling: true });
+    while (isWanted()) {
+      const { error } = await client.mutation(CancelPredictionDocument, { id }).toPromise();
+      if (!error || !isPassing(readProblem(error))) break;
+      await new Promise((resolve) => setTimeout(resolve, readProblem(error).retryAfterMs ?? CANCEL_RETRY_MS));
+    }
+    // The subscription tells that it is cancelled; where it was refused it can be asked for again.
+    if (isWanted()) update(key, { isCanceling: false });
+  };
+
   const drop = (gone: readonly Card[]) => {
     for (const { key, photoUrl } of gone) {
       sources.get(key)?.stop.abort();
+      sources.get(key)?.removed.abort();
       sources.delete(key);
       if (photoUrl?.startsWith('blob:')) URL.revokeObjectURL(photoUrl);
     }
@@ -127,22 +162,27 @@ export function createBoard({ client }: Transport): Board {
     },
 
     add(files, model) {
-      const fresh = files.map((file) => ({
-        file,
-        card: makeCard({ key: nextKey(), name: file.name, photoUrl: URL.createObjectURL(file), model, canRetry: true }),
-      }));
+      const fresh = files.map((file) => {
+        const photoUrl = file.size > MAX_SHOWN_BYTES ? undefined : URL.createObjectURL(file);
+        const card = makeCard({ key: nextKey(), name: file.name, photoUrl, model, hasFile: true });
+        return { file, card: { ...card, isPhotoComing: photoUrl === undefined } };
+      });
       setCards([...fresh.map(({ card }) => card), ...cards]);
-      for (const { file, card } of fresh) start(card.key, file, model);
+      for (const { file, card } of fresh) {
+        const [stop, removed] = [new AbortController(), new AbortController()];
+        sources.set(card.key, { file, stop, removed, copy: makeCopy(card.key, file, removed.signal) });
+        start(card.key, file, model, stop);
+      }
     },
 
     open(id, name) {
       if (cards.some(({ prediction, key }) => prediction?.id === id || key === id)) return;
-      const stop = new AbortController();
+      const [stop, removed] = [new AbortController(), new AbortController()];
       const photoUrl = readThumbnail(id);
-      sources.set(id, { file: undefined, stop });
+      sources.set(id, { file: undefined, stop, removed, copy: Promise.resolve(undefined) });
       setCards([
         ...cards,
-        { ...makeCard({ key: id, name, photoUrl, model: undefined, canRetry: false }), phase: { kind: 'accepted' } },
+        { ...makeCard({ key: id, name, photoUrl, model: undefined, hasFile: false }), phase: { kind: 'accepted' } },
       ]);
       follow(id, id, stop.signal);
     },
@@ -151,7 +191,7 @@ export function createBoard({ client }: Transport): Board {
       const card = find(key);
       if (!card || hasEnded(card)) return;
       if (card.prediction) {
-        void client.mutation(CancelPredictionDocument, { id: card.prediction.id }).toPromise();
+        if (!card.isCanceling) void cancelPrediction(key, card.prediction.id);
         return;
       }
       update(key, { phase: { kind: 'withdrawn' } });
@@ -163,8 +203,9 @@ export function createBoard({ client }: Transport): Board {
       const card = find(key);
       if (!card || !source?.file) return;
       source.stop.abort();
+      source.stop = new AbortController();
       update(key, { phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() });
-      start(key, source.file, card.model);
+      start(key, source.file, card.model, source.stop);
     },
 
     remove(key) {
@@ -206,8 +247,22 @@ const NOT_ENDED: Pick<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>
   result: null,
 };
 
-function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'canRetry'>): Card {
-  return { ...known, phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() };
+function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'hasFile'>): Card {
+  return {
+    ...known,
+    isPhotoComing: false,
+    phase: { kind: 'in-line' },
+    prediction: undefined,
+    heatmap: undefined,
+    addedAtMs: Date.now(),
+    endedAtMs: undefined,
+    isCanceling: false,
+  };
+}
+
+function stampEnd(card: Card): Card {
+  if (!hasEnded(card)) return { ...card, endedAtMs: undefined };
+  return { ...card, endedAtMs: card.endedAtMs ?? Date.now(), isCanceling: false };
 }
 
 /** `crypto.randomUUID` is only there on pages of a secure origin. */

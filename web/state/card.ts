@@ -25,15 +25,30 @@ export interface Card {
   name: string | undefined;
   /** Where the browser finds the photograph; undefined where this browser never had it. */
   photoUrl: string | undefined;
+  /** Whether a copy of the photograph that is small enough to show is being made. */
+  isPhotoComing: boolean;
   /** The model's name; undefined means the default one. */
   model: string | undefined;
   phase: Phase;
   prediction: Prediction | undefined;
   heatmap: HeatmapView | undefined;
   /** Whether the page still holds the file, to send it once more. */
-  canRetry: boolean;
+  hasFile: boolean;
   /** When the card came to be, by this machine's clock. */
   addedAtMs: number;
+  /** When this page learned of its end, by this machine's clock. */
+  endedAtMs: number | undefined;
+  /** Whether the server has been asked to cancel it, and has not answered yet. */
+  isCanceling: boolean;
+}
+
+const IMAGE_CODES = ['EMPTY', 'TOO_LARGE', 'TOO_MANY_PIXELS', 'UNSUPPORTED_FORMAT', 'CORRUPT'];
+
+/** Whether sending the same file once more could end otherwise. */
+export function canRetry({ hasFile, phase, prediction }: Card): boolean {
+  if (!hasFile) return false;
+  if (phase.kind === 'refused') return !IMAGE_CODES.includes(phase.problem.code);
+  return prediction?.error?.retryable ?? true;
 }
 
 /** Whether nothing more will happen to the card by itself. */

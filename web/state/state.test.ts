@@ -28,12 +28,12 @@ test('places are given out in order, and given back once', async () => {
 
 test('a share never reads as all or nothing when it is not', () => {
   expect([0.9999, 0.996, 0.99, 0.616, 0.0123, 0.0004].map(formatShare)).toEqual([
-    '> 99.9 %',
-    '99.6 %',
-    '99 %',
-    '62 %',
-    '1.2 %',
-    '< 0.1 %',
+    '> 99.9%',
+    '99.6%',
+    '99%',
+    '62%',
+    '1.2%',
+    '< 0.1%',
   ]);
 });
 

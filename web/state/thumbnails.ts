@@ -1,11 +1,39 @@
+import { createPlaces } from './places.ts';
+import type { SmallCopy } from './shrink.worker.ts';
+
 const PREFIX = 'inferql.thumbnail.';
 const ORDER_KEY = 'inferql.thumbnails';
 const MAX_KEPT = 60;
-const SIDE = 320;
 
-/** A small copy of a photograph as a `data:` URI; undefined for a format that the browser does not know. */
-export async function makeThumbnail(file: Blob): Promise<string | undefined> {
-  return shrink(file).catch(() => undefined);
+/** One at a time: a phone's photograph takes some 50 MB while it is made smaller. */
+const places = createPlaces(1);
+let worker: Worker | undefined;
+
+/**
+ * Makes small copies of a photograph, in its turn.
+ * @returns undefined for a format that the browser does not know
+ * @throws the signal's reason when it is aborted before its turn
+ */
+export async function makeSmallCopy(photograph: Blob, signal: AbortSignal): Promise<SmallCopy | undefined> {
+  const release = await places.take(signal);
+  try {
+    worker ??= new Worker(new URL('./shrink.worker.ts', import.meta.url), { type: 'module' });
+    return await askWorker(worker, photograph);
+  } catch {
+    // One that could not be started answers nobody.
+    worker = undefined;
+    return undefined;
+  } finally {
+    release();
+  }
+}
+
+function askWorker(asked: Worker, photograph: Blob): Promise<SmallCopy | undefined> {
+  return new Promise((resolve, reject) => {
+    asked.onmessage = ({ data }: MessageEvent<SmallCopy | undefined>) => resolve(data);
+    asked.onerror = () => reject(new Error('The worker for small copies failed'));
+    asked.postMessage(photograph);
+  });
 }
 
 /**
@@ -35,15 +63,4 @@ export function readThumbnail(id: string): string | undefined {
 function readOrder(): string[] {
   const kept: unknown = JSON.parse(localStorage.getItem(ORDER_KEY) ?? '[]');
   return Array.isArray(kept) ? kept.filter((id) => typeof id === 'string') : [];
-}
-
-async function shrink(file: Blob): Promise<string> {
-  const bitmap = await createImageBitmap(file);
-  const scale = Math.min(1, SIDE / Math.min(bitmap.width, bitmap.height));
-  const canvas = document.createElement('canvas');
-  canvas.width = Math.round(bitmap.width * scale);
-  canvas.height = Math.round(bitmap.height * scale);
-  canvas.getContext('2d')?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  bitmap.close();
-  return canvas.toDataURL('image/jpeg', 0.8);
 }

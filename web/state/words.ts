@@ -16,7 +16,7 @@ export function describeCard(card: Card): Words {
       return { title: 'Waiting to be sent', tone: 'quiet' };
     case 'uploading':
       return phase.sent < 1
-        ? { title: `Uploading, ${Math.floor(phase.sent * 100)} %`, tone: 'busy' }
+        ? { title: `Uploading, ${Math.floor(phase.sent * 100)}%`, tone: 'busy' }
         : { title: 'Uploaded, being checked', tone: 'busy' };
     case 'delayed':
       return { ...describeProblem(phase.problem), tone: 'quiet' };
@@ -113,13 +113,13 @@ export function formatLabel(name: string): string {
   return name.replaceAll('_', ' ');
 }
 
-/** A share as people read it, such as `62 %`; never 100 % or 0 % for what is only nearly so. */
+/** A share as people read it, such as `62%`; never 100% or 0% for what is only nearly so. */
 export function formatShare(score: number): string {
   const percent = score * 100;
-  if (percent >= 99.95) return '> 99.9 %';
-  if (percent >= 99.5) return `${percent.toFixed(1)} %`;
-  if (percent < 0.1) return '< 0.1 %';
-  return percent < 10 ? `${percent.toFixed(1)} %` : `${Math.round(percent)} %`;
+  if (percent >= 99.95) return '> 99.9%';
+  if (percent >= 99.5) return `${percent.toFixed(1)}%`;
+  if (percent < 0.1) return '< 0.1%';
+  return percent < 10 ? `${percent.toFixed(1)}%` : `${Math.round(percent)}%`;
 }
 
 /** A duration as people read it. */

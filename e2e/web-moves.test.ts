@@ -1,0 +1,146 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  findAccessibilityFaults,
+  findCard,
+  launchBrowser,
+  openPage,
+  type WatchedPage,
+  waitForThumbnails,
+} from './support/browser.ts';
+import { choose, findLabel, makePictures } from './support/cards.ts';
+import { buildTestPage } from './support/page-build.ts';
+import { startSystem, type TestSystem } from './support/system.ts';
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  [system, browser] = await Promise.all([startSystem({ env: { WEB_DIR: webDir } }), launchBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+async function withPage(use: (watched: WatchedPage) => Promise<void>): Promise<void> {
+  const watched = await openPage(browser, system.url);
+  try {
+    await watched.page.getByText('Live', { exact: true }).waitFor();
+    await use(watched);
+    expect(watched.complaints).toEqual([]);
+  } finally {
+    await watched.close();
+  }
+}
+
+test('photographs can be dropped and pasted', () =>
+  withPage(async ({ page }) => {
+    const pictures = makePictures(2);
+    for (const [index, type] of (['drop', 'paste'] as const).entries()) {
+      const { file, label } = pictures[index]!;
+      await page.evaluate(
+        ({ type, name, bytes }) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+          const event =
+            type === 'drop'
+              ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
+              : new ClipboardEvent('paste', { clipboardData: data, bubbles: true });
+          document.body.dispatchEvent(event);
+        },
+        { type, name: file.name, bytes: [...file.buffer] },
+      );
+      await findLabel(page, file.name, label).waitFor();
+    }
+  }));
+
+test('a photograph that is dropped on the page of a prediction is classified, and the page is not left', () =>
+  withPage(async ({ page }) => {
+    const [shown, dropped] = makePictures(2);
+    await choose(page, [shown!.file]);
+    await findCard(page, shown!.file.name).getByRole('link', { name: 'Open' }).click();
+    await page.getByRole('link', { name: 'All photographs' }).waitFor();
+    const drop = (type: string) =>
+      page.evaluate(
+        ({ type, name, bytes }) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+          const event = new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(event);
+          return event.defaultPrevented;
+        },
+        { type, name: dropped!.file.name, bytes: [...dropped!.file.buffer] },
+      );
+    expect(await drop('dragover')).toBe(true);
+    await page.getByText('Let go to classify').waitFor();
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    expect(await drop('drop')).toBe(true);
+    await findLabel(page, dropped!.file.name, dropped!.label).waitFor();
+    expect(new URL(page.url()).pathname).toBe('/');
+    expect(await page.getByText('Let go to classify').count()).toBe(0);
+  }));
+
+test('who goes back from a prediction finds the board as it was left, and a removed card leaves the keyboard at the next', () =>
+  withPage(async ({ page }) => {
+    const pictures = makePictures(24);
+    await choose(
+      page,
+      pictures.map(({ file }) => file),
+    );
+    await page.getByText('24 photographs').waitFor();
+    const open = findCard(page, pictures[20]!.file.name).getByRole('link', { name: 'Open' });
+    const readScroll = () => page.evaluate(() => Math.round(scrollY));
+    for (const back of [() => page.goBack(), () => page.getByRole('link', { name: 'All photographs' }).click()]) {
+      await open.scrollIntoViewIfNeeded();
+      const left = await readScroll();
+      expect(left).toBeGreaterThan(500);
+      await open.click();
+      await page.getByRole('link', { name: 'All photographs' }).waitFor();
+      expect(await readScroll()).toBe(0);
+      await back();
+      await open.waitFor();
+      expect(Math.abs((await readScroll()) - left)).toBeLessThan(5);
+    }
+    const removeOf = (index: number) => page.getByRole('button', { name: `Remove ${pictures[index]!.file.name}` });
+    await removeOf(20).focus();
+    await page.keyboard.press('Enter');
+    await findCard(page, pictures[20]!.file.name).waitFor({ state: 'detached' });
+    expect(await removeOf(21).evaluate((it) => it === document.activeElement)).toBe(true);
+  }));
+
+test('a photograph that ends without an answer is told to a screen reader, too, though it was added before the others', () =>
+  withPage(async ({ page }) => {
+    const [picture] = makePictures(1);
+    system.workers[0]!.pause();
+    await choose(page, [picture!.file]);
+    await page.getByRole('status').filter({ hasText: '1 added.' }).waitFor({ state: 'attached' });
+    await findCard(page, picture!.file.name).getByText('Next in line').waitFor();
+    await choose(page, [{ name: 'notes.txt', mimeType: 'image/png', buffer: Buffer.from('not a picture') }]);
+    const told = page.getByRole('status').filter({ hasText: '1 of 2 done' });
+    await told.waitFor({ state: 'attached' });
+    expect(await told.textContent()).toBe('notes.txt: This is not a photograph we can read. 1 of 2 done.');
+    system.workers[0]!.resume();
+    const last = page.getByRole('status').filter({ hasText: '2 of 2 done' });
+    await last.waitFor({ state: 'attached' });
+    expect(await last.textContent()).toBe(`${picture!.file.name}: ${picture!.label}, 90%. 2 of 2 done.`);
+  }));
+
+test('a reload of the page keeps its cards, finished and waiting ones', () =>
+  withPage(async ({ page }) => {
+    const [done, waiting] = makePictures(2);
+    await choose(page, [done!.file]);
+    await findLabel(page, done!.file.name, done!.label).waitFor();
+    system.workers[0]!.pause();
+    await choose(page, [waiting!.file]);
+    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
+    await waitForThumbnails(page, 2);
+    await page.reload();
+    await findLabel(page, done!.file.name, done!.label).waitFor();
+    await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
+    expect(await page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
+    system.workers[0]!.resume();
+    await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
+  }));

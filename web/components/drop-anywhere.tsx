@@ -1,0 +1,40 @@
+import { useEffect, useRef, useState } from 'react';
+import { readDroppedFiles } from '../state/files.ts';
+
+/** Takes photographs that are dropped or pasted, wherever on the page; a drop is never left to the browser, which would leave the page. */
+export function DropAnywhere({ onFiles }: { onFiles(files: File[]): void }) {
+  const [dragging, setDragging] = useState(false);
+  const latest = useRef(onFiles);
+  latest.current = onFiles;
+
+  useEffect(() => {
+    const take = (files: File[]) => files.length > 0 && latest.current(files);
+    const paste = (event: ClipboardEvent) => take(Array.from(event.clipboardData?.files ?? []));
+    const over = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      setDragging(true);
+    };
+    const leave = (event: DragEvent) => {
+      if (!event.relatedTarget) setDragging(false);
+    };
+    const drop = (event: DragEvent) => {
+      setDragging(false);
+      if (!event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      void readDroppedFiles(event.dataTransfer).then(take);
+    };
+    addEventListener('paste', paste);
+    addEventListener('dragover', over);
+    addEventListener('dragleave', leave);
+    addEventListener('drop', drop);
+    return () => {
+      removeEventListener('paste', paste);
+      removeEventListener('dragover', over);
+      removeEventListener('dragleave', leave);
+      removeEventListener('drop', drop);
+    };
+  }, []);
+
+  return dragging ? <p className="drop-target">Let go to classify</p> : null;
+}

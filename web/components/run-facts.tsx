@@ -1,0 +1,39 @@
+import type { Prediction } from '../state/card.ts';
+import { formatSeconds } from '../state/words.ts';
+
+const NOTHING = '–';
+
+/** How one prediction came about. Each fact has its place from the start, so that nothing moves when it becomes known. */
+export function RunFacts({ prediction }: { prediction: Prediction | undefined }) {
+  const { model, timings, batchSize, cached, attempts, createdAt } = prediction ?? {};
+  const facts: [name: string, value: string | undefined][] = [
+    ['Model', model],
+    ['Sent at', createdAt && new Date(createdAt).toLocaleTimeString()],
+    ['In the queue', formatMs(timings?.queueMs)],
+    [
+      attempts && attempts > 1 ? `Model run, try ${attempts}` : 'Model run',
+      cached ? 'none' : formatMs(timings?.inferenceMs),
+    ],
+    ['Batch', cached ? undefined : describeBatch(batchSize)],
+    ['In all', formatMs(timings?.totalMs)],
+  ];
+  return (
+    <dl className="run-facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd title={value}>{value ?? NOTHING}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function formatMs(ms: number | null | undefined): string | undefined {
+  return typeof ms === 'number' ? formatSeconds(ms) : undefined;
+}
+
+function describeBatch(size: number | null | undefined): string | undefined {
+  if (!size) return undefined;
+  return size === 1 ? 'alone' : `of ${size}`;
+}
