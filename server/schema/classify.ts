@@ -25,7 +25,10 @@ interface ClassifyArguments {
   heatmap?: boolean | null | undefined;
 }
 
-const options = () =>
+const KEY_DESCRIPTION =
+  'Your own name for this request, 1 to 200 characters. Sent again with the same image and options it gives the same prediction instead of a second one; after FAILED or EXPIRED it begins a new one.';
+
+const options = (keyDescription = KEY_DESCRIPTION) =>
   builder.args((t) => ({
     model: t.string({ description: 'The name of a model from `models`. Left out: the default model.' }),
     topK: t.int({ defaultValue: 5, description: 'How many labels `labels` gives in this answer, 1 to 20.' }),
@@ -34,10 +37,7 @@ const options = () =>
       description:
         'How long the work may take from its acceptance, in milliseconds: past it a prediction ends EXPIRED, whether it waits or runs. 1 to 86,400,000. Left out: what the model says (300,000 unless set otherwise). A mutation that waits for the end waits this long, but never more than 60 seconds; its prediction goes on.',
     }),
-    idempotencyKey: t.string({
-      description:
-        'Your own name for this request, 1 to 200 characters. Sent again with the same image and options it gives the same prediction instead of a second one; after FAILED or EXPIRED it begins a new one.',
-    }),
+    idempotencyKey: t.string({ description: keyDescription }),
     heatmap: t.boolean({
       defaultValue: false,
       description:
@@ -51,7 +51,11 @@ builder.mutationField('classifyImage', (t) =>
     description:
       'Classifies a photograph (JPEG, PNG, WebP, AVIF, TIFF, or the first frame of a GIF). What you select decides when it answers: with `result`, once there is one; with `id` and `status` only, as soon as it is queued, to be followed by the subscription `prediction`; with `result` inside `@defer`, both on one response.',
     args: {
-      image: t.arg({ type: 'Upload', required: true, description: 'The photograph, at most 10 MB.' }),
+      image: t.arg({
+        type: 'Upload',
+        required: true,
+        description: 'The photograph, at most 10 MB (unless the server is set otherwise).',
+      }),
       ...options(),
     },
     resolve: (_root, { image, ...args }, context, info) => classify(image, args, context, planWaiting(info)),
@@ -65,8 +69,12 @@ builder.mutationField('classifyImages', (t) =>
     description:
       'Classifies several photographs, each a prediction of its own: a bad one does not harm its neighbours. Answers in the order of the files. An item that had no place in the queue is null, with its error and path in `errors`.',
     args: {
-      images: t.arg({ type: ['Upload'], required: true, description: 'The photographs, each at most 10 MB.' }),
-      ...options(),
+      images: t.arg({
+        type: ['Upload'],
+        required: true,
+        description: 'The photographs, at most 32, each at most 10 MB (unless the server is set otherwise).',
+      }),
+      ...options(`${KEY_DESCRIPTION} It counts for each file by its place in the list.`),
     },
     resolve: (_root, { images, ...args }, context, info) => classifyAll(images, args, context, info),
   }),

@@ -1,4 +1,11 @@
-import { DirectiveLocation, GraphQLBoolean, GraphQLDirective, GraphQLString, specifiedDirectives } from 'graphql';
+import {
+  DirectiveLocation,
+  GraphQLBoolean,
+  GraphQLDirective,
+  GraphQLSchema,
+  GraphQLString,
+  specifiedDirectives,
+} from 'graphql';
 import { builder } from '../builder.ts';
 import './scalars.ts';
 import './errors.ts';
@@ -19,4 +26,35 @@ const DeferDirective = new GraphQLDirective({
   },
 });
 
-export const schema = builder.toSchema({ directives: [...specifiedDirectives, DeferDirective] });
+/** The first page of the manual, as GraphiQL and other readers of the schema show it. */
+const FRONT_PAGE = `Classification of photographs over a queue.
+
+**Send one** with \`classifyImage\`. What you select decides when it answers: with \`result\`, once there is one; without, as soon as it is queued.
+
+\`\`\`graphql
+mutation ($image: Upload!) {
+  classifyImage(image: $image) {
+    ... on Prediction {
+      id
+      status
+      result {
+        labels(topK: 3) { name score }
+      }
+    }
+    ... on Error { code message }
+  }
+}
+\`\`\`
+
+The file goes along as a multipart request (see \`Upload\`), and mutations need the header \`x-graphql-yoga-csrf\`.
+
+**Follow it** with the subscription \`prediction(id)\`: the present state at once, then each change, always the last one. Read it with the query of the same name, take it back with \`cancelPrediction\`.
+
+**Errors** come in three ways, all with an \`ErrorCode\`. What you can fix is a member of the result (\`... on Error\`). What time will fix is a GraphQL error with \`extensions.code\` and \`extensions.retryAfterMs\`. What went wrong later is \`Prediction.error\`.
+
+**Look around** with \`models\` and \`queue\`.`;
+
+export const schema = new GraphQLSchema({
+  ...builder.toSchema({ directives: [...specifiedDirectives, DeferDirective] }).toConfig(),
+  description: FRONT_PAGE,
+});

@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { isEnumType, isInputObjectType, isInterfaceType, isObjectType, printSchema } from 'graphql';
+import { isEnumType, isInputObjectType, isInterfaceType, isObjectType, parse, printSchema, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from './index.ts';
 
 test('schema.graphql is what the code prints', () => {
   const committed = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
   expect(`${printSchema(schema)}\n`).toBe(committed);
+});
+
+test('the first page of the manual shows an operation that can be sent', () => {
+  const [, example] = /```graphql\n(.*?)```/s.exec(schema.description ?? '')!;
+  expect(validate(schema, parse(example!))).toEqual([]);
 });
 
 test('every type, field, argument and value is described', () => {

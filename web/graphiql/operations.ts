@@ -7,7 +7,8 @@ export interface Tab {
 /** One tab each of ready operations. Files and `$id` are filled in by the panel under the editor when they are left out. */
 export const TABS: Tab[] = [
   {
-    query: `# Classifies a photograph. Press play: you are asked for the file.
+    query: `# Classifies a photograph.
+# Press play: you are asked for the file.
 mutation ClassifyImage($image: Upload!) {
   classifyImage(image: $image) {
     __typename
@@ -36,7 +37,8 @@ mutation ClassifyImage($image: Upload!) {
 `,
   },
   {
-    query: `# The id comes first, the result follows on the same response.
+    query: `# The id comes first, the result follows
+# on the same response.
 mutation ClassifyDeferred($image: Upload!) {
   classifyImage(image: $image) {
     ... on Prediction {
@@ -61,7 +63,8 @@ mutation ClassifyDeferred($image: Upload!) {
 `,
   },
   {
-    query: `# Several photographs: a bad file does not harm the others.
+    query: `# Several photographs: a bad file does not
+# harm the others.
 mutation ClassifyImages($images: [Upload!]!) {
   classifyImages(images: $images) {
     ... on Prediction {
@@ -83,7 +86,8 @@ mutation ClassifyImages($images: [Upload!]!) {
 `,
   },
   {
-    query: `# Answers as soon as it is queued, since nothing of its end is selected. Follow it in the next tab.
+    query: `# Answers as soon as it is queued, since nothing
+# of its end is selected. Follow it in the next tab.
 mutation Queue($image: Upload!) {
   classifyImage(image: $image, heatmap: true, priority: HIGH, timeoutMs: 60000) {
     ... on Prediction {
@@ -100,8 +104,9 @@ mutation Queue($image: Upload!) {
 `,
   },
   {
-    query: `# The present state at once, then each change, and always the last one.
-# Without variables it follows the prediction that was seen last.
+    query: `# The present state at once, then each change,
+# and always the last one. Without variables it
+# follows the prediction that was seen last.
 subscription FollowPrediction($id: ID!) {
   prediction(id: $id) {
     id
@@ -124,7 +129,8 @@ subscription FollowPrediction($id: ID!) {
 `,
   },
   {
-    query: `# A prediction as it is now, from any server, with the heatmap of its best label.
+    query: `# A prediction as it is now, from any server,
+# with the heatmap of its best label.
 query ReadPrediction($id: ID!) {
   prediction(id: $id) {
     id
@@ -168,7 +174,7 @@ mutation CancelPrediction($id: ID!) {
 `,
   },
   {
-    query: `# The models, what runs them, and their workers.
+    query: `# The models, what runs them, their workers.
 query ListModels {
   models {
     name
@@ -202,7 +208,8 @@ query ListModels {
 `,
   },
   {
-    query: `# The queue of the default model, about once a second while it changes.
+    query: `# The queue of the default model, about once
+# a second while it changes.
 subscription FollowQueue {
   queue {
     model
