@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createClient } from '../client/node.ts';
@@ -36,6 +37,7 @@ beforeAll(async () => {
   // As in the project: the launcher of the command beside a built dist/.
   command = join(compiled.dir, 'project/client/bin/inferql.mjs');
   await cp(join(projectDir, 'client/bin/inferql.mjs'), command);
+  await cp(join(projectDir, 'package.json'), join(compiled.dir, 'project/package.json'));
   await symlink(compiled.dir, join(compiled.dir, 'project/dist'));
 });
 
@@ -97,6 +99,11 @@ test('--help of the command and of each part explains it and ends with 0', async
     expect(help.out).toContain('Usage: inferql');
   }
   expect(out).toContain('Exit codes');
+});
+
+test('--version says which one it is', async () => {
+  const { version } = JSON.parse(await readFile(join(projectDir, 'package.json'), 'utf8'));
+  expect(await run(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
 });
 
 test('usage errors end with 2', async () => {
@@ -174,6 +181,25 @@ test('folders and files together, in order; what fails is told, harms no other, 
   ]);
   expect(err).toMatch(/3 classified, 2 failed/);
 });
+
+test('a standard input that never ends is interrupted at once, and is not kept without bound', async () => {
+  const waiting = start(['classify', '-']);
+  await once(waiting.child, 'spawn');
+  // It takes signals once it reads: a first chunk has gone through.
+  while (waiting.child.stdin!.write(Buffer.alloc(1_000_000)));
+  await once(waiting.child.stdin!, 'drain');
+  waiting.child.kill('SIGINT');
+  expect(await waiting.ended).toMatchObject({ code: 130, err: 'Interrupted.\n' });
+
+  const endless = start(['classify', '-']);
+  endless.child.stdin!.on('error', () => {});
+  Readable.from(repeat(Buffer.alloc(4_000_000))).pipe(endless.child.stdin!);
+  expect(await endless.ended).toMatchObject({ code: 2, err: 'The standard input is too large for an image.\n' });
+});
+
+function* repeat(chunk: Buffer) {
+  for (;;) yield chunk;
+}
 
 test("a file's name cannot write to the terminal", async () => {
   const name = '\u001b[2J\u001b]0;owned\u0007 \u202egnp.png';

@@ -1,9 +1,11 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { addAbortSignal } from 'node:stream';
 import { CommandFailure, EXIT } from './exit.ts';
 
+/** Far more than any server takes; something that never ends shall not fill the memory. */
+const MAX_INPUT_BYTES = 256_000_000;
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;
 
 /** An image that was named on the command line, itself or by its folder. */
@@ -19,15 +21,19 @@ export interface ImageSource {
 
 /**
  * The images that arguments name, each once: files as they are, folders with all that is in them by the names of image files, `-`
- * the standard input.
- * @throws CommandFailure where they name none
+ * the standard input. What cannot be read is among them, to be told with the others.
+ * @throws CommandFailure where they name none; the signal's reason
  */
-export async function findImages(args: string[], input: NodeJS.ReadStream): Promise<ImageSource[]> {
+export async function findImages(
+  args: string[],
+  input: NodeJS.ReadStream,
+  signal: AbortSignal,
+): Promise<ImageSource[]> {
   const found = new Map<string, ImageSource>();
   for (const name of args) {
     if (name === '-') {
       if (input.isTTY) throw new CommandFailure(EXIT.usage, "'-' reads an image from the standard input: pipe one in.");
-      found.set('-', { name, content: new Blob([await buffer(input)]) });
+      if (!found.has('-')) found.set('-', { name, content: await readInput(input, signal) });
       continue;
     }
     const about = await stat(name).catch(() => undefined);
@@ -38,15 +44,36 @@ export async function findImages(args: string[], input: NodeJS.ReadStream): Prom
   return [...found.values()];
 }
 
+async function readInput(input: NodeJS.ReadStream, signal: AbortSignal): Promise<Blob> {
+  const chunks: Buffer<ArrayBuffer>[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of addAbortSignal(signal, input)) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_INPUT_BYTES) throw new CommandFailure(EXIT.usage, 'The standard input is too large for an image.');
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  return new Blob(chunks);
+}
+
 function describeFile(name: string, about: Stats | undefined): ImageSource {
   return { name, content: resolve(name), ...(about ? { size: about.size, mtimeMs: about.mtimeMs } : {}) };
 }
 
-/** By name; hidden files and folders are left out, and links to folders not followed, which could run in circles. */
+/**
+ * By name; hidden files and folders are left out, and links to folders not followed, which could run in circles. A folder that cannot
+ * be read stands for what is in it.
+ */
 async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
-  const entries: Dirent[] = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new CommandFailure(EXIT.usage, `The folder ${folder} cannot be read (${error.code}).`);
-  });
+  const entries: Dirent[] | undefined = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+  if (!entries) {
+    yield describeFile(folder, undefined);
+    return;
+  }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue;

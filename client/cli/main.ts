@@ -12,9 +12,10 @@ const DESCRIPTION = `Classify photographs with an InferQL server, and look at it
 
 The server is looked for at --url, else at INFERQL_URL, else at http://127.0.0.1:4000 (PORT). Start one with \`npm start\`.`;
 
-function createProgram(session: Session): Command {
+function createProgram(session: Session, version: string): Command {
   const program = new Command('inferql')
     .description(DESCRIPTION)
+    .version(version)
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
@@ -23,7 +24,7 @@ function createProgram(session: Session): Command {
 }
 
 /** Runs the command; what became of it is in process.exitCode. @param argv as process.argv */
-export async function runInferql(argv: string[]): Promise<void> {
+export async function runInferql(argv: string[], version: string): Promise<void> {
   const interrupt = new AbortController();
   const onSignal = () => {
     // Who asks a second time does not want to wait for what is being cancelled.
@@ -36,7 +37,7 @@ export async function runInferql(argv: string[]): Promise<void> {
 
   const session = createSession(interrupt.signal);
   let url = defaultUrl(session.env);
-  const program = createProgram(session).hook('preAction', (_program, command) => {
+  const program = createProgram(session, version).hook('preAction', (_program, command) => {
     url = command.opts<{ url?: string }>().url ?? url;
   });
   try {

@@ -67,8 +67,9 @@ function writeAlone(top: number): RecordWriter['write'] {
     const parts = [
       totalMs === null ? undefined : formatDuration(totalMs),
       queueMs === null ? undefined : `waited ${formatDuration(queueMs)}`,
-      inferenceMs === null ? undefined : `model ${formatDuration(inferenceMs)}`,
-      record.batchSize === null ? undefined : `batch of ${record.batchSize}`,
+      // Of the run that gave a shared or cached result, which this image was not part of.
+      inferenceMs === null || record.cached ? undefined : `model ${formatDuration(inferenceMs)}`,
+      record.batchSize === null || record.cached ? undefined : `batch of ${record.batchSize}`,
       record.cached ? 'shared or cached' : undefined,
     ].filter((part) => part !== undefined);
     return [

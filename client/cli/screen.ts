@@ -45,7 +45,9 @@ export function createScreen(out: NodeJS.WriteStream, err: NodeJS.WriteStream): 
       const left = done > 0 ? `, ${formatDuration((elapsedMs / done) * (total - done))} left` : '';
       const failures = failed > 0 ? `, ${failed} failed` : '';
       eraseBar();
-      bar = `${formatBar(done / total, BAR_WIDTH).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
+      const line = `${formatBar(done / total, BAR_WIDTH).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
+      // One that is wrapped could not be taken away again.
+      bar = line.slice(0, (err.columns || 80) - 1);
       drawBar();
     },
     clearProgress() {

@@ -45,7 +45,7 @@ photographs are answered from the server's cache: start it with CACHE_TTL_MS=0 S
 }
 
 async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
-  const sources = await findImages(args, session.stdin);
+  const sources = await findImages(args, session.stdin, session.signal);
   await requireModel(flags.url, flags.model, session.signal);
   const photographs = await Promise.all(
     sources.map(async ({ name, content }) => {

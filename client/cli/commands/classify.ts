@@ -59,7 +59,7 @@ changed since is done anew, and so is one that failed.`,
 
 async function classifyImages(args: string[], flags: ClassifyFlags, session: Session): Promise<void> {
   const { screen, signal, stdout } = session;
-  const images = await findImages(args, session.stdin);
+  const images = await findImages(args, session.stdin, signal);
   await requireModel(flags.url, flags.model, signal);
   const memory = flags.resume === undefined ? undefined : await openMemory(flags.resume, flags.model);
   try {
