@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keepScreenshot, launchBrowser, openPage } from './support/browser.ts';
+import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from './support/browser.ts';
 import { projectDir } from './support/build.ts';
 import { buildTestPage } from './support/page-build.ts';
 import { expectedClass, makePicture } from './support/pictures.ts';
@@ -79,6 +79,8 @@ test('running a mutation asks for the file and sends it', () =>
     await openTab(page, 'ClassifyDeferred');
     await run(page);
     await waitForResponse(page, new RegExp(`"status": "SUCCEEDED"[\\s\\S]*"name": "${picture!.label}"`));
+    // What GraphiQL itself draws is its own matter.
+    expect(await findAccessibilityFaults(page, '.upload-panel')).toEqual([]);
     await keepScreenshot(page, 'graphiql');
   }));
 

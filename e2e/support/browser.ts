@@ -67,14 +67,14 @@ export async function waitForThumbnails(page: Page, count: number): Promise<void
   );
 }
 
-/** What axe finds wrong with the page, as readable lines. */
-export async function findAccessibilityFaults(page: Page): Promise<string[]> {
+/** What axe finds wrong with the page, or with what a selector finds on it, as readable lines. */
+export async function findAccessibilityFaults(page: Page, within = 'html'): Promise<string[]> {
   await page.evaluate(axe.source);
   // Colours in the middle of a fade are nobody's.
   await page.evaluate(
     'Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))',
   );
-  return page.evaluate(`axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+  return page.evaluate(`axe.run(${JSON.stringify(within)}, { resultTypes: ['violations'] }).then(({ violations }) =>
     violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html + ' ' + failureSummary)))`);
 }
 
