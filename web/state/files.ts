@@ -1,4 +1,4 @@
-/** All files of a drop, folders opened up, in the order of their names. */
+/** All files of a drop, and the images of its folders, in the order of their names. */
 export async function readDroppedFiles(data: DataTransfer): Promise<File[]> {
   // The entries must be taken before the first await: afterwards the browser empties the list.
   const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
@@ -21,5 +21,6 @@ async function readEntry(entry: FileSystemEntry): Promise<File[]> {
   }
   found.sort((a, b) => a.name.localeCompare(b.name));
   const files = await Promise.all(found.map((child) => readEntry(child)));
-  return files.flat();
+  // What else lies in a folder was not meant.
+  return files.flat().filter(({ type }) => type.startsWith('image/'));
 }

@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import { readDroppedFiles } from './files.ts';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
 import { createPlaces } from './places.ts';
@@ -75,4 +76,28 @@ test('a burst of changes is drawn at once and at its end, not at each step', () 
   } finally {
     vi.useRealTimers();
   }
+});
+
+/** What a browser gives for a file of a drop, and for a folder, which it lists in parts. */
+const fileEntry = (name: string, type = 'image/jpeg') => ({
+  name,
+  isFile: true,
+  file: (give: (file: File) => void) => give(new File(['x'], name, { type })),
+});
+const folderEntry = (name: string, ...parts: { name: string }[][]) => ({
+  name,
+  isFile: false,
+  createReader: () => ({ readEntries: (give: (part: { name: string }[]) => void) => give(parts.shift() ?? []) }),
+});
+
+test('a folder that is dropped gives its images by name; a file that is dropped itself is always taken', async () => {
+  const inner = folderEntry('b', [fileEntry('2.jpg')], [fileEntry('1.png', 'image/png')]);
+  const entries = [
+    folderEntry('album', [fileEntry('c.jpg'), inner], [fileEntry('a.jpg'), fileEntry('notes.txt', 'text/plain')]),
+    fileEntry('readme.txt', 'text/plain'),
+    fileEntry('.hidden.jpg'),
+  ];
+  const items = entries.map((entry) => ({ webkitGetAsEntry: () => entry }));
+  const files = await readDroppedFiles({ items } as unknown as DataTransfer);
+  expect(files.map(({ name }) => name)).toEqual(['a.jpg', '1.png', '2.jpg', 'c.jpg', 'readme.txt']);
 });
