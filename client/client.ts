@@ -53,7 +53,7 @@ export function createClientWith<Image>(
 
 /**
  * A client of one server, for browsers and Node.
- * @throws TypeError where the url is none
+ * @throws TypeError where the url is none that can be asked
  */
 export function createClient(options?: ClientOptions): Client<ImageInput> {
   return createClientWith(blobOf, options);
@@ -69,6 +69,11 @@ export function blobOf(image: ImageInput): Blob {
 
 function endpointOf(url: string | URL): URL {
   const endpoint = new URL(url);
+  if (!/^https?:$/.test(endpoint.protocol) || endpoint.username || endpoint.password) {
+    throw new TypeError(
+      'the url begins with http:// or https://, and holds no user and password: those are for `headers`',
+    );
+  }
   if (endpoint.pathname === '/') endpoint.pathname = '/graphql';
   return endpoint;
 }

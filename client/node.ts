@@ -14,7 +14,7 @@ export type NodeImageInput = ImageInput | string | URL;
 
 /**
  * A client of one server. A file that cannot be read is an InferqlError UNREADABLE_FILE.
- * @throws TypeError where the url is none
+ * @throws TypeError where the url is none that can be asked
  */
 export function createClient(options?: ClientOptions): Client<NodeImageInput> {
   return createClientWith(readImage, options);

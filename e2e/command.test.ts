@@ -117,6 +117,8 @@ test('usage errors end with 2', async () => {
     ['classify', 'a.png', '--json', '--csv'],
     ['classify', 'a.png', '--model', 'none'],
     ['classify', 'a.png', '--url', 'nowhere'],
+    ['classify', 'a.png', '--url', 'ftp://127.0.0.1'],
+    ['bench', 'gone.png'],
     ['dead', 'drop', '--redis', system.redis.url, '--model', 'scripted'],
     ['dead', 'drop', 'x', '--redis', system.redis.url, '--model', 'scripted'],
     ['dead', 'list', '--redis', system.redis.url],
@@ -125,7 +127,15 @@ test('usage errors end with 2', async () => {
     const { code, err, out } = await run(args);
     expect(code, `${args.join(' ')}\n${out}${err}`).toBe(2);
     expect(err).not.toBe('');
+    expect(err).not.toContain('    at ');
   }
+  const password = await run(['models', '--url', system.url.replace('//', '//me:secret@')]);
+  expect(password.code).toBe(2);
+  expect(password.err).not.toContain('secret');
+});
+
+test('the address of the server may be written without http://', async () => {
+  expect(await run(['models', '--url', new URL(system.url).host])).toMatchObject({ code: 0 });
 });
 
 test('without a server it says how to start one and ends with 3', async () => {
@@ -240,9 +250,12 @@ test('a run that was interrupted cancels what is on its way, and is taken up whe
   expect(jsonLines(third.out)[7].labels[0].name).toBe(changed);
 
   expect(await run(['classify', '.', '--resume', 'state.jsonl'])).toMatchObject({ code: 2 });
-  await writeFile(join(dir, 'mine.txt'), 'dear diary\n');
-  expect(await run(['classify', '.', '--resume', 'mine.txt'])).toMatchObject({ code: 2 });
-  expect(await readFile(join(dir, 'mine.txt'), 'utf8')).toBe('dear diary\n');
+  const image = await readFile(join(dir, '00.png'));
+  for (const bytes of [Buffer.from('dear diary\n'), Buffer.from('dear diary\nunfinished'), image]) {
+    await writeFile(join(dir, 'mine'), bytes);
+    expect(await run(['classify', '00.png', '--resume', 'mine'])).toMatchObject({ code: 2 });
+    expect(bytes.equals(await readFile(join(dir, 'mine')))).toBe(true);
+  }
 });
 
 test('a reader of the results that leaves early ends the run quietly', async () => {

@@ -8,6 +8,8 @@ import type { ImageRecord } from './record.ts';
 
 const Head = z.object({ inferql: z.literal(1), run: z.uuid(), model: z.string().nullable() });
 
+const HEAD_START = '{"inferql":1';
+
 const Millis = z.number().nullable();
 
 const Line = z.object({
@@ -74,10 +76,12 @@ export async function openMemory(path: string, model: string | undefined): Promi
 }
 
 async function readLines(file: FileHandle, path: string, model: string | null) {
-  const text = await file.readFile('utf8');
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (text !== '' && whole === '' && !text.startsWith('{"inferql":1')) throw notOurs(path);
-  if (whole.length < text.length) await file.truncate(Buffer.byteLength(whole));
+  const bytes = await file.readFile();
+  // Somebody else's file is not touched, whatever it ends with.
+  if (bytes.length > 0 && !bytes.toString('latin1').startsWith(HEAD_START)) throw notOurs(path);
+  const wholeBytes = bytes.lastIndexOf('\n') + 1;
+  const whole = bytes.toString('utf8', 0, wholeBytes);
+  if (wholeBytes < bytes.length) await file.truncate(wholeBytes);
   if (whole === '') {
     const head = { inferql: 1 as const, run: randomUUID(), model };
     await file.appendFile(`${JSON.stringify(head)}\n`);

@@ -1,7 +1,7 @@
 import { type Client, createClient, InferqlError, type NodeImageInput } from '../node.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { createScreen, type Screen } from './screen.ts';
-import { safeText } from './text.ts';
+import { hidePassword, safeText } from './text.ts';
 
 /** What every command works with. */
 export interface Session {
@@ -28,9 +28,13 @@ export function defaultUrl(env: NodeJS.ProcessEnv): string {
 
 export function connectServer(url: string, retryForMs = RETRY_FOR_MS): Client<NodeImageInput> {
   try {
-    return createClient({ url, retryForMs });
+    // `localhost:4000` is what people write.
+    return createClient({ url: /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url, retryForMs });
   } catch {
-    throw new CommandFailure(EXIT.usage, `'${url}' is no address of a server.`);
+    throw new CommandFailure(
+      EXIT.usage,
+      `'${safeText(hidePassword(url))}' is no address of a server, such as http://localhost:4000.`,
+    );
   }
 }
 

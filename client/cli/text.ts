@@ -13,6 +13,11 @@ export function safeText(text: string): string {
   });
 }
 
+/** An address without the user and password in it. */
+export function hidePassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}
+
 /** JSON on one line that is safe to show, and parses to the same value. */
 export function safeJson(value: unknown): string {
   return JSON.stringify(value).replace(

@@ -1,4 +1,4 @@
-import { openAsBlob } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { blobOf } from '../../client.ts';
 import { InferqlError } from '../../errors.ts';
@@ -6,7 +6,7 @@ import { CommandFailure, EXIT } from '../exit.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
 import { connectServer, requireModel, type Session } from '../session.ts';
-import { formatDuration, formatTable, safeJson } from '../text.ts';
+import { formatDuration, formatTable, safeJson, safeText } from '../text.ts';
 
 interface BenchFlags {
   url: string;
@@ -51,12 +51,11 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
     sources.map(async ({ name, content }) => {
       if (typeof content !== 'string') return content;
       // In memory: the disk is not what is measured.
-      const file = await openAsBlob(content)
-        .then((blob) => blob.arrayBuffer())
-        .catch(() => {
-          throw new CommandFailure(EXIT.usage, `${name} cannot be read.`);
-        });
-      return blobOf(file);
+      try {
+        return blobOf(await readFile(content));
+      } catch {
+        throw new CommandFailure(EXIT.usage, `${safeText(name)} cannot be read.`);
+      }
     }),
   );
   const measured = await driveServer(photographs, flags, session);

@@ -8,7 +8,7 @@ import { createProducer } from '../../../queue/producer.ts';
 import { connectRedis } from '../../../queue/redis.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import type { Session } from '../session.ts';
-import { formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable, hidePassword, safeJson, safeText } from '../text.ts';
 
 interface DeadFlags {
   redis?: string;
@@ -183,8 +183,4 @@ function describeLetter({ entryId, buriedAtMs, errorCode, attempts, predictions 
     String(attempts),
     predictions.map(safeText).join(' '),
   ];
-}
-
-function hidePassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//');
 }
