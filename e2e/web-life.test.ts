@@ -204,12 +204,23 @@ test('a full queue is waited for', () =>
     await page.getByLabel('Model').selectOption('small-queue');
     const pictures = makePictures(8);
     const full = page.getByText('The queue is full').first().waitFor();
+    await page.evaluate(() => {
+      const changes: string[] = [];
+      Object.assign(globalThis, { changes });
+      new MutationObserver((records) => {
+        for (const { target, oldValue } of records) changes.push(`${oldValue} > ${target.textContent}`);
+      }).observe(document.body, { subtree: true, characterData: true, characterDataOldValue: true });
+    });
     await choose(
       page,
       pictures.map(({ file }) => file),
     );
     await full;
     for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
+    // The words stay while it is tried again and again.
+    const changes = await page.evaluate(() => (globalThis as unknown as { changes: string[] }).changes);
+    expect(changes).toContainEqual(expect.stringMatching(/> The queue is full$/));
+    expect(changes.filter((change) => /^The queue is full > Uploa/.test(change))).toEqual([]);
   }));
 
 test('what is cancelled while the server is away is cancelled once it is back', () =>

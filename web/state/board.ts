@@ -92,7 +92,10 @@ export function createBoard({ client }: Transport): Board {
         client,
         { file, model, idempotencyKey: makeIdempotencyKey() },
         {
-          onProgress: (sent) => setPhase({ kind: 'uploading', sent }),
+          onProgress: (sent) => {
+            // Each try begins and ends in a moment where the line is good: the reason for the delay stays readable.
+            if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1)) setPhase({ kind: 'uploading', sent });
+          },
           onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
         },
         signal,
