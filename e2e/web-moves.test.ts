@@ -25,8 +25,11 @@ afterAll(async () => {
   await system?.end();
 });
 
-async function withPage(use: (watched: WatchedPage) => Promise<void>): Promise<void> {
-  const watched = await openPage(browser, system.url);
+async function withPage(
+  use: (watched: WatchedPage) => Promise<void>,
+  options?: Parameters<typeof openPage>[2],
+): Promise<void> {
+  const watched = await openPage(browser, system.url, options);
   try {
     await watched.page.getByText('Live', { exact: true }).waitFor();
     await use(watched);
@@ -144,3 +147,24 @@ test('a reload of the page keeps its cards, finished and waiting ones', () =>
     system.workers[0]!.resume();
     await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
+
+test('nothing moves for those who asked for that', () =>
+  withPage(
+    async ({ page }) => {
+      const [picture] = makePictures(1);
+      const countMoves = () => page.evaluate(() => document.getAnimations().length);
+      system.workers[0]!.pause();
+      await choose(page, [picture!.file]);
+      const card = findCard(page, picture!.file.name);
+      await card.getByText('Next in line').waitFor();
+      expect(await countMoves()).toBe(0);
+      await page.getByRole('button', { name: 'Classify a cat' }).hover();
+      await system.servers[0]!.kill9();
+      await page.getByText('Connecting…').waitFor();
+      expect(await countMoves()).toBe(0);
+      system.workers[0]!.resume();
+      await system.servers[0]!.restart();
+      await findLabel(page, picture!.file.name, picture!.label).waitFor();
+    },
+    { reducedMotion: 'reduce' },
+  ));
