@@ -15,7 +15,9 @@ interface CardFactsProps {
 export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps) {
   return (
     <div className="card-facts">
-      <p title={prediction?.cached ? 'An equal picture was classified a moment ago' : undefined}>
+      <p
+        title={prediction?.cached ? 'An equal picture had it computed at the same time, or shortly before' : undefined}
+      >
         {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (prediction?.model ?? '')}
       </p>
       {prediction && (
@@ -34,7 +36,7 @@ export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps)
 }
 
 function describeRun({ timings, batchSize, cached }: Prediction): string {
-  if (cached) return 'Known already';
+  if (cached) return 'Shared answer';
   const parts: string[] = [];
   if (typeof timings?.totalMs === 'number') parts.push(`In ${formatSeconds(timings.totalMs)}`);
   if (batchSize) parts.push(batchSize === 1 ? 'alone' : `batch of ${batchSize}`);

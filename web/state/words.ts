@@ -88,7 +88,10 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'CORRUPT':
       return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };
     case 'MODEL_NOT_FOUND':
-      return { title: 'There is no such model now', detail: 'Choose another one, or try again in a moment.' };
+      return {
+        title: 'There is no such model now',
+        detail: 'Choose another one and add the picture again, or try again in a moment.',
+      };
     case 'NOT_FOUND':
       return { title: 'The server does not know it', detail: 'Predictions are kept for a while only.' };
     case 'WORKER_LOST':
