@@ -148,6 +148,27 @@ test('a reload of the page keeps its cards, finished and waiting ones', () =>
     await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
 
+test('an upload on a line that died without a word is sent again, and makes one prediction', () =>
+  withPage(async ({ page }) => {
+    const [picture] = makePictures(1);
+    await page.clock.install();
+    const keys: string[] = [];
+    await page.route('**/graphql', async (route) => {
+      const [, key] = /"idempotencyKey":"(\w+)"/.exec(route.request().postDataBuffer()?.toString('latin1') ?? '') ?? [];
+      if (key) keys.push(key);
+      // The first upload is never answered.
+      if (!key || keys.length > 1) await route.continue();
+    });
+    await choose(page, [picture!.file]);
+    const card = findCard(page, picture!.file.name);
+    await card.getByText(/^Upload/).waitFor();
+    await expect.poll(() => keys.length).toBe(1);
+    await page.clock.fastForward(61_000);
+    await card.getByText('The server does not answer').waitFor();
+    await findLabel(page, picture!.file.name, picture!.label).waitFor();
+    expect(keys).toEqual([keys[0], keys[0]]);
+  }));
+
 test('nothing moves for those who asked for that', () =>
   withPage(
     async ({ page }) => {

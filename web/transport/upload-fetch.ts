@@ -1,6 +1,10 @@
+/** A line that died without a word would otherwise be waited for until the system gives it up, which takes a quarter of an hour. */
+const MAX_SILENCE_MS = 60_000;
+
 /**
  * A `fetch` for one upload that tells how much of the body is on its way. It sends through XMLHttpRequest, since the Fetch API
  * does not report the progress of an upload.
+ * Where nothing moves for a minute it fails as a lost connection does.
  * @param onProgress the part of the body that was sent, 0 to 1
  */
 export function createUploadFetch(onProgress: (sent: number) => void): typeof fetch {
@@ -11,8 +15,20 @@ export function createUploadFetch(onProgress: (sent: number) => void): typeof fe
       new Headers(init.headers).forEach((value, name) => {
         request.setRequestHeader(name, value);
       });
-      request.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const expectMore = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          reject(new TypeError('The server fell silent'));
+          request.abort();
+        }, MAX_SILENCE_MS);
+      };
+      request.upload.onprogress = ({ loaded, total }) => {
+        expectMore();
+        onProgress(total > 0 ? loaded / total : 0);
+      };
       request.upload.onload = () => onProgress(1);
+      request.onloadend = () => clearTimeout(timer);
       request.onload = () => {
         resolve(new Response(request.response, { status: request.status, headers: readHeaders(request) }));
       };
@@ -21,6 +37,7 @@ export function createUploadFetch(onProgress: (sent: number) => void): typeof fe
       const { signal } = init;
       if (signal?.aborted) return request.onabort(new ProgressEvent('abort'));
       signal?.addEventListener('abort', () => request.abort(), { once: true });
+      expectMore();
       request.send(init.body as XMLHttpRequestBodyInit);
     });
 }
