@@ -151,20 +151,35 @@ export function createPredictions(options: {
     }
   }
 
+  /** Checks, decodes and admits; from before its admission on, its end is listened to. */
+  async function enqueue(request: SubmitRequest) {
+    checkArguments(request);
+    const model = await findModel(request.model);
+    // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
+    await request.image.arrived();
+    await replies.subscribe(model.name);
+    if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+    const id = newPredictionId(model.name);
+    // Before it is queued: an answer that arrives at once is heard.
+    const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+    try {
+      return { id, waiter, outcome: await admitCurrent(request, id, model) };
+    } catch (error) {
+      waiter?.close();
+      throw error;
+    }
+  }
+
   return {
     /**
      * Queues a photograph's prediction and waits for its end where the request says so.
      * @throws InferqlError of the `caller` tier (the photograph, an argument), QUEUE_FULL or UNAVAILABLE
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
-      checkArguments(request);
-      const model = await findModel(request.model);
-      await replies.subscribe(model.name);
-      const id = newPredictionId(model.name);
-      // Before it is queued: an answer that arrives at once is heard.
-      let waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+      // A mutation may wait for a minute: it does not hold its photograph so long.
+      const { id, outcome, waiter: opened } = await enqueue(request).finally(() => request.image.release());
+      let waiter = opened;
       try {
-        const outcome = await admitCurrent(request, id, model);
         const { state, position } = outcome;
         if (state.id !== id && waiter) {
           // The key named an earlier prediction; what happened to it before it was followed is read.

@@ -203,14 +203,9 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
     stateDir,
     fetch,
     /** Resolves once no file of an upload is left. */
-    async spoolEmptied(): Promise<void> {
-      const changes = watch(stateDir);
-      try {
-        while (readdirSync(stateDir).some((name) => name.startsWith('capacitor-'))) await once(changes, 'change');
-      } finally {
-        changes.close();
-      }
-    },
+    spoolEmptied: () => untilSpooled(stateDir, (count) => count === 0),
+    /** Resolves once so many files of uploads have begun to arrive. */
+    spoolFilled: (wanted: number) => untilSpooled(stateDir, (count) => count === wanted),
     /** Sends an operation as JSON; the answer's body. */
     async query<T = Record<string, never>>(query: string, variables: object = {}): Promise<Answer<T>> {
       return readAnswer<T>(await fetch('/graphql', jsonRequest(query, variables)));
@@ -224,6 +219,16 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
       return readAnswer<T>(await fetch('/graphql', uploadRequest(query, files, variables)));
     },
   };
+}
+
+async function untilSpooled(dir: string, isReached: (count: number) => boolean): Promise<void> {
+  const changes = watch(dir);
+  try {
+    const count = () => readdirSync(dir).filter((name) => name.startsWith('capacitor-')).length;
+    while (!isReached(count())) await once(changes, 'change');
+  } finally {
+    changes.close();
+  }
 }
 
 export interface Answer<T> {

@@ -30,14 +30,20 @@ function makeBody(parts: Part[], end = '------b0und--\r\n'): Buffer {
   return Buffer.concat([...pieces, Buffer.from(end)]);
 }
 
-const parse = (body: Buffer, { type = TYPE, limits = LIMITS, onRead = () => {} } = {}) =>
-  parseSmallForm(body, type, limits, onRead);
+const parse = (body: Buffer, { type = TYPE, limits = LIMITS, onFreed = () => {} } = {}) =>
+  parseSmallForm(body, type, limits, onFreed);
+
+/** A form that is expected to be understood. */
+function parsePlain<T>(body: Buffer, onFreed?: () => void) {
+  const { params, parts } = parse(body, onFreed && { onFreed })!;
+  return { parts, ...(params as { query: string; variables: T }) };
+}
 
 test('a file takes the place that the map names, byte for byte', async () => {
   const bytes = Buffer.from([0, 13, 10, 45, 45, 255, 13, 10, 45, 45, 45]);
-  const params = parse(makeBody([...PLAIN, file('0', bytes)])) as { query: string; variables: { image: UploadedFile } };
-  expect(params.query).toBe('mutation');
-  expect(await params.variables.image.readBytes()).toEqual(bytes);
+  const { query, variables } = parsePlain<{ image: UploadedFile }>(makeBody([...PLAIN, file('0', bytes)]));
+  expect(query).toBe('mutation');
+  expect(await variables.image.readBytes()).toEqual(bytes);
 });
 
 test('several files take their places in a list, in the order of the map', async () => {
@@ -47,21 +53,32 @@ test('several files take their places in a list, in the order of the map', async
     file('a', 'first'),
     file('b', 'second'),
   ]);
-  const { variables } = parse(body) as { variables: { images: UploadedFile[] } };
+  const { variables } = parsePlain<{ images: UploadedFile[] }>(body);
   const texts = await Promise.all(variables.images.map(async (image) => (await image.readBytes()).toString()));
   expect(texts).toEqual(['first', 'second']);
 });
 
-test('it tells when the last file was read', async () => {
-  let reads = 0;
-  const { variables } = parse(makeBody([...PLAIN, file('0', 'x')]), {
-    onRead: () => {
-      reads++;
-    },
-  }) as { variables: { image: UploadedFile } };
-  expect(reads).toBe(0);
-  await variables.image.readBytes();
-  expect(reads).toBe(1);
+test('it tells when the last file was released, by as many as were said to use it', async () => {
+  let freed = 0;
+  const body = makeBody([
+    field('operations', '{"query":"mutation","variables":{"images":[null,null]}}'),
+    field('map', '{"a":["variables.images.0"],"b":["variables.images.1"]}'),
+    file('a', 'first'),
+    file('b', 'second'),
+  ]);
+  const { parts, variables } = parsePlain<{ images: UploadedFile[] }>(body, () => {
+    freed++;
+  });
+  const [first, second] = variables.images;
+  expect(parts.map((part) => part.variables)).toEqual([['images'], ['images']]);
+  parts[1]!.expectUses(2);
+  first!.release();
+  await expect(first!.readBytes()).rejects.toThrow();
+  second!.release();
+  expect((await second!.readBytes()).toString()).toBe('second');
+  expect(freed).toBe(0);
+  second!.release();
+  expect(freed).toBe(1);
 });
 
 describe('what is not of the plainest form is left to the library', () => {

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { markUpload } from './upload-scalar.ts';
-import type { UploadedFile } from './uploaded-file.ts';
+import { createPart, type UploadedPart } from './uploaded-file.ts';
 
 const CRLF = Buffer.from('\r\n');
 const END_OF_HEADERS = Buffer.from('\r\n\r\n');
@@ -27,20 +27,20 @@ export async function collectBody(request: IncomingMessage): Promise<Buffer> {
 
 /**
  * The GraphQL request in a multipart body, its files in their places among the variables; undefined where the body is not of the plainest form.
- * @param onRead called once each file has been read by its resolver: none is held here any more
+ * @param onFreed called once each file was released: none is held here any more
  */
 export function parseSmallForm(
   body: Buffer,
   contentType: string,
   limits: FormLimits,
-  onRead: () => void,
-): Record<string, unknown> | undefined {
+  onFreed: () => void,
+): { params: Record<string, unknown>; parts: UploadedPart[] } | undefined {
   const boundary = /^multipart\/form-data;\s*boundary=(?:"([\w'()+,./:=?-]{1,70})"|([\w'+./-]{1,70}))$/i.exec(
     contentType,
   );
-  const parts = boundary && splitParts(body, Buffer.from(`--${boundary[1] ?? boundary[2]}`));
-  if (!parts) return undefined;
-  const [operationsPart, mapPart, ...files] = parts;
+  const sections = boundary && splitParts(body, Buffer.from(`--${boundary[1] ?? boundary[2]}`));
+  if (!sections) return undefined;
+  const [operationsPart, mapPart, ...files] = sections;
   if (operationsPart?.name !== 'operations' || mapPart?.name !== 'map') return undefined;
   if (operationsPart.isFile || mapPart.isFile || files.some(({ isFile }) => !isFile)) return undefined;
   if (Math.max(operationsPart.content.length, mapPart.content.length) > limits.maxFieldBytes) return undefined;
@@ -53,17 +53,19 @@ export function parseSmallForm(
   const isOneToOne = names.length === files.length && files.every(({ name }) => Object.hasOwn(map, name));
   if (!isOneToOne || new Set(files.map(({ name }) => name)).size !== files.length) return undefined;
 
-  let unread = files.length;
-  const onFileRead = () => {
-    if (--unread === 0) onRead();
+  const places = files.map(({ name }) => findPlace(operations, map[name]));
+  if (!places.every((place) => place !== undefined)) return undefined;
+  let held = files.length;
+  const onPartFreed = () => {
+    if (--held === 0) onFreed();
   };
-  const places = files.map(({ name, content }) => {
-    const place = findPlace(operations, map[name]);
-    return place && { ...place, file: makeFile(content, onFileRead) };
+  const parts = files.map(({ content }, i) => {
+    const { holder, key, variable } = places[i]!;
+    const part = holdPart(content, variable, onPartFreed);
+    holder[key] = part.file;
+    return part;
   });
-  if (places.some((place) => place === undefined)) return undefined;
-  for (const { holder, key, file } of places as NonNullable<(typeof places)[number]>[]) holder[key] = file;
-  return operations;
+  return { params: operations, parts };
 }
 
 interface Part {
@@ -138,25 +140,30 @@ function findPlace(operations: Record<string, unknown>, paths: unknown) {
   if (!match || !isHolder(variables) || Array.isArray(variables)) return undefined;
   const [, name, index] = match;
   const list = Object.hasOwn(variables, name!) ? variables[name!] : undefined;
-  if (index === undefined) return list === null ? { holder: variables, key: name! } : undefined;
+  if (index === undefined) return list === null ? { holder: variables, key: name!, variable: name! } : undefined;
   if (!Array.isArray(list) || list[Number(index)] !== null) return undefined;
-  return { holder: list as unknown as Record<string, unknown>, key: index };
+  return { holder: list as unknown as Record<string, unknown>, key: index, variable: name! };
 }
 
 function isHolder(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** The bytes go with the one who reads them: a mutation may wait for a minute, and must not hold its photograph so long. */
-function makeFile(content: Buffer, onRead: () => void): UploadedFile {
+/** The bytes are let go with the last who needs them: a mutation may wait for a minute, and must not hold its photograph so long. */
+function holdPart(content: Buffer, variable: string, onFreed: () => void): UploadedPart {
   let held: Buffer | undefined = content;
-  return markUpload({
+  const store = {
+    async arrived() {},
     async readBytes() {
-      const bytes = held;
-      if (!bytes) throw new Error('the file was read before');
-      held = undefined;
-      onRead();
-      return bytes;
+      if (!held) throw new Error('the file was released before');
+      return held;
     },
-  });
+    free() {
+      held = undefined;
+      onFreed();
+    },
+  };
+  const part = createPart(store, [variable]);
+  markUpload(part.file);
+  return part;
 }

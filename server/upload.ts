@@ -1,14 +1,17 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable, Transform } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import { GraphQLError } from 'graphql';
 import { type FileUpload, processRequest } from 'graphql-upload-ts';
-import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import { InferqlError } from '../queue/errors.ts';
 import type { Config } from './config.ts';
 import { collectBody, parseSmallForm } from './small-form.ts';
 import { markUpload } from './upload-scalar.ts';
+import { countVariableUses } from './upload-uses.ts';
+import { createPart, type UploadedPart } from './uploaded-file.ts';
 
 /** What Yoga passes on of the Node request; absent where the app is called by fetch. */
 interface NodeContext {
@@ -29,8 +32,8 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
 /**
  * Reads multipart requests. Small ones stay in memory; of the others each file goes to the spool folder (`TMPDIR`) while it
- * arrives, and is removed once it was read or with the response, also when the client goes away in the middle. Malformed bodies
- * answer 400, oversized ones 413, before anything is executed.
+ * arrives, and is removed once nobody needs it or with the response, also when the client goes away in the middle. Malformed
+ * bodies answer 400, oversized ones 413, before anything is executed.
  */
 export function useUploads({
   maxUploadBytes,
@@ -38,9 +41,10 @@ export function useUploads({
   maxBodyBytes,
 }: Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes'>): Plugin {
   const released = new WeakMap<Request, EventEmitter>();
+  const partsOf = new WeakMap<Request, UploadedPart[]>();
   let heldBytes = 0;
 
-  /** Memory for a small request until its files were read or its response has ended; undefined where none is left. */
+  /** Memory for a small request until its files were released or its response has ended; undefined where none is left. */
   function reserve({ headers }: IncomingMessage, response: ServerResponse): (() => void) | undefined {
     const bytes = headers['content-length'] === undefined ? Number.NaN : Number(headers['content-length']);
     if (!(bytes <= SMALL_BODY_BYTES) || heldBytes + bytes > MAX_HELD_BYTES) return undefined;
@@ -69,8 +73,11 @@ export function useUploads({
             throw describeFailure(error, false);
           });
           const limits = { maxFiles: maxImages, maxFileBytes: maxUploadBytes, maxFieldBytes: MAX_FIELD_BYTES };
-          const params = parseSmallForm(body, req.headers['content-type'] ?? '', limits, release);
-          if (params) return params as GraphQLParams;
+          const form = parseSmallForm(body, req.headers['content-type'] ?? '', limits, release);
+          if (form) {
+            partsOf.set(request, form.parts);
+            return form.params as GraphQLParams;
+          }
           source = {
             body: Object.assign(Readable.from([body]), { headers: req.headers }) as IncomingMessage,
             response: res,
@@ -92,12 +99,23 @@ export function useUploads({
             maxFiles: maxImages,
             maxFieldSize: MAX_FIELD_BYTES,
           });
-          wrapUploads(params, describe, () => isAnswered);
+          partsOf.set(
+            request,
+            wrapUploads(params, describe, () => isAnswered),
+          );
           return params as unknown as GraphQLParams;
         } catch (error) {
           throw describe(error);
         }
       });
+    },
+    onExecute({ args }) {
+      const parts = partsOf.get((args.contextValue as YogaInitialContext).request) ?? [];
+      if (parts.length === 0) return;
+      const uses = countVariableUses(args.document, args.operationName);
+      for (const { variables, expectUses } of parts) {
+        expectUses(variables.reduce((sum, name) => sum + (uses.get(name) ?? 0), 0));
+      }
     },
     onResponse({ request }) {
       released.get(request)?.emit('close');
@@ -157,52 +175,84 @@ function adaptFetch(request: Request, released: WeakMap<Request, EventEmitter>) 
   };
 }
 
-/** Replaces the library's uploads, at any depth of the variables, by files that a resolver may read. */
-function wrapUploads(holder: unknown, describe: (error: unknown) => GraphQLError, isAnswered: () => boolean): void {
-  const places = new Map<PendingUpload, { holder: Record<string, unknown>; key: string }[]>();
-  findUploads(holder, places);
-  for (const [upload, found] of places) {
+/** Replaces the library's uploads, at any depth of the variables, by files that resolvers may read. */
+function wrapUploads(
+  params: object,
+  describe: (error: unknown) => GraphQLError,
+  isAnswered: () => boolean,
+): UploadedPart[] {
+  const uploads = new Map<PendingUpload, Place[]>();
+  const { variables } = params as { variables?: unknown };
+  for (const [name, value] of entriesOf(variables)) {
+    findUploads({ holder: variables as Record<string, unknown>, key: name, variable: name }, value, uploads);
+  }
+  return [...uploads].map(([upload, places]) => {
     // The library lets go at the response's end what has come by then, but a file may come after an early refusal.
     const releaseLate = (file: FileUpload) => isAnswered() && file.capacitor.release();
     upload.promise.then(releaseLate, () => undefined);
-    // One part may stand for several variables: the last reader lets the file go.
-    let unread = found.length;
-    const readOnce = (): Promise<Buffer> => readFile(upload, describe, () => --unread === 0);
-    for (const place of found) place.holder[place.key] = markUpload({ readBytes: readOnce });
+    const part = createPart(
+      storeOf(upload, describe),
+      places.map(({ variable }) => variable),
+    );
+    markUpload(part.file);
+    for (const { holder, key } of places) holder[key] = part.file;
+    return part;
+  });
+}
+
+interface Place {
+  holder: Record<string, unknown>;
+  key: string;
+  /** The variable that it lies in. */
+  variable: string;
+}
+
+function findUploads(place: Place, value: unknown, uploads: Map<PendingUpload, Place[]>): void {
+  if (isPendingUpload(value)) {
+    uploads.set(value, [...(uploads.get(value) ?? []), place]);
+    return;
+  }
+  for (const [key, inner] of entriesOf(value)) {
+    findUploads({ holder: value as Record<string, unknown>, key, variable: place.variable }, inner, uploads);
   }
 }
 
-function findUploads(holder: unknown, places: Map<PendingUpload, { holder: Record<string, unknown>; key: string }[]>) {
-  if (typeof holder !== 'object' || holder === null) return;
-  for (const [key, value] of Object.entries(holder)) {
-    if (isPendingUpload(value)) {
-      places.set(value, [...(places.get(value) ?? []), { holder: holder as Record<string, unknown>, key }]);
-    } else findUploads(value, places);
-  }
+function entriesOf(value: unknown): [string, unknown][] {
+  return typeof value === 'object' && value !== null ? Object.entries(value) : [];
 }
 
 function isPendingUpload(value: unknown): value is PendingUpload {
   return typeof value === 'object' && value !== null && 'promise' in value && value.promise instanceof Promise;
 }
 
-async function readFile(
-  { promise }: PendingUpload,
-  describe: (error: unknown) => GraphQLError,
-  isLastReader: () => boolean,
-): Promise<Buffer> {
-  const file = await promise.catch((error) => {
-    throw describe(error);
-  });
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of file.createReadStream()) chunks.push(chunk as Buffer);
-  } catch (error) {
-    // Of one file only its own size has this status.
-    if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
-    throw describe(error);
-  } finally {
-    // Not only with the response: a mutation may wait for a minute.
-    if (isLastReader()) file.capacitor.release();
+/** A file on disk. */
+function storeOf({ promise }: PendingUpload, describe: (error: unknown) => GraphQLError) {
+  async function use<T>(task: (file: FileUpload) => Promise<T>): Promise<T> {
+    const file = await promise.catch((error) => {
+      throw describe(error);
+    });
+    try {
+      await finished(file.capacitor, { readable: false });
+      return await task(file);
+    } catch (error) {
+      // Of one file only its own size has this status.
+      if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
+      throw describe(error);
+    }
   }
-  return Buffer.concat(chunks);
+  return {
+    arrived: () => use(async () => undefined),
+    readBytes: () =>
+      use(async (file) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of file.createReadStream()) chunks.push(chunk as Buffer);
+        return Buffer.concat(chunks);
+      }),
+    free() {
+      promise.then(
+        (file) => file.capacitor.release(),
+        () => undefined,
+      );
+    },
+  };
 }
