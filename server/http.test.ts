@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { serverAudits } from 'graphql-http';
 import { describe, expect, test } from 'vitest';
-import { open } from './http.fixture.ts';
-import { CLASSIFY, paint, startServer, startWorker, uploadRequest } from './server.fixture.ts';
+import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http.fixture.ts';
+import { CLASSIFY, ENQUEUE, jsonRequest, paint, startServer, startWorker, uploadRequest } from './server.fixture.ts';
 
 describe('GraphQL over HTTP', () => {
   const audits = serverAudits({ url: () => audited, fetchFn: fetch });
@@ -138,5 +139,58 @@ describe('shutting down', () => {
     server.backend.drain();
     const { data } = await server.upload<{ classifyImage: { status: string } }>(CLASSIFY, [await paint(9)]);
     expect(data.classifyImage).toMatchObject({ status: 'QUEUED', result: null });
+  });
+
+  test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
+    const server = await startServer({ env: { DRAIN_MS: '5000' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);
+    const body = multipart([
+      ['operations', OPERATIONS],
+      ['map', MAP],
+      ['0', await paint(8), 'x.png'],
+    ]);
+    await new Promise<void>((resolve) => outgoing.write(body.subarray(0, -40), () => resolve()));
+    await server.spoolFilled(1);
+    const drained = server.listener.drain();
+    outgoing.end(body.subarray(-40));
+    const { status, text } = await answer;
+    expect(status).toBe(503);
+    expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    await drained;
+    expect((await server.backend.services.viewQueue('tiny'))!.waiting).toBe(0);
+  });
+
+  test('a subscription that comes too late is refused, to be made again', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(8)]);
+    server.backend.drain();
+    for (const query of [
+      `subscription { prediction(id: "${data.classifyImage.id}") { status } }`,
+      'subscription { queue { waiting } }',
+    ]) {
+      const response = await server.fetch('/graphql', jsonRequest(query, {}, { accept: 'text/event-stream' }));
+      expect(await response.text()).toContain('"code":"UNAVAILABLE"');
+    }
+  });
+
+  test('neither a refused upgrade nor a silent connection holds it up', async () => {
+    const server = await startServer();
+    const { port } = new URL(await open(server));
+    const sockets = [
+      'GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+      'GET /',
+    ].map((text) => {
+      // It never closes its own side.
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => undefined).write(text);
+      return socket;
+    });
+    await once(sockets[0]!, 'data');
+    await server.listener.drain();
+    for (const socket of sockets) socket.destroy();
   });
 });

@@ -24,6 +24,7 @@ interface Watched {
 /** Queues as they are shown: one reading a second for all who watch the same one. */
 export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
   const watched = new Map<string, Watched>();
+  let draining = false;
 
   /** @returns null where there is no such model, or none at all */
   async function view(name: string | undefined): Promise<QueueView | null> {
@@ -52,6 +53,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
     async watch(name: string | undefined): Promise<AsyncIterableIterator<QueueView>> {
       const first = await view(name);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
+      if (draining) throw shuttingDown();
       let entry = watched.get(first.model);
       if (!entry) {
         const created: Watched = {
@@ -76,6 +78,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
 
     /** Ends all watching with a retryable error. */
     drain(): void {
+      draining = true;
       for (const { watchers } of [...watched.values()])
         for (const watcher of [...watchers]) watcher.end(shuttingDown());
     },

@@ -103,6 +103,8 @@ export function attachWebSockets(
 }
 
 function refuseUpgrade(socket: Duplex, status: string): void {
+  // The port is not closed before each of its connections is, and this one's other side may stay open for ever.
+  socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
