@@ -2,6 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import type { ServedModel } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
 import { hasSrgbProfile } from './icc.ts';
+import { type ImageFormat, isWhole } from './whole.ts';
 
 // Photographs do not come twice, and one thread each lets several be decoded at once without waiting for each other.
 sharp.cache(false);
@@ -21,22 +22,24 @@ type ModelInput = ServedModel['input'];
  */
 export async function prepareImage(file: Buffer, input: ModelInput, maxPixels: number): Promise<Buffer> {
   if (file.length === 0) throw new InferqlError('EMPTY');
-  if (!detectFormat(file)) throw new InferqlError('UNSUPPORTED_FORMAT');
-  try {
-    return await render(open(file, maxPixels), input);
-  } catch (cause) {
-    return await explainFailure(file, input, maxPixels, cause);
-  }
+  const format = detectFormat(file);
+  if (!format) throw new InferqlError('UNSUPPORTED_FORMAT');
+  const pixels = await render(open(file, maxPixels), input).catch((cause) =>
+    explainFailure(file, input, maxPixels, cause),
+  );
+  if (!isWhole(file, format)) throw new InferqlError('CORRUPT');
+  return pixels;
 }
 
 function open(file: Buffer, maxPixels: number): Sharp {
   const ignoreIcc = hasSrgbProfile(file);
-  return sharp(file, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, ignoreIcc });
+  const image = sharp(file, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, ignoreIcc });
+  return image.timeout({ seconds: DECODE_LIMIT_SECONDS });
 }
 
 async function render(image: Sharp, input: ModelInput): Promise<Buffer> {
   const { width, height, channels, shortSide, kernel } = input;
-  const upright = image.timeout({ seconds: DECODE_LIMIT_SECONDS }).autoOrient().flatten({ background: '#ffffff' });
+  const upright = image.autoOrient().flatten({ background: '#ffffff' });
   const resized =
     shortSide !== undefined && shortSide >= width && shortSide >= height
       ? upright
@@ -100,7 +103,7 @@ async function cutMiddle(file: Buffer, { width, height }: { width: number; heigh
  * The format by its first bytes. Nothing else reaches a decoder: what the library can read beside these (SVG, PDF, HEIC, raw
  * arrays) is refused.
  */
-function detectFormat(file: Buffer): 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff' | undefined {
+function detectFormat(file: Buffer): ImageFormat | undefined {
   const text = (start: number, end: number) => file.toString('latin1', start, end);
   if (file.length >= 3 && file[0] === 0xff && file[1] === 0xd8 && file[2] === 0xff) return 'jpeg';
   if (text(0, 8) === '\x89PNG\r\n\x1a\n') return 'png';
