@@ -3,11 +3,13 @@ import { SetupError, showStep } from '../setup/screen.mjs';
 import { askRedis } from './wire.mjs';
 
 const WAIT_MS = Number(process.env.REDIS_WAIT_MS) || 30_000;
+// Scripts with flags came with it.
+const OLDEST_REDIS = 7;
 
 /**
  * Resolves once it answers.
  * @param {string} url redis:// or rediss:// with user and password; several hosts for redis+cluster:// and redis+sentinel://
- * @throws {SetupError} when it refuses the login, or does not answer in REDIS_WAIT_MS (default: half a minute)
+ * @throws {SetupError} when it is too old or refuses the login, or does not answer in REDIS_WAIT_MS (default: half a minute)
  */
 export async function waitForExternalRedis(url) {
   const { addresses, login, shown } = readAddresses(url);
@@ -17,12 +19,16 @@ export async function waitForExternalRedis(url) {
     for (;;) {
       for (const address of addresses) {
         try {
-          const replies = await askRedis(address, [...login, ['PING']], 3_000);
+          const replies = await askRedis(address, [...login, ['PING'], ['INFO', 'server']], 3_000);
           const refusal = replies.find((reply) => /^-(WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/.test(reply));
           if (refusal) throw new SetupError(`Redis at ${shown} refuses the login of REDIS_URL: ${refusal.slice(1)}`);
           const failure = replies.find((reply) => reply.startsWith('-') && !reply.startsWith('-NOPERM'));
-          if (!failure) return;
-          lastFailure = failure.slice(1);
+          const [pong, info] = replies.slice(-2);
+          if (!failure && (pong === 'PONG' || pong.startsWith('-NOPERM'))) {
+            checkVersion(info, shown);
+            return;
+          }
+          lastFailure = failure?.slice(1) ?? 'what answers there is no Redis';
         } catch (error) {
           if (error instanceof SetupError) throw error;
           lastFailure = error.message;
@@ -36,6 +42,15 @@ export async function waitForExternalRedis(url) {
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   });
+}
+
+function checkVersion(info, shown) {
+  const [, version, major] = /^redis_version:((\d+)[^\r\n]*)/m.exec(info) ?? [];
+  if (version && Number(major) < OLDEST_REDIS) {
+    throw new SetupError(
+      `Redis at ${shown} (REDIS_URL) is version ${version}; ${OLDEST_REDIS} or later (or Valkey) is needed.\nName another one, or unset REDIS_URL: then npm start runs a Redis of its own.`,
+    );
+  }
 }
 
 function readAddresses(url) {

@@ -29,15 +29,13 @@ export async function launch() {
   try {
     const settings = readSettings();
     await checkPortIsFree(settings.port, settings.host);
+    // Before the slow work, too.
+    if (settings.redisUrl) await waitForExternalRedis(settings.redisUrl);
     redis = await withSetupLock(async () => {
       const binary = settings.redisUrl ? undefined : await provideRedisServer();
       await setUpProject();
-      return binary && (await startPrivateRedis(binary));
+      return binary ? await startPrivateRedis(binary) : { url: settings.redisUrl, stop: async () => {} };
     });
-    if (!redis) {
-      await waitForExternalRedis(settings.redisUrl);
-      redis = { url: settings.redisUrl, stop: async () => {} };
-    }
     system = startSystem({ settings, redis });
     const url = await showStep('Warming the models up', () => system.listening);
     if (!stopWished) say(`InferQL is ready: ${url}\n  GraphiQL: ${url}/graphql   Stop: Ctrl-C`);

@@ -1,0 +1,51 @@
+import { createServer, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { projectDir } from './support/build.ts';
+import { startLauncher } from './support/launcher.ts';
+
+let close = () => {};
+afterEach(() => close());
+
+/** Something that listens and gives one answer to whatever comes. */
+async function listen(answer: string): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).once('data', () => socket.write(answer));
+  }).listen(0, '127.0.0.1');
+  close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  await new Promise((resolve) => server.once('listening', resolve));
+  return `127.0.0.1:${(server.address() as { port: number }).port}`;
+}
+
+const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;
+
+test.each([
+  [
+    'too old',
+    `+PONG\r\n${bulk('# Server\r\nredis_version:6.2.14\r\nos:Linux\r\n')}`,
+    /is version 6\.2\.14; 7 or later/,
+  ],
+  [
+    'locked',
+    '-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n',
+    /refuses the login of REDIS_URL/,
+  ],
+  ['no Redis', 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is no Redis/],
+])('a REDIS_URL that leads to one that is %s is told before anything is set up', async (_name, answer, message) => {
+  const address = await listen(answer);
+  const launcher = startLauncher(projectDir, {
+    PORT: '0',
+    REDIS_URL: `redis://${address}`,
+    REDIS_WAIT_MS: '500',
+    // Nothing could be set up there.
+    INFERQL_STATE_DIR: '/dev/null/nowhere',
+  });
+  expect(await launcher.exited()).toBe(1);
+  expect(launcher.output()).toMatch(message);
+  expect(launcher.output()).toContain(address);
+  expect(launcher.output()).not.toMatch(/\n\s+at /);
+});
