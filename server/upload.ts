@@ -140,6 +140,10 @@ function statusOf(error: unknown): unknown {
   return error instanceof Error && 'status' in error ? error.status : undefined;
 }
 
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
 /** A body that announces its length was checked by that; one that does not is cut where it passes the limit. */
 function limitBody(source: IncomingMessage, maxBodyBytes: number) {
   if (source.headers['content-length'] !== undefined) return { body: source, isExceeded: () => false };
@@ -237,7 +241,8 @@ function storeOf({ promise }: PendingUpload, describe: (error: unknown) => Graph
     } catch (error) {
       // Of one file only its own size has this status.
       if (statusOf(error) === 413) throw new InferqlError('TOO_LARGE');
-      throw describe(error);
+      // A full disk is no fault of the body's.
+      throw isSystemError(error) ? error : describe(error);
     }
   }
   return {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MULTIPART_HEADERS, multipart, open, post, send } from './http.fixture.ts';
 import { CLASSIFY, paint, startServer, startWorker } from './server.fixture.ts';
@@ -89,4 +90,20 @@ test('uploads that arrive slowly do not keep others from the decoder', async () 
   for (const { outgoing } of slow) outgoing.end(body.subarray(begun.length));
   for (const { answer: late } of slow) expect((await late).text).toContain('"index":74');
   await server.spoolEmptied();
+});
+
+test('a file that the disk does not take is a fault of the server, not of the request', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  process.env.TMPDIR = join(server.stateDir, 'missing');
+  const file = Buffer.concat([await paint(76), Buffer.alloc(1_500_000)]);
+  const { status, text } = await post(
+    await open(server),
+    form({ image: null }, { 0: ['variables.image'] }, file, CLASSIFY),
+  );
+  expect(status).toBe(500);
+  expect(JSON.parse(text).errors[0]).toMatchObject({
+    message: 'Unexpected error.',
+    extensions: { code: 'INTERNAL_SERVER_ERROR' },
+  });
 });
