@@ -186,6 +186,22 @@ describe('classifyImages', () => {
     }
   });
 
+  test('under one idempotencyKey, as long as one may be, each image is a prediction of its own', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const keyed = `mutation ($images: [Upload!]!, $key: String) { classifyImages(images: $images, idempotencyKey: $key) {
+      __typename ... on Prediction { id status } ... on Error { code } } }`;
+    const send = async () => {
+      const images = [await paint(50), await paint(60)];
+      return (await server.upload<{ classifyImages: { id: string }[] }>(keyed, images, { key: 'k'.repeat(200) })).data;
+    };
+    const ids = ({ classifyImages }: Awaited<ReturnType<typeof send>>) => classifyImages.map(({ id }) => id);
+    const first = ids(await send());
+    expect(new Set(first).size).toBe(2);
+    expect(first.every((id) => id?.startsWith('tiny.'))).toBe(true);
+    expect(ids(await send())).toEqual(first);
+  });
+
   test('more files than allowed are refused', async () => {
     const server = await startServer({ env: { MAX_IMAGES: '2' } });
     await startWorker(server.prefix);

@@ -26,6 +26,8 @@ export interface SubmitRequest {
   priority: Priority;
   timeoutMs: number | undefined;
   idempotencyKey: string | undefined;
+  /** Which of the images of one request it is: under one key each is a prediction of its own. */
+  place: number | undefined;
   heatmap: boolean;
   /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
   wait: 'end' | 'later' | 'no';
@@ -97,7 +99,7 @@ export function createPredictions(options: {
       priority: request.priority,
       timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
       caller: request.caller,
-      idempotencyKey: request.idempotencyKey,
+      idempotencyKey: nameRequest(request),
       content,
       share: config.share,
       cacheTtlMs: config.cacheTtlMs,
@@ -251,6 +253,10 @@ export function createPredictions(options: {
 
 function digestContent(file: Buffer, { heatmap }: SubmitRequest): string {
   return createHash('sha256').update(JSON.stringify({ heatmap })).update(file).digest('base64url');
+}
+
+function nameRequest({ idempotencyKey, place }: SubmitRequest): string | undefined {
+  return idempotencyKey === undefined || place === undefined ? idempotencyKey : `${idempotencyKey}#${place}`;
 }
 
 function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {

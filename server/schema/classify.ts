@@ -93,10 +93,7 @@ async function classifyAll(
     });
   }
   const plan = planWaiting(info);
-  return images.map((image, place) => {
-    const idempotencyKey = args.idempotencyKey ? `${args.idempotencyKey}#${place}` : args.idempotencyKey;
-    return classify(image, { ...args, idempotencyKey }, context, plan);
-  });
+  return images.map((image, place) => classify(image, args, context, plan, place));
 }
 
 async function classify(
@@ -104,6 +101,7 @@ async function classify(
   args: ClassifyArguments,
   { caller, services, signal }: ServerContext,
   plan: WaitPlan,
+  place?: number,
 ): Promise<PredictionNode | CallerError> {
   try {
     const topK = args.topK ?? 5;
@@ -114,6 +112,7 @@ async function classify(
       priority: args.priority ?? 'NORMAL',
       timeoutMs: args.timeoutMs ?? undefined,
       idempotencyKey: args.idempotencyKey ?? undefined,
+      place,
       heatmap: args.heatmap || plan.heatmap,
       wait: plan.wait,
       caller: caller.id,
