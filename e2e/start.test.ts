@@ -317,6 +317,23 @@ test(
 );
 
 test(
+  'a signal in the middle of building ends the compiler first, and leaves nobody behind',
+  async () => {
+    rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
+    const launcher = await start();
+    const listCompilers = () => [
+      ...listProcesses(({ command }) => command.includes(`--outDir ${clone.dir}/.inferql/unfinished`)).values(),
+    ];
+    // The one that does the work finishes it before it heeds a signal.
+    await expect.poll(listCompilers, { ...poll, interval: 10 }).toContainEqual(expect.stringMatching(/\/lib\/tsc -p/));
+    launcher.process.kill('SIGTERM');
+    expect(await launcher.exited()).toBe(143);
+    expect(listCompilers()).toEqual([]);
+  },
+  BUILD_TIMEOUT_MS,
+);
+
+test(
   'it is killed in the middle of building: the next start builds again and runs',
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true });

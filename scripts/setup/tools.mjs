@@ -12,6 +12,15 @@ const SHOWN_LINES = 40;
 const LEFTOVER_GRACE_MS = 2_000;
 const LEFTOVER_TIMEOUT_MS = 5_000;
 
+let runningPid;
+let ending;
+
+/** Ends the tool at work, by force where it does not listen. Only for a process that then leaves: whoever waits for the tool waits on. */
+export function endRunningTool() {
+  ending ??= runningPid === undefined ? Promise.resolve() : endGroup(runningPid);
+  return ending;
+}
+
 /**
  * Runs a tool to its end, its output in `.inferql/logs/<name>.log`.
  * @param {string} name of the log
@@ -28,7 +37,7 @@ export async function runTool(name, command, args, { env, passOutput = false, ac
   const output = passOutput ? 'inherit' : log;
   let child;
   const endTool = () => child?.pid && signalGroup(child.pid, 'SIGTERM');
-  const exitOnSignal = (_signal, number) => process.exit(128 + number);
+  const exitOnSignal = (_signal, number) => endRunningTool().finally(() => process.exit(128 + number));
   // Without a listener a signal would end us without the 'exit' that ends the tool; the launcher has listeners of its own.
   const unheard = ENDING_SIGNALS.filter((signal) => process.listenerCount(signal) === 0);
   for (const signal of unheard) process.on(signal, exitOnSignal);
@@ -41,15 +50,18 @@ export async function runTool(name, command, args, { env, passOutput = false, ac
       // A group of its own, because a tool may be a mere starter of the process that does the work: they end together.
       detached: true,
     });
+    runningPid = child.pid;
     if (child.pid)
       writeFileSync(runningToolPath, JSON.stringify({ pid: child.pid, identity: identifyProcess(child.pid) }));
     const { code, signal } = await waitForExit(child, command);
+    if (ending) await new Promise(() => {});
     if (code === 0 || acceptCodes.includes(code)) return code;
     const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
     throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${passOutput ? '' : lastLines(logPath)}`);
   } finally {
     process.off('exit', endTool);
     for (const signal of unheard) process.off(signal, exitOnSignal);
+    runningPid = undefined;
     if (log !== undefined) closeSync(log);
     rmSync(runningToolPath, { force: true });
   }

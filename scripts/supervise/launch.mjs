@@ -5,6 +5,7 @@ import { startPrivateRedis } from '../redis/private.mjs';
 import { provideRedisServer } from '../setup/redis-binary.mjs';
 import { complain, SetupError, say, showStep } from '../setup/screen.mjs';
 import { setUpProject, withSetupLock } from '../setup/setup.mjs';
+import { endRunningTool } from '../setup/tools.mjs';
 import { checkPortIsFree, readSettings } from './settings.mjs';
 import { listenForStop } from './signals.mjs';
 import { startSystem } from './system.mjs';
@@ -17,8 +18,8 @@ export async function launch() {
   listenForStop((count, signal) => {
     stopWished ??= signal;
     // Nothing is accepted yet, and every step of the set-up may be cut off anywhere.
-    if (!system) process.exit(EXIT_OF_SIGNAL[signal]);
-    if (count === 1) {
+    if (!system) endRunningTool().finally(() => process.exit(EXIT_OF_SIGNAL[signal]));
+    else if (count === 1) {
       say('\nStopping: what is running is finished first.');
       finish(system, 0);
     } else if (count === 2) system.describeRunning();
