@@ -55,6 +55,14 @@ test('workers can be scaled: no port and no name of their own, and the models co
   expect(worker.volumes).toEqual(models.volumes);
 });
 
+test('folders that .env names for the host do not reach the containers', () => {
+  const { server, worker } = compose.services;
+  for (const { environment } of [server!, worker!]) expect(environment).toHaveProperty('INFERQL_STATE_DIR');
+  const mounted = worker!.volumes!.map((mount) => mount.split(':')[1]);
+  expect(mounted).toContain(worker!.environment!.INFERQL_STATE_DIR);
+  expect(mounted).toContain(worker!.environment!.INFERQL_MODELS_DIR);
+});
+
 test('the server is published to this machine only unless told otherwise', () => {
   expect(compose.services.server!.ports).toEqual([expect.stringMatching(/^\$\{BIND:-127\.0\.0\.1\}:.*:4000$/)]);
 });
