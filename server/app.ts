@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { useBodyLimit } from './body-limit.ts';
 import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
-import { useCsrfHeader } from './csrf.ts';
+import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
 import { logRefusal, maskError, useStatusOfWhole } from './error-mask.ts';
 import { useEventStreams } from './event-stream.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
@@ -92,7 +92,7 @@ function corsOptions(origins: string[]) {
     origin: origins.includes('*') ? '*' : origins,
     credentials: !origins.includes('*'),
     methods: ['GET', 'POST', 'OPTIONS'],
-    allowedHeaders: ['content-type', 'accept', 'x-graphql-yoga-csrf'],
+    allowedHeaders: ['content-type', 'accept', ...CSRF_HEADERS],
     exposedHeaders: ['retry-after'],
     maxAge: 600,
   };
