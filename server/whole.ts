@@ -42,9 +42,11 @@ function findScan(file: Buffer): number {
   return 0;
 }
 
+const IEND = 0x49_45_4e_44;
+
 function hasEndChunk(file: Buffer): boolean {
   for (let at = 8; at + 12 <= file.length; at += 12 + file.readUInt32BE(at)) {
-    if (file.toString('latin1', at + 4, at + 8) === 'IEND') return true;
+    if (file.readUInt32BE(at + 4) === IEND) return true;
   }
   return false;
 }
