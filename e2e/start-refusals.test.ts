@@ -49,3 +49,10 @@ test.each([
   expect(launcher.output()).toContain(address);
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
+
+test('a state folder that cannot be made is named, without a stack', async () => {
+  const launcher = startLauncher(projectDir, { PORT: '0', INFERQL_STATE_DIR: '/dev/null/nowhere' });
+  expect(await launcher.exited()).toBe(1);
+  expect(launcher.output()).toContain('/dev/null/nowhere');
+  expect(launcher.output()).not.toMatch(/\n\s+at /);
+});

@@ -4,7 +4,7 @@ import { loadEnvFile } from './setup/env-file.mjs';
 
 loadEnvFile();
 const { provideRedisServer } = await import('./setup/redis-binary.mjs');
-const { complain, SetupError } = await import('./setup/screen.mjs');
+const { complain, describeFailure } = await import('./setup/screen.mjs');
 const { setUpProject, withSetupLock } = await import('./setup/setup.mjs');
 const { distDir, projectDir } = await import('./setup/places.mjs');
 
@@ -25,6 +25,6 @@ try {
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
   bench.on('exit', (code, signal) => process.exit(signal ? 1 : code));
 } catch (error) {
-  complain(error instanceof SetupError ? error.message : error.stack);
+  complain(describeFailure(error));
   process.exit(1);
 }

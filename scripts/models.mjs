@@ -6,7 +6,7 @@ loadEnvFile();
 const { buildCode, generateDocuments } = await import('./setup/build.mjs');
 const { installPackages } = await import('./setup/packages.mjs');
 const { distDir, modelsDir, projectDir, stateDir } = await import('./setup/places.mjs');
-const { complain, SetupError } = await import('./setup/screen.mjs');
+const { complain, describeFailure } = await import('./setup/screen.mjs');
 const { withSetupLock } = await import('./setup/setup.mjs');
 
 try {
@@ -24,6 +24,6 @@ try {
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
   models.on('exit', (code, signal) => process.exit(signal ? 1 : code));
 } catch (error) {
-  complain(error instanceof SetupError ? error.message : error.stack);
+  complain(describeFailure(error));
   process.exit(1);
 }

@@ -73,12 +73,17 @@ export async function showStep(title, work) {
 /** A failure whose message is meant for the person at the keyboard: it is shown without a stack. */
 export class SetupError extends Error {}
 
+/** What a person is shown of a failure. A full disk or a folder that may not be written needs no stack either: its message says all. */
+export function describeFailure(error) {
+  return error instanceof SetupError || error.syscall ? error.message : error.stack;
+}
+
 /** Runs a whole command; a failure is told and ends the process with 1. */
 export async function runCommand(work) {
   try {
     await work();
   } catch (error) {
-    complain(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
+    complain(`\n${describeFailure(error)}`);
     process.exit(1);
   }
 }

@@ -3,7 +3,7 @@
 import { waitForExternalRedis } from '../redis/external.mjs';
 import { startPrivateRedis } from '../redis/private.mjs';
 import { provideRedisServer } from '../setup/redis-binary.mjs';
-import { complain, SetupError, say, showStep } from '../setup/screen.mjs';
+import { complain, describeFailure, say, showStep } from '../setup/screen.mjs';
 import { setUpProject, withSetupLock } from '../setup/setup.mjs';
 import { endRunningTool } from '../setup/tools.mjs';
 import { checkPortIsFree, readSettings } from './settings.mjs';
@@ -41,7 +41,7 @@ export async function launch() {
     const url = await showStep('Warming the models up', () => system.listening);
     if (!stopWished) say(`InferQL is ready: ${url}\n  GraphiQL: ${url}/graphql   Stop: Ctrl-C`);
   } catch (error) {
-    complain(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
+    complain(`\n${describeFailure(error)}`);
     if (system) await finish(system, 1);
     else {
       await redis?.stop();
