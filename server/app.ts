@@ -5,7 +5,7 @@ import { useBodyLimit } from './body-limit.ts';
 import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
-import { logRefusal, maskError, useStatusOfWhole } from './error-mask.ts';
+import { createMask, logRefusal, useStatusOfWhole } from './error-mask.ts';
 import { useEventStreams } from './event-stream.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
@@ -41,7 +41,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
       warn: (...args) => log.warn(args.map(String).join(' ')),
       error: (error) => logRefusal(log, error),
     },
-    maskedErrors: { maskError },
+    maskedErrors: { maskError: createMask(config) },
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
     graphiql: config.graphiql,
     renderGraphiQL: createGraphiqlPage(config.webDir),
@@ -57,7 +57,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
       useStatusOfWhole(),
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
-      useEventStreams(log),
+      useEventStreams(config, log),
     ],
   });
 }

@@ -2,17 +2,40 @@ import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { ERRORS, InferqlError } from '../queue/errors.ts';
+import type { Config } from './config.ts';
 
 /**
  * What a caller is told of an error: those of the table with their code, those of GraphQL itself as they are, nothing of all
  * others.
  */
-export function maskError(error: unknown): GraphQLError {
+function maskError(error: unknown): GraphQLError {
   const graphqlError = error instanceof GraphQLError ? error : undefined;
   const original = findOriginal(error);
   if (original instanceof InferqlError) return describe(original, graphqlError);
   if (original instanceof GraphQLError) return graphqlError ?? original;
   return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
+}
+
+/** Masks errors; where the schema is private, the names in the words about a mistake, too. */
+export function createMask({ introspection }: Pick<Config, 'introspection'>): (error: unknown) => GraphQLError {
+  return introspection ? maskError : (error) => withoutHint(maskError(error));
+}
+
+/** For results of subscriptions, which have no HTTP answer of their own: logs what went wrong, and masks it. */
+export function createResultMask(config: Pick<Config, 'introspection'>, log: Logger): (error: unknown) => GraphQLError {
+  const mask = createMask(config);
+  return (error) => {
+    logRefusal(log, error);
+    return withoutHttp(mask(error));
+  };
+}
+
+/** The error without what GraphQL suggests instead. */
+export function withoutHint(error: GraphQLError): GraphQLError {
+  const message = error.message.replace(/ ?Did you mean .+\?$/, '');
+  return message === error.message
+    ? error
+    : new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
 }
 
 /** Resolvers' errors arrive wrapped, once a layer that passed them on. */
@@ -47,7 +70,7 @@ export function useStatusOfWhole(): Plugin {
 }
 
 /** The error without what only an HTTP answer has use for. */
-export function withoutHttp(error: GraphQLError): GraphQLError {
+function withoutHttp(error: GraphQLError): GraphQLError {
   if (!error.extensions?.http) return error;
   const { http: _http, ...extensions } = error.extensions;
   return new GraphQLError(error.message, { ...placeOf(error), extensions });

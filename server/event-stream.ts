@@ -2,8 +2,9 @@ import type { ServerResponse } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import type { Config } from './config.ts';
 import type { ServerContext } from './context.ts';
-import { logRefusal, maskError, withoutHttp } from './error-mask.ts';
+import { createResultMask } from './error-mask.ts';
 import { subscribeLean } from './subscribe.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
@@ -24,14 +25,11 @@ const PING = ':\n\n';
  * (request, response, streams, a chain of iterators) take more memory than all else of it together. To be the last plugin, so that
  * the others' headers are there. Where there is no Node response (tests by fetch), the framework sends the events.
  */
-export function useEventStreams(log: Logger): Plugin {
+export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logger): Plugin {
   const subscriptions = new WeakMap<Request, Results>();
   const streams = new WeakMap<Response, Results>();
   const open = new Set<ServerResponse>();
-  const mask = (error: unknown) => {
-    logRefusal(log, error);
-    return withoutHttp(maskError(error));
-  };
+  const mask = createResultMask(config, log);
   setInterval(() => {
     for (const response of open) if (!response.writableNeedDrain) response.write(PING);
   }, PING_EVERY_MS).unref();

@@ -5,6 +5,7 @@ import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
 import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from './config.ts';
+import { withoutHint } from './error-mask.ts';
 
 type Limits = Pick<Config, 'maxTokens' | 'maxDepth' | 'maxAliases' | 'maxCost' | 'introspection'>;
 
@@ -26,11 +27,6 @@ function usePrivateSchema(): Plugin {
       addValidationRule(NoSchemaIntrospectionCustomRule);
       return ({ valid, result, setResult }) => {
         if (valid) return;
-        const withoutHint = (error: GraphQLError) =>
-          new GraphQLError(error.message.replace(/ ?Did you mean .+\?$/, ''), {
-            nodes: error.nodes ?? null,
-            extensions: error.extensions,
-          });
         setResult(
           result.map((error: unknown) =>
             error instanceof GraphQLError ? withoutHint(error) : error,

@@ -66,6 +66,12 @@ describe('protection', () => {
     expect(errors![0]!.message).toContain('introspection');
     const typo = await server.query('{ modelz { name } }');
     expect(typo.errors![0]!.message).not.toContain('Did you mean');
+    const value = await server.query(
+      'mutation ($image: Upload!, $priority: Priority) { classifyImage(image: $image, priority: $priority) { __typename } }',
+      { priority: 'HIG' },
+    );
+    expect(JSON.stringify(value.errors)).toContain('HIG');
+    expect(JSON.stringify(value.errors)).not.toContain('HIGH');
     const open = await startServer();
     expect((await open.query('{ __schema { queryType { name } } }')).data).toEqual({
       __schema: { queryType: { name: 'Query' } },

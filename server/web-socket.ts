@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
 import type { ServerContext } from './context.ts';
-import { logRefusal, maskError, withoutHttp } from './error-mask.ts';
+import { createResultMask } from './error-mask.ts';
 import { subscribeLean } from './subscribe.ts';
 
 /** 'Service restart': clients reconnect. */
@@ -23,7 +23,7 @@ export function attachWebSockets(
   options: {
     app: App;
     makeContext(signal: AbortSignal | undefined): ServerContext;
-    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes'>;
+    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection'>;
     log: Logger;
   },
 ) {
@@ -32,10 +32,7 @@ export function attachWebSockets(
   /** By connection and operation: aborted when either ends. */
   const operations = new WeakMap<object, Map<string, AbortController>>();
 
-  const mask = (error: GraphQLError): GraphQLError => {
-    logRefusal(log, error);
-    return withoutHttp(maskError(error));
-  };
+  const mask = createResultMask(config, log);
 
   const started = useServer<Record<string, unknown>, Extra & Partial<Record<PropertyKey, never>>>(
     {
