@@ -50,6 +50,15 @@ test.each([
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
 
+test.each(['unix:///redis.sock', 'http://127.0.0.1', 'redis://'])(
+  'the REDIS_URL %s is told to be no address',
+  async (url) => {
+    const launcher = startLauncher(projectDir, { PORT: '0', REDIS_URL: url, INFERQL_STATE_DIR: '/dev/null/nowhere' });
+    expect(await launcher.exited()).toBe(1);
+    expect(launcher.output()).toMatch(/REDIS_URL is not an address/);
+  },
+);
+
 test('a state folder that cannot be made is named, without a stack', async () => {
   const launcher = startLauncher(projectDir, { PORT: '0', INFERQL_STATE_DIR: '/dev/null/nowhere' });
   expect(await launcher.exited()).toBe(1);

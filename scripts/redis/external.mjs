@@ -54,14 +54,11 @@ function checkVersion(info, shown) {
 }
 
 function readAddresses(url) {
-  if (url.startsWith('/') || url.startsWith('unix://')) {
-    const path = url.replace(/^unix:\/\//, '').replace(/\?.*$/, '');
-    return { addresses: [{ path }], login: [], shown: path };
-  }
+  if (url.startsWith('/')) return { addresses: [{ path: url }], login: [], shown: url };
   const match = /^(rediss?)(\+cluster|\+sentinel|s\+cluster|s\+sentinel)?:\/\/(?:([^@/]*)@)?([^/?#]+)/.exec(url);
   if (!match)
     throw new SetupError(
-      'REDIS_URL is not an address: expected redis://host:port or rediss://user:password@host:port.',
+      'REDIS_URL is not an address: expected redis://host:port, rediss://user:password@host:port or the path of a socket.',
     );
   const [, scheme, kind, credentials, hosts] = match;
   const tls = scheme === 'rediss';
