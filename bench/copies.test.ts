@@ -39,8 +39,8 @@ test('a photograph is read from the request without a copy', async () => {
   ].join('');
   const body = Buffer.concat([Buffer.from(parts), Buffer.alloc(1000, 7), Buffer.from('\r\n--frontier--\r\n')]);
   const limits = { maxFiles: 1, maxFileBytes: 10_000, maxFieldBytes: 10_000 };
-  const form = parseSmallForm(body, 'multipart/form-data; boundary=frontier', limits, () => undefined)!;
-  const file = await (form.variables as { image: UploadedFile }).image.readBytes();
+  const { params } = parseSmallForm(body, 'multipart/form-data; boundary=frontier', limits, () => undefined)!;
+  const file = await (params.variables as { image: UploadedFile }).image.readBytes();
   expect(file.buffer).toBe(body.buffer);
   expect(file).toHaveLength(1000);
 });
@@ -60,10 +60,10 @@ test('a run of a whole batch takes one tensor, on the memory that it was given',
   const dirs = { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') };
   const { input, candidates } = await loadRepositoryModel('tiny', dirs);
   const { onnx } = candidates.find(({ engine }) => engine === 'onnxruntime')!.model;
-  const session = await createOnnxSession({ input, onnx: onnx! }, { path: onnx!.path, isOptimized: false }, 1);
+  const session = await createOnnxSession({ input, classCount: 3 }, { path: onnx!.path, isOptimized: false }, 1);
   const images = new Uint8Array(8 * input.width * input.height * input.channels);
   made.length = 0;
-  await session.run({ images, count: 8, wantFeatures: false });
+  await session.run({ images, count: 8, wantHeatmaps: false });
   expect(made).toHaveLength(1);
   expect((made[0]!.data as Uint8Array).buffer).toBe(images.buffer);
 });

@@ -133,14 +133,6 @@ describe('shutting down', () => {
     });
   });
 
-  test('one whose upload ends only then is answered with the present state, too', async () => {
-    const server = await startServer({ env: { DRAIN_MS: '100' } });
-    await startWorker(server.prefix, {}, { idle: true });
-    server.backend.drain();
-    const { data } = await server.upload<{ classifyImage: { status: string } }>(CLASSIFY, [await paint(9)]);
-    expect(data.classifyImage).toMatchObject({ status: 'QUEUED', result: null });
-  });
-
   test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
     const server = await startServer({ env: { DRAIN_MS: '5000' } });
     const worker = await startWorker(server.prefix);

@@ -5,6 +5,7 @@ import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { type Consumer, createConsumer } from '../queue/consumer.ts';
 import type { ServedModel } from '../queue/contract.ts';
+import { InferqlError } from '../queue/errors.ts';
 import { connectRedis, type RedisConnection } from '../queue/redis.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './loop.ts';
 import { makeScriptedModel, ScriptedModels } from './scripted-models.ts';
@@ -31,21 +32,24 @@ afterEach(async () => {
   for (const connection of connections) connection.disconnect();
 });
 
-/** Every image is of class 1. */
+/** Every image is of class 1, and there are no maps to be had. */
 const engine: ModelLoopOptions['engine'] = {
-  hasFeatures: true,
+  hasHeatmaps: true,
   pid: () => undefined,
   rssBytes: () => 0,
   downSinceMs: () => undefined,
   ready: async () => undefined,
   close: async () => undefined,
-  run: async (images) => ({ inferenceMs: 1, probabilities: Float32Array.from(images.flatMap(() => [0, 1, 0])) }),
+  async run(images, wantHeatmaps) {
+    if (wantHeatmaps) throw new InferqlError('MODEL_FAILED');
+    return { inferenceMs: 1, probabilities: Float32Array.from(images.flatMap(() => [0, 1, 0])) };
+  },
 };
 
-async function serve(change: (consumer: Consumer) => Consumer, loadKernel?: ModelLoopOptions['loadKernel']) {
+async function serve(change: (consumer: Consumer) => Consumer) {
   const input = { width: 2, height: 2, channels: 3 };
   const [scripted] = ScriptedModels.parse(JSON.stringify([{ name: 'scripted', classCount: CLASSES, input }]));
-  const { labels, candidates, loadKernel: _, ...spec } = makeScriptedModel(scripted!);
+  const { labels, candidates, ...spec } = makeScriptedModel(scripted!);
   const model: ServedModel = { ...spec, engine: 'scripted', engineReason: 'a test', heatmap: { available: true } };
   const [redis, blockingRedis] = connections;
   const consumer = createConsumer({
@@ -60,7 +64,6 @@ async function serve(change: (consumer: Consumer) => Consumer, loadKernel?: Mode
     engine,
     model,
     labels,
-    loadKernel,
     turns: createTurns(),
     worker: 'worker',
     log: pino({ level: 'silent' }),
@@ -68,11 +71,8 @@ async function serve(change: (consumer: Consumer) => Consumer, loadKernel?: Mode
   return bed.model('scripted');
 }
 
-test('weights of heatmaps that cannot be read fail the predictions that asked for one, and no other', async () => {
-  const model = await serve(
-    (consumer) => consumer,
-    () => Promise.reject(new Error('no such file')),
-  );
+test('heatmaps that cannot be drawn fail the predictions that asked for one, and no other', async () => {
+  const model = await serve((consumer) => consumer);
   const image = new Uint8Array(2 * 2 * 3);
   const ids = await Promise.all(
     [false, true, false].map((heatmap) => bed.submit(model, image, { options: { heatmap } })),
