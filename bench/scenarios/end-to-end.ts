@@ -184,17 +184,17 @@ async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
     rows
       .filter(({ name }) => name !== 'redis')
       .reduce((total, row) => total + (row.name === 'bare engine' ? -row[kind] : row[kind]), 0);
-  const extra = extraBy('rssBytes');
+  const extra = extraBy('pssBytes');
   return {
     title: 'Memory',
-    how: 'Resident (RSS) and proportional (PSS) memory after all of the load above.',
+    how: "Resident (RSS) and proportional (PSS) memory after all of the load above. RSS counts the engine's one mapped file of weights once for each session that maps it, PSS each page once.",
     columns: ['process', 'RSS MB', 'PSS MB'],
     rows: rows.map(({ name, rssBytes, pssBytes }) => [name, megabytes(rssBytes), megabytes(pssBytes)]),
     data: rows,
     goals: [
       {
-        goal: 'server + worker + engine minus the bare engine < 200 MB (RSS)',
-        figure: `${megabytes(extra)} MB (${megabytes(extraBy('pssBytes'))} MB where shared pages count once)`,
+        goal: 'server + worker + engine minus the bare engine < 200 MB (PSS)',
+        figure: `${megabytes(extra)} MB (by RSS ${megabytes(extraBy('rssBytes'))} MB)`,
         met: extra < 200e6,
       },
     ],
