@@ -27,7 +27,7 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
           <dt>Rate</dt>
           <dd data-figure="rate">
             {typeof rate === 'number' ? formatRate(rate) : NOTHING}
-            <small> /s</small>
+            {typeof rate === 'number' && <small> /s</small>}
           </dd>
           <Sparkline values={past.map(({ ratePerSecond }) => ratePerSecond ?? 0)} />
         </div>
