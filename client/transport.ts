@@ -37,6 +37,9 @@ export interface Transport {
   ): AsyncGenerator<{ data: Data; deferred?: undefined } | { data?: undefined; deferred: unknown[] }, void, undefined>;
 }
 
+/** 256 kbit/s. How far an upload is nobody tells, so that a slow line can only be told from a dead one by time. */
+const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
+
 type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
   url: URL;
   headers: ClientOptions['headers'];
@@ -82,7 +85,8 @@ export function createTransport(settings: Settings): Transport {
     ) {
       const silence = new AbortController();
       const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
-      let timer = setTimeout(() => silence.abort(), settings.requestTimeoutMs);
+      const uploadMs = (file?.blob.size ?? 0) / SLOWEST_UPLOAD_BYTES_PER_MS;
+      let timer = setTimeout(() => silence.abort(), settings.requestTimeoutMs + uploadMs);
       let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
       try {
         const operation = { query: document.toString(), variables };

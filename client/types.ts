@@ -115,7 +115,10 @@ export interface ClientOptions {
    * @default 30_000
    */
   retryForMs?: number;
-  /** An answer that takes longer counts as a lost connection, in milliseconds. @default 120_000 */
+  /**
+   * An answer that takes longer counts as a lost connection, in milliseconds. An upload is given a second more for each 32 kB.
+   * @default 120_000
+   */
   requestTimeoutMs?: number;
   /** A subscription that is silent for longer counts as lost; the server sends a sign of life every 12 s. @default 30_000 */
   idleTimeoutMs?: number;

@@ -198,6 +198,26 @@ test('no server, and a server of another kind, are told apart', async () => {
   await expect(slow.models()).rejects.toMatchObject({ code: 'UNREACHABLE' });
 });
 
+test('a large upload is given more time than a small one', async () => {
+  let arrive = (_answer: () => void) => {};
+  const arrived = new Promise<() => void>((resolve) => {
+    arrive = resolve;
+  });
+  const { url } = await serve([
+    (response, body, request) => {
+      if (body.includes('subscription')) events(next(succeeded))(response, body, request);
+      else if (body.length > 100_000) arrive(() => accepted(response, body, request));
+    },
+  ]);
+  const client = createClient({ url, retryForMs: 0, requestTimeoutMs: 1_000 });
+  const large = client.classify(new Uint8Array(320_000));
+  const answer = await arrived;
+  // Sent later, and given up earlier.
+  await expect(client.classify(photo)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  answer();
+  expect((await large).status).toBe('SUCCEEDED');
+});
+
 test('of many images a bounded number is on its way, one that fails harms no other, and the order stays', async () => {
   let running = 0;
   let most = 0;
