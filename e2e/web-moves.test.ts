@@ -169,6 +169,28 @@ test('an upload on a line that died without a word is sent again, and makes one 
     expect(keys).toEqual([keys[0], keys[0]]);
   }));
 
+test('a cancellation that got no answer is asked for again', () =>
+  withPage(async ({ page }) => {
+    const [picture] = makePictures(1);
+    await page.clock.install();
+    system.workers[0]!.pause();
+    await choose(page, [picture!.file]);
+    const card = findCard(page, picture!.file.name);
+    await card.getByText('Next in line').waitFor();
+    let asked = 0;
+    await page.route('**/graphql', async (route) => {
+      const isCancel = route.request().postData()?.includes('mutation CancelPrediction');
+      // The first one is never answered.
+      if (!isCancel || asked++ > 0) await route.continue();
+    });
+    await card.getByRole('button', { name: 'Cancel' }).click();
+    await expect.poll(() => asked).toBe(1);
+    await page.clock.fastForward(21_000);
+    await card.getByText('Its place in the queue was given up.').waitFor();
+    expect(asked).toBe(2);
+    system.workers[0]!.resume();
+  }));
+
 test('nothing moves for those who asked for that', () =>
   withPage(
     async ({ page }) => {

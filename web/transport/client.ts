@@ -14,6 +14,8 @@ export interface Transport {
 }
 
 const MAX_RECONNECT_WAIT_MS = 4_000;
+/** All requests but uploads are small, and answered at once. */
+const MAX_REQUEST_MS = 20_000;
 
 /**
  * Opens the transport. One WebSocket carries all subscriptions, because a browser grants a site only six connections over
@@ -43,6 +45,7 @@ export function createTransport(origin: string): Transport {
 
   const client = new Client({
     url: `${origin}/graphql`,
+    fetch: fetchInTime,
     fetchOptions: { headers: { 'x-graphql-yoga-csrf': '1' } },
     preferGetMethod: false,
     requestPolicy: 'network-only',
@@ -74,6 +77,18 @@ export function createTransport(origin: string): Transport {
     },
   };
 }
+
+/** A `fetch` that gives up a line that died without a word. */
+const fetchInTime: typeof fetch = async (input, init = {}) => {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new TypeError('The server fell silent')), MAX_REQUEST_MS);
+  const signal = init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal;
+  try {
+    return await fetch(input, { ...init, signal });
+  } finally {
+    clearTimeout(timer);
+  }
+};
 
 /** Waits longer from try to try, spread out so that many pages do not all come back in the same moment. */
 function waitForNextTry(retries: number): Promise<void> {
