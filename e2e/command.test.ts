@@ -29,6 +29,7 @@ beforeAll(async () => {
       models: [
         scriptedModel({ script: { throwOn: [POISON] }, queue: { maxAttempts: 1 } }),
         scriptedModel({ name: 'slow', script: { waitMsPerImage: 100 } }),
+        scriptedModel({ name: 'slower', script: { waitMs: 1_500 }, batching: { maxBatchSize: 1 } }),
       ],
       env: { DEFAULT_MODEL: 'scripted' },
     }),
@@ -225,16 +226,16 @@ test("a file's name cannot write to the terminal", async () => {
 
 test('a run that was interrupted cancels what is on its way, and is taken up where it stopped', async () => {
   const labels: string[] = [];
-  for (let i = 0; i < 30; i++) labels.push(await writePicture(`${String(i).padStart(2, '0')}.png`));
-  const args = ['classify', '.', '-m', 'slow', '--json', '-c', '4', '--resume', 'state.jsonl'];
+  for (let i = 0; i < 6; i++) labels.push(await writePicture(`${i}.png`));
+  const args = ['classify', '.', '-m', 'slower', '--json', '-c', '4', '--resume', 'state.jsonl'];
   const first = start(args);
   await once(first.child.stdout!, 'data');
   first.child.kill('SIGINT');
   const broken = await first.ended;
   expect(broken.code).toBe(130);
   const done = jsonLines(broken.out).length;
-  expect(done).toBeLessThan(25);
-  for await (const { ended } of createClient({ url: system.url }).watchQueue('slow')) if (ended.canceled > 0) break;
+  expect(done).toBeLessThan(6);
+  for await (const { ended } of createClient({ url: system.url }).watchQueue('slower')) if (ended.canceled > 0) break;
 
   // As a crash would leave it.
   await appendFile(join(dir, 'state.jsonl'), '{"path":"/cut');
@@ -244,16 +245,16 @@ test('a run that was interrupted cancels what is on its way, and is taken up whe
   const known = Number(/(\d+) done before/.exec(again.err)![1]);
   expect(known).toBeGreaterThanOrEqual(done);
 
-  const changed = await writePicture('07.png');
+  const changed = await writePicture('4.png');
   const third = await run(args);
-  expect(third.err).toMatch(/^1 classified, 29 done before/);
-  expect(jsonLines(third.out)[7].labels[0].name).toBe(changed);
+  expect(third.err).toMatch(/^1 classified, 5 done before/);
+  expect(jsonLines(third.out)[4].labels[0].name).toBe(changed);
 
   expect(await run(['classify', '.', '--resume', 'state.jsonl'])).toMatchObject({ code: 2 });
-  const image = await readFile(join(dir, '00.png'));
+  const image = await readFile(join(dir, '0.png'));
   for (const bytes of [Buffer.from('dear diary\n'), Buffer.from('dear diary\nunfinished'), image]) {
     await writeFile(join(dir, 'mine'), bytes);
-    expect(await run(['classify', '00.png', '--resume', 'mine'])).toMatchObject({ code: 2 });
+    expect(await run(['classify', '0.png', '--resume', 'mine'])).toMatchObject({ code: 2 });
     expect(bytes.equals(await readFile(join(dir, 'mine')))).toBe(true);
   }
 });
@@ -287,7 +288,11 @@ test('models and queue show what there is', async () => {
   expect(models.code).toBe(0);
   expect(models.out).toMatch(/^MODEL +VERSION +ENGINE/);
   expect(models.out).toMatch(/^scripted \* +[0-9a-f]{12} +scripted/m);
-  expect(jsonLines((await run(['models', '--json'])).out).map(({ name }) => name)).toEqual(['scripted', 'slow']);
+  expect(jsonLines((await run(['models', '--json'])).out).map(({ name }) => name)).toEqual([
+    'scripted',
+    'slow',
+    'slower',
+  ]);
   const queue = await run(['queue', 'slow']);
   expect(queue.code).toBe(0);
   expect(queue.out).toMatch(/waiting +0 of 1000/);
