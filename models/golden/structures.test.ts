@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { quantizeWeights, toKeras3, toKeras3Sequential, toKeras21 } from './formats.fixture.ts';
 import {
   compareLayersModel,
   inputOf,
@@ -9,7 +10,6 @@ import {
   randomPixels,
   runConverted,
   saveLayersModel,
-  type TestModel,
   toTensor,
 } from './harness.fixture.ts';
 
@@ -208,43 +208,16 @@ describe('files of other converters', () => {
 
   test('model_config inside modelTopology, as a list of layers (Keras 2.1), weights with ":0"', async () => {
     const { saved, pixels, expected } = await reference();
-    const json = saved.modelJson as Saved;
-    const { layers } = json.modelTopology.config;
-    const modelTopology = { keras_version: '2.1.6', model_config: { class_name: 'Sequential', config: layers } };
-    for (const weight of json.weightsManifest[0]!.weights) weight.name += ':0';
-    const result = await runConverted({ ...saved, modelJson: { ...json, modelTopology } }, pixels, INPUT);
+    const result = await runConverted(toKeras21(saved), pixels, INPUT);
     expect(largestDifference(result.probabilities, expected)).toBeLessThan(LIMIT);
   });
 
-  test('Keras 3: tensors as objects, batch_shape, numbered weights', async () => {
+  test.each([
+    ['functional', toKeras3],
+    ['sequential', toKeras3Sequential],
+  ])('Keras 3, %s: tensors as objects, batch_shape, numbered weights', async (_, toFile) => {
     const { saved, pixels, expected } = await reference();
-    const json = saved.modelJson as Saved;
-    const names = json.modelTopology.config.layers.map((layer) => layer.config.name as string);
-    const tensor = (name: string) => ({ class_name: '__keras_tensor__', config: { keras_history: [name, 0, 0] } });
-    const layers = json.modelTopology.config.layers.map((layer, i) => ({
-      module: 'keras.layers',
-      class_name: layer.class_name,
-      name: names[i],
-      config: { ...layer.config, dtype: { class_name: 'DTypePolicy', config: { name: 'float32' } } },
-      inbound_nodes: [{ args: [tensor(i === 0 ? 'image' : (names[i - 1] ?? ''))], kwargs: {} }],
-    }));
-    const image = {
-      class_name: 'InputLayer',
-      name: 'image',
-      config: { batch_shape: [null, 12, 10, 3], name: 'image' },
-      inbound_nodes: [],
-    };
-    const config = {
-      name: 'functional',
-      layers: [image, ...layers],
-      input_layers: [['image', 0, 0]],
-      output_layers: [names[2], 0, 0],
-    };
-    const modelTopology = { keras_version: '3.4.1', model_config: { class_name: 'Functional', config } };
-    for (const weight of json.weightsManifest[0]!.weights) {
-      weight.name = weight.name.replace('/kernel', '/0').replace('/bias', '/1');
-    }
-    const result = await runConverted({ ...saved, modelJson: { ...json, modelTopology } }, pixels, INPUT);
+    const result = await runConverted(toFile(saved, [12, 10, 3]), pixels, INPUT);
     expect(largestDifference(result.probabilities, expected)).toBeLessThan(LIMIT);
   });
 
@@ -252,7 +225,7 @@ describe('files of other converters', () => {
     'weights quantised to %s are decoded as tfjs does',
     async (dtype) => {
       const { saved, pixels } = await reference();
-      const quantized = quantize(saved, dtype);
+      const quantized = quantizeWeights(saved, dtype);
       const model = await tf.loadLayersModel(
         tf.io.fromMemory({
           modelTopology: (quantized.modelJson as Saved).modelTopology as object,
@@ -266,36 +239,3 @@ describe('files of other converters', () => {
     },
   );
 });
-
-/** Quantises every weight as the converter's --quantize options do. */
-function quantize(saved: TestModel, dtype: 'uint8' | 'uint16' | 'float16'): TestModel {
-  const json = structuredClone(saved.modelJson) as Saved;
-  const values = new Float32Array(saved.weightData);
-  const shards: Uint8Array[] = [];
-  let offset = 0;
-  for (const weight of json.weightsManifest[0]!.weights) {
-    const part = values.subarray(offset, offset + tf.util.sizeFromShape(weight.shape));
-    offset += part.length;
-    if (dtype === 'float16') {
-      shards.push(new Uint8Array(Uint16Array.from(part, toHalf).buffer));
-      weight.quantization = { dtype, original_dtype: 'float32' };
-      continue;
-    }
-    const levels = dtype === 'uint8' ? 255 : 65535;
-    const min = Math.min(...part);
-    const scale = (Math.max(...part) - min) / levels || 1;
-    const codes = Array.from(part, (value) => Math.round((value - min) / scale));
-    shards.push(new Uint8Array((dtype === 'uint8' ? Uint8Array.from(codes) : Uint16Array.from(codes)).buffer));
-    weight.quantization = { dtype, min, scale, original_dtype: 'float32' };
-  }
-  const bytes = Buffer.concat(shards);
-  return { modelJson: json, weightData: new Uint8Array(bytes).buffer };
-}
-
-/** Truncates to half precision; enough for a test. */
-function toHalf(value: number): number {
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0;
-  const exponent = ((bits >> 23) & 0xff) - 112;
-  const sign = (bits >> 16) & 0x8000;
-  return exponent <= 0 ? sign : sign | (exponent << 10) | ((bits >> 13) & 0x3ff);
-}

@@ -160,3 +160,15 @@ function parseRefs(value: unknown, model: string): TensorRef[] {
   }
   return refs.map(toRef);
 }
+
+/**
+ * The number of each layer's first call, as the references to it count. For a nested model some converters count the
+ * model's own making as call 0, which is not among its calls.
+ */
+export function firstCalls(model: LayersModel): Map<string, number> {
+  const first = new Map<string, number>();
+  for (const ref of [...model.outputs, ...model.layers.flatMap((layer) => layer.calls.flat())]) {
+    first.set(ref.layer, Math.min(first.get(ref.layer) ?? ref.call, ref.call));
+  }
+  return first;
+}

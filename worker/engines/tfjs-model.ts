@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { readModelJson, storedBytes } from '../../models/tfjs/manifest.ts';
+import { isKeras3, toKeras2 } from '../../models/tfjs/keras3.ts';
+import { isGraphModel, readModelJson, storedBytes } from '../../models/tfjs/manifest.ts';
+import { readWeights } from '../../models/tfjs/weights.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 import { createMapDrawer, type Features, type Multiply } from './activation-maps.ts';
 
@@ -137,8 +139,17 @@ function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs'
 }
 
 async function readArtifacts(path: string): Promise<tf.io.ModelArtifacts> {
-  const { weightsManifest, ...modelJson } = await readModelJson(path);
-  const weights = weightsManifest.flatMap((group) => group.weights);
+  const json = await readModelJson(path);
+  const isGraph = isGraphModel(json);
+  if (!isGraph && isKeras3(json.modelTopology)) {
+    return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
+  }
+  const { weightsManifest, ...modelJson } = json;
+  // Old converters write the tensor's name, which tfjs does not know as the layer's weight.
+  const toWeightName = (name: string) => (isGraph ? name : name.replace(/:0$/, ''));
+  const weights = weightsManifest.flatMap((group) =>
+    group.weights.map((weight) => ({ ...weight, name: toWeightName(weight.name) })),
+  );
   const shards = weightsManifest.flatMap((group) => group.paths);
   const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(join(dirname(path), shard)))));
   const expected = weights.reduce((sum, weight) => sum + storedBytes(weight), 0);

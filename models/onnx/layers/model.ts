@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import type { Layer, LayersModel, TensorRef } from '../../tfjs/topology.ts';
+import { firstCalls, type Layer, type LayersModel, type TensorRef } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
@@ -78,18 +78,6 @@ function convertModel(
     if (!value) throw new ModelError('TOPOLOGY_INVALID', `model ${model.name}: output ${ref.layer} is not computed`);
     return value;
   });
-}
-
-/**
- * The number of each layer's first call, as the references to it count. For a nested model some converters count the
- * model's own making as call 0, which is not among its calls.
- */
-function firstCalls(model: LayersModel): Map<string, number> {
-  const first = new Map<string, number>();
-  for (const ref of [...model.outputs, ...model.layers.flatMap((layer) => layer.calls.flat())]) {
-    first.set(ref.layer, Math.min(first.get(ref.layer) ?? ref.call, ref.call));
-  }
-  return first;
 }
 
 function convertLayer(

@@ -40,7 +40,7 @@ export class WeightIndex {
 }
 
 /** The weights of a layer in the order that Keras 3 numbers them in. */
-function orderOf(className: string, config: LayerConfig): string[] {
+export function orderOf(className: string, config: LayerConfig): string[] {
   switch (className) {
     case 'BatchNormalization':
       return [
