@@ -182,6 +182,16 @@ describe('models add', () => {
         { 'model.json': String(files['model.json']).replace(/"shape":\[[^\]]*\]/, '"shape":[400000,400000]') },
         /believable/,
       ],
+      [
+        'again',
+        { ...files, 'model.json': String(files['model.json']).replace(/"paths":\["([^"]*)"\]/, '"paths":["$1","$1"]') },
+        /lists weight file weights\.bin twice/,
+      ],
+      [
+        'no-room',
+        { ...files, 'model.json': String(files['model.json']).replaceAll('[null,32,32,3]', '[null,2,2,3]') },
+        /would make a tensor of 4 x 0 x 0|would make a tensor of 0 x 0 x 4/,
+      ],
       ['no-onnx', { 'model.onnx': 'what', 'labels.txt': 'a\nb' }, /not an ONNX model|no graph/],
       ['labels', { ...files, 'labels.txt': 'a\nb' }, /names 2 classes, the model has 3/],
     ];

@@ -364,6 +364,15 @@ describe('graph models', () => {
     await expect(runConverted(writer.model(strange, good), pixels, INPUT, second)).resolves.toBeDefined();
   });
 
+  test('a stride that is no number is refused', async () => {
+    const writer = new GraphWriter();
+    const attr = { ...conv(1, 'SAME'), strides: { list: { i: ['1', '../../etc', '1', '1'] } } };
+    const graph = writer.model(writer.node('Conv2D', ['image', writer.weights(3, 3, 3, 4)], attr));
+    await expect(runConverted(graph, randomPixels(INPUT, 1), INPUT)).rejects.toMatchObject({
+      code: 'TOPOLOGY_INVALID',
+    });
+  });
+
   test('a loop and a missing node are refused', async () => {
     const writer = new GraphWriter();
     const first = writer.node('Relu', ['later']);

@@ -1,3 +1,4 @@
+import { ModelError } from '../errors.ts';
 import {
   type Attribute,
   BATCH,
@@ -22,6 +23,8 @@ export interface Value {
 
 const TO_FIRST = [0, 3, 1, 2];
 const TO_LAST = [0, 2, 3, 1];
+/** Of one image: four gigabytes of float32, more than any classifier makes of the largest image. */
+const MAX_ELEMENTS = 2 ** 30;
 
 /** Writes an ONNX graph node by node; knows every value's shape and where its channels are. */
 export class GraphBuilder {
@@ -57,7 +60,7 @@ export class GraphBuilder {
     return this.emitMany(op, inputs, [result], attributes)[0] as Value;
   }
 
-  /** Adds a node with several outputs. */
+  /** Adds a node with several outputs. @throws ModelError TOPOLOGY_INVALID for shapes that no model has */
   emitMany(
     op: string,
     inputs: readonly Value[],
@@ -70,6 +73,7 @@ export class GraphBuilder {
       type: result.type ?? ('float32' as const),
       channelsFirst: result.channelsFirst ?? false,
     }));
+    for (const { shape } of results) checkShape(op, shape);
     this.graph.nodes.push({
       op,
       inputs: inputs.map((input) => input.name),
@@ -132,4 +136,11 @@ export class GraphBuilder {
   flatten(value: Value): Value {
     return this.reshape(value, [value.shape[0] ?? BATCH, elementCount(value.shape.slice(1))]);
   }
+}
+
+/** A kernel larger than its image leaves nothing, and a padding of a million pixels leaves no memory. */
+function checkShape(op: string, shape: readonly number[]): void {
+  const sizes = shape[0] === BATCH ? shape.slice(1) : shape;
+  if (sizes.every((size) => Number.isInteger(size) && size > 0) && elementCount(sizes) <= MAX_ELEMENTS) return;
+  throw new ModelError('TOPOLOGY_INVALID', `${op} would make a tensor of ${sizes.join(' x ')}`);
 }

@@ -1,21 +1,22 @@
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 
+/** 64-bit numbers are strings in JSON. */
+const whole = z.union([z.string().regex(/^-?\d+$/, 'a whole number'), z.number()]);
+
 const attrSchema = z.looseObject({
   s: z.union([z.string(), z.array(z.number())]).optional(),
-  i: z.union([z.string(), z.number()]).optional(),
+  i: whole.optional(),
   f: z.union([z.number(), z.string()]).optional(),
   b: z.boolean().optional(),
   type: z.union([z.string(), z.number()]).optional(),
   list: z
     .looseObject({
-      i: z.array(z.union([z.string(), z.number()])).optional(),
+      i: z.array(whole).optional(),
       s: z.array(z.union([z.string(), z.array(z.number())])).optional(),
     })
     .optional(),
-  shape: z
-    .looseObject({ dim: z.array(z.looseObject({ size: z.union([z.string(), z.number()]).optional() })).optional() })
-    .optional(),
+  shape: z.looseObject({ dim: z.array(z.looseObject({ size: whole.optional() })).optional() }).optional(),
 });
 
 const nodeSchema = z.looseObject({

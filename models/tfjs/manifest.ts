@@ -88,6 +88,11 @@ export function parseModelJson(text: string, file: string): ModelJson {
     names.add(weight.name);
     total += storedBytes(weight);
   }
+  const shards = new Set<string>();
+  for (const shard of parsed.data.weightsManifest.flatMap((group) => group.paths)) {
+    if (shards.has(shard)) throw new ModelError('MANIFEST_INVALID', `${file} lists weight file ${shard} twice`);
+    shards.add(shard);
+  }
   if (total > MAX_TOTAL_BYTES) throw new ModelError('MANIFEST_INVALID', `${file} declares more than 2 GB of weights`);
   return parsed.data;
 }

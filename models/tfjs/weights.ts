@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { type ModelJson, storedBytes, type WeightSpec } from './manifest.ts';
@@ -16,12 +16,18 @@ export interface Weight {
  */
 export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
   const shards = new Map<string, Buffer>();
-  for (const shard of modelJson.weightsManifest.flatMap((group) => group.paths)) {
-    try {
-      shards.set(shard, await readFile(path.join(modelDir, shard)));
-    } catch (cause) {
+  for (const group of modelJson.weightsManifest) {
+    const unreadable = (shard: string) => (cause: unknown) => {
       throw new ModelError('WEIGHTS_INVALID', `weight file ${shard} is missing or cannot be read`, { cause });
-    }
+    };
+    const files = group.paths.map((shard) => ({ shard, file: path.join(modelDir, shard) }));
+    // Before anything is read: a file may be larger than memory.
+    const sizes = await Promise.all(files.map(({ shard, file }) => stat(file).catch(unreadable(shard))));
+    checkSize(
+      group,
+      sizes.reduce((sum, { size }) => sum + size, 0),
+    );
+    for (const { shard, file } of files) shards.set(shard, await readFile(file).catch(unreadable(shard)));
   }
   return decodeWeights(modelJson, (shard) => shards.get(shard) ?? Buffer.alloc(0));
 }
@@ -32,13 +38,7 @@ export function decodeWeights(modelJson: ModelJson, readShard: (shard: string) =
   for (const group of modelJson.weightsManifest) {
     const [first, ...others] = group.paths.map(readShard);
     const bytes = first && others.length === 0 ? first : Buffer.concat(first ? [first, ...others] : []);
-    const expected = group.weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
-    if (bytes.length !== expected) {
-      throw new ModelError(
-        'WEIGHTS_INVALID',
-        `weight files ${group.paths.slice(0, 3).join(', ')} hold ${bytes.length} bytes, the manifest says ${expected}`,
-      );
-    }
+    checkSize(group, bytes.length);
     let offset = 0;
     for (const weight of group.weights) {
       const size = storedBytes(weight);
@@ -47,6 +47,15 @@ export function decodeWeights(modelJson: ModelJson, readShard: (shard: string) =
     }
   }
   return weights;
+}
+
+function checkSize({ paths, weights }: ModelJson['weightsManifest'][number], bytes: number): void {
+  const expected = weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
+  if (bytes === expected) return;
+  throw new ModelError(
+    'WEIGHTS_INVALID',
+    `weight files ${paths.slice(0, 3).join(', ')} hold ${bytes} bytes, the manifest says ${expected}`,
+  );
 }
 
 function decodeWeight(weight: WeightSpec, stored: Buffer): Weight {
