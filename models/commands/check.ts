@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
+import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
 import { type Folders, listImages, listModels, requireModel } from './folders.ts';
@@ -35,24 +36,10 @@ export async function checkModels(names: readonly string[], folders: Folders): P
  * @throws ModelError SOURCE_INVALID where it does not run, or answers with what are no probabilities
  */
 export async function tryModel(model: PreparedModel, { modelsDir, print }: Folders): Promise<void> {
-  if (model.onnxPath === undefined) {
-    print(`  not for onnxruntime: ${model.onnxUnavailable}; the tensorflow or wasm engine runs it`);
-    return;
-  }
-  const { width, height, channels } = model.spec.input;
-  let session: ort.InferenceSession;
-  try {
-    const options = { intraOpNumThreads: os.availableParallelism(), logSeverityLevel: 3 } as const;
-    session = await ort.InferenceSession.create(model.onnxPath, options);
-  } catch (cause) {
-    throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${(cause as Error).message}`, { cause });
-  }
+  const trial = model.onnxPath === undefined ? await openWasm(model, print) : await openOnnx(model, model.onnxPath);
   try {
     for (const file of await listImages(path.join(modelsDir, 'samples')).catch(() => [])) {
-      const pixels = await readSample(file, model.spec.input);
-      const image = new ort.Tensor('uint8', pixels, [1, height, width, channels]);
-      const { probabilities } = await session.run({ image }, ['probabilities']);
-      const values = probabilities?.data as Float32Array;
+      const values = await trial.run(await readSample(file, model.spec.input));
       checkProbabilities(values, model);
       const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, SHOWN_LABELS);
       const shown = order.map((i) => `${model.labels[i]} ${((values[i] ?? 0) * 100).toFixed(1)} %`);
@@ -62,8 +49,49 @@ export async function tryModel(model: PreparedModel, { modelsDir, print }: Folde
     if (cause instanceof ModelError) throw cause;
     throw new ModelError('SOURCE_INVALID', `it does not run: ${(cause as Error).message}`, { cause });
   } finally {
-    await session.release();
+    await trial.close();
   }
+}
+
+/** A model that is loaded for a trial; `run` takes one image's pixels. */
+interface Trial {
+  run(pixels: Uint8Array): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> {
+  const { width, height, channels } = model.spec.input;
+  const options = { intraOpNumThreads: os.availableParallelism(), logSeverityLevel: 3 } as const;
+  const session = await ort.InferenceSession.create(onnxPath, options).catch((cause: Error) => {
+    throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${cause.message}`, { cause });
+  });
+  return {
+    async run(pixels) {
+      const image = new ort.Tensor('uint8', pixels, [1, height, width, channels]);
+      const { probabilities } = await session.run({ image }, ['probabilities']);
+      return probabilities?.data as Float32Array;
+    },
+    close: () => session.release(),
+  };
+}
+
+/** The engine that runs everything shows whether any does. */
+async function openWasm(model: PreparedModel, print: Folders['print']): Promise<Trial> {
+  const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
+  print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
+  // Pulls in tfjs, which most models do not need.
+  const { loadWasm } = await import('../../worker/engines/wasm.ts');
+  const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
+  const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), ...spec.output } as const;
+  const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, threads: 1, tfjs } as const;
+  const loaded = await loadWasm(settings).catch((cause: Error) => {
+    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}`;
+    throw new ModelError('SOURCE_INVALID', reason, { cause });
+  });
+  return {
+    run: async (images) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities,
+    close: async () => undefined,
+  };
 }
 
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {

@@ -205,14 +205,27 @@ describe('models add', () => {
     expect((await readdir(folders.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
   });
 
-  test('names the layer that the converter does not cover, and still adds the model for another engine', async () => {
-    const files = await filesOf(network());
-    const json = String(files['model.json']).replace('GlobalAveragePooling2D', 'CapsulePooling2D');
-    const folder = await writeFiles(path.join(root, 'odd'), { ...files, 'model.json': json, 'labels.txt': 'a\nb\nc' });
-    const model = await addModel(folder, {}, folders);
+  test('names the layer that the converter does not cover, and tries the model on the engine that runs everything', async () => {
+    const recurrent = tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [32, 32, 3], filters: 4, kernelSize: 3, strides: 2, activation: 'relu' }),
+        tf.layers.globalAveragePooling2d({}),
+        tf.layers.repeatVector({ n: 2 }),
+        tf.layers.lstm({ units: 4 }),
+        tf.layers.dense({ units: 3, activation: 'softmax' }),
+      ],
+    });
+    const files: Record<string, string | Uint8Array> = { ...(await filesOf(recurrent)), 'labels.txt': 'a\nb\nc' };
+    const model = await addModel(await writeFiles(path.join(root, 'odd'), files), {}, folders);
     expect(model.onnxPath).toBeUndefined();
-    expect(model.onnxUnavailable).toContain('CapsulePooling2D');
-    expect(printed.join('\n')).toContain('CapsulePooling2D');
+    expect(model.onnxUnavailable).toContain('RepeatVector');
+    expect(printed.join('\n')).toMatch(/RepeatVector.*\n.*chelsea\.png: [abc] \d/);
+    const json = String(files['model.json']).replace('"RepeatVector"', '"CapsuleRouting"');
+    const strange = await writeFiles(path.join(root, 'strange'), { ...files, 'model.json': json });
+    await expect(addModel(strange, {}, folders)).rejects.toThrow(
+      /does not cover CapsuleRouting.*wasm.*CapsuleRouting/s,
+    );
+    expect(await listModels(folders.modelsDir)).toEqual(['odd']);
   });
 });
 
