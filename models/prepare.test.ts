@@ -107,6 +107,12 @@ describe('a model in a folder', () => {
     await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(/weights\.bin is missing/);
   });
 
+  test.each(['model.json', 'weights.bin'])('with a device for %s is refused instead of read for ever', async (name) => {
+    await rm(path.join(modelDir, name));
+    await symlink('/dev/zero', path.join(modelDir, name));
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(new RegExp(`${name} is not a file`));
+  });
+
   test('leaves what a killed process had begun, until it is old, and then sweeps it', async () => {
     const abandoned = path.join(stateDir, 'models/tiny/.staging-999999999-00000000');
     await mkdir(abandoned, { recursive: true });

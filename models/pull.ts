@@ -94,6 +94,8 @@ async function digestFile(file: string): Promise<string> {
   const found = await stat(file).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${file} is missing or cannot be read`, { cause });
   });
+  // A pipe or a device would be read for ever, and the models after it would wait.
+  if (!found.isFile()) throw new ModelError('SOURCE_INVALID', `${file} is not a file`);
   const signature = `${found.size}:${found.mtimeMs}:${found.ino}`;
   const before = known.get(file);
   if (before?.signature === signature) return before.digest;

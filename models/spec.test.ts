@@ -33,7 +33,20 @@ describe('a model spec', () => {
     ['a missing field', `{ format: 'onnx' }`, /source: /],
     ['a wrong kind of number', RESNET.replace('width: 224', 'width: "wide"'), /input\.width: .*number/],
     ['an unknown choice', RESNET.replace(`'caffe'`, `'cafe'`), /input\.normalization: .*"caffe"\|"tf"/],
-    ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /batchin/],
+    ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /^ {2}batchin: there is no such field$/m],
+    [
+      'a field inside another that is not known',
+      RESNET.replace('maxQueueDelayMs', 'maxDelayMs'),
+      /^ {2}batching\.maxDelayMs: there is no such field$/m,
+    ],
+    ['a size of nothing', RESNET.replace('width: 224', 'width: 0'), /^ {2}input\.width: expected at least 1$/m],
+    ['an absurd size', RESNET.replace('width: 224', 'width: 1e9'), /^ {2}input\.width: expected at most 4096$/m],
+    ['no path', RESNET.replace('ResNet50/model.json', ''), /^ {2}source\.model: expected at least 1 character\(s\)$/m],
+    [
+      'two channels',
+      RESNET.replace('width: 224', 'channels: 2, width: 224'),
+      /^ {2}input\.channels: expected 1 \(grey\) or 3 \(RGB\)$/m,
+    ],
     [
       'a path that leaves the package',
       RESNET.replace('ResNet50/model.json', '../../etc/passwd'),

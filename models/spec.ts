@@ -33,7 +33,7 @@ const folderSource = z.strictObject({
 const inputSpec = z.strictObject({
   width: z.int().min(1).max(4096),
   height: z.int().min(1).max(4096),
-  channels: z.union([z.literal(1), z.literal(3)]).default(3),
+  channels: z.union([z.literal(1), z.literal(3)], '1 (grey) or 3 (RGB)').default(3),
   /** Resize the short side to this, then crop the centre; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
   /** Sharp's name of the resampling kernel. */
@@ -114,11 +114,28 @@ export function parseSpec(text: string, file: string): ModelSpec {
   }
   const parsed = modelSpec.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => {
-    const field = issue.path.length > 0 ? issue.path.join('.') : '(the whole file)';
-    return `  ${field}: ${issue.message.startsWith('Invalid') ? issue.message : `expected ${issue.message}`}`;
-  });
+  const lines = parsed.error.issues.flatMap(describeIssue);
   throw new ModelError('SPEC_INVALID', `${file} is not a model's spec:\n${lines.join('\n')}`);
+}
+
+/** A line a field: what it is called, and what was expected. */
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const line = (path: PropertyKey[], what: string) => `  ${path.map(String).join('.') || '(the whole file)'}: ${what}`;
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => line([...issue.path, key], 'there is no such field'));
+    case 'too_small':
+      return [line(issue.path, `expected at least ${issue.minimum}${unitOf(issue)}`)];
+    case 'too_big':
+      return [line(issue.path, `expected at most ${issue.maximum}${unitOf(issue)}`)];
+    default:
+      // Words of our own say what a field should be; zod's begin by saying that it is not.
+      return [line(issue.path, issue.message.startsWith('Invalid') ? issue.message : `expected ${issue.message}`)];
+  }
+}
+
+function unitOf({ origin }: { origin: string }): string {
+  return origin === 'string' ? ' character(s)' : '';
 }
 
 /**

@@ -97,6 +97,8 @@ async function copyModel(file: string, modelDir: string): Promise<SourceWithoutL
 }
 
 async function copyPlain(from: string, to: string): Promise<void> {
+  const found = await stat(from).catch(() => undefined);
+  if (found && !found.isFile()) throw new ModelError('SOURCE_INVALID', `${from} is not a file`);
   await mkdir(path.dirname(to), { recursive: true });
   await copyFile(from, to).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${from} is missing or cannot be read`, { cause });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
@@ -109,11 +109,18 @@ export function signatureOf(modelJson: ModelJson): unknown {
 
 /** Reads and checks a model.json. */
 export async function readModelJson(file: string): Promise<ModelJson> {
+  const name = path.basename(file);
   let text: string;
   try {
+    const found = await stat(file);
+    // A pipe or a device would be read for ever, and the models after it would wait.
+    if (!found.isFile() || found.size > MAX_MODEL_JSON_BYTES) {
+      throw new ModelError('MANIFEST_INVALID', `${name} is not a file of at most 64 MB`);
+    }
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new ModelError('MANIFEST_INVALID', `${path.basename(file)} cannot be read`, { cause });
+    if (cause instanceof ModelError) throw cause;
+    throw new ModelError('MANIFEST_INVALID', `${name} cannot be read`, { cause });
   }
-  return parseModelJson(text, path.basename(file));
+  return parseModelJson(text, name);
 }
