@@ -92,6 +92,12 @@ describe('an ONNX file', () => {
     const model = onnx.ModelProto.decode(denseModel(true));
     model.graph!.initializer![0]!.externalData = [{ key: 'location', value: '../../etc/passwd' }];
     expect(() => wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}))).toThrow(/other files/);
+    const constant = onnx.ModelProto.decode(denseModel(true));
+    const [tensor] = constant.graph!.initializer!.splice(0, 1);
+    const value = { ...tensor, externalData: [{ key: 'location', value: '../../etc/passwd' }] };
+    const attribute = [{ name: 'value', type: onnx.AttributeProto.AttributeType.TENSOR, t: value }];
+    constant.graph!.node!.unshift({ opType: 'Constant', output: ['kernel'], attribute } as never);
+    expect(() => wrapOnnx(onnx.ModelProto.encode(constant).finish(), specOf({}))).toThrow(/other files/);
     expect(() => wrapOnnx(denseModel(true), specOf({ name: 'logits' }))).toThrow(/expected one of probabilities/);
   });
 });

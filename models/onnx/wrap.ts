@@ -63,10 +63,17 @@ function decode(file: Uint8Array): InstanceType<typeof onnx.ModelProto> {
   }
   const graph = model.graph;
   if (!graph?.node || graph.node.length === 0) throw new ModelError('SOURCE_INVALID', 'the ONNX file holds no graph');
-  if (graph.initializer?.some((tensor) => tensor.dataLocation === 1 || (tensor.externalData?.length ?? 0) > 0)) {
+  const constants = graph.node
+    .flatMap((node) => node.attribute ?? [])
+    .flatMap(({ t, tensors }) => [t, ...(tensors ?? [])]);
+  if ([...(graph.initializer ?? []), ...constants].some(isElsewhere)) {
     throw new ModelError('SOURCE_INVALID', 'the ONNX file keeps its weights in other files: save it as one file');
   }
   return model;
+}
+
+function isElsewhere(tensor: { dataLocation?: unknown; externalData?: unknown[] | null } | null | undefined): boolean {
+  return tensor?.dataLocation === 1 || (tensor?.externalData?.length ?? 0) > 0;
 }
 
 interface Port {
