@@ -13,7 +13,7 @@ const relativePath = z
     'a relative path with forward slashes and without ".."',
   );
 
-const npmSource = z.strictObject({
+export const npmSource = z.strictObject({
   type: z.literal('npm'),
   package: z.string().regex(/^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/, 'the name of an npm package'),
   version: z.string().regex(/^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$/, 'an exact version such as 1.0.4'),

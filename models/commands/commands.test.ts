@@ -201,6 +201,10 @@ describe('models add', () => {
     }
     await expect(addModel(path.join(root, 'nowhere'), {}, folders)).rejects.toThrow(/no such folder/);
     await expect(addModel('npm:what', {}, folders)).rejects.toThrow(/expected npm:<package>@<version>#/);
+    const latest = addModel('npm:what@latest#model.json', {}, folders);
+    await expect(latest).rejects.toThrow(/version: expected an exact version/);
+    const outside = addModel('npm:what@1.0.0#../../model.json', {}, folders);
+    await expect(outside).rejects.toThrow(/model: expected a relative path/);
     expect(await listModels(folders.modelsDir)).toEqual([]);
     expect((await readdir(folders.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
   });

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { findIntegrity } from '../npm.ts';
-import type { ModelSpec } from '../spec.ts';
+import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
 import type { Folders } from './folders.ts';
@@ -28,6 +28,10 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
   const npm = NPM_SOURCE.exec(text);
   if (npm) {
     const [, name = '', version = '', model = ''] = npm;
+    const told = npmSource.omit({ integrity: true }).safeParse({ type: 'npm', package: name, version, model });
+    const issue = told.error?.issues[0];
+    // Told before a hundred megabytes are pulled for nothing.
+    if (issue) throw new ModelError('SOURCE_INVALID', `${text}: ${issue.path.join('.')}: expected ${issue.message}`);
     const integrity = await findIntegrity(name, version, folders.signal);
     return { type: 'npm', package: name, version, integrity, model };
   }
