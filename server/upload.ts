@@ -84,6 +84,7 @@ export function useUploads({
           };
         }
         const limited = limitBody(source.body, maxBodyBytes);
+        skipRepeatedFiles(limited.body);
         let isAnswered = false;
         (source.response as EventEmitter).once('close', () => {
           isAnswered = true;
@@ -165,6 +166,28 @@ function limitBody(source: IncomingMessage, maxBodyBytes: number) {
   return {
     body: Object.assign(body, { headers: source.headers }) as unknown as IncomingMessage,
     isExceeded: () => exceeded,
+  };
+}
+
+/**
+ * Keeps parts of a name that came before from the library: it would spool each, and release only the first, where it is read, and
+ * the last.
+ */
+function skipRepeatedFiles(body: IncomingMessage): void {
+  const pipe = body.pipe.bind(body);
+  body.pipe = (parser) => {
+    const names = new Set<unknown>();
+    const emit = parser.emit.bind(parser) as (event: unknown, ...args: unknown[]) => boolean;
+    parser.emit = (event: unknown, ...args: unknown[]) => {
+      const [name, content] = args;
+      if (event !== 'file' || !names.has(name)) {
+        if (event === 'file') names.add(name);
+        return emit(event, ...args);
+      }
+      (content as Readable).on('error', () => undefined).resume();
+      return true;
+    };
+    return pipe(parser);
   };
 }
 

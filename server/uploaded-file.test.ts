@@ -107,3 +107,23 @@ test('a file that the disk does not take is a fault of the server, not of the re
     extensions: { code: 'INTERNAL_SERVER_ERROR' },
   });
 });
+
+test.each([
+  ['read', CLASSIFY],
+  ['not read', 'mutation ($image: Upload!) { nothing(image: $image) }'],
+])('of several parts of one name the first counts, and none leaves a file (%s)', async (_name, query) => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const url = await open(server);
+  const parts = await Promise.all(
+    [77, 78, 79].map(async (red) => ['0', await paint(red), 'x.png'] as [string, Buffer, string]),
+  );
+  const body = multipart([
+    ['operations', JSON.stringify({ query, variables: { image: null } })],
+    ['map', '{"0":["variables.image"]}'],
+    ...parts,
+  ]);
+  const { text } = await post(url, body);
+  expect(text).toContain(query === CLASSIFY ? '"index":77' : 'GRAPHQL_VALIDATION_FAILED');
+  await server.spoolEmptied();
+});
