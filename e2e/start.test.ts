@@ -306,7 +306,7 @@ test('no Redis and no way to get one: the three ways are named', async () => {
 test(
   'two starts at once set up one after the other and run side by side, each with a Redis of its own',
   async () => {
-    rmSync(join(clone.dir, 'dist'), { recursive: true });
+    rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const [one, other] = await Promise.all([startReady(), startReady()]);
     expect(one.redisUrl).not.toBe(other.redisUrl);
     expect(await Promise.all([classifyCat(one.url), classifyCat(other.url)])).toSatisfy((indexes: number[]) =>
@@ -336,7 +336,7 @@ test(
 test(
   'it is killed in the middle of building: the next start builds again and runs',
   async () => {
-    rmSync(join(clone.dir, 'dist'), { recursive: true });
+    rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
     await expect
       .poll(() => readdirSync(join(clone.dir, '.inferql/unfinished')), { ...poll, interval: 1 })
