@@ -173,4 +173,4 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
     }),
     { numRuns: 200 },
   );
-});
+}, 300_000);

@@ -251,4 +251,4 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
     }),
     { numRuns: 200 },
   );
-});
+}, 300_000);

@@ -11,7 +11,6 @@ export interface EndWaiter {
    * @throws InferqlError UNAVAILABLE where Redis has lost the prediction
    */
   wait(limitMs: number, signal: AbortSignal | undefined): Promise<PredictionState>;
-  /** The server shuts down: the wait may last this long still. */
   close(): void;
 }
 
@@ -21,6 +20,7 @@ export interface EndWaiter {
 export function openEndWaiter(replies: Replies, id: string, drainMs: number): EndWaiter {
   let latest: PredictionState | undefined;
   let isLost = false;
+  let isOver = false;
   let finish: (() => void) | undefined;
   let drainTimer: NodeJS.Timeout | undefined;
   const follower: Follower = {
@@ -34,7 +34,10 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
       finish?.();
     },
     onDrain() {
-      drainTimer = setTimeout(() => finish?.(), drainMs);
+      drainTimer = setTimeout(() => {
+        isOver = true;
+        finish?.();
+      }, drainMs);
     },
   };
   replies.follow(id, follower);
@@ -45,7 +48,7 @@ export function openEndWaiter(replies: Replies, id: string, drainMs: number): En
   return {
     close,
     async wait(limitMs, signal) {
-      if (!isLost && (!latest || (!isTerminal(latest.status) && !signal?.aborted))) {
+      if (!isLost && !isOver && (!latest || (!isTerminal(latest.status) && !signal?.aborted))) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, limitMs);
           finish = () => {
