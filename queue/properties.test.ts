@@ -234,14 +234,13 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
           default:
             next satisfies never;
         }
-        const states = await producer.readMany(ids);
+        const [states, queue] = await Promise.all([producer.readMany(ids), producer.queueState('tiny')]);
         expect(states.map((snapshot) => snapshot!.state.status)).toEqual(ids.map((id) => model.status.get(id)));
         expect(states.map((snapshot) => snapshot!.position)).toEqual(ids.map((id) => model.position(id)));
-        const queue = (await producer.queueState('tiny'))!;
         const waiting = model.waiting().length;
-        expect(queue.waiting).toBe(waiting);
-        expect(queue.processing).toBe(model.jobs.size - waiting);
-        expect(queue.queuedBytes).toBe(model.jobs.size * 12);
+        expect(queue!.waiting).toBe(waiting);
+        expect(queue!.processing).toBe(model.jobs.size - waiting);
+        expect(queue!.queuedBytes).toBe(model.jobs.size * 12);
       }
 
       network.losesReplies = false;
