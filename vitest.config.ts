@@ -7,8 +7,8 @@ export default defineConfig({
     include: ['**/*.test.ts', '**/*.test.tsx'],
     exclude: ['node_modules/**', 'dist/**', '.inferql/**'],
     // Real engines, browsers and Redis servers share the cores: a test waits for events, this only bounds one that hangs.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     // The same for what is looked at again until it is so.
     expect: { poll: { timeout: 30_000 } },
     maxWorkers: 2,
