@@ -17,7 +17,7 @@ export interface EndWaiter {
 /**
  * @param drainMs how much longer a wait lasts when the server shuts down
  */
-export function openEndWaiter(replies: Replies, id: string, drainMs: number): EndWaiter {
+export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id: string, drainMs: number): EndWaiter {
   let latest: PredictionState | undefined;
   let isLost = false;
   let isOver = false;
