@@ -30,7 +30,7 @@ test('a Redis out of memory takes nothing in, gives everything out, and recovers
     load: { mixed: false },
     async act({ redis, load }) {
       const client = new Redis(redis.url);
-      const piece = Buffer.alloc(64 * 1024, 1);
+      const piece = Buffer.alloc(1024 * 1024, 1);
       let pieces = 0;
       // Until Redis itself refuses.
       while (await client.rpush('filler', piece).then(Boolean, () => false)) pieces += 1;
@@ -41,6 +41,7 @@ test('a Redis out of memory takes nothing in, gives everything out, and recovers
       // The queue drains although nothing more can be stored.
       await load.until(() => load.inFlight() === 0);
       await delay(500);
+      await client.config('SET', 'maxmemory', '24mb');
       await client.del('filler');
       client.disconnect();
     },
