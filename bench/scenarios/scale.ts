@@ -6,6 +6,8 @@ import { startSystem } from '../system.ts';
 
 const WAIT_MS = 50;
 const SMALL_SIDE = 96;
+/** Sixteen workers share two cores: it takes this long until each one's code has been compiled. */
+const WARM_UP_MS = 20_000;
 
 /** Photographs of 96 pixels: what is measured is the queue, and decoding must not fill the cores before it. */
 export async function makeSmallPhotographs({
@@ -48,7 +50,7 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
         model: WAITING_MODEL.name,
         photographs: small,
         load: { clients: workers * 4 },
-        warmupMs: 2_000,
+        warmupMs: WARM_UP_MS,
         durationMs,
       });
       workerRows.push({ workers, perSecond: result.answeredPerSecond });
