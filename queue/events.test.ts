@@ -60,4 +60,20 @@ describe('the channel', () => {
     await producer.cancel((await admit(1)).id);
     await expect.poll(() => heard.length).toBe(1);
   });
+
+  it('notices by the first message on a new connection what was lost on it before', async () => {
+    const { prefix, admit, producer, redis, keys } = await setUp();
+    const { gaps, heard, subscriber } = await listen(prefix);
+    const ids = [await admit(1), await admit(2)].map(({ id }) => id);
+    const beforeCut = gaps.length;
+    subscriber.disconnect(true);
+    await expect.poll(() => gaps.length).toBeGreaterThan(beforeCut);
+    const before = gaps.length;
+    await redis.hincrby(keys.counters, 'sequence', 1);
+    await producer.cancel(ids[0]!);
+    await expect.poll(() => gaps.length).toBe(before + 1);
+    await producer.cancel(ids[1]!);
+    await expect.poll(() => heard.length).toBe(2);
+    expect(gaps.length).toBe(before + 1);
+  });
 });

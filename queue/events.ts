@@ -53,7 +53,8 @@ export function createEventChannel(
     const [sequenceEnd, idEnd] = [message.indexOf(' '), message.indexOf(' ', message.indexOf(' ') + 1)];
     const revisionEnd = message.indexOf(' ', idEnd + 1);
     const sequence = Number(message.slice(0, sequenceEnd));
-    const missed = heard.sequence !== undefined && sequence !== heard.sequence + 1;
+    // The first one on a new subscription tells nothing of what was lost before it.
+    const missed = heard.sequence === undefined || sequence !== heard.sequence + 1;
     heard.sequence = sequence;
     heard.deafAudits = 0;
     listener.onState(message.slice(sequenceEnd + 1, idEnd), Number(message.slice(idEnd + 1, revisionEnd)), () =>
