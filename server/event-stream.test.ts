@@ -82,6 +82,18 @@ describe('server-sent events through a socket', () => {
     expect(await readText(await get(unknown, createAgent()))).toContain('Cannot query field');
   });
 
+  test('one that cannot begin now is 503 with a time to come back', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server);
+    const url = await server.listener.listen();
+    server.backend.drain();
+    const response = await get(followUrl(url, id), createAgent());
+    expect(response.statusCode).toBe(503);
+    expect(response.headers['retry-after']).toBe('1');
+    expect(await readText(response)).toContain('"code":"UNAVAILABLE"');
+  });
+
   test('a client that leaves is followed no more', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);

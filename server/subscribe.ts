@@ -5,14 +5,14 @@ type Mask = (error: GraphQLError) => GraphQLError;
 /**
  * Runs a subscription as graphql's own `subscribe` does, in one iterator instead of a chain of them: a server holds thousands of
  * these. An error of the source comes as a last result, so that a caller is told before the stream ends.
- * @param mask makes errors fit to be shown
+ * @param mask makes the stream's errors fit to be shown; those of a source that could not be opened are returned as they are
  */
 export async function subscribeLean(
   args: ExecutionArgs,
-  mask: Mask = (error) => error,
+  mask: Mask,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const source = await createSourceEventStream(args);
-  if (!(Symbol.asyncIterator in source)) return maskErrors(source, mask);
+  if (!(Symbol.asyncIterator in source)) return source;
   return new ResultStream(args, source[Symbol.asyncIterator](), mask);
 }
 
@@ -57,6 +57,6 @@ class ResultStream implements AsyncIterableIterator<ExecutionResult> {
   }
 }
 
-function maskErrors(result: ExecutionResult, mask: Mask): ExecutionResult {
+export function maskErrors(result: ExecutionResult, mask: Mask): ExecutionResult {
   return result.errors ? { ...result, errors: result.errors.map(mask) } : result;
 }

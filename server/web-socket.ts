@@ -8,7 +8,7 @@ import type { App } from './app.ts';
 import type { Config } from './config.ts';
 import type { ServerContext } from './context.ts';
 import { createResultMask } from './error-mask.ts';
-import { subscribeLean } from './subscribe.ts';
+import { maskErrors, subscribeLean } from './subscribe.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
@@ -36,11 +36,11 @@ export function attachWebSockets(
 
   const started = useServer<Record<string, unknown>, Extra & Partial<Record<PropertyKey, never>>>(
     {
-      async execute(args) {
-        const result = await execute(args);
-        return result.errors ? { ...result, errors: result.errors.map(mask) } : result;
+      execute: async (args) => maskErrors(await execute(args), mask),
+      async subscribe(args) {
+        const results = await subscribeLean(args, mask);
+        return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
       },
-      subscribe: (args) => subscribeLean(args, mask),
       async onSubscribe({ extra }, id, params) {
         const enveloped = app.getEnveloped({ params });
         try {
