@@ -1,35 +1,49 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Optimization } from './onnx-optimize.ts';
 import type { OnnxFile } from './onnx-session.ts';
+
+const OPTIMIZED_NAME = 'model.onnx';
 
 /**
  * The model as onnxruntime runs it on this machine, made beside the ONNX file when it is asked for the first time (a second or two);
  * the ONNX file itself where that cannot be, as in a folder that cannot be written to.
  */
 export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
-  const path = `${onnxPath}.${identifyMachine()}.ort`;
-  if (existsSync(path)) return { path, isOptimized: true };
+  const dir = `${onnxPath}.${identifyMachine()}`;
+  const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
+  if (existsSync(optimized.path)) return optimized;
   // Several workers may start at once, and any may be killed: what has its name is whole.
-  const unfinished = `${path}.${randomBytes(4).toString('hex')}`;
+  const unfinished = `${dir}.${randomBytes(4).toString('hex')}`;
   try {
+    await mkdir(unfinished);
     const script = fileURLToPath(new URL('./onnx-optimize.js', import.meta.url));
-    const optimization: Optimization = { onnxPath, optimizedPath: unfinished };
+    const optimization: Optimization = { onnxPath, optimizedPath: join(unfinished, OPTIMIZED_NAME) };
     await promisify(execFile)(process.execPath, [script, JSON.stringify(optimization)]);
-    await rename(unfinished, path);
-    return { path, isOptimized: true };
+    await rename(unfinished, dir).catch((error) => {
+      // Another worker was first.
+      if (!existsSync(optimized.path)) throw error;
+    });
+    return optimized;
   } catch (error) {
     // The worker shows at its level debug what an engine prints.
     console.error(`the model is not optimised for this machine: ${(error as Error).message}`);
-    await rm(unfinished, { force: true });
     return { path: onnxPath, isOptimized: false };
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
   }
+}
+
+/** Takes away what cannot be read, as after a crash of the machine; the next start makes it anew. */
+export async function removeOnnxFile({ path }: OnnxFile): Promise<void> {
+  await rm(dirname(path), { recursive: true, force: true });
 }
 
 /** The layout of weights follows the processor's instructions, and the file's format the library's version. */

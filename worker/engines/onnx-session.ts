@@ -6,7 +6,7 @@ import { createMultiply } from './onnx-product.ts';
 /** Which file a session reads, and how. */
 export interface OnnxFile {
   path: string;
-  /** Made by onnx-optimize.ts for this machine: its weights stay in the file, which all sessions of this machine share. */
+  /** Made by onnx-optimize.ts for this machine: its weights lie in a file beside it, which all sessions of this machine share. */
   isOptimized: boolean;
 }
 
@@ -35,7 +35,6 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
         // Threads that spin between two operators for longer take a fifth more CPU, which the decoding of uploads beside them needs.
         intra_op: { spin_duration_us: SPIN_US },
         force_spinning_stop: '1',
-        ...(file.isOptimized && { use_memory_mapped_ort_model: '1', use_ort_model_bytes_for_initializers: '1' }),
       },
     },
   });

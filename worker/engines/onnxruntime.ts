@@ -1,6 +1,5 @@
-import { rm } from 'node:fs/promises';
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
-import { findOnnxFile } from './onnx-file.ts';
+import { findOnnxFile, removeOnnxFile } from './onnx-file.ts';
 import { type Lane, startLanes } from './onnx-lanes.ts';
 import { createOnnxSession, type OnnxFile, type OnnxSession } from './onnx-session.ts';
 
@@ -43,8 +42,7 @@ async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ toget
     if (!file.isOptimized) {
       throw new EngineLoadError('failed', `onnxruntime cannot load the model: ${String(error)}`, error);
     }
-    // A crash of the machine may leave a file without its contents. The next start makes it anew.
-    await rm(file.path, { force: true });
+    await removeOnnxFile(file);
     return loadSessions(model, { path: model.onnx!.path, isOptimized: false });
   }
 }
