@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { startTestRedis } from '../e2e/support/redis.ts';
 import { childrenOf } from './proc.ts';
@@ -57,7 +57,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     HOST: '127.0.0.1',
     LOG_LEVEL: 'warn',
     // As the launcher sets them.
-    MALLOC_ARENA_MAX: '2',
+    MALLOC_ARENA_MAX: String(Math.max(2, availableParallelism())),
     NODE_OPTIONS: '--max-semi-space-size=2',
     SHARE: '0',
     CACHE_TTL_MS: '0',
@@ -84,6 +84,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     const servers = Array.from({ length: options.servers ?? 1 }, (_, index) =>
       start('server/main.js', options.serverArgs ?? [], {
         PORT: '0',
+        UV_THREADPOOL_SIZE: String(availableParallelism() + 3),
         INFERQL_STATE_DIR: join(uploads, String(index)),
       }),
     );

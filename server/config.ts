@@ -57,8 +57,8 @@ const Settings = z.object({
   CACHE_TTL_MS: Milliseconds.default(60_000),
   /** Whether a waiting prediction is cancelled when its caller leaves before its id was delivered. @default on */
   CANCEL_ABANDONED: Flag.default(true),
-  /** Images decoded at once. @default the number of cores */
-  DECODE_CONCURRENCY: Count.default(availableParallelism()),
+  /** Images decoded at once. @default one more than the cores: a decoder waits while it hands its strips from thread to thread */
+  DECODE_CONCURRENCY: Count.default(availableParallelism() + 1),
   /** Live queue positions of a subscription are sent at most this often. @default 500 */
   POSITION_INTERVAL_MS: Count.default(500),
   /** States of open predictions are compared with Redis this often, in case a message was lost. @default 2000 */

@@ -23,10 +23,11 @@ export function startSystem({ settings, redis }) {
   const { port, host, workerCount, logStyle } = settings;
   const recordPath = join(stateDir, `running-${process.pid}.json`);
   removeStaleRecords();
+  const cores = availableParallelism();
   const env = {
     ...process.env,
     // Photographs pass as large short-lived buffers: a third less memory for the same work. What the user set wins.
-    MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX || '2',
+    MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX || String(Math.max(2, cores)),
     NODE_OPTIONS: `--max-semi-space-size=2 ${process.env.NODE_OPTIONS ?? ''}`.trim(),
     REDIS_URL: redis.url,
     INFERQL_STATE_DIR: stateDir,
@@ -36,8 +37,10 @@ export function startSystem({ settings, redis }) {
     INFERQL_LISTEN: 'on-message',
   };
   // Workers of one machine share its cores; threads beyond them only get into each other's way.
-  const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workerCount)));
+  const threads = Math.max(1, Math.floor(cores / Math.max(1, workerCount)));
   const workerEnv = { ...env, ENGINE_THREADS: process.env.ENGINE_THREADS || String(threads) };
+  // Each photograph that is decoded holds one of these threads, and so does each access to a file. Node has four by itself.
+  const serverEnv = { ...env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE || String(cores + 3) };
   const shared = { env, lifeline: redis.lifeline, logStyle };
   let mayListen = workerCount === 0;
   let isUp = false;
@@ -62,6 +65,7 @@ export function startSystem({ settings, redis }) {
 
   const server = superviseChild({
     ...shared,
+    env: serverEnv,
     name: 'server',
     program: 'dist/server/main.js',
     onStart(send) {
