@@ -45,7 +45,7 @@ const { values } = parseArgs({
 const wanted = values.only.split(',');
 if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
   console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--photographs folder] [--images folder]
-  --quick        about three minutes instead of twenty
+  --quick        shorter rounds, about twelve minutes
   --photographs  a folder of JPEG or PNG files; else ../shared/images where it is, else models/samples
   --images       where the pictures go (docs/images)
   --page         write docs/measurements.md, too`);

@@ -112,7 +112,7 @@ async function measureAnswers({ quick, load, photographs, model, raw, say }: Ben
     };
     await measure(true);
     const pairs: Pair[] = [];
-    for (let turn = 0; turn < (quick ? 5 : 10); turn++) {
+    for (let turn = 0; turn < 10; turn++) {
       const pair = await measurePair(turn, measure);
       say(`CPU of an answer ${pair.plainMs.toFixed(1)} ms, with a heatmap ${pair.heatmapMs.toFixed(1)} ms`);
       pairs.push(pair);
