@@ -36,8 +36,9 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
       const one = await bench.raw.ask({ type: 'run', batch: 1, durationMs: rawMs });
       rawByBatch.eight.push(eight.imagesPerSecond);
       rawByBatch.one.push(one.imagesPerSecond);
-      rawByBatch.oneMs.push(median(one.runsMs));
-      return { perSecond: eight.imagesPerSecond, oneMs: median(one.runsMs) };
+      const oneMs = median(one.runsMs);
+      rawByBatch.oneMs.push(oneMs);
+      return { perSecond: eight.imagesPerSecond, oneMs };
     };
     const meanOf = (a: number, b: number) => (a + b) / 2;
     for (let round = 0; round < rounds; round++) {

@@ -21,7 +21,7 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
   if (existsSync(optimized.path)) return optimized;
   // Several workers may start at once, and any may be killed: what has its name is whole.
-  const unfinished = `${dir}.${randomBytes(4).toString('hex')}`;
+  const unfinished = nameAside(dir);
   try {
     await mkdir(unfinished);
     const script = fileURLToPath(new URL('./onnx-optimize.js', import.meta.url));
@@ -43,7 +43,15 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
 
 /** Takes away what cannot be read, as after a crash of the machine; the next start makes it anew. */
 export async function removeOnnxFile({ path }: OnnxFile): Promise<void> {
-  await rm(dirname(path), { recursive: true, force: true });
+  const dir = dirname(path);
+  const unusable = nameAside(dir);
+  // At once, as it came: half a folder under its name would keep the next one from its place.
+  await rename(dir, unusable).catch(() => undefined);
+  await rm(unusable, { recursive: true, force: true });
+}
+
+function nameAside(dir: string): string {
+  return `${dir}.${randomBytes(4).toString('hex')}`;
 }
 
 /** The layout of weights follows the processor's instructions, and the file's format the library's version. */
