@@ -101,6 +101,15 @@ describe('what photographs carry', () => {
     expectNear(pixelAt(await prepareImage(file, CROPPED, MAX_PIXELS), CROPPED, 0.5, 0.5), [200, 100, 50], 3);
   });
 
+  test('a second picture behind a JPEG, as phones append for HDR displays, is left aside', async () => {
+    const photograph = await drawFlag().jpeg().toBuffer();
+    const second = await sharp({ create: { width: 100, height: 75, channels: 3, background: '#fff' } })
+      .jpeg()
+      .toBuffer();
+    const both = await prepareImage(Buffer.concat([photograph, second]), CROPPED, MAX_PIXELS);
+    expect(both).toEqual(await prepareImage(photograph, CROPPED, MAX_PIXELS));
+  });
+
   test('transparency is laid on white', async () => {
     const background = { r: 255, g: 0, b: 0, alpha: 0.5 };
     const file = await sharp({ create: { width: 64, height: 64, channels: 4, background } })

@@ -7,6 +7,9 @@ import { type ImageFormat, isWhole } from './whole.ts';
 // Photographs do not come twice, and one thread each lets several be decoded at once without waiting for each other.
 sharp.cache(false);
 sharp.concurrency(1);
+// A phone's photograph for HDR displays is a JPEG with a second picture behind it, which no model wants: as the plain JPEG that it is, it takes
+// a fifth less CPU, and the second picture's parser does not see hostile files.
+sharp.block({ operation: ['VipsForeignLoadUhdr'] });
 
 /** A decoder that takes longer than this is stuck on a hostile file. */
 const DECODE_LIMIT_SECONDS = 30;
