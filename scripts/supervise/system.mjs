@@ -40,7 +40,8 @@ export function startSystem({ settings, redis }) {
   const threads = Math.max(1, Math.floor(cores / Math.max(1, workerCount)));
   const workerEnv = { ...env, ENGINE_THREADS: process.env.ENGINE_THREADS || String(threads) };
   // Each photograph that is decoded holds one of these threads, and so does each access to a file. Node has four by itself.
-  const serverEnv = { ...env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE || String(cores + 3) };
+  const decoders = Number(process.env.DECODE_CONCURRENCY) || cores + 1;
+  const serverEnv = { ...env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE || String(decoders + 2) };
   const shared = { env, lifeline: redis.lifeline, logStyle };
   let mayListen = workerCount === 0;
   let isUp = false;
