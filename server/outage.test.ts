@@ -51,6 +51,27 @@ test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', 
   expect(again.data.prediction).toEqual({ status: 'SUCCEEDED' });
 });
 
+test('those who watch a queue are told that it can no longer be read', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const { watchQueue } = server.backend.services;
+  const moments = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  expect((await moments.next()).value).toMatchObject({ waiting: 0 });
+  const { pid } = testRedis();
+  try {
+    // It answers nobody from here on; the connections stay.
+    process.kill(pid, 'SIGSTOP');
+    await expect(moments.next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(watchQueue(undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await expectRecovered(server);
+  const again = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  expect((await again.next()).value).toMatchObject({ waiting: 0 });
+  await again.return!();
+});
+
 test.each([
   ['out of memory', ['config', 'set', 'maxmemory', '1'], ['config', 'set', 'maxmemory', '0']],
   ['read-only', ['replicaof', '127.0.0.1', '1'], ['replicaof', 'no', 'one']],

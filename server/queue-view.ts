@@ -14,10 +14,13 @@ export interface QueueView extends QueueState {
 
 /** Watchers are told at most this often. */
 const TELL_INTERVAL_MS = 1_000;
+/** After so many readings in a row that failed, what watchers were told last is no longer how the queue is. */
+const MAX_FAILED_READINGS = 3;
 
 interface Watched {
   timer: NodeJS.Timeout;
   latest: string;
+  failedReadings: number;
   watchers: Set<NewestStream<QueueView>>;
 }
 
@@ -34,8 +37,15 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
   }
 
   async function tell(model: string, entry: Watched): Promise<void> {
-    // While Redis does not answer nothing has changed that could be shown.
-    const queue = await view(model).catch(() => null);
+    let queue: QueueView | null;
+    try {
+      queue = await view(model);
+    } catch {
+      entry.failedReadings += 1;
+      if (entry.failedReadings >= MAX_FAILED_READINGS) end(entry, new InferqlError('UNAVAILABLE'));
+      return;
+    }
+    entry.failedReadings = 0;
     if (!queue) return;
     const text = JSON.stringify(queue);
     if (text === entry.latest) return;
@@ -43,12 +53,16 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
     for (const watcher of [...entry.watchers]) watcher.push(queue);
   }
 
+  function end({ watchers }: Watched, failure: InferqlError): void {
+    for (const watcher of [...watchers]) watcher.end(failure);
+  }
+
   return {
     view,
 
     /**
      * At once, then when it has changed, about once a second; a slow reader is given the newest.
-     * @throws InferqlError MODEL_NOT_FOUND, UNAVAILABLE
+     * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, later too, where the queue cannot be read
      */
     async watch(name: string | undefined): Promise<AsyncIterableIterator<QueueView>> {
       const first = await view(name);
@@ -59,6 +73,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
         const created: Watched = {
           timer: setInterval(() => void tell(first.model, created), TELL_INTERVAL_MS),
           latest: JSON.stringify(first),
+          failedReadings: 0,
           watchers: new Set(),
         };
         watched.set(first.model, created);
@@ -79,8 +94,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
     /** Ends all watching with a retryable error. */
     drain(): void {
       draining = true;
-      for (const { watchers } of [...watched.values()])
-        for (const watcher of [...watchers]) watcher.end(shuttingDown());
+      for (const entry of [...watched.values()]) end(entry, shuttingDown());
     },
   };
 }

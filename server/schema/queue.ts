@@ -76,7 +76,8 @@ builder.queryField('queue', (t) =>
 builder.subscriptionField('queue', (t) =>
   t.field({
     type: Queue,
-    description: 'The queue of a model: at once, then when it has changed, about once a second.',
+    description:
+      'The queue of a model: at once, then when it has changed, about once a second. One that cannot be read for some seconds ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
     subscribe: (_root, { model }, { services }) => services.watchQueue(model ?? undefined),
     resolve: (view) => view,

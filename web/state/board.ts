@@ -74,11 +74,13 @@ export function createBoard({ client }: Transport): Board {
       client,
       FollowPredictionDocument,
       { id },
-      ({ prediction }) => {
-        if (prediction) update(key, { prediction });
-        return prediction ? isTerminal(prediction.status) : false;
+      {
+        onData({ prediction }) {
+          if (prediction) update(key, { prediction });
+          return prediction ? isTerminal(prediction.status) : false;
+        },
+        onProblem: (problem) => update(key, { phase: { kind: 'refused', problem } }),
       },
-      (problem) => update(key, { phase: { kind: 'refused', problem } }),
     );
     signal.addEventListener('abort', stop, { once: true });
   };

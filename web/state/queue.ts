@@ -6,6 +6,7 @@ export type QueueMoment = FollowQueueSubscription['queue'];
 
 /** A queue as it is, and as it was in the last minute. */
 export interface QueueView {
+  /** Undefined where it is not known. */
   now: QueueMoment | undefined;
   /** Oldest first, one a second. */
   past: readonly QueueMoment[];
@@ -33,19 +34,17 @@ export function followQueue(
   let stop = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   const follow = () => {
-    stop = followSubscription(
-      client,
-      FollowQueueDocument,
-      model === undefined ? {} : { model },
-      ({ queue }) => {
+    stop = followSubscription(client, FollowQueueDocument, model === undefined ? {} : { model }, {
+      onData({ queue }) {
         show({ ...view, now: queue });
         return false;
       },
+      onBreak: () => show({ ...view, now: undefined }),
       // A server may be there before its first worker.
-      () => {
+      onProblem() {
         timer = setTimeout(follow, RETRY_MS);
       },
-    );
+    });
   };
   follow();
   // Events come when something changes; the curves are over time.

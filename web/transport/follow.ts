@@ -4,19 +4,25 @@ import { isPassing, type Problem, readProblem } from './problem.ts';
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 5_000;
 
+interface Listeners<Data> {
+  /** Gets each event; returning true means that it was the last one wanted. */
+  onData(data: Data): boolean;
+  /** Events stopped for a reason that passes: what was told last may no longer be so. */
+  onBreak?(): void;
+  /** Gets what does not pass; the subscription is then over. */
+  onProblem?(problem: Problem): void;
+}
+
 /**
  * Holds a subscription through everything that passes: lost connections (the socket asks again by itself), servers that shut
  * down, and streams that end without a reason.
- * @param onData gets each event; returning true means that it was the last one wanted
- * @param onProblem gets what does not pass; the subscription is then over
  * @returns the way to stop
  */
 export function followSubscription<Data, Variables extends AnyVariables>(
   client: Client,
   document: TypedDocumentNode<Data, Variables>,
   variables: Variables,
-  onData: (data: Data) => boolean,
-  onProblem: (problem: Problem) => void = () => {},
+  { onData, onBreak = () => {}, onProblem = () => {} }: Listeners<Data>,
 ): () => void {
   let stopped = false;
   let failures = 0;
@@ -44,6 +50,7 @@ export function followSubscription<Data, Variables extends AnyVariables>(
           onProblem(problem);
           return;
         }
+        onBreak();
         failures++;
         again(problem.retryAfterMs ?? Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** failures));
         return;
