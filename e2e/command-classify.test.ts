@@ -1,0 +1,125 @@
+/** The command `inferql classify` as a process, on real files. */
+import { once } from 'node:events';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { createClient } from '../client/node.ts';
+import { dir, jsonLines, run, start, system, writePicture } from './support/command.ts';
+
+test('one photograph is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
+  const label = await writePicture('photo.png');
+  const table = await run(['classify', 'photo.png']);
+  expect(table).toMatchObject({ code: 0, err: '' });
+  expect(table.out).toMatch(new RegExp(`^photo\\.png\n {2}${label} +90\\.0% {2}█+`));
+  expect(table.out.trimEnd().split('\n')).toHaveLength(7);
+
+  const [json] = jsonLines((await run(['classify', 'photo.png', '--json', '--top', '2'])).out);
+  expect(json).toMatchObject({ file: 'photo.png', ok: true, model: 'scripted', labels: [{ name: label }, {}] });
+
+  const csv = (await run(['classify', 'photo.png', '--csv', '--top', '1'])).out;
+  expect(csv).toMatch(new RegExp(`^file,rank,label,index,score,error\nphoto\\.png,1,${label},\\d+,0\\.9\\d*,\n$`));
+
+  const piped = await run(['classify', '-', '--json'], { input: await readFile(join(dir, 'photo.png')) });
+  expect(jsonLines(piped.out)[0]).toMatchObject({ file: '-', ok: true, labels: [{ name: label }, {}, {}, {}, {}] });
+});
+
+test('folders and files together, in order; what fails is told, harms no other, and the code is 1', async () => {
+  await mkdir(join(dir, 'album/inner'), { recursive: true });
+  const labels = [
+    await writePicture('album/1.png'),
+    await writePicture('album/inner/2.PNG'),
+    await writePicture('zero.png'),
+  ];
+  await writeFile(join(dir, 'album/inner/broken.jpg'), 'no image');
+  await writeFile(join(dir, 'album/notes.txt'), 'no image, and not named like one');
+  await writePicture('album/.hidden.png');
+  const { code, out, err } = await run(['classify', 'album', 'zero.png', 'gone.png', 'album/1.png', '--json']);
+  expect(code).toBe(1);
+  expect(jsonLines(out).map((line) => [line.file, line.ok ? line.labels[0].name : line.error.code])).toEqual([
+    ['album/1.png', labels[0]],
+    ['album/inner/2.PNG', labels[1]],
+    ['album/inner/broken.jpg', 'UNSUPPORTED_FORMAT'],
+    ['zero.png', labels[2]],
+    ['gone.png', 'UNREADABLE_FILE'],
+  ]);
+  expect(err).toMatch(/3 classified, 2 failed/);
+});
+
+test('a standard input that never ends is interrupted at once, and is not kept without bound', async () => {
+  const waiting = start(['classify', '-']);
+  await once(waiting.child, 'spawn');
+  // It takes signals once it reads: a first chunk has gone through.
+  while (waiting.child.stdin!.write(Buffer.alloc(1_000_000)));
+  await once(waiting.child.stdin!, 'drain');
+  waiting.child.kill('SIGINT');
+  expect(await waiting.ended).toMatchObject({ code: 130, err: 'Interrupted.\n' });
+
+  const endless = start(['classify', '-']);
+  endless.child.stdin!.on('error', () => {});
+  Readable.from(repeat(Buffer.alloc(4_000_000))).pipe(endless.child.stdin!);
+  expect(await endless.ended).toMatchObject({ code: 2, err: 'The standard input is too large for an image.\n' });
+});
+
+function* repeat(chunk: Buffer) {
+  for (;;) yield chunk;
+}
+
+test("a file's name cannot write to the terminal", async () => {
+  const name = '\u001b[2J\u001b]0;owned\u0007 \u202egnp.png';
+  await writePicture(name);
+  const controls = /[^\n\P{C}]/u;
+  const table = await run(['classify', name]);
+  expect(table.out).toContain('\\x1b[2J\\x1b]0;owned\\x07 \\u202egnp.png');
+  expect(table.out).not.toMatch(controls);
+  const json = await run(['classify', name, '--json']);
+  expect(json.out).not.toMatch(controls);
+  expect(jsonLines(json.out)[0].file).toBe(name);
+});
+
+test('a run that was interrupted cancels what is on its way, and is taken up where it stopped', async () => {
+  const labels: string[] = [];
+  for (let i = 0; i < 6; i++) labels.push(await writePicture(`${i}.png`));
+  const args = ['classify', '.', '-m', 'slower', '--json', '-c', '4', '--resume', 'state.jsonl'];
+  const first = start(args);
+  await once(first.child.stdout!, 'data');
+  first.child.kill('SIGINT');
+  const broken = await first.ended;
+  expect(broken.code).toBe(130);
+  const done = jsonLines(broken.out).length;
+  expect(done).toBeLessThan(6);
+  for await (const { ended } of createClient({ url: system.url }).watchQueue('slower')) if (ended.canceled > 0) break;
+
+  // As a crash would leave it.
+  await appendFile(join(dir, 'state.jsonl'), '{"path":"/cut');
+  const again = await run(args);
+  expect(again.code).toBe(0);
+  expect(jsonLines(again.out).map((line) => line.labels[0].name)).toEqual(labels);
+  const known = Number(/(\d+) done before/.exec(again.err)![1]);
+  expect(known).toBeGreaterThanOrEqual(done);
+
+  const changed = await writePicture('4.png');
+  const third = await run(args);
+  expect(third.err).toMatch(/^1 classified, 5 done before/);
+  expect(jsonLines(third.out)[4].labels[0].name).toBe(changed);
+
+  expect(await run(['classify', '.', '--resume', 'state.jsonl'])).toMatchObject({ code: 2 });
+  const image = await readFile(join(dir, '0.png'));
+  for (const bytes of [Buffer.from('dear diary\n'), Buffer.from('dear diary\nunfinished'), image]) {
+    await writeFile(join(dir, 'mine'), bytes);
+    expect(await run(['classify', '0.png', '--resume', 'mine'])).toMatchObject({ code: 2 });
+    expect(bytes.equals(await readFile(join(dir, 'mine')))).toBe(true);
+  }
+});
+
+test('a reader of the results that leaves early ends the run quietly', async () => {
+  for (let i = 0; i < 20; i++) await writePicture(`${i}.png`);
+  const { child, ended } = start(['classify', '.', '-m', 'slow', '--csv']);
+  await once(child.stdout!, 'data');
+  child.stdout!.destroy();
+  const { code, err } = await ended.catch(async () => {
+    if (child.exitCode === null) await once(child, 'exit');
+    return { code: child.exitCode, err: '' };
+  });
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+});

@@ -1,0 +1,155 @@
+/** What `npm start` keeps running: its signals, and the deaths of it and of what it started. Real programs, the real model. */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { beforeAll, expect, test } from 'vitest';
+import { type Launcher, listProcesses } from './support/launcher.ts';
+import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, endStarts, listOurs, poll, startReady } from './support/starts.ts';
+
+// An engine sees its worker's end a moment later than the launcher does.
+const soon = { timeout: 2_000, interval: 20 };
+
+// The first start of a clone builds it, which may take longer than a test does.
+beforeAll(async () => {
+  await startReady();
+  await endStarts();
+}, BUILD_TIMEOUT_MS);
+
+function findPid(launcher: Launcher, text: string): number | undefined {
+  const [pid] = listProcesses(({ group, command }) => group === launcher.pid && command.includes(text)).keys();
+  return pid;
+}
+
+test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
+  const { launcher, url } = await startReady({ SHARE: 'off', CACHE_TTL_MS: '0' });
+  // The engine stands still until all are accepted and the signal is there.
+  const engine = findPid(launcher, 'engines/child')!;
+  process.kill(engine, 'SIGSTOP');
+  const answers = Promise.all(Array.from({ length: 4 }, () => classifyCat(url)));
+  await expect.poll(() => fetchQueueLength(url), poll).toBe(4);
+  launcher.signalGroup('SIGINT');
+  launcher.process.kill('SIGINT');
+  process.kill(engine, 'SIGCONT');
+  for (const index of await answers) expect(CATS).toContain(index);
+  setTimeout(() => launcher.process.exitCode === null && launcher.signalGroup('SIGINT'), 1_100);
+  expect(await launcher.exited()).toBe(0);
+  await expect.poll(listOurs, soon).toEqual([]);
+});
+
+test('the terminal goes away: it stops in the same way', async () => {
+  const { launcher } = await startReady();
+  launcher.signalGroup('SIGHUP');
+  expect(await launcher.exited()).toBe(0);
+  await expect.poll(listOurs, soon).toEqual([]);
+});
+
+test('nobody reads its output any more: it serves on', async () => {
+  const { launcher, url } = await startReady();
+  launcher.process.stdout!.destroy();
+  launcher.process.stderr!.destroy();
+  process.kill(findPid(launcher, 'worker/main')!, 'SIGKILL');
+  await expect.poll(() => classifyCat(url), poll).toSatisfy((index: number) => CATS.includes(index));
+  expect(launcher.process.exitCode).toBeNull();
+});
+
+test('each worker is one process named worker/main; one that is killed comes back in the same group and serves', async () => {
+  const { launcher, url } = await startReady({ WORKERS: '2', ENGINE_THREADS: '1' });
+  const listWorkers = () => [
+    ...listProcesses(({ group, command }) => group === launcher.pid && command.includes('worker/main')).keys(),
+  ];
+  await expect.poll(() => listWorkers().length, poll).toBe(2);
+  const before = listWorkers();
+  for (const pid of before) process.kill(pid, 'SIGKILL');
+  expect(CATS).toContain(await classifyCat(url));
+  await expect.poll(() => listWorkers().length, poll).toBe(2);
+  expect(listWorkers().some((pid) => before.includes(pid))).toBe(false);
+});
+
+test('a server that is killed comes back on its port', async () => {
+  const { launcher, url } = await startReady();
+  process.kill(findPid(launcher, 'server/main')!, 'SIGKILL');
+  await launcher.printed(/server ended \(SIGKILL\)/);
+  const isUp = () =>
+    fetch(`${url}/health/ready`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  await expect.poll(isUp, poll).toBe(true);
+  expect(CATS).toContain(await classifyCat(url));
+});
+
+test('its Redis is killed: it comes back with its data and predictions go on', async () => {
+  const { launcher, url, redisPort, redisUrl } = await startReady();
+  await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
+  const [pid] = listProcesses(({ command }) => command.endsWith(`127.0.0.1:${redisPort}`)).keys();
+  process.kill(pid!, 'SIGKILL');
+  await launcher.printed(/Redis ended unexpectedly/);
+  await expect.poll(() => classifyCat(url).catch(() => -1), poll).toSatisfy((index: number) => CATS.includes(index));
+  expect(await withRedis(redisUrl, (redis) => redis.get('kept'))).toBe('yes');
+});
+
+test('its Redis listens to this machine only, writes before it answers, evicts nothing', async () => {
+  const { redisUrl } = await startReady();
+  const settings = await withRedis(redisUrl, async (redis) => {
+    const pairs = await Promise.all(
+      ['bind', 'appendonly', 'appendfsync', 'maxmemory-policy'].map(
+        (name) => redis.config('GET', name) as Promise<string[]>,
+      ),
+    );
+    return Object.fromEntries(pairs.map(([name, value]) => [name, value]));
+  });
+  expect(settings).toEqual({
+    bind: '127.0.0.1',
+    appendonly: 'yes',
+    appendfsync: 'always',
+    'maxmemory-policy': 'noeviction',
+  });
+});
+
+test('the launcher is killed: everything that it started leaves by itself', async () => {
+  const { launcher } = await startReady();
+  process.kill(launcher.pid, 'SIGKILL');
+  await launcher.exited();
+  await expect.poll(listOurs, poll).toEqual([]);
+});
+
+test('launcher and guard are killed: the next start ends the Redis that they left and goes on with its data', async () => {
+  const { launcher, redisUrl } = await startReady();
+  await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
+  const guards = listProcesses(({ command }) => command.endsWith(`${clone.dir}/scripts/redis/guard.sh`));
+  for (const pid of [...guards.keys(), launcher.pid]) process.kill(pid, 'SIGKILL');
+  const next = await startReady();
+  expect(await withRedis(next.redisUrl, (redis) => redis.get('kept'))).toBe('yes');
+  await expect(withRedis(redisUrl, (redis) => redis.ping())).rejects.toThrow();
+});
+
+test('Redis data that cannot be read are set aside, not deleted, and the start goes on', async () => {
+  const dataDir = join(clone.dir, '.inferql/redis');
+  const log = readdirSync(join(dataDir, 'appendonlydir')).find((name) => name.endsWith('.incr.aof'))!;
+  writeFileSync(
+    join(dataDir, 'appendonlydir', log),
+    '*3\r\nnonsense\r\n$1\r\nx\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n',
+  );
+  const { launcher } = await startReady();
+  expect(launcher.output()).toContain('the old files are in');
+  const [aside] = readdirSync(dataDir).filter((name) => name.startsWith('damaged-'));
+  expect(existsSync(join(dataDir, aside!, 'appendonlydir', log))).toBe(true);
+});
+
+async function fetchQueueLength(url: string): Promise<number> {
+  const query = '{ queue(model: "resnet50") { waiting processing } }';
+  const headers = { 'content-type': 'application/json', 'x-graphql-yoga-csrf': 'test' };
+  const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+  const { data } = (await response.json()) as { data: { queue: { waiting: number; processing: number } } };
+  return data.queue.waiting + data.queue.processing;
+}
+
+async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { retryStrategy: () => null });
+  redis.on('error', () => {});
+  try {
+    return await use(redis);
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,91 @@
+/** What the tests of the command share: the command compiled, a system a file, a folder a test. Importing it starts the system. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { projectDir } from './build.ts';
+import { type Compiled, compileSources } from './compiled.ts';
+import { expectedClass, makePicture } from './pictures.ts';
+import { scriptedModel, startSystem, type TestSystem } from './system.ts';
+
+/** A picture whose first byte is this makes the model fail. */
+export const POISON = 220;
+
+export let system: TestSystem;
+/** The command's file. */
+export let command: string;
+/** The folder of the present test, in which the command runs. */
+export let dir: string;
+let compiled: Compiled;
+let nextPicture = 0;
+
+beforeAll(async () => {
+  [compiled, system] = await Promise.all([
+    compileSources(['client/cli/main.ts']),
+    startSystem({
+      models: [
+        scriptedModel({ script: { throwOn: [POISON] }, queue: { maxAttempts: 1 } }),
+        scriptedModel({ name: 'slow', script: { waitMsPerImage: 100 } }),
+        scriptedModel({ name: 'slower', script: { waitMs: 1_500 }, batching: { maxBatchSize: 1 } }),
+      ],
+      env: { DEFAULT_MODEL: 'scripted' },
+    }),
+  ]);
+  await cp(join(projectDir, 'queue/lua'), join(compiled.dir, 'queue/lua'), { recursive: true });
+  // As in the project: the launcher of the command beside a built dist/.
+  command = join(compiled.dir, 'project/client/bin/inferql.mjs');
+  await cp(join(projectDir, 'client/bin/inferql.mjs'), command);
+  await cp(join(projectDir, 'package.json'), join(compiled.dir, 'project/package.json'));
+  await symlink(compiled.dir, join(compiled.dir, 'project/dist'));
+});
+
+afterAll(async () => {
+  await system?.end();
+  await compiled?.remove();
+});
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'inferql-command-'));
+  return () => rm(dir, { recursive: true, force: true });
+});
+
+interface Run {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+export function start(args: string[], env: Record<string, string> = {}): { child: ChildProcess; ended: Promise<Run> } {
+  const child = spawn(process.execPath, [command, ...args], {
+    cwd: dir,
+    env: { PATH: process.env.PATH!, INFERQL_URL: system.url, ...env },
+    stdio: 'pipe',
+  });
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]).then(
+    ([out, err, [code]]) => ({ out, err, code: code as number | null }),
+  );
+  return { child, ended };
+}
+
+export async function run(args: string[], { env, input }: { env?: Record<string, string>; input?: Uint8Array } = {}) {
+  const { child, ended } = start(args, env);
+  child.stdin!.on('error', () => {});
+  child.stdin!.end(input);
+  return await ended;
+}
+
+/** Writes a picture that was not sent before; the label that it must get. */
+export async function writePicture(name: string): Promise<string> {
+  const n = nextPicture++;
+  await writeFile(join(dir, name), makePicture(n));
+  return `class ${expectedClass(n)}`;
+}
+
+export const jsonLines = (out: string) =>
+  out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));

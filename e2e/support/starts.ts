@@ -1,0 +1,83 @@
+/** What the tests of `npm start` share: a clone a file, and starts that end with their test. Importing it makes the clone. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { type Clone, cloneProject } from './clone.ts';
+import { findFreePort, type Launcher, listProcesses, startLauncher } from './launcher.ts';
+
+export const CATS = [281, 282, 285];
+export const poll = { timeout: 40_000, interval: 50 };
+export const BUILD_TIMEOUT_MS = 300_000;
+
+export let clone: Clone;
+
+let launchers: Launcher[] = [];
+const groups = new Set<number>();
+const redisPorts = new Set<number>();
+
+beforeAll(() => {
+  clone = cloneProject({ models: true });
+});
+
+afterEach(async () => {
+  await endStarts();
+  await expect.poll(listOurs, poll).toEqual([]);
+});
+
+afterAll(async () => {
+  await endStarts();
+  clone.remove();
+});
+
+export async function start(env: Record<string, string | undefined> = {}): Promise<Launcher> {
+  const launcher = startLauncher(clone.dir, { PORT: String(await findFreePort()), ...env });
+  launchers.push(launcher);
+  groups.add(launcher.pid);
+  return launcher;
+}
+
+export async function startReady(env: Record<string, string | undefined> = {}) {
+  const launcher = await start(env);
+  const url = await launcher.ready();
+  const record = JSON.parse(readFileSync(join(clone.dir, `.inferql/running-${launcher.pid}.json`), 'utf8'));
+  const redisPort = Number(new URL(record.redisUrl).port);
+  if (!env.REDIS_URL) redisPorts.add(redisPort);
+  return { launcher, url, redisPort, redisUrl: record.redisUrl as string };
+}
+
+/** What is alive of everything that was started here: the groups, and guards and Redis in their sessions of their own. */
+export function listOurs(): string[] {
+  const ours = listProcesses(
+    ({ group, command }) =>
+      groups.has(group) ||
+      command.includes(`${clone.dir}/scripts/`) ||
+      [...redisPorts].some((port) => command.endsWith(`127.0.0.1:${port}`)),
+  );
+  return [...ours.values()];
+}
+
+/** Ends the starts that still run; resolves once they have. */
+export async function endStarts(): Promise<void> {
+  for (const launcher of launchers) launcher.process.kill('SIGTERM');
+  await Promise.all(launchers.map((launcher) => launcher.exited()));
+  launchers = [];
+}
+
+/** The class that ResNet50 finds on a cat, through the whole system. */
+export async function classifyCat(url: string): Promise<number> {
+  const form = new FormData();
+  const query = `mutation ($image: Upload!) { classifyImage(image: $image, model: "resnet50") {
+    ... on Prediction { result { labels(topK: 1) { index } } } ... on Error { code } } }`;
+  form.set('operations', JSON.stringify({ query, variables: { image: null } }));
+  form.set('map', '{"0":["variables.image"]}');
+  form.set('0', new Blob([readFileSync('models/samples/chelsea.png')], { type: 'image/png' }), 'chelsea.png');
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    body: form,
+    headers: { 'x-graphql-yoga-csrf': 'test' },
+  });
+  const answer = (await response.json()) as { data: { classifyImage: { result: { labels: { index: number }[] } } } };
+  const index = answer.data?.classifyImage?.result?.labels[0]?.index;
+  if (index === undefined) throw new Error(JSON.stringify(answer));
+  return index;
+}

@@ -1,0 +1,45 @@
+/** What the tests of graph models share: tfjs runs a graph as we convert it. Importing it chooses tfjs' backend. */
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll } from 'vitest';
+import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
+import { inputOf, largestDifference, randomPixels, runConverted, toTensor } from './harness.fixture.ts';
+
+export const LIMIT = 1e-5;
+export const INPUT = inputOf(11, 8, 3);
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+/** How far a graph's output in onnxruntime, converted by us, is from tfjs' own. */
+export async function difference(write: (graph: GraphWriter) => string): Promise<number> {
+  const writer = new GraphWriter();
+  const saved = writer.model(write(writer));
+  const json = saved.modelJson as {
+    modelTopology: object;
+    signature: object;
+    weightsManifest: tf.io.WeightsManifestConfig;
+  };
+  const reference = await tf.loadGraphModel({
+    load: async () => ({
+      format: 'graph-model',
+      modelTopology: structuredClone(json.modelTopology),
+      signature: json.signature,
+      weightSpecs: json.weightsManifest[0]!.weights,
+      weightData: saved.weightData,
+    }),
+  });
+  const pixels = randomPixels(INPUT, 2);
+  const expected = tf.tidy(() => (reference.execute(toTensor(pixels, INPUT)) as tf.Tensor).dataSync());
+  const { probabilities } = await runConverted(saved, pixels, INPUT);
+  return largestDifference(probabilities, expected);
+}
+
+export const conv = (strides: number, padding: string, dilation = 1) => ({
+  strides: ints(1, strides, strides, 1),
+  dilations: ints(1, dilation, dilation, 1),
+  padding: { s: text(padding) },
+  data_format: { s: text('NHWC') },
+});
+export const features = (graph: GraphWriter) =>
+  graph.node('Conv2D', ['image', graph.weights(3, 3, 3, 6)], conv(1, 'SAME'));
