@@ -84,7 +84,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     const servers = Array.from({ length: options.servers ?? 1 }, (_, index) =>
       start('server/main.js', options.serverArgs ?? [], {
         PORT: '0',
-        UV_THREADPOOL_SIZE: String(availableParallelism() + 3),
+        UV_THREADPOOL_SIZE: String(availableParallelism() + 2),
         INFERQL_STATE_DIR: join(uploads, String(index)),
       }),
     );

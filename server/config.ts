@@ -57,8 +57,11 @@ const Settings = z.object({
   CACHE_TTL_MS: Milliseconds.default(60_000),
   /** Whether a waiting prediction is cancelled when its caller leaves before its id was delivered. @default on */
   CANCEL_ABANDONED: Flag.default(true),
-  /** Images decoded at once. @default one more than the cores: a decoder waits while it hands its strips from thread to thread */
-  DECODE_CONCURRENCY: Count.default(availableParallelism() + 1),
+  /**
+   * Images that are handed to the decoding threads at once (UV_THREADPOOL_SIZE of them): enough that no thread waits for the main one, which
+   * may be busy with an upload. @default 4 a core
+   */
+  DECODE_CONCURRENCY: Count.default(4 * availableParallelism()),
   /** Live queue positions of a subscription are sent at most this often. @default 500 */
   POSITION_INTERVAL_MS: Count.default(500),
   /** States of open predictions are compared with Redis this often, in case a message was lost. @default 2000 */
