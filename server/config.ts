@@ -59,9 +59,9 @@ const Settings = z.object({
   CANCEL_ABANDONED: Flag.default(true),
   /**
    * Images that are handed to the decoding threads at once (UV_THREADPOOL_SIZE of them): enough that no thread waits for the main one, which
-   * may be busy with an upload. @default 4 a core
+   * may be busy with an upload. Each is held in memory. @default twice the cores and four
    */
-  DECODE_CONCURRENCY: Count.default(4 * availableParallelism()),
+  DECODE_CONCURRENCY: Count.default(2 * availableParallelism() + 4),
   /** Live queue positions of a subscription are sent at most this often. @default 500 */
   POSITION_INTERVAL_MS: Count.default(500),
   /** States of open predictions are compared with Redis this often, in case a message was lost. @default 2000 */
