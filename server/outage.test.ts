@@ -53,7 +53,7 @@ test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', 
 
 test('those who watch a queue are told that it can no longer be read', async () => {
   const server = await startServer();
-  await startWorker(server.prefix);
+  const { consumer, model } = await startWorker(server.prefix);
   const { watchQueue } = server.backend.services;
   const moments = (await watchQueue(undefined))[Symbol.asyncIterator]();
   expect((await moments.next()).value).toMatchObject({ waiting: 0 });
@@ -66,6 +66,14 @@ test('those who watch a queue are told that it can no longer be read', async () 
   } finally {
     process.kill(pid, 'SIGCONT');
   }
+  // For longer than a worker may be silent: it tells again that it lives, as a real one does by itself.
+  await consumer.announce({
+    worker: `worker-${server.prefix}-${model.name}`,
+    version: model.version,
+    engine: 'scripted',
+    imageMs: 50,
+    startedAtMs: Date.now(),
+  });
   await expectRecovered(server);
   const again = (await watchQueue(undefined))[Symbol.asyncIterator]();
   expect((await again.next()).value).toMatchObject({ waiting: 0 });
