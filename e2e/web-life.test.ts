@@ -279,19 +279,6 @@ test.each([
   }),
 );
 
-test('figures of a queue that cannot be read are not shown for its present ones', () =>
-  withPage(async ({ page }) => {
-    const workers = (figure: string) => page.locator('[data-figure=workers]', { hasText: figure }).waitFor();
-    await workers('1');
-    try {
-      process.kill(system.redis.pid, 'SIGSTOP');
-      await workers('–');
-    } finally {
-      process.kill(system.redis.pid, 'SIGCONT');
-    }
-    await workers('1');
-  }));
-
 test('a page that is opened before the first worker comes alive with it', async () => {
   const early = await startSystem({ workers: 0, env: { WEB_DIR: await buildTestPage() } });
   try {

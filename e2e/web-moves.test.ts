@@ -191,6 +191,19 @@ test('a cancellation that got no answer is asked for again', () =>
     system.workers[0]!.resume();
   }));
 
+test('figures of a queue that cannot be read are not shown for its present ones', () =>
+  withPage(async ({ page }) => {
+    const workers = (figure: string) => page.locator('[data-figure=workers]', { hasText: figure }).waitFor();
+    await workers('1');
+    try {
+      process.kill(system.redis.pid, 'SIGSTOP');
+      await workers('–');
+    } finally {
+      process.kill(system.redis.pid, 'SIGCONT');
+    }
+    await workers('1');
+  }));
+
 test('nothing moves for those who asked for that', () =>
   withPage(
     async ({ page }) => {

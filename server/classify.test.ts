@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { CLASSIFY, ENQUEUE, paint, startServer, startWorker, uploadRequest } from './server.fixture.ts';
+import { uploadRequest } from './requests.fixture.ts';
+import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server.fixture.ts';
 
 interface Classified {
   classifyImage: {

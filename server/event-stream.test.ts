@@ -2,16 +2,11 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { atEnd, ENQUEUE, jsonRequest, paint, startServer, startWorker, uploadRequest } from './server.fixture.ts';
-
-type Server = Awaited<ReturnType<typeof startServer>>;
+import { jsonRequest, uploadRequest } from './requests.fixture.ts';
+import { atEnd, paint, startServer, startWorker } from './server.fixture.ts';
+import { enqueue } from './subscriptions.fixture.ts';
 
 const FOLLOW = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
-
-async function enqueue(server: Server): Promise<string> {
-  const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(7)]);
-  return data.classifyImage.id;
-}
 
 function createAgent(): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -39,7 +34,7 @@ describe('server-sent events through a socket', () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const url = await server.listener.listen();
-    const id = await enqueue(server);
+    const id = await enqueue(server, 7);
     const agent = createAgent();
     const first = await get(followUrl(url, id), agent);
     const { socket } = first;
@@ -55,7 +50,7 @@ describe('server-sent events through a socket', () => {
   test('its headers are those of every response, and keep proxies from holding events back', async () => {
     const server = await startServer({ env: { CORS_ORIGINS: 'https://friend.test' } });
     await startWorker(server.prefix);
-    const id = await enqueue(server);
+    const id = await enqueue(server, 7);
     const url = await server.listener.listen();
     const response = await get(followUrl(url, id), createAgent(), { origin: 'https://friend.test' });
     expect(response.statusCode).toBe(200);
@@ -85,7 +80,7 @@ describe('server-sent events through a socket', () => {
   test('one that cannot begin now is 503 with a time to come back', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
-    const id = await enqueue(server);
+    const id = await enqueue(server, 7);
     const url = await server.listener.listen();
     server.backend.drain();
     const response = await get(followUrl(url, id), createAgent());
@@ -116,7 +111,7 @@ describe('server-sent events through a socket', () => {
         }),
       };
     };
-    const id = await enqueue(server);
+    const id = await enqueue(server, 7);
     const response = await get(followUrl(await server.listener.listen(), id), createAgent());
     await once(response, 'data');
     response.destroy();
@@ -152,7 +147,7 @@ describe('server-sent events through a socket', () => {
   test('POST works as GET does', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
-    const id = await enqueue(server);
+    const id = await enqueue(server, 7);
     const url = await server.listener.listen();
     const response = await fetch(`${url}/graphql`, jsonRequest(FOLLOW, { id }, { accept: 'text/event-stream' }));
     expect(await response.text()).toContain('event: complete');

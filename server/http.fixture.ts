@@ -1,7 +1,7 @@
 /** Requests through real sockets, with bodies written by hand. */
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { CLASSIFY, type startServer } from './server.fixture.ts';
+import { CLASSIFY, type Server } from './server.fixture.ts';
 
 const BOUNDARY = 'frontier';
 
@@ -25,8 +25,6 @@ export const MULTIPART_HEADERS = {
 };
 export const OPERATIONS = JSON.stringify({ query: CLASSIFY, variables: { image: null } });
 export const MAP = JSON.stringify({ 0: ['variables.image'] });
-
-type Server = Awaited<ReturnType<typeof startServer>>;
 
 /** Sends a request through a real socket; the body may be sent in part only. */
 export function send(url: string, headers: Record<string, string>) {

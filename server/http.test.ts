@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { serverAudits } from 'graphql-http';
 import { describe, expect, test } from 'vitest';
 import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http.fixture.ts';
-import { CLASSIFY, ENQUEUE, jsonRequest, paint, startServer, startWorker, uploadRequest } from './server.fixture.ts';
+import { jsonRequest, uploadRequest } from './requests.fixture.ts';
+import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server.fixture.ts';
 
 describe('GraphQL over HTTP', () => {
   const audits = serverAudits({ url: () => audited, fetchFn: fetch });

@@ -1,13 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { connectRedis } from '../queue/redis.ts';
-import { CLASSIFY, ENQUEUE, paint, startServer, startWorker, testRedis } from './server.fixture.ts';
+import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server.fixture.ts';
 
 interface Classified {
   classifyImage: { id: string; status: string };
 }
-
-type Server = Awaited<ReturnType<typeof startServer>>;
 
 /** A refusal in words, with a code and a time, soon. */
 async function expectUnavailable(server: Server) {
@@ -53,7 +51,7 @@ test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', 
 
 test('those who watch a queue are told that it can no longer be read', async () => {
   const server = await startServer();
-  const { consumer, model } = await startWorker(server.prefix);
+  const worker = await startWorker(server.prefix);
   const { watchQueue } = server.backend.services;
   const moments = (await watchQueue(undefined))[Symbol.asyncIterator]();
   expect((await moments.next()).value).toMatchObject({ waiting: 0 });
@@ -67,13 +65,7 @@ test('those who watch a queue are told that it can no longer be read', async () 
     process.kill(pid, 'SIGCONT');
   }
   // For longer than a worker may be silent: it tells again that it lives, as a real one does by itself.
-  await consumer.announce({
-    worker: `worker-${server.prefix}-${model.name}`,
-    version: model.version,
-    engine: 'scripted',
-    imageMs: 50,
-    startedAtMs: Date.now(),
-  });
+  await worker.announce();
   await expectRecovered(server);
   const again = (await watchQueue(undefined))[Symbol.asyncIterator]();
   expect((await again.next()).value).toMatchObject({ waiting: 0 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { MAP, multipart, OPERATIONS, open, post } from './http.fixture.ts';
-import { ENQUEUE, jsonRequest, paint, startServer, startWorker } from './server.fixture.ts';
+import { jsonRequest } from './requests.fixture.ts';
+import { ENQUEUE, paint, startServer, startWorker } from './server.fixture.ts';
 
 describe('protection', () => {
   test.each(['multipart/form-data; boundary=frontier', 'application/x-www-form-urlencoded', 'text/plain'])(

@@ -13,6 +13,7 @@ import type { ServedModel } from '../queue/contract.ts';
 import { type ConnectionRole, connectRedis, type RedisConnection } from '../queue/redis.ts';
 import { readConfig } from './config.ts';
 import { createListener } from './listener.ts';
+import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.fixture.ts';
 import { createBackend } from './services.ts';
 
 let redisServer: TestRedis;
@@ -81,13 +82,16 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
     model,
     worker: `worker-${prefix}-${model.name}`,
   });
-  await consumer.announce({
+  const record = {
     worker: `worker-${prefix}-${model.name}`,
     version: model.version,
     engine: 'scripted',
     imageMs: 50,
     startedAtMs: Date.now(),
-  });
+  };
+  /** Unlike a real worker it does so once by itself, when it starts. */
+  const announce = () => consumer.announce(record);
+  await announce();
   const claiming = createGate();
   const settling = createGate();
   if (idle) claiming.close();
@@ -132,7 +136,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
     blockingRedis.disconnect();
     await loop;
   });
-  return { model, claiming, settling, consumer, countRuns: () => batches };
+  return { model, claiming, settling, consumer, announce, countRuns: () => batches };
 }
 
 function createGate() {
@@ -221,6 +225,8 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
   };
 }
 
+export type Server = Awaited<ReturnType<typeof startServer>>;
+
 async function untilSpooled(dir: string, isReached: (count: number) => boolean): Promise<void> {
   const changes = watch(dir);
   try {
@@ -229,59 +235,6 @@ async function untilSpooled(dir: string, isReached: (count: number) => boolean):
   } finally {
     changes.close();
   }
-}
-
-export interface Answer<T> {
-  status: number;
-  headers: Headers;
-  data: T;
-  errors?: { message: string; path?: (string | number)[]; extensions?: Record<string, unknown> }[];
-}
-
-async function readAnswer<T>(response: Response): Promise<Answer<T>> {
-  const text = await response.text();
-  const body = text.startsWith('{') ? JSON.parse(text) : { data: undefined, text };
-  return { status: response.status, headers: response.headers, ...body };
-}
-
-export function jsonRequest(query: string, variables: object = {}, headers: Record<string, string> = {}): RequestInit {
-  return {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json',
-      'x-graphql-yoga-csrf': '1',
-      ...headers,
-    },
-    body: JSON.stringify({ query, variables }),
-  };
-}
-
-/** One file is the variable `image`, several are `images`. */
-export function uploadRequest(
-  query: string,
-  files: (Buffer | string)[],
-  variables: object = {},
-  headers: Record<string, string> = {},
-): RequestInit {
-  const single = !query.includes('$images');
-  const form = new FormData();
-  const placeholders = single ? { image: null } : { images: files.map(() => null) };
-  form.set('operations', JSON.stringify({ query, variables: { ...variables, ...placeholders } }));
-  form.set(
-    'map',
-    JSON.stringify(
-      Object.fromEntries(files.map((_, i) => [i, [single ? 'variables.image' : `variables.images.${i}`]])),
-    ),
-  );
-  files.forEach((file, i) => {
-    form.set(String(i), new Blob([typeof file === 'string' ? file : new Uint8Array(file)]), `file-${i}`);
-  });
-  return {
-    method: 'POST',
-    headers: { 'x-graphql-yoga-csrf': '1', accept: 'application/json', ...headers },
-    body: form,
-  };
 }
 
 /** A square of one colour; the worker answers with its red value. */

@@ -1,5 +1,5 @@
 /** What the tests of subscriptions share, whichever way these travel. */
-import { ENQUEUE, paint, type startServer } from './server.fixture.ts';
+import { ENQUEUE, paint, type Server } from './server.fixture.ts';
 
 export const FOLLOW = `subscription ($id: ID!) { prediction(id: $id) { id status queuePosition estimatedStartMs result { labels(topK: 1) { index } } error { code } } }`;
 
@@ -7,8 +7,6 @@ export interface Told {
   data?: { prediction: { id: string; status: string; queuePosition: number | null; result: object | null } };
   errors?: { message: string; extensions?: Record<string, unknown> }[];
 }
-
-export type Server = Awaited<ReturnType<typeof startServer>>;
 
 export async function enqueue(server: Server, red: number): Promise<string> {
   const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(red)]);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { jsonRequest, paint, startServer, startWorker, testRedis } from './server.fixture.ts';
-import { collect, enqueue, FOLLOW, type Server, type Told } from './subscriptions.fixture.ts';
+import { jsonRequest } from './requests.fixture.ts';
+import { paint, type Server, startServer, startWorker, testRedis } from './server.fixture.ts';
+import { collect, enqueue, FOLLOW, type Told } from './subscriptions.fixture.ts';
 
 /** The events of a server-sent stream, until it completes. */
 async function* readEvents(response: Response): AsyncGenerator<Told> {

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type Client, createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { atEnd, startServer, startWorker } from './server.fixture.ts';
-import { collect, enqueue, FOLLOW, type Server, type Told } from './subscriptions.fixture.ts';
+import { atEnd, type Server, startServer, startWorker } from './server.fixture.ts';
+import { collect, enqueue, FOLLOW, type Told } from './subscriptions.fixture.ts';
 
 describe('over WebSocket', () => {
   async function connect(server: Server, options: { origin?: string } = {}): Promise<{ client: Client; url: string }> {
@@ -18,17 +18,23 @@ describe('over WebSocket', () => {
     return { client, url };
   }
 
-  test('a subscription agrees with the query', async () => {
+  /** Follows a prediction that stays at work until `worker.settling` opens. */
+  async function followHeld(red: number) {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { client } = await connect(server);
-    const id = await enqueue(server, 60);
-    const events = client.iterate({ query: FOLLOW, variables: { id } });
+    const id = await enqueue(server, red);
+    const events = client.iterate({ query: FOLLOW, variables: { id } }) as AsyncIterableIterator<Told>;
+    return { server, worker, id, events };
+  }
+
+  test('a subscription agrees with the query', async () => {
+    const { server, worker, id, events } = await followHeld(60);
     const first = (await events.next()).value as Told;
     expect(first.data!.prediction.id).toBe(id);
     worker.settling.open();
-    const all = [first, ...(await collect(events as AsyncIterable<Told>))];
+    const all = [first, ...(await collect(events))];
     const { data } = await server.query<Told['data'] & object>(FOLLOW.replace('subscription', 'query'), { id });
     expect(all.at(-1)!.data!.prediction).toEqual(data.prediction);
   });
@@ -57,14 +63,9 @@ describe('over WebSocket', () => {
   });
 
   test('a draining server closes with 1012', async () => {
-    const server = await startServer();
-    const worker = await startWorker(server.prefix);
-    worker.settling.close();
-    const { client } = await connect(server);
-    const id = await enqueue(server, 61);
-    const events = client.iterate({ query: FOLLOW, variables: { id } });
+    const { server, events } = await followHeld(61);
     await events.next();
-    const ended = collect(events as AsyncIterable<Told>);
+    const ended = collect(events);
     const drained = server.listener.drain();
     await expect(ended).rejects.toMatchObject({ code: 1012 });
     await drained;
