@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { buildGraph } from '../onnx/convert.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
+import { readEnding } from '../onnx-file/activation.ts';
+import { decodeOnnx } from '../onnx-file/model-file.ts';
 import type { InputSpec, ModelSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
@@ -45,17 +47,7 @@ export async function inspectModel(file: string, told: Told): Promise<Inspection
   const notes: string[] = [];
   const normalization = told.normalization ?? (metadata ? 'tf' : undefined);
   if (file.endsWith('.onnx')) {
-    const { width = 224, height = 224 } = told;
-    notes.push(`size ${width} x ${height}, normalization ${normalization ?? 'torch'}: check them in the spec`);
-    const input = {
-      width,
-      height,
-      channels: 3 as const,
-      normalization: normalization ?? 'torch',
-      ...cropOf(told, metadata),
-    };
-    const activation = told.activation ?? 'logits';
-    return { format: 'onnx', input, activation, classCount: undefined, labels: metadata?.labels, notes };
+    return inspectOnnx(await readFile(file), told, metadata, notes, normalization);
   }
   const modelJson = await readModelJson(file);
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
@@ -78,6 +70,26 @@ export async function inspectModel(file: string, told: Told): Promise<Inspection
     labels: metadata?.labels,
     notes,
   };
+}
+
+function inspectOnnx(
+  bytes: Uint8Array,
+  told: Told,
+  metadata: z.infer<typeof metadataSchema> | undefined,
+  notes: string[],
+  normalization: Normalization = 'torch',
+): Inspection {
+  const { graph } = decodeOnnx(bytes);
+  const ending = readEnding(graph.node, graph.output[0]?.name ?? '');
+  const { width = 224, height = 224 } = told;
+  notes.push(`size ${width} x ${height}, normalization ${normalization}: check them in the spec`);
+  if (told.activation === undefined) {
+    const sure = ending.certain ? '' : ' is a guess: check it in the spec';
+    notes.push(`activation ${ending.activation}${sure} (the file ends in ${ending.op})`);
+  }
+  const input = { width, height, channels: 3 as const, normalization, ...cropOf(told, metadata) };
+  const activation = told.activation ?? ending.activation;
+  return { format: 'onnx', input, activation, classCount: undefined, labels: metadata?.labels, notes };
 }
 
 async function readMetadata(folder: string) {

@@ -80,6 +80,28 @@ describe('an ONNX file', () => {
     },
   );
 
+  test.each([
+    ['Softmax', 'softmax', 'logits'],
+    ['Sigmoid', 'sigmoid', 'logits-sigmoid'],
+  ] as const)('that ends in %s gets no second activation', async (op, activation, second) => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    const [, product] = model.graph!.node!;
+    product!.output = ['logits'];
+    model.graph!.node!.push({ opType: op, input: ['logits'], output: ['probabilities'] } as never);
+    const file = onnx.ModelProto.encode(model).finish();
+    const pixels = randomPixels(INPUT, 1);
+    const exps = expectedLogits(pixels, true).map((value) => Math.exp(value));
+    const sum = exps.reduce((a, b) => a + b);
+    const expected = exps.map((value) => (op === 'Softmax' ? value / sum : value / (1 + value)));
+    const { bytes } = wrapOnnx(file, specOf({ activation }));
+    expect(largestDifference(await run(bytes, pixels), expected)).toBeLessThan(1e-5);
+    for (const wrong of ['logits', second]) {
+      expect(() => wrapOnnx(file, specOf({ activation: wrong }))).toThrow(
+        `ends in ${op} already: expected ${activation}`,
+      );
+    }
+  });
+
   test('that takes batches of one is refused unless the spec says so', () => {
     expect(() => wrapOnnx(denseModel(true, 1), specOf({}))).toThrow(/maxBatchSize: expected 1/);
     expect(wrapOnnx(denseModel(true, 1), specOf({}, { maxBatchSize: 1 })).classCount).toBe(4);

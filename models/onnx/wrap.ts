@@ -1,18 +1,22 @@
 import onnxProto from 'onnx-proto';
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
+import { readEnding } from '../onnx-file/activation.ts';
+import { decodeOnnx, type OnnxModelGraph as Graph } from '../onnx-file/model-file.ts';
 import type { ModelSpec } from '../spec.ts';
 import { BATCH, floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
 import { encodeNode, encodePort, encodeTensor } from './write.ts';
 
 const { onnx } = onnxProto;
-type Graph = InstanceType<typeof onnx.GraphProto>;
 
 const FLOAT = onnx.TensorProto.DataType.FLOAT;
 const UINT8 = onnx.TensorProto.DataType.UINT8;
 /** Broadcasting as the nodes in front need it. */
 const MIN_OPSET = 9;
 const PREFIX = 'inferql_';
+
+/** Changes whenever the files that `wrapOnnx` writes, or refuses to write, change. */
+export const WRAPPER_VERSION = 1;
 
 export interface WrappedModel {
   bytes: Uint8Array;
@@ -25,14 +29,14 @@ export interface WrappedModel {
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
 export function wrapOnnx(file: Uint8Array, spec: ModelSpec): WrappedModel {
-  const model = decode(file);
-  const graph = model.graph as Graph;
+  const { model, graph } = decodeOnnx(file);
   const opset = model.opsetImport.find(({ domain }) => !domain)?.version ?? 0;
   if (Number(opset) < MIN_OPSET) {
     throw new ModelError('SOURCE_INVALID', `the ONNX file is of opset ${opset}, at least ${MIN_OPSET} is needed`);
   }
   const input = imageInput(graph, spec);
   const output = chooseOutput(graph, spec);
+  checkActivation(graph, output, spec);
   const inputName = `${PREFIX}input`;
   const outputName = `${PREFIX}output`;
   const taken = ['image', 'probabilities'].map((name) => [name, `${PREFIX}own_${name}`] as const);
@@ -52,28 +56,6 @@ export function wrapOnnx(file: Uint8Array, spec: ModelSpec): WrappedModel {
     encodePort({ name: 'probabilities', type: 'float32', shape: [BATCH, classCount ?? -2] }),
   ] as Graph['output'];
   return { bytes: onnx.ModelProto.encode(model).finish(), classCount };
-}
-
-function decode(file: Uint8Array): InstanceType<typeof onnx.ModelProto> {
-  let model: InstanceType<typeof onnx.ModelProto>;
-  try {
-    model = onnx.ModelProto.decode(file);
-  } catch (cause) {
-    throw new ModelError('SOURCE_INVALID', 'the file is not an ONNX model', { cause });
-  }
-  const graph = model.graph;
-  if (!graph?.node || graph.node.length === 0) throw new ModelError('SOURCE_INVALID', 'the ONNX file holds no graph');
-  const constants = graph.node
-    .flatMap((node) => node.attribute ?? [])
-    .flatMap(({ t, tensors }) => [t, ...(tensors ?? [])]);
-  if ([...(graph.initializer ?? []), ...constants].some(isElsewhere)) {
-    throw new ModelError('SOURCE_INVALID', 'the ONNX file keeps its weights in other files: save it as one file');
-  }
-  return model;
-}
-
-function isElsewhere(tensor: { dataLocation?: unknown; externalData?: unknown[] | null } | null | undefined): boolean {
-  return tensor?.dataLocation === 1 || (tensor?.externalData?.length ?? 0) > 0;
 }
 
 interface Port {
@@ -130,6 +112,18 @@ function chooseOutput(graph: Graph, spec: ModelSpec): Port {
   if (port) return port;
   const names = ports.map(({ name }) => name).join(', ');
   throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names}, found ${wanted}`);
+}
+
+/** @throws ModelError SPEC_INVALID where a softmax or sigmoid would be applied to probabilities, or none to logits */
+function checkActivation(graph: Graph, output: Port, spec: ModelSpec): void {
+  const ending = readEnding(graph.node, output.name);
+  if (!ending.certain || ending.activation === 'logits') return;
+  const { activation } = spec.output;
+  if (activation === 'softmax' || activation === 'sigmoid') return;
+  throw new ModelError(
+    'SPEC_INVALID',
+    `output.activation: the ONNX file ends in ${ending.op} already: expected ${ending.activation}, found ${activation}`,
+  );
 }
 
 /** Makes room for our names. Names inside control flow may refer to the outside, so that such models are refused. */

@@ -1,0 +1,72 @@
+import type { onnx } from 'onnx-proto';
+import type { OutputSpec } from '../spec.ts';
+
+type Node = onnx.INodeProto;
+
+/** What the last operators of a graph make its output; `certain` is false if they are none of the usual ones. */
+export interface GraphEnding {
+  activation: OutputSpec['activation'];
+  certain: boolean;
+  /** The operator that decides, for people. */
+  op: string;
+}
+
+/** Operators that change the form of an output and not its numbers. */
+const PASSING = new Set([
+  'Identity',
+  'Cast',
+  'CastLike',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Transpose',
+  'Dropout',
+  'DequantizeLinear',
+  'QuantizeLinear',
+]);
+
+/** Operators whose results have no bounds, so that they cannot be probabilities. */
+const UNBOUNDED = new Set(['Gemm', 'MatMul', 'Conv', 'LogSoftmax', 'Log', 'QGemm', 'QLinearMatMul', 'FusedMatMul']);
+
+/**
+ * Reads from a graph whether its output is probabilities already, and of which kind. A softmax of a LogSoftmax is the
+ * softmax itself, so that LogSoftmax counts as logits.
+ */
+export function readEnding(nodes: readonly Node[], output: string): GraphEnding {
+  const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
+  const producerOf = (name: string | undefined) => (name === undefined ? undefined : producers.get(name));
+  const seen = new Set<Node>();
+  let node = producerOf(output);
+  while (node && PASSING.has(node.opType ?? '') && !seen.has(node)) {
+    seen.add(node);
+    node = producerOf(node.input?.[0]);
+  }
+  const op = node?.opType ?? '(none)';
+  if (!node) return { activation: 'logits', certain: false, op };
+  if (op === 'Softmax' || isSpelledSoftmax(node, producerOf)) return { activation: 'softmax', certain: true, op };
+  if (op === 'Sigmoid' || op === 'HardSigmoid' || isSpelledSigmoid(node, producerOf)) {
+    return { activation: 'sigmoid', certain: true, op };
+  }
+  const isBias = op === 'Add' && (node.input ?? []).some((name) => UNBOUNDED.has(producerOf(name)?.opType ?? ''));
+  return { activation: 'logits', certain: UNBOUNDED.has(op) || isBias, op };
+}
+
+type ProducerOf = (name: string | undefined) => Node | undefined;
+
+/** `exp(x) / sum(exp(x))`, as some exporters write it. */
+function isSpelledSoftmax(node: Node, producerOf: ProducerOf): boolean {
+  const [exponent, sum] = node.input ?? [];
+  if (node.opType !== 'Div' || producerOf(exponent)?.opType !== 'Exp') return false;
+  const below = producerOf(sum);
+  return below?.opType === 'ReduceSum' && below.input?.[0] === exponent;
+}
+
+/** `1 / (1 + exp(-x))`. */
+function isSpelledSigmoid(node: Node, producerOf: ProducerOf): boolean {
+  const isDivision = node.opType === 'Div' || node.opType === 'Reciprocal';
+  const sum = producerOf(node.opType === 'Reciprocal' ? node.input?.[0] : node.input?.[1]);
+  if (!isDivision || sum?.opType !== 'Add') return false;
+  const exponent = (sum.input ?? []).map(producerOf).find((candidate) => candidate?.opType === 'Exp');
+  return producerOf(exponent?.input?.[0])?.opType === 'Neg';
+}
