@@ -1,4 +1,4 @@
-import type { InputSpec } from './spec.ts';
+import type { InputSpec, NormalizationSpec } from './spec.ts';
 
 /** `(pixel[c] - mean[c]) * scale[c]` for pixels 0..255 in RGB order; then the channels are reversed to BGR, or not. */
 export interface Normalization {
@@ -13,11 +13,12 @@ const TORCH_DEVIATION = [0.229, 0.224, 0.225];
 /** The arithmetic behind a spec's `normalization`, after keras-applications' preprocess_input. One entry a channel. */
 export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channels'>): Normalization {
   const each = <T>(values: T[]): T[] => values.slice(0, input.channels);
+  if (typeof input.normalization === 'object') return ownNormalization(input.normalization, input.channels);
   switch (input.normalization) {
     case 'caffe':
       return { mean: each([123.68, 116.779, 103.939]), scale: each([1, 1, 1]), reverseChannels: input.channels === 3 };
     case 'tf':
-      return { mean: each([127.5, 127.5, 127.5]), scale: each(Array(3).fill(1 / 127.5)), reverseChannels: false };
+      return { mean: each(Array(4).fill(127.5)), scale: each(Array(4).fill(1 / 127.5)), reverseChannels: false };
     case 'torch':
       return {
         mean: each(TORCH_MEAN.map((mean) => mean * 255)),
@@ -25,10 +26,24 @@ export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channe
         reverseChannels: false,
       };
     case 'unit':
-      return { mean: each([0, 0, 0]), scale: each(Array(3).fill(1 / 255)), reverseChannels: false };
+      return { mean: each([0, 0, 0, 0]), scale: each(Array(4).fill(1 / 255)), reverseChannels: false };
     case 'none':
-      return { mean: each([0, 0, 0]), scale: each([1, 1, 1]), reverseChannels: false };
+      return { mean: each([0, 0, 0, 0]), scale: each([1, 1, 1, 1]), reverseChannels: false };
     default:
       return input.normalization satisfies never;
   }
+}
+
+/** `(pixel * scale - mean) / std`, with means and deviations in the model's order of channels. */
+function ownNormalization(own: Exclude<NormalizationSpec, string>, channels: number): Normalization {
+  const reverseChannels = own.order === 'bgr';
+  const inRgb = (values: number[]): number[] => {
+    const each = values.length === 1 ? Array<number>(channels).fill(values[0] ?? 0) : [...values];
+    return reverseChannels ? each.reverse() : each;
+  };
+  return {
+    mean: inRgb(own.mean).map((mean) => mean / own.scale),
+    scale: inRgb(own.std).map((deviation) => own.scale / deviation),
+    reverseChannels,
+  };
 }

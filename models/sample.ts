@@ -7,7 +7,8 @@ import type { InputSpec } from './spec.ts';
  */
 export async function readSample(file: string, input: InputSpec): Promise<Uint8Array> {
   const { width, height, shortSide, kernel } = input;
-  const upright = sharp(file).autoOrient().flatten({ background: '#ffffff' });
+  const turned = sharp(file).autoOrient();
+  const upright = input.channels === 4 ? turned.ensureAlpha() : turned.flatten({ background: '#ffffff' });
   const resized =
     shortSide === undefined
       ? upright.resize(width, height, { fit: 'fill', kernel })
@@ -42,10 +43,9 @@ export async function* varySamples(
       const view = sharp(file)
         .autoOrient()
         .extract({ left, top, width: side, height: side })
-        .flatten({ background: '#ffffff' })
         .resize(width, height, { fit: 'fill', kernel })
         .flop(random() < 0.5);
-      const pixels = await view
+      const pixels = await (input.channels === 4 ? view.ensureAlpha() : view.flatten({ background: '#ffffff' }))
         .toColourspace(input.channels === 1 ? 'b-w' : 'srgb')
         .raw()
         .toBuffer();

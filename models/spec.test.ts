@@ -29,10 +29,20 @@ describe('a model spec', () => {
     expect(spec).toMatchObject({ engine: 'auto', precision: 'float32', input: { channels: 3 } });
   });
 
+  test('takes a mean and deviation in place of the name of a normalization', () => {
+    const { input } = parseSpec(RESNET.replace(`'caffe'`, '{ mean: [0.48, 0.46, 0.41], std: [0.27] }'), 'model.json5');
+    const own = { mean: [0.48, 0.46, 0.41], std: [0.27], scale: 1 / 255, order: 'rgb' };
+    expect(input.normalization).toEqual(own);
+  });
+
   test.each([
     ['a missing field', `{ format: 'onnx' }`, /source: /],
     ['a wrong kind of number', RESNET.replace('width: 224', 'width: "wide"'), /input\.width: .*number/],
-    ['an unknown choice', RESNET.replace(`'caffe'`, `'cafe'`), /input\.normalization: .*"caffe"\|"tf"/],
+    [
+      'an unknown choice',
+      RESNET.replace(`'caffe'`, `'cafe'`),
+      /input\.normalization: expected caffe, tf, torch, unit, none, or \{ mean, std/,
+    ],
     ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /^ {2}batchin: there is no such field$/m],
     [
       'a field inside another that is not known',
@@ -45,7 +55,27 @@ describe('a model spec', () => {
     [
       'two channels',
       RESNET.replace('width: 224', 'channels: 2, width: 224'),
-      /^ {2}input\.channels: expected 1 \(grey\) or 3 \(RGB\)$/m,
+      /^ {2}input\.channels: expected 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\)$/m,
+    ],
+    [
+      'a deviation of 0',
+      RESNET.replace(`'caffe'`, '{ mean: [0.5], std: [0] }'),
+      /^ {2}input\.normalization\.std\.0: expected more than 0$/m,
+    ],
+    [
+      'a mean for two channels',
+      RESNET.replace(`'caffe'`, '{ mean: [0.5, 0.5] }'),
+      /^ {2}input\.normalization: expected mean and std with one number, or one for each of 3 channels$/m,
+    ],
+    [
+      'a reversed order of one channel',
+      RESNET.replace(`'caffe'`, `{ order: 'bgr' }, channels: 1`),
+      /^ {2}input\.normalization: expected order rgb/m,
+    ],
+    [
+      'four channels and a normalization for three',
+      RESNET.replace(`'caffe'`, `'torch', channels: 4`),
+      /^ {2}input\.normalization: expected numbers for 4 channels/m,
     ],
     [
       'a path that leaves the package',

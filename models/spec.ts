@@ -30,15 +30,54 @@ const folderSource = z.strictObject({
   labels: relativePath,
 });
 
-const inputSpec = z.strictObject({
+const perChannel = z.array(z.number()).min(1).max(4);
+const positivePerChannel = z.array(z.number().positive()).min(1).max(4);
+
+/** `(pixel * scale - mean) / std` per channel, in the channels' order of the model. */
+const ownNormalization = z.strictObject({
+  /** What bytes are multiplied by first; 1/255 makes them 0..1. */
+  scale: z
+    .number()
+    .positive()
+    .default(1 / 255),
+  mean: perChannel.default([0]),
+  std: positivePerChannel.default([1]),
+  order: z.enum(['rgb', 'bgr']).default('rgb'),
+});
+
+/** The names of the usual normalizations, after keras.applications' preprocess_input. */
+export const NORMALIZATIONS = ['caffe', 'tf', 'torch', 'unit', 'none'] as const;
+
+const normalizationSpec = z.union([z.enum(NORMALIZATIONS), ownNormalization], {
+  error: `${NORMALIZATIONS.join(', ')}, or { mean, std, scale, order } with numbers per channel, std and scale above 0, order rgb or bgr`,
+});
+
+const inputFields = z.strictObject({
   width: z.int().min(1).max(4096),
   height: z.int().min(1).max(4096),
-  channels: z.union([z.literal(1), z.literal(3)], '1 (grey) or 3 (RGB)').default(3),
+  channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (grey), 3 (RGB) or 4 (RGBA)').default(3),
   /** Resize the short side to this, then crop the centre; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
   /** Sharp's name of the resampling kernel. */
   kernel: z.enum(['linear', 'cubic', 'nearest', 'lanczos3']).default('linear'),
-  normalization: z.enum(['caffe', 'tf', 'torch', 'unit', 'none']),
+  normalization: normalizationSpec,
+});
+
+/** What is wrong with a normalization for that many channels. */
+function checkNormalization({ normalization, channels }: z.infer<typeof inputFields>): string | undefined {
+  if (typeof normalization === 'string') {
+    const isColor = normalization === 'caffe' || normalization === 'torch';
+    return isColor && channels === 4 ? `numbers for 4 channels, since ${normalization} has none` : undefined;
+  }
+  const { mean, std, order } = normalization;
+  if (order === 'bgr' && channels !== 3) return 'order rgb, since bgr is for 3 channels';
+  const fits = (values: number[]) => values.length === 1 || values.length === channels;
+  return fits(mean) && fits(std) ? undefined : `mean and std with one number, or one for each of ${channels} channels`;
+}
+
+const inputSpec = inputFields.superRefine((input, context) => {
+  const message = checkNormalization(input);
+  if (message !== undefined) context.addIssue({ code: 'custom', path: ['normalization'], message });
 });
 
 const positive = z.int().min(1);
@@ -92,6 +131,7 @@ const modelSpec = z
 /** `models/<name>/model.json5`, parsed, every default filled in. Sizes in pixels and bytes, times in milliseconds. */
 export type ModelSpec = z.infer<typeof modelSpec>;
 export type InputSpec = ModelSpec['input'];
+export type NormalizationSpec = InputSpec['normalization'];
 export type OutputSpec = ModelSpec['output'];
 
 /** The file that makes a folder of the repository a model. */
@@ -125,7 +165,9 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     case 'unrecognized_keys':
       return issue.keys.map((key) => line([...issue.path, key], 'there is no such field'));
     case 'too_small':
-      return [line(issue.path, `expected at least ${issue.minimum}${unitOf(issue)}`)];
+      return [
+        line(issue.path, `expected ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}${unitOf(issue)}`),
+      ];
     case 'too_big':
       return [line(issue.path, `expected at most ${issue.maximum}${unitOf(issue)}`)];
     default:

@@ -97,7 +97,7 @@ export const ServedModel = z.object({
   input: z.object({
     width: z.number().int().positive(),
     height: z.number().int().positive(),
-    channels: z.union([z.literal(1), z.literal(3)]),
+    channels: z.union([z.literal(1), z.literal(3), z.literal(4)]),
     /** The short side is resized to this, then the centre is cropped; absent: the image is stretched to width x height. */
     shortSide: z.number().int().positive().optional(),
     kernel: z.enum(['nearest', 'linear', 'cubic', 'lanczos3']),
@@ -121,7 +121,7 @@ export const ServedModel = z.object({
 });
 export type ServedModel = z.infer<typeof ServedModel>;
 
-/** Bytes of one prepared image: uint8, height x width x channels, channels last, RGB or grey. */
+/** Bytes of one prepared image: uint8, height x width x channels, channels last, RGB, grey or RGBA. */
 export function imageByteLength(input: ServedModel['input']): number {
   return input.width * input.height * input.channels;
 }

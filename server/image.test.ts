@@ -76,6 +76,27 @@ describe('formats', () => {
   });
 });
 
+describe('a model of four channels', () => {
+  const input: ServedModel['input'] = { ...STRETCHED, channels: 4 };
+
+  test('gets transparency as its fourth, of color and of grey', async () => {
+    const half = { r: 255, g: 0, b: 0, alpha: 0.5 };
+    const red = sharp({ create: { width: 64, height: 48, channels: 4, background: half } });
+    const data = await prepareImage(await red.png().toBuffer(), input, MAX_PIXELS);
+    expect(data.length).toBe(32 * 24 * 4);
+    expectNear(pixelAt(data, input, 0.5, 0.5), [255, 0, 0, 128], 2);
+    const opaque = await prepareImage(await drawFlag().jpeg().toBuffer(), input, MAX_PIXELS);
+    expectNear(pixelAt(opaque, input, 0.8, 0.3), [0, 0, 255, 255]);
+    const pixels = Buffer.from(Array.from({ length: 64 * 48 }, () => [90, 40]).flat());
+    const grey = sharp(pixels, { raw: { width: 64, height: 48, channels: 2 } }).toColourspace('b-w');
+    expectNear(
+      pixelAt(await prepareImage(await grey.png().toBuffer(), input, MAX_PIXELS), input, 0.5, 0.5),
+      [90, 90, 90, 40],
+      2,
+    );
+  });
+});
+
 describe('what photographs carry', () => {
   test.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %i is turned upright', async (orientation) => {
     const upright = await prepareImage(await drawFlag().png().toBuffer(), CROPPED, MAX_PIXELS);

@@ -42,7 +42,8 @@ function open(file: Buffer, maxPixels: number): Sharp {
 
 async function render(image: Sharp, input: ModelInput): Promise<Buffer> {
   const { width, height, channels, shortSide, kernel } = input;
-  const upright = image.autoOrient().flatten({ background: '#ffffff' });
+  const turned = image.autoOrient();
+  const upright = channels === 4 ? turned.ensureAlpha() : turned.flatten({ background: '#ffffff' });
   const resized =
     shortSide !== undefined && shortSide >= width && shortSide >= height
       ? upright
@@ -58,15 +59,18 @@ async function render(image: Sharp, input: ModelInput): Promise<Buffer> {
 
 /**
  * Grey stays one channel whatever colour space is asked for, and is repeated; colour becomes grey by ITU-R BT.601, as the
- * libraries do that models are trained with. Transparency is gone by now.
+ * libraries do that models are trained with. Transparency is gone by
+ * now, except where the model takes it as its fourth channel: then grey has two.
  */
-function convertChannels(data: Buffer, from: number, to: 1 | 3): Buffer {
+function convertChannels(data: Buffer, from: number, to: 1 | 3 | 4): Buffer {
   const pixels = data.length / from;
   const converted = Buffer.allocUnsafe(pixels * to);
   for (let pixel = 0; pixel < pixels; pixel++) {
     const at = pixel * from;
-    if (to === 3) converted.fill(data[at]!, pixel * 3, pixel * 3 + 3);
-    else if (from < 3) converted[pixel] = data[at]!;
+    if (to !== 1) {
+      converted.fill(data[at]!, pixel * to, pixel * to + 3);
+      if (to === 4) converted[pixel * 4 + 3] = data[at + 1]!;
+    } else if (from < 3) converted[pixel] = data[at]!;
     else converted[pixel] = Math.round(0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!);
   }
   return converted;

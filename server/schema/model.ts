@@ -16,7 +16,7 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Pixels across.' }),
     height: t.exposeInt('height', { description: 'Pixels down.' }),
-    channels: t.exposeInt('channels', { description: '3 for colour, 1 for grey.' }),
+    channels: t.exposeInt('channels', { description: '3 for color, 1 for grey, 4 for color with transparency.' }),
     shortSide: t.int({
       nullable: true,
       description: 'The short side is resized to this, then the centre is cropped. Null: the whole image is stretched.',
