@@ -23,6 +23,29 @@ export function isTerminal(status: PredictionStatus): boolean {
 /** How many labels a stored result keeps. A caller may select fewer. */
 export const STORED_LABELS = 20;
 
+/** A tenant's name, part of Redis keys and stream entries: 1 to 128 visible ASCII characters, no spaces, quotes or braces. */
+export const TenantName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:|/+=-]{0,127}$/);
+
+/** The tenant of every caller while callers are not identified, and of what was queued before tenants were. */
+export const ANONYMOUS_TENANT = 'anonymous';
+
+/** Bounds of a tenant's weight; 1 is the default. */
+export const Weight = z.number().min(0.01).max(100);
+
+/**
+ * Who asks, as the queue sees it. A prediction belongs to its caller's tenant: others can neither read, watch nor cancel it, and
+ * idempotency keys, shared work and cached results are the tenant's own.
+ */
+export interface Caller {
+  tenant: string;
+  /** The API key or token that was used, for logs and limits; undefined while callers are not identified. */
+  keyId: string | undefined;
+  /** The tenant's part of the work, relative to the other tenants': see {@link Weight}. */
+  weight: number;
+}
+
+export const ANONYMOUS_CALLER: Caller = { tenant: ANONYMOUS_TENANT, keyId: undefined, weight: 1 };
+
 export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
 
 /** `index` is the class' place in the model's output, `score` the model's probability in 0..1. */
@@ -59,6 +82,8 @@ export const PredictionState = z.object({
   revision: z.coerce.number().int(),
   status: PredictionStatus,
   model: z.string(),
+  /** Whose prediction it is. */
+  tenant: z.string().default(ANONYMOUS_TENANT),
   /** The model version (a digest) that the image was prepared for. */
   version: z.string(),
   priority: Priority,

@@ -1,6 +1,6 @@
 /** Dead letters, for an operator: what failed for good, kept with its pixels for a week and up to 64 MiB a model. */
 import { z } from 'zod';
-import { JobOptions, newPredictionId, Priority } from './contract.ts';
+import { ANONYMOUS_TENANT, JobOptions, newPredictionId, Priority } from './contract.ts';
 import { ERROR_CODES, InferqlError } from './errors.ts';
 import { modelKeys } from './keys.ts';
 import type { AdmitOutcome, Producer } from './producer.ts';
@@ -12,6 +12,8 @@ const DeadFields = z.object({
   errorCode: z.enum(ERROR_CODES),
   attempts: z.coerce.number().int(),
   version: z.string(),
+  /** Whose work it was; a retry is this tenant's, too. */
+  tenant: z.string().default(ANONYMOUS_TENANT),
   priority: Priority,
   options: z.string().transform((text) => JobOptions.parse(JSON.parse(text))),
 });
@@ -80,7 +82,8 @@ export function createDeadLetters(
         options: dead.letter.options,
         priority: dead.letter.priority,
         timeoutMs: served.queue.defaultTimeoutMs,
-        caller: 'operator',
+        caller: { tenant: dead.letter.tenant, keyId: undefined, weight: 1 },
+        byOperator: true,
         idempotencyKey: `dead ${entryId}`,
         share: false,
         cacheTtlMs: 0,

@@ -1,12 +1,14 @@
 /** A stream's entry as it comes from Redis, made a job. */
 import { z } from 'zod';
-import { JobOptions } from './contract.ts';
+import { ANONYMOUS_TENANT, JobOptions } from './contract.ts';
 
 export interface ClaimedJob {
   /** Its entry on the stream. */
   entryId: string;
   stream: string;
   jobId: string;
+  /** Whose work it is. */
+  tenant: string;
   /** Pixels: height x width x channels, uint8. A view into the reply, valid as long as it is held. */
   image: Buffer;
   options: JobOptions;
@@ -37,6 +39,7 @@ export function parseEntry(stream: string, [id, fields]: Entry, imageBytes: numb
     entryId: id.toString(),
     stream,
     jobId: values.get('job')?.toString() ?? '',
+    tenant: values.get('tenant')?.toString() ?? ANONYMOUS_TENANT,
     image,
     options: options.success ? options.data : { heatmap: false },
     recovered: values.get('recovered')?.toString() === '1',

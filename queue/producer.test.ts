@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ANONYMOUS_CALLER } from './contract.ts';
 import { leftovers, setUp, success } from './queue.fixture.ts';
 
 describe('the end of a prediction before its result', () => {
@@ -97,12 +98,14 @@ describe('sharing', () => {
     expect(await admit(1, { share: false })).toMatchObject({ status: 'QUEUED', cached: false });
   });
 
-  it('gives the same prediction for the same idempotency key, per caller', async () => {
+  it('gives the same prediction for the same idempotency key, per tenant', async () => {
     const { admit, producer, request } = await setUp();
     const first = await admit(1, { idempotencyKey: 'k' });
     expect((await admit(1, { idempotencyKey: 'k' })).id).toBe(first.id);
     expect(await producer.admit(request(2, { idempotencyKey: 'k' }))).toEqual({ kind: 'idempotencyConflict' });
-    expect((await admit(2, { idempotencyKey: 'k', caller: 'another' })).id).not.toBe(first.id);
+    expect((await admit(2, { idempotencyKey: 'k', caller: { ...ANONYMOUS_CALLER, tenant: 'another' } })).id).not.toBe(
+      first.id,
+    );
     await producer.cancel(first.id);
     expect((await admit(2, { idempotencyKey: 'k' })).id).not.toBe(first.id);
   });

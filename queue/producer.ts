@@ -1,6 +1,7 @@
 /** The server's side of the queue: admit, cancel, read. Nothing here waits; events.ts tells when something changed. */
 import { createHash } from 'node:crypto';
 import {
+  type Caller,
   type JobOptions,
   modelOfPrediction,
   PRIORITIES,
@@ -24,8 +25,10 @@ export interface AdmitRequest {
   options: JobOptions;
   priority: Priority;
   timeoutMs: number;
-  /** Whose request it is: idempotency keys are the caller's own. */
-  caller: string;
+  /** Whose request it is. */
+  caller: Caller;
+  /** An operator's idempotency keys are apart from those of the tenant for whom the operator acts. @default false */
+  byOperator?: boolean;
   idempotencyKey?: string | undefined;
   /**
    * Digest of what the caller sent under its idempotencyKey: prepared for another version the same photograph has other pixels.
@@ -34,6 +37,8 @@ export interface AdmitRequest {
   content?: string | undefined;
   /** Whether it may follow an identical computation in flight. */
   share: boolean;
+  /** Whether that, and the cache, reach across tenants: one can then see by the time that another sent the same image. @default false */
+  shareAcrossTenants?: boolean;
   /** How long its result may answer identical requests; 0: not at all, nor is it answered so itself. */
   cacheTtlMs: number;
   /** The prediction that this one tries again. */
@@ -53,15 +58,16 @@ export type AdmitOutcome =
 export type Producer = ReturnType<typeof createProducer>;
 
 function fingerprint(request: AdmitRequest): string {
+  const scope = request.shareAcrossTenants ? '' : request.caller.tenant;
   return createHash('sha256')
-    .update(`${request.model.version} ${JSON.stringify(request.options)} `)
+    .update(`${JSON.stringify(scope)} ${request.model.version} ${JSON.stringify(request.options)} `)
     .update(request.image)
     .digest('base64url');
 }
 
-function digestKey(caller: string, idempotencyKey: string): string {
+function digestKey(tenant: string, idempotencyKey: string, byOperator = false): string {
   return createHash('sha256')
-    .update(JSON.stringify([caller, idempotencyKey]))
+    .update(JSON.stringify([tenant, idempotencyKey, ...(byOperator ? ['operator'] : [])]))
     .digest('base64url');
 }
 
@@ -82,7 +88,8 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
     return spec ? ServedModel.parse(JSON.parse(spec)) : null;
   }
 
-  async function readSnapshots(ids: string[]): Promise<(Snapshot | null)[]> {
+  /** @param tenant whose predictions to read; undefined: everyone's */
+  async function readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null)[]> {
     const snapshots: (Snapshot | null)[] = ids.map(() => null);
     const places = new Map<string, number[]>();
     ids.forEach((id, place) => {
@@ -94,18 +101,23 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
     });
     await Promise.all(
       [...places].map(async ([model, at]) => {
-        const replies = (await runStep(
-          redis,
-          'read',
-          keysOf(model),
-          at.map((place) => ids[place]!),
-        )) as unknown[];
+        const replies = (await runStep(redis, 'read', keysOf(model), [
+          tenant ?? '',
+          ...at.map((place) => ids[place]!),
+        ])) as unknown[];
         at.forEach((place, i) => {
           snapshots[place] = parseSnapshot(replies[i]);
         });
       }),
     );
     return snapshots;
+  }
+
+  async function cancelPrediction(id: string, tenant: string, onlyAbandoned: boolean): Promise<PredictionState | null> {
+    const model = modelOfPrediction(id);
+    if (!model) return null;
+    const args = [id, tenant, onlyAbandoned ? '1' : '0'];
+    return parseSnapshot(await callRedis(() => runStep(redis, 'cancel', keysOf(model), args)))?.state ?? null;
   }
 
   return {
@@ -116,6 +128,7 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
       const wire = {
         id: request.id,
         model: model.name,
+        tenant: request.caller.tenant,
         version: model.version,
         priority: request.priority,
         lane: PRIORITIES.indexOf(request.priority),
@@ -132,7 +145,10 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
         idempotency:
           request.idempotencyKey === undefined
             ? undefined
-            : { key: digestKey(request.caller, request.idempotencyKey), content: request.content ?? work },
+            : {
+                key: digestKey(request.caller.tenant, request.idempotencyKey, request.byOperator),
+                content: request.content ?? work,
+              },
         retryOf: request.retryOf,
       };
       const reply = (await callRedis(() =>
@@ -152,31 +168,34 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
       }
     },
 
-    /** Whether the caller's key was sent before, so that it may name a prediction. */
-    async isKeyUsed(model: string, caller: string, idempotencyKey: string): Promise<boolean> {
-      const key = `${keysOf(model).idempotency}${digestKey(caller, idempotencyKey)}`;
+    /** Whether the tenant sent the key before, so that it may name a prediction. */
+    async isKeyUsed(model: string, tenant: string, idempotencyKey: string): Promise<boolean> {
+      const key = `${keysOf(model).idempotency}${digestKey(tenant, idempotencyKey)}`;
       return (await callRedis(() => redis.exists(key))) === 1;
     },
 
     /**
-     * Ends a prediction CANCELED unless it has ended; its state after that, or null where the id is unknown.
+     * Ends a prediction CANCELED, whosever it is, unless it has ended; its state after that, or null where the id is unknown.
      * @param onlyAbandoned cancel only while it waits and nobody shares its computation
      */
-    async cancel(id: string, { onlyAbandoned = false } = {}): Promise<PredictionState | null> {
-      const model = modelOfPrediction(id);
-      if (!model) return null;
-      const reply = await callRedis(() => runStep(redis, 'cancel', keysOf(model), [id, onlyAbandoned ? '1' : '0']));
-      return parseSnapshot(reply)?.state ?? null;
-    },
+    cancel: (id: string, { onlyAbandoned = false } = {}) => cancelPrediction(id, '', onlyAbandoned),
+
+    /** As `cancel`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
+    cancelFor: (tenant: string, id: string) => cancelPrediction(id, tenant, false),
 
     /** Ends what has passed its deadline; how many that were. Any process may call it at any time. */
     async expireDue(model: string): Promise<number> {
       return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_AT_ONCE]))) as number;
     },
 
-    /** The present state and place in the queue; null where the id is unknown or was forgotten. */
+    /** The present state and place in the queue, whosever it is; null where the id is unknown or was forgotten. */
     async read(id: string): Promise<Snapshot | null> {
       return (await callRedis(() => readSnapshots([id])))[0]!;
+    },
+
+    /** As `read`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
+    async readFor(tenant: string, id: string): Promise<Snapshot | null> {
+      return (await callRedis(() => readSnapshots([id], tenant)))[0]!;
     },
 
     /** As read, in the order of the ids. */

@@ -2,7 +2,13 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
-import { type JobOptions, newPredictionId, type PredictionState, type ServedModel } from './contract.ts';
+import {
+  ANONYMOUS_CALLER,
+  type JobOptions,
+  newPredictionId,
+  type PredictionState,
+  type ServedModel,
+} from './contract.ts';
 import type { ClaimedJob } from './entry.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitRequest, createProducer } from './producer.ts';
@@ -96,7 +102,7 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
       options,
       priority: 'NORMAL',
       timeoutMs: 60_000,
-      caller: 'anonymous',
+      caller: ANONYMOUS_CALLER,
       share: true,
       cacheTtlMs: 0,
       ...more,

@@ -1,6 +1,7 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { ANONYMOUS_CALLER } from '../queue/contract.ts';
 import { useBodyLimit } from './body-limit.ts';
 import type { Config } from './config.ts';
 import type { ServerContext, Services } from './context.ts';
@@ -64,7 +65,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
 
 /** What resolvers are given, whatever the transport. Who asks is anonymous today. */
 export function makeContext(services: Services, signal: AbortSignal | undefined): ServerContext {
-  return { caller: { id: 'anonymous' }, services, signal };
+  return { caller: ANONYMOUS_CALLER, services, signal };
 }
 
 /** The plugin's validation rules; the directive stands in the schema, where it is described. */

@@ -53,6 +53,11 @@ const Settings = z.object({
   MAX_WAIT_MS: Count.default(60_000),
   /** Whether equal work in flight is computed once. @default on */
   SHARE: Flag.default(true),
+  /**
+   * Whether equal work is shared, and answered from the cache, across tenants. One can then see by the time that another sent the same
+   * image. @default off
+   */
+  SHARE_ACROSS_TENANTS: Flag.default(false),
   /** How long a finished result answers equal work; 0 switches it off. @default 60000 */
   CACHE_TTL_MS: Milliseconds.default(60_000),
   /** Whether a waiting prediction is cancelled when its caller leaves before its id was delivered. @default on */
@@ -112,6 +117,7 @@ export function readConfig(env: Record<string, string | undefined>) {
     maxQueryBytes: settings.MAX_QUERY_BYTES,
     maxWaitMs: settings.MAX_WAIT_MS,
     share: settings.SHARE,
+    shareAcrossTenants: settings.SHARE_ACROSS_TENANTS,
     cacheTtlMs: settings.CACHE_TTL_MS,
     cancelAbandoned: settings.CANCEL_ABANDONED,
     decodeConcurrency: settings.DECODE_CONCURRENCY,

@@ -1,24 +1,20 @@
-import type { PredictionState, ServedModel } from '../queue/contract.ts';
+import type { Caller, PredictionState, ServedModel } from '../queue/contract.ts';
 import type { PredictionView, SubmitRequest } from './predict.ts';
 import type { QueueView } from './queue-view.ts';
-
-/** Who asks. Anonymous today: authentication has its place here. */
-export interface Caller {
-  /** Scopes idempotency keys. */
-  id: string;
-}
 
 /** What resolvers may ask of the rest of the server. */
 export interface Services {
   /** Rejects with an InferqlError of the `caller` or the `retry` tier. */
   submit(request: SubmitRequest): Promise<PredictionView>;
-  readPrediction(id: string): Promise<PredictionView | null>;
-  cancelPrediction(id: string): Promise<PredictionView | null>;
+  /** Null if there is no such prediction, or if it is another tenant's. */
+  readPrediction(caller: Caller, id: string): Promise<PredictionView | null>;
+  /** Null as for readPrediction. */
+  cancelPrediction(caller: Caller, id: string): Promise<PredictionView | null>;
   /**
-   * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND.
+   * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND, if it is another tenant's, too.
    * @param wantsPositions whether changes of the place in the queue are states, too
    */
-  watchPrediction(id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
+  watchPrediction(caller: Caller, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
   /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */

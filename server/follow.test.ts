@@ -14,6 +14,7 @@ const queued: PredictionState = {
   revision: 1,
   status: 'QUEUED',
   model: 'tiny',
+  tenant: 'anonymous',
   version: 'aaaaaaaaaaaa',
   priority: 'NORMAL',
   jobId: 'tiny.AAAAAAAAAAAAAAAAAAAAAA',

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  type Caller,
   modelOfPrediction,
   newPredictionId,
   type PredictionState,
@@ -31,7 +32,7 @@ export interface SubmitRequest {
   heatmap: boolean;
   /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
   wait: 'end' | 'later' | 'no';
-  caller: string;
+  caller: Caller;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
 }
@@ -57,7 +58,14 @@ const VERSION_TRIES = 3;
 export function createPredictions(options: {
   config: Pick<
     Config,
-    'maxPixels' | 'maxWaitMs' | 'share' | 'cacheTtlMs' | 'cancelAbandoned' | 'decodeConcurrency' | 'drainMs'
+    | 'maxPixels'
+    | 'maxWaitMs'
+    | 'share'
+    | 'shareAcrossTenants'
+    | 'cacheTtlMs'
+    | 'cancelAbandoned'
+    | 'decodeConcurrency'
+    | 'drainMs'
   >;
   producer: Producer;
   replies: Replies;
@@ -102,6 +110,7 @@ export function createPredictions(options: {
       idempotencyKey: nameRequest(request),
       content,
       share: config.share,
+      shareAcrossTenants: config.shareAcrossTenants,
       cacheTtlMs: config.cacheTtlMs,
     });
     switch (outcome.kind) {
@@ -125,7 +134,8 @@ export function createPredictions(options: {
     try {
       return await pressure.enter(model);
     } catch (error) {
-      const isKnown = idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller, idempotencyKey));
+      const isKnown =
+        idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller.tenant, idempotencyKey));
       if (!isKnown) throw error;
       return () => undefined;
     }
@@ -200,12 +210,12 @@ export function createPredictions(options: {
       }
     },
 
-    /** The present state, or null. */
-    read: (id: string): Promise<PredictionView | null> => producer.read(id),
+    /** The present state, or null if the tenant has no such prediction. */
+    read: ({ tenant }: Caller, id: string): Promise<PredictionView | null> => producer.readFor(tenant, id),
 
-    /** Ends it CANCELED unless it has ended; the state after that, or null where the id is unknown. */
-    async cancel(id: string): Promise<PredictionView | null> {
-      const state = await producer.cancel(id);
+    /** Ends it CANCELED unless it has ended; the state after that, or null if the tenant has no such prediction. */
+    async cancel({ tenant }: Caller, id: string): Promise<PredictionView | null> {
+      const state = await producer.cancelFor(tenant, id);
       return state && { state };
     },
 
@@ -213,16 +223,20 @@ export function createPredictions(options: {
      * The present state, then each newer one; ends after the terminal one.
      * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
      */
-    async watch(id: string, wantsPositions: boolean): Promise<AsyncIterableIterator<PredictionView>> {
+    async watch(
+      { tenant }: Caller,
+      id: string,
+      wantsPositions: boolean,
+    ): Promise<AsyncIterableIterator<PredictionView>> {
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
       // Only channels of models that exist are listened to, whatever an id names. One that was withdrawn may have work to end.
-      const exists = name && ((await catalog.findModel(name)) || (await producer.read(id)));
+      const exists = name && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
       if (!exists) throw new InferqlError('NOT_FOUND');
       await replies.subscribe(name);
       const stream = new StateStream(replies, id, { wantsPositions });
       try {
-        const present = await producer.read(id);
+        const present = await producer.readFor(tenant, id);
         if (!present) throw new InferqlError('NOT_FOUND');
         stream.prime(present);
         return stream;

@@ -6,6 +6,7 @@ const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   entryId,
   stream,
   jobId: entryId,
+  tenant: 'anonymous',
   image: Buffer.alloc(1),
   options: { heatmap: false },
   recovered: false,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Consumer, createConsumer } from '../../queue/consumer.ts';
-import { newPredictionId, type ServedModel } from '../../queue/contract.ts';
+import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '../../queue/contract.ts';
 import { DEFAULT_PREFIX } from '../../queue/keys.ts';
 import { createProducer, type Producer } from '../../queue/producer.ts';
 import { connectRedis } from '../../queue/redis.ts';
@@ -162,7 +162,7 @@ async function admitAll(producer: Producer, count: number): Promise<string[]> {
         options: { heatmap: false },
         priority: 'NORMAL',
         timeoutMs: MODEL.queue.defaultTimeoutMs,
-        caller: 'bench',
+        caller: ANONYMOUS_CALLER,
         share: false,
         cacheTtlMs: 0,
       });

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { isTerminal, newPredictionId, type PredictionState, type ServedModel } from '../../queue/contract.ts';
+import {
+  ANONYMOUS_CALLER,
+  isTerminal,
+  newPredictionId,
+  type PredictionState,
+  type ServedModel,
+} from '../../queue/contract.ts';
 import { createEventChannel } from '../../queue/events.ts';
 import { type AdmitRequest, createProducer, type Producer } from '../../queue/producer.ts';
 import { connectRedis } from '../../queue/redis.ts';
@@ -88,7 +94,7 @@ export function createQueueBed(redisUrl: string): QueueBed {
         options: { heatmap: false },
         priority: 'NORMAL',
         timeoutMs: 60_000,
-        caller: 'test',
+        caller: ANONYMOUS_CALLER,
         share: false,
         cacheTtlMs: 0,
         ...options,

@@ -1,8 +1,8 @@
 #!lua
 -- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
--- ARGV[1] JSON: id, version, priority, lane (0 is the most urgent), timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
---   maxQueuedBytes, options (text), fingerprint (digest of pixels, version and options), share, cacheTtlMs, idempotency (absent, or
---   key: digest of caller and key, content: digest of what was sent under it), retryOf (absent or an id)
+-- ARGV[1] JSON: id, model, tenant, version, priority, lane (0 is the most urgent), timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
+--   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options), share, cacheTtlMs, idempotency (absent, or
+--   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id)
 -- ARGV[2] the pixels
 -- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
 local request = cjson.decode(ARGV[1])
@@ -29,7 +29,7 @@ end
 if redis.call('HGET', specs, 'current') ~= request.version then return { 'staleVersion' } end
 
 local state = {
-  'id', id, 'revision', 1, 'model', request.model, 'version', request.version, 'priority', request.priority,
+  'id', id, 'revision', 1, 'model', request.model, 'tenant', request.tenant, 'version', request.version, 'priority', request.priority,
   'createdAtMs', now, 'deadlineMs', now + request.timeoutMs, 'ttlMs', request.ttlMs,
 }
 if request.retryOf then
@@ -101,10 +101,10 @@ if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes t
   return { 'queueFull', in_queue, bytes }
 end
 
-local entry_id = redis.call('XADD', stream, '*', 'job', id, 'options', request.options, 'image', image)
+local entry_id = redis.call('XADD', stream, '*', 'job', id, 'tenant', request.tenant, 'options', request.options, 'image', image)
 redis.call('HSET', job_of .. id, 'stream', stream, 'entryId', entry_id, 'bytes', #image, 'attempts', 0,
   'maxAttempts', request.maxAttempts, 'fingerprint', request.fingerprint, 'cacheTtlMs', request.cacheTtlMs,
-  'version', request.version, 'priority', request.priority, 'options', request.options)
+  'version', request.version, 'priority', request.priority, 'options', request.options, 'tenant', request.tenant)
 redis.call('SADD', followers_of .. id, id)
 redis.call('ZADD', waiting, next_rank(), id)
 redis.call('ZADD', deadlines, now + request.timeoutMs, id)

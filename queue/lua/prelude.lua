@@ -5,6 +5,7 @@ local waiting, deadlines, counters, channel = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local dead, specs, alive, workers = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local shared_of, cache_of, idempotency_of, stream_of = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local GROUP = 'workers'
+local ANONYMOUS = 'anonymous'
 local TERMINAL = { SUCCEEDED = true, FAILED = true, CANCELED = true, EXPIRED = true }
 local MAX_DEAD_BYTES = 64 * 1024 * 1024
 local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000
@@ -69,9 +70,9 @@ end
 -- A job's entry goes to the end of another stream. Whoever claimed the old entry is told by the start step that it is gone.
 local function move_entry(job_id, to)
   local key = job_of .. job_id
-  local job = redis.call('HMGET', key, 'stream', 'entryId', 'options', 'attempts')
+  local job = redis.call('HMGET', key, 'stream', 'entryId', 'options', 'attempts', 'tenant')
   local entry = redis.call('XRANGE', job[1], job[2], job[2])[1]
-  local entry_id = redis.call('XADD', to, '*', 'job', job_id, 'options', job[3], 'image', field_of(entry, 'image'),
+  local entry_id = redis.call('XADD', to, '*', 'job', job_id, 'tenant', job[5] or ANONYMOUS, 'options', job[3], 'image', field_of(entry, 'image'),
     'recovered', tonumber(job[4]) > 0 and '1' or '0')
   redis.call('XACK', job[1], GROUP, job[2])
   redis.call('XDEL', job[1], job[2])
@@ -104,17 +105,25 @@ end
 
 -- The computation failed for good: its pixels move to the dead letters, its followers end FAILED.
 local function bury(job_id, code, now)
-  local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId', 'attempts', 'version', 'priority', 'options')
+  local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId', 'attempts', 'version', 'priority', 'options',
+    'tenant')
   local followers = redis.call('SMEMBERS', followers_of .. job_id)
   local entry = redis.call('XRANGE', job[1], job[2], job[2])[1]
   local image = entry and field_of(entry, 'image') or ''
   local fields = { 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
-    'version', job[4], 'priority', job[5], 'options', job[6], 'image', image }
+    'version', job[4], 'priority', job[5], 'options', job[6], 'tenant', job[7] or ANONYMOUS, 'image', image }
   redis.call('XADD', dead, '*', unpack(fields))
   redis.call('HINCRBY', counters, 'deadBytes', size_of(fields))
   for _, id in ipairs(followers) do finish(id, 'FAILED', now, { 'errorCode', code }) end
   drop_job(job_id)
   trim_dead(now)
+end
+
+-- Whether the prediction exists and the tenant may know of it. The same single read answers for an unknown id and for another
+-- tenant's, so that the time tells nothing. What was queued before tenants were has none.
+local function belongs_to(id, tenant)
+  local found = redis.call('HMGET', prediction_of .. id, 'status', 'tenant')
+  return found[1] and (tenant == '' or tenant == (found[2] or ANONYMOUS)) and true or false
 end
 
 -- A prediction as a reader gets it: its fields, and its computation's place among those that wait (0 is next, false: it does not wait).

@@ -115,7 +115,7 @@ async function classify(
       place,
       heatmap: args.heatmap || plan.heatmap,
       wait: plan.wait,
-      caller: caller.id,
+      caller,
       signal,
     });
     const deferred = view.end && { fields: plan.deferredFields, end: view.end };

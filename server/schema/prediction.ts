@@ -181,7 +181,7 @@ builder.queryField('prediction', (t) =>
     description:
       'A prediction as it is at this moment. Null where the id is unknown, or the prediction ended long ago.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
-    resolve: async (_root, { id }, { services }) => viewPrediction(await services.readPrediction(id)),
+    resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.readPrediction(caller, id)),
   }),
 );
 
@@ -192,7 +192,7 @@ builder.mutationField('cancelPrediction', (t) =>
     description:
       'Takes a waiting prediction off the queue, or drops the result of a running one. Gives the state after it: CANCELED, or the end that came first. Null where the id is unknown.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
-    resolve: async (_root, { id }, { services }) => viewPrediction(await services.cancelPrediction(id)),
+    resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.cancelPrediction(caller, id)),
   }),
 );
 
@@ -203,7 +203,8 @@ builder.subscriptionField('prediction', (t) =>
     description:
       'A prediction as it goes: the present state at once, then its changes in order (place in the queue included, at a bounded rate), and always the last one, after which the stream ends. Can begin at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
-    subscribe: (_root, { id }, { services }, info) => services.watchPrediction(id, selectsPosition(info)),
+    subscribe: (_root, { id }, { caller, services }, info) =>
+      services.watchPrediction(caller, id, selectsPosition(info)),
     resolve: (view) => viewPrediction(view),
   }),
 );
