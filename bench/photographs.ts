@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { ModelSpec } from '../models/spec.ts';
+import type { ModelSpec } from '../converter/spec.ts';
 import { prepareImage } from '../server/image.ts';
 
 const PREPARED = 48;

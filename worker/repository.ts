@@ -1,9 +1,9 @@
 /** The models of the repository, as the worker sees them. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { normalizationOf } from '../models/normalization.ts';
-import { type PreparedModel, prepareModel } from '../models/prepare.ts';
-import { SPEC_FILE } from '../models/spec.ts';
+import { normalizationOf } from '../converter/normalization.ts';
+import { type PreparedModel, prepareModel } from '../converter/prepare.ts';
+import { SPEC_FILE } from '../converter/spec.ts';
 import { ModelName, STORED_LABELS } from '../queue/contract.ts';
 import type { EngineCandidate, ServableModel } from './servable.ts';
 

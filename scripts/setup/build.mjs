@@ -47,7 +47,7 @@ export async function buildCode() {
       copyFileSync(join(projectDir, path), join(fresh, path));
     }
   });
-  for (const main of ['server/main.js', 'worker/main.js', 'models/main.js']) {
+  for (const main of ['server/main.js', 'worker/main.js', 'converter/main.js']) {
     if (!existsSync(join(fresh, main))) throw new SetupError(`The build made no ${main}: see .inferql/logs/tsc.log`);
   }
   writeStamp(join(fresh, BUILD_STAMP), digest);

@@ -13,7 +13,7 @@ export async function prepareModels() {
   const digest = digestModels();
   if (readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
-  const command = join(distDir, 'models/main.js');
+  const command = join(distDir, 'converter/main.js');
   const args = [command, 'prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
   // 2 is 'some were refused, and said so; the others are ready': they are tried again at the next start.
   const code = await runTool('models', process.execPath, args, { passOutput: true, acceptCodes: [2] });

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { GraphPort, OnnxGraph } from '../../models/onnx/graph.ts';
-import { encodeModel } from '../../models/onnx/write.ts';
+import type { GraphPort, OnnxGraph } from '../../converter/onnx/graph.ts';
+import { encodeModel } from '../../converter/onnx/write.ts';
 import { createMapDrawer, type Features } from './activation-maps.ts';
 import { createMultiply, PRODUCT_FILE } from './onnx-product.ts';
 

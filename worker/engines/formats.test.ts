@@ -7,7 +7,6 @@ import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../../e2e/support/compiled.ts';
 import {
   buildChain,
   buildClassifier,
@@ -19,16 +18,17 @@ import {
   MATMUL,
   SHAPE,
   saveRandom,
-} from '../../models/golden/classifiers.fixture.ts';
+} from '../../converter/golden/classifiers.fixture.ts';
 import {
   quantizeWeights,
   toKeras3,
   toKeras3Nested,
   toKeras3Sequential,
   toKeras21,
-} from '../../models/golden/formats.fixture.ts';
-import { largestDifference, randomPixels, type TestModel, toTensor } from '../../models/golden/harness.fixture.ts';
-import type { InputSpec, OutputSpec } from '../../models/spec.ts';
+} from '../../converter/golden/formats.fixture.ts';
+import { largestDifference, randomPixels, type TestModel, toTensor } from '../../converter/golden/harness.fixture.ts';
+import type { InputSpec, OutputSpec } from '../../converter/spec.ts';
+import { type Compiled, compileSources } from '../../e2e/support/compiled.ts';
 import type { EngineName } from '../engine.ts';
 import { loadRepositoryModel } from '../repository.ts';
 import type { ServableModel } from '../servable.ts';

@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { isKeras3, toKeras2 } from '../../models/tfjs/keras3.ts';
-import { isGraphModel, readModelJson, storedBytes } from '../../models/tfjs/manifest.ts';
-import { readWeights } from '../../models/tfjs/weights.ts';
+import { isKeras3, toKeras2 } from '../../converter/tfjs/keras3.ts';
+import { isGraphModel, readModelJson, storedBytes } from '../../converter/tfjs/manifest.ts';
+import { readWeights } from '../../converter/tfjs/weights.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 import { createMapDrawer, type Features, type Multiply } from './activation-maps.ts';
 

@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { activate, clip, scalar, softmax, unary } from '../ops/activation.ts';
-import { binary, sameOrder } from '../ops/binary.ts';
+import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
+import { binary, sameOrder } from '../emit/binary.ts';
 import { type LayerConverter, onlyInput } from './registry.ts';
 
 export const ACTIVATION_LAYERS: Record<string, LayerConverter> = {

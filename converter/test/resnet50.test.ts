@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { diskLoader, largestDifference, toTensor } from './golden/harness.fixture.ts';
-import { type PreparedModel, prepareModel } from './prepare.ts';
-import { readSample } from './sample.ts';
+import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
+import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { readSample } from '../sample.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const IMAGES = path.resolve(ROOT, '../shared/images');

@@ -1,11 +1,11 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
-import { activate, unary } from '../ops/activation.ts';
-import { binary, sameOrder } from '../ops/binary.ts';
-import { convolution, depthwiseConvolution, transposedConvolution } from '../ops/conv.ts';
-import { batchNormalization } from '../ops/dense.ts';
-import { pool } from '../ops/pool.ts';
-import type { Window } from '../ops/window.ts';
+import { activate, unary } from '../emit/activation.ts';
+import { binary, sameOrder } from '../emit/binary.ts';
+import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
+import { batchNormalization } from '../emit/dense.ts';
+import { pool } from '../emit/pool.ts';
+import type { Window } from '../emit/window.ts';
 import { constantAt, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
 
 /** Rows and columns of an attribute that has a number for each of [batch, height, width, channels]. */

@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { activate } from '../ops/activation.ts';
-import { convolution, depthwiseConvolution, transposedConvolution } from '../ops/conv.ts';
+import { activate } from '../emit/activation.ts';
+import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 function windowOf({ config }: LayerCall) {

@@ -1,5 +1,5 @@
 import type { Value } from '../builder.ts';
-import { globalPool, pool } from '../ops/pool.ts';
+import { globalPool, pool } from '../emit/pool.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 function windowPool(kind: 'max' | 'average') {

@@ -1,8 +1,8 @@
 import { ModelError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
-import { scalar } from '../ops/activation.ts';
-import { binary } from '../ops/binary.ts';
-import { concat } from '../ops/shape.ts';
+import { scalar } from '../emit/activation.ts';
+import { binary } from '../emit/binary.ts';
+import { concat } from '../emit/shape.ts';
 import type { LayerCall, LayerConverter } from './registry.ts';
 
 function fold(op: string) {

@@ -1,8 +1,8 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { imageSize } from '../ops/conv.ts';
-import { padImage } from '../ops/pool.ts';
-import { resizeImage } from '../ops/resize.ts';
-import { resolveShape, slice, transpose } from '../ops/shape.ts';
+import { imageSize } from '../emit/conv.ts';
+import { padImage } from '../emit/pool.ts';
+import { resizeImage } from '../emit/resize.ts';
+import { resolveShape, slice, transpose } from '../emit/shape.ts';
 import { type LayerConverter, onlyInput } from './registry.ts';
 
 export const SHAPE_LAYERS: Record<string, LayerConverter> = {

@@ -11,15 +11,15 @@ import {
   randomizeWeights,
   randomPixels,
   saveLayersModel,
-} from './golden/harness.fixture.ts';
-import { calibrate } from './onnx/calibrate.ts';
-import { buildGraph, convertModel } from './onnx/convert.ts';
-import { parseCalibration } from './onnx/ranges.ts';
-import { prepareModel } from './prepare.ts';
-import { readSample } from './sample.ts';
-import { readSpec } from './spec.ts';
-import { parseModelJson, readModelJson } from './tfjs/manifest.ts';
-import { decodeWeights, readWeights } from './tfjs/weights.ts';
+} from '../golden/harness.fixture.ts';
+import { calibrate } from '../onnx/calibrate.ts';
+import { buildGraph, convertModel } from '../onnx/convert.ts';
+import { parseCalibration } from '../onnx/ranges.ts';
+import { prepareModel } from '../prepare.ts';
+import { readSample } from '../sample.ts';
+import { readSpec } from '../spec.ts';
+import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
+import { decodeWeights, readWeights } from '../tfjs/weights.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const IMAGES = path.resolve(ROOT, '../shared/images');

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
 import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
-import { WRAPPER_VERSION, wrapOnnx } from './onnx/wrap.ts';
+import { WRAPPER_VERSION, wrapOnnx } from './onnx/wrap-onnx-file.ts';
 import { pullSource, readLabels } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';

@@ -5,7 +5,7 @@ import { createRandom, inputOf, largestDifference, randomPixels } from '../golde
 import { normalizationOf } from '../normalization.ts';
 import { parseSpec } from '../spec.ts';
 import { BATCH, floatTensor, type OnnxGraph } from './graph.ts';
-import { wrapOnnx } from './wrap.ts';
+import { wrapOnnx } from './wrap-onnx-file.ts';
 import { encodeModel } from './write.ts';
 
 const { onnx } = onnxProto;

@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
+import { binary } from '../emit/binary.ts';
+import { batchNormalization } from '../emit/dense.ts';
 import { floatTensor } from '../graph.ts';
-import { binary } from '../ops/binary.ts';
-import { batchNormalization } from '../ops/dense.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 /** @throws UnsupportedOpError where a layer works on another dimension than the channels */

@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import type { Padding } from '../ops/window.ts';
+import type { Padding } from '../emit/window.ts';
 
 /** A layer's serialised configuration, read field by field: Keras writes many that do not matter here. */
 export class LayerConfig {

@@ -1,10 +1,10 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
+import { activate, clip, softmax, unary } from '../emit/activation.ts';
+import { binary, sameOrder } from '../emit/binary.ts';
+import { dense } from '../emit/dense.ts';
+import { transpose } from '../emit/shape.ts';
 import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
-import { activate, clip, softmax, unary } from '../ops/activation.ts';
-import { binary, sameOrder } from '../ops/binary.ts';
-import { dense } from '../ops/dense.ts';
-import { transpose } from '../ops/shape.ts';
 import { applyFused } from './convolution.ts';
 import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './registry.ts';
 

@@ -1,5 +1,5 @@
-import { activate } from '../ops/activation.ts';
-import { dense } from '../ops/dense.ts';
+import { activate } from '../emit/activation.ts';
+import { dense } from '../emit/dense.ts';
 import { type LayerConverter, onlyInput } from './registry.ts';
 
 export const BASIC_LAYERS: Record<string, LayerConverter> = {

@@ -15,7 +15,7 @@ import { quantizeModel } from './quantize.ts';
 import { printModels, removeModel } from './repository.ts';
 import { unpackZip } from './zip.ts';
 
-const SAMPLES = path.resolve(import.meta.dirname, '../samples');
+const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 
 let root: string;
 let folders: Folders;

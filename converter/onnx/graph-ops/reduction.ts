@@ -1,6 +1,6 @@
 import type { Value } from '../builder.ts';
+import { globalPool } from '../emit/pool.ts';
 import { int64Tensor } from '../graph.ts';
-import { globalPool } from '../ops/pool.ts';
 import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './registry.ts';
 
 function reduce(op: string, pooled?: 'max' | 'average'): NodeConverter {

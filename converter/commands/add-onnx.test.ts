@@ -8,7 +8,7 @@ import { encodeModel } from '../onnx/write.ts';
 import { addModel } from './add.ts';
 import type { Folders } from './folders.ts';
 
-const SAMPLES = path.resolve(import.meta.dirname, '../samples');
+const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 const CLASSES = 4;
 
 let root: string;

@@ -1,10 +1,10 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
+import { imageSize } from '../emit/conv.ts';
+import { padImage } from '../emit/pool.ts';
+import { resizeImage } from '../emit/resize.ts';
+import { concat, resolveShape, slice, transpose } from '../emit/shape.ts';
 import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
-import { imageSize } from '../ops/conv.ts';
-import { padImage } from '../ops/pool.ts';
-import { resizeImage } from '../ops/resize.ts';
-import { concat, resolveShape, slice, transpose } from '../ops/shape.ts';
 import { inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
 
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);

@@ -1,6 +1,6 @@
 import type { Value } from '../builder.ts';
+import { broadcastShapes } from '../emit/binary.ts';
 import { BATCH, elementCount, type Tensor } from '../graph.ts';
-import { broadcastShapes } from '../ops/binary.ts';
 import { inputAt, type NodeCall, type NodeConverter } from './registry.ts';
 
 /**
