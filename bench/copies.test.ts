@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor } from 'onnxruntime-node';
 import { afterEach, expect, test, vi } from 'vitest';
-import { writeTinyModel } from '../e2e/support/tiny-model.ts';
 import { parseEntry } from '../queue/entry.ts';
 import { parseSmallForm } from '../server/small-form.ts';
 import type { UploadedFile } from '../server/uploaded-file.ts';
+import { writeTinyModel } from '../testing/tiny-model.ts';
 import { createOnnxSession } from '../worker/engines/onnx-session.ts';
 import { loadRepositoryModel } from '../worker/repository.ts';
 

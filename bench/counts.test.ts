@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openSocket, send } from '../e2e/support/graphql.ts';
-import { startSystem, type TestSystem } from '../e2e/support/system.ts';
+import { openSocket, send } from '../testing/graphql-client.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
 
 const IMAGE_BYTES = 224 * 224 * 3;
 const PREDICTIONS = 50;

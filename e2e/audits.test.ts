@@ -1,6 +1,6 @@
 import { serverAudits } from 'graphql-http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startSystem, type TestSystem } from './support/system.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
 
 let system: TestSystem;
 

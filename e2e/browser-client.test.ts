@@ -9,10 +9,10 @@ import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { createClient, Prediction } from '../client/index.ts';
-import { launchBrowser, openPage } from './support/browser.ts';
-import { projectDir } from './support/build.ts';
-import { expectedClass, makePicture } from './support/pictures.ts';
-import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
+import { launchBrowser, openPage } from '../testing/browser.ts';
+import { projectDir } from '../testing/build.ts';
+import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 /** What the page of the test holds in its `window`. */
 interface Holder {

@@ -1,8 +1,8 @@
 /** The typed client against servers and workers as they are shipped. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClient, type Prediction } from '../client/node.ts';
-import { expectedClass, makePicture } from './support/pictures.ts';
-import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
+import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 let system: TestSystem;
 let nextPicture = 0;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createClient } from '../client/node.ts';
-import { dir, jsonLines, run, start, system, writePicture } from './support/command.ts';
+import { dir, jsonLines, run, start, system, writePicture } from '../testing/cli.ts';
 
 test('one photograph is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
   const label = await writePicture('photo.png');

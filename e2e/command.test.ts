@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createClient } from '../client/node.ts';
-import { projectDir } from './support/build.ts';
-import { command, dir, jsonLines, POISON, run, start, system, writePicture } from './support/command.ts';
-import { makePng } from './support/pictures.ts';
+import { projectDir } from '../testing/build.ts';
+import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '../testing/cli.ts';
+import { makePng } from '../testing/test-images.ts';
 
 test('--help of the command and of each part explains it and ends with 0', async () => {
   const { code, out } = await run(['--help']);

@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
-import { launchBrowser, openPage } from './support/browser.ts';
-import { expectedClass, makePicture } from './support/pictures.ts';
-import { startSystem, type TestSystem } from './support/system.ts';
+import { launchBrowser, openPage } from '../testing/browser.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 const run = promisify(execFile);
 const projectDir = join(import.meta.dirname, '..');

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { projectDir } from './support/build.ts';
-import { startLauncher } from './support/launcher.ts';
+import { projectDir } from '../testing/build.ts';
+import { startLauncher } from '../testing/launcher.ts';
 
 let close = () => {};
 afterEach(() => close());

@@ -3,8 +3,17 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { beforeAll, expect, test } from 'vitest';
-import { type Launcher, listProcesses } from './support/launcher.ts';
-import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, endStarts, listOurs, poll, startReady } from './support/starts.ts';
+import { type Launcher, listProcesses } from '../testing/launcher.ts';
+import {
+  BUILD_TIMEOUT_MS,
+  CATS,
+  classifyCat,
+  clone,
+  endStarts,
+  listOurs,
+  poll,
+  startReady,
+} from '../testing/launcher-fixture.ts';
 
 // An engine sees its worker's end a moment later than the launcher does.
 const soon = { timeout: 2_000, interval: 20 };

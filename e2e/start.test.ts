@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writ
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findFreePort, listProcesses } from './support/launcher.ts';
-import { startTestRedis } from './support/redis.ts';
-import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, poll, start, startReady } from './support/starts.ts';
+import { findFreePort, listProcesses } from '../testing/launcher.ts';
+import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, poll, start, startReady } from '../testing/launcher-fixture.ts';
+import { startTestRedis } from '../testing/redis-server.ts';
 
 test(
   'a clone that was never built starts, and its first answer is a prediction',

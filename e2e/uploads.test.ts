@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { send } from './support/graphql.ts';
-import { expectedClass, makePicture, makePng } from './support/pictures.ts';
-import { startSystem, type TestSystem } from './support/system.ts';
+import { send } from '../testing/graphql-client.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture, makePng } from '../testing/test-images.ts';
 
 let system: TestSystem;
 

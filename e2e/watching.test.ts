@@ -1,5 +1,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  collect,
+  type DeferredPart,
+  type GraphqlResult,
+  openSocket,
+  type Socket,
+  send,
+  sendDeferred,
+  subscribeSse,
+} from '../testing/graphql-client.ts';
+import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture } from '../testing/test-images.ts';
+import {
   BusyDocument,
   type BusyQuery,
   FollowDocument,
@@ -10,18 +22,6 @@ import {
   SubmitDocument,
   type SubmitMutation,
 } from './generated/graphql.ts';
-import {
-  collect,
-  type DeferredPart,
-  type GraphqlResult,
-  openSocket,
-  type Socket,
-  send,
-  sendDeferred,
-  subscribeSse,
-} from './support/graphql.ts';
-import { expectedClass, makePicture } from './support/pictures.ts';
-import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
 
 let system: TestSystem;
 let socket: Socket;

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from './support/browser.ts';
-import { projectDir } from './support/build.ts';
-import { buildTestPage } from './support/page-build.ts';
-import { expectedClass, makePicture } from './support/pictures.ts';
-import { startSystem, type TestSystem } from './support/system.ts';
+import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from '../testing/browser.ts';
+import { projectDir } from '../testing/build.ts';
+import { buildTestPage } from '../testing/page-build.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
+import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 let system: TestSystem;
 let browser: Browser;

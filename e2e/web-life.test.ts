@@ -9,12 +9,12 @@ import {
   launchBrowser,
   openPage,
   type WatchedPage,
-} from './support/browser.ts';
-import { projectDir } from './support/build.ts';
-import { choose, findLabel, makePictures, type Upload } from './support/cards.ts';
-import { buildTestPage } from './support/page-build.ts';
-import { makeMishap } from './support/pictures.ts';
-import { scriptedModel, startSystem, type TestSystem } from './support/system.ts';
+} from '../testing/browser.ts';
+import { projectDir } from '../testing/build.ts';
+import { buildTestPage } from '../testing/page-build.ts';
+import { choose, findLabel, makePictures, type Upload } from '../testing/page-cards.ts';
+import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
+import { makeMishap } from '../testing/test-images.ts';
 
 /** First byte of a picture that the scripted model throws on. */
 const POISON = 250;

@@ -7,10 +7,10 @@ import {
   openPage,
   type WatchedPage,
   waitForThumbnails,
-} from './support/browser.ts';
-import { choose, findLabel, makePictures } from './support/cards.ts';
-import { buildTestPage } from './support/page-build.ts';
-import { startSystem, type TestSystem } from './support/system.ts';
+} from '../testing/browser.ts';
+import { buildTestPage } from '../testing/page-build.ts';
+import { choose, findLabel, makePictures } from '../testing/page-cards.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
 
 let system: TestSystem;
 let browser: Browser;

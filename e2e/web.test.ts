@@ -12,10 +12,10 @@ import {
   openPage,
   type WatchedPage,
   waitForThumbnails,
-} from './support/browser.ts';
-import { projectDir } from './support/build.ts';
-import { buildTestPage } from './support/page-build.ts';
-import { startSystem, type TestSystem } from './support/system.ts';
+} from '../testing/browser.ts';
+import { projectDir } from '../testing/build.ts';
+import { buildTestPage } from '../testing/page-build.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
 
 const SAMPLES = ['chelsea.png', 'coffee.png', 'rocket.jpg'].map((name) => join(projectDir, 'models/samples', name));
 const MAX_SCRIPT_BYTES = 150_000;

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../e2e/support/compiled.ts';
-import { startSystem, type TestSystem } from '../e2e/support/system.ts';
+import { type Compiled, compileSources } from '../testing/compile-sources.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
 
 let compiled: Compiled;
 let system: TestSystem;

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../e2e/support/compiled.ts';
-import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
-import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
-import { writeTinyModel } from '../e2e/support/tiny-model.ts';
 import type { PredictionState, ServedModel } from '../queue/contract.ts';
+import { type Compiled, compileSources } from '../testing/compile-sources.ts';
+import { createQueueBed, type QueueBed } from '../testing/queue-harness.ts';
+import { startTestRedis, type TestRedis } from '../testing/redis-server.ts';
+import { writeTinyModel } from '../testing/tiny-model.ts';
 
 let compiled: Compiled;
 let server: TestRedis;

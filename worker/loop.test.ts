@@ -1,12 +1,12 @@
 /** The worker's loop on a real Redis, with an engine in the test's own hands. */
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
-import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
 import { type Consumer, createConsumer } from '../queue/consumer.ts';
 import type { ServedModel } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
 import { connectRedis, type RedisConnection } from '../queue/redis.ts';
+import { createQueueBed, type QueueBed } from '../testing/queue-harness.ts';
+import { startTestRedis, type TestRedis } from '../testing/redis-server.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './loop.ts';
 import { makeScriptedModel, ScriptedModels } from './scripted-models.ts';
 import { createTurns } from './turns.ts';

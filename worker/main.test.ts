@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../e2e/support/compiled.ts';
-import { createQueueBed, type QueueBed } from '../e2e/support/queue-bed.ts';
-import { startTestRedis, type TestRedis } from '../e2e/support/redis.ts';
+import { type Compiled, compileSources } from '../testing/compile-sources.ts';
+import { createQueueBed, type QueueBed } from '../testing/queue-harness.ts';
+import { startTestRedis, type TestRedis } from '../testing/redis-server.ts';
 
 let compiled: Compiled;
 let server: TestRedis;

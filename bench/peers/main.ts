@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '../../converter/prepare.ts';
-import { startTestRedis } from '../../e2e/support/redis.ts';
+import { startTestRedis } from '../../testing/redis-server.ts';
 import { startAnswerer } from '../ask.ts';
 import { NULL_MODEL } from '../bench.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';

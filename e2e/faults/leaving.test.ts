@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
-import { send } from '../support/graphql.ts';
-import { makePicture } from '../support/pictures.ts';
-import { startSystem, type TestSystem } from '../support/system.ts';
+import { send } from '../../testing/graphql-client.ts';
+import { startSystem, type TestSystem } from '../../testing/system.ts';
+import { makePicture } from '../../testing/test-images.ts';
 import { busyModel } from './scenario.ts';
 
 let system: TestSystem;

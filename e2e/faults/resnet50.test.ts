@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { projectDir } from '../support/build.ts';
+import { projectDir } from '../../testing/build.ts';
 import { IN_FLIGHT, runScenario, untilBatchBegins } from './scenario.ts';
 
 /** The visibility time of its spec. */

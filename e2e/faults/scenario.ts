@@ -1,13 +1,13 @@
 import { Redis } from 'ioredis';
 import { afterEach, expect, vi } from 'vitest';
 import { DEFAULT_PREFIX, modelKeys } from '../../queue/keys.ts';
+import type { Child } from '../../testing/child-process.ts';
+import { type Load, type LoadOptions, startLoad } from '../../testing/load-generator.ts';
+import { type RedisProxy, startRedisProxy } from '../../testing/redis-proxy.ts';
+import { startTestRedis, type TestRedis, type TestRedisOptions } from '../../testing/redis-server.ts';
+import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '../../testing/system.ts';
 import { type Ledger, startLedger } from '../ledger/client.ts';
 import type { Verdict } from '../ledger/protocol.ts';
-import type { Child } from '../support/child.ts';
-import { type Load, type LoadOptions, startLoad } from '../support/load.ts';
-import { type RedisProxy, startRedisProxy } from '../support/proxy.ts';
-import { startTestRedis, type TestRedis, type TestRedisOptions } from '../support/redis.ts';
-import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '../support/system.ts';
 import { removeRow, writeRow } from './table.ts';
 
 /** How many predictions are in flight, at least, at the moment of each fault. */

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { projectDir } from '../../testing/build.ts';
 import type { Verdict } from '../ledger/protocol.ts';
-import { projectDir } from '../support/build.ts';
 
 interface Fault {
   /** What is seen of it. */

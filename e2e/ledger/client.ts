@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { buildSystem, projectDir } from '../support/build.ts';
-import { startChild } from '../support/child.ts';
+import { buildSystem, projectDir } from '../../testing/build.ts';
+import { startChild } from '../../testing/child-process.ts';
 import type { LedgerRequest, Sighting, Verdict } from './protocol.ts';
 
 /** The ledger's process, as a test speaks to it. */

@@ -28,7 +28,7 @@ import {
 } from '../../converter/golden/formats.fixture.ts';
 import { largestDifference, randomPixels, type TestModel, toTensor } from '../../converter/golden/harness.fixture.ts';
 import type { InputSpec, OutputSpec } from '../../converter/spec.ts';
-import { type Compiled, compileSources } from '../../e2e/support/compiled.ts';
+import { type Compiled, compileSources } from '../../testing/compile-sources.ts';
 import type { EngineName } from '../engine.ts';
 import { loadRepositoryModel } from '../repository.ts';
 import type { ServableModel } from '../servable.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../../e2e/support/compiled.ts';
+import { type Compiled, compileSources } from '../../testing/compile-sources.ts';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { type RemoteEngine, startRemoteEngine } from './remote.ts';
 

@@ -5,10 +5,10 @@ import {
   newPredictionId,
   type PredictionState,
   type ServedModel,
-} from '../../queue/contract.ts';
-import { createEventChannel } from '../../queue/events.ts';
-import { type AdmitRequest, createProducer, type Producer } from '../../queue/producer.ts';
-import { connectRedis } from '../../queue/redis.ts';
+} from '../queue/contract.ts';
+import { createEventChannel } from '../queue/events.ts';
+import { type AdmitRequest, createProducer, type Producer } from '../queue/producer.ts';
+import { connectRedis } from '../queue/redis.ts';
 
 /** A server's side of the queue under a prefix of its own: submits images and sees every event. */
 export interface QueueBed {

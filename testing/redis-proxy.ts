@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { filterReplies } from './replies.ts';
+import { filterReplies } from './resp-parser.ts';
 
 /** A TCP proxy before Redis, that does what networks do. */
 export interface RedisProxy {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type RedisProxy, startRedisProxy } from './proxy.ts';
-import { startTestRedis, type TestRedis } from './redis.ts';
+import { type RedisProxy, startRedisProxy } from './redis-proxy.ts';
+import { startTestRedis, type TestRedis } from './redis-server.ts';
 
 let redis: TestRedis;
 let proxy: RedisProxy;

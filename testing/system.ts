@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, projectDir } from './build.ts';
-import { type Child, startChild } from './child.ts';
-import { startTestRedis, type TestRedis } from './redis.ts';
+import { type Child, startChild } from './child-process.ts';
+import { startTestRedis, type TestRedis } from './redis-server.ts';
 
 export interface SystemOptions {
   /** How many server processes. @default 1 */

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { projectDir } from './build.ts';
-import { type Compiled, compileSources } from './compiled.ts';
-import { expectedClass, makePicture } from './pictures.ts';
+import { type Compiled, compileSources } from './compile-sources.ts';
 import { scriptedModel, startSystem, type TestSystem } from './system.ts';
+import { expectedClass, makePicture } from './test-images.ts';
 
 /** A picture whose first byte is this makes the model fail. */
 export const POISON = 220;

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
-import { startTestRedis, type TestRedis } from './redis.ts';
+import { startTestRedis, type TestRedis } from './redis-server.ts';
 
 let started: TestRedis[] = [];
 
