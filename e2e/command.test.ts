@@ -148,8 +148,8 @@ test('bench measures with real uploads', async () => {
 
 test('a command that was not built says what to run', async () => {
   await mkdir(join(dir, 'client/bin'), { recursive: true });
-  await cp(command, join(dir, 'client/bin/inferql.mjs'));
-  const child = spawn(process.execPath, ['client/bin/inferql.mjs', 'models'], { cwd: dir, stdio: 'pipe' });
+  await cp(command, join(dir, 'cli/bin/inferql.mjs'));
+  const child = spawn(process.execPath, ['cli/bin/inferql.mjs', 'models'], { cwd: dir, stdio: 'pipe' });
   const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   expect(code).toBe(3);
   expect(err).toContain('npm start');
