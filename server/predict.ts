@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { prepareImage } from '../images/preprocess.ts';
+import { createSemaphore } from '../images/semaphore.ts';
 import {
   type Caller,
   modelOfPrediction,
@@ -13,10 +15,8 @@ import type { AdmitOutcome, Producer } from '../queue/producer.ts';
 import type { Catalog } from './catalog.ts';
 import type { Config } from './config.ts';
 import { type EndWaiter, openEndWaiter, StateStream } from './follow.ts';
-import { prepareImage } from './image.ts';
 import type { Pressure } from './pressure.ts';
 import type { Replies } from './replies.ts';
-import { createSemaphore } from './semaphore.ts';
 import type { UploadedFile } from './uploaded-file.ts';
 
 /** What a caller sends with an image. */

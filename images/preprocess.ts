@@ -1,8 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ServedModel } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
-import { hasSrgbProfile } from './icc.ts';
-import { type ImageFormat, isWhole } from './whole.ts';
+import { hasSrgbProfile } from './srgb-profile.ts';
+import { type ImageFormat, isWhole } from './truncation.ts';
 
 // Photographs do not come twice, and one thread each lets several be decoded at once without waiting for each other.
 sharp.cache(false);

@@ -2,7 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ServedModel } from '../queue/contract.ts';
 import { InferqlError } from '../queue/errors.ts';
-import { prepareImage } from './image.ts';
+import { prepareImage } from './preprocess.ts';
 
 const MAX_PIXELS = 64_000_000;
 const CROPPED: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { hasSrgbProfile } from './icc.ts';
+import { hasSrgbProfile } from './srgb-profile.ts';
 
 const SHARED_IMAGES = '../shared/images';
 

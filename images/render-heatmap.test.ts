@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { renderHeatmap } from './heatmap.ts';
+import { renderHeatmap } from './render-heatmap.ts';
 
 async function decode(uri: string) {
   expect(uri).toMatch(/^data:image\/png;base64,/);
