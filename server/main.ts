@@ -1,10 +1,10 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
 import { pino } from 'pino';
 import { connectRedis } from '../queue/redis.ts';
+import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
-import { createListener } from './listener.ts';
-import { createBackend } from './services.ts';
-import { openSpool } from './spool.ts';
+import { createListener } from './http/http-server.ts';
+import { openSpool } from './uploads/upload-dir.ts';
 
 const launched = process.send !== undefined && process.connected;
 const mayListen =

@@ -1,13 +1,13 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { ERRORS, InferqlError } from '../../queue/errors.ts';
-import { builder } from '../builder.ts';
-import type { ServerContext } from '../context.ts';
-import { InvalidArgumentError } from '../predict.ts';
-import { planWaiting, type WaitPlan } from '../selection.ts';
-import type { UploadedFile } from '../uploaded-file.ts';
+import { InvalidArgumentError } from '../predictions/predictions.ts';
+import type { UploadedFile } from '../uploads/uploaded-file.ts';
+import { builder } from './builder.ts';
+import type { ServerContext } from './context.ts';
 import { type CallerError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
 import type { PredictionNode } from './prediction-node.ts';
+import { planWaiting, type WaitPlan } from './response-plan.ts';
 
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {
   description:

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../queue/errors.ts';
-import { builder } from '../builder.ts';
+import { builder } from './builder.ts';
 
 /** A member of a result union. Plain data: an instance of Error would be thrown by the executor. */
 export interface CallerError {

@@ -6,7 +6,7 @@ import {
   GraphQLString,
   specifiedDirectives,
 } from 'graphql';
-import { builder } from '../builder.ts';
+import { builder } from './builder.ts';
 import './scalars.ts';
 import './errors.ts';
 import './result.ts';

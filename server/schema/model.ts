@@ -1,5 +1,5 @@
 import type { ServedModel } from '../../queue/contract.ts';
-import { builder } from '../builder.ts';
+import { builder } from './builder.ts';
 import { Queue } from './queue.ts';
 
 const Precision = builder.enumType('Precision', {

@@ -1,6 +1,6 @@
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
 import type { PredictionState } from '../../queue/contract.ts';
-import type { PredictionView } from '../predict.ts';
+import type { PredictionView } from '../predictions/predictions.ts';
 
 /** How many labels are given where neither the mutation nor the field says. */
 export const DEFAULT_TOP_K = 5;

@@ -1,9 +1,9 @@
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '../../queue/contract.ts';
 import { ERRORS, type ErrorCode } from '../../queue/errors.ts';
-import { builder } from '../builder.ts';
-import { selectsPosition } from '../selection.ts';
+import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import { type PredictionNode, stateForField, viewPrediction } from './prediction-node.ts';
+import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
 
 export const PriorityEnum = builder.enumType('Priority', {

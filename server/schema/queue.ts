@@ -1,6 +1,6 @@
 import type { WorkerRecord } from '../../queue/contract.ts';
-import { builder } from '../builder.ts';
-import type { QueueView } from '../queue-view.ts';
+import type { QueueView } from '../predictions/queue-stats.ts';
+import { builder } from './builder.ts';
 
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
   description: 'A live worker process, as it serves one model.',

@@ -1,7 +1,7 @@
 import { renderHeatmap } from '../../images/render-heatmap.ts';
 import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../../queue/contract.ts';
 import { ERRORS, type ErrorCode, InferqlError } from '../../queue/errors.ts';
-import { builder } from '../builder.ts';
+import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 
 /** A stored result, and how many labels this request wants where `labels` does not say. */

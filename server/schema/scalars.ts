@@ -1,5 +1,5 @@
-import { builder } from '../builder.ts';
-import { UploadScalar } from '../upload-scalar.ts';
+import { UploadScalar } from '../uploads/upload-scalar.ts';
+import { builder } from './builder.ts';
 
 builder.addScalarType('Upload', UploadScalar);
 

@@ -1,0 +1,127 @@
+import type { Logger } from 'pino';
+import { createEventChannel } from '../queue/events.ts';
+import { createProducer } from '../queue/producer.ts';
+import { callRedis, type RedisConnection } from '../queue/redis.ts';
+import { EXPIRE_AT_ONCE } from '../queue/scripts.ts';
+import type { Config } from './config.ts';
+import { createPressure } from './predictions/admission-control.ts';
+import { createCatalog } from './predictions/model-cache.ts';
+import { createReplies } from './predictions/prediction-tracker.ts';
+import { createPredictions } from './predictions/predictions.ts';
+import { createQueueViews } from './predictions/queue-stats.ts';
+import { createMeter } from './predictions/throughput-meter.ts';
+import type { Services } from './schema/context.ts';
+
+const MAX_INT = 2 ** 31 - 1;
+/** How late at the most an unattended prediction ends. */
+const SWEEP_EVERY_MS = 1_000;
+
+export type Backend = ReturnType<typeof createBackend>;
+
+/**
+ * Everything behind the API: what resolvers ask, whether the server is ready, and its end.
+ * @param redis a connection of the role 'request'
+ * @param subscriber another one, of the role 'subscriber'
+ */
+export function createBackend(options: {
+  config: Config;
+  redis: RedisConnection;
+  subscriber: RedisConnection;
+  log: Logger;
+}) {
+  const { config, redis, subscriber, log } = options;
+  let draining = false;
+  const producer = createProducer(redis, { prefix: config.prefix });
+  const catalog = createCatalog({ producer, defaultModel: config.defaultModel });
+  const meter = createMeter();
+  const replies = createReplies({
+    producer,
+    openChannel: (listener) => createEventChannel({ subscriber, redis, prefix: config.prefix }, listener),
+    probe: () => callRedis(() => redis.ping()),
+    onModelsChanged: () => void hearModels(),
+    onEvent: meter.onEvent,
+    positionIntervalMs: config.positionIntervalMs,
+    auditIntervalMs: config.auditIntervalMs,
+    log,
+  });
+  const predictions = createPredictions({
+    config,
+    producer,
+    replies,
+    catalog,
+    pressure: createPressure(catalog),
+    isDraining: () => draining,
+  });
+  const queueViews = createQueueViews({ catalog, meter });
+
+  /** Announced models are listened to before the first request for them. */
+  async function hearModels(): Promise<void> {
+    catalog.forget();
+    try {
+      for (const { name } of await catalog.listModels()) await replies.subscribe(name);
+    } catch (error) {
+      log.debug({ err: error }, 'models are not known yet');
+    }
+  }
+
+  /** Predictions that nobody follows end on time, too, and with no worker left to sweep. */
+  async function sweepDeadlines(): Promise<void> {
+    try {
+      for (const name of await producer.modelNames()) {
+        while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'what is overdue will be ended once Redis answers');
+    }
+  }
+  const sweepTimer = setInterval(() => void sweepDeadlines(), SWEEP_EVERY_MS);
+  sweepTimer.unref();
+
+  const services: Services = {
+    maxImages: config.maxImages,
+    submit: predictions.submit,
+    readPrediction: predictions.read,
+    cancelPrediction: predictions.cancel,
+    watchPrediction: predictions.watch,
+    async findPosition({ id }) {
+      return (await producer.read(id))?.position;
+    },
+    async estimateStartMs(model, position) {
+      const rate = (await catalog.readQueue(model))?.ratePerSecond;
+      return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
+    },
+    // Whoever asks for the list may have heard of a model before this server did.
+    listModels: () => catalog.listModels(0),
+    findModel: catalog.findModel,
+    viewQueue: queueViews.view,
+    watchQueue: queueViews.watch,
+  };
+
+  return {
+    services,
+
+    /** Redis answers and its channel is heard; false from the moment that the server shuts down. */
+    async isReady(): Promise<boolean> {
+      if (draining || !replies.ready()) return false;
+      return redis.ping().then(
+        () => true,
+        () => false,
+      );
+    },
+
+    isDraining: () => draining,
+
+    /** Ends subscriptions with a retryable error; waiting mutations have `config.drainMs` left. */
+    drain(): void {
+      if (draining) return;
+      draining = true;
+      replies.drain();
+      queueViews.drain();
+    },
+
+    close(): void {
+      clearInterval(sweepTimer);
+      replies.close();
+    },
+  };
+}

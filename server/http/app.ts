@@ -1,0 +1,100 @@
+import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
+import { createYoga, type Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import { ANONYMOUS_CALLER } from '../../queue/contract.ts';
+import type { Config } from '../config.ts';
+import type { ServerContext, Services } from '../schema/context.ts';
+import { schema } from '../schema/index.ts';
+import { useUploads } from '../uploads/use-uploads.ts';
+import { useBodyLimit } from './body-limit.ts';
+import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
+import { createMask, logRefusal, useStatusOfWhole } from './error-mask.ts';
+import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
+import { useHealth } from './health.ts';
+import { makeLimitPlugins } from './query-limits.ts';
+import { useSecurityHeaders } from './security-headers.ts';
+import { useEventStreams } from './sse.ts';
+import { useWebPage } from './web-page.ts';
+
+/** What the app needs of what lies behind it. */
+export interface AppDependencies {
+  config: Config;
+  services: Services;
+  isReady(): Promise<boolean>;
+  isDraining(): boolean;
+  log: Logger;
+}
+
+export type App = ReturnType<typeof createApp>;
+
+/** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
+export function createApp({ config, services, isReady, isDraining, log }: AppDependencies) {
+  return createYoga<object, ServerContext>({
+    schema,
+    graphqlEndpoint: '/graphql',
+    landingPage: false,
+    multipart: false,
+    batching: false,
+    maxRequestBodySize: false,
+    logging: {
+      debug: (...args) => log.trace(args.map(String).join(' ')),
+      info: (...args) => log.debug(args.map(String).join(' ')),
+      warn: (...args) => log.warn(args.map(String).join(' ')),
+      error: (error) => logRefusal(log, error),
+    },
+    maskedErrors: { maskError: createMask(config) },
+    cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
+    graphiql: config.graphiql,
+    renderGraphiQL: createGraphiqlPage(config.webDir),
+    context: ({ request }) => makeContext(services, request.signal),
+    plugins: [
+      useHealth(isReady),
+      useWebPage(config.webDir),
+      useCsrfHeader(),
+      useUploads(config),
+      useBodyLimit(config.maxQueryBytes),
+      useDeferDirective(),
+      ...makeLimitPlugins(config),
+      useStatusOfWhole(),
+      useGraphiqlPolicy(),
+      useSecurityHeaders(isDraining),
+      useEventStreams(config, log),
+    ],
+  });
+}
+
+/** What resolvers are given, whatever the transport. Who asks is anonymous today. */
+export function makeContext(services: Services, signal: AbortSignal | undefined): ServerContext {
+  return { caller: ANONYMOUS_CALLER, services, signal };
+}
+
+/** The plugin's validation rules; the directive stands in the schema, where it is described. */
+function useDeferDirective(): Plugin {
+  const { onValidate } = useDeferStream();
+  return { onValidate } as Plugin;
+}
+
+function useGraphiqlPolicy(): Plugin {
+  return {
+    onResponse({ request, response }) {
+      if (
+        request.method === 'GET' &&
+        response.headers.get('content-type')?.startsWith('text/html') &&
+        !response.headers.has('content-security-policy')
+      ) {
+        response.headers.set('content-security-policy', GRAPHIQL_POLICY);
+      }
+    },
+  };
+}
+
+function corsOptions(origins: string[]) {
+  return {
+    origin: origins.includes('*') ? '*' : origins,
+    credentials: !origins.includes('*'),
+    methods: ['GET', 'POST', 'OPTIONS'],
+    allowedHeaders: ['content-type', 'accept', ...CSRF_HEADERS],
+    exposedHeaders: ['retry-after'],
+    maxAge: 600,
+  };
+}

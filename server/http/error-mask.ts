@@ -1,0 +1,90 @@
+import { GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import { ERRORS, InferqlError } from '../../queue/errors.ts';
+import type { Config } from '../config.ts';
+
+/**
+ * What a caller is told of an error: those of the table with their code, those of GraphQL itself as they are, nothing of all
+ * others.
+ */
+function maskError(error: unknown): GraphQLError {
+  const graphqlError = error instanceof GraphQLError ? error : undefined;
+  const original = findOriginal(error);
+  if (original instanceof InferqlError) return describe(original, graphqlError);
+  if (original instanceof GraphQLError) return graphqlError ?? original;
+  return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
+}
+
+/** Masks errors; where the schema is private, the names in the words about a mistake, too. */
+export function createMask({ introspection }: Pick<Config, 'introspection'>): (error: unknown) => GraphQLError {
+  return introspection ? maskError : (error) => withoutHint(maskError(error));
+}
+
+/** For results of subscriptions, which have no HTTP answer of their own: logs what went wrong, and masks it. */
+export function createResultMask(config: Pick<Config, 'introspection'>, log: Logger): (error: unknown) => GraphQLError {
+  const mask = createMask(config);
+  return (error) => {
+    logRefusal(log, error);
+    return withoutHttp(mask(error));
+  };
+}
+
+/** The error without what GraphQL suggests instead. */
+export function withoutHint(error: GraphQLError): GraphQLError {
+  const message = error.message.replace(/ ?Did you mean .+\?$/, '');
+  return message === error.message
+    ? error
+    : new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
+}
+
+/** Resolvers' errors arrive wrapped, once a layer that passed them on. */
+function findOriginal(error: unknown): unknown {
+  let original = error;
+  while (original instanceof GraphQLError && original.originalError) original = original.originalError;
+  return original;
+}
+
+function describe({ code, message, retryAfterMs }: InferqlError, at: GraphQLError | undefined): GraphQLError {
+  const { httpStatus } = ERRORS[code];
+  const headers = retryAfterMs === undefined ? undefined : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) };
+  return new GraphQLError(message, {
+    ...(at && placeOf(at)),
+    extensions: {
+      code,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(httpStatus === 200 ? {} : { http: { status: httpStatus, ...(headers ? { headers } : {}) } }),
+    },
+  });
+}
+
+/** An HTTP status other than 200 is for answers without data: beside data an error speaks for its own field only. */
+export function useStatusOfWhole(): Plugin {
+  return {
+    onExecutionResult({ result, setResult }) {
+      if (!result || Array.isArray(result) || !('errors' in result) || !result.errors || !result.data) return;
+      if (!result.errors.some(({ extensions }) => extensions?.http)) return;
+      setResult({ ...result, errors: result.errors.map(withoutHttp) });
+    },
+  };
+}
+
+/** The error without what only an HTTP answer has use for. */
+function withoutHttp(error: GraphQLError): GraphQLError {
+  if (!error.extensions?.http) return error;
+  const { http: _http, ...extensions } = error.extensions;
+  return new GraphQLError(error.message, { ...placeOf(error), extensions });
+}
+
+/** Where in the document and in the answer it happened. */
+function placeOf({ nodes, source, positions, path }: GraphQLError) {
+  return { nodes: nodes ?? null, source: source ?? null, positions: positions ?? null, path: path ?? null };
+}
+
+/** What a caller is told as 'Unexpected error.' stands in the log whole; what has a code of its own is no fault of the server. */
+export function logRefusal(log: Logger, error: unknown): void {
+  const cause = findOriginal(error);
+  if (cause instanceof GraphQLError) return;
+  if (cause instanceof InferqlError && cause.code !== 'INTERNAL_SERVER_ERROR') log.debug({ err: cause }, 'refused');
+  else log.error({ err: cause }, 'unexpected error');
+}

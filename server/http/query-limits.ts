@@ -1,0 +1,38 @@
+import { costLimitPlugin } from '@escape.tech/graphql-armor-cost-limit';
+import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
+import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Config } from '../config.ts';
+import { withoutHint } from './error-mask.ts';
+
+type Limits = Pick<Config, 'maxTokens' | 'maxDepth' | 'maxAliases' | 'maxCost' | 'introspection'>;
+
+/** What a document may cost before it is run: tokens while it is parsed; nesting, aliases and fields when it is validated. */
+export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, introspection }: Limits): Plugin[] {
+  return [
+    maxTokensPlugin({ n: maxTokens }),
+    maxDepthPlugin({ n: maxDepth }),
+    maxAliasesPlugin({ n: maxAliases }),
+    costLimitPlugin({ maxCost }),
+    ...(introspection ? [] : [usePrivateSchema()]),
+  ] as Plugin[];
+}
+
+/** Tells nothing of the schema: no introspection, and no names in the words about a mistake. */
+function usePrivateSchema(): Plugin {
+  return {
+    onValidate({ addValidationRule }) {
+      addValidationRule(NoSchemaIntrospectionCustomRule);
+      return ({ valid, result, setResult }) => {
+        if (valid) return;
+        setResult(
+          result.map((error: unknown) =>
+            error instanceof GraphQLError ? withoutHint(error) : error,
+          ) as GraphQLError[],
+        );
+      };
+    },
+  };
+}

@@ -1,0 +1,155 @@
+/** Server-sent events through real sockets, where Node's own response carries them. */
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { jsonRequest, uploadRequest } from '../test/requests.ts';
+import { atEnd, paint, startServer, startWorker } from '../test/server-harness.ts';
+import { enqueue } from '../test/subscriptions.ts';
+
+const FOLLOW = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
+
+function createAgent(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  atEnd(() => agent.destroy());
+  return agent;
+}
+
+async function get(url: string, agent: Agent, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+  const outgoing = request(url, { agent, headers: { accept: 'text/event-stream', ...headers } }).end();
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  return response;
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+const followUrl = (url: string, id: string) =>
+  `${url}/graphql?${new URLSearchParams({ query: FOLLOW, variables: JSON.stringify({ id }) })}`;
+
+describe('server-sent events through a socket', () => {
+  test('the states come as events, and the connection serves the next request', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const url = await server.listener.listen();
+    const id = await enqueue(server, 7);
+    const agent = createAgent();
+    const first = await get(followUrl(url, id), agent);
+    const { socket } = first;
+    const events = (await readText(first)).split('\n\n');
+    expect(events[0]).toBe(':');
+    expect(events.at(-3)).toBe(`event: next\ndata: {"data":{"prediction":{"id":"${id}","status":"SUCCEEDED"}}}`);
+    expect(events.slice(-2)).toEqual(['event: complete\ndata:', '']);
+    const second = await get(followUrl(url, id), agent);
+    expect(second.socket === socket).toBe(true);
+    expect(await readText(second)).toContain('"SUCCEEDED"');
+  });
+
+  test('its headers are those of every response, and keep proxies from holding events back', async () => {
+    const server = await startServer({ env: { CORS_ORIGINS: 'https://friend.test' } });
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 7);
+    const url = await server.listener.listen();
+    const response = await get(followUrl(url, id), createAgent(), { origin: 'https://friend.test' });
+    expect(response.statusCode).toBe(200);
+    expect(response.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-cache',
+      'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
+      'access-control-allow-origin': 'https://friend.test',
+    });
+    response.destroy();
+  });
+
+  test('an error of the source is masked like any other, and a bad document refused', async () => {
+    const server = await startServer();
+    server.backend.services.watchPrediction = async () => {
+      throw new Error('secret: redis://user:password@host');
+    };
+    const url = await server.listener.listen();
+    const text = await readText(await get(followUrl(url, 'tiny.0123456789012345678901'), createAgent()));
+    expect(text).toContain('INTERNAL_SERVER_ERROR');
+    expect(text).not.toContain('secret');
+    const unknown = `${url}/graphql?${new URLSearchParams({ query: 'subscription { nothing }' })}`;
+    expect(await readText(await get(unknown, createAgent()))).toContain('Cannot query field');
+  });
+
+  test('one that cannot begin now is 503 with a time to come back', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 7);
+    const url = await server.listener.listen();
+    server.backend.drain();
+    const response = await get(followUrl(url, id), createAgent());
+    expect(response.statusCode).toBe(503);
+    expect(response.headers['retry-after']).toBe('1');
+    expect(await readText(response)).toContain('"code":"UNAVAILABLE"');
+  });
+
+  test('a client that leaves is followed no more', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { watchPrediction } = server.backend.services;
+    let onReturn = () => {};
+    const returned = new Promise<void>((resolve) => {
+      onReturn = resolve;
+    });
+    server.backend.services.watchPrediction = async (...args) => {
+      const states = await watchPrediction(...args);
+      const iterator = states[Symbol.asyncIterator]();
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () => iterator.next(),
+          async return() {
+            onReturn();
+            return iterator.return!();
+          },
+        }),
+      };
+    };
+    const id = await enqueue(server, 7);
+    const response = await get(followUrl(await server.listener.listen(), id), createAgent());
+    await once(response, 'data');
+    response.destroy();
+    await returned;
+  });
+
+  test('a mutation by the same server still learns that its caller has gone', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    const url = await server.listener.listen();
+    const leaving = new AbortController();
+    const { submit } = server.backend.services;
+    const submitted = new Promise<AbortSignal>((resolve) => {
+      server.backend.services.submit = async (asked) => {
+        resolve(asked.signal!);
+        return submit(asked);
+      };
+    });
+    const waiting = fetch(`${url}/graphql`, {
+      ...uploadRequest(
+        'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { result { labels { name } } } } }',
+        [await paint(9)],
+      ),
+      signal: leaving.signal,
+    }).catch(() => undefined);
+    const signal = await submitted;
+    leaving.abort();
+    await waiting;
+    if (!signal.aborted) await once(signal, 'abort');
+  });
+
+  test('POST works as GET does', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 7);
+    const url = await server.listener.listen();
+    const response = await fetch(`${url}/graphql`, jsonRequest(FOLLOW, { id }, { accept: 'text/event-stream' }));
+    expect(await response.text()).toContain('event: complete');
+  });
+});

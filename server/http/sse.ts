@@ -1,0 +1,111 @@
+import type { ServerResponse } from 'node:http';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { ServerContext } from '../schema/context.ts';
+import { createResultMask } from './error-mask.ts';
+import { subscribeLean } from './execute-subscription.ts';
+
+type Results = AsyncIterableIterator<ExecutionResult>;
+
+const HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache',
+  // Proxies that buffer would hold events back.
+  'x-accel-buffering': 'no',
+  connection: 'keep-alive',
+};
+/** Shorter than the time after which proxies take a silent connection for dead. */
+const PING_EVERY_MS = 12_000;
+const PING = ':\n\n';
+
+/**
+ * Server-sent events by Node's own response: a server holds thousands of subscriptions, and the framework's objects around each
+ * (request, response, streams, a chain of iterators) take more memory than all else of it together. To be the last plugin, so that
+ * the others' headers are there. Where there is no Node response (tests by fetch), the framework sends the events.
+ */
+export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logger): Plugin {
+  const subscriptions = new WeakMap<Request, Results>();
+  const streams = new WeakMap<Response, Results>();
+  const open = new Set<ServerResponse>();
+  const mask = createResultMask(config, log);
+  setInterval(() => {
+    for (const response of open) if (!response.writableNeedDrain) response.write(PING);
+  }, PING_EVERY_MS).unref();
+
+  return {
+    onSubscribe({ setSubscribeFn }) {
+      setSubscribeFn(async (args: ExecutionArgs) => {
+        const { request, caller, services } = args.contextValue as ServerContext & { request: Request };
+        const contextValue: ServerContext = { caller, services, signal: undefined };
+        const results = await subscribeLean({ ...args, contextValue }, mask);
+        if (Symbol.asyncIterator in results) subscriptions.set(request, results);
+        return results;
+      });
+    },
+
+    onResultProcess({ request, resultProcessor, setResultProcessor, serverContext }) {
+      const results = subscriptions.get(request);
+      if (!results || !resultProcessor || !(serverContext as { res?: ServerResponse }).res) return;
+      setResultProcessor((_result, fetchAPI) => {
+        const response = new fetchAPI.Response(null, { headers: HEADERS });
+        streams.set(response, results);
+        return response;
+      }, 'text/event-stream');
+    },
+
+    onResponse({ response, serverContext }) {
+      const results = streams.get(response);
+      if (!results) return;
+      const { res } = serverContext as unknown as { res: ServerResponse };
+      res.writeHead(response.status, Object.fromEntries(response.headers));
+      open.add(res);
+      sendEvents(res, results)
+        .catch((error) => {
+          log.error({ err: error }, 'events could not be sent');
+          res.destroy();
+        })
+        .finally(() => open.delete(res));
+      // The framework has nothing more to do: a promise that never settles and that nobody holds is collected with all it holds.
+      return new Promise<void>(() => undefined);
+    },
+  };
+}
+
+/** Ends with the results, and they with the client. */
+async function sendEvents(response: ServerResponse, results: Results): Promise<void> {
+  const leave = () => void results.return?.();
+  if (response.destroyed) return leave();
+  releaseRequest(response);
+  response.once('close', leave);
+  // By themselves: in one piece with what follows they would stay in memory in a hundred pieces.
+  response.flushHeaders();
+  // Some browsers take a response for open only once something has come.
+  response.write(PING);
+  for await (const result of results) {
+    if (response.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`) || response.destroyed) continue;
+    // A slow reader is spared the states in between: the source holds the newest one alone.
+    await new Promise<void>((resolve) => {
+      const goOn = () => {
+        response.off('drain', goOn).off('close', goOn);
+        resolve();
+      };
+      response.on('drain', goOn).on('close', goOn);
+    });
+  }
+  response.end('event: complete\ndata:\n\n');
+}
+
+/** What nobody asks for any more, while the response may stay open for hours: a fifth of a subscription's memory. */
+function releaseRequest(response: ServerResponse): void {
+  const { req: request } = response;
+  request.url = '';
+  request.headers = {};
+  request.rawHeaders = [];
+  // The framework's watch over the connection, by which a mutation learns that its caller has gone. Node's own listener came first.
+  for (const listener of response.listeners('finish').slice(1)) response.off('finish', listener as () => void);
+  response.removeAllListeners('close').removeAllListeners('error');
+  // A connection that breaks closes the response, which is enough.
+  response.on('error', () => undefined);
+}

@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { type Client, createClient } from 'graphql-ws';
+import { describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import { atEnd, type Server, startServer, startWorker } from '../test/server-harness.ts';
+import { collect, enqueue, FOLLOW, type Told } from '../test/subscriptions.ts';
+
+describe('over WebSocket', () => {
+  async function connect(server: Server, options: { origin?: string } = {}): Promise<{ client: Client; url: string }> {
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    class Socket extends WebSocket {
+      constructor(address: string, protocols?: string | string[]) {
+        super(address, protocols, options.origin ? { origin: options.origin } : {});
+      }
+    }
+    const client = createClient({ url: `${url}/graphql`, webSocketImpl: Socket, retryAttempts: 0 });
+    atEnd(() => client.dispose());
+    return { client, url };
+  }
+
+  /** Follows a prediction that stays at work until `worker.settling` opens. */
+  async function followHeld(red: number) {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { client } = await connect(server);
+    const id = await enqueue(server, red);
+    const events = client.iterate({ query: FOLLOW, variables: { id } }) as AsyncIterableIterator<Told>;
+    return { server, worker, id, events };
+  }
+
+  test('a subscription agrees with the query', async () => {
+    const { server, worker, id, events } = await followHeld(60);
+    const first = (await events.next()).value as Told;
+    expect(first.data!.prediction.id).toBe(id);
+    worker.settling.open();
+    const all = [first, ...(await collect(events))];
+    const { data } = await server.query<Told['data'] & object>(FOLLOW.replace('subscription', 'query'), { id });
+    expect(all.at(-1)!.data!.prediction).toEqual(data.prediction);
+  });
+
+  test('an unknown id is NOT_FOUND, a bad document an error, and the connection lives on', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const { client } = await connect(server);
+    const [told] = await collect(
+      client.iterate({ query: FOLLOW, variables: { id: 'nothing' } }) as AsyncIterable<Told>,
+    );
+    expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+    await expect(collect(client.iterate({ query: '{ nothing }' }) as AsyncIterable<Told>)).rejects.toBeDefined();
+    await expect(collect(client.iterate({ query: '{{{' }) as AsyncIterable<Told>)).rejects.toBeDefined();
+    const [models] = await collect(client.iterate({ query: '{ models { name } }' }) as AsyncIterable<Told>);
+    expect(models).toMatchObject({ data: { models: [{ name: 'tiny' }] } });
+  });
+
+  test('QUEUE_FULL and the like carry retryAfterMs and nothing of HTTP', async () => {
+    const server = await startServer();
+    const { client } = await connect(server);
+    const [told] = await collect(
+      client.iterate({ query: 'subscription { queue(model: "none") { waiting } }' }) as AsyncIterable<Told>,
+    );
+    expect(told!.errors![0]!.extensions).toEqual({ code: 'MODEL_NOT_FOUND' });
+  });
+
+  test('a draining server closes with 1012', async () => {
+    const { server, events } = await followHeld(61);
+    await events.next();
+    const ended = collect(events);
+    const drained = server.listener.drain();
+    await expect(ended).rejects.toMatchObject({ code: 1012 });
+    await drained;
+  });
+
+  test.each([
+    ['another page', 'http://evil.test', false],
+    ['an allowed page', 'http://friend.test', true],
+  ])('the upgrade from %s', async (_name, origin, allowed) => {
+    const server = await startServer({ env: { CORS_ORIGINS: 'http://friend.test' } });
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin });
+    atEnd(() => socket.terminate());
+    if (allowed) await once(socket, 'open');
+    else expect(String((await once(socket, 'error'))[0])).toContain('403');
+  });
+
+  test('its own page may, another path is 404', async () => {
+    const server = await startServer();
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    const own = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin: url.replace('ws', 'http') });
+    await once(own, 'open');
+    own.terminate();
+    const lost = new WebSocket(`${url}/elsewhere`, 'graphql-transport-ws');
+    expect(String((await once(lost, 'error'))[0])).toContain('404');
+  });
+});

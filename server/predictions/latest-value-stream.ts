@@ -1,0 +1,75 @@
+import { InferqlError } from '../../queue/errors.ts';
+
+type StreamResult<T> = IteratorResult<T, undefined>;
+
+/**
+ * Values for one reader, who asks for one at a time: a slow one is given the newest and spared those in between. A class, and not
+ * closures: its methods are shared by the thousands of subscriptions that a server holds.
+ */
+export class NewestStream<T extends object> implements AsyncIterableIterator<T> {
+  readonly #release: () => void;
+  #pending: T | undefined;
+  #ended = false;
+  #failure: InferqlError | undefined;
+  #waiting: { resolve(result: StreamResult<T>): void; reject(error: InferqlError): void } | undefined;
+
+  /** @param release called once, when the stream ends from either side */
+  constructor(release: () => void) {
+    this.#release = release;
+  }
+
+  push(value: T): void {
+    if (this.#ended) return;
+    this.#pending = value;
+    this.#answer();
+  }
+
+  /** What was pushed last is still given, then `failure` is thrown where there is one. */
+  end(failure?: InferqlError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure = failure;
+    this.#release();
+    this.#answer();
+  }
+
+  next(): Promise<StreamResult<T>> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      this.#answer();
+    });
+  }
+
+  async return(): Promise<StreamResult<T>> {
+    this.#pending = undefined;
+    this.#failure = undefined;
+    this.end();
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #answer(): void {
+    const waiting = this.#waiting;
+    if (!waiting || (!this.#pending && !this.#ended)) return;
+    this.#waiting = undefined;
+    if (this.#pending) {
+      const value = this.#pending;
+      this.#pending = undefined;
+      waiting.resolve({ value, done: false });
+    } else if (this.#failure) {
+      waiting.reject(this.#failure);
+      this.#failure = undefined;
+    } else waiting.resolve({ value: undefined, done: true });
+  }
+}
+
+/** For subscriptions when the server shuts down: another server goes on with them. */
+export function shuttingDown(): InferqlError {
+  return new InferqlError('UNAVAILABLE', {
+    message: 'This server is shutting down. Subscribe again.',
+    retryAfterMs: 1_000,
+  });
+}

@@ -1,0 +1,59 @@
+import type { QueueState, ServedModel } from '../../queue/contract.ts';
+import type { Producer } from '../../queue/producer.ts';
+
+/** What was read is used for this long. A model that changed says so on the channel. */
+const MODELS_MAX_AGE_MS = 5_000;
+const QUEUE_MAX_AGE_MS = 200;
+
+export type Catalog = ReturnType<typeof createCatalog>;
+
+/** The models and queues as this server last read them, so that a request costs no reading of its own. */
+export function createCatalog({ producer, defaultModel }: { producer: Producer; defaultModel: string | undefined }) {
+  let models: Promise<ServedModel[]> | undefined;
+  let readAtMs = 0;
+  const queues = new Map<string, { state: Promise<QueueState | null>; readAtMs: number }>();
+
+  /** Rejects with UNAVAILABLE while Redis does not answer and nothing was read before. */
+  function listModels(maxAgeMs = MODELS_MAX_AGE_MS): Promise<ServedModel[]> {
+    if (models && Date.now() - readAtMs < maxAgeMs) return models;
+    readAtMs = Date.now();
+    const reading = producer.models();
+    models = reading;
+    reading.catch(() => {
+      if (models === reading) models = undefined;
+    });
+    return reading;
+  }
+
+  return {
+    listModels,
+
+    /** The next request reads the models again. */
+    forget(): void {
+      models = undefined;
+    },
+
+    /** The model of that name, the default one where none is named; undefined where there is none. */
+    async findModel(name: string | undefined): Promise<ServedModel | undefined> {
+      const wanted = name ?? defaultModel;
+      const find = (known: ServedModel[]) =>
+        wanted === undefined ? known[0] : known.find((model) => model.name === wanted);
+      const found = find(await listModels());
+      // A model that was announced a moment ago may not be in what was read before.
+      return found ?? find(await listModels(0));
+    },
+
+    /**
+     * A model's queue, as it was at most `maxAgeMs` ago.
+     * @returns null where the model was never announced
+     */
+    readQueue(model: string, maxAgeMs = QUEUE_MAX_AGE_MS): Promise<QueueState | null> {
+      const known = queues.get(model);
+      if (known && Date.now() - known.readAtMs < maxAgeMs) return known.state;
+      const state = producer.queueState(model);
+      queues.set(model, { state, readAtMs: Date.now() });
+      state.catch(() => queues.delete(model));
+      return state;
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import type { PredictionState } from '../../queue/contract.ts';
+import { openEndWaiter } from './prediction-stream.ts';
+import type { Follower } from './prediction-tracker.ts';
+
+const DRAIN_MS = 100;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const queued: PredictionState = {
+  id: 'tiny.AAAAAAAAAAAAAAAAAAAAAA',
+  revision: 1,
+  status: 'QUEUED',
+  model: 'tiny',
+  tenant: 'anonymous',
+  version: 'aaaaaaaaaaaa',
+  priority: 'NORMAL',
+  jobId: 'tiny.AAAAAAAAAAAAAAAAAAAAAA',
+  attempts: 0,
+  createdAtMs: 0,
+  deadlineMs: 60_000,
+  cached: false,
+};
+
+test('a wait whose time ran out in a shutdown before it began, as behind the decoder, ends at once', async () => {
+  vi.useFakeTimers();
+  const followers: Follower[] = [];
+  const replies = { follow: (_id: string, follower: Follower) => followers.push(follower), unfollow: () => undefined };
+  const waiter = openEndWaiter(replies, queued.id, DRAIN_MS);
+  followers[0]!.onDrain();
+  vi.advanceTimersByTime(DRAIN_MS);
+  followers[0]!.onState(queued, 1);
+  await expect(waiter.wait(60_000, undefined)).resolves.toEqual(queued);
+});

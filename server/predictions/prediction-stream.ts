@@ -1,0 +1,106 @@
+import { isTerminal, type PredictionState } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import { NewestStream, shuttingDown } from './latest-value-stream.ts';
+import type { Follower, Replies } from './prediction-tracker.ts';
+import type { PredictionView } from './predictions.ts';
+
+/** A wait for one prediction's end, registered before the prediction exists. */
+export interface EndWaiter {
+  /**
+   * Resolves with the last state; with the newest one known when the limit is reached first.
+   * @throws InferqlError UNAVAILABLE where Redis has lost the prediction
+   */
+  wait(limitMs: number, signal: AbortSignal | undefined): Promise<PredictionState>;
+  close(): void;
+}
+
+/**
+ * @param drainMs how much longer a wait lasts when the server shuts down
+ */
+export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id: string, drainMs: number): EndWaiter {
+  let latest: PredictionState | undefined;
+  let isLost = false;
+  let isOver = false;
+  let finish: (() => void) | undefined;
+  let drainTimer: NodeJS.Timeout | undefined;
+  const follower: Follower = {
+    wantsPositions: false,
+    onState(state) {
+      latest = state;
+      if (isTerminal(state.status)) finish?.();
+    },
+    onLost() {
+      isLost = true;
+      finish?.();
+    },
+    onDrain() {
+      drainTimer = setTimeout(() => {
+        isOver = true;
+        finish?.();
+      }, drainMs);
+    },
+  };
+  replies.follow(id, follower);
+  const close = () => {
+    clearTimeout(drainTimer);
+    replies.unfollow(id, follower);
+  };
+  return {
+    close,
+    async wait(limitMs, signal) {
+      if (!isLost && !isOver && (!latest || (!isTerminal(latest.status) && !signal?.aborted))) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, limitMs);
+          finish = () => {
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', finish!);
+            resolve();
+          };
+          signal?.addEventListener('abort', finish);
+        });
+      }
+      close();
+      if (!latest || isLost) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+      return latest;
+    },
+  };
+}
+
+/**
+ * A prediction's states from now on, the newest one always. Ends after the terminal one. To be primed with the present state.
+ * Its own follower, so that a subscription is few objects.
+ */
+export class StateStream extends NewestStream<PredictionView> implements Follower {
+  readonly wantsPositions: boolean;
+  readonly #replies: Replies;
+  readonly #id: string;
+  #hasState = false;
+
+  constructor(replies: Replies, id: string, { wantsPositions }: { wantsPositions: boolean }) {
+    super(() => replies.unfollow(id, this));
+    this.wantsPositions = wantsPositions;
+    this.#replies = replies;
+    this.#id = id;
+    replies.follow(id, this);
+  }
+
+  prime(view: PredictionView): void {
+    this.#replies.offer(view.state, view.position);
+    // Others follow it already, and it is nothing new to them.
+    if (!this.#hasState) this.onState(this.#replies.latest(this.#id) ?? view.state, view.position);
+  }
+
+  onState(state: PredictionState, position: number | undefined): void {
+    this.#hasState = true;
+    this.push({ state, position });
+    if (isTerminal(state.status)) this.end();
+  }
+
+  onLost(): void {
+    this.end(new InferqlError('NOT_FOUND'));
+  }
+
+  onDrain(): void {
+    this.end(shuttingDown());
+  }
+}

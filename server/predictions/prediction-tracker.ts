@@ -1,0 +1,281 @@
+import type { Logger } from 'pino';
+import { isTerminal, modelOfPrediction, type PredictionState } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import type { EventChannel, EventListener } from '../../queue/events.ts';
+import type { Producer } from '../../queue/producer.ts';
+import { EXPIRE_AT_ONCE } from '../../queue/scripts.ts';
+
+/** Someone who waits for a prediction. */
+export interface Follower {
+  /** Whether places in the queue are told as they change. */
+  wantsPositions: boolean;
+  /** A newer state, or the same one at another place in the queue. Never an older one. */
+  onState(state: PredictionState, position: number | undefined): void;
+  /** Redis knows nothing of it any more. */
+  onLost(): void;
+  /** The server shuts down. */
+  onDrain(): void;
+}
+
+interface OpenPrediction {
+  id: string;
+  latest: PredictionState | undefined;
+  position: number | undefined;
+  followers: Set<Follower>;
+}
+
+interface OpenModel {
+  open: Map<string, OpenPrediction>;
+  deadline: { timer: NodeJS.Timeout; atMs: number } | undefined;
+  /** A reading again of its open predictions was asked for and has not succeeded yet. */
+  stale: boolean;
+  reading: boolean;
+  positionsTimer: NodeJS.Timeout | undefined;
+  positionsSentAtMs: number;
+}
+
+export type Replies = ReturnType<typeof createReplies>;
+
+/** A caller waits for its channel no longer than this. */
+const SUBSCRIBE_LIMIT_MS = 2_000;
+/** States are read again in pieces of this size. */
+const READ_AT_ONCE = 500;
+/** An overdue prediction that no step has ended yet is looked at again after this. */
+const OVERDUE_RETRY_MS = 250;
+/** A longer timer would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** With many followers the places are told less often: this much of Redis' time a follower. */
+const POSITION_COST_MS = 0.5;
+
+/**
+ * The one owner of what this server knows of open predictions: events of the channel go in, followers are told each newer state
+ * in order. What the channel lost is read again: on a gap, on a reconnect, in the audit.
+ */
+export function createReplies(options: {
+  producer: Producer;
+  /** Makes the channel that reports to the listener. */
+  openChannel: (listener: EventListener) => EventChannel;
+  /** Rejects with UNAVAILABLE at once while Redis is gone. */
+  probe(): Promise<unknown>;
+  onModelsChanged(): void;
+  /** Every event of every prediction, also of other servers'. */
+  onEvent(model: string, parse: () => PredictionState): void;
+  positionIntervalMs: number;
+  auditIntervalMs: number;
+  log: Logger;
+}) {
+  const { producer, positionIntervalMs, log } = options;
+  const models = new Map<string, OpenModel>();
+  let draining = false;
+
+  const channel = options.openChannel({
+    onState(id, revision, parse) {
+      const model = modelOfPrediction(id);
+      if (!model) return;
+      let state: PredictionState | undefined;
+      const parseOnce = () => {
+        state ??= parse();
+        return state;
+      };
+      const entry = models.get(model)?.open.get(id);
+      try {
+        if (entry && revision > (entry.latest?.revision ?? -1)) offer(parseOnce());
+        options.onEvent(model, parseOnce);
+      } catch (error) {
+        // A server of another release may say what this one cannot read; thrown in a listener it would end the process.
+        log.error({ err: error, id }, 'a state on the channel cannot be read');
+      }
+      schedulePositions(model);
+    },
+    onGap(model) {
+      void readAgain(model);
+    },
+    onModelsChanged: options.onModelsChanged,
+  });
+
+  const auditTimer = setInterval(() => {
+    channel.audit().catch((error) => log.debug({ err: error }, 'the audit has to wait for Redis'));
+    for (const [model, { stale }] of models) if (stale) void readAgain(model);
+  }, options.auditIntervalMs);
+  auditTimer.unref();
+
+  function modelOf(name: string): OpenModel {
+    let model = models.get(name);
+    if (!model) {
+      model = {
+        open: new Map(),
+        deadline: undefined,
+        stale: false,
+        reading: false,
+        positionsTimer: undefined,
+        positionsSentAtMs: 0,
+      };
+      models.set(name, model);
+    }
+    return model;
+  }
+
+  /** Takes a state from wherever it came; older ones than the known one are dropped. */
+  function offer(state: PredictionState, position?: number): void {
+    const model = models.get(state.model);
+    const entry = model?.open.get(state.id);
+    if (!model || !entry) return;
+    const newer = entry.latest === undefined || state.revision > entry.latest.revision;
+    const moved = state.revision === entry.latest?.revision && position !== undefined && position !== entry.position;
+    if (!newer && !moved) return;
+    entry.latest = state;
+    entry.position = state.status === 'QUEUED' ? position : undefined;
+    if (newer && !isTerminal(state.status)) armDeadline(state.model, model, state.deadlineMs);
+    for (const follower of [...entry.followers]) follower.onState(state, entry.position);
+  }
+
+  async function readIds(ids: string[]): Promise<void> {
+    for (let from = 0; from < ids.length; from += READ_AT_ONCE) {
+      const piece = ids.slice(from, from + READ_AT_ONCE);
+      // What was known before the reading: a prediction that is being admitted meanwhile is not lost.
+      const known = piece.map((id) => findEntry(id)?.latest !== undefined);
+      const snapshots = await producer.readMany(piece);
+      snapshots.forEach((snapshot, i) => {
+        if (snapshot) offer(snapshot.state, snapshot.position);
+        else if (known[i]) for (const follower of [...(findEntry(piece[i]!)?.followers ?? [])]) follower.onLost();
+      });
+    }
+  }
+
+  function findEntry(id: string): OpenPrediction | undefined {
+    const model = modelOfPrediction(id);
+    return model ? models.get(model)?.open.get(id) : undefined;
+  }
+
+  async function readAgain(name: string): Promise<void> {
+    const model = modelOf(name);
+    model.stale = true;
+    if (model.reading) return;
+    model.reading = true;
+    try {
+      while (model.stale) {
+        model.stale = false;
+        await readIds([...model.open.keys()]);
+      }
+    } catch (error) {
+      model.stale = true;
+      log.debug({ err: error, model: name }, 'open predictions will be read again once Redis answers');
+    } finally {
+      model.reading = false;
+    }
+  }
+
+  /** One timer a model, for its earliest deadline: the step that it runs ends all that are due. */
+  function armDeadline(name: string, model: OpenModel, atMs: number): void {
+    if (model.deadline && model.deadline.atMs <= atMs) return;
+    if (model.deadline) clearTimeout(model.deadline.timer);
+    const timer = setTimeout(
+      () => void endOverdue(name, model),
+      Math.min(MAX_TIMER_MS, Math.max(0, atMs - Date.now()) + 1),
+    );
+    timer.unref();
+    model.deadline = { timer, atMs };
+  }
+
+  async function endOverdue(name: string, model: OpenModel): Promise<void> {
+    try {
+      while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+    } catch (error) {
+      log.debug({ err: error, model: name }, 'what is overdue will be ended once Redis answers');
+    }
+    model.deadline = undefined;
+    let next = Number.POSITIVE_INFINITY;
+    for (const { latest } of model.open.values()) {
+      if (latest && !isTerminal(latest.status)) next = Math.min(next, latest.deadlineMs);
+    }
+    if (next < Number.POSITIVE_INFINITY) armDeadline(name, model, Math.max(next, Date.now() + OVERDUE_RETRY_MS));
+  }
+
+  /** The queue has moved: tell the new places, at a bounded rate, the last one always. */
+  function schedulePositions(name: string): void {
+    const model = models.get(name);
+    if (!model || model.open.size === 0 || model.positionsTimer) return;
+    const intervalMs = Math.max(positionIntervalMs, model.open.size * POSITION_COST_MS);
+    const delayMs = Math.max(0, model.positionsSentAtMs + intervalMs - Date.now());
+    model.positionsTimer = setTimeout(() => void sendPositions(model), delayMs);
+    model.positionsTimer.unref();
+  }
+
+  async function sendPositions(model: OpenModel): Promise<void> {
+    model.positionsTimer = undefined;
+    model.positionsSentAtMs = Date.now();
+    const waiting = [...model.open.values()].filter(
+      ({ latest, followers }) =>
+        latest?.status === 'QUEUED' && [...followers].some(({ wantsPositions }) => wantsPositions),
+    );
+    if (waiting.length === 0) return;
+    await readIds(waiting.map(({ id }) => id)).catch((error) => log.debug({ err: error }, 'places are not known now'));
+  }
+
+  return {
+    /** Resolves once the model's events are heard, which must be before anything is queued. Rejects with UNAVAILABLE, soon. */
+    async subscribe(model: string): Promise<void> {
+      // A subscription waits for Redis to come back; a caller does not.
+      if (!channel.ready()) await options.probe();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => reject(new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 })), SUBSCRIBE_LIMIT_MS);
+      });
+      try {
+        await Promise.race([channel.subscribe(model), late]);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+
+    /** Whether events are heard. */
+    ready: () => channel.ready(),
+
+    offer,
+
+    /** Registers a follower; to be done before the prediction is admitted or read. It is not told what was known before. */
+    follow(id: string, follower: Follower): void {
+      const name = modelOfPrediction(id);
+      if (!name) throw new InferqlError('NOT_FOUND');
+      const model = modelOf(name);
+      let entry = model.open.get(id);
+      if (!entry) {
+        entry = { id, latest: undefined, position: undefined, followers: new Set() };
+        model.open.set(id, entry);
+      }
+      const { followers } = entry;
+      followers.add(follower);
+      // Whoever comes while the server shuts down, as after a slow upload, is told as soon as it can act on it.
+      if (draining) queueMicrotask(() => followers.has(follower) && follower.onDrain());
+    },
+
+    unfollow(id: string, follower: Follower): void {
+      const entry = findEntry(id);
+      if (entry?.followers.delete(follower) && entry.followers.size === 0)
+        models.get(modelOfPrediction(id)!)!.open.delete(id);
+    },
+
+    /** The newest state that is known of an open prediction. */
+    latest: (id: string) => findEntry(id)?.latest,
+
+    /** How many follow a prediction on this server. */
+    countFollowers: (id: string) => findEntry(id)?.followers.size ?? 0,
+
+    /** Tells every follower that the server shuts down. */
+    drain(): void {
+      draining = true;
+      for (const { open } of models.values()) {
+        for (const { followers } of [...open.values()]) for (const follower of [...followers]) follower.onDrain();
+      }
+    },
+
+    close(): void {
+      clearInterval(auditTimer);
+      for (const model of models.values()) {
+        if (model.deadline) clearTimeout(model.deadline.timer);
+        clearTimeout(model.positionsTimer);
+      }
+      channel.close();
+    },
+  };
+}

@@ -1,0 +1,297 @@
+import { createHash } from 'node:crypto';
+import { prepareImage } from '../../images/preprocess.ts';
+import { createSemaphore } from '../../images/semaphore.ts';
+import {
+  type Caller,
+  modelOfPrediction,
+  newPredictionId,
+  type PredictionState,
+  type Priority,
+  type ServedModel,
+  STORED_LABELS,
+} from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import type { AdmitOutcome, Producer } from '../../queue/producer.ts';
+import type { Config } from '../config.ts';
+import type { UploadedFile } from '../uploads/uploaded-file.ts';
+import type { Pressure } from './admission-control.ts';
+import type { Catalog } from './model-cache.ts';
+import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
+import type { Replies } from './prediction-tracker.ts';
+
+/** What a caller sends with an image. */
+export interface SubmitRequest {
+  image: UploadedFile;
+  model: string | undefined;
+  topK: number;
+  priority: Priority;
+  timeoutMs: number | undefined;
+  idempotencyKey: string | undefined;
+  /** Which of the images of one request it is: under one key each is a prediction of its own. */
+  place: number | undefined;
+  heatmap: boolean;
+  /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
+  wait: 'end' | 'later' | 'no';
+  caller: Caller;
+  /** Aborted when the caller has gone. */
+  signal: AbortSignal | undefined;
+}
+
+/** A prediction at one moment. */
+export interface PredictionView {
+  state: PredictionState;
+  /** Its place in the queue where that is known already: 1 is next. */
+  position?: number | undefined;
+  /** The last state, or the present one where the wait ended before the work. */
+  end?: Promise<PredictionState> | undefined;
+}
+
+type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
+
+const MAX_TIMEOUT_MS = 86_400_000;
+const MAX_KEY_LENGTH = 200;
+/** A wait outlives the prediction's deadline by this, to answer with its end. */
+const DEADLINE_GRACE_MS = 2_000;
+const VERSION_TRIES = 3;
+
+/** Submitting, reading, cancelling and watching predictions; nothing of GraphQL or HTTP is known here. */
+export function createPredictions(options: {
+  config: Pick<
+    Config,
+    | 'maxPixels'
+    | 'maxWaitMs'
+    | 'share'
+    | 'shareAcrossTenants'
+    | 'cacheTtlMs'
+    | 'cancelAbandoned'
+    | 'decodeConcurrency'
+    | 'drainMs'
+  >;
+  producer: Producer;
+  replies: Replies;
+  catalog: Catalog;
+  pressure: Pressure;
+  /** True from the moment that the server shuts down. */
+  isDraining(): boolean;
+}) {
+  const { config, producer, replies, catalog, pressure } = options;
+  const decodeInTurn = createSemaphore(config.decodeConcurrency);
+
+  async function findModel(name: string | undefined): Promise<ServedModel> {
+    const model = await catalog.findModel(name);
+    if (model) return model;
+    if (name === undefined)
+      throw new InferqlError('UNAVAILABLE', { message: 'No model is served yet.', retryAfterMs: 2_000 });
+    throw new InferqlError('MODEL_NOT_FOUND');
+  }
+
+  async function admit(
+    request: SubmitRequest,
+    id: string,
+    model: ServedModel,
+    readFile: () => Promise<Buffer>,
+  ): Promise<Admitted | 'staleVersion'> {
+    // A file is read into memory only when its turn has come: those that wait stay on disk.
+    let content: string | undefined;
+    const image = await decodeInTurn(async () => {
+      if (request.signal?.aborted) throw new InferqlError('UNAVAILABLE');
+      const file = await readFile();
+      if (request.idempotencyKey !== undefined) content = digestContent(file, request);
+      return prepareImage(file, model.input, config.maxPixels);
+    });
+    const outcome = await producer.admit({
+      id,
+      model,
+      image,
+      options: { heatmap: request.heatmap && model.heatmap.available },
+      priority: request.priority,
+      timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
+      caller: request.caller,
+      idempotencyKey: nameRequest(request),
+      content,
+      share: config.share,
+      shareAcrossTenants: config.shareAcrossTenants,
+      cacheTtlMs: config.cacheTtlMs,
+    });
+    switch (outcome.kind) {
+      case 'admitted':
+        return outcome;
+      case 'staleVersion':
+        return 'staleVersion';
+      case 'queueFull':
+        throw await pressure.refuse(model);
+      case 'unavailable':
+        throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
+      case 'idempotencyConflict':
+        throw new InferqlError('IDEMPOTENCY_KEY_REUSED');
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** As `pressure.enter`, but a request whose key names a prediction that has its place already is let through. */
+  async function enter({ caller, idempotencyKey }: SubmitRequest, model: ServedModel): Promise<() => void> {
+    try {
+      return await pressure.enter(model);
+    } catch (error) {
+      const isKnown =
+        idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller.tenant, idempotencyKey));
+      if (!isKnown) throw error;
+      return () => undefined;
+    }
+  }
+
+  /** Admits to the version that is current when the request gets there. */
+  async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
+    const leave = await enter(request, found);
+    let file: Promise<Buffer> | undefined;
+    const readFile = () => {
+      file ??= request.image.readBytes();
+      return file;
+    };
+    try {
+      let model = found;
+      for (let tries = 1; ; tries++) {
+        const outcome = await admit(request, id, model, readFile);
+        if (outcome !== 'staleVersion') return outcome;
+        if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+        catalog.forget();
+        model = await findModel(request.model);
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** Checks, decodes and admits; from before its admission on, its end is listened to. */
+  async function enqueue(request: SubmitRequest) {
+    checkArguments(request);
+    const model = await findModel(request.model);
+    // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
+    await request.image.arrived();
+    await replies.subscribe(model.name);
+    if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+    const id = newPredictionId(model.name);
+    // Before it is queued: an answer that arrives at once is heard.
+    const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+    try {
+      return { id, waiter, outcome: await admitCurrent(request, id, model) };
+    } catch (error) {
+      waiter?.close();
+      throw error;
+    }
+  }
+
+  return {
+    /**
+     * Queues a photograph's prediction and waits for its end where the request says so.
+     * @throws InferqlError of the `caller` tier (the photograph, an argument), QUEUE_FULL or UNAVAILABLE
+     */
+    async submit(request: SubmitRequest): Promise<PredictionView> {
+      // A mutation may wait for a minute: it does not hold its photograph so long.
+      const { id, outcome, waiter: opened } = await enqueue(request).finally(() => request.image.release());
+      let waiter = opened;
+      try {
+        const { state, position } = outcome;
+        if (state.id !== id && waiter) {
+          // The key named an earlier prediction; what happened to it before it was followed is read.
+          waiter.close();
+          waiter = openEndWaiter(replies, state.id, config.drainMs);
+          const present = await producer.read(state.id);
+          if (present) replies.offer(present.state, present.position);
+        }
+        replies.offer(state, position);
+        if (!waiter) return { state, position };
+        const end = waitForEnd(waiter, state, request, state.id === id);
+        return request.wait === 'later' ? { state, position, end } : { state: await end };
+      } catch (error) {
+        waiter?.close();
+        throw error;
+      }
+    },
+
+    /** The present state, or null if the tenant has no such prediction. */
+    read: ({ tenant }: Caller, id: string): Promise<PredictionView | null> => producer.readFor(tenant, id),
+
+    /** Ends it CANCELED unless it has ended; the state after that, or null if the tenant has no such prediction. */
+    async cancel({ tenant }: Caller, id: string): Promise<PredictionView | null> {
+      const state = await producer.cancelFor(tenant, id);
+      return state && { state };
+    },
+
+    /**
+     * The present state, then each newer one; ends after the terminal one.
+     * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
+     */
+    async watch(
+      { tenant }: Caller,
+      id: string,
+      wantsPositions: boolean,
+    ): Promise<AsyncIterableIterator<PredictionView>> {
+      if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+      const name = modelOfPrediction(id);
+      // Only channels of models that exist are listened to, whatever an id names. One that was withdrawn may have work to end.
+      const exists = name && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
+      if (!exists) throw new InferqlError('NOT_FOUND');
+      await replies.subscribe(name);
+      const stream = new StateStream(replies, id, { wantsPositions });
+      try {
+        const present = await producer.readFor(tenant, id);
+        if (!present) throw new InferqlError('NOT_FOUND');
+        stream.prime(present);
+        return stream;
+      } catch (error) {
+        stream.end();
+        throw error;
+      }
+    },
+  };
+
+  async function waitForEnd(
+    waiter: EndWaiter,
+    state: PredictionState,
+    request: SubmitRequest,
+    isOurs: boolean,
+  ): Promise<PredictionState> {
+    const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
+    const last = await waiter.wait(Math.min(config.maxWaitMs, leftMs), request.signal);
+    const abandoned = request.signal?.aborted && last.status === 'QUEUED';
+    // Whoever was given the id, by a deferred answer or an idempotency key, may come back for it.
+    const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;
+    if (abandoned && !idIsKnown && config.cancelAbandoned && replies.countFollowers(last.id) === 0) {
+      await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
+    }
+    return last;
+  }
+}
+
+function digestContent(file: Buffer, { heatmap }: SubmitRequest): string {
+  return createHash('sha256').update(JSON.stringify({ heatmap })).update(file).digest('base64url');
+}
+
+function nameRequest({ idempotencyKey, place }: SubmitRequest): string | undefined {
+  return idempotencyKey === undefined || place === undefined ? idempotencyKey : `${idempotencyKey}#${place}`;
+}
+
+function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {
+  const refuse = (argument: string, message: string) => {
+    throw new InvalidArgumentError(argument, message);
+  };
+  if (topK < 1 || topK > STORED_LABELS) refuse('topK', `topK must be between 1 and ${STORED_LABELS}.`);
+  if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
+    refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
+  }
+  if (idempotencyKey !== undefined && (idempotencyKey.length < 1 || idempotencyKey.length > MAX_KEY_LENGTH)) {
+    refuse('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
+  }
+}
+
+/** INVALID_INPUT that names the argument. */
+export class InvalidArgumentError extends InferqlError {
+  readonly argument: string;
+
+  constructor(argument: string, message: string) {
+    super('INVALID_INPUT', { message });
+    this.argument = argument;
+  }
+}

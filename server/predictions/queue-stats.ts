@@ -1,0 +1,100 @@
+import type { QueueState } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import { NewestStream, shuttingDown } from './latest-value-stream.ts';
+import type { Catalog } from './model-cache.ts';
+import type { Meter } from './throughput-meter.ts';
+
+/** A queue with what this server measured beside it. */
+export interface QueueView extends QueueState {
+  /** Successes per second over the last seconds. */
+  measuredPerSecond: number | undefined;
+  /** Median milliseconds from acceptance to success of the last predictions. */
+  latencyMs: number | undefined;
+}
+
+/** Watchers are told at most this often. */
+const TELL_INTERVAL_MS = 1_000;
+/** After so many readings in a row that failed, what watchers were told last is no longer how the queue is. */
+const MAX_FAILED_READINGS = 3;
+
+interface Watched {
+  timer: NodeJS.Timeout;
+  latest: string;
+  failedReadings: number;
+  watchers: Set<NewestStream<QueueView>>;
+}
+
+/** Queues as they are shown: one reading a second for all who watch the same one. */
+export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
+  const watched = new Map<string, Watched>();
+  let draining = false;
+
+  /** @returns null where there is no such model, or none at all */
+  async function view(name: string | undefined): Promise<QueueView | null> {
+    const model = await catalog.findModel(name);
+    const queue = model && (await catalog.readQueue(model.name));
+    return queue ? { ...queue, ...meter.read(model.name) } : null;
+  }
+
+  async function tell(model: string, entry: Watched): Promise<void> {
+    let queue: QueueView | null;
+    try {
+      queue = await view(model);
+    } catch {
+      entry.failedReadings += 1;
+      if (entry.failedReadings >= MAX_FAILED_READINGS) end(entry, new InferqlError('UNAVAILABLE'));
+      return;
+    }
+    entry.failedReadings = 0;
+    if (!queue) return;
+    const text = JSON.stringify(queue);
+    if (text === entry.latest) return;
+    entry.latest = text;
+    for (const watcher of [...entry.watchers]) watcher.push(queue);
+  }
+
+  function end({ watchers }: Watched, failure: InferqlError): void {
+    for (const watcher of [...watchers]) watcher.end(failure);
+  }
+
+  return {
+    view,
+
+    /**
+     * At once, then when it has changed, about once a second; a slow reader is given the newest.
+     * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, later too, where the queue cannot be read
+     */
+    async watch(name: string | undefined): Promise<AsyncIterableIterator<QueueView>> {
+      const first = await view(name);
+      if (!first) throw new InferqlError('MODEL_NOT_FOUND');
+      if (draining) throw shuttingDown();
+      let entry = watched.get(first.model);
+      if (!entry) {
+        const created: Watched = {
+          timer: setInterval(() => void tell(first.model, created), TELL_INTERVAL_MS),
+          latest: JSON.stringify(first),
+          failedReadings: 0,
+          watchers: new Set(),
+        };
+        watched.set(first.model, created);
+        entry = created;
+      }
+      const { watchers, timer } = entry;
+      const stream: NewestStream<QueueView> = new NewestStream(() => {
+        watchers.delete(stream);
+        if (watchers.size > 0) return;
+        clearInterval(timer);
+        watched.delete(first.model);
+      });
+      watchers.add(stream);
+      stream.push(first);
+      return stream;
+    },
+
+    /** Ends all watching with a retryable error. */
+    drain(): void {
+      draining = true;
+      for (const entry of [...watched.values()]) end(entry, shuttingDown());
+    },
+  };
+}

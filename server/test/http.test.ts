@@ -1,0 +1,189 @@
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { serverAudits } from 'graphql-http';
+import { describe, expect, test } from 'vitest';
+import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http-harness.ts';
+import { jsonRequest, uploadRequest } from './requests.ts';
+import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
+
+describe('GraphQL over HTTP', () => {
+  const audits = serverAudits({ url: () => audited, fetchFn: fetch });
+  let audited = '';
+  test('the whole audit passes', async () => {
+    const server = await startServer();
+    audited = `${await open(server)}/graphql`;
+    const failed: string[] = [];
+    for (const audit of audits) {
+      const result = await audit.fn();
+      if (result.status !== 'ok') failed.push(`${audit.id} ${audit.name}: ${result.reason}`);
+    }
+    expect(failed).toEqual([]);
+    expect(audits.length).toBe(61);
+  });
+});
+
+describe('health', () => {
+  test('live and ready; 503 while it drains', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    expect((await server.fetch('/health/live')).status).toBe(200);
+    expect((await server.fetch('/health/ready')).status).toBe(200);
+    expect((await server.fetch('/health/nothing')).status).toBe(404);
+    server.backend.drain();
+    expect((await server.fetch('/health/ready')).status).toBe(503);
+    expect((await server.fetch('/health/live')).status).toBe(200);
+  });
+
+  test('ready does not depend on workers', async () => {
+    const server = await startServer();
+    expect((await server.fetch('/health/ready')).status).toBe(200);
+  });
+});
+
+describe('the web page', () => {
+  async function startWithPage() {
+    const folder = join(await (await startServer()).stateDir, 'page');
+    mkdirSync(join(folder, 'assets'), { recursive: true });
+    writeFileSync(join(folder, 'index.html'), '<!doctype html><title>InferQL</title>');
+    writeFileSync(join(folder, 'assets', 'main-abc123.js'), `console.log(${'1+'.repeat(500)}1)`);
+    writeFileSync(join(folder, '..', 'secret.txt'), 'secret');
+    return startServer({ env: { WEB_DIR: folder } });
+  }
+
+  test('is served at / and at the link of a prediction, with its policy', async () => {
+    const server = await startWithPage();
+    for (const path of ['/', '/p/resnet50.AbC-_0123456789abcdefg']) {
+      const response = await server.fetch(path);
+      expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(response.headers.get('content-security-policy')).toContain("default-src 'self'");
+      expect(response.headers.get('cache-control')).toBe('no-cache');
+      expect(await response.text()).toContain('InferQL');
+    }
+  });
+
+  test('hashed files never change, and are compressed; a known one is not sent again', async () => {
+    const server = await startWithPage();
+    const response = await server.fetch('/assets/main-abc123.js', { headers: { 'accept-encoding': 'gzip, br' } });
+    expect(response.headers.get('cache-control')).toContain('immutable');
+    expect(response.headers.get('content-encoding')).toBe('br');
+    expect(Number(response.headers.get('content-length'))).toBeLessThan(200);
+    const etag = response.headers.get('etag')!;
+    expect((await server.fetch('/assets/main-abc123.js', { headers: { 'if-none-match': etag } })).status).toBe(304);
+  });
+
+  test.each([
+    '/../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/assets/../../secret.txt',
+    '/..%2fsecret.txt',
+    '/assets',
+    '/nothing.js',
+    '//etc/passwd',
+  ])('%s is not served', async (path) => {
+    const server = await startWithPage();
+    const { outgoing, answer } = sendGet(await open(server), path);
+    outgoing.end();
+    const { status, text } = await answer;
+    expect(status).toBe(404);
+    expect(text).not.toContain('secret');
+  });
+});
+
+function sendGet(url: string, path: string) {
+  // The path is sent as it stands: fetch would tidy it.
+  const { hostname, port } = new URL(url);
+  const outgoing = httpRequest({ hostname, port, path });
+  const answer = once(outgoing, 'response').then(async ([response]) => {
+    let text = '';
+    for await (const chunk of response as IncomingMessage) text += chunk;
+    return { status: (response as IncomingMessage).statusCode, text };
+  });
+  return { outgoing, answer };
+}
+
+describe('shutting down', () => {
+  test('a waiting mutation is answered with its end', async () => {
+    const server = await startServer({ env: { DRAIN_MS: '5000' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const url = await open(server);
+    const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
+    while ((await server.backend.services.viewQueue('tiny'))!.processing < 1);
+    const drained = server.listener.drain();
+    worker.settling.open();
+    const response = await answer;
+    expect(response.headers.get('connection')).toBe('close');
+    expect(await response.json()).toMatchObject({ data: { classifyImage: { status: 'SUCCEEDED' } } });
+    await drained;
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow();
+  });
+
+  test('one whose work outlasts the drain is answered with the present state', async () => {
+    const server = await startServer({ env: { DRAIN_MS: '100' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const url = await open(server);
+    const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
+    while ((await server.backend.services.viewQueue('tiny'))!.processing < 1);
+    await server.listener.drain();
+    expect(await (await answer).json()).toMatchObject({
+      data: { classifyImage: { status: 'PROCESSING', result: null } },
+    });
+  });
+
+  test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
+    const server = await startServer({ env: { DRAIN_MS: '5000' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);
+    const body = multipart([
+      ['operations', OPERATIONS],
+      ['map', MAP],
+      ['0', await paint(8), 'x.png'],
+    ]);
+    await new Promise<void>((resolve) => outgoing.write(body.subarray(0, -40), () => resolve()));
+    await server.spoolFilled(1);
+    const drained = server.listener.drain();
+    outgoing.end(body.subarray(-40));
+    const { status, text } = await answer;
+    expect(status).toBe(503);
+    expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    await drained;
+    expect((await server.backend.services.viewQueue('tiny'))!.waiting).toBe(0);
+  });
+
+  test('a subscription that comes too late is refused, to be made again', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(8)]);
+    server.backend.drain();
+    for (const query of [
+      `subscription { prediction(id: "${data.classifyImage.id}") { status } }`,
+      'subscription { queue { waiting } }',
+    ]) {
+      const response = await server.fetch('/graphql', jsonRequest(query, {}, { accept: 'text/event-stream' }));
+      expect(await response.text()).toContain('"code":"UNAVAILABLE"');
+    }
+  });
+
+  test('neither a refused upgrade nor a silent connection holds it up', async () => {
+    const server = await startServer();
+    const { port } = new URL(await open(server));
+    const sockets = [
+      'GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+      'GET /',
+    ].map((text) => {
+      // It never closes its own side.
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => undefined).write(text);
+      return socket;
+    });
+    await once(sockets[0]!, 'data');
+    await server.listener.drain();
+    for (const socket of sockets) socket.destroy();
+  });
+});

@@ -1,0 +1,114 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { connectRedis } from '../../queue/redis.ts';
+import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
+
+interface Classified {
+  classifyImage: { id: string; status: string };
+}
+
+/** A refusal in words, with a code and a time, soon. */
+async function expectUnavailable(server: Server) {
+  const started = Date.now();
+  const { status, data, errors, headers } = await server.upload(ENQUEUE, [await paint(9)]);
+  expect(status).toBe(503);
+  expect(data).toBeNull();
+  expect(errors).toHaveLength(1);
+  expect(errors![0]!.extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
+  expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  expect(Date.now() - started).toBeLessThan(4_000);
+  await server.spoolEmptied();
+}
+
+async function expectRecovered(server: Server) {
+  while (!(await server.backend.isReady())) await nextTurn();
+  for (;;) {
+    const { status, data } = await server.upload<Classified>(CLASSIFY, [await paint(10)]);
+    if (status === 503) continue;
+    expect(data.classifyImage.status).toBe('SUCCEEDED');
+    return;
+  }
+}
+
+test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const { data } = await server.upload<Classified>(CLASSIFY, [await paint(8)]);
+  await testRedis().kill9();
+  await expectUnavailable(server);
+  expect((await server.fetch('/health/ready')).status).toBe(503);
+  expect((await server.fetch('/health/live')).status).toBe(200);
+  const look = await server.query('query ($id: ID!) { prediction(id: $id) { status } }', { id: data.classifyImage.id });
+  expect(look.data).toEqual({ prediction: null });
+  expect(look.errors![0]!.extensions!.code).toBe('UNAVAILABLE');
+  await testRedis().restart();
+  await expectRecovered(server);
+  const again = await server.query<{ prediction: object }>('query ($id: ID!) { prediction(id: $id) { status } }', {
+    id: data.classifyImage.id,
+  });
+  expect(again.data.prediction).toEqual({ status: 'SUCCEEDED' });
+});
+
+test('those who watch a queue are told that it can no longer be read', async () => {
+  const server = await startServer();
+  const worker = await startWorker(server.prefix);
+  const { watchQueue } = server.backend.services;
+  const moments = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  expect((await moments.next()).value).toMatchObject({ waiting: 0 });
+  const { pid } = testRedis();
+  try {
+    // It answers nobody from here on; the connections stay.
+    process.kill(pid, 'SIGSTOP');
+    await expect(moments.next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(watchQueue(undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  // For longer than a worker may be silent: it tells again that it lives, as a real one does by itself.
+  await worker.announce();
+  await expectRecovered(server);
+  const again = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  expect((await again.next()).value).toMatchObject({ waiting: 0 });
+  await again.return!();
+});
+
+test.each([
+  ['out of memory', ['config', 'set', 'maxmemory', '1'], ['config', 'set', 'maxmemory', '0']],
+  ['read-only', ['replicaof', '127.0.0.1', '1'], ['replicaof', 'no', 'one']],
+] as const)(
+  'a Redis that is %s is UNAVAILABLE, and then takes work again',
+  async (_name, [spoil, ...how], [mend, ...back]) => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    await server.upload(CLASSIFY, [await paint(8)]);
+    const admin = connectRedis(testRedis().url, 'work');
+    try {
+      await admin.call(spoil, ...how);
+      await expectUnavailable(server);
+      await admin.call(mend, ...back);
+      await expectRecovered(server);
+    } finally {
+      await admin.call(mend, ...back);
+      admin.disconnect();
+    }
+  },
+);
+
+test('a mutation that waits for what Redis has lost is UNAVAILABLE at once, not queued for ever', async () => {
+  const server = await startServer();
+  const worker = await startWorker(server.prefix, {}, { idle: true });
+  const answer = server.upload<Classified>(CLASSIFY, [await paint(8)]);
+  const admin = connectRedis(testRedis().url, 'work');
+  try {
+    const looks = async () => (await server.query<{ queue: { waiting: number } }>('{ queue { waiting } }')).data;
+    await expect.poll(looks).toEqual({ queue: { waiting: 1 } });
+    await admin.flushall();
+    await admin.call('client', 'kill', 'type', 'pubsub');
+    const { status, errors } = await answer;
+    expect(status).toBe(503);
+    expect(errors![0]!.extensions!.code).toBe('UNAVAILABLE');
+  } finally {
+    admin.disconnect();
+    worker.claiming.open();
+  }
+});

@@ -1,0 +1,262 @@
+/** What the server's tests share: a real Redis a file, and a whole server with a small worker a test. Importing it starts the Redis. */
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, watch } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pino } from 'pino';
+import sharp from 'sharp';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { createConsumer, type Outcome, type StartedJob } from '../../queue/consumer.ts';
+import type { ServedModel } from '../../queue/contract.ts';
+import { type ConnectionRole, connectRedis, type RedisConnection } from '../../queue/redis.ts';
+import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
+import { createBackend } from '../backend.ts';
+import { readConfig } from '../config.ts';
+import { createListener } from '../http/http-server.ts';
+import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
+
+let redisServer: TestRedis;
+let prefixCount = 0;
+const closers: (() => Promise<void> | void)[] = [];
+
+beforeAll(async () => {
+  redisServer = await startTestRedis({ persistent: true });
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+afterAll(() => redisServer.stop());
+
+export const testRedis = () => redisServer;
+
+/** Runs when the test has ended, the last one first. */
+export function atEnd(close: () => Promise<void> | void): void {
+  closers.push(close);
+}
+
+function connect(role: ConnectionRole): RedisConnection {
+  const connection = connectRedis(redisServer.url, role);
+  connection.on('error', () => undefined);
+  closers.push(() => connection.disconnect());
+  return connection;
+}
+
+const MODEL: ServedModel = {
+  name: 'tiny',
+  version: 'aaaaaaaaaaaa',
+  description: 'Answers by colour.',
+  engine: 'scripted',
+  engineReason: 'a test',
+  precision: 'float32',
+  input: { width: 8, height: 8, channels: 3, shortSide: 8, kernel: 'linear' },
+  classCount: 256,
+  heatmap: { available: true },
+  batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
+  queue: {
+    maxQueueSize: 100,
+    maxQueuedBytes: 1_000_000,
+    defaultTimeoutMs: 60_000,
+    resultTtlMs: 60_000,
+    visibilityMs: 10_000,
+    maxAttempts: 3,
+    graceMs: 60_000,
+  },
+};
+
+interface ModelChanges extends Partial<Omit<ServedModel, 'queue'>> {
+  queue?: Partial<ServedModel['queue']>;
+}
+
+/**
+ * A worker whose model answers with the image's first red value as the best class. It can be held before it claims and before
+ * it settles; an idle one claims nothing until its gate is opened.
+ */
+export async function startWorker(prefix: string, changes: ModelChanges = {}, { idle = false } = {}) {
+  const model: ServedModel = { ...MODEL, ...changes, queue: { ...MODEL.queue, ...changes.queue } };
+  const blockingRedis = connect('blocking');
+  const consumer = createConsumer({
+    redis: connect('work'),
+    blockingRedis,
+    prefix,
+    model,
+    worker: `worker-${prefix}-${model.name}`,
+  });
+  const record = {
+    worker: `worker-${prefix}-${model.name}`,
+    version: model.version,
+    engine: 'scripted',
+    imageMs: 50,
+    startedAtMs: Date.now(),
+  };
+  /** Unlike a real worker it does so once by itself, when it starts. */
+  const announce = () => consumer.announce(record);
+  await announce();
+  const claiming = createGate();
+  const settling = createGate();
+  if (idle) claiming.close();
+  let stopped = false;
+  let batches = 0;
+  const answer = (started: StartedJob): Outcome => {
+    const { image, options } = started.job;
+    const best = image[0]!;
+    if (best === 13) return { started, errorCode: 'UNREADABLE_JOB' };
+    const labels = Array.from({ length: 20 }, (_, i) => ({
+      index: (best + i) % 256,
+      name: `red ${(best + i) % 256}`,
+      score: 0.5 ** (i + 1),
+    }));
+    const maps = [{ index: best, values: [0, 0.25, 0.5, 1] }];
+    const result = options.heatmap ? { labels, heatmaps: { width: 2, height: 2, maps } } : { labels };
+    return { started, result, batchSize: 1, inferenceMs: 1.5 };
+  };
+  async function runOnce(): Promise<void> {
+    await claiming.passed();
+    if (stopped) return;
+    // What a lost connection left unheard comes first.
+    const lost = await consumer.recover(8);
+    const jobs = lost.length > 0 ? lost : await consumer.waitForJobs();
+    // What a read brought that was under way when the gate was closed goes on waiting, too.
+    await claiming.passed();
+    if (stopped) return;
+    const started = await consumer.start(jobs);
+    if (started.length === 0) return;
+    batches++;
+    await settling.passed();
+    await consumer.settle(started.map(answer));
+  }
+  const loop = (async () => {
+    // A connection that was lost under a command comes back by itself.
+    while (!stopped) await runOnce().catch(() => nextTurn());
+  })();
+  closers.push(async () => {
+    stopped = true;
+    claiming.open();
+    settling.open();
+    blockingRedis.disconnect();
+    await loop;
+  });
+  return { model, claiming, settling, consumer, announce, countRuns: () => batches };
+}
+
+function createGate() {
+  const waiting: (() => void)[] = [];
+  let closed = false;
+  return {
+    close() {
+      closed = true;
+    },
+    open() {
+      closed = false;
+      for (const pass of waiting.splice(0)) pass();
+    },
+    async passed() {
+      if (closed) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+  };
+}
+
+interface ServerOptions {
+  /** Settings beside the tests' own. */
+  env?: Record<string, string>;
+  /** A prefix that another server or worker has, too. */
+  prefix?: string;
+}
+
+/** A server without a port, ready for requests. Its uploads go to a folder of its own. */
+export async function startServer({ env = {}, prefix = `test${++prefixCount}` }: ServerOptions = {}) {
+  const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
+  const config = readConfig({
+    PORT: '0',
+    REDIS_URL: redisServer.url,
+    INFERQL_PREFIX: prefix,
+    INFERQL_STATE_DIR: stateDir,
+    WEB_DIR: join(stateDir, 'web'),
+    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+    CACHE_TTL_MS: '0',
+    SHARE: 'off',
+    POSITION_INTERVAL_MS: '20',
+    DRAIN_MS: '300',
+    ...env,
+  });
+  const log = pino({ level: config.logLevel });
+  const subscriber = connect('subscriber');
+  const redis = connect('request');
+  const backend = createBackend({ config, redis, subscriber, log });
+  const listener = createListener({ config, backend, log });
+  const tmp = process.env.TMPDIR;
+  process.env.TMPDIR = stateDir;
+  closers.push(async () => {
+    await listener.drain();
+    backend.close();
+    if (tmp === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = tmp;
+    rmSync(stateDir, { recursive: true, force: true });
+  });
+  // The event loop must turn for the subscription to be confirmed.
+  while (!(await backend.isReady())) await nextTurn();
+  const fetch = (path: string, init?: RequestInit) =>
+    listener.app.fetch(new Request(`http://inferql.test${path}`, init)) as Promise<Response>;
+  return {
+    prefix,
+    config,
+    backend,
+    listener,
+    redis,
+    subscriber,
+    stateDir,
+    fetch,
+    /** Resolves once no file of an upload is left. */
+    spoolEmptied: () => untilSpooled(stateDir, (count) => count === 0),
+    /** Resolves once so many files of uploads have begun to arrive. */
+    spoolFilled: (wanted: number) => untilSpooled(stateDir, (count) => count === wanted),
+    /** Sends an operation as JSON; the answer's body. */
+    async query<T = Record<string, never>>(query: string, variables: object = {}): Promise<Answer<T>> {
+      return readAnswer<T>(await fetch('/graphql', jsonRequest(query, variables)));
+    },
+    /** Sends files as a multipart mutation. */
+    async upload<T = Record<string, never>>(
+      query: string,
+      files: (Buffer | string)[],
+      variables: object = {},
+    ): Promise<Answer<T>> {
+      return readAnswer<T>(await fetch('/graphql', uploadRequest(query, files, variables)));
+    },
+  };
+}
+
+export type Server = Awaited<ReturnType<typeof startServer>>;
+
+async function untilSpooled(dir: string, isReached: (count: number) => boolean): Promise<void> {
+  const changes = watch(dir);
+  try {
+    const count = () => readdirSync(dir).filter((name) => name.startsWith('capacitor-')).length;
+    while (!isReached(count())) await once(changes, 'change');
+  } finally {
+    changes.close();
+  }
+}
+
+/** A square of one colour; the worker answers with its red value. */
+export function paint(red: number, size = 16): Promise<Buffer> {
+  return sharp({ create: { width: size, height: size, channels: 3, background: { r: red, g: 0, b: 0 } } })
+    .png()
+    .toBuffer();
+}
+
+export const CLASSIFY = `mutation ($image: Upload!, $model: String, $topK: Int = 5, $timeoutMs: Int, $key: String) {
+  classifyImage(image: $image, model: $model, topK: $topK, timeoutMs: $timeoutMs, idempotencyKey: $key) {
+    __typename
+    ... on Prediction { id status result { labels { index name score } } error { code message } attempts batchSize finishedAt timings { queueMs inferenceMs totalMs } }
+    ... on Error { code message }
+    ... on InvalidInputError { argument }
+  }
+}`;
+
+export const ENQUEUE = `mutation ($image: Upload!, $timeoutMs: Int, $key: String, $heatmap: Boolean) {
+  classifyImage(image: $image, timeoutMs: $timeoutMs, idempotencyKey: $key, heatmap: $heatmap) {
+    __typename
+    ... on Prediction { id status queuePosition estimatedStartMs cached }
+    ... on Error { code message }
+  }
+}`;

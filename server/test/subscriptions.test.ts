@@ -1,0 +1,212 @@
+import { describe, expect, test } from 'vitest';
+import { jsonRequest } from './requests.ts';
+import { paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
+import { collect, enqueue, FOLLOW, type Told } from './subscriptions.ts';
+
+/** The events of a server-sent stream, until it completes. */
+async function* readEvents(response: Response): AsyncGenerator<Told> {
+  expect(response.headers.get('content-type')).toContain('text/event-stream');
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream()) as unknown as AsyncIterable<string>) {
+    text += chunk;
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const event = text.slice(0, end);
+      text = text.slice(end + 2);
+      if (event.startsWith('event: complete')) return;
+      if (event.startsWith('event: next')) yield JSON.parse(event.slice(event.indexOf('data: ') + 6));
+    }
+  }
+  throw new Error('the stream ended without complete');
+}
+
+async function follow(server: Server, id: string, query = FOLLOW): Promise<AsyncGenerator<Told>> {
+  return readEvents(await server.fetch('/graphql', jsonRequest(query, { id }, { accept: 'text/event-stream' })));
+}
+
+const statuses = (events: Told[]) => events.map(({ data }) => data?.prediction.status);
+
+describe('over server-sent events', () => {
+  test('one opened before the work tells QUEUED first, SUCCEEDED last, then completes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 30);
+    const events = await follow(server, id);
+    const first = (await events.next()).value as Told;
+    expect(['QUEUED', 'PROCESSING']).toContain(first.data!.prediction.status);
+    worker.settling.open();
+    const rest = await collect(events);
+    expect(rest.at(-1)!.data!.prediction).toMatchObject({
+      id,
+      status: 'SUCCEEDED',
+      result: { labels: [{ index: 30 }] },
+    });
+    const order = ['QUEUED', 'PROCESSING', 'SUCCEEDED'];
+    const told = statuses([first, ...rest]).map((status) => order.indexOf(status!));
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+  });
+
+  test('one opened after the end, on another server, tells the end and completes', async () => {
+    const server = await startServer();
+    const other = await startServer({ prefix: server.prefix });
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 31);
+    await collect(await follow(server, id));
+    expect(statuses(await collect(await follow(other, id)))).toEqual(['SUCCEEDED']);
+  });
+
+  test('a GET goes without a header, as EventSource sends it', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 32);
+    const query = new URLSearchParams({ query: FOLLOW, variables: JSON.stringify({ id }) });
+    const response = await server.fetch(`/graphql?${query}`, { headers: { accept: 'text/event-stream' } });
+    expect(statuses(await collect(readEvents(response))).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test.each(['nothing', 'tiny.0123456789012345678901', 'other.0123456789012345678901', '', '../../x'])(
+    'the unknown id %j is NOT_FOUND',
+    async (id) => {
+      const server = await startServer();
+      await startWorker(server.prefix);
+      const [told, ...rest] = await collect(await follow(server, id));
+      expect(rest).toEqual([]);
+      expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+    },
+  );
+
+  test('cancelling while it waits is told, and ends the stream', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    worker.settling.close();
+    await enqueue(server, 1);
+    const id = await enqueue(server, 33);
+    const events = await follow(server, id);
+    await events.next();
+    const { data } = await server.query<{ cancelPrediction: object }>(
+      'mutation ($id: ID!) { cancelPrediction(id: $id) { id status } }',
+      { id },
+    );
+    expect(data.cancelPrediction).toEqual({ id, status: 'CANCELED' });
+    expect(statuses(await collect(events)).at(-1)).toBe('CANCELED');
+  });
+
+  test('the place in the queue is told as it changes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    await enqueue(server, 1);
+    const before = [await enqueue(server, 2), await enqueue(server, 3)];
+    const id = await enqueue(server, 4);
+    const events = await follow(server, id);
+    const first = ((await events.next()).value as Told).data!.prediction.queuePosition!;
+    expect(first).toBeGreaterThanOrEqual(3);
+    await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { id } }', { id: before[0] });
+    const second = ((await events.next()).value as Told).data!.prediction;
+    expect(second).toMatchObject({ status: 'QUEUED', queuePosition: first - 1 });
+    await events.return(undefined);
+  });
+
+  test('a message that cannot be read harms nobody', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 37);
+    const events = await follow(server, id);
+    await events.next();
+    await server.redis.publish(`${server.prefix}:{tiny}:events`, `1 ${id} 99 ["status","LATER"]`);
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test('what a withdrawn model still has to do is told to its end', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix, {}, { idle: true });
+    const id = await enqueue(server, 38);
+    await worker.consumer.withdraw();
+    await expect.poll(async () => (await server.query('{ models { name } }')).data).toEqual({ models: [] });
+    const events = await follow(server, id);
+    expect(((await events.next()).value as Told).data?.prediction.status).toBe('QUEUED');
+    worker.claiming.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test('messages lost for a while are made up for', async () => {
+    const server = await startServer({ env: { AUDIT_INTERVAL_MS: '50' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 34);
+    const events = await follow(server, id);
+    await events.next();
+    // The ear goes deaf on a connection that stays alive.
+    await server.subscriber.unsubscribe();
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+  });
+
+  test('a restart of Redis is survived by subscriptions and waiting mutations', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 35);
+    const events = await follow(server, id);
+    await events.next();
+    const waiting = server.upload<{ classifyImage: { status: string } }>(
+      'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status finishedAt } } }',
+      [await paint(36)],
+    );
+    // Until both are queued.
+    while ((await server.redis.keys(`${server.prefix}*`)).length === 0);
+    await testRedis().kill9();
+    await testRedis().restart();
+    worker.settling.open();
+    expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
+    const answer = await waiting;
+    // It was admitted before the kill, or refused in words; never lost.
+    expect(answer.data?.classifyImage.status ?? answer.errors![0]!.extensions!.code).toMatch(/SUCCEEDED|UNAVAILABLE/);
+  });
+
+  test('a server that shuts down ends it with a retryable error', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 37);
+    const events = await follow(server, id);
+    await events.next();
+    server.backend.drain();
+    const rest = await collect(events);
+    expect(rest.at(-1)!.errors![0]!.extensions).toMatchObject({
+      code: 'UNAVAILABLE',
+      retryAfterMs: expect.any(Number),
+    });
+  });
+
+  test('a queue is told at once and when it changes', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    worker.settling.close();
+    const response = await server.fetch(
+      '/graphql',
+      jsonRequest(
+        'subscription { queue { model waiting processing workers { id } } }',
+        {},
+        { accept: 'text/event-stream' },
+      ),
+    );
+    const events = readEvents(response) as AsyncGenerator<{
+      data: { queue: { waiting: number; processing: number; workers: object[] } };
+    }>;
+    const first = (await events.next()).value.data.queue;
+    expect(first).toMatchObject({ model: 'tiny', waiting: 0 });
+    expect(first.workers).toHaveLength(1);
+    await enqueue(server, 1);
+    await enqueue(server, 2);
+    for (;;) {
+      const { queue } = (await events.next()).value.data;
+      if (queue.waiting + queue.processing === 2) break;
+    }
+    await events.return(undefined);
+  });
+});

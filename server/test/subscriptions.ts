@@ -1,0 +1,20 @@
+/** What the tests of subscriptions share, whichever way these travel. */
+import { ENQUEUE, paint, type Server } from './server-harness.ts';
+
+export const FOLLOW = `subscription ($id: ID!) { prediction(id: $id) { id status queuePosition estimatedStartMs result { labels(topK: 1) { index } } error { code } } }`;
+
+export interface Told {
+  data?: { prediction: { id: string; status: string; queuePosition: number | null; result: object | null } };
+  errors?: { message: string; extensions?: Record<string, unknown> }[];
+}
+
+export async function enqueue(server: Server, red: number): Promise<string> {
+  const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(red)]);
+  return data.classifyImage.id;
+}
+
+export async function collect(events: AsyncIterable<Told>): Promise<Told[]> {
+  const all: Told[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}

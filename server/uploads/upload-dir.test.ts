@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openSpool } from './upload-dir.ts';
+
+let stateDir: string;
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), 'inferql-spool-'));
+});
+afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
+
+test('the folder is private, and gone after its removal', () => {
+  const spool = openSpool(stateDir);
+  expect(statSync(spool.dir).mode & 0o777).toBe(0o700);
+  spool.remove();
+  expect(readdirSync(join(stateDir, 'uploads'))).toEqual([]);
+});
+
+test('what dead processes left is swept, what living ones have is not', () => {
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  for (const name of [`${dead}-abc`, `${process.ppid}-abc`, 'odd']) {
+    mkdirSync(join(stateDir, 'uploads', name), { recursive: true });
+    writeFileSync(join(stateDir, 'uploads', name, 'capacitor-1.tmp'), 'x');
+  }
+  const spool = openSpool(stateDir);
+  expect(existsSync(join(stateDir, 'uploads', `${dead}-abc`))).toBe(false);
+  expect(existsSync(join(stateDir, 'uploads', 'odd'))).toBe(false);
+  expect(existsSync(join(stateDir, 'uploads', `${process.ppid}-abc`))).toBe(true);
+  expect(readdirSync(spool.dir)).toEqual([]);
+});
