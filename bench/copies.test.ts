@@ -8,8 +8,8 @@ import { parseEntry } from '../queue/entry.ts';
 import { parseSmallForm } from '../server/uploads/multipart-memory.ts';
 import type { UploadedFile } from '../server/uploads/uploaded-file.ts';
 import { writeTinyModel } from '../testing/tiny-model.ts';
-import { createOnnxSession } from '../worker/engines/onnx-session.ts';
-import { loadRepositoryModel } from '../worker/repository.ts';
+import { createOnnxSession } from '../worker/engines/onnx/session.ts';
+import { loadRepositoryModel } from '../worker/repository/load-model.ts';
 
 const { made } = vi.hoisted(() => ({ made: [] as Tensor[] }));
 

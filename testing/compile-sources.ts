@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 const root = join(import.meta.dirname, '..', '..');
 
 export interface Compiled {
-  /** The folder that stands for the project's root: `join(dir, 'worker/engines/child.js')`. */
+  /** The folder that stands for the project's root: `join(dir, 'worker/engines/process/engine-process-main.js')`. */
   dir: string;
   remove(): Promise<void>;
 }

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { DEFAULT_PREFIX } from '../queue/keys.ts';
-import { ScriptedModels } from './scripted-models.ts';
+import { ScriptedModels } from './engines/scripted/scripted-models.ts';
 
 const whole = z.string().regex(/^\d+$/, 'a whole number').transform(Number);
 const positive = whole.refine((value) => value > 0, 'more than 0');

@@ -14,7 +14,7 @@ let bed: QueueBed;
 let workers: ChildProcess[] = [];
 
 beforeAll(async () => {
-  const sources = ['worker/main.ts', 'worker/engines/child.ts'];
+  const sources = ['worker/main.ts', 'worker/engines/process/engine-process-main.ts'];
   [compiled, server] = await Promise.all([compileSources(sources), startTestRedis()]);
 });
 afterAll(() => Promise.all([compiled?.remove(), server?.stop()]));

@@ -5,12 +5,12 @@ import { setFlagsFromString } from 'node:v8';
 import { pino } from 'pino';
 import { checkRedisVersion, connectRedis } from '../queue/redis.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
-import { createFleet } from './fleet.ts';
-import { listModelNames, loadRepositoryModel } from './repository.ts';
-import { makeScriptedModel } from './scripted-models.ts';
-import { startModelService } from './service.ts';
-import { createTurns } from './turns.ts';
-import { watchFolder } from './watch.ts';
+import { makeScriptedModel } from './engines/scripted/scripted-models.ts';
+import { listModelNames, loadRepositoryModel } from './repository/load-model.ts';
+import { watchFolder } from './repository/watch-folder.ts';
+import { createTurns } from './serving/fair-scheduler.ts';
+import { startModelService } from './serving/model-server.ts';
+import { createFleet } from './serving/served-models.ts';
 
 /** For the supervisor: start me again. */
 const EXIT_RESTART = 75;

@@ -1,0 +1,122 @@
+/** The engine onnxruntime with several threads: how a batch is divided among them changes no answer. */
+import { mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { randomPixels } from '../../../converter/golden/harness.fixture.ts';
+import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
+import { writeTinyModel } from '../../../testing/tiny-model.ts';
+import { loadRepositoryModel } from '../../repository/load-model.ts';
+import type { ServableModel } from '../../serving/servable.ts';
+import { type EngineRun, type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+
+const IMAGE_BYTES = 6 * 5 * 3;
+const CLASSES = 3;
+const IMAGES = 9;
+
+let compiled: Compiled;
+let folder: string;
+let model: ServableModel;
+let engines: RemoteEngine[] = [];
+
+beforeAll(async () => {
+  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+});
+afterAll(() => compiled?.remove());
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
+  const modelsDir = join(folder, 'models');
+  // Wide enough for a weight that the sessions share.
+  const widen = (filters: number) => tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', activation: 'relu' });
+  await writeTinyModel(modelsDir, 'tiny', { middle: () => [widen(64), widen(64)] });
+  model = await loadRepositoryModel('tiny', { modelsDir, stateDir: join(folder, 'state') });
+});
+afterEach(async () => {
+  await Promise.all(engines.map((engine) => engine.close()));
+  engines = [];
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function startEngine(threads: number): Promise<RemoteEngine> {
+  const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
+  const engine = await startRemoteEngine({
+    model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
+    timeLimitMs: 60_000,
+    log: pino({ level: 'silent' }),
+    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+  });
+  engines.push(engine);
+  return engine;
+}
+
+const versionDir = () => join(folder, 'state/models/tiny', model.version);
+const optimizedFolders = async () => (await readdir(versionDir())).filter((name) => name.startsWith('model.onnx.'));
+
+const pixels = randomPixels({ width: 6, height: 5, channels: 3, kernel: 'linear', normalization: 'unit' }, IMAGES);
+const images = Array.from({ length: IMAGES }, (_, at) => pixels.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
+
+async function runOneByOne(engine: RemoteEngine): Promise<EngineRun[]> {
+  const runs: EngineRun[] = [];
+  for (const image of images) runs.push(await engine.run([image], true));
+  return runs;
+}
+
+function expectSame(run: EngineRun, alone: EngineRun[]): void {
+  const concat = (rows: Float32Array[]) => rows.flatMap((row) => [...row]);
+  const near = (actual: Float32Array, expected: number[]) => {
+    expect(actual.length).toBe(expected.length);
+    for (const [at, value] of actual.entries()) expect(value).toBeCloseTo(expected[at]!, 6);
+  };
+  near(run.probabilities, concat(alone.map(({ probabilities }) => probabilities)));
+  if (run.maps) near(run.maps.values, concat(alone.map(({ maps }) => maps!.values)));
+}
+
+test.each([1, 2, 3])(
+  'on %i threads each image of a batch of any size has the answer that it has alone',
+  async (threads) => {
+    const engine = await startEngine(threads);
+    const alone = await runOneByOne(engine);
+    for (let count = 1; count <= IMAGES; count++) {
+      expectSame(await engine.run(images.slice(0, count), false), alone.slice(0, count));
+      expectSame(await engine.run(images.slice(0, count), true), alone.slice(0, count));
+    }
+  },
+);
+
+test('the file for this machine is made once, and used by every later start', async () => {
+  await startEngine(2);
+  const made = await optimizedFolders();
+  expect(made).toHaveLength(1);
+  await startEngine(2);
+  expect(await optimizedFolders()).toEqual(made);
+});
+
+test('several engines that start at once leave one whole file', async () => {
+  const started = await Promise.all([startEngine(2), startEngine(2), startEngine(2)]);
+  expect(await optimizedFolders()).toHaveLength(1);
+  const alone = await runOneByOne(started[0]!);
+  for (const engine of started) expectSame(await engine.run(images, true), alone);
+});
+
+test.each(['model.onnx', 'weights.bin'])(
+  '%s without its contents is removed, and the model is served all the same',
+  async (name) => {
+    const before = await runOneByOne(await startEngine(2));
+    const [folder] = await optimizedFolders();
+    await truncate(join(versionDir(), folder!, name), 0);
+    expectSame(await (await startEngine(2)).run(images, true), before);
+    expect(await optimizedFolders()).toEqual([]);
+  },
+);
+
+test('a folder that cannot be written to serves the ONNX file itself', async () => {
+  const before = await runOneByOne(await startEngine(2));
+  const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
+  // The folder of a process' open files takes no new ones, not even from root.
+  const file = await open(candidate.model.onnx!.path);
+  candidate.model.onnx!.path = `/proc/${process.pid}/fd/${file.fd}`;
+  expectSame(await (await startEngine(2)).run(images, true), before);
+  await file.close();
+});

@@ -1,0 +1,72 @@
+import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
+import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
+import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts';
+import { type Lane, startLanes } from './session-pool.ts';
+
+/**
+ * Runs the ONNX file that `models/` made. Of a batch each thread runs its own images in a session of its own, which takes a tenth
+ * less CPU than all threads on each operator; what does not divide among the threads, a single image above all, runs on all of them.
+ * @throws EngineLoadError 'unsupported' where the model has no ONNX file, 'failed' where the file cannot be read.
+ */
+export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> {
+  if (!model.onnx) throw new EngineLoadError('unsupported', 'the model has no ONNX file');
+  const { together, lanes } = await loadSessions(model, await findOnnxFile(model.onnx.path));
+  const imageBytes = model.input.height * model.input.width * model.input.channels;
+
+  return {
+    hasHeatmaps: together.hasHeatmaps,
+    async run({ images, count, wantHeatmaps }) {
+      const share = lanes.length > 0 ? Math.floor(count / lanes.length) : 0;
+      const take = (from: number, to: number) => ({
+        images: images.subarray(from * imageBytes, to * imageBytes),
+        count: to - from,
+        wantHeatmaps,
+      });
+      const shares = share > 0 ? lanes.map((lane, at) => lane.run(take(at * share, (at + 1) * share))) : [];
+      const outputs = await joinLanes(shares);
+      const done = share * lanes.length;
+      if (done < count) outputs.push(await together.run(take(done, count)));
+      return joinOutputs(outputs);
+    },
+  };
+}
+
+async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ together: OnnxSession; lanes: Lane[] }> {
+  // Without the shared file each session would hold a copy of the weights.
+  const laneCount = file.isOptimized && model.threads > 1 ? model.threads : 0;
+  try {
+    // The first one tells whether the file can be read at all.
+    const together = await createOnnxSession(model, file, model.threads);
+    return { together, lanes: await startLanes(laneCount, { model, file }) };
+  } catch (error) {
+    if (!file.isOptimized) {
+      throw new EngineLoadError('failed', `onnxruntime cannot load the model: ${String(error)}`, error);
+    }
+    await removeOnnxFile(file);
+    return loadSessions(model, { path: model.onnx!.path, isOptimized: false });
+  }
+}
+
+/** Every lane has ended before the next batch begins, also where one of them failed. */
+async function joinLanes(shares: Promise<EngineOutput>[]): Promise<EngineOutput[]> {
+  await Promise.allSettled(shares);
+  return Promise.all(shares);
+}
+
+function joinOutputs(outputs: EngineOutput[]): EngineOutput {
+  const [first] = outputs;
+  if (outputs.length === 1) return first!;
+  const probabilities = joinFloats(outputs.map((output) => output.probabilities));
+  if (!first!.maps) return { probabilities };
+  return { probabilities, maps: { ...first!.maps, values: joinFloats(outputs.map(({ maps }) => maps!.values)) } };
+}
+
+function joinFloats(parts: Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}

@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Optimization } from './optimize-main.ts';
+import type { OnnxFile } from './session.ts';
+
+const OPTIMIZED_NAME = 'model.onnx';
+
+/**
+ * The model as onnxruntime runs it on this machine, made beside the ONNX file when it is asked for the first time (a second or two);
+ * the ONNX file itself where that cannot be, as in a folder that cannot be written to.
+ */
+export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
+  const dir = `${onnxPath}.${identifyMachine()}`;
+  const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
+  if (existsSync(optimized.path)) return optimized;
+  // Several workers may start at once, and any may be killed: what has its name is whole.
+  const unfinished = nameAside(dir);
+  try {
+    await mkdir(unfinished);
+    const script = fileURLToPath(new URL('./optimize-main.js', import.meta.url));
+    const optimization: Optimization = { onnxPath, optimizedPath: join(unfinished, OPTIMIZED_NAME) };
+    await promisify(execFile)(process.execPath, [script, JSON.stringify(optimization)]);
+    await rename(unfinished, dir).catch((error) => {
+      // Another worker was first.
+      if (!existsSync(optimized.path)) throw error;
+    });
+    return optimized;
+  } catch (error) {
+    // The worker shows at its level debug what an engine prints.
+    console.error(`the model is not optimised for this machine: ${(error as Error).message}`);
+    return { path: onnxPath, isOptimized: false };
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+/** Takes away what cannot be read, as after a crash of the machine; the next start makes it anew. */
+export async function removeOnnxFile({ path }: OnnxFile): Promise<void> {
+  const dir = dirname(path);
+  const unusable = nameAside(dir);
+  // At once, as it came: half a folder under its name would keep the next one from its place.
+  await rename(dir, unusable).catch(() => undefined);
+  await rm(unusable, { recursive: true, force: true });
+}
+
+function nameAside(dir: string): string {
+  return `${dir}.${randomBytes(4).toString('hex')}`;
+}
+
+/** The layout of weights follows the processor's instructions, and the file's format the library's version. */
+function identifyMachine(): string {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return createHash('sha256')
+    .update(JSON.stringify([version, process.platform, process.arch, describeProcessor()]))
+    .digest('hex')
+    .slice(0, 12);
+}
+
+function describeProcessor(): string {
+  try {
+    return /^(flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))![0];
+  } catch {
+    return cpus()[0]?.model ?? '';
+  }
+}

@@ -1,0 +1,25 @@
+/** A thread that runs a share of each batch in a session of its own, with one thread. Started by onnxruntime.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
+import { createOnnxSession, type OnnxFile } from './session.ts';
+
+export interface LaneSettings {
+  model: EngineModel;
+  file: OnnxFile;
+}
+
+export type LaneAnswer = { output: EngineOutput } | { error: string };
+
+const { model, file } = workerData as LaneSettings;
+const session = await createOnnxSession(model, file, 1);
+
+parentPort!.on('message', async (batch: EngineBatch) => {
+  let answer: LaneAnswer;
+  try {
+    answer = { output: await session.run(batch) };
+  } catch (error) {
+    answer = { error: String(error) };
+  }
+  parentPort!.postMessage(answer);
+});
+parentPort!.postMessage('ready');

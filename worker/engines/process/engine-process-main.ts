@@ -1,0 +1,106 @@
+/**
+ * The engine's process: loads one model and answers one run at a time. It ends with the worker that started it, whatever
+ * ends that one.
+ */
+import { readSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
+import { ANSWERS_AT, type FromEngine, SHARED_FD, type ToEngine } from './protocol.ts';
+
+/** Engines are imported when they are asked for: each pulls in a native library or a megabyte of code. */
+const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
+  onnxruntime: async () => (await import('../onnx/onnxruntime.ts')).loadOnnxruntime,
+  tensorflow: async () => (await import('../tfjs/tensorflow.ts')).loadTensorflow,
+  wasm: async () => (await import('../tfjs/wasm.ts')).loadWasm,
+  scripted: async () => (await import('../scripted/scripted.ts')).loadScripted,
+};
+
+let loaded: LoadedModel | undefined;
+let imageBytes = 0;
+/** Reused by every run: a fresh buffer a batch would only feed the garbage collector. */
+let images = Buffer.alloc(0);
+
+function send(message: FromEngine): void {
+  // The worker may be gone; then this process is about to go, too.
+  if (process.connected) process.send!(message, () => {});
+}
+
+async function loadModel(model: EngineModel): Promise<void> {
+  try {
+    const load = await LOADERS[model.engine]();
+    loaded = await load(model);
+    imageBytes = model.input.width * model.input.height * model.input.channels;
+    send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasHeatmaps: loaded.hasHeatmaps });
+  } catch (error) {
+    const failure = error instanceof EngineLoadError ? error.failure : 'failed';
+    send({ type: 'loadFailed', failure, message: messageOf(error) });
+  }
+}
+
+async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: 'run' }>): Promise<void> {
+  try {
+    if (!loaded) throw new Error('no model is loaded');
+    const bytes = count * imageBytes;
+    if (images.length < bytes) images = Buffer.alloc(bytes);
+    readFully(images, bytes);
+    const startedAt = performance.now();
+    const { probabilities, maps } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
+    const inferenceMs = performance.now() - startedAt;
+    writeFully(probabilities, ANSWERS_AT);
+    if (maps) writeFully(maps.values, ANSWERS_AT + probabilities.byteLength);
+    send({
+      type: 'done',
+      id,
+      inferenceMs,
+      rssBytes: process.memoryUsage.rss(),
+      probabilities: probabilities.length,
+      ...(maps && { maps: { labels: maps.labels, width: maps.width, height: maps.height } }),
+    });
+  } catch (error) {
+    send({ type: 'failed', id, message: messageOf(error) });
+  }
+}
+
+function readFully(target: Buffer, bytes: number): void {
+  for (let at = 0; at < bytes; ) {
+    const read = readSync(SHARED_FD, target, at, bytes - at, at);
+    if (read === 0) throw new Error('the shared file is shorter than the batch');
+    at += read;
+  }
+}
+
+function writeFully(values: Float32Array, position: number): void {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (let at = 0; at < bytes.length; ) at += writeSync(SHARED_FD, bytes, at, bytes.length - at, position + at);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// A run blocks this thread, for ever where the engine hangs. Another thread that waits for the end of standard input, which is
+// the worker's end of a socket, sees the worker's death even then. It waits in its event loop: a thread inside a system call
+// could not be ended, and `process.exit` waits for every thread's end.
+new Worker(
+  `const { Socket } = require('node:net');
+   const die = () => process.kill(process.pid, 'SIGKILL');
+   new Socket({ fd: 0, readable: true, writable: false }).on('error', die).on('close', die).resume();`,
+  { eval: true, stdin: false, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 } },
+).unref();
+
+// Ctrl-C reaches the whole process group; the worker still needs its engine to finish what it holds.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.once('disconnect', () => process.exit(0));
+process.on('message', (message: ToEngine) => {
+  switch (message.type) {
+    case 'load':
+      void loadModel(message.model);
+      return;
+    case 'run':
+      void runBatch(message);
+      return;
+    default:
+      message satisfies never;
+  }
+});

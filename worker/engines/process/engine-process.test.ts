@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
+import type { EngineModel, ScriptedBehavior } from '../engine.ts';
+import { type RemoteEngine, startRemoteEngine } from './engine-process.ts';
+
+const log = pino({ level: 'silent' });
+const input = { width: 4, height: 2, channels: 3 };
+const QUIET: ScriptedBehavior = {
+  waitMs: 0,
+  waitMsPerImage: 0,
+  throwOn: [],
+  nanOn: [],
+  hangOn: [],
+  exitOn: [],
+  abortOn: [],
+  leakBytes: 0,
+  failToLoad: false,
+};
+
+let compiled: Compiled;
+let engine: RemoteEngine | undefined;
+
+beforeAll(async () => {
+  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+});
+afterAll(() => compiled?.remove());
+afterEach(() => engine?.close());
+
+async function start(
+  script: Partial<ScriptedBehavior> = {},
+  limits: { timeLimitMs?: number } = {},
+): Promise<RemoteEngine> {
+  const model: EngineModel = {
+    engine: 'scripted',
+    input,
+    classCount: 300,
+    threads: 1,
+    scripted: { ...QUIET, ...script },
+  };
+  const childPath = join(compiled.dir, 'worker/engines/process/engine-process-main.js');
+  engine = await startRemoteEngine({ model, timeLimitMs: limits.timeLimitMs ?? 30_000, log, childPath });
+  return engine;
+}
+
+/** An image whose best class is `index`. */
+function imageOf(index: number): Uint8Array {
+  const image = new Uint8Array(input.width * input.height * input.channels);
+  image[0] = index % 256;
+  image[1] = Math.floor(index / 256);
+  return image;
+}
+
+function bestClasses(probabilities: Float32Array): number[] {
+  return Array.from({ length: probabilities.length / 300 }, (_, image) => {
+    const row = probabilities.subarray(image * 300, (image + 1) * 300);
+    return row.indexOf(Math.max(...row));
+  });
+}
+
+test('each image of a batch gets its own answer, in order, batch after batch of changing size', async () => {
+  const running = await start();
+  for (const wanted of [[7], [1, 2, 3, 299, 5], [9, 8], [0]]) {
+    const { probabilities, inferenceMs } = await running.run(wanted.map(imageOf), false);
+    expect(bestClasses(probabilities)).toEqual(wanted);
+    expect(inferenceMs).toBeGreaterThanOrEqual(0);
+  }
+});
+
+test('an exception of the engine fails the batch and leaves the process alone', async () => {
+  const running = await start({ throwOn: [13] });
+  const pid = running.pid();
+  await expect(running.run([imageOf(1), imageOf(13)], false)).rejects.toMatchObject({ code: 'MODEL_FAILED' });
+  expect(bestClasses((await running.run([imageOf(2)], false)).probabilities)).toEqual([2]);
+  expect(running.pid()).toBe(pid);
+});
+
+test.each<{ how: string; script: Partial<ScriptedBehavior> }>([
+  { how: 'exits', script: { exitOn: [66] } },
+  { how: 'aborts as native code would', script: { abortOn: [66] } },
+])('an engine that $how fails its batch with ENGINE_CRASHED and is started again', async ({ script }) => {
+  const running = await start(script);
+  const pid = running.pid();
+  await expect(running.run([imageOf(66)], false)).rejects.toMatchObject({ code: 'ENGINE_CRASHED' });
+  await running.ready();
+  expect(running.pid()).not.toBe(pid);
+  expect(running.downSinceMs()).toBeUndefined();
+  expect(bestClasses((await running.run([imageOf(3)], false)).probabilities)).toEqual([3]);
+});
+
+test('an engine that hangs is killed at its time limit and started again', async () => {
+  const running = await start({ hangOn: [5] }, { timeLimitMs: 200 });
+  const pid = running.pid()!;
+  await expect(running.run([imageOf(5)], false)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' });
+  expect(isAlive(pid)).toBe(false);
+  expect(bestClasses((await running.run([imageOf(6)], false)).probabilities)).toEqual([6]);
+});
+
+test('a model that cannot be loaded is told at once and leaves no process', async () => {
+  await expect(start({ failToLoad: true })).rejects.toMatchObject({ name: 'EngineLoadError', failure: 'failed' });
+});
+
+test("the engine's process does not carry the worker's name", async () => {
+  const running = await start();
+  const commandLine = readFileSync(`/proc/${running.pid()}/cmdline`, 'utf8');
+  expect(commandLine).not.toContain('worker/main');
+  expect(commandLine).toContain('engines/child');
+});
+
+test('a closed engine answers UNAVAILABLE and its process is gone', async () => {
+  const running = await start();
+  const pid = running.pid()!;
+  await running.close();
+  expect(isAlive(pid)).toBe(false);
+  await expect(running.run([imageOf(1)], false)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,301 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { InferqlError } from '../../../queue/errors.ts';
+import { EngineLoadError, type EngineModel, type EngineOutput } from '../engine.ts';
+import { ANSWERS_AT, type FromEngine, type ToEngine } from './protocol.ts';
+import { openSharedFile, readFloats, writeImages } from './shared-memory.ts';
+
+const FIRST_BACKOFF_MS = 100;
+const LAST_BACKOFF_MS = 5_000;
+/** A timer that fires this late says that this process itself was stopped, not that the engine hangs. */
+const LATE_TIMER_MS = 250;
+const AFTER_LATE_TIMER_MS = 2_000;
+const LAST_LINES = 20;
+
+export interface RemoteEngineOptions {
+  model: EngineModel;
+  /** Bounds one run; an engine that takes longer is killed and started again. */
+  timeLimitMs: number;
+  /** Bounds the loading of the model. @default 120000 */
+  loadLimitMs?: number;
+  log: Logger;
+  /** The engine process' main file. @default child.js beside this module */
+  childPath?: string;
+}
+
+export interface EngineRun extends EngineOutput {
+  /** Wall time of the run inside the engine. */
+  inferenceMs: number;
+}
+
+/** A model in an engine's process of its own, which is started again whenever it ends. */
+export interface RemoteEngine {
+  /** Resolves once the model is loaded, again after a crash. @throws InferqlError UNAVAILABLE once closed. */
+  ready(): Promise<void>;
+  /** Since when there is no loaded model (`Date.now()`), undefined while there is one. */
+  downSinceMs(): number | undefined;
+  /**
+   * Runs one batch; the images have height x width x channels bytes each. One run at a time.
+   * @throws InferqlError ENGINE_CRASHED, ENGINE_TIMEOUT, MODEL_FAILED (the engine threw), UNAVAILABLE (closed).
+   */
+  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
+  /** Whether a run can return maps. */
+  hasHeatmaps: boolean;
+  /** Resident memory of the engine's process after its last answer. */
+  rssBytes(): number;
+  /** The engine's process, while there is one. */
+  pid(): number | undefined;
+  /** Ends the process. A run under way fails. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts an engine's process and loads the model. After this first time it is started again by itself, with backoff.
+ * @throws EngineLoadError when the first loading fails.
+ */
+export async function startRemoteEngine(options: RemoteEngineOptions): Promise<RemoteEngine> {
+  const { log } = options;
+  const first = await startEngineProcess(options);
+  let current: EngineProcess | undefined = first;
+  let closed = false;
+  let downSinceMs: number | undefined;
+  let rssBytes = first.rssBytes();
+  let starting: Promise<void> = Promise.resolve();
+  const closing = new AbortController();
+  let failuresInARow = 0;
+
+  const watch = (engine: EngineProcess) => {
+    void engine.ended.then((how) => {
+      if (closed) return;
+      current = undefined;
+      downSinceMs = Date.now();
+      failuresInARow++;
+      log.error({ ...how, lastLines: engine.lastLines() }, 'engine ended, starting it again');
+      starting = startAgain();
+    });
+  };
+
+  async function startAgain(): Promise<void> {
+    while (!closed) {
+      const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (failuresInARow - 1), LAST_BACKOFF_MS);
+      await delay(backoffMs, undefined, { signal: closing.signal }).catch(() => {});
+      if (closed) return;
+      try {
+        const engine = await startEngineProcess(options);
+        if (closed) return engine.kill();
+        current = engine;
+        downSinceMs = undefined;
+        log.info({ pid: engine.pid }, 'engine is back');
+        watch(engine);
+        return;
+      } catch (error) {
+        failuresInARow++;
+        log.error({ err: error }, 'engine could not be started again');
+      }
+    }
+  }
+
+  async function ready(): Promise<void> {
+    while (!current && !closed) await starting;
+    if (closed) throw new InferqlError('UNAVAILABLE');
+  }
+
+  watch(first);
+  return {
+    ready,
+    downSinceMs: () => downSinceMs,
+    async run(images, wantHeatmaps) {
+      await ready();
+      const engine = current!;
+      const answer = await engine.run(images, wantHeatmaps);
+      failuresInARow = 0;
+      rssBytes = engine.rssBytes();
+      return answer;
+    },
+    hasHeatmaps: first.hasHeatmaps,
+    rssBytes: () => rssBytes,
+    pid: () => current?.pid,
+    async close() {
+      closed = true;
+      closing.abort();
+      await current?.kill();
+      current = undefined;
+      await starting;
+    },
+  };
+}
+
+/** One life of an engine's process. */
+interface EngineProcess {
+  pid: number;
+  hasHeatmaps: boolean;
+  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
+  rssBytes(): number;
+  lastLines(): string[];
+  ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
+  kill(): Promise<void>;
+}
+
+async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineProcess> {
+  const { model, timeLimitMs, log } = options;
+  const sharedFd = openSharedFile();
+  const child = fork(options.childPath ?? fileURLToPath(new URL('./engine-process-main.js', import.meta.url)), [], {
+    // Standard input is the line by which the engine sees its worker's death; nothing is ever written to it.
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc', sharedFd],
+    execArgv: [],
+  });
+  const lines = collectLines(child, log);
+  let rssBytes = 0;
+  let lastId = 0;
+  let waiting:
+    | { id: number; count: number; resolve: (run: EngineRun) => void; reject: (error: unknown) => void }
+    | undefined;
+  let timedOut = false;
+
+  const ended = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    const finish = (exitCode: number | null, signal: NodeJS.Signals | null) => {
+      waiting?.reject(new InferqlError(timedOut ? 'ENGINE_TIMEOUT' : 'ENGINE_CRASHED'));
+      waiting = undefined;
+      resolve({ exitCode, signal });
+    };
+    child.once('exit', finish);
+    child.once('error', () => {
+      // 'error' without 'exit' is a process that never began.
+      if (child.pid === undefined) finish(null, null);
+    });
+  });
+  void ended.then(() => closeSync(sharedFd));
+
+  const kill = async () => {
+    if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) child.kill('SIGKILL');
+    await ended;
+  };
+
+  const answerRun = (message: Extract<FromEngine, { type: 'done' | 'failed' }>) => {
+    if (waiting?.id !== message.id) return;
+    const { count, resolve, reject } = waiting;
+    waiting = undefined;
+    if (message.type === 'failed') {
+      reject(new InferqlError('MODEL_FAILED', { cause: new Error(message.message) }));
+      return;
+    }
+    rssBytes = message.rssBytes;
+    if (message.probabilities !== count * model.classCount) {
+      reject(
+        new InferqlError('MODEL_FAILED', { cause: new Error(`${message.probabilities} values for ${count} images`) }),
+      );
+      return;
+    }
+    try {
+      const probabilities = readFloats(sharedFd, message.probabilities, ANSWERS_AT);
+      const { inferenceMs, maps } = message;
+      if (!maps) return resolve({ probabilities, inferenceMs });
+      const length = count * maps.labels * maps.width * maps.height;
+      const values = readFloats(sharedFd, length, ANSWERS_AT + probabilities.byteLength);
+      resolve({ probabilities, inferenceMs, maps: { ...maps, values } });
+    } catch (error) {
+      reject(new InferqlError('MODEL_FAILED', { cause: error }));
+    }
+  };
+
+  const run = (images: readonly Uint8Array[], wantHeatmaps: boolean) =>
+    new Promise<EngineRun>((resolve, reject) => {
+      if (waiting) return reject(new Error('the engine is running a batch already'));
+      const id = ++lastId;
+      try {
+        writeImages(sharedFd, images);
+      } catch (error) {
+        return reject(new InferqlError('MODEL_FAILED', { cause: error }));
+      }
+      const timer = armTimeLimit(timeLimitMs, () => {
+        timedOut = true;
+        child.kill('SIGKILL');
+      });
+      waiting = {
+        id,
+        count: images.length,
+        resolve: (answer) => {
+          timer.clear();
+          resolve(answer);
+        },
+        reject: (error) => {
+          timer.clear();
+          reject(error);
+        },
+      };
+      sendToEngine(child, { type: 'run', id, count: images.length, wantHeatmaps });
+    });
+
+  const hasHeatmaps = await new Promise<boolean>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+    }, options.loadLimitMs ?? 120_000);
+    void ended.then(({ exitCode, signal }) => {
+      clearTimeout(timer);
+      const how = `exit code ${exitCode}, signal ${signal}`;
+      reject(
+        new EngineLoadError(
+          'failed',
+          `the engine ended while it loaded the model (${how}): ${lines.last().join(' | ')}`,
+        ),
+      );
+    });
+    child.on('message', (message: FromEngine) => {
+      switch (message.type) {
+        case 'loaded':
+          clearTimeout(timer);
+          rssBytes = message.rssBytes;
+          return resolve(message.hasHeatmaps);
+        case 'loadFailed':
+          clearTimeout(timer);
+          reject(new EngineLoadError(message.failure, message.message));
+          void kill();
+          return;
+        case 'done':
+        case 'failed':
+          return answerRun(message);
+        default:
+          message satisfies never;
+      }
+    });
+    sendToEngine(child, { type: 'load', model });
+  });
+
+  return { pid: child.pid!, hasHeatmaps, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
+}
+
+function sendToEngine(child: ChildProcess, message: ToEngine): void {
+  // A failure to send means that the process ended; its 'exit' tells the rest.
+  if (child.connected) child.send(message, () => {});
+}
+
+/** What the engine prints is no log of ours: kept for a report of its end, shown at level debug. */
+function collectLines(child: ChildProcess, log: Logger): { last(): string[] } {
+  const last: string[] = [];
+  for (const stream of [child.stdout!, child.stderr!]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      last.push(line.slice(0, 500));
+      if (last.length > LAST_LINES) last.shift();
+      log.debug({ line }, 'engine output');
+    });
+  }
+  child.stdin!.on('error', () => {});
+  return { last: () => [...last] };
+}
+
+function armTimeLimit(limitMs: number, onLimit: () => void): { clear(): void } {
+  const arm = (waitMs: number): NodeJS.Timeout => {
+    const dueAtMs = performance.now() + waitMs;
+    return setTimeout(() => {
+      // After a stop (SIGSTOP) of this process the answer may already lie in the socket: read it first.
+      if (performance.now() - dueAtMs > LATE_TIMER_MS) timer = arm(AFTER_LATE_TIMER_MS);
+      else onLimit();
+    }, waitMs);
+  };
+  let timer = arm(limitMs);
+  return { clear: () => clearTimeout(timer) };
+}

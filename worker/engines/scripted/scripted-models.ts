@@ -1,0 +1,87 @@
+/** Models without files, served by the engine of scripted answers: what INFERQL_SCRIPTED_MODELS holds. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { ModelName, ServedModel } from '../../../queue/contract.ts';
+import type { ServableModel } from '../../serving/servable.ts';
+
+const bytes = z.array(z.number().int().min(0).max(255)).default([]);
+
+/** Read `ScriptedBehavior` in engine.ts for what the fields do. */
+const Script = z.strictObject({
+  waitMs: z.number().min(0).default(0),
+  waitMsPerImage: z.number().min(0).default(0),
+  throwOn: bytes,
+  nanOn: bytes,
+  hangOn: bytes,
+  exitOn: bytes,
+  abortOn: bytes,
+  leakBytes: z.number().int().min(0).default(0),
+  failToLoad: z.boolean().default(false),
+});
+
+const ScriptedModel = z.strictObject({
+  name: ModelName,
+  classCount: z.number().int().positive().default(1_000),
+  /** Images are stretched to it. */
+  input: z
+    .strictObject({
+      width: z.number().int().positive().default(8),
+      height: z.number().int().positive().default(8),
+      channels: z.union([z.literal(1), z.literal(3)]).default(3),
+      shortSide: z.number().int().positive().optional(),
+      kernel: ServedModel.shape.input.shape.kernel.default('nearest'),
+    })
+    .prefault({}),
+  script: Script.prefault({}),
+  batching: z
+    .strictObject({
+      maxBatchSize: z.number().int().positive().default(8),
+      maxQueueDelayMs: z.number().min(0).default(0),
+    })
+    .prefault({}),
+  queue: z
+    .strictObject({
+      maxQueueSize: z.number().int().positive().default(1_000),
+      maxQueuedBytes: z.number().int().positive().default(268_435_456),
+      defaultTimeoutMs: z.number().int().positive().default(300_000),
+      resultTtlMs: z.number().int().positive().default(3_600_000),
+      visibilityMs: z.number().int().positive().default(10_000),
+      maxAttempts: z.number().int().positive().default(3),
+      graceMs: z.number().int().min(0).default(60_000),
+    })
+    .prefault({}),
+});
+
+/** A JSON list. */
+export const ScriptedModels = z.string().transform((text, context) => {
+  try {
+    return z.array(ScriptedModel).min(1).parse(JSON.parse(text));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `a JSON list of scripted models: ${(error as Error).message}` });
+    return z.NEVER;
+  }
+});
+export type ScriptedModels = z.infer<typeof ScriptedModels>;
+
+export function makeScriptedModel(model: ScriptedModels[number]): ServableModel {
+  const { name, classCount, input, script, batching, queue } = model;
+  return {
+    name,
+    version: createHash('sha256').update(JSON.stringify(model)).digest('hex').slice(0, 12),
+    description: 'Scripted answers, for tests and measurements.',
+    precision: 'float32',
+    input: {
+      width: input.width,
+      height: input.height,
+      channels: input.channels,
+      kernel: input.kernel,
+      ...(input.shortSide === undefined ? {} : { shortSide: input.shortSide }),
+    },
+    classCount,
+    labels: Array.from({ length: classCount }, (_, index) => `class ${index}`),
+    heatmap: { available: false, reason: 'Scripted answers have no features.' },
+    batching,
+    queue,
+    candidates: [{ engine: 'scripted', reason: 'Its answers are scripted.', model: { scripted: script } }],
+  };
+}

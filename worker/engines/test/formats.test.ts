@@ -1,0 +1,260 @@
+/** Each engine on each format, prepared as the worker does it, against tfjs in plain JavaScript in this process. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  buildChain,
+  buildClassifier,
+  buildFunctionalOfSequential,
+  buildGraphModel,
+  buildNested,
+  CLASSES,
+  EINSUM,
+  MATMUL,
+  SHAPE,
+  saveRandom,
+} from '../../../converter/golden/classifiers.fixture.ts';
+import {
+  quantizeWeights,
+  toKeras3,
+  toKeras3Nested,
+  toKeras3Sequential,
+  toKeras21,
+} from '../../../converter/golden/formats.fixture.ts';
+import {
+  largestDifference,
+  randomPixels,
+  type TestModel,
+  toTensor,
+} from '../../../converter/golden/harness.fixture.ts';
+import type { InputSpec, OutputSpec } from '../../../converter/spec.ts';
+import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
+import { loadRepositoryModel } from '../../repository/load-model.ts';
+import type { ServableModel } from '../../serving/servable.ts';
+import type { EngineName } from '../engine.ts';
+import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+
+const COUNT = 3;
+
+let compiled: Compiled;
+let folder: string;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
+  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  folder = await mkdtemp(join(tmpdir(), 'inferql-formats-'));
+}, 600_000);
+afterAll(() => Promise.all([compiled?.remove(), rm(folder, { recursive: true, force: true })]));
+
+function inputOf(normalization: InputSpec['normalization'], channels: 1 | 3 = 3): InputSpec {
+  return { width: 9, height: 7, channels, kernel: 'linear', normalization };
+}
+
+interface Case {
+  name: string;
+  saved: () => TestModel | Promise<TestModel>;
+  /** What plain tfjs reads instead, where it cannot read that. */
+  reference?: () => TestModel | Promise<TestModel>;
+  input?: InputSpec;
+  activation?: OutputSpec['activation'];
+  /** An engine that cannot run it. @default none */
+  ruledOut?: EngineName;
+  /** Engines that give heatmaps. @default all */
+  heatmaps?: EngineName[];
+}
+
+const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
+const saveClassifier = () => saveRandom(buildClassifier('softmax'));
+const saveChain = () => saveRandom(buildChain());
+const saveFunctional = () => saveRandom(buildFunctionalOfSequential());
+
+const CASES: Case[] = [
+  { name: 'a layers model', saved: saveClassifier },
+  {
+    name: 'logits, which get a softmax, and pixels as caffe has them',
+    saved: () => saveRandom(buildClassifier('linear')),
+    input: inputOf('caffe'),
+    activation: 'logits',
+  },
+  {
+    name: 'several labels at once, and pixels as torch has them',
+    saved: () => saveRandom(buildClassifier('linear')),
+    input: inputOf('torch'),
+    activation: 'logits-sigmoid',
+  },
+  {
+    name: "several labels at once by the model's own sigmoid",
+    saved: () => saveRandom(buildClassifier('sigmoid')),
+    activation: 'sigmoid',
+  },
+  { name: 'one channel', saved: () => saveRandom(buildClassifier('softmax', 1)), input: inputOf('unit', 1) },
+  ...(['float16', 'uint8', 'uint16'] as const).flatMap((dtype): Case[] => [
+    { name: `weights quantised to ${dtype}`, saved: async () => quantizeWeights(await saveClassifier(), dtype) },
+    {
+      name: `a graph model with weights quantised to ${dtype}`,
+      saved: () => quantizeWeights(buildGraphModel(-1, MATMUL), dtype),
+      heatmaps: ['onnxruntime'],
+    },
+  ]),
+  { name: 'a sequential model', saved: saveChain },
+  {
+    name: 'a sequential model as Keras 2.1 wrote it',
+    saved: async () => toKeras21(await saveChain()),
+    reference: saveChain,
+  },
+  {
+    name: 'a functional model of Keras 3',
+    saved: async () => toKeras3(await saveChain(), SHAPE),
+    reference: saveChain,
+  },
+  {
+    name: 'a sequential model of Keras 3',
+    saved: async () => toKeras3Sequential(await saveChain(), SHAPE),
+    reference: saveChain,
+  },
+  {
+    name: 'a sequential model of Keras 3 with weights quantised to float16',
+    saved: async () => quantizeWeights(toKeras3Sequential(await saveChain(), SHAPE), 'float16'),
+    reference: async () => quantizeWeights(await saveChain(), 'float16'),
+  },
+  {
+    name: 'a sequential model in a functional one of Keras 3',
+    saved: async () => toKeras3Nested(await saveFunctional(), SHAPE),
+    reference: saveFunctional,
+  },
+  { name: 'sequential models in a sequential model', saved: () => saveRandom(buildNested()), heatmaps: [] },
+  {
+    name: 'a sequential model in a functional one',
+    saved: saveFunctional,
+  },
+  {
+    name: 'a graph model',
+    saved: () => buildGraphModel(-1, MATMUL),
+    input: inputOf('none'),
+    heatmaps: ['onnxruntime'],
+  },
+  {
+    name: 'a graph model made for two images at once',
+    saved: () => buildGraphModel(2, MATMUL),
+    input: inputOf('unit'),
+    heatmaps: ['onnxruntime'],
+  },
+  {
+    name: 'a graph with an op that the converter and the wasm backend do not have',
+    saved: () => buildGraphModel(-1, EINSUM),
+    input: inputOf('unit'),
+    ruledOut: 'onnxruntime',
+    heatmaps: [],
+  },
+];
+
+/** What plain tfjs answers, image by image or two by two. */
+async function expectedOf(test: Case, pixels: Uint8Array): Promise<number[]> {
+  const { modelJson, weightData } = await (test.reference ?? test.saved)();
+  const json = modelJson as { format: string; modelTopology: object; weightsManifest: tf.io.WeightsManifestConfig };
+  const handler = {
+    load: async () => ({
+      format: json.format,
+      modelTopology: structuredClone(json.modelTopology),
+      weightSpecs: json.weightsManifest[0]!.weights,
+      weightData,
+    }),
+  };
+  const model = json.format === 'layers-model' ? await tf.loadLayersModel(handler) : await tf.loadGraphModel(handler);
+  const batch = Math.max(model.inputs[0]!.shape![0] ?? 1, 1);
+  const imageBytes = pixels.length / COUNT;
+  const answers: number[] = [];
+  for (let at = 0; at < COUNT; at += batch) {
+    const part = new Uint8Array(batch * imageBytes);
+    part.set(pixels.subarray(at * imageBytes, (at + batch) * imageBytes));
+    const raw = (model.predict(toTensor(part, test.input ?? inputOf('tf'))) as tf.Tensor).reshape([batch, CLASSES]);
+    const final =
+      test.activation === 'logits' ? raw.softmax() : test.activation === 'logits-sigmoid' ? raw.sigmoid() : raw;
+    answers.push(...((await final.data()) as Float32Array));
+  }
+  return answers.slice(0, COUNT * CLASSES);
+}
+
+/** Puts the model into a repository of its own and prepares it. */
+async function prepare(name: string, { input = inputOf('tf'), activation = 'softmax', saved }: Case, labels = CLASSES) {
+  const modelsDir = join(folder, 'models');
+  await mkdir(join(modelsDir, name), { recursive: true });
+  const { modelJson, weightData } = await saved();
+  const files = {
+    'model.json': JSON.stringify(modelJson),
+    'weights.bin': new Uint8Array(weightData),
+    'labels.json': JSON.stringify(Array.from({ length: labels }, (_, index) => `class ${index}`)),
+    'model.json5': JSON.stringify({
+      source: { type: 'folder', model: 'model.json', labels: 'labels.json' },
+      format: (modelJson as { format: string }).format === 'layers-model' ? 'tfjs-layers' : 'tfjs-graph',
+      input,
+      output: { activation },
+    }),
+  };
+  for (const [file, content] of Object.entries(files)) await writeFile(join(modelsDir, name, file), content);
+  return loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
+}
+
+async function start(model: ServableModel, engine: EngineName): Promise<RemoteEngine> {
+  const candidate = model.candidates.find((one) => one.engine === engine)!;
+  return startRemoteEngine({
+    model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
+    timeLimitMs: 30_000,
+    log: pino({ level: 'silent' }),
+    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+  });
+}
+
+describe.each(CASES)('$name', (test_) => {
+  const name = `case-${CASES.indexOf(test_)}`;
+  const pixels = randomPixels(test_.input ?? inputOf('tf'), COUNT);
+  const size = pixels.length / COUNT;
+  const images = Array.from({ length: COUNT }, (_, at) => pixels.subarray(at * size, (at + 1) * size));
+  let model: ServableModel;
+  let expected: number[];
+  let maps: Float32Array | undefined;
+
+  beforeAll(async () => {
+    [model, expected] = await Promise.all([prepare(name, test_), expectedOf(test_, pixels)]);
+  });
+
+  test('every engine that should run it is a candidate', () => {
+    const able = ENGINES.filter((engine) => engine !== test_.ruledOut);
+    expect(model.candidates.map(({ engine }) => engine)).toEqual(able);
+  });
+
+  test.each(ENGINES.filter((engine) => engine !== test_.ruledOut))('%s answers as tfjs does', async (engine) => {
+    const running = await start(model, engine);
+    try {
+      const run = await running.run(images, running.hasHeatmaps);
+      expect(largestDifference(run.probabilities, expected)).toBeLessThan(1e-5);
+      expect(running.hasHeatmaps).toBe((test_.heatmaps ?? ENGINES).includes(engine));
+      if (!run.maps) return;
+      maps ??= run.maps.values;
+      expect(largestDifference(run.maps.values, maps)).toBeLessThan(1e-5);
+    } finally {
+      await running.close();
+    }
+  });
+});
+
+describe.each<EngineName>(['tensorflow', 'wasm'])('%s', (engine) => {
+  test('a model with another number of classes than its labels is refused at its first run', async () => {
+    const wrong: Case = { name: 'wrong', saved: () => buildGraphModel(-1, EINSUM), input: inputOf('unit') };
+    const model = await prepare(`wrong-${engine}`, wrong, CLASSES + 1);
+    const refusal = start(model, engine).then(async (running) => {
+      try {
+        await running.run([randomPixels(inputOf('unit'), 1)], false);
+      } finally {
+        await running.close();
+      }
+    });
+    await expect(refusal).rejects.toThrow();
+  });
+});

@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Compiled, compileSources } from '../testing/compile-sources.ts';
+import { startSystem, type TestSystem } from '../testing/system.ts';
+
+let compiled: Compiled;
+let system: TestSystem;
+
+beforeAll(async () => {
+  [compiled, system] = await Promise.all([compileSources(['worker/health-check.ts']), startSystem({ servers: 0 })]);
+  await cp('queue/lua', join(compiled.dir, 'queue/lua'), { recursive: true });
+});
+
+afterAll(async () => {
+  await system?.end();
+  await compiled?.remove();
+});
+
+function checkHealth(redisUrl: string): Promise<number> {
+  return new Promise((resolve) => {
+    const env = { PATH: process.env.PATH, REDIS_URL: redisUrl };
+    const check = execFile(process.execPath, [join(compiled.dir, 'worker/health-check.js')], { env });
+    check.once('exit', (code) => resolve(code ?? -1));
+  });
+}
+
+test('a worker is healthy while it is announced', async () => {
+  expect(await checkHealth(system.redis.url)).toBe(0);
+  await system.workers[0]!.stop();
+  expect(await checkHealth(system.redis.url)).toBe(1);
+});
+
+test('no Redis is no health, and no hanging check', async () => {
+  expect(await checkHealth('redis://127.0.0.1:1')).toBe(1);
+});

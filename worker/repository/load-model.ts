@@ -1,0 +1,84 @@
+/** The models of the repository, as the worker sees them. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { normalizationOf } from '../../converter/normalization.ts';
+import { type PreparedModel, prepareModel } from '../../converter/prepare.ts';
+import { SPEC_FILE } from '../../converter/spec.ts';
+import { ModelName, STORED_LABELS } from '../../queue/contract.ts';
+import type { EngineCandidate, ServableModel } from '../serving/servable.ts';
+
+/** Names of the folders of `modelsDir` that hold a spec, sorted; none where the folder is missing. */
+export async function listModelNames(modelsDir: string): Promise<string[]> {
+  const entries = await readdir(modelsDir, { withFileTypes: true }).catch(() => []);
+  const names: string[] = [];
+  for (const entry of entries) {
+    if (!ModelName.safeParse(entry.name).success) continue;
+    const spec = await stat(join(modelsDir, entry.name, SPEC_FILE)).catch(() => undefined);
+    if (spec?.isFile()) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+/**
+ * Pulls and converts a model where that has not been done yet.
+ * @throws ModelError
+ */
+export async function loadRepositoryModel(
+  name: string,
+  dirs: { modelsDir: string; stateDir: string },
+): Promise<ServableModel> {
+  const prepared = await prepareModel({ modelDir: join(dirs.modelsDir, name), stateDir: dirs.stateDir });
+  const { version, spec, labels, classCount, cam } = prepared;
+  const { normalization: _, ...input } = spec.input;
+  const { candidates, ruledOut } = nameCandidates(prepared);
+  return {
+    name,
+    version,
+    description: spec.description ?? '',
+    precision: spec.precision,
+    input,
+    classCount,
+    labels,
+    heatmap: 'unavailable' in cam ? { available: false, reason: cam.unavailable } : { available: true },
+    batching: spec.batching,
+    queue: spec.queue,
+    candidates,
+    ruledOut,
+  };
+}
+
+/** Engines by their speed (docs say what was measured); a spec may name one. */
+function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[]; ruledOut: string[] } {
+  const { spec, onnxPath, onnxUnavailable, tfjsPath, cam } = prepared;
+  const candidates: EngineCandidate[] = [];
+  const ruledOut: string[] = [];
+  const heatmap =
+    'unavailable' in cam
+      ? {}
+      : { heatmap: { featuresOutput: cam.featuresOutput, kernelPath: cam.kernelPath, labels: STORED_LABELS } };
+  const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
+  if (spec.engine === 'auto' || spec.engine === 'onnxruntime') {
+    if (onnxPath === undefined) ruledOut.push(`onnxruntime: ${onnxUnavailable?.replace(/\.?$/, '.')}`);
+    else {
+      const model = { onnx: { path: onnxPath }, ...heatmap };
+      candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model });
+    }
+  }
+  if (tfjsPath === undefined || spec.format === 'onnx' || spec.precision !== 'float32') return { candidates, ruledOut };
+  const tfjs = {
+    path: tfjsPath,
+    format: spec.format,
+    normalization: normalizationOf(spec.input),
+    activation: spec.output.activation,
+  };
+  const others = [
+    ['tensorflow', 'The fastest engine that is installed here and can run it.'],
+    ['wasm', 'It runs everything, everywhere.'],
+  ] as const;
+  for (const [engine, reason] of others) {
+    if (spec.engine === 'auto' || spec.engine === engine) {
+      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap } });
+    }
+  }
+  return { candidates, ruledOut };
+}

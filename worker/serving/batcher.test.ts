@@ -1,0 +1,194 @@
+import { expect, test } from 'vitest';
+import type { ClaimedJob } from '../../queue/entry.ts';
+import { type Batch, createBatcher } from './batcher.ts';
+
+const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
+  entryId,
+  stream,
+  jobId: entryId,
+  tenant: 'anonymous',
+  image: Buffer.alloc(1),
+  options: { heatmap: false },
+  recovered: false,
+  readable: true,
+});
+
+test('while a blocked read is under way nothing else asks the queue, and what ends it is taken at once', async () => {
+  let endBlockedRead: ((jobs: ClaimedJob[]) => void) | undefined;
+  let claims = 0;
+  const batcher = createBatcher({
+    maxBatchSize: 8,
+    maxQueueDelayMs: 0,
+    expectedRunMs: () => 0,
+    onClaimError: (error) => expect.unreachable(String(error)),
+    consumer: {
+      waitForJobs: () =>
+        new Promise((resolve) => {
+          endBlockedRead = resolve;
+        }),
+      async claim() {
+        claims++;
+        return [];
+      },
+    },
+  });
+  const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+  while (!endBlockedRead) await nextTurn();
+  batcher.engineIsIdle();
+  await nextTurn();
+  expect(claims).toBe(1);
+  endBlockedRead([job('1-0')]);
+  // Its bell and this one ring for the same listener.
+  batcher.engineIsIdle();
+  expect((await batcher.next())?.jobs.map(({ entryId }) => entryId)).toEqual(['1-0']);
+}, 5_000);
+
+/** A queue in memory: what `push` adds is claimed in order, and ends a blocked read. */
+function createQueue() {
+  const waiting: ClaimedJob[] = [];
+  const claimedAtMs: number[] = [];
+  let endBlockedRead: (() => void) | undefined;
+  return {
+    claimedAtMs,
+    push(...ids: string[]) {
+      waiting.push(...ids.map((id) => job(id)));
+      endBlockedRead?.();
+    },
+    async claim(max: number) {
+      const jobs = waiting.splice(0, max);
+      if (jobs.length > 0) claimedAtMs.push(performance.now());
+      return jobs;
+    },
+    async waitForJobs() {
+      if (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          endBlockedRead = resolve;
+        });
+      }
+      claimedAtMs.push(performance.now());
+      return waiting.splice(0, 1);
+    },
+  };
+}
+
+function startBatcher(
+  consumer: ReturnType<typeof createQueue>,
+  maxBatchSize: number,
+  maxQueueDelayMs: number,
+  runMs = LONG_MS,
+) {
+  return createBatcher({
+    consumer,
+    maxBatchSize,
+    maxQueueDelayMs,
+    expectedRunMs: () => runMs,
+    onClaimError: (error) => expect.unreachable(String(error)),
+  });
+}
+
+const idsOf = (batch: Batch | undefined) => batch?.jobs.map(({ entryId }) => entryId);
+const LONG_MS = 60_000;
+
+test('a lone job is not kept waiting for others that nothing announces', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 8, LONG_MS);
+  const next = batcher.next();
+  queue.push('only');
+  expect(idsOf(await next)).toEqual(['only']);
+});
+
+test('where jobs come close together an idle engine waits for more, and no longer once the batch is full', async () => {
+  const queue = createQueue();
+  const burst = [
+    ['1', '2', '3'],
+    ['4', '5', '6'],
+    ['a', 'b', 'c'],
+  ];
+  queue.push(...burst.flat());
+  const batcher = startBatcher(queue, 3, LONG_MS);
+  for (const ids of burst) {
+    expect(idsOf(await batcher.next())).toEqual(ids);
+    batcher.engineIsIdle();
+  }
+  const next = batcher.next();
+  for (const id of ['7', '8', '9']) {
+    await new Promise((resolve) => setImmediate(resolve));
+    queue.push(id);
+  }
+  expect(idsOf(await next)).toEqual(['7', '8', '9']);
+});
+
+test('a batch that stays short goes after maxQueueDelayMs', async () => {
+  const queue = createQueue();
+  queue.push('1', '2', '3', '4', '5', '6');
+  const batcher = startBatcher(queue, 4, 30);
+  expect(idsOf(await batcher.next())).toEqual(['1', '2', '3', '4']);
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())).toEqual(['5', '6']);
+});
+
+test('while the engine runs, nothing is claimed before shortly before its expected end; when it ends early, at once', async () => {
+  const queue = createQueue();
+  queue.push('1', '2', '3');
+  const batcher = startBatcher(queue, 1, 0, LONG_MS);
+  expect(idsOf(await batcher.next())).toEqual(['1']);
+  const expectedEndMs = performance.now() + 200;
+  batcher.engineStarts(expectedEndMs);
+  expect(idsOf(await batcher.next())).toEqual(['2']);
+  expect(queue.claimedAtMs.at(-1)).toBeGreaterThan(expectedEndMs - 50);
+  const next = batcher.next();
+  batcher.engineIsIdle();
+  expect(idsOf(await next)).toEqual(['3']);
+});
+
+test('what was recovered goes first, and alone where an attempt at it was lost', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 8, 0);
+  batcher.addRecovered([{ ...job('lost'), recovered: true }, job('only claimed')]);
+  queue.push('1', '2');
+  expect(idsOf(await batcher.next())).toEqual(['lost']);
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())?.[0]).toBe('only claimed');
+});
+
+test('a closed batcher gives out what it holds, then nothing, and is closed once all is released', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 1, 0);
+  queue.push('1', '2');
+  const first = await batcher.next();
+  batcher.engineIsIdle();
+  const second = await batcher.next();
+  batcher.addRecovered([job('3')]);
+  let isClosed = false;
+  const closing = batcher.close().then(() => {
+    isClosed = true;
+  });
+  const third = await batcher.next();
+  expect(idsOf(third)).toEqual(['3']);
+  batcher.release([...first!.jobs, ...third!.jobs]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isClosed).toBe(false);
+  queue.push('never claimed by this one, but by its blocked read');
+  batcher.release(second!.jobs);
+  const rest = await batcher.next();
+  if (rest) {
+    batcher.release(rest.jobs);
+    expect(await batcher.next()).toBeUndefined();
+  }
+  await closing;
+});
+
+test('jobs of two streams that have the same entry id are both held until each is released', async () => {
+  const jobs = [job('1-0', 'high'), job('1-0', 'low')];
+  const batcher = createBatcher({
+    maxBatchSize: 8,
+    maxQueueDelayMs: 0,
+    expectedRunMs: () => 0,
+    onClaimError: (error) => expect.unreachable(String(error)),
+    consumer: { waitForJobs: () => new Promise(() => {}), claim: async () => jobs.splice(0) },
+  });
+  const batch = await batcher.next();
+  expect(batcher.held()).toEqual(batch!.jobs);
+  batcher.release(batch!.jobs.slice(0, 1));
+  expect(batcher.held()).toEqual(batch!.jobs.slice(1));
+});

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { createTurns } from './fair-scheduler.ts';
+
+test('of two busy models each has half of the time, though one run of the first is four times as long', async () => {
+  let nowMs = 0;
+  const turns = createTurns(() => nowMs);
+  const usedMs = { slow: 0, fast: 0 };
+  const loop = async (name: 'slow' | 'fast', runMs: number) => {
+    let turn = turns.take(name);
+    while (nowMs < 4_000) {
+      const end = await turn;
+      nowMs += runMs;
+      usedMs[name] += runMs;
+      await Promise.resolve();
+      turn = turns.take(name);
+      end();
+    }
+    (await turn)();
+  };
+  await Promise.all([loop('slow', 40), loop('fast', 10)]);
+  expect(usedMs.slow / (usedMs.slow + usedMs.fast)).toBeCloseTo(0.5, 1);
+});
+
+test('a model that slept for long does not get the whole time for as long afterwards', async () => {
+  let nowMs = 0;
+  const turns = createTurns(() => nowMs);
+  const run = async (name: string) => {
+    const end = await turns.take(name);
+    nowMs += 10;
+    end();
+  };
+  for (let i = 0; i < 100; i++) await run('awake');
+  const order: string[] = [];
+  const hold = await turns.take('other');
+  const runs = ['awake', 'slept', 'slept', 'slept', 'awake'].map((name) =>
+    turns.take(name).then((end) => {
+      order.push(name);
+      nowMs += 10;
+      end();
+    }),
+  );
+  hold();
+  await Promise.all(runs);
+  expect(order.indexOf('awake')).toBeLessThan(2);
+});
+
+test('one run at a time, and an end that is told twice counts once', async () => {
+  const turns = createTurns();
+  const end = await turns.take('a');
+  let second = false;
+  const waiting = turns.take('b').then((endSecond) => {
+    second = true;
+    return endSecond;
+  });
+  await Promise.resolve();
+  expect(second).toBe(false);
+  end();
+  end();
+  const endSecond = await waiting;
+  expect(second).toBe(true);
+  endSecond();
+});

@@ -1,0 +1,136 @@
+/** One model served by this worker: its engine, its loop, from the warm-up to the drain. */
+import type { Logger } from 'pino';
+import { createConsumer } from '../../queue/consumer.ts';
+import type { ServedModel } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import { connectRedis, type RedisConnection } from '../../queue/redis.ts';
+import { EngineLoadError } from '../engines/engine.ts';
+import { type RemoteEngine, startRemoteEngine } from '../engines/process/engine-process.ts';
+import type { Turns } from './fair-scheduler.ts';
+import { startModelLoop } from './run-loop.ts';
+import type { ServableModel } from './servable.ts';
+
+export interface ServiceOptions {
+  servable: ServableModel;
+  /** Shared by all models of the worker. */
+  redis: RedisConnection;
+  redisUrl: string;
+  prefix: string;
+  turns: Turns;
+  worker: string;
+  engineThreads: number;
+  engineTimeLimitMs: number;
+  log: Logger;
+  /** Called after each batch. */
+  onBatch?: () => void;
+  /** The engine process' main file, where it does not lie beside the compiled modules. */
+  childPath?: string;
+}
+
+export interface ModelService {
+  model: ServedModel;
+  engine: Pick<RemoteEngine, 'pid' | 'rssBytes'>;
+  /** Claims nothing more, finishes what it holds, leaves, and ends the engine. */
+  drain(): Promise<void>;
+  /** Serves what is queued for this version, then drains. To be called once another version is announced. */
+  retire(): Promise<void>;
+  /** The model left the repository: it is offered no more, and what is queued is still done. */
+  withdraw(): Promise<void>;
+}
+
+/**
+ * Chooses an engine, loads the model, warms it up, and only then announces it and takes work.
+ * @throws EngineLoadError where no engine can run the model.
+ */
+export async function startModelService(options: ServiceOptions): Promise<ModelService> {
+  const { servable, redis, redisUrl, prefix, turns, worker } = options;
+  const log = options.log.child({ model: servable.name, version: servable.version });
+  const { engine, name: engineName, reason } = await chooseEngine(options, log);
+  const { labels, candidates, ruledOut, heatmap, ...spec } = servable;
+  const model: ServedModel = {
+    ...spec,
+    engine: engineName,
+    engineReason: reason,
+    heatmap:
+      heatmap.available && !engine.hasHeatmaps
+        ? { available: false, reason: `The engine ${engineName} gives no feature maps of this model.` }
+        : heatmap,
+  };
+  const blockingRedis = connectRedis(redisUrl, 'blocking');
+  blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
+  try {
+    const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker });
+    const loop = await startModelLoop({
+      consumer,
+      engine,
+      model,
+      labels,
+      turns,
+      worker,
+      log,
+      ...(options.onBatch && { onBatch: options.onBatch }),
+    });
+    log.info({ engine: engineName, reason, enginePid: engine.pid() }, 'serving');
+    const leaveBy = async (ending: Promise<void>) => {
+      await ending;
+      blockingRedis.disconnect();
+      await engine.close();
+      log.info('left');
+    };
+    return {
+      model,
+      engine,
+      drain: () => leaveBy(loop.drain()),
+      retire: () => leaveBy(loop.retire()),
+      withdraw: () => leaveBy(loop.withdraw()),
+    };
+  } catch (error) {
+    blockingRedis.disconnect();
+    await engine.close();
+    throw error;
+  }
+}
+
+/** Starts and warms up the first engine that can run the model; the reason tells why those before it could not. */
+async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log: Logger) {
+  const refusals: string[] = [...(servable.ruledOut ?? [])];
+  for (const { engine: name, reason, model } of servable.candidates) {
+    let engine: RemoteEngine | undefined;
+    try {
+      engine = await startRemoteEngine({
+        model: {
+          engine: name,
+          input: servable.input,
+          classCount: servable.classCount,
+          threads: options.engineThreads,
+          ...model,
+        },
+        timeLimitMs: options.engineTimeLimitMs,
+        log,
+        ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
+      });
+      await warmUp(engine, servable, turns);
+      return { engine, name, reason: [reason, ...refusals].join(' ') };
+    } catch (error) {
+      await engine?.close();
+      const cause = error instanceof InferqlError && error.cause instanceof Error ? error.cause : (error as Error);
+      log.info({ engine: name, reason: cause.message }, 'the engine cannot run the model');
+      refusals.push(`${name}: ${cause.message.replace(/\.?$/, '.')}`);
+    }
+  }
+  throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
+}
+
+/** The first runs of a batch size allocate and tune; nobody should wait for that. */
+async function warmUp(engine: RemoteEngine, { input, batching }: ServableModel, turns: Turns): Promise<void> {
+  const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
+  for (const count of new Set([1, batching.maxBatchSize])) {
+    const endTurn = await turns.take('warm-up');
+    try {
+      const images = Array.from({ length: count }, () => grey);
+      await engine.run(images, engine.hasHeatmaps);
+    } finally {
+      endTurn();
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Result, STORED_LABELS } from '../../queue/contract.ts';
+import { readResult } from './postprocess.ts';
+
+const namesOf = (count: number) => Array.from({ length: count }, (_, index) => `class ${index}`);
+
+test('the best twenty, by descending score, are those that sorting everything gives', () => {
+  fc.assert(
+    fc.property(fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 60 }), (scores) => {
+      const row = Float32Array.from(scores);
+      const sorted = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, STORED_LABELS);
+      const { labels } = readResult({ probabilities: row }, 0, namesOf(row.length));
+      expect(labels.map(({ index }) => index)).toEqual(sorted);
+    }),
+  );
+});
+
+test('each image of a batch reads its own row', () => {
+  const probabilities = Float32Array.from([0.1, 0.7, 0.2, 0.6, 0.3, 0.1]);
+  const labels = ['a', 'b', 'c'];
+  expect(readResult({ probabilities }, 0, labels).labels.map(({ name }) => name)).toEqual(['b', 'c', 'a']);
+  expect(readResult({ probabilities }, 1, labels).labels.map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+  expect(readResult({ probabilities }, 1, labels).labels[0]).toEqual({ index: 0, name: 'a', score: 0.6 });
+});
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s fails its own image and not its neighbour', (bad) => {
+  const probabilities = Float32Array.from([0.1, bad, 0.4, 0.6]);
+  expect(() => readResult({ probabilities }, 0, ['a', 'b'])).toThrow(expect.objectContaining({ code: 'MODEL_FAILED' }));
+  expect(readResult({ probabilities }, 1, ['a', 'b']).labels).toHaveLength(2);
+});
+
+test('an answer that is too short is refused', () => {
+  expect(() => readResult({ probabilities: new Float32Array(3) }, 1, ['a', 'b'])).toThrow(
+    expect.objectContaining({ code: 'MODEL_FAILED' }),
+  );
+});
+
+test('each map is scaled to 0..1 and stands with the label at its place', () => {
+  // Two images of two maps of 2 x 1 cells; the first image's maps must not be read.
+  const output = {
+    probabilities: Float32Array.from([0, 0, 0.2, 0.8]),
+    maps: { values: Float32Array.from([9, 9, 9, 9, -1, 3, 5, 1]), labels: 2, width: 2, height: 1 },
+  };
+  const result = readResult(output, 1, ['a', 'b'], true);
+  expect(result.heatmaps).toEqual({
+    width: 2,
+    height: 1,
+    maps: [
+      { index: 1, values: [0, 1] },
+      { index: 0, values: [1, 0] },
+    ],
+  });
+  expect(Result.parse(result)).toEqual(result);
+  expect(readResult(output, 1, ['a', 'b']).heatmaps).toBeUndefined();
+});
+
+test('a flat map is all zero', () => {
+  const output = {
+    probabilities: Float32Array.from([1]),
+    maps: { values: Float32Array.from([2, 2, 2, 2]), labels: 1, width: 2, height: 2 },
+  };
+  expect(readResult(output, 0, ['a'], true).heatmaps!.maps[0]!.values).toEqual([0, 0, 0, 0]);
+});
+
+test.each([
+  ['a value that is not a number', [1, Number.NaN]],
+  ['too few values', []],
+])('a map with %s fails the image', (_, values) => {
+  const output = {
+    probabilities: Float32Array.from([1]),
+    maps: { values: Float32Array.from(values), labels: 1, width: 2, height: 1 },
+  };
+  expect(() => readResult(output, 0, ['a'], true)).toThrow(expect.objectContaining({ code: 'MODEL_FAILED' }));
+  expect(readResult(output, 0, ['a']).labels).toHaveLength(1);
+});

@@ -1,0 +1,56 @@
+/** From an engine's answer to a prediction's result. Pure. */
+import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
+import { bestIndexes } from './top-k.ts';
+
+/** Float32 has seven digits; more would only lengthen every event. */
+const SCORE_DIGITS = 7;
+const MAP_DIGITS = 1_000;
+
+/**
+ * The result of the image at `index` of a batch: its best labels by descending score (of equals the lower index first), and
+ * a heatmap for each where one is wanted and the engine gave maps.
+ * @throws InferqlError MODEL_FAILED where a probability is not a finite number.
+ */
+export function readResult(
+  output: EngineOutput,
+  index: number,
+  labels: readonly string[],
+  wantsHeatmap = false,
+): Result {
+  const row = output.probabilities.subarray(index * labels.length, (index + 1) * labels.length);
+  if (row.length !== labels.length) throw new InferqlError('MODEL_FAILED', { cause: new Error('too few values') });
+  if (!row.every(Number.isFinite))
+    throw new InferqlError('MODEL_FAILED', { cause: new Error('a value is not a number') });
+  const best = bestIndexes(row, STORED_LABELS).map(
+    (at): Label => ({ index: at, name: labels[at]!, score: Number(row[at]!.toPrecision(SCORE_DIGITS)) }),
+  );
+  if (!wantsHeatmap || !output.maps) return { labels: best };
+  return { labels: best, heatmaps: scaleMaps(output.maps, index, best) };
+}
+
+/** Scales the maps of the image at `index`. */
+function scaleMaps({ values, labels, width, height }: ActivationMaps, index: number, best: readonly Label[]): Heatmaps {
+  const cells = width * height;
+  const mapAt = (place: number) =>
+    values.subarray((index * labels + place) * cells, (index * labels + place + 1) * cells);
+  return {
+    width,
+    height,
+    maps: best.map((label, place) => ({ index: label.index, values: scaleToOne(mapAt(place)) })),
+  };
+}
+
+function scaleToOne(map: Float32Array): number[] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of map) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (!Number.isFinite(low) || !Number.isFinite(high))
+    throw new InferqlError('MODEL_FAILED', { cause: new Error('a feature is not a number') });
+  const range = high - low;
+  return Array.from(map, (value) => (range === 0 ? 0 : Math.round(((value - low) / range) * MAP_DIGITS) / MAP_DIGITS));
+}

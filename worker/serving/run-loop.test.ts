@@ -1,0 +1,96 @@
+/** The worker's loop on a real Redis, with an engine in the test's own hands. */
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Consumer, createConsumer } from '../../queue/consumer.ts';
+import type { ServedModel } from '../../queue/contract.ts';
+import { InferqlError } from '../../queue/errors.ts';
+import { connectRedis, type RedisConnection } from '../../queue/redis.ts';
+import { createQueueBed, type QueueBed } from '../../testing/queue-harness.ts';
+import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
+import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
+import { createTurns } from './fair-scheduler.ts';
+import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';
+
+const CLASSES = 3;
+
+let server: TestRedis;
+let bed: QueueBed;
+let connections: RedisConnection[];
+let loop: ModelLoop;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  bed = createQueueBed(server.url);
+  connections = (['work', 'blocking'] as const).map((role) => connectRedis(server.url, role));
+});
+afterEach(async () => {
+  await loop.drain();
+  await bed.close();
+  for (const connection of connections) connection.disconnect();
+});
+
+/** Every image is of class 1, and there are no maps to be had. */
+const engine: ModelLoopOptions['engine'] = {
+  hasHeatmaps: true,
+  pid: () => undefined,
+  rssBytes: () => 0,
+  downSinceMs: () => undefined,
+  ready: async () => undefined,
+  close: async () => undefined,
+  async run(images, wantHeatmaps) {
+    if (wantHeatmaps) throw new InferqlError('MODEL_FAILED');
+    return { inferenceMs: 1, probabilities: Float32Array.from(images.flatMap(() => [0, 1, 0])) };
+  },
+};
+
+async function serve(change: (consumer: Consumer) => Consumer) {
+  const input = { width: 2, height: 2, channels: 3 };
+  const [scripted] = ScriptedModels.parse(JSON.stringify([{ name: 'scripted', classCount: CLASSES, input }]));
+  const { labels, candidates, ...spec } = makeScriptedModel(scripted!);
+  const model: ServedModel = { ...spec, engine: 'scripted', engineReason: 'a test', heatmap: { available: true } };
+  const [redis, blockingRedis] = connections;
+  const consumer = createConsumer({
+    redis: redis!,
+    blockingRedis: blockingRedis!,
+    prefix: bed.prefix,
+    model,
+    worker: 'worker',
+  });
+  loop = await startModelLoop({
+    consumer: change(consumer),
+    engine,
+    model,
+    labels,
+    turns: createTurns(),
+    worker: 'worker',
+    log: pino({ level: 'silent' }),
+  });
+  return bed.model('scripted');
+}
+
+test('heatmaps that cannot be drawn fail the predictions that asked for one, and no other', async () => {
+  const model = await serve((consumer) => consumer);
+  const image = new Uint8Array(2 * 2 * 3);
+  const ids = await Promise.all(
+    [false, true, false].map((heatmap) => bed.submit(model, image, { options: { heatmap } })),
+  );
+  const ends = await Promise.all(ids.map(bed.end));
+  expect(ends.map(({ status }) => status)).toEqual(['SUCCEEDED', 'FAILED', 'SUCCEEDED']);
+  expect(ends[1]).toMatchObject({ errorCode: 'MODEL_FAILED', attempts: model.queue.maxAttempts });
+});
+
+test('results that Redis refuses are tried again by the same worker, where there is no other', async () => {
+  let refusals = 0;
+  const model = await serve((consumer) => ({
+    ...consumer,
+    async settle(outcomes) {
+      if (refusals++ < 5) throw new Error('ERR of its own');
+      return await consumer.settle(outcomes);
+    },
+  }));
+  const id = await bed.submit(model, new Uint8Array(2 * 2 * 3));
+  expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
+}, 20_000);

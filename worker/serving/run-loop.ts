@@ -1,0 +1,285 @@
+/**
+ * The second of the worker's two loops: takes a batch, runs it, settles it. Around it, on timers of this process and not of
+ * the engine's: renewal of what is held, the heartbeat, recovery of what stalled elsewhere, and the sweep of deadlines.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '../../queue/consumer.ts';
+import type { Result, ServedModel } from '../../queue/contract.ts';
+import type { ClaimedJob } from '../../queue/entry.ts';
+import { type ErrorCode, InferqlError } from '../../queue/errors.ts';
+import { isRedisUnavailable } from '../../queue/redis.ts';
+import type { EngineRun, RemoteEngine } from '../engines/process/engine-process.ts';
+import { type Batch, createBatcher } from './batcher.ts';
+import type { Turns } from './fair-scheduler.ts';
+import { readResult } from './postprocess.ts';
+import { createPace } from './run-time-estimate.ts';
+
+const RECOVER_EVERY_MS = 2_000;
+const SWEEP_EVERY_MS = 1_000;
+/** Pause between two looks at whether a retired version's streams are empty. */
+const RETIRE_LOOK_MS = 200;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2_000;
+/** A step that Redis refuses so often for a reason of its own (not for being away) is given up. */
+const MAX_REFUSALS = 5;
+/** Settled in the background at most so many batches while the next one runs. */
+const MAX_UNSETTLED = 2;
+
+export interface ModelLoopOptions {
+  consumer: Consumer;
+  engine: RemoteEngine;
+  model: ServedModel;
+  labels: readonly string[];
+  turns: Turns;
+  /** This worker's name. */
+  worker: string;
+  log: Logger;
+  /** Called after each batch. */
+  onBatch?: (batch: { size: number; inferenceMs: number }) => void;
+}
+
+export interface ModelLoop {
+  /** Serves what is queued for this version until nothing is left, then drains: another version has taken its place. */
+  retire(): Promise<void>;
+  /** The model is offered no more. As `retire` where nobody else serves it, else as `drain`. */
+  withdraw(): Promise<void>;
+  /** Claims nothing more, finishes what is held, and leaves. */
+  drain(): Promise<void>;
+}
+
+/** Announces the model and serves it. Resolves once it is announced. */
+export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
+  const { consumer, engine, model, labels, turns, worker, log } = options;
+  const { visibilityMs } = model.queue;
+  const pace = createPace();
+  const startedAtMs = Date.now();
+  const unsettled = new Set<Promise<void>>();
+  const reportOnce = createReporter(log);
+
+  /** Sends a step again until Redis takes it. @throws when it refuses it for another reason than being away. */
+  async function insist<T>(name: string, step: () => Promise<T>): Promise<T> {
+    for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+      try {
+        const answer = await step();
+        reportOnce.clear(name);
+        return answer;
+      } catch (error) {
+        reportOnce(name, error);
+        if (!isRedisUnavailable(error) && ++refusals === MAX_REFUSALS) throw error;
+        await sleep(retryMs);
+      }
+    }
+  }
+
+  const announce = () => {
+    const imageMs = pace.imageMs();
+    const record = { worker, version: model.version, engine: model.engine, startedAtMs };
+    return consumer.announce(imageMs === undefined ? record : { ...record, imageMs }, { leaving });
+  };
+
+  let leaving = false;
+  await insist('announce', announce);
+  let draining = false;
+  let withdrawn = false;
+  const batcher = createBatcher({
+    consumer,
+    ...model.batching,
+    expectedRunMs: pace.expectedMs,
+    onClaimError: (error) => reportOnce('claim', error),
+  });
+
+  async function settle(outcomes: Outcome[]): Promise<void> {
+    if (outcomes.length === 0) return;
+    try {
+      const settlements = await insist('settle', () => consumer.settle(outcomes));
+      outcomes.forEach(({ started }, i) => {
+        if (settlements[i] === 'retry') retryLater(started);
+        else batcher.release([started.job]);
+      });
+    } catch (error) {
+      // They are tried again like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
+      log.error({ err: error }, 'results could not be settled');
+      giveUp(outcomes.map(({ started }) => started.job));
+    }
+  }
+
+  function giveUp(jobs: ClaimedJob[]): void {
+    batcher.release(jobs);
+    consumer.release(jobs);
+  }
+
+  function settleInBackground(outcomes: Outcome[]): void {
+    const settling = settle(outcomes).finally(() => unsettled.delete(settling));
+    unsettled.add(settling);
+  }
+
+  function retryLater({ job, attempt }: StartedJob): void {
+    setTimeout(() => batcher.addAlone({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
+  }
+
+  async function startAttempts(batch: Batch): Promise<StartedJob[]> {
+    if (batch.started) return [batch.started];
+    const started = await insist('start', () => consumer.start(batch.jobs));
+    const begun = new Set(started.map(({ job }) => job));
+    batcher.release(batch.jobs.filter((job) => !begun.has(job)));
+    const unreadable = started.filter(({ job }) => !job.readable);
+    settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
+    return started.filter(({ job }) => job.readable);
+  }
+
+  async function runStarted(started: StartedJob[]): Promise<void> {
+    const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && engine.hasHeatmaps;
+    let run: EngineRun;
+    batcher.engineStarts(performance.now() + pace.expectedMs(started.length));
+    try {
+      run = await engine.run(
+        started.map(({ job }) => job.image),
+        started.some(wantsHeatmap),
+      );
+    } catch (error) {
+      failAttempts(started, error);
+      return;
+    } finally {
+      batcher.engineIsIdle();
+    }
+    pace.note(started.length, run.inferenceMs);
+    options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
+    settleInBackground(
+      started.map((one, index): Outcome => {
+        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one)));
+        return typeof result === 'string'
+          ? { started: one, errorCode: result }
+          : { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
+      }),
+    );
+  }
+
+  /** A job alone fails; of several any may be the cause, so that each is tried by itself, within the same attempt. */
+  function failAttempts(started: StartedJob[], error: unknown): void {
+    const errorCode = codeOf(error);
+    log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
+    if (started.length === 1) settleInBackground([{ started: started[0]!, errorCode }]);
+    else for (const one of started) batcher.addAlone({ jobs: [one.job], started: one });
+  }
+
+  async function runLoop(): Promise<void> {
+    let turn: Promise<() => void> | undefined;
+    for (;;) {
+      const batch = await batcher.next();
+      if (!batch) break;
+      await engine.ready();
+      const endTurn = await (turn ?? turns.take(model.name));
+      turn = undefined;
+      try {
+        const started = await startAttempts(batch);
+        if (started.length > 0) await runStarted(started);
+      } catch (error) {
+        log.error({ err: error }, 'batch was not run');
+        giveUp(batch.jobs);
+      } finally {
+        batcher.engineIsIdle();
+        if (batcher.isNextReady()) turn = turns.take(model.name);
+        endTurn();
+      }
+      while (unsettled.size >= MAX_UNSETTLED) await Promise.race(unsettled);
+    }
+    await Promise.all(unsettled);
+  }
+
+  /** An engine that does not come back: this worker counts as gone, and others may take over what it holds. */
+  function isEngineExpected(): boolean {
+    const downSinceMs = engine.downSinceMs();
+    return downSinceMs === undefined || Date.now() - downSinceMs < visibilityMs;
+  }
+
+  const timers = [
+    every(WORKER_LIFETIME_MS / 3, 'announce', async () => {
+      if (!withdrawn && isEngineExpected()) await announce();
+    }),
+    every(visibilityMs / 3, 'renew', async () => {
+      if (isEngineExpected()) await consumer.renew(batcher.held());
+    }),
+    every(RECOVER_EVERY_MS, 'recover', async () => {
+      if (draining) return;
+      const room = model.batching.maxBatchSize - batcher.held().length;
+      if (engine.downSinceMs() === undefined) batcher.addRecovered(await consumer.recover(Math.max(1, room)));
+      await consumer.adoptRetired();
+    }),
+    every(SWEEP_EVERY_MS, 'expire', () => consumer.expireDue()),
+  ];
+
+  function every(periodMs: number, name: string, step: () => Promise<unknown>): NodeJS.Timeout {
+    let busy = false;
+    return setInterval(async () => {
+      if (busy) return;
+      busy = true;
+      try {
+        await step();
+        reportOnce.clear(name);
+      } catch (error) {
+        reportOnce(name, error);
+      }
+      busy = false;
+    }, periodMs);
+  }
+
+  const running = runLoop();
+  let drained: Promise<void> | undefined;
+
+  function drain(): Promise<void> {
+    drained ??= (async () => {
+      log.info({ held: batcher.held().length }, 'draining');
+      draining = true;
+      leaving = true;
+      await batcher.close();
+      await running;
+      for (const timer of timers) clearInterval(timer);
+      await consumer.leave();
+    })();
+    return drained;
+  }
+
+  /** Other workers empty the streams, too, and no event tells of it. */
+  async function retire(): Promise<void> {
+    leaving = true;
+    while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_LOOK_MS);
+    await drain();
+  }
+
+  return {
+    drain,
+    retire,
+    async withdraw() {
+      withdrawn = true;
+      const isLast = await insist('withdraw', () => consumer.withdraw());
+      await (isLast ? retire() : drain());
+    },
+  };
+}
+
+function readOrError(read: () => Result): Result | ErrorCode {
+  try {
+    return read();
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof InferqlError ? error.code : 'MODEL_FAILED';
+}
+
+/** Logs the first failure of each step, and that it works again, instead of a line a try while Redis is away. */
+function createReporter(log: Logger) {
+  const failing = new Set<string>();
+  const report = (name: string, error: unknown) => {
+    if (failing.has(name)) return;
+    failing.add(name);
+    log.warn({ err: error, step: name }, 'a step on the queue failed and is tried again');
+  };
+  report.clear = (name: string) => {
+    if (failing.delete(name)) log.info({ step: name }, 'the step on the queue works again');
+  };
+  return report;
+}

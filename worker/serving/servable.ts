@@ -1,0 +1,19 @@
+import type { ServedModel } from '../../queue/contract.ts';
+import type { EngineModel, EngineName } from '../engines/engine.ts';
+
+/** An engine that may run a model, and the files that it reads. */
+export interface EngineCandidate {
+  engine: EngineName;
+  /** Why it is the one to choose, a sentence. */
+  reason: string;
+  model: Omit<EngineModel, 'engine' | 'input' | 'classCount' | 'threads'>;
+}
+
+/** A model that lies ready on this machine, before an engine has been chosen for it. */
+export interface ServableModel extends Omit<ServedModel, 'engine' | 'engineReason'> {
+  labels: readonly string[];
+  /** The engines to try, the best first. */
+  candidates: EngineCandidate[];
+  /** Why engines that would come before the first candidate are not among them, a sentence each. */
+  ruledOut?: string[];
+}

@@ -1,0 +1,97 @@
+/** The models that this worker serves, kept in step with its repository while it runs. */
+import type { Logger } from 'pino';
+import type { ModelService } from './model-server.ts';
+import type { ServableModel } from './servable.ts';
+
+export interface FleetOptions {
+  /** Names of the models to serve. */
+  list(): Promise<string[]>;
+  /** Reads one; quick where it did not change. @throws where it cannot be read */
+  load(name: string): Promise<ServableModel>;
+  /** Starts to serve it: resolves once it is warm and announced. `worker` is a name for this service alone. */
+  start(servable: ServableModel, worker: string): Promise<ModelService>;
+  /** The process' name. */
+  worker: string;
+  log: Logger;
+}
+
+export interface Fleet {
+  /**
+   * Looks at the repository: serves what is new, replaces what changed (the old version finishes what is queued for it) and
+   * withdraws what is gone. A model that cannot be served is logged; its version before goes on, and so do the others.
+   */
+  sync(): Promise<void>;
+  /** Names of the models served now. */
+  names(): string[];
+  /** Every engine there is, those of retiring versions included. */
+  engines(): ModelService['engine'][];
+  /** Ends all services; nothing is started after that. */
+  drain(): Promise<void>;
+}
+
+export function createFleet({ list, load, start, worker, log }: FleetOptions): Fleet {
+  const services = new Map<string, ModelService>();
+  const leaving = new Map<ModelService, Promise<void>>();
+  /** What was last said of a model that cannot be served, so that it is said once. */
+  const complaints = new Map<string, string>();
+  let started = 0;
+  let closed = false;
+  let syncing: Promise<void> = Promise.resolve();
+
+  function complain(name: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    if (complaints.get(name) === message) return;
+    complaints.set(name, message);
+    log.error({ err: error, model: name, isServed: services.has(name) }, 'model cannot be served as it is');
+  }
+
+  function letGo(service: ModelService, how: 'retire' | 'withdraw'): void {
+    const { name, version } = service.model;
+    log.info({ model: name, version, how }, 'version leaves');
+    const gone = service[how]()
+      .catch((error) => log.error({ err: error, model: name, version }, 'version did not leave well'))
+      .finally(() => leaving.delete(service));
+    leaving.set(service, gone);
+  }
+
+  async function update(name: string): Promise<void> {
+    try {
+      const servable = await load(name);
+      const old = services.get(name);
+      if (closed || old?.model.version === servable.version) return;
+      const service = await start(servable, `${worker}.${++started}`);
+      services.set(name, service);
+      complaints.delete(name);
+      if (old) letGo(old, 'retire');
+    } catch (error) {
+      complain(name, error);
+    }
+  }
+
+  async function syncOnce(): Promise<void> {
+    const names = await list();
+    for (const [name, service] of services) {
+      if (closed || names.includes(name)) continue;
+      services.delete(name);
+      letGo(service, 'withdraw');
+    }
+    for (const name of names) if (!closed) await update(name);
+  }
+
+  return {
+    sync() {
+      syncing = syncing.then(syncOnce).catch((error) => log.error({ err: error }, 'the repository cannot be read'));
+      return syncing;
+    },
+    names: () => [...services.keys()],
+    engines: () => [...services.values(), ...leaving.keys()].map(({ engine }) => engine),
+    async drain() {
+      closed = true;
+      // A service that is being started now is drained as soon as it is there.
+      await Promise.all([...services.values(), ...leaving.keys()].map((service) => service.drain()));
+      await syncing;
+      await Promise.all([...services.values()].map((service) => service.drain()));
+      await Promise.all(leaving.values());
+    },
+  };
+}

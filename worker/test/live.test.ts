@@ -1,0 +1,186 @@
+/** Models that come, change and go while a worker process runs. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { PredictionState, ServedModel } from '../../queue/contract.ts';
+import { type Compiled, compileSources } from '../../testing/compile-sources.ts';
+import { createQueueBed, type QueueBed } from '../../testing/queue-harness.ts';
+import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
+import { writeTinyModel } from '../../testing/tiny-model.ts';
+
+let compiled: Compiled;
+let server: TestRedis;
+let bed: QueueBed;
+let folder: string;
+let workers: ChildProcess[] = [];
+
+beforeAll(async () => {
+  compiled = await compileSources(['worker/main.ts', 'worker/engines/process/engine-process-main.ts']);
+});
+afterAll(() => compiled?.remove());
+beforeEach(async () => {
+  [server, folder] = await Promise.all([startTestRedis(), mkdtemp(join(tmpdir(), 'inferql-live-'))]);
+  await mkdir(join(folder, 'models'));
+  bed = createQueueBed(server.url);
+});
+afterEach(async () => {
+  const exits = workers.map((worker) => worker.exitCode ?? worker.signalCode ?? once(worker, 'exit'));
+  for (const worker of workers) worker.kill('SIGKILL');
+  await Promise.all(exits);
+  workers = [];
+  await bed.close();
+  await Promise.all([server.stop(), rm(folder, { recursive: true })]);
+});
+
+const modelsDir = () => join(folder, 'models');
+
+async function launch(env: NodeJS.ProcessEnv = {}): Promise<{ worker: ChildProcess; log: () => string }> {
+  const worker = fork(join(compiled.dir, 'worker/main.js'), [], {
+    execArgv: [],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      REDIS_URL: server.url,
+      INFERQL_PREFIX: bed.prefix,
+      INFERQL_MODELS_DIR: modelsDir(),
+      INFERQL_STATE_DIR: join(folder, 'state'),
+      ENGINE_THREADS: '1',
+      ...env,
+    },
+  });
+  let log = '';
+  worker.stdout!.on('data', (chunk) => {
+    log += chunk;
+  });
+  workers.push(worker);
+  await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
+  if (worker.exitCode !== null) throw new Error(log);
+  return { worker, log: () => log };
+}
+
+const image = () => Uint8Array.from({ length: 6 * 5 * 3 }, () => Math.floor(Math.random() * 256));
+
+/** As a server does: reads the models, admits, and reads them again where the version is an old one. */
+async function submitAsServer(name: string): Promise<string | undefined> {
+  for (;;) {
+    const model = (await bed.producer.models()).find((one) => one.name === name);
+    if (!model) return undefined;
+    try {
+      return await bed.submit(model, image());
+    } catch (error) {
+      if ((error as Error).message !== 'staleVersion') throw error;
+    }
+  }
+}
+
+/** Reads the models until one fits. */
+async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<ServedModel[]> {
+  for (;;) {
+    const models = await bed.producer.models();
+    if (fits(models)) return models;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('a model that is added, updated and removed under load: no prediction fails, each says its version', async () => {
+  await writeTinyModel(modelsDir(), 'first', { favourite: 0 });
+  const { log } = await launch();
+  const before = await bed.model('first');
+  expect(before).toMatchObject({ engine: 'onnxruntime', heatmap: { available: true }, classCount: 3 });
+
+  const ids: string[] = [];
+  let announceNext: ((id: string) => void) | undefined;
+  const whenNext = () =>
+    new Promise<string>((resolve) => {
+      announceNext = resolve;
+    });
+  const load = (async () => {
+    for (;;) {
+      const id = await submitAsServer('first');
+      if (id === undefined) return;
+      ids.push(id);
+      announceNext?.(id);
+      if (ids.length % 20 === 0) await bed.end(id);
+    }
+  })();
+  /** Resolves when so many more are under way. */
+  const submitted = async (more: number) => {
+    for (const until = ids.length + more; ids.length < until; ) await bed.end(await whenNext());
+  };
+  await writeTinyModel(modelsDir(), 'second', { favourite: 1 });
+  await whenModel((models) => models.some(({ name }) => name === 'second'));
+  await bed.model('second');
+  const second = await bed.end((await submitAsServer('second'))!);
+  expect(second.result!.labels[0]!.name).toBe('green');
+
+  // A broken neighbour harms nobody.
+  await mkdir(join(modelsDir(), 'broken'));
+  await writeFile(join(modelsDir(), 'broken', 'model.json5'), '{ format: "stone tablets" }');
+
+  await submitted(50);
+  await writeTinyModel(modelsDir(), 'first', { favourite: 2 });
+  const isUpdated = ({ name, version }: ServedModel) => name === 'first' && version !== before.version;
+  const after = (await whenModel((models) => models.some(isUpdated))).find(isUpdated)!;
+  const updated = await bed.end((await submitAsServer('first'))!);
+  expect(updated.result!.labels[0]!.name).toBe('blue');
+
+  await submitted(50);
+  await rm(join(modelsDir(), 'first'), { recursive: true });
+  await whenModel((models) => models.every(({ name }) => name !== 'first'));
+  await load;
+
+  const ends: PredictionState[] = [];
+  for (const id of ids) ends.push(await bed.end(id));
+  expect(ends.length).toBeGreaterThan(100);
+  expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['SUCCEEDED']));
+  for (const { version, result } of ends) {
+    expect(result!.labels[0]!.name).toBe(version === before.version ? 'red' : 'blue');
+    expect([before.version, after.version]).toContain(version);
+  }
+  expect(log()).toContain("broken/model.json5 is not a model's spec");
+});
+
+test('SIGHUP looks at the repository at once, and MODELS says which are served', async () => {
+  await writeTinyModel(modelsDir(), 'wanted');
+  await writeTinyModel(modelsDir(), 'unwanted');
+  const { worker } = await launch({ MODELS: 'wanted, later' });
+  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['wanted']);
+  await writeTinyModel(modelsDir(), 'later');
+  worker.kill('SIGHUP');
+  await whenModel((models) => models.length === 2);
+  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
+});
+
+test('a layer that the converter does not know falls to the next engine, and the model says why', async () => {
+  const middle = () => [
+    tf.layers.reshape({ targetShape: [30, 4] }),
+    tf.layers.lstm({ units: 4, returnSequences: true }),
+    tf.layers.reshape({ targetShape: [5, 6, 4] }),
+  ];
+  await writeTinyModel(modelsDir(), 'remembering', { middle });
+  await writeTinyModel(modelsDir(), 'insisting', { middle, spec: { engine: 'wasm' } });
+  await writeTinyModel(modelsDir(), 'covered', { spec: { engine: 'wasm' } });
+  await writeTinyModel(modelsDir(), 'impossible', { middle, spec: { engine: 'onnxruntime' } });
+  const { log } = await launch();
+  const fallen = await bed.model('remembering');
+  expect(['tensorflow', 'wasm']).toContain(fallen.engine);
+  expect(fallen.engineReason).toMatch(/onnxruntime: .*LSTM/);
+  const insisting = await bed.model('insisting');
+  expect(insisting).toMatchObject({ engine: 'wasm', engineReason: 'The spec names it.' });
+  for (const model of [fallen, insisting]) {
+    const end = await bed.end(await bed.submit(model, image()));
+    expect(end.result!.labels[0]!.name).toBe('red');
+  }
+  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
+  const covered = await bed.model('covered');
+  expect(covered).toMatchObject({ engine: 'wasm', heatmap: { available: true } });
+  const end = await bed.end(await bed.submit(covered, image(), { options: { heatmap: true } }));
+  expect(end.result!.heatmaps).toMatchObject({ width: 6, height: 5 });
+  expect(end.result!.heatmaps!.maps.map(({ values }) => values.length)).toEqual([30, 30, 30]);
+  expect(log()).toMatch(/no engine can run impossible: onnxruntime: .*LSTM/);
+});
