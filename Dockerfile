@@ -8,9 +8,7 @@ RUN --mount=type=cache,target=/root/.npm npm ci --include=dev
 
 FROM packages AS build
 COPY . .
-RUN node scripts/build.mjs \
-  # What is left of models/ are specs and samples; the code is in dist/.
-  && find models -name '*.ts' -delete && find models -type d -empty -delete
+RUN node scripts/build.mjs
 
 FROM node:22-bookworm-slim AS runtime-packages
 WORKDIR /app
@@ -36,10 +34,10 @@ STOPSIGNAL SIGTERM
 
 # Pulls, verifies and converts the models into the volume: once, before the workers.
 FROM runtime AS models
-CMD ["node", "dist/models/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
+CMD ["node", "dist/converter/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
 
 FROM runtime AS worker
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/worker/health.js"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/worker/health-check.js"]
 CMD ["node", "dist/worker/main.js"]
 
 FROM runtime AS server

@@ -147,7 +147,7 @@ test('bench measures with real uploads', async () => {
 });
 
 test('a command that was not built says what to run', async () => {
-  await mkdir(join(dir, 'client/bin'), { recursive: true });
+  await mkdir(join(dir, 'cli/bin'), { recursive: true });
   await cp(command, join(dir, 'cli/bin/inferql.mjs'));
   const child = spawn(process.execPath, ['cli/bin/inferql.mjs', 'models'], { cwd: dir, stdio: 'pipe' });
   const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);

@@ -16,7 +16,7 @@ try {
     await buildCode();
   });
   const folders = ['--models-dir', modelsDir, '--state-dir', stateDir];
-  const models = spawn(process.execPath, [`${distDir}/models/main.js`, ...folders, ...process.argv.slice(2)], {
+  const models = spawn(process.execPath, [`${distDir}/converter/main.js`, ...folders, ...process.argv.slice(2)], {
     cwd: process.env.INIT_CWD ?? projectDir,
     stdio: 'inherit',
   });

@@ -4,9 +4,9 @@ import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
-export const projectDir = join(import.meta.dirname, '..', '..');
+export const projectDir = join(import.meta.dirname, '..');
 
-const ROOMS = ['queue', 'server', 'worker', 'models', 'e2e/ledger'];
+const ROOMS = ['queue', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
 const MAINS = ['server/main', 'worker/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const projectDir = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const main = join(projectDir, 'dist', 'client', 'cli', 'main.js');
+const main = join(projectDir, 'dist', 'cli', 'main.js');
 
 if (existsSync(main)) {
   // The operator's commands find the private Redis of this project there, whatever folder they are called from.

@@ -12,7 +12,7 @@ import { downloadTarball } from '../npm.ts';
 import { readSample } from '../sample.ts';
 import { unpackFiles } from '../tarball.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '..');
+const ROOT = path.resolve(import.meta.dirname, '../..');
 /** Five classes, MIT: a Keras MobileNet v2 with uint8 weights, a MobileNet v2 as a graph, and a Keras Inception v3. */
 const PACKAGE = {
   package: 'nsfwjs',

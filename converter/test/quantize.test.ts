@@ -21,7 +21,7 @@ import { readSpec } from '../spec.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, readWeights } from '../tfjs/weights.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '..');
+const ROOT = path.resolve(import.meta.dirname, '../..');
 const IMAGES = path.resolve(ROOT, '../shared/images');
 const RESNET = path.join(ROOT, 'models/resnet50');
 

@@ -9,7 +9,7 @@ import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixtu
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '..');
+const ROOT = path.resolve(import.meta.dirname, '../..');
 const IMAGES = path.resolve(ROOT, '../shared/images');
 const SAMPLES = path.join(ROOT, 'models/samples');
 

@@ -22,10 +22,10 @@ export async function prepareModels() {
 
 /** Specs by content; weights that a user dropped in by size and time, because reading them all costs more than a start may take. */
 function digestModels() {
-  const files = listFiles([modelsDir], (path) => !/\.(ts|lua)$/.test(path));
+  const files = listFiles([modelsDir]);
   const sizes = files.map((path) => statSync(join(projectDir, path)));
   const small = files.filter((_, index) => sizes[index].size <= SMALL_FILE_BYTES);
   const large = files.map((path, index) => `${path} ${sizes[index].size} ${sizes[index].mtimeMs}`);
-  const code = listFiles(['dist/models'], (path) => path.endsWith('.js'));
+  const code = listFiles(['dist/converter'], (path) => path.endsWith('.js'));
   return digestFiles([...small, ...code], ...large.filter((_, index) => sizes[index].size > SMALL_FILE_BYTES));
 }

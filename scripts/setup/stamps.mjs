@@ -39,7 +39,7 @@ export function digestFiles(paths, ...more) {
 }
 
 /** Files under some folders of the project, sorted, by paths relative to it, for which `wanted(path)` holds. */
-export function listFiles(folders, wanted) {
+export function listFiles(folders, wanted = () => true) {
   const found = [];
   const walk = (dir) => {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
