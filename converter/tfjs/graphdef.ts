@@ -43,45 +43,74 @@ const TYPE_NAMES: Record<string, string> = {
 /** A node's attributes, decoded as tfjs decodes them. */
 export class NodeAttributes {
   readonly #attributes: Record<string, z.infer<typeof attrSchema>>;
+  readonly #read = new Set<string>();
 
   constructor(attributes: Record<string, z.infer<typeof attrSchema>>) {
     this.#attributes = attributes;
   }
 
+  #get(name: string): z.infer<typeof attrSchema> | undefined {
+    this.#read.add(name);
+    return this.#attributes[name];
+  }
+
+  /** Names attributes that do not change an answer. */
+  ignore(...names: string[]): void {
+    for (const name of names) this.#read.add(name);
+  }
+
+  /** The first attribute that nobody has read, that is set, and that may change an answer. */
+  firstUnread(): string | undefined {
+    return Object.entries(this.#attributes).find(
+      ([name, value]) => !this.#read.has(name) && !WITHOUT_EFFECT.test(name) && !isUnset(value),
+    )?.[0];
+  }
+
   number(name: string, fallback: number): number {
-    const value = this.#attributes[name]?.i ?? this.#attributes[name]?.f;
+    const value = this.#get(name)?.i ?? this.#get(name)?.f;
     return value === undefined ? fallback : Number(value);
   }
 
   numbers(name: string, fallback: readonly number[]): number[] {
-    return this.#attributes[name]?.list?.i?.map(Number) ?? [...fallback];
+    return this.#get(name)?.list?.i?.map(Number) ?? [...fallback];
   }
 
   boolean(name: string, fallback = false): boolean {
-    return this.#attributes[name]?.b ?? fallback;
+    return this.#get(name)?.b ?? fallback;
   }
 
   /** In lower case. */
   text(name: string, fallback: string): string {
-    const value = this.#attributes[name]?.s;
+    const value = this.#get(name)?.s;
     return value === undefined ? fallback : decodeText(value);
   }
 
   /** In lower case. */
   texts(name: string): string[] {
-    return this.#attributes[name]?.list?.s?.map(decodeText) ?? [];
+    return this.#get(name)?.list?.s?.map(decodeText) ?? [];
   }
 
   /** DT_FLOAT, DT_INT32, … */
   type(name: string): string {
-    const value = this.#attributes[name]?.type ?? 'DT_FLOAT';
+    const value = this.#get(name)?.type ?? 'DT_FLOAT';
     return TYPE_NAMES[String(value)] ?? String(value);
   }
 
   /** -1 for an unknown size; undefined for an unknown rank. */
   shape(name: string): number[] | undefined {
-    return this.#attributes[name]?.shape?.dim?.map((dim) => Number(dim.size ?? -1));
+    return this.#get(name)?.shape?.dim?.map((dim) => Number(dim.size ?? -1));
   }
+}
+
+/** Types of inputs and outputs, their number, and what devices and optimizers need. */
+const WITHOUT_EFFECT =
+  /^(_.*|T|T[a-z]\w*|TI|U|SrcT|Index|dtype|out_type|index_type|N|num|num_split|num_args|use_cudnn_on_gpu)$/;
+
+/** As good as absent: TensorFlow leaves out what has its default, and writes false, 0 or nothing where it does not. */
+function isUnset({ s, i, f, b, list, ...others }: z.infer<typeof attrSchema>): boolean {
+  if (s !== undefined) return s.length === 0;
+  if (Object.keys(others).length > 0) return false;
+  return !b && Number(i ?? 0) === 0 && Number(f ?? 0) === 0 && Object.values(list ?? {}).flat().length === 0;
 }
 
 function decodeText(value: string | number[]): string {
@@ -112,7 +141,10 @@ export interface GraphDef {
 function parseRef(text: string): OutputRef {
   const [node = '', ...rest] = text.split(':');
   const output = Number(rest.at(-1) ?? 0);
-  return { node, output: Number.isInteger(output) ? output : 0 };
+  if (!Number.isInteger(output) || output < 0) {
+    throw new ModelError('TOPOLOGY_INVALID', `${text.slice(0, 100)} does not name an output of a node`);
+  }
+  return { node, output };
 }
 
 /**

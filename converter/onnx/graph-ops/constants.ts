@@ -55,6 +55,7 @@ export function computeConstant(call: NodeCall): Value | undefined {
   if (!isVector) return undefined;
   switch (call.op) {
     case 'Pack':
+      if (first.shape.length > 0) return undefined;
       return vector(call, first, tensors.flatMap(numbersOf));
     case 'ConcatV2':
       return vector(call, first, tensors.slice(0, -1).flatMap(numbersOf));
@@ -62,12 +63,14 @@ export function computeConstant(call: NodeCall): Value | undefined {
       return call.builder.constant(fill(numbersOf(first), second ?? first));
     case 'Prod': {
       const values = numbersOf(first);
-      return ints(call, [values.reduce((a, b) => a * b, 1)], call.attributes.boolean('keep_dims') ? [1] : []);
+      const shape = call.attributes.boolean('keep_dims') ? [1] : [];
+      return call.builder.constant(withNumbers(first, shape, [values.reduce((a, b) => a * b, 1)]));
     }
     case 'GatherV2': {
       const values = numbersOf(first);
+      if (call.attributes.number('batch_dims', 0) !== 0) return undefined;
       const picked = numbersOf(second ?? first).map((index) => values[index] ?? 0);
-      return ints(call, picked, second?.shape ?? []);
+      return call.builder.constant(withNumbers(first, second?.shape ?? [], picked));
     }
     case 'StridedSlice':
       return sliceVector(call, tensors);
@@ -125,9 +128,11 @@ function sliceVector(call: NodeCall, tensors: readonly Tensor[]): Value | undefi
   const isSet = (name: string) => (call.attributes.number(name, 0) & 1) !== 0;
   const size = values.length;
   const at = (index: number) => Math.min(Math.max(index < 0 ? index + size : index, 0), size);
-  if ((steps[0] ?? 1) !== 1) return undefined;
+  const masks = ['ellipsis_mask', 'new_axis_mask'].map((name) => call.attributes.number(name, 0));
+  if ((steps[0] ?? 1) !== 1 || begins.length !== 1 || masks.some((mask) => mask !== 0)) return undefined;
   const begin = isSet('begin_mask') ? 0 : at(begins[0] ?? 0);
-  if (isSet('shrink_axis_mask')) return ints(call, [values[begin] ?? 0], []);
-  const part = values.slice(begin, isSet('end_mask') ? size : at(ends[0] ?? size));
-  return ints(call, part, [part.length]);
+  const [like] = tensors;
+  if (!like) return undefined;
+  if (isSet('shrink_axis_mask')) return call.builder.constant(withNumbers(like, [], [values[begin] ?? 0]));
+  return vector(call, like, values.slice(begin, isSet('end_mask') ? size : at(ends[0] ?? size)));
 }

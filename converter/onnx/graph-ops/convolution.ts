@@ -10,7 +10,8 @@ import { constantAt, inputAt, type NodeCall, type NodeConverter, numbersAt, requ
 
 /** Rows and columns of an attribute that has a number for each of [batch, height, width, channels]. */
 function pairOf(call: NodeCall, name: string): readonly [number, number] {
-  const [, rows = 1, columns = 1] = call.attributes.numbers(name, [1, 1, 1, 1]);
+  const [batch = 1, rows = 1, columns = 1, channels = 1] = call.attributes.numbers(name, [1, 1, 1, 1]);
+  if (batch !== 1 || channels !== 1) throw new UnsupportedOpError(call.op, `${name} of channels, node ${call.name}`);
   return [rows, columns];
 }
 
@@ -30,6 +31,8 @@ function windowOf(call: NodeCall) {
 /** A bias and an activation that the converter merged into the node before them. Their inputs follow `position`. */
 export function applyFused(call: NodeCall, result: Value, position: number): Value {
   const { builder } = call;
+  // Each belongs to one of the fused steps only, and is written with all of them.
+  call.attributes.ignore('epsilon', 'leakyrelu_alpha', 'explicit_paddings');
   let value = result;
   let next = position;
   for (const step of call.attributes.texts('fused_ops')) {
@@ -79,6 +82,8 @@ const backpropInput: NodeConverter = (call) => {
 
 const batchNorm: NodeConverter = (call) => {
   requireChannelsLast(call);
+  if (call.attributes.boolean('is_training')) throw new UnsupportedOpError(call.op, `in training, node ${call.name}`);
+  call.attributes.ignore('exponential_avg_factor');
   const numbers = (position: number) => Float32Array.from(numbersAt(call, position));
   return batchNormalization(call.builder, inputAt(call, 0), {
     gamma: numbers(1),
@@ -92,6 +97,9 @@ const batchNorm: NodeConverter = (call) => {
 function windowPool(kind: 'max' | 'average'): NodeConverter {
   return (call) => {
     requireChannelsLast(call);
+    if (pairOf(call, 'dilations').some((rate) => rate !== 1)) {
+      throw new UnsupportedOpError(call.op, `with dilations, node ${call.name}`);
+    }
     return pool(call.builder, kind, inputAt(call, 0), {
       size: pairOf(call, 'ksize'),
       strides: pairOf(call, 'strides'),

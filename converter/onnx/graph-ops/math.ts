@@ -6,7 +6,7 @@ import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
 import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
 import { applyFused } from './convolution.ts';
-import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './registry.ts';
+import { allInputs, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
 
 function elementwise(op: string): NodeConverter {
   return (call) => unary(call.builder, op, inputAt(call, 0));
@@ -22,6 +22,8 @@ function activation(name: string): NodeConverter {
 
 const matMul: NodeConverter = (call) => {
   const { builder, attributes } = call;
+  // What is for gradients only.
+  attributes.ignore('grad_a', 'grad_b', 'grad_x', 'grad_y');
   const turnA = attributes.boolean('transpose_a') || attributes.boolean('adj_x');
   const turnB = attributes.boolean('transpose_b') || attributes.boolean('adj_y');
   const a = turnA ? turnLast(builder, inputAt(call, 0)) : inputAt(call, 0);
@@ -43,7 +45,9 @@ function turnLast(builder: GraphBuilder, value: Value): Value {
 }
 
 const addAll: NodeConverter = (call) =>
-  call.inputs.slice(1).reduce((sum, input) => binary(call.builder, 'Add', sum, input), inputAt(call, 0));
+  allInputs(call)
+    .slice(1)
+    .reduce((sum, input) => binary(call.builder, 'Add', sum, input), inputAt(call, 0));
 
 const prelu: NodeConverter = (call: NodeCall) => {
   const [input, slope] = sameOrder(call.builder, inputAt(call, 0), inputAt(call, 1));
@@ -67,7 +71,10 @@ const FLOAT = { to: { int: 1 } };
 export const MATH_NODES: Record<string, NodeConverter> = {
   Add: pairwise('Add'),
   AddV2: pairwise('Add'),
-  BiasAdd: pairwise('Add'),
+  BiasAdd: (call) => {
+    requireChannelsLast(call);
+    return pairwise('Add')(call);
+  },
   Sub: pairwise('Sub'),
   Mul: pairwise('Mul'),
   Div: pairwise('Div'),

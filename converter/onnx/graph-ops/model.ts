@@ -6,7 +6,7 @@ import { CONSTANT_NODES, computeConstant } from './constants.ts';
 import { CONVOLUTION_NODES } from './convolution.ts';
 import { MATH_NODES } from './math.ts';
 import { REDUCTION_NODES } from './reduction.ts';
-import type { NodeConverter } from './registry.ts';
+import { type NodeConverter, requireAllRead } from './registry.ts';
 import { SHAPE_NODES } from './shape.ts';
 
 /** Every op that the converter covers. */
@@ -31,7 +31,10 @@ export function convertGraph(
   output: OutputRef,
 ): Value {
   const done = new Map<string, Value[]>();
-  for (const node of orderNodes(graph, output.node)) {
+  const nodes = orderNodes(graph, output.node);
+  const [first, second] = nodes.filter(({ op }) => op === 'Placeholder');
+  if (first && second) throw new UnsupportedOpError('a second input', `nodes ${first.name} and ${second.name}`);
+  for (const node of nodes) {
     const inputs = node.inputs.map((ref) => outputOf(done, ref));
     done.set(node.name, convertNode(builder, node, weights, image, inputs));
   }
@@ -84,18 +87,21 @@ function convertNode(
     const type = weight.data instanceof Float32Array ? 'float32' : 'int32';
     return [builder.constant({ type, shape: weight.shape, data: weight.data })];
   }
-  const call = { builder, name: node.name, op: node.op, inputs, attributes: node.attributes };
+  const { name, op, attributes } = node;
+  const call = { builder, name, op, inputs, attributes, read: new Set<number>() };
   const known = computeConstant(call);
   if (known) return [known];
   const convert = Object.hasOwn(NODES, node.op) ? NODES[node.op] : undefined;
   if (!convert) throw new UnsupportedOpError(node.op, `node ${node.name}`);
   const results = convert(call);
+  requireAllRead(call);
   return Array.isArray(results) ? results : [results];
 }
 
 function checkPlaceholder(node: GraphNode, image: Value): void {
   const shape = node.attributes.shape('shape');
-  if (shape?.length !== 4) return;
+  if (shape === undefined || shape.length === 0) return;
+  if (shape.length !== 4) throw new UnsupportedOpError(`an input of ${shape.length} dimensions`, `node ${node.name}`);
   const fits = shape.slice(1).every((size, i) => size < 0 || size === image.shape[i + 1]);
   if (fits) return;
   const [, height, width, channels] = shape;

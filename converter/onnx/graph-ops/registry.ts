@@ -9,6 +9,8 @@ export interface NodeCall {
   name: string;
   op: string;
   inputs: Value[];
+  /** Which inputs have been read. */
+  read: Set<number>;
   attributes: NodeAttributes;
 }
 
@@ -18,8 +20,25 @@ export type NodeConverter = (call: NodeCall) => Value | Value[];
 /** An input that must be there. */
 export function inputAt(call: NodeCall, position: number): Value {
   const value = call.inputs[position];
+  call.read.add(position);
   if (!value) throw new ModelError('TOPOLOGY_INVALID', `node ${call.name} (${call.op}) has no input ${position}`);
   return value;
+}
+
+/** Every input, of a node that takes any number. */
+export function allInputs(call: NodeCall): Value[] {
+  return call.inputs.map((_, position) => inputAt(call, position));
+}
+
+/**
+ * To be called when a node has been converted.
+ * @throws UnsupportedOpError naming an attribute or an input that was not read: what is not understood is not skipped
+ */
+export function requireAllRead(call: NodeCall): void {
+  const attribute = call.attributes.firstUnread();
+  if (attribute !== undefined) throw new UnsupportedOpError(call.op, `node ${call.name} with attribute ${attribute}`);
+  const input = call.inputs.findIndex((_, position) => !call.read.has(position));
+  if (input >= 0) throw new UnsupportedOpError(call.op, `node ${call.name} with an input ${input}`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveShape, slice, transpose } from '../emit/shape.ts';
 import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
-import { inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
+import { allInputs, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
 
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
@@ -55,14 +55,15 @@ const pad: NodeConverter = (call) => {
 };
 
 const concatenate: NodeConverter = (call) => {
-  const values = call.op === 'Concat' ? call.inputs.slice(1) : call.inputs.slice(0, -1);
+  const inputs = allInputs(call);
+  const values = call.op === 'Concat' ? inputs.slice(1) : inputs.slice(0, -1);
   const axis = numbersAt(call, call.op === 'Concat' ? 0 : call.inputs.length - 1)[0] ?? 0;
   return concat(call.builder, values, axis);
 };
 
 const pack: NodeConverter = (call) => {
   const axis = axisOf(call.attributes.number('axis', 0), inputAt(call, 0).shape.length + 1);
-  const parts = call.inputs.map((input) => call.builder.reshape(input, input.shape.toSpliced(axis, 0, 1)));
+  const parts = allInputs(call).map((input) => call.builder.reshape(input, input.shape.toSpliced(axis, 0, 1)));
   return concat(call.builder, parts, axis);
 };
 
@@ -153,6 +154,9 @@ const stridedSlice: NodeConverter = (call) => {
 
 const gather: NodeConverter = (call) => {
   const { builder } = call;
+  const batchDims = call.attributes.number('batch_dims', 0);
+  if (batchDims !== 0) throw new UnsupportedOpError(call.op, `batch_dims ${batchDims}, node ${call.name}`);
+  call.attributes.ignore('validate_indices');
   const plain = builder.channelsLast(inputAt(call, 0));
   const axis = call.op === 'GatherV2' ? axisOf(numbersAt(call, 2)[0] ?? 0, plain.shape.length) : 0;
   const indices = inputAt(call, 1);
@@ -192,7 +196,11 @@ const depthToSpace: NodeConverter = (call) => {
   );
 };
 
-const identity: NodeConverter = (call) => inputAt(call, 0);
+const identity: NodeConverter = (call) => {
+  // CheckNumerics' message, EnsureShape's shape.
+  call.attributes.ignore('message', 'shape');
+  return inputAt(call, 0);
+};
 
 export const SHAPE_NODES: Record<string, NodeConverter> = {
   Identity: identity,
@@ -200,7 +208,7 @@ export const SHAPE_NODES: Record<string, NodeConverter> = {
   Snapshot: identity,
   CheckNumerics: identity,
   EnsureShape: identity,
-  IdentityN: (call) => call.inputs,
+  IdentityN: allInputs,
   Reshape: reshape,
   Squeeze: squeeze,
   ExpandDims: expandDims,
