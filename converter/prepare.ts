@@ -9,6 +9,7 @@ import { WRAPPER_VERSION, wrapOnnx } from './onnx/wrap-onnx-file.ts';
 import { pullSource, readLabels } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
+import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
 import { readModelJson } from './tfjs/manifest.ts';
 import { readWeights } from './tfjs/weights.ts';
 
@@ -218,6 +219,8 @@ async function writeArtefacts(
     return { labels, classCount, onnxPath: 'model.onnx', cam: { ...head, kernelPath: 'cam.bin' } };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
+    if (!mayRunOnTfjs(modelJson))
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
     if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not to be had: ${error.message}`);
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };

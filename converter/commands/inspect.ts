@@ -8,6 +8,7 @@ import { readEnding } from '../onnx-file/activation.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import type { InputSpec, ModelSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
+import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
@@ -140,7 +141,9 @@ async function outcomeOf(modelJson: ModelJson, file: string, input: InputSpec, n
     return { activation: lastActivation(graph), classCount };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
-    notes.push(`${error.message}: another engine than onnxruntime will run it; activation softmax is a guess`);
+    if (!mayRunOnTfjs(modelJson))
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
+    notes.push(`${error.message}: tried on another engine than onnxruntime; activation softmax is a guess`);
     return { activation: 'softmax' as const, classCount: undefined };
   }
 }

@@ -4,7 +4,7 @@ import { normalizationOf } from '../normalization.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { type LayersModel, parseTopology } from '../tfjs/topology.ts';
+import { dialectOf, type LayersModel, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { GraphBuilder, type Value } from './builder.ts';
 import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
@@ -31,7 +31,7 @@ export interface ConvertedModel {
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 2;
+export const CONVERTER_VERSION = 3;
 
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {
@@ -103,7 +103,7 @@ function convertTopology(
 ): Value {
   const topology = parseTopology(modelJson.modelTopology);
   checkInputShape(topology, input);
-  const [result, ...others] = convertLayers(builder, topology, weights, [image]);
+  const [result, ...others] = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [image]);
   if (!result || others.length > 0) {
     throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
   }

@@ -1,7 +1,11 @@
 /** tfjs reads what Keras 2 writes. A layers model of Keras 3 is told to it in those words. */
+
+import { UnsupportedOpError } from '../errors.ts';
 import { LayerConfig } from '../onnx/layers/config.ts';
 import { namesOf, orderOf, WeightIndex } from '../onnx/layers/weights.ts';
-import { firstCalls, type LayersModel, parseTopology } from './topology.ts';
+import { type Call, type TensorRef, tensorsOf } from './arguments.ts';
+import { isGraphModel, type ModelJson } from './manifest.ts';
+import { dialectOf, firstCalls, type Layer, type LayersModel, parseTopology } from './topology.ts';
 import type { Weight } from './weights.ts';
 
 /** What tfjs' loader takes. */
@@ -11,9 +15,66 @@ export interface Keras2Artifacts {
   weightData: ArrayBuffer;
 }
 
-/** What only Keras 3 writes: shapes of input layers under another name, and tensors as objects. */
-export function isKeras3(modelTopology: object): boolean {
-  return /"batch_shape"|"keras_history"/.test(JSON.stringify(modelTopology));
+/** Whether Keras 3 wrote a topology, so that tfjs cannot read it as it is. */
+export function isKeras3(modelTopology: Record<string, unknown>): boolean {
+  return dialectOf(modelTopology) === 'keras3';
+}
+
+/** What to do about a layers model that is not understood. */
+export const WAY_OUT =
+  "A graph model or an ONNX file says every operation: export the model with Keras' model.export('folder') and convert it " +
+  'with tensorflowjs_converter --input_format=tf_saved_model folder web_model, or with python -m tf2onnx.convert ' +
+  '--saved-model folder --output model.onnx';
+
+/**
+ * Whether tfjs may run a model that the converter does not understand. tfjs knows what it has written itself, and the ops of
+ * a graph; of a Keras model it skips what it does not know.
+ */
+export function mayRunOnTfjs(modelJson: ModelJson): boolean {
+  return isGraphModel(modelJson) || dialectOf(modelJson.modelTopology) === 'tfjs';
+}
+
+/**
+ * tfjs leaves out what it does not know, and computes some layers in another way than Keras.
+ * @throws UnsupportedOpError for a layers model that tfjs would answer wrongly
+ */
+export function requireFaithful(modelTopology: Record<string, unknown>): void {
+  const dialect = dialectOf(modelTopology);
+  if (dialect === 'tfjs') return;
+  const visit = (model: LayersModel): void => {
+    for (const layer of model.layers) {
+      const reason = whyUnfaithful(layer, dialect === 'keras3');
+      if (reason) throw new UnsupportedOpError(layer.className, `layer ${layer.name}: tfjs ${reason}`);
+      if (layer.model) visit(layer.model);
+    }
+  };
+  visit(parseTopology(modelTopology));
+}
+
+function whyUnfaithful({ className, module, config, calls }: Layer, isThree: boolean): string | undefined {
+  const { activation, dilation_rate: dilation = 1 } = config;
+  if (module !== undefined && /\bops\b/.test(module)) return 'has no operations';
+  if (className === 'Resizing') return 'aligns corners';
+  const isDilated = [dilation].flat().some((rate) => rate !== 1);
+  if (className === 'DepthwiseConv2D' && isDilated) return 'does not dilate it';
+  if (className === 'ReLU' && (config.threshold || config.negative_slope)) return 'knows a maximum only';
+  if (className === 'LeakyReLU' && config.negative_slope !== undefined) return 'knows its slope by another name';
+  if (typeof activation === 'object' && activation !== null) return 'does not know an activation with a configuration';
+  if (isThree && activation === 'hard_sigmoid') return 'has another hard_sigmoid';
+  if (Array.isArray(config.scale) || Array.isArray(config.offset)) return 'takes one number only';
+  if (calls.some((call) => !hasTensorsOnly(call))) return 'takes tensors only';
+  return undefined;
+}
+
+function hasTensorsOnly(call: Call): boolean {
+  const [first, ...others] = call.args;
+  const items = first && 'list' in first ? first.list : call.args;
+  const isOff = (name: string, value: unknown) => /^(training|mask)$/.test(name) && (value === null || value === false);
+  return (
+    others.length === 0 &&
+    items.every((item) => 'tensor' in item) &&
+    [...call.kwargs].every(([name, argument]) => 'value' in argument && isOff(name, argument.value))
+  );
 }
 
 /**
@@ -35,7 +96,7 @@ function describeModel(model: LayersModel): { class_name: string; config: object
   const { name, layers, inputs, outputs } = model;
   const firstCall = firstCalls(model);
   const nested = new Set(layers.flatMap((layer) => (layer.model ? [layer.name] : [])));
-  const toList = (refs: LayersModel['inputs']) =>
+  const toList = (refs: readonly TensorRef[]) =>
     refs.map(({ layer, call, output }) => {
       // To tfjs a nested model's own making is its call 0.
       const place = call - (firstCall.get(layer) ?? 0) + (nested.has(layer) ? 1 : 0);
@@ -46,7 +107,7 @@ function describeModel(model: LayersModel): { class_name: string; config: object
       ? describeModel({ ...layer.model, name: layer.name })
       : { class_name: layer.className, config: { ...describeConfig(layer.config), name: layer.name } }),
     name: layer.name,
-    inbound_nodes: layer.calls.map((call) => toList(call).map((ref) => [...ref, {}])),
+    inbound_nodes: layer.calls.map((call) => toList(tensorsOf(call)).map((ref) => [...ref, {}])),
   }));
   const config = { name, layers: described, input_layers: toList(inputs), output_layers: toList(outputs) };
   return { class_name: 'Model', config };

@@ -1,22 +1,21 @@
 import { z } from 'zod';
-import { ModelError } from '../errors.ts';
-
-/** A tensor of a layers model: which layer made it, in which of its calls, and which of its outputs it is. */
-export interface TensorRef {
-  layer: string;
-  call: number;
-  output: number;
-}
+import { ModelError, UnsupportedOpError } from '../errors.ts';
+import { type Call, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './arguments.ts';
 
 export interface Layer {
   name: string;
   className: string;
+  /** Where Keras found the class, if the file says so; operations on tensors are layers of `keras.src.ops`. */
+  module: string | undefined;
   config: Record<string, unknown>;
-  /** The inputs of each call of the layer; a shared layer has several calls. */
-  calls: TensorRef[][];
+  /** A shared layer has several calls. */
+  calls: Call[];
   /** What the layer is made of, where it is a model itself. */
   model?: LayersModel;
 }
+
+/** Who wrote a model: the same words mean different things to Keras 2, Keras 3 and tfjs. */
+export type Dialect = 'tfjs' | 'keras2' | 'keras3';
 
 /** A layers model: functional and sequential ones look alike from here on. */
 export interface LayersModel {
@@ -32,6 +31,7 @@ const MAX_LAYERS = 10_000;
 const layerJson = z.looseObject({
   class_name: z.string(),
   name: z.string().optional(),
+  module: z.string().nullish(),
   config: z.looseObject({ name: z.string().optional() }),
   inbound_nodes: z.array(z.unknown()).optional(),
 });
@@ -46,6 +46,24 @@ const modelConfig = z.looseObject({
 
 const MODEL_CLASSES = new Set(['Model', 'Functional', 'Sequential']);
 const MAX_NESTING = 16;
+
+/** What only Keras 3 writes: shapes of input layers under another name, and tensors as objects. */
+const KERAS_3 = /"batch_shape"|"keras_history"/;
+
+/** Who wrote a topology: it says so itself, or its spelling does. */
+export function dialectOf(modelTopology: Record<string, unknown>): Dialect {
+  const { model_config } = modelTopology;
+  const inner = typeof model_config === 'object' && model_config !== null ? model_config : {};
+  const version = modelTopology.keras_version ?? (inner as { keras_version?: unknown }).keras_version;
+  if (typeof version === 'string') {
+    if (version.startsWith('tfjs')) return 'tfjs';
+    const major = Number.parseInt(version, 10);
+    if (major === 1 || major === 2) return 'keras2';
+    if (major === 3) return 'keras3';
+    throw new ModelError('TOPOLOGY_INVALID', `keras_version ${version.slice(0, 40)} is not known: 1, 2 and 3 are`);
+  }
+  return KERAS_3.test(JSON.stringify(modelTopology)) ? 'keras3' : 'keras2';
+}
 
 /**
  * Reads the topology of a layers model as converters of Keras 1, 2 and 3 and tfjs itself write it.
@@ -82,7 +100,12 @@ function parseModel(raw: unknown, depth: number): LayersModel {
   const layers = entries.map((entry): Layer => {
     const name = entry.name ?? entry.config.name;
     if (!name) throw new ModelError('TOPOLOGY_INVALID', `a ${entry.class_name} layer has no name`);
-    const layer: Layer = { name, className: entry.class_name, config: entry.config, calls: [] };
+    const module = entry.module ?? undefined;
+    // A class of the user's may have any name.
+    if (module !== undefined && !/^(tf_)?keras\b/.test(module)) {
+      throw new UnsupportedOpError(entry.class_name, `layer ${name} is a class of ${module}, not one of Keras`);
+    }
+    const layer: Layer = { name, className: entry.class_name, module, config: entry.config, calls: [] };
     if (MODEL_CLASSES.has(entry.class_name)) layer.model = parseModel(entry, depth + 1);
     for (const node of entry.inbound_nodes ?? []) layer.calls.push(parseCall(node, name));
     return layer;
@@ -108,6 +131,7 @@ function chain(layers: Layer[]): Pick<LayersModel, 'layers' | 'inputs' | 'output
     all.unshift({
       name: `${first.name}:input`,
       className: 'InputLayer',
+      module: undefined,
       config: { batch_input_shape: shape },
       calls: [],
     });
@@ -115,7 +139,7 @@ function chain(layers: Layer[]): Pick<LayersModel, 'layers' | 'inputs' | 'output
   const refs = all.map((layer): TensorRef => ({ layer: layer.name, call: 0, output: 0 }));
   all.forEach((layer, i) => {
     const before = refs[i - 1];
-    layer.calls = before ? [[before]] : [];
+    layer.calls = before ? [{ args: [{ tensor: before }], kwargs: new Map() }] : [];
   });
   return { layers: all, inputs: refs.slice(0, 1), outputs: refs.slice(-1) };
 }
@@ -123,33 +147,6 @@ function chain(layers: Layer[]): Pick<LayersModel, 'layers' | 'inputs' | 'output
 function firstInputShape(model: LayersModel | undefined): unknown {
   const input = model?.layers.find((layer) => layer.name === model.inputs[0]?.layer);
   return input?.config.batch_input_shape ?? input?.config.batch_shape;
-}
-
-function isRef(value: unknown): value is [string, number, number] {
-  return (
-    Array.isArray(value) && typeof value[0] === 'string' && Number.isInteger(value[1]) && Number.isInteger(value[2])
-  );
-}
-
-function toRef([layer, call, output]: [string, number, number]): TensorRef {
-  return { layer, call, output };
-}
-
-/** One call's inputs: Keras 2 lists [layer, call, output, arguments]; Keras 3 wraps each tensor in an object. */
-function parseCall(node: unknown, layer: string): TensorRef[] {
-  const refs: TensorRef[] = [];
-  const visit = (value: unknown, depth: number): void => {
-    if (depth > 8) throw new ModelError('TOPOLOGY_INVALID', `layer ${layer}: inbound_nodes are nested too deeply`);
-    if (isRef(value)) refs.push(toRef(value));
-    else if (Array.isArray(value)) for (const item of value) visit(item, depth + 1);
-    else if (typeof value === 'object' && value !== null) {
-      const history = (value as { config?: { keras_history?: unknown } }).config?.keras_history;
-      if (isRef(history)) refs.push(toRef(history));
-      else visit((value as { args?: unknown }).args, depth + 1);
-    }
-  };
-  visit(node, 0);
-  return refs;
 }
 
 /** input_layers and output_layers: a list of references, or one reference alone. */
@@ -167,7 +164,7 @@ function parseRefs(value: unknown, model: string): TensorRef[] {
  */
 export function firstCalls(model: LayersModel): Map<string, number> {
   const first = new Map<string, number>();
-  for (const ref of [...model.outputs, ...model.layers.flatMap((layer) => layer.calls.flat())]) {
+  for (const ref of [...model.outputs, ...model.layers.flatMap((layer) => layer.calls.flatMap(tensorsOf))]) {
     first.set(ref.layer, Math.min(first.get(ref.layer) ?? ref.call, ref.call));
   }
   return first;

@@ -45,6 +45,8 @@ const ACTIVATIONS: Record<string, Activation> = {
   relu6: (builder, input) => clip(builder, input, 0, 6),
   sigmoid: (builder, input) => unary(builder, 'Sigmoid', input),
   hardsigmoid: (builder, input) => hardSigmoid(builder, input, 0.2),
+  /** Keras 3's hard_sigmoid: relu6(x + 3) / 6. */
+  relu6sigmoid: (builder, input) => hardSigmoid(builder, input, 1 / 6),
   softmax: (builder, input) => softmax(builder, input),
   logsoftmax: (builder, input) => softmax(builder, input, -1, 'LogSoftmax'),
   softplus: (builder, input) => unary(builder, 'Softplus', input),

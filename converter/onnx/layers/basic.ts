@@ -1,17 +1,23 @@
-import { activate } from '../emit/activation.ts';
 import { dense } from '../emit/dense.ts';
+import { applyActivation } from './activation.ts';
 import { type LayerConverter, onlyInput } from './registry.ts';
 
 export const BASIC_LAYERS: Record<string, LayerConverter> = {
   Dense: (call) => {
     const { builder, config, weight } = call;
+    const kernel = weight('kernel');
     const bias = config.boolean('use_bias', true) ? (weight('bias').data as Float32Array) : undefined;
-    return activate(builder, config.activation(), dense(builder, onlyInput(call), weight('kernel'), bias));
+    config.expect('units', kernel.shape[1] ?? 0);
+    config.ignore('input_dim', 'lora_alpha');
+    config.allow('lora_rank');
+    config.allow('quantization_mode');
+    config.allow('quantization_config');
+    return applyActivation(call, dense(builder, onlyInput(call), kernel, bias));
   },
 };
 
-/** Layers that only do something while a model is trained. */
-for (const name of [
+/** Layers that only do something while a model is trained, whatever they say. */
+const TRAINING_LAYERS = [
   'Dropout',
   'SpatialDropout1D',
   'SpatialDropout2D',
@@ -19,6 +25,18 @@ for (const name of [
   'GaussianDropout',
   'AlphaDropout',
   'ActivityRegularization',
-]) {
-  BASIC_LAYERS[name] = onlyInput;
+  'RandomBrightness',
+  'RandomContrast',
+  'RandomFlip',
+  'RandomHeight',
+  'RandomRotation',
+  'RandomTranslation',
+  'RandomWidth',
+  'RandomZoom',
+];
+for (const name of TRAINING_LAYERS) {
+  BASIC_LAYERS[name] = (call) => {
+    call.config.ignoreAll();
+    return onlyInput(call);
+  };
 }

@@ -1,40 +1,117 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Padding } from '../emit/window.ts';
 
-/** A layer's serialised configuration, read field by field: Keras writes many that do not matter here. */
+/** What every layer may say without changing an answer: how it was trained, and what it is called. */
+const WITHOUT_EFFECT = new Set([
+  'name',
+  'trainable',
+  'batch_input_shape',
+  'batch_shape',
+  'input_dtype',
+  'build_config',
+]);
+const FOR_TRAINING = /_(initializer|regularizer|constraint)$/;
+/** Half precision is computed in single precision: closer to what the weights say, not farther. */
+const FLOAT_TYPES = /^(mixed_)?(float(16|32|64)|bfloat16)$/;
+
+/**
+ * A layer's serialised configuration, read field by field. `requireAllRead` refuses a layer with a field that nobody
+ * has read: whatever is not understood completely is refused, never skipped.
+ */
 export class LayerConfig {
   readonly layer: string;
   readonly #fields: Record<string, unknown>;
+  readonly #read = new Set<string>();
 
   constructor(layer: string, fields: Record<string, unknown>) {
     this.layer = layer;
     this.#fields = fields;
   }
 
+  /** A field as it is in the file. */
   raw(field: string): unknown {
-    return this.#fields[field];
+    this.#read.add(field);
+    return Object.hasOwn(this.#fields, field) ? this.#fields[field] : undefined;
+  }
+
+  /** Names fields that do not change an answer. */
+  ignore(...fields: string[]): void {
+    for (const field of fields) this.#read.add(field);
+  }
+
+  /** For a layer that hands on what it gets, whatever it says. */
+  ignoreAll(): void {
+    this.ignore(...Object.keys(this.#fields));
+  }
+
+  /**
+   * A field that must have one of some values where it is given at all; null and false are as good as absent.
+   * @throws UnsupportedOpError for another
+   */
+  allow(field: string, ...values: unknown[]): void {
+    const value = this.raw(field) ?? undefined;
+    if (value === undefined || value === false || values.includes(value)) return;
+    throw new UnsupportedOpError(`${field} ${describe(value)}`, `layer ${this.layer}`);
+  }
+
+  /**
+   * A field that repeats what the weights say.
+   * @throws ModelError TOPOLOGY_INVALID where the two differ
+   */
+  expect(field: string, ...actual: number[]): void {
+    const value = this.raw(field) ?? undefined;
+    if (value === undefined) return;
+    const said = Array.isArray(value) ? value : actual.map(() => value);
+    if (said.length === 1 && actual.length === 2) said.push(said[0]);
+    if (said.length === actual.length && said.every((item, i) => item === actual[i])) return;
+    throw this.#invalid(field, `${actual.join(' x ')}, as the weights say, found ${describe(value)}`);
+  }
+
+  /**
+   * To be called when a layer has been converted.
+   * @throws UnsupportedOpError naming the first field that was not read
+   */
+  requireAllRead(): void {
+    const { dtype } = this.#fields;
+    if (!isFloat(dtype)) throw new UnsupportedOpError(`dtype ${describe(dtype)}`, `layer ${this.layer}`);
+    for (const [field, value] of Object.entries(this.#fields)) {
+      if (this.#read.has(field) || field === 'dtype' || WITHOUT_EFFECT.has(field) || FOR_TRAINING.test(field)) continue;
+      throw new UnsupportedOpError(`${field} ${describe(value)}`, `layer ${this.layer}: no such field is known`);
+    }
   }
 
   number(field: string, fallback?: number): number {
-    const value = this.#fields[field] ?? fallback;
+    const value = this.raw(field) ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#invalid(field, 'a number');
     return value;
   }
 
   boolean(field: string, fallback: boolean): boolean {
-    const value = this.#fields[field] ?? fallback;
+    const value = this.raw(field) ?? fallback;
     if (typeof value !== 'boolean') throw this.#invalid(field, 'true or false');
     return value;
   }
 
   text(field: string, fallback?: string): string {
-    const value = this.#fields[field] ?? fallback;
+    const value = this.raw(field) ?? fallback;
     if (typeof value !== 'string') throw this.#invalid(field, 'a string');
     return value;
   }
 
+  /** A number, or one number per channel; Keras 3 wraps the latter in an object. */
+  numberOrNumbers(field: string, fallback?: number): number | number[] {
+    const value = unwrap(this.raw(field)) ?? fallback;
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    const flat = Array.isArray(value) ? value.flat(8) : [];
+    // Lists in lists of one, such as [[[[1, 2, 3]]]], are how numpy's broadcasting is written out.
+    if (flat.length === 0 || flat.length !== innermost(value).length || !flat.every(Number.isFinite)) {
+      throw this.#invalid(field, 'a number or a list of numbers');
+    }
+    return flat as number[];
+  }
+
   numbers(field: string): number[] {
-    const value = this.#fields[field];
+    const value = this.raw(field);
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'number')) {
       throw this.#invalid(field, 'a list of numbers');
     }
@@ -43,7 +120,7 @@ export class LayerConfig {
 
   /** A pair that may be written as one number. */
   pair(field: string, fallback?: readonly [number, number]): readonly [number, number] {
-    const value = this.#fields[field] ?? fallback;
+    const value = this.raw(field) ?? fallback;
     if (typeof value === 'number') return [value, value];
     if (Array.isArray(value)) {
       const [a, b] = value.length === 1 ? [value[0], value[0]] : value;
@@ -54,7 +131,7 @@ export class LayerConfig {
 
   /** Four sides, written as a number, as a pair of symmetric ones, or as a pair of pairs. */
   sides(field: string, fallback: number): Padding {
-    const value = this.#fields[field] ?? fallback;
+    const value = this.raw(field) ?? fallback;
     const pairs = typeof value === 'number' ? [value, value] : value;
     if (!Array.isArray(pairs) || pairs.length !== 2) throw this.#invalid(field, 'sides');
     const [[top, bottom], [left, right]] = pairs.map((pair) => (Array.isArray(pair) ? pair : [pair, pair])) as [
@@ -75,20 +152,9 @@ export class LayerConfig {
     return padding;
   }
 
-  /** The name of an activation; Keras 3 wraps custom ones in an object. */
-  activation(field = 'activation'): string {
-    const value = this.#fields[field];
-    if (value === undefined || value === null) return 'linear';
-    if (typeof value === 'string') return value;
-    const { class_name, config } = value as { class_name?: unknown; config?: unknown };
-    if (class_name === 'function' && typeof config === 'string') return config;
-    if (typeof class_name === 'string') return class_name;
-    throw this.#invalid(field, 'an activation');
-  }
-
   /** @throws UnsupportedOpError for images with their channels first, which tfjs does not run either */
   requireChannelsLast(): void {
-    const order = this.#fields.data_format ?? 'channels_last';
+    const order = this.raw('data_format') ?? 'channels_last';
     if (order !== 'channels_last' && order !== 'channelsLast') {
       throw new UnsupportedOpError(`data_format ${String(order)}`, `layer ${this.layer}`);
     }
@@ -97,4 +163,32 @@ export class LayerConfig {
   #invalid(field: string, expected: string): ModelError {
     return new ModelError('TOPOLOGY_INVALID', `layer ${this.layer}: ${field}: expected ${expected}`);
   }
+}
+
+/** Whether a layer computes in floating point; Keras 2 and 3 write names and two kinds of policies. */
+function isFloat(dtype: unknown): boolean {
+  if (dtype === undefined || dtype === null) return true;
+  if (typeof dtype === 'string') return FLOAT_TYPES.test(dtype);
+  const { class_name, config } = dtype as { class_name?: unknown; config?: { name?: unknown } | null };
+  if (class_name !== 'Policy' && class_name !== 'DTypePolicy' && class_name !== 'FloatDTypePolicy') return false;
+  return FLOAT_TYPES.test(String(config?.name));
+}
+
+function describe(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** The last dimension of nested lists. */
+function innermost(value: unknown): unknown[] {
+  let list = value;
+  while (Array.isArray(list) && Array.isArray(list[0])) list = list[0];
+  return Array.isArray(list) ? list : [];
+}
+
+/** What Keras 3 wraps: {"class_name": "__numpy__", "config": {"value": [...], "dtype": "float32"}}. */
+function unwrap(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const { class_name, config } = value as { class_name?: unknown; config?: { value?: unknown } | null };
+  return /^__(numpy|tensor|tuple)__$/.test(String(class_name)) ? config?.value : value;
 }

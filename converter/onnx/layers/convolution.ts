@@ -1,6 +1,5 @@
-import { UnsupportedOpError } from '../../errors.ts';
-import { activate } from '../emit/activation.ts';
 import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
+import { applyActivation } from './activation.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 function windowOf({ config }: LayerCall) {
@@ -16,40 +15,59 @@ function biasOf({ config, weight }: LayerCall): Float32Array | undefined {
   return config.boolean('use_bias', true) ? (weight('bias').data as Float32Array) : undefined;
 }
 
+/** What says again what the kernel's shape says, and what Keras 3 adds for its own training. */
+function checkKernel({ config }: LayerCall, [height = 0, width = 0]: readonly number[]): void {
+  config.expect('kernel_size', height, width);
+  config.expect('rank', 2);
+  config.ignore('lora_alpha');
+  config.allow('lora_rank');
+  config.allow('quantization_mode');
+}
+
 export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
   Conv2D: (call) => {
     const { builder, config, weight } = call;
-    const result = convolution(builder, onlyInput(call), weight('kernel'), biasOf(call), windowOf(call));
-    return activate(builder, config.activation(), result);
+    const kernel = weight('kernel');
+    const [, , perGroup = 0, filters = 0] = kernel.shape;
+    const input = onlyInput(call);
+    checkKernel(call, kernel.shape);
+    config.expect('filters', filters);
+    config.expect('groups', (input.shape[3] ?? 0) / perGroup);
+    return applyActivation(call, convolution(builder, input, kernel, biasOf(call), windowOf(call)));
   },
   DepthwiseConv2D: (call) => {
-    const { builder, config, weight } = call;
+    const { builder, config, dialect, weight } = call;
     const kernel = weight('depthwise_kernel');
-    // tfjs ignores this layer's dilation, and what tfjs answers is what a tfjs model means.
-    const window = { ...windowOf(call), dilations: [1, 1] } as const;
-    const result = depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window);
-    return activate(builder, config.activation(), result);
+    checkKernel(call, kernel.shape);
+    config.expect('depth_multiplier', kernel.shape[3] ?? 0);
+    config.allow('groups', 1);
+    const window = windowOf(call);
+    // tfjs ignores this layer's dilation, and what tfjs answers is what a model of its own means.
+    if (dialect === 'tfjs') window.dilations = [1, 1];
+    return applyActivation(call, depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window));
   },
   SeparableConv2D: (call) => {
     const { builder, config, weight } = call;
-    const depthwise = depthwiseConvolution(
-      builder,
-      onlyInput(call),
-      weight('depthwise_kernel'),
-      undefined,
-      windowOf(call),
-    );
-    const pointwise = convolution(builder, depthwise, weight('pointwise_kernel'), biasOf(call), {
+    const [depthwise, pointwise] = [weight('depthwise_kernel'), weight('pointwise_kernel')];
+    checkKernel(call, depthwise.shape);
+    config.expect('depth_multiplier', depthwise.shape[3] ?? 0);
+    config.expect('filters', pointwise.shape[3] ?? 0);
+    config.allow('groups', 1);
+    const first = depthwiseConvolution(builder, onlyInput(call), depthwise, undefined, windowOf(call));
+    const second = convolution(builder, first, pointwise, biasOf(call), {
       strides: [1, 1],
       dilations: [1, 1],
       padding: 'valid',
     });
-    return activate(builder, config.activation(), pointwise);
+    return applyActivation(call, second);
   },
   Conv2DTranspose: (call) => {
     const { builder, config, weight } = call;
-    if (config.raw('output_padding') != null) throw new UnsupportedOpError(call.className, 'with output_padding');
-    const result = transposedConvolution(builder, onlyInput(call), weight('kernel'), biasOf(call), windowOf(call));
-    return activate(builder, config.activation(), result);
+    const kernel = weight('kernel');
+    checkKernel(call, kernel.shape);
+    config.expect('filters', kernel.shape[2] ?? 0);
+    config.allow('groups', 1);
+    config.allow('output_padding');
+    return applyActivation(call, transposedConvolution(builder, onlyInput(call), kernel, biasOf(call), windowOf(call)));
   },
 };

@@ -1,5 +1,6 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { firstCalls, type Layer, type LayersModel, type TensorRef } from '../../tfjs/topology.ts';
+import { type Argument, type Call, type TensorRef, tensorsOf } from '../../tfjs/arguments.ts';
+import { type Dialect, firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
@@ -25,46 +26,59 @@ const LAYERS: Record<string, LayerConverter> = {
   ...SHAPE_LAYERS,
 };
 
+/** What stays the same through a whole model. */
+interface Conversion {
+  builder: GraphBuilder;
+  dialect: Dialect;
+  weights: WeightIndex;
+}
+
 /**
  * Writes a layers model's nodes.
  * @returns the model's outputs
- * @throws UnsupportedOpError naming the layer class that is not covered
+ * @throws UnsupportedOpError naming the layer, and the field or argument, that is not understood
  */
 export function convertLayers(
   builder: GraphBuilder,
   model: LayersModel,
+  dialect: Dialect,
   weights: Map<string, Weight>,
   inputs: readonly Value[],
 ): Value[] {
-  return convertModel(builder, model, new WeightIndex(weights), inputs, []);
+  const conversion = { builder, dialect, weights: new WeightIndex(weights) };
+  const outputs = convertModel(conversion, model, inputs, []);
+  conversion.weights.requireAllUsed();
+  return outputs;
 }
 
 const keyOf = (ref: TensorRef): string => `${ref.call}:${ref.output}:${ref.layer}`;
 
 function convertModel(
-  builder: GraphBuilder,
+  conversion: Conversion,
   model: LayersModel,
-  weights: WeightIndex,
   inputs: readonly Value[],
   scope: readonly string[],
 ): Value[] {
   const values = new Map<string, Value>();
+  if (model.inputs.length !== inputs.length) {
+    throw new ModelError(
+      'TOPOLOGY_INVALID',
+      `model ${model.name} has ${model.inputs.length} inputs, expected ${inputs.length}`,
+    );
+  }
   model.inputs.forEach((ref, i) => {
-    const value = inputs[i];
-    if (!value) throw new ModelError('TOPOLOGY_INVALID', `model ${model.name} has ${model.inputs.length} inputs`);
-    values.set(keyOf(ref), value);
+    values.set(keyOf(ref), inputs[i] as Value);
   });
   const firstCall = firstCalls(model);
   let waiting = model.layers.flatMap((layer) =>
-    layer.calls.map((refs, i) => ({ layer, refs, call: i + (firstCall.get(layer.name) ?? 0) })),
+    layer.calls.map((call, i) => ({ layer, call, place: i + (firstCall.get(layer.name) ?? 0) })),
   );
   while (waiting.length > 0) {
-    const later = waiting.filter(({ layer, refs, call }) => {
-      const arguments_ = refs.map((ref) => values.get(keyOf(ref)));
-      if (!arguments_.every((value) => value !== undefined)) return true;
-      const results = convertLayer(builder, layer, weights, arguments_, scope);
+    const later = waiting.filter(({ layer, call, place }) => {
+      if (!tensorsOf(call).every((ref) => values.has(keyOf(ref)))) return true;
+      const results = convertLayer(conversion, layer, call, values, scope);
       results.forEach((value, output) => {
-        values.set(keyOf({ layer: layer.name, call, output }), value);
+        values.set(keyOf({ layer: layer.name, call: place, output }), value);
       });
       return false;
     });
@@ -81,22 +95,55 @@ function convertModel(
 }
 
 function convertLayer(
-  builder: GraphBuilder,
+  conversion: Conversion,
   layer: Layer,
-  weights: WeightIndex,
-  inputs: Value[],
+  call: Call,
+  values: ReadonlyMap<string, Value>,
   scope: readonly string[],
 ): Value[] {
-  if (layer.model) return convertModel(builder, layer.model, weights, inputs, [...scope, layer.name]);
-  const convert = LAYERS[layer.className];
-  if (!convert || !Object.hasOwn(LAYERS, layer.className)) {
-    throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
+  const { builder, dialect, weights } = conversion;
+  if (layer.model) {
+    return convertModel(conversion, layer.model, plainInputs(layer, call, values), [...scope, layer.name]);
   }
+  const convert = Object.hasOwn(LAYERS, layer.className) ? LAYERS[layer.className] : undefined;
+  if (!convert || isOperation(layer)) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
+  const inputs = plainInputs(layer, call, values);
   const config = new LayerConfig(layer.name, layer.config);
   const weight = (name: string): Tensor => {
     const found = weights.find(scope, layer.name, namesOf(layer.className, name, config));
     if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${name} is missing`);
     return found;
   };
-  return [convert({ builder, className: layer.className, config, inputs, weight })];
+  const result = convert({ builder, className: layer.className, dialect, config, inputs, weight });
+  config.requireAllRead();
+  return [result];
+}
+
+/** Keras 3's operations on tensors have names that layers have, too: Add, Multiply, Softmax. */
+function isOperation({ module }: Layer): boolean {
+  return module !== undefined && /\bops\b/.test(module);
+}
+
+/**
+ * The tensors that a layer is called with, where it is called with nothing else.
+ * @throws UnsupportedOpError naming the argument that is not known
+ */
+function plainInputs(layer: Layer, { args, kwargs }: Call, values: ReadonlyMap<string, Value>): Value[] {
+  for (const [name, argument] of kwargs) {
+    const isOff = 'value' in argument && (argument.value === null || argument.value === false);
+    if (!isOff || (name !== 'training' && name !== 'mask')) throw unknownArgument(layer, name);
+  }
+  const [first, ...others] = args;
+  if (!first || others.length > 0) throw unknownArgument(layer, `number ${args.length}`);
+  const list: Argument[] = 'list' in first ? first.list : [first];
+  return list.map((argument) => {
+    if (!('tensor' in argument)) throw unknownArgument(layer, 'that is not a tensor');
+    const value = values.get(keyOf(argument.tensor));
+    if (!value) throw new ModelError('TOPOLOGY_INVALID', `layer ${layer.name} has no input`);
+    return value;
+  });
+}
+
+function unknownArgument(layer: Layer, argument: string): UnsupportedOpError {
+  return new UnsupportedOpError(layer.className, `layer ${layer.name} is called with an argument ${argument}`);
 }

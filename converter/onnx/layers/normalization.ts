@@ -1,4 +1,4 @@
-import { UnsupportedOpError } from '../../errors.ts';
+import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { binary } from '../emit/binary.ts';
 import { batchNormalization } from '../emit/dense.ts';
 import { floatTensor } from '../graph.ts';
@@ -10,7 +10,10 @@ function requireLastAxis(call: LayerCall): void {
   const field = call.config.raw('axis') ?? -1;
   const axes: unknown[] = Array.isArray(field) ? field : [field];
   if (axes.length !== 1 || (axes[0] !== -1 && axes[0] !== rank - 1)) {
-    throw new UnsupportedOpError(call.className, `over axis ${axes.join(', ')}, not the channels`);
+    throw new UnsupportedOpError(
+      call.className,
+      `layer ${call.config.layer}: over axis ${axes.join(', ')}, not the channels`,
+    );
   }
 }
 
@@ -18,6 +21,9 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
   BatchNormalization: (call) => {
     requireLastAxis(call);
     const { config, weight } = call;
+    config.ignore('momentum', 'synchronized', 'fused', 'virtual_batch_size');
+    config.allow('renorm');
+    config.allow('mode', 0);
     const mean = weight('moving_mean').data as Float32Array;
     return batchNormalization(call.builder, onlyInput(call), {
       gamma: config.boolean('scale', true) ? (weight('gamma').data as Float32Array) : mean.map(() => 1),
@@ -30,6 +36,7 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
   LayerNormalization: (call) => {
     requireLastAxis(call);
     const { builder, config, weight } = call;
+    config.allow('rms_scaling');
     const plain = builder.channelsLast(onlyInput(call));
     const size = plain.shape.at(-1) ?? 1;
     const fill = (value: number) => floatTensor([size], new Float32Array(size).fill(value));
@@ -43,14 +50,26 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
     );
   },
   Normalization: (call) => {
-    requireLastAxis(call);
-    const { builder, weight } = call;
-    const mean = weight('mean').data as Float32Array;
-    const variance = weight('variance').data as Float32Array;
-    const shape = [1, 1, 1, mean.length];
+    const { builder, config } = call;
+    const input = onlyInput(call);
+    // One number for all channels, or a number per channel: from the configuration, or as adapted.
+    if (config.raw('axis') !== null) requireLastAxis(call);
+    config.allow('invert');
+    const [mean, variance] = (['mean', 'variance'] as const).map((name) => {
+      const given = config.raw(name) == null ? [...call.weight(name).data].map(Number) : config.numberOrNumbers(name);
+      return typeof given === 'number' ? [given] : given;
+    }) as [number[], number[]];
+    const channels = input.shape.at(-1) ?? 1;
+    if (![1, channels].includes(mean.length) || mean.length !== variance.length) {
+      throw new ModelError(
+        'TOPOLOGY_INVALID',
+        `layer ${config.layer}: mean and variance do not fit ${channels} channels`,
+      );
+    }
+    const perChannel = (values: number[]) =>
+      builder.constant(floatTensor([...input.shape.slice(1).map(() => 1), values.length], values));
     // Keras' own epsilon.
     const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
-    const centred = binary(builder, 'Sub', onlyInput(call), builder.constant(floatTensor(shape, mean)));
-    return binary(builder, 'Mul', centred, builder.constant(floatTensor(shape, scale)));
+    return binary(builder, 'Mul', binary(builder, 'Sub', input, perChannel(mean)), perChannel(scale));
   },
 };

@@ -1,4 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
+import type { Dialect } from '../../tfjs/topology.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
 import type { LayerConfig } from './config.ts';
@@ -7,6 +8,7 @@ import type { LayerConfig } from './config.ts';
 export interface LayerCall {
   builder: GraphBuilder;
   className: string;
+  dialect: Dialect;
   config: LayerConfig;
   inputs: Value[];
   /** A weight of this layer by the short name that tfjs gives it. @throws ModelError where the file has none. */

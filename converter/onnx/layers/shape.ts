@@ -6,7 +6,10 @@ import { resolveShape, slice, transpose } from '../emit/shape.ts';
 import { type LayerConverter, onlyInput } from './registry.ts';
 
 export const SHAPE_LAYERS: Record<string, LayerConverter> = {
-  Flatten: (call) => call.builder.flatten(onlyInput(call)),
+  Flatten: (call) => {
+    call.config.requireChannelsLast();
+    return call.builder.flatten(onlyInput(call));
+  },
   Reshape: (call) => {
     const input = onlyInput(call);
     const target = call.config.raw('target_shape') ?? call.config.raw('targetShape');
@@ -37,11 +40,14 @@ export const SHAPE_LAYERS: Record<string, LayerConverter> = {
     return resizeImage(call.builder, input, [height * rows, width * columns], interpolationOf(call), {});
   },
   Resizing: (call) => {
-    const { config } = call;
+    const { config, dialect } = call;
+    config.requireChannelsLast();
+    for (const field of ['crop_to_aspect_ratio', 'pad_to_aspect_ratio', 'antialias']) config.allow(field);
+    config.ignore('fill_mode', 'fill_value');
     const size = [config.number('height'), config.number('width')] as const;
-    // tfjs aligns the corners, unlike Keras, and what tfjs answers is what a tfjs model means.
-    const alignCorners = !config.boolean('crop_to_aspect_ratio', false);
-    return resizeImage(call.builder, onlyInput(call), size, interpolationOf(call), { alignCorners });
+    // tfjs aligns the corners, unlike Keras, and what tfjs answers is what a model of its own means.
+    const mapping = dialect === 'tfjs' ? { alignCorners: true } : { halfPixelCenters: true };
+    return resizeImage(call.builder, onlyInput(call), size, interpolationOf(call), mapping);
   },
 };
 

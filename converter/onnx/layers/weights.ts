@@ -1,3 +1,4 @@
+import { UnsupportedOpError } from '../../errors.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import { floatTensor, type Tensor } from '../graph.ts';
 import type { LayerConfig } from './config.ts';
@@ -8,8 +9,10 @@ import type { LayerConfig } from './config.ts';
  */
 export class WeightIndex {
   readonly #byEnds = new Map<string, Weight[]>();
+  readonly #unused: Set<Weight>;
 
   constructor(weights: Map<string, Weight>) {
+    this.#unused = new Set(weights.values());
     for (const weight of weights.values()) {
       const tokens = tokensOf(weight.name);
       const last = tokens.at(-1) ?? '';
@@ -33,11 +36,26 @@ export class WeightIndex {
         .map((weight) => ({ weight, score: scoreOf(tokensOf(weight.name), scope, layer) }))
         .sort((a, b) => b.score - a.score)[0];
       const chosen = scope.length === 0 && exact ? exact : best?.weight;
-      if (chosen) return floatTensor(chosen.shape, toFloat(chosen.data));
+      if (!chosen) continue;
+      this.#unused.delete(chosen);
+      return floatTensor(chosen.shape, toFloat(chosen.data));
     }
     return undefined;
   }
+
+  /**
+   * To be called when every layer has been converted.
+   * @throws UnsupportedOpError naming a weight that no layer has read, which means that something was skipped
+   */
+  requireAllUsed(): void {
+    for (const { name } of this.#unused) {
+      if (!FOR_TRAINING.test(name)) throw new UnsupportedOpError(`weight ${name}`, 'no layer reads it');
+    }
+  }
 }
+
+/** States of random generators and of optimizers, and how many images a Normalization has seen. */
+const FOR_TRAINING = /seed_generator|(^|\/)(optimizer|training)\/|(^|\/)count(:0)?$/;
 
 /** The weights of a layer in the order that Keras 3 numbers them in. */
 export function orderOf(className: string, config: LayerConfig): string[] {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { isKeras3, toKeras2 } from '../../../converter/tfjs/keras3.ts';
+import { isKeras3, requireFaithful, toKeras2 } from '../../../converter/tfjs/keras3.ts';
 import { isGraphModel, readModelJson, storedBytes } from '../../../converter/tfjs/manifest.ts';
 import { readWeights } from '../../../converter/tfjs/weights.ts';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
@@ -141,6 +141,7 @@ function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs'
 async function readArtifacts(path: string): Promise<tf.io.ModelArtifacts> {
   const json = await readModelJson(path);
   const isGraph = isGraphModel(json);
+  if (!isGraph) requireFaithful(json.modelTopology);
   if (!isGraph && isKeras3(json.modelTopology)) {
     return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
   }
