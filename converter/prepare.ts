@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, link, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
@@ -203,8 +203,11 @@ async function writeArtefacts(
   const file = path.join(sourceFolder, spec.source.model);
   if (spec.format === 'onnx') {
     if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
-    const { bytes, classCount = labels.length } = wrapOnnx(await readFile(file), spec);
+    const folder = path.dirname(file);
+    const wrapped = wrapOnnx(await readFile(file), spec, { labelCount: labels.length, folder });
+    const { bytes, classCount = labels.length, externalFiles } = wrapped;
     await writeFile(path.join(staging, 'model.onnx'), bytes);
+    for (const { from, to } of externalFiles) await linkOrCopy(path.join(folder, from), path.join(staging, to));
     const unavailable = 'class activation maps need a model that the converter wrote';
     return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
   }
@@ -225,4 +228,9 @@ async function writeArtefacts(
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
   }
+}
+
+/** Weights of gigabytes are not copied when a second name will do. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await link(from, to).catch(() => copyFile(from, to));
 }

@@ -4,6 +4,8 @@ import { copyFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from './errors.ts';
 import { type DownloadProgress, downloadTarball } from './npm.ts';
+import { listExternalFiles } from './onnx-file/external.ts';
+import { decodeOnnx } from './onnx-file/model-file.ts';
 import type { ModelSpec } from './spec.ts';
 import { stageFolder } from './staging.ts';
 import { unpackFiles } from './tarball.ts';
@@ -71,10 +73,18 @@ async function copyFolder(pull: Pull, staging: string): Promise<void> {
 
 /** The weight files that the model's manifest names, relative to the source's folder. */
 async function listShards({ source, format }: Pull, folder: string): Promise<string[]> {
-  if (format === 'onnx') return [];
+  if (format === 'onnx') return listWeightFiles(path.join(folder, source.model), path.posix.dirname(source.model));
   const manifest = await readModelJson(path.join(folder, source.model));
   const base = path.posix.dirname(source.model);
   return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
+}
+
+/** The files beside an ONNX file that it keeps its weights in, relative to the source's folder. */
+async function listWeightFiles(file: string, base: string): Promise<string[]> {
+  const names = await computeOnce('weights', file, async () =>
+    listExternalFiles(decodeOnnx(await readFile(file)).graph),
+  );
+  return names.map((name) => path.posix.join(base, name));
 }
 
 async function digestSource(pull: Pull): Promise<string> {
@@ -87,25 +97,31 @@ async function digestSource(pull: Pull): Promise<string> {
   return hash.update((await Promise.all(digests)).join('\n')).digest('hex');
 }
 
-const known = new Map<string, { signature: string; digest: Promise<string> }>();
+/** A file's SHA-256. */
+function digestFile(file: string): Promise<string> {
+  return computeOnce('digest', file, async () => {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    return hash.digest('hex');
+  });
+}
 
-/** A file's SHA-256, computed again only when its size or time has changed. */
-async function digestFile(file: string): Promise<string> {
+const known = new Map<string, { signature: string; value: Promise<unknown> }>();
+
+/** Computes what depends on a file's bytes alone, again only when its size or time has changed. */
+async function computeOnce<T>(what: string, file: string, compute: () => Promise<T>): Promise<T> {
   const found = await stat(file).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${file} is missing or cannot be read`, { cause });
   });
   // A pipe or a device would be read for ever, and the models after it would wait.
   if (!found.isFile()) throw new ModelError('SOURCE_INVALID', `${file} is not a file`);
   const signature = `${found.size}:${found.mtimeMs}:${found.ino}`;
-  const before = known.get(file);
-  if (before?.signature === signature) return before.digest;
-  const digest = (async () => {
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-    return hash.digest('hex');
-  })();
-  known.set(file, { signature, digest });
-  return digest;
+  const key = `${what}:${file}`;
+  const before = known.get(key);
+  if (before?.signature === signature) return before.value as Promise<T>;
+  const value = compute();
+  known.set(key, { signature, value });
+  return value;
 }
 
 async function exists(folder: string): Promise<boolean> {

@@ -61,6 +61,8 @@ const inputFields = z.strictObject({
   /** Sharp's name of the resampling kernel. */
   kernel: z.enum(['linear', 'cubic', 'nearest', 'lanczos3']).default('linear'),
   normalization: normalizationSpec,
+  /** Of an ONNX file's input; absent: as the file says. */
+  layout: z.enum(['nchw', 'nhwc']).optional(),
 });
 
 /** What is wrong with a normalization for that many channels. */

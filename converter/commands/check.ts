@@ -65,11 +65,17 @@ async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> 
   const session = await ort.InferenceSession.create(onnxPath, options).catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${cause.message}`, { cause });
   });
+  const [input] = session.inputMetadata;
+  const size = input?.isTensor ? input.shape[0] : undefined;
+  const batch = typeof size === 'number' && size > 0 ? size : 1;
   return {
     async run(pixels) {
-      const image = new ort.Tensor('uint8', pixels, [1, height, width, channels]);
+      const images = new Uint8Array(batch * pixels.length);
+      images.set(pixels);
+      const image = new ort.Tensor('uint8', images, [batch, height, width, channels]);
       const { probabilities } = await session.run({ image }, ['probabilities']);
-      return probabilities?.data as Float32Array;
+      const values = (probabilities?.data ?? new Float32Array()) as Float32Array;
+      return values.subarray(0, values.length / batch);
     },
     close: () => session.release(),
   };
@@ -98,6 +104,12 @@ function checkProbabilities(values: Float32Array, model: PreparedModel): void {
   const expected = model.labels.length;
   if (values.length !== expected) {
     throw new ModelError('SOURCE_INVALID', `it answers with ${values.length} numbers for ${expected} labels`);
+  }
+  if (!values.every(Number.isFinite)) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      'it answers with NaN or infinity: check the normalization, or whether its weights are damaged',
+    );
   }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(

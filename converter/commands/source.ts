@@ -1,8 +1,10 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { findIntegrity } from '../npm.ts';
+import { listExternalFiles } from '../onnx-file/external.ts';
+import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
@@ -90,7 +92,9 @@ async function copyModel(file: string, modelDir: string): Promise<SourceWithoutL
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
   await copyPlain(file, path.join(modelDir, model));
-  const shards = isOnnx ? [] : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
+  const shards = isOnnx
+    ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
+    : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
   for (const name of LABEL_FILES) {
     if (await stat(path.join(from, name)).catch(() => undefined)) {

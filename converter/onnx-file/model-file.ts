@@ -19,15 +19,5 @@ export function decodeOnnx(file: Uint8Array): { model: OnnxModel; graph: OnnxMod
   }
   const graph = model.graph;
   if (!graph?.node || graph.node.length === 0) throw new ModelError('SOURCE_INVALID', 'the ONNX file holds no graph');
-  const constants = graph.node
-    .flatMap((node) => node.attribute ?? [])
-    .flatMap(({ t, tensors }) => [t, ...(tensors ?? [])]);
-  if ([...(graph.initializer ?? []), ...constants].some(isElsewhere)) {
-    throw new ModelError('SOURCE_INVALID', 'the ONNX file keeps its weights in other files: save it as one file');
-  }
   return { model, graph: graph as OnnxModelGraph };
-}
-
-function isElsewhere(tensor: { dataLocation?: unknown; externalData?: unknown[] | null } | null | undefined): boolean {
-  return tensor?.dataLocation === 1 || (tensor?.externalData?.length ?? 0) > 0;
 }

@@ -102,24 +102,123 @@ describe('an ONNX file', () => {
     }
   });
 
-  test('that takes batches of one is refused unless the spec says so', () => {
-    expect(() => wrapOnnx(denseModel(true, 1), specOf({}))).toThrow(/maxBatchSize: expected 1/);
-    expect(wrapOnnx(denseModel(true, 1), specOf({}, { maxBatchSize: 1 })).classCount).toBe(4);
+  test('keeps a fixed batch', async () => {
+    const { bytes, classCount } = wrapOnnx(denseModel(true, 1), specOf({ activation: 'logits' }));
+    expect(classCount).toBe(4);
+    const pixels = randomPixels(INPUT, 1);
+    const free = wrapOnnx(denseModel(true), specOf({ activation: 'logits' })).bytes;
+    expect(await run(bytes, pixels)).toEqual(await run(free, pixels));
+    await expect(run(bytes, randomPixels(INPUT, 2))).rejects.toThrow();
   });
 
-  test('of another size, with weights elsewhere, or that is none at all is refused', () => {
-    const other = parseSpec(JSON.stringify({ ...specOf({}), input: { ...specOf({}).input, width: 9 } }), 'model.json5');
-    expect(() => wrapOnnx(denseModel(true), other)).toThrow(/takes images of 3 x 6 x 5/);
-    expect(() => wrapOnnx(new Uint8Array([1, 2, 3, 4]), specOf({}))).toThrow(/not an ONNX model|no graph/);
+  test.each([
+    ['float16', onnx.TensorProto.DataType.FLOAT16, 'caffe', 2e-3],
+    ['float64', onnx.TensorProto.DataType.DOUBLE, 'caffe', 1e-5],
+    ['uint8', onnx.TensorProto.DataType.UINT8, 'none', 1e-5],
+    ['int32', onnx.TensorProto.DataType.INT32, 'none', 1e-5],
+  ])('that takes %s gets it', async (_, type, normalization, tolerance) => {
+    const model = onnx.ModelProto.decode(denseModel(false));
+    const [flatten] = model.graph!.node!;
+    model.graph!.input![0]!.type!.tensorType!.elemType = type;
+    flatten!.input = ['inFloat'];
+    const to = [{ name: 'to', type: onnx.AttributeProto.AttributeType.INT, i: onnx.TensorProto.DataType.FLOAT }];
+    model.graph!.node!.unshift({ opType: 'Cast', input: ['image'], output: ['inFloat'], attribute: to } as never);
+    const spec = specOf({ activation: 'logits' }, {}, normalization);
+    const plain = wrapOnnx(denseModel(false), spec).bytes;
+    const { bytes } = wrapOnnx(onnx.ModelProto.encode(model).finish(), spec);
+    const pixels = randomPixels(INPUT, 2);
+    expect(largestDifference(await run(bytes, pixels), await run(plain, pixels))).toBeLessThan(tolerance);
+    const caffe = specOf({ activation: 'logits' });
+    const again = () => wrapOnnx(onnx.ModelProto.encode(model).finish(), caffe);
+    if (normalization === 'none')
+      expect(again).toThrow(/input\.normalization: expected none, since the ONNX file takes/);
+  });
+
+  test('with a binary head becomes two classes if there are two labels', async () => {
     const model = onnx.ModelProto.decode(denseModel(true));
-    model.graph!.initializer![0]!.externalData = [{ key: 'location', value: '../../etc/passwd' }];
-    expect(() => wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}))).toThrow(/other files/);
-    const constant = onnx.ModelProto.decode(denseModel(true));
-    const [tensor] = constant.graph!.initializer!.splice(0, 1);
-    const value = { ...tensor, externalData: [{ key: 'location', value: '../../etc/passwd' }] };
-    const attribute = [{ name: 'value', type: onnx.AttributeProto.AttributeType.TENSOR, t: value }];
-    constant.graph!.node!.unshift({ opType: 'Constant', output: ['kernel'], attribute } as never);
-    expect(() => wrapOnnx(onnx.ModelProto.encode(constant).finish(), specOf({}))).toThrow(/other files/);
-    expect(() => wrapOnnx(denseModel(true), specOf({ name: 'logits' }))).toThrow(/expected one of probabilities/);
+    const [kernel] = model.graph!.initializer!;
+    kernel!.dims = [90, 1];
+    kernel!.rawData = kernel!.rawData!.slice(0, 360);
+    model.graph!.output![0]!.type!.tensorType!.shape!.dim![1]!.dimValue = 1;
+    const file = onnx.ModelProto.encode(model).finish();
+    const spec = specOf({ activation: 'logits-sigmoid' });
+    const pixels = randomPixels(INPUT, 2);
+    const one = wrapOnnx(file, spec, { labelCount: 1 });
+    const two = wrapOnnx(file, spec, { labelCount: 2 });
+    expect([one.classCount, two.classCount]).toEqual([1, 2]);
+    const positive = await run(one.bytes, pixels);
+    const expected = [...positive].flatMap((value) => [1 - value, value]);
+    expect(largestDifference(await run(two.bytes, pixels), expected)).toBeLessThan(1e-6);
+    expect(() => wrapOnnx(file, specOf({ activation: 'logits' }))).toThrow(/expected logits-sigmoid/);
+  });
+
+  test('with several outputs is refused until the spec names one', () => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    const shape = { dim: [{ dimParam: 'N' }, { dimValue: 90 }] };
+    model.graph!.output!.unshift({ name: 'flat', type: { tensorType: { elemType: 1, shape } } } as never);
+    const file = onnx.ModelProto.encode(model).finish();
+    expect(() => wrapOnnx(file, specOf({}))).toThrow(
+      /output\.name: the ONNX file has the outputs flat \(\? x 90\), probabilities \(\? x 4\): expected one of them/,
+    );
+    expect(wrapOnnx(file, specOf({ name: 'probabilities' })).classCount).toBe(4);
+    expect(() => wrapOnnx(file, specOf({ name: 'logits' }))).toThrow(/expected one of flat .*, probabilities/);
+  });
+
+  test('with control flow keeps what its branches read from outside', async () => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    const [, product] = model.graph!.node!;
+    product!.output = ['image2'];
+    const branch = (op: string) => ({
+      name: op,
+      node: [{ opType: op, input: ['image'], output: [`${op}Out`] }],
+      output: [{ name: `${op}Out`, type: { tensorType: { elemType: 1 } } }],
+    });
+    const { GRAPH } = onnx.AttributeProto.AttributeType;
+    const attribute = [
+      { name: 'then_branch', type: GRAPH, g: branch('Identity') },
+      { name: 'else_branch', type: GRAPH, g: branch('Neg') },
+    ];
+    const [flatten] = model.graph!.node!;
+    flatten!.input = ['chosen'];
+    product!.output = ['probabilities'];
+    model.graph!.initializer!.push({ name: 'yes', dataType: 9, dims: [], rawData: new Uint8Array([1]) } as never);
+    model.graph!.node!.unshift({ opType: 'If', input: ['yes'], output: ['chosen'], attribute } as never);
+    const { bytes } = wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({ activation: 'logits' }));
+    const plain = wrapOnnx(denseModel(true), specOf({ activation: 'logits' })).bytes;
+    const pixels = randomPixels(INPUT, 1);
+    expect(largestDifference(await run(bytes, pixels), await run(plain, pixels))).toBeLessThan(1e-6);
+  });
+
+  test('of another size, or that is none at all is refused', () => {
+    const other = parseSpec(JSON.stringify({ ...specOf({}), input: { ...specOf({}).input, width: 9 } }), 'model.json5');
+    expect(() => wrapOnnx(denseModel(true), other)).toThrow(/takes images of 5 x 6 x 3 .*the spec says 9 x 6 x 3/);
+    expect(() => wrapOnnx(new Uint8Array([1, 2, 3, 4]), specOf({}))).toThrow(/not an ONNX model|no graph/);
+  });
+
+  test.each(['../../etc/passwd', '/etc/passwd', 'a/../../b', '', 'C:\\b', 'a\0b', './b'])(
+    'that keeps its weights in %j is refused',
+    (location) => {
+      const entry = { key: 'location', value: location };
+      const model = onnx.ModelProto.decode(denseModel(true));
+      model.graph!.initializer![0]!.externalData = [entry];
+      expect(() => wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}))).toThrow(/expected a file beside it/);
+      const constant = onnx.ModelProto.decode(denseModel(true));
+      const [tensor] = constant.graph!.initializer!.splice(0, 1);
+      const value = { ...tensor, externalData: [entry] };
+      const attribute = [{ name: 'value', type: onnx.AttributeProto.AttributeType.TENSOR, t: value }];
+      constant.graph!.node!.unshift({ opType: 'Constant', output: ['kernel'], attribute } as never);
+      expect(() => wrapOnnx(onnx.ModelProto.encode(constant).finish(), specOf({}))).toThrow(
+        /expected a file beside it/,
+      );
+    },
+  );
+
+  test('names the files with its weights', () => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    model.graph!.initializer![0]!.externalData = [{ key: 'location', value: 'weights/model.onnx.data' }];
+    const { externalFiles, bytes } = wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}));
+    expect(externalFiles).toEqual([{ from: 'weights/model.onnx.data', to: 'weights-0.bin' }]);
+    const [entry] = onnx.ModelProto.decode(bytes).graph!.initializer![0]!.externalData!;
+    expect(entry!.value).toBe('weights-0.bin');
   });
 });

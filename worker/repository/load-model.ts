@@ -29,7 +29,7 @@ export async function loadRepositoryModel(
 ): Promise<ServableModel> {
   const prepared = await prepareModel({ modelDir: join(dirs.modelsDir, name), stateDir: dirs.stateDir });
   const { version, spec, labels, classCount, cam } = prepared;
-  const { normalization: _, ...input } = spec.input;
+  const { normalization: _, layout: __, ...input } = spec.input;
   const { candidates, ruledOut } = nameCandidates(prepared);
   return {
     name,

@@ -45,9 +45,30 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
   const plainFetches = [probabilitiesName];
   const heatmapFetches = drawMaps ? [probabilitiesName, featuresName] : plainFetches;
 
+  const fixedBatch = fixedBatchOf(session);
+  const imageBytes = height * width * channels;
+
+  /** A model of a fixed batch has no features for maps: such a file was not written by the converter. */
+  async function runInParts(images: Uint8Array, count: number): Promise<EngineOutput> {
+    const size = fixedBatch ?? count;
+    const probabilities = new Float32Array(count * model.classCount);
+    for (let at = 0; at < count; at += size) {
+      const part = new Uint8Array(size * imageBytes);
+      part.set(images.subarray(at * imageBytes, (at + size) * imageBytes));
+      const outputs = await session.run(
+        { [inputName]: new Tensor('uint8', part, [size, height, width, channels]) },
+        plainFetches,
+      );
+      const answers = outputs[probabilitiesName]!.data as Float32Array;
+      probabilities.set(answers.subarray(0, Math.min(size, count - at) * model.classCount), at * model.classCount);
+    }
+    return { probabilities };
+  }
+
   return {
     hasHeatmaps: drawMaps !== undefined,
     async run({ images, count, wantHeatmaps }) {
+      if (fixedBatch !== undefined && fixedBatch !== count) return runInParts(images, count);
       const input = new Tensor('uint8', images, [count, height, width, channels]);
       const outputs = await session.run({ [inputName]: input }, wantHeatmaps ? heatmapFetches : plainFetches);
       const probabilities = outputs[probabilitiesName]!.data as Float32Array;
@@ -63,4 +84,11 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
       return { probabilities, maps };
     },
   };
+}
+
+/** How many images the model takes at once; undefined for any number. */
+function fixedBatchOf(session: InferenceSession): number | undefined {
+  const [input] = session.inputMetadata;
+  const batch = input?.isTensor ? input.shape[0] : undefined;
+  return typeof batch === 'number' && batch > 0 ? batch : undefined;
 }

@@ -1,0 +1,149 @@
+import { describe, expect, test } from 'vitest';
+import { readEmbedded } from './embedded.ts';
+import { type TraceNode, traceInput } from './trace.ts';
+
+type Step = [op: string, ...values: number[]];
+
+/** A graph that does some arithmetic in front of a convolution; `values` are a constant on the right. */
+function traceOf(...steps: (Step | TraceNode)[]) {
+  const constants = new Map<string, number[]>();
+  const nodes: TraceNode[] = [];
+  let last = 'x';
+  for (const [i, step] of steps.entries()) {
+    const outputs = [`v${i}`];
+    if (Array.isArray(step)) {
+      const [op, ...values] = step;
+      if (values.length > 0) constants.set(`c${i}`, values);
+      nodes.push({ op, inputs: values.length > 0 ? [last, `c${i}`] : [last], outputs });
+    } else nodes.push({ ...step, inputs: [last, ...step.inputs], outputs });
+    last = `v${i}`;
+  }
+  nodes.push({ op: 'Conv', inputs: [last, 'w'], outputs: ['y'] });
+  const shapes = new Map([['w', [8, 3, 3, 3]]]);
+  const constantOf = (name: string) => {
+    const values = constants.get(name);
+    const shape = shapes.get(name) ?? [values?.length ?? 0];
+    return values || shapes.has(name) ? { shape, values } : undefined;
+  };
+  return traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+}
+
+describe('preprocessing inside a model', () => {
+  test.each<[string, Step[], string | undefined, string]>([
+    ['divides by 255', [['Div', 255]], 'none', 'divides by 255'],
+    [
+      'makes -1..1 of bytes',
+      [
+        ['Mul', 1 / 127.5],
+        ['Add', -1],
+      ],
+      'none',
+      'multiplies by 0.007843, adds -1',
+    ],
+    [
+      'divides by 127.5 after it has subtracted it',
+      [
+        ['Sub', 127.5],
+        ['Div', 127.5],
+      ],
+      'none',
+      'subtracts 127.5, divides by 127.5',
+    ],
+    ['subtracts the means of ImageNet', [['Sub', 103.939, 116.779, 123.68]], 'none', 'subtracts 103.9/116.8/123.7'],
+    [
+      'normalizes bytes by mean and deviation',
+      [
+        ['Div', 255],
+        ['Sub', 0.485, 0.456, 0.406],
+        ['Div', 0.229, 0.224, 0.225],
+      ],
+      'none',
+      'divides by 255, subtracts 0.485/0.456/0.406, divides by 0.229/0.224/0.225',
+    ],
+    [
+      'normalizes 0..1 by mean and deviation',
+      [
+        ['Sub', 0.485, 0.456, 0.406],
+        ['Div', 0.229, 0.224, 0.225],
+      ],
+      'unit',
+      'subtracts',
+    ],
+    [
+      'makes -1..1 of 0..1',
+      [
+        ['Mul', 2],
+        ['Sub', 1],
+      ],
+      'unit',
+      'multiplies by 2, subtracts 1',
+    ],
+    ['makes bytes of 0..1', [['Mul', 255]], 'unit', 'multiplies by 255'],
+    [
+      'makes 0..1 of -1..1',
+      [
+        ['Add', 1],
+        ['Div', 2],
+      ],
+      'tf',
+      'adds 1, divides by 2',
+    ],
+    [
+      'makes bytes of -1..1',
+      [
+        ['Add', 1],
+        ['Mul', 127.5],
+      ],
+      'tf',
+      'adds 1, multiplies by 127.5',
+    ],
+    ['does something else', [['Mul', 1e6]], undefined, 'multiplies by 1000000'],
+  ])('that %s is read from its graph', (_, steps, normalization, does) => {
+    const found = readEmbedded(traceOf(...steps));
+    expect(found?.normalization).toBe(normalization);
+    expect(found?.does).toContain(does);
+  });
+
+  test('is not seen where there is none', () => {
+    expect(readEmbedded(traceOf(['Cast'], ['Identity']))).toBeUndefined();
+    expect(readEmbedded(traceOf(['Relu'], ['Div', 255]))).toBeUndefined();
+  });
+
+  test('is read through a batch normalization and a change of channels', () => {
+    const trace = traceOf({ op: 'Gather', inputs: [], outputs: [] }, ['Sub', 1, 2, 3]);
+    expect(trace.steps).toEqual([]);
+    const nodes: TraceNode[] = [
+      { op: 'Gather', inputs: ['x', 'order'], outputs: ['bgr'] },
+      { op: 'Sub', inputs: ['bgr', 'mean'], outputs: ['centred'] },
+      {
+        op: 'BatchNormalization',
+        inputs: ['centred', 'gamma', 'beta', 'bnMean', 'variance'],
+        outputs: ['y'],
+        epsilon: 0,
+      },
+    ];
+    const values: Record<string, number[]> = {
+      order: [2, 1, 0],
+      mean: [10, 20, 30],
+      gamma: [1, 1, 1],
+      beta: [0, 0, 0],
+      bnMean: [0, 0, 0],
+      variance: [10_000, 10_000, 10_000],
+    };
+    const constantOf = (name: string) => ({ shape: [3], values: values[name] });
+    const found = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    expect(found.reversesChannels).toBe(true);
+    for (const [i, shift] of [-0.1, -0.2, -0.3].entries()) expect(found.shift[i]).toBeCloseTo(shift, 10);
+    expect(readEmbedded(found)?.normalization).toBe('none');
+  });
+});
+
+describe('the layout of an image', () => {
+  test.each([
+    [[], 'nchw'],
+    [[0, 3, 1, 2], 'nhwc'],
+  ] as const)('with a transposition of %j in front of the first convolution is %s', (perm, layout) => {
+    const transpose = { op: 'Transpose', inputs: [], outputs: [], perm };
+    expect(traceOf(...(perm.length > 0 ? [transpose] : []))).toMatchObject({ layout, channels: 3 });
+  });
+});

@@ -1,0 +1,54 @@
+import type { NORMALIZATIONS } from '../spec.ts';
+import type { InputTrace } from './trace.ts';
+
+/** What must still be done to an image outside of a model that preprocesses it by itself. */
+export interface EmbeddedPreprocessing {
+  /** Undefined if the arithmetic fits none of the usual ranges of values. */
+  normalization: (typeof NORMALIZATIONS)[number] | undefined;
+  /** For people: what the model does. */
+  does: string;
+}
+
+/** Models are trained on values of about this size. */
+const LARGEST_VALUE = 8;
+const SMALLEST_SPAN = 0.2;
+
+/**
+ * Reads from a model's own arithmetic which values it expects: one that divides by 255 expects bytes.
+ * @returns undefined if the model does nothing before its first weights
+ */
+export function readEmbedded(trace: InputTrace): EmbeddedPreprocessing | undefined {
+  if (trace.steps.length === 0) return undefined;
+  return { normalization: expectedValues(trace), does: trace.steps.join(', ') };
+}
+
+function expectedValues({ factor, shift }: InputTrace): EmbeddedPreprocessing['normalization'] {
+  const channels = Math.max(factor.length, shift.length);
+  const at = (values: number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
+  const range = (low: number, high: number) =>
+    Array.from({ length: channels }, (_, i) => {
+      const ends = [at(factor, i) * low + at(shift, i), at(factor, i) * high + at(shift, i)];
+      return { low: Math.min(...ends), high: Math.max(...ends) };
+    });
+  const isUsual = (ranges: { low: number; high: number }[]) =>
+    ranges.every(
+      ({ low, high }) =>
+        low >= -LARGEST_VALUE &&
+        high <= LARGEST_VALUE &&
+        high - low >= SMALLEST_SPAN &&
+        high > 0 &&
+        low < LARGEST_VALUE / 2,
+    );
+  const fromBytes = range(0, 255);
+  // Means of ImageNet are subtracted, and nothing is divided: the habit of Caffe.
+  const isCaffe = fromBytes.every(({ low, high }) => low <= -90 && low >= -135 && Math.abs(high - low - 255) < 1);
+  if (isCaffe || isUsual(fromBytes)) return 'none';
+  const fromSigned = range(-1, 1);
+  const isFromSigned = fromSigned.every(
+    ({ low, high }) => Math.abs(low) < 0.01 && (Math.abs(high - 1) < 0.01 || Math.abs(high - 255) < 1),
+  );
+  if (isFromSigned) return 'tf';
+  const fromUnit = range(0, 1);
+  const isBytes = fromUnit.every(({ low, high }) => Math.abs(low) < 0.01 && Math.abs(high - 255) < 1);
+  return isBytes || isUsual(fromUnit) ? 'unit' : undefined;
+}

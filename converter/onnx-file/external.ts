@@ -1,0 +1,77 @@
+import type { onnx } from 'onnx-proto';
+import { ModelError } from '../errors.ts';
+
+/** Where a tensor's bytes are, outside the ONNX file. */
+export interface ExternalPart {
+  /** Relative to the folder of the ONNX file. */
+  location: string;
+  offset: number;
+}
+
+/** Of tensors, the part that external data is about. */
+type TensorLike = Pick<onnx.ITensorProto, 'dataLocation' | 'externalData' | 'name'>;
+type GraphLike = onnx.IGraphProto;
+
+const EXTERNAL = 1;
+
+/**
+ * Where a tensor's bytes are; undefined if they are in the ONNX file itself.
+ * @throws ModelError SOURCE_INVALID for a path that leaves the folder of the ONNX file
+ */
+export function externalPartOf(tensor: TensorLike): ExternalPart | undefined {
+  const entries = tensor.externalData ?? [];
+  if (tensor.dataLocation !== EXTERNAL && entries.length === 0) return undefined;
+  const entryOf = (wanted: string) => entries.find(({ key }) => key === wanted)?.value ?? undefined;
+  const location = entryOf('location') ?? '';
+  const offset = Number(entryOf('offset') ?? 0);
+  const parts = location.split('/');
+  const isPlain =
+    parts.every((part) => part !== '' && part !== '.' && part !== '..') &&
+    !/[\\:\0]/.test(location) &&
+    location.length <= 500;
+  if (!isPlain || !Number.isSafeInteger(offset) || offset < 0) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file names ${JSON.stringify(location)} for its weights: expected a file beside it`,
+    );
+  }
+  return { location, offset };
+}
+
+/** Calls `visit` for each tensor of a graph: initializers, constants in attributes, and those of graphs inside it. */
+export function visitTensors(graph: GraphLike, visit: (tensor: onnx.ITensorProto) => void): void {
+  for (const tensor of graph.initializer ?? []) visit(tensor);
+  for (const { values, indices } of graph.sparseInitializer ?? []) {
+    for (const tensor of [values, indices]) if (tensor) visit(tensor);
+  }
+  for (const node of graph.node ?? []) visitAttributes(node.attribute ?? [], visit);
+}
+
+function visitAttributes(attributes: readonly onnx.IAttributeProto[], visit: (tensor: onnx.ITensorProto) => void) {
+  for (const { t, tensors, g, graphs } of attributes) {
+    for (const tensor of [t, ...(tensors ?? [])]) if (tensor) visit(tensor);
+    for (const inner of [g, ...(graphs ?? [])]) if (inner) visitTensors(inner, visit);
+  }
+}
+
+/**
+ * The files beside an ONNX file that hold its weights, each once, in the order of their first use.
+ * @throws ModelError SOURCE_INVALID
+ */
+export function listExternalFiles(graph: GraphLike): string[] {
+  const locations = new Set<string>();
+  visitTensors(graph, (tensor) => {
+    const part = externalPartOf(tensor);
+    if (part) locations.add(part.location);
+  });
+  return [...locations];
+}
+
+/** Lets tensors name other files. */
+export function relocateExternalFiles(graph: GraphLike, names: ReadonlyMap<string, string>): void {
+  visitTensors(graph, (tensor) => {
+    for (const entry of tensor.externalData ?? []) {
+      if (entry.key === 'location') entry.value = names.get(entry.value ?? '') ?? entry.value ?? null;
+    }
+  });
+}

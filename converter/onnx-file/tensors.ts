@@ -1,0 +1,80 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import path from 'node:path';
+import type { onnx } from 'onnx-proto';
+import { externalPartOf } from './external.ts';
+import type { OnnxModelGraph } from './model-file.ts';
+
+/** Longer constants are weights, which nobody needs as numbers. */
+const MAX_NUMBERS = 64;
+
+/** A constant of an ONNX graph. */
+export interface Constant {
+  shape: number[];
+  /** Undefined for long ones and for types without a plain form. */
+  values: number[] | undefined;
+}
+
+/** Finds a graph's constants: initializers and Constant nodes. `folder` holds the files with external data. */
+export function readConstants(
+  graph: OnnxModelGraph,
+  folder: string | undefined,
+): (name: string) => Constant | undefined {
+  const tensors = new Map<string, onnx.ITensorProto>();
+  for (const tensor of graph.initializer) tensors.set(tensor.name ?? '', tensor);
+  for (const node of graph.node) {
+    const value = node.opType === 'Constant' ? node.attribute?.find(({ name }) => name === 'value')?.t : undefined;
+    if (value) tensors.set(node.output?.[0] ?? '', value);
+  }
+  return (name) => {
+    const tensor = tensors.get(name);
+    return tensor && { shape: (tensor.dims ?? []).map(Number), values: readValues(tensor, folder) };
+  };
+}
+
+function readValues(tensor: onnx.ITensorProto, folder: string | undefined): number[] | undefined {
+  const count = (tensor.dims ?? []).map(Number).reduce((a, b) => a * b, 1);
+  if (!(count >= 0 && count <= MAX_NUMBERS)) return undefined;
+  const listed = [tensor.floatData, tensor.int32Data, tensor.int64Data, tensor.doubleData].find((data) => data?.length);
+  // Half floats in `int32_data` are bits, not numbers.
+  if (listed && tensor.dataType !== 10) return listed.map(Number);
+  const bytes = tensor.rawData?.length ? tensor.rawData : readExternal(tensor, folder, count);
+  if (!bytes) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const read = READERS[tensor.dataType ?? 0];
+  if (!read || bytes.byteLength < count * read.size) return undefined;
+  return Array.from({ length: count }, (_, i) => read.at(view, i * read.size));
+}
+
+/** By the numbers of ONNX' element types. */
+const READERS: Record<number, { size: number; at: (view: DataView, offset: number) => number }> = {
+  1: { size: 4, at: (view, offset) => view.getFloat32(offset, true) },
+  2: { size: 1, at: (view, offset) => view.getUint8(offset) },
+  3: { size: 1, at: (view, offset) => view.getInt8(offset) },
+  6: { size: 4, at: (view, offset) => view.getInt32(offset, true) },
+  7: { size: 8, at: (view, offset) => Number(view.getBigInt64(offset, true)) },
+  10: { size: 2, at: (view, offset) => halfToNumber(view.getUint16(offset, true)) },
+  11: { size: 8, at: (view, offset) => view.getFloat64(offset, true) },
+};
+
+/** An IEEE half float by its bits. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function readExternal(tensor: onnx.ITensorProto, folder: string | undefined, count: number): Uint8Array | undefined {
+  const part = externalPartOf(tensor);
+  const size = READERS[tensor.dataType ?? 0]?.size;
+  if (!part || folder === undefined || size === undefined) return undefined;
+  const bytes = new Uint8Array(count * size);
+  const file = openSync(path.join(folder, part.location), 'r');
+  try {
+    return readSync(file, bytes, 0, bytes.length, part.offset) === bytes.length ? bytes : undefined;
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,168 @@
+/** One operator of a graph of any format, in ONNX' words. */
+export interface TraceNode {
+  op: string;
+  inputs: readonly string[];
+  outputs: readonly string[];
+  /** Of a Transpose. */
+  perm?: readonly number[] | undefined;
+  /** Of a BatchNormalization. */
+  epsilon?: number | undefined;
+}
+
+export interface TraceConstant {
+  shape: readonly number[];
+  values: readonly number[] | undefined;
+}
+
+export interface TraceGraph {
+  nodes: readonly TraceNode[];
+  constantOf(name: string): TraceConstant | undefined;
+  /** Where a convolution's weights have their input channels, and which of the image's dimensions they meet. */
+  convolution: { layout: Layout; channelsAxis: number };
+}
+
+export type Layout = 'nchw' | 'nhwc';
+
+/** What a model does with its input before its first weights. */
+export interface InputTrace {
+  /** As the first convolution shows it. */
+  layout: Layout | undefined;
+  channels: number | undefined;
+  /** `factor * x + shift` per channel, or for all; factor 1 and shift 0 if there is no arithmetic. */
+  factor: number[];
+  shift: number[];
+  /** The arithmetic in words, such as "divides by 127.5, subtracts 1"; empty if there is none. */
+  steps: string[];
+  /** Whether red and blue change places. */
+  reversesChannels: boolean;
+}
+
+/** Operators that leave each number as it is. */
+const PASSING = new Set([
+  'Identity',
+  'Cast',
+  'CastLike',
+  'Pad',
+  'Resize',
+  'Upsample',
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'Dropout',
+]);
+const ARITHMETIC = new Set(['Add', 'Sub', 'Mul', 'Div']);
+const CONVOLUTIONS = new Set(['Conv', 'ConvInteger', 'QLinearConv', 'FusedConv']);
+const MAX_STEPS = 64;
+
+/** Follows an image from a graph's input to the first operator that is more than arithmetic per channel. */
+export function traceInput(graph: TraceGraph, input: string): InputTrace {
+  const trace: InputTrace = {
+    layout: undefined,
+    channels: undefined,
+    factor: [1],
+    shift: [0],
+    steps: [],
+    reversesChannels: false,
+  };
+  /** Dimension i of the present value is dimension order[i] of the input. */
+  let order = [0, 1, 2, 3];
+  let name = input;
+  for (let count = 0; count < MAX_STEPS; count++) {
+    const readers = graph.nodes.filter(({ op, inputs }) => inputs.includes(name) && op !== 'Shape');
+    const [node] = readers;
+    if (!node || readers.some(({ op }) => op !== node.op)) return trace;
+    if (CONVOLUTIONS.has(node.op)) return endAtConvolution(graph, trace, node, order);
+    if (readers.length > 1) return trace;
+    if (node.op === 'Transpose' && node.perm?.length === 4) order = node.perm.map((axis) => order[axis] ?? 0);
+    else if (ARITHMETIC.has(node.op)) {
+      if (!applyArithmetic(graph, trace, node, name)) return trace;
+    } else if (node.op === 'BatchNormalization') return applyBatchNormalization(graph, trace, node);
+    else if (isReversal(graph, node)) reverseChannels(trace);
+    else if (!PASSING.has(node.op)) return trace;
+    name = node.outputs[0] ?? '';
+  }
+  return trace;
+}
+
+function endAtConvolution(graph: TraceGraph, trace: InputTrace, node: TraceNode, order: readonly number[]): InputTrace {
+  const weights = graph.constantOf(node.inputs[node.op === 'QLinearConv' ? 3 : 1] ?? '');
+  const channelsAt = order[graph.convolution.layout === 'nchw' ? 1 : 3];
+  const layout = channelsAt === 1 ? 'nchw' : channelsAt === 3 ? 'nhwc' : undefined;
+  return { ...trace, layout, channels: weights?.shape[graph.convolution.channelsAxis] };
+}
+
+function applyArithmetic(graph: TraceGraph, trace: InputTrace, node: TraceNode, name: string): boolean {
+  const [left = '', right = ''] = node.inputs;
+  const isFirst = left === name;
+  const values = graph.constantOf(isFirst ? right : left)?.values;
+  if (!values || values.length === 0 || values.length > 4 || left === right) return false;
+  if (!values.every(Number.isFinite)) return false;
+  switch (node.op) {
+    case 'Add':
+      trace.shift = zip(trace.shift, values, (a, b) => a + b);
+      trace.steps.push(`adds ${describe(values)}`);
+      return true;
+    case 'Sub':
+      if (!isFirst) return false;
+      trace.shift = zip(trace.shift, values, (a, b) => a - b);
+      trace.steps.push(`subtracts ${describe(values)}`);
+      return true;
+    case 'Mul':
+      scale(trace, values);
+      trace.steps.push(`multiplies by ${describe(values)}`);
+      return true;
+    default:
+      if (!isFirst) return false;
+      scale(
+        trace,
+        values.map((value) => 1 / value),
+      );
+      trace.steps.push(`divides by ${describe(values)}`);
+      return true;
+  }
+}
+
+function scale(trace: InputTrace, values: readonly number[]): void {
+  trace.factor = zip(trace.factor, values, (a, b) => a * b);
+  trace.shift = zip(trace.shift, values, (a, b) => a * b);
+}
+
+/** `(x - mean) / sqrt(variance + epsilon) * gamma + beta`; inputs: x, gamma, beta, mean, variance. */
+function applyBatchNormalization(graph: TraceGraph, trace: InputTrace, node: TraceNode): InputTrace {
+  const [gamma, beta, mean, variance] = node.inputs.slice(1, 5).map((name) => graph.constantOf(name)?.values);
+  if (!gamma || !beta || !mean || !variance || mean.length > 4) return trace;
+  const factor = zip(gamma, variance, (g, v) => g / Math.sqrt(v + (node.epsilon ?? 1e-5)));
+  scale(trace, factor);
+  const shifted = zip(factor, mean, (f, m) => -f * m);
+  trace.shift = zip(
+    zip(trace.shift, shifted, (a, b) => a + b),
+    beta,
+    (a, b) => a + b,
+  );
+  trace.steps.push(`normalizes by mean ${describe(mean)}`);
+  return trace;
+}
+
+/** A Gather of the channels 2, 1, 0. */
+function isReversal(graph: TraceGraph, node: TraceNode): boolean {
+  if (node.op !== 'Gather') return false;
+  return graph.constantOf(node.inputs[1] ?? '')?.values?.join() === '2,1,0';
+}
+
+function reverseChannels(trace: InputTrace): void {
+  trace.reversesChannels = !trace.reversesChannels;
+  trace.factor.reverse();
+  trace.shift.reverse();
+  trace.steps.push('exchanges red and blue');
+}
+
+/** One number stands for all channels. */
+function zip(left: readonly number[], right: readonly number[], combine: (a: number, b: number) => number): number[] {
+  const length = Math.max(left.length, right.length);
+  const at = (values: readonly number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
+  return Array.from({ length }, (_, i) => combine(at(left, i), at(right, i)));
+}
+
+function describe(values: readonly number[]): string {
+  const texts = values.map((value) => String(Number(value.toPrecision(4))));
+  return new Set(texts).size === 1 ? (texts[0] ?? '') : texts.join('/');
+}
