@@ -1,0 +1,18 @@
+import type { Pixels } from '../pixels.ts';
+
+/** Draws what pixels.py draws: noise and slopes in a checkerboard of 16 pixels. */
+export function drawPixels(width: number, height: number, channels: 1 | 3 | 4): Pixels {
+  const data = new Uint8Array(width * height * channels);
+  let at = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let channel = 0; channel < channels; channel++) {
+        const mixed = Math.imul(x, 73856093) ^ Math.imul(y, 19349663) ^ Math.imul(channel, 83492791);
+        const noise = Math.imul(mixed, 2654435761) >>> 24;
+        const isNoise = (((x >> 4) + (y >> 4)) & 1) === 1;
+        data[at++] = isNoise ? noise : (x * 2 + y * 3 + channel * 50) & 255;
+      }
+    }
+  }
+  return { data, width, height, channels };
+}

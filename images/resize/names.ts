@@ -1,0 +1,44 @@
+/** The names of `input.resize` in a model's spec: the library that the model was trained with, and its filter. */
+import { resizeAsCanvas } from './canvas.ts';
+import { createOpencvResizer } from './opencv.ts';
+import { createPillowResizer } from './pillow.ts';
+import type { Resizer } from './pixels.ts';
+import { createTensorflowResizer } from './tensorflow.ts';
+import { createTfjsBilinearResizer, createTfjsNearestResizer } from './tfjs.ts';
+import { createTorchvisionResizer } from './torchvision.ts';
+
+export const RESIZERS = {
+  'pillow-bilinear': createPillowResizer('bilinear'),
+  'pillow-bicubic': createPillowResizer('bicubic'),
+  'pillow-lanczos': createPillowResizer('lanczos'),
+  'pillow-box': createPillowResizer('box'),
+  'pillow-hamming': createPillowResizer('hamming'),
+  'pillow-nearest': createPillowResizer('nearest'),
+  'opencv-linear': createOpencvResizer('linear'),
+  'opencv-area': createOpencvResizer('area'),
+  'opencv-cubic': createOpencvResizer('cubic'),
+  'opencv-cubic-fixed': createOpencvResizer('cubic-fixed'),
+  'opencv-nearest': createOpencvResizer('nearest'),
+  'tensorflow-bilinear': createTensorflowResizer('bilinear'),
+  'tensorflow-bilinear-antialias': createTensorflowResizer('bilinear-antialias'),
+  'tensorflow-bicubic': createTensorflowResizer('bicubic'),
+  'tensorflow-bicubic-antialias': createTensorflowResizer('bicubic-antialias'),
+  'tensorflow-lanczos3-antialias': createTensorflowResizer('lanczos3-antialias'),
+  'tensorflow-nearest': createTensorflowResizer('nearest'),
+  'tensorflow-area': createTensorflowResizer('area'),
+  'tfjs-bilinear': createTfjsBilinearResizer('origin'),
+  'tfjs-bilinear-align-corners': createTfjsBilinearResizer('corners'),
+  'tfjs-bilinear-half-pixel-centers': createTfjsBilinearResizer('centers'),
+  'tfjs-nearest': createTfjsNearestResizer('origin'),
+  'tfjs-nearest-align-corners': createTfjsNearestResizer('corners'),
+  'tfjs-nearest-half-pixel-centers': createTfjsNearestResizer('centers'),
+  'torchvision-bilinear': createTorchvisionResizer('bilinear'),
+  'torchvision-bilinear-no-antialias': createTorchvisionResizer('bilinear-no-antialias'),
+  'torchvision-bicubic': createTorchvisionResizer('bicubic'),
+  'torchvision-bicubic-no-antialias': createTorchvisionResizer('bicubic-no-antialias'),
+  'torchvision-nearest': createTorchvisionResizer('nearest'),
+  'torchvision-nearest-exact': createTorchvisionResizer('nearest-exact'),
+  canvas: resizeAsCanvas,
+} satisfies Record<string, Resizer>;
+
+export type ResizeName = keyof typeof RESIZERS;
