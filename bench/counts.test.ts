@@ -23,7 +23,7 @@ let redis: Redis | undefined;
 
 beforeAll(async () => {
   // Each of the equal photographs is to be computed.
-  system = await startSystem({ models: [model], env: { SHARE: '0', CACHE_TTL_MS: '0' } });
+  system = await startSystem({ models: [model], env: { INFERQL_SHARE: '0', INFERQL_CACHE_TTL_MS: '0' } });
   redis = new Redis(system.redis.url);
 });
 afterAll(async () => {

@@ -59,10 +59,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     // As the launcher sets them.
     MALLOC_ARENA_MAX: String(Math.max(2, availableParallelism())),
     NODE_OPTIONS: '--max-semi-space-size=2',
-    SHARE: '0',
-    CACHE_TTL_MS: '0',
+    INFERQL_SHARE: '0',
+    INFERQL_CACHE_TTL_MS: '0',
     ...(options.scripted && { INFERQL_SCRIPTED_MODELS: JSON.stringify(options.scripted) }),
-    ...(options.models && { MODELS: options.models.join(',') }),
+    ...(options.models && { INFERQL_MODELS: options.models.join(',') }),
     ...options.env,
   };
   const start = (file: string, args: string[], more: Record<string, string>) => {

@@ -48,7 +48,7 @@ beforeAll(async () => {
   const address = `http://127.0.0.1:${(pages.address() as AddressInfo).port}/`;
   system = await startSystem({
     models: [scriptedModel({ script: { waitMsPerImage: 30 } })],
-    env: { CORS_ORIGINS: new URL(address).origin },
+    env: { INFERQL_CORS_ORIGINS: new URL(address).origin },
   });
   browser = await launchBrowser();
   ({ page } = await openPage(browser, address));

@@ -14,7 +14,7 @@ let system: TestSystem;
 
 beforeAll(async () => {
   // Each photograph is to be computed, though another test sent it before.
-  system = await startSystem({ models: 'resnet50', env: { CACHE_TTL_MS: '0' } });
+  system = await startSystem({ models: 'resnet50', env: { INFERQL_CACHE_TTL_MS: '0' } });
 }, 300_000);
 
 afterAll(() => system?.end());

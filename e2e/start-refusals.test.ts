@@ -40,7 +40,7 @@ test.each([
   const launcher = startLauncher(projectDir, {
     PORT: '0',
     REDIS_URL: `redis://${address}`,
-    REDIS_WAIT_MS: '500',
+    INFERQL_REDIS_WAIT_MS: '500',
     // Nothing could be set up there.
     INFERQL_STATE_DIR: '/dev/null/nowhere',
   });

@@ -30,7 +30,7 @@ function findPid(launcher: Launcher, text: string): number | undefined {
 }
 
 test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
-  const { launcher, url } = await startReady({ SHARE: 'off', CACHE_TTL_MS: '0' });
+  const { launcher, url } = await startReady({ INFERQL_SHARE: 'off', INFERQL_CACHE_TTL_MS: '0' });
   // The engine stands still until all are accepted and the signal is there.
   const engine = findPid(launcher, 'engines/child')!;
   process.kill(engine, 'SIGSTOP');
@@ -62,7 +62,7 @@ test('nobody reads its output any more: it serves on', async () => {
 });
 
 test('each worker is one process named worker/main; one that is killed comes back in the same group and serves', async () => {
-  const { launcher, url } = await startReady({ WORKERS: '2', ENGINE_THREADS: '1' });
+  const { launcher, url } = await startReady({ INFERQL_WORKERS: '2', INFERQL_ENGINE_THREADS: '1' });
   const listWorkers = () => [
     ...listProcesses(({ group, command }) => group === launcher.pid && command.includes('worker/main')).keys(),
   ];

@@ -43,7 +43,7 @@ test('a taken port is told before anything else is done, with exit code 1', asyn
 
 test.each([
   [{ PORT: 'http' }, /PORT is 'http': expected a whole number/],
-  [{ WORKERS: '-1' }, /WORKERS is '-1'/],
+  [{ INFERQL_WORKERS: '-1' }, /INFERQL_WORKERS is '-1'/],
   [{ HOST: '203.0.113.7' }, /HOST is '203.0.113.7', which is no address of this machine/],
   [{ INFERQL_LOG: 'loud' }, /INFERQL_LOG is 'loud'/],
 ])('a wrong setting is named: %o', async (env, message) => {
@@ -59,9 +59,9 @@ test('settings may stand in .env, and the environment beats it', async () => {
   try {
     const refused = await start({ PORT: undefined });
     expect(await refused.exited()).toBe(1);
-    expect(refused.output()).toContain("WORKERS is 'nonsense'");
-    expect((await startReady({ PORT: undefined, WORKERS: '1' })).url).toContain(`:${filePort}`);
-    expect((await startReady({ PORT: String(ownPort), WORKERS: '1' })).url).toContain(`:${ownPort}`);
+    expect(refused.output()).toContain("INFERQL_WORKERS is 'nonsense'");
+    expect((await startReady({ PORT: undefined, INFERQL_WORKERS: '1' })).url).toContain(`:${filePort}`);
+    expect((await startReady({ PORT: String(ownPort), INFERQL_WORKERS: '1' })).url).toContain(`:${ownPort}`);
   } finally {
     rmSync(join(clone.dir, '.env'));
   }
@@ -85,7 +85,7 @@ test('REDIS_URL: no Redis of its own is started; one that refuses or does not an
   } finally {
     await redis.stop();
   }
-  const unanswered = await start({ REDIS_URL: `redis://${address}`, REDIS_WAIT_MS: '500' });
+  const unanswered = await start({ REDIS_URL: `redis://${address}`, INFERQL_REDIS_WAIT_MS: '500' });
   expect(await unanswered.exited()).toBe(1);
   expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not answer`));
 });

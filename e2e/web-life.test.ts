@@ -35,7 +35,7 @@ beforeAll(async () => {
           batching: { maxBatchSize: 1 },
         }),
       ],
-      env: { WEB_DIR: webDir, DEFAULT_MODEL: 'scripted' },
+      env: { INFERQL_WEB_DIR: webDir, INFERQL_DEFAULT_MODEL: 'scripted' },
     }),
     launchBrowser(),
   ]);
@@ -280,7 +280,7 @@ test.each([
 );
 
 test('a page that is opened before the first worker comes alive with it', async () => {
-  const early = await startSystem({ workers: 0, env: { WEB_DIR: await buildTestPage() } });
+  const early = await startSystem({ workers: 0, env: { INFERQL_WEB_DIR: await buildTestPage() } });
   try {
     const { page, complaints, close } = await openPage(browser, early.url);
     const [picture] = makePictures(1);

@@ -17,7 +17,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { WEB_DIR: webDir } }), launchBrowser()]);
+  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
 });
 
 afterAll(async () => {

@@ -27,7 +27,7 @@ let browser: Browser;
 beforeAll(async () => {
   webDir = await buildTestPage();
   [system, browser] = await Promise.all([
-    startSystem({ servers: 2, models: 'resnet50', env: { WEB_DIR: webDir } }),
+    startSystem({ servers: 2, models: 'resnet50', env: { INFERQL_WEB_DIR: webDir } }),
     launchBrowser(),
   ]);
 });

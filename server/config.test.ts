@@ -1,11 +1,14 @@
+import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { ModelName } from '../queue/contract.ts';
 import { readConfig } from './config.ts';
 
-test('without settings the documented defaults hold', () => {
+test('without settings the documented defaults apply', () => {
   expect(readConfig({})).toMatchObject({
     port: 4000,
     host: '127.0.0.1',
     prefix: 'inferql',
+    stateDir: resolve('.inferql'),
     maxUploadBytes: 10 * 1024 * 1024,
     maxPixels: 64_000_000,
     maxWaitMs: 60_000,
@@ -14,26 +17,14 @@ test('without settings the documented defaults hold', () => {
     introspection: true,
     cancelAbandoned: true,
     corsOrigins: [],
+    defaultModel: undefined,
   });
 });
 
-test('an empty variable counts as not set', () => {
-  expect(readConfig({ PORT: '', SHARE: '' })).toMatchObject({ port: 4000, share: true });
-});
-
-test('lists and switches are read in the ways people write them', () => {
-  expect(
-    readConfig({ CORS_ORIGINS: 'http://a.test , http://b.test,', SHARE: 'off', GRAPHIQL: '0', INTROSPECTION: 'false' }),
-  ).toMatchObject({
-    corsOrigins: ['http://a.test', 'http://b.test'],
-    share: false,
-    graphiql: false,
-    introspection: false,
-  });
-});
-
-test('all wrong settings are named at once', () => {
-  expect(() => readConfig({ PORT: '99999', SHARE: 'maybe', MAX_PIXELS: '-1', DEFAULT_MODEL: 'No Name' })).toThrow(
-    /PORT: [\s\S]*DEFAULT_MODEL: [\s\S]*MAX_PIXELS: [\s\S]*SHARE: /,
-  );
+test('a default model is whatever the contract takes as a name', () => {
+  for (const name of ['resnet50', 'a-b_c', '0', 'x'.repeat(64), 'No Name', '-a', 'x'.repeat(65), 'é', 'a/b']) {
+    const read = () => readConfig({ INFERQL_DEFAULT_MODEL: name }).defaultModel;
+    if (ModelName.safeParse(name).success) expect(read()).toBe(name);
+    else expect(read).toThrow(/INFERQL_DEFAULT_MODEL is .*: expected the name of a model/);
+  }
 });

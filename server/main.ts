@@ -1,14 +1,16 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
 import { pino } from 'pino';
 import { connectRedis } from '../queue/redis.ts';
+import { findSettingMistakes } from '../settings/settings.ts';
 import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
 import { createListener } from './http/http-server.ts';
 import { openSpool } from './uploads/upload-dir.ts';
 
 const launched = process.send !== undefined && process.connected;
+const config = readSettings();
 const mayListen =
-  launched && process.env.INFERQL_LISTEN === 'on-message'
+  launched && config.listen === 'on-message'
     ? new Promise<void>((resolve) => {
         process.on('message', (message: { type?: unknown }) => {
           if (message?.type === 'listen') resolve();
@@ -16,10 +18,11 @@ const mayListen =
       })
     : Promise.resolve();
 
-const config = readSettings();
 // Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
 process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } }, process.stdout);
+// A launcher has reported them already.
+if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 const spool = openSpool(config.stateDir);
 // The multipart reader spools to the system's folder for temporary files, which is this one for this process.
 process.env.TMPDIR = spool.dir;

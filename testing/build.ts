@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 export const projectDir = join(import.meta.dirname, '..');
 
-const ROOMS = ['queue', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
+const ROOMS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
 const MAINS = ['server/main', 'worker/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;

@@ -31,7 +31,7 @@ beforeAll(async () => {
         scriptedModel({ name: 'slow', script: { waitMsPerImage: 100 } }),
         scriptedModel({ name: 'slower', script: { waitMs: 1_500 }, batching: { maxBatchSize: 1 } }),
       ],
-      env: { DEFAULT_MODEL: 'scripted' },
+      env: { INFERQL_DEFAULT_MODEL: 'scripted' },
     }),
   ]);
   await cp(join(projectDir, 'queue/lua'), join(compiled.dir, 'queue/lua'), { recursive: true });

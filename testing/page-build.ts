@@ -9,7 +9,7 @@ const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;
 
 /**
- * The folder of the web page built from the present sources, for the setting WEB_DIR; made when there is none.
+ * The folder of the web page built from the present sources, for the setting INFERQL_WEB_DIR; made when there is none.
  * @throws where it cannot be built
  */
 export async function buildTestPage(): Promise<string> {

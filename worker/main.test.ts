@@ -111,7 +111,7 @@ test('an engine that hangs does not outlive a worker that is killed', async () =
 });
 
 test('a worker that was stopped beyond its time limit and goes on does not take its engine for hanging', async () => {
-  const worker = launch([scripted({ waitMs: 300 })], { ENGINE_TIME_LIMIT_MS: '600' });
+  const worker = launch([scripted({ waitMs: 300 })], { INFERQL_ENGINE_TIME_LIMIT_MS: '600' });
   await once(worker, 'message');
   const engines = childrenOf(worker.pid!);
   const model = await bed.model('scripted');
@@ -126,7 +126,7 @@ test('a worker that was stopped beyond its time limit and goes on does not take 
 });
 
 test('a worker whose memory passes its limit finishes what it holds and ends for a restart', async () => {
-  const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { MAX_RSS_MB: '600' });
+  const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { INFERQL_MAX_RSS_MB: '600' });
   await once(worker, 'message');
   const exit = once(worker, 'exit');
   const model = await bed.model('scripted');
@@ -144,14 +144,14 @@ test('a worker whose memory passes its limit finishes what it holds and ends for
 });
 
 test('wrong settings are named, each one, and the exit code is 1', async () => {
-  const worker = launch([{ name: 'Not A Name' }], { ENGINE_THREADS: 'many' });
+  const worker = launch([{ name: 'Not A Name' }], { INFERQL_ENGINE_THREADS: 'many' });
   let printed = '';
   worker.stderr!.on('data', (chunk) => {
     printed += chunk;
   });
   const [code] = await once(worker, 'close');
   expect(code).toBe(1);
-  expect(printed).toContain('ENGINE_THREADS: a whole number');
+  expect(printed).toContain("INFERQL_ENGINE_THREADS is 'many': expected a whole number");
   expect(printed).toContain('INFERQL_SCRIPTED_MODELS');
 });
 

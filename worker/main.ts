@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { pino } from 'pino';
 import { checkRedisVersion, connectRedis } from '../queue/redis.ts';
+import { findSettingMistakes } from '../settings/settings.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { makeScriptedModel } from './engines/scripted/scripted-models.ts';
 import { listModelNames, loadRepositoryModel } from './repository/load-model.ts';
@@ -30,6 +31,8 @@ try {
 // Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
 process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } }, process.stdout);
+// A launcher has reported them already.
+if (!process.connected) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 const worker = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
 const redis = connectRedis(config.redisUrl, 'work');
 const reportConnection = () => log.warn('no connection to Redis, waiting for it');
@@ -106,7 +109,7 @@ try {
 
 await fleet.sync();
 const missing = config.models.filter((name) => !fleet.names().includes(name));
-if (!draining && missing.length > 0) log.warn({ missing }, 'MODELS names models that are not served');
+if (!draining && missing.length > 0) log.warn({ missing }, 'INFERQL_MODELS names models that are not served');
 if (!draining && fleet.names().length === 0) {
   log.fatal('no model can be served');
   process.exit(1);

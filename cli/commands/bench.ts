@@ -39,7 +39,7 @@ export function addBench(program: Command, session: Session): void {
       'after',
       `
 A time is from the first byte of the upload to the finished prediction, as a user of the client sees it. Repeated
-photographs are answered from the server's cache: start it with CACHE_TTL_MS=0 SHARE=off to measure the model.`,
+photographs are answered from the server's cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
     )
     .action((args: string[], flags: BenchFlags) => measureServer(args, flags, session));
 }

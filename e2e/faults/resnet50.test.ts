@@ -26,7 +26,7 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
   const { verdict } = await runScenario({
     fault: 'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one',
     // The same photographs come again and again, and each is to be computed.
-    system: { models: 'resnet50', env: { SHARE: '0', CACHE_TTL_MS: '0' } },
+    system: { models: 'resnet50', env: { INFERQL_SHARE: '0', INFERQL_CACHE_TTL_MS: '0' } },
     load: {
       clients: 290,
       mixed: false,

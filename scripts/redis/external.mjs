@@ -2,14 +2,14 @@
 import { SetupError, showStep } from '../setup/screen.mjs';
 import { askRedis } from './wire.mjs';
 
-const WAIT_MS = Number(process.env.REDIS_WAIT_MS) || 30_000;
+const WAIT_MS = Number(process.env.INFERQL_REDIS_WAIT_MS) || 30_000;
 // Scripts with flags came with it.
 const OLDEST_REDIS = 7;
 
 /**
  * Resolves once it answers.
  * @param {string} url redis:// or rediss:// with user and password; several hosts for redis+cluster:// and redis+sentinel://
- * @throws {SetupError} when it is too old or refuses the login, or does not answer in REDIS_WAIT_MS (default: half a minute)
+ * @throws {SetupError} when it is too old or refuses the login, or does not answer in INFERQL_REDIS_WAIT_MS (default: half a minute)
  */
 export async function waitForExternalRedis(url) {
   const { addresses, login, shown } = readAddresses(url);

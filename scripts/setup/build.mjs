@@ -8,7 +8,7 @@ import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './st
 import { runPackageScript } from './tools.mjs';
 
 const SPEAK_GRAPHQL = ['client', 'e2e', 'web'];
-const ROOMS = ['queue', 'images', 'server', 'worker', 'converter', 'client', 'cli', 'bench', 'testing'];
+const ROOMS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'client', 'cli', 'bench', 'testing'];
 // What the compiler leaves behind but the running code reads beside itself.
 const ASSET = /\.lua$/;
 const BUILD_STAMP = '.built-from';

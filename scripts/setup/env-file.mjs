@@ -6,6 +6,10 @@ import { projectDir } from './project-dir.mjs';
 /** Takes settings from .env where the environment itself says nothing. Comes before every import that reads a setting. */
 export function loadEnvFile() {
   const path = join(projectDir, '.env');
-  if (!existsSync(path)) return;
-  for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8')))) process.env[name] ??= value;
+  if (existsSync(path)) {
+    for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8')))) process.env[name] ??= value;
+  }
+  for (const former of ['WORKERS', 'ENGINE_THREADS', 'REDIS_WAIT_MS']) {
+    if (process.env[former]) process.env[`INFERQL_${former}`] ??= process.env[former];
+  }
 }

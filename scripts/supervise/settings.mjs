@@ -11,7 +11,7 @@ export function readSettings() {
   return {
     port: readInteger('PORT', 4000, 0, 65_535),
     host: process.env.HOST || '127.0.0.1',
-    workerCount: readInteger('WORKERS', 1, 0, 64),
+    workerCount: readInteger('INFERQL_WORKERS', 1, 0, 64),
     logStyle,
     redisUrl: process.env.REDIS_URL || undefined,
   };

@@ -38,7 +38,7 @@ export function startSystem({ settings, redis }) {
   };
   // Workers of one machine share its cores; threads beyond them only get into each other's way.
   const threads = Math.max(1, Math.floor(cores / Math.max(1, workerCount)));
-  const workerEnv = { ...env, ENGINE_THREADS: process.env.ENGINE_THREADS || String(threads) };
+  const workerEnv = { ...env, INFERQL_ENGINE_THREADS: process.env.INFERQL_ENGINE_THREADS || String(threads) };
   // They decode photographs and access files. Two more than cores, since a decoder waits while it hands its strips from thread to thread.
   const serverEnv = { ...env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE || String(cores + 2) };
   const shared = { env, lifeline: redis.lifeline, logStyle };

@@ -42,5 +42,5 @@ test("GraphiQL's page is served at /graphql and nowhere else, and not at all whe
 });
 
 test('a page that was not built says so', async () => {
-  expect(await (await open('/graphql', true)).text()).toContain('WEB_DIR');
+  expect(await (await open('/graphql', true)).text()).toContain('INFERQL_WEB_DIR');
 });

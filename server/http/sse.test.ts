@@ -48,7 +48,7 @@ describe('server-sent events through a socket', () => {
   });
 
   test('its headers are those of every response, and keep proxies from holding events back', async () => {
-    const server = await startServer({ env: { CORS_ORIGINS: 'https://friend.test' } });
+    const server = await startServer({ env: { INFERQL_CORS_ORIGINS: 'https://friend.test' } });
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
     const url = await server.listener.listen();

@@ -75,7 +75,7 @@ describe('over WebSocket', () => {
     ['another page', 'http://evil.test', false],
     ['an allowed page', 'http://friend.test', true],
   ])('the upgrade from %s', async (_name, origin, allowed) => {
-    const server = await startServer({ env: { CORS_ORIGINS: 'http://friend.test' } });
+    const server = await startServer({ env: { INFERQL_CORS_ORIGINS: 'http://friend.test' } });
     const url = (await server.listener.listen()).replace('http', 'ws');
     const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin });
     atEnd(() => socket.terminate());

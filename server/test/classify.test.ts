@@ -50,7 +50,7 @@ describe('a mutation that selects the result', () => {
   });
 
   test('answers with the present state when its wait ends before the work', async () => {
-    const server = await startServer({ env: { MAX_WAIT_MS: '100' } });
+    const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: '100' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { data, status } = await server.upload<Classified>(CLASSIFY, [await paint(1)]);
@@ -204,7 +204,7 @@ describe('classifyImages', () => {
   });
 
   test('more files than allowed are refused', async () => {
-    const server = await startServer({ env: { MAX_IMAGES: '2' } });
+    const server = await startServer({ env: { INFERQL_MAX_IMAGES: '2' } });
     await startWorker(server.prefix);
     const { status } = await server.upload(query, [await paint(1), await paint(2), await paint(3)]);
     expect(status).toBe(413);

@@ -50,7 +50,7 @@ describe('the web page', () => {
     writeFileSync(join(folder, 'index.html'), '<!doctype html><title>InferQL</title>');
     writeFileSync(join(folder, 'assets', 'main-abc123.js'), `console.log(${'1+'.repeat(500)}1)`);
     writeFileSync(join(folder, '..', 'secret.txt'), 'secret');
-    return startServer({ env: { WEB_DIR: folder } });
+    return startServer({ env: { INFERQL_WEB_DIR: folder } });
   }
 
   test('is served at / and at the link of a prediction, with its policy', async () => {
@@ -106,7 +106,7 @@ function sendGet(url: string, path: string) {
 
 describe('shutting down', () => {
   test('a waiting mutation is answered with its end', async () => {
-    const server = await startServer({ env: { DRAIN_MS: '5000' } });
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '5000' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const url = await open(server);
@@ -122,7 +122,7 @@ describe('shutting down', () => {
   });
 
   test('one whose work outlasts the drain is answered with the present state', async () => {
-    const server = await startServer({ env: { DRAIN_MS: '100' } });
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '100' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const url = await open(server);
@@ -135,7 +135,7 @@ describe('shutting down', () => {
   });
 
   test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
-    const server = await startServer({ env: { DRAIN_MS: '5000' } });
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '5000' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);

@@ -55,14 +55,14 @@ describe('protection', () => {
       `{ ${Array.from({ length: 25 }, (_, i) => `m${i}: models { queue { workers { id version engine imageMs startedAt } ended { failed } } input { width } }`).join(' ')} }`,
     ],
   ])('a query %s is refused', async (name, query) => {
-    const server = await startServer({ env: { MAX_COST: name === 'too costly' ? '500' : '20000' } });
+    const server = await startServer({ env: { INFERQL_MAX_COST: name === 'too costly' ? '500' : '20000' } });
     const { data, errors } = await server.query(query);
     expect(data).toBeUndefined();
     expect(errors!.length).toBeGreaterThan(0);
   });
 
   test('introspection can be switched off, and then nothing is suggested either', async () => {
-    const server = await startServer({ env: { INTROSPECTION: 'off' } });
+    const server = await startServer({ env: { INFERQL_INTROSPECTION: 'off' } });
     const { errors } = await server.query('{ __schema { types { name } } }');
     expect(errors![0]!.message).toContain('introspection');
     const typo = await server.query('{ modelz { name } }');
@@ -113,7 +113,7 @@ describe('protection', () => {
         'access-control-allow-origin',
       ),
     ).toBe(false);
-    const server = await startServer({ env: { CORS_ORIGINS: 'http://friend.test, http://other.test' } });
+    const server = await startServer({ env: { INFERQL_CORS_ORIGINS: 'http://friend.test, http://other.test' } });
     const friend = await server.fetch('/graphql', jsonRequest('{ __typename }', {}, origin));
     expect(friend.headers.get('access-control-allow-origin')).toBe('http://friend.test');
     const stranger = await server.fetch('/graphql', jsonRequest('{ __typename }', {}, { origin: 'http://evil.test' }));

@@ -28,8 +28,8 @@ test('models tells all of each, by name; the first is the default one', async ()
   });
 });
 
-test('DEFAULT_MODEL names the model of requests that name none', async () => {
-  const server = await startServer({ env: { DEFAULT_MODEL: 'zebra' } });
+test('INFERQL_DEFAULT_MODEL names the model of requests that name none', async () => {
+  const server = await startServer({ env: { INFERQL_DEFAULT_MODEL: 'zebra' } });
   await startWorker(server.prefix, { name: 'ant' });
   await startWorker(server.prefix, { name: 'zebra' });
   const { data } = await server.query<Models>('{ models { name isDefault } }');
@@ -82,7 +82,7 @@ test('a prediction is read whole, on another server too', async () => {
 });
 
 test('equal work is computed once and shared, and answered from the cache; both can be seen', async () => {
-  const server = await startServer({ env: { SHARE: 'on', CACHE_TTL_MS: '60000' } });
+  const server = await startServer({ env: { INFERQL_SHARE: 'on', INFERQL_CACHE_TTL_MS: '60000' } });
   const worker = await startWorker(server.prefix);
   const query =
     'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id cached result { labels(topK: 1) { index } } } } }';

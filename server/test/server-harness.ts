@@ -171,12 +171,12 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
     REDIS_URL: redisServer.url,
     INFERQL_PREFIX: prefix,
     INFERQL_STATE_DIR: stateDir,
-    WEB_DIR: join(stateDir, 'web'),
+    INFERQL_WEB_DIR: join(stateDir, 'web'),
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
-    CACHE_TTL_MS: '0',
-    SHARE: 'off',
-    POSITION_INTERVAL_MS: '20',
-    DRAIN_MS: '300',
+    INFERQL_CACHE_TTL_MS: '0',
+    INFERQL_SHARE: 'off',
+    INFERQL_POSITION_INTERVAL_MS: '20',
+    INFERQL_DRAIN_MS: '300',
     ...env,
   });
   const log = pino({ level: config.logLevel });

@@ -133,7 +133,7 @@ describe('over server-sent events', () => {
   });
 
   test('messages lost for a while are made up for', async () => {
-    const server = await startServer({ env: { AUDIT_INTERVAL_MS: '50' } });
+    const server = await startServer({ env: { INFERQL_AUDIT_INTERVAL_MS: '50' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const id = await enqueue(server, 34);

@@ -77,7 +77,7 @@ describe.each([
 });
 
 test('uploads that arrive slowly do not keep others from the decoder', async () => {
-  const server = await startServer({ env: { DECODE_CONCURRENCY: '1' } });
+  const server = await startServer({ env: { INFERQL_DECODE_CONCURRENCY: '1' } });
   await startWorker(server.prefix);
   const url = await open(server);
   const body = form({ image: null }, { 0: ['variables.image'] }, await paint(74), CLASSIFY);

@@ -50,7 +50,7 @@ describe('uploads', () => {
 
   test('a file of exactly the limit passes, one byte more does not', async () => {
     const image = await paint(100, 64);
-    const server = await startServer({ env: { MAX_UPLOAD_BYTES: String(image.length + 10) } });
+    const server = await startServer({ env: { INFERQL_MAX_UPLOAD_BYTES: String(image.length + 10) } });
     await startWorker(server.prefix);
     const padded = (bytes: number) => Buffer.concat([image, Buffer.alloc(bytes)]);
     const fits = await server.upload<{ classifyImage: object }>(CLASSIFY, [padded(10)]);
@@ -60,7 +60,7 @@ describe('uploads', () => {
   });
 
   test('a file over the limit is answered while it still streams', async () => {
-    const server = await startServer({ env: { MAX_UPLOAD_BYTES: '1000' } });
+    const server = await startServer({ env: { INFERQL_MAX_UPLOAD_BYTES: '1000' } });
     await startWorker(server.prefix);
     const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);
     outgoing.write(
@@ -208,7 +208,7 @@ describe('uploads', () => {
   });
 
   test.each(['announced', 'chunked'])('an oversized body is 413 (%s)', async (kind) => {
-    const server = await startServer({ env: { MAX_BODY_BYTES: '100000' } });
+    const server = await startServer({ env: { INFERQL_MAX_BODY_BYTES: '100000' } });
     await startWorker(server.prefix);
     const body = multipart([
       ['operations', OPERATIONS],
@@ -271,8 +271,8 @@ describe('uploads', () => {
     while ((await waiting()).ended.CANCELED !== 1);
   });
 
-  test('with CANCEL_ABANDONED off it goes on', async () => {
-    const server = await startServer({ env: { CANCEL_ABANDONED: 'off' } });
+  test('with INFERQL_CANCEL_ABANDONED off it goes on', async () => {
+    const server = await startServer({ env: { INFERQL_CANCEL_ABANDONED: 'off' } });
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
     worker.settling.close();

@@ -49,7 +49,7 @@ async function launch(env: NodeJS.ProcessEnv = {}): Promise<{ worker: ChildProce
       INFERQL_PREFIX: bed.prefix,
       INFERQL_MODELS_DIR: modelsDir(),
       INFERQL_STATE_DIR: join(folder, 'state'),
-      ENGINE_THREADS: '1',
+      INFERQL_ENGINE_THREADS: '1',
       ...env,
     },
   });
@@ -145,10 +145,10 @@ test('a model that is added, updated and removed under load: no prediction fails
   expect(log()).toContain("broken/model.json5 is not a model's spec");
 });
 
-test('SIGHUP looks at the repository at once, and MODELS says which are served', async () => {
+test('SIGHUP looks at the repository at once, and INFERQL_MODELS says which are served', async () => {
   await writeTinyModel(modelsDir(), 'wanted');
   await writeTinyModel(modelsDir(), 'unwanted');
-  const { worker } = await launch({ MODELS: 'wanted, later' });
+  const { worker } = await launch({ INFERQL_MODELS: 'wanted, later' });
   expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['wanted']);
   await writeTinyModel(modelsDir(), 'later');
   worker.kill('SIGHUP');

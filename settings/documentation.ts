@@ -1,0 +1,70 @@
+/** docs/configuration.md, printed from the definitions. */
+import type { Setting, SettingTable } from './define-settings.ts';
+import { sections } from './settings.ts';
+
+const INTRODUCTION = `# Configuration
+
+<!-- Printed from settings/ by \`npm run docs:settings\`. Change the definitions, not this file. -->
+
+All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder; a variable of the environment
+wins. An empty variable counts as not set. A wrong value ends the process before it does anything, with a message that names each
+wrong variable and what was expected. A variable whose name resembles a setting's is reported with the nearest name.
+
+Switches take \`on\` or \`off\` (also \`1\`, \`0\`, \`true\`, \`false\`, \`yes\`, \`no\`).
+
+Settings of InferQL begin with \`INFERQL_\`. The exceptions are names that hosting platforms and other programs share: \`PORT\`, \`HOST\`,
+\`REDIS_URL\`, \`NODE_ENV\`, \`LOG_LEVEL\` and \`METRICS_PORT\`. Former names, listed at the end, still work and are reported at start.
+
+Queue limits, deadlines and batching belong to a model: see its \`model.json5\`.
+`;
+
+const BINARY_UNITS = ['KiB', 'MiB', 'GiB'];
+
+/** The whole page. */
+export function printConfiguration(): string {
+  const parts = [
+    INTRODUCTION,
+    ...sections.map(({ title, settings }) => printSection(title, settings)),
+    printFormerNames(),
+  ];
+  return parts.join('\n');
+}
+
+function printSection(title: string, settings: SettingTable): string {
+  const rows = Object.values(settings)
+    .filter((setting) => !setting.internal)
+    .map((setting) => [`\`${setting.name}\``, printDefault(setting), setting.readBy.join(', '), setting.description]);
+  return `## ${title}\n\n${printTable(['Variable', 'Default', 'Read by', 'What it does'], rows)}`;
+}
+
+function printFormerNames(): string {
+  const rows = sections
+    .flatMap(({ settings }) => Object.values(settings))
+    .flatMap(({ name, formerNames = [] }) => formerNames.map((former) => [`\`${former}\``, `\`${name}\``]))
+    .sort(([one], [other]) => one!.localeCompare(other!, 'en'));
+  return `## Former names\n\n${printTable(['Former name', 'Name'], rows)}`;
+}
+
+function printDefault({ default: value, defaultText, unit }: Setting): string {
+  if (defaultText !== undefined) return defaultText;
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (typeof value === 'number') return printNumber(value, unit);
+  return value === undefined ? 'none' : `\`${String(value)}\``;
+}
+
+function printNumber(value: number, unit: Setting['unit']): string {
+  // A port is not grouped; an amount is.
+  const amount = unit === undefined && value < 10_000 ? String(value) : value.toLocaleString('en-US');
+  if (unit === 'bytes') {
+    for (const [index, name] of [...BINARY_UNITS.entries()].reverse()) {
+      const size = 1024 ** (index + 1);
+      if (value >= size && value % size === 0) return `${amount} (${value / size} ${name})`;
+    }
+  }
+  return unit ? `${amount} ${unit}` : amount;
+}
+
+function printTable(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
+}

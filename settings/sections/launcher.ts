@@ -1,0 +1,67 @@
+import { defineSettings } from '../define-settings.ts';
+import { choice, flag, integer, path, text } from '../value-types.ts';
+
+/** `npm start`, `npm test` and the command `inferql`. */
+export const launcher = defineSettings({
+  workers: {
+    name: 'INFERQL_WORKERS',
+    formerNames: ['WORKERS'],
+    type: integer({ max: 64 }),
+    default: 1,
+    description: 'Worker processes that `npm start` runs.',
+    readBy: ['launcher'],
+  },
+  logStyle: {
+    name: 'INFERQL_LOG',
+    type: choice(['people', 'all', 'json']),
+    default: 'people',
+    description:
+      'What `npm start` shows of the logs: `people` shows warnings and errors as text, `all` every message as text, `json` the lines as they are.',
+    readBy: ['launcher'],
+  },
+  redisWaitMs: {
+    name: 'INFERQL_REDIS_WAIT_MS',
+    formerNames: ['REDIS_WAIT_MS'],
+    type: integer({ min: 1 }),
+    default: 30_000,
+    unit: 'ms',
+    description: 'How long `npm start` waits for the Redis that `REDIS_URL` names.',
+    readBy: ['launcher'],
+  },
+  redisServer: {
+    name: 'INFERQL_REDIS_SERVER',
+    type: path,
+    defaultText: '`redis-server` or `valkey-server` on the PATH',
+    description: 'Program that `npm start` and the tests run as their private Redis.',
+    readBy: ['launcher', 'tests'],
+  },
+  install: {
+    name: 'INFERQL_INSTALL',
+    type: flag,
+    default: true,
+    description:
+      "Lets `npm start` and `npm test` install a missing Redis (or Chromium, for the tests) with the system's package manager, if that needs no password. The exact command is printed first.",
+    readBy: ['launcher'],
+  },
+  chromium: {
+    name: 'INFERQL_CHROMIUM',
+    type: path,
+    defaultText: 'the Chromium or Chrome that is installed',
+    description: 'Browser of the tests.',
+    readBy: ['tests', 'launcher'],
+  },
+  serverUrl: {
+    name: 'INFERQL_URL',
+    type: text('the address of a server'),
+    defaultText: '`http://127.0.0.1:` and `PORT`',
+    description: 'Server that the command `inferql` uses.',
+    readBy: ['cli'],
+  },
+  listen: {
+    name: 'INFERQL_LISTEN',
+    type: choice(['on-message']),
+    description: 'The server opens its port when its launcher says so.',
+    readBy: ['server'],
+    internal: true,
+  },
+});

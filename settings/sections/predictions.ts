@@ -1,0 +1,76 @@
+import { defineSettings } from '../define-settings.ts';
+import { flag, integer, pattern } from '../value-types.ts';
+
+/** How predictions are queued, shared and reported. A model's own limits are in its `model.json5`. */
+export const predictions = defineSettings({
+  defaultModel: {
+    name: 'INFERQL_DEFAULT_MODEL',
+    formerNames: ['DEFAULT_MODEL'],
+    type: pattern('the name of a model (a-z, 0-9, _ and -)', /^[a-z0-9][a-z0-9_-]{0,63}$/),
+    defaultText: 'the first by name',
+    description: 'Model used if a request does not name one.',
+    readBy: ['server'],
+  },
+  maxWaitMs: {
+    name: 'INFERQL_MAX_WAIT_MS',
+    formerNames: ['MAX_WAIT_MS'],
+    type: integer({ min: 1 }),
+    default: 60_000,
+    unit: 'ms',
+    description: 'Longest time that a mutation waits for its result. The prediction continues after it.',
+    readBy: ['server'],
+  },
+  share: {
+    name: 'INFERQL_SHARE',
+    formerNames: ['SHARE'],
+    type: flag,
+    default: true,
+    description: 'Computes identical requests in flight once.',
+    readBy: ['server'],
+  },
+  shareAcrossTenants: {
+    name: 'INFERQL_SHARE_ACROSS_TENANTS',
+    formerNames: ['SHARE_ACROSS_TENANTS'],
+    type: flag,
+    default: false,
+    description:
+      'Shares identical requests and cached results across tenants. A tenant can then see by the time of an answer that another one sent the same image.',
+    readBy: ['server'],
+  },
+  cacheTtlMs: {
+    name: 'INFERQL_CACHE_TTL_MS',
+    formerNames: ['CACHE_TTL_MS'],
+    type: integer(),
+    default: 60_000,
+    unit: 'ms',
+    description:
+      'A finished result answers identical requests for this long (`Prediction.cached`); 0 turns the cache off.',
+    readBy: ['server'],
+  },
+  cancelAbandoned: {
+    name: 'INFERQL_CANCEL_ABANDONED',
+    formerNames: ['CANCEL_ABANDONED'],
+    type: flag,
+    default: true,
+    description: 'Cancels a waiting prediction if its caller disconnects before its id was delivered.',
+    readBy: ['server'],
+  },
+  positionIntervalMs: {
+    name: 'INFERQL_POSITION_INTERVAL_MS',
+    formerNames: ['POSITION_INTERVAL_MS'],
+    type: integer({ min: 1 }),
+    default: 500,
+    unit: 'ms',
+    description: 'Shortest time between two queue positions sent to one subscription.',
+    readBy: ['server'],
+  },
+  auditIntervalMs: {
+    name: 'INFERQL_AUDIT_INTERVAL_MS',
+    formerNames: ['AUDIT_INTERVAL_MS'],
+    type: integer({ min: 1 }),
+    default: 2_000,
+    unit: 'ms',
+    description: 'How often the states of open predictions are compared with Redis, in case a message was lost.',
+    readBy: ['server'],
+  },
+});

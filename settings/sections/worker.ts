@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os';
+import { defineSettings } from '../define-settings.ts';
+import { integer, list, text } from '../value-types.ts';
+
+/** The workers and their engines. */
+export const worker = defineSettings({
+  models: {
+    name: 'INFERQL_MODELS',
+    formerNames: ['MODELS'],
+    type: list('names of models'),
+    default: [] as string[],
+    defaultText: 'all',
+    description: 'Names of the models that a worker serves, separated by commas.',
+    readBy: ['worker'],
+  },
+  engineThreads: {
+    name: 'INFERQL_ENGINE_THREADS',
+    formerNames: ['ENGINE_THREADS'],
+    type: integer({ min: 1 }),
+    default: availableParallelism,
+    defaultText: 'the cores; `npm start` divides them by `INFERQL_WORKERS`',
+    description: 'Cores that one run of an engine may use.',
+    readBy: ['worker', 'launcher'],
+  },
+  engineTimeLimitMs: {
+    name: 'INFERQL_ENGINE_TIME_LIMIT_MS',
+    formerNames: ['ENGINE_TIME_LIMIT_MS'],
+    type: integer({ min: 1 }),
+    default: 60_000,
+    unit: 'ms',
+    description: 'An engine that takes longer for one batch is killed and started again.',
+    readBy: ['worker'],
+  },
+  maxRssMb: {
+    name: 'INFERQL_MAX_RSS_MB',
+    formerNames: ['MAX_RSS_MB'],
+    type: integer(),
+    default: 0,
+    unit: 'MiB',
+    defaultText: '0 (no limit)',
+    description: 'A worker whose memory, including its engines, passes this finishes its work and is started again.',
+    readBy: ['worker'],
+  },
+  drainLimitMs: {
+    name: 'INFERQL_DRAIN_LIMIT_MS',
+    formerNames: ['DRAIN_LIMIT_MS'],
+    type: integer({ min: 1 }),
+    default: 25_000,
+    unit: 'ms',
+    description: 'After SIGTERM, a worker that takes longer to finish is stopped; other workers take over its jobs.',
+    readBy: ['worker'],
+  },
+  scriptedModels: {
+    name: 'INFERQL_SCRIPTED_MODELS',
+    type: text(),
+    description:
+      'Served instead of the repository, by the engine of scripted answers: a JSON list. For tests and measurements.',
+    readBy: ['worker'],
+    internal: true,
+  },
+});

@@ -1,0 +1,48 @@
+/** Every setting of every part. To add one, add it to a section: docs/configuration.md is printed from here. */
+import {
+  type Environment,
+  type Reader,
+  readTable,
+  renameFormerSettings,
+  type SettingTable,
+} from './define-settings.ts';
+import { findMistakes } from './find-mistakes.ts';
+import { connections } from './sections/connections.ts';
+import { http } from './sections/http.ts';
+import { images } from './sections/images.ts';
+import { launcher } from './sections/launcher.ts';
+import { predictions } from './sections/predictions.ts';
+import { worker } from './sections/worker.ts';
+
+/** In the order of the documentation. */
+export const sections: { title: string; settings: SettingTable }[] = [
+  { title: 'Addresses and folders', settings: connections },
+  { title: 'HTTP and GraphQL', settings: http },
+  { title: 'Images', settings: images },
+  { title: 'Predictions', settings: predictions },
+  { title: 'Workers', settings: worker },
+  { title: 'Commands', settings: launcher },
+];
+
+export const settings = { ...connections, ...http, ...images, ...predictions, ...worker, ...launcher };
+
+/**
+ * Reads the settings of one part from environment variables.
+ * @param otherProblems what the caller found wrong, to be reported together
+ * @throws InvalidConfigurationError that names each wrong variable, its value and what was expected
+ * @example
+ * const { port, redisUrl } = readSettings('server', process.env);
+ */
+export function readSettings<Part extends Reader>(part: Part, env: Environment, otherProblems?: readonly string[]) {
+  return readTable(settings, part, env, otherProblems);
+}
+
+/** A warning for each variable of the environment that has a former name of a setting, or resembles the name of one. */
+export function findSettingMistakes(env: Environment): string[] {
+  return findMistakes(settings, env);
+}
+
+/** The environment for child processes: former names replaced by present ones. */
+export function renameFormerNames(env: Environment): Record<string, string | undefined> {
+  return renameFormerSettings(settings, env);
+}
