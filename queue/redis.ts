@@ -1,6 +1,7 @@
 /** Connections to Redis: one server, Sentinel or Cluster, told apart by the URL. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { InferqlError } from './errors.ts';
+import { parseRedisUrl } from './redis-url.ts';
 
 export type RedisConnection = Redis | Cluster;
 
@@ -46,49 +47,40 @@ function roleOptions(role: ConnectionRole): Options {
   }
 }
 
-function parseHosts(list: string, defaultPort: number): { host: string; port: number }[] {
-  return list.split(',').map((part) => {
-    const match = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(part.trim());
-    if (!match) throw new TypeError(`REDIS_URL: '${part}' is not host:port`);
-    return { host: match[1]!.replace(/^\[|\]$/g, ''), port: match[2] ? Number(match[2]) : defaultPort };
-  });
-}
-
-const MANY = /^(rediss?)\+(cluster|sentinel):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?$/;
-
 /**
  * Opens a connection.
- * @param url `redis://[user:password@]host:port[/db]`, `rediss://…` (TLS), a socket's path,
- *   `redis+cluster://[user:password@]host:port,host:port`, `redis+sentinel://[user:password@]host:port,host:port/master-name`
- *   (`rediss+…` for TLS)
- * @throws TypeError where the URL has another form
+ * @param url as `parseRedisUrl` takes it
+ * @throws TypeError if the URL has another form
  */
 export function connectRedis(url: string, role: ConnectionRole): RedisConnection {
   const options = roleOptions(role);
-  const many = MANY.exec(url);
-  if (!many) {
-    if (!/^(rediss?:\/\/|\/)/.test(url))
-      throw new TypeError('REDIS_URL: expected redis://, rediss://, redis+cluster:// or redis+sentinel://');
-    return new Redis(url, options);
-  }
-  const [, scheme, kind, credentials, hosts, path] = many;
-  const [username, password] = (credentials ?? '').split(':').map(decodeURIComponent);
+  const address = parseRedisUrl(url);
+  const { username, password, tls, family, db, hosts } = address;
   const access = {
-    ...(username ? { username } : {}),
-    ...(password ? { password } : {}),
-    ...(scheme === 'rediss' ? { tls: {} } : {}),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(tls && { tls: {} }),
+    ...(family !== undefined && { family }),
   };
-  if (kind === 'cluster') {
-    const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
-    return new Cluster(parseHosts(hosts!, 6379), {
-      redisOptions: { ...redisOptions, ...access },
-      ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
-      clusterRetryStrategy: (attempt) => retryStrategy!(attempt) as number,
-      ...(scheme === 'rediss' ? { dnsLookup: (address, done) => done(null, address) } : {}),
-    });
+  switch (address.kind) {
+    case 'single': {
+      const place = address.socketPath === undefined ? hosts[0]! : { path: address.socketPath };
+      return new Redis({ ...options, ...access, ...place, ...(db !== undefined && { db }) });
+    }
+    case 'cluster': {
+      const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
+      return new Cluster([...hosts], {
+        redisOptions: { ...redisOptions, ...access },
+        ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
+        clusterRetryStrategy: (attempt) => retryStrategy!(attempt) as number,
+        ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
+      });
+    }
+    case 'sentinel':
+      return new Redis({ ...options, ...access, sentinels: [...hosts], name: address.masterName! });
+    default:
+      return address.kind satisfies never;
   }
-  if (!path) throw new TypeError('REDIS_URL: redis+sentinel:// needs the name of the master after the hosts');
-  return new Redis({ ...options, ...access, sentinels: parseHosts(hosts!, 26379), name: path });
 }
 
 /** Replies with which Redis says that it cannot take a command now, whatever the command. */

@@ -1,0 +1,107 @@
+/** REDIS_URL: the one parser of it, for servers, workers, commands and the launcher. */
+
+export interface RedisAddress {
+  readonly kind: 'single' | 'cluster' | 'sentinel';
+  /** Empty for a socket. More than one only for Cluster and Sentinel. */
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly socketPath?: string;
+  /** For Sentinel: the name of the master. */
+  readonly masterName?: string;
+  readonly db?: number;
+  /** IP version to look names up for; 0 takes both. */
+  readonly family?: 0 | 4 | 6;
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls: boolean;
+  /** For messages and logs: the address without credentials. */
+  readonly shown: string;
+}
+
+const URL_PARTS = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/;
+const HOST_AND_PORT = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/;
+const FORMS =
+  'redis://[user:password@]host:port[/db], rediss:// for TLS, redis+cluster://host:port,host:port, redis+sentinel://host:port,host:port/master or the path of a socket';
+
+/**
+ * Parses `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `redis+cluster://[user:password@]host:port,host:port`,
+ * `redis+sentinel://[user:password@]host:port,host:port/master-name` (`rediss+…` for TLS), or the path of a socket.
+ * User and password are percent-encoded. Text without a colon before the @ is a password, as for redis-cli: a user alone cannot log in.
+ * @throws TypeError that says what was expected. It does not repeat the URL, which may hold a password.
+ * @example
+ * parseRedisUrl('rediss://app:p%40ss@redis.example:6380/2');
+ */
+export function parseRedisUrl(url: string): RedisAddress {
+  if (url.startsWith('/')) return { kind: 'single', hosts: [], socketPath: url, tls: false, shown: url };
+  const parts = URL_PARTS.exec(url);
+  if (!parts) throw new TypeError(`REDIS_URL is not an address: expected ${FORMS}.`);
+  const [, scheme, many, credentials, hostList, path = '', query] = parts;
+  const kind = (many ?? 'single') as RedisAddress['kind'];
+  const hosts = parseHosts(hostList!, kind);
+  return {
+    kind,
+    hosts,
+    ...parsePath(path, kind),
+    ...parseQuery(query),
+    ...parseCredentials(credentials),
+    tls: scheme === 'rediss',
+    shown: hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(','),
+  };
+}
+
+function parseHosts(list: string, kind: RedisAddress['kind']): { host: string; port: number }[] {
+  const defaultPort = kind === 'sentinel' ? 26_379 : 6_379;
+  const hosts = list.split(',').map((part) => {
+    const match = HOST_AND_PORT.exec(part.trim());
+    const port = Number(match?.[2] ?? defaultPort);
+    if (!match || port < 1 || port > 65_535)
+      throw new TypeError(`REDIS_URL is not an address: '${part}' is not host:port.`);
+    return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
+  });
+  if (kind === 'single' && hosts.length > 1) {
+    throw new TypeError('REDIS_URL names several hosts: expected redis+cluster:// or redis+sentinel:// before them.');
+  }
+  return hosts;
+}
+
+function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; masterName?: string } {
+  if (kind === 'sentinel') {
+    if (path === '') throw new TypeError('REDIS_URL: redis+sentinel:// needs the name of the master after the hosts.');
+    return { masterName: decode(path) };
+  }
+  if (path === '') return {};
+  if (!/^\d+$/.test(path) || (kind === 'cluster' && Number(path) !== 0)) {
+    throw new TypeError(
+      kind === 'cluster'
+        ? 'REDIS_URL: a cluster has no databases; nothing is expected after the hosts.'
+        : `REDIS_URL: '${path}' is not the number of a database.`,
+    );
+  }
+  return kind === 'cluster' ? {} : { db: Number(path) };
+}
+
+function parseQuery(query: string | undefined): { family?: 0 | 4 | 6 } {
+  const found: { family?: 0 | 4 | 6 } = {};
+  for (const [name, value] of new URLSearchParams(query ?? '')) {
+    if (name !== 'family') throw new TypeError(`REDIS_URL: the parameter '${name}' is not supported; 'family' is.`);
+    if (value !== '0' && value !== '4' && value !== '6') throw new TypeError('REDIS_URL: family is 0, 4 or 6.');
+    found.family = Number(value) as 0 | 4 | 6;
+  }
+  return found;
+}
+
+function parseCredentials(credentials: string | undefined): { username?: string; password?: string } {
+  if (!credentials) return {};
+  // The first colon separates: a password may have more of them.
+  const colon = credentials.indexOf(':');
+  const username = colon === -1 ? '' : decode(credentials.slice(0, colon));
+  const password = decode(credentials.slice(colon + 1));
+  return { ...(username && { username }), ...(password && { password }) };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError("REDIS_URL: a '%' in user, password or name has to be written as %25.");
+  }
+}
