@@ -66,7 +66,6 @@ describe('an argument that is not understood is refused by the name of the layer
   const modern = (args: unknown[], kwargs: object = {}) => ({ args, kwargs });
   const cases: [string, Version, LayerFile, RegExp][] = [
     ['a number, Keras 3', '3.15.1', conv({}, { call: modern([tensor('image'), 3]) }), /layer l0 is called with/],
-    ['training, Keras 3', '3.15.1', conv({}, { call: modern([tensor('image')], { training: true }) }), /training/],
     ['training, Keras 2', '2.15.0', conv({}, { call: [['image', 0, 0, { training: true }]] }), /argument training/],
     ['a tensor by name', '3.15.1', conv({}, { call: modern([], { y: tensor('image') }) }), /argument y/],
     ['a constant, Keras 2', '2.15.0', conv({}, { call: [['_CONSTANT_VALUE', -1, 3, {}]] }), /not a tensor/],
@@ -77,8 +76,10 @@ describe('an argument that is not understood is refused by the name of the layer
     await expect(answer(version, [layer])).rejects.toThrow(message);
   });
 
-  test('training off and no mask are known', async () => {
+  test('training off and no mask are known; Keras 3 turns training off where it predicts', async () => {
     const plain = await answer('3.15.1', [conv()]);
+    const on = conv({}, { call: modern([tensor('image')], { training: true }) });
+    expect(await answer('3.15.1', [on])).toEqual(plain);
     const off = conv({}, { call: modern([tensor('image')], { training: false, mask: null }) });
     expect(await answer('3.15.1', [off])).toEqual(plain);
     expect(await answer('2.15.0', [conv({}, { call: [['image', 0, 0, { training: false }]] })])).toEqual(plain);

@@ -77,7 +77,7 @@ export function buildGraph(
   const normalized = normalize(builder, image, input);
   const result = isGraphModel(modelJson)
     ? convertNodes(builder, modelJson, weights, normalized, output)
-    : convertTopology(builder, modelJson, weights, normalized, input);
+    : convertTopology(builder, modelJson, weights, normalized, input, output);
   const probabilities = finish(builder, result, output);
   const graph = builder.graph;
   const classCount = probabilities.shape[1] ?? 0;
@@ -100,14 +100,24 @@ function convertTopology(
   weights: Map<string, Weight>,
   image: Value,
   input: InputSpec,
+  output: OutputSpec,
 ): Value {
   const topology = parseTopology(modelJson.modelTopology);
   checkInputShape(topology, input);
-  const [result, ...others] = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [image]);
-  if (!result || others.length > 0) {
-    throw new ModelError('TOPOLOGY_INVALID', `expected one output, found ${others.length + (result ? 1 : 0)}`);
-  }
-  return result;
+  const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [image]);
+  return chooseOutput(topology, results, output);
+}
+
+/** @throws ModelError SPEC_INVALID where the spec does not name one of several outputs */
+function chooseOutput(topology: LayersModel, results: readonly Value[], output: OutputSpec): Value {
+  const names = topology.outputs.map(({ layer, call, output }) =>
+    [layer, call, output].join(':').replace(/(:0)+$/, ''),
+  );
+  const at = output.name === undefined && names.length === 1 ? 0 : names.indexOf(output.name ?? '');
+  const result = results[at];
+  if (result) return result;
+  const found = output.name === undefined ? 'none' : output.name;
+  throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names.join(', ')}, found ${found}`);
 }
 
 function convertNodes(

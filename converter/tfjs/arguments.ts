@@ -1,5 +1,8 @@
 import { ModelError } from '../errors.ts';
 
+/** Who wrote a model: the same words mean different things to Keras 2, Keras 3 and tfjs. */
+export type Dialect = 'tfjs' | 'keras2' | 'keras3';
+
 /** A tensor of a layers model: which layer made it, in which of its calls, and which of its outputs it is. */
 export interface TensorRef {
   layer: string;
@@ -37,6 +40,17 @@ export function isRef(value: unknown): value is [string, number, number] {
 
 export function toRef([layer, call, output]: [string, number, number]): TensorRef {
   return { layer, call, output };
+}
+
+/**
+ * Whether an argument says that the model answers and does not learn, and that nothing is masked. In Keras 3 what
+ * predict() says goes before what the layer was called with, in Keras 2 it does not.
+ */
+export function isOff(name: string, argument: Argument, dialect: Dialect): boolean {
+  if (dialect === 'keras3' && name === 'training')
+    return 'value' in argument && (argument.value === null || typeof argument.value === 'boolean');
+  const isNothing = 'value' in argument && (argument.value === null || argument.value === false);
+  return isNothing && (name === 'training' || name === 'mask');
 }
 
 /** Every tensor among arguments, in order. */

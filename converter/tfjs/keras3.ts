@@ -3,7 +3,7 @@
 import { UnsupportedOpError } from '../errors.ts';
 import { LayerConfig } from '../onnx/layers/config.ts';
 import { namesOf, orderOf, WeightIndex } from '../onnx/layers/weights.ts';
-import { type Call, type TensorRef, tensorsOf } from './arguments.ts';
+import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './arguments.ts';
 import { isGraphModel, type ModelJson } from './manifest.ts';
 import { dialectOf, firstCalls, type Layer, type LayersModel, parseTopology } from './topology.ts';
 import type { Weight } from './weights.ts';
@@ -62,18 +62,17 @@ function whyUnfaithful({ className, module, config, calls }: Layer, isThree: boo
   if (typeof activation === 'object' && activation !== null) return 'does not know an activation with a configuration';
   if (isThree && activation === 'hard_sigmoid') return 'has another hard_sigmoid';
   if (Array.isArray(config.scale) || Array.isArray(config.offset)) return 'takes one number only';
-  if (calls.some((call) => !hasTensorsOnly(call))) return 'takes tensors only';
+  if (calls.some((call) => !hasTensorsOnly(call, isThree ? 'keras3' : 'keras2'))) return 'takes tensors only';
   return undefined;
 }
 
-function hasTensorsOnly(call: Call): boolean {
+function hasTensorsOnly(call: Call, dialect: Dialect): boolean {
   const [first, ...others] = call.args;
   const items = first && 'list' in first ? first.list : call.args;
-  const isOff = (name: string, value: unknown) => /^(training|mask)$/.test(name) && (value === null || value === false);
   return (
     others.length === 0 &&
     items.every((item) => 'tensor' in item) &&
-    [...call.kwargs].every(([name, argument]) => 'value' in argument && isOff(name, argument.value))
+    [...call.kwargs].every(([name, argument]) => isOff(name, argument, dialect))
   );
 }
 

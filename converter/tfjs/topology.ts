@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import { type Call, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './arguments.ts';
+import { type Call, type Dialect, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './arguments.ts';
 
 export interface Layer {
   name: string;
@@ -13,9 +13,6 @@ export interface Layer {
   /** What the layer is made of, where it is a model itself. */
   model?: LayersModel;
 }
-
-/** Who wrote a model: the same words mean different things to Keras 2, Keras 3 and tfjs. */
-export type Dialect = 'tfjs' | 'keras2' | 'keras3';
 
 /** A layers model: functional and sequential ones look alike from here on. */
 export interface LayersModel {
@@ -149,9 +146,10 @@ function firstInputShape(model: LayersModel | undefined): unknown {
   return input?.config.batch_input_shape ?? input?.config.batch_shape;
 }
 
-/** input_layers and output_layers: a list of references, or one reference alone. */
+/** input_layers and output_layers: a list of references, references by name, or one reference alone. */
 function parseRefs(value: unknown, model: string): TensorRef[] {
-  const refs = isRef(value) ? [value] : value;
+  const isNamed = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const refs = isRef(value) ? [value] : isNamed ? Object.values(value) : value;
   if (!Array.isArray(refs) || refs.length === 0 || !refs.every(isRef)) {
     throw new ModelError('TOPOLOGY_INVALID', `model ${model}: input_layers and output_layers must name tensors`);
   }

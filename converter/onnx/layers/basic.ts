@@ -16,23 +16,44 @@ export const BASIC_LAYERS: Record<string, LayerConverter> = {
   },
 };
 
-/** Layers that only do something while a model is trained, whatever they say. */
+/**
+ * Layers that hand on what they get once a model is trained, whatever they say; each was tried with Keras 2.15 or 3.15.
+ * RandomCrop, AutoContrast and Equalization are not among them.
+ */
 const TRAINING_LAYERS = [
-  'Dropout',
-  'SpatialDropout1D',
-  'SpatialDropout2D',
-  'GaussianNoise',
-  'GaussianDropout',
-  'AlphaDropout',
   'ActivityRegularization',
+  'AlphaDropout',
+  'AugMix',
+  'CutMix',
+  'Dropout',
+  'GaussianDropout',
+  'GaussianNoise',
+  'MixUp',
+  'RandAugment',
   'RandomBrightness',
+  'RandomColorDegeneration',
+  'RandomColorJitter',
   'RandomContrast',
+  'RandomElasticTransform',
+  'RandomErasing',
   'RandomFlip',
+  'RandomGaussianBlur',
+  'RandomGrayscale',
   'RandomHeight',
+  'RandomHue',
+  'RandomInvert',
+  'RandomPerspective',
+  'RandomPosterization',
   'RandomRotation',
+  'RandomSaturation',
+  'RandomSharpness',
+  'RandomShear',
   'RandomTranslation',
   'RandomWidth',
   'RandomZoom',
+  'Solarization',
+  'SpatialDropout1D',
+  'SpatialDropout2D',
 ];
 for (const name of TRAINING_LAYERS) {
   BASIC_LAYERS[name] = (call) => {

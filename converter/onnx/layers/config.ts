@@ -76,6 +76,8 @@ export class LayerConfig {
     if (!isFloat(dtype)) throw new UnsupportedOpError(`dtype ${describe(dtype)}`, `layer ${this.layer}`);
     for (const [field, value] of Object.entries(this.#fields)) {
       if (this.#read.has(field) || field === 'dtype' || WITHOUT_EFFECT.has(field) || FOR_TRAINING.test(field)) continue;
+      // A field that says nothing needs no understanding.
+      if (value === null) continue;
       throw new UnsupportedOpError(`${field} ${describe(value)}`, `layer ${this.layer}: no such field is known`);
     }
   }
@@ -166,7 +168,7 @@ export class LayerConfig {
 }
 
 /** Whether a layer computes in floating point; Keras 2 and 3 write names and two kinds of policies. */
-function isFloat(dtype: unknown): boolean {
+export function isFloat(dtype: unknown): boolean {
   if (dtype === undefined || dtype === null) return true;
   if (typeof dtype === 'string') return FLOAT_TYPES.test(dtype);
   const { class_name, config } = dtype as { class_name?: unknown; config?: { name?: unknown } | null };

@@ -1,6 +1,6 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { type Argument, type Call, type TensorRef, tensorsOf } from '../../tfjs/arguments.ts';
-import { type Dialect, firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
+import { type Argument, type Call, type Dialect, isOff, type TensorRef, tensorsOf } from '../../tfjs/arguments.ts';
+import { firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
@@ -10,6 +10,7 @@ import { LayerConfig } from './config.ts';
 import { CONVOLUTION_LAYERS } from './convolution.ts';
 import { MERGE_LAYERS } from './merge.ts';
 import { NORMALIZATION_LAYERS } from './normalization.ts';
+import { findOperation, toOperands } from './operation-layers.ts';
 import { POOLING_LAYERS } from './pooling.ts';
 import type { LayerConverter } from './registry.ts';
 import { SHAPE_LAYERS } from './shape.ts';
@@ -103,14 +104,22 @@ function convertLayer(
 ): Value[] {
   const { builder, dialect, weights } = conversion;
   if (layer.model) {
-    return convertModel(conversion, layer.model, plainInputs(layer, call, values), [...scope, layer.name]);
+    return convertModel(conversion, layer.model, plainInputs(layer, call, values, dialect), [...scope, layer.name]);
   }
-  const convert = Object.hasOwn(LAYERS, layer.className) ? LAYERS[layer.className] : undefined;
-  if (!convert || isOperation(layer)) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
-  const inputs = plainInputs(layer, call, values);
+  const hasLayer = Object.hasOwn(LAYERS, layer.className);
+  const operation = findOperation(layer, call, dialect, hasLayer);
+  if (operation) {
+    const find = (ref: TensorRef) => inputOf(layer, ref, values);
+    return [operation(toOperands(builder, layer, call, find))];
+  }
+  const convert = hasLayer ? LAYERS[layer.className] : undefined;
+  if (!convert) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
+  const inputs = plainInputs(layer, call, values, dialect);
   const config = new LayerConfig(layer.name, layer.config);
   const weight = (name: string): Tensor => {
-    const found = weights.find(scope, layer.name, namesOf(layer.className, name, config));
+    const found =
+      weights.find(scope, layer.name, namesOf(layer.className, name, config)) ??
+      (layer.className === 'Normalization' ? weights.findUnnamed(name) : undefined);
     if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${name} is missing`);
     return found;
   };
@@ -119,29 +128,30 @@ function convertLayer(
   return [result];
 }
 
-/** Keras 3's operations on tensors have names that layers have, too: Add, Multiply, Softmax. */
-function isOperation({ module }: Layer): boolean {
-  return module !== undefined && /\bops\b/.test(module);
-}
-
 /**
  * The tensors that a layer is called with, where it is called with nothing else.
  * @throws UnsupportedOpError naming the argument that is not known
  */
-function plainInputs(layer: Layer, { args, kwargs }: Call, values: ReadonlyMap<string, Value>): Value[] {
-  for (const [name, argument] of kwargs) {
-    const isOff = 'value' in argument && (argument.value === null || argument.value === false);
-    if (!isOff || (name !== 'training' && name !== 'mask')) throw unknownArgument(layer, name);
-  }
+function plainInputs(
+  layer: Layer,
+  { args, kwargs }: Call,
+  values: ReadonlyMap<string, Value>,
+  dialect: Dialect,
+): Value[] {
+  for (const [name, argument] of kwargs) if (!isOff(name, argument, dialect)) throw unknownArgument(layer, name);
   const [first, ...others] = args;
   if (!first || others.length > 0) throw unknownArgument(layer, `number ${args.length}`);
   const list: Argument[] = 'list' in first ? first.list : [first];
   return list.map((argument) => {
     if (!('tensor' in argument)) throw unknownArgument(layer, 'that is not a tensor');
-    const value = values.get(keyOf(argument.tensor));
-    if (!value) throw new ModelError('TOPOLOGY_INVALID', `layer ${layer.name} has no input`);
-    return value;
+    return inputOf(layer, argument.tensor, values);
   });
+}
+
+function inputOf(layer: Layer, ref: TensorRef, values: ReadonlyMap<string, Value>): Value {
+  const value = values.get(keyOf(ref));
+  if (!value) throw new ModelError('TOPOLOGY_INVALID', `layer ${layer.name} has no input`);
+  return value;
 }
 
 function unknownArgument(layer: Layer, argument: string): UnsupportedOpError {

@@ -21,7 +21,7 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
   BatchNormalization: (call) => {
     requireLastAxis(call);
     const { config, weight } = call;
-    config.ignore('momentum', 'synchronized', 'fused', 'virtual_batch_size');
+    config.ignore('momentum', 'synchronized', 'fused', 'virtual_batch_size', 'renorm_clipping', 'renorm_momentum');
     config.allow('renorm');
     config.allow('mode', 0);
     const mean = weight('moving_mean').data as Float32Array;

@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import type { Dialect } from '../../tfjs/topology.ts';
+import type { Dialect } from '../../tfjs/arguments.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
 import type { LayerConfig } from './config.ts';

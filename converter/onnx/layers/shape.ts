@@ -32,6 +32,21 @@ export const SHAPE_LAYERS: Record<string, LayerConverter> = {
       { axis: 2, begin: left, end: width - right },
     ]);
   },
+  CenterCrop: (call) => {
+    const { builder, config, className } = call;
+    config.requireChannelsLast();
+    const input = onlyInput(call);
+    const image = imageSize(input);
+    const [height, width] = [config.number('height'), config.number('width')];
+    if (height > image.height || width > image.width) {
+      throw new UnsupportedOpError(className, `layer ${config.layer}: enlarges ${image.height} x ${image.width}`);
+    }
+    const [top, left] = [Math.floor((image.height - height) / 2), Math.floor((image.width - width) / 2)];
+    return slice(builder, builder.channelsFirst(input), [
+      { axis: 1, begin: top, end: top + height },
+      { axis: 2, begin: left, end: left + width },
+    ]);
+  },
   UpSampling2D: (call) => {
     call.config.requireChannelsLast();
     const input = onlyInput(call);

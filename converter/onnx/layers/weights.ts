@@ -26,6 +26,14 @@ export class WeightIndex {
     }
   }
 
+  /** A weight that converters give no layer's name, as they do for an adapted Normalization; undefined where there is none. */
+  findUnnamed(name: string): Tensor | undefined {
+    const weight = [...this.#unused].find((candidate) => tokensOf(candidate.name).join('/') === name);
+    if (!weight) return undefined;
+    this.#unused.delete(weight);
+    return floatTensor(weight.shape, toFloat(weight.data));
+  }
+
   /** The weight of a layer inside the models of `scope`, under the first of `names` that there is. */
   find(scope: readonly string[], layer: string, names: readonly string[]): Tensor | undefined {
     for (const name of names) {
