@@ -1,28 +1,39 @@
-# syntax=docker/dockerfile:1
-# Two images of one build: `--target server` and `--target worker`. The models are no part of them: they live in a volume.
+# Three images of one build: `--target server`, `--target worker` and `--target models`, each with the packages of its part alone.
+# The models are not in them: they live in a volume.
 
-FROM node:22-bookworm-slim AS packages
+FROM node:22-bookworm-slim AS manifests
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci --include=dev
+COPY queue/package.json queue/
+COPY images/package.json images/
+COPY settings/package.json settings/
+COPY server/package.json server/
+COPY converter/package.json converter/
+COPY worker/package.json worker/
+COPY client/package.json client/
+COPY cli/package.json cli/
+COPY web/package.json web/
+COPY testing/package.json testing/
+COPY e2e/package.json e2e/
+COPY bench/package.json bench/
+COPY examples/package.json examples/
 
-FROM packages AS build
+FROM manifests AS build
+RUN --mount=type=cache,target=/root/.npm npm ci --include=dev
 COPY . .
 RUN node scripts/build.mjs
 
-FROM node:22-bookworm-slim AS runtime-packages
-WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+FROM manifests AS server-packages
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --workspace @inferql/server
+
+FROM manifests AS worker-packages
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --workspace @inferql/worker
 
 FROM node:22-bookworm-slim AS runtime
 WORKDIR /app
 # The volume takes over the owner of the folder that it is mounted on.
 RUN mkdir -p /var/lib/inferql && chown node:node /var/lib/inferql
-COPY --from=runtime-packages /app/node_modules ./node_modules
-COPY --from=build /app/package.json /app/schema.graphql ./
-COPY --from=build /app/dist ./dist
-COPY --from=build /app/models ./models
+COPY --from=build /app/package.json ./
 ENV NODE_ENV=production \
   MALLOC_ARENA_MAX=2 \
   NODE_OPTIONS=--max-semi-space-size=2 \
@@ -32,17 +43,34 @@ ENV NODE_ENV=production \
 USER node
 STOPSIGNAL SIGTERM
 
+FROM runtime AS worker-runtime
+COPY --from=worker-packages /app/node_modules ./node_modules
+COPY --from=build /app/dist/node_modules ./dist/node_modules
+COPY --from=build /app/dist/queue ./dist/queue
+COPY --from=build /app/dist/settings ./dist/settings
+COPY --from=build /app/dist/images ./dist/images
+COPY --from=build /app/dist/converter ./dist/converter
+COPY --from=build /app/dist/worker ./dist/worker
+COPY --from=build /app/models ./models
+
 # Pulls, verifies and converts the models into the volume: once, before the workers.
-FROM runtime AS models
+FROM worker-runtime AS models
 CMD ["node", "dist/converter/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
 
-FROM runtime AS worker
+FROM worker-runtime AS worker
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/worker/health-check.js"]
 CMD ["node", "dist/worker/main.js"]
 
 FROM runtime AS server
-# In a container the network is the container's own: who may reach it is decided where the port is published.
-# Each photograph that is decoded holds a thread of the pool; one that is not needed costs nothing.
+COPY --from=server-packages /app/node_modules ./node_modules
+COPY --from=build /app/dist/node_modules ./dist/node_modules
+COPY --from=build /app/dist/queue ./dist/queue
+COPY --from=build /app/dist/settings ./dist/settings
+COPY --from=build /app/dist/images ./dist/images
+COPY --from=build /app/dist/server ./dist/server
+COPY --from=build /app/dist/web ./dist/web
+# A container has a network of its own: what reaches it is decided where the port is published.
+# Each image that is decoded holds a thread of the pool; one that is not needed costs nothing.
 ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

@@ -1,15 +1,15 @@
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
 /**
- * Typed documents in `<room>/generated/`, for each room that speaks GraphQL: of its `.graphql` files (`ClassifyDocument` of
- * `generated/graphql.ts`), or written in place with `graphql(...)` of `generated/gql.ts`. The rooms are apart so that neither the
+ * Typed documents in `<folder>/generated/`, for each part that speaks GraphQL: from its `.graphql` files (`ClassifyDocument` of
+ * `generated/graphql.ts`), or written in place with `graphql(...)` of `generated/gql.ts`. The folders are separate so that neither the
  * client nor the page carries the documents of the others.
  */
-function typeDocuments(room: string, documentMode: 'documentNode' | 'string'): CodegenConfig['generates'] {
+function typeDocuments(folder: string, documentMode: 'documentNode' | 'string'): CodegenConfig['generates'] {
   return {
-    [`${room}/generated/`]: {
+    [`${folder}/generated/`]: {
       preset: 'client',
-      documents: [`${room}/**/*.{graphql,ts,tsx}`, `!${room}/generated/**`],
+      documents: [`${folder}/**/*.{graphql,ts,tsx}`, `!${folder}/generated/**`],
       presetConfig: { fragmentMasking: false },
       config: {
         documentMode,

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { PreparedModel } from '../converter/prepare.ts';
+import type { PreparedModel } from '@inferql/converter/prepare';
 import type { Answerer } from './ask.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';

@@ -2,14 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseEntry } from '@inferql/queue/entry';
+import { parseSmallForm } from '@inferql/server/uploads/multipart-memory';
+import type { UploadedFile } from '@inferql/server/uploads/uploaded-file';
+import { writeTinyModel } from '@inferql/testing/tiny-model';
+import { createOnnxSession } from '@inferql/worker/engines/onnx/session';
+import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
 import type { Tensor } from 'onnxruntime-node';
 import { afterEach, expect, test, vi } from 'vitest';
-import { parseEntry } from '../queue/entry.ts';
-import { parseSmallForm } from '../server/uploads/multipart-memory.ts';
-import type { UploadedFile } from '../server/uploads/uploaded-file.ts';
-import { writeTinyModel } from '../testing/tiny-model.ts';
-import { createOnnxSession } from '../worker/engines/onnx/session.ts';
-import { loadRepositoryModel } from '../worker/repository/load-model.ts';
 
 const { made } = vi.hoisted(() => ({ made: [] as Tensor[] }));
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openSocket, send } from '@inferql/testing/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openSocket, send } from '../testing/graphql-client.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
 
 const IMAGE_BYTES = 224 * 224 * 3;
 const PREDICTIONS = 50;

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepareModel } from '../converter/prepare.ts';
+import { prepareModel } from '@inferql/converter/prepare';
 import { startAnswerer } from './ask.ts';
 import { type Bench, type Scenario, type Section, STATE_DIR } from './bench.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';

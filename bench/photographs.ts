@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { ModelSpec } from '../converter/spec.ts';
-import { prepareImage } from '../images/preprocess.ts';
+import type { ModelSpec } from '@inferql/converter/spec';
+import { prepareImage } from '@inferql/images/preprocess';
 
 const PREPARED = 48;
 const MAX_PIXELS = 64e6;

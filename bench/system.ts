@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { startTestRedis } from '../testing/redis-server.ts';
+import { startTestRedis } from '@inferql/testing/redis-server';
 import { childrenOf } from './proc.ts';
 
 const START_LIMIT_MS = 120_000;

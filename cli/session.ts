@@ -1,4 +1,4 @@
-import { type Client, createClient, InferqlError, type NodeImageInput } from '../client/node.ts';
+import { type Client, createClient, InferqlError, type NodeImageInput } from '@inferql/client/node';
 import { CommandFailure, EXIT } from './exit.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { hidePassword, safeText } from './text.ts';

@@ -1,5 +1,5 @@
+import { ERROR_CODES, ERRORS } from '@inferql/queue/errors';
 import { expect, test } from 'vitest';
-import { ERROR_CODES, ERRORS } from '../queue/errors.ts';
 import { errorOfCode } from './errors.ts';
 
 test('the client and the server agree on what is worth another try', () => {

@@ -46,15 +46,15 @@ test('the types are found and right, wherever modules are', async () => {
 
 test('unpacked, it type-checks without anything else installed, and runs', async () => {
   const packages = join(dir, 'user/node_modules');
-  await mkdir(join(packages, 'inferql-client'), { recursive: true });
-  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(packages, 'inferql-client')]);
+  await mkdir(join(packages, '@inferql/client'), { recursive: true });
+  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(packages, '@inferql/client')]);
   await mkdir(join(packages, '@types'));
   await symlink(join(projectDir, 'node_modules/@types/node'), join(packages, '@types/node'));
   await symlink(join(projectDir, 'node_modules/undici-types'), join(packages, 'undici-types'));
   await writeFile(
     join(dir, 'user/main.mts'),
-    `import { createClient, InferqlError, type Prediction } from 'inferql-client';
-import { createClient as createNodeClient } from 'inferql-client/node';
+    `import { createClient, InferqlError, type Prediction } from '@inferql/client';
+import { createClient as createNodeClient } from '@inferql/client/node';
 const client = createNodeClient({ url: 'http://127.0.0.1:9', retryForMs: 0 });
 export const inBrowser = (): Promise<Prediction> => createClient().classify(new Blob([]));
 // @ts-expect-error only the client for Node takes paths

@@ -1,6 +1,6 @@
+import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { serverAudits } from 'graphql-http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startSystem, type TestSystem } from '../testing/system.ts';
 
 let system: TestSystem;
 

@@ -5,14 +5,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { createClient, Prediction } from '@inferql/client';
+import { launchBrowser, openPage } from '@inferql/testing/browser';
+import { projectDir } from '@inferql/testing/build';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { createClient, Prediction } from '../client/index.ts';
-import { launchBrowser, openPage } from '../testing/browser.ts';
-import { projectDir } from '../testing/build.ts';
-import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 /** What the page of the test holds in its `window`. */
 interface Holder {

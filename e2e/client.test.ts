@@ -1,8 +1,9 @@
 /** The typed client against servers and workers as they are shipped. */
+
+import { createClient, type Prediction } from '@inferql/client/node';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createClient, type Prediction } from '../client/node.ts';
-import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 let system: TestSystem;
 let nextPicture = 0;

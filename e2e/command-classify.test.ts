@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { createClient } from '@inferql/client/node';
+import { dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/cli';
 import { expect, test } from 'vitest';
-import { createClient } from '../client/node.ts';
-import { dir, jsonLines, run, start, system, writePicture } from '../testing/cli.ts';
 
 test('one photograph is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
   const label = await writePicture('photo.png');

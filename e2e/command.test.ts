@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { createClient } from '@inferql/client/node';
+import { projectDir } from '@inferql/testing/build';
+import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/cli';
+import { makePng } from '@inferql/testing/test-images';
 import { expect, test } from 'vitest';
-import { createClient } from '../client/node.ts';
-import { projectDir } from '../testing/build.ts';
-import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '../testing/cli.ts';
-import { makePng } from '../testing/test-images.ts';
 
 test('--help of the command and of each part explains it and ends with 0', async () => {
   const { code, out } = await run(['--help']);

@@ -79,12 +79,19 @@ test('what runs does not run as root, and server and worker have a health check'
   expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER node');
   for (const name of ['server', 'worker', 'models']) {
     const stage = stages.find((text) => text.includes(` AS ${name}\n`))!;
-    expect(stage).toMatch(/^FROM runtime /);
+    expect(stage).toMatch(/^FROM (worker-)?runtime /);
     expect(stage).not.toMatch(/^USER /m);
   }
   for (const name of ['server', 'worker']) {
     expect(stages.find((stage) => stage.includes(` AS ${name}\n`))).toMatch(/^HEALTHCHECK /m);
   }
+});
+
+test('the image is installed from the manifests of all packages, and the server from its part alone', () => {
+  const { workspaces } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const copied = [...dockerfile.matchAll(/^COPY ([\w-]+)\/package\.json \1\/$/gm)].map(([, name]) => name);
+  expect(copied.sort()).toEqual([...workspaces].sort());
+  expect(dockerfile).toMatch(/npm ci --omit=dev --workspace @inferql\/server$/m);
 });
 
 test('every script and program that the Dockerfile runs is a file of the project or of its build', () => {

@@ -4,12 +4,12 @@ import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { launchBrowser, openPage } from '@inferql/testing/browser';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import type { Browser } from 'playwright-core';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
-import { launchBrowser, openPage } from '../testing/browser.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 const run = promisify(execFile);
 const projectDir = join(import.meta.dirname, '..');

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { projectDir } from '@inferql/testing/build';
+import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectDir } from '../testing/build.ts';
-import { collect, openSocket, send, subscribeSse } from '../testing/graphql-client.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
 
 /** The real thing: photographs through server, Redis and the worker with ResNet50, and back. */
 const imagesDir = join(projectDir, '..', 'shared', 'images');

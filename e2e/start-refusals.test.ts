@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
+import { projectDir } from '@inferql/testing/build';
+import { startLauncher } from '@inferql/testing/launcher';
 import { afterEach, expect, test } from 'vitest';
-import { projectDir } from '../testing/build.ts';
-import { startLauncher } from '../testing/launcher.ts';
 
 let close = () => {};
 afterEach(() => close());

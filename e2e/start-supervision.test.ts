@@ -1,9 +1,7 @@
 /** What `npm start` keeps running: its signals, and the deaths of it and of what it started. Real programs, the real model. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import { beforeAll, expect, test } from 'vitest';
-import { type Launcher, listProcesses } from '../testing/launcher.ts';
+import { type Launcher, listProcesses } from '@inferql/testing/launcher';
 import {
   BUILD_TIMEOUT_MS,
   CATS,
@@ -13,7 +11,9 @@ import {
   listOurs,
   poll,
   startReady,
-} from '../testing/launcher-fixture.ts';
+} from '@inferql/testing/launcher-fixture';
+import { Redis } from 'ioredis';
+import { beforeAll, expect, test } from 'vitest';
 
 // An engine sees its worker's end a moment later than the launcher does.
 const soon = { timeout: 2_000, interval: 20 };

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { findFreePort, listProcesses } from '@inferql/testing/launcher';
+import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, poll, start, startReady } from '@inferql/testing/launcher-fixture';
+import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
-import { findFreePort, listProcesses } from '../testing/launcher.ts';
-import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, poll, start, startReady } from '../testing/launcher-fixture.ts';
-import { startTestRedis } from '../testing/redis-server.ts';
 
 test(
   'a clone that was never built starts, and its first answer is a prediction',

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { send } from '@inferql/testing/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture, makePng } from '@inferql/testing/test-images';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { send } from '../testing/graphql-client.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture, makePng } from '../testing/test-images.ts';
 
 let system: TestSystem;
 

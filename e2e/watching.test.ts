@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   collect,
   type DeferredPart,
@@ -8,9 +7,10 @@ import {
   send,
   sendDeferred,
   subscribeSse,
-} from '../testing/graphql-client.ts';
-import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture } from '../testing/test-images.ts';
+} from '@inferql/testing/graphql-client';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   BusyDocument,
   type BusyQuery,

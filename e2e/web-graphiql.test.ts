@@ -1,11 +1,11 @@
 import { join } from 'node:path';
+import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from '@inferql/testing/browser';
+import { projectDir } from '@inferql/testing/build';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from '../testing/browser.ts';
-import { projectDir } from '../testing/build.ts';
-import { buildTestPage } from '../testing/page-build.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
-import { expectedClass, makePicture } from '../testing/test-images.ts';
 
 let system: TestSystem;
 let browser: Browser;

@@ -1,7 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   findAccessibilityFaults,
   findCard,
@@ -9,12 +7,14 @@ import {
   launchBrowser,
   openPage,
   type WatchedPage,
-} from '../testing/browser.ts';
-import { projectDir } from '../testing/build.ts';
-import { buildTestPage } from '../testing/page-build.ts';
-import { choose, findLabel, makePictures, type Upload } from '../testing/page-cards.ts';
-import { scriptedModel, startSystem, type TestSystem } from '../testing/system.ts';
-import { makeMishap } from '../testing/test-images.ts';
+} from '@inferql/testing/browser';
+import { projectDir } from '@inferql/testing/build';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { choose, findLabel, makePictures, type Upload } from '@inferql/testing/page-cards';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { makeMishap } from '@inferql/testing/test-images';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 /** First byte of a picture that the scripted model throws on. */
 const POISON = 250;

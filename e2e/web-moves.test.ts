@@ -1,5 +1,3 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   findAccessibilityFaults,
   findCard,
@@ -7,10 +5,12 @@ import {
   openPage,
   type WatchedPage,
   waitForThumbnails,
-} from '../testing/browser.ts';
-import { buildTestPage } from '../testing/page-build.ts';
-import { choose, findLabel, makePictures } from '../testing/page-cards.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
+} from '@inferql/testing/browser';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let system: TestSystem;
 let browser: Browser;

@@ -1,9 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser, Page } from 'playwright-core';
-import sharp from 'sharp';
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   findAccessibilityFaults,
   findCard,
@@ -12,10 +9,13 @@ import {
   openPage,
   type WatchedPage,
   waitForThumbnails,
-} from '../testing/browser.ts';
-import { projectDir } from '../testing/build.ts';
-import { buildTestPage } from '../testing/page-build.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
+} from '@inferql/testing/browser';
+import { projectDir } from '@inferql/testing/build';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const SAMPLES = ['chelsea.png', 'coffee.png', 'rocket.jpg'].map((name) => join(projectDir, 'models/samples', name));
 const MAX_SCRIPT_BYTES = 150_000;

@@ -1,7 +1,7 @@
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { ServedModel } from '../queue/contract.ts';
-import { InferqlError } from '../queue/errors.ts';
 import { prepareImage } from './preprocess.ts';
 
 const MAX_PIXELS = 64_000_000;

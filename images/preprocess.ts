@@ -1,6 +1,6 @@
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import sharp, { type Sharp } from 'sharp';
-import type { ServedModel } from '../queue/contract.ts';
-import { InferqlError } from '../queue/errors.ts';
 import { hasSrgbProfile } from './srgb-profile.ts';
 import { type ImageFormat, isWhole } from './truncation.ts';
 

@@ -1,6 +1,6 @@
+import type { ServedModel } from '@inferql/queue/contract';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { ServedModel } from '../queue/contract.ts';
 import { prepareImage } from './preprocess.ts';
 
 const CROPPED: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };

@@ -1,6 +1,7 @@
 /** What the queue's tests share: a real Redis a file, a queue of its own a test. Importing it starts the Redis. */
+
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { startTestRedis, type TestRedis } from '../testing/redis-server.ts';
 import { type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
 import {
   ANONYMOUS_CALLER,

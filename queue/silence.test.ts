@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
+import { startTestRedis } from '@inferql/testing/redis-server';
 import { afterEach, expect, it } from 'vitest';
-import { startTestRedis } from '../testing/redis-server.ts';
 import { connect, setUp } from './queue.fixture.ts';
 
 const closers: (() => unknown)[] = [];

@@ -6,17 +6,19 @@ loadEnvFile();
 const { provideRedisServer } = await import('./setup/redis-binary.mjs');
 const { complain, describeFailure } = await import('./setup/screen.mjs');
 const { setUpProject, withSetupLock } = await import('./setup/setup.mjs');
-const { distDir, projectDir } = await import('./setup/places.mjs');
+const { benchDir, projectDir } = await import('./setup/places.mjs');
+const { buildBench } = await import('./setup/build.mjs');
 
 try {
   const redisServer = await withSetupLock(async () => {
     const binary = await provideRedisServer();
     await setUpProject();
+    await buildBench();
     return binary;
   });
   const [first, ...rest] = process.argv.slice(2);
   const [main, args] = first === 'peers' ? ['peers/main.js', rest] : ['main.js', process.argv.slice(2)];
-  const bench = spawn(process.execPath, [`${distDir}/bench/${main}`, ...args], {
+  const bench = spawn(process.execPath, [`${benchDir}/bench/${main}`, ...args], {
     cwd: projectDir,
     env: { ...process.env, INFERQL_REDIS_SERVER: redisServer },
     stdio: 'inherit',

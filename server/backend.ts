@@ -1,8 +1,8 @@
+import { createEventChannel } from '@inferql/queue/events';
+import { createProducer } from '@inferql/queue/producer';
+import { callRedis, type RedisConnection } from '@inferql/queue/redis';
+import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import type { Logger } from 'pino';
-import { createEventChannel } from '../queue/events.ts';
-import { createProducer } from '../queue/producer.ts';
-import { callRedis, type RedisConnection } from '../queue/redis.ts';
-import { EXPIRE_AT_ONCE } from '../queue/scripts.ts';
 import type { Config } from './config.ts';
 import { createPressure } from './predictions/admission-control.ts';
 import { createCatalog } from './predictions/model-cache.ts';

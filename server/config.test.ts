@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import { ModelName } from '@inferql/queue/contract';
 import { expect, test } from 'vitest';
-import { ModelName } from '../queue/contract.ts';
 import { readConfig } from './config.ts';
 
 test('without settings the documented defaults apply', () => {

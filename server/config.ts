@@ -1,6 +1,6 @@
 /** The server's settings. Each is defined in settings/. */
-import type { Environment } from '../settings/define-settings.ts';
-import { readSettings } from '../settings/settings.ts';
+import type { Environment } from '@inferql/settings/define-settings';
+import { readSettings } from '@inferql/settings/settings';
 
 export type Config = ReturnType<typeof readConfig>;
 

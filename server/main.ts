@@ -1,7 +1,8 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
+
+import { connectRedis } from '@inferql/queue/redis';
+import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
-import { connectRedis } from '../queue/redis.ts';
-import { findSettingMistakes } from '../settings/settings.ts';
 import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
 import { createListener } from './http/http-server.ts';

@@ -1,22 +1,25 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
+import { assemblePackages } from '../scripts/setup/assemble.mjs';
 
 export const projectDir = join(import.meta.dirname, '..');
 
-const ROOMS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
+const FOLDERS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
 const MAINS = ['server/main', 'worker/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;
 
 async function listSources(): Promise<string[]> {
   const listed = await Promise.all(
-    ROOMS.map(async (room) => {
-      const entries = await readdir(join(projectDir, room), { recursive: true, withFileTypes: true });
+    FOLDERS.map(async (folder) => {
+      const entries = await readdir(join(projectDir, folder), { recursive: true, withFileTypes: true });
       return entries
-        .filter((entry) => entry.isFile() && /\.(ts|lua)$/.test(entry.name) && !/\.test\.ts$/.test(entry.name))
+        .filter(
+          (entry) => entry.isFile() && /\.(ts|lua|wasm|json)$/.test(entry.name) && !/\.test\.ts$/.test(entry.name),
+        )
         .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
     }),
   );
@@ -31,7 +34,7 @@ async function digestSources(sources: string[]): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-async function compile(dir: string, sources: string[]): Promise<void> {
+async function compile(dir: string, _sources: string[]): Promise<void> {
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'tsconfig.json');
   await writeFile(
@@ -44,8 +47,10 @@ async function compile(dir: string, sources: string[]): Promise<void> {
         noEmitOnError: false,
         typeRoots: [join(projectDir, 'node_modules/@types')],
       },
-      include: ROOMS.map((room) => join(projectDir, room)),
-      exclude: [join(projectDir, '**/*.test.ts')],
+      include: FOLDERS.map((folder) => join(projectDir, folder)),
+      exclude: ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'].map((pattern) =>
+        join(projectDir, pattern),
+      ),
     }),
   );
   // Type errors are the type check's to report; here it matters whether there is something to run.
@@ -59,9 +64,7 @@ async function compile(dir: string, sources: string[]): Promise<void> {
       throw new Error(`the build made no ${main}.js\n${output}`);
     });
   }
-  for (const asset of sources.filter((path) => path.endsWith('.lua'))) {
-    await cp(join(projectDir, asset), join(dir, asset), { recursive: true });
-  }
+  assemblePackages(projectDir, dir);
 }
 
 /**

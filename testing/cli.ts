@@ -34,11 +34,10 @@ beforeAll(async () => {
       env: { INFERQL_DEFAULT_MODEL: 'scripted' },
     }),
   ]);
-  await cp(join(projectDir, 'queue/lua'), join(compiled.dir, 'queue/lua'), { recursive: true });
   // As in the project: the launcher of the command beside a built dist/.
   command = join(compiled.dir, 'project/cli/bin/inferql.mjs');
   await cp(join(projectDir, 'cli/bin/inferql.mjs'), command);
-  await cp(join(projectDir, 'package.json'), join(compiled.dir, 'project/package.json'));
+  await cp(join(projectDir, 'cli/package.json'), join(compiled.dir, 'project/cli/package.json'));
   await symlink(compiled.dir, join(compiled.dir, 'project/dist'));
 });
 

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { assemblePackages } from '../scripts/setup/assemble.mjs';
 
 const root = join(import.meta.dirname, '..');
 
@@ -38,6 +39,6 @@ export async function compileSources(files: string[]): Promise<Compiled> {
     await rm(dir, { recursive: true, force: true });
     throw new Error(`tsc: ${(error as { stdout?: string }).stdout}`);
   }
-  await cp(join(root, 'queue/lua'), join(dir, 'queue/lua'), { recursive: true });
+  assemblePackages(root, dir);
   return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
 }

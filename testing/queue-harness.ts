@@ -5,10 +5,10 @@ import {
   newPredictionId,
   type PredictionState,
   type ServedModel,
-} from '../queue/contract.ts';
-import { createEventChannel } from '../queue/events.ts';
-import { type AdmitRequest, createProducer, type Producer } from '../queue/producer.ts';
-import { connectRedis } from '../queue/redis.ts';
+} from '@inferql/queue/contract';
+import { createEventChannel } from '@inferql/queue/events';
+import { type AdmitRequest, createProducer, type Producer } from '@inferql/queue/producer';
+import { connectRedis } from '@inferql/queue/redis';
 
 /** A server's side of the queue under a prefix of its own: submits images and sees every event. */
 export interface QueueBed {

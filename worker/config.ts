@@ -1,6 +1,6 @@
 /** The worker's settings. Each is defined in settings/. */
-import type { Environment } from '../settings/define-settings.ts';
-import { readSettings } from '../settings/settings.ts';
+import type { Environment } from '@inferql/settings/define-settings';
+import { readSettings } from '@inferql/settings/settings';
 import { ScriptedModels } from './engines/scripted/scripted-models.ts';
 
 const MEBIBYTE = 1024 * 1024;

@@ -1,16 +1,14 @@
 import { execFile } from 'node:child_process';
-import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../testing/compile-sources.ts';
-import { startSystem, type TestSystem } from '../testing/system.ts';
 
 let compiled: Compiled;
 let system: TestSystem;
 
 beforeAll(async () => {
   [compiled, system] = await Promise.all([compileSources(['worker/health-check.ts']), startSystem({ servers: 0 })]);
-  await cp('queue/lua', join(compiled.dir, 'queue/lua'), { recursive: true });
 });
 
 afterAll(async () => {

@@ -1,7 +1,7 @@
 /** A container's health check: exit code 0 while a worker of this host is announced, 1 otherwise. The record lives by its heartbeat. */
 import { hostname } from 'node:os';
-import { createProducer } from '../queue/producer.ts';
-import { connectRedis } from '../queue/redis.ts';
+import { createProducer } from '@inferql/queue/producer';
+import { connectRedis } from '@inferql/queue/redis';
 import { readConfig } from './config.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;

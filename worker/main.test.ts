@@ -3,10 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../testing/compile-sources.ts';
-import { createQueueBed, type QueueBed } from '../testing/queue-harness.ts';
-import { startTestRedis, type TestRedis } from '../testing/redis-server.ts';
 
 let compiled: Compiled;
 let server: TestRedis;

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
+import { checkRedisVersion, connectRedis } from '@inferql/queue/redis';
+import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
-import { checkRedisVersion, connectRedis } from '../queue/redis.ts';
-import { findSettingMistakes } from '../settings/settings.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { makeScriptedModel } from './engines/scripted/scripted-models.ts';
 import { listModelNames, loadRepositoryModel } from './repository/load-model.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Consumer, createConsumer } from '../../queue/consumer.ts';
-import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '../../queue/contract.ts';
-import { DEFAULT_PREFIX } from '../../queue/keys.ts';
-import { createProducer, type Producer } from '../../queue/producer.ts';
-import { connectRedis } from '../../queue/redis.ts';
+import { type Consumer, createConsumer } from '@inferql/queue/consumer';
+import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
+import { DEFAULT_PREFIX } from '@inferql/queue/keys';
+import { createProducer, type Producer } from '@inferql/queue/producer';
+import { connectRedis } from '@inferql/queue/redis';
 import { startAnswerer } from '../ask.ts';
 import type { Bench, Section } from '../bench.ts';
 import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from '../events/plan.ts';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { type RemoteEngine, startRemoteEngine } from '@inferql/worker/engines/process/engine-process';
+import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
+import { readResult } from '@inferql/worker/serving/postprocess';
+import type { ServableModel } from '@inferql/worker/serving/servable';
 import { pino } from 'pino';
-import { type RemoteEngine, startRemoteEngine } from '../../worker/engines/process/engine-process.ts';
-import { loadRepositoryModel } from '../../worker/repository/load-model.ts';
-import { readResult } from '../../worker/serving/postprocess.ts';
-import type { ServableModel } from '../../worker/serving/servable.ts';
 import { type Bench, type Section, STATE_DIR } from '../bench.ts';
 import { readCpu } from '../proc.ts';
 import { percentile } from '../stats.ts';

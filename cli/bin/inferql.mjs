@@ -1,17 +1,19 @@
 #!/usr/bin/env node
-// The command. Plain JavaScript, so that it can say what to do where nothing was built yet.
+// The command. Plain JavaScript, so that it can say what to do if nothing is built yet.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const projectDir = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const main = join(projectDir, 'dist', 'cli', 'main.js');
+const packageDir = join(dirname(fileURLToPath(import.meta.url)), '..');
+const projectDir = join(packageDir, '..');
+// In the published package the code is beside this file's folder; in a clone it is built into dist/.
+const main = [join(packageDir, 'main.js'), join(projectDir, 'dist', 'cli', 'main.js')].find((path) => existsSync(path));
 
-if (existsSync(main)) {
-  // The operator's commands find the private Redis of this project there, whatever folder they are called from.
-  process.env.INFERQL_STATE_DIR ??= join(projectDir, '.inferql');
+if (main) {
+  // In a clone, operators' commands find the private Redis there, whatever folder they are called from.
+  if (main !== join(packageDir, 'main.js')) process.env.INFERQL_STATE_DIR ??= join(projectDir, '.inferql');
   const { runInferql } = await import(pathToFileURL(main).href);
-  const { version } = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8'));
+  const { version } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));
   await runInferql(process.argv, version);
 } else {
   console.error(

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { blobOf } from '@inferql/client/client';
+import { InferqlError } from '@inferql/client/errors';
 import type { Command } from 'commander';
-import { blobOf } from '../../client/client.ts';
-import { InferqlError } from '../../client/errors.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';

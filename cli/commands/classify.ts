@@ -1,6 +1,6 @@
+import type { InferqlError } from '@inferql/client/errors';
+import type { Priority } from '@inferql/client/types';
 import { type Command, Option } from 'commander';
-import type { InferqlError } from '../../client/errors.ts';
-import type { Priority } from '../../client/types.ts';
 import { EXIT } from '../exit.ts';
 import { findImages, type ImageSource } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';

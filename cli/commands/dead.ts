@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead';
+import { InferqlError } from '@inferql/queue/errors';
+import { DEFAULT_PREFIX } from '@inferql/queue/keys';
+import { createProducer } from '@inferql/queue/producer';
+import { connectRedis } from '@inferql/queue/redis';
 import { type Command, Option } from 'commander';
-import { createDeadLetters, type DeadLetter, type DeadLetters } from '../../queue/dead.ts';
-import { InferqlError } from '../../queue/errors.ts';
-import { DEFAULT_PREFIX } from '../../queue/keys.ts';
-import { createProducer } from '../../queue/producer.ts';
-import { connectRedis } from '../../queue/redis.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import type { Session } from '../session.ts';
 import { formatTable, hidePassword, safeJson, safeText } from '../text.ts';

@@ -1,5 +1,5 @@
+import type { Queue } from '@inferql/client/types';
 import type { Command } from 'commander';
-import type { Queue } from '../../client/types.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
 import { connectServer, type Session } from '../session.ts';

@@ -1,5 +1,5 @@
+import type { Prediction } from '@inferql/client/types';
 import type { Command } from 'commander';
-import type { Prediction } from '../../client/types.ts';
 import { EXIT } from '../exit.ts';
 import { integerBetween, urlOption } from '../options.ts';
 import { createWriter, recordOutcome } from '../record.ts';

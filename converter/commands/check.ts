@@ -86,7 +86,7 @@ async function openWasm(model: PreparedModel, print: Folders['print']): Promise<
   const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
   print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
   // Pulls in tfjs, which most models do not need.
-  const { loadWasm } = await import('../../worker/engines/tfjs/wasm.ts');
+  const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), ...spec.output } as const;
   const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, threads: 1, tfjs } as const;

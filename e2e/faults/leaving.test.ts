@@ -1,7 +1,7 @@
+import { send } from '@inferql/testing/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { makePicture } from '@inferql/testing/test-images';
 import { afterEach, expect, test } from 'vitest';
-import { send } from '../../testing/graphql-client.ts';
-import { startSystem, type TestSystem } from '../../testing/system.ts';
-import { makePicture } from '../../testing/test-images.ts';
 import { busyModel } from './scenario.ts';
 
 let system: TestSystem;

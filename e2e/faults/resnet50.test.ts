@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { projectDir } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { projectDir } from '../../testing/build.ts';
 import { IN_FLIGHT, runScenario, untilBatchBegins } from './scenario.ts';
 
 /** The visibility time of its spec. */

@@ -1,13 +1,13 @@
+import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/keys';
+import type { Child } from '@inferql/testing/child-process';
+import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis-proxy';
+import { startTestRedis, type TestRedis, type TestRedisOptions } from '@inferql/testing/redis-server';
+import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
 import { Redis } from 'ioredis';
 import { afterEach, expect, vi } from 'vitest';
-import { DEFAULT_PREFIX, modelKeys } from '../../queue/keys.ts';
-import type { Child } from '../../testing/child-process.ts';
-import { type Load, type LoadOptions, startLoad } from '../../testing/load-generator.ts';
-import { type RedisProxy, startRedisProxy } from '../../testing/redis-proxy.ts';
-import { startTestRedis, type TestRedis, type TestRedisOptions } from '../../testing/redis-server.ts';
-import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '../../testing/system.ts';
 import { type Ledger, startLedger } from '../ledger/client.ts';
 import type { Verdict } from '../ledger/protocol.ts';
+import { type Load, type LoadOptions, startLoad } from './load-generator.ts';
 import { removeRow, writeRow } from './table.ts';
 
 /** How many predictions are in flight, at least, at the moment of each fault. */

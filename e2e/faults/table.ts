@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { projectDir } from '../../testing/build.ts';
+import { projectDir } from '@inferql/testing/build';
 import type { Verdict } from '../ledger/protocol.ts';
 
 interface Fault {

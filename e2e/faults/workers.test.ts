@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { expectedClass, makeMishap, makePicture } from '@inferql/testing/test-images';
 import { expect, test } from 'vitest';
-import { expectedClass, makeMishap, makePicture } from '../../testing/test-images.ts';
 import { busyModel, runScenario, untilBatchBegins, VISIBILITY_MS } from './scenario.ts';
 
 test('a worker killed in the midst of a batch loses nothing: the other one takes its jobs over', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { buildSystem, projectDir } from '../../testing/build.ts';
-import { startChild } from '../../testing/child-process.ts';
+import { buildSystem, projectDir } from '@inferql/testing/build';
+import { startChild } from '@inferql/testing/child-process';
 import type { LedgerRequest, Sighting, Verdict } from './protocol.ts';
 
 /** The ledger's process, as a test speaks to it. */

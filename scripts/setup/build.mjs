@@ -1,17 +1,16 @@
 // What is made from sources: typed documents, dist/, the web page. Each is made aside and renamed, and carries its own stamp.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { assemblePackages, SHIPPED_PACKAGES } from './assemble.mjs';
 import { digestPackages } from './packages.mjs';
-import { distDir, projectDir, stampsDir, unfinishedDir } from './places.mjs';
+import { benchDir, distDir, projectDir, stampsDir, unfinishedDir } from './places.mjs';
 import { SetupError, showStep } from './screen.mjs';
 import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './stamps.mjs';
 import { runPackageScript } from './tools.mjs';
 
 const SPEAK_GRAPHQL = ['client', 'e2e', 'web'];
-const ROOMS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'client', 'cli', 'bench', 'testing'];
-// What the compiler leaves behind but the running code reads beside itself.
-const ASSET = /\.lua$/;
 const BUILD_STAMP = '.built-from';
+const NOT_COMPILED = ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'];
 
 const isTest = (path) => /\.test\.tsx?$/.test(path);
 
@@ -23,7 +22,7 @@ export async function generateDocuments() {
   );
   const digest = digestFiles(['schema.graphql', 'codegen.ts', ...documents], digestPackages());
   const stampPath = join(stampsDir, 'documents');
-  const isThere = SPEAK_GRAPHQL.every((room) => existsSync(join(projectDir, room, 'generated')));
+  const isThere = SPEAK_GRAPHQL.every((folder) => existsSync(join(projectDir, folder, 'generated')));
   if (isThere && readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
   await showStep('Generating typed documents', () =>
@@ -32,28 +31,56 @@ export async function generateDocuments() {
   writeStamp(stampPath, digest);
 }
 
-/** dist/ with everything that runs. */
+/** dist/ with everything that is shipped. */
 export async function buildCode() {
-  const sources = listFiles(ROOMS, (path) => (/\.tsx?$/.test(path) && !isTest(path)) || ASSET.test(path));
-  const digest = digestFiles(['tsconfig.json', 'tsconfig.build.json', ...sources], digestPackages());
-  if (readStamp(join(distDir, BUILD_STAMP)) === digest) return;
-  const fresh = join(unfinishedDir, `dist-${process.pid}`);
-  await showStep('Building', async () => {
+  await compilePackages('Building', SHIPPED_PACKAGES, distDir, [
+    'server/main.js',
+    'worker/main.js',
+    'converter/main.js',
+  ]);
+}
+
+/** The benchmarks and what they measure, apart from dist/: nothing of them is shipped. */
+export async function buildBench() {
+  await compilePackages('Building the benchmarks', [...SHIPPED_PACKAGES, 'testing', 'bench'], benchDir, [
+    'bench/main.js',
+  ]);
+}
+
+async function compilePackages(title, folders, outDir, mains) {
+  const sources = listFiles(folders, (path) => !isTest(path) && !path.includes('/generated/'));
+  const digest = digestFiles(['schema.graphql', 'tsconfig.json', 'tsconfig.build.json', ...sources], digestPackages());
+  if (readStamp(join(outDir, BUILD_STAMP)) === digest) return;
+  const fresh = join(unfinishedDir, `build-${process.pid}`);
+  await showStep(title, async () => {
+    mkdirSync(fresh, { recursive: true });
+    const config = join(unfinishedDir, `tsconfig-${process.pid}.json`);
+    writeFileSync(config, JSON.stringify(compilerConfig(folders, fresh)));
     // Exit code 2 is 'emitted, with type errors': finding those is the checks' work, not the start's.
-    const args = ['-p', 'tsconfig.build.json', '--outDir', fresh, '--noEmitOnError', 'false'];
-    await runPackageScript('tsc', 'typescript/bin/tsc', args, { acceptCodes: [2] });
-    for (const path of sources.filter((source) => ASSET.test(source))) {
-      mkdirSync(dirname(join(fresh, path)), { recursive: true });
-      copyFileSync(join(projectDir, path), join(fresh, path));
-    }
+    await runPackageScript('tsc', 'typescript/bin/tsc', ['-p', config], { acceptCodes: [2] });
+    assemblePackages(projectDir, fresh);
   });
-  for (const main of ['server/main.js', 'worker/main.js', 'converter/main.js']) {
+  for (const main of mains) {
     if (!existsSync(join(fresh, main))) throw new SetupError(`The build made no ${main}: see .inferql/logs/tsc.log`);
   }
   writeStamp(join(fresh, BUILD_STAMP), digest);
   // The page has a stamp of its own and moves over; a kill between the two renames costs building it again.
-  if (existsSync(join(distDir, 'web'))) renameSync(join(distDir, 'web'), join(fresh, 'web'));
-  replaceFolder(fresh, distDir);
+  if (existsSync(join(outDir, 'web'))) renameSync(join(outDir, 'web'), join(fresh, 'web'));
+  replaceFolder(fresh, outDir);
+}
+
+function compilerConfig(folders, outDir) {
+  return {
+    extends: join(projectDir, 'tsconfig.build.json'),
+    compilerOptions: {
+      rootDir: projectDir,
+      outDir,
+      noEmitOnError: false,
+      typeRoots: [join(projectDir, 'node_modules/@types')],
+    },
+    include: folders.map((folder) => join(projectDir, folder)),
+    exclude: NOT_COMPILED.map((pattern) => join(projectDir, pattern)),
+  };
 }
 
 /** dist/web with the page that the server serves at `/`. */

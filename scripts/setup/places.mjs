@@ -16,6 +16,7 @@ export const unfinishedDir = join(setupDir, 'unfinished');
 export const stateDir = resolve(projectDir, process.env.INFERQL_STATE_DIR || '.inferql');
 export const modelsDir = resolve(projectDir, process.env.INFERQL_MODELS_DIR || 'models');
 export const distDir = join(projectDir, 'dist');
+export const benchDir = join(setupDir, 'bench-build');
 
 export function makeStateDirs() {
   for (const dir of [setupDir, stampsDir, logsDir, unfinishedDir, stateDir])

@@ -1,7 +1,7 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
+import { ANONYMOUS_CALLER } from '@inferql/queue/contract';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { ANONYMOUS_CALLER } from '../../queue/contract.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
 import { schema } from '../schema/index.ts';

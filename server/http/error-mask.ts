@@ -1,7 +1,7 @@
+import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { ERRORS, InferqlError } from '../../queue/errors.ts';
 import type { Config } from '../config.ts';
 
 /**

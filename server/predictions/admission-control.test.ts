@@ -1,5 +1,5 @@
+import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { expect, test } from 'vitest';
-import type { QueueState, ServedModel } from '../../queue/contract.ts';
 import { createPressure } from './admission-control.ts';
 
 const MODEL = {

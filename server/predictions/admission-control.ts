@@ -1,6 +1,6 @@
-import type { QueueState, ServedModel } from '../../queue/contract.ts';
-import { imageByteLength } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
+import type { QueueState, ServedModel } from '@inferql/queue/contract';
+import { imageByteLength } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import type { Catalog } from './model-cache.ts';
 
 /** After a refusal, places are counted before an image is decoded, for this long. */

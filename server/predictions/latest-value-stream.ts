@@ -1,4 +1,4 @@
-import { InferqlError } from '../../queue/errors.ts';
+import { InferqlError } from '@inferql/queue/errors';
 
 type StreamResult<T> = IteratorResult<T, undefined>;
 

@@ -1,5 +1,5 @@
-import type { QueueState, ServedModel } from '../../queue/contract.ts';
-import type { Producer } from '../../queue/producer.ts';
+import type { QueueState, ServedModel } from '@inferql/queue/contract';
+import type { Producer } from '@inferql/queue/producer';
 
 /** What was read is used for this long. A model that changed says so on the channel. */
 const MODELS_MAX_AGE_MS = 5_000;

@@ -1,5 +1,5 @@
+import type { PredictionState } from '@inferql/queue/contract';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { PredictionState } from '../../queue/contract.ts';
 import { openEndWaiter } from './prediction-stream.ts';
 import type { Follower } from './prediction-tracker.ts';
 

@@ -1,5 +1,5 @@
-import { isTerminal, type PredictionState } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
+import { isTerminal, type PredictionState } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import { NewestStream, shuttingDown } from './latest-value-stream.ts';
 import type { Follower, Replies } from './prediction-tracker.ts';
 import type { PredictionView } from './predictions.ts';

@@ -1,9 +1,9 @@
+import { isTerminal, modelOfPrediction, type PredictionState } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { EventChannel, EventListener } from '@inferql/queue/events';
+import type { Producer } from '@inferql/queue/producer';
+import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import type { Logger } from 'pino';
-import { isTerminal, modelOfPrediction, type PredictionState } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
-import type { EventChannel, EventListener } from '../../queue/events.ts';
-import type { Producer } from '../../queue/producer.ts';
-import { EXPIRE_AT_ONCE } from '../../queue/scripts.ts';
 
 /** Someone who waits for a prediction. */
 export interface Follower {

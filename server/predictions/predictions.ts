@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { prepareImage } from '../../images/preprocess.ts';
-import { createSemaphore } from '../../images/semaphore.ts';
+import { prepareImage } from '@inferql/images/preprocess';
+import { createSemaphore } from '@inferql/images/semaphore';
 import {
   type Caller,
   modelOfPrediction,
@@ -9,9 +9,9 @@ import {
   type Priority,
   type ServedModel,
   STORED_LABELS,
-} from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
-import type { AdmitOutcome, Producer } from '../../queue/producer.ts';
+} from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import type { Config } from '../config.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import type { Pressure } from './admission-control.ts';

@@ -1,5 +1,5 @@
-import type { QueueState } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
+import type { QueueState } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import { NewestStream, shuttingDown } from './latest-value-stream.ts';
 import type { Catalog } from './model-cache.ts';
 import type { Meter } from './throughput-meter.ts';

@@ -1,4 +1,4 @@
-import type { PredictionState } from '../../queue/contract.ts';
+import type { PredictionState } from '@inferql/queue/contract';
 
 /** Rates and latencies are of this span. */
 const WINDOW_MS = 10_000;

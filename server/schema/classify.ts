@@ -1,5 +1,5 @@
+import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import type { GraphQLResolveInfo } from 'graphql';
-import { ERRORS, InferqlError } from '../../queue/errors.ts';
 import { InvalidArgumentError } from '../predictions/predictions.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import { builder } from './builder.ts';

@@ -1,4 +1,4 @@
-import type { Caller, PredictionState, ServedModel } from '../../queue/contract.ts';
+import type { Caller, PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { PredictionView, SubmitRequest } from '../predictions/predictions.ts';
 import type { QueueView } from '../predictions/queue-stats.ts';
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../queue/errors.ts';
+import type { ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 
 /** A member of a result union. Plain data: an instance of Error would be thrown by the executor. */

@@ -1,4 +1,4 @@
-import type { ServedModel } from '../../queue/contract.ts';
+import type { ServedModel } from '@inferql/queue/contract';
 import { builder } from './builder.ts';
 import { Queue } from './queue.ts';
 

@@ -1,5 +1,5 @@
+import type { PredictionState } from '@inferql/queue/contract';
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
-import type { PredictionState } from '../../queue/contract.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
 
 /** How many labels are given where neither the mutation nor the field says. */

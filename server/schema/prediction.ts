@@ -1,5 +1,5 @@
-import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '../../queue/contract.ts';
-import { ERRORS, type ErrorCode } from '../../queue/errors.ts';
+import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '@inferql/queue/contract';
+import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import { type PredictionNode, stateForField, viewPrediction } from './prediction-node.ts';

@@ -1,4 +1,4 @@
-import type { WorkerRecord } from '../../queue/contract.ts';
+import type { WorkerRecord } from '@inferql/queue/contract';
 import type { QueueView } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';
 

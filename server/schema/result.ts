@@ -1,6 +1,6 @@
-import { renderHeatmap } from '../../images/render-heatmap.ts';
-import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../../queue/contract.ts';
-import { ERRORS, type ErrorCode, InferqlError } from '../../queue/errors.ts';
+import { renderHeatmap } from '@inferql/images/render-heatmap';
+import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
+import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 

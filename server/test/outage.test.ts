@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connectRedis } from '@inferql/queue/redis';
 import { expect, test } from 'vitest';
-import { connectRedis } from '../../queue/redis.ts';
 import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
 
 interface Classified {

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { GraphPort, OnnxGraph } from '@inferql/converter/onnx/graph';
+import { encodeModel } from '@inferql/converter/onnx/write';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { GraphPort, OnnxGraph } from '../../converter/onnx/graph.ts';
-import { encodeModel } from '../../converter/onnx/write.ts';
 import { createMapDrawer, type Features } from './class-activation-maps.ts';
 import { createMultiply, PRODUCT_FILE } from './onnx/matmul.ts';
 

@@ -3,7 +3,7 @@
  * interrupted nor survive its own crash inside a thread; `engines/remote.ts` is its other end.
  */
 
-import type { Normalization } from '../../converter/normalization.ts';
+import type { Normalization } from '@inferql/converter/normalization';
 
 export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'scripted';
 

@@ -1,10 +1,10 @@
 /** The models of the repository, as the worker sees them. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { normalizationOf } from '../../converter/normalization.ts';
-import { type PreparedModel, prepareModel } from '../../converter/prepare.ts';
-import { SPEC_FILE } from '../../converter/spec.ts';
-import { ModelName, STORED_LABELS } from '../../queue/contract.ts';
+import { normalizationOf } from '@inferql/converter/normalization';
+import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
+import { SPEC_FILE } from '@inferql/converter/spec';
+import { ModelName, STORED_LABELS } from '@inferql/queue/contract';
 import type { EngineCandidate, ServableModel } from '../serving/servable.ts';
 
 /** Names of the folders of `modelsDir` that hold a spec, sorted; none where the folder is missing. */

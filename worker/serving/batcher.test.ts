@@ -1,5 +1,5 @@
+import type { ClaimedJob } from '@inferql/queue/entry';
 import { expect, test } from 'vitest';
-import type { ClaimedJob } from '../../queue/entry.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 
 const job = (entryId: string, stream = 'stream'): ClaimedJob => ({

@@ -4,8 +4,8 @@
  * would only take work from idle workers, and urgent jobs and late-comers could no longer get into the batch.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Consumer, StartedJob } from '../../queue/consumer.ts';
-import type { ClaimedJob } from '../../queue/entry.ts';
+import type { Consumer, StartedJob } from '@inferql/queue/consumer';
+import type { ClaimedJob } from '@inferql/queue/entry';
 import { createBell } from './notifier.ts';
 
 /** Claiming takes a few milliseconds; this long before the expected end of a run the next batch is claimed. */

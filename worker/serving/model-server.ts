@@ -1,9 +1,10 @@
 /** One model served by this worker: its engine, its loop, from the warm-up to the drain. */
+
+import { createConsumer } from '@inferql/queue/consumer';
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
 import type { Logger } from 'pino';
-import { createConsumer } from '../../queue/consumer.ts';
-import type { ServedModel } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
-import { connectRedis, type RedisConnection } from '../../queue/redis.ts';
 import { EngineLoadError } from '../engines/engine.ts';
 import { type RemoteEngine, startRemoteEngine } from '../engines/process/engine-process.ts';
 import type { Turns } from './fair-scheduler.ts';

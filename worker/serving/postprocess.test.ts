@@ -1,6 +1,6 @@
+import { Result, STORED_LABELS } from '@inferql/queue/contract';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Result, STORED_LABELS } from '../../queue/contract.ts';
 import { readResult } from './postprocess.ts';
 
 const namesOf = (count: number) => Array.from({ length: count }, (_, index) => `class ${index}`);

@@ -1,6 +1,6 @@
 /** From an engine's answer to a prediction's result. Pure. */
-import { type Heatmaps, type Label, type Result, STORED_LABELS } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
+import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
 import { bestIndexes } from './top-k.ts';
 

@@ -1,12 +1,13 @@
 /** The worker's loop on a real Redis, with an engine in the test's own hands. */
+
+import { type Consumer, createConsumer } from '@inferql/queue/consumer';
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Consumer, createConsumer } from '../../queue/consumer.ts';
-import type { ServedModel } from '../../queue/contract.ts';
-import { InferqlError } from '../../queue/errors.ts';
-import { connectRedis, type RedisConnection } from '../../queue/redis.ts';
-import { createQueueBed, type QueueBed } from '../../testing/queue-harness.ts';
-import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import { createTurns } from './fair-scheduler.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';

@@ -3,12 +3,12 @@
  * the engine's: renewal of what is held, the heartbeat, recovery of what stalled elsewhere, and the sweep of deadlines.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
+import type { Result, ServedModel } from '@inferql/queue/contract';
+import type { ClaimedJob } from '@inferql/queue/entry';
+import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
+import { isRedisUnavailable } from '@inferql/queue/redis';
 import type { Logger } from 'pino';
-import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '../../queue/consumer.ts';
-import type { Result, ServedModel } from '../../queue/contract.ts';
-import type { ClaimedJob } from '../../queue/entry.ts';
-import { type ErrorCode, InferqlError } from '../../queue/errors.ts';
-import { isRedisUnavailable } from '../../queue/redis.ts';
 import type { EngineRun, RemoteEngine } from '../engines/process/engine-process.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 import type { Turns } from './fair-scheduler.ts';

@@ -1,4 +1,4 @@
-import type { ServedModel } from '../../queue/contract.ts';
+import type { ServedModel } from '@inferql/queue/contract';
 import type { EngineModel, EngineName } from '../engines/engine.ts';
 
 /** An engine that may run a model, and the files that it reads. */

@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PredictionState, ServedModel } from '@inferql/queue/contract';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { PredictionState, ServedModel } from '../../queue/contract.ts';
-import { type Compiled, compileSources } from '../../testing/compile-sources.ts';
-import { createQueueBed, type QueueBed } from '../../testing/queue-harness.ts';
-import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
-import { writeTinyModel } from '../../testing/tiny-model.ts';
 
 let compiled: Compiled;
 let server: TestRedis;

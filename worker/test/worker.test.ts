@@ -1,15 +1,15 @@
 /** The worker's promises on a real Redis, with real engine processes that give scripted answers. */
 import { join } from 'node:path';
+import { createConsumer } from '@inferql/queue/consumer';
+import type { PredictionState, ServedModel } from '@inferql/queue/contract';
+import { GROUP, modelKeys, streamKey } from '@inferql/queue/keys';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createConsumer } from '../../queue/consumer.ts';
-import type { PredictionState, ServedModel } from '../../queue/contract.ts';
-import { GROUP, modelKeys, streamKey } from '../../queue/keys.ts';
-import { connectRedis, type RedisConnection } from '../../queue/redis.ts';
-import { type Compiled, compileSources } from '../../testing/compile-sources.ts';
-import { createQueueBed, type QueueBed } from '../../testing/queue-harness.ts';
-import { startTestRedis, type TestRedis } from '../../testing/redis-server.ts';
 import type { ScriptedBehavior } from '../engines/engine.ts';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import { createTurns } from '../serving/fair-scheduler.ts';

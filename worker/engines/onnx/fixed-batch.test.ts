@@ -2,11 +2,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomPixels } from '@inferql/converter/golden/harness.fixture';
+import { encodeClassifier } from '@inferql/converter/golden/onnx-file.fixture';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { randomPixels } from '../../../converter/golden/harness.fixture.ts';
-import { encodeClassifier } from '../../../converter/golden/onnx-file.fixture.ts';
-import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
 

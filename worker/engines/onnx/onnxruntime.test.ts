@@ -2,12 +2,12 @@
 import { mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomPixels } from '@inferql/converter/golden/harness.fixture';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { randomPixels } from '../../../converter/golden/harness.fixture.ts';
-import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
-import { writeTinyModel } from '../../../testing/tiny-model.ts';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import { type EngineRun, type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';

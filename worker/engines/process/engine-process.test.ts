@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { type RemoteEngine, startRemoteEngine } from './engine-process.ts';
 

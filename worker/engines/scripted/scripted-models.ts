@@ -1,7 +1,7 @@
 /** Models without files, served by the engine of scripted answers: what INFERQL_SCRIPTED_MODELS holds. */
 import { createHash } from 'node:crypto';
+import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { z } from 'zod';
-import { ModelName, ServedModel } from '../../../queue/contract.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 
 const bytes = z.array(z.number().int().min(0).max(255)).default([]);

@@ -4,9 +4,6 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   buildChain,
   buildClassifier,
@@ -18,22 +15,20 @@ import {
   MATMUL,
   SHAPE,
   saveRandom,
-} from '../../../converter/golden/classifiers.fixture.ts';
+} from '@inferql/converter/golden/classifiers.fixture';
 import {
   quantizeWeights,
   toKeras3,
   toKeras3Nested,
   toKeras3Sequential,
   toKeras21,
-} from '../../../converter/golden/formats.fixture.ts';
-import {
-  largestDifference,
-  randomPixels,
-  type TestModel,
-  toTensor,
-} from '../../../converter/golden/harness.fixture.ts';
-import type { InputSpec, OutputSpec } from '../../../converter/spec.ts';
-import { type Compiled, compileSources } from '../../../testing/compile-sources.ts';
+} from '@inferql/converter/golden/formats.fixture';
+import { largestDifference, randomPixels, type TestModel, toTensor } from '@inferql/converter/golden/harness.fixture';
+import type { InputSpec, OutputSpec } from '@inferql/converter/spec';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import * as tf from '@tensorflow/tfjs';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineName } from '../engine.ts';

@@ -1,10 +1,10 @@
 /** What the engines tensorflow and wasm share: a tfjs model from its folder, run by whichever backend is set. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
+import { isGraphModel, readModelJson, storedBytes } from '@inferql/converter/tfjs/manifest';
+import { readWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
-import { isKeras3, requireFaithful, toKeras2 } from '../../../converter/tfjs/keras3.ts';
-import { isGraphModel, readModelJson, storedBytes } from '../../../converter/tfjs/manifest.ts';
-import { readWeights } from '../../../converter/tfjs/weights.ts';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Ledger } from '../e2e/ledger/client.ts';
-import type { Sighting } from '../e2e/ledger/protocol.ts';
-import { type GraphqlError, openSocket, type Socket, send, subscribeSse } from './graphql-client.ts';
-import { expectedClass, makePicture } from './test-images.ts';
+import { type GraphqlError, openSocket, type Socket, send, subscribeSse } from '@inferql/testing/graphql-client';
+import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import type { Ledger } from '../ledger/client.ts';
+import type { Sighting } from '../ledger/protocol.ts';
 
 export interface LoadOptions {
   /** Servers, among which clients choose as behind a load balancer: a client that is refused goes to the next one. */

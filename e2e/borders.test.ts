@@ -1,0 +1,95 @@
+/** The borders between packages: what each may import is what its package.json says, and nothing that ships needs what tests share. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { projectDir } from '@inferql/testing/build';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '../scripts/setup/assemble.mjs';
+
+const Dependencies = z.record(z.string(), z.string()).default({});
+const Manifest = z.object({
+  name: z.string(),
+  dependencies: Dependencies,
+  devDependencies: Dependencies,
+  optionalDependencies: Dependencies,
+  peerDependencies: Dependencies,
+});
+const { workspaces } = z
+  .object({ workspaces: z.array(z.string()) })
+  .parse(JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')));
+
+const IMPORT = /(?:\bfrom|\bimport\(|\bimport)\s*'([^']+)'/g;
+// Data that is not code: pictures for the page, and the one list of packages that the build and the tests share.
+const SHARED_FILES = /^(models\/samples\/|scripts\/setup\/assemble\.mjs$)/;
+
+interface Source {
+  path: string;
+  isTest: boolean;
+  imports: string[];
+}
+
+function readSources(folder: string): Source[] {
+  return readdirSync(join(projectDir, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.tsx?$/.test(path) && !/(^|\/)(node_modules|generated)\//.test(path))
+    .map((path) => ({
+      path: join(folder, path),
+      isTest: /\.test\.tsx?$|\.fixture\.ts$|(^|\/)(test|golden)\//.test(path),
+      imports: [...readFileSync(join(projectDir, folder, path), 'utf8').matchAll(IMPORT)].map(([, name]) => name!),
+    }));
+}
+
+const readManifest = (folder: string) =>
+  Manifest.parse(JSON.parse(readFileSync(join(projectDir, folder, 'package.json'), 'utf8')));
+
+/** `@inferql/queue` of `@inferql/queue/contract`. */
+const packageOf = (name: string) =>
+  name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/');
+
+test.each(workspaces)('%s reaches into no other package by a relative path', (folder) => {
+  for (const { path, imports } of readSources(folder)) {
+    const outside = imports
+      .filter((name) => name.startsWith('.'))
+      .map((name) => relative(projectDir, join(projectDir, dirname(path), name)))
+      .filter((target) => !target.startsWith(`${folder}/`) && !SHARED_FILES.test(target));
+    expect(outside, path).toEqual([]);
+  }
+});
+
+test.each(SHIPPED_PACKAGES)('what %s ships imports only what its package.json lists', (folder) => {
+  const { name: self, dependencies, optionalDependencies, peerDependencies } = readManifest(folder);
+  const listed = new Set(Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }));
+  for (const { path, isTest, imports } of readSources(folder)) {
+    if (isTest) continue;
+    const unlisted = imports
+      .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
+      .map(packageOf)
+      .filter((name) => name !== self && !listed.has(name));
+    expect(unlisted, path).toEqual([]);
+  }
+});
+
+test('nothing that ships depends on tests, benchmarks or what they share', () => {
+  const support = SUPPORT_PACKAGES.map((folder) => readManifest(folder).name);
+  for (const folder of SHIPPED_PACKAGES) {
+    const { dependencies, optionalDependencies, peerDependencies } = readManifest(folder);
+    const listed = Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
+    expect(listed.filter((name) => support.includes(name))).toEqual([]);
+  }
+});
+
+test('the queue knows neither server nor worker, and the server no engine', () => {
+  const ours = (folder: string) =>
+    Object.keys(readManifest(folder).dependencies).filter((name) => name.startsWith('@inferql/'));
+  expect(ours('queue').filter((name) => name !== '@inferql/settings')).toEqual([]);
+  expect(ours('server')).not.toContain('@inferql/worker');
+  expect(ours('server')).not.toContain('@inferql/converter');
+  expect(Object.keys(readManifest('client').dependencies)).toEqual([]);
+});
+
+test('models/ holds data only', () => {
+  const code = readdirSync(join(projectDir, 'models'), { recursive: true, encoding: 'utf8' });
+  expect(code.filter((path) => /\.(ts|js|mjs)$/.test(path))).toEqual([]);
+});
