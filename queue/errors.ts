@@ -77,6 +77,36 @@ export const ERRORS = {
     httpStatus: 429,
     message: 'Too many requests. Try again a little later.',
   },
+  BAD_REQUEST: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 400,
+    message: 'The request is not one that this server understands.',
+  },
+  CSRF_HEADER_MISSING: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 403,
+    message: 'Mutations and uploads need the header x-graphql-yoga-csrf, with any value.',
+  },
+  REQUEST_TIMEOUT: {
+    tier: 'retry',
+    retryable: true,
+    httpStatus: 408,
+    message: 'The request did not come in time. Send it again.',
+  },
+  REQUEST_TOO_LARGE: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 413,
+    message: 'The request is larger than this server accepts.',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 415,
+    message: 'The body of the request has a type or an encoding that this server does not read.',
+  },
   INTERNAL_SERVER_ERROR: { tier: 'retry', retryable: true, httpStatus: 500, message: 'Unexpected error.' },
   MODEL_FAILED: { tier: 'later', retryable: true, httpStatus: 200, message: 'The model could not process this image.' },
   ENGINE_CRASHED: {

@@ -1,5 +1,8 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, constants } from 'node:zlib';
 import * as graphiql from '@graphql-yoga/render-graphiql/graphiql';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
@@ -39,10 +42,33 @@ function addGraphiqlFiles(): Plugin {
   };
 }
 
+/** Text shorter than this gains nothing by compression. */
+const COMPRESSED_FROM_BYTES = 1024;
+
+/** Leaves each text file compressed by Brotli beside itself (`x.js.br`): the server streams files and compresses none. */
+function compressFiles(): Plugin {
+  const brotli = promisify(brotliCompress);
+  return {
+    name: 'compress-files',
+    apply: 'build',
+    async writeBundle({ dir }, bundle) {
+      const names = Object.keys(bundle).filter((name) => /\.(js|css|html|json|svg|txt)$/.test(name));
+      await Promise.all(
+        names.map(async (name) => {
+          const path = join(dir!, name);
+          const content = await readFile(path);
+          if (content.length < COMPRESSED_FROM_BYTES) return;
+          await writeFile(`${path}.br`, await brotli(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }));
+        }),
+      );
+    },
+  };
+}
+
 export default defineConfig({
   root: import.meta.dirname,
   publicDir: false,
-  plugins: [react(), addGraphiqlFiles()],
+  plugins: [react(), addGraphiqlFiles(), compressFiles()],
   define: { GRAPHIQL_FILES: JSON.stringify(GRAPHIQL_FILES) },
   build: {
     outDir: '../dist/web',

@@ -49,7 +49,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
     context: ({ request }) => makeContext(services, request.signal),
     plugins: [
       useHealth(isReady),
-      useWebPage(config.webDir),
+      useWebPage(config.webDir, log),
       useCsrfHeader(),
       useUploads(config),
       useBodyLimit(config.maxQueryBytes),
@@ -93,7 +93,7 @@ function corsOptions(origins: string[]) {
     origin: origins.includes('*') ? '*' : origins,
     credentials: !origins.includes('*'),
     methods: ['GET', 'POST', 'OPTIONS'],
-    allowedHeaders: ['content-type', 'accept', ...CSRF_HEADERS],
+    allowedHeaders: ['content-type', 'accept', 'authorization', ...CSRF_HEADERS],
     exposedHeaders: ['retry-after'],
     maxAge: 600,
   };

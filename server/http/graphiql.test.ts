@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSchema, createYoga } from 'graphql-yoga';
+import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createGraphiqlPage } from './graphiql.ts';
 import { useWebPage } from './web-page.ts';
@@ -21,7 +22,7 @@ async function open(path: string, graphiql: boolean): Promise<Response> {
     landingPage: false,
     graphiql,
     renderGraphiQL: createGraphiqlPage(webDir),
-    plugins: [useWebPage(webDir)],
+    plugins: [useWebPage(webDir, pino({ level: 'silent' }))],
     logging: false,
   });
   return app.fetch(`http://localhost${path}`, { headers: { accept: 'text/html' } });

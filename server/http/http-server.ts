@@ -1,24 +1,56 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
 import { createApp, makeContext } from './app.ts';
+import { answerBare, SECURITY_HEADERS } from './bare-answer.ts';
+import { createBodyWatch } from './body-watch.ts';
+import { findHostProblem } from './host-check.ts';
+import { answerParserErrors } from './parser-errors.ts';
+import { inOrder } from './request-order.ts';
 import { attachWebSockets } from './web-socket.ts';
 
 /** Longer than a load balancer keeps an idle connection, so that it is never we who close one that is about to be used. */
 const KEEP_ALIVE_MS = 65_000;
-/** A whole request, upload included, must have arrived within this. */
-const REQUEST_TIMEOUT_MS = 120_000;
+/** The headers of a request must have arrived within this; a body has no limit of the whole, see body-watch.ts. */
+const HEADERS_TIMEOUT_MS = 30_000;
 /** After the waits have ended their answers are given this long to be sent. */
 const SEND_GRACE_MS = 1_000;
+
+const HOST_ANSWERS = {
+  malformed: {
+    status: 400,
+    code: 'BAD_REQUEST',
+    message: 'The request names no usable host or path: check the Host header and the URL.',
+  },
+  foreign: {
+    status: 421,
+    code: 'BAD_REQUEST',
+    message:
+      'This server does not answer under the name in the Host header. Name it in INFERQL_ALLOWED_HOSTS; behind a proxy, see also INFERQL_TRUST_PROXY.',
+  },
+} as const;
 
 /** The server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
 export function createListener({ config, backend, log }: { config: Config; backend: Backend; log: Logger }) {
   const { services, isReady, isDraining } = backend;
   const app = createApp({ config, services, isReady, isDraining, log });
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, app);
+  const bodies = createBodyWatch();
+  const options = {
+    requestTimeout: 0,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // Checked beside what else may be wrong with it, so that the answer has words.
+    requireHostHeader: false,
+  };
+  const server = createServer(
+    options,
+    inOrder((request, response) => void answer(request, response)),
+  );
+  answerParserErrors(server);
   const webSockets = attachWebSockets(server, {
     app,
     makeContext: (signal) => makeContext(services, signal),
@@ -27,6 +59,30 @@ export function createListener({ config, backend, log }: { config: Config; backe
   });
 
   let draining: Promise<void> | undefined;
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // The form for proxies, which every server has to take.
+    request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
+    const problem = findHostProblem(request, config);
+    if (problem) {
+      request.resume();
+      return answerBare(response, HOST_ANSWERS[problem]);
+    }
+    bodies.watch(request, response);
+    try {
+      const isHead = request.method === 'HEAD';
+      if (isHead && isEventStream(request)) return answerEventStreamHead(response);
+      // GraphQL knows GET; Node itself sends no body where HEAD was asked.
+      if (isHead && request.url!.startsWith('/graphql')) request.method = 'GET';
+      const context = { req: request, res: response, waitUntil: app.waitUntil };
+      const answered = await app.handleNodeRequestAndResponse(request, response, context);
+      await sendNodeResponse(answered, response, request, true);
+    } catch (error) {
+      log.error({ err: error }, 'a request could not be answered');
+      if (response.headersSent) response.destroy();
+      else answerBare(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
+    }
+  }
 
   return {
     app,
@@ -63,4 +119,14 @@ export function createListener({ config, backend, log }: { config: Config; backe
     clearInterval(sweep);
     clearTimeout(forced);
   }
+}
+
+function isEventStream({ headers }: IncomingMessage): boolean {
+  return headers.accept?.includes('text/event-stream') ?? false;
+}
+
+/** What a subscription would begin with; none is opened for those who do not read it. */
+function answerEventStreamHead(response: ServerResponse): void {
+  response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  response.end();
 }

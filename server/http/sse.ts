@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { createResultMask } from './error-mask.ts';
 import { subscribeLean } from './execute-subscription.ts';
+import { isOrderListener } from './request-order.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 
@@ -14,7 +15,6 @@ const HEADERS = {
   'cache-control': 'no-cache',
   // Proxies that buffer would hold events back.
   'x-accel-buffering': 'no',
-  connection: 'keep-alive',
 };
 /** Shorter than the time after which proxies take a silent connection for dead. */
 const PING_EVERY_MS = 12_000;
@@ -105,7 +105,10 @@ function releaseRequest(response: ServerResponse): void {
   request.rawHeaders = [];
   // The framework's watch over the connection, by which a mutation learns that its caller has gone. Node's own listener came first.
   for (const listener of response.listeners('finish').slice(1)) response.off('finish', listener as () => void);
-  response.removeAllListeners('close').removeAllListeners('error');
+  for (const listener of response.listeners('close')) {
+    if (!isOrderListener(listener)) response.off('close', listener as () => void);
+  }
+  response.removeAllListeners('error');
   // A connection that breaks closes the response, which is enough.
   response.on('error', () => undefined);
 }

@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto';
-import { type Dirent, readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { type Dirent, ReadStream, readdirSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { extname, join, relative, sep } from 'node:path';
-import { promisify } from 'node:util';
-import { brotliCompress, constants } from 'node:zlib';
+import type { Readable } from 'node:stream';
+import { send } from '@fastify/send';
 import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
 import { GRAPHIQL_PAGE } from './graphiql.ts';
 
 const TYPES: Record<string, string> = {
@@ -21,59 +23,76 @@ const TYPES: Record<string, string> = {
   '.txt': 'text/plain; charset=utf-8',
   '.woff2': 'font/woff2',
 };
-const COMPRESSIBLE = /^(text|application)\/|svg/;
+/** The build leaves files compressed by Brotli beside those that it helps. */
+const COMPRESSED = '.br';
 
-/** Own scripts and styles only; photographs are shown from memory (blob:), heatmaps from data URIs. */
+/** Own scripts and styles only; images are shown from memory (blob:), heatmaps from data URIs. */
 const PAGE_POLICY =
   "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
-const compress = promisify(brotliCompress);
-
 interface PageFile {
-  body: Buffer;
   type: string;
-  etag: string;
   /** Its name changes with its content. */
-  immutable: boolean;
-  brotli: Promise<Buffer> | undefined;
+  isImmutable: boolean;
+  isCompressed: boolean;
 }
 
 /**
- * Serves the built web page: `/` and the links `/p/<id>` give index.html, all else by its exact name. The files are read once, at
- * the start, so no request reaches the file system. Without a built page it serves nothing.
+ * Serves the built web page: `/` and the links `/p/<id>` give index.html, all else by its exact name. Which files there are is read
+ * once, at the start; each answer streams its file, so that one costs no more memory than a piece of it. Without a built page it
+ * serves nothing.
  */
-export function useWebPage(webDir: string): Plugin {
-  const files = readFiles(webDir);
+export function useWebPage(webDir: string, log: Logger): Plugin {
+  const files = listFiles(webDir);
   return {
-    async onRequest({ request, url, fetchAPI, endResponse }) {
+    async onRequest({ request, url, fetchAPI, serverContext, endResponse }) {
       if (files.size === 0 || (request.method !== 'GET' && request.method !== 'HEAD')) return;
       const path = url.pathname === '/' || /^\/p\/[\w.-]{1,200}$/.test(url.pathname) ? '/index.html' : url.pathname;
       const file = files.get(path);
       if (!file) return;
+      const isCompressed = file.isCompressed && /\bbr\b/.test(request.headers.get('accept-encoding') ?? '');
+      const asked = { method: request.method, headers: Object.fromEntries(request.headers) } as unknown as Readable;
+      const found = await send(asked, isCompressed ? path + COMPRESSED : path, {
+        root: webDir,
+        index: false,
+        dotfiles: 'ignore',
+        contentType: false,
+        cacheControl: false,
+      });
       const headers: Record<string, string> = {
-        'content-type': file.type,
-        etag: file.etag,
-        'cache-control': file.immutable ? 'public, max-age=31536000, immutable' : 'no-cache',
+        ...lowerCase(found.headers),
+        'cache-control': file.isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache',
         vary: 'accept-encoding',
       };
-      if (path === '/index.html') headers['content-security-policy'] = PAGE_POLICY;
-      if (request.headers.get('if-none-match') === file.etag) {
-        return endResponse(new fetchAPI.Response(null, { status: 304, headers }));
+      if (found.type === 'file') {
+        headers['content-type'] = file.type;
+        if (isCompressed) headers['content-encoding'] = 'br';
+        if (path === '/index.html') headers['content-security-policy'] = PAGE_POLICY;
       }
-      let body = file.body;
-      if (COMPRESSIBLE.test(file.type) && /\bbr\b/.test(request.headers.get('accept-encoding') ?? '')) {
-        file.brotli ??= compress(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } });
-        body = await file.brotli;
-        headers['content-encoding'] = 'br';
-      }
-      headers['content-length'] = String(body.length);
-      endResponse(new fetchAPI.Response(request.method === 'HEAD' ? null : new Uint8Array(body), { headers }));
+      const hasBody = request.method === 'GET' && found.statusCode !== 304;
+      if (hasBody) await opened(found.stream, serverContext as { res?: ServerResponse }, log);
+      else found.stream.destroy();
+      const body = hasBody ? (found.stream as unknown as BodyInit) : null;
+      endResponse(new fetchAPI.Response(body, { status: found.statusCode, headers }));
     },
   };
 }
 
+/** Resolves when the file is open. Rejects where it cannot be: the process has no handles left, the file is gone. */
+async function opened(stream: Readable, { res }: { res?: ServerResponse }, log: Logger): Promise<void> {
+  if (stream instanceof ReadStream && stream.pending) await once(stream, 'open');
+  stream.on('error', (error) => {
+    log.error({ err: error }, 'a file of the page could not be read');
+    res?.destroy();
+  });
+}
+
+function lowerCase(headers: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
+}
+
 /** By the path in the URL. */
-function readFiles(webDir: string): Map<string, PageFile> {
+function listFiles(webDir: string): Map<string, PageFile> {
   const files = new Map<string, PageFile>();
   let entries: Dirent[] = [];
   try {
@@ -81,15 +100,13 @@ function readFiles(webDir: string): Map<string, PageFile> {
   } catch {
     return files;
   }
-  for (const entry of entries) {
-    const type = TYPES[extname(entry.name)];
+  const pathOf = (entry: Dirent) => `/${relative(webDir, join(entry.parentPath, entry.name)).split(sep).join('/')}`;
+  const paths = new Set(entries.filter((entry) => entry.isFile()).map(pathOf));
+  for (const path of paths) {
+    const type = TYPES[extname(path)];
     // GraphiQL's page has an address and a switch of its own.
-    if (!entry.isFile() || !type || entry.name === GRAPHIQL_PAGE) continue;
-    const name = join(entry.parentPath, entry.name);
-    const body = readFileSync(name);
-    const path = `/${relative(webDir, name).split(sep).join('/')}`;
-    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-    files.set(path, { body, type, etag, immutable: path.startsWith('/assets/'), brotli: undefined });
+    if (!type || path === `/${GRAPHIQL_PAGE}`) continue;
+    files.set(path, { type, isImmutable: path.startsWith('/assets/'), isCompressed: paths.has(path + COMPRESSED) });
   }
   return files;
 }

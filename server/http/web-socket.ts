@@ -7,12 +7,29 @@ import { WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { App } from './app.ts';
+import { answerOnSocket } from './bare-answer.ts';
 import { createResultMask } from './error-mask.ts';
 import { maskErrors, subscribeLean } from './execute-subscription.ts';
+import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
+import { findHostProblem } from './host-check.ts';
+import { isAllowedOrigin } from './proxy.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
 const CLOSE_GRACE_MS = 1_000;
+
+const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: 'WebSockets are served at /graphql.' } as const;
+const BAD_HOST = {
+  status: 400,
+  code: 'BAD_REQUEST',
+  message: 'The Host header names no host under which this server answers: see INFERQL_ALLOWED_HOSTS.',
+} as const;
+const FOREIGN_PAGE = {
+  status: 403,
+  code: 'BAD_REQUEST',
+  message:
+    'The page in the Origin header is not of the host that was asked. Allow it in CORS_ORIGINS; behind a proxy, pass its Host or set INFERQL_TRUST_PROXY.',
+} as const;
 
 /**
  * Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP.
@@ -23,7 +40,7 @@ export function attachWebSockets(
   options: {
     app: App;
     makeContext(signal: AbortSignal | undefined): ServerContext;
-    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection'>;
+    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection' | 'host' | 'allowedHosts' | 'trustProxy'>;
     log: Logger;
   },
 ) {
@@ -79,10 +96,12 @@ export function attachWebSockets(
   }
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
     socket.on('error', () => socket.destroy());
     const path = (request.url ?? '').split('?')[0];
-    if (path !== '/graphql') return refuseUpgrade(socket, '404 Not Found');
-    if (!isAllowedOrigin(request, config.corsOrigins)) return refuseUpgrade(socket, '403 Forbidden');
+    if (findHostProblem(request, config)) return answerOnSocket(socket, BAD_HOST);
+    if (path !== '/graphql') return answerOnSocket(socket, NO_SUCH_PATH);
+    if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) return answerOnSocket(socket, FOREIGN_PAGE);
     sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
   });
 
@@ -97,17 +116,4 @@ export function attachWebSockets(
       clearTimeout(forced);
     },
   };
-}
-
-function refuseUpgrade(socket: Duplex, status: string): void {
-  // The port is not closed before each of its connections is, and this one's other side may stay open for ever.
-  socket.once('finish', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-}
-
-/** A browser tells which page opens the connection; programs tell nothing, and no page can act through them. */
-function isAllowedOrigin({ headers }: IncomingMessage, corsOrigins: string[]): boolean {
-  const { origin, host } = headers;
-  if (origin === undefined || corsOrigins.includes('*') || corsOrigins.includes(origin)) return true;
-  return URL.canParse(origin) && new URL(origin).host === host;
 }

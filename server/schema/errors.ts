@@ -26,6 +26,15 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   UNAVAILABLE:
     'The service cannot take work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
   RATE_LIMITED: 'Too many requests. HTTP status 429 where the response has no data.',
+  BAD_REQUEST:
+    'The request is malformed: its body, its multipart form or its headers. HTTP status 400, or 421 for a foreign Host.',
+  CSRF_HEADER_MISSING:
+    'A mutation or an upload came without one of the headers that keep other web pages from sending it: `x-graphql-yoga-csrf`, `apollo-require-preflight` or `graphql-require-preflight`. HTTP status 403.',
+  REQUEST_TIMEOUT: 'The body of the request fell silent, or came slower than 1 KB per second. HTTP status 408.',
+  REQUEST_TOO_LARGE:
+    'The request is larger than the server accepts, or has too many files, or its headers are too long. HTTP status 413 or 431.',
+  UNSUPPORTED_MEDIA_TYPE:
+    'The body has a content type or a content encoding that the server does not read. HTTP status 415.',
   INTERNAL_SERVER_ERROR: 'A fault of the server. Its details are in the log of the server only.',
   MODEL_FAILED: 'The model gave no usable answer for this image, in each attempt.',
   ENGINE_CRASHED: 'The engine stopped while it worked on this image, in each attempt.',

@@ -127,7 +127,8 @@ describe('protection', () => {
       },
     });
     const allowed = preflight.headers.get('access-control-allow-headers');
-    for (const header of ['x-graphql-yoga-csrf', 'apollo-require-preflight']) expect(allowed).toContain(header);
+    for (const header of ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'authorization'])
+      expect(allowed).toContain(header);
   });
 
   test('every response carries the security headers', async () => {

@@ -1,4 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
+import { origins, type TrustProxy, trustedProxies } from '../network-types.ts';
 import { flag, integer, list, path } from '../value-types.ts';
 
 /** The HTTP server, the page and what a query may cost. */
@@ -15,10 +16,28 @@ export const http = defineSettings({
   corsOrigins: {
     name: 'INFERQL_CORS_ORIGINS',
     formerNames: ['CORS_ORIGINS'],
-    type: list('origins'),
+    type: origins,
     default: [] as string[],
     defaultText: 'none',
     description: 'Origins of other web pages that may use the API, separated by commas; `*` allows all.',
+    readBy: ['server'],
+  },
+  trustProxy: {
+    name: 'INFERQL_TRUST_PROXY',
+    type: trustedProxies,
+    default: false as TrustProxy,
+    defaultText: '`off`',
+    description:
+      'Proxies whose `X-Forwarded-Host` and `X-Forwarded-For` are believed: `on` for whoever connects, or addresses, networks and the words `loopback` and `private`, separated by commas. See docs/behind-a-proxy.md.',
+    readBy: ['server'],
+  },
+  allowedHosts: {
+    name: 'INFERQL_ALLOWED_HOSTS',
+    type: list('host names'),
+    default: [] as string[],
+    defaultText: 'all; on a loopback address without `INFERQL_TRUST_PROXY`: those without a dot, and `*.localhost`',
+    description:
+      'Names in the `Host` header that are answered, separated by commas; `*` allows all. Addresses and names without a dot always are.',
     readBy: ['server'],
   },
   graphiql: {

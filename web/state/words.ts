@@ -104,6 +104,10 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'The model had no answer', detail: 'You can try it once more.' };
     case 'VERSION_RETIRED':
       return { title: 'The model was replaced meanwhile', detail: 'Send the picture again.' };
+    case 'REQUEST_TIMEOUT':
+      return { title: 'The connection was too slow', detail: 'Try again, or add a smaller picture.' };
+    case 'REQUEST_TOO_LARGE':
+      return { title: 'The server does not take that much at once', detail: 'Add a smaller picture.' };
     case 'INTERNAL_SERVER_ERROR':
       return { title: 'Something went wrong on the server', detail: 'You can try it once more.' };
     default:

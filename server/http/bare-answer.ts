@@ -1,0 +1,54 @@
+/** Answers given beside the GraphQL framework: by the HTTP parser, before routing, or on a bare socket. */
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '@inferql/queue/errors';
+
+/** Headers that every response carries, whoever writes it. */
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+};
+
+interface BareAnswer {
+  status: number;
+  code: ErrorCode;
+  /** For people: what happened, then what to do. */
+  message: string;
+}
+
+/** The errors of a GraphQL response, so that clients read this answer like every other one. */
+function encode({ code, message }: BareAnswer): string {
+  return `${JSON.stringify({ errors: [{ message, extensions: { code } }] })}\n`;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** Answers by Node's response. What the framework sends later to the same response is dropped. */
+export function answerBare(response: ServerResponse, answer: BareAnswer, headers: Record<string, string> = {}): void {
+  if (response.headersSent || response.destroyed) return;
+  const body = encode(answer);
+  response.writeHead(answer.status, {
+    ...SECURITY_HEADERS,
+    'content-type': JSON_TYPE,
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
+  response.end(body);
+}
+
+/** Answers on a socket that has no response, and closes it. */
+export function answerOnSocket(socket: Duplex, answer: BareAnswer): void {
+  const body = encode(answer);
+  const headers: Record<string, string | number> = {
+    connection: 'close',
+    ...SECURITY_HEADERS,
+    'content-type': JSON_TYPE,
+    'content-length': Buffer.byteLength(body),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  // The port is not closed before each of its connections is, and this one's other side may stay open for ever.
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,102 @@
+/** Slow lines are served, dead ones are not: a request's body may take as long as it comes at a minimal rate and never falls silent. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { answerBare } from './bare-answer.ts';
+
+/** A body of which nothing comes for so long is given up. */
+export const BODY_SILENCE_MS = 30_000;
+/** What has to come per window at least, over a window that hides the pauses of a bad line. */
+export const BODY_WINDOW_MS = 60_000;
+export const MIN_BODY_BYTES_PER_SECOND = 1024;
+/** After its answer the rest of a body is read for so long, so that the client sees the answer; then the connection is cut. */
+const ANSWERED_GRACE_MS = 10_000;
+const LOOK_EVERY_MS = 1_000;
+
+interface Limits {
+  silenceMs?: number;
+  windowMs?: number;
+  minBytesPerSecond?: number;
+  lookEveryMs?: number;
+}
+
+interface Watched {
+  request: IncomingMessage;
+  response: ServerResponse;
+  bytes: number;
+  heardAtMs: number;
+  windowStartMs: number;
+  windowBytes: number;
+  answeredAtMs: number | undefined;
+}
+
+/** Watches the bodies that are on their way, all with one timer. */
+export function createBodyWatch(limits: Limits = {}) {
+  const silenceMs = limits.silenceMs ?? BODY_SILENCE_MS;
+  const windowMs = limits.windowMs ?? BODY_WINDOW_MS;
+  const minBytesPerSecond = limits.minBytesPerSecond ?? MIN_BODY_BYTES_PER_SECOND;
+  const watched = new Set<Watched>();
+  let timer: NodeJS.Timeout | undefined;
+
+  function look(): void {
+    const nowMs = performance.now();
+    for (const entry of watched) check(entry, nowMs);
+    if (watched.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  function check(entry: Watched, nowMs: number): void {
+    const { request, response } = entry;
+    if (request.complete || request.destroyed || request.socket.destroyed) {
+      watched.delete(entry);
+      return;
+    }
+    if (response.writableFinished) {
+      entry.answeredAtMs ??= nowMs;
+      if (nowMs - entry.answeredAtMs > ANSWERED_GRACE_MS) request.socket.destroy();
+      return;
+    }
+    const { bytesRead } = request.socket;
+    // What waits to be read here is no fault of the line: a busy decoder, a slow disk.
+    const isOurs = request.readableLength > 0 || request.socket.isPaused();
+    if (isOurs || bytesRead > entry.bytes) entry.heardAtMs = nowMs;
+    entry.bytes = bytesRead;
+    if (nowMs - entry.heardAtMs > silenceMs) {
+      refuse(entry, `Nothing of the request came for ${Math.round(silenceMs / 1000)} seconds. Send it again.`);
+    } else if (nowMs - entry.windowStartMs > windowMs || isOurs) {
+      const seconds = (nowMs - entry.windowStartMs) / 1000;
+      if (!isOurs && bytesRead - entry.windowBytes < seconds * minBytesPerSecond) {
+        refuse(
+          entry,
+          `The request came slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use another line.`,
+        );
+      }
+      entry.windowStartMs = nowMs;
+      entry.windowBytes = bytesRead;
+    }
+  }
+
+  function refuse({ request, response }: Watched, message: string): void {
+    answerBare(response, { status: 408, code: 'REQUEST_TIMEOUT', message });
+    request.resume();
+  }
+
+  return {
+    /** To be called when a request's headers have come. One without a body costs nothing. */
+    watch(request: IncomingMessage, response: ServerResponse): void {
+      if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
+      if (request.complete || request.headers['content-length'] === '0') return;
+      const nowMs = performance.now();
+      const bytes = request.socket.bytesRead;
+      watched.add({
+        request,
+        response,
+        bytes,
+        heardAtMs: nowMs,
+        windowStartMs: nowMs,
+        windowBytes: bytes,
+        answeredAtMs: undefined,
+      });
+      timer ??= setInterval(look, limits.lookEveryMs ?? LOOK_EVERY_MS).unref();
+    },
+  };
+}

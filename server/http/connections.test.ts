@@ -1,0 +1,223 @@
+/** What one connection may cost, and what is answered to requests that no browser sends: through real sockets. */
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { atEnd, startServer, startWorker } from '../test/server-harness.ts';
+import { enqueue } from '../test/subscriptions.ts';
+import { inOrder, MAX_PIPELINED_REQUESTS } from './request-order.ts';
+
+const ASSET_BYTES = 5_000_000;
+
+function open(url: string): Socket & { text: string } {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  atEnd(() => void socket.destroy());
+  const reader = Object.assign(socket.setEncoding('latin1'), { text: '' });
+  socket.on('error', () => undefined);
+  socket.on('data', (chunk: string) => {
+    reader.text += chunk;
+  });
+  return reader;
+}
+
+/** Sends bytes and resolves with all that came until the server closed, or until `enough` holds. */
+async function exchange(url: string, bytes: string, enough = (_text: string) => false): Promise<string> {
+  const socket = open(url);
+  const closed = once(socket, 'close');
+  socket.write(bytes);
+  while (!enough(socket.text)) {
+    if (socket.closed) break;
+    await Promise.race([closed, once(socket, 'data')]);
+    if (socket.closed) break;
+  }
+  socket.destroy();
+  return socket.text;
+}
+
+const get = (path: string, headers = 'host: x\r\n') => `GET ${path} HTTP/1.1\r\n${headers}\r\n`;
+
+describe('requests sent before the answers were read', () => {
+  test('are run one after the other, and answered in order', async () => {
+    let running = 0;
+    let most = 0;
+    const server = createServer(
+      inOrder((request, response) => {
+        most = Math.max(most, ++running);
+        setImmediate(() => {
+          running--;
+          response.end(request.url);
+        });
+      }),
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    atEnd(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const paths = Array.from({ length: MAX_PIPELINED_REQUESTS }, (_, i) => `/${i}`);
+    const text = await exchange(`http://127.0.0.1:${port}`, paths.map((path) => get(path)).join(''), (all) =>
+      all.endsWith(paths.at(-1)!),
+    );
+    expect(text.match(/^\/\d+/gm)).toEqual(paths);
+    expect(most).toBe(1);
+  });
+
+  test('of a large file cost one piece of it, and too many of them end the connection', async () => {
+    const folder = join((await startServer()).stateDir, 'page');
+    mkdirSync(join(folder, 'assets'), { recursive: true });
+    writeFileSync(join(folder, 'index.html'), '<!doctype html>');
+    writeFileSync(join(folder, 'assets', 'large.js'), 'x'.repeat(ASSET_BYTES));
+    const server = await startServer({ env: { WEB_DIR: folder } });
+    const url = await server.listener.listen();
+    const before = process.memoryUsage();
+    const sockets = Array.from({ length: 4 }, () => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1').pause();
+      atEnd(() => void socket.destroy());
+      socket.write(get('/assets/large.js').repeat(MAX_PIPELINED_REQUESTS));
+      return socket;
+    });
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    // Answers go on being given to others.
+    for (let i = 0; i < 20; i++) expect((await fetch(`${url}/health/live`)).status).toBe(200);
+    const now = process.memoryUsage();
+    const grown = now.external + now.heapUsed - before.external - before.heapUsed;
+    expect(grown).toBeLessThan(10 * ASSET_BYTES);
+
+    const text = await exchange(url, get('/assets/large.js').repeat(MAX_PIPELINED_REQUESTS + 50));
+    expect(text.length).toBeLessThan(2 * ASSET_BYTES);
+  });
+});
+
+describe('an Upgrade that is not ours', () => {
+  test.each([
+    ['h2c', 'host: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'],
+    ['TLS', 'host: x\r\nconnection: upgrade\r\nupgrade: TLS/1.0\r\n'],
+  ])('(%s) is ignored, for each request of the connection', async (_name, headers) => {
+    const server = await startServer();
+    const url = await server.listener.listen();
+    const socket = open(url);
+    for (let i = 1; i <= 3; i++) {
+      socket.write(get('/health/live', headers));
+      while (socket.text.split('live\n').length <= i) await once(socket, 'data');
+    }
+    expect(socket.text.match(/HTTP\/1.1 \d+/g)).toEqual(Array(3).fill('HTTP/1.1 200'));
+  });
+
+  test('keeps the body that comes with it', async () => {
+    const server = await startServer();
+    const body = JSON.stringify({ query: '{ __typename }' });
+    const text = await exchange(
+      await server.listener.listen(),
+      `POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      (all) => all.includes('__typename'),
+    );
+    expect(text).toMatch(/^HTTP\/1.1 200/);
+    expect(text).toContain('{"data":{"__typename":"Query"}}');
+  });
+});
+
+describe('requests that cannot be routed or parsed', () => {
+  test.each([
+    ['a Host with a space', get('/health/live', 'host: a b\r\n'), 400],
+    ['a Host that is a URL', get('/health/live', 'host: http://x/\r\n'), 400],
+    ['no Host', get('/health/live', ''), 400],
+    ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    ['headers of 20 KB', get('/health/live', `host: x\r\nx: ${'x'.repeat(20_000)}\r\n`), 431],
+    ['an expectation', get('/health/live', 'host: x\r\nexpect: wonders\r\n'), 417],
+    ['a name that may be made to lead here', get('/health/live', 'host: evil.test\r\n'), 421],
+  ])('%s is refused in words, with the security headers and nothing of the inside', async (_name, bytes, status) => {
+    const server = await startServer();
+    const text = await exchange(await server.listener.listen(), bytes, (all) => all.endsWith('}\n'));
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(text).toContain('x-content-type-options: nosniff');
+    expect(text).toContain('x-frame-options: DENY');
+    const [error] = JSON.parse(text.slice(text.indexOf('\r\n\r\n'))).errors;
+    expect(error.extensions.code).toMatch(/^(BAD_REQUEST|REQUEST_TOO_LARGE)$/);
+    expect(text).not.toMatch(/node_modules|\.js:|\.ts:|at /);
+  });
+
+  test.each([
+    ['127.0.0.1:4000', {}, 200],
+    ['[::1]:4000', {}, 200],
+    ['localhost', {}, 200],
+    ['app.localhost:1', {}, 200],
+    ['server', {}, 200],
+    ['good.test', { INFERQL_ALLOWED_HOSTS: 'good.test' }, 200],
+    ['Good.Test.', { INFERQL_ALLOWED_HOSTS: 'good.test' }, 200],
+    ['evil.test', { INFERQL_ALLOWED_HOSTS: 'good.test' }, 421],
+    ['any.test', { INFERQL_ALLOWED_HOSTS: '*' }, 200],
+    ['any.test', { INFERQL_TRUST_PROXY: 'on' }, 200],
+  ])('the host %s with %o is %i', async (host, env, status) => {
+    const server = await startServer({ env: env as Record<string, string> });
+    const text = await exchange(
+      await server.listener.listen(),
+      get('/health/live', `host: ${host}\r\nconnection: close\r\n`),
+    );
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  });
+});
+
+test('a whole URL as the target, as proxies send it, is its path', async () => {
+  const server = await startServer();
+  const text = await exchange(await server.listener.listen(), get('http://x:1/health/live'), (all) =>
+    all.endsWith('live\n'),
+  );
+  expect(text).toMatch(/^HTTP\/1.1 200/);
+});
+
+describe('HEAD', () => {
+  test.each(['/', '/health/live', '/graphql?query={__typename}', '/graphql'])(
+    'of %s answers like GET, without a body',
+    async (path) => {
+      const server = await startServer();
+      const url = await server.listener.listen();
+      const accept = { accept: 'application/json, text/html' };
+      const head = await fetch(url + path, { method: 'HEAD', headers: accept });
+      const whole = await fetch(url + path, { headers: accept });
+      expect([head.status, head.headers.get('content-type')]).toEqual([
+        whole.status,
+        whole.headers.get('content-type'),
+      ]);
+      expect(await head.text()).toBe('');
+    },
+  );
+
+  test('of an event stream opens none', async () => {
+    const server = await startServer();
+    const url = await server.listener.listen();
+    const headers = { accept: 'text/event-stream' };
+    const query = encodeURIComponent('subscription { queue { waiting } }');
+    const response = await fetch(`${url}/graphql?query=${query}`, { method: 'HEAD', headers });
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    expect(await response.text()).toBe('');
+  });
+});
+
+test('an event stream on a connection that is to be closed says so, and closes it', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const id = await enqueue(server, 7);
+  const query = encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
+  const text = await exchange(
+    await server.listener.listen(),
+    get(`/graphql?query=${query}`, 'host: x\r\naccept: text/event-stream\r\nconnection: close\r\n'),
+  );
+  expect(text).toContain('"SUCCEEDED"');
+  expect(text.match(/^connection: .*$/gim)).toEqual(['Connection: close']);
+});
+
+test('a request behind an event stream is answered when that has ended', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const id = await enqueue(server, 7);
+  const query = encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
+  const text = await exchange(
+    await server.listener.listen(),
+    get(`/graphql?query=${query}`, 'host: x\r\naccept: text/event-stream\r\n') + get('/health/live'),
+    (all) => all.endsWith('live\n'),
+  );
+  expect(text.indexOf('event: complete')).toBeGreaterThan(0);
+  expect(text.indexOf('live\n')).toBeGreaterThan(text.indexOf('event: complete'));
+});

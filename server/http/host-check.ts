@@ -1,0 +1,35 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import type { Config } from '../config.ts';
+import { requestedHost } from './proxy.ts';
+
+/** A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port. */
+const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]{0,252}))(?::\d{1,5})?$/i;
+/** A path, without what a URL never holds as it is. */
+const PATH = /^\/[^\s#]*$/;
+
+type Settings = Pick<Config, 'host' | 'allowedHosts' | 'trustProxy'>;
+
+/** Why a request cannot be routed: what its `Host` or its target says is not usable, or not this server's name. */
+export function findHostProblem(request: IncomingMessage, settings: Settings): 'malformed' | 'foreign' | undefined {
+  const { host } = request.headers;
+  if (host === undefined ? request.httpVersion !== '1.0' : !HOST.test(host)) return 'malformed';
+  if (!PATH.test(request.url ?? '')) return 'malformed';
+  return isOwnHost(requestedHost(request, settings.trustProxy), settings) ? undefined : 'foreign';
+}
+
+/**
+ * On a system that only its own machine can reach, other names than the machine's are refused: a web page can make its own name lead
+ * to 127.0.0.1 (DNS rebinding), and would then be a page of this server for the browser. Names without a dot cannot be registered.
+ */
+function isOwnHost(host: string | undefined, { host: listensOn, allowedHosts, trustProxy }: Settings): boolean {
+  if (host === undefined || allowedHosts.includes('*')) return true;
+  const name = host.replace(/:\d+$/, '').toLowerCase().replace(/\.$/, '');
+  if (allowedHosts.some((allowed) => allowed.toLowerCase() === name)) return true;
+  if (isIP(name.replace(/^\[|\]$/g, '')) !== 0 || !name.includes('.') || name.endsWith('.localhost')) return true;
+  return allowedHosts.length === 0 && (trustProxy !== false || !isLoopback(listensOn));
+}
+
+function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || address.startsWith('127.');
+}

@@ -1,0 +1,31 @@
+/** What Node's HTTP parser refuses, answered in words and with the headers of every response. */
+import type { Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { answerBare, answerOnSocket } from './bare-answer.ts';
+
+const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    code: 'REQUEST_TOO_LARGE',
+    message: 'The headers of the request, or its URL, are larger than 16 KB. Send long documents by POST.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    code: 'REQUEST_TIMEOUT',
+    message: 'The headers of the request did not come in time. Send it again.',
+  },
+};
+const MALFORMED = { status: 400, code: 'BAD_REQUEST', message: 'This is not an HTTP/1.1 request.' } as const;
+
+/** Answers what cannot be parsed, and the expectations that nobody knows. */
+export function answerParserErrors(server: Server): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // In the middle of an answer nothing can be said any more; a connection that is gone hears nothing.
+    const isAnswering = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent;
+    if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) socket.destroy(error);
+    else answerOnSocket(socket, ANSWERS[error.code ?? ''] ?? MALFORMED);
+  });
+  server.on('checkExpectation', (_request, response) => {
+    answerBare(response, { status: 417, code: 'BAD_REQUEST', message: 'The only expectation known is 100-continue.' });
+  });
+}

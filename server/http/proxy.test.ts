@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http';
+import { trustedProxies } from '@inferql/settings/network-types';
+import { describe, expect, test } from 'vitest';
+import { clientAddress, isAllowedOrigin, requestedHost } from './proxy.ts';
+
+const parseTrustProxy = (text: string) => trustedProxies.parse(text)!;
+
+function request(headers: Record<string, string>, remoteAddress = '10.0.0.9'): IncomingMessage {
+  return { headers, socket: { remoteAddress } } as unknown as IncomingMessage;
+}
+
+describe('INFERQL_TRUST_PROXY', () => {
+  test.each([
+    ['10.0.0.0/8', '10.9.9.9', true],
+    ['10.0.0.0/8', '::ffff:10.9.9.9', true],
+    ['10.0.0.0/8', '11.0.0.1', false],
+    ['192.0.2.1', '192.0.2.1', true],
+    ['loopback', '127.0.0.5', true],
+    ['loopback', '::1', true],
+    ['loopback', '10.0.0.1', false],
+    ['private, 192.0.2.1', '172.20.0.3', true],
+    ['fd00::/8', 'fd12::1', true],
+  ])('%s and the peer %s: %s', (list, peer, believed) => {
+    const trust = parseTrustProxy(list);
+    const asked = request({ host: 'inner:4000', 'x-forwarded-host': 'outer.test' }, peer);
+    expect(requestedHost(asked, trust)).toBe(believed ? 'outer.test' : 'inner:4000');
+  });
+});
+
+describe("the client's address", () => {
+  const forwarded = { 'x-forwarded-for': '6.6.6.6, 203.0.113.7, 10.0.0.2' };
+  test("is the peer's where no proxy is believed", () => {
+    expect(clientAddress(request(forwarded), false)).toBe('10.0.0.9');
+  });
+  test('is the last hop that is no trusted proxy: what a client wrote itself does not count', () => {
+    expect(clientAddress(request(forwarded), parseTrustProxy('private'))).toBe('203.0.113.7');
+  });
+  test('is the first where all are believed', () => {
+    expect(clientAddress(request(forwarded), true)).toBe('6.6.6.6');
+  });
+  test('is the peer where the header is no list of addresses', () => {
+    expect(clientAddress(request({ 'x-forwarded-for': 'unknown, <script>' }), true)).toBe('10.0.0.9');
+  });
+});
+
+describe('the origin of a WebSocket', () => {
+  const cases: [string, Record<string, string>, string, boolean][] = [
+    ['of a program', { host: 'a.test' }, 'off', true],
+    ['of its own page', { host: 'a.test:4000', origin: 'http://a.test:4000' }, 'off', true],
+    ['of another page', { host: 'a.test', origin: 'http://b.test' }, 'off', false],
+    ['of another port', { host: 'a.test:4000', origin: 'http://a.test:5173' }, 'off', false],
+    ['of a sandboxed page', { host: 'a.test', origin: 'null' }, 'off', false],
+    ['of an allowed page', { host: 'a.test', origin: 'https://friend.test' }, 'off', true],
+    [
+      'behind a proxy that does not pass Host, in a browser that says so',
+      { host: '127.0.0.1:4000', origin: 'https://a.test', 'sec-fetch-site': 'same-origin' },
+      'off',
+      true,
+    ],
+    [
+      'of another page, in a browser that says so',
+      { host: '127.0.0.1:4000', origin: 'https://b.test', 'sec-fetch-site': 'cross-site' },
+      'off',
+      false,
+    ],
+    [
+      'behind a trusted proxy',
+      { host: 'inner', 'x-forwarded-host': 'a.test', origin: 'https://a.test' },
+      'private',
+      true,
+    ],
+    ['behind no proxy', { host: 'inner', 'x-forwarded-host': 'b.test', origin: 'https://b.test' }, 'off', false],
+    [
+      'behind a trusted proxy that leaves the port out',
+      { host: 'a.test', origin: 'http://a.test:8080' },
+      'private',
+      true,
+    ],
+  ];
+  test.each(cases)('%s', (_name, headers, trust, allowed) => {
+    expect(isAllowedOrigin(request(headers), ['https://friend.test'], parseTrustProxy(trust))).toBe(allowed);
+  });
+});

@@ -1,0 +1,57 @@
+/**
+ * One response per connection at a time. A client may send its next requests before it has read an answer (HTTP pipelining); Node
+ * would run them all, and keep every answer in memory until the one before it was taken.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** Requests of one connection that wait for the answers before theirs. More than these end the connection. */
+export const MAX_PIPELINED_REQUESTS = 100;
+
+interface Connection {
+  /** The newest response that was begun. */
+  current: ServerResponse;
+  waiting: [IncomingMessage, ServerResponse][];
+}
+
+const orderListeners = new WeakSet<object>();
+
+/** Whether a listener on a response is this module's, which nobody else may remove. */
+export const isOrderListener = (listener: object) => orderListeners.has(listener);
+
+/** Gives the listener a connection's next request only when its last response was sent or given up. */
+export function inOrder(listener: RequestListener): RequestListener {
+  const connections = new WeakMap<Duplex, Connection>();
+
+  function begin(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
+    connection.current = response;
+    if (connection.waiting.length > 0) awaitEnd(connection);
+    listener(request, response);
+  }
+
+  function awaitEnd(connection: Connection): void {
+    const goOn = () => {
+      const next = connection.waiting.shift();
+      if (next && !next[0].socket.destroyed) begin(connection, ...next);
+    };
+    orderListeners.add(goOn);
+    connection.current.once('close', goOn);
+  }
+
+  return (request, response) => {
+    const { socket } = request;
+    const connection = connections.get(socket);
+    if (!connection) {
+      connections.set(socket, { current: response, waiting: [] });
+      listener(request, response);
+    } else if (connection.current.closed) {
+      begin(connection, request, response);
+    } else if (connection.waiting.length >= MAX_PIPELINED_REQUESTS) {
+      connection.waiting = [];
+      socket.destroy();
+    } else {
+      connection.waiting.push([request, response]);
+      if (connection.waiting.length === 1) awaitEnd(connection);
+    }
+  };
+}

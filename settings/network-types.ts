@@ -1,0 +1,66 @@
+/** Values that name other machines: origins of web pages, proxies in front. */
+import { BlockList, isIP } from 'node:net';
+import type { ValueType } from './value-types.ts';
+
+/** Which peers are believed: none, all, or those of a list. */
+export type TrustProxy = boolean | BlockList;
+
+type Network = [address: string, prefix: number];
+
+const LOOPBACK: Network[] = [
+  ['127.0.0.0', 8],
+  ['::1', 128],
+];
+const PRIVATE: Network[] = [...LOOPBACK, ['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['fc00::', 7]];
+
+const OFF = ['off', '0', 'false', 'no'];
+const ON = ['on', '1', 'true', 'yes'];
+
+/** `off`, `on`, or a list of addresses, networks (`10.0.0.0/8`) and the words `loopback` and `private`. */
+export const trustedProxies: ValueType<TrustProxy> = {
+  expected:
+    "on, off, or addresses, networks such as 10.0.0.0/8 and the words 'loopback' and 'private', separated by commas",
+  parse(value) {
+    const lower = value.toLowerCase();
+    if (OFF.includes(lower)) return false;
+    if (ON.includes(lower)) return true;
+    const networks = lower.split(',').flatMap((item) => parseNetworks(item.trim()) ?? [undefined]);
+    const known = networks.filter((network) => network !== undefined);
+    if (known.length < networks.length) return undefined;
+    const list = new BlockList();
+    for (const [address, prefix] of known) list.addSubnet(address, prefix, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+    return list;
+  },
+};
+
+function parseNetworks(item: string): Network[] | undefined {
+  if (item === 'loopback') return LOOPBACK;
+  if (item === 'private') return PRIVATE;
+  const [address = '', prefix, ...rest] = item.split('/');
+  const family = isIP(address);
+  const most = family === 6 ? 128 : 32;
+  if (family === 0 || rest.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) return undefined;
+  const bits = prefix === undefined ? most : Number(prefix);
+  return bits <= most ? [[address, bits]] : undefined;
+}
+
+/** Origins as browsers send them: scheme, host and a port that is not the scheme's own. A slash at the end is taken off. */
+export const origins: ValueType<string[]> = {
+  expected: 'origins such as https://app.example.com or http://localhost:5173, separated by commas, or *',
+  parse(value) {
+    const items = value.split(',').flatMap((part) => part.trim() || []);
+    const parsed = items.map(parseOrigin);
+    return parsed.every((origin) => origin !== undefined) ? parsed : undefined;
+  },
+};
+
+function parseOrigin(item: string): string | undefined {
+  if (item === '*') return item;
+  if (!URL.canParse(item)) return undefined;
+  const { protocol, origin, pathname, search, hash, username, password } = new URL(item);
+  // Only of the web's own schemes does the URL class know the origin; browsers' extensions and apps have others.
+  if (protocol === 'http:' || protocol === 'https:') {
+    return pathname === '/' && !search && !hash && !username && !password ? origin : undefined;
+  }
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#]+$/i.test(item) ? item : undefined;
+}
