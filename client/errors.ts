@@ -6,6 +6,7 @@ const SERVER_CODES = {
   EMPTY: false,
   TOO_LARGE: false,
   TOO_MANY_PIXELS: false,
+  TOO_COMPLEX: false,
   UNSUPPORTED_FORMAT: false,
   CORRUPT: false,
   MODEL_NOT_FOUND: false,

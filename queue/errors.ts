@@ -32,11 +32,17 @@ export const ERRORS = {
     httpStatus: 200,
     message: 'The image has more pixels than this server accepts.',
   },
+  TOO_COMPLEX: {
+    tier: 'caller',
+    retryable: false,
+    httpStatus: 200,
+    message: 'The image takes more work to decode than this server accepts.',
+  },
   UNSUPPORTED_FORMAT: {
     tier: 'caller',
     retryable: false,
     httpStatus: 200,
-    message: 'This is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF).',
+    message: 'This is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO).',
   },
   CORRUPT: { tier: 'caller', retryable: false, httpStatus: 200, message: 'The image is damaged or cut short.' },
   MODEL_NOT_FOUND: { tier: 'caller', retryable: false, httpStatus: 200, message: 'There is no model of that name.' },

@@ -14,7 +14,10 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   EMPTY: 'The file has no bytes.',
   TOO_LARGE: 'The file is larger than the server accepts (10 MB unless set otherwise). Its upload was cut.',
   TOO_MANY_PIXELS: 'The image has more pixels than the server accepts (64 megapixels unless set otherwise).',
-  UNSUPPORTED_FORMAT: 'The file is none of JPEG, PNG, WebP, GIF, AVIF and TIFF. SVG is refused, too.',
+  TOO_COMPLEX:
+    'Decoding the image would take more work than the server accepts for one: CPU time, memory, or parts like scans, tiles and chunks. The message says which, and the limit.',
+  UNSUPPORTED_FORMAT:
+    'The file is none of JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP and ICO (and HEIC if the operator installed its decoder), or it is one of a kind that is not decoded. The message names the kind. SVG is refused, too.',
   CORRUPT: 'The file begins like an image, but is damaged or cut short.',
   MODEL_NOT_FOUND: 'No model of that name was ever announced by a worker.',
   INVALID_INPUT: 'An argument is out of its range.',
@@ -64,7 +67,7 @@ export const ErrorInterface = builder.interfaceRef<{ code: ErrorCode; message: s
 
 export const InvalidImageError = builder.objectRef<CallerError>('InvalidImageError').implement({
   description:
-    'The file cannot be used: `EMPTY`, `TOO_LARGE`, `TOO_MANY_PIXELS`, `UNSUPPORTED_FORMAT` or `CORRUPT`. Sending it again unchanged does not help.',
+    'The file cannot be used: `EMPTY`, `TOO_LARGE`, `TOO_MANY_PIXELS`, `TOO_COMPLEX`, `UNSUPPORTED_FORMAT` or `CORRUPT`. Sending it again unchanged does not help.',
   interfaces: [ErrorInterface],
 });
 

@@ -42,7 +42,7 @@ export interface Card {
   isCanceling: boolean;
 }
 
-const IMAGE_CODES = ['EMPTY', 'TOO_LARGE', 'TOO_MANY_PIXELS', 'UNSUPPORTED_FORMAT', 'CORRUPT'];
+const IMAGE_CODES = ['EMPTY', 'TOO_LARGE', 'TOO_MANY_PIXELS', 'TOO_COMPLEX', 'UNSUPPORTED_FORMAT', 'CORRUPT'];
 
 /** Whether sending the same file once more could end otherwise. */
 export function canRetry({ hasFile, phase, prediction }: Card): boolean {

@@ -83,6 +83,11 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'This file is too large', detail: 'Choose a smaller one, or save it with less quality.' };
     case 'TOO_MANY_PIXELS':
       return { title: 'This picture has too many pixels', detail: 'Make it smaller and try again.' };
+    case 'TOO_COMPLEX':
+      return {
+        title: 'This picture takes too much work to open',
+        detail: 'Save it again as a plain JPEG or PNG and try that.',
+      };
     case 'UNSUPPORTED_FORMAT':
       return { title: 'This is not a photograph we can read', detail: 'JPEG, PNG, WebP, AVIF, GIF and TIFF work.' };
     case 'CORRUPT':

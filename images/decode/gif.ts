@@ -1,0 +1,39 @@
+import type { Sharp } from 'sharp';
+import type { GifFacts } from '../inspect/facts.ts';
+import { refuseDamage } from '../inspect/refusals.ts';
+import type { RawImage } from './raw.ts';
+
+const TRAILER = Buffer.from(';');
+
+/** The file up to its first frame: a decoder that is given all would look at each frame. */
+export function cutToFirstFrame(file: Buffer, { firstFrameEnd }: GifFacts): Buffer {
+  return file[firstFrameEnd] === TRAILER[0]
+    ? file.subarray(0, firstFrameEnd + 1)
+    : Buffer.concat([file.subarray(0, firstFrameEnd), TRAILER]);
+}
+
+export function coversCanvas({ frame, width, height }: GifFacts): boolean {
+  return frame.left === 0 && frame.top === 0 && frame.width >= width && frame.height >= height;
+}
+
+/** The canvas around the first frame is transparent in browsers, whatever background color the file names: here it is white. */
+export async function decodeOnCanvas(image: Sharp, { frame, width, height }: GifFacts): Promise<RawImage> {
+  const visible = {
+    width: Math.min(frame.width, width - frame.left),
+    height: Math.min(frame.height, height - frame.top),
+  };
+  if (visible.width <= 0 || visible.height <= 0) throw refuseDamage();
+  const { data, info } = await image
+    .extract({ left: frame.left, top: frame.top, ...visible })
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw refuseDamage();
+  const canvas = Buffer.alloc(width * height * 3, 255);
+  const rowBytes = visible.width * 3;
+  for (let row = 0; row < visible.height; row++) {
+    data.copy(canvas, ((frame.top + row) * width + frame.left) * 3, row * rowBytes, (row + 1) * rowBytes);
+  }
+  return { data: canvas, width, height, channels: 3 };
+}

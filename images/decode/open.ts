@@ -1,0 +1,95 @@
+import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/facts.ts';
+import { inspectJpeg } from '../inspect/jpeg.ts';
+import { refuseDamage } from '../inspect/refusals.ts';
+import { hasSrgbProfile } from '../srgb-profile.ts';
+import { decodeBmp } from './bmp.ts';
+import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './gif.ts';
+import { decodeHdr } from './hdr.ts';
+import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
+import { decodeIconBitmap } from './ico.ts';
+import { closeJpeg } from './jpeg.ts';
+import { openRaw } from './raw.ts';
+import { decodeTiff, isPlainTiff } from './tiff.ts';
+import { needsToneMap } from './tone-map.ts';
+import { wrapTiff } from './wrap-tiff.ts';
+
+// Images do not come twice, and one thread each lets several be decoded at once without waiting for each other.
+sharp.cache(false);
+sharp.concurrency(1);
+// A phone's image for HDR displays is a JPEG with a second picture behind it, which no model wants: as the plain JPEG that it is, it takes
+// a fifth less CPU, and the second picture's parser does not see hostile files.
+sharp.block({ operation: ['VipsForeignLoadUhdr'] });
+
+/** A decoder that takes longer is stuck. Some decoders cannot be interrupted: what is expensive runs in a process that can be ended. */
+const DECODE_LIMIT_SECONDS = 30;
+
+/**
+ * Opens a file as a pipeline that yields its pixels, still to be turned upright, laid on white and converted to sRGB. Formats that the library
+ * does not read, or reads wrong, are decoded here.
+ * @param facts what `inspectImage` read, after `checkLimits`
+ * @throws InferqlError UNSUPPORTED_FORMAT or CORRUPT; RangeError and the library's errors for damage
+ */
+export async function openImage(file: Buffer, facts: ImageFacts): Promise<Sharp> {
+  if (!facts.isWhole) throw refuseDamage();
+  switch (facts.format) {
+    case 'jpeg':
+      return openPlain(facts.hasEndMarker ? file : closeJpeg(file));
+    case 'png':
+      return needsToneMap(facts.color) ? openRaw(await decodeHdr(openPlain(file), facts.color)) : openPlain(file);
+    case 'webp':
+      return openPlain(file);
+    case 'gif': {
+      const frame = openPlain(cutToFirstFrame(file, facts));
+      return coversCanvas(facts) ? frame : openRaw(await decodeOnCanvas(frame, facts));
+    }
+    case 'avif':
+      return openAvif(file, facts);
+    case 'heic':
+      return openHeic(file);
+    case 'tiff':
+      return openTiff(file, facts);
+    case 'bmp':
+      return openRaw(decodeBmp(file));
+    case 'ico':
+      return openIco(file, facts);
+    default:
+      return facts satisfies never;
+  }
+}
+
+/** The size was compared with the limit before; the library's own limits are smaller than ours for some formats. */
+const OPTIONS: SharpOptions = { failOn: 'error', limitInputPixels: false, sequentialRead: true };
+
+function openPlain(file: Buffer, options: SharpOptions = {}): Sharp {
+  const image = sharp(file, { ...OPTIONS, ignoreIcc: hasSrgbProfile(file), ...options });
+  return image.timeout({ seconds: DECODE_LIMIT_SECONDS });
+}
+
+async function openAvif(file: Buffer, { color }: AvifFacts): Promise<Sharp> {
+  // The library does not know the brand of sequences, which begin with a still picture.
+  const isSequence = file.toString('latin1', 8, 12) !== 'avif';
+  const still = isSequence ? Buffer.concat([file.subarray(0, 8), Buffer.from('avif'), file.subarray(12)]) : file;
+  const image = openPlain(still, { unlimited: true });
+  return needsToneMap(color) ? openRaw(await decodeHdr(image, color)) : image;
+}
+
+async function openHeic(file: Buffer): Promise<Sharp> {
+  if (!canDecodeHeic()) throw refuseHeic();
+  const { image, profile } = await decodeHeic(file);
+  return profile ? openPlain(wrapTiff(image, profile)) : openRaw(image);
+}
+
+async function openTiff(file: Buffer, facts: TiffFacts): Promise<Sharp> {
+  const { embeddedJpeg: place } = facts;
+  if (!place) return isPlainTiff(facts) ? openPlain(file) : openRaw(await decodeTiff(file, facts, OPTIONS));
+  const jpeg = file.subarray(place.offset, place.offset + place.length);
+  const inner = inspectJpeg(jpeg);
+  if (inner.width !== facts.width || inner.height !== facts.height || !inner.hasEndMarker) throw refuseDamage();
+  return openPlain(jpeg);
+}
+
+function openIco(file: Buffer, { entry }: IcoFacts): Sharp {
+  const content = file.subarray(entry.offset, entry.offset + entry.length);
+  return entry.isPng ? openPlain(content) : openRaw(decodeIconBitmap(content));
+}

@@ -1,0 +1,75 @@
+import sharp, { type SharpOptions } from 'sharp';
+import type { TiffFacts } from '../inspect/facts.ts';
+import { refuseFeature } from '../inspect/refusals.ts';
+import { type RawImage, turnUpright } from './raw.ts';
+import { stackTiles, unstackTiles } from './tiff-tiles.ts';
+
+/** Whether the library reads it right by itself: strips of 8 or 16 bits, with alpha only if the file says so. */
+export function isPlainTiff({ tiles, isFloat, extraSamples }: TiffFacts): boolean {
+  const [extra, ...more] = extraSamples;
+  return !tiles && !isFloat && more.length === 0 && (extra === undefined || extra === 2);
+}
+
+/**
+ * Decodes what the library alone reads wrong.
+ * @throws InferqlError UNSUPPORTED_FORMAT; the library's errors for damage
+ */
+export async function decodeTiff(file: Buffer, facts: TiffFacts, options: SharpOptions): Promise<RawImage> {
+  if (facts.extraSamples.length > 0 && ![0, 1, 2, 6].includes(facts.photometric)) {
+    throw refuseFeature('TIFF with a palette or CMYK and further channels');
+  }
+  const source = facts.tiles ? stackTiles(file, facts) : file;
+  const stacked = facts.isFloat ? await readFloats(source, options) : await readBytes(source, options);
+  const image = facts.tiles ? unstackTiles(stacked, facts) : stacked;
+  return turnUpright(layOnWhite(image, facts), facts.orientation);
+}
+
+/** Pixels with as many channels as the file has: more than four are possible until they are laid on white. */
+interface WideImage extends Omit<RawImage, 'channels'> {
+  channels: number;
+}
+
+async function readBytes(file: Buffer, options: SharpOptions): Promise<WideImage> {
+  const { data, info } = await sharp(file, options)
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height, channels: info.channels };
+}
+
+/** Floating-point samples have no range that a file must keep to; 0 to 1 is what programs write, and the only one that can be told. */
+async function readFloats(file: Buffer, options: SharpOptions): Promise<WideImage> {
+  const image = sharp(file, options);
+  const { channels } = await image.metadata();
+  const { data, info } = await image
+    .toColourspace(channels < 3 ? 'b-w' : 'scrgb')
+    .raw({ depth: 'float' })
+    .toBuffer({ resolveWithObject: true });
+  const samples = new Float32Array(data.buffer, data.byteOffset, data.length / 4);
+  const bytes = Buffer.allocUnsafe(samples.length);
+  for (let i = 0; i < samples.length; i++) {
+    const sample = samples[i]!;
+    if (!(sample >= 0 && sample <= 1)) throw refuseFeature('TIFF with floating-point samples outside 0 to 1');
+    bytes[i] = Math.round(sample * 255);
+  }
+  return { data: bytes, width: info.width, height: info.height, channels: info.channels };
+}
+
+/** The first channel that is alpha by the file's own words counts, the others (spot colors, masks, depth) do not. */
+function layOnWhite({ data, width, height, channels }: WideImage, { extraSamples }: TiffFacts): RawImage {
+  const extras = extraSamples.length;
+  const colors = channels - extras >= 3 ? 3 : 1;
+  const alpha = extraSamples.findIndex((meaning) => meaning === 1 || meaning === 2);
+  if (extras === 0) return { data, width, height, channels: colors };
+  const isPremultiplied = extraSamples[alpha] === 1;
+  const flat = Buffer.allocUnsafe(width * height * colors);
+  for (let from = 0, to = 0; to < flat.length; from += channels) {
+    const opacity = alpha < 0 ? 255 : data[from + channels - extras + alpha]!;
+    for (let color = 0; color < colors; color++) {
+      const value = data[from + color]!;
+      const light = isPremultiplied ? value : Math.round((value * opacity) / 255);
+      flat[to++] = Math.min(255, light + 255 - opacity);
+    }
+  }
+  return { data: flat, width, height, channels: colors };
+}

@@ -1,0 +1,109 @@
+/** What a file says about itself, read without decoding it. */
+
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'heic' | 'tiff' | 'bmp' | 'ico';
+
+/** Coding-independent code points (ITU-T H.273): how numbers become colors. */
+export interface ColorCoding {
+  primaries: number;
+  transfer: number;
+}
+
+export interface Rectangle {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+interface CommonFacts {
+  /** Pixels of what is decoded, before it is turned upright. For GIF, WebP, TIFF and ICO: of the first frame, page or largest entry. */
+  width: number;
+  height: number;
+  /** Expected CPU time of decoding, in milliseconds on one core. An estimate with a factor of two either way. */
+  costMs: number;
+  /** Expected memory while decoding, in bytes, without the file. */
+  memoryBytes: number;
+  /** False: the file ends before its content does. */
+  isWhole: boolean;
+}
+
+export interface JpegFacts extends CommonFacts {
+  format: 'jpeg';
+  /** False: there is no end marker. The image may be whole all the same, with something else behind it. */
+  hasEndMarker: boolean;
+}
+
+export interface PngFacts extends CommonFacts {
+  format: 'png';
+  color: ColorCoding | undefined;
+}
+
+export interface GifFacts extends CommonFacts {
+  format: 'gif';
+  /** Where the first frame is on the canvas. */
+  frame: Rectangle;
+  /** Offset of the first byte behind the first frame. */
+  firstFrameEnd: number;
+}
+
+export interface WebpFacts extends CommonFacts {
+  format: 'webp';
+}
+
+export interface AvifFacts extends CommonFacts {
+  format: 'avif';
+  color: ColorCoding | undefined;
+}
+
+export interface HeicFacts extends CommonFacts {
+  format: 'heic';
+}
+
+export interface TiffFacts extends CommonFacts {
+  format: 'tiff';
+  isLittleEndian: boolean;
+  isBig: boolean;
+  /** Offset of the first directory. */
+  directory: number;
+  orientation: number;
+  photometric: number;
+  /** Channels that are color; the others follow them. */
+  colorChannels: number;
+  channels: number;
+  /** The meaning of each channel behind the color: 0 unspecified, 1 premultiplied alpha, 2 alpha. */
+  extraSamples: number[];
+  isFloat: boolean;
+  tiles: { width: number; height: number; across: number; down: number } | undefined;
+  /** A JPEG file inside an old-style JPEG TIFF. */
+  embeddedJpeg: { offset: number; length: number } | undefined;
+}
+
+export interface BmpFacts extends CommonFacts {
+  format: 'bmp';
+}
+
+export interface IcoFacts extends CommonFacts {
+  format: 'ico';
+  /** The largest picture of the file. */
+  entry: { offset: number; length: number; isPng: boolean };
+}
+
+export type ImageFacts =
+  | JpegFacts
+  | PngFacts
+  | GifFacts
+  | WebpFacts
+  | AvifFacts
+  | HeicFacts
+  | TiffFacts
+  | BmpFacts
+  | IcoFacts;
+
+/** Bytes of 8-bit pixels. */
+export function pixelBytes(width: number, height: number, channels: number): number {
+  return width * height * channels;
+}
+
+export function megapixels(width: number, height: number): number {
+  return (width * height) / 1e6;
+}

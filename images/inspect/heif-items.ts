@@ -1,0 +1,155 @@
+/** The items of a HEIF file (ISO/IEC 23008-12): which one is the picture, where its bytes are, and what is said about it. */
+import { type Box, createReader, findBox, listBoxes } from './boxes.ts';
+import { refuseDamage, refuseWork } from './refusals.ts';
+
+/** Tiles of a phone's picture are 48 to 200. */
+const MAX_ITEMS = 4_000;
+
+export interface HeifPicture {
+  /** Four letters: av01, hvc1, grid, ... */
+  itemType: string;
+  /** The codec of the tiles if the picture is a grid of them. */
+  codec: string;
+  width: number;
+  height: number;
+  /** The file's bytes of the picture, or of its first tile. */
+  firstBytes: Buffer | undefined;
+  /** Properties of the picture and of its first tile by their type. */
+  properties: Map<string, Buffer>;
+}
+
+/**
+ * @returns the primary picture; undefined if the file has none
+ * @throws InferqlError CORRUPT or TOO_COMPLEX; RangeError where a box is cut
+ */
+export function readHeifPicture(file: Buffer): HeifPicture | undefined {
+  const top = listBoxes(file, 0, file.length);
+  const meta = top.find(({ type }) => type === 'meta');
+  if (!meta) return undefined;
+  const boxes = listBoxes(file, meta.start + 4, meta.end);
+  const primary = boxes.find(({ type }) => type === 'pitm');
+  if (!primary) return undefined;
+  const pitm = createReader(file, primary.start, primary.end);
+  const id = pitm.read(4) >>> 24 === 0 ? pitm.read(2) : pitm.read(4);
+  const types = readItemTypes(file, boxes);
+  const itemType = types.get(id) ?? '';
+  const firstTile =
+    itemType === 'grid' || itemType === 'iovl' || itemType === 'iden' ? findReferenced(file, boxes, id) : id;
+  const own = readProperties(file, boxes, id);
+  const size = own.get('ispe');
+  if (!size || size.length < 12) throw refuseDamage();
+  const properties = new Map([...readProperties(file, boxes, firstTile ?? id), ...own]);
+  return {
+    itemType,
+    codec: types.get(firstTile ?? id) ?? '',
+    width: size.readUInt32BE(4),
+    height: size.readUInt32BE(8),
+    firstBytes: findContent(file, boxes, firstTile ?? id),
+    properties,
+  };
+}
+
+function readItemTypes(file: Buffer, boxes: readonly Box[]): Map<number, string> {
+  const types = new Map<number, string>();
+  const info = boxes.find(({ type }) => type === 'iinf');
+  if (!info) return types;
+  const isShort = file[info.start] === 0;
+  const entries = listBoxes(file, info.start + (isShort ? 6 : 8), info.end);
+  for (const { type, start, end } of entries) {
+    if (type !== 'infe') continue;
+    const version = file[start]!;
+    if (version < 2) continue;
+    const reader = createReader(file, start + 4, end);
+    const id = reader.read(version === 2 ? 2 : 4);
+    reader.skip(2);
+    const code = Buffer.alloc(4);
+    code.writeUInt32BE(reader.read(4));
+    types.set(id, code.toString('latin1'));
+  }
+  return types;
+}
+
+/** The first item that a derived one, as a grid, is made from. */
+function findReferenced(file: Buffer, boxes: readonly Box[], from: number): number | undefined {
+  const references = boxes.find(({ type }) => type === 'iref');
+  if (!references) return undefined;
+  const idBytes = file[references.start] === 0 ? 2 : 4;
+  for (const { type, start, end } of listBoxes(file, references.start + 4, references.end)) {
+    const reader = createReader(file, start, end);
+    if (type !== 'dimg' || reader.read(idBytes) !== from) continue;
+    if (reader.read(2) > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} tiles`);
+    return reader.read(idBytes);
+  }
+  return undefined;
+}
+
+function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<string, Buffer> {
+  const container = findBox(file, boxes, 'iprp/ipco');
+  const association = findBox(file, boxes, 'iprp/ipma');
+  const found = new Map<string, Buffer>();
+  if (!container || !association) return found;
+  const all = listBoxes(file, container.start, container.end);
+  const reader = createReader(file, association.start, association.end);
+  const head = reader.read(4);
+  const isLongIndex = (head & 1) === 1;
+  const entries = reader.read(4);
+  if (entries > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} items`);
+  for (let entry = 0; entry < entries; entry++) {
+    const item = reader.read(head >>> 24 === 0 ? 2 : 4);
+    for (let left = reader.read(1); left > 0; left--) {
+      const index = isLongIndex ? reader.read(2) & 0x7fff : reader.read(1) & 0x7f;
+      const box = all[index - 1];
+      if (item !== id || !box) continue;
+      // A picture may have a profile and code points: both are kept.
+      const name = box.type === 'colr' ? `colr/${file.toString('latin1', box.start, box.start + 4)}` : box.type;
+      found.set(name, file.subarray(box.start, box.end));
+    }
+  }
+  return found;
+}
+
+function findContent(file: Buffer, boxes: readonly Box[], id: number): Buffer | undefined {
+  const locations = boxes.find(({ type }) => type === 'iloc');
+  if (!locations) return undefined;
+  const reader = createReader(file, locations.start, locations.end);
+  const version = reader.read(4) >>> 24;
+  const sizes = reader.read(2);
+  const [offsetBytes, lengthBytes] = [sizes >> 12, (sizes >> 8) & 15];
+  const [baseBytes, indexBytes] = [(sizes >> 4) & 15, version === 0 ? 0 : sizes & 15];
+  const items = reader.read(version < 2 ? 2 : 4);
+  if (items > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} items`);
+  for (let item = 0; item < items; item++) {
+    const itemId = reader.read(version < 2 ? 2 : 4);
+    const method = version === 0 ? 0 : reader.read(2) & 15;
+    reader.skip(2);
+    const base = reader.read(baseBytes);
+    const extents = reader.read(2);
+    if (extents > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} parts of one item`);
+    for (let extent = 0; extent < extents; extent++) {
+      reader.skip(indexBytes);
+      const offset = base + reader.read(offsetBytes);
+      const length = reader.read(lengthBytes);
+      if (itemId !== id || extent > 0) continue;
+      const data = method === 1 ? boxes.find(({ type }) => type === 'idat') : undefined;
+      if (method > 1 || (method === 1 && !data)) return undefined;
+      const start = offset + (data?.start ?? 0);
+      return file.subarray(start, length === 0 ? file.length : start + length);
+    }
+  }
+  return undefined;
+}
+
+/** @returns offsets of the flags of each item but the primary one; flag 1 hides an item */
+export function findOtherItemFlags(file: Buffer): number[] {
+  const meta = listBoxes(file, 0, file.length).find(({ type }) => type === 'meta');
+  const boxes = meta ? listBoxes(file, meta.start + 4, meta.end) : [];
+  const primary = boxes.find(({ type }) => type === 'pitm');
+  const info = boxes.find(({ type }) => type === 'iinf');
+  if (!primary || !info) return [];
+  const id = file[primary.start] === 0 ? file.readUInt16BE(primary.start + 4) : file.readUInt32BE(primary.start + 4);
+  const entries = listBoxes(file, info.start + (file[info.start] === 0 ? 6 : 8), info.end);
+  return entries
+    .filter(({ type, start }) => type === 'infe' && file[start]! >= 2)
+    .filter(({ start }) => id !== (file[start] === 2 ? file.readUInt16BE(start + 4) : file.readUInt32BE(start + 4)))
+    .map(({ start }) => start + 3);
+}

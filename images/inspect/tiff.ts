@@ -1,0 +1,147 @@
+import { pixelBytes, type TiffFacts } from './facts.ts';
+import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
+import { openTiffDirectory, type TiffDirectory } from './tiff-directory.ts';
+
+/** CPU milliseconds per megapixel and byte of a pixel, and per strip or tile. */
+const BYTE_MS = 3.5;
+const PART_MS = 0.003;
+const MAX_PARTS = 500_000;
+
+const COMPRESSIONS: Record<number, string> = {
+  34663: 'SGI Log compression',
+  34676: 'SGI Log compression',
+  34677: 'SGI Log compression',
+  34712: 'JPEG 2000 compression',
+  34887: 'LERC compression',
+  34892: 'lossy DNG compression',
+  34925: 'LZMA compression',
+  50000: 'Zstandard compression',
+  50001: 'WebP compression',
+  50002: 'JPEG XL compression',
+  52546: 'JPEG XL compression',
+};
+const DECODED_COMPRESSIONS = [1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946];
+const COLOR_CHANNELS: Record<number, number> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3 };
+const PHOTOMETRICS: Record<number, string> = {
+  4: 'transparency masks',
+  8: 'the Lab color space',
+  9: 'the Lab color space',
+  10: 'the Lab color space',
+  32803: 'a camera sensor (raw, DNG) without a preview',
+  32844: 'LogLuv colors',
+  32845: 'LogLuv colors',
+  34892: 'a camera sensor (raw, DNG) without a preview',
+};
+
+/** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError where the directory is cut */
+export function inspectTiff(file: Buffer): TiffFacts {
+  const directory = openTiffDirectory(file);
+  const number = (tag: number, otherwise: number) => directory.readFirst(tag) ?? otherwise;
+  const width = number(256, 0);
+  const height = number(257, 0);
+  if (width === 0 || height === 0) throw refuseDamage();
+  const compression = number(259, 1);
+  const photometric = number(262, number(277, 1) >= 3 ? 2 : 1);
+  checkFeatures(compression, photometric);
+  const channels = number(277, 1);
+  const colorChannels = COLOR_CHANNELS[photometric]!;
+  if (channels < colorChannels) throw refuseDamage();
+  const bits = checkSamples(directory, channels);
+  const extraSamples = directory.read(338, channels - colorChannels);
+  const isPlanar = number(284, 1) === 2 && channels > 1;
+  const layout = readLayout(directory, { width, height, planes: isPlanar ? channels : 1 });
+  const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
+  const sampleBytes = Math.max(1, bits / 8);
+  return {
+    format: 'tiff',
+    width,
+    height,
+    costMs: (area / 1e6) * channels * sampleBytes * BYTE_MS + layout.parts * PART_MS,
+    memoryBytes:
+      pixelBytes(width, height, Math.max(3, channels)) +
+      Math.min(layout.partPixels, area) * channels * sampleBytes +
+      (layout.tiles ? area * Math.max(3, channels) : 0),
+    isWhole: isInside(directory, layout, file.length),
+    isLittleEndian: directory.isLittleEndian,
+    isBig: directory.isBig,
+    directory: directory.offset,
+    orientation: number(274, 1),
+    photometric,
+    colorChannels,
+    channels,
+    extraSamples: Array.from({ length: channels - colorChannels }, (_, i) => extraSamples[i] ?? 0),
+    isFloat: number(339, 1) === 3,
+    tiles: layout.tiles,
+    embeddedJpeg: compression === 6 ? findEmbeddedJpeg(file, directory) : undefined,
+  };
+}
+
+function checkFeatures(compression: number, photometric: number): void {
+  if (!DECODED_COMPRESSIONS.includes(compression)) {
+    throw refuseFeature(`TIFF with ${COMPRESSIONS[compression] ?? `compression ${compression}`}`);
+  }
+  if (COLOR_CHANNELS[photometric] === undefined) {
+    throw refuseFeature(`TIFF with ${PHOTOMETRICS[photometric] ?? `photometric interpretation ${photometric}`}`);
+  }
+}
+
+/** @returns the bits of a sample */
+function checkSamples(directory: TiffDirectory, channels: number): number {
+  if (channels > 16) throw refuseFeature(`TIFF with ${channels} channels`);
+  const all = directory.read(258, channels);
+  const bits = all[0] ?? 1;
+  if (all.some((other) => other !== bits)) throw refuseFeature('TIFF with channels of different bit depths');
+  const format = directory.readFirst(339) ?? 1;
+  const isUnsigned = (format === 1 || format === 4) && [1, 2, 4, 8, 16].includes(bits);
+  const isFloat = format === 3 && bits === 32;
+  if (!isUnsigned && !isFloat) {
+    const kind = { 1: 'unsigned integer', 2: 'signed integer', 3: 'floating-point' }[format] ?? 'complex';
+    throw refuseFeature(`TIFF with ${kind} samples of ${bits} bits`);
+  }
+  return bits;
+}
+
+interface Layout {
+  tiles: TiffFacts['tiles'];
+  /** Strips or tiles, those of all planes. */
+  parts: number;
+  partPixels: number;
+}
+
+function readLayout(
+  directory: TiffDirectory,
+  { width, height, planes }: { width: number; height: number; planes: number },
+): Layout {
+  const tileWidth = directory.readFirst(322);
+  const tileHeight = directory.readFirst(323);
+  let layout: Layout;
+  if (tileWidth && tileHeight) {
+    const [across, down] = [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight)];
+    const tiles = { width: tileWidth, height: tileHeight, across, down };
+    layout = { tiles, parts: across * down * planes, partPixels: tileWidth * tileHeight };
+  } else {
+    const rows = Math.min(directory.readFirst(278) || height, height);
+    layout = { tiles: undefined, parts: Math.ceil(height / rows) * planes, partPixels: width * rows };
+  }
+  if (layout.parts > MAX_PARTS) throw refuseWork(`${layout.parts} strips or tiles, and the limit is ${MAX_PARTS}`);
+  return layout;
+}
+
+/** Whether every strip or tile that the picture needs is inside the file. Longer lists than that are not looked at. */
+function isInside(directory: TiffDirectory, { tiles, parts }: Layout, fileBytes: number): boolean {
+  const offsets = directory.read(tiles ? 324 : 273, parts);
+  const lengths = directory.read(tiles ? 325 : 279, parts);
+  // Tiles are decoded from a copy of the file with something behind it, where nothing would be missing any longer.
+  if (tiles && directory.entries.some(({ values, bytes }) => values + bytes > fileBytes)) return false;
+  return offsets.length === parts && offsets.every((offset, i) => offset + (lengths[i] ?? 0) <= fileBytes);
+}
+
+/** Old-style JPEG mostly is one whole JPEG file inside the TIFF. */
+function findEmbeddedJpeg(file: Buffer, directory: TiffDirectory): TiffFacts['embeddedJpeg'] {
+  const offset = directory.readFirst(513);
+  const length = directory.readFirst(514) ?? file.length;
+  if (offset === undefined || file[offset] !== 0xff || file[offset + 1] !== 0xd8) {
+    throw refuseFeature('TIFF with old-style JPEG compression that is not one JPEG file');
+  }
+  return { offset, length };
+}
