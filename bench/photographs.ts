@@ -20,11 +20,10 @@ export function findPhotographs(folder?: string): string[] {
 
 /** Writes a few of them as the model's input, one after the other. `size`: height, width, channels. */
 export async function preparePixels(
-  { width, height, channels, shortSide, kernel }: ModelSpec['input'],
+  input: ModelSpec['input'],
   photographs: string[],
   dir: string,
 ): Promise<{ pixelsPath: string; size: [number, number, number] }> {
-  const input = { width, height, channels, kernel, ...(shortSide === undefined ? {} : { shortSide }) };
   const prepared = await Promise.all(
     Array.from({ length: PREPARED }, (_, index) =>
       prepareImage(readFileSync(photographs[index % photographs.length]!), input, MAX_PIXELS),
@@ -32,5 +31,5 @@ export async function preparePixels(
   );
   const pixelsPath = join(dir, 'pixels');
   writeFileSync(pixelsPath, Buffer.concat(prepared));
-  return { pixelsPath, size: [height, width, channels] };
+  return { pixelsPath, size: [input.height, input.width, input.channels] };
 }

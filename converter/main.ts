@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AddOptions, addModel } from './commands/add.ts';
 import { checkModels } from './commands/check.ts';
 import { type Folders, listModels } from './commands/folders.ts';
+import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { quantizeModel } from './commands/quantize.ts';
 import { printModels, removeModel } from './commands/repository.ts';
@@ -105,6 +106,17 @@ program
   .action(async (names: string[]) => {
     if ((await checkModels(names, folders())) > 0) process.exitCode = 1;
   });
+
+program
+  .command('pixels')
+  .description('write the pixels that a model gets of an image, to compare them with those of a notebook')
+  .argument('<name>', 'the model')
+  .argument('<image>', 'an image file')
+  .option('--raw <file>', 'write them as bytes: height x width x channels, uint8')
+  .option('--png <file>', 'write a picture of them')
+  .action((name: string, image: string, options: { raw?: string; png?: string }) =>
+    writePixels(name, image, options, folders()),
+  );
 
 program
   .command('quantize')

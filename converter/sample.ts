@@ -1,31 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { prepareImage } from '@inferql/images/preprocess';
+import { type ModelInput, renderInput } from '@inferql/images/render';
+import { InferqlError } from '@inferql/queue/errors';
 import sharp from 'sharp';
-import type { InputSpec } from './spec.ts';
+import { ModelError } from './errors.ts';
+
+/** As the server's default. */
+const MAX_PIXELS = 64_000_000;
+const VIEWS_PER_SAMPLE = 21;
 
 /**
- * Decodes a trusted photograph to what a model's input takes: uint8 [height, width, channels].
- * Uploads take another way, with limits and typed refusals.
+ * Turns an image file into what a model's input takes, as the server does it.
+ * @returns uint8, height x width x channels
+ * @throws ModelError SOURCE_INVALID if it is not an image that the server takes
  */
-export async function readSample(file: string, input: InputSpec): Promise<Uint8Array> {
-  const { width, height, shortSide, kernel } = input;
-  const turned = sharp(file).autoOrient();
-  const upright = input.channels === 4 ? turned.ensureAlpha() : turned.flatten({ background: '#ffffff' });
-  const resized =
-    shortSide === undefined
-      ? upright.resize(width, height, { fit: 'fill', kernel })
-      : upright
-          .resize(shortSide, shortSide, { fit: 'cover', position: 'centre', kernel })
-          .extract({ left: (shortSide - width) >> 1, top: (shortSide - height) >> 1, width, height });
-  const pixels = await resized
-    .toColourspace(input.channels === 1 ? 'b-w' : 'srgb')
-    .raw()
-    .toBuffer();
-  return new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
+export async function readSample(file: string, input: ModelInput): Promise<Uint8Array> {
+  try {
+    return await prepareImage(await readFile(file), input, MAX_PIXELS);
+  } catch (cause) {
+    if (cause instanceof InferqlError) throw new ModelError('SOURCE_INVALID', `${file}: ${cause.message}`, { cause });
+    throw new ModelError('SOURCE_INVALID', `${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
 }
 
-/** Cuts many views of a few photographs: other parts in other sizes, some mirrored. The same seed cuts the same views. */
+/** Cuts many views of a few images: other parts in other sizes, some mirrored. The same seed cuts the same views. */
 export async function* varySamples(
   files: readonly string[],
-  input: InputSpec,
+  input: ModelInput,
   seed: number,
 ): AsyncGenerator<Uint8Array> {
   let state = seed;
@@ -33,25 +34,21 @@ export async function* varySamples(
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
+  // A view is cut already.
+  const { shortSide: _, cropFraction: __, cover: ___, padColor: ____, ...stretched } = input;
   for (const file of files) {
     const { autoOrient } = await sharp(file).autoOrient().metadata();
     for (let i = 0; i < VIEWS_PER_SAMPLE; i++) {
       const side = Math.round(Math.min(autoOrient.width, autoOrient.height) * (0.4 + 0.6 * random()));
       const left = Math.floor((autoOrient.width - side) * random());
       const top = Math.floor((autoOrient.height - side) * random());
-      const { width, height, kernel } = input;
-      const view = sharp(file)
+      const view = await sharp(file)
         .autoOrient()
         .extract({ left, top, width: side, height: side })
-        .resize(width, height, { fit: 'fill', kernel })
-        .flop(random() < 0.5);
-      const pixels = await (input.channels === 4 ? view.ensureAlpha() : view.flatten({ background: '#ffffff' }))
-        .toColourspace(input.channels === 1 ? 'b-w' : 'srgb')
-        .raw()
+        .flop(random() < 0.5)
+        .png({ compressionLevel: 0 })
         .toBuffer();
-      yield new Uint8Array(pixels);
+      yield await renderInput(sharp(view), stretched);
     }
   }
 }
-
-const VIEWS_PER_SAMPLE = 21;

@@ -90,6 +90,21 @@ describe('a model spec', () => {
       RESNET.replace('format:', "engine: 'wasm', precision: 'int8', format:"),
       /precision: .*float32/,
     ],
+    [
+      'a resize of no library',
+      RESNET.replace("kernel: 'linear'", "resize: 'pillow-cubic'"),
+      /^ {2}input\.resize: .*"pillow-bicubic"/m,
+    ],
+    [
+      'two rules of cropping',
+      RESNET.replace("kernel: 'linear'", 'cover: true'),
+      /input\.cover: .*one rule of cropping/,
+    ],
+    [
+      'a rule that sharp does not know',
+      RESNET.replace("shortSide: 256, kernel: 'linear'", "padColor: '#000000'"),
+      /input\.padColor: .*resize. other than sharp/,
+    ],
     ['what is no JSON5 at all', '{ source: ', /is not JSON5/],
   ])('with %s is refused, naming the file, the field and what was expected', (_, text, expected) => {
     const message = errorOf(text);

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import JSON5 from 'json5';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
@@ -58,7 +59,18 @@ const inputFields = z.strictObject({
   channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (grey), 3 (RGB) or 4 (RGBA)').default(3),
   /** Resize the short side to this, then crop the centre; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
-  /** Sharp's name of the resampling kernel. */
+  /** This share of each side, around the center, is stretched: tf.image.central_crop. */
+  cropFraction: z.number().positive().max(1).optional(),
+  /** The largest centered part with the model's proportions is resized: Keras' keep_aspect_ratio and crop_to_aspect_ratio. */
+  cover: z.boolean().optional(),
+  /** The whole image is fitted in, the rest filled with this color. */
+  padColor: z
+    .string()
+    .regex(/^#[0-9a-fA-F]{6}$/, 'a color such as #000000')
+    .optional(),
+  /** The library that the model was trained with, and its filter; absent: sharp's resize with `kernel`. */
+  resize: z.enum(RESIZE_NAMES).optional(),
+  /** Sharp's name of the resampling kernel, if `resize` is absent. */
   kernel: z.enum(['linear', 'cubic', 'nearest', 'lanczos3']).default('linear'),
   normalization: normalizationSpec,
   /** Of an ONNX file's input; absent: as the file says. */
@@ -77,9 +89,21 @@ function checkNormalization({ normalization, channels }: z.infer<typeof inputFie
   return fits(mean) && fits(std) ? undefined : `mean and std with one number, or one for each of ${channels} channels`;
 }
 
+/** What is wrong with the rules of cropping. */
+function checkCrop({ shortSide, cropFraction, cover, padColor, resize }: z.infer<typeof inputFields>) {
+  const rules = { shortSide, cropFraction, cover: cover || undefined, padColor };
+  const given = Object.entries(rules).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (given.length > 1) return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
+  const isOurs = resize !== undefined && !resize.startsWith('sharp-');
+  const field = given.find((name) => name !== 'shortSide');
+  return field && !isOurs ? { field, message: 'a `resize` other than sharp beside it' } : undefined;
+}
+
 const inputSpec = inputFields.superRefine((input, context) => {
   const message = checkNormalization(input);
   if (message !== undefined) context.addIssue({ code: 'custom', path: ['normalization'], message });
+  const crop = checkCrop(input);
+  if (crop) context.addIssue({ code: 'custom', path: [crop.field], message: crop.message });
 });
 
 const positive = z.int().min(1);

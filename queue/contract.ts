@@ -125,7 +125,20 @@ export const ServedModel = z.object({
     channels: z.union([z.literal(1), z.literal(3), z.literal(4)]),
     /** The short side is resized to this, then the centre is cropped; absent: the image is stretched to width x height. */
     shortSide: z.number().int().positive().optional(),
+    /** The library and filter that images are resized with, by the names of images/resize; absent: sharp with `kernel`. */
+    resize: z.string().optional(),
     kernel: z.enum(['nearest', 'linear', 'cubic', 'lanczos3']),
+    /** What is done with a color profile in the file; absent: what the library of `resize` does. */
+    colorProfile: z.enum(['convert', 'ignore']).optional(),
+    /** This share of each side, around the center, is stretched to width x height. */
+    cropFraction: z.number().positive().max(1).optional(),
+    /** The largest centered part with the proportions of width x height is resized. */
+    cover: z.boolean().optional(),
+    /** The whole image is fitted in, the rest is filled with this color. */
+    padColor: z
+      .string()
+      .regex(/^#[0-9a-fA-F]{6}$/)
+      .optional(),
   }),
   classCount: z.number().int().positive(),
   heatmap: z.object({ available: z.boolean(), reason: z.string().optional() }),

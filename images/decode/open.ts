@@ -28,17 +28,24 @@ const DECODE_LIMIT_SECONDS = 30;
  * Opens a file as a pipeline that yields its pixels, still to be turned upright, laid on white and converted to sRGB. Formats that the library
  * does not read, or reads wrong, are decoded here.
  * @param facts what `inspectImage` read, after `checkLimits`
+ * @param options.ignoreIcc leave a color profile aside, in the formats that libraries read so
  * @throws InferqlError UNSUPPORTED_FORMAT or CORRUPT; RangeError and the library's errors for damage
  */
-export async function openImage(file: Buffer, facts: ImageFacts): Promise<Sharp> {
+export async function openImage(
+  file: Buffer,
+  facts: ImageFacts,
+  options: { ignoreIcc: boolean } = { ignoreIcc: false },
+): Promise<Sharp> {
   if (!facts.isWhole) throw refuseDamage();
   switch (facts.format) {
     case 'jpeg':
-      return openPlain(facts.hasEndMarker ? file : closeJpeg(file));
+      return openPlain(facts.hasEndMarker ? file : closeJpeg(file), options);
     case 'png':
-      return needsToneMap(facts.color) ? openRaw(await decodeHdr(openPlain(file), facts.color)) : openPlain(file);
+      return needsToneMap(facts.color)
+        ? openRaw(await decodeHdr(openPlain(file), facts.color))
+        : openPlain(file, options);
     case 'webp':
-      return openPlain(file);
+      return openPlain(file, options);
     case 'gif': {
       const frame = openPlain(cutToFirstFrame(file, facts));
       return coversCanvas(facts) ? frame : openRaw(await decodeOnCanvas(frame, facts));
@@ -48,7 +55,7 @@ export async function openImage(file: Buffer, facts: ImageFacts): Promise<Sharp>
     case 'heic':
       return openHeic(file);
     case 'tiff':
-      return openTiff(file, facts);
+      return openTiff(file, facts, options);
     case 'bmp':
       return openRaw(decodeBmp(file));
     case 'ico':
@@ -62,7 +69,8 @@ export async function openImage(file: Buffer, facts: ImageFacts): Promise<Sharp>
 const OPTIONS: SharpOptions = { failOn: 'error', limitInputPixels: false, sequentialRead: true };
 
 function openPlain(file: Buffer, options: SharpOptions = {}): Sharp {
-  const image = sharp(file, { ...OPTIONS, ignoreIcc: hasSrgbProfile(file), ...options });
+  const ignoreIcc = options.ignoreIcc || hasSrgbProfile(file);
+  const image = sharp(file, { ...OPTIONS, ...options, ignoreIcc });
   return image.timeout({ seconds: DECODE_LIMIT_SECONDS });
 }
 
@@ -80,9 +88,9 @@ async function openHeic(file: Buffer): Promise<Sharp> {
   return profile ? openPlain(wrapTiff(image, profile)) : openRaw(image);
 }
 
-async function openTiff(file: Buffer, facts: TiffFacts): Promise<Sharp> {
+async function openTiff(file: Buffer, facts: TiffFacts, options: { ignoreIcc: boolean }): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
-  if (!place) return isPlainTiff(facts) ? openPlain(file) : openRaw(await decodeTiff(file, facts, OPTIONS));
+  if (!place) return isPlainTiff(facts) ? openPlain(file, options) : openRaw(await decodeTiff(file, facts, OPTIONS));
   const jpeg = file.subarray(place.offset, place.offset + place.length);
   const inner = inspectJpeg(jpeg);
   if (inner.width !== facts.width || inner.height !== facts.height || !inner.hasEndMarker) throw refuseDamage();

@@ -1,7 +1,8 @@
 /**
  * Resizing as a browser's canvas does it with the default smoothing (`imageSmoothingQuality: 'low'`): bilinear, half-pixel
  * centers, no antialias. The standard leaves the filter open; this is what Chromium does on the CPU: Skia's positions in 16
- * bits, its weights in sixteenths, its result cut off.
+ * bits, its weights in sixteenths, its result cut off. When the image is cropped, a position that falls exactly on a sixteenth
+ * may be taken from the other side, which changes a value by a sixteenth of the step between two pixels.
  */
 import type { Resizer } from './pixels.ts';
 import { columnsOf, makeTaps, type Range, rowsOf } from './separable.ts';

@@ -42,3 +42,16 @@ export const RESIZERS = {
 } satisfies Record<string, Resizer>;
 
 export type ResizeName = keyof typeof RESIZERS;
+
+/** Also sharp's own resize, which is not the same as that of any library that trains models. */
+export const RESIZE_NAMES = [
+  ...(Object.keys(RESIZERS) as ResizeName[]),
+  'sharp-linear',
+  'sharp-cubic',
+  'sharp-nearest',
+  'sharp-lanczos3',
+] as const;
+
+export function isResizeName(name: string): name is ResizeName {
+  return Object.hasOwn(RESIZERS, name);
+}

@@ -3,6 +3,7 @@
  * The arithmetic follows modules/imgproc/src/resize.cpp of OpenCV 4, SIMD lanes included.
  */
 import type { Area, Pixels, Resizer } from './pixels.ts';
+import { roundHalfToEven } from './rounding.ts';
 import {
   clampedTaps,
   columnsOf,
@@ -58,18 +59,10 @@ function axisOf(inSize: number, outSize: number): Axis {
   return { inSize, outSize, inverse, scale: 1 / inverse };
 }
 
-const isWhole = ({ scale }: Axis): boolean => Math.abs(scale - roundEven(scale)) < Number.EPSILON;
-const isHalf = (axis: Axis): boolean => isWhole(axis) && roundEven(axis.scale) === 2;
+const isWhole = ({ scale }: Axis): boolean => Math.abs(scale - roundHalfToEven(scale)) < Number.EPSILON;
+const isHalf = (axis: Axis): boolean => isWhole(axis) && roundHalfToEven(axis.scale) === 2;
 
-/** To the nearest whole number, halves to the even one: the rounding of the processor. */
-function roundEven(value: number): number {
-  const below = Math.floor(value);
-  const part = value - below;
-  if (part !== 0.5) return part < 0.5 ? below : below + 1;
-  return below % 2 === 0 ? below : below + 1;
-}
-
-const fixed = (weight: number): number => roundEven(fround(fround(weight) * ONE));
+const fixed = (weight: number): number => roundHalfToEven(fround(fround(weight) * ONE));
 const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
 function nearestPicks({ inSize, scale }: Axis, { from, length }: Range): Int32Array {
@@ -219,7 +212,7 @@ function resizeCubic(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
         for (let tap = 3; tap >= 0; tap--) {
           sum = fround(fround(fround(between[at[tap]! + i]!) * fround(weights[tap]! * unit)) + sum);
         }
-        value = roundEven(sum);
+        value = roundHalfToEven(sum);
       } else {
         let sum = 1 << (2 * COEFFICIENT_BITS - 1);
         for (let tap = 0; tap < 4; tap++) sum += between[at[tap]! + i]! * weights[tap]!;
@@ -249,7 +242,7 @@ function areaTaps({ inSize, scale }: Axis, range: Range): Taps {
 }
 
 function resizeArea(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
-  if (isWhole(x) && isWhole(y)) return averageBlocks(source, roundEven(x.scale), roundEven(y.scale), part);
+  if (isWhole(x) && isWhole(y)) return averageBlocks(source, roundHalfToEven(x.scale), roundHalfToEven(y.scale), part);
   const { data, width, channels } = source;
   const columns = areaTaps(x, columnsOf(part));
   const rows = areaTaps(y, rowsOf(part));
@@ -280,7 +273,7 @@ function resizeArea(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
         const weight = rows.weights[row * rows.stride + tap]!;
         sum = fround(sum + fround(weight * between[at + tap * rowLength + i]!));
       }
-      result[row * rowLength + i] = roundEven(sum);
+      result[row * rowLength + i] = roundHalfToEven(sum);
     }
   }
   return new Uint8Array(result.buffer);
@@ -300,7 +293,7 @@ function averageBlocks({ data, width, channels }: Pixels, blockX: number, blockY
           const at = ((y * blockY + i) * width + x * blockX) * channels + channel;
           for (let j = 0; j < blockX; j++) sum += data[at + j * channels]!;
         }
-        result[to++] = isFour ? (sum + 2) >> 2 : roundEven(fround(fround(sum) * share));
+        result[to++] = isFour ? (sum + 2) >> 2 : roundHalfToEven(fround(fround(sum) * share));
       }
     }
   }

@@ -3,20 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
-import { drawPixels } from './golden/golden.fixture.ts';
+import { distanceOf, drawPixels, type GoldenAnswer } from './golden/golden.fixture.ts';
 import { RESIZERS, type ResizeName } from './names.ts';
 import { cutPixels } from './pixels.ts';
 
-interface GoldenCase {
+interface GoldenCase extends GoldenAnswer {
   resize: ResizeName;
   from: [number, number];
   to: [number, number];
   channels: 1 | 3 | 4;
-  /** Of an answer of 8 bits. */
-  sha256?: string;
-  /** Every `step`th value of an answer in floating point, in 64ths, as little-endian 16-bit integers. */
-  step?: number;
-  samples?: string;
 }
 
 const folder = path.join(import.meta.dirname, 'golden');
@@ -34,17 +29,6 @@ function resize({ resize, from, to, channels }: GoldenCase): Uint8Array {
 }
 
 const nameOf = ({ from, to, channels }: GoldenCase) => `${from.join('x')} -> ${to.join('x')}, ${channels}`;
-
-/** The largest distance of our bytes from the library's values. */
-function distanceOf(ours: Uint8Array, { step = 1, samples = '' }: GoldenCase): number {
-  const bytes = Buffer.from(samples, 'base64');
-  let largest = 0;
-  for (let i = 0; i * 2 < bytes.length; i++) {
-    const value = Math.min(Math.max(bytes.readInt16LE(i * 2) / 64, 0), 255);
-    largest = Math.max(largest, Math.abs(ours[i * step]! - value));
-  }
-  return largest;
-}
 
 const golden = ['pillow', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
 

@@ -1,3 +1,4 @@
+import { ignoresProfile, resizeOf } from '@inferql/images/render';
 import type { ServedModel } from '@inferql/queue/contract';
 import { builder } from './builder.ts';
 import { Queue } from './queue.ts';
@@ -12,18 +13,43 @@ const Precision = builder.enumType('Precision', {
 
 const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').implement({
   description:
-    'How photographs are prepared for a model: turned upright, converted to sRGB, laid on white where transparent, resized.',
+    'How images are prepared for a model: turned upright, laid on white if transparent, cropped and resized. With `shortSide`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Pixels across.' }),
     height: t.exposeInt('height', { description: 'Pixels down.' }),
     channels: t.exposeInt('channels', { description: '3 for color, 1 for grey, 4 for color with transparency.' }),
+    resize: t.string({
+      description:
+        'The library whose resizing is reproduced, and its filter, for example `pillow-bilinear` or `tensorflow-area`.',
+      resolve: resizeOf,
+    }),
     shortSide: t.int({
       nullable: true,
-      description: 'The short side is resized to this, then the centre is cropped. Null: the whole image is stretched.',
+      description: 'The short side is resized to this, then the center is cropped.',
       resolve: (input) => input.shortSide ?? null,
     }),
+    cropFraction: t.float({
+      nullable: true,
+      description: 'This share of each side, around the center, is cut out and stretched.',
+      resolve: (input) => input.cropFraction ?? null,
+    }),
+    cover: t.boolean({
+      description: 'True: the largest centered part with the proportions of width and height is cut out and resized.',
+      resolve: (input) => input.cover ?? false,
+    }),
+    padColor: t.string({
+      nullable: true,
+      description: 'The whole image is fitted in, and the rest is filled with this color, `#rrggbb`.',
+      resolve: (input) => input.padColor ?? null,
+    }),
+    ignoresColorProfile: t.boolean({
+      description:
+        'True: a color profile in the file is ignored, as the libraries that train models do. False: colors are converted to sRGB.',
+      resolve: ignoresProfile,
+    }),
     kernel: t.exposeString('kernel', {
-      description: 'How pixels are interpolated: nearest, linear, cubic or lanczos3.',
+      deprecationReason: 'Use `resize`.',
+      description: 'The kernel of sharp, if `resize` is one of `sharp-`: nearest, linear, cubic or lanczos3.',
     }),
   }),
 });

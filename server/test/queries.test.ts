@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 
 const MODEL_FIELDS = `name version description engine engineReason precision classCount isDefault
-  input { width height channels shortSide kernel } heatmap { available reason } batching { maxBatchSize maxQueueDelayMs }
+  input { width height channels resize shortSide cropFraction cover padColor ignoresColorProfile kernel } heatmap { available reason } batching { maxBatchSize maxQueueDelayMs }
   limits { maxQueueSize maxQueuedBytes defaultTimeoutMs resultTtlMs visibilityMs maxAttempts graceMs }
   queue { model waiting processing maxQueueSize queuedBytes workers { id version engine imageMs startedAt } ended { succeeded failed canceled expired } deadLetters capacityPerSecond }`;
 
@@ -22,7 +22,16 @@ test('models tells all of each, by name; the first is the default one', async ()
   ]);
   expect(data.models[0]).toMatchObject({
     precision: 'INT8',
-    input: { width: 8, height: 8, channels: 3, shortSide: 8, kernel: 'linear' },
+    input: {
+      width: 8,
+      height: 8,
+      channels: 3,
+      shortSide: 8,
+      cropFraction: null,
+      cover: false,
+      padColor: null,
+      resize: 'sharp-linear',
+    },
     limits: { maxQueueSize: 100, maxAttempts: 3 },
     queue: { waiting: 0, processing: 0, workers: [{ imageMs: 50 }], capacityPerSecond: 20 },
   });

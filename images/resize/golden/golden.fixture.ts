@@ -1,5 +1,14 @@
 import type { Pixels } from '../pixels.ts';
 
+/** What a real library made of the pixels. */
+export interface GoldenAnswer {
+  /** Of an answer of 8 bits. */
+  sha256?: string;
+  /** Every `step`th value of an answer in floating point, in 64ths, as little-endian 16-bit integers. */
+  step?: number;
+  samples?: string;
+}
+
 /** Draws what pixels.py draws: noise and slopes in a checkerboard of 16 pixels. */
 export function drawPixels(width: number, height: number, channels: 1 | 3 | 4): Pixels {
   const data = new Uint8Array(width * height * channels);
@@ -15,4 +24,15 @@ export function drawPixels(width: number, height: number, channels: 1 | 3 | 4): 
     }
   }
   return { data, width, height, channels };
+}
+
+/** The largest distance of our bytes from the library's values. */
+export function distanceOf(ours: Uint8Array, { step = 1, samples = '' }: GoldenAnswer): number {
+  const bytes = Buffer.from(samples, 'base64');
+  let largest = 0;
+  for (let i = 0; i * 2 < bytes.length; i++) {
+    const value = Math.min(Math.max(bytes.readInt16LE(i * 2) / 64, 0), 255);
+    largest = Math.max(largest, Math.abs(ours[i * step]! - value));
+  }
+  return largest;
 }

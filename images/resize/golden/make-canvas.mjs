@@ -14,9 +14,10 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage();
 const cases = [];
-for (const { from, to } of sizes) {
-  const bytes = await page.evaluate(
-    ([[width, height], [toWidth, toHeight]]) => {
+/** Draws the pixels, then the canvas with the arguments of `drawImage` behind the image. */
+function draw(from, to, place) {
+  return page.evaluate(
+    ([[width, height], [toWidth, toHeight], placed]) => {
       const source = new OffscreenCanvas(width, height);
       const image = new ImageData(width, height);
       for (let y = 0, at = 0; y < height; y++) {
@@ -34,15 +35,44 @@ for (const { from, to } of sizes) {
       canvas.width = toWidth;
       canvas.height = toHeight;
       const context = canvas.getContext('2d', { willReadFrequently: true });
-      context.drawImage(source, 0, 0, toWidth, toHeight);
+      context.drawImage(source, ...placed);
       return [...context.getImageData(0, 0, toWidth, toHeight).data.filter((_, i) => i % 4 < 3)];
     },
-    [from, to],
+    [from, to, place],
   );
-  const sha256 = createHash('sha256').update(Uint8Array.from(bytes)).digest('hex');
-  cases.push({ resize: 'canvas', from, to, channels: 3, sha256 });
+}
+
+const digest = (bytes) => createHash('sha256').update(Uint8Array.from(bytes)).digest('hex');
+
+/** As make.py keeps answers in floating point. */
+function sample(bytes) {
+  const step = Math.floor(bytes.length / 120);
+  const samples = Int16Array.from(
+    bytes.filter((_, i) => i % step === 0),
+    (value) => value * 64,
+  );
+  return { step, samples: Buffer.from(samples.buffer).toString('base64') };
+}
+
+for (const { from, to } of sizes) {
+  cases.push({ resize: 'canvas', from, to, channels: 3, sha256: digest(await draw(from, to, [0, 0, ...to])) });
+}
+
+// As `cropTo` of Teachable Machine's library places the image.
+const crops = [];
+const { cases: keras } = JSON.parse(readFileSync(path.join(folder, 'keras-crops.json'), 'utf8'));
+const cropSizes = [...new Set(keras.map(({ from }) => from.join(' ')))].map((text) => text.split(' ').map(Number));
+for (const [width, height] of cropSizes) {
+  const size = 224;
+  const scale = size / Math.min(width, height);
+  const scaled = [Math.ceil(width * scale), Math.ceil(height * scale)];
+  const place = [...scaled.map((side) => ~~((side - size) / 2) * -1), ...scaled];
+  const rule = { resize: 'canvas', width: size, height: size, channels: 3, shortSide: size };
+  crops.push({ rule, from: [width, height], ...sample(await draw([width, height], [size, size], place)) });
 }
 const made = `Chromium ${browser.version()}`;
 await browser.close();
-const text = cases.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
-writeFileSync(path.join(folder, 'canvas.json'), `{\n  "made with": "${made}",\n  "cases": [\n${text}\n  ]\n}\n`);
+for (const [name, list] of Object.entries({ canvas: cases, 'canvas-crops': crops })) {
+  const text = list.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
+  writeFileSync(path.join(folder, `${name}.json`), `{\n  "made with": "${made}",\n  "cases": [\n${text}\n  ]\n}\n`);
+}

@@ -1,10 +1,10 @@
 """Makes the golden answers: resizes the same pixels with the real libraries.
 
     pip install -r requirements.txt      (torch, torchvision: requirements-torch.txt, in another environment)
-    python make.py pillow opencv tensorflow
-    python make.py torchvision
+    python make.py pillow opencv tensorflow keras-crops opencv-crops samples
+    python make.py torchvision torchvision-crops
 
-Writes <library>.json beside this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
+Writes one .json per name beside this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
 120 of its values, evenly spread, in 64ths.
 """
 import base64
@@ -126,20 +126,145 @@ def torchvision():
     }
 
 
+CROP_SIZES = [(500, 375), (375, 500), (301, 224), (97, 640), (224, 301), (90, 61)]
+
+
+def keras_crops():
+    """The rules of cropping of Keras, Pillow's ImageOps and TensorFlow."""
+    import tempfile
+
+    import tensorflow as tf
+    from PIL import Image, ImageOps, __version__
+
+    def load_img(pixels, rule):
+        with tempfile.NamedTemporaryFile(suffix=".png") as file:
+            Image.fromarray(pixels).save(file.name)
+            size = (rule["height"], rule["width"])
+            mode = "grayscale" if rule["channels"] == 1 else "rgb"
+            options = {"interpolation": rule["resize"].split("-")[1], "keep_aspect_ratio": rule.get("cover", False)}
+            return np.asarray(tf.keras.utils.load_img(file.name, color_mode=mode, target_size=size, **options))
+
+    def pad(pixels, rule):
+        size = (rule["width"], rule["height"])
+        return np.asarray(ImageOps.pad(Image.fromarray(pixels), size, Image.Resampling.BICUBIC, color=rule["padColor"]))
+
+    def central_crop(pixels, rule):
+        cut = tf.image.central_crop(pixels, rule["cropFraction"])
+        return tf.image.resize(cut, (rule["height"], rule["width"])).numpy()
+
+    def smart_resize(pixels, rule):
+        return tf.keras.preprocessing.image.smart_resize(pixels, (rule["height"], rule["width"]))
+
+    def resize_with_pad(pixels, rule):
+        return tf.image.resize_with_pad(pixels, rule["height"], rule["width"]).numpy()
+
+    return f"TensorFlow {tf.__version__}, Pillow {__version__}", [
+        (load_img, {"resize": "pillow-nearest", "width": 224, "height": 224}),
+        (load_img, {"resize": "pillow-bilinear", "width": 96, "height": 96, "channels": 1}),
+        (load_img, {"resize": "pillow-bilinear", "width": 224, "height": 224, "cover": True}),
+        (load_img, {"resize": "pillow-lanczos", "width": 120, "height": 50, "cover": True}),
+        (pad, {"resize": "pillow-bicubic", "width": 224, "height": 224, "padColor": "#7b6850"}),
+        (pad, {"resize": "pillow-bicubic", "width": 99, "height": 150, "padColor": "#000000"}),
+        (central_crop, {"resize": "tensorflow-bilinear", "width": 224, "height": 224, "cropFraction": 0.875}),
+        (central_crop, {"resize": "tensorflow-bilinear", "width": 64, "height": 48, "cropFraction": 0.5}),
+        (smart_resize, {"resize": "tensorflow-bilinear", "width": 224, "height": 224, "cover": True}),
+        (resize_with_pad, {"resize": "tensorflow-bilinear", "width": 224, "height": 224, "padColor": "#000000"}),
+        (resize_with_pad, {"resize": "tensorflow-bilinear", "width": 99, "height": 150, "padColor": "#000000"}),
+    ]
+
+
+def opencv_crops():
+    """Grey, and the short side with a center crop as MLPerf's reference code does it with OpenCV."""
+    import cv2
+
+    def grey(pixels, rule):
+        return cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (rule["width"], rule["height"]))
+
+    def short_side(pixels, rule):
+        height, width, _ = pixels.shape
+        short, side = min(width, height), rule["shortSide"]
+        resized = cv2.resize(pixels, (int(side * width / short), int(side * height / short)), interpolation=cv2.INTER_AREA)
+        left, top = int((resized.shape[1] - rule["width"]) / 2), int((resized.shape[0] - rule["height"]) / 2)
+        return resized[top : top + rule["height"], left : left + rule["width"]]
+
+    return f"OpenCV {cv2.__version__}", [
+        (grey, {"resize": "opencv-linear", "width": 28, "height": 28, "channels": 1}),
+        (short_side, {"resize": "opencv-area", "width": 224, "height": 224, "shortSide": 256}),
+    ]
+
+
+def torchvision_crops():
+    """torchvision's usual evaluation transforms, on PIL images and on tensors."""
+    import torch
+    import torchvision as tv
+    from PIL import Image, __version__
+    from torchvision.transforms import InterpolationMode as Mode
+    from torchvision.transforms import v2
+
+    def transform(rule):
+        mode = Mode(rule["resize"].split("-")[1])
+        return v2.Compose([v2.Resize(rule["shortSide"], mode), v2.CenterCrop((rule["height"], rule["width"]))])
+
+    def pil(pixels, rule):
+        return np.asarray(transform(rule)(Image.fromarray(pixels)))
+
+    def tensor(pixels, rule):
+        return transform(rule)(torch.from_numpy(pixels).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+
+    return f"torchvision {tv.__version__}, torch {torch.__version__}, Pillow {__version__}", [
+        (pil, {"resize": "pillow-bilinear", "width": 224, "height": 224, "shortSide": 256}),
+        (pil, {"resize": "pillow-bicubic", "width": 224, "height": 224, "shortSide": 235}),
+        (pil, {"resize": "pillow-bilinear", "width": 75, "height": 43, "shortSide": 90}),
+        (tensor, {"resize": "torchvision-bilinear", "width": 224, "height": 224, "shortSide": 256}),
+        (tensor, {"resize": "torchvision-bicubic", "width": 224, "height": 224, "shortSide": 235}),
+    ]
+
+
+def samples():
+    """Whole files, decoded and resized as a notebook with Pillow does it: Keras' load_img, torchvision's transforms."""
+    from PIL import Image, __version__
+
+    folder = pathlib.Path(__file__).parents[3] / "models" / "samples"
+    answers = []
+    for file in sorted(folder.glob("*.[jp][pn]g")):
+        image = Image.open(file).convert("RGB")
+        stretched = np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR))
+        answers.append({"file": file.name, "resize": "pillow-bilinear", **golden_of(stretched, True)})
+    return f"Pillow {__version__}", answers
+
+
 # Rounded to 8 bits from floating point whose last bits depend on the processor: kept as samples.
 ROUNDED = {"opencv-cubic", "torchvision-bilinear", "torchvision-bilinear-no-antialias"}
 LIBRARIES = {"pillow": pillow, "opencv": opencv, "tensorflow": tensorflow, "torchvision": torchvision}
+CROPS = {"keras-crops": keras_crops, "opencv-crops": opencv_crops, "torchvision-crops": torchvision_crops}
 
-for library in sys.argv[1:]:
-    version, resizers = LIBRARIES[library]()
-    cases = []
-    for name, run in resizers.items():
-        for source, size in SIZES:
-            for channels in (1, 3, 4) if source in WITH_ALPHA else (1, 3):
-                result = run(draw(*source, channels), size)
-                answer = golden_of(result, result.dtype == np.uint8 and name not in ROUNDED)
-                cases.append({"resize": name, "from": source, "to": size, "channels": channels, **answer})
+
+def write(name: str, version: str, cases: list) -> None:
     text = ",\n".join("    " + json.dumps(case) for case in cases)
-    target = pathlib.Path(__file__).with_name(f"{library}.json")
+    target = pathlib.Path(__file__).with_name(f"{name}.json")
     target.write_text(f'{{\n  "made with": "{version}",\n  "cases": [\n{text}\n  ]\n}}\n')
     print(f"{target.name}: {len(cases)} cases, {version}")
+
+
+def answer_of(resize: str, result: np.ndarray) -> dict:
+    return golden_of(result, result.dtype == np.uint8 and resize not in ROUNDED)
+
+
+for name in sys.argv[1:]:
+    cases = []
+    if name == "samples":
+        version, cases = samples()
+    elif name in CROPS:
+        version, crops = CROPS[name]()
+        for run, rule in crops:
+            rule.setdefault("channels", 3)
+            for source in CROP_SIZES:
+                cases.append({"rule": rule, "from": source, **answer_of(rule["resize"], run(draw(*source, 3), rule))})
+    else:
+        version, resizers = LIBRARIES[name]()
+        for resize, run in resizers.items():
+            for source, size in SIZES:
+                for channels in (1, 3, 4) if source in WITH_ALPHA else (1, 3):
+                    answer = answer_of(resize, run(draw(*source, channels), size))
+                    cases.append({"resize": resize, "from": source, "to": size, "channels": channels, **answer})
+    write(name, version, cases)

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { planCrop } from './crop.ts';
+import { type FitRule, fitPixels } from './fit.ts';
+import { distanceOf, drawPixels, type GoldenAnswer } from './resize/golden/golden.fixture.ts';
+
+interface CropCase extends GoldenAnswer {
+  rule: FitRule;
+  from: [number, number];
+}
+
+/** Bytes of torchvision may be rounded the other way at a half; canvas.ts says what a canvas does. */
+const BOUNDS: Record<string, number> = { torchvision: 1, canvas: 16 };
+
+const folder = path.join(import.meta.dirname, 'resize/golden');
+
+describe.each(['keras', 'opencv', 'torchvision', 'canvas'])('as the code of %s crops', (library) => {
+  const { cases } = JSON.parse(readFileSync(path.join(folder, `${library}-crops.json`), 'utf8')) as {
+    cases: CropCase[];
+  };
+  const rules = [...new Set(cases.map(({ rule }) => JSON.stringify(rule)))];
+  test.each(rules)('%s', (rule) => {
+    const same = cases.filter((one) => JSON.stringify(one.rule) === rule);
+    const wrong = same.filter((one) => {
+      const ours = fitPixels(drawPixels(...one.from, 3), one.rule);
+      if (one.sha256 === undefined) return distanceOf(ours, one) > (BOUNDS[library] ?? 0.52);
+      return createHash('sha256').update(ours).digest('hex') !== one.sha256;
+    });
+    expect(wrong.map(({ from }) => from.join('x'))).toEqual([]);
+  });
+});
+
+test('grey becomes equal channels, and opaque', () => {
+  const grey = drawPixels(30, 20, 1);
+  const rule = { width: 10, height: 10, resize: 'pillow-bilinear' } as const;
+  const one = fitPixels(grey, { ...rule, channels: 1 });
+  expect([...fitPixels(grey, { ...rule, channels: 3 })]).toEqual([...one].flatMap((value) => [value, value, value]));
+  expect([...fitPixels(grey, { ...rule, channels: 4 })]).toEqual(
+    [...one].flatMap((value) => [value, value, value, 255]),
+  );
+});
+
+test.each(['pillow', 'opencv', 'tensorflow', 'tfjs', 'torchvision', 'canvas'] as const)(
+  'every rule of %s stays inside of the image and of the input, whatever their sizes',
+  (library) => {
+    const sides = [1, 2, 3, 7, 31, 256, 999, 20_000];
+    for (const width of sides) {
+      for (const height of sides) {
+        for (const rule of [{}, { shortSide: 64 }, { cover: true }, { cropFraction: 0.3 }, { padColor: '#ffffff' }]) {
+          const { from, size, part, at } = planCrop({ width, height }, { width: 64, height: 48, ...rule }, library);
+          const numbers = [from, size, part, at].flatMap((area) => Object.values(area));
+          expect(numbers.every((value) => Number.isInteger(value) && value >= 0)).toBe(true);
+          expect(Math.min(from.width, from.height, part.width, part.height)).toBeGreaterThan(0);
+          expect([from.left + from.width <= width, from.top + from.height <= height]).toEqual([true, true]);
+          expect([part.left + part.width <= size.width, part.top + part.height <= size.height]).toEqual([true, true]);
+          expect([at.left + part.width <= 64, at.top + part.height <= 48]).toEqual([true, true]);
+        }
+      }
+    }
+  },
+);

@@ -1,0 +1,72 @@
+/** From decoded pixels to a model's input, by the rules of its spec: the one way that server, converter and bench go. */
+import { type CropRule, type Library, planCrop } from './crop.ts';
+import { RESIZERS, type ResizeName } from './resize/names.ts';
+import { type Area, cutPixels, type Pixels } from './resize/pixels.ts';
+
+export interface FitRule extends CropRule {
+  channels: 1 | 3 | 4;
+  resize: ResizeName;
+}
+
+export const libraryOf = (resize: ResizeName): Library => resize.split('-', 1)[0] as Library;
+
+/**
+ * Crops and resizes a decoded image for a model.
+ * @param source upright sRGB; RGBA for a model of four channels, otherwise without transparency
+ * @returns uint8, rule.height x rule.width x rule.channels
+ */
+export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
+  const library = libraryOf(rule.resize);
+  const plan = planCrop(source, rule, library);
+  const resizer = RESIZERS[rule.resize];
+  const seen = rule.channels === 1 ? toGrey(source, library) : source;
+  // Pillow's resize takes a box and lets the pixels around it take part; the other libraries are given a cut.
+  const resized =
+    library === 'pillow' && rule.cover
+      ? resizer(seen, plan.size, plan.part, plan.from)
+      : resizer(cutPixels(seen, plan.from), plan.size, plan.part);
+  const pixels = repeatGrey(resized, seen.channels, rule.channels);
+  const isFilled = plan.part.width === rule.width && plan.part.height === rule.height;
+  return isFilled ? pixels : pad(pixels, { ...plan.part, ...plan.at }, rule);
+}
+
+/** ITU-R BT.601, in the fixed point of the library. Grey stays as it is. */
+export function toGrey(source: Pixels, library: Library): Pixels {
+  const { data, width, height, channels } = source;
+  if (channels === 1) return source;
+  const grey = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < grey.length; i++, at += channels) {
+    const [red, green, blue] = [data[at]!, data[at + 1]!, data[at + 2]!];
+    grey[i] =
+      library === 'opencv'
+        ? (red * 9798 + green * 19235 + blue * 3735 + 0x4000) >> 15
+        : (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+  }
+  return { data: grey, width, height, channels: 1 };
+}
+
+/** Grey becomes three equal channels. */
+function repeatGrey(data: Uint8Array, from: number, to: number): Uint8Array {
+  if (from === to) return data;
+  const repeated = new Uint8Array(data.length * to);
+  for (let i = 0; i < data.length; i++) repeated.fill(data[i]!, i * to, i * to + 3);
+  if (to === 4) for (let at = 3; at < repeated.length; at += 4) repeated[at] = 255;
+  return repeated;
+}
+
+function pad(data: Uint8Array, place: Area, { width, height, channels, padColor = '#000000' }: FitRule): Uint8Array {
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(padColor.slice(at, at + 2), 16)) as [
+    number,
+    number,
+    number,
+  ];
+  const color = { data: Uint8Array.of(red, green, blue, 255), width: 1, height: 1, channels: 4 as const };
+  const filling = channels === 1 ? toGrey(color, 'pillow').data : color.data.subarray(0, channels);
+  const result = Buffer.alloc(width * height * channels, filling);
+  const rowBytes = place.width * channels;
+  for (let y = 0; y < place.height; y++) {
+    const to = ((place.top + y) * width + place.left) * channels;
+    result.set(data.subarray(y * rowBytes, (y + 1) * rowBytes), to);
+  }
+  return result;
+}
