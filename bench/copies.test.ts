@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseEntry } from '@inferql/queue/entry';
+import { addPixels, parseEntry } from '@inferql/queue/entry';
 import { parseSmallForm } from '@inferql/server/uploads/multipart-memory';
 import type { UploadedFile } from '@inferql/server/uploads/uploaded-file';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
@@ -48,7 +48,8 @@ test('a photograph is read from the request without a copy', async () => {
 test('the pixels of a claimed job are a view into what Redis sent', () => {
   const pixels = Buffer.alloc(48, 9);
   const fields = ['job', 'a', 'options', '{"heatmap":false}', 'image'].map((text) => Buffer.from(text));
-  const { image, readable } = parseEntry('stream', [Buffer.from('1-1'), [...fields, pixels]], 48);
+  const job = parseEntry('stream', [Buffer.from('1-1'), [...fields, pixels]]);
+  const { image, readable } = addPixels(job, job.image!, 48);
   expect(readable).toBe(true);
   expect(image).toBe(pixels);
 });

@@ -1,8 +1,8 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
 import { imageByteLength, PRIORITIES, type Priority, type Result, ServedModel, type WorkerRecord } from './contract.ts';
-import { type ClaimedJob, type Entry, parseEntry } from './entry.ts';
+import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './entry.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
-import { GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
+import { activeTenantsKey, GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
 import { createLaneTurns } from './lanes.ts';
 import type { RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
@@ -49,11 +49,13 @@ export function createConsumer(options: {
     Priority,
     string
   >;
+  /** Each is there while its lane has a backlog. */
+  const backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
   const lanes = createLaneTurns();
   /** Entries that this process has in hand, each with its latest attempt known here; what is pending beside them was lost on the way. */
   const held = new Map<string, number>();
   /** An entry's id is its stream's own: two lanes give the same one to jobs that come in the same millisecond. */
-  const nameJob = ({ stream, entryId }: ClaimedJob) => `${stream} ${entryId}`;
+  const nameJob = ({ stream, entryId }: Pick<ClaimedJob, 'stream' | 'entryId'>) => `${stream} ${entryId}`;
   /** When this worker first saw an older version of its model, by this process' clock. */
   const retiredSinceMs = new Map<string, number>();
   let announced = false;
@@ -65,16 +67,29 @@ export function createConsumer(options: {
     mayMissReplies = true;
   });
 
-  const parse = (stream: string, entry: Entry) => parseEntry(stream, entry, imageByteLength(model.input));
+  /** Whether there was a backlog at the last look, so that the next claim asks for its part of it at once. */
+  let expectsBacklog = false;
+  let wasFedBefore = false;
+  const isFair = model.queue.fairShares ?? true;
+
+  /** The jobs with their pixels. One whose hash is gone has ended; the start step will say so. */
+  async function fetchPixels(jobs: BareJob[]): Promise<ClaimedJob[]> {
+    return await Promise.all(
+      jobs.map(async (job) => {
+        const image = job.image ?? (await redis.hgetBuffer(`${keys.job}${job.jobId}`, 'image'));
+        return addPixels(job, image ?? Buffer.alloc(0), imageByteLength(model.input));
+      }),
+    );
+  }
 
   /** Takes jobs in hand, but for those that came another way before: a late reply may hold what was recovered meanwhile. */
-  function hold(jobs: ClaimedJob[]): ClaimedJob[] {
+  function hold(jobs: BareJob[]): BareJob[] {
     const fresh = jobs.filter((job) => !held.has(nameJob(job)));
     for (const job of fresh) held.set(nameJob(job), 0);
     return fresh;
   }
 
-  function release(jobs: ClaimedJob[]): void {
+  function release(jobs: Pick<ClaimedJob, 'stream' | 'entryId'>[]): void {
     for (const job of jobs) held.delete(nameJob(job));
     if (jobs.length > 0) mayMissReplies = true;
   }
@@ -85,30 +100,76 @@ export function createConsumer(options: {
     return (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
   }
 
-  async function readLane(lane: Priority, count: number): Promise<ClaimedJob[]> {
+  async function readLane(lane: Priority, count: number): Promise<BareJob[]> {
     if (count <= 0) return [];
-    return hold((await readGroup(lane, count, '>')).map((entry) => parse(streams[lane], entry)));
+    return hold((await readGroup(lane, count, '>')).map((entry) => parseEntry(streams[lane], entry)));
   }
 
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
-  async function readOwnPending(lane: Priority, count: number): Promise<ClaimedJob[]> {
+  async function readOwnPending(lane: Priority, count: number): Promise<BareJob[]> {
     const entries = await readGroup(lane, count, '0');
-    return entries.map((entry) => parse(streams[lane], entry)).filter((job) => !held.has(nameJob(job)));
+    return entries.map((entry) => parseEntry(streams[lane], entry)).filter((job) => !held.has(nameJob(job)));
   }
 
-  async function takeOverStalled(lane: Priority, count: number): Promise<ClaimedJob[]> {
-    const stalled: ClaimedJob[] = [];
+  async function takeOverStalled(lane: Priority, count: number): Promise<BareJob[]> {
+    const stalled: BareJob[] = [];
     let cursor = '0-0';
     // One call looks at ten times the count: stalled jobs may stand behind more than that of what others renew.
     do {
       const rest = count - stalled.length;
       const range = [streams[lane], GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
       const [next, entries] = (await redis.callBuffer('XAUTOCLAIM', range)) as [Buffer, Entry[]];
-      const jobs = entries.filter(([, fields]) => fields !== null).map((entry) => parse(streams[lane], entry));
+      const jobs = entries.filter(([, fields]) => fields !== null).map((entry) => parseEntry(streams[lane], entry));
       stalled.push(...jobs.filter((job) => !held.has(nameJob(job))));
       cursor = next.toString();
     } while (cursor !== '0-0' && stalled.length < count);
     return stalled;
+  }
+
+  /** Has the backlogs fill the streams up to what this worker is about to claim; how many entries each lane has then. */
+  async function feed(share: Record<Priority, number>, max: number): Promise<number[]> {
+    const request = { version: model.version, lanes: PRIORITIES, share, max };
+    const [hasBacklog, ...unclaimed] = (await runStep(redis, 'feed', keys, [JSON.stringify(request)])) as number[];
+    expectsBacklog = hasBacklog === 1;
+    wasFedBefore = true;
+    return unclaimed;
+  }
+
+  /** Claims up to `max` into `jobs`: of each lane its share, then what others left free, the most urgent first. Lessens the shares. */
+  async function claimShares(
+    share: Record<Priority, number>,
+    max: number,
+    jobs: BareJob[],
+    isFed: boolean,
+  ): Promise<void> {
+    // Sent together: Redis runs them in this order, in one round trip. The first time it may not know the script yet.
+    const feeding = isFed ? feed(share, max) : undefined;
+    if (!wasFedBefore) await feeding;
+    feeding?.catch(() => undefined);
+    const reads = await Promise.allSettled(PRIORITIES.map((lane) => readLane(lane, share[lane])));
+    const batches = reads.map((read) => (read.status === 'fulfilled' ? read.value : []));
+    jobs.push(...batches.flat());
+    for (const read of reads) if (read.status === 'rejected') throw read.reason;
+    const unclaimed = await feeding;
+    let left = max - batches.flat().length;
+    for (const [i, lane] of PRIORITIES.entries()) {
+      const count = batches[i]!.length;
+      // Without a feed nobody counted: a lane that gave its whole share may have more.
+      const rest = unclaimed ? unclaimed[i]! - count : count === share[lane] ? left : 0;
+      const more = await readLane(lane, Math.min(left, rest));
+      jobs.push(...more);
+      left -= more.length;
+      share[lane] = Math.max(0, share[lane] - count - more.length);
+    }
+  }
+
+  async function fetchHeldPixels(jobs: BareJob[]): Promise<ClaimedJob[]> {
+    try {
+      return await fetchPixels(jobs);
+    } catch (error) {
+      release(jobs);
+      throw error;
+    }
   }
 
   return {
@@ -140,17 +201,14 @@ export function createConsumer(options: {
     /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
     async claim(max: number): Promise<ClaimedJob[]> {
       const share = lanes.share(max);
-      const jobs: ClaimedJob[] = [];
+      const jobs: BareJob[] = [];
       try {
-        const read = await Promise.allSettled(PRIORITIES.map((lane) => readLane(lane, share[lane])));
-        for (const lane of read) if (lane.status === 'fulfilled') jobs.push(...lane.value);
-        // What one lane left free the others may have, the most urgent first.
-        for (const [i, lane] of read.entries()) {
-          if (lane.status === 'rejected') throw lane.reason;
-          const full = lane.value.length === share[PRIORITIES[i]!];
-          if (jobs.length < max && full) jobs.push(...(await readLane(PRIORITIES[i]!, max - jobs.length)));
-        }
-        return jobs;
+        const isFed = isFair && expectsBacklog;
+        const looking = isFair && !isFed ? redis.exists(...backlogs) : undefined;
+        looking?.catch(() => undefined);
+        await claimShares(share, max, jobs, isFed);
+        if ((await looking) && jobs.length < max) await claimShares(share, max - jobs.length, jobs, true);
+        return await fetchPixels(jobs);
       } catch (error) {
         release(jobs);
         throw error;
@@ -172,12 +230,15 @@ export function createConsumer(options: {
         ...PRIORITIES.map(() => '>'),
       );
       const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
-      return hold(byStream.flatMap(([stream, entries]) => entries.map((entry) => parse(stream.toString(), entry))));
+      const jobs = byStream.flatMap(([stream, entries]) =>
+        entries.map((entry) => parseEntry(stream.toString(), entry)),
+      );
+      return await fetchHeldPixels(hold(jobs));
     },
 
     /** Jobs that stalled with another worker, and those that a lost reply left with this one. */
     async recover(max: number): Promise<ClaimedJob[]> {
-      const found: ClaimedJob[] = [];
+      const found: BareJob[] = [];
       const readOwn = mayMissReplies;
       mayMissReplies = false;
       try {
@@ -186,7 +247,9 @@ export function createConsumer(options: {
           if (found.length < max) found.push(...hold(await takeOverStalled(lane, max - found.length)));
         }
         const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-        return found.map((job, i) => {
+        // One whose reader was lost may have been the one by which a backlog is found.
+        if (isFair) await feed({ HIGH: 1, NORMAL: 1, LOW: 1 }, PRIORITIES.length);
+        return (await fetchPixels(found)).map((job, i) => {
           const attempt = Number(attempts[i] ?? 0);
           held.set(nameJob(job), attempt);
           return { ...job, recovered: job.recovered || attempt > 0 };
@@ -281,7 +344,7 @@ export function createConsumer(options: {
     /** Whether nothing of this version waits or runs any more. */
     async isDrained(): Promise<boolean> {
       const lengths = await Promise.all(PRIORITIES.map((lane) => redis.xlen(streams[lane])));
-      return lengths.every((length) => length === 0);
+      return lengths.every((length) => length === 0) && (await redis.exists(...backlogs)) === 0;
     },
 
     /**

@@ -155,6 +155,8 @@ export const ServedModel = z.object({
     maxAttempts: z.number().int().positive(),
     /** How long a model without a live worker still takes work. */
     graceMs: z.number().int().min(0),
+    /** Whether tenants share the work of a priority by their weights; false: first come, first served. Absent: true. */
+    fairShares: z.boolean().optional(),
   }),
 });
 export type ServedModel = z.infer<typeof ServedModel>;

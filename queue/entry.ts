@@ -9,7 +9,7 @@ export interface ClaimedJob {
   jobId: string;
   /** Whose work it is. */
   tenant: string;
-  /** Pixels: height x width x channels, uint8. A view into the reply, valid as long as it is held. */
+  /** Pixels: height x width x channels, uint8. A view into the reply, valid while it is held. */
   image: Buffer;
   options: JobOptions;
   /** An attempt at it was lost or failed: it runs alone, so that it cannot take its neighbours with it. */
@@ -29,20 +29,30 @@ const OptionsText = z.string().transform((text, context) => {
   }
 });
 
-/** @param imageBytes what the pixels of a readable job measure */
-export function parseEntry(stream: string, [id, fields]: Entry, imageBytes: number): ClaimedJob {
+/**
+ * An entry without its pixels: what waited in a tenant's backlog left them in the job's hash.
+ */
+export interface BareJob extends Omit<ClaimedJob, 'image'> {
+  image: Buffer | undefined;
+}
+
+/** @param imageBytes length of the pixels of a readable job */
+export function addPixels(job: BareJob, image: Buffer, imageBytes: number): ClaimedJob {
+  return { ...job, image, readable: job.readable && image.length === imageBytes };
+}
+
+export function parseEntry(stream: string, [id, fields]: Entry): BareJob {
   const values = new Map<string, Buffer>();
   for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
   const options = OptionsText.safeParse(values.get('options')?.toString());
-  const image = values.get('image') ?? Buffer.alloc(0);
   return {
     entryId: id.toString(),
     stream,
     jobId: values.get('job')?.toString() ?? '',
     tenant: values.get('tenant')?.toString() ?? ANONYMOUS_TENANT,
-    image,
+    image: values.get('image'),
     options: options.success ? options.data : { heatmap: false },
     recovered: values.get('recovered')?.toString() === '1',
-    readable: options.success && values.has('job') && image.length === imageBytes,
+    readable: options.success && values.has('job'),
   };
 }

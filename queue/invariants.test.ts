@@ -16,6 +16,9 @@ const step = fc.oneof(
       pixel: fc.integer({ min: 1, max: 3 }),
       share: fc.boolean(),
       caches: fc.boolean(),
+      tenant: fc.constantFrom('a', 'b', 'c'),
+      weight: fc.constantFrom(0.5, 1, 3),
+      across: fc.boolean(),
       lane: fc.nat({ max: PRIORITIES.length - 1 }),
     }),
   },
@@ -38,10 +41,14 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
   const jobs = await Promise.all(
     jobKeys!.map(async (key) => {
       const id = key.slice(keys.job.length);
-      const [attempts, bytes, stream, entryId] = await redis.hmget(key, 'attempts', 'bytes', 'stream', 'entryId');
-      const entry = await redis.xrange(stream!, entryId!, entryId!);
+      const fields = ['attempts', 'bytes', 'stream', 'entryId', 'tenant', 'version', 'priority'];
+      const [attempts, bytes, stream, entryId, tenant, version, priority] = await redis.hmget(key, ...fields);
+      const lane = `${version}:${priority}`;
+      const isQueued = entryId === '';
+      const entry = isQueued ? [] : await redis.xrange(stream!, entryId!, entryId!);
       const followers = await redis.smembers(`${keys.followers}${id}`);
-      return { id, hasBegun: Number(attempts) > 0, bytes: Number(bytes), entries: entry.length, followers };
+      const hasBegun = Number(attempts) > 0;
+      return { id, hasBegun, bytes: Number(bytes), entries: entry.length, followers, tenant: tenant!, lane, isQueued };
     }),
   );
   const predictions = await Promise.all(
@@ -50,6 +57,21 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       return { id: key.slice(keys.prediction.length), isOpen: /QUEUED|PROCESSING/.test(status!), jobId: jobId! };
     }),
   );
+  const backlogKeys = (await redis.keys(`${keys.fair}*:backlog:*`)).sort();
+  const backlogs = await Promise.all(backlogKeys.map((key) => redis.zrange(key, '0', '-1')));
+  const activeKeys = await redis.keys(`${keys.fair}*:active`);
+  const active = await Promise.all(activeKeys.map((key) => redis.zrange(key, '0', '-1')));
+  const countKeys = await redis.keys(`${keys.fair}*:counts`);
+  const counts = await Promise.all(countKeys.map((key) => redis.hgetall(key)));
+  const laneOf = (key: string) => key.slice(keys.fair.length).split(':').slice(0, 2).join(':');
+  const countBy = (names: string[]) => {
+    const counted: Record<string, number> = {};
+    for (const name of names) counted[name] = (counted[name] ?? 0) + 1;
+    return counted;
+  };
+  const asNumbers = (fields: Record<string, string>) =>
+    Object.fromEntries(Object.entries(fields).map(([name, count]) => [name, Number(count)]));
+  const queued = jobs.filter(({ isQueued }) => isQueued);
   const open = predictions.filter(({ isOpen }) => isOpen);
   const [bytes, processing] = await redis.hmget(keys.counters, 'bytes', 'processing');
   const lengths = await Promise.all(streams!.map((stream) => redis.xlen(stream)));
@@ -62,6 +84,16 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
       followers: jobs.flatMap(({ id, followers }) => followers.map((follower) => `${follower} ${id}`)).sort(),
       entries: sum(lengths),
+      tenants: asNumbers(await redis.hgetall(keys.tenants)),
+      weights: Object.keys(await redis.hgetall(keys.weights)).sort(),
+      backlogs: backlogs.flat().sort(),
+      backlogCounts: Object.assign(
+        {},
+        ...countKeys.map((key, i) =>
+          Object.fromEntries(Object.entries(asNumbers(counts[i]!)).map(([name, n]) => [`${laneOf(key)} ${name}`, n])),
+        ),
+      ) as Record<string, number>,
+      active: activeKeys.flatMap((key, i) => active[i]!.map((tenant) => `${laneOf(key)} ${tenant}`)).sort(),
       shared: await Promise.all(sharedKeys!.map(async (key) => redis.exists(`${keys.job}${await redis.get(key)}`))),
     },
     found: {
@@ -71,6 +103,11 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       deadlines: open.map(({ id }) => id).sort(),
       followers: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
       entries: sum(jobs.map(({ entries }) => entries)),
+      tenants: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant]))),
+      weights: [...new Set(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant])))].sort(),
+      backlogs: queued.map(({ id }) => id).sort(),
+      backlogCounts: countBy(queued.map(({ lane, tenant }) => `${lane} ${tenant}`)),
+      active: [...new Set(queued.map(({ lane, tenant }) => `${lane} ${tenant}`))].sort(),
       shared: sharedKeys!.map(() => 1),
     },
   };
@@ -102,10 +139,13 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
           case 'admit': {
             const [current] = await producer.models();
             if (!current) break;
-            const { share, lane, caches, pixel } = next;
+            const { share, lane, caches, pixel, tenant, weight, across: shareAcrossTenants } = next;
             const image = Buffer.alloc(imageByteLength(current.input), pixel);
             const cacheTtlMs = caches ? 60_000 : 0;
-            const sent = request(pixel, { model: current, image, share, priority: PRIORITIES[lane]!, cacheTtlMs });
+            const caller = { tenant, keyId: undefined, weight };
+            const priority = PRIORITIES[lane]!;
+            const work = { model: current, image, share, shareAcrossTenants, caller, priority, cacheTtlMs };
+            const sent = request(pixel, work);
             if ((await producer.admit(sent)).kind === 'admitted') ids.push(sent.id);
             break;
           }

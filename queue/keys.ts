@@ -45,6 +45,12 @@ export function modelKeys(prefix: string, model: string) {
     idempotency: `${base}:idempotency:`,
     /** Stream a version and lane. */
     stream: `${base}:stream:`,
+    /** Per lane of a version: tags and backlogs of its tenants. Kept by lua/scheduler.lua. */
+    fair: `${base}:fair:`,
+    /** Hash: how many computations wait, per tenant that has any. */
+    tenants: `${base}:tenants`,
+    /** Hash: the weight of each of those tenants, as its latest admission gave it. */
+    weights: `${base}:weights`,
   };
 }
 export type ModelKeys = ReturnType<typeof modelKeys>;
@@ -52,4 +58,9 @@ export type ModelKeys = ReturnType<typeof modelKeys>;
 /** The stream of one lane of a model version. */
 export function streamKey(keys: ModelKeys, version: string, priority: Priority): string {
   return `${keys.stream}${version}:${priority}`;
+}
+
+/** Sorted set: the tenants with a backlog in one lane of a model version, by their tags; there is none without a backlog. */
+export function activeTenantsKey(keys: ModelKeys, version: string, priority: Priority): string {
+  return `${keys.fair}${version}:${priority}:active`;
 }

@@ -4,7 +4,6 @@ import {
   type Caller,
   type JobOptions,
   modelOfPrediction,
-  PRIORITIES,
   type PredictionState,
   type Priority,
   type QueueState,
@@ -27,6 +26,8 @@ export interface AdmitRequest {
   timeoutMs: number;
   /** Whose request it is. */
   caller: Caller;
+  /** The part of the queue that one tenant alone may hold, 0 to 1. @default 1 */
+  tenantShare?: number;
   /** An operator's idempotency keys are apart from those of the tenant for whom the operator acts. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
@@ -131,7 +132,9 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
         tenant: request.caller.tenant,
         version: model.version,
         priority: request.priority,
-        lane: PRIORITIES.indexOf(request.priority),
+        weight: request.caller.weight,
+        tenantShare: request.tenantShare ?? 1,
+        fair: model.queue.fairShares ?? true,
         timeoutMs: request.timeoutMs,
         ttlMs: model.queue.resultTtlMs,
         maxAttempts: model.queue.maxAttempts,

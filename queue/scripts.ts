@@ -12,6 +12,7 @@ export type StepName =
   | 'cancel'
   | 'drop-dead'
   | 'expire'
+  | 'feed'
   | 'leave'
   | 'queue'
   | 'read'
@@ -22,6 +23,9 @@ export type StepName =
 
 /** How many predictions one expiry step ends at the most, so that Redis is never held up. */
 export const EXPIRE_AT_ONCE = 200;
+
+/** What precedes every step, in this order: each part uses what the ones before it define. */
+const SHARED_PARTS = ['prelude', 'scheduler', 'lifecycle'];
 
 interface Step {
   source: string;
@@ -37,9 +41,9 @@ const steps = new Map<StepName, Step>();
 function loadStep(name: StepName): Step {
   let step = steps.get(name);
   if (!step) {
-    // Redis takes the flags from the first line only, so the prelude goes between it and the rest.
+    // Redis takes the flags from the first line only, so what all steps share goes between it and the rest.
     const [flags, ...body] = readLua(name).split('\n');
-    const source = [flags, readLua('prelude'), ...body].join('\n');
+    const source = [flags, ...SHARED_PARTS.map(readLua), ...body].join('\n');
     step = { source, sha: createHash('sha1').update(source).digest('hex') };
     steps.set(name, step);
   }
@@ -74,6 +78,9 @@ export async function runStep(
     keys.cache,
     keys.idempotency,
     keys.stream,
+    keys.fair,
+    keys.tenants,
+    keys.weights,
   ];
   const values = args.map((arg) =>
     arg instanceof Uint8Array && !Buffer.isBuffer(arg) ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,

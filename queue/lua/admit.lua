@@ -1,6 +1,6 @@
 #!lua
 -- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
--- ARGV[1] JSON: id, model, tenant, version, priority, lane (0 is the most urgent), timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
+-- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
 --   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id)
 -- ARGV[2] the pixels
@@ -62,25 +62,36 @@ local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
 -- Followers hold no pixels, but their states are memory too.
 if redis.call('ZCARD', deadlines) >= request.maxQueueSize * 10 then return { 'queueFull', in_queue, bytes } end
 
-local stream = stream_of .. request.version .. ':' .. request.priority
-
-local function next_rank()
-  return request.lane * 2 ^ 48 + redis.call('HINCRBY', counters, 'arrivals', 1)
-end
-
 -- A more urgent follower takes the computation into its own lane, unless a worker has it in hand already.
 local function hasten(job_id)
   local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
-  if rank < (request.lane + 1) * 2 ^ 48 then return end
+  if rank < (LANES[request.priority] + 1) * LANE_SPAN then return end
   local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId')
-  if redis.pcall('XPENDING', job[1], GROUP, job[2], job[2], 1)[1] then return end
-  move_entry(job_id, stream)
-  redis.call('HSET', job_of .. job_id, 'priority', request.priority)
-  redis.call('ZADD', waiting, next_rank(), job_id)
+  if job[2] ~= '' and redis.pcall('XPENDING', job[1], GROUP, job[2], job[2], 1)[1] then return end
+  local from = redis.call('HGET', job_of .. job_id, 'priority')
+  requeue(job_id, request.version, request.priority)
+  refill(request.version, from)
+end
+
+-- What waits in another tenant's backlog may wait long, however short the own one is.
+local function may_share(job_id)
+  if redis.call('SCARD', followers_of .. job_id) >= MAX_FOLLOWERS then return false end
+  local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'entryId')
+  return job[2] ~= '' or job[1] == request.tenant
+end
+
+-- No tenant fills the queue for the others: it may hold a multiple of what is free, so that something stays free however many come
+-- (dynamic thresholds: Choudhury and Hahne, 1998). Alone, that comes to tenantShare of the whole.
+local function holds_its_part(in_queue, bytes)
+  if request.tenantShare >= 1 then return false end
+  local held = tonumber(redis.call('HGET', tenants, request.tenant) or '0')
+  if held == 0 then return false end
+  local function is_part(amount, free) return amount * (1 - request.tenantShare) + 1e-9 >= free * request.tenantShare end
+  return is_part(held, request.maxQueueSize - in_queue) or is_part(held * #image, request.maxQueuedBytes - bytes)
 end
 
 local shared_job = request.share and redis.call('GET', shared_of .. request.fingerprint)
-if shared_job and redis.call('SCARD', followers_of .. shared_job) < MAX_FOLLOWERS then
+if shared_job and may_share(shared_job) then
   local attempts = redis.call('HGET', job_of .. shared_job, 'attempts')
   if attempts then
     if tonumber(attempts) > 0 then
@@ -97,16 +108,19 @@ end
 
 local alive_until = tonumber(redis.call('HGET', counters, 'aliveUntilMs') or '0')
 if alive_until + request.graceMs < now then return { 'unavailable' } end
-if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes then
+if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes or holds_its_part(in_queue, bytes) then
   return { 'queueFull', in_queue, bytes }
 end
 
-local entry_id = redis.call('XADD', stream, '*', 'job', id, 'tenant', request.tenant, 'options', request.options, 'image', image)
-redis.call('HSET', job_of .. id, 'stream', stream, 'entryId', entry_id, 'bytes', #image, 'attempts', 0,
-  'maxAttempts', request.maxAttempts, 'fingerprint', request.fingerprint, 'cacheTtlMs', request.cacheTtlMs,
-  'version', request.version, 'priority', request.priority, 'options', request.options, 'tenant', request.tenant)
+redis.call('HSET', job_of .. id, 'bytes', #image, 'attempts', 0, 'maxAttempts', request.maxAttempts,
+  'fingerprint', request.fingerprint, 'cacheTtlMs', request.cacheTtlMs, 'version', request.version, 'priority', request.priority,
+  'options', request.options, 'tenant', request.tenant)
+if request.fair then redis.call('HSET', job_of .. id, 'weight', request.weight) end
+redis.call('HINCRBY', tenants, request.tenant, 1)
+redis.call('HSET', weights, request.tenant, request.weight)
+enqueue(id, { version = request.version, priority = request.priority, tenant = request.tenant, weight = request.weight,
+  options = request.options, fair = request.fair, image = image })
 redis.call('SADD', followers_of .. id, id)
-redis.call('ZADD', waiting, next_rank(), id)
 redis.call('ZADD', deadlines, now + request.timeoutMs, id)
 redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end

@@ -9,34 +9,48 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) 
   if string.match(member, '^%S+') == request.from then return 0 end
 end
 
-local function move(job_id, lane)
+refills = false
+
+local function move(job_id, priority)
   local key = job_of .. job_id
   local fingerprint = redis.call('HGET', key, 'fingerprint')
-  move_entry(job_id, stream_of .. request.to .. ':' .. lane)
+  requeue(job_id, request.to, priority)
   -- What another version computes is no answer to what is asked of this one, should it come back.
   if redis.call('GET', shared_of .. fingerprint) == job_id then redis.call('DEL', shared_of .. fingerprint) end
-  redis.call('HSET', key, 'version', request.to, 'fingerprint', '', 'cacheTtlMs', 0)
+  redis.call('HSET', key, 'fingerprint', '', 'cacheTtlMs', 0)
   for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'version', request.to)
   end
 end
 
 local count, left = 0, 0
-for _, lane in ipairs(request.lanes) do
-  local stream = stream_of .. request.from .. ':' .. lane
+
+local function adopt(job_id, priority)
+  if request.take then move(job_id, priority) else bury(job_id, 'VERSION_RETIRED', now) end
+  count = count + 1
+end
+
+for _, priority in ipairs(request.lanes) do
+  local lane = lane_of(request.from, priority)
+  local stream = stream_of .. lane
   for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count)) do
     local job_id = field_of(entry, 'job')
-    if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then
-      if request.take then move(job_id, lane) else bury(job_id, 'VERSION_RETIRED', now) end
-      count = count + 1
-    end
+    if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then adopt(job_id, priority) end
     redis.pcall('XACK', stream, GROUP, entry[1])
     redis.call('XDEL', stream, entry[1])
   end
-  left = left + redis.call('XLEN', stream)
+  for _, tenant in ipairs(redis.call('ZRANGE', active_of(lane), 0, -1)) do
+    if count >= request.limit then break end
+    for _, job_id in ipairs(redis.call('ZRANGE', backlog_of(lane, tenant), 0, request.limit - count - 1)) do adopt(job_id, priority) end
+  end
+  left = left + redis.call('XLEN', stream) + redis.call('ZCARD', active_of(lane))
 end
 if left == 0 then
-  for _, lane in ipairs(request.lanes) do redis.call('DEL', stream_of .. request.from .. ':' .. lane) end
+  for _, priority in ipairs(request.lanes) do
+    local lane = lane_of(request.from, priority)
+    redis.call('DEL', stream_of .. lane, idle_of(lane))
+    redis.call('HDEL', counters, 'virtual:' .. lane)
+  end
   redis.call('HDEL', specs, request.from)
 end
 return count

@@ -4,6 +4,17 @@
 -- Returns a word a job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
 local now = now_ms()
 local settlements = {}
+-- How much one image's time moves the average by which the next ones are charged.
+local PACE_WEIGHT = 0.1
+
+-- Its tenant pays for what the work took, and not for what it was thought to take.
+local function correct_charge(job_id, outcome)
+  local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'version', 'priority', 'weight', 'charged')
+  local image_us = outcome.inferenceMs * 1000 / outcome.batchSize
+  local average = tonumber(redis.call('HGET', counters, 'imageUs') or image_us)
+  redis.call('HSET', counters, 'imageUs', average + (image_us - average) * PACE_WEIGHT)
+  if job[5] then charge(lane_of(job[2], job[3]), job[1] or ANONYMOUS, units_of(image_us, tonumber(job[4])) - tonumber(job[5])) end
+end
 
 local function succeed(job_id, cache_ttl_ms, fingerprint, outcome)
   local fields = { 'result', outcome.result, 'inferenceMs', outcome.inferenceMs, 'batchSize', outcome.batchSize }
@@ -11,6 +22,7 @@ local function succeed(job_id, cache_ttl_ms, fingerprint, outcome)
   if cache_ttl_ms > 0 then
     redis.call('SET', cache_of .. fingerprint, cjson.encode(fields), 'PX', cache_ttl_ms)
   end
+  correct_charge(job_id, outcome)
   drop_job(job_id)
   return 'settled'
 end

@@ -1,14 +1,16 @@
 #!lua flags=allow-oom
 -- Starts an attempt of each job, unless it was canceled, expired or has none left. Sent again it gives the attempt that the first send began.
 -- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream, known: the latest attempt that the worker was told of}
--- Returns a number a job: the attempt, which fences every later step; 0 where there is nothing to run, or another worker took it over
+-- Returns a number per job: the attempt, which fences every later step; 0 if there is nothing to run, or another worker took it over
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
 local attempts_started = {}
+local lanes_to_refill = {}
 
 local function start(job_id, entry_id, stream, known)
   local key = job_of .. job_id
-  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode', 'worker')
+  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode', 'worker', 'version',
+    'priority', 'tenant', 'weight')
   if job[1] ~= entry_id then
     -- Its predictions ended while it was on its way, or it never was a job of ours.
     redis.call('XACK', stream, GROUP, entry_id)
@@ -33,8 +35,12 @@ local function start(job_id, entry_id, stream, known)
   redis.call('HSET', key, 'worker', request.worker)
   redis.call('HDEL', key, 'errorCode')
   if attempt == 1 then
-    redis.call('ZREM', waiting, job_id)
+    stop_waiting(job_id, job[8] or ANONYMOUS)
+    lanes_to_refill[job[7]] = job[6]
     redis.call('HINCRBY', counters, 'processing', 1)
+  elseif job[9] then
+    -- A further attempt is further work; its result corrects the charge of one.
+    charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))
   end
   for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt)
@@ -45,4 +51,5 @@ local function start(job_id, entry_id, stream, known)
 end
 
 for i, job in ipairs(request.jobs) do attempts_started[i] = start(job.jobId, job.entryId, job.stream, job.known) end
+for priority, version in pairs(lanes_to_refill) do refill(version, priority) end
 return attempts_started

@@ -1,0 +1,96 @@
+-- Third part of every step: the ends of predictions and of their computations, and what a reader gets.
+
+-- The computation leaves Redis, its pixels first of all.
+local function drop_job(job_id)
+  local key = job_of .. job_id
+  local job = redis.call('HMGET', key, 'stream', 'entryId', 'bytes', 'fingerprint', 'attempts', 'tenant', 'version', 'priority',
+    'charged')
+  if not job[1] then return end
+  local lane, tenant, waits = lane_of(job[7], job[8]), job[6] or ANONYMOUS, tonumber(job[5]) == 0
+  leave_queue(job_id, job[1], job[2], lane, tenant)
+  redis.call('HINCRBY', counters, 'bytes', -tonumber(job[3]))
+  if waits then
+    stop_waiting(job_id, tenant)
+    refund(lane, tenant, job[9])
+    if job[2] ~= '' then refill(job[7], job[8]) end
+  else
+    redis.call('HINCRBY', counters, 'processing', -1)
+  end
+  if job[4] and redis.call('GET', shared_of .. job[4]) == job_id then redis.call('DEL', shared_of .. job[4]) end
+  redis.call('DEL', key, followers_of .. job_id)
+end
+
+-- The one way into a terminal status. The first transition wins: callers have seen a status that is not terminal.
+local function finish(id, status, now, fields)
+  local key = prediction_of .. id
+  redis.call('HSET', key, 'status', status, 'finishedAtMs', now, unpack(fields))
+  redis.call('ZREM', deadlines, id)
+  redis.call('HINCRBY', counters, 'ended:' .. status, 1)
+  publish(id)
+  redis.call('PEXPIRE', key, redis.call('HGET', key, 'ttlMs'))
+end
+
+-- Ends one prediction without a result; its computation goes on only while another prediction follows it.
+local function abandon(id, status, now, fields)
+  local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
+  finish(id, status, now, fields)
+  redis.call('SREM', followers_of .. job_id, id)
+  if redis.call('SCARD', followers_of .. job_id) == 0 then drop_job(job_id) end
+end
+
+-- What a dead letter costs: its names and values by turns, not the image alone, which may be small.
+local function size_of(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
+end
+
+-- entry as XRANGE gives it
+local function remove_dead(entry)
+  redis.call('XDEL', dead, entry[1])
+  return redis.call('HINCRBY', counters, 'deadBytes', -size_of(entry[2]))
+end
+
+local function trim_dead(now)
+  local bytes = tonumber(redis.call('HGET', counters, 'deadBytes') or '0')
+  for _ = 1, TRIM_AT_ONCE do
+    local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+    if not oldest then return end
+    local age = now - tonumber(string.match(oldest[1], '^%d+'))
+    if bytes <= MAX_DEAD_BYTES and age <= MAX_DEAD_AGE_MS then return end
+    bytes = remove_dead(oldest)
+  end
+end
+
+-- The computation failed for good: its pixels move to the dead letters, its followers end FAILED.
+local function bury(job_id, code, now)
+  local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId', 'attempts', 'version', 'priority', 'options',
+    'tenant')
+  local followers = redis.call('SMEMBERS', followers_of .. job_id)
+  local image = pixels_of(job_id, job[1], job[2])
+  local fields = { 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
+    'version', job[4], 'priority', job[5], 'options', job[6], 'tenant', job[7] or ANONYMOUS, 'image', image }
+  redis.call('XADD', dead, '*', unpack(fields))
+  redis.call('HINCRBY', counters, 'deadBytes', size_of(fields))
+  for _, id in ipairs(followers) do finish(id, 'FAILED', now, { 'errorCode', code }) end
+  drop_job(job_id)
+  trim_dead(now)
+end
+
+-- Whether the prediction exists and the tenant may know of it. The same single read answers for an unknown id and for another
+-- tenant's, so that the time tells nothing. What was queued before tenants were has none.
+local function belongs_to(id, tenant)
+  local found = redis.call('HMGET', prediction_of .. id, 'status', 'tenant')
+  return found[1] and (tenant == '' or tenant == (found[2] or ANONYMOUS)) and true or false
+end
+
+-- A prediction as a reader gets it: its fields, and its computation's place among those that wait (0 is next, false: it does not wait).
+local function snapshot(id)
+  local state = redis.call('HGETALL', prediction_of .. id)
+  if #state == 0 then return false end
+  local rank = false
+  if redis.call('HGET', prediction_of .. id, 'status') == 'QUEUED' then
+    rank = rank_of(redis.call('HGET', prediction_of .. id, 'jobId'))
+  end
+  return { state, rank }
+end
