@@ -9,6 +9,7 @@ import { quantizeModel } from './commands/quantize.ts';
 import { printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
 import { prepareModel } from './prepare.ts';
+import { NORMALIZATIONS } from './spec.ts';
 
 /** Exit code of `prepare` when the other models are ready. */
 const SOME_REFUSED = 2;
@@ -22,8 +23,25 @@ const print = (line: string): void => {
 
 function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number of pixels');
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number above 0');
   return value;
+}
+
+function channelCount(text: string): number {
+  if (!['1', '3', '4'].includes(text)) throw new InvalidArgumentError('expected 1, 3 or 4');
+  return Number(text);
+}
+
+/** Such as 0.5,0.5,0.5 or 1/255. */
+function numbers(text: string): number[] {
+  const values = text.split(',').map((part) => {
+    const [above = Number.NaN, below = 1, ...more] = part
+      .split('/')
+      .map((number) => Number(number.trim() || Number.NaN));
+    return more.length > 0 ? Number.NaN : above / below;
+  });
+  if (!values.every(Number.isFinite)) throw new InvalidArgumentError('expected numbers such as 0.485,0.456,0.406');
+  return values;
 }
 
 const program = new Command('models')
@@ -66,9 +84,19 @@ program
   .option('--name <name>', 'the name to serve it by')
   .option('--labels <file>', 'names of the classes; for an npm source a path in the package')
   .option('--replace', 'put it in the place of the model of that name')
-  .addOption(
-    new Option('--normalization <kind>', 'what pixels become').choices(['caffe', 'tf', 'torch', 'unit', 'none']),
+  .option('--width <pixels>', 'width of the input, if the model leaves it open', wholeNumber)
+  .option('--height <pixels>', 'height of the input, if the model leaves it open', wholeNumber)
+  .option('--channels <count>', '1 grey, 3 RGB, 4 RGBA; if the model leaves it open', channelCount)
+  .addOption(new Option('--layout <order>', "of an ONNX file's input, if it leaves it open").choices(['nchw', 'nhwc']))
+  .addOption(new Option('--normalization <kind>', 'what pixels become').choices([...NORMALIZATIONS]))
+  .option(
+    '--mean <numbers>',
+    'in place of --normalization: (pixel * scale - mean) / std, one number or one per channel',
+    numbers,
   )
+  .option('--std <numbers>', 'see --mean', numbers)
+  .option('--scale <number>', 'see --mean; 1/255 unless the means are of bytes', (text) => numbers(text)[0])
+  .addOption(new Option('--order <order>', 'see --mean').choices(['rgb', 'bgr']))
   .addOption(
     new Option('--activation <kind>', "what the model's own output is").choices([
       'softmax',
@@ -77,8 +105,8 @@ program
       'logits-sigmoid',
     ]),
   )
-  .option('--width <pixels>', 'width of the input, where the model leaves it open', wholeNumber)
-  .option('--height <pixels>', 'height of the input, where the model leaves it open', wholeNumber)
+  .option('--output <name>', 'the output with the scores, if there are several')
+  .option('--batch <images>', 'at most this many images per run', wholeNumber)
   .option(
     '--short-side <pixels>',
     'resize the short side to this and crop the centre; else images are stretched',

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
-import { copyFile, link, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
+import { readLabels } from './labels.ts';
 import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
-import { WRAPPER_VERSION, wrapOnnx } from './onnx/wrap-onnx-file.ts';
-import { pullSource, readLabels } from './pull.ts';
+import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
+import { writeWrapped } from './onnx-file/write-wrapped.ts';
+import { pullSource } from './pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
 import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
@@ -203,18 +205,16 @@ async function writeArtefacts(
   const file = path.join(sourceFolder, spec.source.model);
   if (spec.format === 'onnx') {
     if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
-    const folder = path.dirname(file);
-    const wrapped = wrapOnnx(await readFile(file), spec, { labelCount: labels.length, folder });
-    const { bytes, classCount = labels.length, externalFiles } = wrapped;
-    await writeFile(path.join(staging, 'model.onnx'), bytes);
-    for (const { from, to } of externalFiles) await linkOrCopy(path.join(folder, from), path.join(staging, to));
+    const options = { labelCount: labels.length, folder: path.dirname(file) };
+    const classCount = (await writeWrapped(await readFile(file), spec, options, staging)) ?? labels.length;
     const unavailable = 'class activation maps need a model that the converter wrote';
     return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
   }
+  const output = { ...spec.output, labelCount: labels.length };
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));
   try {
-    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, spec.output, calibration);
+    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, output, calibration);
     await writeFile(path.join(staging, 'model.onnx'), bytes);
     if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
     const { kernel, ...head } = cam;
@@ -228,9 +228,4 @@ async function writeArtefacts(
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
   }
-}
-
-/** Weights of gigabytes are not copied when a second name will do. */
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  await link(from, to).catch(() => copyFile(from, to));
 }

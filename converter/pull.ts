@@ -130,38 +130,3 @@ async function exists(folder: string): Promise<boolean> {
     () => false,
   );
 }
-
-/**
- * Reads labels: a JSON list, a JSON object by class index, Teachable Machine's metadata, or a label a line.
- * @throws ModelError SOURCE_INVALID
- */
-export async function readLabels(file: string): Promise<string[]> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)} cannot be read`, { cause });
-  });
-  const labels = file.endsWith('.json') ? parseJsonLabels(text) : text.split(/\r?\n/).map((line) => line.trim());
-  while (labels?.at(-1) === '') labels.pop();
-  if (!labels || labels.length === 0 || !labels.every((label) => typeof label === 'string')) {
-    throw new ModelError(
-      'SOURCE_INVALID',
-      `labels ${path.basename(file)}: expected a list of names, an object by class index, or a name a line`,
-    );
-  }
-  return labels;
-}
-
-function parseJsonLabels(text: string): string[] | undefined {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (Array.isArray(raw)) return raw as string[];
-  if (typeof raw !== 'object' || raw === null) return undefined;
-  const { labels } = raw as { labels?: unknown };
-  if (Array.isArray(labels)) return labels as string[];
-  const byIndex = raw as Record<string, unknown>;
-  const list = Array.from({ length: Object.keys(byIndex).length }, (_, i) => byIndex[String(i)]);
-  return list as string[];
-}

@@ -2,14 +2,16 @@ import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
+import { readLabels } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
-import { pullSource, readLabels } from '../pull.ts';
+import { pullSource } from '../pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { tryModel } from './check.ts';
-import type { Folders } from './folders.ts';
-import { type Inspection, inspectModel, type Told } from './inspect.ts';
+import { type Folders, listImages } from './folders.ts';
+import { type Inspection, inspectModel } from './inspect.ts';
 import { createProgressPrinter } from './progress.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
+import type { Told } from './told.ts';
 
 export interface AddOptions extends Told {
   name?: string;
@@ -83,45 +85,51 @@ async function writeSpec(
           signal: folders.signal,
         })
       : { folder: modelDir };
-  const found = await inspectModel(path.join(pulled.folder, source.model), options);
-  for (const note of found.notes) folders.print(`note: ${note}`);
+  const toldLabels =
+    options.labels !== undefined && source.type !== 'npm' ? await readLabels(options.labels) : undefined;
+  const found = await inspectModel(path.join(pulled.folder, source.model), options, {
+    labels: toldLabels,
+    images: await listImages(path.join(folders.modelsDir, 'samples')).catch(() => []),
+    scratch: path.dirname(modelDir),
+  });
   if (inPackage === undefined) {
-    const labels = await chooseLabels(found, source.type === 'npm' ? undefined : options.labels, modelDir, folders);
+    const labels = chooseLabels(found, toldLabels);
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
+  found.findings.print(folders.print);
   const isBeside = source.type === 'folder' ? { labels: LABELS_FILE } : {};
   const spec = {
     source: { ...withLabels, ...isBeside },
     format: found.format,
     input: found.input,
-    output: { activation: found.activation },
+    output: { activation: found.activation, ...(found.outputName === undefined ? {} : { name: found.outputName }) },
+    ...(options.batch === undefined ? {} : { batching: { maxBatchSize: options.batch } }),
   };
   const text = `${JSON5.stringify(spec, null, 2)}\n`;
   parseSpec(text, SPEC_FILE);
   await writeFile(path.join(modelDir, SPEC_FILE), text);
 }
 
-/** Labels from the command line, the metadata, a file beside the model, or, as a last resort, numbers. */
-async function chooseLabels(
-  found: Inspection,
-  file: string | undefined,
-  modelDir: string,
-  { print }: Folders,
-): Promise<string[]> {
-  if (file !== undefined) return readLabels(file);
-  if (found.labels) return found.labels;
-  for (const name of ['labels.txt', LABELS_FILE]) {
-    const beside = path.join(modelDir, name);
-    if (await stat(beside).catch(() => undefined)) return readLabels(beside);
+/** Labels from the command line, the model or a file beside it, or, as a last resort, numbers. */
+function chooseLabels({ findings, labels, classCount }: Inspection, told: string[] | undefined): string[] {
+  if (told !== undefined) {
+    findings.given('labels', `${told.length} names`, '--labels');
+    return told;
   }
-  if (found.classCount === undefined) {
+  if (labels) {
+    findings.read('labels', `${labels.names.length} names`, labels.from);
+    return labels.names;
+  }
+  if (classCount === undefined) {
     throw new ModelError(
       'SPEC_INVALID',
       '--labels: the model does not say how many classes it has, give a file with their names',
     );
   }
-  print(`note: no labels found: ${found.classCount} classes are numbered; put their names into ${LABELS_FILE}`);
-  return Array.from({ length: found.classCount }, (_, i) => `class ${i}`);
+  // One number tells two classes apart.
+  const count = Math.max(classCount, 2);
+  findings.guessed('labels', `class 0 to class ${count - 1}`, `--labels, or write their names into ${LABELS_FILE}`);
+  return Array.from({ length: count }, (_, i) => `class ${i}`);
 }
 
 /** On another file system than the state a rename would fail: copied beside the target first, then renamed. */

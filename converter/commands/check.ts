@@ -6,6 +6,7 @@ import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
 import { type Folders, listImages, listModels, requireModel } from './folders.ts';
+import { runOne } from './probe.ts';
 
 const SHOWN_LABELS = 3;
 
@@ -60,23 +61,12 @@ interface Trial {
 }
 
 async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> {
-  const { width, height, channels } = model.spec.input;
   const options = { intraOpNumThreads: os.availableParallelism(), logSeverityLevel: 3 } as const;
   const session = await ort.InferenceSession.create(onnxPath, options).catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${cause.message}`, { cause });
   });
-  const [input] = session.inputMetadata;
-  const size = input?.isTensor ? input.shape[0] : undefined;
-  const batch = typeof size === 'number' && size > 0 ? size : 1;
   return {
-    async run(pixels) {
-      const images = new Uint8Array(batch * pixels.length);
-      images.set(pixels);
-      const image = new ort.Tensor('uint8', images, [batch, height, width, channels]);
-      const { probabilities } = await session.run({ image }, ['probabilities']);
-      const values = (probabilities?.data ?? new Float32Array()) as Float32Array;
-      return values.subarray(0, values.length / batch);
-    },
+    run: (pixels) => runOne(session, pixels, model.spec),
     close: () => session.release(),
   };
 }

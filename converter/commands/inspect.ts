@@ -1,112 +1,118 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { buildGraph } from '../onnx/convert.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
-import { readEnding } from '../onnx-file/activation.ts';
-import { decodeOnnx } from '../onnx-file/model-file.ts';
-import type { InputSpec, ModelSpec } from '../spec.ts';
+import { readEmbedded } from '../onnx-file/embedded.ts';
+import type { InputTrace } from '../onnx-file/trace.ts';
+import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
-import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
-
-type Normalization = InputSpec['normalization'];
-type Activation = ModelSpec['output']['activation'];
-
-/** What a user said on the command line; it goes before what the model says. */
-export interface Told {
-  width?: number | undefined;
-  height?: number | undefined;
-  normalization?: Normalization | undefined;
-  activation?: Activation | undefined;
-  shortSide?: number | undefined;
-}
+import { type Companions, readCompanions } from './companions.ts';
+import { Findings } from './findings.ts';
+import { inspectOnnx } from './inspect-onnx.ts';
+import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
+import { traceConverted } from './trace-tfjs.ts';
 
 export interface Inspection {
   format: ModelSpec['format'];
-  input: { width: number; height: number; channels: 1 | 3; shortSide?: number; normalization: Normalization };
+  input: ModelSpec['input'];
   activation: Activation;
-  /** Undefined where it is only known once an engine has run the model. */
+  /** Of a model with several outputs. */
+  outputName?: string | undefined;
+  /** Undefined if it is only known once an engine has run the model. */
   classCount: number | undefined;
-  /** From the model's metadata. */
-  labels: string[] | undefined;
-  /** What was guessed, for people to check. */
-  notes: string[];
+  /** From the model or from what lies beside it. */
+  labels: Companions['labels'];
+  /** A wrong normalization gives wrong answers without an error. */
+  normalizationIsGuess: boolean;
+  /** What was read and what was guessed, for people. */
+  findings: Findings;
 }
 
-const metadataSchema = z.looseObject({ labels: z.array(z.string()).optional(), imageSize: z.number().optional() });
+export interface InspectionContext {
+  /** Labels of the command line. */
+  labels: string[] | undefined;
+  /** Images to try a model on. */
+  images: string[];
+  /** A folder that may be written to. */
+  scratch: string;
+}
+
+const DEFAULT_SIDE = 224;
 
 /**
- * Finds out what a model's spec should say by looking at the model and its metadata.
- * @throws ModelError where the model cannot be read
+ * Finds out what a model's spec should say by looking at the model and at what lies beside it.
+ * @throws ModelError if the model cannot be read
  */
-export async function inspectModel(file: string, told: Told): Promise<Inspection> {
-  const metadata = await readMetadata(path.dirname(file));
-  const notes: string[] = [];
-  const normalization = told.normalization ?? (metadata ? 'tf' : undefined);
-  if (file.endsWith('.onnx')) {
-    return inspectOnnx(await readFile(file), told, metadata, notes, normalization);
-  }
+export async function inspectModel(file: string, told: Told, context: InspectionContext): Promise<Inspection> {
+  const companions = await readCompanions(path.dirname(file));
+  return file.endsWith('.onnx') ? inspectOnnx(file, told, companions, context) : inspectTfjs(file, told, companions);
+}
+
+async function inspectTfjs(file: string, told: Told, companions: Companions): Promise<Inspection> {
+  const findings = new Findings();
+  const { preprocessing } = companions;
   const modelJson = await readModelJson(file);
-  const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const [height, width, channels] = imageShape(modelJson);
-  const chosen = normalization ?? guessNormalization(modelJson);
-  if (!normalization) notes.push(`normalization ${chosen} is a guess: check it in the spec`);
-  const input = {
-    width: told.width ?? width ?? metadata?.imageSize ?? 224,
-    height: told.height ?? height ?? metadata?.imageSize ?? 224,
-    channels: channels === 1 ? (1 as const) : (3 as const),
-    ...cropOf(told, metadata, width),
-    normalization: chosen,
+  const size = {
+    width: told.width ?? width ?? preprocessing?.width ?? DEFAULT_SIDE,
+    height: told.height ?? height ?? preprocessing?.height ?? DEFAULT_SIDE,
   };
-  const outcome = await outcomeOf(modelJson, file, { ...input, kernel: 'linear' }, notes);
+  const sizeText = `${size.width} x ${size.height}`;
+  if (told.width !== undefined || told.height !== undefined) findings.given('size', sizeText, '--width, --height');
+  else if (width !== undefined && height !== undefined) findings.read('size', sizeText, "the model's input");
+  else if (preprocessing?.width !== undefined) findings.read('size', sizeText, preprocessing.from);
+  else findings.guessed('size', sizeText, 'the model leaves it open: --width, --height');
+  const channelCount = told.channels ?? channels ?? 3;
+  if (channelCount !== 1 && channelCount !== 3 && channelCount !== 4) {
+    throw new ModelError('SOURCE_INVALID', `the model takes images of ${channelCount} channels: expected 1, 3 or 4`);
+  }
+  if (told.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
+  else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
+  else findings.guessed('channels', String(channelCount), 'the model leaves them open: --channels');
+  const shortSide = told.shortSide ?? preprocessing?.shortSide;
+  if (shortSide !== undefined) {
+    const text = `short side to ${shortSide}, centre cropped`;
+    if (told.shortSide !== undefined) findings.given('resizing', text, '--short-side');
+    else findings.read('resizing', text, preprocessing?.from ?? '');
+  } else findings.guessed('resizing', 'stretched', '--short-side crops');
+  const draft = {
+    ...size,
+    channels: channelCount,
+    ...(shortSide === undefined ? {} : { shortSide }),
+    ...(preprocessing?.kernel ? { kernel: preprocessing.kernel } : {}),
+  };
+  const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
+  const spec = draftSpec({ ...draft, normalization: 'none' }, format, told.output);
+  const outcome = await outcomeOf(modelJson, file, spec);
+  const chosen = normalizationFor(modelJson, outcome, told, companions, findings);
+  if (told.activation !== undefined) findings.given('activation', told.activation, '--activation');
+  else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
+  else
+    findings.guessed(
+      'activation',
+      'softmax',
+      `--activation; ${outcome.uncovered}: another engine than onnxruntime runs it`,
+    );
+  if ('graph' in outcome) findings.read('classes', String(outcome.classCount), "the model's output");
   return {
     format,
-    input,
+    input: { ...spec.input, normalization: chosen.normalization },
     activation: told.activation ?? outcome.activation,
+    outputName: told.output,
     classCount: outcome.classCount,
-    labels: metadata?.labels,
-    notes,
+    labels: companions.labels,
+    normalizationIsGuess: chosen.isGuess,
+    findings,
   };
 }
 
-function inspectOnnx(
-  bytes: Uint8Array,
-  told: Told,
-  metadata: z.infer<typeof metadataSchema> | undefined,
-  notes: string[],
-  normalization: Normalization = 'torch',
-): Inspection {
-  const { graph } = decodeOnnx(bytes);
-  const ending = readEnding(graph.node, graph.output[0]?.name ?? '');
-  const { width = 224, height = 224 } = told;
-  notes.push(`size ${width} x ${height}, normalization ${normalization}: check them in the spec`);
-  if (told.activation === undefined) {
-    const sure = ending.certain ? '' : ' is a guess: check it in the spec';
-    notes.push(`activation ${ending.activation}${sure} (the file ends in ${ending.op})`);
-  }
-  const input = { width, height, channels: 3 as const, normalization, ...cropOf(told, metadata) };
-  const activation = told.activation ?? ending.activation;
-  return { format: 'onnx', input, activation, classCount: undefined, labels: metadata?.labels, notes };
-}
-
-async function readMetadata(folder: string) {
-  const text = await readFile(path.join(folder, 'metadata.json'), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return metadataSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new ModelError('SOURCE_INVALID', 'metadata.json cannot be read', { cause });
-  }
-}
-
-/** Teachable Machine trains on the square in the middle; for others nothing is known, so that nothing is cut. */
-function cropOf(told: Told, metadata: object | undefined, width?: number): { shortSide?: number } {
-  const shortSide = told.shortSide ?? (metadata ? width : undefined);
-  return shortSide === undefined ? {} : { shortSide };
+function draftSpec(input: object, format: string, outputName: string | undefined): ModelSpec {
+  const source = { type: 'folder', model: 'model.json', labels: 'labels.json' };
+  const output = { activation: 'softmax', ...(outputName === undefined ? {} : { name: outputName }) };
+  return parseSpec(JSON.stringify({ source, format, input, output }), 'the model');
 }
 
 function imageShape(modelJson: ModelJson): (number | undefined)[] {
@@ -124,28 +130,60 @@ function imageShape(modelJson: ModelJson): (number | undefined)[] {
   return Array.isArray(shape) ? shape.slice(1).map(known) : [];
 }
 
+type Outcome =
+  | { graph: OnnxGraph; trace: InputTrace; activation: Activation; classCount: number }
+  | { uncovered: string; activation: 'softmax'; classCount: undefined };
+
+/** What the converter makes of the model, not folded, so that the arithmetic in front can be read. */
+async function outcomeOf(modelJson: ModelJson, file: string, { input, output }: ModelSpec): Promise<Outcome> {
+  const weights = await readWeights(modelJson, path.dirname(file));
+  try {
+    const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
+    const ending = lastActivation(graph);
+    const activation = classCount === 1 && ending === 'logits' ? 'logits-sigmoid' : ending;
+    return { graph, trace: traceConverted(graph), activation, classCount };
+  } catch (error) {
+    if (!(error instanceof UnsupportedOpError)) throw error;
+    return { uncovered: error.message, activation: 'softmax', classCount: undefined };
+  }
+}
+
+function normalizationFor(
+  modelJson: ModelJson,
+  outcome: Outcome,
+  told: Told,
+  { preprocessing }: Companions,
+  findings: Findings,
+): { normalization: NormalizationSpec; isGuess: boolean } {
+  const what = 'normalization';
+  const given = toldNormalization(told);
+  if (given !== undefined) {
+    findings.given(what, describeNormalization(given), 'the command line');
+    return { normalization: given, isGuess: false };
+  }
+  if (preprocessing?.normalization !== undefined) {
+    findings.read(what, describeNormalization(preprocessing.normalization), preprocessing.from);
+    return { normalization: preprocessing.normalization, isGuess: false };
+  }
+  const embedded = 'trace' in outcome ? readEmbedded(outcome.trace) : undefined;
+  if (embedded?.normalization !== undefined) {
+    findings.read(what, describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
+    return { normalization: embedded.normalization, isGuess: false };
+  }
+  const normalization = guessNormalization(modelJson);
+  const does = embedded ? `the model itself ${embedded.does}; ` : '';
+  findings.guessed(what, describeNormalization(normalization), `${does}--normalization, or --mean and --std`);
+  return { normalization, isGuess: true };
+}
+
 /** By the habits of keras-applications: families are known by the names that they give their layers. */
-function guessNormalization(modelJson: ModelJson): Normalization {
+function guessNormalization(modelJson: ModelJson): NormalizationSpec {
   const text = JSON.stringify(modelJson.modelTopology).toLowerCase();
   if (/"class_name":"(rescaling|normalization)"/.test(text) || text.includes('efficientnet')) return 'none';
   if (/resnet\d+v2|mobilenet|inception|xception|nasnet/.test(text)) return 'tf';
   if (/resnet|vgg/.test(text)) return 'caffe';
   if (text.includes('densenet')) return 'torch';
   return 'unit';
-}
-
-async function outcomeOf(modelJson: ModelJson, file: string, input: InputSpec, notes: string[]) {
-  const weights = await readWeights(modelJson, path.dirname(file));
-  try {
-    const { graph, classCount } = buildGraph(modelJson, weights, input, { activation: 'softmax' });
-    return { activation: lastActivation(graph), classCount };
-  } catch (error) {
-    if (!(error instanceof UnsupportedOpError)) throw error;
-    if (!mayRunOnTfjs(modelJson))
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
-    notes.push(`${error.message}: tried on another engine than onnxruntime; activation softmax is a guess`);
-    return { activation: 'softmax' as const, classCount: undefined };
-  }
 }
 
 /** What a model's own last op makes its output. */

@@ -43,7 +43,8 @@ export async function quantizeModel(
   const model = await prepareModel({ modelDir: modelDir, stateDir: folders.stateDir, signal: folders.signal });
   if (model.tfjsPath === undefined)
     throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantised, a tfjs model can');
-  const { input, output } = model.spec;
+  const { input } = model.spec;
+  const output = { ...model.spec.output, labelCount: model.labels.length };
   const modelJson = await readModelJson(model.tfjsPath);
   const weights = await readWeights(modelJson, path.dirname(model.tfjsPath));
   const shape = [input.height, input.width, input.channels] as const;

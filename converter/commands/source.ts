@@ -7,6 +7,7 @@ import { listExternalFiles } from '../onnx-file/external.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
+import { COMPANION_FILES } from './companions.ts';
 import { downloadModel } from './download.ts';
 import type { Folders } from './folders.ts';
 import { unpackZip } from './zip.ts';
@@ -17,9 +18,6 @@ export type SourceWithoutLabels =
   | Omit<Extract<ModelSpec['source'], { type: 'npm' }>, 'labels'>;
 
 const NPM_SOURCE = /^npm:((?:@[^/@]+\/)?[^/@#]+)@([^#]+)#(.+)$/;
-
-/** Files that may hold a model's labels. */
-const LABEL_FILES = ['metadata.json', 'labels.txt', 'labels.json'];
 
 /**
  * Brings a folder, a zip, an ONNX file or a URL of a model.json into the folder of a spec; of an
@@ -96,7 +94,7 @@ async function copyModel(file: string, modelDir: string): Promise<SourceWithoutL
     ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
     : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
-  for (const name of LABEL_FILES) {
+  for (const name of COMPANION_FILES) {
     if (await stat(path.join(from, name)).catch(() => undefined)) {
       await copyPlain(path.join(from, name), path.join(modelDir, name));
     }

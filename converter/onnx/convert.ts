@@ -30,6 +30,11 @@ export interface ConvertedModel {
   cam: CamHead | { unavailable: string };
 }
 
+/** Two labels make two classes of a model that gives one number per image. */
+export interface LabelCount {
+  labelCount?: number;
+}
+
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
 export const CONVERTER_VERSION = 3;
 
@@ -52,7 +57,7 @@ export function convertModel(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
-  output: OutputSpec,
+  output: OutputSpec & LabelCount,
   calibration?: Calibration,
 ): ConvertedModel {
   const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
@@ -65,12 +70,16 @@ export function convertModel(
   return { bytes: encodeModel(graph, 'model'), classCount, cam };
 }
 
-/** The first half of a conversion: the float graph. */
+/**
+ * The first half of a conversion: the float graph.
+ * @param fold false leaves the arithmetic in front of the model as it is, so that it can be read
+ */
 export function buildGraph(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
-  output: OutputSpec,
+  output: OutputSpec & LabelCount,
+  fold = true,
 ): FloatModel {
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
@@ -84,7 +93,7 @@ export function buildGraph(
   // Outputs have fixed names, values do not: an Identity costs nothing at run time.
   graph.nodes.push({ op: 'Identity', inputs: [probabilities.name], outputs: [PROBABILITIES_OUTPUT], attributes: {} });
   graph.outputs.push({ name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
-  foldGraph(graph);
+  if (fold) foldGraph(graph);
   const cam = exposeFeatures(graph, output);
   return { graph, classCount, cam, fingerprint: fingerprintOf(graph) };
 }
@@ -128,10 +137,12 @@ function convertNodes(
   output: OutputSpec,
 ): Value {
   const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
-  const chosen = output.name === undefined ? graph.outputs[0] : graph.outputs.find(({ name }) => name === output.name);
-  if (!chosen) {
+  const [only, ...others] = graph.outputs;
+  const chosen = output.name === undefined ? only : graph.outputs.find(({ name }) => name === output.name);
+  if (!chosen || (output.name === undefined && others.length > 0)) {
     const names = graph.outputs.map(({ name }) => name).join(', ');
-    throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names}, found ${output.name}`);
+    const found = output.name === undefined ? 'none' : output.name;
+    throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names}, found ${found} (--output)`);
   }
   return convertGraph(builder, graph, weights, image, chosen.ref);
 }
@@ -167,9 +178,24 @@ function normalize(builder: GraphBuilder, image: Value, input: InputSpec): Value
   return value;
 }
 
-/** The model's output as probabilities [batch, classes]. */
-function finish(builder: GraphBuilder, result: Value, output: OutputSpec): Value {
+/** The model's output as probabilities [batch, classes]; one number per image becomes two classes for two labels. */
+function finish(builder: GraphBuilder, result: Value, output: OutputSpec & LabelCount): Value {
   const flat = result.shape.length === 2 ? result : builder.flatten(result);
+  const isSingle = flat.shape[1] === 1;
+  if (isSingle && output.activation === 'logits') {
+    throw new ModelError(
+      'SPEC_INVALID',
+      'output.activation: one number per image is for a sigmoid: expected logits-sigmoid',
+    );
+  }
+  const probabilities = activate(builder, flat, output);
+  if (!isSingle || output.labelCount !== 2) return probabilities;
+  const one = builder.constant(floatTensor([1], [1]));
+  const other = binary(builder, 'Sub', one, probabilities);
+  return builder.emit('Concat', [other, probabilities], { ...flat, shape: [BATCH, 2] }, { axis: { int: 1 } });
+}
+
+function activate(builder: GraphBuilder, flat: Value, output: OutputSpec): Value {
   switch (output.activation) {
     case 'softmax':
     case 'sigmoid':

@@ -93,6 +93,8 @@ export interface EngineModel {
     normalization: Normalization;
     /** What the model's own output is: 'softmax' and 'sigmoid' are probabilities already. */
     activation: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
+    /** Which output of a graph model with several, by its signature's name. */
+    outputName?: string;
   };
   scripted?: ScriptedBehavior;
 }

@@ -70,6 +70,7 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
     format: spec.format,
     normalization: normalizationOf(spec.input),
     activation: spec.output.activation,
+    ...(spec.output.name === undefined ? {} : { outputName: spec.output.name }),
   };
   const others = [
     ['tensorflow', 'The fastest engine that is installed here and can run it.'],

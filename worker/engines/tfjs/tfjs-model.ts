@@ -1,8 +1,9 @@
 /** What the engines tensorflow and wasm share: a tfjs model from its folder, run by whichever backend is set. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { parseGraph } from '@inferql/converter/tfjs/graphdef';
 import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
-import { isGraphModel, readModelJson, storedBytes } from '@inferql/converter/tfjs/manifest';
+import { isGraphModel, readModelJson, signatureOf, storedBytes } from '@inferql/converter/tfjs/manifest';
 import { readWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
@@ -31,7 +32,9 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   let predictor: Predictor;
   try {
     const handler = { load: () => readArtifacts(tfjs.path) };
-    predictor = await (tfjs.format === 'tfjs-layers' ? loadLayersModel(handler) : loadGraphModel(handler));
+    predictor = await (tfjs.format === 'tfjs-layers'
+      ? loadLayersModel(handler)
+      : loadGraphModel(handler, await findOutput(tfjs.path, tfjs.outputName)));
   } catch (error) {
     throw new EngineLoadError('failed', `tfjs cannot load the model: ${(error as Error).message}`, error);
   }
@@ -52,7 +55,11 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   async function runPart(images: Uint8Array, count: number, wantFeatures: boolean): Promise<PredictedPart> {
     const normalized = normalize(images, count);
     const { answers, features } = await predictor.predict(normalized, wantFeatures);
-    const probabilities = tf.tidy(() => activate(answers.reshape([count, -1]), tfjs!.activation));
+    const probabilities = tf.tidy(() => {
+      const values = activate(answers.reshape([count, -1]) as tf.Tensor2D, tfjs!.activation);
+      // One number per image tells two classes apart.
+      return values.shape[1] === 1 && classCount === 2 ? tf.concat([tf.sub(1, values), values], 1) : values;
+    });
     const channelsFirst = features?.transpose([0, 3, 1, 2]);
     try {
       if (probabilities.shape[1] !== classCount) {
@@ -185,7 +192,16 @@ async function loadLayersModel(handler: tf.io.IOHandler): Promise<Predictor> {
   };
 }
 
-async function loadGraphModel(handler: tf.io.IOHandler): Promise<Predictor> {
+/** The tensor behind an output's name in the signature; undefined for the first one. */
+async function findOutput(path: string, name: string | undefined): Promise<string | undefined> {
+  if (name === undefined) return undefined;
+  const json = await readModelJson(path);
+  const found = parseGraph(json.modelTopology, signatureOf(json)).outputs.find((output) => output.name === name);
+  if (!found) throw new Error(`there is no output ${name}`);
+  return `${found.ref.node}:${found.ref.output}`;
+}
+
+async function loadGraphModel(handler: tf.io.IOHandler, output: string | undefined): Promise<Predictor> {
   const model = await tf.loadGraphModel(handler);
   let needsAsync = false;
   return {
@@ -194,14 +210,15 @@ async function loadGraphModel(handler: tf.io.IOHandler): Promise<Predictor> {
     async predict(images) {
       if (!needsAsync) {
         try {
-          return { answers: keepFirst(model.predict(images) as tf.Tensor | tf.Tensor[] | tf.NamedTensorMap) };
+          const answers = output === undefined ? model.predict(images) : model.execute(images, output);
+          return { answers: keepFirst(answers as tf.Tensor | tf.Tensor[] | tf.NamedTensorMap) };
         } catch (error) {
           // A graph with control flow says so at its first run.
           if (!/executeAsync/.test((error as Error).message)) throw error;
           needsAsync = true;
         }
       }
-      return { answers: keepFirst(await model.executeAsync(images)) };
+      return { answers: keepFirst(await model.executeAsync(images, output)) };
     },
   };
 }

@@ -1,0 +1,37 @@
+/** How a value of a spec came about. */
+export type Certainty = 'given' | 'read' | 'guessed';
+
+/** One value of a spec, for people. */
+export interface Finding {
+  what: string;
+  value: string;
+  certainty: Certainty;
+  /** Where it is from, or how to correct it. */
+  from: string;
+}
+
+/** Collects what was found out about a model. */
+export class Findings {
+  readonly rows: Finding[] = [];
+
+  given(what: string, value: string, flag: string): void {
+    this.rows.push({ what, value, certainty: 'given', from: flag });
+  }
+
+  read(what: string, value: string, from: string): void {
+    this.rows.push({ what, value, certainty: 'read', from });
+  }
+
+  guessed(what: string, value: string, correction: string): void {
+    this.rows.push({ what, value, certainty: 'guessed', from: correction });
+  }
+
+  /** A table, guesses marked. */
+  print(print: (line: string) => void): void {
+    const width = (key: 'what' | 'value') => Math.max(...this.rows.map((row) => row[key].length));
+    const [whatWidth, valueWidth] = [width('what'), Math.min(width('value'), 44)];
+    for (const { what, value, certainty, from } of this.rows) {
+      print(`  ${what.padEnd(whatWidth)}  ${value.padEnd(valueWidth)}  ${certainty.padEnd(7)}  ${from}`);
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ModelError } from '../errors.ts';
+import { parseLabels } from '../labels.ts';
+import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
+import { readEmbedded } from '../onnx-file/embedded.ts';
+import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
+import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
+import type { Companions, Preprocessing } from './companions.ts';
+import { Findings } from './findings.ts';
+import type { Inspection, InspectionContext } from './inspect.ts';
+import { activationOfRows, probeOnnx } from './probe.ts';
+import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
+
+const DEFAULT_SIDE = 224;
+
+/**
+ * Finds out what the spec of an ONNX file should say, from the file, from what lies beside it, and by running it.
+ * @throws ModelError SOURCE_INVALID, SPEC_INVALID
+ */
+export async function inspectOnnx(
+  file: string,
+  told: Told,
+  companions: Companions,
+  context: InspectionContext,
+): Promise<Inspection> {
+  const findings = new Findings();
+  const facts = readFacts(decodeOnnx(await readFile(file)), path.dirname(file), told.layout);
+  const embeddedMetadata = readOnnxMetadata(facts.metadata);
+  const labels = embeddedMetadata.labels ?? companions.labels;
+  const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
+  const chosen = choose(facts, told, (context.labels ?? labels?.names)?.length, findings);
+  const input = inputOf(facts, told, preprocessing, findings);
+  const { normalization, isGuess } = normalizationFor(facts, told, preprocessing, findings);
+  const spec = draftSpec({ ...input, normalization }, chosen.output.name, path.basename(file));
+  const probe = await probeOnnx(file, spec, context.images, context.scratch);
+  const activation = activationFor(chosen, told, probe, findings);
+  findings.read('classes', String(probe.classCount), `output ${chosen.output.name}`);
+  return {
+    format: 'onnx',
+    input: spec.input,
+    activation,
+    outputName: facts.outputs.length > 1 ? chosen.output.name : undefined,
+    classCount: probe.classCount,
+    labels,
+    normalizationIsGuess: isGuess,
+    findings,
+  };
+}
+
+/** What a maker wrote into an ONNX file: class names under one of several keys; ultralytics also the size and the task. */
+function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
+  const found: Companions = {};
+  for (const key of ['names', 'labels', 'classes', 'class_names', 'classNames', 'id2label', 'label_names']) {
+    const text = metadata.get(key);
+    const names = text === undefined ? undefined : (parseLabels(text) ?? splitNames(text));
+    if (names && !found.labels) found.labels = { names, from: `metadata of the ONNX file (${key})` };
+  }
+  const task = metadata.get('task');
+  const isUltralytics = /ultralytics/i.test(metadata.get('author') ?? metadata.get('description') ?? '');
+  if (isUltralytics && task !== undefined && task !== 'classify') {
+    throw new ModelError('SOURCE_INVALID', `the model's task is ${task}: only models that classify images are served`);
+  }
+  if (isUltralytics) {
+    const [height, width] = (metadata.get('imgsz') ?? '').match(/\d+/g)?.map(Number) ?? [];
+    const size =
+      height === undefined ? {} : { height, width: width ?? height, shortSide: Math.max(height, width ?? 0) };
+    found.preprocessing = { ...size, normalization: 'unit', from: 'metadata of ultralytics' };
+  }
+  return found;
+}
+
+function splitNames(text: string): string[] | undefined {
+  const names = text.split(/\r?\n|,|;/).map((name) => name.trim());
+  return names.length > 1 && names.every((name) => name !== '') ? names : undefined;
+}
+
+function choose(facts: OnnxFacts, told: Told, labelCount: number | undefined, findings: Findings): ChosenOutput {
+  const chosen = chooseOutput(facts.outputs, told.output, labelCount);
+  const { output, certain, why } = chosen;
+  if (told.output !== undefined) findings.given('output', output.name, '--output');
+  else if (certain) findings.read('output', output.name, why);
+  else {
+    const names = facts.outputs.map(({ name, sizes }) => `${name} (${describeSizes(sizes)})`).join(', ');
+    throw new ModelError(
+      'SPEC_INVALID',
+      `--output: the ONNX file has the outputs ${names}: name the one with the scores`,
+    );
+  }
+  return chosen;
+}
+
+function inputOf({ input }: OnnxFacts, told: Told, preprocessing: Preprocessing | undefined, findings: Findings) {
+  const width = told.width ?? input.width ?? preprocessing?.width ?? DEFAULT_SIDE;
+  const height = told.height ?? input.height ?? preprocessing?.height ?? DEFAULT_SIDE;
+  const size = `${width} x ${height}`;
+  if (told.width !== undefined || told.height !== undefined) findings.given('size', size, '--width, --height');
+  else if (input.width !== undefined && input.height !== undefined) findings.read('size', size, `input ${input.name}`);
+  else if (preprocessing?.width !== undefined) findings.read('size', size, preprocessing.from);
+  else findings.guessed('size', size, 'the file leaves it open: --width, --height');
+  const channels = told.channels ?? input.channels ?? 3;
+  if (channels !== 1 && channels !== 3 && channels !== 4) {
+    const shape = describeSizes(input.sizes);
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file takes ${shape}, that is images of ${channels} channels: expected 1, 3 or 4; --layout says where they are`,
+    );
+  }
+  const layout = `${channels}, ${input.layout}, ${input.typeName}`;
+  if (told.layout !== undefined || told.channels !== undefined)
+    findings.given('channels', layout, '--channels, --layout');
+  else if (input.layoutIsCertain) findings.read('channels', layout, `input ${input.name}`);
+  else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
+  if (input.batch !== undefined)
+    findings.read('batch', `${input.batch}, fixed`, 'images are run part by part, threads beside each other');
+  const shortSide = told.shortSide ?? shortSideFor(preprocessing, width, height);
+  if (shortSide !== undefined) {
+    const text = `short side to ${shortSide}, centre cropped`;
+    if (told.shortSide !== undefined) findings.given('resizing', text, '--short-side');
+    else findings.read('resizing', text, preprocessing?.from ?? '');
+  } else if (preprocessing) findings.read('resizing', 'stretched', preprocessing.from);
+  else findings.guessed('resizing', 'stretched', '--short-side crops');
+  return {
+    width,
+    height,
+    channels,
+    ...(shortSide === undefined ? {} : { shortSide }),
+    ...(preprocessing?.kernel ? { kernel: preprocessing.kernel } : {}),
+    ...(told.layout || !input.layoutIsCertain ? { layout: input.layout } : {}),
+  };
+}
+
+/** What a file says about cropping holds in proportion if the size is another. */
+function shortSideFor(preprocessing: Preprocessing | undefined, width: number, height: number): number | undefined {
+  if (preprocessing?.shortSide === undefined) return undefined;
+  const longest = Math.max(width, height);
+  const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
+  return Math.max(longest, Math.round((preprocessing.shortSide * longest) / written));
+}
+
+function normalizationFor(
+  facts: OnnxFacts,
+  told: Told,
+  preprocessing: Preprocessing | undefined,
+  findings: Findings,
+): { normalization: NormalizationSpec; isGuess: boolean } {
+  const { input, trace } = facts;
+  const take = (normalization: NormalizationSpec) => ({ normalization, isGuess: false });
+  const given = toldNormalization(told);
+  if (given !== undefined) {
+    findings.given('normalization', describeNormalization(given), 'the command line');
+    return take(given);
+  }
+  const embedded = readEmbedded(trace);
+  if (embedded?.normalization !== undefined) {
+    findings.read('normalization', describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
+    return take(embedded.normalization);
+  }
+  if (input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64) {
+    findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
+    return take('none');
+  }
+  if (preprocessing?.normalization !== undefined) {
+    findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
+    return take(preprocessing.normalization);
+  }
+  const channels = told.channels ?? input.channels ?? 3;
+  const normalization = channels === 3 && input.layout === 'nchw' ? 'torch' : 'unit';
+  const does = embedded ? `the model itself ${embedded.does}; ` : '';
+  findings.guessed(
+    'normalization',
+    describeNormalization(normalization),
+    `${does}--normalization, or --mean and --std`,
+  );
+  return { normalization, isGuess: true };
+}
+
+function draftSpec(input: object, outputName: string, file: string): ModelSpec {
+  const source = { type: 'folder', model: file, labels: 'labels.json' };
+  const draft = { source, format: 'onnx', input, output: { activation: 'softmax', name: outputName } };
+  return parseSpec(JSON.stringify(draft), 'the model');
+}
+
+/** The graph's end is believed unless the numbers say otherwise. */
+function activationFor(
+  { output }: ChosenOutput,
+  told: Told,
+  probe: Awaited<ReturnType<typeof probeOnnx>>,
+  findings: Findings,
+): Activation {
+  if (told.activation !== undefined) {
+    findings.given('activation', told.activation, '--activation');
+    return told.activation;
+  }
+  const { ending } = output;
+  const isSingle = probe.classCount === 1;
+  const logits = isSingle ? ('logits-sigmoid' as const) : ('logits' as const);
+  const named = ending.activation === 'logits' ? logits : isSingle ? ('sigmoid' as const) : ending.activation;
+  if (ending.certain) {
+    findings.read('activation', named, `the graph ends in ${ending.op}`);
+    return named;
+  }
+  const seen = activationOfRows(probe.rows);
+  if (seen === 'softmax') {
+    findings.read('activation', 'softmax', 'its answers to the samples are above 0 and sum to 1');
+    return 'softmax';
+  }
+  if (seen === 'logits') {
+    findings.read('activation', logits, 'its answers to the samples are outside of 0..1');
+    return logits;
+  }
+  findings.guessed('activation', 'sigmoid', 'its answers are within 0..1, and their sum is not 1: --activation');
+  return 'sigmoid';
+}

@@ -1,0 +1,60 @@
+import { ModelError } from '../errors.ts';
+import type { Layout } from '../onnx-file/trace.ts';
+import type { ModelSpec, NORMALIZATIONS, NormalizationSpec } from '../spec.ts';
+import { nameNormalization } from './companions.ts';
+
+export type Activation = ModelSpec['output']['activation'];
+
+/** What a user said on the command line; it goes before what the model says. */
+export interface Told {
+  width?: number | undefined;
+  height?: number | undefined;
+  channels?: 1 | 3 | 4 | undefined;
+  layout?: Layout | undefined;
+  normalization?: (typeof NORMALIZATIONS)[number] | undefined;
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
+  scale?: number | undefined;
+  order?: 'rgb' | 'bgr' | undefined;
+  activation?: Activation | undefined;
+  shortSide?: number | undefined;
+  /** The name of the output with the scores. */
+  output?: string | undefined;
+  /** At most this many images per run. */
+  batch?: number | undefined;
+}
+
+/**
+ * The normalization that the command line asks for.
+ * @throws ModelError SPEC_INVALID if it says two
+ */
+export function toldNormalization({ normalization, mean, std, scale, order }: Told): NormalizationSpec | undefined {
+  if (mean === undefined && std === undefined && scale === undefined && order === undefined) return normalization;
+  if (normalization !== undefined) {
+    throw new ModelError('SPEC_INVALID', '--normalization: expected either a name, or --mean, --std, --scale, --order');
+  }
+  // Means of bytes are far above 1.
+  const scaleOfMean = (mean ?? [0]).some((value) => Math.abs(value) > 4) ? 1 : 1 / 255;
+  return nameNormalization({ scale: scale ?? scaleOfMean, mean: mean ?? [0], std: std ?? [1], order: order ?? 'rgb' });
+}
+
+/** A normalization for people. */
+export function describeNormalization(normalization: NormalizationSpec): string {
+  switch (normalization) {
+    case 'caffe':
+      return 'caffe (BGR, mean of ImageNet subtracted)';
+    case 'tf':
+      return 'tf (-1..1)';
+    case 'torch':
+      return 'torch (mean and deviation of ImageNet)';
+    case 'unit':
+      return 'unit (0..1)';
+    case 'none':
+      return 'none (0..255)';
+    default: {
+      const list = (values: number[]) => values.map((value) => Number(value.toPrecision(4))).join('/');
+      const { scale, mean, std, order } = normalization;
+      return `mean ${list(mean)}, deviation ${list(std)} of pixels x ${Number(scale.toPrecision(4))}, ${order}`;
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parseLabels, readLabels } from './labels.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'inferql-labels-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function read(name: string, text: string): Promise<string[]> {
+  await writeFile(path.join(folder, name), text);
+  return readLabels(path.join(folder, name));
+}
+
+describe('labels', () => {
+  test.each([
+    ['a list', 'labels.json', '["cat", "dog"]'],
+    ['an object by index', 'labels.json', '{"1": "dog", "0": "cat"}'],
+    ["Keras' class_indices", 'class_indices.json', '{"dog": 1, "cat": 0}'],
+    ["Keras' list of ImageNet", 'index.json', '{"0": ["n01", "cat"], "1": ["n02", "dog"]}'],
+    ["Teachable Machine's metadata", 'metadata.json', '{"tmVersion": "2.4.7", "labels": ["cat", "dog"]}'],
+    ["Hugging Face's config", 'config.json', '{"architectures": ["ViT"], "id2label": {"0": "cat", "1": "dog"}}'],
+    ["timm's config", 'config.json', '{"num_classes": 2, "label_names": ["cat", "dog"]}'],
+    ['a list with a byte order mark', 'labels.json', '\uFEFF["cat", "dog"]'],
+    ['a name per line', 'classes.txt', '\uFEFFcat\r\n dog \r\n\r\n'],
+  ])('are read from %s', async (_, name, text) => {
+    expect(await read(name, text)).toEqual(['cat', 'dog']);
+  });
+
+  test.each([
+    [`{0: 'cat', 1: "dog's"}`, ['cat', "dog's"]],
+    [`{1: 'b', 0: 'a\\'s'}`, ["a's", 'b']],
+    [`['cat', 'dog']`, ['cat', 'dog']],
+    [`('cat', 'dog')`, ['cat', 'dog']],
+    ['["cat"]', ['cat']],
+    ['{999999999: "a"}', undefined],
+    ['{"999999999": "a"}', undefined],
+    ['{"a": 999999999}', undefined],
+    ['{"a": 0, "b": 0}', undefined],
+    ['cat', undefined],
+    ['[]', undefined],
+    ['[1, 2]', undefined],
+    ['null', undefined],
+  ])('of Python, as exporters write them: %s', (text, expected) => {
+    expect(parseLabels(text)).toEqual(expected);
+  });
+
+  test('that are none are refused with what is expected', async () => {
+    await expect(read('labels.json', '{"a": {}}')).rejects.toThrow(/labels\.json: expected a list of names/);
+    await expect(read('labels.txt', '\n\n')).rejects.toThrow(/labels\.txt: expected/);
+    await expect(readLabels(path.join(folder, 'missing.txt'))).rejects.toThrow(/cannot be read/);
+  });
+});

@@ -1,0 +1,88 @@
+/** Small ONNX classifiers as the real exporters write them (make.py), added as a newcomer adds them, and their answers. */
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import ort from 'onnxruntime-node';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { addModel } from '../../commands/add.ts';
+import type { Folders } from '../../commands/folders.ts';
+import { runOne } from '../../commands/probe.ts';
+import type { PreparedModel } from '../../prepare.ts';
+
+const HERE = import.meta.dirname;
+const SAMPLES = path.resolve(HERE, '../../../models/samples');
+const IMAGES = 3;
+
+interface Answers {
+  note: string;
+  flags: string[];
+  spec: { input: object; output: object; labels?: [first: string, last: string] };
+  answers: number[][];
+}
+
+/** The bytes of image `k`, as make.py has them. */
+function pixelsOf(k: number, count: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, i) => (i * (7919 + 2 * k) + 31 * k) % 251);
+}
+
+async function answersOf(model: PreparedModel): Promise<number[][]> {
+  const session = await ort.InferenceSession.create(model.onnxPath ?? '', { logSeverityLevel: 3 });
+  const { width, height, channels } = model.spec.input;
+  const rows: number[][] = [];
+  for (let k = 0; k < IMAGES; k++) {
+    rows.push([...(await runOne(session, pixelsOf(k, width * height * channels), model.spec))]);
+  }
+  await session.release();
+  return rows;
+}
+
+let root: string;
+let folders: Folders;
+let printed: string[];
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-exported-'));
+  printed = [];
+  folders = {
+    modelsDir: path.join(root, 'models'),
+    stateDir: path.join(root, 'state'),
+    signal: new AbortController().signal,
+    print: (line) => printed.push(line),
+  };
+  await cp(SAMPLES, path.join(folders.modelsDir, 'samples'), { recursive: true });
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const cases = await Promise.all(
+  (await readdir(path.join(HERE, 'answers'))).sort().map(async (file) => {
+    const answers: Answers = JSON.parse(await readFile(path.join(HERE, 'answers', file), 'utf8'));
+    return [path.basename(file, '.json'), answers.note, answers] as const;
+  }),
+);
+
+/** Of arithmetic in 16 or 8 bits. */
+const TOLERANCES: Record<string, number> = { 'torch-half': 5e-3, 'onnxruntime-int8': 2e-2 };
+
+describe('an ONNX file of a real exporter', () => {
+  test.each(cases)('%s: %s', async (name, _, { flags, spec, answers }) => {
+    const options = Object.fromEntries(
+      flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flags[i + 1]]] : [])),
+    );
+    const model = await addModel(path.join(HERE, name), options, folders);
+    expect(model.spec.input).toMatchObject(spec.input);
+    expect(model.spec.output).toMatchObject(spec.output);
+    if (spec.labels) expect([model.labels[0], model.labels.at(-1)]).toEqual(spec.labels);
+    let largest = 0;
+    for (const [k, row] of (await answersOf(model)).entries()) {
+      expect(row.length).toBe(answers[k]?.length);
+      for (const [i, value] of row.entries()) largest = Math.max(largest, Math.abs(value - (answers[k]?.[i] ?? 9)));
+    }
+    expect(largest).toBeLessThan(TOLERANCES[name] ?? 1e-4);
+  });
+
+  test('that is not of images is refused with a sentence', async () => {
+    const adding = addModel(path.join(HERE, 'sklearn'), {}, folders);
+    await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
+  });
+});
