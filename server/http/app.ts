@@ -8,6 +8,7 @@ import { schema } from '../schema/index.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { useBodyLimit } from './body-limit.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
+import { createDocumentCache } from './document-cache.ts';
 import { createMask, logRefusal, useStatusOfWhole } from './error-mask.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
@@ -36,6 +37,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
     multipart: false,
     batching: false,
     maxRequestBodySize: false,
+    parserAndValidationCache: createDocumentCache(),
     logging: {
       debug: (...args) => log.trace(args.map(String).join(' ')),
       info: (...args) => log.debug(args.map(String).join(' ')),

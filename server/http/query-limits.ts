@@ -5,7 +5,9 @@ import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
 import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
+import { schema } from '../schema/index.ts';
 import { withoutHint } from './error-mask.ts';
+import { useIntrospectionLimit } from './introspection-limit.ts';
 
 type Limits = Pick<Config, 'maxTokens' | 'maxDepth' | 'maxAliases' | 'maxCost' | 'introspection'>;
 
@@ -16,7 +18,7 @@ export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, int
     maxDepthPlugin({ n: maxDepth }),
     maxAliasesPlugin({ n: maxAliases }),
     costLimitPlugin({ maxCost }),
-    ...(introspection ? [] : [usePrivateSchema()]),
+    introspection ? useIntrospectionLimit(schema) : usePrivateSchema(),
   ] as Plugin[];
 }
 

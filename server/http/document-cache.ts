@@ -1,0 +1,37 @@
+import type { DocumentNode } from 'graphql';
+import { LRUCache } from 'lru-cache';
+
+/** All parsed documents that are kept for the next request with the same text. */
+export const DOCUMENT_CACHE_BYTES = 16 * 1024 * 1024;
+/** One that is larger is parsed each time: it is a client's mistake or malice, and would drive out hundreds of others. */
+export const MAX_DOCUMENT_BYTES = 512 * 1024;
+/** A token, its share of the nodes, and their places in the source. */
+const BYTES_PER_TOKEN = 500;
+const MAX_DOCUMENTS = 1_000;
+
+/** Parsed documents by their text, bounded in bytes: clients decide what is put into it. */
+export function createDocumentCache() {
+  const documents = new LRUCache<string, DocumentNode>({
+    max: MAX_DOCUMENTS,
+    maxSize: DOCUMENT_CACHE_BYTES,
+    maxEntrySize: MAX_DOCUMENT_BYTES,
+    sizeCalculation: estimateBytes,
+  });
+  return {
+    documentCache: {
+      get: (text: string) => documents.get(text),
+      set(text: string, document: DocumentNode) {
+        documents.set(text, document);
+      },
+    },
+    // What cannot be parsed is not worth keeping.
+    errorCache: { get: () => undefined, set() {} },
+    bytes: () => documents.calculatedSize,
+  };
+}
+
+function estimateBytes(document: DocumentNode, text: string): number {
+  let tokens = 0;
+  for (let token = document.loc?.startToken; token; token = token.next ?? undefined) tokens++;
+  return 2 * text.length + tokens * BYTES_PER_TOKEN;
+}
