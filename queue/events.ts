@@ -1,5 +1,6 @@
 /** The server's ear: one subscription a model, and the means to notice what it did not hear. */
 import type { PredictionState } from './contract.ts';
+import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
 import { parseState } from './state.ts';
@@ -94,7 +95,15 @@ export function createEventChannel(
       for (const heard of [...channels.values()]) {
         const { counters } = modelKeys(prefix, heard.model);
         const before = heard.sequence;
-        const said = Number((await callRedis(() => redis.hget(counters, 'sequence'))) ?? 0);
+        const said = await callRedis(() => redis.hget(counters, 'sequence')).then(
+          (text) => Number(text ?? 0),
+          (error) => {
+            if (error instanceof InferqlError) throw error;
+            // Something else is under that model's key: the other models are audited all the same.
+            return undefined;
+          },
+        );
+        if (said === undefined) continue;
         if (before === undefined) {
           heard.sequence ??= said;
           listener.onGap(heard.model);

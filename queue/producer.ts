@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import {
   type Caller,
   type JobOptions,
+  ModelName,
   modelOfPrediction,
   type PredictionState,
   type Priority,
@@ -10,10 +11,12 @@ import {
   ServedModel,
   WorkerRecord,
 } from './contract.ts';
+import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './state.ts';
+import type { ReportUnreadable } from './unreadable.ts';
 
 export interface AdmitRequest {
   /** Made by newPredictionId(model.name) before the first send. */
@@ -74,24 +77,66 @@ function digestKey(tenant: string, idempotencyKey: string, byOperator = false): 
 
 /**
  * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
+ * A record that this release cannot read harms only itself: it is reported and left out.
  * @param redis a connection of the role 'request'
  */
-export function createProducer(redis: RedisConnection, { prefix }: { prefix: string }) {
+export function createProducer(
+  redis: RedisConnection,
+  { prefix, reportUnreadable = () => undefined }: { prefix: string; reportUnreadable?: ReportUnreadable },
+) {
   const keysOf = (model: string) => modelKeys(prefix, model);
   const registry = registryKeys(prefix);
 
-  const readNames = () => callRedis(() => redis.smembers(registry.models));
+  async function readNames(): Promise<string[]> {
+    const names = await callRedis(() => redis.smembers(registry.models));
+    return names.filter((name) => {
+      const isName = ModelName.safeParse(name).success;
+      if (!isName) reportUnreadable('the list of models', new Error('a name that no model can have'));
+      return isName;
+    });
+  }
 
-  async function readModel(name: string): Promise<ServedModel | null> {
+  /** @returns null if it was never announced, 'unreadable' if another release announced it */
+  async function readModel(name: string): Promise<ServedModel | null | 'unreadable'> {
     const { specs } = keysOf(name);
-    const current = await redis.hget(specs, 'current');
-    const spec = current && (await redis.hget(specs, current));
-    return spec ? ServedModel.parse(JSON.parse(spec)) : null;
+    try {
+      const current = await redis.hget(specs, 'current');
+      const spec = current && (await redis.hget(specs, current));
+      return spec ? ServedModel.parse(JSON.parse(spec)) : null;
+    } catch (error) {
+      if (isRedisUnavailable(error)) throw error;
+      reportUnreadable(`model ${name}`, error);
+      return 'unreadable';
+    }
+  }
+
+  function readRecord(model: string, text: string): WorkerRecord | undefined {
+    try {
+      return WorkerRecord.parse(JSON.parse(text));
+    } catch (error) {
+      reportUnreadable(`a worker of model ${model}`, error);
+      return undefined;
+    }
+  }
+
+  function readSnapshot(id: string, reply: unknown): Snapshot | null | undefined {
+    try {
+      return parseSnapshot(reply);
+    } catch (error) {
+      reportUnreadable(`a prediction of model ${modelOfPrediction(id)}`, error);
+      return undefined;
+    }
+  }
+
+  /** @throws InferqlError UNAVAILABLE: a server of the other release can read it */
+  function refuseUnreadable(snapshot: Snapshot | null | undefined): Snapshot | null {
+    if (snapshot !== undefined) return snapshot;
+    throw new InferqlError('UNAVAILABLE', { message: 'This server cannot read that prediction.', retryAfterMs: 5_000 });
   }
 
   /** @param tenant whose predictions to read; undefined: everyone's */
-  async function readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null)[]> {
-    const snapshots: (Snapshot | null)[] = ids.map(() => null);
+  async function readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null | undefined)[]> {
+    const snapshots: (Snapshot | null | undefined)[] = ids.map(() => null);
     const places = new Map<string, number[]>();
     ids.forEach((id, place) => {
       const model = modelOfPrediction(id);
@@ -107,7 +152,7 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
           ...at.map((place) => ids[place]!),
         ])) as unknown[];
         at.forEach((place, i) => {
-          snapshots[place] = parseSnapshot(replies[i]);
+          snapshots[place] = readSnapshot(ids[place]!, replies[i]);
         });
       }),
     );
@@ -193,39 +238,45 @@ export function createProducer(redis: RedisConnection, { prefix }: { prefix: str
 
     /** The present state and place in the queue, whosever it is; null where the id is unknown or was forgotten. */
     async read(id: string): Promise<Snapshot | null> {
-      return (await callRedis(() => readSnapshots([id])))[0]!;
+      return refuseUnreadable((await callRedis(() => readSnapshots([id])))[0]);
     },
 
     /** As `read`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
     async readFor(tenant: string, id: string): Promise<Snapshot | null> {
-      return (await callRedis(() => readSnapshots([id], tenant)))[0]!;
+      return refuseUnreadable((await callRedis(() => readSnapshots([id], tenant)))[0]);
     },
 
-    /** As read, in the order of the ids. */
-    async readMany(ids: string[]): Promise<(Snapshot | null)[]> {
+    /** As read, in the order of the ids; undefined for those that another release wrote. */
+    async readMany(ids: string[]): Promise<(Snapshot | null | undefined)[]> {
       return await callRedis(() => readSnapshots(ids));
     },
 
     /** Every model ever announced: what was withdrawn may have open predictions still. */
     modelNames: readNames,
 
-    /** The current version of every announced model, by name. */
+    /** The current version of every announced model that this release can read, by name. */
     async models(): Promise<ServedModel[]> {
       const names = await readNames();
       const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
-      return models.filter((model) => model !== null);
+      return models.filter((model) => model !== null && model !== 'unreadable');
+    },
+
+    /** Whether a model of that name was announced by another release, in words that this one does not know. */
+    async isUnreadable(name: string): Promise<boolean> {
+      if (!ModelName.safeParse(name).success) return false;
+      return (await callRedis(() => readModel(name))) === 'unreadable';
     },
 
     /** The model's queue at this moment; null where it was never announced. */
     async queueState(model: string): Promise<QueueState | null> {
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
-      if (!spec) return null;
+      if (!spec || spec === 'unreadable') return null;
       const [waiting, deadLetters, flat, records] = reply as [number, number, string[], string[]];
       const counters = new Map<string, number>();
       for (let i = 0; i < flat.length; i += 2) counters.set(flat[i]!, Number(flat[i + 1]));
       const ended = (status: string) => counters.get(`ended:${status}`) ?? 0;
-      const workers = records.map((record) => WorkerRecord.parse(JSON.parse(record)));
+      const workers = records.flatMap((record) => readRecord(model, record) ?? []);
       const rates = workers.flatMap(({ imageMs }) => (imageMs ? [1000 / imageMs] : []));
       return {
         model,

@@ -1,7 +1,9 @@
+import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createProducer } from '@inferql/queue/producer';
 import { callRedis, type RedisConnection } from '@inferql/queue/redis';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
+import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { createPressure } from './predictions/admission-control.ts';
@@ -31,7 +33,10 @@ export function createBackend(options: {
 }) {
   const { config, redis, subscriber, log } = options;
   let draining = false;
-  const producer = createProducer(redis, { prefix: config.prefix });
+  const unreadable = createUnreadableRecords((place, error) =>
+    log.error({ err: error, place }, 'a record in Redis cannot be read by this release; it is left out'),
+  );
+  const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const catalog = createCatalog({ producer, defaultModel: config.defaultModel });
   const meter = createMeter();
   const replies = createReplies({
@@ -39,6 +44,7 @@ export function createBackend(options: {
     openChannel: (listener) => createEventChannel({ subscriber, redis, prefix: config.prefix }, listener),
     probe: () => callRedis(() => redis.ping()),
     onModelsChanged: () => void hearModels(),
+    reportUnreadable: unreadable.report,
     onEvent: meter.onEvent,
     positionIntervalMs: config.positionIntervalMs,
     auditIntervalMs: config.auditIntervalMs,
@@ -67,11 +73,19 @@ export function createBackend(options: {
   /** Predictions that nobody follows end on time, too, and with no worker left to sweep. */
   async function sweepDeadlines(): Promise<void> {
     try {
-      for (const name of await producer.modelNames()) {
-        while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
-      }
+      for (const name of await producer.modelNames()) await sweepModel(name);
     } catch (error) {
       log.debug({ err: error }, 'what is overdue will be ended once Redis answers');
+    }
+  }
+
+  /** Something else under one model's keys keeps the others from nothing. */
+  async function sweepModel(name: string): Promise<void> {
+    try {
+      while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+    } catch (error) {
+      if (error instanceof InferqlError) throw error;
+      unreadable.report(`deadlines of model ${name}`, error);
     }
   }
   const sweepTimer = setInterval(() => void sweepDeadlines(), SWEEP_EVERY_MS);
@@ -110,6 +124,9 @@ export function createBackend(options: {
     },
 
     isDraining: () => draining,
+
+    /** What is in Redis and cannot be read by this release: a model, a worker, a prediction. For operators. */
+    unreadable: unreadable.list,
 
     /** Ends subscriptions with a retryable error; waiting mutations have `config.drainMs` left. */
     drain(): void {

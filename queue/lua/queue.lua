@@ -3,7 +3,8 @@
 local now = now_ms()
 local records = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) do
-  local record = redis.call('HGET', workers, string.match(member, '^%S+ (.+)$'))
+  local worker = string.match(member, '^%S+ (.+)$')
+  local record = worker and redis.call('HGET', workers, worker)
   if record then table.insert(records, record) end
 end
 return { redis.call('ZCARD', waiting), redis.call('XLEN', dead), redis.call('HGETALL', counters), records }

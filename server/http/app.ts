@@ -23,13 +23,15 @@ export interface AppDependencies {
   services: Services;
   isReady(): Promise<boolean>;
   isDraining(): boolean;
+  /** Places in Redis that this release cannot read. */
+  listUnreadable(): string[];
   log: Logger;
 }
 
 export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
-export function createApp({ config, services, isReady, isDraining, log }: AppDependencies) {
+export function createApp({ config, services, isReady, isDraining, listUnreadable, log }: AppDependencies) {
   return createYoga<object, ServerContext>({
     schema,
     graphqlEndpoint: '/graphql',
@@ -50,7 +52,7 @@ export function createApp({ config, services, isReady, isDraining, log }: AppDep
     renderGraphiQL: createGraphiqlPage(config.webDir),
     context: ({ request }) => makeContext(services, request.signal),
     plugins: [
-      useHealth(isReady),
+      useHealth(isReady, listUnreadable),
       useWebPage(config.webDir, log),
       useCsrfHeader(),
       useUploads(config),

@@ -1,7 +1,7 @@
 import type { Plugin } from 'graphql-yoga';
 
 /** `/health/live`: the process answers. `/health/ready`: it can take work (Redis answers and its channel is heard); 503 when not. */
-export function useHealth(isReady: () => Promise<boolean>): Plugin {
+export function useHealth(isReady: () => Promise<boolean>, listUnreadable: () => string[]): Plugin {
   return {
     async onRequest({ url, fetchAPI, endResponse }) {
       if (!url.pathname.startsWith('/health/')) return;
@@ -14,7 +14,12 @@ export function useHealth(isReady: () => Promise<boolean>): Plugin {
         );
       if (url.pathname === '/health/live') return answer(200, 'live');
       if (url.pathname !== '/health/ready') return answer(404, 'not found');
-      return (await isReady()) ? answer(200, 'ready') : answer(503, 'not ready');
+      if (!(await isReady())) return answer(503, 'not ready');
+      const unreadable = listUnreadable().length;
+      // What it is, is a matter of the log: everyone may ask here.
+      const warning =
+        unreadable > 0 ? `\n${unreadable} records in Redis cannot be read by this release: see the log` : '';
+      return answer(200, `ready${warning}`);
     },
   };
 }

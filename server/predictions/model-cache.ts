@@ -1,4 +1,5 @@
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import type { Producer } from '@inferql/queue/producer';
 
 /** What was read is used for this long. A model that changed says so on the channel. */
@@ -33,14 +34,22 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
       models = undefined;
     },
 
-    /** The model of that name, the default one where none is named; undefined where there is none. */
+    /**
+     * The model of that name, the default one where none is named; undefined where there is none.
+     * @throws InferqlError UNAVAILABLE where another release announced it in words that this one does not know
+     */
     async findModel(name: string | undefined): Promise<ServedModel | undefined> {
       const wanted = name ?? defaultModel;
       const find = (known: ServedModel[]) =>
         wanted === undefined ? known[0] : known.find((model) => model.name === wanted);
       const found = find(await listModels());
       // A model that was announced a moment ago may not be in what was read before.
-      return found ?? find(await listModels(0));
+      const readAgain = found ?? find(await listModels(0));
+      if (!readAgain && wanted !== undefined && (await producer.isUnreadable(wanted))) {
+        const message = 'This server cannot read the specification of that model: it was announced by another release.';
+        throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
+      }
+      return readAgain;
     },
 
     /**

@@ -3,6 +3,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import type { EventChannel, EventListener } from '@inferql/queue/events';
 import type { Producer } from '@inferql/queue/producer';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
+import type { ReportUnreadable } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 
 /** Someone who waits for a prediction. */
@@ -58,6 +59,8 @@ export function createReplies(options: {
   /** Rejects with UNAVAILABLE at once while Redis is gone. */
   probe(): Promise<unknown>;
   onModelsChanged(): void;
+  /** A state that another release wrote. */
+  reportUnreadable: ReportUnreadable;
   /** Every event of every prediction, also of other servers'. */
   onEvent(model: string, parse: () => PredictionState): void;
   positionIntervalMs: number;
@@ -83,7 +86,7 @@ export function createReplies(options: {
         options.onEvent(model, parseOnce);
       } catch (error) {
         // A server of another release may say what this one cannot read; thrown in a listener it would end the process.
-        log.error({ err: error, id }, 'a state on the channel cannot be read');
+        options.reportUnreadable(`a state on the channel of model ${model}`, error);
       }
       schedulePositions(model);
     },
@@ -136,6 +139,7 @@ export function createReplies(options: {
       const known = piece.map((id) => findEntry(id)?.latest !== undefined);
       const snapshots = await producer.readMany(piece);
       snapshots.forEach((snapshot, i) => {
+        if (snapshot === undefined) return;
         if (snapshot) offer(snapshot.state, snapshot.position);
         else if (known[i]) for (const follower of [...(findEntry(piece[i]!)?.followers ?? [])]) follower.onLost();
       });

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { createUnreadableRecords } from './unreadable.ts';
+
+test('each place is logged once for each reason, and listed', () => {
+  const logged: string[] = [];
+  const records = createUnreadableRecords((place, error) => logged.push(`${place}: ${(error as Error).message}`));
+  for (let i = 0; i < 3; i++) records.report('model a', new Error('one'));
+  records.report('model b', new Error('one'));
+  records.report('model a', new Error('two'));
+  expect(logged).toEqual(['model a: one', 'model b: one', 'model a: two']);
+  expect(records.list()).toEqual(['model a', 'model b']);
+});
+
+test('places are bounded, whatever is written into Redis', () => {
+  const records = createUnreadableRecords(() => undefined);
+  for (let i = 0; i < 5_000; i++) records.report(`model ${i}`, new Error('x'));
+  expect(records.list().length).toBe(1_000);
+});
