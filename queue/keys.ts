@@ -11,6 +11,11 @@ export function registryKeys(prefix: string) {
   return { models: `${prefix}:models`, changed: `${prefix}:models:changed` };
 }
 
+/** Prefix of a tenant's limits and quotas: one number per key, on one Cluster slot per tenant. */
+export function tenantLimitKeys(prefix: string, tenant: string): string {
+  return `${prefix}:limit:{${tenant}}:`;
+}
+
 /** A model's keys. Those that end in ':' are prefixes of one key an id. */
 export function modelKeys(prefix: string, model: string) {
   const base = `${prefix}:{${model}}`;

@@ -36,18 +36,46 @@ function readLua(name: string): string {
   return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
 }
 
-const steps = new Map<StepName, Step>();
+const loaded = new Map<string, Step>();
 
-function loadStep(name: StepName): Step {
-  let step = steps.get(name);
+/** @param sharedParts what goes before the body */
+function load(name: string, sharedParts: string[]): Step {
+  let step = loaded.get(name);
   if (!step) {
-    // Redis takes the flags from the first line only, so what all steps share goes between it and the rest.
+    // Redis takes the flags from the first line only, so shared parts go between it and the rest.
     const [flags, ...body] = readLua(name).split('\n');
-    const source = [flags, ...SHARED_PARTS.map(readLua), ...body].join('\n');
+    const source = [flags, ...sharedParts.map(readLua), ...body].join('\n');
     step = { source, sha: createHash('sha1').update(source).digest('hex') };
-    steps.set(name, step);
+    loaded.set(name, step);
   }
   return step;
+}
+
+async function run(
+  redis: RedisConnection,
+  { source, sha }: Step,
+  keys: string[],
+  args: (string | number | Uint8Array)[],
+): Promise<unknown> {
+  const values = args.map((arg) =>
+    arg instanceof Uint8Array && !Buffer.isBuffer(arg) ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
+  ) as (string | number | Buffer)[];
+  try {
+    return await redis.evalsha(sha, keys.length, ...keys, ...values);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return await redis.eval(source, keys.length, ...keys, ...values);
+  }
+}
+
+/** Runs one script that is not about a model, on its own keys, as runStep does. */
+export function runScript(
+  redis: RedisConnection,
+  name: 'limit' | 'refund-limit',
+  keys: string[],
+  args: (string | number)[],
+): Promise<unknown> {
+  return run(redis, load(name, name === 'limit' ? ['calendar'] : []), keys, args);
 }
 
 /**
@@ -60,7 +88,6 @@ export async function runStep(
   keys: ModelKeys,
   args: (string | number | Uint8Array)[],
 ): Promise<unknown> {
-  const step = loadStep(name);
   // The prelude's order.
   const names = [
     keys.prediction,
@@ -82,13 +109,5 @@ export async function runStep(
     keys.tenants,
     keys.weights,
   ];
-  const values = args.map((arg) =>
-    arg instanceof Uint8Array && !Buffer.isBuffer(arg) ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
-  ) as (string | number | Buffer)[];
-  try {
-    return await redis.evalsha(step.sha, names.length, ...names, ...values);
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return await redis.eval(step.source, names.length, ...names, ...values);
-  }
+  return await run(redis, load(name, SHARED_PARTS), names, args);
 }

@@ -1,0 +1,123 @@
+/** Rate limits and quotas of tenants and their keys: one atomic step takes a request's cost from all that bind it, or from none. */
+import { tenantLimitKeys } from './keys.ts';
+import { callRedis, type RedisConnection } from './redis.ts';
+import { runScript } from './scripts.ts';
+
+/** What a request costs: machine time that it is predicted to take, its images as requests, and its bytes. */
+export interface LimitCost {
+  /** Milliseconds: images times the model's measured milliseconds per image. */
+  machineMs: number;
+  requests: number;
+  bytes: number;
+}
+export type LimitUnit = keyof LimitCost;
+
+export interface RateLimit {
+  /** Whose it is, e.g. `tenant` or `key:<id>`: callers with the same tenant and name share the bucket. */
+  owner: string;
+  unit: LimitUnit;
+  /** Units that are refilled per second. */
+  ratePerSecond: number;
+  /** Units that a full bucket holds. */
+  burst: number;
+}
+
+export interface Quota {
+  owner: string;
+  unit: LimitUnit;
+  /** Units per period. */
+  limit: number;
+  /** A day or a month of UTC. */
+  period: 'day' | 'month';
+}
+
+export interface LimitRules {
+  limits: RateLimit[];
+  quotas: Quota[];
+}
+
+/** What is left of one limit or quota; less than nothing after a cost larger than the burst. */
+export interface LimitState {
+  owner: string;
+  unit: LimitUnit;
+  period: 'rate' | Quota['period'];
+  remaining: number;
+  limit: number;
+  /** When it is whole again, in Unix milliseconds by Redis' clock. */
+  resetsAtMs: number;
+}
+
+export type LimitOutcome =
+  | { allowed: true; states: LimitState[] }
+  /** Nothing was taken. `refusedBy` is the one that takes longest to allow it. */
+  | { allowed: false; retryAfterMs: number; refusedBy: LimitState; states: LimitState[] };
+
+/** A refund is possible for this long. */
+const RECEIPT_MS = 5 * 60 * 1000;
+
+export type Limiter = ReturnType<typeof createLimiter>;
+
+/**
+ * Every call rejects with InferqlError UNAVAILABLE while Redis cannot take it.
+ * @param redis a connection of the role 'request'
+ */
+export function createLimiter(redis: RedisConnection, { prefix }: { prefix: string }) {
+  async function run(
+    tenant: string,
+    id: string,
+    cost: LimitCost,
+    rules: LimitRules,
+    dry: boolean,
+  ): Promise<LimitOutcome> {
+    const wire = {
+      id,
+      dry,
+      receiptMs: RECEIPT_MS,
+      limits: rules.limits.map(({ owner, unit, ratePerSecond, burst }) => ({
+        name: `${owner}:${unit}`,
+        cost: cost[unit],
+        ratePerSecond,
+        burst,
+      })),
+      quotas: rules.quotas.map(({ owner, unit, limit, period }) => ({
+        name: `${owner}:${unit}`,
+        cost: cost[unit],
+        limit,
+        period,
+      })),
+    };
+    const keys = [tenantLimitKeys(prefix, tenant)];
+    const reply = await callRedis(() => runScript(redis, 'limit', keys, [JSON.stringify(wire)]));
+    const [allowed, retryAfterMs, refusedBy, ...figures] = reply as [number, number, string, ...string[]];
+    const bounds = [...rules.limits.map((limit) => ({ ...limit, period: 'rate' as const })), ...rules.quotas];
+    const states = bounds.map(({ owner, unit, period }, i): LimitState => {
+      const [remaining, limit, resetsAtMs] = figures.slice(3 * i, 3 * i + 3).map(Number) as [number, number, number];
+      return { owner, unit, period, remaining, limit, resetsAtMs };
+    });
+    if (allowed === 1) return { allowed: true, states };
+    const named = states.filter(({ owner, unit }) => `${owner}:${unit}` === refusedBy);
+    // A rate and a quota may have one name: the emptier one refused.
+    const [worst] = named.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
+    return { allowed: false, retryAfterMs, refusedBy: worst!, states };
+  }
+
+  return {
+    /**
+     * Takes the cost from every limit and quota, or from none.
+     * @param id of the request: sent again with it, nothing more is taken
+     */
+    take: ({ tenant, id, cost, rules }: { tenant: string; id: string; cost: LimitCost; rules: LimitRules }) =>
+      run(tenant, id, cost, rules, false),
+
+    /** Gives back what the request took, once, within five minutes; whether there was something to give back. */
+    async refund(tenant: string, id: string): Promise<boolean> {
+      const keys = [tenantLimitKeys(prefix, tenant)];
+      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id]))) === 1;
+    },
+
+    /** What is left, without taking anything. */
+    async read(tenant: string, rules: LimitRules): Promise<LimitState[]> {
+      return (await run(tenant, '-', { machineMs: 0, requests: 0, bytes: 0 }, rules, true)).states;
+    },
+  };
+}
