@@ -332,9 +332,9 @@ export function createConsumer(options: {
         if (version === 'current' || version === model.version || specs.current === version) continue;
         const old = ServedModel.safeParse(JSON.parse(text));
         const take = old.success && JSON.stringify(old.data.input) === JSON.stringify(model.input);
-        const firstSeenMs = retiredSinceMs.get(version) ?? Date.now();
+        const firstSeenMs = retiredSinceMs.get(version) ?? performance.now();
         retiredSinceMs.set(version, firstSeenMs);
-        if (!take && Date.now() - firstSeenMs < model.queue.graceMs) continue;
+        if (!take && performance.now() - firstSeenMs < model.queue.graceMs) continue;
         const request = { from: version, to: model.version, lanes: PRIORITIES, take, limit: ADOPT_AT_ONCE };
         count += (await runStep(redis, 'adopt', keys, [JSON.stringify(request)])) as number;
       }

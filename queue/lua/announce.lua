@@ -15,7 +15,7 @@ redis.call('HSET', specs, request.version, ARGV[3])
 local live_workers, current_is_served = {}, false
 for _, member in ipairs(redis.call('ZRANGE', alive, 0, -1)) do
   local version, worker = string.match(member, '^(%S+) (.+)$')
-  live_workers[worker] = true
+  if worker then live_workers[worker] = true end
   if version == current then current_is_served = true end
 end
 for _, worker in ipairs(redis.call('HKEYS', workers)) do

@@ -35,7 +35,7 @@ export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
     const { maxQueueSize, maxQueuedBytes } = model.queue;
     const bytesFree = Math.floor((maxQueuedBytes - queue.queuedBytes) / imageByteLength(model.input));
     const free = Math.min(maxQueueSize - queue.waiting, bytesFree) - alert.pending;
-    alert.look = { atMs: Date.now(), free, retryAfterMs: estimateRetryMs(queue) };
+    alert.look = { atMs: performance.now(), free, retryAfterMs: estimateRetryMs(queue) };
   }
 
   function lookAgain(model: ServedModel, alert: Alert): Promise<void> {
@@ -53,15 +53,15 @@ export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
     async enter(model: ServedModel): Promise<() => void> {
       const alert = alerts.get(model.name);
       if (!alert) return () => undefined;
-      if (Date.now() > alert.untilMs && alert.pending === 0) {
+      if (performance.now() > alert.untilMs && alert.pending === 0) {
         alerts.delete(model.name);
         return () => undefined;
       }
-      const ageMs = alert.look ? Date.now() - alert.look.atMs : Number.POSITIVE_INFINITY;
+      const ageMs = alert.look ? performance.now() - alert.look.atMs : Number.POSITIVE_INFINITY;
       if (ageMs > LOOK_MAX_AGE_MS) await lookAgain(model, alert);
       else if (ageMs > LOOK_AGE_MS) lookAgain(model, alert).catch(() => undefined);
       if (alert.look && alert.look.free <= 0) {
-        alert.untilMs = Date.now() + ALERT_MS;
+        alert.untilMs = performance.now() + ALERT_MS;
         throw new InferqlError('QUEUE_FULL', { retryAfterMs: alert.look.retryAfterMs });
       }
       if (alert.look) alert.look.free -= 1;
@@ -75,7 +75,7 @@ export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
     async refuse(model: ServedModel): Promise<InferqlError> {
       const alert = alerts.get(model.name) ?? { untilMs: 0, pending: 0, look: undefined, looking: undefined };
       alerts.set(model.name, alert);
-      alert.untilMs = Date.now() + ALERT_MS;
+      alert.untilMs = performance.now() + ALERT_MS;
       await lookAgain(model, alert).catch(() => undefined);
       return new InferqlError('QUEUE_FULL', { retryAfterMs: alert.look?.retryAfterMs ?? MIN_RETRY_MS });
     },

@@ -16,8 +16,8 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
 
   /** Rejects with UNAVAILABLE while Redis does not answer and nothing was read before. */
   function listModels(maxAgeMs = MODELS_MAX_AGE_MS): Promise<ServedModel[]> {
-    if (models && Date.now() - readAtMs < maxAgeMs) return models;
-    readAtMs = Date.now();
+    if (models && performance.now() - readAtMs < maxAgeMs) return models;
+    readAtMs = performance.now();
     const reading = producer.models();
     models = reading;
     reading.catch(() => {
@@ -58,9 +58,9 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
      */
     readQueue(model: string, maxAgeMs = QUEUE_MAX_AGE_MS): Promise<QueueState | null> {
       const known = queues.get(model);
-      if (known && Date.now() - known.readAtMs < maxAgeMs) return known.state;
+      if (known && performance.now() - known.readAtMs < maxAgeMs) return known.state;
       const state = producer.queueState(model);
-      queues.set(model, { state, readAtMs: Date.now() });
+      queues.set(model, { state, readAtMs: performance.now() });
       state.catch(() => queues.delete(model));
       return state;
     },

@@ -169,7 +169,10 @@ export function createReplies(options: {
     }
   }
 
-  /** One timer a model, for its earliest deadline: the step that it runs ends all that are due. */
+  /**
+   * One timer a model, for its earliest deadline: the step that it runs ends all that are due. Deadlines are by Redis' clock: if this
+   * machine's differs, the step finds nothing due yet, or the backend's sweep has ended them within a second.
+   */
   function armDeadline(name: string, model: OpenModel, atMs: number): void {
     if (model.deadline && model.deadline.atMs <= atMs) return;
     if (model.deadline) clearTimeout(model.deadline.timer);
@@ -200,14 +203,14 @@ export function createReplies(options: {
     const model = models.get(name);
     if (!model || model.open.size === 0 || model.positionsTimer) return;
     const intervalMs = Math.max(positionIntervalMs, model.open.size * POSITION_COST_MS);
-    const delayMs = Math.max(0, model.positionsSentAtMs + intervalMs - Date.now());
+    const delayMs = Math.max(0, model.positionsSentAtMs + intervalMs - performance.now());
     model.positionsTimer = setTimeout(() => void sendPositions(model), delayMs);
     model.positionsTimer.unref();
   }
 
   async function sendPositions(model: OpenModel): Promise<void> {
     model.positionsTimer = undefined;
-    model.positionsSentAtMs = Date.now();
+    model.positionsSentAtMs = performance.now();
     const waiting = [...model.open.values()].filter(
       ({ latest, followers }) =>
         latest?.status === 'QUEUED' && [...followers].some(({ wantsPositions }) => wantsPositions),

@@ -28,7 +28,7 @@ export function createMeter() {
     onEvent(model: string, parse: () => PredictionState): void {
       const metered = models.get(model);
       if (!metered) return;
-      const nowMs = Date.now();
+      const nowMs = performance.now();
       if (nowMs - metered.wantedAtMs > INTEREST_MS) {
         models.delete(model);
         return;
@@ -41,7 +41,7 @@ export function createMeter() {
 
     /** Successes per second, and the median milliseconds from acceptance to success, of the last seconds. Begins to measure. */
     read(model: string): { measuredPerSecond: number | undefined; latencyMs: number | undefined } {
-      const nowMs = Date.now();
+      const nowMs = performance.now();
       let metered = models.get(model);
       if (!metered || nowMs - metered.wantedAtMs > INTEREST_MS) {
         metered = { sinceMs: nowMs, wantedAtMs: nowMs, samples: [] };

@@ -190,7 +190,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   /** An engine that does not come back: this worker counts as gone, and others may take over what it holds. */
   function isEngineExpected(): boolean {
     const downSinceMs = engine.downSinceMs();
-    return downSinceMs === undefined || Date.now() - downSinceMs < visibilityMs;
+    return downSinceMs === undefined || performance.now() - downSinceMs < visibilityMs;
   }
 
   const timers = [

@@ -36,7 +36,7 @@ export interface EngineRun extends EngineOutput {
 export interface RemoteEngine {
   /** Resolves once the model is loaded, again after a crash. @throws InferqlError UNAVAILABLE once closed. */
   ready(): Promise<void>;
-  /** Since when there is no loaded model (`Date.now()`), undefined while there is one. */
+  /** Since when there is no loaded model (`performance.now()`), undefined while there is one. */
   downSinceMs(): number | undefined;
   /**
    * Runs one batch; the images have height x width x channels bytes each. One run at a time.
@@ -72,7 +72,7 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
     void engine.ended.then((how) => {
       if (closed) return;
       current = undefined;
-      downSinceMs = Date.now();
+      downSinceMs = performance.now();
       failuresInARow++;
       log.error({ ...how, lastLines: engine.lastLines() }, 'engine ended, starting it again');
       starting = startAgain();
