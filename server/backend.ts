@@ -1,3 +1,4 @@
+import { createImageDecoder } from '@inferql/images/decode/image-decoder';
 import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createProducer } from '@inferql/queue/producer';
@@ -50,12 +51,19 @@ export function createBackend(options: {
     auditIntervalMs: config.auditIntervalMs,
     log,
   });
+  const decoder = createImageDecoder({
+    maxPixels: config.maxPixels,
+    concurrency: config.decodeConcurrency,
+    memoryBytes: config.decodeMemoryBytes,
+    processes: config.decodeProcesses,
+  });
   const predictions = createPredictions({
     config,
     producer,
     replies,
     catalog,
     pressure: createPressure(catalog),
+    decoder,
     isDraining: () => draining,
   });
   const queueViews = createQueueViews({ catalog, meter });
@@ -139,6 +147,7 @@ export function createBackend(options: {
     close(): void {
       clearInterval(sweepTimer);
       replies.close();
+      decoder.close();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assemblePackages } from '../scripts/setup/assemble.mjs';
@@ -29,7 +29,8 @@ export async function compileSources(files: string[]): Promise<Compiled> {
       extends: join(root, 'tsconfig.build.json'),
       compilerOptions: { rootDir: root, outDir: dir, sourceMap: false, typeRoots: [join(root, 'node_modules/@types')] },
       files: files.map((file) => join(root, file)),
-      include: [],
+      // What is imported by a package's name is not emitted unless it is named.
+      include: await findPackages(files.map((file) => file.split('/')[0]!)),
     }),
   );
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -41,4 +42,18 @@ export async function compileSources(files: string[]): Promise<Compiled> {
   }
   assemblePackages(root, dir);
   return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
+}
+
+/** Folders of the packages that the named ones depend on. */
+async function findPackages(folders: string[], found = new Set<string>()): Promise<string[]> {
+  for (const folder of folders) {
+    const { dependencies = {} } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8'));
+    const needed = Object.keys(dependencies)
+      .filter((name) => name.startsWith('@inferql/'))
+      .map((name) => name.slice('@inferql/'.length))
+      .filter((name) => !found.has(name));
+    for (const name of needed) found.add(name);
+    await findPackages(needed, found);
+  }
+  return [...found].map((name) => join(root, name));
 }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { prepareImage } from '@inferql/images/preprocess';
-import { createSemaphore } from '@inferql/images/semaphore';
+import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
   type Caller,
   modelOfPrediction,
@@ -56,26 +55,16 @@ const VERSION_TRIES = 3;
 
 /** Submitting, reading, cancelling and watching predictions; nothing of GraphQL or HTTP is known here. */
 export function createPredictions(options: {
-  config: Pick<
-    Config,
-    | 'maxPixels'
-    | 'maxWaitMs'
-    | 'share'
-    | 'shareAcrossTenants'
-    | 'cacheTtlMs'
-    | 'cancelAbandoned'
-    | 'decodeConcurrency'
-    | 'drainMs'
-  >;
+  config: Pick<Config, 'maxWaitMs' | 'share' | 'shareAcrossTenants' | 'cacheTtlMs' | 'cancelAbandoned' | 'drainMs'>;
   producer: Producer;
   replies: Replies;
   catalog: Catalog;
   pressure: Pressure;
+  decoder: Pick<ImageDecoder, 'prepare'>;
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }) {
-  const { config, producer, replies, catalog, pressure } = options;
-  const decodeInTurn = createSemaphore(config.decodeConcurrency);
+  const { config, producer, replies, catalog, pressure, decoder } = options;
 
   async function findModel(name: string | undefined): Promise<ServedModel> {
     const model = await catalog.findModel(name);
@@ -85,20 +74,14 @@ export function createPredictions(options: {
     throw new InferqlError('MODEL_NOT_FOUND');
   }
 
-  async function admit(
-    request: SubmitRequest,
-    id: string,
-    model: ServedModel,
-    readFile: () => Promise<Buffer>,
-  ): Promise<Admitted | 'staleVersion'> {
-    // A file is read into memory only when its turn has come: those that wait stay on disk.
+  async function admit(request: SubmitRequest, id: string, model: ServedModel): Promise<Admitted | 'staleVersion'> {
     let content: string | undefined;
-    const image = await decodeInTurn(async () => {
-      if (request.signal?.aborted) throw new InferqlError('UNAVAILABLE');
-      const file = await readFile();
-      if (request.idempotencyKey !== undefined) content = digestContent(file, request);
-      return prepareImage(file, model.input, config.maxPixels);
-    });
+    const read = async () => {
+      const file = await request.image.readBytes();
+      if (request.idempotencyKey !== undefined) content ??= digestContent(file, request);
+      return file;
+    };
+    const image = await decoder.prepare({ read, signal: request.signal }, model.input);
     const outcome = await producer.admit({
       id,
       model,
@@ -144,15 +127,10 @@ export function createPredictions(options: {
   /** Admits to the version that is current when the request gets there. */
   async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
     const leave = await enter(request, found);
-    let file: Promise<Buffer> | undefined;
-    const readFile = () => {
-      file ??= request.image.readBytes();
-      return file;
-    };
     try {
       let model = found;
       for (let tries = 1; ; tries++) {
-        const outcome = await admit(request, id, model, readFile);
+        const outcome = await admit(request, id, model);
         if (outcome !== 'staleVersion') return outcome;
         if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
         catalog.forget();
@@ -169,13 +147,14 @@ export function createPredictions(options: {
     const model = await findModel(request.model);
     // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
     await request.image.arrived();
+    const arrivedAt = performance.now();
     await replies.subscribe(model.name);
     if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const id = newPredictionId(model.name);
     // Before it is queued: an answer that arrives at once is heard.
     const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
     try {
-      return { id, waiter, outcome: await admitCurrent(request, id, model) };
+      return { id, waiter, arrivedAt, outcome: await admitCurrent(request, id, model) };
     } catch (error) {
       waiter?.close();
       throw error;
@@ -189,7 +168,7 @@ export function createPredictions(options: {
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
       // A mutation may wait for a minute: it does not hold its photograph so long.
-      const { id, outcome, waiter: opened } = await enqueue(request).finally(() => request.image.release());
+      const { id, outcome, arrivedAt, waiter: opened } = await enqueue(request).finally(() => request.image.release());
       let waiter = opened;
       try {
         const { state, position } = outcome;
@@ -202,7 +181,7 @@ export function createPredictions(options: {
         }
         replies.offer(state, position);
         if (!waiter) return { state, position };
-        const end = waitForEnd(waiter, state, request, state.id === id);
+        const end = waitForEnd(waiter, state, request, { isOurs: state.id === id, arrivedAt });
         return request.wait === 'later' ? { state, position, end } : { state: await end };
       } catch (error) {
         waiter?.close();
@@ -251,10 +230,12 @@ export function createPredictions(options: {
     waiter: EndWaiter,
     state: PredictionState,
     request: SubmitRequest,
-    isOurs: boolean,
+    { isOurs, arrivedAt }: { isOurs: boolean; arrivedAt: number },
   ): Promise<PredictionState> {
     const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
-    const last = await waiter.wait(Math.min(config.maxWaitMs, leftMs), request.signal);
+    // The time at the decoder counts.
+    const waitMs = Math.max(0, config.maxWaitMs - (performance.now() - arrivedAt));
+    const last = await waiter.wait(Math.min(waitMs, leftMs), request.signal);
     const abandoned = request.signal?.aborted && last.status === 'QUEUED';
     // Whoever was given the id, by a deferred answer or an idempotency key, may come back for it.
     const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;

@@ -1,6 +1,13 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { defineSettings } from '../define-settings.ts';
 import { integer } from '../value-types.ts';
+
+const GIB = 1024 ** 3;
+
+/** Of the machine, or of the container if that is less. */
+function totalMemory(): number {
+  return Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY);
+}
 
 /** Uploads and their decoding. */
 export const images = defineSettings({
@@ -39,6 +46,25 @@ export const images = defineSettings({
     description: 'Largest request body with files.',
     readBy: ['server'],
   },
+  decodeMemoryBytes: {
+    name: 'INFERQL_DECODE_MEMORY',
+    type: integer({ min: 64 * 1024 * 1024 }),
+    default: () => Math.round(Math.min(2 * GIB, Math.max(GIB / 2, totalMemory() / 4))),
+    defaultText: 'a quarter of the memory, 512 MiB to 2 GiB',
+    unit: 'bytes',
+    description:
+      'Memory that images in decoding may be expected to take together. Images wait for it; one that needs more than all of it is refused.',
+    readBy: ['server'],
+  },
+  decodeProcesses: {
+    name: 'INFERQL_DECODE_PROCESSES',
+    type: integer({ min: 1 }),
+    default: () => Math.max(1, availableParallelism() >> 1),
+    defaultText: 'half of the cores',
+    description:
+      'Processes that decode expensive images, at a lower priority, and are ended if one takes too long. They run only while there are such images.',
+    readBy: ['server'],
+  },
   decodeConcurrency: {
     name: 'INFERQL_DECODE_CONCURRENCY',
     formerNames: ['DECODE_CONCURRENCY'],
@@ -46,7 +72,7 @@ export const images = defineSettings({
     default: () => 2 * availableParallelism() + 4,
     defaultText: 'twice the cores plus 4',
     description:
-      'Images that are handed to the decoding threads (`UV_THREADPOOL_SIZE` of them) at once: enough that no thread waits for the main one. Each is held in memory.',
+      'Small images that are handed to the decoding threads (`UV_THREADPOOL_SIZE` of them) at once: enough that no thread waits for the main one.',
     readBy: ['server'],
   },
 });

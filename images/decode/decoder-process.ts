@@ -1,0 +1,161 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import { refuseWork } from '../inspect/refusals.ts';
+import type { DecodeAnswer, DecodeRequest } from './process-protocol.ts';
+
+/** Ordinary images go first: this process gets a third of what another one gets. */
+const NICENESS = 5;
+const WATCH_MEMORY_MS = 200;
+const PAGE_BYTES = 4_096;
+/** Node, the library, and the copies of the file. */
+const BASE_BYTES = 300e6;
+
+export interface DecoderProcess {
+  /**
+   * Decodes one image; the process must be idle.
+   * @param memoryBytes what it is expected to take; with far more, it is ended
+   * @throws InferqlError; ProcessEnded if the process ended by itself; the signal's reason if it aborts, which ends the process
+   */
+  decode(
+    file: Buffer,
+    input: ServedModel['input'],
+    options: { memoryBytes: number; signal: AbortSignal },
+  ): Promise<Buffer>;
+  isAlive(): boolean;
+  /** Memory after the last image. */
+  rssBytes(): number;
+  images(): number;
+  pid(): number | undefined;
+  end(): void;
+}
+
+export class ProcessEnded extends Error {}
+
+interface Job {
+  id: number;
+  resolve(pixels: Buffer): void;
+  reject(error: unknown): void;
+}
+
+/** @param path the process' main file. @default decoder-process-main.js beside this module */
+export function startDecoderProcess(
+  path = fileURLToPath(new URL('./decoder-process-main.js', import.meta.url)),
+): DecoderProcess {
+  const child = fork(path, [], {
+    serialization: 'advanced',
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  lowerPriority(child);
+  let job: Job | undefined;
+  let images = 0;
+  let rss = 0;
+  let isAlive = true;
+
+  const settle = (use: (job: Job) => void) => {
+    const ended = job;
+    job = undefined;
+    setReferenced(child, false);
+    if (ended) use(ended);
+  };
+  child.on('message', (answer: DecodeAnswer) => {
+    if (answer.id !== job?.id) return;
+    rss = answer.rssBytes;
+    settle(({ resolve, reject }) => {
+      if ('pixels' in answer)
+        resolve(Buffer.from(answer.pixels.buffer, answer.pixels.byteOffset, answer.pixels.length));
+      else reject(restoreError(answer.error));
+    });
+  });
+  const hasEnded = (cause?: unknown) => {
+    isAlive = false;
+    settle(({ reject }) => reject(new ProcessEnded('the decoder process ended', { cause })));
+  };
+  child.once('exit', () => hasEnded());
+  child.on('error', hasEnded);
+  setReferenced(child, false);
+
+  const end = () => {
+    isAlive = false;
+    child.kill('SIGKILL');
+  };
+
+  return {
+    decode(file, input, { memoryBytes, signal }) {
+      return new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason as Error);
+        if (job || !isAlive) return reject(new ProcessEnded('the decoder process is busy or has ended'));
+        const refuse = (error: unknown) => {
+          end();
+          settle((current) => current.reject(error));
+        };
+        const onAbort = () => refuse(signal.reason);
+        const watch = setInterval(() => {
+          if (readResidentBytes(child.pid) > memoryBytes * 1.5 + file.length * 4 + BASE_BYTES) {
+            refuse(refuseWork('it takes more memory than its header announces'));
+          }
+        }, WATCH_MEMORY_MS);
+        const done = () => {
+          clearInterval(watch);
+          signal.removeEventListener('abort', onAbort);
+        };
+        job = {
+          id: ++images,
+          resolve(pixels) {
+            done();
+            resolve(pixels);
+          },
+          reject(error) {
+            done();
+            reject(error);
+          },
+        };
+        signal.addEventListener('abort', onAbort, { once: true });
+        setReferenced(child, true);
+        // A process that has just ended is noticed by its exit.
+        child.send({ id: images, file, input } satisfies DecodeRequest, () => undefined);
+      });
+    },
+    isAlive: () => isAlive,
+    rssBytes: () => rss,
+    images: () => images,
+    pid: () => child.pid,
+    end,
+  };
+}
+
+/** At once, so that the threads which the process will start inherit it. */
+function lowerPriority({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, NICENESS);
+  } catch {
+    // Not everywhere, and not needed.
+  }
+}
+
+/** An idle process does not keep this one alive. */
+function setReferenced(child: ChildProcess, isReferenced: boolean): void {
+  child[isReferenced ? 'ref' : 'unref']();
+  child.channel?.[isReferenced ? 'ref' : 'unref']();
+}
+
+/** 0 if the system does not say. */
+function readResidentBytes(pid: number | undefined): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * PAGE_BYTES;
+  } catch {
+    return 0;
+  }
+}
+
+function restoreError({
+  code,
+  message,
+  retryAfterMs,
+}: Extract<DecodeAnswer, { error: unknown }>['error']): InferqlError {
+  return new InferqlError(code, retryAfterMs === undefined ? { message } : { message, retryAfterMs });
+}

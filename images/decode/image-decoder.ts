@@ -1,0 +1,147 @@
+import { availableParallelism } from 'node:os';
+import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { ImageFacts } from '../inspect/facts.ts';
+import { inspectImage } from '../inspect/inspect.ts';
+import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
+import { decodeImage } from '../preprocess.ts';
+import { createDecoderPool } from './decoder-pool.ts';
+import { chooseLane } from './lanes.ts';
+import { createMemoryBudget } from './memory-budget.ts';
+import { createSemaphore } from './semaphore.ts';
+
+/** From the arrival of a file until its pixels: after this, the caller is asked to try again. */
+const DECIDE_MS = 30_000;
+/** Threads that Node has for files and decoders together. */
+const DEFAULT_THREADS = 4;
+/** Threads that medium images leave to files. */
+const FILE_THREADS = 2;
+
+export interface ImageSource {
+  /** The whole file; may be called more than once. Files that wait stay where they are. */
+  read(): Promise<Buffer>;
+  /** Aborted when the caller has gone. */
+  signal: AbortSignal | undefined;
+}
+
+export interface ImageDecoder {
+  /**
+   * Decodes a file to a model's input, when its turn has come and there is memory. What is expensive is decoded in processes that can be ended.
+   * @returns uint8, height x width x channels, channels last
+   * @throws InferqlError as `prepareImage`; UNAVAILABLE if it was not decided in 30 seconds, or will not be
+   */
+  prepare(source: ImageSource, input: ServedModel['input']): Promise<Buffer>;
+  /** Memory that is reserved by images in decoding. */
+  usedBytes(): number;
+  close(): void;
+}
+
+export interface ImageDecoderOptions {
+  maxPixels: number;
+  /** Images that are read, inspected and, if they are small, decoded at once. */
+  concurrency: number;
+  memoryBytes: number;
+  /** Threads that Node has for files and decoders. @default UV_THREADPOOL_SIZE */
+  threads?: number;
+  /** Processes for expensive images. @default half of the cores, at least one */
+  processes?: number;
+  /** The processes' main file. */
+  processPath?: string | undefined;
+}
+
+export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
+  const { maxPixels, memoryBytes } = options;
+  const threads = options.threads ?? (Number(process.env.UV_THREADPOOL_SIZE) || DEFAULT_THREADS);
+  const readInTurn = createSemaphore(options.concurrency);
+  const mediumInTurn = createSemaphore(Math.max(1, threads - FILE_THREADS));
+  const memory = createMemoryBudget(memoryBytes);
+  const pool = createDecoderPool({
+    size: options.processes ?? Math.max(1, availableParallelism() >> 1),
+    processPath: options.processPath,
+  });
+
+  async function withMemory<T>(bytes: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const release = await memory.reserve(bytes, { isUrgent: true, signal });
+    try {
+      return await task();
+    } finally {
+      release();
+    }
+  }
+
+  /** Reads the file and decodes it if that is quick; otherwise it is read again when its turn has come. */
+  async function begin(source: ImageSource, input: ServedModel['input'], signal: AbortSignal) {
+    return readInTurn(signal, async () => {
+      const file = await source.read();
+      const facts = inspectImage(file);
+      const bytes = facts.memoryBytes + file.length;
+      checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
+      const lane = chooseLane(facts, file.length);
+      if (lane !== 'quick') return { lane, facts, bytes };
+      return { pixels: await withMemory(bytes, signal, () => decodeImage(file, facts, input)) };
+    });
+  }
+
+  function decodeMedium(
+    facts: ImageFacts,
+    bytes: number,
+    source: ImageSource,
+    input: ServedModel['input'],
+    signal: AbortSignal,
+  ) {
+    return mediumInTurn(signal, () =>
+      withMemory(bytes, signal, async () => decodeImage(await source.read(), facts, input)),
+    );
+  }
+
+  function decodeIsolated(
+    { costMs }: ImageFacts,
+    bytes: number,
+    source: ImageSource,
+    input: ServedModel['input'],
+    signal: AbortSignal,
+  ) {
+    const backlogMs = pool.backlogMs();
+    if (backlogMs > DECIDE_MS) throw refuseForNow(backlogMs);
+    const reserve = () => memory.reserve(bytes, { isUrgent: false, signal });
+    return pool.decode({ read: source.read, reserve, input, costMs, memoryBytes: bytes, signal });
+  }
+
+  async function decode(source: ImageSource, input: ServedModel['input'], signal: AbortSignal): Promise<Buffer> {
+    const begun = await begin(source, input, signal);
+    if (begun.pixels) return begun.pixels;
+    const decodeInLane = begun.lane === 'medium' ? decodeMedium : decodeIsolated;
+    return decodeInLane(begun.facts, begun.bytes, source, input, signal);
+  }
+
+  return {
+    async prepare(source, input) {
+      const limit = new AbortController();
+      const timer = setTimeout(() => limit.abort(refuseForNow(pool.backlogMs())), DECIDE_MS);
+      const onLeave = () => limit.abort(new InferqlError('UNAVAILABLE'));
+      if (source.signal?.aborted) onLeave();
+      source.signal?.addEventListener('abort', onLeave, { once: true });
+      try {
+        // What runs on the threads of this process cannot be stopped, but its caller need not wait.
+        return await Promise.race([decode(source, input, limit.signal), rejectOnAbort(limit.signal)]);
+      } finally {
+        clearTimeout(timer);
+        source.signal?.removeEventListener('abort', onLeave);
+      }
+    },
+    usedBytes: memory.usedBytes,
+    close: pool.close,
+  };
+}
+
+function refuseForNow(backlogMs: number): InferqlError {
+  const message = 'Too many large images are being decoded now. Try again a little later.';
+  return new InferqlError('UNAVAILABLE', { message, retryAfterMs: Math.round(Math.min(60_000, 2_000 + backlogMs)) });
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+}

@@ -1,0 +1,42 @@
+import type { ImageFacts } from '../inspect/facts.ts';
+import { isPlainTiff } from './tiff.ts';
+import { needsToneMap } from './tone-map.ts';
+
+/**
+ * Where an image is decoded. `quick` and `medium`: on the threads of this process, of which medium ones leave some free for files.
+ * `isolated`: in a process that can be ended, because it may take long, or is decoded by JavaScript, which blocks its thread.
+ */
+export type Lane = 'quick' | 'medium' | 'isolated';
+
+const QUICK_MS = 30;
+const MEDIUM_MS = 400;
+/** JavaScript works on fewer pixels than this in 10 ms. */
+const MAX_BLOCKING_PIXELS = 300_000;
+
+export function chooseLane(facts: ImageFacts, fileBytes: number): Lane {
+  if (facts.costMs > MEDIUM_MS || facts.format === 'heic') return 'isolated';
+  if (blocksThread(facts, fileBytes)) return 'isolated';
+  return facts.costMs > QUICK_MS ? 'medium' : 'quick';
+}
+
+function blocksThread(facts: ImageFacts, fileBytes: number): boolean {
+  const isLarge = facts.width * facts.height > MAX_BLOCKING_PIXELS;
+  switch (facts.format) {
+    case 'jpeg':
+      return !facts.hasEndMarker && fileBytes > MAX_BLOCKING_PIXELS;
+    case 'png':
+    case 'avif':
+      return isLarge && needsToneMap(facts.color);
+    case 'tiff':
+      return isLarge && !isPlainTiff(facts);
+    case 'bmp':
+    case 'ico':
+      return isLarge;
+    case 'gif':
+    case 'webp':
+    case 'heic':
+      return false;
+    default:
+      return facts satisfies never;
+  }
+}

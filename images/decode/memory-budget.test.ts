@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { createMemoryBudget } from './memory-budget.ts';
+
+const { signal } = new AbortController();
+
+test('requests wait until there is memory, urgent ones go first, and what aborts leaves the queue', async () => {
+  const budget = createMemoryBudget(100);
+  const order: string[] = [];
+  const reserve = (name: string, bytes: number, isUrgent: boolean, by = signal) =>
+    budget.reserve(bytes, { isUrgent, signal: by }).then((release) => {
+      order.push(name);
+      return release;
+    });
+  const first = await reserve('first', 80, false);
+  const leaving = new AbortController();
+  const left = reserve('left', 90, false, leaving.signal);
+  const large = reserve('large', 90, false);
+  const urgent = reserve('urgent', 60, true);
+  leaving.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  expect(order).toEqual(['first']);
+  first();
+  const releaseUrgent = await urgent;
+  expect(budget.usedBytes()).toBe(60);
+  releaseUrgent();
+  (await large)();
+  expect(order).toEqual(['first', 'urgent', 'large']);
+  expect(budget.usedBytes()).toBe(0);
+});
+
+test('more than all of it is a mistake of the caller', async () => {
+  await expect(createMemoryBudget(10).reserve(11, { isUrgent: true, signal })).rejects.toThrow(RangeError);
+});
