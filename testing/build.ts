@@ -7,8 +7,8 @@ import { assemblePackages } from '../scripts/setup/assemble.mjs';
 
 export const projectDir = join(import.meta.dirname, '..');
 
-const FOLDERS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'e2e/ledger'];
-const MAINS = ['server/main', 'worker/main', 'e2e/ledger/main'];
+const FOLDERS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'client', 'cli', 'e2e/ledger'];
+const MAINS = ['server/main', 'worker/main', 'cli/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;
 

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { projectDir } from './build.ts';
-import { type Compiled, compileSources } from './compile-sources.ts';
+import { buildSystem, projectDir } from './build.ts';
 import { scriptedModel, startSystem, type TestSystem } from './system.ts';
 import { expectedClass, makePicture } from './test-images.ts';
 
@@ -19,12 +18,14 @@ export let system: TestSystem;
 export let command: string;
 /** The folder of the present test, in which the command runs. */
 export let dir: string;
-let compiled: Compiled;
+/** A folder like that of the project, with the command and its build. */
+let project: string;
 let nextPicture = 0;
 
 beforeAll(async () => {
-  [compiled, system] = await Promise.all([
-    compileSources(['cli/main.ts']),
+  let build: string;
+  [build, system] = await Promise.all([
+    buildSystem(),
     startSystem({
       models: [
         scriptedModel({ script: { throwOn: [POISON] }, queue: { maxAttempts: 1 } }),
@@ -34,16 +35,17 @@ beforeAll(async () => {
       env: { INFERQL_DEFAULT_MODEL: 'scripted' },
     }),
   ]);
+  project = await mkdtemp(join(tmpdir(), 'inferql-project-'));
   // As in the project: the launcher of the command beside a built dist/.
-  command = join(compiled.dir, 'project/cli/bin/inferql.mjs');
+  command = join(project, 'cli/bin/inferql.mjs');
   await cp(join(projectDir, 'cli/bin/inferql.mjs'), command);
-  await cp(join(projectDir, 'cli/package.json'), join(compiled.dir, 'project/cli/package.json'));
-  await symlink(compiled.dir, join(compiled.dir, 'project/dist'));
+  await cp(join(projectDir, 'cli/package.json'), join(project, 'cli/package.json'));
+  await symlink(build, join(project, 'dist'));
 });
 
 afterAll(async () => {
   await system?.end();
-  await compiled?.remove();
+  if (project) await rm(project, { recursive: true, force: true });
 });
 
 beforeEach(async () => {

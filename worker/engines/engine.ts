@@ -1,5 +1,5 @@
 /**
- * What runs a model. An engine lives in a child process of the worker (`engines/child.ts`), because native code can neither be
+ * What runs a model. An engine lives in a child process of the worker (`engines/process/engine-process-main.ts`), because native code can neither be
  * interrupted nor survive its own crash inside a thread; `engines/remote.ts` is its other end.
  */
 

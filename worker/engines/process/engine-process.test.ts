@@ -106,7 +106,7 @@ test("the engine's process does not carry the worker's name", async () => {
   const running = await start();
   const commandLine = readFileSync(`/proc/${running.pid()}/cmdline`, 'utf8');
   expect(commandLine).not.toContain('worker/main');
-  expect(commandLine).toContain('engines/child');
+  expect(commandLine).toContain('engines/process/engine-process-main');
 });
 
 test('a closed engine answers UNAVAILABLE and its process is gone', async () => {
