@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AddOptions, addModel } from './commands/add.ts';
 import { checkModels } from './commands/check.ts';
@@ -109,8 +110,13 @@ program
   .option('--batch <images>', 'at most this many images per run', wholeNumber)
   .option(
     '--short-side <pixels>',
-    'resize the short side to this and crop the centre; else images are stretched',
+    "resize the short side to this and crop the center; else as the model's files say, or as its maker usually does",
     wholeNumber,
+  )
+  .addOption(
+    new Option('--resize <name>', 'the library that resized the images of its training, and its filter').choices(
+      RESIZE_NAMES,
+    ),
   )
   .action(async (source: string, options: AddOptions) => {
     await addModel(source, options, folders());

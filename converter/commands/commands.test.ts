@@ -106,7 +106,8 @@ describe('models add', () => {
     expect(model.labels).toEqual(['one', 'two', 'three']);
     expect(model.cam).toHaveProperty('featuresOutput');
     const { spec } = await readSpec(path.join(folders.modelsDir, 'hands'));
-    expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, normalization: 'tf' });
+    expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, resize: 'canvas', normalization: 'tf' });
+    expect(printed.join('\n')).toMatch(/ resize +canvas +read +Teachable Machine.s metadata\.json/);
     expect(spec.output.activation).toBe('softmax');
     expect(printed.join('\n')).toMatch(/chelsea\.png: (one|two|three) \d/);
     expect(await readdir(folders.stateDir)).toEqual(['models']);

@@ -25,7 +25,7 @@ describe("Hugging Face's preprocessor_config.json", () => {
     [
       'ViT: stretched, -1..1',
       { size: { height: 224, width: 224 }, resample: 2, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] },
-      { width: 224, height: 224, kernel: 'linear', normalization: 'tf' },
+      { width: 224, height: 224, resize: 'pillow-bilinear', normalization: 'tf' },
     ],
     [
       'ResNet: short side and crop',
@@ -35,7 +35,7 @@ describe("Hugging Face's preprocessor_config.json", () => {
     [
       'ConvNeXT: a part of the size is kept',
       { size: { shortest_edge: 224 }, crop_pct: 0.875, resample: 3, ...IMAGENET },
-      { width: 224, height: 224, shortSide: 256, kernel: 'cubic', normalization: 'torch' },
+      { width: 224, height: 224, shortSide: 256, resize: 'pillow-bicubic', normalization: 'torch' },
     ],
     ['ConvNeXT, large: stretched', { size: { shortest_edge: 384 }, crop_pct: 0.875 }, { width: 384, height: 384 }],
     [
@@ -85,7 +85,7 @@ describe('files beside a model', () => {
       width: 160,
       height: 160,
       shortSide: 168,
-      kernel: 'cubic',
+      resize: 'pillow-bicubic',
       normalization: 'torch',
     });
     expect(labels).toEqual({ names: ['a', 'b'], from: 'config.json' });

@@ -10,7 +10,7 @@ export interface Preprocessing {
   width?: number | undefined;
   height?: number | undefined;
   shortSide?: number | undefined;
-  kernel?: InputSpec['kernel'] | undefined;
+  resize?: InputSpec['resize'];
   normalization?: NormalizationSpec | undefined;
   /** The file that says so. */
   from: string;
@@ -52,7 +52,7 @@ export async function readCompanions(folder: string): Promise<Companions> {
   if (teachable) {
     const size = teachable.imageSize;
     const crop = size === undefined ? {} : { width: size, height: size, shortSide: size };
-    found.preprocessing = { normalization: 'tf', ...crop, from: "Teachable Machine's metadata.json" };
+    found.preprocessing = { resize: 'canvas', normalization: 'tf', ...crop, from: "Teachable Machine's metadata.json" };
   }
   const huggingFace = readPreprocessor(preprocessor);
   if (huggingFace) found.preprocessing = huggingFace;
@@ -118,7 +118,14 @@ const preprocessorSchema = z.looseObject({
 });
 
 /** Of Pillow, by its numbers. */
-const KERNELS: Record<number, InputSpec['kernel']> = { 0: 'nearest', 1: 'lanczos3', 2: 'linear', 3: 'cubic' };
+const PILLOW_RESIZES: Record<number, InputSpec['resize']> = {
+  0: 'pillow-nearest',
+  1: 'pillow-lanczos',
+  2: 'pillow-bilinear',
+  3: 'pillow-bicubic',
+  4: 'pillow-box',
+  5: 'pillow-hamming',
+};
 /** Of ConvNeXT and its like: larger images are stretched, smaller ones cropped. */
 const CROPPED_BELOW = 384;
 
@@ -138,8 +145,8 @@ function readPreprocessor(raw: unknown): Preprocessing | undefined {
     std: do_normalize ? image_std : [1],
     order: do_flip_channel_order ? 'bgr' : 'rgb',
   });
-  const kernel = resample === undefined ? undefined : KERNELS[resample];
-  return { ...placeOf(parsed.data), ...(kernel ? { kernel } : {}), normalization, from: 'preprocessor_config.json' };
+  const resize = resample === undefined ? undefined : PILLOW_RESIZES[resample];
+  return { ...placeOf(parsed.data), ...(resize ? { resize } : {}), normalization, from: 'preprocessor_config.json' };
 }
 
 function placeOf(config: z.infer<typeof preprocessorSchema>): Pick<Preprocessing, 'width' | 'height' | 'shortSide'> {
@@ -181,19 +188,19 @@ function readTimm(raw: unknown): Preprocessing | undefined {
   const config = timmSchema.safeParse(raw).data?.pretrained_cfg;
   if (!config) return undefined;
   const { input_size, mean, std, crop_pct = 0.875, crop_mode = 'center', interpolation } = config;
-  const kernels: Record<string, InputSpec['kernel']> = {
-    bilinear: 'linear',
-    bicubic: 'cubic',
-    nearest: 'nearest',
-    lanczos: 'lanczos3',
+  const resizes: Record<string, InputSpec['resize']> = {
+    bilinear: 'pillow-bilinear',
+    bicubic: 'pillow-bicubic',
+    nearest: 'pillow-nearest',
+    lanczos: 'pillow-lanczos',
   };
-  const kernel = kernels[interpolation ?? ''];
+  const resize = resizes[interpolation ?? ''];
   const [, height, width] = input_size ?? [];
   const longest = Math.max(width ?? 0, height ?? 0);
   return {
     ...(input_size ? { width, height } : {}),
     ...(input_size && crop_mode === 'center' ? { shortSide: Math.floor(longest / crop_pct) } : {}),
-    ...(kernel ? { kernel } : {}),
+    ...(resize ? { resize } : {}),
     ...(mean && std ? { normalization: nameNormalization({ scale: 1 / 255, mean, std, order: 'rgb' }) } : {}),
     from: 'config.json (timm)',
   };

@@ -11,6 +11,7 @@ import type { Companions, Preprocessing } from './companions.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { activationOfRows, probeOnnx } from './probe.ts';
+import { chooseResizing } from './resizing.ts';
 import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
 
 const DEFAULT_SIDE = 224;
@@ -66,7 +67,12 @@ function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
     const [height, width] = (metadata.get('imgsz') ?? '').match(/\d+/g)?.map(Number) ?? [];
     const size =
       height === undefined ? {} : { height, width: width ?? height, shortSide: Math.max(height, width ?? 0) };
-    found.preprocessing = { ...size, normalization: 'unit', from: 'metadata of ultralytics' };
+    found.preprocessing = {
+      ...size,
+      resize: 'pillow-bilinear',
+      normalization: 'unit',
+      from: 'metadata of ultralytics',
+    };
   }
   return found;
 }
@@ -91,7 +97,12 @@ function choose(facts: OnnxFacts, told: Told, labelCount: number | undefined, fi
   return chosen;
 }
 
-function inputOf({ input }: OnnxFacts, told: Told, preprocessing: Preprocessing | undefined, findings: Findings) {
+function inputOf(
+  { input, producer }: OnnxFacts,
+  told: Told,
+  preprocessing: Preprocessing | undefined,
+  findings: Findings,
+) {
   const width = told.width ?? input.width ?? preprocessing?.width ?? DEFAULT_SIDE;
   const height = told.height ?? input.height ?? preprocessing?.height ?? DEFAULT_SIDE;
   const size = `${width} x ${height}`;
@@ -114,19 +125,13 @@ function inputOf({ input }: OnnxFacts, told: Told, preprocessing: Preprocessing 
   else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
   if (input.batch !== undefined)
     findings.read('batch', `${input.batch}, fixed`, 'images are run part by part, threads beside each other');
-  const shortSide = told.shortSide ?? shortSideFor(preprocessing, width, height);
-  if (shortSide !== undefined) {
-    const text = `short side to ${shortSide}, centre cropped`;
-    if (told.shortSide !== undefined) findings.given('resizing', text, '--short-side');
-    else findings.read('resizing', text, preprocessing?.from ?? '');
-  } else if (preprocessing) findings.read('resizing', 'stretched', preprocessing.from);
-  else findings.guessed('resizing', 'stretched', '--short-side crops');
+  const readShortSide = shortSideFor(preprocessing, width, height);
+  const resizing = chooseResizing(told, { preprocessing, readShortSide }, { producer, width, height }, findings);
   return {
     width,
     height,
     channels,
-    ...(shortSide === undefined ? {} : { shortSide }),
-    ...(preprocessing?.kernel ? { kernel: preprocessing.kernel } : {}),
+    ...resizing,
     ...(told.layout || !input.layoutIsCertain ? { layout: input.layout } : {}),
   };
 }

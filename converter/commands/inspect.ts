@@ -12,6 +12,7 @@ import { readWeights } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companions.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
+import { chooseResizing } from './resizing.ts';
 import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
@@ -72,17 +73,16 @@ async function inspectTfjs(file: string, told: Told, companions: Companions): Pr
   if (told.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
   else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
   else findings.guessed('channels', String(channelCount), 'the model leaves them open: --channels');
-  const shortSide = told.shortSide ?? preprocessing?.shortSide;
-  if (shortSide !== undefined) {
-    const text = `short side to ${shortSide}, centre cropped`;
-    if (told.shortSide !== undefined) findings.given('resizing', text, '--short-side');
-    else findings.read('resizing', text, preprocessing?.from ?? '');
-  } else findings.guessed('resizing', 'stretched', '--short-side crops');
+  const resizing = chooseResizing(
+    told,
+    { preprocessing, readShortSide: preprocessing?.shortSide },
+    { ...size, producer: producerOf(modelJson) },
+    findings,
+  );
   const draft = {
     ...size,
     channels: channelCount,
-    ...(shortSide === undefined ? {} : { shortSide }),
-    ...(preprocessing?.kernel ? { kernel: preprocessing.kernel } : {}),
+    ...resizing,
   };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, told.output);
@@ -107,6 +107,12 @@ async function inspectTfjs(file: string, told: Told, companions: Companions): Pr
     normalizationIsGuess: chosen.isGuess,
     findings,
   };
+}
+
+/** Converted models name Keras or TensorFlow's version; those that were trained in a browser name TensorFlow.js. */
+function producerOf(modelJson: ModelJson): string {
+  if (isGraphModel(modelJson)) return 'tensorflow';
+  return modelJson.generatedBy ?? (modelJson.convertedBy ? 'keras' : '');
 }
 
 function draftSpec(input: object, format: string, outputName: string | undefined): ModelSpec {

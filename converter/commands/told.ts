@@ -1,6 +1,6 @@
 import { ModelError } from '../errors.ts';
 import type { Layout } from '../onnx-file/trace.ts';
-import type { ModelSpec, NORMALIZATIONS, NormalizationSpec } from '../spec.ts';
+import type { InputSpec, ModelSpec, NORMALIZATIONS, NormalizationSpec } from '../spec.ts';
 import { nameNormalization } from './companions.ts';
 
 export type Activation = ModelSpec['output']['activation'];
@@ -18,6 +18,7 @@ export interface Told {
   order?: 'rgb' | 'bgr' | undefined;
   activation?: Activation | undefined;
   shortSide?: number | undefined;
+  resize?: InputSpec['resize'];
   /** The name of the output with the scores. */
   output?: string | undefined;
   /** At most this many images per run. */

@@ -54,6 +54,8 @@ export interface OnnxFacts {
   input: ImageInput;
   outputs: AnswerOutput[];
   trace: InputTrace;
+  /** The tool that wrote it; may be empty. */
+  producer: string;
   /** What its maker wrote into the file. */
   metadata: ReadonlyMap<string, string>;
 }
@@ -87,6 +89,7 @@ export function readFacts(
     input: toImageInput(port, trace, layout),
     outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph)),
     trace,
+    producer: model.producerName ?? '',
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
   };
 }
