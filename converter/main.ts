@@ -8,6 +8,7 @@ import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { quantizeModel } from './commands/quantize.ts';
 import { printModels, removeModel } from './commands/repository.ts';
+import { verifyModel } from './commands/verify.ts';
 import { ModelError } from './errors.ts';
 import { prepareModel } from './prepare.ts';
 import { NORMALIZATIONS } from './spec.ts';
@@ -151,6 +152,21 @@ program
   .action((name: string, image: string, options: { raw?: string; png?: string }) =>
     writePixels(name, image, options, folders()),
   );
+
+program
+  .command('verify')
+  .description(
+    "compare a model's answers with a notebook's; exit code 1 when they differ, with the preprocessing that fits",
+  )
+  .argument('<model>', 'the model, or the folder of its spec')
+  .requiredOption('--images <folder>', 'the images that the answers are of')
+  .requiredOption(
+    '--expected <file>',
+    'the answers: a CSV file with a file name and one probability per class in each line',
+  )
+  .action(async (model: string, options: { images: string; expected: string }) => {
+    if (!(await verifyModel(model, options, folders()))) process.exitCode = 1;
+  });
 
 program
   .command('quantize')

@@ -70,6 +70,8 @@ const inputFields = z.strictObject({
     .optional(),
   /** The library that the model was trained with, and its filter; absent: sharp's resize with `kernel`. */
   resize: z.enum(RESIZE_NAMES).optional(),
+  /** What is done with a color profile in a file; absent: what the library of `resize` does, which is to ignore it for most. */
+  colorProfile: z.enum(['convert', 'ignore']).optional(),
   /** Sharp's name of the resampling kernel, if `resize` is absent. */
   kernel: z.enum(['linear', 'cubic', 'nearest', 'lanczos3']).default('linear'),
   normalization: normalizationSpec,

@@ -37,7 +37,7 @@ export async function checkModels(names: readonly string[], folders: Folders): P
  * @throws ModelError SOURCE_INVALID where it does not run, or answers with what are no probabilities
  */
 export async function tryModel(model: PreparedModel, { modelsDir, print }: Folders): Promise<void> {
-  const trial = model.onnxPath === undefined ? await openWasm(model, print) : await openOnnx(model, model.onnxPath);
+  const trial = await openTrial(model, print);
   try {
     for (const file of await listImages(path.join(modelsDir, 'samples')).catch(() => [])) {
       const values = await trial.run(await readSample(file, model.spec.input));
@@ -55,9 +55,17 @@ export async function tryModel(model: PreparedModel, { modelsDir, print }: Folde
 }
 
 /** A model that is loaded for a trial; `run` takes one image's pixels. */
-interface Trial {
+export interface Trial {
   run(pixels: Uint8Array): Promise<Float32Array>;
   close(): Promise<void>;
+}
+
+/**
+ * Loads a model for a few images.
+ * @throws ModelError SOURCE_INVALID if no engine runs it
+ */
+export function openTrial(model: PreparedModel, print: Folders['print']): Promise<Trial> {
+  return model.onnxPath === undefined ? openWasm(model, print) : openOnnx(model, model.onnxPath);
 }
 
 async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> {

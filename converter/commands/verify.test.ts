@@ -1,0 +1,111 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { randomizeWeights, saveLayersModel } from '../golden/harness.fixture.ts';
+import { prepareModel } from '../prepare.ts';
+import { readSample } from '../sample.ts';
+import type { InputSpec } from '../spec.ts';
+import { addModel } from './add.ts';
+import { openTrial } from './check.ts';
+import type { Folders } from './folders.ts';
+import { verifyModel } from './verify.ts';
+
+const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
+const IMAGES = ['chelsea.png', 'coffee.png', 'rocket.jpg'];
+
+let root: string;
+let images: string;
+let folders: Folders;
+let printed: string[];
+
+/** A model that looks at every pixel, so that it notices how images are resized. */
+beforeAll(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-verify-'));
+  printed = [];
+  folders = {
+    modelsDir: path.join(root, 'models'),
+    stateDir: path.join(root, 'state'),
+    signal: new AbortController().signal,
+    print: (line) => printed.push(line),
+  };
+  images = path.join(root, 'images');
+  await mkdir(images);
+  for (const name of IMAGES) await sharp(path.join(SAMPLES, name)).resize(211).toFile(path.join(images, name));
+  const model = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [24, 24, 3], filters: 8, kernelSize: 3, activation: 'relu' }),
+      tf.layers.flatten(),
+      tf.layers.dense({ units: 4, activation: 'softmax' }),
+    ],
+  });
+  randomizeWeights(model);
+  const saved = await saveLayersModel(model);
+  const source = path.join(root, 'net');
+  await mkdir(source);
+  await writeFile(path.join(source, 'model.json'), JSON.stringify(saved.modelJson));
+  await writeFile(path.join(source, 'weights.bin'), new Uint8Array(saved.weightData));
+  await addModel(source, { name: 'net', normalization: 'tf', resize: 'pillow-bilinear' }, folders);
+});
+
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+/** What a notebook that prepares images so would have answered. */
+async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
+  const model = await prepareModel({ modelDir: path.join(folders.modelsDir, 'net'), stateDir: folders.stateDir });
+  const trial = await openTrial(model, folders.print);
+  const lines = ['file,a,b,"c, d",e'];
+  for (const name of IMAGES) {
+    const values = await trial.run(await readSample(path.join(images, name), { ...model.spec.input, ...change }));
+    lines.push([`notebook/${name}`, ...values].join(','));
+  }
+  await trial.close();
+  const file = path.join(root, 'answers.csv');
+  await writeFile(file, `${lines.join('\r\n')}\r\n`);
+  printed.length = 0;
+  return file;
+}
+
+test('the same answers are called the same', async () => {
+  const expected = await writeAnswers({});
+  expect(await verifyModel('net', { images, expected }, folders)).toBe(true);
+  expect(printed.join('\n')).toMatch(
+    /^same answers .*same first answer on 3 of 3 images, .*0\.0000 \(resize: 'pillow-b/,
+  );
+});
+
+test.each([
+  [{ resize: 'tfjs-bilinear' }, "resize: 'tfjs-bilinear'"],
+  [{ resize: 'tensorflow-bilinear-antialias', cover: true }, "resize: 'tensorflow-bilinear-antialias', cover: true"],
+  [{ resize: 'pillow-lanczos', shortSide: 27 }, "resize: 'pillow-lanczos', shortSide: 27"],
+] as const)('another preprocessing is found: %o', async (change, description) => {
+  const expected = await writeAnswers(change);
+  const model = path.join(folders.modelsDir, 'net');
+  expect(await verifyModel(model, { images, expected }, folders)).toBe(false);
+  const text = printed.join('\n');
+  expect(text).toMatch(/^different answers: /);
+  expect(text).toContain(`best match: ${description}: same first answer on 3 of 3 images`);
+  expect(text).toContain("in the place of: resize: 'pillow-bilinear'");
+});
+
+test('answers that no preprocessing gives are not explained by one', async () => {
+  const file = await writeAnswers({});
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace(/^(notebook[^,]*),([^,]*),([^,]*),/gm, '$1,$3,$2,'));
+  expect(await verifyModel('net', { images, expected: file }, folders)).toBe(false);
+  expect(printed.join('\n')).toContain('order of the classes');
+});
+
+test.each([
+  ['file,a,b,c,d\nrocket.jpg,0.5,0.5', /line 2: expected a file name and 4 probabilities, .*found 2/],
+  ['file,a,b,c,d\nrocket.jpg,0.5,0.5,0,x', /line 2: expected probabilities from 0 to 1, found x/],
+  ['file,a,b,c,d\nrocket.jpg,7,0.5,0,0', /found 7/],
+  ['file,a,b,c,d\n', /expected an image/],
+  ['file,a,b,c,d\nmissing.jpg,1,0,0,0', /missing\.jpg cannot be read/],
+])('answers that are wrong in themselves are refused: %j', async (text, message) => {
+  const expected = path.join(root, 'wrong.csv');
+  await writeFile(expected, text);
+  await expect(verifyModel('net', { images, expected }, folders)).rejects.toThrow(message);
+});

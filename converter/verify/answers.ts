@@ -1,0 +1,44 @@
+import { ModelError } from '../errors.ts';
+
+/** What a notebook answered for one image. */
+export interface ExpectedAnswer {
+  file: string;
+  /** One per class, in the model's order. */
+  probabilities: number[];
+}
+
+/**
+ * Reads a notebook's answers: a line of headings, then per image its file name and one probability per class.
+ * @param name the file, for messages
+ * @throws ModelError SOURCE_INVALID that names the line and what was expected
+ */
+export function parseAnswers(text: string, name: string, classCount: number): ExpectedAnswer[] {
+  const refuse = (line: number, what: string): never => {
+    throw new ModelError('SOURCE_INVALID', `${name}, line ${line}: expected ${what}`);
+  };
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+  const answers: ExpectedAnswer[] = [];
+  for (const [i, line] of lines.entries()) {
+    if (i === 0 || line.trim() === '') continue;
+    const [file = '', ...cells] = splitCells(line);
+    if (file === '') refuse(i + 1, 'the name of an image first');
+    if (cells.length !== classCount) {
+      refuse(i + 1, `a file name and ${classCount} probabilities, one per class, found ${cells.length} values`);
+    }
+    const probabilities = cells.map((cell) => (cell.trim() === '' ? Number.NaN : Number(cell)));
+    const wrong = probabilities.findIndex((value) => !(value >= -1e-3 && value <= 1.001));
+    if (wrong >= 0) refuse(i + 1, `probabilities from 0 to 1, found ${cells[wrong]}`);
+    answers.push({ file, probabilities });
+  }
+  if (answers.length === 0) refuse(2, 'an image');
+  return answers;
+}
+
+/** Cells of a line of CSV; those in quotes may hold commas, and quotes twice. */
+function splitCells(line: string): string[] {
+  const cells: string[] = [];
+  for (const match of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
+    cells.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
+  }
+  return cells;
+}
