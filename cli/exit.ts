@@ -6,7 +6,7 @@ export const EXIT = {
   failed: 1,
   /** The arguments make no sense. */
   usage: 2,
-  /** No server (or, for `dead`, no Redis) answers, or it has no worker. */
+  /** No server (or, for `dead` and `keys`, no Redis) answers, or it has no worker. */
   unreachable: 3,
   /** Interrupted by Ctrl-C or SIGTERM. */
   interrupted: 130,
@@ -19,7 +19,7 @@ Exit codes:
   0    all went well
   1    some images failed, or the prediction did not succeed
   2    the arguments make no sense
-  3    no server answers (for 'dead': no Redis)
+  3    no server answers (for 'dead' and 'keys': no Redis)
   130  interrupted; what was on its way is cancelled`;
 
 /** Ends the command with a message for people and a code for scripts. */

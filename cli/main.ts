@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addClassify } from './commands/classify.ts';
 import { addDead } from './commands/dead.ts';
+import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
 import { addWatch } from './commands/watch.ts';
@@ -16,10 +17,11 @@ function createProgram(session: Session, version: string): Command {
   const program = new Command('inferql')
     .description(DESCRIPTION)
     .version(version)
+    .option('-k, --key <key>', 'API key for the server (INFERQL_KEY, which other users of this machine do not see)')
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
-  for (const add of [addClassify, addWatch, addModels, addQueue, addDead, addBench]) add(program, session);
+  for (const add of [addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench]) add(program, session);
   return program;
 }
 
@@ -39,6 +41,7 @@ export async function runInferql(argv: string[], version: string): Promise<void>
   let url = defaultUrl(session.env);
   const program = createProgram(session, version).hook('preAction', (_program, command) => {
     url = command.opts<{ url?: string }>().url ?? url;
+    session.key = program.opts<{ key?: string }>().key ?? session.key;
   });
   try {
     await program.parseAsync(argv);

@@ -9,6 +9,8 @@ export interface Session {
   stdout: NodeJS.WriteStream;
   env: NodeJS.ProcessEnv;
   screen: Screen;
+  /** The API key for the server, if one was given. */
+  key: string | undefined;
   /** Aborted by Ctrl-C and SIGTERM. */
   signal: AbortSignal;
 }
@@ -18,7 +20,7 @@ const RETRY_FOR_MS = 60_000;
 
 export function createSession(signal: AbortSignal): Session {
   const { stdin, stdout, stderr, env } = process;
-  return { stdin, stdout, env, signal, screen: createScreen(stdout, stderr) };
+  return { stdin, stdout, env, signal, key: env.INFERQL_KEY || undefined, screen: createScreen(stdout, stderr) };
 }
 
 /** Where the server is looked for when no --url is given. */
@@ -26,10 +28,14 @@ export function defaultUrl(env: NodeJS.ProcessEnv): string {
   return env.INFERQL_URL || `http://127.0.0.1:${env.PORT || 4000}`;
 }
 
-export function connectServer(url: string, retryForMs = RETRY_FOR_MS): Client<NodeImageInput> {
+export function connectServer(
+  { key }: Pick<Session, 'key'>,
+  url: string,
+  retryForMs = RETRY_FOR_MS,
+): Client<NodeImageInput> {
   try {
     // `localhost:4000` is what people write.
-    return createClient({ url: /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url, retryForMs });
+    return createClient({ url: /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url, key, retryForMs });
   } catch {
     throw new CommandFailure(
       EXIT.usage,
@@ -42,8 +48,8 @@ export function connectServer(url: string, retryForMs = RETRY_FOR_MS): Client<No
  * Asks the server once, without waiting for one that is not there.
  * @throws CommandFailure where none answers, or it has no such model
  */
-export async function requireModel(url: string, model: string | undefined, signal: AbortSignal): Promise<void> {
-  const models = await connectServer(url, 0).models({ signal });
+export async function requireModel(session: Session, url: string, model: string | undefined): Promise<void> {
+  const models = await connectServer(session, url, 0).models({ signal: session.signal });
   if (models.length === 0) throw new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
   if (model !== undefined && !models.some(({ name }) => name === model)) {
     const names = models.map(({ name }) => name).join(', ');
@@ -80,6 +86,12 @@ or name another with --url or INFERQL_URL.`,
         EXIT.unreachable,
         `The server at ${url} cannot take work now (${error.code}): ${message}`,
       );
+    case 'UNAUTHENTICATED':
+      return new CommandFailure(
+        EXIT.usage,
+        `The server at ${url} does not let you in: ${message}\n\nGive an API key in INFERQL_KEY or with --key. Operators make them with \`inferql keys create\`.`,
+      );
+    case 'FORBIDDEN':
     case 'INVALID_INPUT':
     case 'MODEL_NOT_FOUND':
       return new CommandFailure(EXIT.usage, message);

@@ -17,6 +17,7 @@ export function createClientWith<Image>(
   const transport = createTransport({
     url: endpointOf(options.url ?? DEFAULT_URL),
     headers: options.headers,
+    key: options.key,
     // Called through, so that it is the one that is global when the request is sent.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,

@@ -13,6 +13,8 @@ const SERVER_CODES = {
   INVALID_INPUT: false,
   IDEMPOTENCY_KEY_REUSED: false,
   HEATMAP_UNAVAILABLE: false,
+  UNAUTHENTICATED: false,
+  FORBIDDEN: false,
   NOT_FOUND: false,
   QUEUE_FULL: true,
   UNAVAILABLE: true,

@@ -43,15 +43,22 @@ const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
 type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
   url: URL;
   headers: ClientOptions['headers'];
+  key: ClientOptions['key'];
 };
 
 export function createTransport(settings: Settings): Transport {
   async function send(body: BodyInit, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const own = typeof settings.headers === 'function' ? await settings.headers() : settings.headers;
+    const key = typeof settings.key === 'function' ? await settings.key() : settings.key;
     return settings.fetch(settings.url, {
       method: 'POST',
       // The server takes mutations and uploads only with this header, so that no other web page can send them.
-      headers: { ...headers, 'x-graphql-yoga-csrf': '1', ...own },
+      headers: {
+        ...headers,
+        'x-graphql-yoga-csrf': '1',
+        ...(key ? { authorization: `Bearer ${key}` } : {}),
+        ...own,
+      },
       body,
       signal,
     });
@@ -172,6 +179,8 @@ function errorOfStatus(response: Response): InferqlError {
   const { status } = response;
   const details = { retryAfterMs: readRetryAfter(response) };
   if (status === 413) return new InferqlError('TOO_LARGE', 'The request is larger than the server accepts.');
+  if (status === 401) return new InferqlError('UNAUTHENTICATED', 'The server asks for an API key.');
+  if (status === 403) return new InferqlError('FORBIDDEN', 'The server refuses this (HTTP 403).');
   if (status === 429) return new InferqlError('RATE_LIMITED', 'Too many requests.', details);
   if (status >= 502 && status <= 504) {
     return new InferqlError('UNAVAILABLE', `The server cannot be reached now (HTTP ${status}).`, details);

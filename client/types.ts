@@ -92,11 +92,13 @@ export interface Queue {
   processing: number;
   queuedBytes: number;
   maxQueueSize: number;
-  deadLetters: number;
+  /** Null without the scope `operate`. */
+  deadLetters: number | null;
   ratePerSecond: number | null;
   capacityPerSecond: number | null;
   latencyMs: number | null;
-  ended: { succeeded: number; failed: number; canceled: number; expired: number };
+  /** Over all tenants; null without the scope `operate`. */
+  ended: { succeeded: number; failed: number; canceled: number; expired: number } | null;
   workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];
 }
 
@@ -106,6 +108,8 @@ export type ImageInput = Blob | ArrayBuffer | Uint8Array;
 export interface ClientOptions {
   /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
   url?: string | URL;
+  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is asked anew each time, so that a token can be renewed. */
+  key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
   /** Sent with every request. A function is asked anew each time. */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
   /** Used instead of the global fetch. */

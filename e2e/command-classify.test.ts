@@ -88,7 +88,7 @@ test('a run that was interrupted cancels what is on its way, and is taken up whe
   expect(broken.code).toBe(130);
   const done = jsonLines(broken.out).length;
   expect(done).toBeLessThan(6);
-  for await (const { ended } of createClient({ url: system.url }).watchQueue('slower')) if (ended.canceled > 0) break;
+  for await (const { ended } of createClient({ url: system.url }).watchQueue('slower')) if (ended!.canceled > 0) break;
 
   // As a crash would leave it.
   await appendFile(join(dir, 'state.jsonl'), '{"path":"/cut');

@@ -44,7 +44,11 @@ test('a taken port is told before anything else is done, with exit code 1', asyn
 test.each([
   [{ PORT: 'http' }, /PORT is 'http': expected a whole number/],
   [{ INFERQL_WORKERS: '-1' }, /INFERQL_WORKERS is '-1'/],
-  [{ HOST: '203.0.113.7' }, /HOST is '203.0.113.7', which is no address of this machine/],
+  [{ HOST: '0.0.0.0' }, /INFERQL_AUTH is off/],
+  [
+    { HOST: '203.0.113.7', INFERQL_AUTH: 'off-and-public' },
+    /HOST is '203.0.113.7', which is no address of this machine/,
+  ],
   [{ INFERQL_LOG: 'loud' }, /INFERQL_LOG is 'loud'/],
 ])('a wrong setting is named: %o', async (env, message) => {
   const launcher = await start(env);

@@ -59,6 +59,18 @@ export const ERRORS = {
     httpStatus: 200,
     message: 'This model has no heatmap, or none was asked for when the image was sent.',
   },
+  UNAUTHENTICATED: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 401,
+    message: 'This server asks for an API key or a token: `Authorization: Bearer KEY`.',
+  },
+  FORBIDDEN: {
+    tier: 'retry',
+    retryable: false,
+    httpStatus: 403,
+    message: 'This API key or token does not have the scope for this.',
+  },
   NOT_FOUND: {
     tier: 'retry',
     retryable: false,

@@ -1,7 +1,7 @@
 /** The server's ear: one subscription a model, and the means to notice what it did not hear. */
 import type { PredictionState } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { modelKeys, registryKeys } from './keys.ts';
+import { accessKeys, modelKeys, registryKeys } from './keys.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
 import { parseState } from './state.ts';
 
@@ -12,6 +12,8 @@ export interface EventListener {
   onGap(model: string): void;
   /** A model was announced, changed its version or lost a worker. */
   onModelsChanged(): void;
+  /** An API key was made, changed or revoked; undefined: any may have been. */
+  onKeyChanged?(id: string | undefined): void;
 }
 
 export type EventChannel = ReturnType<typeof createEventChannel>;
@@ -28,15 +30,17 @@ export function createEventChannel(
   listener: EventListener,
 ) {
   const registry = registryKeys(prefix);
+  const access = accessKeys(prefix);
   /** By channel: the model and the last sequence number heard; undefined until the first. */
   const channels = new Map<string, { model: string; sequence: number | undefined; deafAudits: number }>();
   let confirmed = false;
   let closed = false;
 
   async function subscribeAll(): Promise<void> {
-    await subscriber.subscribe(registry.changed, ...channels.keys());
+    await subscriber.subscribe(registry.changed, access.changed, ...channels.keys());
     confirmed = true;
     listener.onModelsChanged();
+    listener.onKeyChanged?.(undefined);
     for (const heard of channels.values()) {
       heard.sequence = undefined;
       listener.onGap(heard.model);
@@ -47,6 +51,10 @@ export function createEventChannel(
   function hear(channel: string, message: string): void {
     if (channel === registry.changed) {
       listener.onModelsChanged();
+      return;
+    }
+    if (channel === access.changed) {
+      listener.onKeyChanged?.(message);
       return;
     }
     const heard = channels.get(channel);

@@ -16,6 +16,21 @@ export function tenantLimitKeys(prefix: string, tenant: string): string {
   return `${prefix}:limit:{${tenant}}:`;
 }
 
+/** API keys and browser tokens. One Cluster hash tag, which no model's name can be, so that a change of several keys is one transaction. */
+export function accessKeys(prefix: string) {
+  const base = `${prefix}:{:access}`;
+  return {
+    /** Hash per API key or token: its record, see api-keys.ts. */
+    record: `${base}:key:`,
+    /** Set: the ids of all API keys; tokens are not listed, they expire. */
+    ids: `${base}:ids`,
+    /** Hash: when a key was last used, in Unix milliseconds, by id. */
+    lastUsed: `${base}:last-used`,
+    /** Pub/sub channel: the id of each key that was made, changed or revoked. */
+    changed: `${base}:changed`,
+  };
+}
+
 /** A model's keys. Those that end in ':' are prefixes of one key an id. */
 export function modelKeys(prefix: string, model: string) {
   const base = `${prefix}:{${model}}`;

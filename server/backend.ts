@@ -1,4 +1,5 @@
 import { createImageDecoder } from '@inferql/images/decode/image-decoder';
+import { createKeyStore } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createProducer } from '@inferql/queue/producer';
@@ -6,6 +7,8 @@ import { callRedis, type RedisConnection } from '@inferql/queue/redis';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
+import { createAccess } from './access/index.ts';
+import { mayUseModel } from './access/principal.ts';
 import type { Config } from './config.ts';
 import { createPressure } from './predictions/admission-control.ts';
 import { createCatalog } from './predictions/model-cache.ts';
@@ -39,10 +42,15 @@ export function createBackend(options: {
   );
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const catalog = createCatalog({ producer, defaultModel: config.defaultModel });
+  const access = createAccess({ config, store: createKeyStore(redis, { prefix: config.prefix }), log });
   const meter = createMeter();
   const replies = createReplies({
     producer,
-    openChannel: (listener) => createEventChannel({ subscriber, redis, prefix: config.prefix }, listener),
+    openChannel: (listener) =>
+      createEventChannel(
+        { subscriber, redis, prefix: config.prefix },
+        { ...listener, onKeyChanged: access.onKeyChanged },
+      ),
     probe: () => callRedis(() => redis.ping()),
     onModelsChanged: () => void hearModels(),
     reportUnreadable: unreadable.report,
@@ -104,7 +112,9 @@ export function createBackend(options: {
     submit: predictions.submit,
     readPrediction: predictions.read,
     cancelPrediction: predictions.cancel,
-    watchPrediction: predictions.watch,
+    async watchPrediction(caller, id, wantsPositions) {
+      return access.track(caller, await predictions.watch(caller, id, wantsPositions));
+    },
     async findPosition({ id }) {
       return (await producer.read(id))?.position;
     },
@@ -113,14 +123,17 @@ export function createBackend(options: {
       return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
     },
     // Whoever asks for the list may have heard of a model before this server did.
-    listModels: () => catalog.listModels(0),
-    findModel: catalog.findModel,
-    viewQueue: queueViews.view,
-    watchQueue: queueViews.watch,
+    listModels: async (caller) => (await catalog.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
+    findModel: (caller, name) => catalog.findModel(name, (model) => mayUseModel(caller, model)),
+    viewQueue: (caller, name) => queueViews.view(name, (model) => mayUseModel(caller, model)),
+    async watchQueue(caller, name) {
+      return access.track(caller, await queueViews.watch(name, (model) => mayUseModel(caller, model)));
+    },
   };
 
   return {
     services,
+    access,
 
     /** Redis answers and its channel is heard; false from the moment that the server shuts down. */
     async isReady(): Promise<boolean> {
@@ -146,6 +159,7 @@ export function createBackend(options: {
 
     close(): void {
       clearInterval(sweepTimer);
+      access.close();
       replies.close();
       decoder.close();
     },

@@ -16,6 +16,12 @@ const PRIVATE: Network[] = [...LOOPBACK, ['10.0.0.0', 8], ['172.16.0.0', 12], ['
 const OFF = ['off', '0', 'false', 'no'];
 const ON = ['on', '1', 'true', 'yes'];
 
+/** Whether only programs of this machine reach the address; another name than `localhost` may lead anywhere. */
+export function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[|\]$/g, '');
+  return host === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
+}
+
 /** `off`, `on`, or a list of addresses, networks (`10.0.0.0/8`) and the words `loopback` and `private`. */
 export const trustedProxies: ValueType<TrustProxy> = {
   expected:

@@ -7,6 +7,7 @@ import {
   type SettingTable,
 } from './define-settings.ts';
 import { findMistakes } from './find-mistakes.ts';
+import { access } from './sections/access.ts';
 import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';
 import { images } from './sections/images.ts';
@@ -17,6 +18,7 @@ import { worker } from './sections/worker.ts';
 /** In the order of the documentation. */
 export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Addresses and folders', settings: connections },
+  { title: 'Access', settings: access },
   { title: 'HTTP and GraphQL', settings: http },
   { title: 'Images', settings: images },
   { title: 'Predictions', settings: predictions },
@@ -24,7 +26,7 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Commands', settings: launcher },
 ];
 
-export const settings = { ...connections, ...http, ...images, ...predictions, ...worker, ...launcher };
+export const settings = { ...connections, ...access, ...http, ...images, ...predictions, ...worker, ...launcher };
 
 /**
  * Reads the settings of one part from environment variables.

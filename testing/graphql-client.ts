@@ -36,13 +36,18 @@ export interface Upload extends Operation {
 
 const CSRF = { 'x-graphql-yoga-csrf': '1' };
 
-function toRequest(operation: Operation | Upload, accept: string, signal: AbortSignal | undefined): RequestInit {
+function toRequest(
+  operation: Operation | Upload,
+  accept: string,
+  signal: AbortSignal | undefined,
+  headers: Record<string, string> = {},
+): RequestInit {
   const { query, variables = {} } = operation;
   const common = { method: 'POST', ...(signal ? { signal } : {}) };
   if (!('files' in operation)) {
     return {
       ...common,
-      headers: { ...CSRF, accept, 'content-type': 'application/json' },
+      headers: { ...CSRF, accept, 'content-type': 'application/json', ...headers },
       body: JSON.stringify({ query, variables }),
     };
   }
@@ -53,7 +58,7 @@ function toRequest(operation: Operation | Upload, accept: string, signal: AbortS
   files.forEach(([, bytes], i) => {
     body.set(String(i), new Blob([bytes as Uint8Array<ArrayBuffer>]), `photo-${i}`);
   });
-  return { ...common, headers: { ...CSRF, accept }, body };
+  return { ...common, headers: { ...CSRF, accept, ...headers }, body };
 }
 
 /**
@@ -107,9 +112,10 @@ export async function* subscribeSse<Data>(
   url: string,
   operation: Operation,
   signal?: AbortSignal,
+  headers?: Record<string, string>,
 ): AsyncGenerator<GraphqlResult<Data>> {
   try {
-    const response = await fetch(`${url}/graphql`, toRequest(operation, 'text/event-stream', signal));
+    const response = await fetch(`${url}/graphql`, toRequest(operation, 'text/event-stream', signal, headers));
     if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
       yield (await response.json()) as GraphqlResult<Data>;
       return;
@@ -144,11 +150,12 @@ export interface Socket {
 }
 
 /** Opens a WebSocket of the protocol graphql-transport-ws when it is first used, and never again by itself. */
-export function openSocket(url: string): Socket {
+export function openSocket(url: string, connectionParams?: Record<string, unknown>): Socket {
   let closeCode: number | undefined;
   const client = createClient({
     url: `${url.replace(/^http/, 'ws')}/graphql`,
     webSocketImpl: WebSocket,
+    ...(connectionParams ? { connectionParams } : {}),
     retryAttempts: 0,
     lazyCloseTimeout: 5_000,
     on: {

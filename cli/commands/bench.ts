@@ -46,7 +46,7 @@ photographs are answered from the server's cache: start it with INFERQL_CACHE_TT
 
 async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
   const sources = await findImages(args, session.stdin, session.signal);
-  await requireModel(flags.url, flags.model, session.signal);
+  await requireModel(session, flags.url, flags.model);
   const photographs = await Promise.all(
     sources.map(async ({ name, content }) => {
       if (typeof content !== 'string') return content;
@@ -66,9 +66,10 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
   if (summary.failed > 0) process.exitCode = EXIT.failed;
 }
 
-async function driveServer(photographs: Blob[], flags: BenchFlags, { screen, signal }: Session): Promise<Measured> {
+async function driveServer(photographs: Blob[], flags: BenchFlags, session: Session): Promise<Measured> {
+  const { screen, signal } = session;
   // A refusal is an answer here, not a reason to try again.
-  const client = connectServer(flags.url, 0);
+  const client = connectServer(session, flags.url, 0);
   const measured: Measured = { latenciesMs: [], cached: 0, errors: new Map(), elapsedMs: 0 };
   const beganMs = performance.now();
   const endMs = beganMs + flags.duration * 1_000;

@@ -60,7 +60,7 @@ changed since is done anew, and so is one that failed.`,
 async function classifyImages(args: string[], flags: ClassifyFlags, session: Session): Promise<void> {
   const { screen, signal, stdout } = session;
   const images = await findImages(args, session.stdin, signal);
-  await requireModel(flags.url, flags.model, signal);
+  await requireModel(session, flags.url, flags.model);
   const memory = flags.resume === undefined ? undefined : await openMemory(flags.resume, flags.model);
   try {
     const top = flags.top ?? (images.length === 1 || flags.json || flags.csv ? 5 : 1);
@@ -88,10 +88,11 @@ interface Counts {
 async function runImages(
   images: ImageSource[],
   flags: ClassifyFlags & { top: number },
-  { screen, signal }: Session,
+  session: Session,
   memory: Memory | undefined,
   report: (place: number, record: ImageRecord) => void,
 ): Promise<Counts> {
+  const { screen, signal } = session;
   const beganMs = performance.now();
   const todo: { image: ImageSource; place: number }[] = [];
   images.forEach((image, place) => {
@@ -100,7 +101,7 @@ async function runImages(
     else todo.push({ image, place });
   });
   const counts: Counts = { succeeded: 0, failed: 0, known: images.length - todo.length, elapsedMs: 0 };
-  const client = connectServer(flags.url);
+  const client = connectServer(session, flags.url);
   const outcomes = client.classifyEach(
     todo.map(({ image }) => image.content),
     {

@@ -1,18 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead';
 import { InferqlError } from '@inferql/queue/errors';
-import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { createProducer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
+import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import type { Session } from '../session.ts';
-import { formatTable, hidePassword, safeJson, safeText } from '../text.ts';
+import { formatTable, safeJson, safeText } from '../text.ts';
 
-interface DeadFlags {
-  redis?: string;
-  prefix: string;
+interface DeadFlags extends RedisFlags {
   model?: string;
   json?: true;
   all?: true;
@@ -21,7 +16,6 @@ interface DeadFlags {
 type Work = (letters: DeadLetters, model: string) => Promise<void>;
 
 const PAGE = 500;
-const CONNECT_MS = 3_000;
 
 /** For operators: it talks to Redis itself, since nobody who may only classify shall see or run what others sent. */
 export function addDead(program: Command, session: Session): void {
@@ -29,12 +23,10 @@ export function addDead(program: Command, session: Session): void {
   const { screen } = session;
 
   const addAction = (name: string, description: string) =>
-    dead
-      .command(name)
-      .description(description)
-      .option('--redis <url>', "Redis of the system (default: REDIS_URL, else this project's private one)")
-      .addOption(new Option('--prefix <text>', 'prefix of its keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX))
-      .option('-m, --model <name>', 'model that they were for (default: the only one)');
+    addRedisOptions(dead.command(name).description(description)).option(
+      '-m, --model <name>',
+      'model that they were for (default: the only one)',
+    );
 
   addAction('list', 'List them, the oldest first.')
     .option('--json', 'one JSON object a line and entry')
@@ -77,11 +69,8 @@ export function addDead(program: Command, session: Session): void {
     );
 }
 
-async function withDeadLetters(flags: DeadFlags, { env }: Session, work: Work): Promise<void> {
-  const url = flags.redis ?? (await findRedis(env));
-  const redis = openRedis(url);
-  try {
-    await waitForConnection(redis);
+async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): Promise<void> {
+  await withRedis(flags, session, async (redis) => {
     const producer = createProducer(redis, { prefix: flags.prefix });
     const models = (await producer.models()).map(({ name }) => name);
     const model = flags.model ?? (models.length === 1 ? models[0] : undefined);
@@ -93,44 +82,6 @@ async function withDeadLetters(flags: DeadFlags, { env }: Session, work: Work): 
       );
     }
     await work(createDeadLetters(redis, { prefix: flags.prefix, producer }), model);
-  } catch (error) {
-    if (!(error instanceof InferqlError)) throw error;
-    if (error.code === 'UNAVAILABLE')
-      throw new CommandFailure(EXIT.unreachable, `Redis does not answer at ${hidePassword(url)}.`);
-    throw new CommandFailure(EXIT.failed, safeText(error.message));
-  } finally {
-    redis.disconnect();
-  }
-}
-
-async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
-  if (env.REDIS_URL) return env.REDIS_URL;
-  const port = await readFile(join(env.INFERQL_STATE_DIR || '.inferql', 'redis', 'port'), 'utf8').catch(() => '');
-  if (/^\d+$/.test(port.trim())) return `redis://127.0.0.1:${port.trim()}`;
-  throw new CommandFailure(
-    EXIT.unreachable,
-    'No Redis is known: start the service here with `npm start`, or name one with --redis or REDIS_URL.',
-  );
-}
-
-function openRedis(url: string) {
-  try {
-    return connectRedis(url, 'request');
-  } catch (error) {
-    throw new CommandFailure(EXIT.usage, (error as Error).message);
-  }
-}
-
-/** Connections of callers fail at once while they are not ready; at the beginning that would be always. */
-async function waitForConnection(redis: ReturnType<typeof openRedis>): Promise<void> {
-  redis.on('error', () => {});
-  if (redis.status === 'ready') return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, CONNECT_MS);
-    redis.once('ready', () => {
-      clearTimeout(timer);
-      resolve();
-    });
   });
 }
 

@@ -10,7 +10,7 @@ export function addModels(program: Command, session: Session): void {
     .addOption(urlOption(session.env))
     .option('--json', 'one JSON object a line and model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
-      const models = await connectServer(url, 0).models({ signal: session.signal });
+      const models = await connectServer(session, url, 0).models({ signal: session.signal });
       if (json) {
         for (const model of models) session.screen.print(safeJson(model));
         return;

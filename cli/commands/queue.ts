@@ -22,17 +22,14 @@ export function addQueue(program: Command, session: Session): void {
     .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, session));
 }
 
-async function showQueue(
-  model: string | undefined,
-  { url, json, watch }: QueueFlags,
-  { screen, signal }: Session,
-): Promise<void> {
+async function showQueue(model: string | undefined, { url, json, watch }: QueueFlags, session: Session): Promise<void> {
+  const { screen, signal } = session;
   const show = (queue: Queue) => screen.print(json ? safeJson(queue) : watch ? describeQueue(queue) : drawQueue(queue));
-  const queue = await connectServer(url, 0).queue(model, { signal });
+  const queue = await connectServer(session, url, 0).queue(model, { signal });
   if (!queue)
     throw new CommandFailure(EXIT.usage, model ? `There is no model '${safeText(model)}'.` : 'There is no model yet.');
   if (!watch) return show(queue);
-  for await (const state of connectServer(url).watchQueue(model, { signal })) show(state);
+  for await (const state of connectServer(session, url).watchQueue(model, { signal })) show(state);
 }
 
 const formatRate = (rate: number | null) => (rate === null ? 'unknown' : `${rate.toFixed(1)}/s`);
@@ -42,8 +39,10 @@ function describeQueue({ waiting, processing, ratePerSecond, latencyMs, workers 
   return `${waiting} waiting, ${processing} processing, ${formatRate(ratePerSecond)}${latency}, ${workers.length} workers`;
 }
 
+const describeEnded = ({ succeeded, failed, canceled, expired }: NonNullable<Queue['ended']>) =>
+  `${succeeded} succeeded, ${failed} failed, ${canceled} cancelled, ${expired} expired`;
+
 function drawQueue(queue: Queue): string {
-  const { succeeded, failed, canceled, expired } = queue.ended;
   const facts = formatTable(
     [safeText(queue.model), ''],
     [
@@ -51,8 +50,9 @@ function drawQueue(queue: Queue): string {
       ['processing', String(queue.processing)],
       ['rate', `${formatRate(queue.ratePerSecond)} of ${formatRate(queue.capacityPerSecond)}`],
       ['latency', queue.latencyMs === null ? 'unknown' : formatDuration(queue.latencyMs)],
-      ['ended', `${succeeded} succeeded, ${failed} failed, ${canceled} cancelled, ${expired} expired`],
-      ['dead letters', String(queue.deadLetters)],
+      // For operators only.
+      ...(queue.ended ? [['ended', describeEnded(queue.ended)]] : []),
+      ...(queue.deadLetters === null ? [] : [['dead letters', String(queue.deadLetters)]]),
     ],
   );
   if (queue.workers.length === 0) return `${facts}\n\nNo worker is alive.`;

@@ -25,15 +25,12 @@ export function addWatch(program: Command, session: Session): void {
     .action((id: string, flags: WatchFlags) => watchPrediction(id, flags, session));
 }
 
-async function watchPrediction(
-  id: string,
-  { url, top, json }: WatchFlags,
-  { screen, signal, stdout }: Session,
-): Promise<void> {
+async function watchPrediction(id: string, { url, top, json }: WatchFlags, session: Session): Promise<void> {
+  const { screen, signal, stdout } = session;
   // Asked first without patience: a server that never was there is not waited for.
-  await connectServer(url, 0).prediction(id, { signal });
+  await connectServer(session, url, 0).prediction(id, { signal });
   let last: Prediction | undefined;
-  for await (const prediction of connectServer(url).watch(id, { topK: top, signal })) {
+  for await (const prediction of connectServer(session, url).watch(id, { topK: top, signal })) {
     last = prediction;
     screen.print(json ? safeJson(prediction) : describeState(prediction));
   }

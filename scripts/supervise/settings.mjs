@@ -8,9 +8,15 @@ export function readSettings() {
   if (!['people', 'all', 'json'].includes(logStyle)) {
     throw new SetupError(`INFERQL_LOG is '${logStyle}': expected people, all or json.`);
   }
+  const host = process.env.HOST || '127.0.0.1';
+  if ((process.env.INFERQL_AUTH || 'off') === 'off' && !/^(localhost|\[?::1\]?|127(\.\d{1,3}){3})$/.test(host)) {
+    throw new SetupError(
+      `HOST is '${host}', which other machines can reach, and INFERQL_AUTH is off.\nSet INFERQL_AUTH=keys, or INFERQL_AUTH=off-and-public if anyone who reaches the port may use everything.`,
+    );
+  }
   return {
     port: readInteger('PORT', 4000, 0, 65_535),
-    host: process.env.HOST || '127.0.0.1',
+    host,
     workerCount: readInteger('INFERQL_WORKERS', 1, 0, 64),
     logStyle,
     redisUrl: process.env.REDIS_URL || undefined,

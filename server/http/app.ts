@@ -1,11 +1,13 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
-import { ANONYMOUS_CALLER } from '@inferql/queue/contract';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import type { Access } from '../access/index.ts';
+import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
 import { schema } from '../schema/index.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
+import { createHttpAuthentication } from './authentication.ts';
 import { useBodyLimit } from './body-limit.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
 import { createDocumentCache } from './document-cache.ts';
@@ -21,6 +23,7 @@ import { useWebPage } from './web-page.ts';
 export interface AppDependencies {
   config: Config;
   services: Services;
+  access: Access;
   isReady(): Promise<boolean>;
   isDraining(): boolean;
   /** Places in Redis that this release cannot read. */
@@ -31,7 +34,8 @@ export interface AppDependencies {
 export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
-export function createApp({ config, services, isReady, isDraining, listUnreadable, log }: AppDependencies) {
+export function createApp({ config, services, access, isReady, isDraining, listUnreadable, log }: AppDependencies) {
+  const authentication = createHttpAuthentication(access.authenticator, config);
   return createYoga<object, ServerContext>({
     schema,
     graphqlEndpoint: '/graphql',
@@ -50,10 +54,11 @@ export function createApp({ config, services, isReady, isDraining, listUnreadabl
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
     graphiql: config.graphiql,
     renderGraphiQL: createGraphiqlPage(config.webDir),
-    context: ({ request }) => makeContext(services, request.signal),
+    context: ({ request }) => makeContext(services, authentication.callerOf(request), request.signal),
     plugins: [
       useHealth(isReady, listUnreadable),
       useWebPage(config.webDir, log),
+      authentication.plugin,
       useCsrfHeader(),
       useUploads(config),
       useBodyLimit(config.maxQueryBytes),
@@ -67,9 +72,9 @@ export function createApp({ config, services, isReady, isDraining, listUnreadabl
   });
 }
 
-/** What resolvers are given, whatever the transport. Who asks is anonymous today. */
-export function makeContext(services: Services, signal: AbortSignal | undefined): ServerContext {
-  return { caller: ANONYMOUS_CALLER, services, signal };
+/** What resolvers are given, whatever the transport. */
+export function makeContext(services: Services, caller: Principal, signal: AbortSignal | undefined): ServerContext {
+  return { caller, services, signal };
 }
 
 /** The plugin's validation rules; the directive stands in the schema, where it is described. */

@@ -47,13 +47,18 @@ function findOriginal(error: unknown): unknown {
 
 function describe({ code, message, retryAfterMs }: InferqlError, at: GraphQLError | undefined): GraphQLError {
   const { httpStatus } = ERRORS[code];
-  const headers = retryAfterMs === undefined ? undefined : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) };
+  const headers = {
+    ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }),
+    ...(code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer' } : {}),
+  };
   return new GraphQLError(message, {
     ...(at && placeOf(at)),
     extensions: {
       code,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      ...(httpStatus === 200 ? {} : { http: { status: httpStatus, ...(headers ? { headers } : {}) } }),
+      ...(httpStatus === 200
+        ? {}
+        : { http: { status: httpStatus, ...(Object.keys(headers).length > 0 ? { headers } : {}) } }),
     },
   });
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { isLoopback } from '@inferql/settings/network-types';
 import type { Config } from '../config.ts';
 import { requestedHost } from './proxy.ts';
 
@@ -28,8 +29,4 @@ function isOwnHost(host: string | undefined, { host: listensOn, allowedHosts, tr
   if (allowedHosts.some((allowed) => allowed.toLowerCase() === name)) return true;
   if (isIP(name.replace(/^\[|\]$/g, '')) !== 0 || !name.includes('.') || name.endsWith('.localhost')) return true;
   return allowedHosts.length === 0 && (trustProxy !== false || !isLoopback(listensOn));
-}
-
-function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || address.startsWith('127.');
 }

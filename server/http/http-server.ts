@@ -36,8 +36,8 @@ const HOST_ANSWERS = {
 
 /** The server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
 export function createListener({ config, backend, log }: { config: Config; backend: Backend; log: Logger }) {
-  const { services, isReady, isDraining, unreadable: listUnreadable } = backend;
-  const app = createApp({ config, services, isReady, isDraining, listUnreadable, log });
+  const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
+  const app = createApp({ config, services, access, isReady, isDraining, listUnreadable, log });
   const bodies = createBodyWatch();
   const options = {
     requestTimeout: 0,
@@ -53,7 +53,8 @@ export function createListener({ config, backend, log }: { config: Config; backe
   answerParserErrors(server);
   const webSockets = attachWebSockets(server, {
     app,
-    makeContext: (signal) => makeContext(services, signal),
+    access,
+    makeContext: (caller, signal) => makeContext(services, caller, signal),
     config,
     log,
   });

@@ -1,9 +1,14 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { InferqlError } from '@inferql/queue/errors';
 import { type DocumentNode, execute, type GraphQLError, getOperationAST } from 'graphql';
 import { type Extra, useServer } from 'graphql-ws/use/ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
+import { authorizeOperation } from '../access/authorize.ts';
+import type { Access } from '../access/index.ts';
+import type { Principal } from '../access/principal.ts';
+import type { Session } from '../access/sessions.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { App } from './app.ts';
@@ -17,6 +22,18 @@ import { isAllowedOrigin } from './proxy.ts';
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
 const CLOSE_GRACE_MS = 1_000;
+/** 'Unauthorized': graphql-ws' clients do not try again, as they do after 4403. */
+const UNAUTHORIZED_CLOSE_CODE = 4401;
+/** 'Try again later'. */
+const UNAVAILABLE_CLOSE_CODE = 1013;
+
+/** What is known of one connection. */
+type Connection = {
+  /** Set once the caller is known. */
+  caller?: Principal;
+  /** Its end when its caller's key or token ends. */
+  session?: Session;
+};
 
 const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: 'WebSockets are served at /graphql.' } as const;
 const BAD_HOST = {
@@ -39,20 +56,35 @@ export function attachWebSockets(
   server: Server,
   options: {
     app: App;
-    makeContext(signal: AbortSignal | undefined): ServerContext;
+    access: Access;
+    makeContext(caller: Principal, signal: AbortSignal | undefined): ServerContext;
     config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection' | 'host' | 'allowedHosts' | 'trustProxy'>;
     log: Logger;
   },
 ) {
-  const { app, makeContext, config, log } = options;
+  const { app, access, makeContext, config, log } = options;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
   /** By connection and operation: aborted when either ends. */
   const operations = new WeakMap<object, Map<string, AbortController>>();
 
   const mask = createResultMask(config, log);
 
-  const started = useServer<Record<string, unknown>, Extra & Partial<Record<PropertyKey, never>>>(
+  const started = useServer<Record<string, unknown>, Extra & Connection & Partial<Record<PropertyKey, never>>>(
     {
+      async onConnect({ connectionParams, extra }) {
+        try {
+          const caller = await access.authenticator.authenticate(readAuthorization(connectionParams, extra.request));
+          const session = { end: (reason: InferqlError) => refuseSocket(extra.socket, reason) };
+          Object.assign(extra, { caller, session });
+          access.sessions.add(caller, session);
+          // The connection may have been closed meanwhile: nobody would remove the session then.
+          if (extra.socket.readyState !== extra.socket.OPEN) access.sessions.remove(caller, session);
+          return true;
+        } catch (error) {
+          refuseSocket(extra.socket, error);
+          return false;
+        }
+      },
       execute: async (args) => maskErrors(await execute(args), mask),
       async subscribe(args) {
         const results = await subscribeLean(args, mask);
@@ -64,6 +96,10 @@ export function attachWebSockets(
           const document = enveloped.parse(params.query) as DocumentNode;
           const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
           if (errors.length > 0) return errors;
+          if (!extra.caller) throw new InferqlError('UNAUTHENTICATED');
+          const caller = await access.authenticator.authenticateAgain(extra.caller);
+          extra.caller = caller;
+          authorizeOperation(enveloped.schema, document, params.operationName, caller);
           const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
           return {
             schema: enveloped.schema,
@@ -71,9 +107,10 @@ export function attachWebSockets(
             document,
             variableValues: params.variables ?? null,
             // A subscription is ended by its iterator; it needs no signal, and there may be thousands.
-            contextValue: makeContext(isSubscription ? undefined : openSignal(extra.socket, id)),
+            contextValue: makeContext(caller, isSubscription ? undefined : openSignal(extra.socket, id)),
           };
         } catch (error) {
+          if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') refuseSocket(extra.socket, error);
           return [mask(error as GraphQLError)];
         }
       },
@@ -82,11 +119,21 @@ export function attachWebSockets(
         operations.get(extra.socket)?.delete(id);
       },
       onClose({ extra }) {
+        if (extra.caller && extra.session) access.sessions.remove(extra.caller, extra.session);
         for (const controller of operations.get(extra.socket)?.values() ?? []) controller.abort();
       },
     },
     sockets,
   );
+
+  function refuseSocket(socket: Extra['socket'], reason: unknown): void {
+    if (reason instanceof InferqlError && reason.code === 'UNAUTHENTICATED') {
+      socket.close(UNAUTHORIZED_CLOSE_CODE, 'Unauthorized');
+    } else {
+      if (!(reason instanceof InferqlError)) log.error({ err: reason }, 'unexpected error');
+      socket.close(UNAVAILABLE_CLOSE_CODE, 'Try again later');
+    }
+  }
 
   function openSignal(socket: object, id: string): AbortSignal {
     const controller = new AbortController();
@@ -116,4 +163,10 @@ export function attachWebSockets(
       clearTimeout(forced);
     },
   };
+}
+
+/** A browser can send no header with a WebSocket; programs can. */
+function readAuthorization(params: Record<string, unknown> | undefined, request: IncomingMessage): string | undefined {
+  const given = params?.authorization ?? params?.Authorization;
+  return typeof given === 'string' ? given : request.headers.authorization;
 }

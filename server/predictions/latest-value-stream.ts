@@ -8,6 +8,7 @@ type StreamResult<T> = IteratorResult<T, undefined>;
  */
 export class NewestStream<T extends object> implements AsyncIterableIterator<T> {
   readonly #release: () => void;
+  #onEnd: (() => void) | undefined;
   #pending: T | undefined;
   #ended = false;
   #failure: InferqlError | undefined;
@@ -30,7 +31,15 @@ export class NewestStream<T extends object> implements AsyncIterableIterator<T> 
     this.#ended = true;
     this.#failure = failure;
     this.#release();
+    this.#onEnd?.();
+    this.#onEnd = undefined;
     this.#answer();
+  }
+
+  /** Runs the task once, when the stream ends; at once if it has ended. */
+  whenEnded(task: () => void): void {
+    if (this.#ended) task();
+    else this.#onEnd = task;
   }
 
   next(): Promise<StreamResult<T>> {

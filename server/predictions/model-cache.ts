@@ -36,12 +36,17 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
 
     /**
      * The model of that name, the default one where none is named; undefined where there is none.
+     * @param mayUse the models that there are for the caller; one that may not use the default has the first by name
      * @throws InferqlError UNAVAILABLE where another release announced it in words that this one does not know
      */
-    async findModel(name: string | undefined): Promise<ServedModel | undefined> {
-      const wanted = name ?? defaultModel;
+    async findModel(
+      name: string | undefined,
+      mayUse: (model: string) => boolean = () => true,
+    ): Promise<ServedModel | undefined> {
+      if (name !== undefined && !mayUse(name)) return undefined;
+      const wanted = name ?? (defaultModel !== undefined && mayUse(defaultModel) ? defaultModel : undefined);
       const find = (known: ServedModel[]) =>
-        wanted === undefined ? known[0] : known.find((model) => model.name === wanted);
+        wanted === undefined ? known.find((model) => mayUse(model.name)) : known.find((model) => model.name === wanted);
       const found = find(await listModels());
       // A model that was announced a moment ago may not be in what was read before.
       const readAgain = found ?? find(await listModels(0));

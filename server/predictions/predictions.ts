@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
-  type Caller,
   modelOfPrediction,
   newPredictionId,
   type PredictionState,
@@ -11,6 +10,7 @@ import {
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
+import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import type { Pressure } from './admission-control.ts';
@@ -31,7 +31,7 @@ export interface SubmitRequest {
   heatmap: boolean;
   /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
   wait: 'end' | 'later' | 'no';
-  caller: Caller;
+  caller: Principal;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
 }
@@ -66,8 +66,8 @@ export function createPredictions(options: {
 }) {
   const { config, producer, replies, catalog, pressure, decoder } = options;
 
-  async function findModel(name: string | undefined): Promise<ServedModel> {
-    const model = await catalog.findModel(name);
+  async function findModel({ model: name, caller }: SubmitRequest): Promise<ServedModel> {
+    const model = await catalog.findModel(name, (candidate) => mayUseModel(caller, candidate));
     if (model) return model;
     if (name === undefined)
       throw new InferqlError('UNAVAILABLE', { message: 'No model is served yet.', retryAfterMs: 2_000 });
@@ -134,7 +134,7 @@ export function createPredictions(options: {
         if (outcome !== 'staleVersion') return outcome;
         if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
         catalog.forget();
-        model = await findModel(request.model);
+        model = await findModel(request);
       }
     } finally {
       leave();
@@ -144,7 +144,7 @@ export function createPredictions(options: {
   /** Checks, decodes and admits; from before its admission on, its end is listened to. */
   async function enqueue(request: SubmitRequest) {
     checkArguments(request);
-    const model = await findModel(request.model);
+    const model = await findModel(request);
     // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
     await request.image.arrived();
     const arrivedAt = performance.now();
@@ -189,12 +189,14 @@ export function createPredictions(options: {
       }
     },
 
-    /** The present state, or null if the tenant has no such prediction. */
-    read: ({ tenant }: Caller, id: string): Promise<PredictionView | null> => producer.readFor(tenant, id),
+    /** The present state, or null if the tenant has no such prediction or the caller may not use its model. */
+    async read(caller: Principal, id: string): Promise<PredictionView | null> {
+      return mayKnow(caller, id) ? await producer.readFor(caller.tenant, id) : null;
+    },
 
-    /** Ends it CANCELED unless it has ended; the state after that, or null if the tenant has no such prediction. */
-    async cancel({ tenant }: Caller, id: string): Promise<PredictionView | null> {
-      const state = await producer.cancelFor(tenant, id);
+    /** Ends it CANCELED unless it has ended; the state after that, or null as for `read`. */
+    async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
+      const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
       return state && { state };
     },
 
@@ -202,15 +204,13 @@ export function createPredictions(options: {
      * The present state, then each newer one; ends after the terminal one.
      * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
      */
-    async watch(
-      { tenant }: Caller,
-      id: string,
-      wantsPositions: boolean,
-    ): Promise<AsyncIterableIterator<PredictionView>> {
+    async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<StateStream> {
+      const { tenant } = caller;
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
       // Only channels of models that exist are listened to, whatever an id names. One that was withdrawn may have work to end.
-      const exists = name && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
+      const exists =
+        name && mayUseModel(caller, name) && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
       if (!exists) throw new InferqlError('NOT_FOUND');
       await replies.subscribe(name);
       const stream = new StateStream(replies, id, { wantsPositions });
@@ -244,6 +244,12 @@ export function createPredictions(options: {
     }
     return last;
   }
+}
+
+/** Decided by the id's text alone: it tells nothing of what exists. */
+function mayKnow(caller: Principal, id: string): boolean {
+  const model = modelOfPrediction(id);
+  return model !== undefined && mayUseModel(caller, model);
 }
 
 function digestContent(file: Buffer, { heatmap }: SubmitRequest): string {

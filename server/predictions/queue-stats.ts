@@ -30,8 +30,8 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
   let draining = false;
 
   /** @returns null where there is no such model, or none at all */
-  async function view(name: string | undefined): Promise<QueueView | null> {
-    const model = await catalog.findModel(name);
+  async function view(name: string | undefined, mayUse?: (model: string) => boolean): Promise<QueueView | null> {
+    const model = await catalog.findModel(name, mayUse);
     const queue = model && (await catalog.readQueue(model.name));
     return queue ? { ...queue, ...meter.read(model.name) } : null;
   }
@@ -64,8 +64,8 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
      * At once, then when it has changed, about once a second; a slow reader is given the newest.
      * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, later too, where the queue cannot be read
      */
-    async watch(name: string | undefined): Promise<AsyncIterableIterator<QueueView>> {
-      const first = await view(name);
+    async watch(name: string | undefined, mayUse?: (model: string) => boolean): Promise<NewestStream<QueueView>> {
+      const first = await view(name, mayUse);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
       if (draining) throw shuttingDown();
       let entry = watched.get(first.model);

@@ -47,6 +47,7 @@ const options = (keyDescription = KEY_DESCRIPTION) =>
 
 builder.mutationField('classifyImage', (t) =>
   t.field({
+    extensions: { scope: 'infer' },
     type: ClassifyImageResult,
     description:
       'Classifies a photograph (JPEG, PNG, WebP, AVIF, TIFF, or the first frame of a GIF). What you select decides when it answers: with `result`, once there is one; with `id` and `status` only, as soon as it is queued, to be followed by the subscription `prediction`; with `result` inside `@defer`, both on one response.',
@@ -64,6 +65,7 @@ builder.mutationField('classifyImage', (t) =>
 
 builder.mutationField('classifyImages', (t) =>
   t.field({
+    extensions: { scope: 'infer' },
     type: [ClassifyImageResult],
     nullable: { list: false, items: true },
     description:

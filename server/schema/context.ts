@@ -1,4 +1,5 @@
-import type { Caller, PredictionState, ServedModel } from '@inferql/queue/contract';
+import type { PredictionState, ServedModel } from '@inferql/queue/contract';
+import type { Principal } from '../access/principal.ts';
 import type { PredictionView, SubmitRequest } from '../predictions/predictions.ts';
 import type { QueueView } from '../predictions/queue-stats.ts';
 
@@ -7,30 +8,31 @@ export interface Services {
   /** Rejects with an InferqlError of the `caller` or the `retry` tier. */
   submit(request: SubmitRequest): Promise<PredictionView>;
   /** Null if there is no such prediction, or if it is another tenant's. */
-  readPrediction(caller: Caller, id: string): Promise<PredictionView | null>;
+  readPrediction(caller: Principal, id: string): Promise<PredictionView | null>;
   /** Null as for readPrediction. */
-  cancelPrediction(caller: Caller, id: string): Promise<PredictionView | null>;
+  cancelPrediction(caller: Principal, id: string): Promise<PredictionView | null>;
   /**
    * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND, if it is another tenant's, too.
    * @param wantsPositions whether changes of the place in the queue are states, too
    */
-  watchPrediction(caller: Caller, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
+  watchPrediction(caller: Principal, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
   /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */
   estimateStartMs(model: string, position: number): Promise<number | undefined>;
-  listModels(): Promise<ServedModel[]>;
-  findModel(name: string | undefined): Promise<ServedModel | undefined>;
+  /** Models that the caller may not use are not there for it, here and below. */
+  listModels(caller: Principal): Promise<ServedModel[]>;
+  findModel(caller: Principal, name: string | undefined): Promise<ServedModel | undefined>;
   /** Null where no model of that name (or none at all) is known. */
-  viewQueue(model: string | undefined): Promise<QueueView | null>;
+  viewQueue(caller: Principal, model: string | undefined): Promise<QueueView | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
-  watchQueue(model: string | undefined): Promise<AsyncIterable<QueueView>>;
+  watchQueue(caller: Principal, model: string | undefined): Promise<AsyncIterable<QueueView>>;
   /** At most this many images in one request. */
   readonly maxImages: number;
 }
 
 export interface ServerContext {
-  caller: Caller;
+  caller: Principal;
   services: Services;
   /** Aborted when the client has gone; absent in subscriptions, which end by their iterator. */
   signal: AbortSignal | undefined;

@@ -23,6 +23,10 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   INVALID_INPUT: 'An argument is out of its range.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
   HEATMAP_UNAVAILABLE: 'There is no heatmap: the model cannot give one, or none was asked for when the image was sent.',
+  UNAUTHENTICATED:
+    'No API key or token was sent, or it is unknown, expired or revoked. HTTP status 401 where the response has no data; a WebSocket is closed with code 4401.',
+  FORBIDDEN:
+    'The API key or token does not have the scope that this operation needs. HTTP status 403 where the response has no data.',
   NOT_FOUND: 'There is no prediction with that id, or it ended so long ago that it was forgotten.',
   QUEUE_FULL:
     'The queue has no place left. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',

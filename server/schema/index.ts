@@ -6,6 +6,7 @@ import {
   GraphQLString,
   specifiedDirectives,
 } from 'graphql';
+import { guardRootFields } from '../access/authorize.ts';
 import { builder } from './builder.ts';
 import './scalars.ts';
 import './errors.ts';
@@ -14,6 +15,7 @@ import './prediction.ts';
 import './queue.ts';
 import './model.ts';
 import './classify.ts';
+import './viewer.ts';
 
 const DeferDirective = new GraphQLDirective({
   name: 'defer',
@@ -52,9 +54,13 @@ The file goes along as a multipart request (see \`Upload\`), and mutations need 
 
 **Errors** come in three ways, all with an \`ErrorCode\`. What you can fix is a member of the result (\`... on Error\`). What time will fix is a GraphQL error with \`extensions.code\` and \`extensions.retryAfterMs\`. What went wrong later is \`Prediction.error\`.
 
+**Say who you are** where the server asks for it: \`Authorization: Bearer KEY\`, over WebSocket as \`authorization\` in the connectionParams. \`viewer\` shows what a key may do.
+
 **Look around** with \`models\` and \`queue\`.`;
 
-export const schema = new GraphQLSchema({
-  ...builder.toSchema({ directives: [...specifiedDirectives, DeferDirective] }).toConfig(),
-  description: FRONT_PAGE,
-});
+export const schema = guardRootFields(
+  new GraphQLSchema({
+    ...builder.toSchema({ directives: [...specifiedDirectives, DeferDirective] }).toConfig(),
+    description: FRONT_PAGE,
+  }),
+);

@@ -113,31 +113,34 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
     limits: t.field({ type: QueueLimits, description: 'The bounds of its queue.', resolve: ({ queue }) => queue }),
     isDefault: t.boolean({
       description: 'True for the model that is meant where none is named.',
-      resolve: async ({ name }, _args, { services }) => (await services.findModel(undefined))?.name === name,
+      resolve: async ({ name }, _args, { caller, services }) =>
+        (await services.findModel(caller, undefined))?.name === name,
     }),
     queue: t.field({
       type: Queue,
       nullable: true,
       description: 'Its queue and workers at this moment.',
-      resolve: ({ name }, _args, { services }) => services.viewQueue(name),
+      resolve: ({ name }, _args, { caller, services }) => services.viewQueue(caller, name),
     }),
   }),
 });
 
 builder.queryField('models', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: [Model],
-    description: 'All models that workers have announced, by name.',
-    resolve: (_root, _args, { services }) => services.listModels(),
+    description: 'All models that workers have announced and the caller may use, by name.',
+    resolve: (_root, _args, { caller, services }) => services.listModels(caller),
   }),
 );
 
 builder.queryField('model', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: Model,
     nullable: true,
     description: 'One model. Null where none of that name was ever announced.',
     args: { name: t.arg.string({ required: true, description: 'Its name.' }) },
-    resolve: async (_root, { name }, { services }) => (await services.findModel(name)) ?? null,
+    resolve: async (_root, { name }, { caller, services }) => (await services.findModel(caller, name)) ?? null,
   }),
 );

@@ -67,7 +67,8 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     'One image on its way through one model. It is kept for a while after its end (an hour unless the model says otherwise), and any server can answer for it. `result`, `error`, `timings` and `finishedAt` belong to the end: a mutation that selects one of them (outside of `@defer`) answers when the prediction has ended, at most 60 seconds later; one that selects none answers as soon as it is queued.',
   fields: (t) => ({
     id: t.id({
-      description: 'Unguessable: who knows it may read and cancel the prediction.',
+      description:
+        'Unguessable. It is known to its tenant only; if the server does not ask who calls, who knows it may read and cancel the prediction.',
       resolve: ({ state }) => state.id,
     }),
     status: t.field({
@@ -176,10 +177,11 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
 
 builder.queryField('prediction', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: Prediction,
     nullable: true,
     description:
-      'A prediction as it is at this moment. Null where the id is unknown, or the prediction ended long ago.',
+      'A prediction as it is at this moment. Null where the id is unknown or of another tenant, or the prediction ended long ago.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
     resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.readPrediction(caller, id)),
   }),
@@ -187,6 +189,7 @@ builder.queryField('prediction', (t) =>
 
 builder.mutationField('cancelPrediction', (t) =>
   t.field({
+    extensions: { scope: 'infer' },
     type: Prediction,
     nullable: true,
     description:
@@ -198,6 +201,7 @@ builder.mutationField('cancelPrediction', (t) =>
 
 builder.subscriptionField('prediction', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: Prediction,
     nullable: true,
     description:

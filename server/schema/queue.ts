@@ -56,30 +56,40 @@ export const Queue = builder.objectRef<QueueView>('Queue').implement({
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
     workers: t.expose('workers', { type: [Worker], description: 'The live workers.' }),
-    ended: t.expose('ended', { type: EndedCounts, description: 'How many ended, and how.' }),
-    deadLetters: t.exposeInt('deadLetters', {
-      description: 'Failed work that is kept for an operator to look at, to retry or to drop.',
+    ended: t.field({
+      type: EndedCounts,
+      nullable: true,
+      description: 'How many ended, and how, over all tenants. Null without the scope `operate`.',
+      resolve: ({ ended }, _args, { caller }) => (caller.scopes.has('operate') ? ended : null),
+    }),
+    deadLetters: t.int({
+      nullable: true,
+      description:
+        'Failed work that is kept for an operator to look at, to retry or to drop. Null without the scope `operate`.',
+      resolve: ({ deadLetters }, _args, { caller }) => (caller.scopes.has('operate') ? deadLetters : null),
     }),
   }),
 });
 
 builder.queryField('queue', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: Queue,
     nullable: true,
     description: 'The queue of a model at this moment. Null where there is no such model.',
     args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
-    resolve: (_root, { model }, { services }) => services.viewQueue(model ?? undefined),
+    resolve: (_root, { model }, { caller, services }) => services.viewQueue(caller, model ?? undefined),
   }),
 );
 
 builder.subscriptionField('queue', (t) =>
   t.field({
+    extensions: { scope: 'read' },
     type: Queue,
     description:
       'The queue of a model: at once, then when it has changed, about once a second. One that cannot be read for some seconds ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
-    subscribe: (_root, { model }, { services }) => services.watchQueue(model ?? undefined),
+    subscribe: (_root, { model }, { caller, services }) => services.watchQueue(caller, model ?? undefined),
     resolve: (view) => view,
   }),
 );

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 import { serverAudits } from 'graphql-http';
 import { describe, expect, test } from 'vitest';
+import { ANONYMOUS } from '../access/principal.ts';
 import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http-harness.ts';
 import { jsonRequest, uploadRequest } from './requests.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
@@ -118,7 +119,7 @@ describe('shutting down', () => {
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.backend.services.viewQueue('tiny'))!.processing < 1);
+    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
     const drained = server.listener.drain();
     worker.settling.open();
     const response = await answer;
@@ -134,7 +135,7 @@ describe('shutting down', () => {
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.backend.services.viewQueue('tiny'))!.processing < 1);
+    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
     await server.listener.drain();
     expect(await (await answer).json()).toMatchObject({
       data: { classifyImage: { status: 'PROCESSING', result: null } },
@@ -159,7 +160,7 @@ describe('shutting down', () => {
     expect(status).toBe(503);
     expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
     await drained;
-    expect((await server.backend.services.viewQueue('tiny'))!.waiting).toBe(0);
+    expect((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
   });
 
   test('a subscription that comes too late is refused, to be made again', async () => {

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connectRedis } from '@inferql/queue/redis';
 import { expect, test } from 'vitest';
+import { ANONYMOUS } from '../access/principal.ts';
 import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
 
 interface Classified {
@@ -53,21 +54,21 @@ test('those who watch a queue are told that it can no longer be read', async () 
   const server = await startServer();
   const worker = await startWorker(server.prefix);
   const { watchQueue } = server.backend.services;
-  const moments = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  const moments = (await watchQueue(ANONYMOUS, undefined))[Symbol.asyncIterator]();
   expect((await moments.next()).value).toMatchObject({ waiting: 0 });
   const { pid } = testRedis();
   try {
     // It answers nobody from here on; the connections stay.
     process.kill(pid, 'SIGSTOP');
     await expect(moments.next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    await expect(watchQueue(undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(watchQueue(ANONYMOUS, undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   } finally {
     process.kill(pid, 'SIGCONT');
   }
   // For longer than a worker may be silent: it tells again that it lives, as a real one does by itself.
   await worker.announce();
   await expectRecovered(server);
-  const again = (await watchQueue(undefined))[Symbol.asyncIterator]();
+  const again = (await watchQueue(ANONYMOUS, undefined))[Symbol.asyncIterator]();
   expect((await again.next()).value).toMatchObject({ waiting: 0 });
   await again.return!();
 });

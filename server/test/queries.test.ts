@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { ANONYMOUS } from '../access/principal.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 
 const MODEL_FIELDS = `name version description engine engineReason precision classCount isDefault
@@ -102,7 +103,7 @@ test('equal work is computed once and shared, and answered from the cache; both 
   worker.settling.close();
   const waiting = [server.upload<Shared>(query, [image]), server.upload<Shared>(query, [image])];
   // Both are in: one computes, the other follows.
-  const queue = async () => (await server.backend.services.viewQueue('tiny'))!;
+  const queue = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
   while ((await queue()).processing + (await queue()).waiting < 1);
   const third = server.upload<Shared>(query, [image]);
   worker.settling.open();

@@ -211,16 +211,21 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
     /** Resolves once so many files of uploads have begun to arrive. */
     spoolFilled: (wanted: number) => untilSpooled(stateDir, (count) => count === wanted),
     /** Sends an operation as JSON; the answer's body. */
-    async query<T = Record<string, never>>(query: string, variables: object = {}): Promise<Answer<T>> {
-      return readAnswer<T>(await fetch('/graphql', jsonRequest(query, variables)));
+    async query<T = Record<string, never>>(
+      query: string,
+      variables: object = {},
+      headers: Record<string, string> = {},
+    ): Promise<Answer<T>> {
+      return readAnswer<T>(await fetch('/graphql', jsonRequest(query, variables, headers)));
     },
     /** Sends files as a multipart mutation. */
     async upload<T = Record<string, never>>(
       query: string,
       files: (Buffer | string)[],
       variables: object = {},
+      headers: Record<string, string> = {},
     ): Promise<Answer<T>> {
-      return readAnswer<T>(await fetch('/graphql', uploadRequest(query, files, variables)));
+      return readAnswer<T>(await fetch('/graphql', uploadRequest(query, files, variables, headers)));
     },
   };
 }

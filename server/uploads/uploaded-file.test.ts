@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ANONYMOUS } from '../access/principal.ts';
 import { MULTIPART_HEADERS, multipart, open, post, send } from '../test/http-harness.ts';
 import { CLASSIFY, paint, startServer, startWorker } from '../test/server-harness.ts';
 
@@ -69,7 +70,7 @@ describe.each([
     worker.settling.close();
     const body = form({ image: null, first: 'nobody' }, { 0: ['variables.image'] }, await picture(73));
     const reply = post(await open(server), body);
-    while ((await server.backend.services.viewQueue('tiny'))?.processing !== 1);
+    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))?.processing !== 1);
     await server.spoolEmptied();
     worker.settling.open();
     expect(JSON.parse((await reply).text)).toEqual({ data: { a: unknown, b: answer(73) } });

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { ANONYMOUS } from '../access/principal.ts';
 import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, post, send } from '../test/http-harness.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from '../test/server-harness.ts';
 
@@ -265,7 +266,7 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const waiting = async () => (await server.backend.services.viewQueue('tiny'))!;
+    const waiting = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
     while ((await waiting()).waiting + (await waiting()).processing < 2);
     outgoing.destroy();
     while ((await waiting()).ended.CANCELED !== 1);
@@ -285,7 +286,7 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const queue = async () => (await server.backend.services.viewQueue('tiny'))!;
+    const queue = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
     while ((await queue()).waiting + (await queue()).processing < 1);
     outgoing.destroy();
     worker.claiming.open();

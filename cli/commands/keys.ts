@@ -1,0 +1,222 @@
+import {
+  createKeyStore,
+  KeyEnvironment,
+  type KeyRecord,
+  type KeyStore,
+  Scope,
+  whyInvalid,
+} from '@inferql/queue/api-keys';
+import { ModelName, TenantName, Weight } from '@inferql/queue/contract';
+import { type Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { CommandFailure, EXIT } from '../exit.ts';
+import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
+import type { Session } from '../session.ts';
+import { formatTable, safeJson, safeText } from '../text.ts';
+
+interface CreateFlags extends RedisFlags {
+  tenant: string;
+  scopes: Scope[];
+  models?: string[];
+  name?: string;
+  env: string;
+  expires?: number;
+  weight?: number;
+  json?: true;
+}
+
+interface ListFlags extends RedisFlags {
+  tenant?: string;
+  json?: true;
+}
+
+interface RotateFlags extends RedisFlags {
+  grace: number;
+  json?: true;
+}
+
+type ListedKey = KeyRecord & { lastUsedAtMs?: number | undefined };
+
+const DAY_MS = 86_400_000;
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
+const LONGEST_MS = 3_650 * DAY_MS;
+
+/** For operators: it speaks to Redis itself, so who may reach that may make keys. */
+export function addKeys(program: Command, session: Session): void {
+  const keys = program.command('keys').description('For operators: make, list and revoke API keys, straight in Redis.');
+  const { screen } = session;
+  const addAction = (name: string, description: string) =>
+    addRedisOptions(keys.command(name).description(description)).option('--json', 'as a JSON object on a line');
+  const withStore = (flags: RedisFlags, work: (store: KeyStore) => Promise<void>) =>
+    withRedis(flags, session, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
+
+  addAction('create', 'Make a key. Its text is shown once and cannot be read again.')
+    .requiredOption(
+      '-t, --tenant <name>',
+      'whose predictions it sends and reads',
+      matching(TenantName, 'a name of letters, digits and ._@:|/+=-, at most 128'),
+    )
+    .option('-s, --scopes <list>', 'infer, read, operate, tokens', listOf(Scope, 'infer, read, operate and tokens'), [
+      'infer',
+      'read',
+    ] as Scope[])
+    .option(
+      '--models <list>',
+      'names of the models that it may use (default: all)',
+      listOf(ModelName, 'names of models'),
+    )
+    .option('--name <text>', 'what you call it, at most 200 characters', matching(Name, 'at most 200 characters'))
+    .option(
+      '--env <name>',
+      'part of its text, such as live or test',
+      matching(KeyEnvironment, '1 to 12 of a-z and 0-9'),
+      'live',
+    )
+    .option('--expires <duration>', 'valid for so long, such as 90d or 12h (default: for ever)', duration)
+    .option('--weight <number>', "the tenant's part of the work, 0.01 to 100 (default: 1)", weight)
+    .action((flags: CreateFlags) =>
+      withStore(flags, async (store) => {
+        const created = await store.create({
+          tenant: flags.tenant,
+          scopes: flags.scopes,
+          models: flags.models,
+          name: flags.name,
+          environment: flags.env,
+          expiresAtMs: flags.expires === undefined ? undefined : Date.now() + flags.expires,
+          weight: flags.weight,
+        });
+        showCreated(created, flags.json);
+      }),
+    );
+
+  addAction('list', 'List the keys, the oldest first.')
+    .option('-t, --tenant <name>', 'only those of this tenant')
+    .action((flags: ListFlags) =>
+      withStore(flags, async (store) => {
+        const all = (await store.list()).filter(({ tenant }) => flags.tenant === undefined || tenant === flags.tenant);
+        if (flags.json) for (const key of all) screen.print(safeJson(describeKey(key)));
+        else if (all.length === 0) screen.note('There are no keys: make one with `inferql keys create`.');
+        else screen.print(drawKeys(all));
+      }),
+    );
+
+  addAction('show', 'Show one key, without its secret.')
+    .argument('<id>', 'as `keys list` shows it')
+    .action((id: string, flags: ListFlags) =>
+      withStore(flags, async (store) => {
+        const key = (await store.list()).find((candidate) => candidate.id === id);
+        if (!key) throw unknownKey(id);
+        screen.print(flags.json ? safeJson(describeKey(key)) : drawKey(key));
+      }),
+    );
+
+  addAction('revoke', 'End keys at once, on every server, with their subscriptions and tokens.')
+    .argument('<ids...>', 'as `keys list` shows them')
+    .action((ids: string[], flags: ListFlags) =>
+      withStore(flags, async (store) => {
+        const unknown: string[] = [];
+        for (const id of ids) {
+          if (!(await store.revoke(id))) unknown.push(id);
+          else screen.print(flags.json ? safeJson({ id, revoked: true }) : `${id} revoked`);
+        }
+        if (unknown.length > 0) throw unknownKey(unknown.join(', '));
+      }),
+    );
+
+  addAction('rotate', 'Make a key with the same rights; the old one ends a while later.')
+    .argument('<id>', 'as `keys list` shows it')
+    .option('--grace <duration>', 'the old one stays valid for so long, such as 1h or 7d', duration, DAY_MS)
+    .action((id: string, flags: RotateFlags) =>
+      withStore(flags, async (store) => showCreated(await store.rotate(id, flags.grace), flags.json)),
+    );
+
+  function showCreated({ text, record }: { text: string; record: KeyRecord }, json: true | undefined): void {
+    if (json) {
+      const { id, ...rest } = describeKey(record);
+      screen.print(safeJson({ id, key: text, ...rest }));
+      return;
+    }
+    screen.print(text);
+    screen.note(`Key ${record.id} of ${record.tenant}. It is not shown again.`);
+  }
+}
+
+function describeKey(key: ListedKey) {
+  const moment = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
+  return {
+    id: key.id,
+    tenant: key.tenant,
+    scopes: key.scopes,
+    models: key.models ?? null,
+    name: key.name,
+    environment: key.environment,
+    weight: key.weight,
+    status: whyInvalid(key, Date.now()) ?? 'valid',
+    createdAt: moment(key.createdAtMs),
+    expiresAt: moment(key.expiresAtMs),
+    revokedAt: moment(key.revokedAtMs),
+    lastUsedAt: moment(key.lastUsedAtMs),
+    replaces: key.replaces ?? null,
+  };
+}
+
+function drawKeys(keys: ListedKey[]): string {
+  return formatTable(
+    ['ID', 'TENANT', 'SCOPES', 'MODELS', 'STATUS', 'EXPIRES', 'LAST USED', 'NAME'],
+    keys.map((key) => {
+      const { status, expiresAt, lastUsedAt } = describeKey(key);
+      return [
+        key.id,
+        key.tenant,
+        key.scopes.join(','),
+        key.models?.join(',') ?? 'all',
+        status,
+        expiresAt ?? 'never',
+        lastUsedAt ?? 'never',
+        safeText(key.name),
+      ];
+    }),
+  );
+}
+
+function drawKey(key: ListedKey): string {
+  const rows = Object.entries(describeKey(key)).map(([name, value]) => [
+    name,
+    safeText(Array.isArray(value) ? value.join(', ') : String(value ?? '-')),
+  ]);
+  return formatTable(['KEY', ''], rows);
+}
+
+function unknownKey(id: string): CommandFailure {
+  return new CommandFailure(EXIT.failed, `There is no key '${safeText(id)}': see \`inferql keys list\`.`);
+}
+
+const Name = z.string().max(200);
+
+function matching<T extends z.ZodType>(schema: T, expected: string): (text: string) => z.output<T> {
+  return (text) => {
+    const parsed = schema.safeParse(text);
+    if (!parsed.success) throw new InvalidArgumentError(`Expected ${expected}.`);
+    return parsed.data;
+  };
+}
+
+function listOf<T extends z.ZodType>(schema: T, expected: string): (text: string) => z.output<T>[] {
+  const parse = matching(schema, expected);
+  return (text) => {
+    const items = text.split(',').filter(Boolean);
+    if (items.length === 0) throw new InvalidArgumentError(`Expected ${expected}, separated by commas.`);
+    return [...new Set(items.map((item) => parse(item.trim())))];
+  };
+}
+
+const weight = matching(z.string().min(1).pipe(z.coerce.number()).pipe(Weight), 'a number from 0.01 to 100');
+
+/** @returns milliseconds */
+function duration(text: string): number {
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  const ms = match ? Number(match[1]) * UNITS[match[2] as keyof typeof UNITS] : Number.NaN;
+  if (!(ms <= LONGEST_MS))
+    throw new InvalidArgumentError('Expected a duration of at most ten years, such as 45s, 30m, 12h or 90d.');
+  return ms;
+}

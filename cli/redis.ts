@@ -1,0 +1,79 @@
+/** For operators' commands, which speak to the Redis of the system and not to its server. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InferqlError } from '@inferql/queue/errors';
+import { DEFAULT_PREFIX } from '@inferql/queue/keys';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { type Command, Option } from 'commander';
+import { CommandFailure, EXIT } from './exit.ts';
+import type { Session } from './session.ts';
+import { hidePassword, safeText } from './text.ts';
+
+export interface RedisFlags {
+  redis?: string;
+  prefix: string;
+}
+
+const CONNECT_MS = 3_000;
+
+/** Adds --redis and --prefix. */
+export function addRedisOptions(command: Command): Command {
+  return command
+    .option('--redis <url>', "Redis of the system (default: REDIS_URL, else this project's private one)")
+    .addOption(new Option('--prefix <text>', 'prefix of its keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX));
+}
+
+/**
+ * Runs the work with a connection to the system's Redis, which it closes.
+ * @throws CommandFailure if none is known or none answers
+ */
+export async function withRedis(
+  flags: RedisFlags,
+  { env }: Session,
+  work: (redis: RedisConnection) => Promise<void>,
+): Promise<void> {
+  const url = flags.redis ?? (await findRedis(env));
+  const redis = openRedis(url);
+  try {
+    await waitForConnection(redis);
+    await work(redis);
+  } catch (error) {
+    if (!(error instanceof InferqlError)) throw error;
+    if (error.code === 'UNAVAILABLE')
+      throw new CommandFailure(EXIT.unreachable, `Redis does not answer at ${hidePassword(url)}.`);
+    throw new CommandFailure(EXIT.failed, safeText(error.message));
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
+  if (env.REDIS_URL) return env.REDIS_URL;
+  const port = await readFile(join(env.INFERQL_STATE_DIR || '.inferql', 'redis', 'port'), 'utf8').catch(() => '');
+  if (/^\d+$/.test(port.trim())) return `redis://127.0.0.1:${port.trim()}`;
+  throw new CommandFailure(
+    EXIT.unreachable,
+    'No Redis is known: start the service here with `npm start`, or name one with --redis or REDIS_URL.',
+  );
+}
+
+function openRedis(url: string): RedisConnection {
+  try {
+    return connectRedis(url, 'request');
+  } catch (error) {
+    throw new CommandFailure(EXIT.usage, (error as Error).message);
+  }
+}
+
+/** Connections of callers fail at once while they are not ready; at the beginning that would be always. */
+async function waitForConnection(redis: RedisConnection): Promise<void> {
+  redis.on('error', () => {});
+  if (redis.status === 'ready') return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, CONNECT_MS);
+    redis.once('ready', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

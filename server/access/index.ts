@@ -1,0 +1,66 @@
+import type { KeyStore } from '@inferql/queue/api-keys';
+import type { Logger } from 'pino';
+import { type AuthMode, createAuthenticator } from './authenticate.ts';
+import { createKeyCache } from './key-cache.ts';
+import type { Principal } from './principal.ts';
+import { createSessions, type Session } from './sessions.ts';
+
+/** How long a revocation whose message was lost stays unnoticed by open subscriptions, beside the age of what is cached. */
+const AUDIT_INTERVAL_MS = 2_000;
+/** The last use of a key is written this often at most. */
+const NOTE_USE_INTERVAL_MS = 10_000;
+
+export type Access = ReturnType<typeof createAccess>;
+
+/** Who callers are, and what they hold open. */
+export function createAccess({ config, store, log }: { config: { auth: AuthMode }; store: KeyStore; log: Logger }) {
+  const keys = createKeyCache(store);
+  const used = new Set<string>();
+  const authenticator = createAuthenticator({ mode: config.auth, keys, onKeyUsed: (id) => used.add(id) });
+  const sessions = createSessions({ authenticator, log });
+  const timers = authenticator.isOn
+    ? [
+        setInterval(() => void sessions.checkAll(), AUDIT_INTERVAL_MS).unref(),
+        setInterval(() => void noteUse(), NOTE_USE_INTERVAL_MS).unref(),
+      ]
+    : [];
+
+  async function noteUse(): Promise<void> {
+    const ids = [...used];
+    used.clear();
+    try {
+      await store.noteUse(ids);
+    } catch (error) {
+      log.debug({ err: error }, 'last use of keys not noted');
+    }
+  }
+
+  return {
+    authenticator,
+    sessions,
+
+    /** To be called with the id of a key that changed; undefined if any may have. */
+    onKeyChanged(id: string | undefined): void {
+      if (id === undefined) {
+        keys.forgetAll();
+        void sessions.checkAll();
+      } else {
+        keys.forget(id);
+        void sessions.checkKey(id);
+      }
+    },
+
+    /** The subscription, which from now on ends with its caller's key or token. */
+    track<T extends Session & { whenEnded(task: () => void): void }>(caller: Principal, stream: T): T {
+      if (caller.kind === 'anonymous') return stream;
+      sessions.add(caller, stream);
+      stream.whenEnded(() => sessions.remove(caller, stream));
+      return stream;
+    },
+
+    close(): void {
+      for (const timer of timers) clearInterval(timer);
+      sessions.close();
+    },
+  };
+}

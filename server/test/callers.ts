@@ -1,0 +1,24 @@
+/** What the tests of identity share: a server that asks for keys, and a key of each kind. */
+import { createKeyStore, type NewKey } from '@inferql/queue/api-keys';
+import { type Server, startServer } from './server-harness.ts';
+
+export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+
+/** A server that asks for API keys. */
+export async function startGuardedServer(options: { env?: Record<string, string>; prefix?: string } = {}) {
+  const server = await startServer({ ...options, env: { INFERQL_AUTH: 'keys', ...options.env } });
+  return { server, ...openKeys(server) };
+}
+
+/** The keys of the server's Redis, as an operator makes them. */
+export function openKeys(server: Server) {
+  const store = createKeyStore(server.redis, { prefix: server.prefix });
+  return {
+    store,
+    /** Makes a key, of the tenant alice that may infer and read unless the changes say so. */
+    async makeKey(changes: Partial<NewKey> = {}) {
+      const { text, record } = await store.create({ tenant: 'alice', scopes: ['infer', 'read'], ...changes });
+      return { text, id: record.id, headers: bearer(text) };
+    },
+  };
+}
