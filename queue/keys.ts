@@ -6,9 +6,9 @@ export const DEFAULT_PREFIX = 'inferql';
 /** The consumer group of every stream. */
 export const GROUP = 'workers';
 
-/** Names of all models ever announced, and the channel that tells of a change among them. */
+/** Names of all models ever announced, the channel that tells of a change among them, and the name of the default one. */
 export function registryKeys(prefix: string) {
-  return { models: `${prefix}:models`, changed: `${prefix}:models:changed` };
+  return { models: `${prefix}:models`, changed: `${prefix}:models:changed`, default: `${prefix}:models:default` };
 }
 
 /** Prefix of a tenant's limits and quotas: one number per key, on one Cluster slot per tenant. */

@@ -4,6 +4,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createProducer } from '@inferql/queue/producer';
 import { callRedis, type RedisConnection } from '@inferql/queue/redis';
+import { createRegistry } from '@inferql/queue/registry';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
@@ -21,6 +22,7 @@ import type { Services } from './schema/context.ts';
 const MAX_INT = 2 ** 31 - 1;
 /** How late at the most an unattended prediction ends. */
 const SWEEP_EVERY_MS = 1_000;
+const FORGET_EVERY_MS = 600_000;
 
 export type Backend = ReturnType<typeof createBackend>;
 
@@ -41,7 +43,8 @@ export function createBackend(options: {
     log.error({ err: error, place }, 'a record in Redis cannot be read by this release; it is left out'),
   );
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
-  const catalog = createCatalog({ producer, defaultModel: config.defaultModel });
+  const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
+  const catalog = createCatalog({ producer, registry, defaultModel: config.defaultModel });
   const access = createAccess({ config, store: createKeyStore(redis, { prefix: config.prefix }), log });
   const meter = createMeter();
   const replies = createReplies({
@@ -107,6 +110,17 @@ export function createBackend(options: {
   const sweepTimer = setInterval(() => void sweepDeadlines(), SWEEP_EVERY_MS);
   sweepTimer.unref();
 
+  /** Models that were removed for good leave nothing behind. */
+  async function forgetIdleModels(): Promise<void> {
+    try {
+      for (const model of await registry.forgetIdle()) log.info({ model }, 'model forgotten: nobody served it');
+    } catch (error) {
+      log.debug({ err: error }, 'idle models will be forgotten once Redis answers');
+    }
+  }
+  const forgetTimer = setInterval(() => void forgetIdleModels(), FORGET_EVERY_MS);
+  forgetTimer.unref();
+
   const services: Services = {
     maxImages: config.maxImages,
     submit: predictions.submit,
@@ -160,6 +174,7 @@ export function createBackend(options: {
     close(): void {
       clearInterval(sweepTimer);
       access.close();
+      clearInterval(forgetTimer);
       replies.close();
       decoder.close();
     },

@@ -1,24 +1,39 @@
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { Producer } from '@inferql/queue/producer';
+import type { KnownModel, Registry } from '@inferql/queue/registry';
 
 /** What was read is used for this long. A model that changed says so on the channel. */
 const MODELS_MAX_AGE_MS = 5_000;
 const QUEUE_MAX_AGE_MS = 200;
 
+interface Models {
+  known: KnownModel[];
+  /** The default one, as workers' repositories say. */
+  preferred: string | null;
+}
+
 export type Catalog = ReturnType<typeof createCatalog>;
 
 /** The models and queues as this server last read them, so that a request costs no reading of its own. */
-export function createCatalog({ producer, defaultModel }: { producer: Producer; defaultModel: string | undefined }) {
-  let models: Promise<ServedModel[]> | undefined;
+export function createCatalog({
+  producer,
+  registry,
+  defaultModel,
+}: {
+  producer: Producer;
+  registry: Registry;
+  defaultModel: string | undefined;
+}) {
+  let models: Promise<Models> | undefined;
   let readAtMs = 0;
   const queues = new Map<string, { state: Promise<QueueState | null>; readAtMs: number }>();
 
   /** Rejects with UNAVAILABLE while Redis does not answer and nothing was read before. */
-  function listModels(maxAgeMs = MODELS_MAX_AGE_MS): Promise<ServedModel[]> {
+  function read(maxAgeMs = MODELS_MAX_AGE_MS): Promise<Models> {
     if (models && performance.now() - readAtMs < maxAgeMs) return models;
     readAtMs = performance.now();
-    const reading = producer.models();
+    const reading = readModels();
     models = reading;
     reading.catch(() => {
       if (models === reading) models = undefined;
@@ -26,8 +41,16 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
     return reading;
   }
 
+  async function readModels(): Promise<Models> {
+    const [known, preferred] = await Promise.all([registry.knownModels(), registry.defaultModel()]);
+    return { known, preferred };
+  }
+
   return {
-    listModels,
+    /** The models that take work, by name. */
+    async listModels(maxAgeMs = MODELS_MAX_AGE_MS): Promise<ServedModel[]> {
+      return (await read(maxAgeMs)).known.filter(({ isOffered }) => isOffered).map(({ model }) => model);
+    },
 
     /** The next request reads the models again. */
     forget(): void {
@@ -35,7 +58,7 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
     },
 
     /**
-     * The model of that name, the default one where none is named; undefined where there is none.
+     * The model of that name, the default one where none is named; undefined where there is none that takes work.
      * @param mayUse the models that there are for the caller; one that may not use the default has the first by name
      * @throws InferqlError UNAVAILABLE where another release announced it in words that this one does not know
      */
@@ -45,16 +68,29 @@ export function createCatalog({ producer, defaultModel }: { producer: Producer; 
     ): Promise<ServedModel | undefined> {
       if (name !== undefined && !mayUse(name)) return undefined;
       const wanted = name ?? (defaultModel !== undefined && mayUse(defaultModel) ? defaultModel : undefined);
-      const find = (known: ServedModel[]) =>
-        wanted === undefined ? known.find((model) => mayUse(model.name)) : known.find((model) => model.name === wanted);
-      const found = find(await listModels());
+      const find = ({ known, preferred }: Models) => {
+        const offered = known.filter(({ isOffered, model }) => isOffered && mayUse(model.name));
+        if (wanted !== undefined) return offered.find(({ model }) => model.name === wanted);
+        // One that is only waited for is not the default while another one is served.
+        return (
+          offered.find(({ model }) => model.name === preferred) ??
+          offered.find(({ idleMs }) => idleMs === 0) ??
+          offered[0]
+        );
+      };
+      const found = find(await read());
       // A model that was announced a moment ago may not be in what was read before.
-      const readAgain = found ?? find(await listModels(0));
+      const readAgain = (found ?? find(await read(0)))?.model;
       if (!readAgain && wanted !== undefined && (await producer.isUnreadable(wanted))) {
         const message = 'This server cannot read the specification of that model: it was announced by another release.';
         throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
       }
       return readAgain;
+    },
+
+    /** Whether there was a model of that name, which nobody has served for longer than its grace period. */
+    async isUnserved(name: string): Promise<boolean> {
+      return (await read()).known.some(({ model, isOffered }) => model.name === name && !isOffered);
     },
 
     /**

@@ -35,7 +35,7 @@ export function atEnd(close: () => Promise<void> | void): void {
   closers.push(close);
 }
 
-function connect(role: ConnectionRole): RedisConnection {
+export function connect(role: ConnectionRole): RedisConnection {
   const connection = connectRedis(redisServer.url, role);
   connection.on('error', () => undefined);
   closers.push(() => connection.disconnect());

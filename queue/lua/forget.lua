@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- Removes what is kept of a model that nobody serves. Ended predictions stay until their time is over.
+-- ARGV[1] it must have been without a worker for so many milliseconds; ARGV[2] '1' to remove dead letters, too
+-- Returns {'forgotten'} | {'served'} | {'open', how many predictions} | {'deadLetters', how many}
+local now = now_ms()
+local alive_until = tonumber(redis.call('HGET', counters, 'aliveUntilMs') or '0')
+if #redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf') > 0 or now - alive_until < tonumber(ARGV[1]) then return { 'served' } end
+local open = redis.call('ZCARD', deadlines)
+if open > 0 then return { 'open', open } end
+local letters = redis.call('XLEN', dead)
+if letters > 0 and ARGV[2] ~= '1' then return { 'deadLetters', letters } end
+
+for _, version in ipairs(redis.call('HKEYS', specs)) do
+  for lane in pairs(LANES) do redis.call('DEL', stream_of .. version .. ':' .. lane) end
+end
+redis.call('DEL', specs, alive, workers, waiting, counters, dead, tenants, weights)
+return { 'forgotten' }
