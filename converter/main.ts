@@ -7,7 +7,7 @@ import { type Folders, listModels } from './commands/folders.ts';
 import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { quantizeModel } from './commands/quantize.ts';
-import { printModels, removeModel } from './commands/repository.ts';
+import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
 import { verifyModel } from './commands/verify.ts';
 import { ModelError } from './errors.ts';
 import { prepareModel } from './prepare.ts';
@@ -49,11 +49,16 @@ function numbers(text: string): number[] {
 const program = new Command('models')
   .description('The model repository.')
   .option('--models-dir <folder>', 'the folder with a folder a model', 'models')
-  .option('--state-dir <folder>', 'the folder for the state of this machine', '.inferql');
+  .option('--state-dir <folder>', 'the folder for the state of this machine', '.inferql')
+  .option('--samples-dir <folder>', "images to try models on if the models' folder has no samples");
 
 const folders = (): Folders => {
-  const { modelsDir, stateDir } = program.opts<{ modelsDir: string; stateDir: string }>();
-  return { modelsDir, stateDir, signal: interrupt.signal, print };
+  const { modelsDir, stateDir, samplesDir } = program.opts<{
+    modelsDir: string;
+    stateDir: string;
+    samplesDir?: string;
+  }>();
+  return { modelsDir, stateDir, samplesDir, signal: interrupt.signal, print };
 };
 
 program
@@ -133,6 +138,12 @@ program
   .description('remove a model from the repository, with what this machine keeps of it')
   .argument('<name>', 'the model')
   .action((name: string) => removeModel(name, folders()));
+
+program
+  .command('default')
+  .description('the model of requests that name none')
+  .argument('[name]', 'the model that it is to be; without one the present name is printed')
+  .action((name: string | undefined) => chooseDefault(name, folders()));
 
 program
   .command('check')

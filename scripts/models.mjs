@@ -1,5 +1,6 @@
 // `npm run models -- <command>`: the model repository's commands, once the code that they need is installed and built.
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { loadEnvFile } from './setup/env-file.mjs';
 
 loadEnvFile();
@@ -15,8 +16,14 @@ try {
     await generateDocuments();
     await buildCode();
   });
-  const folders = ['--models-dir', modelsDir, '--state-dir', stateDir];
-  const models = spawn(process.execPath, [`${distDir}/converter/main.js`, ...folders, ...process.argv.slice(2)], {
+  const folders = ['--models-dir', modelsDir, '--state-dir', stateDir, '--samples-dir', join(modelsDir, 'samples')];
+  const words = process.argv.slice(2);
+  // What Redis keeps of a model is the business of the command for operators.
+  const command =
+    words[0] === 'forget'
+      ? [`${distDir}/cli/main.js`, 'models', ...words]
+      : [`${distDir}/converter/main.js`, ...folders, ...words];
+  const models = spawn(process.execPath, command, {
     cwd: process.env.INIT_CWD ?? projectDir,
     stdio: 'inherit',
   });

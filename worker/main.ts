@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
+import { readDefaultModel } from '@inferql/converter/default-model';
 import { checkRedisVersion, connectRedis } from '@inferql/queue/redis';
+import { createRegistry } from '@inferql/queue/registry';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
@@ -43,6 +45,8 @@ redis.on('ready', () => {
   redis.once('error', reportConnection);
 });
 
+const registry = createRegistry(redis, { prefix: config.prefix });
+let announcedDefault: string | undefined;
 const turns = createTurns();
 /** Models without files come from the settings and never change. */
 const scripted = new Map(config.scriptedModels?.map((model) => [model.name, makeScriptedModel(model)]));
@@ -52,6 +56,7 @@ const fleet = createFleet({
   async list() {
     if (scripted.size > 0) return [...scripted.keys()];
     const names = await listModelNames(config.modelsDir);
+    void announceDefault(names);
     return names.filter((name) => config.models.length === 0 || config.models.includes(name));
   },
   load: async (name) => scripted.get(name) ?? loadRepositoryModel(name, config),
@@ -70,6 +75,18 @@ const fleet = createFleet({
     }),
 });
 let draining: Promise<void> | undefined;
+
+/** Tells the servers which model the repository names as the default one, whenever it names another. */
+async function announceDefault(names: string[]): Promise<void> {
+  try {
+    const name = await readDefaultModel(config.modelsDir);
+    if (name === undefined || name === announcedDefault || !names.includes(name)) return;
+    await registry.setDefaultModel(name);
+    announcedDefault = name;
+  } catch (error) {
+    log.warn({ err: error }, 'default model not announced; trying again');
+  }
+}
 
 function drain(exitCode: number, reason: string): void {
   draining ??= (async () => {

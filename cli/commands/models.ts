@@ -1,21 +1,24 @@
+import { createRegistry, type ForgetOutcome } from '@inferql/queue/registry';
 import type { Command } from 'commander';
+import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
+import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { connectServer, type Session } from '../session.ts';
 import { formatTable, safeJson, safeText } from '../text.ts';
 
 export function addModels(program: Command, session: Session): void {
-  program
-    .command('models')
+  const models = program.command('models');
+  models
     .description('List the models that can be asked for; * marks the default.')
     .addOption(urlOption(session.env))
     .option('--json', 'one JSON object a line and model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
-      const models = await connectServer(session, url, 0).models({ signal: session.signal });
+      const served = await connectServer(session, url, 0).models({ signal: session.signal });
       if (json) {
-        for (const model of models) session.screen.print(safeJson(model));
+        for (const model of served) session.screen.print(safeJson(model));
         return;
       }
-      const rows = models.map((model) => [
+      const rows = served.map((model) => [
         `${model.name}${model.isDefault ? ' *' : ''}`,
         model.version,
         model.engine,
@@ -34,4 +37,33 @@ export function addModels(program: Command, session: Session): void {
         ),
       );
     });
+
+  addRedisOptions(models.command('forget'))
+    .description('For operators: remove what Redis keeps of a model that nobody serves any more.')
+    .argument('<name>', 'the model')
+    .option('--with-dead-letters', 'also if it has dead letters, which are removed')
+    .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>
+      withRedis(flags, session, async (redis) => {
+        const registry = createRegistry(redis, { prefix: flags.prefix });
+        const outcome = await registry.forget(name, { withDeadLetters: flags.withDeadLetters ?? false });
+        if (outcome.kind !== 'forgotten')
+          throw new CommandFailure(EXIT.failed, explainRefusal(safeText(name), outcome));
+        session.screen.print(`forgot ${safeText(name)}`);
+      }),
+    );
+}
+
+function explainRefusal(name: string, outcome: Exclude<ForgetOutcome, { kind: 'forgotten' }>): string {
+  switch (outcome.kind) {
+    case 'unknown':
+      return `There was never a model '${name}'.`;
+    case 'served':
+      return `A worker serves ${name}: remove it from the repository first (\`npm run models -- remove ${name}\`).`;
+    case 'open':
+      return `${outcome.count} predictions of ${name} are open: cancel them, or try again after their deadlines.`;
+    case 'deadLetters':
+      return `${name} has ${outcome.count} dead letters (\`inferql dead list -m ${name}\`): --with-dead-letters removes them.`;
+    default:
+      return outcome satisfies never;
+  }
 }

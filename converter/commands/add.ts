@@ -7,9 +7,10 @@ import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { pullSource } from '../pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { tryModel } from './check.ts';
-import { type Folders, listImages } from './folders.ts';
+import { type Folders, listSamples } from './folders.ts';
 import { type Inspection, inspectModel } from './inspect.ts';
 import { createProgressPrinter } from './progress.ts';
+import { keepDefault } from './repository.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
 import type { Told } from './told.ts';
 
@@ -49,6 +50,7 @@ export async function addModel(source: string, options: AddOptions, folders: Fol
     await tryModel(model, folders);
     await moveIntoPlace(modelDir, target, exists);
     folders.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
+    await keepDefault(name, folders);
     return model;
   } finally {
     await rm(workshop, { recursive: true, force: true });
@@ -89,7 +91,7 @@ async function writeSpec(
     options.labels !== undefined && source.type !== 'npm' ? await readLabels(options.labels) : undefined;
   const found = await inspectModel(path.join(pulled.folder, source.model), options, {
     labels: toldLabels,
-    images: await listImages(path.join(folders.modelsDir, 'samples')).catch(() => []),
+    images: await listSamples(folders),
     scratch: path.dirname(modelDir),
   });
   if (inPackage === undefined) {

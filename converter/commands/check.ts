@@ -5,7 +5,7 @@ import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
-import { type Folders, listImages, listModels, requireModel } from './folders.ts';
+import { describeOddFolders, type Folders, listModels, listSamples, requireModel } from './folders.ts';
 import { runOne } from './probe.ts';
 
 const SHOWN_LABELS = 3;
@@ -29,6 +29,7 @@ export async function checkModels(names: readonly string[], folders: Folders): P
       folders.print(`${name} cannot be served: ${error.message}`);
     }
   }
+  if (names.length === 0) for (const line of await describeOddFolders(folders.modelsDir)) folders.print(line);
   return failed;
 }
 
@@ -36,10 +37,16 @@ export async function checkModels(names: readonly string[], folders: Folders): P
  * Runs a model on the repository's samples and prints its first answers.
  * @throws ModelError SOURCE_INVALID where it does not run, or answers with what are no probabilities
  */
-export async function tryModel(model: PreparedModel, { modelsDir, print }: Folders): Promise<void> {
+export async function tryModel(model: PreparedModel, folders: Folders): Promise<void> {
+  const { print } = folders;
   const trial = await openTrial(model, print);
   try {
-    for (const file of await listImages(path.join(modelsDir, 'samples')).catch(() => [])) {
+    const samples = await listSamples(folders);
+    if (samples.length === 0) {
+      checkProbabilities(await trial.run(noise(model)), model);
+      print('  there are no samples to try it on: look at its answers yourself');
+    }
+    for (const file of samples) {
       const values = await trial.run(await readSample(file, model.spec.input));
       checkProbabilities(values, model);
       const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, SHOWN_LABELS);
@@ -52,6 +59,10 @@ export async function tryModel(model: PreparedModel, { modelsDir, print }: Folde
   } finally {
     await trial.close();
   }
+}
+
+function noise({ spec: { input } }: PreparedModel): Uint8Array {
+  return Uint8Array.from({ length: input.width * input.height * input.channels }, (_, i) => (i * 7919) % 256);
 }
 
 /** A model that is loaded for a trial; `run` takes one image's pixels. */

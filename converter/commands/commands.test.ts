@@ -163,7 +163,7 @@ describe('models add', () => {
     const after = await addModel(second, { name: 'net', replace: true }, folders);
     expect(after.version).not.toBe(before.version);
     expect(after.classCount).toBe(5);
-    expect((await readdir(folders.modelsDir)).sort()).toEqual(['net', 'samples']);
+    expect((await readdir(folders.modelsDir)).sort()).toEqual(['net', 'repository.json5', 'samples']);
   });
 
   test('adds nothing when the model cannot be read', async () => {

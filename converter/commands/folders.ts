@@ -7,6 +7,8 @@ import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
 export interface Folders {
   modelsDir: string;
   stateDir: string;
+  /** Images to try models on if the models' folder has no `samples`. */
+  samplesDir?: string | undefined;
   signal: AbortSignal;
   /** For a line that people read. */
   print: (line: string) => void;
@@ -24,6 +26,23 @@ export async function listModels(modelsDir: string): Promise<string[]> {
     if (found) names.push(entry.name);
   }
   return names.sort();
+}
+
+const NOT_MODELS = new Set(['samples']);
+
+/** A sentence per folder that is not served, though somebody may believe so. */
+export async function describeOddFolders(modelsDir: string): Promise<string[]> {
+  const names = new Set(await listModels(modelsDir));
+  const lines: string[] = [];
+  for (const entry of await readdir(modelsDir, { withFileTypes: true })) {
+    const { name } = entry;
+    if (!entry.isDirectory() || name.startsWith('.') || names.has(name) || NOT_MODELS.has(name)) continue;
+    const folder = path.join(modelsDir, name);
+    lines.push(
+      `${folder} has no ${SPEC_FILE} and is not served: \`npm run models -- add ${folder} --name ${name} --replace\` writes one`,
+    );
+  }
+  return lines.sort();
 }
 
 /** @throws ModelError SPEC_INVALID for a name that is no model's */
@@ -44,4 +63,11 @@ export async function listImages(folder: string): Promise<string[]> {
     .filter((name) => IMAGE_FILE.test(name))
     .sort()
     .map((name) => path.join(folder, name));
+}
+
+/** Images to try a model on: the repository's own, else the project's; none if there are none. */
+export async function listSamples({ modelsDir, samplesDir }: Folders): Promise<string[]> {
+  const own = await listImages(path.join(modelsDir, 'samples')).catch(() => []);
+  if (own.length > 0 || samplesDir === undefined) return own;
+  return listImages(samplesDir).catch(() => []);
 }

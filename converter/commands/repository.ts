@@ -1,23 +1,55 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { readDefaultModel, writeDefaultModel } from '../default-model.ts';
 import { ModelError } from '../errors.ts';
 import { readSpec } from '../spec.ts';
-import { type Folders, listModels, requireModel } from './folders.ts';
+import { describeOddFolders, type Folders, listModels, requireModel } from './folders.ts';
 
-/** Prints a line a model. */
+/** Prints a line per model, and what keeps a folder from being one. */
 export async function printModels({ modelsDir, print }: Folders): Promise<void> {
+  const chosen = await readDefaultModel(modelsDir);
   for (const name of await listModels(modelsDir)) {
     try {
       const { spec } = await readSpec(path.join(modelsDir, name));
       const { source, input } = spec;
       const from = source.type === 'npm' ? `npm:${source.package}@${source.version}` : 'folder';
       const image = `${input.width}x${input.height}x${input.channels}`;
-      print(`${name.padEnd(24)} ${spec.format.padEnd(12)} ${image.padEnd(12)} ${spec.precision.padEnd(8)} ${from}`);
+      print(
+        `${name.padEnd(24)} ${spec.format.padEnd(12)} ${image.padEnd(12)} ${spec.precision.padEnd(8)} ${from}${name === chosen ? '  (default)' : ''}`,
+      );
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
       print(`${name.padEnd(24)} ${error.message}`);
     }
   }
+  for (const line of await describeOddFolders(modelsDir)) print(line);
+}
+
+/**
+ * Makes a model the one of requests that name none.
+ * @throws ModelError SPEC_INVALID if there is no such model
+ */
+export async function chooseDefault(name: string | undefined, { modelsDir, print }: Folders): Promise<void> {
+  if (name === undefined) {
+    const chosen = await readDefaultModel(modelsDir);
+    print(chosen === undefined ? 'no default model is named: the first one that is served is taken' : chosen);
+    return;
+  }
+  await requireModel(modelsDir, name);
+  await writeDefaultModel(modelsDir, name);
+  print(`the default model is ${name} now`);
+}
+
+/** A model that is added does not become the default one, unless it is the first. */
+export async function keepDefault(added: string, { modelsDir, print }: Folders): Promise<void> {
+  const others = (await listModels(modelsDir)).filter((name) => name !== added);
+  const chosen = (await readDefaultModel(modelsDir)) ?? others[0] ?? added;
+  await writeDefaultModel(modelsDir, chosen);
+  print(
+    chosen === added
+      ? `${added} is the default model`
+      : `the default model is still ${chosen}: \`npm run models -- default ${added}\` changes that`,
+  );
 }
 
 /** Removes a model from the repository, with what this machine keeps of it. */
@@ -26,4 +58,9 @@ export async function removeModel(name: string, { modelsDir, stateDir, print }: 
   await rm(modelDir, { recursive: true });
   await rm(path.join(stateDir, 'models', name), { recursive: true, force: true });
   print(`removed ${name}`);
+  const [first] = await listModels(modelsDir);
+  if (first !== undefined && (await readDefaultModel(modelsDir)) === name) {
+    await writeDefaultModel(modelsDir, first);
+    print(`the default model is ${first} now`);
+  }
 }

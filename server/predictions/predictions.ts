@@ -71,7 +71,7 @@ export function createPredictions(options: {
     if (model) return model;
     if (name === undefined)
       throw new InferqlError('UNAVAILABLE', { message: 'No model is served yet.', retryAfterMs: 2_000 });
-    if (await catalog.isUnserved(name)) {
+    if (mayUseModel(caller, name) && (await catalog.isUnserved(name))) {
       const message = `No worker has served the model ${name} for longer than its grace period.`;
       throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 30_000 });
     }

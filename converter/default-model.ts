@@ -1,0 +1,35 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import JSON5 from 'json5';
+import { z } from 'zod';
+import { ModelError } from './errors.ts';
+import { MODEL_NAME } from './spec.ts';
+
+/** Beside the folders of the models; says what is true of the repository as a whole. */
+export const REPOSITORY_FILE = 'repository.json5';
+
+const repositorySchema = z.strictObject({ default: z.string().regex(MODEL_NAME) });
+
+/**
+ * The model of requests that name none.
+ * @returns undefined if the repository does not say
+ * @throws ModelError SPEC_INVALID if the file cannot be read
+ */
+export async function readDefaultModel(modelsDir: string): Promise<string | undefined> {
+  const file = path.join(modelsDir, REPOSITORY_FILE);
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return repositorySchema.parse(JSON5.parse(text)).default;
+  } catch (cause) {
+    throw new ModelError('SPEC_INVALID', `${file}: expected { default: '<name of a model>' }`, { cause });
+  }
+}
+
+/** Workers see it at their next look at the repository. */
+export async function writeDefaultModel(modelsDir: string, name: string): Promise<void> {
+  const file = path.join(modelsDir, REPOSITORY_FILE);
+  const unfinished = `${file}.${process.pid}`;
+  await writeFile(unfinished, `${JSON5.stringify({ default: name }, null, 2)}\n`);
+  await rename(unfinished, file);
+}
