@@ -81,6 +81,7 @@ or name another with --url or INFERQL_URL.`,
       );
     case 'UNAVAILABLE':
     case 'QUEUE_FULL':
+    case 'DEADLINE_UNREACHABLE':
     case 'RATE_LIMITED':
       return new CommandFailure(
         EXIT.unreachable,

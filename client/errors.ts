@@ -18,6 +18,7 @@ const SERVER_CODES = {
   NOT_FOUND: false,
   QUEUE_FULL: true,
   UNAVAILABLE: true,
+  DEADLINE_UNREACHABLE: true,
   RATE_LIMITED: true,
   BAD_REQUEST: false,
   CSRF_HEADER_MISSING: false,

@@ -25,6 +25,8 @@ describe('a model spec', () => {
       visibilityMs: 10_000,
       maxAttempts: 3,
       graceMs: 60_000,
+      fairShares: true,
+      refuseUnreachableDeadlines: false,
     });
     expect(spec).toMatchObject({ engine: 'auto', precision: 'float32', input: { channels: 3 } });
   });

@@ -125,6 +125,10 @@ const queueSpec = z.strictObject({
   maxAttempts: positive.default(3),
   /** How long a model without a live worker still queues. */
   graceMs: positive.default(60_000),
+  /** Tenants share the work of a priority by their weights; false: first come, first served. */
+  fairShares: z.boolean().default(true),
+  /** Refuses at once what by the measured rate cannot end before its deadline. */
+  refuseUnreachableDeadlines: z.boolean().default(false),
 });
 
 const modelSpec = z

@@ -157,6 +157,8 @@ export const ServedModel = z.object({
     graceMs: z.number().int().min(0),
     /** Whether tenants share the work of a priority by their weights; false: first come, first served. Absent: true. */
     fairShares: z.boolean().optional(),
+    /** Whether a request that by the measured rate cannot end before its deadline is refused at once. Absent: false. */
+    refuseUnreachableDeadlines: z.boolean().optional(),
   }),
 });
 export type ServedModel = z.infer<typeof ServedModel>;
@@ -181,6 +183,8 @@ export type WorkerRecord = z.infer<typeof WorkerRecord>;
 export interface QueueState {
   model: string;
   waiting: number;
+  /** How many computations wait, per tenant that has any. For operators, and for each tenant its own. */
+  tenants: Record<string, number>;
   processing: number;
   queuedBytes: number;
   deadLetters: number;

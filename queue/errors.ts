@@ -89,6 +89,12 @@ export const ERRORS = {
     httpStatus: 503,
     message: 'The service cannot take this now. Try again a little later.',
   },
+  DEADLINE_UNREACHABLE: {
+    tier: 'retry',
+    retryable: true,
+    httpStatus: 503,
+    message: 'The queue is too long for this timeoutMs. Try again a little later, or with more time.',
+  },
   RATE_LIMITED: {
     tier: 'retry',
     retryable: true,

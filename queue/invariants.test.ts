@@ -53,8 +53,13 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
   );
   const predictions = await Promise.all(
     predictionKeys!.map(async (key) => {
-      const [status, jobId] = await redis.hmget(key, 'status', 'jobId');
-      return { id: key.slice(keys.prediction.length), isOpen: /QUEUED|PROCESSING/.test(status!), jobId: jobId! };
+      const [status, jobId, tenant] = await redis.hmget(key, 'status', 'jobId', 'tenant');
+      return {
+        tenant: tenant!,
+        id: key.slice(keys.prediction.length),
+        isOpen: /QUEUED|PROCESSING/.test(status!),
+        jobId: jobId!,
+      };
     }),
   );
   const backlogKeys = (await redis.keys(`${keys.fair}*:backlog:*`)).sort();
@@ -84,6 +89,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
       followers: jobs.flatMap(({ id, followers }) => followers.map((follower) => `${follower} ${id}`)).sort(),
       entries: sum(lengths),
+      open: asNumbers(await redis.hgetall(keys.open)),
       tenants: asNumbers(await redis.hgetall(keys.tenants)),
       weights: Object.keys(await redis.hgetall(keys.weights)).sort(),
       backlogs: backlogs.flat().sort(),
@@ -103,6 +109,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       deadlines: open.map(({ id }) => id).sort(),
       followers: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
       entries: sum(jobs.map(({ entries }) => entries)),
+      open: countBy(open.map(({ tenant }) => tenant)),
       tenants: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant]))),
       weights: [...new Set(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant])))].sort(),
       backlogs: queued.map(({ id }) => id).sort(),

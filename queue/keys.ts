@@ -71,6 +71,8 @@ export function modelKeys(prefix: string, model: string) {
     tenants: `${base}:tenants`,
     /** Hash: the weight of each of those tenants, as its latest admission gave it. */
     weights: `${base}:weights`,
+    /** Hash: how many predictions are open, waiting or running, per tenant that has any. */
+    open: `${base}:open`,
   };
 }
 export type ModelKeys = ReturnType<typeof modelKeys>;

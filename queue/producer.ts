@@ -31,6 +31,8 @@ export interface AdmitRequest {
   caller: Caller;
   /** The part of the queue that one tenant alone may hold, 0 to 1. @default 1 */
   tenantShare?: number;
+  /** Measured predictions per second of all workers, to refuse what cannot end before its deadline; absent: nothing is refused. */
+  capacityPerSecond?: number | undefined;
   /** An operator's idempotency keys are apart from those of the tenant for whom the operator acts. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
@@ -53,6 +55,8 @@ export type AdmitOutcome =
   /** `state.id` is another one's where an idempotency key named an earlier prediction. */
   | ({ kind: 'admitted' } & Snapshot)
   | { kind: 'queueFull'; waiting: number; queuedBytes: number }
+  /** By the measured rate it would end this much after its deadline. */
+  | { kind: 'deadlineUnreachable'; lateMs: number }
   /** No live worker for longer than the model's grace period. */
   | { kind: 'unavailable' }
   /** Another version became current meanwhile: read the models again and prepare the image anew. */
@@ -179,6 +183,7 @@ export function createProducer(
         priority: request.priority,
         weight: request.caller.weight,
         tenantShare: request.tenantShare ?? 1,
+        capacityPerSecond: request.capacityPerSecond,
         fair: model.queue.fairShares ?? true,
         timeoutMs: request.timeoutMs,
         ttlMs: model.queue.resultTtlMs,
@@ -207,6 +212,8 @@ export function createProducer(
           return { kind: 'admitted', ...parseSnapshot(reply[1])! };
         case 'queueFull':
           return { kind: 'queueFull', waiting: reply[1] as number, queuedBytes: reply[2] as number };
+        case 'deadlineUnreachable':
+          return { kind: 'deadlineUnreachable', lateMs: reply[1] as number };
         case 'unavailable':
         case 'staleVersion':
         case 'idempotencyConflict':
@@ -272,7 +279,9 @@ export function createProducer(
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
       if (!spec || spec === 'unreadable') return null;
-      const [waiting, deadLetters, flat, records] = reply as [number, number, string[], string[]];
+      const [waiting, deadLetters, flat, records, held] = reply as [number, number, string[], string[], string[]];
+      const tenants: Record<string, number> = {};
+      for (let i = 0; i < held.length; i += 2) tenants[held[i]!] = Number(held[i + 1]);
       const counters = new Map<string, number>();
       for (let i = 0; i < flat.length; i += 2) counters.set(flat[i]!, Number(flat[i + 1]));
       const ended = (status: string) => counters.get(`ended:${status}`) ?? 0;
@@ -281,6 +290,7 @@ export function createProducer(
       return {
         model,
         waiting,
+        tenants,
         processing: counters.get('processing') ?? 0,
         queuedBytes: counters.get('bytes') ?? 0,
         deadLetters,

@@ -110,6 +110,7 @@ export async function runStep(
     keys.fair,
     keys.tenants,
     keys.weights,
+    keys.open,
   ];
   return await run(redis, load(name, SHARED_PARTS), names, args);
 }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { ServedModel } from '@inferql/queue/contract';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
 import { inspectImage } from '../inspect/inspect.ts';
 import { prepareImage } from '../preprocess.ts';
 import { createDecoderPool, type DecoderPool } from './decoder-pool.ts';

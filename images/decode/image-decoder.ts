@@ -22,6 +22,8 @@ export interface ImageSource {
   read(): Promise<Buffer>;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
+  /** Whose image it is: tenants that wait take turns. @default one for all */
+  tenant?: string;
 }
 
 export interface ImageDecoder {
@@ -71,15 +73,19 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
 
   /** Reads the file and decodes it if that is quick; otherwise it is read again when its turn has come. */
   async function begin(source: ImageSource, input: ServedModel['input'], signal: AbortSignal) {
-    return readInTurn(signal, async () => {
-      const file = await source.read();
-      const facts = inspectImage(file);
-      const bytes = facts.memoryBytes + file.length;
-      checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
-      const lane = chooseLane(facts, file.length);
-      if (lane !== 'quick') return { lane, facts, bytes };
-      return { pixels: await withMemory(bytes, signal, () => decodeImage(file, facts, input)) };
-    });
+    return readInTurn(
+      signal,
+      async () => {
+        const file = await source.read();
+        const facts = inspectImage(file);
+        const bytes = facts.memoryBytes + file.length;
+        checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
+        const lane = chooseLane(facts, file.length);
+        if (lane !== 'quick') return { lane, facts, bytes };
+        return { pixels: await withMemory(bytes, signal, () => decodeImage(file, facts, input)) };
+      },
+      source.tenant,
+    );
   }
 
   function decodeMedium(
@@ -89,8 +95,10 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
     input: ServedModel['input'],
     signal: AbortSignal,
   ) {
-    return mediumInTurn(signal, () =>
-      withMemory(bytes, signal, async () => decodeImage(await source.read(), facts, input)),
+    return mediumInTurn(
+      signal,
+      () => withMemory(bytes, signal, async () => decodeImage(await source.read(), facts, input)),
+      source.tenant,
     );
   }
 

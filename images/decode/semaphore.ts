@@ -1,12 +1,25 @@
 /**
- * Lets at most `limit` tasks run at once; the others wait in the order they came.
+ * Lets at most `limit` tasks run at once. The others wait in the order they came; of several groups each has its turn with its oldest, so
+ * that a tenant that sends thousands of images does not keep another's single one waiting.
  * @returns runs a task when its turn has come; throws the signal's reason if it aborts before
  */
 export function createSemaphore(limit: number) {
   let running = 0;
-  const waiting: (() => void)[] = [];
+  /** In the order of their turns; a group that waits for nothing is not in it. */
+  const waiting = new Map<string, (() => void)[]>();
 
-  function enter(signal: AbortSignal): Promise<void> {
+  function takeNext(): (() => void) | undefined {
+    const [turn] = waiting;
+    if (!turn) return undefined;
+    const [group, tasks] = turn;
+    const next = tasks.shift();
+    // Behind the others, for its next turn.
+    waiting.delete(group);
+    if (tasks.length > 0) waiting.set(group, tasks);
+    return next;
+  }
+
+  function enter(signal: AbortSignal, group: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);
       if (running < limit) {
@@ -18,21 +31,25 @@ export function createSemaphore(limit: number) {
         resolve();
       };
       const leave = () => {
-        waiting.splice(waiting.indexOf(take), 1);
+        const tasks = waiting.get(group)!;
+        tasks.splice(tasks.indexOf(take), 1);
+        if (tasks.length === 0) waiting.delete(group);
         reject(signal.reason as Error);
       };
       signal.addEventListener('abort', leave, { once: true });
-      waiting.push(take);
+      const tasks = waiting.get(group);
+      if (tasks) tasks.push(take);
+      else waiting.set(group, [take]);
     });
   }
 
-  return async function run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    await enter(signal);
+  return async function run<T>(signal: AbortSignal, task: () => Promise<T>, group = ''): Promise<T> {
+    await enter(signal, group);
     try {
       return await task();
     } finally {
       // The place is handed over, so that nobody who comes in between takes it.
-      const next = waiting.shift();
+      const next = takeNext();
       if (next) next();
       else running--;
     }

@@ -2,9 +2,10 @@
 -- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
 -- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
 --   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options), share, cacheTtlMs, idempotency (absent, or
---   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id)
+--   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
+--   capacityPerSecond (absent, or the measured rate of all workers: a deadline out of reach is refused)
 -- ARGV[2] the pixels
--- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
+-- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'deadlineUnreachable', how late in ms} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
 local request = cjson.decode(ARGV[1])
 local image = ARGV[2]
 local now = now_ms()
@@ -60,7 +61,18 @@ end
 local in_queue = redis.call('ZCARD', waiting)
 local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
 -- Followers hold no pixels, but their states are memory too.
-if redis.call('ZCARD', deadlines) >= request.maxQueueSize * 10 then return { 'queueFull', in_queue, bytes } end
+local open, max_open = redis.call('ZCARD', deadlines), request.maxQueueSize * 10
+
+-- No tenant fills the queue for the others: it may hold a multiple of what is free, so that something stays free however many come
+-- (dynamic thresholds: Choudhury and Hahne, 1998). Alone, that comes to tenantShare of the whole.
+local function is_its_part(held, free)
+  local share = request.tenantShare
+  return share < 1 and held > 0 and held * (1 - share) + 1e-9 >= free * share
+end
+
+local function held_in(counts) return tonumber(redis.call('HGET', counts, request.tenant) or '0') end
+
+if open >= max_open or is_its_part(held_in(open_of_tenants), max_open - open) then return { 'queueFull', in_queue, bytes } end
 
 -- A more urgent follower takes the computation into its own lane, unless a worker has it in hand already.
 local function hasten(job_id)
@@ -80,14 +92,17 @@ local function may_share(job_id)
   return job[2] ~= '' or job[1] == request.tenant
 end
 
--- No tenant fills the queue for the others: it may hold a multiple of what is free, so that something stays free however many come
--- (dynamic thresholds: Choudhury and Hahne, 1998). Alone, that comes to tenantShare of the whole.
-local function holds_its_part(in_queue, bytes)
-  if request.tenantShare >= 1 then return false end
-  local held = tonumber(redis.call('HGET', tenants, request.tenant) or '0')
-  if held == 0 then return false end
-  local function is_part(amount, free) return amount * (1 - request.tenantShare) + 1e-9 >= free * request.tenantShare end
-  return is_part(held, request.maxQueueSize - in_queue) or is_part(held * #image, request.maxQueuedBytes - bytes)
+-- When the work would be done by the measured rate, in milliseconds from now.
+local function predict_end_ms()
+  local lane = lane_of(request.version, request.priority)
+  local backlog = LANES[request.priority] * LANE_SPAN + BACKLOG_RANK
+  local before = redis.call('ZCOUNT', waiting, '-inf', string.format('(%.17g', backlog))
+  if redis.call('EXISTS', active_of(lane)) == 1 then
+    local own = tonumber(redis.call('HGET', counts_of(lane), request.tenant) or '0')
+    local tag = tonumber(redis.call('ZSCORE', active_of(lane), request.tenant) or start_tag(lane, request.tenant))
+    before = before + count_before(lane, request.tenant, own, tag, predict_units(request.weight))
+  end
+  return (before + 1) * 1000 / request.capacityPerSecond
 end
 
 local shared_job = request.share and redis.call('GET', shared_of .. request.fingerprint)
@@ -102,14 +117,21 @@ if shared_job and may_share(shared_job) then
     end
     redis.call('SADD', followers_of .. shared_job, id)
     redis.call('ZADD', deadlines, now + request.timeoutMs, id)
+    count_open(request.tenant, 1)
     return { 'admitted', snapshot(id) }
   end
 end
 
 local alive_until = tonumber(redis.call('HGET', counters, 'aliveUntilMs') or '0')
 if alive_until + request.graceMs < now then return { 'unavailable' } end
-if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes or holds_its_part(in_queue, bytes) then
+local held = held_in(tenants)
+if in_queue >= request.maxQueueSize or bytes + #image > request.maxQueuedBytes
+  or is_its_part(held, request.maxQueueSize - in_queue) or is_its_part(held * #image, request.maxQueuedBytes - bytes) then
   return { 'queueFull', in_queue, bytes }
+end
+if request.capacityPerSecond then
+  local late_ms = predict_end_ms() - request.timeoutMs
+  if late_ms > 0 then return { 'deadlineUnreachable', math.ceil(late_ms) } end
 end
 
 redis.call('HSET', job_of .. id, 'bytes', #image, 'attempts', 0, 'maxAttempts', request.maxAttempts,
@@ -125,4 +147,5 @@ redis.call('ZADD', deadlines, now + request.timeoutMs, id)
 redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end
 create('status', 'QUEUED', 'jobId', id, 'attempts', 0, 'cached', 0)
+count_open(request.tenant, 1)
 return { 'admitted', snapshot(id) }

@@ -20,6 +20,10 @@ local function drop_job(job_id)
   redis.call('DEL', key, followers_of .. job_id)
 end
 
+local function count_open(tenant, change)
+  if redis.call('HINCRBY', open_of_tenants, tenant, change) <= 0 then redis.call('HDEL', open_of_tenants, tenant) end
+end
+
 -- The one way into a terminal status. The first transition wins: callers have seen a status that is not terminal.
 local function finish(id, status, now, fields)
   local key = prediction_of .. id
@@ -27,7 +31,9 @@ local function finish(id, status, now, fields)
   redis.call('ZREM', deadlines, id)
   redis.call('HINCRBY', counters, 'ended:' .. status, 1)
   publish(id)
-  redis.call('PEXPIRE', key, redis.call('HGET', key, 'ttlMs'))
+  local kept = redis.call('HMGET', key, 'ttlMs', 'tenant')
+  redis.call('PEXPIRE', key, kept[1])
+  count_open(kept[2] or ANONYMOUS, -1)
 end
 
 -- Ends one prediction without a result; its computation goes on only while another prediction follows it.

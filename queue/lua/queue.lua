@@ -1,5 +1,6 @@
 #!lua flags=no-writes
--- Returns {waiting, dead letters, counters as fields and values, records of the live workers}
+-- Returns {waiting, dead letters, counters as fields and values, records of the live workers,
+--   how many wait per tenant as names and counts}
 local now = now_ms()
 local records = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) do
@@ -7,4 +8,4 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) 
   local record = worker and redis.call('HGET', workers, worker)
   if record then table.insert(records, record) end
 end
-return { redis.call('ZCARD', waiting), redis.call('XLEN', dead), redis.call('HGETALL', counters), records }
+return { redis.call('ZCARD', waiting), redis.call('XLEN', dead), redis.call('HGETALL', counters), records, redis.call('HGETALL', tenants) }

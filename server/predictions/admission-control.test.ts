@@ -10,7 +10,13 @@ const MODEL = {
 
 /** A queue with so many waiting, and a count of the times that it was looked at. */
 function startQueue(waiting: number) {
-  const queue = { waiting, queuedBytes: 0, ratePerSecond: 20 as number | undefined, looks: 0 };
+  const queue = {
+    waiting,
+    queuedBytes: 0,
+    ratePerSecond: 20 as number | undefined,
+    looks: 0,
+    tenants: {} as Record<string, number>,
+  };
   const pressure = createPressure({
     readQueue: async () => {
       queue.looks++;
@@ -60,4 +66,16 @@ test.each([
   const { queue, pressure } = startQueue(waiting);
   queue.ratePerSecond = ratePerSecond;
   expect(await pressure.refuse(MODEL)).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs });
+});
+
+test('a tenant that holds its part is refused before its images are decoded, and no one else is', async () => {
+  const { queue, pressure } = startQueue(8);
+  queue.tenants.flood = 8;
+  const flood = { tenant: 'flood', queueShare: 0.8 };
+  await pressure.refuse(MODEL, flood);
+  await expect(pressure.enter(MODEL, flood)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await pressure.enter(MODEL, { tenant: 'other', queueShare: 0.8 });
+  // One that was refused when the queue was full has its part of what became free.
+  await pressure.refuse(MODEL, { tenant: 'third', queueShare: 0.8 });
+  await pressure.enter(MODEL, { tenant: 'third', queueShare: 0.8 });
 });

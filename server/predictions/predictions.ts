@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
+  ANONYMOUS_TENANT,
+  type Caller,
   modelOfPrediction,
   newPredictionId,
   type PredictionState,
@@ -13,7 +15,7 @@ import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
-import type { Pressure } from './admission-control.ts';
+import type { Party, Pressure } from './admission-control.ts';
 import type { Catalog } from './model-cache.ts';
 import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
 import type { Replies } from './prediction-tracker.ts';
@@ -55,7 +57,10 @@ const VERSION_TRIES = 3;
 
 /** Submitting, reading, cancelling and watching predictions; nothing of GraphQL or HTTP is known here. */
 export function createPredictions(options: {
-  config: Pick<Config, 'maxWaitMs' | 'share' | 'shareAcrossTenants' | 'cacheTtlMs' | 'cancelAbandoned' | 'drainMs'>;
+  config: Pick<
+    Config,
+    'maxWaitMs' | 'share' | 'shareAcrossTenants' | 'tenantQueueShare' | 'cacheTtlMs' | 'cancelAbandoned' | 'drainMs'
+  >;
   producer: Producer;
   replies: Replies;
   catalog: Catalog;
@@ -65,6 +70,18 @@ export function createPredictions(options: {
   isDraining(): boolean;
 }) {
   const { config, producer, replies, catalog, pressure, decoder } = options;
+
+  /** Callers that are not identified are one tenant, who has the queue alone. */
+  const partyOf = ({ tenant }: Caller): Party => ({
+    tenant,
+    queueShare: tenant === ANONYMOUS_TENANT ? 1 : config.tenantQueueShare,
+  });
+
+  /** For models that refuse what cannot end in time. A rate that cannot be read refuses nothing. */
+  async function readCapacity(model: ServedModel): Promise<number | undefined> {
+    if (!model.queue.refuseUnreachableDeadlines) return undefined;
+    return (await catalog.readQueue(model.name).catch(() => null))?.ratePerSecond;
+  }
 
   async function findModel({ model: name, caller }: SubmitRequest): Promise<ServedModel> {
     const model = await catalog.findModel(name, (candidate) => mayUseModel(caller, candidate));
@@ -85,7 +102,7 @@ export function createPredictions(options: {
       if (request.idempotencyKey !== undefined) content ??= digestContent(file, request);
       return file;
     };
-    const image = await decoder.prepare({ read, signal: request.signal }, model.input);
+    const image = await decoder.prepare({ read, signal: request.signal, tenant: request.caller.tenant }, model.input);
     const outcome = await producer.admit({
       id,
       model,
@@ -98,6 +115,8 @@ export function createPredictions(options: {
       content,
       share: config.share,
       shareAcrossTenants: config.shareAcrossTenants,
+      tenantShare: partyOf(request.caller).queueShare,
+      capacityPerSecond: await readCapacity(model),
       cacheTtlMs: config.cacheTtlMs,
     });
     switch (outcome.kind) {
@@ -106,7 +125,9 @@ export function createPredictions(options: {
       case 'staleVersion':
         return 'staleVersion';
       case 'queueFull':
-        throw await pressure.refuse(model);
+        throw await pressure.refuse(model, partyOf(request.caller));
+      case 'deadlineUnreachable':
+        throw new InferqlError('DEADLINE_UNREACHABLE', { retryAfterMs: Math.max(1_000, outcome.lateMs) });
       case 'unavailable':
         throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
       case 'idempotencyConflict':
@@ -119,7 +140,7 @@ export function createPredictions(options: {
   /** As `pressure.enter`, but a request whose key names a prediction that has its place already is let through. */
   async function enter({ caller, idempotencyKey }: SubmitRequest, model: ServedModel): Promise<() => void> {
     try {
-      return await pressure.enter(model);
+      return await pressure.enter(model, partyOf(caller));
     } catch (error) {
       const isKnown =
         idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller.tenant, idempotencyKey));

@@ -32,6 +32,8 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
     'The queue has no place left. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
   UNAVAILABLE:
     'The service cannot take work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
+  DEADLINE_UNREACHABLE:
+    'By the measured rate the prediction cannot end within its timeoutMs, and the model is set to refuse such requests. Try again after `extensions.retryAfterMs`, or with a longer timeoutMs. HTTP status 503 where the response has no data.',
   RATE_LIMITED: 'Too many requests. HTTP status 429 where the response has no data.',
   BAD_REQUEST:
     'The request is malformed: its body, its multipart form or its headers. HTTP status 400, or 421 for a foreign Host.',

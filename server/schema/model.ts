@@ -91,6 +91,15 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
       description: 'A worker not heard of for this long has its work taken over by another.',
     }),
     maxAttempts: t.exposeInt('maxAttempts', { description: 'How often work is started before it ends FAILED.' }),
+    fairShares: t.boolean({
+      description: 'Whether tenants share the work of a priority by their weights; false: first come, first served.',
+      resolve: ({ fairShares }) => fairShares ?? true,
+    }),
+    refuseUnreachableDeadlines: t.boolean({
+      description:
+        'Whether a request that by the measured rate cannot end before its deadline is refused with DEADLINE_UNREACHABLE.',
+      resolve: ({ refuseUnreachableDeadlines }) => refuseUnreachableDeadlines ?? false,
+    }),
     graceMs: t.exposeFloat('graceMs', { description: 'How long a model without a worker still takes work.' }),
   }),
 });

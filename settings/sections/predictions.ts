@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { flag, integer, pattern } from '../value-types.ts';
+import { flag, integer, number, pattern } from '../value-types.ts';
 
 /** How predictions are queued, shared and reported. A model's own limits are in its `model.json5`. */
 export const predictions = defineSettings({
@@ -35,6 +35,14 @@ export const predictions = defineSettings({
     default: false,
     description:
       'Shares identical requests and cached results across tenants. A tenant can then see by the time of an answer that another one sent the same image.',
+    readBy: ['server'],
+  },
+  tenantQueueShare: {
+    name: 'INFERQL_TENANT_QUEUE_SHARE',
+    type: number({ min: 0.01, max: 1 }),
+    default: 0.8,
+    description:
+      'Part of a queue that one tenant alone may fill. Several hold less each, so that room is left for others. Callers that are not identified may fill all of it.',
     readBy: ['server'],
   },
   cacheTtlMs: {

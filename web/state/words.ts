@@ -75,6 +75,8 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'The service is not ready', detail: 'It is tried again in a moment.' };
     case 'QUEUE_FULL':
       return { title: 'The queue is full', detail: 'It is sent as soon as there is room.' };
+    case 'DEADLINE_UNREACHABLE':
+      return { title: 'The queue is too long now', detail: 'It is sent again in a moment.' };
     case 'RATE_LIMITED':
       return { title: 'Too many at once', detail: 'It is sent again in a moment.' };
     case 'EMPTY':

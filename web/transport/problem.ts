@@ -22,5 +22,5 @@ export function readProblem(error: CombinedError): Problem {
 
 /** Whether the same request can succeed later, without anyone changing it. */
 export function isPassing({ code }: Problem): boolean {
-  return ['UNREACHABLE', 'UNAVAILABLE', 'QUEUE_FULL', 'RATE_LIMITED'].includes(code);
+  return ['UNREACHABLE', 'UNAVAILABLE', 'QUEUE_FULL', 'DEADLINE_UNREACHABLE', 'RATE_LIMITED'].includes(code);
 }

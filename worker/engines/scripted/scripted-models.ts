@@ -48,6 +48,8 @@ const ScriptedModel = z.strictObject({
       visibilityMs: z.number().int().positive().default(10_000),
       maxAttempts: z.number().int().positive().default(3),
       graceMs: z.number().int().min(0).default(60_000),
+      fairShares: z.boolean().default(true),
+      refuseUnreachableDeadlines: z.boolean().default(false),
     })
     .prefault({}),
 });

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { createSemaphore } from './semaphore.ts';
+
+const forever = new AbortController().signal;
+
+/** Tasks that end when told, and the order in which they began. */
+function start(limit: number) {
+  const run = createSemaphore(limit);
+  const began: string[] = [];
+  const ends: (() => void)[] = [];
+  const add = (group: string, name: string, signal = forever) =>
+    run(
+      signal,
+      async () => {
+        began.push(name);
+        await new Promise<void>((resolve) => ends.push(resolve));
+      },
+      group,
+    );
+  async function endOne(): Promise<void> {
+    const count = began.length;
+    ends.shift()!();
+    await expect.poll(() => began.length).toBe(count + 1);
+  }
+  return { add, began, ends, endOne, run };
+}
+
+test('as many run at once as may, and groups come by turns, each with its oldest', async () => {
+  const { add, began, ends, endOne } = start(2);
+  const tasks = [
+    ...['a1', 'a2', 'a3', 'a4', 'a5'].map((name) => add('a', name)),
+    ...['b1', 'b2'].map((name) => add('b', name)),
+    add('c', 'c1'),
+  ];
+  expect(began).toEqual(['a1', 'a2']);
+  while (began.length < tasks.length) await endOne();
+  expect(began).toEqual(['a1', 'a2', 'a3', 'b1', 'c1', 'a4', 'b2', 'a5']);
+  for (const end of ends) end();
+  await Promise.all(tasks);
+});
+
+test('one that leaves while it waits takes nobody’s turn, nor leaves its group behind', async () => {
+  const { add, began, ends, endOne } = start(1);
+  const first = add('a', 'a1');
+  const gone = new AbortController();
+  const left = add('b', 'b1', gone.signal);
+  const last = add('c', 'c1');
+  gone.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  await endOne();
+  expect(began).toEqual(['a1', 'c1']);
+  for (const end of ends) end();
+  await Promise.all([first, last]);
+});
+
+test('a task that fails gives its place on', async () => {
+  const { run } = start(1);
+  await expect(run(forever, async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(await run(forever, async () => 'yes')).toBe('yes');
+});
