@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
 import { createSemaphore } from './semaphore.ts';
 
-const forever = new AbortController().signal;
+/** Never aborts; one per task, as a request has one. */
+const forever = () => new AbortController().signal;
 
 /** Tasks that end when told, and the order in which they began. */
 function start(limit: number) {
   const run = createSemaphore(limit);
   const began: string[] = [];
   const ends: (() => void)[] = [];
-  const add = (group: string, name: string, signal = forever) =>
+  const add = (group: string, name: string, signal = forever()) =>
     run(
       signal,
       async () => {
@@ -32,7 +33,7 @@ test('as many run at once as may, and groups come by turns, each with its oldest
     ...['b1', 'b2'].map((name) => add('b', name)),
     add('c', 'c1'),
   ];
-  expect(began).toEqual(['a1', 'a2']);
+  await expect.poll(() => began).toEqual(['a1', 'a2']);
   while (began.length < tasks.length) await endOne();
   expect(began).toEqual(['a1', 'a2', 'a3', 'b1', 'c1', 'a4', 'b2', 'a5']);
   for (const end of ends) end();
@@ -42,6 +43,7 @@ test('as many run at once as may, and groups come by turns, each with its oldest
 test('one that leaves while it waits takes nobody’s turn, nor leaves its group behind', async () => {
   const { add, began, ends, endOne } = start(1);
   const first = add('a', 'a1');
+  await expect.poll(() => began).toEqual(['a1']);
   const gone = new AbortController();
   const left = add('b', 'b1', gone.signal);
   const last = add('c', 'c1');
@@ -55,6 +57,6 @@ test('one that leaves while it waits takes nobody’s turn, nor leaves its group
 
 test('a task that fails gives its place on', async () => {
   const { run } = start(1);
-  await expect(run(forever, async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-  expect(await run(forever, async () => 'yes')).toBe('yes');
+  await expect(run(forever(), async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(await run(forever(), async () => 'yes')).toBe('yes');
 });
