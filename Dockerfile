@@ -7,6 +7,7 @@ COPY package.json package-lock.json .npmrc ./
 COPY queue/package.json queue/
 COPY images/package.json images/
 COPY settings/package.json settings/
+COPY launcher/package.json launcher/
 COPY server/package.json server/
 COPY converter/package.json converter/
 COPY worker/package.json worker/
@@ -21,7 +22,7 @@ COPY examples/package.json examples/
 FROM manifests AS build
 RUN --mount=type=cache,target=/root/.npm npm ci --include=dev
 COPY . .
-RUN node scripts/build.mjs
+RUN node scripts/run.mjs build
 
 FROM manifests AS server-packages
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --workspace @inferql/server

@@ -1,10 +1,10 @@
 /** The borders between packages: what each may import is what its package.json says, and nothing that ships needs what tests share. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '@inferql/launcher/setup/assemble';
 import { projectDir } from '@inferql/testing/build';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '../scripts/setup/assemble.mjs';
 
 const Dependencies = z.record(z.string(), z.string()).default({});
 const Manifest = z.object({
@@ -13,14 +13,15 @@ const Manifest = z.object({
   devDependencies: Dependencies,
   optionalDependencies: Dependencies,
   peerDependencies: Dependencies,
+  files: z.array(z.string()).default([]),
 });
 const { workspaces } = z
   .object({ workspaces: z.array(z.string()) })
   .parse(JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')));
 
-const IMPORT = /(?:\bfrom|\bimport\(|\bimport)\s*'([^']+)'/g;
-// Data that is not code: pictures for the page, and the one list of packages that the build and the tests share.
-const SHARED_FILES = /^(models\/samples\/|scripts\/setup\/assemble\.mjs$)/;
+const IMPORT = /(?:\bfrom\s+|\bimport\(\s*|\bimport\s+)'([^']+)'/g;
+// Data that is not code: pictures for the page.
+const SHARED_FILES = /^models\/samples\//;
 
 interface Source {
   path: string;
@@ -40,6 +41,12 @@ function readSources(folder: string): Source[] {
 
 const readManifest = (folder: string) =>
   Manifest.parse(JSON.parse(readFileSync(join(projectDir, folder, 'package.json'), 'utf8')));
+
+/** Whether the `files` of a package.json exclude a file from what is published: entries such as `!setup` or `!main.*`. */
+function isLeftOut(folder: string, path: string): boolean {
+  const top = relative(folder, path).split('/')[0]!.split('.')[0]!;
+  return readManifest(folder).files.some((pattern) => pattern === `!${top}` || pattern === `!${top}.*`);
+}
 
 /** `@inferql/queue` of `@inferql/queue/contract`. */
 const packageOf = (name: string) =>
@@ -62,7 +69,11 @@ test.each(SHIPPED_PACKAGES)('what %s ships imports only what its package.json li
   const { name: self, dependencies, optionalDependencies, peerDependencies } = readManifest(folder);
   const listed = new Set(Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }));
   for (const { path, isTest, imports } of readSources(folder)) {
-    if (isTest) continue;
+    if (isTest || isLeftOut(folder, path)) continue;
+    const leftOut = imports
+      .filter((name) => name.startsWith('.'))
+      .filter((name) => isLeftOut(folder, join(dirname(path), name)));
+    expect(leftOut, path).toEqual([]);
     const unlisted = imports
       .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
       .map(packageOf)

@@ -6,12 +6,19 @@ import { afterEach, expect, test } from 'vitest';
 let close = () => {};
 afterEach(() => close());
 
-/** Something that listens and gives one answer to whatever comes. */
-async function listen(answer: string): Promise<string> {
+/** Something that listens and answers each command, or whatever comes, by `answer(name)`. */
+async function listen(answer: (command: string) => string): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    socket.on('error', () => {}).once('data', () => socket.write(answer));
+    socket
+      .on('error', () => {})
+      .on('data', (chunk) => {
+        const commands = [...chunk.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)/g)].map(([, name]) =>
+          name!.toUpperCase(),
+        );
+        for (const command of commands) socket.write(answer(command));
+      });
   }).listen(0, '127.0.0.1');
   close = () => {
     server.close();
@@ -26,15 +33,11 @@ const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;
 test.each([
   [
     'too old',
-    `+PONG\r\n${bulk('# Server\r\nredis_version:6.2.14\r\nos:Linux\r\n')}`,
-    /is version 6\.2\.14; 7 or later/,
+    (command: string) => (command === 'INFO' ? bulk('# Server\r\nredis_version:6.2.14\r\nos:Linux\r\n') : '+OK\r\n'),
+    /Redis 7 or later .* is needed, but REDIS_URL leads to version 6\.2\.14/,
   ],
-  [
-    'locked',
-    '-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n',
-    /refuses the login of REDIS_URL/,
-  ],
-  ['no Redis', 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is no Redis/],
+  ['locked', () => '-NOAUTH Authentication required.\r\n', /refuses the login of REDIS_URL/],
+  ['not Redis', () => 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is not Redis/],
 ])('a REDIS_URL that leads to one that is %s is told before anything is set up', async (_name, answer, message) => {
   const address = await listen(answer);
   const launcher = startLauncher(projectDir, {

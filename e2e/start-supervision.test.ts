@@ -125,7 +125,7 @@ test('the launcher is killed: everything that it started leaves by itself', asyn
 test('launcher and guard are killed: the next start ends the Redis that they left and goes on with its data', async () => {
   const { launcher, redisUrl } = await startReady();
   await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
-  const guards = listProcesses(({ command }) => command.endsWith(`${clone.dir}/scripts/redis/guard.sh`));
+  const guards = listProcesses(({ command }) => command.endsWith(`${clone.dir}/.inferql/redis/guard.sh`));
   for (const pid of [...guards.keys(), launcher.pid]) process.kill(pid, 'SIGKILL');
   const next = await startReady();
   expect(await withRedis(next.redisUrl, (redis) => redis.get('kept'))).toBe('yes');

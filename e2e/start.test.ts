@@ -47,7 +47,7 @@ test.each([
   [{ HOST: '0.0.0.0' }, /INFERQL_AUTH is off/],
   [
     { HOST: '203.0.113.7', INFERQL_AUTH: 'off-and-public' },
-    /HOST is '203.0.113.7', which is no address of this machine/,
+    /HOST is '203.0.113.7', which is not an address of this machine/,
   ],
   [{ INFERQL_LOG: 'loud' }, /INFERQL_LOG is 'loud'/],
 ])('a wrong setting is named: %o', async (env, message) => {
@@ -76,7 +76,7 @@ test('REDIS_URL: no Redis of its own is started; one that refuses or does not an
   const address = `127.0.0.1:${redis.port}`;
   try {
     const { launcher, url } = await startReady({ REDIS_URL: `redis://:secret@${address}` });
-    expect(listProcesses(({ command }) => command.endsWith(`${clone.dir}/scripts/redis/guard.sh`)).size).toBe(0);
+    expect(listProcesses(({ command }) => command.endsWith(`${clone.dir}/.inferql/redis/guard.sh`)).size).toBe(0);
     expect(CATS).toContain(await classifyCat(url));
     launcher.signalGroup('SIGINT');
     expect(await launcher.exited()).toBe(0);
@@ -125,7 +125,7 @@ test(
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
     const listCompilers = () => [
-      ...listProcesses(({ command }) => command.includes(`--outDir ${clone.dir}/.inferql/unfinished`)).values(),
+      ...listProcesses(({ command }) => command.includes(`-p ${clone.dir}/.inferql/unfinished/tsconfig-`)).values(),
     ];
     // The one that does the work finishes it before it heeds a signal.
     await expect.poll(listCompilers, { ...poll, interval: 10 }).toContainEqual(expect.stringMatching(/\/lib\/tsc -p/));
@@ -143,7 +143,7 @@ test(
     const launcher = await start();
     await expect
       .poll(() => readdirSync(join(clone.dir, '.inferql/unfinished')), { ...poll, interval: 1 })
-      .toEqual([expect.stringMatching(/^dist-/)]);
+      .toEqual([expect.stringMatching(/^(build|tsconfig)-/)]);
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
     expect(existsSync(join(clone.dir, 'dist'))).toBe(false);

@@ -4,7 +4,7 @@ import { sections } from './settings.ts';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Printed from settings/ by \`npm run docs:settings\`. Change the definitions, not this file. -->
+<!-- Printed from settings/ by \`npm run schema\`. Change the definitions, not this file. -->
 
 All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder; a variable of the environment
 wins. An empty variable counts as not set. A wrong value ends the process before it does anything, with a message that names each

@@ -11,7 +11,7 @@ const UNPREFIXED = ['PORT', 'HOST', 'REDIS_URL', 'NODE_ENV', 'LOG_LEVEL', 'METRI
 
 test('docs/configuration.md is what the definitions print', () => {
   const page = readFileSync(join(import.meta.dirname, '../docs/configuration.md'), 'utf8');
-  expect(page, 'docs/configuration.md differs: run `npm run docs:settings`').toBe(printConfiguration());
+  expect(page, 'docs/configuration.md differs: run `npm run schema`').toBe(printConfiguration());
 });
 
 test('every setting has our prefix or a name that others share, and a name of its own', () => {

@@ -1,12 +1,14 @@
 /** Every setting of every part. To add one, add it to a section: docs/configuration.md is printed from here. */
 import {
   type Environment,
+  InvalidConfigurationError,
   type Reader,
   readTable,
   renameFormerSettings,
   type SettingTable,
 } from './define-settings.ts';
 import { findMistakes } from './find-mistakes.ts';
+import { isLoopback } from './network-types.ts';
 import { access } from './sections/access.ts';
 import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';
@@ -47,4 +49,15 @@ export function findSettingMistakes(env: Environment): string[] {
 /** The environment for child processes: former names replaced by present ones. */
 export function renameFormerNames(env: Environment): Record<string, string | undefined> {
   return renameFormerSettings(settings, env);
+}
+
+/**
+ * Refuses a server that other machines can reach and that asks nobody who they are, unless that was said in so many words.
+ * @throws InvalidConfigurationError
+ */
+export function checkExposure({ host, auth }: { host: string; auth: string }): void {
+  if (auth !== 'off' || isLoopback(host)) return;
+  throw new InvalidConfigurationError([
+    `HOST is '${host}', which other machines can reach, and INFERQL_AUTH is off. Set INFERQL_AUTH=keys, or INFERQL_AUTH=off-and-public if anyone who reaches the port may use everything.`,
+  ]);
 }

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { assemblePackages } from '../scripts/setup/assemble.mjs';
+import { assemblePackages } from '@inferql/launcher/setup/assemble';
 
 export const projectDir = join(import.meta.dirname, '..');
 

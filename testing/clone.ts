@@ -19,6 +19,8 @@ export function cloneProject({ models }: { models: boolean }): Clone {
     encoding: 'utf8',
   });
   for (const path of new Set(files.split('\0').filter(Boolean))) {
+    // Models that a person has added to this clone are theirs.
+    if (/^models\/(?!resnet50\/|samples\/|[^/]+$)/.test(path)) continue;
     mkdirSync(join(dir, dirname(path)), { recursive: true });
     // A file that is deleted and not committed yet is still listed.
     cpSync(path, join(dir, path), { force: true, errorOnExist: false, filter: () => true });

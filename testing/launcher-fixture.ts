@@ -50,7 +50,7 @@ export function listOurs(): string[] {
   const ours = listProcesses(
     ({ group, command }) =>
       groups.has(group) ||
-      command.includes(`${clone.dir}/scripts/`) ||
+      command.includes(`${clone.dir}/`) ||
       [...redisPorts].some((port) => command.endsWith(`127.0.0.1:${port}`)),
   );
   return [...ours.values()];

@@ -19,7 +19,7 @@ export interface Launcher {
 }
 
 export function startLauncher(projectDir: string, env: Record<string, string | undefined> = {}): Launcher {
-  const child = spawn(process.execPath, ['scripts/start.mjs'], {
+  const child = spawn(process.execPath, ['scripts/run.mjs', 'start'], {
     cwd: projectDir,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -128,7 +128,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
   async function addWorker(more: Record<string, string> = {}): Promise<Child> {
     const index = workerCount++;
     const models = real
-      ? { INFERQL_MODELS_DIR: join(projectDir, 'models'), INFERQL_STATE_DIR: join(projectDir, '.inferql') }
+      ? {
+          INFERQL_MODELS_DIR: join(projectDir, 'models'),
+          INFERQL_STATE_DIR: join(projectDir, '.inferql'),
+          // Not the models that a person has added to the clone.
+          INFERQL_MODELS: 'resnet50',
+        }
       : {
           INFERQL_MODELS_DIR: join(stateDir, 'models'),
           INFERQL_STATE_DIR: join(stateDir, `worker-${index}`),

@@ -1,0 +1,7 @@
+/** `npm run build`: dist/ and the page, and nothing else. The container image needs no more. */
+import type { Project } from '../project.ts';
+import { buildProject, withSetupLock } from '../setup/setup.ts';
+
+export async function build(project: Project): Promise<void> {
+  await withSetupLock(project, () => buildProject(project));
+}

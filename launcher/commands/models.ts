@@ -1,0 +1,23 @@
+/** `npm run models -- <command>`: the model repository's commands, once their code is built. */
+import { join } from 'node:path';
+import type { Project } from '../project.ts';
+import { runProgram } from '../run-program.ts';
+import { buildCode, generateDocuments } from '../setup/build.ts';
+import { withSetupLock } from '../setup/setup.ts';
+
+export async function manageModels(project: Project, args: readonly string[]): Promise<void> {
+  await withSetupLock(project, async () => {
+    await generateDocuments(project);
+    await buildCode(project);
+  });
+  const { dir, distDir, modelsDir, stateDir } = project;
+  const folders = ['--models-dir', modelsDir, '--state-dir', stateDir, '--samples-dir', join(modelsDir, 'samples')];
+  // What Redis keeps of a model is the business of the command for operators.
+  const program =
+    args[0] === 'forget'
+      ? [join(dir, 'cli/bin/inferql.mjs'), 'models', ...args]
+      : [join(distDir, 'converter/main.js'), ...folders, ...args];
+  // Paths that a person writes are relative to where they are.
+  const cwd = process.env.INIT_CWD ?? dir;
+  process.exit(await runProgram(program, { cwd }));
+}

@@ -1,0 +1,21 @@
+/** `npm start`: sets the clone up and runs the system. */
+import { join } from 'node:path';
+import type { Project } from '../project.ts';
+import { provideRedisServer } from '../redis/binary.ts';
+import { startPrivateRedis } from '../redis/private.ts';
+import { runSystem } from '../run-system.ts';
+import { setUpProject, withSetupLock } from '../setup/setup.ts';
+
+export async function start(project: Project): Promise<void> {
+  await runSystem({
+    prepare: (settings, redisUrl) =>
+      withSetupLock(project, async () => {
+        const binary = redisUrl ? undefined : await provideRedisServer(project, settings);
+        await setUpProject(project);
+        const { dir: cwd, stateDir, modelsDir, distDir } = project;
+        const redis = binary ? await startPrivateRedis(binary, stateDir) : { url: redisUrl!, stop: async () => {} };
+        const programs = { server: join(distDir, 'server/main.js'), worker: join(distDir, 'worker/main.js') };
+        return { cwd, stateDir, modelsDir, programs, redis };
+      }),
+  });
+}

@@ -1,0 +1,20 @@
+/** `npm test`: the set-up of a start, the tests' programs, then every suite, or those that are named. Other arguments go to vitest. */
+import { join } from 'node:path';
+import type { Project } from '../project.ts';
+import { runProgram } from '../run-program.ts';
+import { SUITES, type Suite, setUpTests } from '../setup/tests.ts';
+
+export async function test(project: Project, args: readonly string[]): Promise<void> {
+  const isSuite = (arg: string): arg is Suite => SUITES.some((suite) => suite === arg);
+  const suites = args.filter(isSuite);
+  const others = args.filter((arg) => !isSuite(arg));
+  const env = await setUpTests(project, suites.length > 0 ? suites : SUITES);
+  const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
+  const reporter = join(project.dir, 'testing/progress-reporter.ts');
+  const chosen = suites.map((suite) => `--project=${suite}`);
+  const code = await runProgram([vitest, 'run', `--reporter=${reporter}`, ...chosen, ...others], {
+    cwd: project.dir,
+    env,
+  });
+  process.exit(code);
+}

@@ -1,0 +1,43 @@
+/** The models: pulled, verified and converted by the converter's command, which is not even started when nothing changed. */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { runTool, type ToolFolders } from './run-tool.ts';
+import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './stamps.ts';
+
+const SMALL_FILE_BYTES = 65_536;
+
+/** What the preparation of models needs to know. */
+export interface ModelFolders extends ToolFolders {
+  readonly stateDir: string;
+  readonly modelsDir: string;
+  /** The folder of the converter's compiled code. */
+  readonly converterDir: string;
+}
+
+/** Prepares all models of the repository. Models that are refused are reported by the converter; the others are ready. */
+export async function prepareModels(folders: ModelFolders): Promise<void> {
+  const { stateDir, modelsDir, converterDir } = folders;
+  const installedDir = join(stateDir, 'models');
+  const stampPath = join(installedDir, '.prepared-from');
+  const digest = digestModels(folders);
+  if (readStamp(stampPath) === digest) return;
+  removeStamp(stampPath);
+  const args = ['prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
+  // 2 is 'some were refused, and said so; the others are ready': they are tried again at the next start.
+  const options = { passOutput: true, acceptCodes: [2] };
+  const code = await runTool(folders, 'models', process.execPath, [join(converterDir, 'main.js'), ...args], options);
+  if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);
+}
+
+/** Specs by content; weights that a user dropped in by size and time, because reading them all costs more than a start may take. */
+function digestModels({ dir, modelsDir, converterDir }: ModelFolders): string {
+  const files = listFiles(dir, [modelsDir]).map((path) => ({ path, stat: statSync(join(dir, path)) }));
+  const small = files.filter(({ stat }) => stat.size <= SMALL_FILE_BYTES).map(({ path }) => path);
+  const large = files.filter(({ stat }) => stat.size > SMALL_FILE_BYTES);
+  const code = listFiles(dir, [converterDir], (path) => path.endsWith('.js'));
+  return digestFiles(
+    dir,
+    [...small, ...code],
+    ...large.map(({ path, stat }) => `${path} ${stat.size} ${stat.mtimeMs}`),
+  );
+}

@@ -1,0 +1,126 @@
+/** Finds a Redis server program, or gets one. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { findNpm, runTool, type ToolFolders } from '../run-tool.ts';
+import { findOnPath, installSystemPackage } from '../system-packages.ts';
+import { print, SetupError, showStep } from '../terminal.ts';
+
+const OLDEST_REDIS = 7;
+const NAMES = ['redis-server', 'valkey-server'];
+const BUILT_BY = 'redis-memory-server@0.17.1';
+
+export interface RedisBinaryOptions {
+  /** INFERQL_REDIS_SERVER: the program to use. */
+  redisServer: string | undefined;
+  /** INFERQL_INSTALL: whether the system's package manager may install one. */
+  install: boolean;
+}
+
+/**
+ * The path of a redis-server or valkey-server that is new enough, if there is one.
+ * @throws SetupError if the one that is named does not exist
+ */
+export function findRedisServer(chosen: string | undefined, builtPathFile?: string): string | undefined {
+  if (chosen) {
+    if (existsSync(chosen)) return chosen;
+    throw new SetupError(`INFERQL_REDIS_SERVER names ${chosen}, which does not exist.`);
+  }
+  for (const name of NAMES) {
+    const found = findOnPath(name);
+    if (found && isRecent(found)) return found;
+  }
+  if (builtPathFile && existsSync(builtPathFile)) {
+    const built = readFileSync(builtPathFile, 'utf8');
+    if (existsSync(built)) return built;
+  }
+  return undefined;
+}
+
+/** Scripts with flags came with Redis 7; every Valkey has them. */
+function isRecent(binary: string): boolean {
+  const version = /v=(\d+)\.[\d.]+/.exec(spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout ?? '');
+  if (version && Number(version[1]) >= OLDEST_REDIS) return true;
+  const found = version ? `is version ${version[0].slice(2)}` : 'does not say its version';
+  print(`  ${binary} ${found}; ${OLDEST_REDIS} or later is needed.`);
+  return false;
+}
+
+/**
+ * The path of a redis-server or valkey-server; installs one with the system's package manager, or builds one, if there is none.
+ * @throws SetupError that names the ways to get one
+ */
+export async function provideRedisServer(
+  project: ToolFolders,
+  { redisServer, install }: RedisBinaryOptions,
+): Promise<string> {
+  const builtDir = join(project.setupDir, 'redis-binary');
+  const builtPathFile = join(builtDir, 'redis-server.path');
+  const find = () => findRedisServer(redisServer, builtPathFile);
+  const found = find();
+  if (found) return found;
+  const failures: string[] = [];
+  for (const way of [installFromSystem, buildFromSource]) {
+    try {
+      await way();
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      failures.push(error.message.split('\n')[0]!);
+    }
+    const provided = find();
+    if (provided) return provided;
+  }
+  throw new SetupError(
+    [
+      'InferQL needs a Redis (or Valkey) server, and there is none. Any of these helps:',
+      '  - install redis-server or valkey-server, so that it is on the PATH (or name it in INFERQL_REDIS_SERVER);',
+      '  - run one elsewhere and name it: REDIS_URL=redis://host:6379;',
+      '  - install a C compiler and make, so that one can be built (redis-memory-server).',
+      ...failures.map((failure) => `Tried without success: ${failure}`),
+    ].join('\n'),
+  );
+
+  async function installFromSystem(): Promise<void> {
+    const redis = 'redis';
+    const names = {
+      'apt-get': 'redis-server',
+      apk: redis,
+      dnf: redis,
+      yum: redis,
+      zypper: redis,
+      pacman: 'valkey',
+      brew: redis,
+    };
+    await installSystemPackage(project, 'Installing Redis', names, install);
+  }
+
+  async function buildFromSource(): Promise<void> {
+    mkdirSync(builtDir, { recursive: true });
+    print(
+      `  There is no Redis here and none was installed: it is built from source in ${builtDir}, which takes some minutes.`,
+    );
+    const [npm, ...first] = findNpm();
+    const install = [...first, 'install', '--prefix', builtDir, '--ignore-scripts', '--no-save', BUILT_BY];
+    await showStep(`Building Redis (${BUILT_BY})`, async () => {
+      await runTool(project, 'redis-build-install', npm, install);
+      await runTool(project, 'redis-build', process.execPath, [
+        '--input-type=module',
+        '--eval',
+        buildProgram(builtDir),
+      ]);
+    });
+    renameSync(`${builtPathFile}.unfinished`, builtPathFile);
+  }
+
+  /** Downloads and compiles Redis, in a separate process that can be ended. */
+  function buildProgram(dir: string): string {
+    const library = pathToFileURL(join(dir, 'node_modules/redis-memory-server/lib/util/RedisBinary.js')).href;
+    return [
+      `import { writeFileSync } from 'node:fs';`,
+      `const { default: library } = await import(${JSON.stringify(library)});`,
+      `const path = await (library.default ?? library).getPath({ downloadDir: ${JSON.stringify(join(dir, 'versions'))} });`,
+      `writeFileSync(${JSON.stringify(`${builtPathFile}.unfinished`)}, path);`,
+    ].join('\n');
+  }
+}

@@ -1,0 +1,62 @@
+/** The Redis that REDIS_URL names. It belongs to somebody else, so it is only waited for. */
+import { checkRedisVersion } from '@inferql/queue/redis';
+import { parseRedisUrl } from '@inferql/queue/redis-url';
+import { SetupError, showStep } from '../terminal.ts';
+import { withRedis } from './connect.ts';
+
+const REFUSED_LOGIN = /WRONGPASS|NOAUTH|invalid password|without any password configured/;
+
+/**
+ * Resolves once it answers.
+ * @throws SetupError if the URL is wrong, or Redis is too old, refuses the login, or does not answer within `waitMs`
+ */
+export async function waitForExternalRedis(url: string, waitMs: number): Promise<void> {
+  const shown = parseUrl(url);
+  let lastFailure = 'no answer';
+  const onFailure = (error: Error) => {
+    lastFailure = describeRedisError(error);
+    if (!REFUSED_LOGIN.test(lastFailure)) return undefined;
+    return new SetupError(`Redis at ${shown} refuses the login of REDIS_URL: ${lastFailure}`);
+  };
+  await showStep(`Waiting for Redis at ${shown}`, async () => {
+    try {
+      await withRedis(url, waitMs, checkVersion, onFailure);
+    } catch (error) {
+      if (error instanceof SetupError) throw error;
+      throw new SetupError(
+        `Redis at ${shown} (REDIS_URL) does not answer: ${lastFailure}.\nStart it, correct REDIS_URL, or unset it: without it, a private Redis is started.`,
+      );
+    }
+  });
+
+  async function checkVersion(redis: Parameters<typeof checkRedisVersion>[0]): Promise<void> {
+    try {
+      await checkRedisVersion(redis);
+    } catch (error) {
+      const { message } = error as Error;
+      // A user without the right to ask for the version may have all the rights that predictions need.
+      if (message.startsWith('NOPERM')) return;
+      lastFailure = message;
+      if (/ or later /.test(message)) {
+        throw new SetupError(
+          `Redis at ${shown} (REDIS_URL): ${message}.\nName another one, or unset REDIS_URL: without it, a private Redis is started.`,
+        );
+      }
+      throw error;
+    }
+  }
+}
+
+function parseUrl(url: string): string {
+  try {
+    return parseRedisUrl(url).shown;
+  } catch (error) {
+    throw new SetupError((error as Error).message);
+  }
+}
+
+/** The cause in words; a cluster's error is about all of its nodes, and names the last one's. */
+function describeRedisError(error: Error & { lastNodeError?: Error }): string {
+  const { message } = error.lastNodeError ?? error;
+  return /Protocol error|Unknown RESP type/.test(message) ? 'what answers there is not Redis' : message;
+}

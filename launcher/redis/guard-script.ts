@@ -1,0 +1,42 @@
+/**
+ * Runs a Redis server for as long as any process holds the other end of its standard input.
+ *
+ * The launcher, the servers and the workers all hold that end. A line on it, or the end of the last holder (also by kill -9), stops
+ * Redis with SIGTERM: it saves and leaves. A Redis that dies is started again with the same settings, on the same data.
+ * It is a shell script because it has to stay small, and it is written beside the data because a shell reads its script as it runs: an
+ * update of the package must not change it under its feet.
+ *
+ * Environment: GUARDED_REDIS is the program, GUARDED_REDIS_CONF its settings. Output: `started <pid>` and `ended <exit code>`.
+ */
+export const GUARD_SCRIPT = `#!/bin/sh
+# Written by InferQL at each start: see launcher/redis/guard-script.ts.
+
+# Signals of the terminal are not for it, nor for Redis, which inherits this; nor is a launcher that has stopped reading.
+trap '' HUP INT PIPE
+exec 3<&0 </dev/null
+
+stopping=
+redis=
+trap 'stopping=yes; [ -z "$redis" ] || kill -TERM "$redis" 2>/dev/null' TERM USR1
+
+# A read in the main shell would keep it from seeing Redis' end.
+(read -r _ <&3; kill -USR1 $$ 2>/dev/null) >/dev/null &
+reader=$!
+
+while [ -z "$stopping" ]; do
+  "$GUARDED_REDIS" "$GUARDED_REDIS_CONF" 3<&- >/dev/null &
+  redis=$!
+  echo "started $redis"
+  [ -z "$stopping" ] || kill -TERM "$redis" 2>/dev/null
+  code=0
+  while kill -0 "$redis" 2>/dev/null; do
+    wait "$redis"
+    code=$?
+  done
+  redis=
+  echo "ended $code"
+  [ -n "$stopping" ] || sleep 0.3 2>/dev/null || sleep 1
+done
+kill "$reader" 2>/dev/null
+exit 0
+`;

@@ -1,0 +1,227 @@
+/** A private Redis: loopback only, every write on disk before it is answered, stopped last and never left behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
+import { type Lock, tryLock } from '../lock.mjs';
+import { identifyProcess, killForeignProcess, readCommandLine } from '../processes.mjs';
+import { printError, SetupError, showStep } from '../terminal.ts';
+import { withRedis } from './connect.ts';
+import { GUARD_SCRIPT } from './guard-script.ts';
+
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 20_000;
+const PORT_TRIES = 5;
+const SHOWN_LINES = 15;
+
+export interface RunningRedis {
+  readonly url: string;
+  /** Every process that needs this Redis gets it as one of its descriptors: Redis lives until the last of them is gone. */
+  readonly lifeline?: Writable;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a private Redis and resolves once it answers. Two systems with the same state folder get a Redis and data each.
+ * @param binary the redis-server or valkey-server
+ * @param stateDir its data are in `redis/` below it
+ * @throws SetupError with the end of Redis' log
+ */
+export async function startPrivateRedis(binary: string, stateDir: string): Promise<RunningRedis> {
+  const { dataDir, lock } = takeDataFolder(stateDir);
+  try {
+    await endStrayRedis(dataDir);
+    return await showStep('Starting Redis', () => startOnFreePort(binary, dataDir, lock));
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function takeDataFolder(stateDir: string): { dataDir: string; lock: Lock } {
+  for (let slot = 1; ; slot++) {
+    const dataDir = join(stateDir, slot === 1 ? 'redis' : `redis-${slot}`);
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    const lock = tryLock(join(dataDir, 'launcher.lock'));
+    // Redis names its folder without links, and a stray one is recognized by that name.
+    if (lock.taken) return { dataDir: realpathSync(dataDir), lock };
+  }
+}
+
+async function startOnFreePort(binary: string, dataDir: string, lock: Lock): Promise<RunningRedis> {
+  let isRepaired = false;
+  for (let attempt = 1; ; attempt++) {
+    const redis = runGuarded(binary, dataDir, await findFreePort());
+    const failure = await redis.answered;
+    if (failure === undefined) {
+      return {
+        url: redis.url,
+        lifeline: redis.lifeline,
+        async stop() {
+          await redis.stop();
+          lock.release();
+        },
+      };
+    }
+    await redis.stop();
+    if (/in use|Failed listening/i.test(failure) && attempt < PORT_TRIES) continue;
+    if (/append only file|AOF|RDB|Unrecoverable error/i.test(failure) && !isRepaired) {
+      isRepaired = true;
+      setDamagedDataAside(dataDir);
+      continue;
+    }
+    throw new SetupError(`The private Redis (${binary}) does not start:\n${failure}`);
+  }
+}
+
+function runGuarded(binary: string, dataDir: string, port: number) {
+  const logPath = join(dataDir, 'redis.log');
+  rmSync(logPath, { force: true });
+  const guard = spawnGuard(binary, dataDir, port, logPath);
+  const url = `redis://127.0.0.1:${port}`;
+  let isStopping = false;
+  let hasAnswered = false;
+  const exited = once(guard, 'exit');
+  guard.stdin!.on('error', () => {});
+
+  /** Resolves to undefined, or to why it does not start. */
+  const answered = new Promise<string | undefined>((resolve) => {
+    createInterface({ input: guard.stdout! }).on('line', (line) => {
+      if (isStopping || !line.startsWith('ended')) return;
+      if (hasAnswered) printError('  Redis ended unexpectedly; it is started again on its data.');
+      else resolve(readLog(logPath));
+    });
+    const ready = withRedis(
+      url,
+      START_TIMEOUT_MS,
+      async () => {},
+      () => (isStopping ? new Error('stopped') : undefined),
+    );
+    ready.then(
+      () => {
+        hasAnswered = true;
+        resolve(undefined);
+      },
+      () => resolve(`no answer in ${START_TIMEOUT_MS / 1000} s\n${readLog(logPath)}`),
+    );
+  });
+
+  return {
+    url,
+    answered,
+    lifeline: guard.stdin!,
+    async stop() {
+      isStopping = true;
+      guard.stdin!.end('stop\n');
+      const forced = setTimeout(() => endStrayRedis(dataDir), STOP_TIMEOUT_MS);
+      await exited;
+      clearTimeout(forced);
+      rmSync(join(dataDir, 'port'), { force: true });
+    },
+  };
+}
+
+function spawnGuard(binary: string, dataDir: string, port: number, logPath: string): ChildProcess {
+  writeFileSync(join(dataDir, 'port'), String(port));
+  const confPath = join(dataDir, 'redis.conf');
+  writeFileSync(
+    confPath,
+    [
+      ...['bind 127.0.0.1', `port ${port}`, 'daemonize no', `dir ${quote(dataDir)}`],
+      ...[`logfile ${quote(logPath)}`, `pidfile ${quote(join(dataDir, 'redis.pid'))}`],
+      ...[
+        'appendonly yes',
+        'appendfsync always',
+        'aof-load-truncated yes',
+        'save ""',
+        'maxmemory-policy noeviction',
+        '',
+      ],
+    ].join('\n'),
+  );
+  const guardPath = join(dataDir, 'guard.sh');
+  // Renamed into its place: a guard that still runs reads on from the file that it opened.
+  writeFileSync(`${guardPath}.new`, GUARD_SCRIPT);
+  renameSync(`${guardPath}.new`, guardPath);
+  const log = openSync(logPath, 'a');
+  const guard = spawn('sh', [guardPath], {
+    cwd: dataDir,
+    detached: true,
+    stdio: ['pipe', 'pipe', log],
+    env: { ...process.env, GUARDED_REDIS: binary, GUARDED_REDIS_CONF: confPath },
+  });
+  closeSync(log);
+  return guard;
+}
+
+/** Ends a Redis that works on our data without us: its guard and its launcher were both killed. */
+async function endStrayRedis(dataDir: string): Promise<void> {
+  const port = Number(readText(join(dataDir, 'port')));
+  if (!port) return;
+  const pid = Number(readText(join(dataDir, 'redis.pid')));
+  const identity = identifyProcess(pid);
+  try {
+    const isOurs = await withRedis(`redis://127.0.0.1:${port}`, 2_000, async (redis) => {
+      // Another Redis may have been given the port since.
+      const [, dir] = (await redis.call('CONFIG', 'GET', 'dir')) as string[];
+      if (dir !== dataDir) return false;
+      // It has no reply, only an end.
+      await redis.call('SHUTDOWN').catch(() => {});
+      return true;
+    });
+    if (!isOurs) return;
+  } catch {
+    // It is gone, or it hangs: then its process is still there under the name that it gave itself.
+  }
+  if (identity && readCommandLine(pid).includes(`:${port}`)) await killForeignProcess(pid, identity, STOP_TIMEOUT_MS);
+}
+
+/** Predictions of yesterday are worth less than a start that works; nothing is deleted, though. */
+function setDamagedDataAside(dataDir: string): void {
+  const aside = join(dataDir, `damaged-${Date.now()}`);
+  mkdirSync(aside);
+  for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb']) {
+    if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(aside, name));
+  }
+  printError(
+    `  Redis could not read its data (another version's, or damaged). It starts empty; the old files are in ${aside}`,
+  );
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+function quote(path: string): string {
+  return `"${path.replace(/["\\]/g, '\\$&')}"`;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function readLog(path: string): string {
+  return readText(path).split('\n').slice(-SHOWN_LINES).join('\n');
+}

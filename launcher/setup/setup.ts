@@ -1,0 +1,40 @@
+/** The steps from installed packages to something that runs, one start at a time. Each takes milliseconds if its stamp is right. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { waitForLock } from '../lock.mjs';
+import { prepareModels } from '../prepare-models.ts';
+import { createStateDirs, type Project } from '../project.ts';
+import { endLeftoverTool } from '../run-tool.ts';
+import { print } from '../terminal.ts';
+import { buildCode, buildPage, generateDocuments } from './build.ts';
+
+/** Runs `work` while no other process sets this project up. */
+export async function withSetupLock<T>(project: Project, work: () => Promise<T>): Promise<T> {
+  createStateDirs(project);
+  const { setupDir, unfinishedDir } = project;
+  const lock = await waitForLock(join(setupDir, 'setup.lock'), (pid) =>
+    print(`  Another start is setting this folder up (process ${pid}); waiting for it.`),
+  );
+  try {
+    await endLeftoverTool(project);
+    for (const name of readdirSync(unfinishedDir)) {
+      rmSync(join(unfinishedDir, name), { recursive: true, force: true, maxRetries: 10 });
+    }
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
+/** Typed documents, dist/ and the page. Needs the set-up's lock. */
+export async function buildProject(project: Project): Promise<void> {
+  await generateDocuments(project);
+  await buildCode(project);
+  await buildPage(project);
+}
+
+/** Everything that a start needs: the build and the models. Needs the set-up's lock. */
+export async function setUpProject(project: Project): Promise<void> {
+  await buildProject(project);
+  await prepareModels({ ...project, converterDir: join(project.distDir, 'converter') });
+}

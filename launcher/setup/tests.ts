@@ -1,0 +1,62 @@
+/** What the tests need: programs to run and to look with, a build, and the one model that they use. */
+import { join } from 'node:path';
+import { settings as definitions, readSettings } from '@inferql/settings/settings';
+import type { Project } from '../project.ts';
+import { provideRedisServer } from '../redis/binary.ts';
+import { runTool } from '../run-tool.ts';
+import { printError } from '../terminal.ts';
+import { generateDocuments } from './build.ts';
+import { provideChromium } from './chromium.ts';
+import { buildProject, withSetupLock } from './setup.ts';
+
+/** Each suite's set-up includes the one before it. */
+export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
+export type Suite = (typeof SUITES)[number];
+
+/**
+ * Sets up what some suites run.
+ * @returns the environment for the tests: without the settings of the person who runs them, which must not change what tests see
+ */
+export async function setUpTests(
+  project: Project,
+  suites: readonly Suite[] = SUITES,
+): Promise<Record<string, string | undefined>> {
+  const settings = readSettings('launcher', process.env);
+  const needs = (suite: Suite) => suites.some((other) => SUITES.indexOf(other) >= SUITES.indexOf(suite));
+  const programs = await withSetupLock(project, async () => {
+    const found: { redisServer?: string; chromium?: string | undefined } = {};
+    if (needs('integration')) {
+      found.redisServer = await provideRedisServer(project, settings);
+      await buildProject(project);
+      await prepareTestModel(project);
+    } else {
+      await generateDocuments(project);
+    }
+    if (needs('browser')) {
+      found.chromium = await provideChromium(project, settings);
+      if (!found.chromium) {
+        printError(
+          '  There is no Chromium and no way to install one: the tests of the page will fail. INFERQL_CHROMIUM may name one.',
+        );
+      }
+    }
+    return found;
+  });
+  const env: Record<string, string | undefined> = { ...process.env };
+  for (const { name, formerNames = [] } of Object.values(definitions) as { name: string; formerNames?: string[] }[]) {
+    for (const either of [name, ...formerNames]) delete env[either];
+  }
+  if (programs.redisServer) env.INFERQL_REDIS_SERVER = programs.redisServer;
+  if (programs.chromium) env.INFERQL_CHROMIUM = programs.chromium;
+  return env;
+}
+
+/** ResNet50 of this repository, in the clone's state folder. Other models and other folders of the user are left alone. */
+async function prepareTestModel(project: Project): Promise<void> {
+  const { dir, distDir, setupDir } = project;
+  const program = join(distDir, 'converter/main.js');
+  const folders = ['--models-dir', join(dir, 'models'), '--state-dir', setupDir];
+  await runTool(project, 'models', process.execPath, [program, ...folders, 'prepare', 'resnet50'], {
+    passOutput: true,
+  });
+}

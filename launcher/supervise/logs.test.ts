@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { describeEntry, parseEntry } from './logs.ts';
+
+test('an entry is one line: level, message, the cause, and what else it says', () => {
+  const entry = parseEntry(
+    JSON.stringify({
+      level: 40,
+      time: 1,
+      pid: 2,
+      hostname: 'h',
+      name: 'server',
+      role: 'worker',
+      msg: 'deadline sweep failed; retrying',
+      err: { message: 'no answer', stack: 'at …' },
+      rssMb: 12,
+      models: ['a'],
+    }),
+  );
+  expect(describeEntry(entry!)).toBe('warn: deadline sweep failed; retrying (no answer) rssMb=12 models=["a"]');
+});
+
+test('an error that repeats the message is not shown twice', () => {
+  expect(describeEntry({ level: 50, msg: 'gone', err: { message: 'gone' } })).toBe('error: gone');
+});
+
+test.each(['', 'Segmentation fault', '{', '{"msg":"no level"}', '[1]', 'null'])("'%s' is not an entry", (line) => {
+  expect(parseEntry(line)).toBeUndefined();
+});

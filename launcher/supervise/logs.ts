@@ -1,0 +1,67 @@
+/** The children write JSON lines. People get warnings and errors as text; programs get the lines as they are. */
+import type { Readable } from 'node:stream';
+import { print, printError } from '../terminal.ts';
+
+export type LogStyle = 'people' | 'all' | 'json';
+
+interface LogEntry {
+  readonly level: number;
+  readonly msg?: string;
+  readonly err?: { message?: string };
+  readonly [field: string]: unknown;
+}
+
+const WARN = 40;
+const LEVELS: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' };
+const LONGEST_LINE = 65_536;
+/** Fields that say what the line's prefix says, or what nobody reads at a terminal. */
+const HIDDEN = new Set(['level', 'msg', 'err', 'time', 'pid', 'hostname', 'name', 'role']);
+
+/** Shows a child's output line by line, under its name. */
+export function showLogs(stream: Readable, name: string, style: LogStyle): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = (lines.pop() ?? '').slice(0, LONGEST_LINE);
+    for (const line of lines) showLine(line, name, style);
+  });
+  stream.on('end', () => showLine(rest, name, style));
+  stream.on('error', () => {});
+}
+
+function showLine(line: string, name: string, style: LogStyle): void {
+  if (line.trim() === '') return;
+  if (style === 'json') {
+    process.stdout.write(`${line}\n`);
+    return;
+  }
+  const entry = parseEntry(line);
+  // What is not a log entry is the runtime's own message before it dies: never hidden.
+  if (!entry) printError(`  [${name}] ${line}`);
+  else if (entry.level >= WARN) printError(`  [${name}] ${describeEntry(entry)}`);
+  else if (style === 'all') print(`  [${name}] ${describeEntry(entry)}`);
+}
+
+/** A line that is a log entry; undefined for any other text. */
+export function parseEntry(line: string): LogEntry | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const entry = JSON.parse(line) as { level?: unknown };
+    return typeof entry.level === 'number' ? (entry as LogEntry) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An entry in one line: level, message, the error's message, and the other fields as `name=value`. */
+export function describeEntry(entry: LogEntry): string {
+  const { level, msg, err } = entry;
+  const words = [`${LEVELS[level] ?? level}:`, msg ?? ''];
+  if (err?.message && err.message !== msg) words.push(`(${err.message})`);
+  for (const [field, value] of Object.entries(entry)) {
+    if (HIDDEN.has(field)) continue;
+    words.push(`${field}=${typeof value === 'object' ? JSON.stringify(value) : value}`);
+  }
+  return words.filter(Boolean).join(' ');
+}

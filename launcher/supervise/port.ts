@@ -1,0 +1,41 @@
+/** The address that the server listens on, and what may be wrong with it. */
+import { createServer } from 'node:net';
+import { SetupError } from '../terminal.ts';
+
+/**
+ * Checks an address before the slow work, so that nobody waits for minutes in vain.
+ * @throws SetupError that says what to do
+ */
+export async function checkPortIsFree(port: number, host: string): Promise<void> {
+  const probe = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      probe.once('error', reject);
+      probe.listen({ port, host, exclusive: true }, resolve);
+    });
+  } catch (error) {
+    throw describeListenFailure(error as NodeJS.ErrnoException, port, host);
+  }
+  await new Promise((resolve) => probe.close(resolve));
+}
+
+/** What a failed attempt to listen means for the person at the keyboard. */
+export function describeListenFailure(
+  { code, message }: { code?: string | undefined; message: string },
+  port: number,
+  host: string,
+): SetupError {
+  switch (code) {
+    case 'EADDRINUSE':
+      return new SetupError(
+        `Port ${port} on ${host} is taken by another program. Stop that program, or choose another port: PORT=${port === 65_535 ? 4000 : port + 1}`,
+      );
+    case 'EACCES':
+      return new SetupError(`Port ${port} needs rights that this user does not have. Choose one above 1023.`);
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new SetupError(`HOST is '${host}', which is not an address of this machine.`);
+    default:
+      return new SetupError(`The server cannot listen on ${host}:${port}: ${message}`);
+  }
+}

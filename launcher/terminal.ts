@@ -1,0 +1,80 @@
+/** What a person sees while things are set up: on a terminal one live line, elsewhere plain lines, in a log file no noise. */
+const SHOW_AFTER_MS = 1_000;
+const REPEAT_PLAIN_MS = 10_000;
+
+// A reader may leave (`npm start | head`): that is not a reason to die.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+const isTerminal = process.stdout.isTTY === true;
+let liveLine = '';
+
+/** Writes a line to standard output. */
+export function print(text = ''): void {
+  clearLiveLine();
+  process.stdout.write(`${text}\n`);
+  drawLiveLine(liveLine);
+}
+
+/** Writes a line to standard error. */
+export function printError(text: string): void {
+  clearLiveLine();
+  process.stderr.write(`${text}\n`);
+  drawLiveLine(liveLine);
+}
+
+function clearLiveLine(): void {
+  if (isTerminal && liveLine) process.stdout.write('\r\x1b[K');
+}
+
+function drawLiveLine(text: string): void {
+  if (isTerminal && text) process.stdout.write(text.slice(0, (process.stdout.columns || 80) - 1));
+}
+
+/**
+ * Shows a step that may take long. A step that ends within a second is not mentioned.
+ * @param title what is being done, as in 'Installing packages'
+ */
+export async function showStep<T>(title: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = Date.now();
+  const seconds = () => Math.round((Date.now() - startedAt) / 1000);
+  let shown = false;
+  let lastPlainAt = startedAt;
+  const tick = setInterval(() => {
+    if (Date.now() - startedAt < SHOW_AFTER_MS) return;
+    if (isTerminal) {
+      clearLiveLine();
+      liveLine = `  … ${title}, ${seconds()} s`;
+      drawLiveLine(liveLine);
+    } else if (!shown) {
+      process.stdout.write(`  … ${title}\n`);
+    } else if (Date.now() - lastPlainAt >= REPEAT_PLAIN_MS) {
+      lastPlainAt = Date.now();
+      process.stdout.write(`  … ${title}, ${seconds()} s\n`);
+    }
+    shown = true;
+  }, 250);
+  const settle = () => {
+    clearInterval(tick);
+    clearLiveLine();
+    liveLine = '';
+  };
+  try {
+    const result = await work();
+    settle();
+    if (shown) print(`  ✓ ${title}, ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+    return result;
+  } catch (error) {
+    settle();
+    throw error;
+  }
+}
+
+/** A failure whose message is meant for the person at the keyboard: it is shown without a stack. */
+export class SetupError extends Error {}
+
+/** What a person is shown of a failure. A full disk or a folder that may not be written needs no stack either: its message says all. */
+export function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isExplained = error instanceof SetupError || error.name === 'InvalidConfigurationError' || 'syscall' in error;
+  return isExplained ? error.message : (error.stack ?? error.message);
+}

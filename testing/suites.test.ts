@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { findSuite, listSuites } from './suites.ts';
+
+const imports = (name: string) => `import { x } from '${name}';`;
+
+test.each([
+  ['cli/text.test.ts', '', 'unit'],
+  ['queue/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
+  ['worker/main.test.ts', imports('@inferql/testing/redis-server'), 'integration'],
+  ['server/test/http.test.ts', '', 'integration'],
+  ['bench/counts.test.ts', imports('@inferql/testing/system'), 'e2e'],
+  ['e2e/client.test.ts', '', 'e2e'],
+  ['e2e/faults/redis.test.ts', '', 'faults'],
+  ['e2e/web.test.ts', imports('@inferql/testing/browser'), 'browser'],
+])('%s importing %s is of suite %s', (path, source, suite) => {
+  expect(findSuite(path, source)).toBe(suite);
+});
+
+test('every suite has tests, and each file is in one', () => {
+  const suites = listSuites(join(import.meta.dirname, '..'));
+  for (const [suite, files] of Object.entries(suites)) expect(files.length, suite).toBeGreaterThan(0);
+  const all = Object.values(suites).flat();
+  expect(new Set(all).size).toBe(all.length);
+  expect(suites.unit).toContain('testing/suites.test.ts');
+});

@@ -1,0 +1,40 @@
+/** Which suite a test file belongs to. It follows from where the file is and what it imports, so that nobody has to keep a list. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** From the quickest to the slowest set-up. */
+export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
+export type Suite = (typeof SUITES)[number];
+
+const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'generated', 'tarballs']);
+const BROWSER = /from '@inferql\/testing\/browser'/;
+const SYSTEM = /from '@inferql\/testing\/(system|cli|launcher|launcher-fixture|installed)'/;
+/** A Redis server, compiled programs, the build or real models. */
+const PARTS =
+  /from '@inferql\/testing\/(redis-server|queue-harness|compile-sources|build)'|from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
+
+/** The suite of a test file. @param path from the project's root @param source the file's text */
+export function findSuite(path: string, source: string): Suite {
+  if (BROWSER.test(source)) return 'browser';
+  if (path.startsWith('e2e/faults/')) return 'faults';
+  if (path.startsWith('e2e/') || SYSTEM.test(source)) return 'e2e';
+  if (PARTS.test(source) || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path)) return 'integration';
+  return 'unit';
+}
+
+/** All test files below a folder, by suite, as paths from it. */
+export function listSuites(root: string): Record<Suite, string[]> {
+  const found: Record<Suite, string[]> = { unit: [], integration: [], e2e: [], faults: [], browser: [] };
+  const walk = (folder: string) => {
+    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+      const path = folder ? `${folder}/${entry.name}` : entry.name;
+      if (entry.isDirectory()) {
+        if (!SKIPPED_FOLDERS.has(entry.name) && !entry.name.startsWith('.')) walk(path);
+      } else if (/\.test\.tsx?$/.test(entry.name)) {
+        found[findSuite(path, readFileSync(join(root, path), 'utf8'))].push(path);
+      }
+    }
+  };
+  walk('');
+  return found;
+}
