@@ -4,7 +4,7 @@ import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { activeTenantsKey, GROUP, modelKeys, registryKeys, streamKey } from './keys.ts';
 import { createLaneTurns } from './lanes.ts';
-import type { RedisConnection } from './redis.ts';
+import { isRedisUnavailable, type RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
 
 export interface StartedJob {
@@ -40,6 +40,8 @@ export function createConsumer(options: {
   blockingRedis: RedisConnection;
   prefix: string;
   model: ServedModel;
+  /** The names of its classes. */
+  labels?: readonly string[] | undefined;
   worker: string;
 }) {
   const { redis, blockingRedis, prefix, model, worker } = options;
@@ -59,6 +61,7 @@ export function createConsumer(options: {
   /** When this worker first saw an older version of its model, by this process' clock. */
   const retiredSinceMs = new Map<string, number>();
   let announced = false;
+  let hasLabels = options.labels === undefined;
   let mayMissReplies = false;
   blockingRedis.on('close', () => {
     mayMissReplies = true;
@@ -172,6 +175,19 @@ export function createConsumer(options: {
     }
   }
 
+  /** Apart from the specification, which is read often. A full Redis does not take them; the next sign of life tries again. */
+  async function announceLabels(): Promise<void> {
+    try {
+      const versions = await redis.hkeys(keys.specs);
+      const old = (await redis.hkeys(keys.labels)).filter((version) => !versions.includes(version));
+      if (old.length > 0) await redis.hdel(keys.labels, ...old);
+      await redis.hset(keys.labels, model.version, JSON.stringify(options.labels));
+      hasLabels = true;
+    } catch (error) {
+      if (!isRedisUnavailable(error)) throw error;
+    }
+  }
+
   return {
     /**
      * Tells what this worker serves, once it is warm, and from then on that it is alive. To be called again every third of
@@ -194,6 +210,7 @@ export function createConsumer(options: {
       ]);
       // A full Redis takes no new member, but a worker that comes to empty it is let in.
       if (!(await redis.sismember(registry.models, model.name))) await redis.sadd(registry.models, model.name);
+      if (!hasLabels) await announceLabels();
       if (changed === 1 || !announced) await redis.publish(registry.changed, model.name);
       announced = true;
     },

@@ -20,8 +20,10 @@ export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'QUEUED' && status !== 'PROCESSING';
 }
 
-/** How many labels a stored result keeps. A caller may select fewer. */
+/** How many labels a stored result keeps if nobody asked for more. A caller may select fewer. */
 export const STORED_LABELS = 20;
+/** How many labels a result can keep if its request asks for them. */
+export const MAX_LABELS = 1000;
 
 /** A tenant's name, part of Redis keys and stream entries: 1 to 128 visible ASCII characters, no spaces, quotes or braces. */
 export const TenantName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:|/+=-]{0,127}$/);
@@ -107,7 +109,11 @@ export const PredictionState = z.object({
 export type PredictionState = z.infer<typeof PredictionState>;
 
 /** What a computation needs beside its pixels. */
-export const JobOptions = z.object({ heatmap: z.boolean() });
+export const JobOptions = z.object({
+  heatmap: z.boolean(),
+  /** How many labels the result is to keep; absent: STORED_LABELS. */
+  labels: z.number().int().min(1).max(MAX_LABELS).optional(),
+});
 export type JobOptions = z.infer<typeof JobOptions>;
 
 /** What the server must know of a model version to prepare images for it and to bound its queue. Announced by a warm worker. */
@@ -141,6 +147,8 @@ export const ServedModel = z.object({
       .optional(),
   }),
   classCount: z.number().int().positive(),
+  /** Whether an image has one class, or any number of them; absent: one. */
+  task: z.enum(['single-label', 'multi-label']).optional(),
   heatmap: z.object({ available: z.boolean(), reason: z.string().optional() }),
   batching: z.object({ maxBatchSize: z.number().int().positive(), maxQueueDelayMs: z.number().min(0) }),
   queue: z.object({

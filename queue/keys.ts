@@ -53,6 +53,8 @@ export function modelKeys(prefix: string, model: string) {
     dead: `${base}:dead`,
     /** Hash: 'current' and one announced spec a version. */
     specs: `${base}:specs`,
+    /** Hash: the class names of each version, as JSON. */
+    labels: `${base}:labels`,
     /** Sorted set: workers by the time at which they count as gone. */
     alive: `${base}:alive`,
     /** Hash: a worker's record. */

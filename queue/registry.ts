@@ -1,4 +1,5 @@
 /** The models that were ever announced: which of them are offered, which one is the default, and how they are forgotten. */
+import { z } from 'zod';
 import { ModelName, ServedModel } from './contract.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
@@ -7,6 +8,8 @@ import type { ReportUnreadable } from './unreadable.ts';
 
 /** A model that nobody has served for so long is forgotten, unless something of it is still open. */
 export const FORGET_AFTER_MS = 24 * 60 * 60 * 1000;
+
+const labelsSchema = z.array(z.string());
 
 export interface KnownModel {
   model: ServedModel;
@@ -64,6 +67,13 @@ export function createRegistry(
       return models.filter((model) => model !== undefined);
     },
 
+    /** The class names of a version; null if no worker has announced them. */
+    async readLabels(name: string, version: string): Promise<string[] | null> {
+      const text = await callRedis(() => redis.hget(modelKeys(prefix, name).labels, version));
+      const labels = text === null ? undefined : labelsSchema.safeParse(JSON.parse(text));
+      return labels?.data ?? null;
+    },
+
     /** The name of the default model, as the repository of the last worker says; null if none does. */
     async defaultModel(): Promise<string | null> {
       return callRedis(() => redis.get(registry.default));
@@ -92,6 +102,7 @@ export function createRegistry(
       if (kind === 'open' || kind === 'deadLetters') return { kind, count };
       // A worker that announces it at this moment enters the name again with its next sign of life.
       if (kind === 'forgotten') {
+        await callRedis(() => redis.del(modelKeys(prefix, name).labels));
         await callRedis(() => redis.srem(registry.models, name));
         await callRedis(() => redis.publish(registry.changed, name));
       }

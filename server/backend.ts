@@ -12,6 +12,7 @@ import { createAccess } from './access/index.ts';
 import { mayUseModel } from './access/principal.ts';
 import type { Config } from './config.ts';
 import { createPressure } from './predictions/admission-control.ts';
+import { createClassNames } from './predictions/class-names.ts';
 import { createCatalog } from './predictions/model-cache.ts';
 import { createReplies } from './predictions/prediction-tracker.ts';
 import { createPredictions } from './predictions/predictions.ts';
@@ -139,6 +140,7 @@ export function createBackend(options: {
     // Whoever asks for the list may have heard of a model before this server did.
     listModels: async (caller) => (await catalog.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
     findModel: (caller, name) => catalog.findModel(name, (model) => mayUseModel(caller, model)),
+    readClassNames: createClassNames(registry),
     viewQueue: (caller, name) => queueViews.view(name, (model) => mayUseModel(caller, model)),
     async watchQueue(caller, name) {
       return access.track(caller, await queueViews.watch(name, (model) => mayUseModel(caller, model)));

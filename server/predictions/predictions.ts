@@ -3,6 +3,7 @@ import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
   ANONYMOUS_TENANT,
   type Caller,
+  MAX_LABELS,
   modelOfPrediction,
   newPredictionId,
   type PredictionState,
@@ -31,6 +32,8 @@ export interface SubmitRequest {
   /** Which of the images of one request it is: under one key each is a prediction of its own. */
   place: number | undefined;
   heatmap: boolean;
+  /** How many labels to keep with the prediction, if that is more than usual. */
+  labels: number;
   /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
   wait: 'end' | 'later' | 'no';
   caller: Principal;
@@ -107,7 +110,7 @@ export function createPredictions(options: {
       id,
       model,
       image,
-      options: { heatmap: request.heatmap && model.heatmap.available },
+      options: { heatmap: request.heatmap && model.heatmap.available, ...moreLabels(request) },
       priority: request.priority,
       timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
       caller: request.caller,
@@ -277,8 +280,17 @@ function mayKnow(caller: Principal, id: string): boolean {
   return model !== undefined && mayUseModel(caller, model);
 }
 
-function digestContent(file: Buffer, { heatmap }: SubmitRequest): string {
-  return createHash('sha256').update(JSON.stringify({ heatmap })).update(file).digest('base64url');
+/** Requests of up to the usual number of labels share one computation. */
+function moreLabels({ labels }: SubmitRequest): { labels?: number } {
+  return labels > STORED_LABELS ? { labels: Math.min(labels, MAX_LABELS) } : {};
+}
+
+function digestContent(file: Buffer, request: SubmitRequest): string {
+  const { heatmap } = request;
+  return createHash('sha256')
+    .update(JSON.stringify({ heatmap, ...moreLabels(request) }))
+    .update(file)
+    .digest('base64url');
 }
 
 function nameRequest({ idempotencyKey, place }: SubmitRequest): string | undefined {
@@ -289,7 +301,7 @@ function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): voi
   const refuse = (argument: string, message: string) => {
     throw new InvalidArgumentError(argument, message);
   };
-  if (topK < 1 || topK > STORED_LABELS) refuse('topK', `topK must be between 1 and ${STORED_LABELS}.`);
+  if (topK < 1 || topK > MAX_LABELS) refuse('topK', `topK must be between 1 and ${MAX_LABELS}.`);
   if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
     refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
   }

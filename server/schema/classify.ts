@@ -31,7 +31,11 @@ const KEY_DESCRIPTION =
 const options = (keyDescription = KEY_DESCRIPTION) =>
   builder.args((t) => ({
     model: t.string({ description: 'The name of a model from `models`. Left out: the default model.' }),
-    topK: t.int({ defaultValue: 5, description: 'How many labels `labels` gives in this answer, 1 to 20.' }),
+    topK: t.int({
+      defaultValue: 5,
+      description:
+        'How many labels `labels` gives in this answer, 1 to 1000. More than 20 are kept only if they are asked for here.',
+    }),
     priority: t.field({ type: PriorityEnum, defaultValue: 'NORMAL', description: 'How urgent it is.' }),
     timeoutMs: t.int({
       description:
@@ -116,6 +120,7 @@ async function classify(
       idempotencyKey: args.idempotencyKey ?? undefined,
       place,
       heatmap: args.heatmap || plan.heatmap,
+      labels: Math.max(topK, plan.labels),
       wait: plan.wait,
       caller,
       signal,

@@ -23,6 +23,8 @@ export interface Services {
   /** Models that the caller may not use are not there for it, here and below. */
   listModels(caller: Principal): Promise<ServedModel[]>;
   findModel(caller: Principal, name: string | undefined): Promise<ServedModel | undefined>;
+  /** The class names of a version that the caller may use; null if no worker has announced them. */
+  readClassNames(model: string, version: string): Promise<string[] | null>;
   /** Null where no model of that name (or none at all) is known. */
   viewQueue(caller: Principal, model: string | undefined): Promise<QueueView | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */

@@ -1,5 +1,6 @@
 import { ignoresProfile, resizeOf } from '@inferql/images/render';
 import type { ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { Queue } from './queue.ts';
 
@@ -104,6 +105,29 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
   }),
 });
 
+const Task = builder.enumType('Task', {
+  description: 'What a classifier says of an image.',
+  values: {
+    SINGLE_LABEL: { value: 'single-label', description: 'One class: the scores of all classes sum to 1.' },
+    MULTI_LABEL: { value: 'multi-label', description: 'Any number of classes: each has a score of its own, 0 to 1.' },
+  } as const,
+});
+
+interface ClassName {
+  index: number;
+  name: string;
+}
+
+const ModelLabel = builder.objectRef<ClassName>('ModelLabel').implement({
+  description: 'One class that a model knows.',
+  fields: (t) => ({
+    index: t.exposeInt('index', { description: 'Its place in the output of the model, from 0 on: `Label.index`.' }),
+    name: t.exposeString('name', { description: 'Its name: `Label.name`.' }),
+  }),
+});
+
+const MAX_PAGE = 1000;
+
 const Model = builder.objectRef<ServedModel>('Model').implement({
   description: 'A model that workers serve, or served a short while ago.',
   fields: (t) => ({
@@ -117,6 +141,31 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
     precision: t.expose('precision', { type: Precision, description: 'Its arithmetic.' }),
     input: t.expose('input', { type: ModelInput, description: 'How photographs are prepared for it.' }),
     classCount: t.exposeInt('classCount', { description: 'How many classes it knows.' }),
+    task: t.field({
+      type: Task,
+      description: 'Whether an image has one class, or any number of them.',
+      resolve: ({ task }) => task ?? 'single-label',
+    }),
+    labels: t.field({
+      type: [ModelLabel],
+      nullable: true,
+      description:
+        'The classes that it knows, a page of them by index; `classCount` is how many there are. Null if no worker has announced their names.',
+      args: {
+        offset: t.arg.int({ defaultValue: 0, description: 'The index to begin with.' }),
+        limit: t.arg.int({ defaultValue: 100, description: `At most this many, 1 to ${MAX_PAGE}.` }),
+      },
+      resolve: async ({ name, version }, { offset, limit }, { services }) => {
+        const from = offset ?? 0;
+        const count = limit ?? 100;
+        if (from < 0 || count < 1 || count > MAX_PAGE) {
+          const message = `offset must be 0 or more, and limit between 1 and ${MAX_PAGE}.`;
+          throw new InferqlError('INVALID_INPUT', { message });
+        }
+        const names = await services.readClassNames(name, version);
+        return names?.slice(from, from + count).map((label, at) => ({ index: from + at, name: label })) ?? null;
+      },
+    }),
     heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can give heatmaps.' }),
     batching: t.expose('batching', { type: Batching, description: 'How images are gathered for one run.' }),
     limits: t.field({ type: QueueLimits, description: 'The bounds of its queue.', resolve: ({ queue }) => queue }),
@@ -138,7 +187,8 @@ builder.queryField('models', (t) =>
   t.field({
     extensions: { scope: 'read' },
     type: [Model],
-    description: 'All models that workers have announced and the caller may use, by name.',
+    description:
+      'All models that workers serve, or served until a short while ago, and that the caller may use, by name.',
     resolve: (_root, _args, { caller, services }) => services.listModels(caller),
   }),
 );
@@ -148,7 +198,7 @@ builder.queryField('model', (t) =>
     extensions: { scope: 'read' },
     type: Model,
     nullable: true,
-    description: 'One model. Null where none of that name was ever announced.',
+    description: 'One model. Null if none of that name is served, or was until a short while ago.',
     args: { name: t.arg.string({ required: true, description: 'Its name.' }) },
     resolve: async (_root, { name }, { caller, services }) => (await services.findModel(caller, name)) ?? null,
   }),

@@ -8,6 +8,7 @@ import {
   Kind,
   type SelectionNode,
   type SelectionSetNode,
+  valueFromASTUntyped,
 } from 'graphql';
 
 /** Fields that are known once a prediction has ended. */
@@ -30,6 +31,8 @@ export interface WaitPlan {
   wait: 'end' | 'later' | 'no';
   /** A heatmap is selected somewhere. */
   heatmap: boolean;
+  /** The largest topK that is selected somewhere; 0 if none is. */
+  labels: number;
   /** The fields inside @defer that answer from the end. */
   deferredFields: ReadonlySet<FieldNode>;
 }
@@ -43,6 +46,7 @@ interface Walk extends Reading {
   atOnce: Set<FieldNode>;
   deferred: Set<FieldNode>;
   heatmap: boolean;
+  labels: number;
 }
 
 /** Reads from a field's selection whether its answer must wait for the prediction's end. Honours fragments, @include, @skip and @defer. */
@@ -53,6 +57,7 @@ export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
     atOnce: new Set(),
     deferred: new Set(),
     heatmap: false,
+    labels: 0,
   };
   for (const node of info.fieldNodes) if (node.selectionSet) walkSelection(node.selectionSet, false, walk);
 
@@ -62,7 +67,12 @@ export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
   const deferredFields = new Set(
     [...walk.deferred].filter((field) => CHANGING_FIELDS.has(field.name.value) && !walk.atOnce.has(field)),
   );
-  return { wait: waitsAtOnce ? 'end' : waitsLater ? 'later' : 'no', heatmap: walk.heatmap, deferredFields };
+  return {
+    wait: waitsAtOnce ? 'end' : waitsLater ? 'later' : 'no',
+    heatmap: walk.heatmap,
+    labels: walk.labels,
+    deferredFields,
+  };
 }
 
 function walkSelection({ selections }: SelectionSetNode, deferred: boolean, walk: Walk): void {
@@ -72,6 +82,7 @@ function walkSelection({ selections }: SelectionSetNode, deferred: boolean, walk
       (deferred ? walk.deferred : walk.atOnce).add(selection);
       if (selection.name.value === 'result' && selection.selectionSet) {
         walk.heatmap ||= selectsHeatmap(selection.selectionSet, walk);
+        walk.labels = Math.max(walk.labels, largestTopK(selection.selectionSet, walk));
       }
       continue;
     }
@@ -82,6 +93,17 @@ function walkSelection({ selections }: SelectionSetNode, deferred: boolean, walk
 
 function selectsHeatmap(selectionSet: SelectionSetNode, walk: Walk): boolean {
   return selectsField(selectionSet, walk, ({ name }) => name.value === 'heatmap');
+}
+
+function largestTopK(selectionSet: SelectionSetNode, walk: Walk): number {
+  let largest = 0;
+  selectsField(selectionSet, walk, (field) => {
+    const topK = field.name.value === 'labels' && field.arguments?.find(({ name }) => name.value === 'topK');
+    const value = topK && valueFromASTUntyped(topK.value, walk.variables);
+    if (typeof value === 'number') largest = Math.max(largest, value);
+    return false;
+  });
+  return largest;
 }
 
 /** Whether a subscription's selection shows the place in the queue. */

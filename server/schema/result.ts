@@ -1,5 +1,5 @@
 import { renderHeatmap } from '@inferql/images/render-heatmap';
-import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
+import { type Heatmaps, type Label, MAX_LABELS, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
@@ -64,10 +64,10 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
   fields: (t) => ({
     labels: t.field({
       type: [LabelRef],
-      description: `The best labels by descending score. The ${STORED_LABELS} best ones are kept with a prediction.`,
+      description: `The best labels by descending score. The ${STORED_LABELS} best ones are kept with a prediction, more if its mutation asked for more.`,
       args: {
         topK: t.arg.int({
-          description: `How many labels, 1 to ${STORED_LABELS}. Left out: the topK of the mutation in its own answer, 5 elsewhere.`,
+          description: `How many labels, 1 to ${MAX_LABELS}. Left out: the topK of the mutation in its own answer, 5 elsewhere.`,
         }),
       },
       resolve: ({ result, topK }, args) => result.labels.slice(0, checkTopK(args.topK ?? topK)),
@@ -88,8 +88,8 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
 
 /** @throws InferqlError INVALID_INPUT where topK is out of its range. */
 export function checkTopK(topK: number): number {
-  if (topK >= 1 && topK <= STORED_LABELS) return topK;
-  throw new InferqlError('INVALID_INPUT', { message: `topK must be between 1 and ${STORED_LABELS}.` });
+  if (topK >= 1 && topK <= MAX_LABELS) return topK;
+  throw new InferqlError('INVALID_INPUT', { message: `topK must be between 1 and ${MAX_LABELS}.` });
 }
 
 function findHeatmap(heatmaps: Heatmaps | undefined, index: number | undefined): HeatmapView | HeatmapRefusal {

@@ -97,7 +97,7 @@ describe('protection', () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { data, errors, status } = await server.upload<{ classifyImage: object }>(
-      'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status result { labels(topK: 99) { name } } } } }',
+      'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status result { labels(topK: 1001) { name } } } } }',
       [await paint(3)],
     );
     expect(status).toBe(200);

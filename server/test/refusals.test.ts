@@ -8,7 +8,7 @@ interface Classified {
 describe('refusals that the caller can fix', () => {
   test.each([
     ['topK', { topK: 0 }],
-    ['topK', { topK: 21 }],
+    ['topK', { topK: 1001 }],
     ['timeoutMs', { timeoutMs: 0 }],
     ['timeoutMs', { timeoutMs: -5 }],
     ['timeoutMs', { timeoutMs: 86_400_001 }],

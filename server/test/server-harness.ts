@@ -80,6 +80,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
     blockingRedis,
     prefix,
     model,
+    labels: Array.from({ length: 256 }, (_, i) => `red ${i}`),
     worker: `worker-${prefix}-${model.name}`,
   });
   const record = {
@@ -101,7 +102,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, { 
     const { image, options } = started.job;
     const best = image[0]!;
     if (best === 13) return { started, errorCode: 'UNREADABLE_JOB' };
-    const labels = Array.from({ length: 20 }, (_, i) => ({
+    const labels = Array.from({ length: options.labels ?? 20 }, (_, i) => ({
       index: (best + i) % 256,
       name: `red ${(best + i) % 256}`,
       score: 0.5 ** (i + 1),

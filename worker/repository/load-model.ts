@@ -38,6 +38,7 @@ export async function loadRepositoryModel(
     precision: spec.precision,
     input,
     classCount,
+    task: taskOf(prepared),
     labels,
     heatmap: 'unavailable' in cam ? { available: false, reason: cam.unavailable } : { available: true },
     batching: spec.batching,
@@ -45,6 +46,12 @@ export async function loadRepositoryModel(
     candidates,
     ruledOut,
   };
+}
+
+/** A sigmoid per class lets an image have several; a single one tells two classes apart. */
+function taskOf({ spec, labels }: PreparedModel): NonNullable<ServableModel['task']> {
+  const isMulti = spec.output.activation.endsWith('sigmoid') && labels.length > 2;
+  return isMulti ? 'multi-label' : 'single-label';
 }
 
 /** Engines by their speed (docs say what was measured); a spec may name one. */

@@ -60,7 +60,7 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
   const blockingRedis = connectRedis(redisUrl, 'blocking');
   blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
   try {
-    const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker });
+    const consumer = createConsumer({ redis, blockingRedis, prefix, model, labels, worker });
     const loop = await startModelLoop({
       consumer,
       engine,

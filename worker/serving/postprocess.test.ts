@@ -30,6 +30,15 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s fails its own image and no
   expect(readResult({ probabilities }, 1, ['a', 'b']).labels).toHaveLength(2);
 });
 
+test('more labels than usual are kept if they are asked for, and maps of the first ones only', () => {
+  const probabilities = Float32Array.from({ length: 60 }, (_, i) => i / 60);
+  const maps = { values: new Float32Array(STORED_LABELS), labels: STORED_LABELS, width: 1, height: 1 };
+  const result = readResult({ probabilities, maps }, 0, namesOf(60), true, 50);
+  expect(result.labels.map(({ index }) => index)).toEqual(Array.from({ length: 50 }, (_, i) => 59 - i));
+  expect(result.heatmaps?.maps).toHaveLength(STORED_LABELS);
+  expect(readResult({ probabilities }, 0, namesOf(60), false, 1000).labels).toHaveLength(60);
+});
+
 test('an answer that is too short is refused', () => {
   expect(() => readResult({ probabilities: new Float32Array(3) }, 1, ['a', 'b'])).toThrow(
     expect.objectContaining({ code: 'MODEL_FAILED' }),

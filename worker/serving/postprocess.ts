@@ -10,7 +10,8 @@ const MAP_DIGITS = 1_000;
 
 /**
  * The result of the image at `index` of a batch: its best labels by descending score (of equals the lower index first), and
- * a heatmap for each where one is wanted and the engine gave maps.
+ * a heatmap for each of the first STORED_LABELS where one is wanted and the engine gave maps.
+ * @param labelCount how many labels to keep
  * @throws InferqlError MODEL_FAILED where a probability is not a finite number.
  */
 export function readResult(
@@ -18,12 +19,13 @@ export function readResult(
   index: number,
   labels: readonly string[],
   wantsHeatmap = false,
+  labelCount = STORED_LABELS,
 ): Result {
   const row = output.probabilities.subarray(index * labels.length, (index + 1) * labels.length);
   if (row.length !== labels.length) throw new InferqlError('MODEL_FAILED', { cause: new Error('too few values') });
   if (!row.every(Number.isFinite))
     throw new InferqlError('MODEL_FAILED', { cause: new Error('a value is not a number') });
-  const best = bestIndexes(row, STORED_LABELS).map(
+  const best = bestIndexes(row, labelCount).map(
     (at): Label => ({ index: at, name: labels[at]!, score: Number(row[at]!.toPrecision(SCORE_DIGITS)) }),
   );
   if (!wantsHeatmap || !output.maps) return { labels: best };
@@ -38,7 +40,7 @@ function scaleMaps({ values, labels, width, height }: ActivationMaps, index: num
   return {
     width,
     height,
-    maps: best.map((label, place) => ({ index: label.index, values: scaleToOne(mapAt(place)) })),
+    maps: best.slice(0, labels).map((label, place) => ({ index: label.index, values: scaleToOne(mapAt(place)) })),
   };
 }
 

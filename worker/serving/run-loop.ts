@@ -147,7 +147,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
     settleInBackground(
       started.map((one, index): Outcome => {
-        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one)));
+        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one), one.job.options.labels));
         return typeof result === 'string'
           ? { started: one, errorCode: result }
           : { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
