@@ -8,11 +8,13 @@ import { createRegistry } from '@inferql/queue/registry';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
+import type { CustomAuthenticate } from './access/custom.ts';
 import { createAccess } from './access/index.ts';
 import { mayUseModel } from './access/principal.ts';
 import type { Config } from './config.ts';
 import { createPressure } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
+import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
 import { createCatalog } from './predictions/model-cache.ts';
 import { createReplies } from './predictions/prediction-tracker.ts';
 import { createPredictions } from './predictions/predictions.ts';
@@ -37,8 +39,11 @@ export function createBackend(options: {
   redis: RedisConnection;
   subscriber: RedisConnection;
   log: Logger;
+  /** A host application's. */
+  authenticate?: CustomAuthenticate | undefined;
+  hooks?: Hooks | undefined;
 }) {
-  const { config, redis, subscriber, log } = options;
+  const { config, redis, subscriber, log, authenticate, hooks = {} } = options;
   let draining = false;
   const unreadable = createUnreadableRecords((place, error) =>
     log.error({ err: error, place }, 'a record in Redis cannot be read by this release; it is left out'),
@@ -46,8 +51,14 @@ export function createBackend(options: {
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const catalog = createCatalog({ producer, registry, defaultModel: config.defaultModel });
-  const access = createAccess({ config, store: createKeyStore(redis, { prefix: config.prefix }), log });
+  const access = createAccess({
+    config,
+    store: createKeyStore(redis, { prefix: config.prefix }),
+    log,
+    custom: authenticate,
+  });
   const meter = createMeter();
+  const settled = createSettledNotifier(hooks, (error) => log.error({ err: error }, 'hook onSettled failed'));
   const replies = createReplies({
     producer,
     openChannel: (listener) =>
@@ -58,7 +69,10 @@ export function createBackend(options: {
     probe: () => callRedis(() => redis.ping()),
     onModelsChanged: () => void hearModels(),
     reportUnreadable: unreadable.report,
-    onEvent: meter.onEvent,
+    onEvent(model, parse) {
+      meter.onEvent(model, parse);
+      if (settled.isInterested()) settled.onState(parse());
+    },
     positionIntervalMs: config.positionIntervalMs,
     auditIntervalMs: config.auditIntervalMs,
     log,
@@ -76,6 +90,8 @@ export function createBackend(options: {
     catalog,
     pressure: createPressure(catalog),
     decoder,
+    hooks,
+    settled,
     isDraining: () => draining,
   });
   const queueViews = createQueueViews({ catalog, meter });

@@ -1,5 +1,6 @@
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
+import { type Credentials, type CustomAuthenticate, describeCustomCaller } from './custom.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
@@ -17,9 +18,11 @@ export function createAuthenticator(options: {
   keys: KeyCache;
   /** Called with the id of each key that was accepted. */
   onKeyUsed(id: string): void;
+  /** A host application's, instead of all others. */
+  custom: CustomAuthenticate | undefined;
 }) {
-  const { mode, keys, onKeyUsed } = options;
-  const isOff = mode === 'off' || mode === 'off-and-public';
+  const { mode, keys, onKeyUsed, custom } = options;
+  const isOff = !custom && (mode === 'off' || mode === 'off-and-public');
   const takesKeys = mode === 'keys' || mode === 'keys+jwt';
 
   async function authenticateKey(text: string): Promise<Principal> {
@@ -46,9 +49,11 @@ export function createAuthenticator(options: {
 
     /**
      * @param authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
+     * @param header any other header of the request
      * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis must be asked and does not answer
      */
-    async authenticate(authorization: string | null | undefined): Promise<Principal> {
+    async authenticate(authorization: string | null | undefined, header: Credentials['header']): Promise<Principal> {
+      if (custom) return describeCustomCaller(await custom({ authorization: authorization ?? undefined, header }));
       if (isOff) return ANONYMOUS;
       if (!authorization) throw new InferqlError('UNAUTHENTICATED');
       const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
@@ -72,6 +77,7 @@ export function createAuthenticator(options: {
           return acceptKey(found);
         }
         case 'jwt':
+        case 'custom':
           if (principal.expiresAtMs !== undefined && principal.expiresAtMs <= Date.now()) {
             throw refuse('The token has expired.');
           }

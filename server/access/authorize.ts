@@ -42,6 +42,16 @@ function requireScope(scope: FieldScope, { scopes }: Pick<Principal, 'scopes'>):
   });
 }
 
+/** Opens the root fields that a host application added to every caller whom it let in; what they check themselves is its matter. */
+export function openAddedFields(schema: GraphQLSchema): GraphQLSchema {
+  for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+    for (const field of Object.values(type?.getFields() ?? {})) {
+      if (field.extensions.scope === undefined) field.extensions = { ...field.extensions, scope: 'any' };
+    }
+  }
+  return schema;
+}
+
 /**
  * Makes every root field check its caller's scope, whatever transport the operation came by.
  * @throws TypeError if a root field names no scope: none is open by mistake

@@ -1,6 +1,7 @@
 import type { KeyStore } from '@inferql/queue/api-keys';
 import type { Logger } from 'pino';
 import { type AuthMode, createAuthenticator } from './authenticate.ts';
+import type { CustomAuthenticate } from './custom.ts';
 import { createKeyCache } from './key-cache.ts';
 import type { Principal } from './principal.ts';
 import { createSessions, type Session } from './sessions.ts';
@@ -13,10 +14,16 @@ const NOTE_USE_INTERVAL_MS = 10_000;
 export type Access = ReturnType<typeof createAccess>;
 
 /** Who callers are, and what they hold open. */
-export function createAccess({ config, store, log }: { config: { auth: AuthMode }; store: KeyStore; log: Logger }) {
+export function createAccess(options: {
+  config: { auth: AuthMode };
+  store: KeyStore;
+  log: Logger;
+  custom: CustomAuthenticate | undefined;
+}) {
+  const { config, store, log, custom } = options;
   const keys = createKeyCache(store);
   const used = new Set<string>();
-  const authenticator = createAuthenticator({ mode: config.auth, keys, onKeyUsed: (id) => used.add(id) });
+  const authenticator = createAuthenticator({ mode: config.auth, keys, onKeyUsed: (id) => used.add(id), custom });
   const sessions = createSessions({ authenticator, log });
   const timers = authenticator.isOn
     ? [

@@ -3,7 +3,8 @@ import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */
 export interface Principal extends Caller {
-  kind: 'anonymous' | 'key' | 'token' | 'jwt';
+  /** `custom`: as a host application's `authenticate` said. */
+  kind: 'anonymous' | 'key' | 'token' | 'jwt' | 'custom';
   scopes: ReadonlySet<Scope>;
   /** The models that it may use; undefined: all. */
   models: ReadonlySet<string> | undefined;

@@ -1,11 +1,11 @@
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
+import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Access } from '../access/index.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
-import { schema } from '../schema/index.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
 import { useBodyLimit } from './body-limit.ts';
@@ -29,16 +29,24 @@ export interface AppDependencies {
   /** Places in Redis that this release cannot read. */
   listUnreadable(): string[];
   log: Logger;
+  schema: GraphQLSchema;
+  /** Path of the GraphQL API. */
+  endpoint: string;
+  /** Run after the others. @default none */
+  plugins?: Plugin[];
+  /** Health checks and the web page, which a host application has itself. @default true */
+  servesSite?: boolean;
 }
 
 export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
-export function createApp({ config, services, access, isReady, isDraining, listUnreadable, log }: AppDependencies) {
+export function createApp(dependencies: AppDependencies) {
+  const { config, services, access, isReady, isDraining, listUnreadable, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
   return createYoga<object, ServerContext>({
-    schema,
-    graphqlEndpoint: '/graphql',
+    schema: dependencies.schema,
+    graphqlEndpoint: dependencies.endpoint,
     landingPage: false,
     multipart: false,
     batching: false,
@@ -56,8 +64,9 @@ export function createApp({ config, services, access, isReady, isDraining, listU
     renderGraphiQL: createGraphiqlPage(config.webDir),
     context: ({ request }) => makeContext(services, authentication.callerOf(request), request.signal),
     plugins: [
-      useHealth(isReady, listUnreadable),
-      useWebPage(config.webDir, log),
+      ...(dependencies.servesSite === false
+        ? []
+        : [useHealth(isReady, listUnreadable), useWebPage(config.webDir, log)]),
       authentication.plugin,
       useCsrfHeader(),
       useUploads(config),
@@ -67,6 +76,7 @@ export function createApp({ config, services, access, isReady, isDraining, listU
       useStatusOfWhole(),
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
+      ...(dependencies.plugins ?? []),
       useEventStreams(config, log),
     ],
   });

@@ -30,7 +30,10 @@ export function createHttpAuthentication(
 
   const plugin: Plugin = {
     async onRequestParse({ request }) {
-      const caller = await authenticator.authenticate(request.headers.get('authorization'));
+      const caller = await authenticator.authenticate(
+        request.headers.get('authorization'),
+        (name) => request.headers.get(name) ?? undefined,
+      );
       // Only mutations that send images have such bodies.
       if (/^multipart\//i.test(request.headers.get('content-type') ?? '') && !caller.scopes.has('infer')) {
         throw new InferqlError('FORBIDDEN', { message: "Uploads need the scope 'infer'." });

@@ -1,18 +1,23 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
+import { schema } from '../schema/index.ts';
 import { createApp, makeContext } from './app.ts';
-import { answerBare, SECURITY_HEADERS } from './bare-answer.ts';
+import { answerBare, answerOnSocket, SECURITY_HEADERS } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
+import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
 import { answerParserErrors } from './parser-errors.ts';
 import { inOrder } from './request-order.ts';
-import { attachWebSockets } from './web-socket.ts';
+import { createWebSockets, pathOf } from './web-socket.ts';
 
+/** Path of the GraphQL API. */
+const ENDPOINT = '/graphql';
 /** Longer than a load balancer keeps an idle connection, so that it is never we who close one that is about to be used. */
 const KEEP_ALIVE_MS = 65_000;
 /** The headers of a request must have arrived within this; a body has no limit of the whole, see body-watch.ts. */
@@ -20,6 +25,7 @@ const HEADERS_TIMEOUT_MS = 30_000;
 /** After the waits have ended their answers are given this long to be sent. */
 const SEND_GRACE_MS = 1_000;
 
+const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: `WebSockets are served at ${ENDPOINT}.` } as const;
 const HOST_ANSWERS = {
   malformed: {
     status: 400,
@@ -37,7 +43,17 @@ const HOST_ANSWERS = {
 /** The server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
 export function createListener({ config, backend, log }: { config: Config; backend: Backend; log: Logger }) {
   const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
-  const app = createApp({ config, services, access, isReady, isDraining, listUnreadable, log });
+  const app = createApp({
+    config,
+    services,
+    access,
+    isReady,
+    isDraining,
+    listUnreadable,
+    log,
+    schema,
+    endpoint: ENDPOINT,
+  });
   const bodies = createBodyWatch();
   const options = {
     requestTimeout: 0,
@@ -51,12 +67,19 @@ export function createListener({ config, backend, log }: { config: Config; backe
     inOrder((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
-  const webSockets = attachWebSockets(server, {
+  const webSockets = createWebSockets({
     app,
     access,
     makeContext: (caller, signal) => makeContext(services, caller, signal),
     config,
     log,
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
+    if (pathOf(request) === ENDPOINT || findHostProblem(request, config))
+      return webSockets.accept(request, socket, head);
+    socket.on('error', () => socket.destroy());
+    answerOnSocket(socket, NO_SUCH_PATH);
   });
 
   let draining: Promise<void> | undefined;
@@ -74,7 +97,7 @@ export function createListener({ config, backend, log }: { config: Config; backe
       const isHead = request.method === 'HEAD';
       if (isHead && isEventStream(request)) return answerEventStreamHead(response);
       // GraphQL knows GET; Node itself sends no body where HEAD was asked.
-      if (isHead && request.url!.startsWith('/graphql')) request.method = 'GET';
+      if (isHead && request.url!.startsWith(ENDPOINT)) request.method = 'GET';
       const context = { req: request, res: response, waitUntil: app.waitUntil };
       const answered = await app.handleNodeRequestAndResponse(request, response, context);
       await sendNodeResponse(answered, response, request, true);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { InferqlError } from '@inferql/queue/errors';
 import { type DocumentNode, execute, type GraphQLError, getOperationAST } from 'graphql';
@@ -15,7 +15,6 @@ import type { App } from './app.ts';
 import { answerOnSocket } from './bare-answer.ts';
 import { createResultMask } from './error-mask.ts';
 import { maskErrors, subscribeLean } from './execute-subscription.ts';
-import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
 import { isAllowedOrigin } from './proxy.ts';
 
@@ -35,7 +34,6 @@ type Connection = {
   session?: Session;
 };
 
-const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: 'WebSockets are served at /graphql.' } as const;
 const BAD_HOST = {
   status: 400,
   code: 'BAD_REQUEST',
@@ -48,20 +46,14 @@ const FOREIGN_PAGE = {
     'The page in the Origin header is not of the host that was asked. Allow it in CORS_ORIGINS; behind a proxy, pass its Host or set INFERQL_TRUST_PROXY.',
 } as const;
 
-/**
- * Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP.
- * @returns ends all connections with code 1012
- */
-export function attachWebSockets(
-  server: Server,
-  options: {
-    app: App;
-    access: Access;
-    makeContext(caller: Principal, signal: AbortSignal | undefined): ServerContext;
-    config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection' | 'host' | 'allowedHosts' | 'trustProxy'>;
-    log: Logger;
-  },
-) {
+/** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP. */
+export function createWebSockets(options: {
+  app: App;
+  access: Access;
+  makeContext(caller: Principal, signal: AbortSignal | undefined): ServerContext;
+  config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection' | 'host' | 'allowedHosts' | 'trustProxy'>;
+  log: Logger;
+}) {
   const { app, access, makeContext, config, log } = options;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
   /** By connection and operation: aborted when either ends. */
@@ -73,7 +65,10 @@ export function attachWebSockets(
     {
       async onConnect({ connectionParams, extra }) {
         try {
-          const caller = await access.authenticator.authenticate(readAuthorization(connectionParams, extra.request));
+          const caller = await access.authenticator.authenticate(
+            readAuthorization(connectionParams, extra.request),
+            (name) => extra.request.headers[name.toLowerCase()]?.toString(),
+          );
           const session = { end: (reason: InferqlError) => refuseSocket(extra.socket, reason) };
           Object.assign(extra, { caller, session });
           access.sessions.add(caller, session);
@@ -142,17 +137,17 @@ export function attachWebSockets(
     return controller.signal;
   }
 
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
-    socket.on('error', () => socket.destroy());
-    const path = (request.url ?? '').split('?')[0];
-    if (findHostProblem(request, config)) return answerOnSocket(socket, BAD_HOST);
-    if (path !== '/graphql') return answerOnSocket(socket, NO_SUCH_PATH);
-    if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) return answerOnSocket(socket, FOREIGN_PAGE);
-    sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
-  });
-
   return {
+    /** Takes over a connection that asks for a WebSocket at the endpoint, or refuses it. */
+    accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+      socket.on('error', () => socket.destroy());
+      if (findHostProblem(request, config)) answerOnSocket(socket, BAD_HOST);
+      else if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) answerOnSocket(socket, FOREIGN_PAGE);
+      else
+        sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
+    },
+
+    /** Ends all connections with code 1012. */
     async drain(): Promise<void> {
       for (const client of sockets.clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
       // A client that does not answer the closing is not waited for.
@@ -169,4 +164,9 @@ export function attachWebSockets(
 function readAuthorization(params: Record<string, unknown> | undefined, request: IncomingMessage): string | undefined {
   const given = params?.authorization ?? params?.Authorization;
   return typeof given === 'string' ? given : request.headers.authorization;
+}
+
+/** The path that a request names, without its query. */
+export function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?')[0]!;
 }

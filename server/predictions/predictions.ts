@@ -16,7 +16,12 @@ import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
+<<<<<<< HEAD
 import type { Party, Pressure } from './admission-control.ts';
+=======
+import type { Pressure } from './admission-control.ts';
+import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './hooks.ts';
+>>>>>>> 2b01b0f (server: embed it in another program with createInferQL)
 import type { Catalog } from './model-cache.ts';
 import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
 import type { Replies } from './prediction-tracker.ts';
@@ -69,10 +74,12 @@ export function createPredictions(options: {
   catalog: Catalog;
   pressure: Pressure;
   decoder: Pick<ImageDecoder, 'prepare'>;
+  hooks: Hooks;
+  settled: SettledNotifier;
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }) {
-  const { config, producer, replies, catalog, pressure, decoder } = options;
+  const { config, producer, replies, catalog, pressure, decoder, hooks, settled } = options;
 
   /** Callers that are not identified are one tenant, who has the queue alone. */
   const partyOf = ({ tenant }: Caller): Party => ({
@@ -170,23 +177,37 @@ export function createPredictions(options: {
   }
 
   /** Checks, decodes and admits; from before its admission on, its end is listened to. */
-  async function enqueue(request: SubmitRequest) {
-    checkArguments(request);
-    const model = await findModel(request);
+  async function enqueue(sent: SubmitRequest) {
+    checkArguments(sent);
+    const asked = await findModel(sent);
     // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
-    await request.image.arrived();
+    await sent.image.arrived();
     const arrivedAt = performance.now();
+    const request = await askHook(sent);
+    const model = request.model === sent.model ? asked : await findModel(request);
     await replies.subscribe(model.name);
     if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const id = newPredictionId(model.name);
     // Before it is queued: an answer that arrives at once is heard.
     const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+    settled.expect(id);
     try {
-      return { id, waiter, arrivedAt, outcome: await admitCurrent(request, id, model) };
+      const outcome = await admitCurrent(request, id, model);
+      if (outcome.state.id !== id) settled.forget(id);
+      settled.onState(outcome.state);
+      return { id, waiter, arrivedAt, outcome };
     } catch (error) {
+      settled.forget(id);
       waiter?.close();
       throw error;
     }
+  }
+
+  async function askHook(request: SubmitRequest): Promise<SubmitRequest> {
+    if (!hooks.beforeAdmit) return request;
+    const { caller, image, model } = request;
+    const decision = await applyBeforeAdmit(hooks.beforeAdmit, { image: await image.readBytes(), model, caller });
+    return { ...request, model: decision };
   }
 
   return {

@@ -1,4 +1,5 @@
 import { GraphQLError, GraphQLScalarType } from 'graphql';
+import { fileFromBlob } from './file-from-bytes.ts';
 import type { UploadedFile } from './uploaded-file.ts';
 
 /** Marks values that the multipart reader made, so that a plain JSON object never passes for a file. */
@@ -10,6 +11,13 @@ export function markUpload<T extends UploadedFile>(file: T): T {
   return file;
 }
 
+/** Whatever implementation of the Fetch API it is from. */
+function isBlob(value: unknown): value is Pick<Blob, 'arrayBuffer'> {
+  return (
+    typeof value === 'object' && value !== null && 'arrayBuffer' in value && typeof value.arrayBuffer === 'function'
+  );
+}
+
 export const UploadScalar = new GraphQLScalarType<UploadedFile, never>({
   name: 'Upload',
   description:
@@ -17,6 +25,8 @@ export const UploadScalar = new GraphQLScalarType<UploadedFile, never>({
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   parseValue(value) {
     if (typeof value === 'object' && value !== null && uploads.has(value)) return value as UploadedFile;
+    // From the multipart reader of another server that runs this schema. JSON holds no functions, so no plain object passes.
+    if (isBlob(value)) return fileFromBlob(value);
     throw new GraphQLError('An Upload must come as a file of a multipart request.');
   },
   parseLiteral(node) {

@@ -1,0 +1,52 @@
+import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+import { TenantName, Weight } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { Principal } from './principal.ts';
+
+/** Who asks, as a host application says it. */
+export interface CustomCaller {
+  /** Whose predictions these are: other tenants can neither read, watch nor cancel them. */
+  tenant: string;
+  /** What it may do. @default all */
+  scopes?: readonly Scope[];
+  /** The models that it may use. @default all */
+  models?: readonly string[];
+  /** Its share of the workers beside other tenants'. @default 1 */
+  weight?: number;
+  /** When its subscriptions end, in Unix milliseconds. @default never */
+  expiresAtMs?: number;
+}
+
+/** What a host application may look at to decide. */
+export interface Credentials {
+  /** The header, or `authorization` of a WebSocket's connectionParams. */
+  authorization: string | undefined;
+  /** Any header of the request, for example `cookie`. */
+  header(name: string): string | undefined;
+}
+
+export type CustomAuthenticate = (
+  credentials: Credentials,
+) => CustomCaller | null | undefined | Promise<CustomCaller | null | undefined>;
+
+/**
+ * @throws InferqlError UNAUTHENTICATED if there is no caller; TypeError if the host application gave an unusable one
+ */
+export function describeCustomCaller(caller: CustomCaller | null | undefined): Principal {
+  if (!caller) throw new InferqlError('UNAUTHENTICATED');
+  const { tenant, scopes = SCOPES, models, weight = 1, expiresAtMs } = caller;
+  if (!TenantName.safeParse(tenant).success) {
+    throw new TypeError("authenticate: 'tenant' must be 1 to 128 letters, digits or any of ._@:|/+=-");
+  }
+  if (!Weight.safeParse(weight).success) throw new TypeError("authenticate: 'weight' must be between 0.01 and 100");
+  return {
+    kind: 'custom',
+    tenant,
+    keyId: undefined,
+    weight,
+    scopes: new Set(scopes),
+    models: models && new Set(models),
+    expiresAtMs,
+    credential: `${tenant} ${expiresAtMs ?? ''}`,
+  };
+}

@@ -1,0 +1,145 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { openAddedFields } from '../access/authorize.ts';
+import { describeCustomCaller } from '../access/custom.ts';
+import { ANONYMOUS, type Principal } from '../access/principal.ts';
+import { createBackend } from '../backend.ts';
+import { createApp, makeContext } from '../http/app.ts';
+import { createWebSockets, pathOf } from '../http/web-socket.ts';
+import { schema as ownSchema } from '../schema/index.ts';
+import { resolveOptions } from './options.ts';
+import { followSubmission } from './submit.ts';
+import type { InferQL, InferQLOptions } from './types.ts';
+
+/** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
+const CONNECT_WAIT_MS = 3_000;
+
+/**
+ * The InferQL server as a part of another program. It connects to nothing before `start()` or the first request, opens no port, reads
+ * no environment variables and handles no signals; several may run in one process.
+ * @throws TypeError that names a wrong option and what was expected
+ * @example
+ * const inferql = createInferQL({ redisUrl: 'redis://127.0.0.1:6379', endpoint: '/api/graphql' });
+ * app.use('/api/graphql', (request, response) => inferql.node(request, response)); // Express
+ * export const POST = inferql.fetch; // a Next.js route handler
+ */
+export function createInferQL(options: InferQLOptions = {}): InferQL {
+  const { config, endpoint, log } = resolveOptions(options);
+  const schema = options.extendSchema ? openAddedFields(options.extendSchema(ownSchema)) : ownSchema;
+  let running: Promise<Running> | undefined;
+  let stopping: Promise<void> | undefined;
+
+  async function open() {
+    const redis = connectRedis(config.redisUrl, 'request');
+    const subscriber = connectRedis(config.redisUrl, 'subscriber');
+    for (const connection of [redis, subscriber]) {
+      connection.on('error', (error: unknown) => log.warn({ err: error }, 'Redis does not answer'));
+    }
+    const { authenticate, hooks } = options;
+    const backend = createBackend({ config, redis, subscriber, log, authenticate, hooks });
+    const { services, access, isReady, isDraining, unreadable } = backend;
+    const app = createApp({
+      config,
+      services,
+      access,
+      isReady,
+      isDraining,
+      listUnreadable: unreadable,
+      log,
+      schema,
+      endpoint,
+      plugins: options.plugins ?? [],
+      servesSite: false,
+    });
+    const webSockets = createWebSockets({
+      app,
+      access,
+      makeContext: (caller, signal) => makeContext(services, caller, signal),
+      config,
+      log,
+    });
+    await Promise.race([
+      Promise.all([redis, subscriber].map(untilReady)),
+      delay(CONNECT_WAIT_MS, undefined, { ref: false }),
+    ]);
+    return { redis, subscriber, backend, app, webSockets };
+  }
+
+  async function close(): Promise<void> {
+    const opened = await running?.catch(() => undefined);
+    if (!opened) return;
+    opened.backend.drain();
+    await opened.webSockets.drain();
+    await opened.app.dispose();
+    opened.backend.close();
+    opened.redis.disconnect();
+    opened.subscriber.disconnect();
+  }
+
+  function ensureRunning(): Promise<Running> {
+    if (stopping) return Promise.reject(new Error('InferQL was stopped. Create another instance to go on.'));
+    running ??= open();
+    return running;
+  }
+
+  type Running = Awaited<ReturnType<typeof open>>;
+
+  return {
+    schema,
+
+    async fetch(request) {
+      const { app } = await ensureRunning();
+      return app.fetch(request);
+    },
+
+    async node(request: IncomingMessage, response: ServerResponse) {
+      const { app } = await ensureRunning();
+      // Express cuts the path that it mounted this at.
+      const { originalUrl } = request as IncomingMessage & { originalUrl?: string };
+      if (originalUrl !== undefined) request.url = originalUrl;
+      await app(request, response);
+    },
+
+    async createContext({ headers, signal }) {
+      const { backend } = await ensureRunning();
+      const caller = await backend.access.authenticator.authenticate(
+        headers.get('authorization'),
+        (name) => headers.get(name) ?? undefined,
+      );
+      return makeContext(backend.services, caller, signal);
+    },
+
+    attachWebSockets(server: Server) {
+      server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        if (pathOf(request) !== endpoint || request.headers.upgrade?.toLowerCase() !== 'websocket') return;
+        ensureRunning().then(
+          ({ webSockets }) => webSockets.accept(request, socket, head),
+          () => socket.destroy(),
+        );
+      });
+    },
+
+    async *submit(image, submitOptions = {}) {
+      const { backend } = await ensureRunning();
+      const caller: Principal = submitOptions.caller ? describeCustomCaller(submitOptions.caller) : ANONYMOUS;
+      yield* followSubmission(backend.services, image, caller, submitOptions);
+    },
+
+    async start() {
+      await ensureRunning();
+    },
+
+    stop() {
+      stopping ??= close();
+      return stopping;
+    },
+  };
+}
+
+async function untilReady(connection: RedisConnection): Promise<void> {
+  if (connection.status === 'ready') return;
+  // 'error' does not end the wait: the connection tries again.
+  await new Promise<void>((resolve) => connection.once('ready', resolve));
+}

@@ -1,0 +1,66 @@
+import type { PredictionState } from '@inferql/queue/contract';
+import { ERRORS } from '@inferql/queue/errors';
+import type { Principal } from '../access/principal.ts';
+import type { Services } from '../schema/context.ts';
+import { fileFromBytes } from '../uploads/file-from-bytes.ts';
+import type { PredictionEvent, SubmitOptions } from './types.ts';
+
+const DEFAULT_TOP_K = 5;
+
+/**
+ * Submits an image and gives its prediction's states: the present one, then each change, ending with the terminal one.
+ * @throws InferqlError of the `caller` tier (the image, an option), QUEUE_FULL or UNAVAILABLE; the signal's reason
+ */
+export async function* followSubmission(
+  services: Services,
+  image: Uint8Array,
+  caller: Principal,
+  options: SubmitOptions,
+): AsyncGenerator<PredictionEvent, void, undefined> {
+  const { signal, topK = DEFAULT_TOP_K } = options;
+  signal?.throwIfAborted();
+  const { state } = await services.submit({
+    image: fileFromBytes(image),
+    model: options.model,
+    topK,
+    priority: options.priority ?? 'NORMAL',
+    timeoutMs: options.timeoutMs,
+    idempotencyKey: options.idempotencyKey,
+    place: undefined,
+    heatmap: false,
+    wait: 'no',
+    caller,
+    signal,
+  });
+  const states = (await services.watchPrediction(caller, state.id, true))[Symbol.asyncIterator]();
+  const onAbort = () => void states.return?.();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (signal?.aborted) onAbort();
+    for (let next = await states.next(); !next.done; next = await states.next()) {
+      yield describe(next.value.state, next.value.position, topK);
+    }
+    if (signal?.aborted) {
+      await services.cancelPrediction(caller, state.id);
+      signal.throwIfAborted();
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    await states.return?.();
+  }
+}
+
+function describe(state: PredictionState, position: number | undefined, topK: number): PredictionEvent {
+  const { id, model, version, status, attempts, cached, result, errorCode } = state;
+  return {
+    id,
+    model,
+    version,
+    status,
+    queuePosition: position,
+    result: result && { labels: result.labels.slice(0, topK) },
+    error: errorCode && { code: errorCode, message: ERRORS[errorCode].message },
+    attempts,
+    cached,
+  };
+}

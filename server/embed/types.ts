@@ -1,0 +1,89 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { PredictionStatus, Priority } from '@inferql/queue/contract';
+import type { ErrorCode } from '@inferql/queue/errors';
+import type { GraphQLSchema } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import type { CustomAuthenticate, CustomCaller } from '../access/custom.ts';
+import type { Hooks } from '../predictions/hooks.ts';
+import type { ServerContext } from '../schema/context.ts';
+import type { Limits } from './options.ts';
+
+export interface InferQLOptions {
+  /** Redis 7 or later. @default redis://127.0.0.1:6379 */
+  redisUrl?: string;
+  /** First part of every Redis key and channel; the workers need the same. @default inferql */
+  prefix?: string;
+  /** Path of the GraphQL endpoint, for HTTP, SSE and WebSocket. @default /graphql */
+  endpoint?: string;
+  /** Who sends a request. Null refuses it as UNAUTHENTICATED. @default everyone is one anonymous caller */
+  authenticate?: CustomAuthenticate;
+  /** Yoga plugins, run after InferQL's. @default none */
+  plugins?: Plugin[];
+  /** Adds to the schema, for example with graphql's `extendSchema` or a tool that merges schemas. @default the schema as it is */
+  extendSchema?: (schema: GraphQLSchema) => GraphQLSchema;
+  /** Called in the course of a prediction. @default none */
+  hooks?: Hooks;
+  /** Bounds of what one request may carry and cost. @default the server's settings */
+  limits?: Limits;
+  /** The model used if a request does not name one. @default the first by name */
+  defaultModel?: string;
+  /** Origins of other web pages that may use the API; `*` for all. @default none */
+  corsOrigins?: string[];
+  /** GraphiQL at the endpoint, if the web page is built. @default false */
+  graphiql?: boolean;
+  /** Whether clients may ask for the schema. @default true */
+  introspection?: boolean;
+  /** A pino logger. @default silent */
+  logger?: Logger;
+}
+
+export interface SubmitOptions {
+  /** @default the default model */
+  model?: string;
+  /** Labels in the result, 1 to 20. @default 5 */
+  topK?: number;
+  /** @default NORMAL */
+  priority?: Priority;
+  /** How long the work may take, in milliseconds. @default what the model says */
+  timeoutMs?: number;
+  /** Your name for this request: sent again with the same image, it is the same prediction. */
+  idempotencyKey?: string;
+  /** Whose prediction it is. @default the anonymous caller */
+  caller?: CustomCaller;
+  /** Cancels the prediction, and rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+/** A prediction at one moment, without GraphQL. */
+export interface PredictionEvent {
+  id: string;
+  model: string;
+  version: string;
+  status: PredictionStatus;
+  /** From 1 on while it waits, if it is known. */
+  queuePosition: number | undefined;
+  result: { labels: { name: string; index: number; score: number }[] } | undefined;
+  error: { code: ErrorCode; message: string } | undefined;
+  attempts: number;
+  cached: boolean;
+}
+
+export interface InferQL {
+  /** Answers a request of the Fetch API: Next.js route handlers, Hono, Bun. */
+  fetch(request: Request): Promise<Response>;
+  /** Answers a request of node:http, Express or Fastify (`request.raw`, `reply.raw`). */
+  node(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Executable, for another GraphQL server; its context comes from `createContext`. */
+  schema: GraphQLSchema;
+  /** The context of `schema` for one request of another GraphQL server. Rejects with UNAUTHENTICATED. */
+  createContext(request: { headers: Headers; signal?: AbortSignal }): Promise<ServerContext>;
+  /** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws) at the endpoint; other paths are left alone. */
+  attachWebSockets(server: Server): void;
+  /** Classifies an image without HTTP: the present state, then each change, ending with the terminal one. */
+  submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
+  /** Connects to Redis. The first request does it, too. */
+  start(): Promise<void>;
+  /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, and disconnects. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,7 @@
+/** What a program that embeds the server imports. */
+
+export type { Credentials, CustomAuthenticate, CustomCaller } from './access/custom.ts';
+export { createInferQL } from './embed/create-inferql.ts';
+export type { Limits } from './embed/options.ts';
+export type { InferQL, InferQLOptions, PredictionEvent, SubmitOptions } from './embed/types.ts';
+export type { AdmissionDecision, AdmissionRequest, Hooks } from './predictions/hooks.ts';
