@@ -28,6 +28,7 @@ export async function* followSubmission(
     idempotencyKey: options.idempotencyKey,
     place: undefined,
     heatmap: false,
+    labels: topK,
     wait: 'no',
     caller,
     signal,

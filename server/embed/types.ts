@@ -41,7 +41,7 @@ export interface InferQLOptions {
 export interface SubmitOptions {
   /** @default the default model */
   model?: string;
-  /** Labels in the result, 1 to 20. @default 5 */
+  /** Labels in the result, from 1 on. @default 5 */
   topK?: number;
   /** @default NORMAL */
   priority?: Priority;

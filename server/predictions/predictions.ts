@@ -16,7 +16,7 @@ import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
-import type { Party, Pressure, Pressure } from './admission-control.ts';
+import type { Party, Pressure } from './admission-control.ts';
 import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './hooks.ts';
 import type { Catalog } from './model-cache.ts';
 import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
