@@ -120,6 +120,9 @@ function checkProbabilities(values: Float32Array, model: PreparedModel): void {
       'it answers with NaN or infinity: check the normalization, or whether its weights are damaged',
     );
   }
+  if (values.some(Number.isNaN)) {
+    throw new ModelError('SOURCE_INVALID', 'it answers with NaN: its weights, or the normalization, do not fit');
+  }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(
       'SPEC_INVALID',

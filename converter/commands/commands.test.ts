@@ -106,11 +106,88 @@ describe('models add', () => {
     expect(model.labels).toEqual(['one', 'two', 'three']);
     expect(model.cam).toHaveProperty('featuresOutput');
     const { spec } = await readSpec(path.join(folders.modelsDir, 'hands'));
-    expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, resize: 'canvas', normalization: 'tf' });
+    // What Teachable Machine's own code does: pixels / 127 - 1.
+    const normalization = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
+    expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, resize: 'canvas', normalization });
     expect(printed.join('\n')).toMatch(/ resize +canvas +read +Teachable Machine.s metadata\.json/);
     expect(spec.output.activation).toBe('softmax');
     expect(printed.join('\n')).toMatch(/chelsea\.png: (one|two|three) \d/);
     expect(await readdir(folders.stateDir)).toEqual(['models']);
+  });
+
+  test("takes labels, but no crop and no normalization, from a metadata.json that is not Teachable Machine's", async () => {
+    const names = { labels: ['one', 'two', 'three'], imageSize: 224, modelName: 'x', tfjsVersion: '1.3.1' };
+    const cases: [string, string, string[]][] = [
+      ['named', JSON.stringify(names), names.labels],
+      ['strange', '[]', ['class 0', 'class 1', 'class 2']],
+    ];
+    for (const [name, text, labels] of cases) {
+      const files = { ...(await filesOf(network())), 'metadata.json': text };
+      const model = await addModel(await writeFiles(path.join(root, name), files), {}, folders);
+      expect(model.labels).toEqual(labels);
+      expect(model.spec.input).toMatchObject({ width: 32, height: 32, normalization: 'unit' });
+      expect(model.spec.input.shortSide).toBeUndefined();
+    }
+    const pose = {
+      ...(await filesOf(network())),
+      'metadata.json': METADATA.replace('{', '{"packageName":"@teachablemachine/pose",'),
+    };
+    await expect(addModel(await writeFiles(path.join(root, 'pose'), pose), {}, folders)).rejects.toThrow(/pose.*only/);
+  });
+
+  test('sees what a model does with pixels before its first layer', async () => {
+    const input = tf.input({ shape: [8, 8, 3] });
+    const front = (scale: number, offset: number) => {
+      const pixels = tf.layers.rescaling({ scale, offset }).apply(input);
+      const conv = tf.layers.conv2d({ filters: 3, kernelSize: 3 }).apply(pixels);
+      const pooled = tf.layers.globalAveragePooling2d({}).apply(conv);
+      return tf.model({ inputs: input, outputs: tf.layers.dense({ units: 1 }).apply(pooled) as tf.SymbolicTensor });
+    };
+    const cases: [string, number, number, string][] = [
+      ['bytes', 1 / 255, 0, 'none'],
+      ['bytes-to-both-sides', 1 / 127.5, -1, 'none'],
+      ['unit-to-both-sides', 2, -1, 'unit'],
+    ];
+    for (const [name, scale, offset, expected] of cases) {
+      const folder = await writeFiles(path.join(root, name), await filesOf(front(scale, offset)));
+      const { spec } = await addModel(folder, {}, folders);
+      expect(spec.input.normalization, name).toBe(expected);
+      // A softmax of one number would always be one.
+      expect(spec.output.activation).toBe('logits-sigmoid');
+    }
+  });
+
+  test('asks which of several outputs to serve, and serves that one', async () => {
+    const input = tf.input({ shape: [8, 8, 3] });
+    const pooled = tf.layers.globalAveragePooling2d({}).apply(input) as tf.SymbolicTensor;
+    const head = (name: string, units: number) =>
+      tf.layers.dense({ name, units, activation: 'softmax' }).apply(pooled) as tf.SymbolicTensor;
+    const files = await filesOf(tf.model({ inputs: input, outputs: [head('kind', 2), head('color', 4)] }));
+    const folder = await writeFiles(path.join(root, 'heads'), files);
+    await expect(addModel(folder, {}, folders)).rejects.toThrow(/2 outputs: choose one with --output: kind, color/);
+    await expect(addModel(folder, { output: 'size' }, folders)).rejects.toThrow(
+      /--output: expected one of kind, color/,
+    );
+    const model = await addModel(folder, { output: 'color' }, folders);
+    expect(model.classCount).toBe(4);
+    expect(model.spec.output).toEqual({ activation: 'softmax', name: 'color' });
+  });
+
+  test('takes grey images without a dimension for their channel, and pixels in a row', async () => {
+    const shapes: [string, number[], object][] = [
+      ['rows', [8, 8], { width: 8, height: 8, channels: 1 }],
+      ['row', [108], { width: 6, height: 6, channels: 3 }],
+    ];
+    for (const [name, inputShape, input] of shapes) {
+      const answer = { units: 2, activation: 'softmax' } as const;
+      const layers =
+        name === 'row'
+          ? [tf.layers.dense({ ...answer, inputShape })]
+          : [tf.layers.flatten({ inputShape }), tf.layers.dense(answer)];
+      const model = tf.sequential({ layers });
+      const added = await addModel(await writeFiles(path.join(root, name), await filesOf(model)), {}, folders);
+      expect(added.spec.input).toMatchObject(input);
+    }
   });
 
   test('takes a folder, sees logits, numbers the classes that have no names, and can be listed, checked and removed', async () => {

@@ -50,9 +50,20 @@ export async function readCompanions(folder: string): Promise<Companions> {
   );
   const teachable = teachableSchema.safeParse(metadata).data;
   if (teachable) {
-    const size = teachable.imageSize;
+    const { imageSize: size, packageName = IMAGE_PACKAGE } = teachable;
+    if (packageName !== IMAGE_PACKAGE) {
+      throw new ModelError(
+        'SOURCE_INVALID',
+        `metadata.json is from ${packageName}: only Teachable Machine's image models classify images`,
+      );
+    }
     const crop = size === undefined ? {} : { width: size, height: size, shortSide: size };
-    found.preprocessing = { resize: 'canvas', normalization: 'tf', ...crop, from: "Teachable Machine's metadata.json" };
+    found.preprocessing = {
+      resize: 'canvas',
+      normalization: TEACHABLE_NORMALIZATION,
+      ...crop,
+      from: "Teachable Machine's metadata.json",
+    };
   }
   const huggingFace = readPreprocessor(preprocessor);
   if (huggingFace) found.preprocessing = huggingFace;
@@ -85,6 +96,10 @@ async function readJson(file: string): Promise<unknown> {
     throw new ModelError('SOURCE_INVALID', `${path.basename(file)} cannot be read`, { cause });
   }
 }
+
+const IMAGE_PACKAGE = '@teachablemachine/image';
+/** Teachable Machine's own code: pixels / 127 - 1, not the usual / 127.5. */
+const TEACHABLE_NORMALIZATION: NormalizationSpec = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
 
 /** Other tools write a metadata.json, too; Teachable Machine's says whose it is. */
 const teachableSchema = z

@@ -1,13 +1,15 @@
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
+import { normalizationOf } from '../normalization.ts';
 import { buildGraph } from '../onnx/convert.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { readEmbedded } from '../onnx-file/embedded.ts';
 import type { InputTrace } from '../onnx-file/trace.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
+import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { parseTopology } from '../tfjs/topology.ts';
+import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companions.ts';
 import { Findings } from './findings.ts';
@@ -85,23 +87,19 @@ async function inspectTfjs(file: string, told: Told, companions: Companions): Pr
     ...resizing,
   };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
-  const spec = draftSpec({ ...draft, normalization: 'none' }, format, told.output);
+  const outputName = nameOutput(modelJson, told.output);
+  const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const outcome = await outcomeOf(modelJson, file, spec);
   const chosen = normalizationFor(modelJson, outcome, told, companions, findings);
   if (told.activation !== undefined) findings.given('activation', told.activation, '--activation');
   else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
-  else
-    findings.guessed(
-      'activation',
-      'softmax',
-      `--activation; ${outcome.uncovered}: another engine than onnxruntime runs it`,
-    );
-  if ('graph' in outcome) findings.read('classes', String(outcome.classCount), "the model's output");
+  else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
+  findings.read('classes', String(outcome.classCount), "the model's output");
   return {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
     activation: told.activation ?? outcome.activation,
-    outputName: told.output,
+    outputName,
     classCount: outcome.classCount,
     labels: companions.labels,
     normalizationIsGuess: chosen.isGuess,
@@ -133,12 +131,41 @@ function imageShape(modelJson: ModelJson): (number | undefined)[] {
   const topology = parseTopology(modelJson.modelTopology);
   const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
   const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
-  return Array.isArray(shape) ? shape.slice(1).map(known) : [];
+  if (!Array.isArray(shape)) return [];
+  if (shape.length === 2) return squareOf(known(shape[1]) ?? 0);
+  // [batch, height, width]: grey images without a dimension for their one channel.
+  return [...shape.slice(1), ...(shape.length === 3 ? [1] : [])].map(known);
+}
+
+/** All pixels in a row: a square of grey or of color, if there is one. */
+function squareOf(count: number): number[] {
+  const channels = [1, 3].find((channels) => Number.isInteger(Math.sqrt(count / channels)));
+  if (!channels || count < 4) return [];
+  const side = Math.sqrt(count / channels);
+  return [side, side, channels];
+}
+
+/**
+ * The output to serve, if a model has several.
+ * @throws ModelError SPEC_INVALID if nobody says which
+ */
+function nameOutput(modelJson: ModelJson, told: string | undefined): string | undefined {
+  const names = isGraphModel(modelJson)
+    ? parseGraph(modelJson.modelTopology, signatureOf(modelJson)).outputs.map(({ name }) => name)
+    : nameOutputs(parseTopology(modelJson.modelTopology));
+  if (told !== undefined && !names.includes(told)) {
+    throw new ModelError('SPEC_INVALID', `--output: expected one of ${names.join(', ')}, found ${told}`);
+  }
+  if (told === undefined && names.length > 1) {
+    const list = names.join(', ');
+    throw new ModelError('SPEC_INVALID', `the model has ${names.length} outputs: choose one with --output: ${list}`);
+  }
+  return told;
 }
 
 type Outcome =
   | { graph: OnnxGraph; trace: InputTrace; activation: Activation; classCount: number }
-  | { uncovered: string; activation: 'softmax'; classCount: undefined };
+  | { uncovered: string; activation: 'softmax'; classCount: number };
 
 /** What the converter makes of the model, not folded, so that the arithmetic in front can be read. */
 async function outcomeOf(modelJson: ModelJson, file: string, { input, output }: ModelSpec): Promise<Outcome> {
@@ -150,8 +177,30 @@ async function outcomeOf(modelJson: ModelJson, file: string, { input, output }: 
     return { graph, trace: traceConverted(graph), activation, classCount };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
-    return { uncovered: error.message, activation: 'softmax', classCount: undefined };
+    if (!mayRunOnTfjs(modelJson)) {
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
+    }
+    const classCount = await countByTfjs(modelJson, file, { input, output }, error);
+    return { uncovered: error.message, activation: 'softmax', classCount };
   }
+}
+
+/** @throws ModelError SOURCE_INVALID if tfjs does not run it either */
+async function countByTfjs(
+  modelJson: ModelJson,
+  file: string,
+  { input, output }: Pick<ModelSpec, 'input' | 'output'>,
+  reason: UnsupportedOpError,
+): Promise<number> {
+  // Pulls in tfjs, which most models do not need.
+  const { countClasses } = await import('@inferql/worker/engines/tfjs/wasm');
+  const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
+  const { activation, name: outputName } = output;
+  const tfjs = { path: file, format, normalization: normalizationOf(input), activation, outputName } as const;
+  return countClasses(tfjs, input).catch((cause: Error) => {
+    const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${WAY_OUT}`;
+    throw new ModelError('SOURCE_INVALID', message, { cause });
+  });
 }
 
 function normalizationFor(

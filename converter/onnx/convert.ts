@@ -4,7 +4,7 @@ import { normalizationOf } from '../normalization.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { dialectOf, type LayersModel, parseTopology } from '../tfjs/topology.ts';
+import { dialectOf, type LayersModel, nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { GraphBuilder, type Value } from './builder.ts';
 import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
@@ -112,21 +112,21 @@ function convertTopology(
   output: OutputSpec,
 ): Value {
   const topology = parseTopology(modelJson.modelTopology);
-  checkInputShape(topology, input);
-  const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [image]);
+  const shaped = shapeImage(builder, image, topology, input);
+  const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [shaped]);
   return chooseOutput(topology, results, output);
 }
 
 /** @throws ModelError SPEC_INVALID where the spec does not name one of several outputs */
 function chooseOutput(topology: LayersModel, results: readonly Value[], output: OutputSpec): Value {
-  const names = topology.outputs.map(({ layer, call, output }) =>
-    [layer, call, output].join(':').replace(/(:0)+$/, ''),
-  );
+  const names = nameOutputs(topology);
   const at = output.name === undefined && names.length === 1 ? 0 : names.indexOf(output.name ?? '');
   const result = results[at];
   if (result) return result;
-  const found = output.name === undefined ? 'none' : output.name;
-  throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names.join(', ')}, found ${found}`);
+  throw new ModelError(
+    'SPEC_INVALID',
+    `output.name: expected one of ${names.join(', ')}, found ${output.name ?? 'none'}`,
+  );
 }
 
 function convertNodes(
@@ -147,18 +147,28 @@ function convertNodes(
   return convertGraph(builder, graph, weights, image, chosen.ref);
 }
 
-/** @throws ModelError SPEC_INVALID where the model says another size than the spec */
-function checkInputShape(topology: LayersModel, input: InputSpec): void {
+/**
+ * The image in the shape that the model takes: some leave out the one channel of grey images, or take all pixels in a row.
+ * @throws ModelError SPEC_INVALID where the model says another size than the spec
+ */
+function shapeImage(builder: GraphBuilder, image: Value, topology: LayersModel, input: InputSpec): Value {
   const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
   const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
-  if (!Array.isArray(shape) || shape.length !== 4) return;
-  const [, height, width, channels] = shape as (number | null)[];
-  const fits = (expected: number | null | undefined, actual: number) => expected == null || expected === actual;
-  if (fits(height, input.height) && fits(width, input.width) && fits(channels, input.channels)) return;
+  if (!Array.isArray(shape)) return image;
+  const said = (shape.slice(1) as (number | null)[]).map((size) => size ?? undefined);
+  const { height, width, channels } = input;
+  const sizes = { 3: [height, width, channels], 2: [height, width], 1: [height * width * channels] }[said.length];
+  const hasChannel = said.length !== 2 || channels === 1;
+  if (sizes && hasChannel && said.every((size, i) => size === undefined || size === sizes[i])) {
+    return sizes.length === 3 ? image : builder.reshape(image, [BATCH, ...sizes]);
+  }
+  const found = `the spec says ${width}, ${height} and ${channels}`;
+  const [rows, columns, depth = 1] = said;
   throw new ModelError(
     'SPEC_INVALID',
-    `input: the model takes images of width ${width}, height ${height} and ${channels} channels, ` +
-      `the spec says ${input.width}, ${input.height} and ${input.channels}`,
+    said.length === 1
+      ? `input: the model takes ${rows} numbers in a row: width x height x channels must be that many, ${found}`
+      : `input: the model takes images of width ${columns}, height ${rows} and ${depth} channels, ${found}`,
   );
 }
 

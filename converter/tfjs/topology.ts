@@ -156,6 +156,13 @@ function parseRefs(value: unknown, model: string): TensorRef[] {
   return refs.map(toRef);
 }
 
+/** The names of a model's outputs: those of the layers that make them, with numbers where one makes several. */
+export function nameOutputs({ outputs }: LayersModel): string[] {
+  const counted = new Map<string, number>();
+  for (const { layer } of outputs) counted.set(layer, (counted.get(layer) ?? 0) + 1);
+  return outputs.map(({ layer, call, output }) => (counted.get(layer) === 1 ? layer : `${layer}:${call}:${output}`));
+}
+
 /**
  * The number of each layer's first call, as the references to it count. For a nested model some converters count the
  * model's own making as call 0, which is not among its calls.

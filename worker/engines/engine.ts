@@ -93,8 +93,8 @@ export interface EngineModel {
     normalization: Normalization;
     /** What the model's own output is: 'softmax' and 'sigmoid' are probabilities already. */
     activation: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
-    /** Which output of a graph model with several, by its signature's name. */
-    outputName?: string;
+    /** Which output of a model with several: by its signature's name, or by the layer that makes it. */
+    outputName?: string | undefined;
   };
   scripted?: ScriptedBehavior;
 }

@@ -3,7 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseGraph } from '@inferql/converter/tfjs/graphdef';
 import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
-import { isGraphModel, readModelJson, signatureOf, storedBytes } from '@inferql/converter/tfjs/manifest';
+import {
+  isGraphModel,
+  type ModelJson,
+  readModelJson,
+  signatureOf,
+  storedBytes,
+} from '@inferql/converter/tfjs/manifest';
+import { nameOutputs, parseTopology } from '@inferql/converter/tfjs/topology';
 import { readWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
@@ -31,10 +38,7 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   if (!tfjs) throw new EngineLoadError('unsupported', 'the model is not a tfjs model');
   let predictor: Predictor;
   try {
-    const handler = { load: () => readArtifacts(tfjs.path) };
-    predictor = await (tfjs.format === 'tfjs-layers'
-      ? loadLayersModel(handler)
-      : loadGraphModel(handler, await findOutput(tfjs.path, tfjs.outputName)));
+    predictor = await loadPredictor(tfjs);
   } catch (error) {
     throw new EngineLoadError('failed', `tfjs cannot load the model: ${(error as Error).message}`, error);
   }
@@ -145,8 +149,34 @@ function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs'
   }
 }
 
-async function readArtifacts(path: string): Promise<tf.io.ModelArtifacts> {
+async function loadPredictor({ path, outputName }: NonNullable<EngineModel['tfjs']>): Promise<Predictor> {
   const json = await readModelJson(path);
+  const handler = { load: () => readArtifacts(json, path) };
+  if (isGraphModel(json)) return loadGraphModel(handler, findOutput(json, outputName));
+  const names = nameOutputs(parseTopology(json.modelTopology));
+  const at = outputName === undefined ? 0 : names.indexOf(outputName);
+  if (at < 0) throw new Error(`there is no output ${outputName}, but ${names.join(', ')}`);
+  return loadLayersModel(handler, at);
+}
+
+/**
+ * How many numbers a model answers per image, found by running it on a grey one.
+ * @throws if tfjs' present backend does not run it
+ */
+export async function countAnswers(
+  tfjs: NonNullable<EngineModel['tfjs']>,
+  input: EngineModel['input'],
+): Promise<number> {
+  const predictor = await loadPredictor(tfjs);
+  const batch = predictor.fixedBatch ?? 1;
+  const images = tf.fill([batch, input.height, input.width, input.channels], 0.5) as tf.Tensor4D;
+  const { answers } = await predictor.predict(images, false);
+  const count = answers.size / batch;
+  tf.dispose([images, answers]);
+  return count;
+}
+
+async function readArtifacts(json: ModelJson, path: string): Promise<tf.io.ModelArtifacts> {
   const isGraph = isGraphModel(json);
   if (!isGraph) requireFaithful(json.modelTopology);
   if (!isGraph && isKeras3(json.modelTopology)) {
@@ -170,9 +200,9 @@ async function readArtifacts(path: string): Promise<tf.io.ModelArtifacts> {
   };
 }
 
-async function loadLayersModel(handler: tf.io.IOHandler): Promise<Predictor> {
+async function loadLayersModel(handler: tf.io.IOHandler, at: number): Promise<Predictor> {
   const model = await tf.loadLayersModel(handler);
-  const output = model.outputs[0]!;
+  const output = model.outputs[at]!;
   const pooling = model.layers.findLast((layer) => layer.getClassName() === 'GlobalAveragePooling2D');
   const withFeatures =
     pooling && !Array.isArray(pooling.input) && model.layers.at(-1)?.getClassName() !== 'Sequential'
@@ -187,15 +217,14 @@ async function loadLayersModel(handler: tf.io.IOHandler): Promise<Predictor> {
         return { answers, features };
       }
       const answers = model.predict(images) as tf.Tensor | tf.Tensor[];
-      return { answers: keepFirst(answers) };
+      return { answers: keepOutput(answers, at) };
     },
   };
 }
 
 /** The tensor behind an output's name in the signature; undefined for the first one. */
-async function findOutput(path: string, name: string | undefined): Promise<string | undefined> {
+function findOutput(json: ModelJson, name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
-  const json = await readModelJson(path);
   const found = parseGraph(json.modelTopology, signatureOf(json)).outputs.find((output) => output.name === name);
   if (!found) throw new Error(`there is no output ${name}`);
   return `${found.ref.node}:${found.ref.output}`;
@@ -225,10 +254,16 @@ async function loadGraphModel(handler: tf.io.IOHandler, output: string | undefin
 
 /** A graph's named outputs, or several: the first is the classifier's answer, the others are given back. */
 function keepFirst(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap): tf.Tensor {
+  return keepOutput(answers, 0);
+}
+
+/** The output of that place; the others are given back. */
+function keepOutput(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap, at: number): tf.Tensor {
   if (answers instanceof tf.Tensor) return answers;
-  const [first, ...others] = Array.isArray(answers) ? answers : Object.values(answers);
-  tf.dispose(others);
-  return first!;
+  const all = Array.isArray(answers) ? [...answers] : Object.values(answers);
+  const [kept] = all.splice(at, 1);
+  tf.dispose(all);
+  return kept!;
 }
 
 function fixedBatchOf(shape: readonly (number | null)[] | undefined): number | undefined {

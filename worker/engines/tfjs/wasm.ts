@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import type { EngineModel, EngineOutput, LoadedModel } from '../engine.ts';
-import { loadTfjsModel } from './tfjs-model.ts';
+import { countAnswers, loadTfjsModel } from './tfjs-model.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -19,12 +19,34 @@ export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
     await tryOut(loaded, model);
     return loaded;
   } catch (error) {
-    if (!/not registered|not implemented|not yet (been )?(implemented|supported)/i.test(String(error))) throw error;
+    if (!IS_MISSING.test(String(error))) throw error;
     console.log(`wasm backend: ${String(error)}; taking plain JavaScript`);
   }
   await startBackend('cpu');
   return loadTfjsModel(model);
 }
+
+/**
+ * How many numbers a model answers per image, for models of which only tfjs knows.
+ * @throws where tfjs does not run it
+ */
+export async function countClasses(
+  tfjs: NonNullable<EngineModel['tfjs']>,
+  input: EngineModel['input'],
+): Promise<number> {
+  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+  await startBackend('wasm');
+  try {
+    return await countAnswers(tfjs, input);
+  } catch (error) {
+    if (!IS_MISSING.test(String(error))) throw error;
+  }
+  await startBackend('cpu');
+  return countAnswers(tfjs, input);
+}
+
+/** What the backend says about an op that it does not have. */
+const IS_MISSING = /not registered|not implemented|not yet (been )?(implemented|supported)/i;
 
 async function startBackend(name: string): Promise<void> {
   if (!(await tf.setBackend(name))) throw new Error(`tfjs' backend ${name} could not be started`);
