@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { ModelName, TenantName, Weight } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { accessKeys } from './keys.ts';
+import { parseLimits } from './limit-rules.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
 
 /**
@@ -52,6 +53,11 @@ const KeyFields = z.object({
   expiresAtMs: z.coerce.number().optional(),
   revokedAtMs: z.coerce.number().optional(),
   weight: z.coerce.number().pipe(Weight).default(1),
+  /** What the key may take, beside the limits of its tenant: see limit-rules.ts. */
+  limits: z
+    .string()
+    .refine((text) => parseLimits(text, 'key'))
+    .default(''),
   /** The key that made this browser token; absent in API keys. */
   parent: z.string().optional(),
   /** The key that this one replaces. */
@@ -74,6 +80,8 @@ export interface NewKey {
   expiresAtMs?: number | undefined;
   /** The tenant's part of the work. @default 1 */
   weight?: number | undefined;
+  /** As limit-rules.ts reads it. @default none */
+  limits?: string | undefined;
 }
 
 /** `text` is given once, here: it cannot be read again. */
@@ -181,6 +189,7 @@ export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: str
       createdAtMs: Date.now(),
       ...(key.expiresAtMs === undefined ? {} : { expiresAtMs: key.expiresAtMs }),
       weight: key.weight ?? 1,
+      limits: key.limits ?? '',
       ...(replaces === undefined ? {} : { replaces }),
     });
   }
@@ -203,6 +212,8 @@ export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: str
         environment: parent.environment,
         tenant: parent.tenant,
         weight: parent.weight,
+        // Those of its key.
+        limits: '',
         scopes: [...grant.scopes],
         ...(grant.models ? { models: [...grant.models] } : {}),
         name: '',

@@ -2,6 +2,7 @@ import { createImageDecoder } from '@inferql/images/decode/image-decoder';
 import { createKeyStore } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
+import { createLimiter } from '@inferql/queue/limits';
 import { createProducer } from '@inferql/queue/producer';
 import { callRedis, type RedisConnection } from '@inferql/queue/redis';
 import { createRegistry } from '@inferql/queue/registry';
@@ -54,6 +55,11 @@ export function createBackend(options: {
   const access = createAccess({
     config,
     store: createKeyStore(redis, { prefix: config.prefix }),
+    limiter: createLimiter(redis, { prefix: config.prefix }),
+    async findImageMs(model) {
+      const measured = (await catalog.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
+      return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;
+    },
     log,
     custom: authenticate,
   });
@@ -89,6 +95,7 @@ export function createBackend(options: {
     replies,
     catalog,
     pressure: createPressure(catalog),
+    limits: access.limits,
     decoder,
     hooks,
     settled,
@@ -143,8 +150,9 @@ export function createBackend(options: {
     submit: predictions.submit,
     readPrediction: predictions.read,
     cancelPrediction: predictions.cancel,
+    readLimits: access.limits.read,
     async watchPrediction(caller, id, wantsPositions) {
-      return access.track(caller, await predictions.watch(caller, id, wantsPositions));
+      return access.subscribe(caller, () => predictions.watch(caller, id, wantsPositions));
     },
     async findPosition({ id }) {
       return (await producer.read(id))?.position;
@@ -159,7 +167,7 @@ export function createBackend(options: {
     readClassNames: createClassNames(registry),
     viewQueue: (caller, name) => queueViews.view(name, (model) => mayUseModel(caller, model)),
     async watchQueue(caller, name) {
-      return access.track(caller, await queueViews.watch(name, (model) => mayUseModel(caller, model)));
+      return access.subscribe(caller, () => queueViews.watch(name, (model) => mayUseModel(caller, model)));
     },
   };
 

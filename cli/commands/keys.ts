@@ -7,6 +7,7 @@ import {
   whyInvalid,
 } from '@inferql/queue/api-keys';
 import { ModelName, TenantName, Weight } from '@inferql/queue/contract';
+import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { CommandFailure, EXIT } from '../exit.ts';
@@ -22,6 +23,7 @@ interface CreateFlags extends RedisFlags {
   env: string;
   expires?: number;
   weight?: number;
+  limits?: string;
   json?: true;
 }
 
@@ -73,6 +75,11 @@ export function addKeys(program: Command, session: Session): void {
       'live',
     )
     .option('--expires <duration>', 'valid for so long, such as 90d or 12h (default: for ever)', duration)
+    .option(
+      '--limits <list>',
+      'what it may take, such as 500ms/s:5000,100000images/month (default: what its tenant may)',
+      limitList,
+    )
     .option('--weight <number>', "the tenant's part of the work, 0.01 to 100 (default: 1)", weight)
     .action((flags: CreateFlags) =>
       withStore(flags, async (store) => {
@@ -84,6 +91,7 @@ export function addKeys(program: Command, session: Session): void {
           environment: flags.env,
           expiresAtMs: flags.expires === undefined ? undefined : Date.now() + flags.expires,
           weight: flags.weight,
+          limits: flags.limits,
         });
         showCreated(created, flags.json);
       }),
@@ -151,6 +159,7 @@ function describeKey(key: ListedKey) {
     name: key.name,
     environment: key.environment,
     weight: key.weight,
+    limits: key.limits,
     status: whyInvalid(key, Date.now()) ?? 'valid',
     createdAt: moment(key.createdAtMs),
     expiresAt: moment(key.expiresAtMs),
@@ -211,6 +220,11 @@ function listOf<T extends z.ZodType>(schema: T, expected: string): (text: string
 }
 
 const weight = matching(z.string().min(1).pipe(z.coerce.number()).pipe(Weight), 'a number from 0.01 to 100');
+
+function limitList(text: string): string {
+  if (!parseLimits(text, 'key')) throw new InvalidArgumentError(`Expected ${LIMITS_EXPECTED}.`);
+  return text;
+}
 
 /** @returns milliseconds */
 function duration(text: string): number {

@@ -1,6 +1,9 @@
+import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
-import { type Credentials, type CustomAuthenticate, describeCustomCaller } from './custom.ts';
+import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
+import type { LimitRules } from '@inferql/queue/limits';
+import { type CustomAuthenticate, describeCustomCaller } from './custom.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
@@ -10,18 +13,32 @@ export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
 
+/** A random text of the client's own making: keeps its idempotency keys apart from those of other anonymous clients. */
+export const CLIENT_ID_HEADER = 'x-inferql-client';
+
+/** What a request shows of its caller. */
+interface ShownCredentials {
+  authorization: string | null | undefined;
+  address: string | undefined;
+  header(name: string): string | undefined;
+}
+
 export type Authenticator = ReturnType<typeof createAuthenticator>;
 
 /** The one place that decides who a caller is, for HTTP, server-sent events and WebSockets alike. */
 export function createAuthenticator(options: {
   mode: AuthMode;
   keys: KeyCache;
+  /** What binds each tenant. */
+  tenantRules: LimitRules;
+  /** What binds each address if callers do not say who they are. */
+  addressRules: LimitRules;
   /** Called with the id of each key that was accepted. */
   onKeyUsed(id: string): void;
   /** A host application's, instead of all others. */
   custom: CustomAuthenticate | undefined;
 }) {
-  const { mode, keys, onKeyUsed, custom } = options;
+  const { mode, keys, tenantRules, addressRules, onKeyUsed, custom } = options;
   const isOff = !custom && (mode === 'off' || mode === 'off-and-public');
   const takesKeys = mode === 'keys' || mode === 'keys+jwt';
 
@@ -40,7 +57,7 @@ export function createAuthenticator(options: {
       throw refuse(ended === 'revoked' ? `The ${what} was revoked.` : `The ${what} has expired.`);
     }
     onKeyUsed(found.parent?.id ?? found.record.id);
-    return describeKey(found);
+    return describeKey(found, tenantRules);
   }
 
   return {
@@ -48,13 +65,23 @@ export function createAuthenticator(options: {
     isOn: !isOff,
 
     /**
-     * @param authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
-     * @param header any other header of the request
+     * @param shown.authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
+     * @param shown.address the client's, as far as it is known
+     * @param shown.header any other header of the request
      * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis must be asked and does not answer
      */
-    async authenticate(authorization: string | null | undefined, header: Credentials['header']): Promise<Principal> {
-      if (custom) return describeCustomCaller(await custom({ authorization: authorization ?? undefined, header }));
-      if (isOff) return ANONYMOUS;
+    async authenticate({ authorization, address = '', header }: ShownCredentials): Promise<Principal> {
+      if (custom)
+        return describeCustomCaller(await custom({ authorization: authorization ?? undefined, header }), tenantRules);
+      if (isOff) {
+        const clientId = header(CLIENT_ID_HEADER);
+        return {
+          ...ANONYMOUS,
+          bucket: `address:${networkOf(address)}`,
+          rules: addressRules,
+          idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
+        };
+      }
       if (!authorization) throw new InferqlError('UNAUTHENTICATED');
       const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
       if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
@@ -90,22 +117,41 @@ export function createAuthenticator(options: {
 }
 
 /** A token can do no more than its key can now. */
-function describeKey({ record, parent }: FoundKey): Principal {
+function describeKey({ record, parent }: FoundKey, tenantRules: LimitRules): Principal {
   const scopes = parent ? record.scopes.filter((scope) => parent.scopes.includes(scope)) : record.scopes;
   const models = parent?.models
     ? (record.models ?? parent.models).filter((model) => parent.models?.includes(model))
     : record.models;
+  const key = parent ?? record;
+  const own = parseLimits(key.limits, `key:${key.id}`) ?? NO_LIMITS;
   const ends = [record.expiresAtMs, parent?.expiresAtMs].filter((end) => end !== undefined);
   return {
     kind: parent ? 'token' : 'key',
-    tenant: parent?.tenant ?? record.tenant,
-    keyId: parent?.id ?? record.id,
-    weight: parent?.weight ?? record.weight,
+    tenant: key.tenant,
+    keyId: key.id,
+    weight: key.weight,
     scopes: new Set(scopes),
     models: models && new Set(models),
     expiresAtMs: ends.length > 0 ? Math.min(...ends) : undefined,
     credential: record.id,
+    bucket: key.tenant,
+    rules: { limits: [...tenantRules.limits, ...own.limits], quotas: [...tenantRules.quotas, ...own.quotas] },
+    idempotencyScope: undefined,
   };
+}
+
+/** One client has a whole /64 of IPv6. */
+function networkOf(address: string): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
+  if (isIP(plain) !== 6) return plain;
+  const [head = '', tail] = plain.replace(/%.*$/, '').split('::');
+  const groups = head.split(':').filter(Boolean);
+  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(':').filter(Boolean).length;
+  const whole = [...groups, ...Array<string>(missing).fill('0'), ...(tail ?? '').split(':').filter(Boolean)];
+  return whole
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
 }
 
 function refuse(message: string): InferqlError {

@@ -1,6 +1,7 @@
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
+import type { LimitRules } from '@inferql/queue/limits';
 import type { Principal } from './principal.ts';
 
 /** Who asks, as a host application says it. */
@@ -32,7 +33,7 @@ export type CustomAuthenticate = (
 /**
  * @throws InferqlError UNAUTHENTICATED if there is no caller; TypeError if the host application gave an unusable one
  */
-export function describeCustomCaller(caller: CustomCaller | null | undefined): Principal {
+export function describeCustomCaller(caller: CustomCaller | null | undefined, tenantRules: LimitRules): Principal {
   if (!caller) throw new InferqlError('UNAUTHENTICATED');
   const { tenant, scopes = SCOPES, models, weight = 1, expiresAtMs } = caller;
   if (!TenantName.safeParse(tenant).success) {
@@ -48,5 +49,8 @@ export function describeCustomCaller(caller: CustomCaller | null | undefined): P
     models: models && new Set(models),
     expiresAtMs,
     credential: `${tenant} ${expiresAtMs ?? ''}`,
+    bucket: tenant,
+    rules: tenantRules,
+    idempotencyScope: undefined,
   };
 }

@@ -1,8 +1,12 @@
 import type { KeyStore } from '@inferql/queue/api-keys';
+import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
+import type { Limiter } from '@inferql/queue/limits';
 import type { Logger } from 'pino';
-import { type AuthMode, createAuthenticator } from './authenticate.ts';
+import type { Config } from '../config.ts';
+import { createAuthenticator } from './authenticate.ts';
 import type { CustomAuthenticate } from './custom.ts';
 import { createKeyCache } from './key-cache.ts';
+import { createLimits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createSessions, type Session } from './sessions.ts';
 
@@ -15,15 +19,25 @@ export type Access = ReturnType<typeof createAccess>;
 
 /** Who callers are, and what they hold open. */
 export function createAccess(options: {
-  config: { auth: AuthMode };
+  config: Pick<Config, 'auth' | 'tenantLimits' | 'addressLimits' | 'maxSubscriptions' | 'maxWaiting'>;
   store: KeyStore;
+  limiter: Limiter;
+  findImageMs(model: string): Promise<number | undefined>;
   log: Logger;
   custom: CustomAuthenticate | undefined;
 }) {
-  const { config, store, log, custom } = options;
+  const { config, store, limiter, findImageMs, log, custom } = options;
   const keys = createKeyCache(store);
   const used = new Set<string>();
-  const authenticator = createAuthenticator({ mode: config.auth, keys, onKeyUsed: (id) => used.add(id), custom });
+  const authenticator = createAuthenticator({
+    mode: config.auth,
+    keys,
+    tenantRules: parseLimits(config.tenantLimits, 'tenant') ?? NO_LIMITS,
+    addressRules: parseLimits(config.addressLimits, 'address') ?? NO_LIMITS,
+    onKeyUsed: (id) => used.add(id),
+    custom,
+  });
+  const limits = createLimits({ limiter, findImageMs, config, log });
   const sessions = createSessions({ authenticator, log });
   const timers = authenticator.isOn
     ? [
@@ -45,6 +59,7 @@ export function createAccess(options: {
   return {
     authenticator,
     sessions,
+    limits,
 
     /** To be called with the id of a key that changed; undefined if any may have. */
     onKeyChanged(id: string | undefined): void {
@@ -57,11 +72,28 @@ export function createAccess(options: {
       }
     },
 
-    /** The subscription, which from now on ends with its caller's key or token. */
-    track<T extends Session & { whenEnded(task: () => void): void }>(caller: Principal, stream: T): T {
-      if (caller.kind === 'anonymous') return stream;
+    /**
+     * Opens a subscription, which ends with its caller's key or token.
+     * @throws InferqlError RATE_LIMITED if the caller has too many, and what `open` throws
+     */
+    async subscribe<T extends Session & { whenEnded(task: () => void): void }>(
+      caller: Principal,
+      open: () => Promise<T>,
+    ): Promise<T> {
+      const leave = limits.hold(caller, 'subscriptions');
+      let stream: T;
+      try {
+        stream = await open();
+      } catch (error) {
+        leave();
+        throw error;
+      }
+      if (caller.kind === 'anonymous' && !hasLimits(caller.rules)) return stream;
       sessions.add(caller, stream);
-      stream.whenEnded(() => sessions.remove(caller, stream));
+      stream.whenEnded(() => {
+        leave();
+        sessions.remove(caller, stream);
+      });
       return stream;
     },
 

@@ -1,5 +1,7 @@
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
+import { NO_LIMITS } from '@inferql/queue/limit-rules';
+import type { LimitRules } from '@inferql/queue/limits';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */
 export interface Principal extends Caller {
@@ -12,6 +14,11 @@ export interface Principal extends Caller {
   expiresAtMs: number | undefined;
   /** The one credential that was shown, without its secret: two requests with the same one have the same text. */
   credential: string;
+  /** Whose limits are counted together: the tenant, or an anonymous caller's address. */
+  bucket: string;
+  rules: LimitRules;
+  /** Idempotency keys of anonymous callers are kept apart by this; those of tenants are the tenant's. */
+  idempotencyScope: string | undefined;
 }
 
 /** Every caller if authentication is off. */
@@ -22,6 +29,9 @@ export const ANONYMOUS: Principal = {
   models: undefined,
   expiresAtMs: undefined,
   credential: 'anonymous',
+  bucket: 'anonymous',
+  rules: NO_LIMITS,
+  idempotencyScope: undefined,
 };
 
 export function mayUseModel({ models }: Pick<Principal, 'models'>, model: string): boolean {

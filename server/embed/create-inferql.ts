@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
 import { openAddedFields } from '../access/authorize.ts';
 import { describeCustomCaller } from '../access/custom.ts';
@@ -104,10 +105,11 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
 
     async createContext({ headers, signal }) {
       const { backend } = await ensureRunning();
-      const caller = await backend.access.authenticator.authenticate(
-        headers.get('authorization'),
-        (name) => headers.get(name) ?? undefined,
-      );
+      const caller = await backend.access.authenticator.authenticate({
+        authorization: headers.get('authorization'),
+        address: undefined,
+        header: (name) => headers.get(name) ?? undefined,
+      });
       return makeContext(backend.services, caller, signal);
     },
 
@@ -123,7 +125,9 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
 
     async *submit(image, submitOptions = {}) {
       const { backend } = await ensureRunning();
-      const caller: Principal = submitOptions.caller ? describeCustomCaller(submitOptions.caller) : ANONYMOUS;
+      const caller: Principal = submitOptions.caller
+        ? describeCustomCaller(submitOptions.caller, NO_LIMITS)
+        : ANONYMOUS;
       yield* followSubmission(backend.services, image, caller, submitOptions);
     },
 

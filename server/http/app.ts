@@ -2,6 +2,7 @@ import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { CLIENT_ID_HEADER } from '../access/authenticate.ts';
 import type { Access } from '../access/index.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
@@ -112,8 +113,8 @@ function corsOptions(origins: string[]) {
     origin: origins.includes('*') ? '*' : origins,
     credentials: !origins.includes('*'),
     methods: ['GET', 'POST', 'OPTIONS'],
-    allowedHeaders: ['content-type', 'accept', 'authorization', ...CSRF_HEADERS],
-    exposedHeaders: ['retry-after'],
+    allowedHeaders: ['content-type', 'accept', 'authorization', CLIENT_ID_HEADER, ...CSRF_HEADERS],
+    exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy'],
     maxAge: 600,
   };
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { InferqlError } from '@inferql/queue/errors';
 import type { ExecutionArgs } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
@@ -7,6 +8,7 @@ import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { createMask } from './error-mask.ts';
+import { clientAddress } from './proxy.ts';
 
 /**
  * Decides who sends an HTTP request before the first byte of its body is read, and what that caller may do before anything is
@@ -14,7 +16,7 @@ import { createMask } from './error-mask.ts';
  */
 export function createHttpAuthentication(
   authenticator: Pick<Authenticator, 'authenticate'>,
-  config: Pick<Config, 'introspection'>,
+  config: Pick<Config, 'introspection' | 'trustProxy'>,
 ) {
   const callers = new WeakMap<Request, Principal>();
   const mask = createMask(config);
@@ -29,11 +31,13 @@ export function createHttpAuthentication(
   }
 
   const plugin: Plugin = {
-    async onRequestParse({ request }) {
-      const caller = await authenticator.authenticate(
-        request.headers.get('authorization'),
-        (name) => request.headers.get(name) ?? undefined,
-      );
+    async onRequestParse({ request, serverContext }) {
+      const { req } = serverContext as { req?: IncomingMessage };
+      const caller = await authenticator.authenticate({
+        authorization: request.headers.get('authorization'),
+        address: req && clientAddress(req, config.trustProxy),
+        header: (name) => request.headers.get(name) ?? undefined,
+      });
       // Only mutations that send images have such bodies.
       if (/^multipart\//i.test(request.headers.get('content-type') ?? '') && !caller.scopes.has('infer')) {
         throw new InferqlError('FORBIDDEN', { message: "Uploads need the scope 'infer'." });

@@ -1,7 +1,9 @@
 import { ERRORS, InferqlError } from '@inferql/queue/errors';
+import type { LimitState } from '@inferql/queue/limits';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { RateLimitedError } from '../access/limits.ts';
 import type { Config } from '../config.ts';
 
 /**
@@ -45,10 +47,12 @@ function findOriginal(error: unknown): unknown {
   return original;
 }
 
-function describe({ code, message, retryAfterMs }: InferqlError, at: GraphQLError | undefined): GraphQLError {
+function describe(error: InferqlError, at: GraphQLError | undefined): GraphQLError {
+  const { code, message, retryAfterMs } = error;
   const { httpStatus } = ERRORS[code];
   const headers = {
     ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }),
+    ...(error instanceof RateLimitedError ? describeLimit(error.limit) : {}),
     ...(code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer' } : {}),
   };
   return new GraphQLError(message, {
@@ -61,6 +65,16 @@ function describe({ code, message, retryAfterMs }: InferqlError, at: GraphQLErro
         : { http: { status: httpStatus, ...(Object.keys(headers).length > 0 ? { headers } : {}) } }),
     },
   });
+}
+
+/** As draft-ietf-httpapi-ratelimit-headers has it. */
+function describeLimit({ owner, unit, period, limit, remaining, resetsAtMs }: LimitState): Record<string, string> {
+  const name = `"${owner.replace(/:.*/, '')}-${unit}-${period}"`;
+  const seconds = Math.max(0, Math.ceil((resetsAtMs - Date.now()) / 1_000));
+  return {
+    'ratelimit-policy': `${name};q=${Math.floor(limit)}`,
+    ratelimit: `${name};r=${Math.max(0, Math.floor(remaining))};t=${seconds}`,
+  };
 }
 
 /** An HTTP status other than 200 is for answers without data: beside data an error speaks for its own field only. */

@@ -16,7 +16,7 @@ import { answerOnSocket } from './bare-answer.ts';
 import { createResultMask } from './error-mask.ts';
 import { maskErrors, subscribeLean } from './execute-subscription.ts';
 import { findHostProblem } from './host-check.ts';
-import { isAllowedOrigin } from './proxy.ts';
+import { clientAddress, isAllowedOrigin } from './proxy.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
@@ -65,10 +65,11 @@ export function createWebSockets(options: {
     {
       async onConnect({ connectionParams, extra }) {
         try {
-          const caller = await access.authenticator.authenticate(
-            readAuthorization(connectionParams, extra.request),
-            (name) => extra.request.headers[name.toLowerCase()]?.toString(),
-          );
+          const caller = await access.authenticator.authenticate({
+            authorization: readAuthorization(connectionParams, extra.request),
+            address: clientAddress(extra.request, config.trustProxy),
+            header: (name) => extra.request.headers[name.toLowerCase()]?.toString(),
+          });
           const session = { end: (reason: InferqlError) => refuseSocket(extra.socket, reason) };
           Object.assign(extra, { caller, session });
           access.sessions.add(caller, session);

@@ -1,46 +1,23 @@
-import { createHash } from 'node:crypto';
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
   ANONYMOUS_TENANT,
   type Caller,
-  MAX_LABELS,
   modelOfPrediction,
   newPredictionId,
   type PredictionState,
-  type Priority,
   type ServedModel,
-  STORED_LABELS,
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
+import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
-import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import type { Party, Pressure } from './admission-control.ts';
 import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './hooks.ts';
 import type { Catalog } from './model-cache.ts';
 import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
 import type { Replies } from './prediction-tracker.ts';
-
-/** What a caller sends with an image. */
-export interface SubmitRequest {
-  image: UploadedFile;
-  model: string | undefined;
-  topK: number;
-  priority: Priority;
-  timeoutMs: number | undefined;
-  idempotencyKey: string | undefined;
-  /** Which of the images of one request it is: under one key each is a prediction of its own. */
-  place: number | undefined;
-  heatmap: boolean;
-  /** How many labels to keep with the prediction, if that is more than usual. */
-  labels: number;
-  /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
-  wait: 'end' | 'later' | 'no';
-  caller: Principal;
-  /** Aborted when the caller has gone. */
-  signal: AbortSignal | undefined;
-}
+import { checkArguments, digestContent, moreLabels, nameRequest, type SubmitRequest } from './submit-request.ts';
 
 /** A prediction at one moment. */
 export interface PredictionView {
@@ -53,8 +30,6 @@ export interface PredictionView {
 
 type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
 
-const MAX_TIMEOUT_MS = 86_400_000;
-const MAX_KEY_LENGTH = 200;
 /** A wait outlives the prediction's deadline by this, to answer with its end. */
 const DEADLINE_GRACE_MS = 2_000;
 const VERSION_TRIES = 3;
@@ -69,13 +44,14 @@ export function createPredictions(options: {
   replies: Replies;
   catalog: Catalog;
   pressure: Pressure;
+  limits: Pick<Limits, 'charge' | 'hold' | 'refund'>;
   decoder: Pick<ImageDecoder, 'prepare'>;
   hooks: Hooks;
   settled: SettledNotifier;
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }) {
-  const { config, producer, replies, catalog, pressure, decoder, hooks, settled } = options;
+  const { config, producer, replies, catalog, pressure, limits, decoder, hooks, settled } = options;
 
   /** Callers that are not identified are one tenant, who has the queue alone. */
   const partyOf = ({ tenant }: Caller): Party => ({
@@ -143,15 +119,42 @@ export function createPredictions(options: {
     }
   }
 
-  /** As `pressure.enter`, but a request whose key names a prediction that has its place already is let through. */
-  async function enter({ caller, idempotencyKey }: SubmitRequest, model: ServedModel): Promise<() => void> {
+  /** Whether the request's key names a prediction that has its place already: nothing refuses it again. */
+  async function isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
+    const key = nameRequest(request);
+    return key !== undefined && (await producer.isKeyUsed(model.name, request.caller.tenant, key));
+  }
+
+  /** As `pressure.enter`, but lets a known request through. */
+  async function enter(request: SubmitRequest, model: ServedModel): Promise<() => void> {
     try {
-      return await pressure.enter(model, partyOf(caller));
+      return await pressure.enter(model, partyOf(request.caller));
     } catch (error) {
-      const isKnown =
-        idempotencyKey !== undefined && (await producer.isKeyUsed(model.name, caller.tenant, idempotencyKey));
-      if (!isKnown) throw error;
+      if (!(await isKnown(request, model))) throw error;
       return () => undefined;
+    }
+  }
+
+  /** As `limits.charge`, but lets a known request through. */
+  async function charge(request: SubmitRequest, id: string, model: ServedModel): Promise<Charge | undefined> {
+    try {
+      return await limits.charge(request.caller, id, model);
+    } catch (error) {
+      if (!(error instanceof RateLimitedError) || !(await isKnown(request, model))) throw error;
+      return undefined;
+    }
+  }
+
+  /** Admits, and takes the cost of the work from the caller's limits; what needs no work of its own costs nothing. */
+  async function admitCharged(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
+    const charged = await charge(request, id, found);
+    try {
+      const outcome = await admitCurrent(request, id, found);
+      if (outcome.state.id !== id || outcome.state.cached) await charged?.refund();
+      return outcome;
+    } catch (error) {
+      await charged?.refund();
+      throw error;
     }
   }
 
@@ -188,12 +191,35 @@ export function createPredictions(options: {
     const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
     settled.expect(id);
     try {
-      const outcome = await admitCurrent(request, id, model);
+      const outcome = await admitCharged(request, id, model);
       if (outcome.state.id !== id) settled.forget(id);
       settled.onState(outcome.state);
       return { id, waiter, arrivedAt, outcome };
     } catch (error) {
       settled.forget(id);
+      waiter?.close();
+      throw error;
+    }
+  }
+
+  async function submit(request: SubmitRequest): Promise<PredictionView> {
+    // A mutation may wait for a minute: it does not hold its image so long.
+    const { id, outcome, arrivedAt, waiter: opened } = await enqueue(request).finally(() => request.image.release());
+    let waiter = opened;
+    try {
+      const { state, position } = outcome;
+      if (state.id !== id && waiter) {
+        // The key named an earlier prediction; what happened to it before it was followed is read.
+        waiter.close();
+        waiter = openEndWaiter(replies, state.id, config.drainMs);
+        const present = await producer.read(state.id);
+        if (present) replies.offer(present.state, present.position);
+      }
+      replies.offer(state, position);
+      if (!waiter) return { state, position };
+      const end = waitForEnd(waiter, state, request, { isOurs: state.id === id, arrivedAt });
+      return request.wait === 'later' ? { state, position, end } : { state: await end };
+    } catch (error) {
       waiter?.close();
       throw error;
     }
@@ -208,29 +234,24 @@ export function createPredictions(options: {
 
   return {
     /**
-     * Queues a photograph's prediction and waits for its end where the request says so.
-     * @throws InferqlError of the `caller` tier (the photograph, an argument), QUEUE_FULL or UNAVAILABLE
+     * Queues an image's prediction and waits for its end where the request says so.
+     * @throws InferqlError of the `caller` tier (the image, an argument), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
-      // A mutation may wait for a minute: it does not hold its photograph so long.
-      const { id, outcome, arrivedAt, waiter: opened } = await enqueue(request).finally(() => request.image.release());
-      let waiter = opened;
+      let leave: () => void;
       try {
-        const { state, position } = outcome;
-        if (state.id !== id && waiter) {
-          // The key named an earlier prediction; what happened to it before it was followed is read.
-          waiter.close();
-          waiter = openEndWaiter(replies, state.id, config.drainMs);
-          const present = await producer.read(state.id);
-          if (present) replies.offer(present.state, present.position);
-        }
-        replies.offer(state, position);
-        if (!waiter) return { state, position };
-        const end = waitForEnd(waiter, state, request, { isOurs: state.id === id, arrivedAt });
-        return request.wait === 'later' ? { state, position, end } : { state: await end };
+        leave = limits.hold(request.caller, 'waiting');
       } catch (error) {
-        waiter?.close();
+        request.image.release();
         throw error;
+      }
+      let end: Promise<unknown> | undefined;
+      try {
+        const view = await submit(request);
+        end = view.end?.then(leave, leave);
+        return view;
+      } finally {
+        if (!end) leave();
       }
     },
 
@@ -242,6 +263,8 @@ export function createPredictions(options: {
     /** Ends it CANCELED unless it has ended; the state after that, or null as for `read`. */
     async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
       const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
+      // No work was done for it.
+      if (state?.status === 'CANCELED' && state.attempts === 0) await limits.refund(caller, id);
       return state && { state };
     },
 
@@ -295,44 +318,4 @@ export function createPredictions(options: {
 function mayKnow(caller: Principal, id: string): boolean {
   const model = modelOfPrediction(id);
   return model !== undefined && mayUseModel(caller, model);
-}
-
-/** Requests of up to the usual number of labels share one computation. */
-function moreLabels({ labels }: SubmitRequest): { labels?: number } {
-  return labels > STORED_LABELS ? { labels: Math.min(labels, MAX_LABELS) } : {};
-}
-
-function digestContent(file: Buffer, request: SubmitRequest): string {
-  const { heatmap } = request;
-  return createHash('sha256')
-    .update(JSON.stringify({ heatmap, ...moreLabels(request) }))
-    .update(file)
-    .digest('base64url');
-}
-
-function nameRequest({ idempotencyKey, place }: SubmitRequest): string | undefined {
-  return idempotencyKey === undefined || place === undefined ? idempotencyKey : `${idempotencyKey}#${place}`;
-}
-
-function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {
-  const refuse = (argument: string, message: string) => {
-    throw new InvalidArgumentError(argument, message);
-  };
-  if (topK < 1 || topK > MAX_LABELS) refuse('topK', `topK must be between 1 and ${MAX_LABELS}.`);
-  if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
-    refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
-  }
-  if (idempotencyKey !== undefined && (idempotencyKey.length < 1 || idempotencyKey.length > MAX_KEY_LENGTH)) {
-    refuse('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
-  }
-}
-
-/** INVALID_INPUT that names the argument. */
-export class InvalidArgumentError extends InferqlError {
-  readonly argument: string;
-
-  constructor(argument: string, message: string) {
-    super('INVALID_INPUT', { message });
-    this.argument = argument;
-  }
 }

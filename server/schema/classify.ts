@@ -1,6 +1,6 @@
 import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import type { GraphQLResolveInfo } from 'graphql';
-import { InvalidArgumentError } from '../predictions/predictions.ts';
+import { InvalidArgumentError } from '../predictions/submit-request.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import { builder } from './builder.ts';
 import type { ServerContext } from './context.ts';

@@ -1,7 +1,9 @@
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
+import type { LimitState } from '@inferql/queue/limits';
 import type { Principal } from '../access/principal.ts';
-import type { PredictionView, SubmitRequest } from '../predictions/predictions.ts';
+import type { PredictionView } from '../predictions/predictions.ts';
 import type { QueueView } from '../predictions/queue-stats.ts';
+import type { SubmitRequest } from '../predictions/submit-request.ts';
 
 /** What resolvers may ask of the rest of the server. */
 export interface Services {
@@ -16,6 +18,8 @@ export interface Services {
    * @param wantsPositions whether changes of the place in the queue are states, too
    */
   watchPrediction(caller: Principal, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
+  /** What is left of each limit and quota that binds the caller. */
+  readLimits(caller: Principal): Promise<LimitState[]>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
   /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */

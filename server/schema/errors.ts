@@ -34,7 +34,8 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
     'The service cannot take work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
   DEADLINE_UNREACHABLE:
     'By the measured rate the prediction cannot end within its timeoutMs, and the model is set to refuse such requests. Try again after `extensions.retryAfterMs`, or with a longer timeoutMs. HTTP status 503 where the response has no data.',
-  RATE_LIMITED: 'Too many requests. HTTP status 429 where the response has no data.',
+  RATE_LIMITED:
+    'A limit or quota of the tenant, the key or the address is used up, or it holds too much open at once. Try again after `extensions.retryAfterMs`. HTTP status 429 where the response has no data; `viewer` shows what is left.',
   BAD_REQUEST:
     'The request is malformed: its body, its multipart form or its headers. HTTP status 400, or 421 for a foreign Host.',
   CSRF_HEADER_MISSING:

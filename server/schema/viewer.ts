@@ -1,4 +1,5 @@
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+import type { LimitState, LimitUnit } from '@inferql/queue/limits';
 import type { Principal } from '../access/principal.ts';
 import { builder } from './builder.ts';
 
@@ -10,6 +11,47 @@ export const ScopeEnum = builder.enumType('Scope', {
     OPERATE: { value: 'operate', description: 'See counts over all tenants, dead letters and the schema.' },
     TOKENS: { value: 'tokens', description: 'Make short-lived tokens for browsers.' },
   } as const satisfies Record<Uppercase<Scope>, { value: Scope; description: string }>,
+});
+
+const LimitUnitEnum = builder.enumType('LimitUnit', {
+  description: 'What a limit counts.',
+  values: {
+    MACHINE_MS: { value: 'machineMs', description: 'Milliseconds of machine time that the work is predicted to take.' },
+    IMAGES: { value: 'requests', description: 'Images.' },
+    BYTES: { value: 'bytes', description: 'Bytes of prepared images.' },
+  } as const satisfies Record<string, { value: LimitUnit; description: string }>,
+});
+
+const LimitPeriodEnum = builder.enumType('LimitPeriod', {
+  description: 'When a limit is whole again.',
+  values: {
+    RATE: { value: 'rate', description: 'It is refilled all the time.' },
+    DAY: { value: 'day', description: 'At midnight UTC.' },
+    MONTH: { value: 'month', description: 'At the first midnight of the next month, UTC.' },
+  } as const satisfies Record<string, { value: LimitState['period']; description: string }>,
+});
+
+const Limit = builder.objectRef<LimitState>('Limit').implement({
+  description:
+    'A rate limit or a quota. What is refused takes nothing from it, and what ends without work is given back.',
+  fields: (t) => ({
+    owner: t.string({
+      description: 'Whose it is: `tenant`, `key` or `address`.',
+      resolve: ({ owner }) => owner.replace(/:.*/, ''),
+    }),
+    unit: t.expose('unit', { type: LimitUnitEnum, description: 'What it counts.' }),
+    period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is whole again.' }),
+    limit: t.exposeFloat('limit', { description: 'How much there is when it is whole: the burst of a rate.' }),
+    remaining: t.exposeFloat('remaining', {
+      description: 'How much is left. Less than nothing after a request larger than the burst.',
+    }),
+    used: t.float({ description: 'How much was taken.', resolve: ({ limit, remaining }) => limit - remaining }),
+    resetsAt: t.field({
+      type: 'DateTime',
+      description: 'When it is whole again if nothing more is taken.',
+      resolve: ({ resetsAtMs }) => resetsAtMs,
+    }),
+  }),
 });
 
 const Viewer = builder.objectRef<Principal>('Viewer').implement({
@@ -38,6 +80,11 @@ const Viewer = builder.objectRef<Principal>('Viewer').implement({
       nullable: true,
       description: 'When its key or token expires. Null: it does not.',
       resolve: ({ expiresAtMs }) => expiresAtMs ?? null,
+    }),
+    limits: t.field({
+      type: [Limit],
+      description: 'The limits and quotas that bind it, as they are at this moment. Empty if there are none.',
+      resolve: (caller, _args, { services }) => services.readLimits(caller),
     }),
   }),
 });

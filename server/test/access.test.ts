@@ -137,7 +137,7 @@ describe('with keys', () => {
   });
 
   test('another page may send a key only if it may send anything', async () => {
-    const { server } = await startGuardedServer({ env: { CORS_ORIGINS: 'https://friend.test' } });
+    const { server } = await startGuardedServer({ env: { INFERQL_CORS_ORIGINS: 'https://friend.test' } });
     const preflight = await server.fetch('/graphql', {
       method: 'OPTIONS',
       headers: {
@@ -153,7 +153,7 @@ describe('with keys', () => {
 
 describe('the models that a key may use', () => {
   test('are all there is for it', async () => {
-    const { server, makeKey } = await startGuardedServer({ env: { DEFAULT_MODEL: 'tiny' } });
+    const { server, makeKey } = await startGuardedServer({ env: { INFERQL_DEFAULT_MODEL: 'tiny' } });
     await startWorker(server.prefix);
     await startWorker(server.prefix, { name: 'other' });
     const all = await makeKey();

@@ -42,7 +42,7 @@ export function connect(role: ConnectionRole): RedisConnection {
   return connection;
 }
 
-const MODEL: ServedModel = {
+export const MODEL: ServedModel = {
   name: 'tiny',
   version: 'aaaaaaaaaaaa',
   description: 'Answers by colour.',

@@ -1,0 +1,161 @@
+import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import { hasLimits } from '@inferql/queue/limit-rules';
+import type { LimitCost, Limiter, LimitRules, LimitState } from '@inferql/queue/limits';
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import type { Principal } from './principal.ts';
+
+/** What a model is taken to need per image until a worker has measured it. */
+const UNMEASURED_IMAGE_MS = 100;
+/** Callers whose buckets are kept in the process while Redis is away. */
+const MAX_LOCAL_BUCKETS = 10_000;
+const LOG_EVERY_MS = 10_000;
+const CONCURRENCY_RETRY_MS = 1_000;
+
+/** RATE_LIMITED, with the limit that refused it. */
+export class RateLimitedError extends InferqlError {
+  readonly limit: LimitState;
+
+  constructor(limit: LimitState, retryAfterMs: number) {
+    const owner = limit.owner === 'tenant' ? 'tenant' : limit.owner === 'address' ? 'address' : 'key';
+    const period = limit.period === 'rate' ? 'rate' : `quota of the ${limit.period}`;
+    super('RATE_LIMITED', { message: `The ${period} of this ${owner} is used up. Try again later.`, retryAfterMs });
+    this.limit = limit;
+  }
+}
+
+/** A cost that was taken. */
+export interface Charge {
+  /** Gives it back: the request ended without work. */
+  refund(): Promise<void>;
+}
+
+const FREE: Charge = { refund: async () => undefined };
+
+/** What a caller holds at once. */
+type Holding = 'subscriptions' | 'waiting';
+
+export type Limits = ReturnType<typeof createLimits>;
+
+/** Bounds what callers take, by the rules of their tenant, key or address. Redis counts for all servers. */
+export function createLimits(options: {
+  limiter: Limiter;
+  /** The measured milliseconds per image of a model; undefined before the first batch. */
+  findImageMs(model: string): Promise<number | undefined>;
+  config: { maxSubscriptions: number; maxWaiting: number };
+  log: Logger;
+}) {
+  const { limiter, findImageMs, config, log } = options;
+  const local = createLocalBuckets();
+  const held = { subscriptions: new Map<string, number>(), waiting: new Map<string, number>() };
+  const most = { subscriptions: config.maxSubscriptions, waiting: config.maxWaiting };
+  let decidedLocally = 0;
+  let loggedAtMs = Number.NEGATIVE_INFINITY;
+
+  async function priceOf(model: ServedModel): Promise<LimitCost> {
+    const imageMs = (await findImageMs(model.name)) ?? UNMEASURED_IMAGE_MS;
+    return { machineMs: imageMs, requests: 1, bytes: imageByteLength(model.input) };
+  }
+
+  function chargeLocally({ bucket, rules }: Principal, cost: LimitCost): void {
+    decidedLocally++;
+    if (performance.now() - loggedAtMs > LOG_EVERY_MS) {
+      loggedAtMs = performance.now();
+      log.warn({ decidedLocally }, 'Redis does not answer; limits are counted by this server alone');
+    }
+    const refused = local.take(bucket, rules, cost);
+    if (refused) throw new RateLimitedError(refused.limit, refused.retryAfterMs);
+  }
+
+  return {
+    /**
+     * Takes what an image is predicted to cost from all that binds its caller, or refuses and takes nothing.
+     * @param id the prediction's: sent again, nothing more is taken
+     * @throws RateLimitedError
+     */
+    async charge(caller: Principal, id: string, model: ServedModel): Promise<Charge> {
+      const { bucket, rules } = caller;
+      if (!hasLimits(rules)) return FREE;
+      const cost = await priceOf(model);
+      let outcome: Awaited<ReturnType<Limiter['take']>>;
+      try {
+        outcome = await limiter.take({ tenant: bucket, id, cost, rules });
+      } catch (error) {
+        if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
+        chargeLocally(caller, cost);
+        return FREE;
+      }
+      if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
+      return { refund: () => refund(caller, id) };
+    },
+
+    refund,
+
+    /** What is left of each limit and quota that binds the caller. */
+    async read({ bucket, rules }: Principal): Promise<LimitState[]> {
+      return hasLimits(rules) ? limiter.read(bucket, rules) : [];
+    },
+
+    /**
+     * Counts something that the caller holds open on this server.
+     * @returns to be called once, when it is over
+     * @throws InferqlError RATE_LIMITED if it holds as many as it may
+     */
+    hold(caller: Principal, what: Holding): () => void {
+      // Without keys and limits by address everybody would be one caller.
+      if (caller.kind === 'anonymous' && !hasLimits(caller.rules)) return () => undefined;
+      const counts = held[what];
+      const count = counts.get(caller.bucket) ?? 0;
+      if (count >= most[what]) {
+        const message =
+          what === 'subscriptions' ? 'Too many open subscriptions.' : 'Too many mutations that wait for their answer.';
+        throw new InferqlError('RATE_LIMITED', { message, retryAfterMs: CONCURRENCY_RETRY_MS });
+      }
+      counts.set(caller.bucket, count + 1);
+      return () => {
+        const left = counts.get(caller.bucket)! - 1;
+        if (left === 0) counts.delete(caller.bucket);
+        else counts.set(caller.bucket, left);
+      };
+    },
+
+    /** How many requests this server decided alone, since Redis did not answer. */
+    decidedLocally: () => decidedLocally,
+  };
+
+  async function refund({ bucket, rules }: Principal, id: string): Promise<void> {
+    if (!hasLimits(rules)) return;
+    await limiter.refund(bucket, id).catch((error) => log.debug({ err: error }, 'a charge was not given back'));
+  }
+}
+
+/** The rates alone, in this process. What it lets through is not counted elsewhere. */
+function createLocalBuckets() {
+  /** When each is full again, in milliseconds of a clock that nobody can set. */
+  const fullAt = new LRUCache<string, number>({ max: MAX_LOCAL_BUCKETS });
+  return {
+    take(bucket: string, { limits }: LimitRules, cost: LimitCost) {
+      const now = performance.now();
+      const taken = limits.map(({ owner, unit, ratePerSecond, burst }) => {
+        const key = `${bucket} ${owner}:${unit}`;
+        const unitMs = 1_000 / ratePerSecond;
+        const next = Math.max(now, fullAt.get(key) ?? 0) + cost[unit] * unitMs;
+        const waitMs = next - Math.max(burst, cost[unit]) * unitMs - now;
+        const limit: LimitState = {
+          owner,
+          unit,
+          period: 'rate',
+          limit: burst,
+          remaining: 0,
+          resetsAtMs: Date.now() + next - now,
+        };
+        return { key, next, waitMs, limit };
+      });
+      const refused = taken.filter(({ waitMs }) => waitMs > 0).sort((a, b) => b.waitMs - a.waitMs)[0];
+      if (refused) return { limit: refused.limit, retryAfterMs: Math.ceil(refused.waitMs) };
+      for (const { key, next } of taken) fullAt.set(key, next);
+      return undefined;
+    },
+  };
+}
