@@ -2,9 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { addPixels, parseEntry } from '@inferql/queue/entry';
-import { parseSmallForm } from '@inferql/server/uploads/multipart-memory';
-import type { UploadedFile } from '@inferql/server/uploads/uploaded-file';
+import { createMemoryBudget, FileStore } from '@inferql/server/uploads/file-store';
+import { readForm } from '@inferql/server/uploads/multipart-reader';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import { createOnnxSession } from '@inferql/worker/engines/onnx/session';
 import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
@@ -38,9 +39,16 @@ test('a photograph is read from the request without a copy', async () => {
     '\r\n--frontier\r\ncontent-disposition: form-data; name="0"; filename="a.jpg"\r\n\r\n',
   ].join('');
   const body = Buffer.concat([Buffer.from(parts), Buffer.alloc(1000, 7), Buffer.from('\r\n--frontier--\r\n')]);
-  const limits = { maxFiles: 1, maxFileBytes: 10_000, maxFieldBytes: 10_000 };
-  const { params } = parseSmallForm(body, 'multipart/form-data; boundary=frontier', limits, () => undefined)!;
-  const file = await (params.variables as { image: UploadedFile }).image.readBytes();
+  const limits = { maxFiles: 1, maxFileBytes: 10_000, maxFieldBytes: 10_000, maxBodyBytes: 10_000 };
+  const headers = { 'content-type': 'multipart/form-data; boundary=frontier' };
+  const memory = createMemoryBudget(10_000);
+  const { parts: files } = await readForm(
+    Readable.from([body]),
+    headers,
+    limits,
+    () => new FileStore(memory, tmpdir()),
+  );
+  const file = await files[0]!.file.readBytes();
   expect(file.buffer).toBe(body.buffer);
   expect(file).toHaveLength(1000);
 });

@@ -25,8 +25,6 @@ const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.
 // A launcher has reported them already.
 if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 const spool = openSpool(config.stateDir);
-// The multipart reader spools to the system's folder for temporary files, which is this one for this process.
-process.env.TMPDIR = spool.dir;
 
 const redis = connectRedis(config.redisUrl, 'request');
 const subscriber = connectRedis(config.redisUrl, 'subscriber');
@@ -35,7 +33,7 @@ for (const connection of [redis, subscriber]) {
   connection.on('error', (error: unknown) => log.warn({ err: error }, 'Redis does not answer'));
 }
 const backend = createBackend({ config, redis, subscriber, log });
-const listener = createListener({ config, backend, log });
+const listener = createListener({ config, backend, spoolDir: spool.dir, log });
 
 let stopping: Promise<void> | undefined;
 

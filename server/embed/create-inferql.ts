@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
@@ -7,6 +8,7 @@ import { openAddedFields } from '../access/authorize.ts';
 import { describeCustomCaller } from '../access/custom.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
 import { createBackend } from '../backend.ts';
+import { answerRequest } from '../http/answer-request.ts';
 import { createApp, makeContext } from '../http/app.ts';
 import { createWebSockets, pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
@@ -48,6 +50,8 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       isReady,
       isDraining,
       listUnreadable: unreadable,
+      // Each file in it has a random name and is for this user alone.
+      spoolDir: tmpdir(),
       log,
       schema,
       endpoint,
@@ -100,7 +104,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       // Express cuts the path that it mounted this at.
       const { originalUrl } = request as IncomingMessage & { originalUrl?: string };
       if (originalUrl !== undefined) request.url = originalUrl;
-      await app(request, response);
+      await answerRequest(app, request, response, log);
     },
 
     async createContext({ headers, signal }) {

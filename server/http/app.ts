@@ -27,6 +27,8 @@ export interface AppDependencies {
   access: Access;
   isReady(): Promise<boolean>;
   isDraining(): boolean;
+  /** Folder for uploads that are not kept in memory; only this process uses it. */
+  spoolDir: string;
   /** Places in Redis that this release cannot read. */
   listUnreadable(): string[];
   log: Logger;
@@ -43,7 +45,7 @@ export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
 export function createApp(dependencies: AppDependencies) {
-  const { config, services, access, isReady, isDraining, listUnreadable, log } = dependencies;
+  const { config, services, access, isReady, isDraining, listUnreadable, spoolDir, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
   return createYoga<object, ServerContext>({
     schema: dependencies.schema,
@@ -70,7 +72,7 @@ export function createApp(dependencies: AppDependencies) {
         : [useHealth(isReady, listUnreadable), useWebPage(config.webDir, log)]),
       authentication.plugin,
       useCsrfHeader(),
-      useUploads(config),
+      useUploads(config, spoolDir),
       useBodyLimit(config.maxQueryBytes),
       useDeferDirective(),
       ...makeLimitPlugins(config),

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
 import { schema } from '../schema/index.ts';
+import { answerRequest } from './answer-request.ts';
 import { createApp, makeContext } from './app.ts';
-import { answerBare, answerOnSocket, SECURITY_HEADERS } from './bare-answer.ts';
+import { answerBare, answerOnSocket } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
@@ -41,7 +41,14 @@ const HOST_ANSWERS = {
 } as const;
 
 /** The server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createListener({ config, backend, log }: { config: Config; backend: Backend; log: Logger }) {
+export function createListener(options: {
+  config: Config;
+  backend: Backend;
+  /** Folder for uploads that are not kept in memory; only this process uses it. */
+  spoolDir: string;
+  log: Logger;
+}) {
+  const { config, backend, spoolDir, log } = options;
   const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
   const app = createApp({
     config,
@@ -50,12 +57,13 @@ export function createListener({ config, backend, log }: { config: Config; backe
     isReady,
     isDraining,
     listUnreadable,
+    spoolDir,
     log,
     schema,
     endpoint: ENDPOINT,
   });
   const bodies = createBodyWatch();
-  const options = {
+  const timeouts = {
     requestTimeout: 0,
     headersTimeout: HEADERS_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -63,7 +71,7 @@ export function createListener({ config, backend, log }: { config: Config; backe
     requireHostHeader: false,
   };
   const server = createServer(
-    options,
+    timeouts,
     inOrder((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
@@ -93,19 +101,7 @@ export function createListener({ config, backend, log }: { config: Config; backe
       return answerBare(response, HOST_ANSWERS[problem]);
     }
     bodies.watch(request, response);
-    try {
-      const isHead = request.method === 'HEAD';
-      if (isHead && isEventStream(request)) return answerEventStreamHead(response);
-      // GraphQL knows GET; Node itself sends no body where HEAD was asked.
-      if (isHead && request.url!.startsWith(ENDPOINT)) request.method = 'GET';
-      const context = { req: request, res: response, waitUntil: app.waitUntil };
-      const answered = await app.handleNodeRequestAndResponse(request, response, context);
-      await sendNodeResponse(answered, response, request, true);
-    } catch (error) {
-      log.error({ err: error }, 'a request could not be answered');
-      if (response.headersSent) response.destroy();
-      else answerBare(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
-    }
+    await answerRequest(app, request, response, log);
   }
 
   return {
@@ -143,14 +139,4 @@ export function createListener({ config, backend, log }: { config: Config; backe
     clearInterval(sweep);
     clearTimeout(forced);
   }
-}
-
-function isEventStream({ headers }: IncomingMessage): boolean {
-  return headers.accept?.includes('text/event-stream') ?? false;
-}
-
-/** What a subscription would begin with; none is opened for those who do not read it. */
-function answerEventStreamHead(response: ServerResponse): void {
-  response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-  response.end();
 }

@@ -143,7 +143,7 @@ describe('shutting down', () => {
   });
 
   test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
-    const server = await startServer({ env: { INFERQL_DRAIN_MS: '5000' } });
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '5000', INFERQL_UPLOAD_MEMORY_BYTES: '0' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);

@@ -162,10 +162,12 @@ interface ServerOptions {
   env?: Record<string, string>;
   /** A prefix that another server or worker has, too. */
   prefix?: string;
+  /** Folder for uploads. @default the server's own */
+  spoolDir?: string;
 }
 
 /** A server without a port, ready for requests. Its uploads go to a folder of its own. */
-export async function startServer({ env = {}, prefix = `test${++prefixCount}` }: ServerOptions = {}) {
+export async function startServer({ env = {}, prefix = `test${++prefixCount}`, spoolDir }: ServerOptions = {}) {
   const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
   const config = readConfig({
     PORT: '0',
@@ -184,14 +186,10 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}` }:
   const subscriber = connect('subscriber');
   const redis = connect('request');
   const backend = createBackend({ config, redis, subscriber, log });
-  const listener = createListener({ config, backend, log });
-  const tmp = process.env.TMPDIR;
-  process.env.TMPDIR = stateDir;
+  const listener = createListener({ config, backend, spoolDir: spoolDir ?? stateDir, log });
   closers.push(async () => {
     await listener.drain();
     backend.close();
-    if (tmp === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = tmp;
     rmSync(stateDir, { recursive: true, force: true });
   });
   // The event loop must turn for the subscription to be confirmed.

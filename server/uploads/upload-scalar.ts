@@ -1,14 +1,35 @@
 import { GraphQLError, GraphQLScalarType } from 'graphql';
+import { Upload } from 'graphql-upload-ts';
 import { fileFromBlob } from './file-from-bytes.ts';
 import type { UploadedFile } from './uploaded-file.ts';
 
-/** Marks values that the multipart reader made, so that a plain JSON object never passes for a file. */
-const uploads = new WeakSet<object>();
+/** What stands among the variables for a file: the library's own class, so that a plain JSON object never passes for one. */
+class PlacedUpload extends Upload {
+  readonly content: UploadedFile;
 
-/** Lets a value pass as `Upload`. */
-export function markUpload<T extends UploadedFile>(file: T): T {
-  uploads.add(file);
-  return file;
+  constructor(content: UploadedFile) {
+    super();
+    this.content = content;
+  }
+}
+
+/**
+ * Puts a file where a path such as `variables.images.0` leads.
+ * @returns false where that is no place that is null, or no own property
+ */
+export function placeUpload(operations: Record<string, unknown>, path: string, file: UploadedFile): boolean {
+  const keys = path.split('.');
+  const last = keys.pop()!;
+  let holder: unknown = operations;
+  for (const key of keys) holder = isHolder(holder) && Object.hasOwn(holder, key) ? holder[key] : undefined;
+  if (keys[0] !== 'variables' || !isHolder(holder) || holder instanceof Upload) return false;
+  if (!Object.hasOwn(holder, last) || holder[last] !== null) return false;
+  holder[last] = new PlacedUpload(file);
+  return true;
+}
+
+function isHolder(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Whatever implementation of the Fetch API it is from. */
@@ -24,7 +45,7 @@ export const UploadScalar = new GraphQLScalarType<UploadedFile, never>({
     'A file in a request that follows the GraphQL multipart request specification: the variable is `null` in `operations`, and `map` names the part that carries the file.',
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   parseValue(value) {
-    if (typeof value === 'object' && value !== null && uploads.has(value)) return value as UploadedFile;
+    if (value instanceof PlacedUpload) return value.content;
     // From the multipart reader of another server that runs this schema. JSON holds no functions, so no plain object passes.
     if (isBlob(value)) return fileFromBlob(value);
     throw new GraphQLError('An Upload must come as a file of a multipart request.');

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ANONYMOUS } from '../access/principal.ts';
 import { MULTIPART_HEADERS, multipart, open, post, send } from '../test/http-harness.ts';
@@ -78,7 +77,7 @@ describe.each([
 });
 
 test('uploads that arrive slowly do not keep others from the decoder', async () => {
-  const server = await startServer({ env: { INFERQL_DECODE_CONCURRENCY: '1' } });
+  const server = await startServer({ env: { INFERQL_DECODE_CONCURRENCY: '1', INFERQL_UPLOAD_MEMORY_BYTES: '0' } });
   await startWorker(server.prefix);
   const url = await open(server);
   const body = form({ image: null }, { 0: ['variables.image'] }, await paint(74), CLASSIFY);
@@ -94,9 +93,8 @@ test('uploads that arrive slowly do not keep others from the decoder', async () 
 });
 
 test('a file that the disk does not take is a fault of the server, not of the request', async () => {
-  const server = await startServer();
+  const server = await startServer({ spoolDir: '/nowhere' });
   await startWorker(server.prefix);
-  process.env.TMPDIR = join(server.stateDir, 'missing');
   const file = Buffer.concat([await paint(76), Buffer.alloc(1_500_000)]);
   const { status, text } = await post(
     await open(server),

@@ -26,7 +26,7 @@ interface PartStore extends Pick<UploadedFile, 'arrived' | 'readBytes'> {
   free(): void;
 }
 
-export function createPart({ arrived, readBytes, free }: PartStore, variables: string[]): UploadedPart {
+export function createPart(store: PartStore, variables: string[]): UploadedPart {
   let unreleased = variables.length;
   return {
     variables,
@@ -34,10 +34,10 @@ export function createPart({ arrived, readBytes, free }: PartStore, variables: s
       unreleased = uses;
     },
     file: {
-      arrived,
-      readBytes,
+      arrived: () => store.arrived(),
+      readBytes: () => store.readBytes(),
       release() {
-        if (--unreleased === 0) free();
+        if (--unreleased === 0) store.free();
       },
     },
   };

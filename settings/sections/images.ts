@@ -46,6 +46,15 @@ export const images = defineSettings({
     description: 'Largest request body with files.',
     readBy: ['server'],
   },
+  uploadMemoryBytes: {
+    name: 'INFERQL_UPLOAD_MEMORY_BYTES',
+    type: integer(),
+    default: 64 * 1024 * 1024,
+    unit: 'bytes',
+    description:
+      'Uploaded files of up to 1 MiB are kept in memory, all together within this; the others, and those beyond it, go to disk until they are decoded.',
+    readBy: ['server'],
+  },
   decodeMemoryBytes: {
     name: 'INFERQL_DECODE_MEMORY',
     type: integer({ min: 64 * 1024 * 1024 }),

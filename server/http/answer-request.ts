@@ -1,0 +1,37 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { sendNodeResponse } from '@whatwg-node/server';
+import type { Logger } from 'pino';
+import type { App } from './app.ts';
+import { answerBare, SECURITY_HEADERS } from './bare-answer.ts';
+
+/** Answers a Node request by the app. What goes wrong beside it is logged, and nothing of it is shown. */
+export async function answerRequest(
+  app: App,
+  request: IncomingMessage,
+  response: ServerResponse,
+  log: Logger,
+): Promise<void> {
+  try {
+    const isHead = request.method === 'HEAD';
+    if (isHead && request.headers.accept?.includes('text/event-stream')) {
+      answerEventStreamHead(response);
+      return;
+    }
+    // GraphQL knows GET; Node itself sends no body where HEAD was asked.
+    if (isHead) request.method = 'GET';
+    const context = { req: request, res: response, waitUntil: app.waitUntil };
+    const answered = await app.handleNodeRequestAndResponse(request, response, context);
+    await sendNodeResponse(answered, response, request, true);
+  } catch (error) {
+    if (response.destroyed) log.debug({ err: error }, 'the client left before it was answered');
+    else log.error({ err: error }, 'a request could not be answered');
+    if (response.headersSent) response.destroy();
+    else answerBare(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
+  }
+}
+
+/** What a subscription would begin with; none is opened for those who do not read it. */
+function answerEventStreamHead(response: ServerResponse): void {
+  response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  response.end();
+}

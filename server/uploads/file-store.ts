@@ -1,0 +1,126 @@
+/** Where the bytes of an uploaded file are until nobody needs them: in memory while they are few, else in a private file. */
+import { finished } from 'node:stream/promises';
+import { WriteStream } from 'graphql-upload-ts';
+
+/** Most images of a web page or a phone's messenger are smaller. */
+const MAX_FILE_IN_MEMORY_BYTES = 1024 * 1024;
+
+/** What all files together may hold in memory; beyond it each goes to disk. */
+export function createMemoryBudget(maxBytes: number) {
+  let heldBytes = 0;
+  return {
+    /** @returns false where there is no room */
+    take(bytes: number): boolean {
+      if (heldBytes + bytes > maxBytes) return false;
+      heldBytes += bytes;
+      return true;
+    },
+    give(bytes: number): void {
+      heldBytes -= bytes;
+    },
+    heldBytes: () => heldBytes,
+  };
+}
+
+export type MemoryBudget = ReturnType<typeof createMemoryBudget>;
+
+/** One file, written once and read as often as needed until it is freed. */
+export class FileStore {
+  readonly #budget: MemoryBudget;
+  readonly #spoolDir: string;
+  #chunks: Buffer[] = [];
+  #heldBytes = 0;
+  #disk: WriteStream | undefined;
+  #isFreed = false;
+  readonly #whole: Promise<void>;
+  #end!: () => void;
+  #fail!: (error: unknown) => void;
+
+  /** @param spoolDir a folder that only this process uses */
+  constructor(budget: MemoryBudget, spoolDir: string) {
+    this.#budget = budget;
+    this.#spoolDir = spoolDir;
+    this.#whole = new Promise((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    // A file that no argument takes fails for nobody.
+    this.#whole.catch(() => undefined);
+  }
+
+  /** @returns a promise where the disk has to catch up before more is written */
+  write(chunk: Buffer): Promise<void> | undefined {
+    if (this.#isFreed) return undefined;
+    if (!this.#disk) {
+      const fits = this.#heldBytes + chunk.length <= MAX_FILE_IN_MEMORY_BYTES && this.#budget.take(chunk.length);
+      if (fits) {
+        this.#heldBytes += chunk.length;
+        this.#chunks.push(chunk);
+        return undefined;
+      }
+      this.#spill();
+    }
+    const disk = this.#disk!;
+    if (disk.write(chunk) || disk.destroyed) return undefined;
+    return new Promise<void>((resolve) => {
+      const goOn = () => {
+        disk.off('drain', goOn).off('close', goOn);
+        resolve();
+      };
+      // A file that is freed meanwhile never drains.
+      disk.on('drain', goOn).on('close', goOn);
+    });
+  }
+
+  #spill(): void {
+    const disk = new WriteStream({ tmpdir: () => this.#spoolDir });
+    disk.on('error', (error) => this.fail(error));
+    this.#disk = disk;
+    for (const chunk of this.#takeChunks()) disk.write(chunk);
+  }
+
+  #takeChunks(): Buffer[] {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#budget.give(this.#heldBytes);
+    this.#heldBytes = 0;
+    return chunks;
+  }
+
+  /** The whole file was written. */
+  end(): void {
+    if (!this.#disk) this.#end();
+    else finished(this.#disk.end(), { readable: false }).then(this.#end, this.#fail);
+  }
+
+  /** The rest of the file will not come; what came is dropped. */
+  fail(error: unknown): void {
+    this.#fail(error);
+    this.free();
+  }
+
+  /** Resolves once the whole file was written. @throws what `fail` was given, or the system's error of the disk */
+  arrived(): Promise<void> {
+    return this.#whole;
+  }
+
+  async readBytes(): Promise<Buffer> {
+    await this.#whole;
+    if (this.#isFreed) throw new Error('the file was released before');
+    if (!this.#disk) {
+      if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
+      return this.#chunks[0] ?? Buffer.alloc(0);
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of this.#disk.createReadStream()) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks);
+  }
+
+  /** Lets memory and disk go. Doing it twice does no harm. */
+  free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    this.#takeChunks();
+    this.#disk?.release();
+  }
+}

@@ -1,0 +1,230 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { GraphQLError } from 'graphql';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createMemoryBudget, FileStore } from './file-store.ts';
+import { readForm } from './multipart-reader.ts';
+import { UploadScalar } from './upload-scalar.ts';
+
+const LIMITS = { maxFiles: 3, maxFileBytes: 3_000_000, maxFieldBytes: 1_000, maxBodyBytes: 10_000_000 };
+const TYPE = 'multipart/form-data; boundary=b0und';
+const OPERATIONS = '{"query":"mutation","variables":{"image":null}}';
+const MAP = '{"0":["variables.image"]}';
+
+type Part = [name: string, content: string | Buffer, filename?: string];
+
+function makeBody(parts: Part[], end = '--b0und--\r\n'): Buffer {
+  const pieces = parts.flatMap(([name, content, filename]) => [
+    Buffer.from(
+      `--b0und\r\ncontent-disposition: form-data; name="${name}"${filename ? `; filename="${filename}"` : ''}\r\n\r\n`,
+    ),
+    Buffer.from(content),
+    Buffer.from('\r\n'),
+  ]);
+  return Buffer.concat([...pieces, Buffer.from(end)]);
+}
+
+let spool = '';
+beforeEach(() => {
+  spool = mkdtempSync(join(tmpdir(), 'inferql-form-'));
+});
+afterEach(() => rmSync(spool, { recursive: true, force: true }));
+
+function read(body: Buffer, { memoryBytes = 10_000_000, type = TYPE, pieceBytes = 65_536 } = {}) {
+  const memory = createMemoryBudget(memoryBytes);
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < body.length; at += pieceBytes) pieces.push(body.subarray(at, at + pieceBytes));
+  const form = readForm(Readable.from(pieces), { 'content-type': type }, LIMITS, () => new FileStore(memory, spool));
+  return { form, memory };
+}
+
+async function readFile(body: Buffer, options: Parameters<typeof read>[1] = {}) {
+  const { form, memory } = read(body, options);
+  const { params, parts } = await form;
+  return { params, part: parts[0]!, bytes: await parts[0]!.file.readBytes(), memory };
+}
+
+const PLAIN: Part[] = [
+  ['operations', OPERATIONS],
+  ['map', MAP],
+];
+
+describe('a file', () => {
+  test.each([1, 7, 1_000, 65_536])(
+    'takes the place that the map names, byte for byte, in pieces of %i',
+    async (pieceBytes) => {
+      const content = Buffer.from([0, 13, 10, 45, 45, 255, 13, 10, 45, 45, 98, 48, 45, 13]);
+      const { params, bytes } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { pieceBytes });
+      expect(bytes).toEqual(content);
+      const { image } = params.variables as { image: unknown };
+      expect(UploadScalar.parseValue(image)).toHaveProperty('readBytes');
+    },
+  );
+
+  test.each([
+    ['in memory while it is small', 900_000, 10_000_000, 0, 900_000],
+    ['on disk when it is large', 1_500_000, 10_000_000, 1, 0],
+    ['on disk when the memory of all is taken', 900_000, 500_000, 1, 0],
+  ])('is kept %s, and gone when it is released', async (_name, size, memoryBytes, files, held) => {
+    const content = Buffer.alloc(size, 7);
+    const { part, bytes, memory } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { memoryBytes });
+    expect(bytes.equals(content)).toBe(true);
+    expect((await part.file.readBytes()).equals(content)).toBe(true);
+    expect(readdirSync(spool)).toHaveLength(files);
+    expect(memory.heldBytes()).toBe(held);
+    part.file.release();
+    expect(memory.heldBytes()).toBe(0);
+    await expect.poll(() => readdirSync(spool)).toEqual([]);
+    await expect(part.file.readBytes()).rejects.toThrow();
+  });
+
+  test('that is larger than the limit says so, and leaves nothing', async () => {
+    const { form, memory } = read(makeBody([...PLAIN, ['0', Buffer.alloc(LIMITS.maxFileBytes + 1), 'x.jpg']]));
+    const [part] = (await form).parts;
+    await expect(part!.file.arrived()).rejects.toMatchObject({ code: 'TOO_LARGE', message: /3000000 bytes/ });
+    expect(memory.heldBytes()).toBe(0);
+    await expect.poll(() => readdirSync(spool)).toEqual([]);
+  });
+
+  test('that was freed while it arrived does not hold the rest up', async () => {
+    const content = Buffer.alloc(2_900_000, 1);
+    const body = makeBody([
+      ['operations', '{"query":"m","variables":{"a":null,"b":null}}'],
+      ['map', '{"0":["variables.a"],"1":["variables.b"]}'],
+      ['0', content, 'a'],
+      ['1', 'second', 'b'],
+    ]);
+    const { form } = read(body, { memoryBytes: 0 });
+    const [first, second] = (await form).parts;
+    first!.file.release();
+    expect((await second!.file.readBytes()).toString()).toBe('second');
+  });
+});
+
+describe('a mistake is named, with a right request beside it', () => {
+  test.each<[string, Buffer, RegExp, string?]>([
+    ['no boundary', makeBody(PLAIN), /no boundary/, 'multipart/form-data'],
+    ['no form', Buffer.from('hello'), /not a whole multipart form/],
+    ['no end', makeBody([...PLAIN, ['0', 'x', 'x']], ''), /not a whole multipart form/],
+    ['nothing in it', makeBody([]), /no field 'operations'|not a whole/],
+    ['no map', makeBody([['operations', OPERATIONS]]), /no field 'map'/],
+    [
+      'a file instead of the map',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['0', 'x', 'x'],
+      ]),
+      /no field 'map'/,
+    ],
+    [
+      'the map first',
+      makeBody([
+        ['map', MAP],
+        ['operations', OPERATIONS],
+      ]),
+      /came before 'operations'/,
+    ],
+    ['the file first', makeBody([['0', 'x', 'x'], ...PLAIN]), /order is: operations, map, files/],
+    ['wrong quotes', makeBody([['operations', "{'query':'x'}"]]), /'operations' is not JSON.*quotes/],
+    ['a list of requests', makeBody([['operations', '[]']]), /Lists of requests/],
+    [
+      'a map that is no JSON',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '0=variables.image'],
+      ]),
+      /'map' is not JSON/,
+    ],
+    [
+      'a map of texts',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '{"0":"variables.image"}'],
+      ]),
+      /list of paths/,
+    ],
+    [
+      'a path into nowhere',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '{"0":["variables.img"]}'],
+      ]),
+      /'variables.img'/,
+    ],
+    [
+      'a path into a prototype',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '{"0":["__proto__.x"]}'],
+      ]),
+      /null in 'operations'/,
+    ],
+    [
+      'a path that two files share',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '{"0":["variables.image"],"1":["variables.image"]}'],
+      ]),
+      /null in 'operations'/,
+    ],
+    ['a field instead of a file', makeBody([...PLAIN, ['0', 'image.jpg']]), /text, not a file/],
+    ['a variable as a field', makeBody([['model', 'resnet50'], ...PLAIN]), /'model'/],
+    ['a file that is missing', makeBody(PLAIN), /no file of that name/],
+  ])('%s', async (_name, body, words, type = TYPE) => {
+    const { form } = read(body, { type });
+    const error = (await form.then(
+      ({ parts }) => parts[0]!.file.arrived().catch((thrown) => thrown),
+      (thrown) => thrown,
+    )) as GraphQLError;
+    expect(error.message).toMatch(words);
+    expect(error.extensions).toMatchObject({ code: 'BAD_REQUEST', http: { status: 400 } });
+    expect(error.extensions.example).toContain("-F 'map=");
+    expect(({} as Record<string, unknown>).x).toBeUndefined();
+  });
+
+  test('and what was sent is not echoed whole', async () => {
+    const long = 'x'.repeat(500);
+    const { form } = read(
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', `{"0":["variables.${long}"]}`],
+      ]),
+    );
+    const error = (await form.catch((thrown) => thrown)) as GraphQLError;
+    expect(error.message.length).toBeLessThan(300);
+  });
+});
+
+test.each<[string, Part[], RegExp]>([
+  [
+    'too many files',
+    [
+      ['operations', OPERATIONS],
+      ['map', '{"0":["a"],"1":["a"],"2":["a"],"3":["a"]}'],
+    ],
+    /more than 3 files/,
+  ],
+  ['a long field', [['operations', JSON.stringify({ query: 'x'.repeat(2_000) })]], /1000 bytes/],
+])('%s are REQUEST_TOO_LARGE, with the limit', async (_name, parts, words) => {
+  const error = (await read(makeBody(parts)).form.catch((thrown) => thrown)) as GraphQLError;
+  expect(error.message).toMatch(words);
+  expect(error.extensions).toMatchObject({ code: 'REQUEST_TOO_LARGE', http: { status: 413 } });
+});
+
+test('a body cut anywhere ends with an error or a whole form, and leaves nothing', async () => {
+  const body = makeBody([...PLAIN, ['0', 'some content', 'x.jpg']]);
+  for (let end = 0; end < body.length; end += 3) {
+    const { form } = read(body.subarray(0, end), { memoryBytes: 0 });
+    const outcome = await form
+      .then(async ({ parts: [part] }) => {
+        await part!.file.arrived();
+        part!.file.release();
+        return 'whole';
+      })
+      .catch(() => 'cut');
+    expect(outcome, `cut at ${end} of ${body.length}`).toBe(end >= body.length - 4 ? outcome : 'cut');
+  }
+  await expect.poll(() => readdirSync(spool)).toEqual([]);
+});
