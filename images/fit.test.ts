@@ -61,3 +61,21 @@ test.each(['pillow', 'opencv', 'tensorflow', 'tfjs', 'torchvision', 'canvas'] as
     }
   },
 );
+
+test.each([
+  'pillow-lanczos',
+  'opencv-area',
+  'tensorflow-bicubic-antialias',
+  'torchvision-bicubic',
+  'tensorflow-bilinear',
+] as const)('%s bounds what an absurdly tall image costs', (resize) => {
+  const height = 6_000_000;
+  const data = new Uint8Array(height * 3).fill(200, 0, height).fill(40, height);
+  const started = process.cpuUsage();
+  const pixels = fitPixels({ data, width: 3, height, channels: 1 }, { width: 224, height: 224, channels: 3, resize });
+  const { user, system } = process.cpuUsage(started);
+  expect([pixels[0], pixels.at(-1)]).toEqual([200, 40]);
+  expect(pixels).toHaveLength(224 * 224 * 3);
+  // Without the bound: minutes.
+  expect((user + system) / 1e6).toBeLessThan(10);
+});

@@ -8,6 +8,12 @@ export interface FitRule extends CropRule {
   resize: ResizeName;
 }
 
+/**
+ * The first pass makes every row as wide as the result. Of an absurdly tall image, say 3 x 20,000,000, that would be gigabytes and
+ * minutes: rows beyond this bound are averaged first, and the answer is no longer the library's to the byte.
+ */
+const MAX_BETWEEN_PIXELS = 6_000_000;
+
 export const libraryOf = (resize: ResizeName): Library => resize.split('-', 1)[0] as Library;
 
 /**
@@ -20,14 +26,36 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
   const plan = planCrop(source, rule, library);
   const resizer = RESIZERS[rule.resize];
   const seen = rule.channels === 1 ? toGrey(source, library) : source;
+  const reduction = smooths(rule.resize) ? Math.ceil((plan.from.height * plan.part.width) / MAX_BETWEEN_PIXELS) : 1;
   // Pillow's resize takes a box and lets the pixels around it take part; the other libraries are given a cut.
   const resized =
-    library === 'pillow' && rule.cover
+    library === 'pillow' && rule.cover && reduction === 1
       ? resizer(seen, plan.size, plan.part, plan.from)
-      : resizer(cutPixels(seen, plan.from), plan.size, plan.part);
+      : resizer(averageRows(cutPixels(seen, plan.from), reduction), plan.size, plan.part);
   const pixels = repeatGrey(resized, seen.channels, rule.channels);
   const isFilled = plan.part.width === rule.width && plan.part.height === rule.height;
   return isFilled ? pixels : pad(pixels, { ...plan.part, ...plan.at }, rule);
+}
+
+/** Whether a resize reads every pixel of an image that it shrinks. */
+const smooths = (resize: ResizeName): boolean =>
+  /^pillow-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) && !resize.includes('no-');
+
+/** Every `count` rows become one. */
+function averageRows({ data, width, height, channels }: Pixels, count: number): Pixels {
+  if (count <= 1) return { data, width, height, channels };
+  const rowBytes = width * channels;
+  const rows = Math.ceil(height / count);
+  const averaged = new Uint8Array(rows * rowBytes);
+  for (let row = 0; row < rows; row++) {
+    const end = Math.min((row + 1) * count, height);
+    for (let at = 0; at < rowBytes; at++) {
+      let sum = 0;
+      for (let y = row * count; y < end; y++) sum += data[y * rowBytes + at]!;
+      averaged[row * rowBytes + at] = Math.round(sum / (end - row * count));
+    }
+  }
+  return { data: averaged, width, height: rows, channels };
 }
 
 /** ITU-R BT.601, in the fixed point of the library. Grey stays as it is. */

@@ -9,10 +9,11 @@ import {
   columnsOf,
   makeTaps,
   pickPixels,
+  planRows,
   type Range,
   resampleFloat,
   rowsOf,
-  rowsRead,
+  sumColumns,
   type Taps,
 } from './separable.ts';
 
@@ -96,16 +97,17 @@ function linearColumns(axis: Axis, range: Range, isArea: boolean): Taps {
 
 function resizeLinear(source: Pixels, x: Axis, y: Axis, part: Area, isArea: boolean): Uint8Array {
   const columns = linearColumns(x, columnsOf(part), isArea);
-  const rows = edgeTaps(rowsOf(part), 2, (index) => {
+  const rows = edgeTaps(rowsOf(part), y.inSize, 2, (index) => {
     const { below, part: beyond } = positionOf(y, index, isArea);
     return { first: below, weights: [fixed(1 - beyond), fixed(beyond)] };
   });
-  const { between, rowLength, first } = sumColumns(source, columns, rows.sources, y.inSize);
+  const rowLength = part.width * source.channels;
+  const between = sumColumns(source, columns, rows.sources, new Int32Array(rows.sources.length * rowLength));
   const result = new Uint8ClampedArray(part.height * rowLength);
   for (let row = 0; row < part.height; row++) {
     const [weight0, weight1] = rows.weights.subarray(row * 2, row * 2 + 2) as unknown as [number, number];
-    const upper = (clamp(rows.sources[row]!, 0, y.inSize - 1) - first) * rowLength;
-    const lower = (clamp(rows.sources[row]! + 1, 0, y.inSize - 1) - first) * rowLength;
+    const upper = rows.taps[row * 2]! * rowLength;
+    const lower = rows.taps[row * 2 + 1]! * rowLength;
     for (let i = 0; i < rowLength; i++) {
       const above = (weight0 * (between[upper + i]! >> 4)) >> 16;
       const below = (weight1 * (between[lower + i]! >> 4)) >> 16;
@@ -115,47 +117,31 @@ function resizeLinear(source: Pixels, x: Axis, y: Axis, part: Area, isArea: bool
   return new Uint8Array(result.buffer);
 }
 
-/** Vertical taps may begin above the image and end below it: their rows are clamped one by one. */
+/**
+ * Vertical taps, which may begin above the image and end below it: each of their rows is clamped.
+ * @returns per output row, the index of each tap's row among the distinct `sources`
+ */
 function edgeTaps(
   { from, length }: Range,
+  inHeight: number,
   count: number,
   weigh: (index: number) => { first: number; weights: readonly number[] },
 ) {
-  const sources = new Int32Array(length);
+  const starts = new Int32Array(length);
+  const counts = new Int32Array(length);
+  const offsets = new Int32Array(length * count);
   const weights = new Int32Array(length * count);
   for (let i = 0; i < length; i++) {
     const taps = weigh(from + i);
-    sources[i] = taps.first;
     weights.set(taps.weights, i * count);
+    starts[i] = clamp(taps.first, 0, inHeight - 1);
+    counts[i] = clamp(taps.first + count - 1, 0, inHeight - 1) - starts[i]! + 1;
+    for (let tap = 0; tap < count; tap++)
+      offsets[i * count + tap] = clamp(taps.first + tap, 0, inHeight - 1) - starts[i]!;
   }
-  return { sources, weights };
-}
-
-/** The horizontal pass: sums of fixed-point weights, unrounded. */
-function sumColumns(source: Pixels, columns: Taps, sources: Int32Array, inHeight: number, reach = 2) {
-  const { data, width, channels } = source;
-  let first = Number.POSITIVE_INFINITY;
-  let last = 0;
-  for (const row of sources) {
-    first = Math.min(first, clamp(row, 0, inHeight - 1));
-    last = Math.max(last, clamp(row + reach - 1, 0, inHeight - 1));
-  }
-  const rowLength = columns.starts.length * channels;
-  const between = new Int32Array((last - first + 1) * rowLength);
-  for (let y = first; y <= last; y++) {
-    let to = (y - first) * rowLength;
-    for (let x = 0; x < columns.starts.length; x++) {
-      const at = (y * width + columns.starts[x]!) * channels;
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = 0;
-        for (let i = 0; i < columns.counts[x]!; i++) {
-          sum += data[at + i * channels + channel]! * columns.weights[x * columns.stride + i]!;
-        }
-        between[to++] = sum;
-      }
-    }
-  }
-  return { between, rowLength, first };
+  const { sources, slots } = planRows({ starts, counts });
+  const taps = offsets.map((offset, i) => slots[Math.floor(i / count)]! + offset);
+  return { sources, taps, weights };
 }
 
 /** IPP's weights are not rounded, and its result is rounded once. Exact halves may differ by one: its code is not open. */
@@ -193,18 +179,19 @@ function resizeCubic(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
     }
     return { start, count: clamp(below + 2, 0, x.inSize - 1) - start + 1 };
   });
-  const rows = edgeTaps(rowsOf(part), 4, (index) => {
+  const rows = edgeTaps(rowsOf(part), y.inSize, 4, (index) => {
     const { below, part: beyond } = positionOf(y, index, false);
     return { first: below - 1, weights: cubicWeights(beyond).map(fixed) };
   });
-  const { between, rowLength, first } = sumColumns(source, columns, rows.sources, y.inSize, 4);
+  const rowLength = part.width * source.channels;
+  const between = sumColumns(source, columns, rows.sources, new Int32Array(rows.sources.length * rowLength));
   const firstColumn = part.left * source.channels;
   const inLanes = x.outSize * source.channels - ((x.outSize * source.channels) % CUBIC_LANES) - firstColumn;
   const unit = fround(1 / (ONE * ONE));
   const result = new Uint8ClampedArray(part.height * rowLength);
   for (let row = 0; row < part.height; row++) {
     const weights = rows.weights.subarray(row * 4, row * 4 + 4);
-    const at = [0, 1, 2, 3].map((i) => (clamp(rows.sources[row]! + i, 0, y.inSize - 1) - first) * rowLength);
+    const at = [0, 1, 2, 3].map((i) => rows.taps[row * 4 + i]! * rowLength);
     for (let i = 0; i < rowLength; i++) {
       let value: number;
       if (i < inLanes) {
@@ -246,11 +233,11 @@ function resizeArea(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
   const { data, width, channels } = source;
   const columns = areaTaps(x, columnsOf(part));
   const rows = areaTaps(y, rowsOf(part));
-  const { first, end } = rowsRead(rows);
+  const { sources, slots } = planRows(rows);
   const rowLength = part.width * channels;
-  const between = new Float32Array((end - first) * rowLength);
-  for (let row = first; row < end; row++) {
-    let to = (row - first) * rowLength;
+  const between = new Float32Array(sources.length * rowLength);
+  let to = 0;
+  for (const row of sources) {
     for (let column = 0; column < part.width; column++) {
       const at = (row * width + columns.starts[column]!) * channels;
       for (let channel = 0; channel < channels; channel++) {
@@ -265,16 +252,15 @@ function resizeArea(source: Pixels, x: Axis, y: Axis, part: Area): Uint8Array {
     }
   }
   const result = new Uint8ClampedArray(part.height * rowLength);
+  const sums = new Float32Array(rowLength);
   for (let row = 0; row < part.height; row++) {
-    const at = (rows.starts[row]! - first) * rowLength;
-    for (let i = 0; i < rowLength; i++) {
-      let sum = 0;
-      for (let tap = 0; tap < rows.counts[row]!; tap++) {
-        const weight = rows.weights[row * rows.stride + tap]!;
-        sum = fround(sum + fround(weight * between[at + tap * rowLength + i]!));
-      }
-      result[row * rowLength + i] = roundHalfToEven(sum);
+    sums.fill(0);
+    for (let tap = 0; tap < rows.counts[row]!; tap++) {
+      const weight = rows.weights[row * rows.stride + tap]!;
+      const from = (slots[row]! + tap) * rowLength;
+      for (let i = 0; i < rowLength; i++) sums[i] = sums[i]! + fround(weight * between[from + i]!);
     }
+    result.set(sums, row * rowLength);
   }
   return new Uint8Array(result.buffer);
 }

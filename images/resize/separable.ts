@@ -23,15 +23,33 @@ export interface Range {
 export const columnsOf = ({ left, width }: Area): Range => ({ from: left, length: width });
 export const rowsOf = ({ top, height }: Area): Range => ({ from: top, length: height });
 
-/** The source rows that vertical taps read: from `first` up to, not including, `end`. */
-export function rowsRead({ starts, counts }: Taps): { first: number; end: number } {
-  let first = Number.POSITIVE_INFINITY;
+/** Which source rows are resampled across, and where the taps of each output row begin among them. */
+export interface RowPlan {
+  /** Ascending, without repetition. */
+  sources: Int32Array;
+  /** Per output row, the index in `sources` of its first tap; the others follow. */
+  slots: Int32Array;
+}
+
+/** Rows that no tap reads are left out: without antialias most of a large image's are. */
+export function planRows({ starts, counts }: Pick<Taps, 'starts' | 'counts'>): RowPlan {
+  const slots = new Int32Array(starts.length);
   let end = 0;
+  let used = 0;
   for (let y = 0; y < starts.length; y++) {
-    first = Math.min(first, starts[y]!);
-    end = Math.max(end, starts[y]! + counts[y]!);
+    const start = starts[y]!;
+    if (start >= end) {
+      slots[y] = used;
+      used += counts[y]!;
+    } else {
+      slots[y] = used - (end - start);
+      used += Math.max(start + counts[y]! - end, 0);
+    }
+    end = Math.max(end, start + counts[y]!);
   }
-  return { first, end };
+  const sources = new Int32Array(used);
+  for (let y = 0; y < starts.length; y++) for (let i = 0; i < counts[y]!; i++) sources[slots[y]! + i] = starts[y]! + i;
+  return { sources, slots };
 }
 
 /** Taps of one dimension from a function that names the weights of one output pixel. */
@@ -55,35 +73,68 @@ export function makeTaps(
  * Resamples in floating point, columns first, and rounds once at the end, as a float result that is looked at as bytes.
  * @returns uint8, rows x columns x channels
  */
-export function resampleFloat({ data, width, channels }: Pixels, columns: Taps, rows: Taps): Uint8Array {
-  const { first, end } = rowsRead(rows);
-  const rowLength = columns.starts.length * channels;
-  const between = new Float32Array((end - first) * rowLength);
-  for (let y = first; y < end; y++) {
-    let to = (y - first) * rowLength;
-    for (let x = 0; x < columns.starts.length; x++) {
-      const tap = x * columns.stride;
-      const count = columns.counts[x]!;
-      const at = (y * width + columns.starts[x]!) * channels;
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = 0;
-        for (let i = 0; i < count; i++) sum += data[at + i * channels + channel]! * columns.weights[tap + i]!;
-        between[to++] = sum;
+export function resampleFloat(pixels: Pixels, columns: Taps, rows: Taps): Uint8Array {
+  const { sources, slots } = planRows(rows);
+  const rowLength = columns.starts.length * pixels.channels;
+  const between = sumColumns(pixels, columns, sources, new Float32Array(sources.length * rowLength));
+  const result = new Uint8ClampedArray(rows.starts.length * rowLength);
+  const sums = new Float64Array(rowLength);
+  const { weights, counts, stride } = rows;
+  for (let y = 0; y < slots.length; y++) {
+    const count = counts[y]!;
+    const slot = slots[y]!;
+    sums.fill(0);
+    for (let i = 0; i < count; i++) {
+      const weight = weights[y * stride + i]!;
+      const from = (slot + i) * rowLength;
+      for (let x = 0; x < rowLength; x++) sums[x] = sums[x]! + between[from + x]! * weight;
+    }
+    result.set(sums, y * rowLength);
+  }
+  return new Uint8Array(result.buffer);
+}
+
+/**
+ * The horizontal pass without rounding: the given source rows, resampled to the columns.
+ * @param into sources x columns x channels
+ */
+export function sumColumns<T extends Float32Array | Int32Array>(
+  { data, width, channels }: Pixels,
+  { starts, counts, weights, stride }: Taps,
+  sources: Int32Array,
+  into: T,
+): T {
+  let to = 0;
+  for (let slot = 0; slot < sources.length; slot++) {
+    const row = sources[slot]! * width;
+    for (let x = 0; x < starts.length; x++) {
+      const tap = x * stride;
+      const count = counts[x]!;
+      let at = (row + starts[x]!) * channels;
+      if (channels === 3) {
+        let red = 0;
+        let green = 0;
+        let blue = 0;
+        for (let i = 0; i < count; i++, at += 3) {
+          const weight = weights[tap + i]!;
+          red += data[at]! * weight;
+          green += data[at + 1]! * weight;
+          blue += data[at + 2]! * weight;
+        }
+        into[to] = red;
+        into[to + 1] = green;
+        into[to + 2] = blue;
+        to += 3;
+      } else {
+        for (let channel = at; channel < at + channels; channel++) {
+          let sum = 0;
+          for (let i = 0; i < count; i++) sum += data[channel + i * channels]! * weights[tap + i]!;
+          into[to++] = sum;
+        }
       }
     }
   }
-  const result = new Uint8ClampedArray(rows.starts.length * rowLength);
-  for (let y = 0; y < rows.starts.length; y++) {
-    const tap = y * rows.stride;
-    const count = rows.counts[y]!;
-    const at = (rows.starts[y]! - first) * rowLength;
-    for (let x = 0; x < rowLength; x++) {
-      let sum = 0;
-      for (let i = 0; i < count; i++) sum += between[at + i * rowLength + x]! * rows.weights[tap + i]!;
-      result[y * rowLength + x] = sum;
-    }
-  }
-  return new Uint8Array(result.buffer);
+  return into;
 }
 
 /** @returns uint8, rows x columns x channels */
