@@ -13,9 +13,9 @@ const STOP_LIMIT_MS = 30_000;
 export interface ScriptedModel {
   name: string;
   input?: { width: number; height: number; channels: 3; shortSide?: number; kernel?: 'linear' };
-  script?: { waitMs?: number };
+  script?: { waitMs?: number; waitMsPerImage?: number };
   batching?: { maxBatchSize?: number; maxQueueDelayMs?: number };
-  queue?: { maxQueueSize?: number };
+  queue?: { maxQueueSize?: number; fairShares?: boolean };
 }
 
 export interface SystemOptions {

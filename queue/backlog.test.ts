@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createConsumer } from './consumer.ts';
+import { createDeadLetters } from './dead.ts';
 import { by, flood } from './fairness.fixture.ts';
-import { connect, leftovers, setUp, success } from './queue.fixture.ts';
+import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
 
 describe('the bounded part of a tenant', () => {
   it('leaves room for whoever comes, however many come', async () => {
@@ -92,6 +93,17 @@ describe('what waits in a backlog', () => {
     }
     expect(ids.map((id) => pixels.get(id))).toEqual(ids.map((_, i) => i));
     expect(await leftovers(queue.redis, queue.prefix)).toEqual([]);
+  });
+
+  it('keeps its pixels among the dead letters, too', async () => {
+    const queue = await setUp({ maxAttempts: 1 });
+    await flood(queue, by('a'), 3);
+    await queue.consumer.settle((await queue.consumer.start(await queue.consumer.claim(3))).map(failure));
+    const letters = createDeadLetters(queue.redis, { prefix: queue.prefix, producer: queue.producer });
+    const kept = await letters.list('tiny');
+    expect(kept.map(({ imageBytes, tenant }) => [imageBytes, tenant])).toEqual(Array(3).fill([12, 'a']));
+    await letters.retry('tiny', kept[2]!.entryId);
+    expect((await queue.consumer.claim(1))[0]).toMatchObject({ image: Buffer.alloc(12, 2), tenant: 'a' });
   });
 
   it('wakes a blocked worker when another one took what was in the stream', async () => {

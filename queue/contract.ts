@@ -163,7 +163,10 @@ export const ServedModel = z.object({
     maxAttempts: z.number().int().positive(),
     /** How long a model without a live worker still takes work. */
     graceMs: z.number().int().min(0),
-    /** Whether tenants share the work of a priority by their weights; false: first come, first served. Absent: true. */
+    /**
+     * Whether tenants share the work of a priority by their weights; false: first come, first served. Absent: false, since a worker of an
+     * earlier release does not look into tenants' backlogs.
+     */
     fairShares: z.boolean().optional(),
     /** Whether a request that by the measured rate cannot end before its deadline is refused at once. Absent: false. */
     refuseUnreachableDeadlines: z.boolean().optional(),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { createEventChannel } from './events.ts';
 import { by, countBy, evenness, flood, serve } from './fairness.fixture.ts';
-import { failure, setUp, success } from './queue.fixture.ts';
+import { connect, failure, setUp, success } from './queue.fixture.ts';
 
 describe('shares', () => {
   it('a tenant that comes while another floods the queue is in the very next batch', async () => {
@@ -134,6 +135,20 @@ describe('positions', () => {
     }
     expect(started.filter((id) => ids.includes(id))).toEqual(order.map(({ id }) => id));
     for (const { id, place } of order) expect(started.indexOf(id)).toBe(place - 1);
+  });
+
+  it('are heard to move when another tenant’s image goes before them', async () => {
+    const queue = await setUp();
+    const heard: string[] = [];
+    const channel = createEventChannel(
+      { subscriber: connect('subscriber'), redis: queue.redis, prefix: queue.prefix },
+      { onState: (id) => heard.push(id), onGap: () => undefined, onModelsChanged: () => undefined },
+    );
+    await channel.subscribe('tiny');
+    await flood(queue, by('a'), 5);
+    const [id] = await flood(queue, by('b'), 1);
+    await expect.poll(() => heard).toEqual([id]);
+    channel.close();
   });
 
   it('move while others come and go', async () => {

@@ -184,7 +184,7 @@ export function createProducer(
         weight: request.caller.weight,
         tenantShare: request.tenantShare ?? 1,
         capacityPerSecond: request.capacityPerSecond,
-        fair: model.queue.fairShares ?? true,
+        fair: model.queue.fairShares ?? false,
         timeoutMs: request.timeoutMs,
         ttlMs: model.queue.resultTtlMs,
         maxAttempts: model.queue.maxAttempts,

@@ -55,6 +55,7 @@ function servedModel(name: string, queue: Partial<ServedModel['queue']>): Served
       visibilityMs: 10_000,
       maxAttempts: 3,
       graceMs: 0,
+      fairShares: true,
       ...queue,
     },
   };

@@ -1,4 +1,4 @@
-/** `npm run bench`: the set-up of `npm start`, then the measurements; `npm run bench -- peers` compares with other servers. */
+/** `npm run bench`: the set-up of `npm start`, then the measurements; `npm run bench -- peers` compares with other servers, `… tenants` measures fair shares. */
 import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';
 import type { Project } from '../project.ts';
@@ -15,7 +15,8 @@ export async function benchmark(project: Project, args: readonly string[]): Prom
     await buildBench(project);
     return binary;
   });
-  const [main, ...rest] = args[0] === 'peers' ? ['peers/main.js', ...args.slice(1)] : ['main.js', ...args];
+  const [first = '', ...others] = args;
+  const [main, ...rest] = ['peers', 'tenants'].includes(first) ? [`${first}/main.js`, ...others] : ['main.js', ...args];
   const program = join(project.benchDir, 'bench', main);
   process.exit(
     await runProgram([program, ...rest], {

@@ -148,4 +148,6 @@ redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end
 create('status', 'QUEUED', 'jobId', id, 'attempts', 0, 'cached', 0)
 count_open(request.tenant, 1)
+-- It may have moved other tenants' predictions back, and no other event says so.
+if redis.call('ZCARD', active_of(lane_of(request.version, request.priority))) > 1 then send_state(id, 1) end
 return { 'admitted', snapshot(id) }

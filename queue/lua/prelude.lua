@@ -20,11 +20,13 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Tells every server of a prediction's new state. The sequence lets a server see that it missed a message.
-local function publish(id)
-  local key = prediction_of .. id
-  local revision = redis.call('HINCRBY', key, 'revision', 1)
+-- Sends every server a prediction's state. The sequence lets a server see that it missed a message.
+local function send_state(id, revision)
   local sequence = redis.call('HINCRBY', counters, 'sequence', 1)
-  local state = cjson.encode(redis.call('HGETALL', key))
+  local state = cjson.encode(redis.call('HGETALL', prediction_of .. id))
   redis.call('PUBLISH', channel, sequence .. ' ' .. id .. ' ' .. revision .. ' ' .. state)
+end
+
+local function publish(id)
+  send_state(id, redis.call('HINCRBY', prediction_of .. id, 'revision', 1))
 end

@@ -212,6 +212,15 @@ end
 
 -- How many of the backlog go before a tenant's computation: `ahead` of its own, and those of others whose tags come first.
 -- A tenant's n-th computation is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
+-- As a sorted set orders equal scores: by bytes. Lua's own comparison goes by the locale.
+local function precedes(a, b)
+  for i = 1, math.min(#a, #b) do
+    local left, right = string.byte(a, i), string.byte(b, i)
+    if left ~= right then return left < right end
+  end
+  return #a < #b
+end
+
 local function read_backlog(lane)
   local backlog = { tags = {}, counts = {}, units = {} }
   local flat = redis.call('ZRANGE', active_of(lane), 0, -1, 'WITHSCORES')
@@ -238,7 +247,7 @@ local function count_before(lane, tenant, ahead, tag, units)
     local distance, other_units = due - other_tag, backlog.units[other]
     if other ~= tenant and distance >= 0 then
       local earlier = math.ceil(distance / other_units)
-      if distance % other_units == 0 and other < tenant then earlier = earlier + 1 end
+      if distance % other_units == 0 and precedes(other, tenant) then earlier = earlier + 1 end
       before = before + math.min(backlog.counts[other], earlier)
     end
   end

@@ -94,7 +94,7 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
     maxAttempts: t.exposeInt('maxAttempts', { description: 'How often work is started before it ends FAILED.' }),
     fairShares: t.boolean({
       description: 'Whether tenants share the work of a priority by their weights; false: first come, first served.',
-      resolve: ({ fairShares }) => fairShares ?? true,
+      resolve: ({ fairShares }) => fairShares ?? false,
     }),
     refuseUnreachableDeadlines: t.boolean({
       description:

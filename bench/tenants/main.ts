@@ -1,0 +1,159 @@
+/** `npm run bench -- tenants`: what fair shares give, and what they cost. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startAnswerer } from '../ask.ts';
+import { NULL_MODEL, type Section } from '../bench.ts';
+import type { LoadPlan, LoadResult } from '../load/plan.ts';
+import { findPhotographs } from '../photographs.ts';
+import { readCpu } from '../proc.ts';
+import { formatSection, readBusyness } from '../report.ts';
+import { makeSmallPhotographs } from '../scenarios/scale.ts';
+import { median } from '../stats.ts';
+import { startSystem } from '../system.ts';
+import { by } from './clients.ts';
+import { fairnessIndex, measureBehindFlood, measureShares, p95 } from './shares.ts';
+
+const MAX_BATCH = 8;
+/** A run takes 40 ms and 10 ms more per image. */
+const SLOW = {
+  name: 'slow',
+  script: { waitMs: 40, waitMsPerImage: 10 },
+  batching: { maxBatchSize: MAX_BATCH },
+  queue: { maxQueueSize: 5_000 },
+};
+const BATCH_MS = SLOW.script.waitMs + MAX_BATCH * SLOW.script.waitMsPerImage;
+const QUICK = {
+  name: 'quick',
+  script: { waitMs: 10, waitMsPerImage: 2 },
+  batching: { maxBatchSize: MAX_BATCH },
+  queue: { maxQueueSize: 5_000 },
+};
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const say = (line: string) => console.log(`  ${line}`);
+
+async function measureFairness(): Promise<Section> {
+  const system = await startSystem({ scripted: [SLOW, QUICK] });
+  try {
+    const requests = values.quick ? 40 : 150;
+    const { alone, behind, leftOfFlood } = await measureBehindFlood(system.redisUrl, SLOW.name, {
+      requests,
+      backlog: 2_000,
+    });
+    const bound = p95(alone) + 2 * BATCH_MS;
+    say(`p95 alone ${p95(alone).toFixed(0)} ms, behind 2,000 ${p95(behind).toFixed(0)} ms`);
+    const equal = Array.from({ length: 8 }, (_, i) => by(`tenant${i}`));
+    const shares = await measureShares(system.redisUrl, QUICK.name, { callers: equal, each: 200, count: 800 });
+    const index = fairnessIndex(equal.map(({ tenant }) => shares.get(tenant) ?? 0));
+    say(`8 tenants: ${[...shares.values()].join(' ')}, index ${index.toFixed(4)}`);
+    const weighted = [by('one', 1), by('two', 2), by('four', 4)];
+    const parts = await measureShares(system.redisUrl, QUICK.name, { callers: weighted, each: 700, count: 840 });
+    const total = [...parts.values()].reduce((sum, part) => sum + part, 0);
+    const errors = weighted.map(({ tenant, weight }) =>
+      Math.abs(((parts.get(tenant) ?? 0) * 7) / (total * weight) - 1),
+    );
+    say(`weights 1, 2, 4: ${weighted.map(({ tenant }) => parts.get(tenant)).join(', ')}`);
+    const keys = Array.from({ length: 50 }, (_, i) => by('many', 1, `key${i}`));
+    const callers = [...keys, ...Array.from({ length: 50 }, () => by('single', 1, 'key'))];
+    const sybil = await measureShares(system.redisUrl, QUICK.name, { callers, each: 12, count: 600 });
+    const advantage = (sybil.get('many') ?? 0) / (sybil.get('single') ?? 1);
+    say(`50 keys against one: ${sybil.get('many')} to ${sybil.get('single')}`);
+    return {
+      title: 'Fair shares',
+      how: `One worker whose engine waits ${SLOW.script.waitMs} ms and ${SLOW.script.waitMsPerImage} ms per image (the first row; then ${QUICK.script.waitMs} and ${QUICK.script.waitMsPerImage}), batches of ${MAX_BATCH}. Tenants queue images of 8x8 pixels themselves.`,
+      columns: ['measure', 'figure'],
+      rows: [
+        ['p95 of one image at a time, alone', `${p95(alone).toFixed(0)} ms`],
+        [
+          `the same behind another tenant's 2,000 images (${leftOfFlood} of them left at the end)`,
+          `${p95(behind).toFixed(0)} ms`,
+        ],
+        ['images of 8 equal tenants with a backlog', [...shares.values()].join(' ')],
+        ['images of tenants with weights 1, 2 and 4', weighted.map(({ tenant }) => parts.get(tenant)).join(' ')],
+        ['images of a tenant with 50 keys, and of one with one', `${sybil.get('many')} ${sybil.get('single')}`],
+      ],
+      data: { alone, behind, shares: [...shares], parts: [...parts], sybil: [...sybil] },
+      goals: [
+        {
+          goal: 'p95 behind the flood under the p95 alone plus two batches',
+          figure: `${p95(behind).toFixed(0)} of ${bound.toFixed(0)} ms`,
+          met: p95(behind) < bound,
+        },
+        { goal: "Jain's index over 8 equal tenants > 0.99", figure: index.toFixed(4), met: index > 0.99 },
+        {
+          goal: 'weighted shares within 3%',
+          figure: `${(100 * Math.max(...errors)).toFixed(1)}%`,
+          met: Math.max(...errors) <= 0.03,
+        },
+        {
+          goal: 'many keys win nothing (within 3%)',
+          figure: advantage.toFixed(3),
+          met: Math.abs(advantage - 1) <= 0.03,
+        },
+      ],
+    };
+  } finally {
+    await system.stop();
+  }
+}
+
+/** The same requests over HTTP, to a model with fair shares and to one without, by turns. */
+async function measureCost(): Promise<Section> {
+  const dir = mkdtempSync(join(tmpdir(), 'inferql-bench-'));
+  const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
+  const names = ['fair', 'fifo'] as const;
+  const system = await startSystem({
+    scripted: names.map((name) => ({ ...NULL_MODEL, name, queue: { fairShares: name === 'fair' } })),
+  });
+  try {
+    const photographs = await makeSmallPhotographs({ photographs: findPhotographs(''), dir });
+    const rates = { fair: [] as number[], fifo: [] as number[] };
+    const redisMs = { fair: [] as number[], fifo: [] as number[] };
+    const rounds = values.quick ? 4 : 10;
+    const ask = (model: string, durationMs: number) =>
+      load.ask({
+        urls: system.urls,
+        request: 'graphql',
+        model,
+        photographs,
+        load: { clients: 64 },
+        warmupMs: 500,
+        durationMs,
+      });
+    for (const name of names) await ask(name, 3_000);
+    for (let round = 0; round < rounds; round++) {
+      // Each is first in every other round: what the machine does beside falls on both alike.
+      for (const name of round % 2 ? names : names.toReversed()) {
+        const before = readCpu(system.pids.redis);
+        const result = await ask(name, 4_000);
+        rates[name].push(result.answeredPerSecond);
+        redisMs[name].push((readCpu(system.pids.redis).totalMs - before.totalMs) / result.answered);
+      }
+      say(
+        `round ${round + 1}: fair ${rates.fair.at(-1)!.toFixed(0)}/s, first come first served ${rates.fifo.at(-1)!.toFixed(0)}/s`,
+      );
+    }
+    const ratio = median(rates.fair) / median(rates.fifo);
+    return {
+      title: 'The cost of fair shares with one tenant',
+      how: `64 clients of one tenant, constant answers, an input of 224x224; ${rounds} rounds each, by turns; medians.`,
+      columns: ['queue', 'requests/s', "Redis' CPU ms per request"],
+      rows: names.map((name) => [
+        name === 'fair' ? 'fair shares' : 'first come, first served',
+        median(rates[name]).toFixed(0),
+        median(redisMs[name]).toFixed(3),
+      ]),
+      data: { rates, redisMs },
+      goals: [{ goal: 'throughput >= 0.98 of first come, first served', figure: ratio.toFixed(3), met: ratio >= 0.98 }],
+    };
+  } finally {
+    await load.close();
+    await system.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+console.log(`processes per core that wanted to run before it began: ${readBusyness().toFixed(1)}`);
+for (const measure of [measureFairness, measureCost]) console.log(formatSection(await measure()));

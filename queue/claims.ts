@@ -1,0 +1,237 @@
+/** What one worker takes in hand of a model version: claims new jobs, finds lost and stalled ones, and knows which it holds. */
+import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from './contract.ts';
+import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './entry.ts';
+import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './keys.ts';
+import { createLaneTurns } from './lanes.ts';
+import type { RedisConnection } from './redis.ts';
+import { runStep } from './scripts.ts';
+
+/** A blocking read ends after so long at the latest, which bounds how long a worker that drains waits for it. */
+const BLOCK_MS = 1_000;
+
+/** An entry in hand, by which a job is known. */
+type InHand = Pick<ClaimedJob, 'stream' | 'entryId'>;
+
+/** An entry's id is its stream's: two lanes give the same one to jobs that come in the same millisecond. */
+const nameJob = ({ stream, entryId }: InHand) => `${stream} ${entryId}`;
+
+/**
+ * @param redis a connection of the role 'work'
+ * @param blockingRedis another one, of the role 'blocking', for this worker and model alone
+ */
+export function createClaims(options: {
+  redis: RedisConnection;
+  blockingRedis: RedisConnection;
+  keys: ModelKeys;
+  model: ServedModel;
+  worker: string;
+}) {
+  const { redis, blockingRedis, keys, model, worker } = options;
+  const streams = Object.fromEntries(PRIORITIES.map((lane) => [lane, streamKey(keys, model.version, lane)])) as Record<
+    Priority,
+    string
+  >;
+  /** Each is there while its lane has a backlog. */
+  const backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
+  const lanes = createLaneTurns();
+  /** Entries that this process has in hand, each with its latest attempt known here; what is pending beside them was lost on the way. */
+  const held = new Map<string, number>();
+  let mayMissReplies = false;
+  blockingRedis.on('close', () => {
+    mayMissReplies = true;
+  });
+  redis.on('close', () => {
+    mayMissReplies = true;
+  });
+
+  /** Whether there was a backlog at the last look, so that the next claim asks for its part of it at once. */
+  let expectsBacklog = false;
+  let wasFedBefore = false;
+
+  /** The jobs with their pixels. One whose hash is gone has ended; the start step will say so. */
+  async function fetchPixels(jobs: BareJob[]): Promise<ClaimedJob[]> {
+    return await Promise.all(
+      jobs.map(async (job) => {
+        const image = job.image ?? (await redis.hgetBuffer(`${keys.job}${job.jobId}`, 'image'));
+        return addPixels(job, image ?? Buffer.alloc(0), imageByteLength(model.input));
+      }),
+    );
+  }
+
+  /** Takes jobs in hand, but for those that came another way before: a late reply may hold what was recovered meanwhile. */
+  function hold(jobs: BareJob[]): BareJob[] {
+    const fresh = jobs.filter((job) => !held.has(nameJob(job)));
+    for (const job of fresh) held.set(nameJob(job), 0);
+    return fresh;
+  }
+
+  function release(jobs: InHand[]): void {
+    for (const job of jobs) held.delete(nameJob(job));
+    if (jobs.length > 0) mayMissReplies = true;
+  }
+
+  /** @param after '>': what nobody has claimed yet; '0': what is pending for this worker */
+  async function readGroup(lane: Priority, count: number, after: '>' | '0'): Promise<Entry[]> {
+    const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], after);
+    return (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+  }
+
+  async function readLane(lane: Priority, count: number): Promise<BareJob[]> {
+    if (count <= 0) return [];
+    return hold((await readGroup(lane, count, '>')).map((entry) => parseEntry(streams[lane], entry)));
+  }
+
+  /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
+  async function readOwnPending(lane: Priority, count: number): Promise<BareJob[]> {
+    const entries = await readGroup(lane, count, '0');
+    return entries.map((entry) => parseEntry(streams[lane], entry)).filter((job) => !held.has(nameJob(job)));
+  }
+
+  async function reclaimStalled(lane: Priority, count: number): Promise<BareJob[]> {
+    const stalled: BareJob[] = [];
+    let cursor = '0-0';
+    // One call looks at ten times the count: stalled jobs may stand behind more than that of what others renew.
+    do {
+      const rest = count - stalled.length;
+      const range = [streams[lane], GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
+      const [next, entries] = (await redis.callBuffer('XAUTOCLAIM', range)) as [Buffer, Entry[]];
+      const jobs = entries.filter(([, fields]) => fields !== null).map((entry) => parseEntry(streams[lane], entry));
+      stalled.push(...jobs.filter((job) => !held.has(nameJob(job))));
+      cursor = next.toString();
+    } while (cursor !== '0-0' && stalled.length < count);
+    return stalled;
+  }
+
+  /** Has the backlogs fill the streams up to what this worker is about to claim; how many entries each lane has then. */
+  async function feed(share: Record<Priority, number>, max: number): Promise<number[]> {
+    const request = { version: model.version, lanes: PRIORITIES, share, max };
+    const [hasBacklog, ...unclaimed] = (await runStep(redis, 'feed', keys, [JSON.stringify(request)])) as number[];
+    expectsBacklog = hasBacklog === 1;
+    wasFedBefore = true;
+    return unclaimed;
+  }
+
+  /** Claims up to `max` into `jobs`: of each lane its share, then what others left free, the most urgent first. Lessens the shares. */
+  async function claimShares(
+    share: Record<Priority, number>,
+    max: number,
+    jobs: BareJob[],
+    isFed: boolean,
+  ): Promise<void> {
+    // Sent together: Redis runs them in this order, in one round trip. The first time it may not know the script yet.
+    const feeding = isFed ? feed(share, max) : undefined;
+    if (!wasFedBefore) await feeding;
+    feeding?.catch(() => undefined);
+    const reads = await Promise.allSettled(PRIORITIES.map((lane) => readLane(lane, share[lane])));
+    const batches = reads.map((read) => (read.status === 'fulfilled' ? read.value : []));
+    jobs.push(...batches.flat());
+    for (const read of reads) if (read.status === 'rejected') throw read.reason;
+    const unclaimed = await feeding;
+    let left = max - batches.flat().length;
+    for (const [i, lane] of PRIORITIES.entries()) {
+      const count = batches[i]!.length;
+      // Without a feed nobody counted: a lane that gave its whole share may have more.
+      const rest = unclaimed ? unclaimed[i]! - count : count === share[lane] ? left : 0;
+      const more = await readLane(lane, Math.min(left, rest));
+      jobs.push(...more);
+      left -= more.length;
+      share[lane] = Math.max(0, share[lane] - count - more.length);
+    }
+  }
+
+  async function fetchHeldPixels(jobs: BareJob[]): Promise<ClaimedJob[]> {
+    try {
+      return await fetchPixels(jobs);
+    } catch (error) {
+      release(jobs);
+      throw error;
+    }
+  }
+
+  return {
+    /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
+    async claim(max: number): Promise<ClaimedJob[]> {
+      const share = lanes.share(max);
+      const jobs: BareJob[] = [];
+      try {
+        const isFed = expectsBacklog;
+        const looking = !isFed ? redis.exists(...backlogs) : undefined;
+        looking?.catch(() => undefined);
+        await claimShares(share, max, jobs, isFed);
+        if ((await looking) && jobs.length < max) await claimShares(share, max - jobs.length, jobs, true);
+        return await fetchPixels(jobs);
+      } catch (error) {
+        release(jobs);
+        throw error;
+      }
+    },
+
+    /** Blocks until something waits, at most a second; one job a lane at the most. */
+    async waitForJobs(): Promise<ClaimedJob[]> {
+      const reply = await blockingRedis.xreadgroupBuffer(
+        'GROUP',
+        GROUP,
+        worker,
+        'COUNT',
+        1,
+        'BLOCK',
+        BLOCK_MS,
+        'STREAMS',
+        ...PRIORITIES.map((lane) => streams[lane]),
+        ...PRIORITIES.map(() => '>'),
+      );
+      const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
+      const jobs = byStream.flatMap(([stream, entries]) =>
+        entries.map((entry) => parseEntry(stream.toString(), entry)),
+      );
+      return await fetchHeldPixels(hold(jobs));
+    },
+
+    /** Jobs that stalled with another worker, and those that a lost reply left with this one. */
+    async recover(max: number): Promise<ClaimedJob[]> {
+      const found: BareJob[] = [];
+      const readOwn = mayMissReplies;
+      mayMissReplies = false;
+      try {
+        for (const lane of PRIORITIES) {
+          if (readOwn) found.push(...hold(await readOwnPending(lane, 1_000)));
+          if (found.length < max) found.push(...hold(await reclaimStalled(lane, max - found.length)));
+        }
+        const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
+        // One whose reader was lost may have been the one by which a backlog is found.
+        await feed({ HIGH: 1, NORMAL: 1, LOW: 1 }, PRIORITIES.length);
+        return (await fetchPixels(found)).map((job, i) => {
+          const attempt = Number(attempts[i] ?? 0);
+          held.set(nameJob(job), attempt);
+          return { ...job, recovered: job.recovered || attempt > 0 };
+        });
+      } catch (error) {
+        mayMissReplies ||= readOwn;
+        release(found);
+        throw error;
+      }
+    },
+
+    /** Gives jobs up that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */
+    release,
+
+    /** The latest attempt of a job in hand that this worker knows of; 0 before the first. */
+    knownAttempt: (job: InHand): number => held.get(nameJob(job)) ?? 0,
+
+    /** An attempt of a job in hand has begun. */
+    noteAttempt(job: InHand, attempt: number): void {
+      held.set(nameJob(job), attempt);
+    },
+
+    /** A job in hand has ended. */
+    forget(job: InHand): void {
+      held.delete(nameJob(job));
+    },
+
+    /** Whether nothing of this version waits or runs any more. */
+    async isDrained(): Promise<boolean> {
+      const lengths = await Promise.all(PRIORITIES.map((lane) => redis.xlen(streams[lane])));
+      return lengths.every((length) => length === 0) && (await redis.exists(...backlogs)) === 0;
+    },
+  };
+}
