@@ -2,6 +2,7 @@ import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AddOptions, addModel } from './commands/add.ts';
+import { createAsk } from './commands/ask.ts';
 import { checkModels } from './commands/check.ts';
 import { type Folders, listModels } from './commands/folders.ts';
 import { writePixels } from './commands/pixels.ts';
@@ -58,7 +59,7 @@ const folders = (): Folders => {
     stateDir: string;
     samplesDir?: string;
   }>();
-  return { modelsDir, stateDir, samplesDir, signal: interrupt.signal, print };
+  return { modelsDir, stateDir, samplesDir, signal: interrupt.signal, ask: createAsk(interrupt.signal), print };
 };
 
 program

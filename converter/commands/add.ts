@@ -6,13 +6,14 @@ import { readLabels } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { pullSource } from '../pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
+import { type Ask, askLabels, askNormalization } from './ask.ts';
 import { tryModel } from './check.ts';
 import { type Folders, listSamples } from './folders.ts';
 import { type Inspection, inspectModel } from './inspect.ts';
 import { createProgressPrinter } from './progress.ts';
 import { keepDefault } from './repository.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
-import type { Told } from './told.ts';
+import { describeNormalization, type Told } from './told.ts';
 
 export interface AddOptions extends Told {
   name?: string;
@@ -92,10 +93,19 @@ async function writeSpec(
   const found = await inspectModel(path.join(pulled.folder, source.model), options, {
     labels: toldLabels,
     images: await listSamples(folders),
+    ask: folders.ask,
     scratch: path.dirname(modelDir),
   });
+  if (folders.ask && found.normalizationIsGuess) {
+    const guess = describeNormalization(found.input.normalization);
+    const answer = await askNormalization(folders.ask, guess);
+    if (answer !== undefined) {
+      found.input = { ...found.input, normalization: answer };
+      found.findings.answered('normalization', describeNormalization(answer));
+    }
+  }
   if (inPackage === undefined) {
-    const labels = chooseLabels(found, toldLabels);
+    const labels = await chooseLabels(found, toldLabels, folders.ask);
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
   found.findings.print(folders.print);
@@ -113,7 +123,11 @@ async function writeSpec(
 }
 
 /** Labels from the command line, the model or a file beside it, or, as a last resort, numbers. */
-function chooseLabels({ findings, labels, classCount }: Inspection, told: string[] | undefined): string[] {
+async function chooseLabels(
+  { findings, labels, classCount }: Inspection,
+  told: string[] | undefined,
+  ask: Ask | undefined,
+): Promise<string[]> {
   if (told !== undefined) {
     findings.given('labels', `${told.length} names`, '--labels');
     return told;
@@ -130,6 +144,11 @@ function chooseLabels({ findings, labels, classCount }: Inspection, told: string
   }
   // One number tells two classes apart.
   const count = Math.max(classCount, 2);
+  const answer = ask && (await askLabels(ask, count));
+  if (answer) {
+    findings.given('labels', `${answer.length} names`, 'your answer');
+    return answer;
+  }
   findings.guessed('labels', `class 0 to class ${count - 1}`, `--labels, or write their names into ${LABELS_FILE}`);
   return Array.from({ length: count }, (_, i) => `class ${i}`);
 }

@@ -26,6 +26,12 @@ export class Findings {
     this.rows.push({ what, value, certainty: 'guessed', from: correction });
   }
 
+  /** What was guessed, and a person has now answered. */
+  answered(what: string, value: string): void {
+    this.rows.splice(0, this.rows.length, ...this.rows.filter((row) => row.what !== what));
+    this.given(what, value, 'your answer');
+  }
+
   /** A table, guesses marked. */
   print(print: (line: string) => void): void {
     const width = (key: 'what' | 'value') => Math.max(...this.rows.map((row) => row[key].length));

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
+import type { Ask } from './ask.ts';
 
 /** Where the commands work. */
 export interface Folders {
@@ -10,6 +11,8 @@ export interface Folders {
   /** Images to try models on if the models' folder has no `samples`. */
   samplesDir?: string | undefined;
   signal: AbortSignal;
+  /** Asks the person at the terminal; absent if there is none. */
+  ask?: Ask | undefined;
   /** For a line that people read. */
   print: (line: string) => void;
 }

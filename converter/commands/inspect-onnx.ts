@@ -3,10 +3,11 @@ import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
-import { readEmbedded } from '../onnx-file/embedded.ts';
+import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
+import { type Ask, askOutput } from './ask.ts';
 import type { Companions, Preprocessing } from './companions.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
@@ -31,7 +32,8 @@ export async function inspectOnnx(
   const embeddedMetadata = readOnnxMetadata(facts.metadata);
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
-  const chosen = choose(facts, told, (context.labels ?? labels?.names)?.length, findings);
+  const labelCount = (context.labels ?? labels?.names)?.length;
+  const chosen = await choose(facts, told, labelCount, findings, context.ask);
   const input = inputOf(facts, told, preprocessing, findings);
   const { normalization, isGuess } = normalizationFor(facts, told, preprocessing, findings);
   const spec = draftSpec({ ...input, normalization }, chosen.output.name, path.basename(file));
@@ -82,17 +84,29 @@ function splitNames(text: string): string[] | undefined {
   return names.length > 1 && names.every((name) => name !== '') ? names : undefined;
 }
 
-function choose(facts: OnnxFacts, told: Told, labelCount: number | undefined, findings: Findings): ChosenOutput {
+async function choose(
+  facts: OnnxFacts,
+  told: Told,
+  labelCount: number | undefined,
+  findings: Findings,
+  ask: Ask | undefined,
+): Promise<ChosenOutput> {
   const chosen = chooseOutput(facts.outputs, told.output, labelCount);
   const { output, certain, why } = chosen;
   if (told.output !== undefined) findings.given('output', output.name, '--output');
   else if (certain) findings.read('output', output.name, why);
   else {
-    const names = facts.outputs.map(({ name, sizes }) => `${name} (${describeSizes(sizes)})`).join(', ');
-    throw new ModelError(
-      'SPEC_INVALID',
-      `--output: the ONNX file has the outputs ${names}: name the one with the scores`,
-    );
+    const fit = facts.outputs
+      .filter(({ unfit }) => unfit === undefined)
+      .map(({ name, sizes }) => ({ name, shape: describeSizes(sizes) }));
+    if (!ask) {
+      const names = fit.map(({ name, shape }) => `${name} (${shape})`).join(', ');
+      const message = `--output: the ONNX file has the outputs ${names}: name the one with the scores`;
+      throw new ModelError('SPEC_INVALID', message);
+    }
+    const name = await askOutput(ask, fit);
+    findings.given('output', name, 'your answer');
+    return chooseOutput(facts.outputs, name);
   }
   return chosen;
 }
@@ -169,6 +183,11 @@ function normalizationFor(
   if (preprocessing?.normalization !== undefined) {
     findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
     return take(preprocessing.normalization);
+  }
+  if (hasWeightsForBytes(trace)) {
+    const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
+    findings.guessed('normalization', describeNormalization('none'), why);
+    return { normalization: 'none', isGuess: true };
   }
   const channels = told.channels ?? input.channels ?? 3;
   const normalization = channels === 3 && input.layout === 'nchw' ? 'torch' : 'unit';

@@ -3,7 +3,7 @@ import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import { buildGraph } from '../onnx/convert.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
-import { readEmbedded } from '../onnx-file/embedded.ts';
+import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import type { InputTrace } from '../onnx-file/trace.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
@@ -11,6 +11,7 @@ import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
+import type { Ask } from './ask.ts';
 import { type Companions, readCompanions } from './companions.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
@@ -39,6 +40,8 @@ export interface InspectionContext {
   labels: string[] | undefined;
   /** Images to try a model on. */
   images: string[];
+  /** Asks the person at the terminal, if there is one. */
+  ask?: Ask | undefined;
   /** A folder that may be written to. */
   scratch: string;
 }
@@ -224,6 +227,11 @@ function normalizationFor(
   if (embedded?.normalization !== undefined) {
     findings.read(what, describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
     return { normalization: embedded.normalization, isGuess: false };
+  }
+  if ('trace' in outcome && hasWeightsForBytes(outcome.trace)) {
+    const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
+    findings.guessed(what, describeNormalization('none'), why);
+    return { normalization: 'none', isGuess: true };
   }
   const normalization = guessNormalization(modelJson);
   const does = embedded ? `the model itself ${embedded.does}; ` : '';

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
@@ -10,6 +10,7 @@ import { readModelJson } from '../tfjs/manifest.ts';
 import { COMPANION_FILES } from './companions.ts';
 import { downloadModel } from './download.ts';
 import type { Folders } from './folders.ts';
+import { explainForeign, listFolder } from './foreign.ts';
 import { unpackZip } from './zip.ts';
 
 /** What a spec says about a source; labels are chosen later. */
@@ -46,12 +47,17 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
   const found = await stat(text).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${text}: no such folder or file`, { cause });
   });
-  if (found.isDirectory()) return copyModel(await findModel(text), modelDir);
-  if (!text.endsWith('.zip')) return copyModel(text, modelDir);
+  if (found.isDirectory()) return copyModel(await findModel(text), modelDir, text);
+  if (/\.(onnx|json)$/.test(text)) return copyModel(text, modelDir);
+  if (!text.endsWith('.zip')) {
+    const explanation = await explainForeign(text, undefined);
+    const expected = `${text}: expected a folder, a .zip, a .onnx file, a model.json or a URL`;
+    throw new ModelError('SOURCE_INVALID', explanation ?? expected);
+  }
   const unpacked = await mkdtemp(path.join(os.tmpdir(), 'inferql-zip-'));
   try {
     await unpackZip(text, unpacked);
-    return await copyModel(await findModel(unpacked), modelDir);
+    return await copyModel(await findModel(unpacked), modelDir, unpacked);
   } finally {
     await rm(unpacked, { recursive: true, force: true });
   }
@@ -76,16 +82,18 @@ export function nameOfSource(text: string): string {
 
 /** The only model.json or ONNX file in a folder, at any depth. */
 async function findModel(folder: string): Promise<string> {
-  const names = (await readdir(folder, { recursive: true })).filter((name) => !name.includes('__MACOSX'));
+  const names = await listFolder(folder);
   const models = names.filter((name) => path.basename(name) === 'model.json' || name.endsWith('.onnx')).sort();
   const [only, ...others] = models;
   if (only !== undefined && others.length === 0) return path.join(folder, only);
-  const found = models.length === 0 ? 'none' : models.join(', ');
+  const explanation = models.length === 0 ? await explainForeign(folder, names) : undefined;
+  if (explanation !== undefined) throw new ModelError('SOURCE_INVALID', explanation);
+  const found = models.length === 0 ? 'none' : `${models.join(', ')}: give the path of one of them`;
   throw new ModelError('SOURCE_INVALID', `${folder}: expected one model.json or .onnx file, found ${found}`);
 }
 
 /** Copies a model's file, the weights that it names, and what may hold its labels. */
-async function copyModel(file: string, modelDir: string): Promise<SourceWithoutLabels> {
+async function copyModel(file: string, modelDir: string, root = path.dirname(file)): Promise<SourceWithoutLabels> {
   const from = path.dirname(file);
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
@@ -94,9 +102,13 @@ async function copyModel(file: string, modelDir: string): Promise<SourceWithoutL
     ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
     : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
+  // Hugging Face keeps ONNX files in a folder of their own below what describes them.
+  const above = path.basename(from) === 'onnx' ? [path.dirname(from)] : [];
   for (const name of COMPANION_FILES) {
-    if (await stat(path.join(from, name)).catch(() => undefined)) {
-      await copyPlain(path.join(from, name), path.join(modelDir, name));
+    for (const folder of new Set([root, ...above, from])) {
+      if (await stat(path.join(folder, name)).catch(() => undefined)) {
+        await copyPlain(path.join(folder, name), path.join(modelDir, name));
+      }
     }
   }
   return { type: 'folder', model };

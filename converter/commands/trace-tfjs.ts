@@ -1,5 +1,5 @@
 import type { OnnxGraph } from '../onnx/graph.ts';
-import { type InputTrace, traceInput } from '../onnx-file/trace.ts';
+import { type InputTrace, spreadOf, traceInput } from '../onnx-file/trace.ts';
 
 const MAX_NUMBERS = 64;
 
@@ -18,8 +18,11 @@ export function traceConverted(graph: OnnxGraph): InputTrace {
   const constantOf = (name: string) => {
     const tensor = graph.constants.get(name);
     if (!tensor) return undefined;
+    const { data } = tensor;
+    const readSpread = () => (data instanceof Float32Array ? spreadOf(data) : undefined);
     return {
       shape: tensor.shape,
+      readSpread,
       values: tensor.data.length <= MAX_NUMBERS ? Array.from(tensor.data, Number) : undefined,
     };
   };

@@ -13,6 +13,17 @@ export interface EmbeddedPreprocessing {
 const LARGEST_VALUE = 8;
 const SMALLEST_SPAN = 0.2;
 
+/** Weights of a model that was trained on values around 1 are well above this. */
+const SPREAD_FOR_BYTES = 0.01;
+
+/**
+ * Whether the first weights are as small as those of a model that takes bytes: its own division by 255 or 127.5 was
+ * folded into them when it was exported.
+ */
+export function hasWeightsForBytes({ weightSpread, steps }: InputTrace): boolean {
+  return steps.length === 0 && weightSpread !== undefined && weightSpread > 0 && weightSpread < SPREAD_FOR_BYTES;
+}
+
 /**
  * Reads from a model's own arithmetic which values it expects: one that divides by 255 expects bytes.
  * @returns undefined if the model does nothing before its first weights

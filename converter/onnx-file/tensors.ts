@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { onnx } from 'onnx-proto';
 import { externalPartOf } from './external.ts';
 import type { OnnxModelGraph } from './model-file.ts';
+import { spreadOf } from './trace.ts';
 
 /** Longer constants are weights, which nobody needs as numbers. */
 const MAX_NUMBERS = 64;
@@ -12,6 +13,8 @@ export interface Constant {
   shape: number[];
   /** Undefined for long ones and for types without a plain form. */
   values: number[] | undefined;
+  /** The standard deviation of weights; undefined for other types than float32 and for weights in other files. */
+  readSpread(): number | undefined;
 }
 
 /** Finds a graph's constants: initializers and Constant nodes. `folder` holds the files with external data. */
@@ -27,8 +30,19 @@ export function readConstants(
   }
   return (name) => {
     const tensor = tensors.get(name);
-    return tensor && { shape: (tensor.dims ?? []).map(Number), values: readValues(tensor, folder) };
+    if (!tensor) return undefined;
+    const shape = (tensor.dims ?? []).map(Number);
+    return { shape, values: readValues(tensor, folder), readSpread: () => readSpread(tensor) };
   };
+}
+
+const FLOAT = 1;
+
+function readSpread({ dataType, rawData, floatData }: onnx.ITensorProto): number | undefined {
+  if (dataType !== FLOAT) return undefined;
+  if (floatData?.length) return spreadOf(Float32Array.from(floatData));
+  // A copy, because what was read may begin at any byte.
+  return rawData?.length ? spreadOf(new Float32Array(new Uint8Array(rawData).buffer)) : undefined;
 }
 
 function readValues(tensor: onnx.ITensorProto, folder: string | undefined): number[] | undefined {

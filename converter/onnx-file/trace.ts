@@ -12,6 +12,8 @@ export interface TraceNode {
 export interface TraceConstant {
   shape: readonly number[];
   values: readonly number[] | undefined;
+  /** The standard deviation of weights; undefined for those that are not plain floats. */
+  readSpread?(): number | undefined;
 }
 
 export interface TraceGraph {
@@ -35,6 +37,8 @@ export interface InputTrace {
   steps: string[];
   /** Whether red and blue change places. */
   reversesChannels: boolean;
+  /** The standard deviation of the first convolution's weights. */
+  weightSpread: number | undefined;
 }
 
 /** Operators that leave each number as it is. */
@@ -62,6 +66,7 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
     shift: [0],
     steps: [],
     reversesChannels: false,
+    weightSpread: undefined,
   };
   /** Dimension i of the present value is dimension order[i] of the input. */
   let order = [0, 1, 2, 3];
@@ -87,7 +92,8 @@ function endAtConvolution(graph: TraceGraph, trace: InputTrace, node: TraceNode,
   const weights = graph.constantOf(node.inputs[node.op === 'QLinearConv' ? 3 : 1] ?? '');
   const channelsAt = order[graph.convolution.layout === 'nchw' ? 1 : 3];
   const layout = channelsAt === 1 ? 'nchw' : channelsAt === 3 ? 'nhwc' : undefined;
-  return { ...trace, layout, channels: weights?.shape[graph.convolution.channelsAxis] };
+  const weightSpread = weights?.readSpread?.();
+  return { ...trace, layout, channels: weights?.shape[graph.convolution.channelsAxis], weightSpread };
 }
 
 function applyArithmetic(graph: TraceGraph, trace: InputTrace, node: TraceNode, name: string): boolean {
@@ -153,6 +159,18 @@ function reverseChannels(trace: InputTrace): void {
   trace.factor.reverse();
   trace.shift.reverse();
   trace.steps.push('exchanges red and blue');
+}
+
+/** The standard deviation of numbers. */
+export function spreadOf(values: Float32Array): number {
+  let sum = 0;
+  let squares = 0;
+  for (const value of values) {
+    sum += value;
+    squares += value * value;
+  }
+  const mean = sum / values.length;
+  return Math.sqrt(Math.max(0, squares / values.length - mean * mean));
 }
 
 /** One number stands for all channels. */

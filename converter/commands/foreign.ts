@@ -1,0 +1,87 @@
+import { open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+
+/** Where the docs show each way with its code. */
+const DOCS = 'docs/export-your-model.md';
+
+/** Enough of a checkpoint to see which library pickled it. */
+const LOOK_BYTES = 1024 * 1024;
+
+/**
+ * The sentence for a model in a format that is known and not read: the command that turns it into one that is.
+ * @param source a file or a folder
+ * @param names what is in the folder, relative to it; undefined for a file
+ * @returns undefined for what is not known
+ */
+export async function explainForeign(
+  source: string,
+  names: readonly string[] | undefined,
+): Promise<string | undefined> {
+  if (names === undefined) return explainFile(source);
+  const find = (pattern: RegExp) => names.find((name) => pattern.test(path.basename(name)));
+  const saved = find(/^saved_model\.pb(txt)?$/);
+  if (saved !== undefined) {
+    const folder = path.join(source, path.dirname(saved));
+    return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install tf2onnx), then add model.onnx`;
+  }
+  const weights = find(/^(model.*\.safetensors|pytorch_model.*\.bin)$/);
+  if (weights !== undefined && names.includes('config.json')) {
+    return `${source} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --model ${quote(source)} ${quote(`${source}-onnx`)} (pip install optimum-onnx), then add ${source}-onnx`;
+  }
+  const file = find(/\.(tflite|pt|pth|ckpt|pkl|pb|safetensors|mlmodel|pdmodel|caffemodel|joblib)$/i);
+  return file === undefined ? undefined : explainFile(path.join(source, file));
+}
+
+async function explainFile(file: string): Promise<string | undefined> {
+  switch (path.extname(file).toLowerCase()) {
+    case '.tflite':
+      return `${file} is a TensorFlow Lite model. Convert it: python -m tf2onnx.convert --tflite ${quote(file)} --output model.onnx (pip install tf2onnx), then add model.onnx`;
+    case '.pb':
+      return `${file} is a TensorFlow graph. Convert it: python -m tf2onnx.convert --graphdef ${quote(file)} --inputs <input>:0 --outputs <output>:0 --output model.onnx (pip install tf2onnx), then add model.onnx`;
+    case '.pt':
+    case '.pth':
+    case '.ckpt':
+    case '.bin':
+      return explainTorch(file);
+    case '.pkl':
+      return `${file} is pickled Python, such as a fastai learner. Load it in Python and export it with torch.onnx.export: ${DOCS} shows how`;
+    case '.safetensors':
+      return `${file} holds weights without the model. Build the model in Python, load them, and export it with torch.onnx.export: ${DOCS} shows how`;
+    case '.joblib':
+      return `${file} is a scikit-learn model, which takes numbers and not images: it is not served`;
+    case '.mlmodel':
+    case '.pdmodel':
+    case '.caffemodel':
+      return `${file} is in a format that is not read. Export the model to ONNX with the framework that trained it, then add that file`;
+    default:
+      return undefined;
+  }
+}
+
+async function explainTorch(file: string): Promise<string> {
+  if (await contains(file, 'ultralytics')) {
+    return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx (pip install ultralytics), then add the .onnx file beside it`;
+  }
+  return `${file} is a PyTorch checkpoint, which needs the code of its model. In Python: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=True), then add model.onnx; ${DOCS} shows each way`;
+}
+
+async function contains(file: string, word: string): Promise<boolean> {
+  const handle = await open(file, 'r').catch(() => undefined);
+  if (!handle) return false;
+  try {
+    const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(LOOK_BYTES), position: 0 });
+    return buffer.subarray(0, bytesRead).includes(word);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** For a shell. */
+function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** What is in a folder, at any depth. */
+export async function listFolder(folder: string): Promise<string[]> {
+  return (await readdir(folder, { recursive: true })).filter((name) => !name.includes('__MACOSX'));
+}
