@@ -1,10 +1,10 @@
 /** What one worker takes in hand of a model version: claims new jobs, finds lost and stalled ones, and knows which it holds. */
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from './contract.ts';
-import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './entry.ts';
 import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './keys.ts';
-import { createLaneTurns } from './lanes.ts';
+import { createPriorityScheduler } from './priority-scheduler.ts';
 import type { RedisConnection } from './redis.ts';
 import { runStep } from './scripts.ts';
+import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './stream-entry.ts';
 
 /** A blocking read ends after so long at the latest, which bounds how long a worker that drains waits for it. */
 const BLOCK_MS = 1_000;
@@ -33,7 +33,7 @@ export function createClaims(options: {
   >;
   /** Each is there while its lane has a backlog. */
   const backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
-  const lanes = createLaneTurns();
+  const priorities = createPriorityScheduler();
   /** Entries that this process has in hand, each with its latest attempt known here; what is pending beside them was lost on the way. */
   const held = new Map<string, number>();
   let mayMissReplies = false;
@@ -151,7 +151,7 @@ export function createClaims(options: {
   return {
     /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
     async claim(max: number): Promise<ClaimedJob[]> {
-      const share = lanes.share(max);
+      const share = priorities.share(max);
       const jobs: BareJob[] = [];
       try {
         const isFed = expectsBacklog;

@@ -1,11 +1,11 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
 import { createClaims } from './claims.ts';
 import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contract.ts';
-import type { ClaimedJob } from './entry.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { isRedisUnavailable, type RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
+import type { ClaimedJob } from './stream-entry.ts';
 
 export interface StartedJob {
   job: ClaimedJob;

@@ -3,7 +3,7 @@ import type { PredictionState } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { accessKeys, modelKeys, registryKeys } from './keys.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
-import { parseState } from './state.ts';
+import { parseState } from './snapshot.ts';
 
 export interface EventListener {
   /** A prediction changed. `parse` is called only by those who wait for the id: most events of other servers' ids are not worth it. */

@@ -15,7 +15,7 @@ import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
 import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
-import { parseSnapshot, type Snapshot } from './state.ts';
+import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable.ts';
 
 export interface AdmitRequest {

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Consumer, StartedJob } from './consumer.ts';
 import { isTerminal, PRIORITIES, type PredictionStatus } from './contract.ts';
-import type { ClaimedJob } from './entry.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
+import type { ClaimedJob } from './stream-entry.ts';
 
 /**
  * The queue as it should be, without Redis: what the Lua steps are held against, whatever the order in which servers and

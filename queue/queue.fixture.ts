@@ -10,10 +10,10 @@ import {
   type PredictionState,
   type ServedModel,
 } from './contract.ts';
-import type { ClaimedJob } from './entry.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitRequest, createProducer } from './producer.ts';
 import { type ConnectionRole, connectRedis, type RedisConnection } from './redis.ts';
+import type { ClaimedJob } from './stream-entry.ts';
 
 let server: TestRedis;
 const connections: RedisConnection[] = [];

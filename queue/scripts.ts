@@ -10,7 +10,7 @@ export type StepName =
   | 'adopt'
   | 'announce'
   | 'cancel'
-  | 'drop-dead'
+  | 'delete-dead-letters'
   | 'expire'
   | 'feed'
   | 'forget'

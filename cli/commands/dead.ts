@@ -1,4 +1,4 @@
-import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead';
+import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead-letters';
 import { InferqlError } from '@inferql/queue/errors';
 import { createProducer } from '@inferql/queue/producer';
 import type { Command } from 'commander';

@@ -1,4 +1,4 @@
-import type { ClaimedJob } from '@inferql/queue/entry';
+import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import { expect, test } from 'vitest';
 import { type Batch, createBatcher } from './batcher.ts';
 

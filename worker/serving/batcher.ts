@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, StartedJob } from '@inferql/queue/consumer';
-import type { ClaimedJob } from '@inferql/queue/entry';
+import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import { createBell } from './notifier.ts';
 
 /** Claiming takes a few milliseconds; this long before the expected end of a run the next batch is claimed. */

@@ -5,9 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
 import type { Result, ServedModel } from '@inferql/queue/contract';
-import type { ClaimedJob } from '@inferql/queue/entry';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { isRedisUnavailable } from '@inferql/queue/redis';
+import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import type { Logger } from 'pino';
 import type { EngineRun, RemoteEngine } from '../engines/process/engine-process.ts';
 import { type Batch, createBatcher } from './batcher.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createDeadLetters } from './dead.ts';
+import { createDeadLetters } from './dead-letters.ts';
 import { failure, setUp } from './queue.fixture.ts';
 
 describe('dead letters', () => {

@@ -95,7 +95,9 @@ export function createDeadLetters(
 
     /** Forgets entries; how many there were. */
     async drop(model: string, entryIds: string[]): Promise<number> {
-      return (await callRedis(() => runStep(redis, 'drop-dead', modelKeys(prefix, model), entryIds))) as number;
+      return (await callRedis(() =>
+        runStep(redis, 'delete-dead-letters', modelKeys(prefix, model), entryIds),
+      )) as number;
     },
   };
 }

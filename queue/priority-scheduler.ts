@@ -9,7 +9,7 @@ const TOTAL = Object.values(WEIGHTS).reduce((sum, weight) => sum + weight);
  * Smooth weighted round robin, as nginx shares requests among upstreams: each place goes to the lane with the most credit.
  * Credit lasts from batch to batch, so that also at batches of one the lowest lane has its turn.
  */
-export function createLaneTurns() {
+export function createPriorityScheduler() {
   const credit: Record<Priority, number> = { HIGH: 0, NORMAL: 0, LOW: 0 };
   return {
     /** How many of `places` each lane may take first. They add up to `places`. */
