@@ -26,12 +26,23 @@ export async function prepareImage(file: Buffer, input: ModelInput, maxPixels: n
  * @throws InferqlError UNSUPPORTED_FORMAT, CORRUPT or UNAVAILABLE
  */
 export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelInput): Promise<Buffer> {
-  try {
-    const image = await openImage(file, facts, { ignoreIcc: ignoresProfile(input) });
-    return await renderInput(isTooLong(facts, input) ? await cutMiddle(image) : image, input);
-  } catch (error) {
-    throw describeFailure(error);
-  }
+  const decode = async (failOn: 'warning' | 'error') => {
+    const image = await openImage(file, facts, { ignoreIcc: ignoresProfile(input), failOn });
+    return renderInput(isTooLong(facts, input) ? await cutMiddle(image) : image, input);
+  };
+  if (facts.format !== 'jpeg') return decode('error').catch(refuse);
+  // Data that is missing or damaged is only a warning in the JPEG decoder, like things that do no harm.
+  return decode('warning').catch((error) => (isHarmless(error) ? decode('error').catch(refuse) : refuse(error)));
+}
+
+const HARMLESS = /extraneous bytes before marker 0xd9|progression|sequential|Adobe|JFIF|ICC marker/i;
+
+function isHarmless(error: unknown): boolean {
+  return error instanceof Error && !(error instanceof InferqlError) && HARMLESS.test(error.message);
+}
+
+function refuse(error: unknown): never {
+  throw describeFailure(error);
 }
 
 /** The library's own errors are damage, but for its time limit. */

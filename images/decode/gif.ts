@@ -5,11 +5,14 @@ import type { RawImage } from './raw.ts';
 
 const TRAILER = Buffer.from(';');
 
-/** The file up to its first frame: a decoder that is given all would look at each frame. */
-export function cutToFirstFrame(file: Buffer, { firstFrameEnd }: GifFacts): Buffer {
-  return file[firstFrameEnd] === TRAILER[0]
-    ? file.subarray(0, firstFrameEnd + 1)
-    : Buffer.concat([file.subarray(0, firstFrameEnd), TRAILER]);
+/** The file up to its first frame, on a canvas that holds it: a decoder that is given all would look at each frame. */
+export function cutToFirstFrame(file: Buffer, { firstFrameEnd, width, height }: GifFacts): Buffer {
+  const isRight = file.readUInt16LE(6) === width && file.readUInt16LE(8) === height;
+  if (isRight && file[firstFrameEnd] === TRAILER[0]) return file.subarray(0, firstFrameEnd + 1);
+  const cut = Buffer.concat([file.subarray(0, firstFrameEnd), TRAILER]);
+  cut.writeUInt16LE(Math.min(width, 0xffff), 6);
+  cut.writeUInt16LE(Math.min(height, 0xffff), 8);
+  return cut;
 }
 
 export function coversCanvas({ frame, width, height }: GifFacts): boolean {

@@ -11,8 +11,17 @@ const END_OF_IMAGE = Buffer.from([0xff, 0xd9]);
 export function closeJpeg(file: Buffer): Buffer {
   const end = findScanEnd(file);
   // A single byte is what is left of an end marker.
-  if (end === undefined || end + 1 >= file.length) throw refuseDamage();
+  if (end === undefined || end + 1 >= file.length || hasMarker(file, end)) throw refuseDamage();
   return Buffer.concat([file.subarray(0, end), END_OF_IMAGE]);
+}
+
+/** Other parts of a JPEG behind the pixels mean that something between them is missing. */
+function hasMarker(file: Buffer, from: number): boolean {
+  for (let at = file.indexOf(0xff, from); at >= 0; at = file.indexOf(0xff, at + 1)) {
+    const next = file[at + 1];
+    if (next !== undefined && next !== 0 && next !== 0xff && (next & 0xf8) !== 0xd0) return true;
+  }
+  return false;
 }
 
 interface Component {

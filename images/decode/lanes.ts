@@ -9,12 +9,14 @@ import { needsToneMap } from './tone-map.ts';
 export type Lane = 'quick' | 'medium' | 'isolated';
 
 const QUICK_MS = 30;
-const MEDIUM_MS = 400;
+const MEDIUM_MS = 300;
+/** More memory than this is only taken where it can be given back to the system. */
+const MEDIUM_BYTES = 250e6;
 /** JavaScript works on fewer pixels than this in 10 ms. */
 const MAX_BLOCKING_PIXELS = 300_000;
 
 export function chooseLane(facts: ImageFacts, fileBytes: number): Lane {
-  if (facts.costMs > MEDIUM_MS || facts.format === 'heic') return 'isolated';
+  if (facts.costMs > MEDIUM_MS || facts.memoryBytes > MEDIUM_BYTES || facts.format === 'heic') return 'isolated';
   if (blocksThread(facts, fileBytes)) return 'isolated';
   return facts.costMs > QUICK_MS ? 'medium' : 'quick';
 }
@@ -33,6 +35,7 @@ function blocksThread(facts: ImageFacts, fileBytes: number): boolean {
     case 'ico':
       return isLarge;
     case 'gif':
+      return fileBytes > MAX_BLOCKING_PIXELS;
     case 'webp':
     case 'heic':
       return false;

@@ -5,6 +5,7 @@ import { refuseDamage } from '../inspect/refusals.ts';
 import { hasSrgbProfile } from '../srgb-profile.ts';
 import { decodeBmp } from './bmp.ts';
 import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './gif.ts';
+import { hasAllPixels } from './gif-data.ts';
 import { decodeHdr } from './hdr.ts';
 import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
 import { decodeIconBitmap } from './ico.ts';
@@ -24,17 +25,23 @@ sharp.block({ operation: ['VipsForeignLoadUhdr'] });
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: what is expensive runs in a process that can be ended. */
 const DECODE_LIMIT_SECONDS = 30;
 
+export interface OpenOptions {
+  /** Leave a color profile aside, in the formats that libraries read so. */
+  ignoreIcc: boolean;
+  /** What a decoder reports that makes it fail. */
+  failOn: 'warning' | 'error';
+}
+
 /**
  * Opens a file as a pipeline that yields its pixels, still to be turned upright, laid on white and converted to sRGB. Formats that the library
  * does not read, or reads wrong, are decoded here.
  * @param facts what `inspectImage` read, after `checkLimits`
- * @param options.ignoreIcc leave a color profile aside, in the formats that libraries read so
  * @throws InferqlError UNSUPPORTED_FORMAT or CORRUPT; RangeError and the library's errors for damage
  */
 export async function openImage(
   file: Buffer,
   facts: ImageFacts,
-  options: { ignoreIcc: boolean } = { ignoreIcc: false },
+  options: OpenOptions = { ignoreIcc: false, failOn: 'error' },
 ): Promise<Sharp> {
   if (!facts.isWhole) throw refuseDamage();
   switch (facts.format) {
@@ -47,6 +54,7 @@ export async function openImage(
     case 'webp':
       return openPlain(file, options);
     case 'gif': {
+      if (!hasAllPixels(file, facts.dataAt, facts.frame.width * facts.frame.height)) throw refuseDamage();
       const frame = openPlain(cutToFirstFrame(file, facts));
       return coversCanvas(facts) ? frame : openRaw(await decodeOnCanvas(frame, facts));
     }
@@ -88,7 +96,7 @@ async function openHeic(file: Buffer): Promise<Sharp> {
   return profile ? openPlain(wrapTiff(image, profile)) : openRaw(image);
 }
 
-async function openTiff(file: Buffer, facts: TiffFacts, options: { ignoreIcc: boolean }): Promise<Sharp> {
+async function openTiff(file: Buffer, facts: TiffFacts, options: OpenOptions): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
   if (!place) return isPlainTiff(facts) ? openPlain(file, options) : openRaw(await decodeTiff(file, facts, OPTIONS));
   const jpeg = file.subarray(place.offset, place.offset + place.length);

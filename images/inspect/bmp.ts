@@ -4,6 +4,8 @@ import { refuseDamage, refuseFeature } from './refusals.ts';
 /** CPU milliseconds per megapixel. They are spent in JavaScript. */
 const DECODE_MS = 15;
 
+const MAX_COLORS = 65_536;
+
 export interface BmpLayout {
   width: number;
   height: number;
@@ -63,6 +65,7 @@ export function readBmpLayout(file: Buffer, at: number, pixels: number): BmpLayo
   const paletteAt = at + headerBytes + maskBytes;
   const entryBytes = isOld ? 3 : 4;
   const named = has(36) ? file.readUInt32LE(at + 32) : 0;
+  if (named > MAX_COLORS) throw refuseDamage();
   const most = bits <= 8 ? 2 ** bits : 0;
   const count = Math.min(named || most, bits <= 8 ? most : named, 256);
   return {

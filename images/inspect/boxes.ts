@@ -10,8 +10,12 @@ export interface Box {
 
 const MAX_BOXES = 2_000;
 
-/** The boxes of one level. A box that ends beyond its parent is cut there. */
+/**
+ * The boxes of one level. Behind those of the file there may be anything; inside a box, one that ends beyond its parent is damage.
+ * @throws InferqlError CORRUPT or TOO_COMPLEX
+ */
 export function listBoxes(file: Buffer, start: number, end: number): Box[] {
+  const isTopLevel = start === 0;
   const boxes: Box[] = [];
   for (let at = start; at + 8 <= end; ) {
     if (boxes.length >= MAX_BOXES) throw refuseWork(`more than ${MAX_BOXES} boxes`);
@@ -19,12 +23,9 @@ export function listBoxes(file: Buffer, start: number, end: number): Box[] {
     const isLong = short === 1 && at + 16 <= end;
     const length = isLong ? Number(file.readBigUInt64BE(at + 8)) : short === 0 ? end - at : short;
     const headerBytes = isLong ? 16 : 8;
-    if (length < headerBytes) throw refuseDamage();
-    boxes.push({
-      type: file.toString('latin1', at + 4, at + 8),
-      start: at + headerBytes,
-      end: Math.min(at + length, end),
-    });
+    if (isTopLevel && (length < headerBytes || at + length > end)) break;
+    if (length < headerBytes || at + length > end) throw refuseDamage();
+    boxes.push({ type: file.toString('latin1', at + 4, at + 8), start: at + headerBytes, end: at + length });
     at += length;
   }
   return boxes;

@@ -44,6 +44,8 @@ export interface GifFacts extends CommonFacts {
   frame: Rectangle;
   /** Offset of the first byte behind the first frame. */
   firstFrameEnd: number;
+  /** Offset of the first frame's code size, before its data. */
+  dataAt: number;
 }
 
 export interface WebpFacts extends CommonFacts {

@@ -11,15 +11,18 @@ export function inspectGif(file: Buffer): GifFacts {
   if (file.length < 14) throw refuseDamage();
   const canvas = { width: file.readUInt16LE(6), height: file.readUInt16LE(8) };
   let blocks = 0;
-  let first: { frame: Rectangle; end: number } | undefined;
+  let first: { frame: Rectangle; dataAt: number; end: number } | undefined;
   let isWhole = false;
   let at = 13 + tableBytes(file[10]!);
   while (at < file.length) {
     const block = file[at]!;
     const frameAt = at;
+    let dataAt = 0;
     if (block === 0x21) at += 2;
-    else if (block === 0x2c && at + 10 < file.length) at += 11 + tableBytes(file[at + 9]!);
-    else {
+    else if (block === 0x2c && at + 10 < file.length) {
+      dataAt = at + 10 + tableBytes(file[at + 9]!);
+      at = dataAt + 1;
+    } else {
       // What is neither the trailer nor a frame that was cut is skipped to the end, as decoders do.
       isWhole = block !== 0x2c;
       break;
@@ -30,13 +33,13 @@ export function inspectGif(file: Buffer): GifFacts {
     }
     at += 1;
     if (++blocks > MAX_BLOCKS) throw refuseWork(`more than ${MAX_BLOCKS} blocks`);
-    if (block === 0x2c && !first) first = { frame: readFrame(file, frameAt), end: at };
+    if (block === 0x2c && !first) first = { frame: readFrame(file, frameAt), dataAt, end: at };
   }
   if (!first) throw refuseDamage();
-  const { frame, end } = first;
-  // Some files have a canvas of nothing, and decoders take the first frame's size.
-  const width = Math.max(canvas.width, frame.width);
-  const height = Math.max(canvas.height, frame.height);
+  const { frame, dataAt, end } = first;
+  // Some files have a canvas of nothing, or one that is too small: as in browsers, it grows to hold the first frame.
+  const width = Math.max(canvas.width, frame.left + frame.width);
+  const height = Math.max(canvas.height, frame.top + frame.height);
   if (width === 0 || height === 0) throw refuseDamage();
   return {
     format: 'gif',
@@ -47,6 +50,7 @@ export function inspectGif(file: Buffer): GifFacts {
     isWhole: isWhole && end <= file.length,
     frame,
     firstFrameEnd: end,
+    dataAt,
   };
 }
 

@@ -29,7 +29,7 @@ export function inspectHeif(file: Buffer): AvifFacts | HeicFacts {
     width,
     height,
     costMs: megapixels(width, height) * (isDeep ? AV1_DEEP_MS : AV1_MS),
-    memoryBytes: pixelBytes(width, height, isDeep ? 14 : 8),
+    memoryBytes: pixelBytes(width, height, isDeep ? 26 : 19),
     isWhole: true,
     color: readColor(picture),
   };

@@ -6,6 +6,9 @@ const PLAIN_MS = 2.2;
 const INTERLACED_MS = 6;
 /** Encoders write 8 kB or more at once: 1,300 chunks in 10 MB. */
 const MAX_CHUNKS = 50_000;
+/** Some encoders pad. */
+const SLACK_BYTES = 65_536;
+const [IDAT, IEND, CICP] = [0x49444154, 0x49454e44, 0x63494350];
 const CHANNELS: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX */
@@ -20,9 +23,10 @@ export function inspectPng(file: Buffer): PngFacts {
   const channels = CHANNELS[file[25]!];
   const isInterlaced = file[28] === 1;
   if (width === 0 || height === 0 || !channels || ![1, 2, 4, 8, 16].includes(depth)) throw refuseDamage();
-  const { isWhole, color } = readChunks(file);
   const sampleBytes = depth === 16 ? 2 : 1;
   const bytes = channels * sampleBytes;
+  const storedBytes = 2 * height + pixelBytes(width, height, bytes);
+  const { isWhole, color } = readChunks(file, storedBytes * 1.05 + SLACK_BYTES);
   return {
     format: 'png',
     width,
@@ -35,14 +39,18 @@ export function inspectPng(file: Buffer): PngFacts {
   };
 }
 
-function readChunks(file: Buffer): { isWhole: boolean; color: ColorCoding | undefined } {
+function readChunks(file: Buffer, maxDataBytes: number): { isWhole: boolean; color: ColorCoding | undefined } {
   let color: ColorCoding | undefined;
   let chunks = 0;
+  let dataBytes = 0;
   for (let at = 8; at + 12 <= file.length; at += 12 + file.readUInt32BE(at)) {
     if (++chunks > MAX_CHUNKS) throw refuseWork(`more than ${MAX_CHUNKS} chunks`);
-    const name = file.toString('latin1', at + 4, at + 8);
-    if (name === 'cICP') color = { primaries: file[at + 8]!, transfer: file[at + 9]! };
-    if (name === 'IEND') return { isWhole: true, color };
+    const name = file.readUInt32BE(at + 4);
+    if (name === IDAT) dataBytes += file.readUInt32BE(at);
+    // Compressed data is not longer than stored data; what is longer hides other data, which a decoder has to skip.
+    if (dataBytes > maxDataBytes) throw refuseWork('more compressed data than the picture has pixels');
+    if (name === CICP) color = { primaries: file[at + 8]!, transfer: file[at + 9]! };
+    if (name === IEND) return { isWhole: true, color };
   }
   return { isWhole: false, color };
 }

@@ -5,7 +5,7 @@ import { openTiffDirectory, type TiffDirectory } from './tiff-directory.ts';
 /** CPU milliseconds per megapixel and byte of a pixel, and per strip or tile. */
 const BYTE_MS = 3.5;
 const PART_MS = 0.003;
-const MAX_PARTS = 500_000;
+const MAX_PARTS = 100_000;
 
 const COMPRESSIONS: Record<number, string> = {
   34663: 'SGI Log compression',

@@ -1,0 +1,116 @@
+/**
+ * Feeds damaged image files to the decoders and to Pillow. Whatever is accepted must look as in Pillow's reading of the same file, or like the file
+ * before it was damaged; everything else must be refused with a code.
+ *
+ * npx tsx bench/fuzz-images/main.ts --minutes 15 [--seed 1] [--python python3] [--seeds FOLDER] [--keep FOLDER]
+ *
+ * Needs Pillow. Seeds are made of a sample image, or are the files of a folder. Files that were answered wrongly are kept.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { prepareImage } from '@inferql/images/preprocess';
+import { InferqlError } from '@inferql/queue/errors';
+import { createRandom, damage } from './damage.ts';
+
+const SIDE = 64;
+const INPUT = { width: SIDE, height: SIDE, channels: 3 as const, kernel: 'linear' as const, resize: 'pillow-bilinear' };
+/** Mean difference of a channel: decoders of WebP and AVIF may round differently, a lost tile or row is more. */
+const TOLERANCE = 2.5;
+const MAX_MS = 35_000;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '15' },
+    seed: { type: 'string', default: '1' },
+    python: { type: 'string', default: 'python3' },
+    seeds: { type: 'string' },
+    keep: { type: 'string', default: join(tmpdir(), 'inferql-fuzz-found') },
+  },
+});
+
+const script = join(import.meta.dirname, 'pillow.py');
+const work = mkdtempSync(join(tmpdir(), 'inferql-fuzz-'));
+mkdirSync(values.keep, { recursive: true });
+const seedFolder = values.seeds ?? join(work, 'seeds');
+if (!values.seeds) execFileSync(values.python, [script, 'seeds', 'models/samples/rocket.jpg', seedFolder]);
+const pillow = startPillow();
+const random = createRandom(Number(values.seed));
+const seeds = readdirSync(seedFolder)
+  .sort()
+  .map((name) => ({ name, file: readFileSync(join(seedFolder, name)) }));
+const plain = new Map<string, Buffer | string>();
+for (const { name, file } of seeds) plain.set(name, await decode(file));
+
+const counts = new Map<string, number>();
+const wrong: string[] = [];
+const end = performance.now() + Number(values.minutes) * 60_000;
+let tried = 0;
+while (performance.now() < end) {
+  const seed = seeds[Math.floor(random() * seeds.length)]!;
+  const { file, how } = damage(seed.file, seeds[Math.floor(random() * seeds.length)]!.file, random);
+  // If the process does not survive, this is the file.
+  const path = join(values.keep, 'current');
+  writeFileSync(path, file);
+  const started = performance.now();
+  const ours = await decode(file);
+  const tookMs = performance.now() - started;
+  const theirs = await pillow.read(path);
+  const verdict = judge(ours, theirs, plain.get(seed.name)!, tookMs);
+  const key = `${seed.name.split('.').pop()} ${verdict}`;
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+  tried++;
+  if (!verdict.startsWith('WRONG')) continue;
+  const kept = join(values.keep, `${tried}-${seed.name}`);
+  writeFileSync(kept, file);
+  const theirWord = typeof theirs === 'string' ? theirs : 'pixels';
+  wrong.push(`${kept} (${how}): ${verdict}, ${Math.round(tookMs)} ms; Pillow: ${theirWord}`);
+  console.log(wrong.at(-1));
+}
+pillow.close();
+for (const [key, count] of [...counts].sort()) console.log(`${String(count).padStart(7)} ${key}`);
+console.log(`${tried} files, ${wrong.length} answered wrongly`);
+process.exit(wrong.length > 0 ? 1 : 0);
+
+/** Pixels, or a code. */
+async function decode(file: Buffer): Promise<Buffer | string> {
+  try {
+    return await prepareImage(file, INPUT, 64_000_000);
+  } catch (error) {
+    return error instanceof InferqlError ? error.code : `THROWN ${error}`;
+  }
+}
+
+function judge(ours: Buffer | string, theirs: Buffer | string, undamaged: Buffer | string, tookMs: number): string {
+  if (tookMs > MAX_MS) return 'WRONG: it took too long';
+  if (typeof ours === 'string')
+    return ours.startsWith('THROWN') || ours === 'INTERNAL_SERVER_ERROR' ? `WRONG: ${ours}` : ours;
+  if (typeof theirs !== 'string' && distance(ours, theirs) <= TOLERANCE) return 'accepted, as Pillow';
+  if (typeof undamaged !== 'string' && distance(ours, undamaged) <= TOLERANCE) return 'accepted, as undamaged';
+  const reason =
+    typeof theirs === 'string' ? 'Pillow refuses it' : `it differs by ${distance(ours, theirs).toFixed(1)}`;
+  return `WRONG: accepted, but ${reason}`;
+}
+
+function distance(a: Buffer, b: Buffer): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]! - b[i]!);
+  return sum / a.length;
+}
+
+function startPillow() {
+  const child: ChildProcess = spawn(values.python, [script, 'read'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  return {
+    async read(path: string): Promise<Buffer | string> {
+      child.stdin!.write(`${path}\n`);
+      const { value, done } = await lines.next();
+      if (done) throw new Error('Pillow ended');
+      return value.startsWith('!') ? value : Buffer.from(value, 'base64');
+    },
+    close: () => child.stdin!.end(),
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * Whether the code words of a GIF frame (LZW, GIF89a appendix F) give all of its pixels. The decoder leaves what is missing empty and says nothing.
+ * Only lengths are followed, so each code word costs the same.
+ * @param at offset of the byte with the code size, before the frame's data blocks
+ * @returns false if a code word is unknown, or the data ends before the pixels do
+ */
+export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean {
+  const rootBits = file[at];
+  if (rootBits === undefined || rootBits < 1 || rootBits > 11) return false;
+  const clear = 1 << rootBits;
+  const lengths = new Uint32Array(4_096).fill(1, 0, clear);
+  const end = clear + 1;
+  let next = end + 1;
+  let bits = rootBits + 1;
+  let previous = -1;
+  let left = pixels;
+  let block = at + 1;
+  let position = block + 1;
+  let blockEnd = position + (file[block] ?? 0);
+  let buffer = 0;
+  let count = 0;
+  while (left > 0) {
+    while (count < bits) {
+      if (position >= blockEnd) {
+        block = blockEnd;
+        position = block + 1;
+        blockEnd = position + (file[block] ?? 0);
+        if (blockEnd === position || blockEnd > file.length) return false;
+      }
+      buffer |= file[position++]! << count;
+      count += 8;
+    }
+    const code = buffer & ((1 << bits) - 1);
+    buffer >>>= bits;
+    count -= bits;
+    if (code === clear) {
+      next = end + 1;
+      bits = rootBits + 1;
+      previous = -1;
+      continue;
+    }
+    if (code === end || code > next || (code === next && previous < 0)) return false;
+    if (previous >= 0 && next < 4_096) {
+      lengths[next] = lengths[previous]! + 1;
+      next++;
+      if (next === 1 << bits && bits < 12) bits++;
+    }
+    if (code >= next) return false;
+    left -= lengths[code]!;
+    previous = code;
+  }
+  return true;
+}
