@@ -5,13 +5,14 @@ import { addDead } from './commands/dead.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
+import { addServe } from './commands/serve.ts';
 import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
 import { createSession, defaultUrl, explainError, type Session } from './session.ts';
 
-const DESCRIPTION = `Classify photographs with an InferQL server, and look at its models and queues.
+const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and look at models and queues.
 
-The server is looked for at --url, else at INFERQL_URL, else at http://127.0.0.1:4000 (PORT). Start one with \`npm start\`.`;
+The server is expected at --url, else at INFERQL_URL, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;
 
 function createProgram(session: Session, version: string): Command {
   const program = new Command('inferql')
@@ -21,7 +22,8 @@ function createProgram(session: Session, version: string): Command {
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
-  for (const add of [addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench]) add(program, session);
+  for (const add of [addServe, addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench])
+    add(program, session);
   return program;
 }
 
@@ -37,7 +39,8 @@ export async function runInferql(argv: string[], version: string): Promise<void>
   // Whoever read the results (`head`, a pager) has seen enough.
   process.stdout.on('error', () => interrupt.abort(new CommandFailure(EXIT.ok, '')));
 
-  const session = createSession(interrupt.signal);
+  const releaseSignals = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  const session = createSession(interrupt.signal, releaseSignals);
   let url = defaultUrl(session.env);
   const program = createProgram(session, version).hook('preAction', (_program, command) => {
     url = command.opts<{ url?: string }>().url ?? url;

@@ -13,14 +13,24 @@ export interface Session {
   key: string | undefined;
   /** Aborted by Ctrl-C and SIGTERM. */
   signal: AbortSignal;
+  /** For a command that handles these signals itself: they no longer abort it. */
+  releaseSignals(): void;
 }
 
 /** How long a server that went away while work is on its way is waited for. */
 const RETRY_FOR_MS = 60_000;
 
-export function createSession(signal: AbortSignal): Session {
+export function createSession(signal: AbortSignal, releaseSignals: () => void): Session {
   const { stdin, stdout, stderr, env } = process;
-  return { stdin, stdout, env, signal, key: env.INFERQL_KEY || undefined, screen: createScreen(stdout, stderr) };
+  return {
+    stdin,
+    stdout,
+    env,
+    signal,
+    releaseSignals,
+    key: env.INFERQL_KEY || undefined,
+    screen: createScreen(stdout, stderr),
+  };
 }
 
 /** Where the server is looked for when no --url is given. */

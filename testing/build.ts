@@ -3,11 +3,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { assemblePackages } from '@inferql/launcher/setup/assemble';
+import { assemblePackages, SHIPPED_PACKAGES } from '@inferql/launcher/setup/assemble';
 
 export const projectDir = join(import.meta.dirname, '..');
 
-const FOLDERS = ['queue', 'settings', 'images', 'server', 'worker', 'converter', 'client', 'cli', 'e2e/ledger'];
+const FOLDERS = [...SHIPPED_PACKAGES, 'e2e/ledger'];
 const MAINS = ['server/main', 'worker/main', 'cli/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;

@@ -1,6 +1,6 @@
 /** `npm run pack`: the packages as they would be published, as tarballs in tarballs/. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Project } from '../project.ts';
 import { findNpm } from '../run-tool.ts';
@@ -15,8 +15,7 @@ export async function pack(project: Project): Promise<void> {
     rmSync(tarballsDir, { recursive: true, force: true });
     mkdirSync(tarballsDir);
     const [npm, ...first] = findNpm();
-    for (const folder of SHIPPED_PACKAGES) {
-      const packageDir = join(project.distDir, folder);
+    for (const packageDir of [...SHIPPED_PACKAGES.map((folder) => join(project.distDir, folder)), stagePage(project)]) {
       cpSync(join(project.dir, 'LICENSE'), join(packageDir, 'LICENSE'));
       const output = execFileSync(npm, [...first, 'pack', '--json', '--pack-destination', tarballsDir], {
         cwd: packageDir,
@@ -27,4 +26,13 @@ export async function pack(project: Project): Promise<void> {
       print(`  tarballs/${packed.filename}`);
     }
   });
+}
+
+/** The built page as a package. */
+function stagePage({ dir, distDir, unfinishedDir }: Project): string {
+  const staged = join(unfinishedDir, 'web-package');
+  cpSync(join(distDir, 'web'), join(staged, 'dist'), { recursive: true });
+  const { devDependencies: _, ...manifest } = JSON.parse(readFileSync(join(dir, 'web/package.json'), 'utf8'));
+  writeFileSync(join(staged, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  return staged;
 }

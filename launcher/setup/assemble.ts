@@ -45,7 +45,15 @@ export function assemblePackages(projectDir: string, outDir: string): void {
     }
     const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as Manifest;
     writeFileSync(join(target, 'package.json'), `${JSON.stringify(describeBuild(manifest), null, 2)}\n`);
+    if (folder === 'cli') copyModels(projectDir, target);
     if (!existsSync(join(links, folder))) symlinkSync(join('..', '..', folder), join(links, folder), 'dir');
+  }
+}
+
+/** What `inferql serve` serves without a folder, and `inferql init` copies. */
+function copyModels(projectDir: string, target: string): void {
+  for (const name of ['resnet50', 'samples']) {
+    cpSync(join(projectDir, 'models', name), join(target, 'models', name), { recursive: true });
   }
 }
 

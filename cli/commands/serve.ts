@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { findEntry, findPage, modelsDir } from '../installed.ts';
+import type { Session } from '../session.ts';
+
+const HELP = `
+It runs a server, a worker and a private Redis, and ends with Ctrl-C. Settings are environment variables, or lines of a file
+.env in this folder: PORT, HOST, REDIS_URL (instead of the private Redis), INFERQL_WORKERS and more.`;
+
+export function addServe(program: Command, session: Session): void {
+  program
+    .command('serve')
+    .description('Run the whole system here: API, web page, GraphiQL, worker, and a private Redis.')
+    .argument('[folder]', 'a folder with a folder per model (default: INFERQL_MODELS_DIR, else ResNet50)')
+    .addHelpText('after', HELP)
+    .action(async (folder: string | undefined) => {
+      // The launcher has its own: a system stops in steps.
+      session.releaseSignals();
+      const dir = process.cwd();
+      if (existsSync('.env')) process.loadEnvFile('.env');
+      const { serve } = await import('@inferql/launcher/serve');
+      await serve({
+        dir,
+        modelsDir: resolve(folder ?? (process.env.INFERQL_MODELS_DIR || modelsDir)),
+        webDir: findPage(),
+        programs: {
+          server: findEntry('@inferql/server/main'),
+          worker: findEntry('@inferql/worker/main'),
+          converter: findEntry('@inferql/converter/main'),
+        },
+      });
+    });
+}

@@ -1,0 +1,38 @@
+/** The other packages as they are installed beside this one. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CommandFailure, EXIT } from './exit.ts';
+
+const packageDir = import.meta.dirname;
+
+/** The models that come with the command: ResNet50. */
+export const modelsDir = join(packageDir, 'models');
+
+/**
+ * The file behind an entry of a package, such as `@inferql/server/main`.
+ * @throws CommandFailure that says what to install
+ */
+export function findEntry(entry: string): string {
+  try {
+    return fileURLToPath(import.meta.resolve(entry));
+  } catch {
+    const name = entry.split('/').slice(0, 2).join('/');
+    throw new CommandFailure(EXIT.failed, `${name} is not installed. Install it: npm install ${name}`);
+  }
+}
+
+/** The folder of the built page: the package @inferql/web, or the build of a clone. */
+export function findPage(): string | undefined {
+  const candidates = [resolveOrNothing('@inferql/web/index.html'), join(packageDir, '../web/index.html')];
+  const page = candidates.find((path) => path !== undefined && existsSync(path));
+  return page && dirname(page);
+}
+
+function resolveOrNothing(entry: string): string | undefined {
+  try {
+    return fileURLToPath(import.meta.resolve(entry));
+  } catch {
+    return undefined;
+  }
+}

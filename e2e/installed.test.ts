@@ -1,0 +1,48 @@
+/** The tarballs in an empty folder outside the repository, as users install them. Real programs, the real model. */
+import { join } from 'node:path';
+import { type Installation, installPackages } from '@inferql/testing/installed';
+import { listProcesses } from '@inferql/testing/launcher';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const INSTALL_TIMEOUT_MS = 600_000;
+let installed: Installation;
+
+beforeAll(async () => {
+  installed = await installPackages();
+}, INSTALL_TIMEOUT_MS);
+
+afterAll(() => installed?.remove());
+
+test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM ends all of it with 0', async () => {
+  const system = await installed.serve([]);
+  const { code, out } = await installed.inferql(
+    ['classify', join(installed.dir, 'node_modules/inferql/models/samples/chelsea.png'), '--json'],
+    { INFERQL_URL: system.url },
+  );
+  expect(code).toBe(0);
+  expect([281, 282, 285]).toContain(JSON.parse(out.split('\n')[0]!).labels[0].index);
+
+  const accept = { accept: 'text/html' };
+  const page = await fetch(system.url, { headers: accept });
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
+  const graphiql = await fetch(`${system.url}/graphql`, { headers: accept });
+  expect([graphiql.status, await graphiql.text()]).toEqual([200, expect.stringMatching(/graphiql/i)]);
+
+  expect(listOurs().filter((command) => command.includes('worker/main'))).toHaveLength(1);
+  expect(await system.stop()).toBe(0);
+  await expect.poll(listOurs).toEqual([]);
+});
+
+test('a folder that does not exist, and a wrong setting, are reported without a stack', async () => {
+  const missing = await installed.inferql(['serve', './no-such-folder'], { PORT: '0' });
+  expect(missing.code).toBe(1);
+  expect(missing.err).toMatch(/There is no folder .*no-such-folder/);
+  const wrong = await installed.inferql(['serve'], { PORT: 'http' });
+  expect(wrong.code).toBe(1);
+  expect(wrong.err).toContain("PORT is 'http': expected a whole number");
+  expect(missing.err + wrong.err).not.toMatch(/\n\s+at /);
+});
+
+function listOurs(): string[] {
+  return [...listProcesses(({ command }) => command.includes(`${installed.dir}/`)).values()];
+}

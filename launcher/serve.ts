@@ -1,0 +1,61 @@
+/** Runs a whole system from installed packages: no clone, no build. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { waitForLock } from './lock.mjs';
+import { prepareModels } from './prepare-models.ts';
+import { provideRedisServer } from './redis/binary.ts';
+import { startPrivateRedis } from './redis/private.ts';
+import { runSystem } from './run-system.ts';
+import { endLeftoverTool } from './run-tool.ts';
+import { print, SetupError } from './terminal.ts';
+
+export interface InstalledPrograms {
+  /** The paths of `main.js` of the packages. */
+  server: string;
+  worker: string;
+  converter: string;
+}
+
+export interface ServeOptions {
+  /** The folder in which the command was called: `.env` and the state folder are there. */
+  dir: string;
+  /** The folder of models. */
+  modelsDir: string;
+  /** The built page, if it is installed. */
+  webDir: string | undefined;
+  programs: InstalledPrograms;
+}
+
+/**
+ * Serves a folder of models with a server, workers and, if REDIS_URL is not set, a private Redis. Settings come from the environment and
+ * from `.env`. Exits the process: 0 after a signal, 1 after a failure.
+ */
+export async function serve({ dir, modelsDir, webDir, programs }: ServeOptions): Promise<void> {
+  const stateDir = resolve(dir, process.env.INFERQL_STATE_DIR || '.inferql');
+  const folders = { dir, setupDir: stateDir, logsDir: join(stateDir, 'logs') };
+  await runSystem({
+    async prepare(settings, redisUrl) {
+      if (!existsSync(modelsDir))
+        throw new SetupError(`There is no folder ${modelsDir}. It would hold a folder per model.`);
+      for (const path of [stateDir, folders.logsDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
+      const lock = await waitForLock(join(stateDir, 'setup.lock'), (pid) =>
+        print(`  Another start is preparing this folder (process ${pid}); waiting for it.`),
+      );
+      try {
+        await endLeftoverTool(folders);
+        const binary = redisUrl ? undefined : await provideRedisServer(folders, settings);
+        await prepareModels({ ...folders, stateDir, modelsDir, converterDir: dirname(programs.converter) });
+        return {
+          cwd: dir,
+          stateDir,
+          modelsDir,
+          programs,
+          env: webDir ? { INFERQL_WEB_DIR: webDir } : {},
+          redis: binary ? await startPrivateRedis(binary, stateDir) : { url: redisUrl!, stop: async () => {} },
+        };
+      } finally {
+        lock.release();
+      }
+    },
+  });
+}
