@@ -1,7 +1,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { Sharp } from 'sharp';
-import { fitPixels } from './fit.ts';
+import { createFitThread } from './fit-thread.ts';
 import { isResizeName, type ResizeName } from './resize/names.ts';
 import type { Pixels } from './resize/pixels.ts';
 
@@ -47,16 +47,18 @@ async function decode(upright: Sharp): Promise<{ data: Buffer; width: number; he
   return { data, width: info.width, height: info.height, channels: info.channels };
 }
 
+const thread = createFitThread();
+
 /** @param decoded grey, grey with alpha, RGB or RGBA */
-function fitDecoded(
+async function fitDecoded(
   { data, width, height, channels }: Awaited<ReturnType<typeof decode>>,
   input: ModelInput & { resize: ResizeName },
-): Buffer {
+): Promise<Buffer> {
   const source: Pixels =
     channels === 2
       ? { data: convertChannels(data, 2, 4), width, height, channels: 4 }
       : { data, width, height, channels: channels as Pixels['channels'] };
-  const pixels = fitPixels(source, input);
+  const pixels = await thread.fit(source, input);
   return Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
 }
 

@@ -1,0 +1,56 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type FitRule, fitPixels } from './fit.ts';
+import { createFitThread } from './fit-thread.ts';
+import { drawPixels } from './resize/golden/golden.fixture.ts';
+
+const RULE: FitRule = { width: 224, height: 224, channels: 3, shortSide: 256, resize: 'pillow-bilinear' };
+
+let compiled: Compiled;
+let mainPath: string;
+
+beforeAll(async () => {
+  compiled = await compileSources(['images/fit-thread-main.ts']);
+  mainPath = path.join(compiled.dir, 'images/fit-thread-main.js');
+});
+
+afterAll(() => compiled?.remove());
+
+test('a large image is fitted in another thread, with the same bytes, and its memory is moved there', async () => {
+  const thread = createFitThread(mainPath);
+  const expected = fitPixels(drawPixels(1000, 800, 3), RULE);
+  const sources = [drawPixels(1000, 800, 3), drawPixels(1000, 800, 3)];
+  const results = await Promise.all(sources.map((source) => thread.fit(source, RULE)));
+  for (const pixels of results) expect(Buffer.compare(pixels, expected)).toBe(0);
+  expect(sources.map(({ data }) => data.length)).toEqual([0, 0]);
+  await thread.close();
+});
+
+test('a small one is fitted here', async () => {
+  const thread = createFitThread(path.join(compiled.dir, 'missing.js'));
+  const source = drawPixels(300, 200, 3);
+  expect(Buffer.compare(await thread.fit(source, RULE), fitPixels(source, RULE))).toBe(0);
+  expect(source.data.length).toBe(300 * 200 * 3);
+});
+
+test('what a thread throws reaches its caller, and the thread goes on', async () => {
+  const thread = createFitThread(mainPath);
+  const wrong = { ...RULE, resize: 'no-such' as 'canvas' };
+  await expect(thread.fit(drawPixels(1000, 800, 3), wrong)).rejects.toThrow(TypeError);
+  expect(await thread.fit(drawPixels(1000, 800, 3), RULE)).toHaveLength(224 * 224 * 3);
+  await thread.close();
+});
+
+test('a thread that dies fails what it had, and is replaced', async () => {
+  const dying = path.join(compiled.dir, 'dying.js');
+  writeFileSync(
+    dying,
+    `import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => process.exit(3));`,
+  );
+  const thread = createFitThread(dying);
+  const large = () => thread.fit(drawPixels(1000, 800, 3), RULE);
+  await expect(Promise.all([large(), large()])).rejects.toThrow(/ended with code 3/);
+  await expect(large()).rejects.toThrow(/ended with code 3/);
+});
