@@ -17,6 +17,7 @@ function typeDocuments(folder: string, documentMode: 'documentNode' | 'string'):
         scalars: {
           ID: 'string',
           DateTime: 'string',
+          JSON: 'unknown',
           Upload: { input: 'Blob', output: 'never' },
         },
         strictScalars: true,

@@ -73,6 +73,10 @@ export interface PreparedModel {
   onnxUnavailable: string | undefined;
   /** The original model.json, for the engines that read tfjs models. Undefined for ONNX models. */
   tfjsPath: string | undefined;
+  /** The module of a model whose code is the user's. */
+  modulePath: string | undefined;
+  /** The module that changes each image's output. */
+  postprocessPath: string | undefined;
   /** What class activation maps are made of, or why there are none. */
   cam: z.infer<typeof camSchema>;
 }
@@ -82,6 +86,8 @@ const STAMP_FILE = 'prepared.json';
 const KEPT_VERSIONS = 3;
 /** Beside the spec, where an npm source names no labels of its own. */
 const LABELS_FILE = 'labels.json';
+/** In the folder of a version. A module whatever packages are around it. */
+const POSTPROCESS_FILE = 'postprocess.mjs';
 /** Beside the spec. */
 export const CALIBRATION_FILE = 'calibration.json';
 
@@ -112,12 +118,16 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
       ? path.join(options.modelDir, LABELS_FILE)
       : path.join(source.folder, spec.source.labels),
   );
-  const version = digestVersion(spec, source.digest, labels, calibration);
+  const postprocess = spec.postprocess && (await readCode(path.join(options.modelDir, spec.postprocess)));
+  const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
   if ((await readStamp(folder)) === undefined) {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
     report('convert', `converting ${name} to ONNX`);
-    await stageFolder(folder, (staging) => convertInto(staging, spec, source.folder, labels, calibration));
+    await stageFolder(folder, async (staging) => {
+      await convertInto(staging, spec, source.folder, labels, calibration);
+      if (postprocess) await writeFile(path.join(staging, POSTPROCESS_FILE), postprocess);
+    });
     await sweepOldFolders(storeDir, /^[0-9a-f]{12}$/, KEPT_VERSIONS, folder);
     await sweepOldFolders(storeDir, /^source-[0-9a-f]{12}$/, KEPT_VERSIONS, source.folder);
   }
@@ -133,7 +143,9 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     classCount: stamp.classCount,
     onnxPath: stamp.onnxPath === undefined ? undefined : absolute(stamp.onnxPath),
     onnxUnavailable: stamp.onnxUnavailable,
-    tfjsPath: spec.format === 'onnx' ? undefined : path.join(source.folder, spec.source.model),
+    tfjsPath: spec.format.startsWith('tfjs') ? path.join(source.folder, spec.source.model) : undefined,
+    modulePath: spec.format === 'module' ? path.join(source.folder, spec.source.model) : undefined,
+    postprocessPath: postprocess === undefined ? undefined : absolute(POSTPROCESS_FILE),
     cam: 'unavailable' in stamp.cam ? stamp.cam : { ...stamp.cam, kernelPath: absolute(stamp.cam.kernelPath) },
   };
 }
@@ -143,6 +155,7 @@ function digestVersion(
   sourceDigest: string,
   labels: string[],
   calibration: Calibration | undefined,
+  postprocess: string | undefined,
 ): string {
   const { description: _, ...rest } = spec;
   const identity = JSON.stringify({
@@ -152,8 +165,16 @@ function digestVersion(
     converter: CONVERTER_VERSION,
     ...(spec.format === 'onnx' ? { wrapper: WRAPPER_VERSION } : {}),
     calibration,
+    ...(postprocess === undefined ? {} : { postprocess }),
   });
   return createHash('sha256').update(identity).digest('hex').slice(0, 12);
+}
+
+/** @throws ModelError SPEC_INVALID */
+async function readCode(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new ModelError('SPEC_INVALID', `${file} cannot be read`, { cause });
+  });
 }
 
 async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | undefined> {
@@ -203,6 +224,10 @@ async function writeArtefacts(
   calibration: Calibration | undefined,
 ): Promise<z.infer<typeof stampSchema>> {
   const file = path.join(sourceFolder, spec.source.model);
+  if (spec.format === 'module') {
+    const unavailable = 'class activation maps need a model that the converter wrote';
+    return { labels, classCount: labels.length, cam: { unavailable } };
+  }
   if (spec.format === 'onnx') {
     if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
     const options = { labelCount: labels.length, folder: path.dirname(file) };

@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from './errors.ts';
 import { type DownloadProgress, downloadTarball } from './npm.ts';
 import { listExternalFiles } from './onnx-file/external.ts';
 import { decodeOnnx } from './onnx-file/model-file.ts';
-import type { ModelSpec } from './spec.ts';
+import { type ModelSpec, SPEC_FILE } from './spec.ts';
 import { stageFolder } from './staging.ts';
 import { unpackFiles } from './tarball.ts';
 import { readModelJson } from './tfjs/manifest.ts';
+
+/** More than that is not a model's folder. */
+const MAX_MODULE_FILES = 1_000;
 
 interface Pull {
   modelDir: string;
@@ -69,14 +72,38 @@ async function copyFolder(pull: Pull, staging: string): Promise<void> {
   await copy(source.model);
   if (source.labels !== undefined) await copy(source.labels);
   for (const name of await listShards(pull, modelDir)) await copy(name);
+  if (pull.format === 'module') await linkPackages(modelDir, staging);
 }
 
 /** The weight files that the model's manifest names, relative to the source's folder. */
 async function listShards({ source, format }: Pull, folder: string): Promise<string[]> {
+  if (format === 'module') return listModuleFiles(folder, source);
   if (format === 'onnx') return listWeightFiles(path.join(folder, source.model), path.posix.dirname(source.model));
   const manifest = await readModelJson(path.join(folder, source.model));
   const base = path.posix.dirname(source.model);
   return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
+}
+
+/** All files of a model whose code is the user's: any of them may be read by it. */
+async function listModuleFiles(folder: string, { model, labels }: Pull['source']): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
+    .filter((name) => !/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name) && ![SPEC_FILE, model, labels].includes(name));
+  if (files.length > MAX_MODULE_FILES) {
+    throw new ModelError('SOURCE_INVALID', `${folder} has ${files.length} files, more than ${MAX_MODULE_FILES}`);
+  }
+  return files.sort();
+}
+
+/** The copy finds the packages that its code imports where the original finds them. */
+async function linkPackages(modelDir: string, staging: string): Promise<void> {
+  for (let dir = path.resolve(modelDir); ; dir = path.dirname(dir)) {
+    const packages = path.join(dir, 'node_modules');
+    if (await exists(packages)) return symlink(packages, path.join(staging, 'node_modules'), 'dir');
+    if (dir === path.dirname(dir)) return;
+  }
 }
 
 /** The files beside an ONNX file that it keeps its weights in, relative to the source's folder. */

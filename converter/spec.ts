@@ -131,11 +131,14 @@ const queueSpec = z.strictObject({
   refuseUnreachableDeadlines: z.boolean().default(false),
 });
 
+/** Code beside the spec. */
+const CODE_FILE = /^\.\/[\w-]+(?:\/[\w-]+)*\.m?js$/;
+
 const modelSpec = z
   .strictObject({
     description: z.string().max(2000).optional(),
     source: z.discriminatedUnion('type', [npmSource, folderSource]),
-    format: z.enum(['tfjs-layers', 'tfjs-graph', 'onnx']),
+    format: z.enum(['tfjs-layers', 'tfjs-graph', 'onnx', 'module']),
     input: inputSpec,
     output: z.strictObject({
       /**
@@ -146,7 +149,10 @@ const modelSpec = z
       /** Which output of a graph model with several, by its signature's name; absent: the first. */
       name: z.string().min(1).optional(),
     }),
-    engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm']).default('auto'),
+    /** `module` is written as the path of the module: `engine: './engine.js'`. */
+    engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm', 'module']).default('auto'),
+    /** A module beside the spec that changes each image's output. */
+    postprocess: z.string().regex(CODE_FILE, 'a path such as ./postprocess.js').optional(),
     precision: z.enum(['float32', 'int8']).default('float32'),
     batching: batchingSpec.prefault({}),
     queue: queueSpec.prefault({}),
@@ -154,6 +160,10 @@ const modelSpec = z
   .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
     path: ['input', 'shortSide'],
     error: 'at least as long as width and height, so that the centre crop fits',
+  })
+  .refine((spec) => (spec.engine === 'module') === (spec.format === 'module'), {
+    path: ['engine'],
+    error: 'the path of a module, such as ./engine.js, and no format',
   })
   .refine((spec) => spec.precision === 'float32' || spec.engine === 'auto' || spec.engine === 'onnxruntime', {
     path: ['precision'],
@@ -184,10 +194,25 @@ export function parseSpec(text: string, file: string): ModelSpec {
   } catch (cause) {
     throw new ModelError('SPEC_INVALID', `${file} is not JSON5: ${(cause as Error).message}`, { cause });
   }
-  const parsed = modelSpec.safeParse(raw);
+  const parsed = modelSpec.safeParse(expandModule(raw));
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.flatMap(describeIssue);
   throw new ModelError('SPEC_INVALID', `${file} is not a model's spec:\n${lines.join('\n')}`);
+}
+
+/** `engine: './engine.js'` is short for a source, a format and an input whose bytes are given as they are. */
+function expandModule(raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null || !('engine' in raw)) return raw;
+  const { engine, labels = 'labels.json', input, ...rest } = raw as Record<string, unknown>;
+  if (typeof engine !== 'string' || !CODE_FILE.test(engine)) return raw;
+  return {
+    source: { type: 'folder', model: engine.slice('./'.length), labels },
+    format: 'module',
+    output: {},
+    ...rest,
+    input: typeof input === 'object' ? { normalization: 'none', ...input } : input,
+    engine: 'module',
+  };
 }
 
 /** A line a field: what it is called, and what was expected. */

@@ -63,7 +63,12 @@ export const Heatmaps = z.object({
 export type Heatmaps = z.infer<typeof Heatmaps>;
 
 /** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}. */
-export const Result = z.object({ labels: z.array(Label), heatmaps: Heatmaps.optional() });
+export const Result = z.object({
+  labels: z.array(Label),
+  heatmaps: Heatmaps.optional(),
+  /** What a model's own code added, as JSON. */
+  extra: z.unknown().optional(),
+});
 export type Result = z.infer<typeof Result>;
 
 const JsonResult = z.string().transform((text, context) => {

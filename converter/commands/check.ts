@@ -76,6 +76,7 @@ export interface Trial {
  * @throws ModelError SOURCE_INVALID if no engine runs it
  */
 export function openTrial(model: PreparedModel, print: Folders['print']): Promise<Trial> {
+  if (model.modulePath !== undefined) return openModule(model, model.modulePath);
   return model.onnxPath === undefined ? openWasm(model, print) : openOnnx(model, model.onnxPath);
 }
 
@@ -87,6 +88,19 @@ async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> 
   return {
     run: (pixels) => runOne(session, pixels, model.spec),
     close: () => session.release(),
+  };
+}
+
+async function openModule({ spec, labels }: PreparedModel, modulePath: string): Promise<Trial> {
+  const { loadModule } = await import('@inferql/worker/engines/module/module');
+  const module = { path: modulePath, labels };
+  const settings = { engine: 'module', input: spec.input, classCount: labels.length, threads: 1, module } as const;
+  const loaded = await loadModule(settings).catch((cause: Error) => {
+    throw new ModelError('SOURCE_INVALID', cause.message, { cause });
+  });
+  return {
+    run: async (images) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities,
+    close: async () => undefined,
   };
 }
 

@@ -8,6 +8,7 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false;
   Scalars: {
     DateTime: { Input: never; Output: number };
+    JSON: { Input: never; Output: unknown };
     ID: { Input: string; Output: string };
     Upload: { Input: UploadedFile; Output: never };
   };

@@ -72,6 +72,12 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
       },
       resolve: ({ result, topK }, args) => result.labels.slice(0, checkTopK(args.topK ?? topK)),
     }),
+    extra: t.field({
+      type: 'JSON',
+      nullable: true,
+      description: 'What the code of a model added to its labels, as JSON. Null if it added nothing.',
+      resolve: ({ result }) => result.extra ?? null,
+    }),
     heatmap: t.field({
       type: HeatmapResult,
       description:

@@ -1,11 +1,11 @@
 /**
  * What runs a model. An engine lives in a child process of the worker (`engines/process/engine-process-main.ts`), because native code can neither be
- * interrupted nor survive its own crash inside a thread; `engines/remote.ts` is its other end.
+ * interrupted nor survive its own crash inside a thread; `engines/process/engine-process.ts` is its other end.
  */
 
 import type { Normalization } from '@inferql/converter/normalization';
 
-export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'scripted';
+export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'module' | 'scripted';
 
 /** Images of one run. */
 export interface EngineBatch {
@@ -31,6 +31,8 @@ export interface EngineOutput {
   /** count x classCount, row by row. */
   probabilities: Float32Array;
   maps?: ActivationMaps;
+  /** What else is to be stored per image, as JSON. */
+  extra?: unknown[];
 }
 
 /** A model loaded by an engine. One run at a time. */
@@ -96,6 +98,10 @@ export interface EngineModel {
     /** Which output of a model with several: by its signature's name, or by the layer that makes it. */
     outputName?: string | undefined;
   };
+  /** The user's own code, and its class names. */
+  module?: { path: string; labels: readonly string[] };
+  /** A module that changes each image's output, run after any engine. */
+  postprocess?: { path: string; labels: readonly string[] };
   scripted?: ScriptedBehavior;
 }
 

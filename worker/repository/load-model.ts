@@ -56,7 +56,7 @@ function taskOf({ spec, labels }: PreparedModel): NonNullable<ServableModel['tas
 
 /** Engines by their speed (docs say what was measured); a spec may name one. */
 function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[]; ruledOut: string[] } {
-  const { spec, onnxPath, onnxUnavailable, tfjsPath, cam } = prepared;
+  const { spec, labels, onnxPath, onnxUnavailable, tfjsPath, modulePath, postprocessPath, cam } = prepared;
   const candidates: EngineCandidate[] = [];
   const ruledOut: string[] = [];
   const heatmap =
@@ -64,14 +64,20 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
       ? {}
       : { heatmap: { featuresOutput: cam.featuresOutput, kernelPath: cam.kernelPath, labels: STORED_LABELS } };
   const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
+  const postprocess = postprocessPath === undefined ? {} : { postprocess: { path: postprocessPath, labels } };
+  if (modulePath !== undefined) {
+    const model = { module: { path: modulePath, labels }, ...postprocess };
+    return { candidates: [{ engine: 'module', reason: 'The spec names it.', model }], ruledOut };
+  }
   if (spec.engine === 'auto' || spec.engine === 'onnxruntime') {
     if (onnxPath === undefined) ruledOut.push(`onnxruntime: ${onnxUnavailable?.replace(/\.?$/, '.')}`);
     else {
-      const model = { onnx: { path: onnxPath }, ...heatmap };
+      const model = { onnx: { path: onnxPath }, ...heatmap, ...postprocess };
       candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model });
     }
   }
-  if (tfjsPath === undefined || spec.format === 'onnx' || spec.precision !== 'float32') return { candidates, ruledOut };
+  if (tfjsPath === undefined || spec.format === 'onnx' || spec.format === 'module' || spec.precision !== 'float32')
+    return { candidates, ruledOut };
   const tfjs = {
     path: tfjsPath,
     format: spec.format,
@@ -85,7 +91,7 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
   ] as const;
   for (const [engine, reason] of others) {
     if (spec.engine === 'auto' || spec.engine === engine) {
-      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap } });
+      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap, ...postprocess } });
     }
   }
   return { candidates, ruledOut };

@@ -28,8 +28,10 @@ export function readResult(
   const best = bestIndexes(row, labelCount).map(
     (at): Label => ({ index: at, name: labels[at]!, score: Number(row[at]!.toPrecision(SCORE_DIGITS)) }),
   );
-  if (!wantsHeatmap || !output.maps) return { labels: best };
-  return { labels: best, heatmaps: scaleMaps(output.maps, index, best) };
+  const extra = output.extra?.[index];
+  const result = { labels: best, ...(extra === undefined ? {} : { extra }) };
+  if (!wantsHeatmap || !output.maps) return result;
+  return { ...result, heatmaps: scaleMaps(output.maps, index, best) };
 }
 
 /** Scales the maps of the image at `index`. */

@@ -5,6 +5,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
+import { withPostprocess } from '../module/postprocess-module.ts';
 import { ANSWERS_AT, type FromEngine, SHARED_FD, type ToEngine } from './protocol.ts';
 
 /** Engines are imported when they are asked for: each pulls in a native library or a megabyte of code. */
@@ -12,8 +13,12 @@ const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
   onnxruntime: async () => (await import('../onnx/onnxruntime.ts')).loadOnnxruntime,
   tensorflow: async () => (await import('../tfjs/tensorflow.ts')).loadTensorflow,
   wasm: async () => (await import('../tfjs/wasm.ts')).loadWasm,
+  module: async () => (await import('../module/module.ts')).loadModule,
   scripted: async () => (await import('../scripted/scripted.ts')).loadScripted,
 };
+
+/** A result is stored, and sent to everyone who watches. */
+const MAX_EXTRA_LENGTH = 65_536;
 
 let loaded: LoadedModel | undefined;
 let imageBytes = 0;
@@ -29,6 +34,7 @@ async function loadModel(model: EngineModel): Promise<void> {
   try {
     const load = await LOADERS[model.engine]();
     loaded = await load(model);
+    if (model.postprocess) loaded = await withPostprocess(loaded, model.postprocess);
     imageBytes = model.input.width * model.input.height * model.input.channels;
     send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasHeatmaps: loaded.hasHeatmaps });
   } catch (error) {
@@ -44,7 +50,7 @@ async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: '
     if (images.length < bytes) images = Buffer.alloc(bytes);
     readFully(images, bytes);
     const startedAt = performance.now();
-    const { probabilities, maps } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
+    const { probabilities, maps, extra } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
     const inferenceMs = performance.now() - startedAt;
     writeFully(probabilities, ANSWERS_AT);
     if (maps) writeFully(maps.values, ANSWERS_AT + probabilities.byteLength);
@@ -54,6 +60,7 @@ async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: '
       inferenceMs,
       rssBytes: process.memoryUsage.rss(),
       probabilities: probabilities.length,
+      ...(extra && { extra: extra.map(toJson) }),
       ...(maps && { maps: { labels: maps.labels, width: maps.width, height: maps.height } }),
     });
   } catch (error) {
@@ -72,6 +79,15 @@ function readFully(target: Buffer, bytes: number): void {
 function writeFully(values: Float32Array, position: number): void {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   for (let at = 0; at < bytes.length; ) at += writeSync(SHARED_FD, bytes, at, bytes.length - at, position + at);
+}
+
+/** @throws Error if it is larger than results may be */
+function toJson(value: unknown): string | null {
+  const text = JSON.stringify(value) ?? null;
+  if (text !== null && text.length > MAX_EXTRA_LENGTH) {
+    throw new Error(`extra has ${text.length} characters of JSON, more than ${MAX_EXTRA_LENGTH}`);
+  }
+  return text;
 }
 
 function messageOf(error: unknown): string {

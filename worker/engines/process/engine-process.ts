@@ -193,10 +193,12 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
     try {
       const probabilities = readFloats(sharedFd, message.probabilities, ANSWERS_AT);
       const { inferenceMs, maps } = message;
-      if (!maps) return resolve({ probabilities, inferenceMs });
+      const extra = message.extra?.map((text) => (text === null ? undefined : JSON.parse(text)));
+      const plain = { probabilities, inferenceMs, ...(extra && { extra }) };
+      if (!maps) return resolve(plain);
       const length = count * maps.labels * maps.width * maps.height;
       const values = readFloats(sharedFd, length, ANSWERS_AT + probabilities.byteLength);
-      resolve({ probabilities, inferenceMs, maps: { ...maps, values } });
+      resolve({ ...plain, maps: { ...maps, values } });
     } catch (error) {
       reject(new InferqlError('MODEL_FAILED', { cause: error }));
     }

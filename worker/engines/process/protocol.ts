@@ -29,5 +29,7 @@ export type FromEngine =
       /** Length of the probabilities in float32 values. */
       probabilities: number;
       maps?: { labels: number; width: number; height: number };
+      /** JSON per image. */
+      extra?: (string | null)[];
     }
   | { type: 'failed'; id: number; message: string };

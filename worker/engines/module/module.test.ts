@@ -1,0 +1,151 @@
+/** Models whose code is the user's, from their folder to the answers of the engine process. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSystem } from '@inferql/testing/build';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { loadRepositoryModel } from '../../repository/load-model.ts';
+import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+
+const LABELS = ['dark', 'bright'];
+/** Says how bright the first byte is; some of its values do harm. */
+const ENGINE = `
+import { names } from './helpers/names.js';
+export default {
+  load: ({ input, labels }) => {
+    if (labels.join() !== names.join()) throw new Error('other labels');
+    const bytes = input.width * input.height * input.channels;
+    return {
+      run({ images, count }) {
+        const rows = Array.from({ length: count }, (_, i) => images[i * bytes]);
+        if (rows.includes(13)) throw new Error('unlucky');
+        if (rows.includes(14)) process.exit(3);
+        if (rows.includes(15)) for (;;);
+        if (rows.includes(16)) return { probabilities: [1] };
+        if (rows.includes(17)) return { probabilities: rows.map(() => [0.5, 0.5]), extra: [] };
+        return {
+          probabilities: rows.map((first) => [1 - first / 255, first / 255]),
+          extra: rows.map((first) => ({ first })),
+        };
+      },
+    };
+  },
+};
+`;
+
+let childPath: string;
+let folder: string;
+let engine: RemoteEngine | undefined;
+
+beforeAll(async () => {
+  childPath = join(await buildSystem(), 'worker/engines/process/engine-process-main.js');
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'inferql-module-'));
+  return () => rm(folder, { recursive: true, force: true });
+});
+afterEach(async () => {
+  await engine?.close();
+  engine = undefined;
+});
+afterAll(() => engine?.close());
+
+async function writeModel(files: Record<string, string> = {}) {
+  const all = {
+    'package.json': '{ "type": "module" }',
+    'model.json5': "{ engine: './engine.js', input: { width: 2, height: 2, channels: 1 } }",
+    'labels.json': JSON.stringify(LABELS),
+    'engine.js': ENGINE,
+    'helpers/names.js': `export const names = ${JSON.stringify(LABELS)};`,
+    ...files,
+  };
+  for (const [name, text] of Object.entries(all)) {
+    const file = join(folder, 'models/light', name);
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, text);
+  }
+  return loadRepositoryModel('light', { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
+}
+
+async function start(files?: Record<string, string>, timeLimitMs = 30_000): Promise<RemoteEngine> {
+  const { candidates, input, classCount } = await writeModel(files);
+  const { engine: name, model } = candidates[0]!;
+  engine = await startRemoteEngine({
+    model: { engine: name, input, classCount, threads: 1, ...model },
+    timeLimitMs,
+    log: pino({ level: 'silent' }),
+    childPath,
+  });
+  return engine;
+}
+
+const imageOf = (first: number) => new Uint8Array([first, 0, 0, 0]);
+
+test('a model of a few lines answers for each image, with what it adds', async () => {
+  const running = await start();
+  const { probabilities, extra } = await running.run([imageOf(0), imageOf(255), imageOf(51)], false);
+  expect([...probabilities].map((value) => Math.round(value * 10) / 10)).toEqual([1, 0, 0, 1, 0.8, 0.2]);
+  expect(extra).toEqual([{ first: 0 }, { first: 255 }, { first: 51 }]);
+});
+
+test('what it throws, and answers of another shape, fail the batch and not the process', async () => {
+  const running = await start();
+  const pid = running.pid();
+  for (const [first, message] of [
+    [13, 'unlucky'],
+    [16, 'run gave 1 probabilities, expected 1 x 2 numbers for 1 images'],
+    [17, 'run gave an `extra` that is not a list of 1'],
+  ] as const) {
+    const error = await running.run([imageOf(first)], false).catch((reason: Error) => reason);
+    expect(error).toMatchObject({ code: 'MODEL_FAILED', cause: { message } });
+  }
+  await running.run([imageOf(1)], false);
+  expect(running.pid()).toBe(pid);
+});
+
+test.each([
+  [14, 'ENGINE_CRASHED', 30_000],
+  [15, 'ENGINE_TIMEOUT', 1_000],
+])('one that ends or hangs (%i) is started again', async (first, code, timeLimitMs) => {
+  const running = await start({}, timeLimitMs);
+  await expect(running.run([imageOf(first)], false)).rejects.toMatchObject({ code });
+  const { probabilities } = await running.run([imageOf(255)], false);
+  expect([...probabilities]).toEqual([0, 1]);
+});
+
+test('postprocess changes each image, and what it throws fails that image alone', async () => {
+  const spec = "{ engine: './engine.js', postprocess: './after.js', input: { width: 2, height: 2, channels: 1 } }";
+  const after = `export default ({ probabilities, extra }, { labels }) => {
+    if (extra.first === 7) throw new Error('seven');
+    if (extra.first === 8) return undefined;
+    return { probabilities: Array.from(probabilities, (p) => (p > 0.5 ? 1 : 0)), extra: { is: labels[probabilities[1] > 0.5 ? 1 : 0] } };
+  };`;
+  const running = await start({ 'model.json5': spec, 'after.js': after });
+  const { probabilities, extra } = await running.run([200, 7, 8, 20].map(imageOf), false);
+  const rows = Array.from({ length: 4 }, (_, i) => [...probabilities.slice(2 * i, 2 * i + 2)]);
+  expect(rows[0]).toEqual([0, 1]);
+  expect(rows[1]!.every(Number.isNaN)).toBe(true);
+  expect(rows[2]![0]).toBeCloseTo(1 - 8 / 255);
+  expect(rows[3]).toEqual([1, 0]);
+  expect(extra).toEqual([{ is: 'bright' }, { first: 7 }, { first: 8 }, { is: 'dark' }]);
+});
+
+test('every file of its folder is part of the version', async () => {
+  const { version } = await writeModel();
+  const { version: same } = await writeModel();
+  const { version: other } = await writeModel({
+    'helpers/names.js': `export const names = ${JSON.stringify(LABELS)}; // new`,
+  });
+  expect(same).toBe(version);
+  expect(other).not.toBe(version);
+});
+
+test.each([
+  ['export default 5;', 'must have a default export: a function `load`'],
+  ['export default () => ({});', 'must return an object with a function `run`'],
+  ["import 'no-such-package';", "Cannot find package 'no-such-package'"],
+  ["throw new Error('not today');", 'not today'],
+])('a module that cannot be used says why: %s', async (text, message) => {
+  await expect(start({ 'engine.js': text })).rejects.toThrow(message);
+});

@@ -1,0 +1,13 @@
+/** What the code of a model imports. */
+
+export { defineModel } from './engines/module/types.ts';
+export type {
+  ModelModule,
+  ModuleBatch,
+  ModuleContext,
+  ModuleModel,
+  ModuleOutput,
+  Postprocess,
+  RowChanges,
+  RowOutput,
+} from './engines/module/types.ts';
