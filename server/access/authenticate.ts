@@ -17,7 +17,7 @@ const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
 export const CLIENT_ID_HEADER = 'x-inferql-client';
 
 /** What a request shows of its caller. */
-interface ShownCredentials {
+export interface ShownCredentials {
   authorization: string | null | undefined;
   address: string | undefined;
   header(name: string): string | undefined;

@@ -19,8 +19,6 @@ interface Group {
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export type Sessions = ReturnType<typeof createSessions>;
-
 /** Ends what a caller holds open when its key or token ends. Of anonymous callers nothing is kept. */
 export function createSessions({
   authenticator,
