@@ -69,9 +69,10 @@ export async function send<Data>(
   url: string,
   operation: Operation | Upload,
   signal?: AbortSignal,
+  headers?: Record<string, string>,
 ): Promise<GraphqlAnswer<Data>> {
   const accept = 'application/graphql-response+json, application/json';
-  const response = await fetch(`${url}/graphql`, toRequest(operation, accept, signal));
+  const response = await fetch(`${url}/graphql`, toRequest(operation, accept, signal, headers));
   const text = await response.text();
   const answer = { httpStatus: response.status, headers: response.headers };
   try {
