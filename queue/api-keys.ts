@@ -202,7 +202,7 @@ export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: str
 
     /**
      * A short-lived token that acts for a key, and ends with it.
-     * @param models undefined: those of the key
+     * @param grant.models undefined: those of the key
      */
     async createToken(
       parent: Pick<KeyRecord, 'id' | 'environment' | 'tenant' | 'weight'>,

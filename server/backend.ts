@@ -150,6 +150,7 @@ export function createBackend(options: {
     submit: predictions.submit,
     readPrediction: predictions.read,
     cancelPrediction: predictions.cancel,
+    createToken: access.createToken,
     readLimits: access.limits.read,
     async watchPrediction(caller, id, wantsPositions) {
       return access.subscribe(caller, () => predictions.watch(caller, id, wantsPositions));

@@ -2,6 +2,7 @@
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import { type Environment, InvalidConfigurationError } from '@inferql/settings/define-settings';
 import { checkExposure, readSettings, settings } from '@inferql/settings/settings';
+import { JWT_ALGORITHMS } from './access/jwt.ts';
 
 export type Config = ReturnType<typeof readConfig>;
 
@@ -17,5 +18,24 @@ export function readConfig(env: Environment) {
     const { name } = settings[key];
     throw new InvalidConfigurationError([`${name} is '${config[key]}': expected ${LIMITS_EXPECTED}.`]);
   }
+  checkJwt(config);
   return config;
 }
+
+/** Tokens are checked in full or not at all. */
+function checkJwt(config: ReturnType<typeof readSettings<'server'>>): void {
+  if (config.auth !== 'jwt' && config.auth !== 'keys+jwt') return;
+  const problems: string[] = [];
+  for (const key of ['jwks', 'jwtIssuer', 'jwtAudience'] as const) {
+    if (config[key] === '') problems.push(`${settings[key].name} is not set: INFERQL_AUTH=${config.auth} needs it.`);
+  }
+  const { name } = settings.jwtAlgorithms;
+  for (const algorithm of config.jwtAlgorithms) {
+    if (isAllowedAlgorithm(algorithm)) continue;
+    problems.push(`${name} names '${algorithm}': expected some of ${JWT_ALGORITHMS.join(', ')}.`);
+  }
+  if (config.jwtAlgorithms.length === 0) problems.push(`${name} names no algorithm.`);
+  if (problems.length > 0) throw new InvalidConfigurationError(problems);
+}
+
+const isAllowedAlgorithm = (name: string) => JWT_ALGORITHMS.some((allowed) => allowed === name);

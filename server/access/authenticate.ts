@@ -4,6 +4,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { LimitRules } from '@inferql/queue/limits';
 import { type CustomAuthenticate, describeCustomCaller } from './custom.ts';
+import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
@@ -35,10 +36,12 @@ export function createAuthenticator(options: {
   addressRules: LimitRules;
   /** Called with the id of each key that was accepted. */
   onKeyUsed(id: string): void;
+  /** For tokens of an identity provider. */
+  jwt: JwtVerifier | undefined;
   /** A host application's, instead of all others. */
   custom: CustomAuthenticate | undefined;
 }) {
-  const { mode, keys, tenantRules, addressRules, onKeyUsed, custom } = options;
+  const { mode, keys, tenantRules, addressRules, onKeyUsed, jwt, custom } = options;
   const isOff = !custom && (mode === 'off' || mode === 'off-and-public');
   const takesKeys = mode === 'keys' || mode === 'keys+jwt';
 
@@ -86,6 +89,7 @@ export function createAuthenticator(options: {
       const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
       if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
       if (takesKeys && looksLikeKey(credential)) return authenticateKey(credential);
+      if (jwt) return jwt.verify(credential);
       throw refuse('The credential is not an API key of this server.');
     },
 

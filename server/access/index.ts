@@ -5,10 +5,12 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { createAuthenticator } from './authenticate.ts';
 import type { CustomAuthenticate } from './custom.ts';
+import { createJwtVerifier } from './jwt.ts';
 import { createKeyCache } from './key-cache.ts';
 import { createLimits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createSessions, type Session } from './sessions.ts';
+import { createToken, type TokenRequest } from './tokens.ts';
 
 /** How long a revocation whose message was lost stays unnoticed by open subscriptions, beside the age of what is cached. */
 const AUDIT_INTERVAL_MS = 2_000;
@@ -19,7 +21,21 @@ export type Access = ReturnType<typeof createAccess>;
 
 /** Who callers are, and what they hold open. */
 export function createAccess(options: {
-  config: Pick<Config, 'auth' | 'tenantLimits' | 'addressLimits' | 'maxSubscriptions' | 'maxWaiting'>;
+  config: Pick<
+    Config,
+    | 'auth'
+    | 'jwks'
+    | 'jwtIssuer'
+    | 'jwtAudience'
+    | 'jwtAlgorithms'
+    | 'jwtTenantClaim'
+    | 'jwtScopesClaim'
+    | 'jwtModelsClaim'
+    | 'tenantLimits'
+    | 'addressLimits'
+    | 'maxSubscriptions'
+    | 'maxWaiting'
+  >;
   store: KeyStore;
   limiter: Limiter;
   findImageMs(model: string): Promise<number | undefined>;
@@ -29,12 +45,28 @@ export function createAccess(options: {
   const { config, store, limiter, findImageMs, log, custom } = options;
   const keys = createKeyCache(store);
   const used = new Set<string>();
+  const tenantRules = parseLimits(config.tenantLimits, 'tenant') ?? NO_LIMITS;
+  const takesJwt = config.auth === 'jwt' || config.auth === 'keys+jwt';
   const authenticator = createAuthenticator({
     mode: config.auth,
     keys,
-    tenantRules: parseLimits(config.tenantLimits, 'tenant') ?? NO_LIMITS,
+    tenantRules,
     addressRules: parseLimits(config.addressLimits, 'address') ?? NO_LIMITS,
     onKeyUsed: (id) => used.add(id),
+    jwt: takesJwt
+      ? createJwtVerifier(
+          {
+            jwksUrl: config.jwks,
+            issuer: config.jwtIssuer,
+            audience: config.jwtAudience,
+            algorithms: config.jwtAlgorithms,
+            tenantClaim: config.jwtTenantClaim,
+            scopesClaim: config.jwtScopesClaim,
+            modelsClaim: config.jwtModelsClaim,
+          },
+          tenantRules,
+        )
+      : undefined,
     custom,
   });
   const limits = createLimits({ limiter, findImageMs, config, log });
@@ -60,6 +92,8 @@ export function createAccess(options: {
     authenticator,
     sessions,
     limits,
+
+    createToken: (caller: Principal, request: TokenRequest) => createToken(store, caller, request),
 
     /** To be called with the id of a key that changed; undefined if any may have. */
     onKeyChanged(id: string | undefined): void {

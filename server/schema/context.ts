@@ -1,6 +1,7 @@
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { LimitState } from '@inferql/queue/limits';
 import type { Principal } from '../access/principal.ts';
+import type { CreatedToken, TokenRequest } from '../access/tokens.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
 import type { QueueView } from '../predictions/queue-stats.ts';
 import type { SubmitRequest } from '../predictions/submit-request.ts';
@@ -18,6 +19,8 @@ export interface Services {
    * @param wantsPositions whether changes of the place in the queue are states, too
    */
   watchPrediction(caller: Principal, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
+  /** Rejects with INVALID_INPUT, or FORBIDDEN if it asks for more than the caller's key has. */
+  createToken(caller: Principal, request: TokenRequest): Promise<CreatedToken>;
   /** What is left of each limit and quota that binds the caller. */
   readLimits(caller: Principal): Promise<LimitState[]>;
   /** The place in the queue from 1 on, or undefined where it does not wait. */

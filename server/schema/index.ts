@@ -16,6 +16,7 @@ import './queue.ts';
 import './model.ts';
 import './classify.ts';
 import './viewer.ts';
+import './token.ts';
 
 const DeferDirective = new GraphQLDirective({
   name: 'defer',

@@ -29,6 +29,11 @@ const TABLE: Record<string, { query: string; outcomes: Record<Exclude<Kind, 'nob
     query: 'mutation ($id: ID!) { cancelPrediction(id: $id) { status } }',
     outcomes: expectOutcomes('ok F ok F F null'),
   },
+  'Mutation.createToken': {
+    query: 'mutation { createToken(scopes: [READ]) { expiresAt } }',
+    // It is the key of `tokens` that may make tokens, but it has nothing to give.
+    outcomes: expectOutcomes('F F F F F F'),
+  },
   'Query.prediction': {
     query: 'query ($id: ID!) { prediction(id: $id) { id } }',
     outcomes: expectOutcomes('F ok ok F F null'),

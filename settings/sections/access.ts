@@ -1,15 +1,73 @@
 import { defineSettings } from '../define-settings.ts';
-import { choice, integer, text } from '../value-types.ts';
+import { choice, integer, list, pattern, text } from '../value-types.ts';
 
 /** Who may use the server. */
 export const access = defineSettings({
   auth: {
     name: 'INFERQL_AUTH',
-    type: choice(['off', 'off-and-public', 'keys']),
+    type: choice(['off', 'off-and-public', 'keys', 'jwt', 'keys+jwt']),
     default: 'off',
     description:
-      'Whether callers must say who they are: `keys` asks for API keys, which `inferql keys` makes. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets anyone who reaches the port use everything. See docs/security.md.',
+      'Whether callers must say who they are: `keys` asks for API keys, which `inferql keys` makes; `jwt` for tokens of an identity provider; `keys+jwt` takes both. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets anyone who reaches the port use everything. See docs/security.md.',
     readBy: ['server', 'launcher'],
+  },
+  jwks: {
+    name: 'INFERQL_JWKS_URL',
+    type: pattern(
+      'an https:// address, or http:// on this machine',
+      /^https:\/\/\S+$|^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]\S*$/,
+    ),
+    default: '',
+    defaultText: 'none',
+    description: 'Where the identity provider publishes the keys that its tokens are signed with. Needed with `jwt`.',
+    readBy: ['server'],
+  },
+  jwtIssuer: {
+    name: 'INFERQL_JWT_ISSUER',
+    type: text(),
+    default: '',
+    defaultText: 'none',
+    description: 'The claim `iss` that tokens must have. Needed with `jwt`.',
+    readBy: ['server'],
+  },
+  jwtAudience: {
+    name: 'INFERQL_JWT_AUDIENCE',
+    type: text(),
+    default: '',
+    defaultText: 'none',
+    description:
+      'The claim `aud` that tokens must have, so that those for other services do not count. Needed with `jwt`.',
+    readBy: ['server'],
+  },
+  jwtAlgorithms: {
+    name: 'INFERQL_JWT_ALGORITHMS',
+    type: list('algorithms such as RS256, ES256 or EdDSA'),
+    default: ['RS256', 'ES256', 'EdDSA'] as string[],
+    defaultText: '`RS256,ES256,EdDSA`',
+    description: 'Algorithms that tokens may be signed with. `none` and those with a shared secret are never allowed.',
+    readBy: ['server'],
+  },
+  jwtTenantClaim: {
+    name: 'INFERQL_JWT_TENANT_CLAIM',
+    type: text('the name of a claim'),
+    default: 'tenant',
+    description: 'Claim that names the tenant, such as `org_id`; a dot leads into an object.',
+    readBy: ['server'],
+  },
+  jwtScopesClaim: {
+    name: 'INFERQL_JWT_SCOPES_CLAIM',
+    type: text('the name of a claim'),
+    default: 'scope',
+    description:
+      'Claim with the scopes, a list or separated by spaces: `infer`, `read`, `operate`, also as `inferql:infer`.',
+    readBy: ['server'],
+  },
+  jwtModelsClaim: {
+    name: 'INFERQL_JWT_MODELS_CLAIM',
+    type: text('the name of a claim'),
+    default: 'models',
+    description: 'Claim with the names of the models that the caller may use; a token without it may use all.',
+    readBy: ['server'],
   },
   tenantLimits: {
     name: 'INFERQL_TENANT_LIMITS',

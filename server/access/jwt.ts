@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+import { ModelName, TenantName } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { LimitRules } from '@inferql/queue/limits';
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
+import type { Principal } from './principal.ts';
+
+/** Signatures with a key that the server cannot make: it needs no secret to check them. */
+export const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+/** How far the clocks of issuer and server may differ. */
+const CLOCK_TOLERANCE_S = 5;
+/** Keys are asked for again after this; for one that is not known, at once, but not more often than every half minute. */
+const KEYS_MAX_AGE_MS = 10 * 60_000;
+const KEYS_COOLDOWN_MS = 30_000;
+const KEYS_TIMEOUT_MS = 3_000;
+/** Tokens that were checked and are still valid. */
+const MAX_CHECKED = 10_000;
+
+export interface JwtSettings {
+  jwksUrl: string;
+  issuer: string;
+  audience: string;
+  algorithms: readonly string[];
+  /** Names of claims; a dot leads into an object. */
+  tenantClaim: string;
+  scopesClaim: string;
+  modelsClaim: string;
+}
+
+export type JwtVerifier = ReturnType<typeof createJwtVerifier>;
+
+/** Tokens of an identity provider, checked against its published keys. */
+export function createJwtVerifier(settings: JwtSettings, tenantRules: LimitRules) {
+  const published = createRemoteJWKSet(new URL(settings.jwksUrl), {
+    cacheMaxAge: KEYS_MAX_AGE_MS,
+    cooldownDuration: KEYS_COOLDOWN_MS,
+    timeoutDuration: KEYS_TIMEOUT_MS,
+  });
+  /** What is wrong with the provider is not the token's fault. */
+  const findKey: JWTVerifyGetKey = async (header, token) => {
+    try {
+      return await published(header, token);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error;
+      if (error instanceof errors.JOSENotSupported) throw error;
+      const message = 'The keys of the identity provider cannot be read now.';
+      throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000, cause: error });
+    }
+  };
+  /** By digest: a token in memory is one that can be stolen. */
+  const checked = new LRUCache<string, Principal>({ max: MAX_CHECKED });
+
+  async function verify(token: string, digest: string): Promise<Principal> {
+    let payload: JWTPayload;
+    try {
+      ({ payload } = await jwtVerify(token, findKey, {
+        issuer: settings.issuer,
+        audience: settings.audience,
+        algorithms: [...settings.algorithms],
+        clockTolerance: CLOCK_TOLERANCE_S,
+        requiredClaims: ['exp'],
+      }));
+    } catch (error) {
+      throw describeFailure(error);
+    }
+    const tenant = TenantName.safeParse(readClaim(payload, settings.tenantClaim));
+    if (!tenant.success) throw refuse(`The token names no tenant in its claim '${settings.tenantClaim}'.`);
+    return {
+      kind: 'jwt',
+      tenant: tenant.data,
+      keyId: undefined,
+      weight: 1,
+      scopes: new Set(readScopes(readClaim(payload, settings.scopesClaim))),
+      models: readModels(readClaim(payload, settings.modelsClaim)),
+      expiresAtMs: payload.exp! * 1_000,
+      credential: digest,
+      bucket: tenant.data,
+      rules: tenantRules,
+      idempotencyScope: undefined,
+    };
+  }
+
+  return {
+    /**
+     * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if the provider's keys cannot be read
+     */
+    async verify(token: string): Promise<Principal> {
+      const digest = createHash('sha256').update(token).digest('base64url');
+      const known = checked.get(digest);
+      if (known) {
+        if (known.expiresAtMs! > Date.now()) return known;
+        checked.delete(digest);
+      }
+      const principal = await verify(token, digest);
+      checked.set(digest, principal);
+      return principal;
+    },
+  };
+}
+
+function describeFailure(error: unknown): InferqlError {
+  if (error instanceof InferqlError) return error;
+  if (error instanceof errors.JWTExpired) return refuse('The token has expired.');
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return refuse(`The token is not for this server: its claim '${error.claim}' is missing or wrong.`);
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed)
+    return refuse('The token is signed with an algorithm that is not allowed.');
+  return refuse('The token is not valid.');
+}
+
+/** A name may have dots of its own, as URLs do. */
+function readClaim(payload: JWTPayload, name: string): unknown {
+  if (Object.hasOwn(payload, name)) return payload[name];
+  let value: unknown = payload;
+  for (const part of name.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
+    value = (value as Record<string, unknown>)[part];
+  }
+  return value;
+}
+
+const wordsOf = (claim: unknown): string[] =>
+  (Array.isArray(claim) ? claim : typeof claim === 'string' ? claim.split(/[ ,]+/) : []).filter(
+    (word): word is string => typeof word === 'string' && word !== '',
+  );
+
+/** Words of other services are left out; ours may have a prefix that tells them apart. */
+function readScopes(claim: unknown): Scope[] {
+  const words = wordsOf(claim).map((word) => word.replace(/^inferql:/, ''));
+  // Browser tokens are made by keys: a provider makes its own short-lived ones.
+  return SCOPES.filter((scope) => scope !== 'tokens' && words.includes(scope));
+}
+
+/** Absent: all. Present and unusable: none. */
+function readModels(claim: unknown): Set<string> | undefined {
+  return claim === undefined ? undefined : new Set(wordsOf(claim).filter((word) => ModelName.safeParse(word).success));
+}
+
+function refuse(message: string): InferqlError {
+  return new InferqlError('UNAUTHENTICATED', { message });
+}
