@@ -31,7 +31,13 @@ const QUICK = {
   queue: { maxQueueSize: 5_000 },
 };
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    /** Shorter rounds. */
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: 'shares,cost' },
+  },
+});
 const say = (line: string) => console.log(`  ${line}`);
 
 async function measureFairness(): Promise<Section> {
@@ -111,7 +117,7 @@ async function measureCost(): Promise<Section> {
     const photographs = await makeSmallPhotographs({ photographs: findPhotographs(''), dir });
     const rates = { fair: [] as number[], fifo: [] as number[] };
     const redisMs = { fair: [] as number[], fifo: [] as number[] };
-    const rounds = values.quick ? 4 : 10;
+    const [rounds, roundMs] = values.quick ? [3, 2_500] : [10, 4_000];
     const ask = (model: string, durationMs: number) =>
       load.ask({
         urls: system.urls,
@@ -122,12 +128,12 @@ async function measureCost(): Promise<Section> {
         warmupMs: 500,
         durationMs,
       });
-    for (const name of names) await ask(name, 3_000);
+    for (const name of names) await ask(name, 2_000);
     for (let round = 0; round < rounds; round++) {
       // Each is first in every other round: what the machine does beside falls on both alike.
       for (const name of round % 2 ? names : names.toReversed()) {
         const before = readCpu(system.pids.redis);
-        const result = await ask(name, 4_000);
+        const result = await ask(name, roundMs);
         rates[name].push(result.answeredPerSecond);
         redisMs[name].push((readCpu(system.pids.redis).totalMs - before.totalMs) / result.answered);
       }
@@ -156,4 +162,5 @@ async function measureCost(): Promise<Section> {
 }
 
 console.log(`processes per core that wanted to run before it began: ${readBusyness().toFixed(1)}`);
-for (const measure of [measureFairness, measureCost]) console.log(formatSection(await measure()));
+const measures: Record<string, () => Promise<Section>> = { shares: measureFairness, cost: measureCost };
+for (const name of values.only.split(',')) console.log(formatSection(await measures[name]!()));
