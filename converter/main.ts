@@ -88,7 +88,10 @@ program
 program
   .command('add')
   .description('get a model, write its spec by looking at it, try it on the samples, and put it into the repository')
-  .argument('<source>', 'a folder, a .zip, a .onnx file, the URL of a model.json, or npm:<package>@<version>#<path>')
+  .argument(
+    '<source>',
+    'a folder, a .zip, a .onnx, .keras or .h5 file, the URL of a model.json, or npm:<package>@<version>#<path>',
+  )
   .option('--name <name>', 'the name to serve it by')
   .option('--labels <file>', 'names of the classes; for an npm source a path in the package')
   .option('--replace', 'put it in the place of the model of that name')

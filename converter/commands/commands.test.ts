@@ -246,7 +246,7 @@ describe('models add', () => {
   test('adds nothing when the model cannot be read', async () => {
     const files = await filesOf(network());
     const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
-      ['no-model', { 'readme.txt': '' }, /expected one model\.json or \.onnx file, found none/],
+      ['no-model', { 'readme.txt': '' }, /expected one model\.json, \.onnx, \.keras or \.h5 file, found none/],
       ['no-weights', { 'model.json': files['model.json'] ?? '' }, /weights\.bin is missing/],
       ['short', { ...files, 'weights.bin': 'abc' }, /hold 3 bytes, the manifest says/],
       ['no-json', { 'model.json': '{' }, /is not JSON/],

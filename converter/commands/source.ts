@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
+import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
 import { findIntegrity } from '../npm.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
@@ -48,10 +49,10 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
     throw new ModelError('SOURCE_INVALID', `${text}: no such folder or file`, { cause });
   });
   if (found.isDirectory()) return copyModel(await findModel(text), modelDir, text);
-  if (/\.(onnx|json)$/.test(text)) return copyModel(text, modelDir);
+  if (/\.(onnx|json)$/.test(text) || isKerasFile(text)) return copyModel(text, modelDir);
   if (!text.endsWith('.zip')) {
     const explanation = await explainForeign(text, undefined);
-    const expected = `${text}: expected a folder, a .zip, a .onnx file, a model.json or a URL`;
+    const expected = `${text}: expected a folder, a .zip, a .onnx, .keras or .h5 file, a model.json or a URL`;
     throw new ModelError('SOURCE_INVALID', explanation ?? expected);
   }
   const unpacked = await mkdtemp(path.join(os.tmpdir(), 'inferql-zip-'));
@@ -70,7 +71,7 @@ export function nameOfSource(text: string): string {
     .replace(/^npm:/, '')
     .split(/[\\/]/)
     .filter((part) => part !== '' && part !== 'model.json');
-  const last = (words.at(-1) ?? 'model').replace(/\.(zip|onnx|json)$/, '').replace(/@[\d.]+.*$/, '');
+  const last = (words.at(-1) ?? 'model').replace(/\.(zip|onnx|json|keras|h5|hdf5)$/, '').replace(/@[\d.]+.*$/, '');
   return (
     last
       .toLowerCase()
@@ -80,16 +81,23 @@ export function nameOfSource(text: string): string {
   );
 }
 
-/** The only model.json or ONNX file in a folder, at any depth. */
+function isModel(file: string): boolean {
+  return path.basename(file) === 'model.json' || file.endsWith('.onnx') || isKerasFile(file);
+}
+
+/** The only model in a folder, at any depth. */
 async function findModel(folder: string): Promise<string> {
   const names = await listFolder(folder);
-  const models = names.filter((name) => path.basename(name) === 'model.json' || name.endsWith('.onnx')).sort();
+  const models = names.filter((name) => isModel(name)).sort();
   const [only, ...others] = models;
   if (only !== undefined && others.length === 0) return path.join(folder, only);
   const explanation = models.length === 0 ? await explainForeign(folder, names) : undefined;
   if (explanation !== undefined) throw new ModelError('SOURCE_INVALID', explanation);
   const found = models.length === 0 ? 'none' : `${models.join(', ')}: give the path of one of them`;
-  throw new ModelError('SOURCE_INVALID', `${folder}: expected one model.json or .onnx file, found ${found}`);
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `${folder}: expected one model.json, .onnx, .keras or .h5 file, found ${found}`,
+  );
 }
 
 /** Copies a model's file, the weights that it names, and what may hold its labels. */
@@ -97,13 +105,10 @@ async function copyModel(file: string, modelDir: string, root = path.dirname(fil
   const from = path.dirname(file);
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
-  await copyPlain(file, path.join(modelDir, model));
-  const shards = isOnnx
-    ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
-    : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
-  for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
   // Hugging Face keeps ONNX files in a folder of their own below what describes them.
   const above = path.basename(from) === 'onnx' ? [path.dirname(from)] : [];
+  if (isKerasFile(file)) await storeKerasModel(file, modelDir);
+  else await copyModelFiles(file, modelDir, model);
   for (const name of COMPANION_FILES) {
     for (const folder of new Set([root, ...above, from])) {
       if (await stat(path.join(folder, name)).catch(() => undefined)) {
@@ -112,6 +117,16 @@ async function copyModel(file: string, modelDir: string, root = path.dirname(fil
     }
   }
   return { type: 'folder', model };
+}
+
+async function copyModelFiles(file: string, modelDir: string, model: string): Promise<void> {
+  const from = path.dirname(file);
+  const isOnnx = model.endsWith('.onnx');
+  await copyPlain(file, path.join(modelDir, model));
+  const shards = isOnnx
+    ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
+    : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
+  for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
 }
 
 async function copyPlain(from: string, to: string): Promise<void> {

@@ -1,0 +1,110 @@
+/** Files that Keras itself has written (keras/make.py), against what Keras answers to the same pixels. */
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import ort from 'onnxruntime-node';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { addModel } from '../commands/add.ts';
+import type { Folders } from '../commands/folders.ts';
+import { openHdf5 } from '../keras/hdf5.ts';
+import { readKerasFile } from '../keras/keras-file.ts';
+import { toSnakeCase } from '../keras/layer-paths.ts';
+import { convertModel } from '../onnx/convert.ts';
+import type { InputSpec } from '../spec.ts';
+import { readModelJson } from '../tfjs/manifest.ts';
+import { readWeights } from '../tfjs/weights.ts';
+import { largestDifference } from './harness.fixture.ts';
+
+const FILES = path.join(import.meta.dirname, 'keras');
+const SIZE = 12;
+const INPUT: InputSpec = { width: SIZE, height: SIZE, channels: 3, kernel: 'linear', normalization: 'none' };
+/** Two images, the same in make.py. */
+const PIXELS = Uint8Array.from({ length: 2 * SIZE * SIZE * 3 }, (_, i) => (i * 37 + Math.floor(i / 7) * 11) % 256);
+
+async function readFixture(name: string) {
+  if (!name.endsWith('-tfjs')) return readKerasFile(path.join(FILES, name));
+  const file = path.join(FILES, name, 'model.json');
+  const modelJson = await readModelJson(file);
+  return { modelJson, weights: await readWeights(modelJson, path.dirname(file)) };
+}
+
+describe.each(['keras2', 'keras3'])('%s', (version) => {
+  test.each([`${version}.keras`, `${version}.h5`, `${version}-tfjs`])('%s answers as Keras does', async (name) => {
+    const { answers } = JSON.parse(await readFile(path.join(FILES, `${version}.json`), 'utf8')) as {
+      answers: number[][];
+    };
+    const { modelJson, weights } = await readFixture(name);
+    const { bytes } = convertModel(modelJson, weights, INPUT, { activation: 'softmax' });
+    const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+    const { probabilities } = await session.run({ image: new ort.Tensor('uint8', PIXELS, [2, SIZE, SIZE, 3]) });
+    await session.release();
+    expect(largestDifference(probabilities?.data as Float32Array, answers.flat())).toBeLessThan(1e-5);
+  });
+});
+
+describe('files of Keras', () => {
+  let root: string;
+  let folders: Folders;
+
+  beforeEach(async () => {
+    root = await mkdtemp(path.join(os.tmpdir(), 'inferql-keras-files-'));
+    const print = () => undefined;
+    const signal = new AbortController().signal;
+    folders = { modelsDir: path.join(root, 'models'), stateDir: path.join(root, 'state'), signal, print };
+    await mkdir(folders.modelsDir);
+  });
+
+  afterEach(() => rm(root, { recursive: true, force: true }));
+
+  test.each(['keras3.keras', 'keras2.h5'])('%s is added as it is', async (name) => {
+    const model = await addModel(path.join(FILES, name), { name: 'own' }, folders);
+    expect(model).toMatchObject({ classCount: 5 });
+    expect(model.spec).toMatchObject({ format: 'tfjs-layers', input: { width: SIZE, normalization: 'none' } });
+  });
+
+  test('weights without layers, and what is not a model, get a sentence', async () => {
+    await expect(readKerasFile(path.join(FILES, 'only.weights.h5'))).rejects.toThrow(
+      /only\.weights\.h5 holds the weights of a Keras model without its layers: save the whole model/,
+    );
+    const text = path.join(root, 'text.h5');
+    await writeFile(text, 'not HDF5');
+    await expect(readKerasFile(text)).rejects.toThrow(/text\.h5 is not an HDF5 file/);
+    const short = path.join(root, 'short.h5');
+    await writeFile(short, (await readFile(path.join(FILES, 'keras2.h5'))).subarray(0, 30_000));
+    await expect(readKerasFile(short)).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+    const archive = path.join(root, 'text.keras');
+    await cp(text, archive);
+    await expect(readKerasFile(archive)).rejects.toThrow(/not a zip archive/);
+  });
+
+  test('a damaged file never makes another error than a ModelError', async () => {
+    const whole = await readFile(path.join(FILES, 'keras3.h5'));
+    for (let at = 64; at < whole.length; at += 1777) {
+      const damaged = Buffer.from(whole);
+      damaged.fill(0xa5, at, at + 24);
+      const file = path.join(root, 'damaged.h5');
+      await writeFile(file, damaged);
+      const error = await readKerasFile(file).then(
+        () => undefined,
+        (caught: unknown) => caught,
+      );
+      if (error !== undefined) expect(error, `at ${at}`).toHaveProperty('code');
+    }
+    const { weights } = await readKerasFile(path.join(FILES, 'keras3.h5'));
+    expect(weights.size).toBeGreaterThan(10);
+  });
+
+  test('an HDF5 file is read as a copy, so that links of it lead nowhere else', async () => {
+    const hdf5 = await openHdf5(path.join(FILES, 'keras2.h5'));
+    expect(hdf5.keys('model_weights')).toContain('answer');
+    expect(hdf5.keys('nowhere')).toBeUndefined();
+    expect(() => hdf5.tensor('model_weights')).toThrow(/model_weights: is missing/);
+    hdf5.close();
+  });
+});
+
+test('the names of groups are those that Keras makes of classes', () => {
+  const names = ['Conv2D', 'ReLU', 'PReLU', 'GlobalAveragePooling2D', 'TFOpLambda', 'BatchNormalization', 'LayerScale'];
+  const expected = 'conv2d re_lu p_re_lu global_average_pooling2d tf_op_lambda batch_normalization layer_scale';
+  expect(names.map(toSnakeCase).join(' ')).toBe(expected);
+});
