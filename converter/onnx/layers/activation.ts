@@ -23,7 +23,9 @@ export function applyActivation(call: LayerCall, value: Value, field = 'activati
   const convert = typeof class_name === 'string' ? PARAMETRIC[class_name] : undefined;
   const isKnown =
     Object.hasOwn(PARAMETRIC, String(class_name)) && (module == null || /^(tf_)?keras\b/.test(`${module}`));
-  const hasMore = Object.keys(others).some((key) => !/^(registered_name|name|inbound_nodes|build_config)$/.test(key));
+  const hasMore = Object.keys(others).some(
+    (key) => !/^(registered_name|name|inbound_nodes|build_config|shared_object_id)$/.test(key),
+  );
   if (!convert || !isKnown || hasMore || typeof config !== 'object' || config === null) {
     throw new UnsupportedOpError(`activation ${String(class_name)}`, `layer ${call.config.layer}`);
   }
@@ -88,6 +90,11 @@ const PARAMETRIC: Record<string, LayerConverter> = {
 };
 
 export const ACTIVATION_LAYERS: Record<string, LayerConverter> = {
+  /** Of ConvNeXt: a factor per channel. */
+  LayerScale: (call) => {
+    call.config.ignore('init_values', 'projection_dim');
+    return binary(call.builder, 'Mul', onlyInput(call), call.builder.constant(call.weight('gamma')));
+  },
   ...PARAMETRIC,
   PReLU: (call) => {
     // The weights' own shape says it.

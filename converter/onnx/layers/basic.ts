@@ -54,6 +54,8 @@ const TRAINING_LAYERS = [
   'Solarization',
   'SpatialDropout1D',
   'SpatialDropout2D',
+  // Of ConvNeXt.
+  'StochasticDepth',
 ];
 for (const name of TRAINING_LAYERS) {
   BASIC_LAYERS[name] = (call) => {

@@ -123,7 +123,10 @@ function convertLayer(
     if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${name} is missing`);
     return found;
   };
-  const result = convert({ builder, className: layer.className, dialect, config, inputs, weight });
+  const ignoreWeight = (name: string): void => {
+    weights.find(scope, layer.name, namesOf(layer.className, name, config));
+  };
+  const result = convert({ builder, className: layer.className, dialect, config, inputs, weight, ignoreWeight });
   config.requireAllRead();
   return [result];
 }

@@ -55,6 +55,8 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
     // One number for all channels, or a number per channel: from the configuration, or as adapted.
     if (config.raw('axis') !== null) requireLastAxis(call);
     config.allow('invert');
+    // How many images it has seen.
+    call.ignoreWeight('count');
     const [mean, variance] = (['mean', 'variance'] as const).map((name) => {
       const given = config.raw(name) == null ? [...call.weight(name).data].map(Number) : config.numberOrNumbers(name);
       return typeof given === 'number' ? [given] : given;

@@ -13,6 +13,8 @@ export interface LayerCall {
   inputs: Value[];
   /** A weight of this layer by the short name that tfjs gives it. @throws ModelError where the file has none. */
   weight: (name: string) => Tensor;
+  /** Says that a weight of this layer does not change an answer. */
+  ignoreWeight: (name: string) => void;
 }
 
 export type LayerConverter = (call: LayerCall) => Value;

@@ -15,7 +15,7 @@ export class WeightIndex {
     this.#unused = new Set(weights.values());
     for (const weight of weights.values()) {
       const tokens = tokensOf(weight.name);
-      const last = tokens.at(-1) ?? '';
+      const last = (tokens.at(-1) ?? '').replace(/^variable_\d+$/, 'variable');
       for (const token of new Set(tokens.slice(0, -1))) {
         const key = `${token}/${last}`;
         this.#byEnds.set(key, [...(this.#byEnds.get(key) ?? []), weight]);
@@ -82,7 +82,9 @@ export function orderOf(className: string, config: LayerConfig): string[] {
     case 'DepthwiseConv2D':
       return ['depthwise_kernel', 'bias'];
     case 'Normalization':
-      return ['mean', 'variance'];
+      return ['mean', 'variance', 'count'];
+    case 'LayerScale':
+      return ['gamma'];
     case 'PReLU':
       return ['alpha'];
     default:
@@ -94,7 +96,9 @@ export function orderOf(className: string, config: LayerConfig): string[] {
 export function namesOf(className: string, name: string, config: LayerConfig): string[] {
   const number = String(orderOf(className, config).indexOf(name));
   const short = className === 'DepthwiseConv2D' && name === 'depthwise_kernel' ? ['kernel'] : [];
-  return [name, ...short, number];
+  // Keras 3 leaves the name of this one to chance.
+  const unnamed = className === 'LayerScale' ? ['variable'] : [];
+  return [name, ...short, ...unnamed, number];
 }
 
 function tokensOf(name: string): string[] {
