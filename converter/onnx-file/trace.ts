@@ -148,8 +148,16 @@ function applyBatchNormalization(graph: TraceGraph, trace: InputTrace, node: Tra
   return trace;
 }
 
-/** A Gather of the channels 2, 1, 0. */
+/** A Gather of the channels 2, 1, 0, or a Slice that goes backward over one dimension and takes all of the others. */
 function isReversal(graph: TraceGraph, node: TraceNode): boolean {
+  if (node.op === 'Slice') {
+    const steps = graph.constantOf(node.inputs[4] ?? '')?.values;
+    return (
+      steps !== undefined &&
+      steps.filter((step) => step === -1).length === 1 &&
+      steps.every((step) => Math.abs(step) === 1)
+    );
+  }
   if (node.op !== 'Gather') return false;
   return graph.constantOf(node.inputs[1] ?? '')?.values?.join() === '2,1,0';
 }
