@@ -45,7 +45,7 @@ test.each([
     /PyTorch checkpoint.*torch\.onnx\.export.*docs\/export-your-model\.md/,
   ],
   ['PyTorch .pth', { 'm.pth': '' }, 'm.pth', /PyTorch checkpoint/],
-  ['ultralytics', { 'best.pt': 'PK...cultralytics.nn.tasks' }, 'best.pt', /yolo export model=.*best\.pt format=onnx/],
+  ['ultralytics', { 'best.pt': 'PK...cultralytics.nn.tasks' }, 'best.pt', /yolo export model=.*best\.pt format=onnx imgsz=224/],
   ['fastai', { 'export.pkl': '' }, 'export.pkl', /fastai/],
   ['weights alone', { 'w.safetensors': '' }, 'w.safetensors', /weights without the model/],
   [

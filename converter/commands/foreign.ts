@@ -60,7 +60,7 @@ async function explainFile(file: string): Promise<string | undefined> {
 
 async function explainTorch(file: string): Promise<string> {
   if (await contains(file, 'ultralytics')) {
-    return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx (pip install ultralytics), then add the .onnx file beside it`;
+    return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx imgsz=224 (pip install ultralytics; imgsz as in its training), then add the .onnx file beside it`;
   }
   return `${file} is a PyTorch checkpoint, which needs the code of its model. In Python: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=True), then add model.onnx; ${DOCS} shows each way`;
 }
