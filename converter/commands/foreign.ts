@@ -26,7 +26,7 @@ export async function explainForeign(
   }
   const weights = find(/^(model.*\.safetensors|pytorch_model.*\.bin)$/);
   if (weights !== undefined && names.includes('config.json')) {
-    return `${source} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --model ${quote(source)} ${quote(`${source}-onnx`)} (pip install optimum-onnx), then add ${source}-onnx`;
+    return `${source} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --task image-classification --model ${quote(source)} ${quote(`${source}-onnx`)} (pip install 'optimum-onnx[onnxruntime]'), then add ${source}-onnx`;
   }
   const file = find(/\.(tflite|pt|pth|ckpt|pkl|pb|safetensors|mlmodel|pdmodel|caffemodel|joblib)$/i);
   return file === undefined ? undefined : explainFile(path.join(source, file));
