@@ -1,7 +1,7 @@
 """Pillow's side of the image fuzz.
 
 pillow.py seeds IMAGE FOLDER    writes one small file of every kind
-pillow.py read                  per line of standard input, the path of a file: answers one line, the base64 of 64 x 64 RGB pixels, or '!' and the reason
+pillow.py read                  per line of standard input, the path of a file: answers one line, the size and the base64 of 64 x 64 RGB pixels, or '!' and the reason
 """
 
 import base64
@@ -85,7 +85,7 @@ def read() -> None:
                 image.load()
                 turned = ImageOps.exif_transpose(image)
                 pixels = flatten(turned).resize((SIDE, SIDE), Image.Resampling.BILINEAR).tobytes()
-            answer = base64.b64encode(pixels).decode()
+            answer = f'{image.width}x{image.height} ' + base64.b64encode(pixels).decode()
         except Exception as error:  # Whatever it is, it is a refusal.
             answer = '!' + repr(error).replace('\n', ' ')[:200]
         print(answer, flush=True)

@@ -76,7 +76,8 @@ export function readBmpLayout(file: Buffer, at: number, pixels: number): BmpLayo
     compression,
     masks,
     palette: { offset: paletteAt, count: bits <= 8 ? count : 0, entryBytes },
-    pixels: pixels || paletteAt + count * entryBytes,
+    // Some files name the palette's place as that of the pixels.
+    pixels: Math.max(pixels, paletteAt + (bits <= 8 ? count : 0) * entryBytes),
     hasAlpha: masks[3] !== 0,
   };
 }

@@ -32,6 +32,7 @@ export function readHeifPicture(file: Buffer): HeifPicture | undefined {
   const pitm = createReader(file, primary.start, primary.end);
   const id = pitm.read(4) >>> 24 === 0 ? pitm.read(2) : pitm.read(4);
   const types = readItemTypes(file, boxes);
+  checkReferences(file, boxes, types);
   const itemType = types.get(id) ?? '';
   const firstTile =
     itemType === 'grid' || itemType === 'iovl' || itemType === 'iden' ? findReferenced(file, boxes, id) : id;
@@ -67,6 +68,21 @@ function readItemTypes(file: Buffer, boxes: readonly Box[]): Map<number, string>
     types.set(id, code.toString('latin1'));
   }
   return types;
+}
+
+/** An item that is named but does not exist would be left out: a picture's alpha, or tiles. */
+function checkReferences(file: Buffer, boxes: readonly Box[], types: Map<number, string>): void {
+  const references = boxes.find(({ type }) => type === 'iref');
+  if (!references) return;
+  const idBytes = file[references.start] === 0 ? 2 : 4;
+  for (const { start, end } of listBoxes(file, references.start + 4, references.end)) {
+    const reader = createReader(file, start, end);
+    const ids = [reader.read(idBytes)];
+    const count = reader.read(2);
+    if (count > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} tiles`);
+    for (let left = count; left > 0; left--) ids.push(reader.read(idBytes));
+    if (ids.some((id) => !types.has(id))) throw refuseDamage();
+  }
 }
 
 /** The first item that a derived one, as a grid, is made from. */
