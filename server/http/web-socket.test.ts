@@ -93,3 +93,49 @@ describe('over WebSocket', () => {
     expect(String((await once(lost, 'error'))[0])).toContain('404');
   });
 });
+
+describe('one connection', () => {
+  /** A bare WebSocket that has been let in, and what came over it. */
+  async function openRaw(server: Awaited<ReturnType<typeof startServer>>) {
+    const url = (await server.listener.listen()).replace('http', 'ws');
+    const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws');
+    atEnd(() => socket.terminate());
+    const messages: { type: string; id?: string; payload?: unknown }[] = [];
+    socket.on('message', (data) => messages.push(JSON.parse(String(data))));
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ type: 'connection_init' }));
+    await once(socket, 'message');
+    return { socket, messages };
+  }
+
+  test('may have so many subscriptions, then a typed error, and again when some have ended', async () => {
+    const server = await startServer({ env: { INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION: '5' } });
+    await startWorker(server.prefix);
+    const { socket, messages } = await openRaw(server);
+    const subscribe = (id: string) =>
+      socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query: 'subscription { queue { waiting } }' } }));
+    const of = (id: string) => messages.find((message) => message.id === id);
+    for (let i = 1; i <= 6; i++) subscribe(`${i}`);
+    while (!of('6') || !of('5')) await once(socket, 'message');
+    expect(of('5')).toMatchObject({ type: 'next' });
+    expect(of('6')).toMatchObject({ type: 'error', payload: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    socket.send(JSON.stringify({ id: '1', type: 'complete' }));
+    subscribe('7');
+    while (!of('7')) await once(socket, 'message');
+    expect(of('7')).toMatchObject({ type: 'next' });
+  });
+
+  test.each([
+    ['no JSON', 'x', 4400],
+    ['another message than the protocol knows', '{"type":"wonder"}', 4400],
+    ['a second init', '{"type":"connection_init"}', 4429],
+    ['a frame over the limit', 'x'.repeat(300_000), 1009],
+  ])('that sends %s is closed with a code, and nothing of the inside', async (_name, data, code) => {
+    const server = await startServer();
+    const { socket } = await openRaw(server);
+    socket.send(data);
+    const [closedWith, reason] = (await once(socket, 'close')) as [number, Buffer];
+    expect(closedWith).toBe(code);
+    expect(String(reason)).not.toMatch(/JSON|position|token/);
+  });
+});

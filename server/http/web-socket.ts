@@ -1,8 +1,8 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { InferqlError } from '@inferql/queue/errors';
 import { type DocumentNode, execute, type GraphQLError, getOperationAST } from 'graphql';
-import { type Extra, useServer } from 'graphql-ws/use/ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import { authorizeOperation } from '../access/authorize.ts';
@@ -17,6 +17,7 @@ import { createResultMask } from './error-mask.ts';
 import { maskErrors, subscribeLean } from './execute-subscription.ts';
 import { findHostProblem } from './host-check.ts';
 import { clientAddress, isAllowedOrigin } from './proxy.ts';
+import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
 /** 'Service restart': clients reconnect. */
 const DRAIN_CLOSE_CODE = 1012;
@@ -51,7 +52,16 @@ export function createWebSockets(options: {
   app: App;
   access: Access;
   makeContext(caller: Principal, signal: AbortSignal | undefined): ServerContext;
-  config: Pick<Config, 'corsOrigins' | 'maxQueryBytes' | 'introspection' | 'host' | 'allowedHosts' | 'trustProxy'>;
+  config: Pick<
+    Config,
+    | 'corsOrigins'
+    | 'maxQueryBytes'
+    | 'maxSubscriptionsPerConnection'
+    | 'introspection'
+    | 'host'
+    | 'allowedHosts'
+    | 'trustProxy'
+  >;
   log: Logger;
 }) {
   const { app, access, makeContext, config, log } = options;
@@ -60,8 +70,13 @@ export function createWebSockets(options: {
   const operations = new WeakMap<object, Map<string, AbortController>>();
 
   const mask = createResultMask(config, log);
+  const tooManySubscriptions = mask(
+    new InferqlError('RATE_LIMITED', {
+      message: `One connection may have ${config.maxSubscriptionsPerConnection} operations at once. End some, or open another connection.`,
+    }),
+  );
 
-  const started = useServer<Record<string, unknown>, Extra & Connection & Partial<Record<PropertyKey, never>>>(
+  serveWebSockets<Record<string, unknown>, SocketExtra & Connection & Partial<Record<PropertyKey, never>>>(
     {
       async onConnect({ connectionParams, extra }) {
         try {
@@ -86,7 +101,8 @@ export function createWebSockets(options: {
         const results = await subscribeLean(args, mask);
         return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
       },
-      async onSubscribe({ extra }, id, params) {
+      async onSubscribe({ extra, subscriptions }, id, params) {
+        if (Object.keys(subscriptions).length > config.maxSubscriptionsPerConnection) return [tooManySubscriptions];
         const enveloped = app.getEnveloped({ params });
         try {
           const document = enveloped.parse(params.query) as DocumentNode;
@@ -120,9 +136,10 @@ export function createWebSockets(options: {
       },
     },
     sockets,
+    log,
   );
 
-  function refuseSocket(socket: Extra['socket'], reason: unknown): void {
+  function refuseSocket(socket: SocketExtra['socket'], reason: unknown): void {
     if (reason instanceof InferqlError && reason.code === 'UNAUTHENTICATED') {
       socket.close(UNAUTHORIZED_CLOSE_CODE, 'Unauthorized');
     } else {
@@ -155,7 +172,9 @@ export function createWebSockets(options: {
       const forced = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, CLOSE_GRACE_MS);
-      await started.dispose();
+      const closed = [...sockets.clients].map((client) => once(client, 'close'));
+      sockets.close();
+      await Promise.all(closed);
       clearTimeout(forced);
     },
   };

@@ -65,6 +65,13 @@ export const http = defineSettings({
     description: 'Largest body without files, and largest WebSocket message.',
     readBy: ['server'],
   },
+  maxSubscriptionsPerConnection: {
+    name: 'INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION',
+    type: integer({ min: 1 }),
+    default: 1_000,
+    description: 'Most operations that are open at once on one WebSocket.',
+    readBy: ['server'],
+  },
   maxDepth: {
     name: 'INFERQL_MAX_DEPTH',
     formerNames: ['MAX_DEPTH'],

@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http';
+import type { ServerOptions } from 'graphql-ws';
+import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
+import type { Logger } from 'pino';
+import type { RawData, WebSocket, WebSocketServer } from 'ws';
+
+/** What a connection's hooks are given. */
+export interface SocketExtra {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+}
+
+/** Shorter than the time after which proxies take a silent connection for dead. */
+const PING_EVERY_MS = 12_000;
+
+/**
+ * Speaks graphql-transport-ws on the sockets of a server. As graphql-ws' own adapter, but what goes wrong is logged once, and
+ * nothing of it reaches the client.
+ */
+export function serveWebSockets<P extends Record<string, unknown> | undefined, E extends SocketExtra>(
+  options: ServerOptions<P, E>,
+  sockets: WebSocketServer,
+  log: Logger,
+): void {
+  const protocol = makeServer<P, E>(options);
+  sockets.options.handleProtocols = handleProtocols;
+  sockets.on('error', (error) => log.error({ err: error }, 'the WebSocket server failed'));
+  sockets.on('connection', (socket, request) => {
+    // A frame that is too large or malformed: ws closes the socket with the code for it.
+    socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket was ended for what its client sent'));
+    const stopPinging = pingRegularly(socket);
+    const closed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (data) => send(socket, data),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage(receive) {
+          socket.on('message', (data: RawData) => {
+            receive(String(data)).catch((error) => {
+              log.error({ err: error }, 'a WebSocket message could not be handled');
+              socket.close(CloseCode.InternalServerError, 'Internal server error');
+            });
+          });
+        },
+      },
+      { socket, request } as E,
+    );
+    socket.once('close', (code, reason) => {
+      stopPinging();
+      closed(code, String(reason)).catch((error) => log.error({ err: error }, 'a closed WebSocket was not cleaned up'));
+    });
+  });
+}
+
+function send(socket: WebSocket, data: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (socket.readyState !== socket.OPEN) resolve();
+    // One that closes meanwhile has nobody to tell.
+    else socket.send(data, (error) => (error && socket.readyState === socket.OPEN ? reject(error) : resolve()));
+  });
+}
+
+/** Ends a connection whose other side has gone without a word. */
+function pingRegularly(socket: WebSocket): () => void {
+  let isAnswered = true;
+  socket.on('pong', () => {
+    isAnswered = true;
+  });
+  const timer = setInterval(() => {
+    if (!isAnswered) socket.terminate();
+    else if (socket.readyState === socket.OPEN) {
+      isAnswered = false;
+      socket.ping();
+    }
+  }, PING_EVERY_MS);
+  return () => clearInterval(timer);
+}
