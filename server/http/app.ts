@@ -9,13 +9,14 @@ import type { Config } from '../config.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
-import { useBodyLimit } from './body-limit.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
 import { createDocumentCache } from './document-cache.ts';
-import { createMask, logRefusal, useStatusOfWhole } from './error-mask.ts';
+import { createMask, logRefusal, useShortMessages, useStatusOfWhole } from './error-mask.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
+import { useNotFoundPage } from './not-found.ts';
 import { makeLimitPlugins } from './query-limits.ts';
+import { useRequestBody } from './request-body.ts';
 import { useSecurityHeaders } from './security-headers.ts';
 import { useEventStreams } from './sse.ts';
 import { useWebPage } from './web-page.ts';
@@ -73,10 +74,12 @@ export function createApp(dependencies: AppDependencies) {
       authentication.plugin,
       useCsrfHeader(),
       useUploads(config, spoolDir),
-      useBodyLimit(config.maxQueryBytes),
+      useRequestBody(config.maxQueryBytes),
       useDeferDirective(),
       ...makeLimitPlugins(config),
       useStatusOfWhole(),
+      useShortMessages(),
+      ...(dependencies.servesSite === false ? [] : [useNotFoundPage()]),
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
       ...(dependencies.plugins ?? []),

@@ -1,4 +1,5 @@
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention';
+import { ERRORS } from '@inferql/queue/errors';
 import { GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
@@ -14,13 +15,23 @@ export function useCsrfHeader(): Plugin {
   const prevention = useCSRFPrevention({ requestHeaders: CSRF_HEADERS });
   return {
     onRequestParse(payload) {
-      if (payload.request.method !== 'GET') return prevention.onRequestParse?.(payload);
+      if (payload.request.method !== 'POST') return;
+      try {
+        prevention.onRequestParse?.(payload);
+      } catch {
+        // The library's error neither names the header nor has a code.
+        throw missingHeader();
+      }
     },
     onExecute({ args, context, setResultAndStopExecution }) {
       if (getOperationAST(args.document, args.operationName)?.operation !== 'mutation') return;
       if (CSRF_HEADERS.some((name) => context.request.headers.has(name))) return;
-      const message = `Mutations need the header ${CSRF_HEADERS[0]}, with any value.`;
-      setResultAndStopExecution({ errors: [new GraphQLError(message, { extensions: { http: { status: 403 } } })] });
+      setResultAndStopExecution({ errors: [missingHeader()] });
     },
   };
+}
+
+function missingHeader(): GraphQLError {
+  const { message, httpStatus } = ERRORS.CSRF_HEADER_MISSING;
+  return new GraphQLError(message, { extensions: { code: 'CSRF_HEADER_MISSING', http: { status: httpStatus } } });
 }

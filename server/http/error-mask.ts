@@ -18,9 +18,34 @@ function maskError(error: unknown): GraphQLError {
   return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
 }
 
+/** Long enough for every sentence of ours; what a client sent is not given back whole. */
+const MAX_MESSAGE_LENGTH = 500;
+
+function shorten(error: GraphQLError): GraphQLError {
+  if (error.message.length <= MAX_MESSAGE_LENGTH) return error;
+  const message = `${error.message.slice(0, MAX_MESSAGE_LENGTH)}…`;
+  return new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
+}
+
+/** Cuts what GraphQL itself says of a document or of variables, which may quote either. */
+export function useShortMessages(): Plugin {
+  return {
+    onParse: () => (payload: { result: unknown; replaceParseResult(result: Error): void }) => {
+      if (payload.result instanceof GraphQLError) payload.replaceParseResult(shorten(payload.result));
+    },
+    onValidate: () => (payload: { valid: boolean; result: readonly unknown[]; setResult(errors: unknown[]): void }) => {
+      if (payload.valid) return;
+      payload.setResult(payload.result.map((error) => (error instanceof GraphQLError ? shorten(error) : error)));
+    },
+  } as unknown as Plugin;
+}
+
 /** Masks errors; where the schema is private, the names in the words about a mistake, too. */
 export function createMask({ introspection }: Pick<Config, 'introspection'>): (error: unknown) => GraphQLError {
-  return introspection ? maskError : (error) => withoutHint(maskError(error));
+  return (error) => {
+    const masked = shorten(maskError(error));
+    return introspection ? masked : withoutHint(masked);
+  };
 }
 
 /** For results of subscriptions, which have no HTTP answer of their own: logs what went wrong, and masks it. */

@@ -41,7 +41,7 @@ describe('server-sent events through a socket', () => {
     const events = (await readText(first)).split('\n\n');
     expect(events[0]).toBe(':');
     expect(events.at(-3)).toBe(`event: next\ndata: {"data":{"prediction":{"id":"${id}","status":"SUCCEEDED"}}}`);
-    expect(events.slice(-2)).toEqual(['event: complete\ndata:', '']);
+    expect(events.slice(-2)).toEqual(['event: complete\ndata:\nid: done', '']);
     const second = await get(followUrl(url, id), agent);
     expect(second.socket === socket).toBe(true);
     expect(await readText(second)).toContain('"SUCCEEDED"');
@@ -151,5 +151,40 @@ describe('server-sent events through a socket', () => {
     const url = await server.listener.listen();
     const response = await fetch(`${url}/graphql`, jsonRequest(FOLLOW, { id }, { accept: 'text/event-stream' }));
     expect(await response.text()).toContain('event: complete');
+  });
+});
+
+describe('a browser that opens a stream again', () => {
+  const again = { 'last-event-id': 'done' };
+
+  test('that has ended is told that there is nothing more', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const id = await enqueue(server, 7);
+    const url = await server.listener.listen();
+    expect(await readText(await get(followUrl(url, id), createAgent()))).toContain('id: done');
+    const response = await get(followUrl(url, id), createAgent(), again);
+    expect(response.statusCode).toBe(204);
+    response.resume();
+  });
+
+  test('of an id that nobody knows is told so once', async () => {
+    const server = await startServer();
+    const url = await server.listener.listen();
+    const text = await readText(await get(followUrl(url, 'tiny.unknown'), createAgent()));
+    expect(text).toContain('NOT_FOUND');
+  });
+
+  test('that a server ended because it shuts down goes on with another one', async () => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 7);
+    const url = await server.listener.listen();
+    const response = await get(followUrl(url, id), createAgent());
+    await once(response, 'data');
+    const drained = server.listener.drain();
+    expect(await readText(response)).not.toContain('id: done');
+    await drained;
   });
 });

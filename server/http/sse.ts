@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
@@ -19,6 +20,8 @@ const HEADERS = {
 /** Shorter than the time after which proxies take a silent connection for dead. */
 const PING_EVERY_MS = 12_000;
 const PING = ':\n\n';
+/** Names the end of a stream that has nothing more to say. A browser's EventSource gives it back when it opens the stream again. */
+const DONE = 'done';
 
 /**
  * Server-sent events by Node's own response: a server holds thousands of subscriptions, and the framework's objects around each
@@ -35,6 +38,11 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
   }, PING_EVERY_MS).unref();
 
   return {
+    onRequest({ request, endResponse, fetchAPI }) {
+      // The one answer that keeps an EventSource from asking again and again.
+      if (request.headers.get('last-event-id') === DONE) endResponse(new fetchAPI.Response(null, { status: 204 }));
+    },
+
     onSubscribe({ setSubscribeFn }) {
       setSubscribeFn(async (args: ExecutionArgs) => {
         const { request, caller, services } = args.contextValue as ServerContext & { request: Request };
@@ -83,7 +91,9 @@ async function sendEvents(response: ServerResponse, results: Results): Promise<v
   response.flushHeaders();
   // Some browsers take a response for open only once something has come.
   response.write(PING);
+  let last: ExecutionResult | undefined;
   for await (const result of results) {
+    last = result;
     if (response.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`) || response.destroyed) continue;
     // A slow reader is spared the states in between: the source holds the newest one alone.
     await new Promise<void>((resolve) => {
@@ -94,7 +104,15 @@ async function sendEvents(response: ServerResponse, results: Results): Promise<v
       response.on('drain', goOn).on('close', goOn);
     });
   }
-  response.end('event: complete\ndata:\n\n');
+  response.end(`event: complete\ndata:\n${mayGoOn(last) ? '' : `id: ${DONE}\n`}\n`);
+}
+
+/** Whether the stream ended for a reason that another try can overcome: this server shuts down, Redis is away. */
+function mayGoOn(last: ExecutionResult | undefined): boolean {
+  return (last?.errors ?? []).some(({ extensions }) => {
+    const { code } = extensions;
+    return typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || ERRORS[code as ErrorCode].retryable;
+  });
 }
 
 /** What nobody asks for any more, while the response may stay open for hours: a fifth of a subscription's memory. */

@@ -1,0 +1,32 @@
+import type { Plugin } from 'graphql-yoga';
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Not found – InferQL</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1rem; color-scheme: light dark }
+</style>
+<h1>There is no such page</h1>
+<p>The address may have a typing error. <a href="/">Classify images</a>, or explore <a href="/graphql">the API</a>.</p>
+</html>
+`;
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+
+/** An address that nobody answers has a page for people, and an error for programs. */
+export function useNotFoundPage(): Plugin {
+  return {
+    onResponse({ request, response, fetchAPI, setResponse }) {
+      if (response.status !== 404 || response.headers.has('content-type')) return;
+      const isForPeople = request.headers.get('accept')?.includes('text/html') ?? false;
+      const headers: Record<string, string> = isForPeople
+        ? { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': POLICY }
+        : { 'content-type': 'application/json; charset=utf-8' };
+      const error = { message: 'Nothing is served at this address.', extensions: { code: 'NOT_FOUND' } };
+      const body = isForPeople ? PAGE : `${JSON.stringify({ errors: [error] })}\n`;
+      setResponse(new fetchAPI.Response(body, { status: 404, headers }));
+    },
+  };
+}

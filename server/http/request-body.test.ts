@@ -1,0 +1,133 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { MAP, multipart, OPERATIONS, open, post } from '../test/http-harness.ts';
+import { startServer } from '../test/server-harness.ts';
+
+const QUERY = '{"query":"{ __typename }"}';
+
+async function send(body: string | Buffer, headers: Record<string, string> = {}) {
+  const server = await startServer();
+  const { status, text } = await post(await open(server), Buffer.from(body), {
+    'content-type': 'application/json',
+    accept: 'application/json',
+    ...headers,
+  });
+  return { status, text, error: JSON.parse(text).errors?.[0] };
+}
+
+describe('a compressed body', () => {
+  test.each([
+    ['gzip', gzipSync(QUERY)],
+    ['deflate', deflateSync(QUERY)],
+    ['br', brotliCompressSync(QUERY)],
+    ['GZIP', gzipSync(QUERY)],
+  ])('(%s) is read', async (encoding, body) => {
+    const { status, text } = await send(body, { 'content-encoding': encoding });
+    expect([status, JSON.parse(text)]).toEqual([200, { data: { __typename: 'Query' } }]);
+  });
+
+  test('that grows beyond the limit is 413', async () => {
+    const bomb = gzipSync(JSON.stringify({ query: `{ __typename } #${' '.repeat(10_000_000)}` }));
+    const { status, error } = await send(bomb, { 'content-encoding': 'gzip' });
+    expect([status, error.extensions.code]).toEqual([413, 'REQUEST_TOO_LARGE']);
+  });
+
+  test.each([
+    ['zstd', QUERY, 415, 'UNSUPPORTED_MEDIA_TYPE'],
+    ['gzip, br', QUERY, 415, 'UNSUPPORTED_MEDIA_TYPE'],
+    ['gzip', QUERY, 400, 'BAD_REQUEST'],
+  ])(
+    '(%s) that is not one of those, or not what it says, is refused in words',
+    async (encoding, body, status, code) => {
+      const answer = await send(body, { 'content-encoding': encoding });
+      expect([answer.status, answer.error.extensions.code]).toEqual([status, code]);
+      expect(answer.error.message).toMatch(/Content-Encoding/);
+    },
+  );
+
+  test('with files is refused in words', async () => {
+    const body = multipart([
+      ['operations', OPERATIONS],
+      ['map', MAP],
+      ['0', 'x', 'x.jpg'],
+    ]);
+    const { status, error } = await send(gzipSync(body), {
+      'content-type': 'multipart/form-data; boundary=frontier',
+      'content-encoding': 'gzip',
+      'x-graphql-yoga-csrf': '1',
+    });
+    expect([status, error.extensions.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
+  });
+});
+
+describe('what cannot be read', () => {
+  test.each([
+    ['no JSON', '{secret-word', 'application/json', 400, 'BAD_REQUEST'],
+    ['nothing', '', 'application/json', 400, 'BAD_REQUEST'],
+    ['a number', '3', 'application/json', 400, 'BAD_REQUEST'],
+    ['another type', '<query/>', 'application/xml', 415, 'UNSUPPORTED_MEDIA_TYPE'],
+  ])('(%s) is refused in words, without what the parser says', async (_name, body, type, status, code) => {
+    const { text, error, ...answer } = await send(body, { 'content-type': type });
+    expect([answer.status, error.extensions]).toEqual([status, { code }]);
+    expect(text).not.toMatch(/SyntaxError|position|secret-word|token/);
+  });
+
+  test.each(['variables', 'extensions'])('%s in the URL that are no JSON are 400', async (name) => {
+    const server = await startServer();
+    const response = await server.fetch(`/graphql?query={__typename}&${name}=x`);
+    expect(response.status).toBe(400);
+    expect((await response.json()).errors[0]).toMatchObject({
+      message: expect.stringContaining(name),
+      extensions: { code: 'BAD_REQUEST' },
+    });
+  });
+
+  test.each([
+    ['a long name', `{ a${'x'.repeat(5_000)} }`, {}],
+    ['a long text', `{ "${'x'.repeat(5_000)}" }`, {}],
+    [
+      'a long variable',
+      'query ($id: Int!) { model(name: "x") { name } prediction(id: "x") { id } labels: __type(name: "x") { fields(includeDeprecated: true) { name } } models { name @include(if: $id) } }',
+      { id: 'y'.repeat(5_000) },
+    ],
+  ])('%s is not echoed whole', async (_name, query, variables) => {
+    const { text } = await send(JSON.stringify({ query, variables }));
+    expect(JSON.parse(text).errors.length).toBeGreaterThan(0);
+    expect(text.length).toBeLessThan(1_500);
+  });
+});
+
+describe('without the header against forgery', () => {
+  test.each([
+    ['an upload', 'multipart/form-data; boundary=x'],
+    ['a form', 'application/x-www-form-urlencoded'],
+  ])('%s is refused with a code, and the header is named', async (_name, type) => {
+    const { status, error } = await send('x', { 'content-type': type });
+    expect(status).toBe(403);
+    expect(error.extensions.code).toBe('CSRF_HEADER_MISSING');
+    expect(error.message).toContain('x-graphql-yoga-csrf');
+  });
+
+  test('a mutation is, too', async () => {
+    const { status, error } = await send(JSON.stringify({ query: 'mutation { cancelPrediction(id: "x") { id } }' }));
+    expect([status, error.extensions.code]).toEqual([403, 'CSRF_HEADER_MISSING']);
+  });
+});
+
+describe('an address that nobody answers', () => {
+  test('has a page for people', async () => {
+    const server = await startServer();
+    const response = await server.fetch('/nonsense', { headers: { accept: 'text/html,*/*' } });
+    expect(response.status).toBe(404);
+    expect(response.headers.get('content-type')).toContain('text/html');
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(await response.text()).toContain('There is no such page');
+  });
+
+  test('has an error for programs', async () => {
+    const server = await startServer();
+    const response = await server.fetch('/nonsense', { headers: { accept: 'application/json' } });
+    expect(response.status).toBe(404);
+    expect((await response.json()).errors[0].extensions.code).toBe('NOT_FOUND');
+  });
+});

@@ -1,0 +1,124 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { ERRORS } from '@inferql/queue/errors';
+import { GraphQLError } from 'graphql';
+import type { GraphQLParams, Plugin } from 'graphql-yoga';
+
+const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;
+/** Types whose bodies the framework reads, or the multipart reader. */
+const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x-www-form-urlencoded)\b/i;
+
+/**
+ * Reads the bodies that carry no files, bounded whether they announce their length or not, compressed or plain; and says in words
+ * what is wrong with a request before anything is parsed. Nothing that a parser says reaches the client.
+ */
+export function useRequestBody(maxQueryBytes: number): Plugin {
+  return {
+    onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI }) {
+      if (request.method === 'GET') return checkParameters(url.searchParams);
+      if (request.method !== 'POST') return;
+      const type = request.headers.get('content-type') ?? '';
+      const encoding = readEncoding(request.headers.get('content-encoding'));
+      if (!JSON_TYPE.test(type) && !KNOWN_TYPE.test(type)) {
+        throw refuse(
+          'UNSUPPORTED_MEDIA_TYPE',
+          'Send the request as application/json, or with files as multipart/form-data.',
+        );
+      }
+      if (/^multipart\//i.test(type)) {
+        if (encoding)
+          throw refuse('UNSUPPORTED_MEDIA_TYPE', 'A multipart body is read uncompressed: images do not get smaller.');
+        return;
+      }
+      if (Number(request.headers.get('content-length') ?? 0) > maxQueryBytes) throw tooLarge(maxQueryBytes);
+      const parse = requestParser;
+      setRequestParser(async (whole) => {
+        const sent = await readBytes(whole, maxQueryBytes);
+        const bytes = encoding ? await decode(sent, encoding, maxQueryBytes) : sent;
+        if (JSON_TYPE.test(type)) return parseJson(bytes);
+        if (!parse) throw refuse('UNSUPPORTED_MEDIA_TYPE', 'Send the request as application/json.');
+        const headers = new fetchAPI.Headers(whole.headers);
+        for (const name of ['content-encoding', 'content-length']) headers.delete(name);
+        return parse(
+          new fetchAPI.Request(whole.url, {
+            method: 'POST',
+            headers,
+            signal: whole.signal,
+            body: new Uint8Array(bytes),
+          }),
+        );
+      });
+    },
+  };
+}
+
+type Encoding = keyof typeof DECODERS;
+
+function readEncoding(header: string | null): Encoding | undefined {
+  const name = (header ?? 'identity').trim().toLowerCase();
+  if (name === 'identity' || name === '') return undefined;
+  if (Object.hasOwn(DECODERS, name)) return name as Encoding;
+  throw refuse('UNSUPPORTED_MEDIA_TYPE', 'The Content-Encoding is not one of gzip, deflate and br.');
+}
+
+async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Promise<Buffer> {
+  try {
+    return await DECODERS[encoding](bytes, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
+    throw refuse('BAD_REQUEST', `The body is not what its Content-Encoding says: ${encoding}.`);
+  }
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
+  if (!request.body) return Buffer.alloc(0);
+  const reader = request.body.getReader();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    bytes += part.value.byteLength;
+    // The body is left unread and not cancelled: that would cut the connection before the answer.
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(part.value);
+  }
+  return Buffer.concat(chunks);
+}
+
+function parseJson(bytes: Buffer): GraphQLParams {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw refuse(
+      'BAD_REQUEST',
+      'The body is not JSON. In a shell, put it into single quotes, and its names and texts into double ones.',
+    );
+  }
+  if (typeof value === 'object' && value !== null) return value as GraphQLParams;
+  throw refuse('BAD_REQUEST', "The body is not a JSON object with 'query' and 'variables'.");
+}
+
+/** What a GET carries as JSON beside its query. */
+function checkParameters(parameters: URLSearchParams): void {
+  for (const name of ['variables', 'extensions']) {
+    const text = parameters.get(name);
+    if (!text) continue;
+    try {
+      JSON.parse(text);
+    } catch {
+      throw refuse('BAD_REQUEST', `The parameter '${name}' of the URL is not JSON.`);
+    }
+  }
+}
+
+function tooLarge(maxBytes: number): GraphQLError {
+  return refuse(
+    'REQUEST_TOO_LARGE',
+    `The request is larger than the ${maxBytes} bytes that this server accepts without files.`,
+  );
+}
+
+function refuse(code: 'BAD_REQUEST' | 'REQUEST_TOO_LARGE' | 'UNSUPPORTED_MEDIA_TYPE', message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, http: { status: ERRORS[code].httpStatus } } });
+}
