@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addClassify } from './commands/classify.ts';
 import { addDead } from './commands/dead.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
@@ -22,7 +23,7 @@ function createProgram(session: Session, version: string): Command {
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
-  for (const add of [addServe, addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench])
+  for (const add of [addServe, addDoctor, addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench])
     add(program, session);
   return program;
 }

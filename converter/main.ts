@@ -1,15 +1,13 @@
+// Commands that run a model are loaded when they are called: preparing models works without an engine.
 import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type AddOptions, addModel } from './commands/add.ts';
+import type { AddOptions } from './commands/add.ts';
 import { createAsk } from './commands/ask.ts';
-import { checkModels } from './commands/check.ts';
 import { type Folders, listModels } from './commands/folders.ts';
 import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
-import { quantizeModel } from './commands/quantize.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
-import { verifyModel } from './commands/verify.ts';
 import { ModelError } from './errors.ts';
 import { prepareModel } from './prepare.ts';
 import { NORMALIZATIONS } from './spec.ts';
@@ -129,6 +127,7 @@ program
     ),
   )
   .action(async (source: string, options: AddOptions) => {
+    const { addModel } = await import('./commands/add.ts');
     await addModel(source, options, folders());
   });
 
@@ -154,6 +153,7 @@ program
   .description('prepare models and run them on the samples; exit code 1 when one cannot be served')
   .argument('[names...]', 'the models; all by default')
   .action(async (names: string[]) => {
+    const { checkModels } = await import('./commands/check.ts');
     if ((await checkModels(names, folders())) > 0) process.exitCode = 1;
   });
 
@@ -180,6 +180,7 @@ program
     'the answers: a CSV file with a file name and one probability per class in each line',
   )
   .action(async (model: string, options: { images: string; expected: string }) => {
+    const { verifyModel } = await import('./commands/verify.ts');
     if (!(await verifyModel(model, options, folders()))) process.exitCode = 1;
   });
 
@@ -189,6 +190,7 @@ program
   .argument('<name>', 'the model')
   .option('--images <folder>', 'photographs: half for calibration, half to measure on; else views of the samples')
   .action(async (name: string, options: { images?: string }) => {
+    const { quantizeModel } = await import('./commands/quantize.ts');
     await quantizeModel(name, options.images, folders());
   });
 

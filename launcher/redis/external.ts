@@ -8,9 +8,10 @@ const REFUSED_LOGIN = /WRONGPASS|NOAUTH|invalid password|without any password co
 
 /**
  * Resolves once it answers.
+ * @param show reports the wait to a person
  * @throws SetupError if the URL is wrong, or Redis is too old, refuses the login, or does not answer within `waitMs`
  */
-export async function waitForExternalRedis(url: string, waitMs: number): Promise<void> {
+export async function waitForExternalRedis(url: string, waitMs: number, show = showStep): Promise<void> {
   const shown = parseUrl(url);
   let lastFailure = 'no answer';
   const onFailure = (error: Error) => {
@@ -18,7 +19,7 @@ export async function waitForExternalRedis(url: string, waitMs: number): Promise
     if (!REFUSED_LOGIN.test(lastFailure)) return undefined;
     return new SetupError(`Redis at ${shown} refuses the login of REDIS_URL: ${lastFailure}`);
   };
-  await showStep(`Waiting for Redis at ${shown}`, async () => {
+  await show(`Waiting for Redis at ${shown}`, async () => {
     try {
       await withRedis(url, waitMs, checkVersion, onFailure);
     } catch (error) {

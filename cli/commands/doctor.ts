@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { EXIT } from '../exit.ts';
+import type { Session } from '../session.ts';
+import { safeJson, safeText } from '../text.ts';
+
+const SIGNS = { ok: '✓', warning: '!', problem: '✗' } as const;
+
+export function addDoctor(program: Command, session: Session): void {
+  program
+    .command('doctor')
+    .description(
+      'Check Node, settings, port, memory, Redis and engines of this machine. Exit code 1 if something is wrong.',
+    )
+    .option('--json', 'one JSON object per line and finding')
+    .action(async ({ json }: { json?: true }) => {
+      if (existsSync('.env')) process.loadEnvFile('.env');
+      const { runChecks } = await import('../doctor/checks.ts');
+      const findings = await runChecks({ env: process.env, dir: process.cwd() });
+      for (const finding of findings) {
+        if (json) session.screen.print(safeJson(finding));
+        else {
+          session.screen.print(`${SIGNS[finding.verdict]} ${finding.check}: ${safeText(finding.found)}`);
+          if (finding.cure) session.screen.print(`    ${safeText(finding.cure)}`);
+        }
+      }
+      if (findings.some(({ verdict }) => verdict === 'problem')) process.exitCode = EXIT.failed;
+    });
+}

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkLibrary, checkRedis, checkSettings, checkState, runChecks } from './checks.ts';
+
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'inferql-doctor-'));
+});
+
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+test('a machine like this one has no problems, and every check reports', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const taken = await runChecks({ env: { PORT: String(port) }, dir });
+  server.close();
+  expect(taken.filter(({ verdict }) => verdict === 'problem')).toEqual([
+    expect.objectContaining({ check: 'port', found: expect.stringContaining(`Port ${port}`) }),
+  ]);
+  const free = await runChecks({ env: { PORT: '0' }, dir });
+  expect(free.filter(({ verdict }) => verdict === 'problem')).toEqual([]);
+  expect(free.map(({ check }) => check)).toEqual([
+    ...['Node', 'settings', 'port', 'memory', 'state folder', 'Redis'],
+    ...['engine onnxruntime', 'engine wasm', 'image decoding (sharp)'],
+  ]);
+});
+
+test('settings: wrong values are problems, probable typing errors warnings', async () => {
+  const findings = await checkSettings({ env: { PORT: 'http', INFERQL_SAHRE: 'off' }, dir });
+  expect(findings).toEqual([
+    expect.objectContaining({ verdict: 'problem', found: expect.stringContaining("PORT is 'http'") }),
+    expect.objectContaining({ verdict: 'warning', found: expect.stringContaining('INFERQL_SHARE') }),
+  ]);
+  const open = await checkSettings({ env: { HOST: '0.0.0.0' }, dir });
+  expect(open).toEqual([
+    expect.objectContaining({ verdict: 'problem', found: expect.stringContaining('INFERQL_AUTH') }),
+  ]);
+});
+
+test('a state folder that cannot be made is a problem with a cure', async () => {
+  writeFileSync(join(dir, 'file'), '');
+  const [finding] = await checkState({ env: { INFERQL_STATE_DIR: 'file/state' }, dir });
+  expect(finding).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_STATE_DIR') });
+});
+
+test('a Redis that does not answer, or a program that is not there, is a problem', async () => {
+  const [gone] = await checkRedis({ env: { REDIS_URL: 'redis://:secret@127.0.0.1:1' }, dir });
+  expect(gone).toMatchObject({ verdict: 'problem', found: expect.stringContaining('127.0.0.1:1') });
+  expect(JSON.stringify(gone)).not.toContain('secret');
+  const [missing] = await checkRedis({ env: { INFERQL_REDIS_SERVER: join(dir, 'none') }, dir });
+  expect(missing).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_REDIS_SERVER') });
+});
+
+test('a library that is missing, throws or crashes is found out, and this process survives it', async () => {
+  const options = { missing: 'problem', cure: 'Install it.' } as const;
+  const file = (name: string, code: string) => {
+    writeFileSync(join(dir, name), code);
+    return join(dir, name);
+  };
+  const check = (library: string) => checkLibrary('library', library, join(dir, 'package.json'), options);
+  expect(await check('no-such-library')).toMatchObject({
+    verdict: 'problem',
+    found: expect.stringContaining('not installed'),
+  });
+  expect(await check(file('throws.cjs', "throw new Error('wrong libc')"))).toMatchObject({
+    verdict: 'problem',
+    found: expect.stringContaining('wrong libc'),
+    cure: 'Install it.',
+  });
+  expect(await check(file('crashes.cjs', "process.kill(process.pid, 'SIGILL')"))).toMatchObject({
+    found: expect.stringContaining('SIGILL'),
+  });
+  expect(await check(file('works.cjs', ''))).toEqual({ check: 'library', verdict: 'ok', found: 'loads' });
+});

@@ -1,0 +1,211 @@
+/** What a machine needs to run InferQL, checked one by one. Each finding says what is wrong and what to do. */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, mkdir, statfs } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { availableParallelism, totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { findRedisServer } from '@inferql/launcher/redis/binary';
+import { waitForExternalRedis } from '@inferql/launcher/redis/external';
+import { checkPortIsFree } from '@inferql/launcher/supervise/port';
+import { checkExposure, findSettingMistakes, readSettings } from '@inferql/settings/settings';
+
+/** `warning`: it works, but not as well as it could. */
+export type Verdict = 'ok' | 'warning' | 'problem';
+
+export interface Finding {
+  readonly check: string;
+  readonly verdict: Verdict;
+  /** What was found. */
+  readonly found: string;
+  /** What to do, unless all is well. */
+  readonly cure?: string;
+}
+
+export interface Machine {
+  env: Readonly<Record<string, string | undefined>>;
+  /** The folder in which the system would run. */
+  dir: string;
+}
+
+type Check = (machine: Machine) => Promise<Finding[]>;
+
+const OLDEST_NODE = [20, 20] as const;
+const GIBIBYTE = 1024 ** 3;
+/** ResNet50 takes 0.6 GiB in a worker and 0.2 GiB while it is converted; the rest is for the system. */
+const LEAST_MEMORY = 2 * GIBIBYTE;
+/** ResNet50 as pulled, converted and optimized. */
+const LEAST_DISK = 0.5 * GIBIBYTE;
+const ENGINE_TIMEOUT_MS = 60_000;
+const REDIS_WAIT_MS = 3_000;
+
+/** All checks, in the order in which a start would meet them. */
+export async function runChecks(machine: Machine): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const check of [checkNode, checkSettings, checkPort, checkMemory, checkState, checkRedis, checkEngines]) {
+    findings.push(...(await check(machine)));
+  }
+  return findings;
+}
+
+const checkNode: Check = async () => {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isEnough = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
+  const found = `${process.versions.node} on ${process.platform} ${process.arch}`;
+  if (!isEnough) return [problem('Node', found, `Install Node ${OLDEST_NODE.join('.')} or later.`)];
+  if (process.platform === 'win32')
+    return [problem('Node', found, 'InferQL runs on Linux and macOS. On Windows, use WSL or Docker.')];
+  return [ok('Node', found)];
+};
+
+export const checkSettings: Check = async ({ env }) => {
+  const mistakes = findSettingMistakes(env).map((text) => warning('settings', text, 'Correct the name, or unset it.'));
+  try {
+    checkExposure(readSettings('server', env));
+    readSettings('launcher', env);
+    readSettings('worker', env);
+  } catch (error) {
+    return [problem('settings', (error as Error).message, 'See docs/configuration.md.'), ...mistakes];
+  }
+  return mistakes.length > 0 ? mistakes : [ok('settings', 'valid')];
+};
+
+const checkPort: Check = async ({ env }) => {
+  const { port, host } = readOrDefaults(env);
+  try {
+    await checkPortIsFree(port, host);
+  } catch (error) {
+    return [problem('port', (error as Error).message.split('. ')[0]!, 'Stop that program, or set PORT and HOST.')];
+  }
+  return [ok('port', port === 0 ? `any, on ${host}` : `${port} on ${host} is free`)];
+};
+
+const checkMemory: Check = async () => {
+  const limit = process.constrainedMemory() || totalmem();
+  const bytes = Math.min(limit, totalmem());
+  const found = `${(bytes / GIBIBYTE).toFixed(1)} GiB, ${availableParallelism()} cores`;
+  if (bytes >= LEAST_MEMORY) return [ok('memory', found)];
+  return [warning('memory', found, 'ResNet50 needs about 2 GiB. Use a smaller model, or a machine with more memory.')];
+};
+
+export const checkState: Check = async ({ env, dir }) => {
+  const stateDir = resolve(dir, env.INFERQL_STATE_DIR || '.inferql');
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    await access(stateDir, constants.W_OK);
+  } catch (error) {
+    const cure = 'Make it writable, or name another folder in INFERQL_STATE_DIR.';
+    return [problem('state folder', (error as Error).message, cure)];
+  }
+  const { bavail, bsize } = await statfs(stateDir);
+  const found = `${stateDir}, ${((bavail * bsize) / GIBIBYTE).toFixed(1)} GiB free`;
+  if (bavail * bsize >= LEAST_DISK) return [ok('state folder', found)];
+  return [warning('state folder', found, 'Prepared models need about 0.5 GiB each. Free some space.')];
+};
+
+export const checkRedis: Check = async ({ env }) => {
+  if (env.REDIS_URL) {
+    try {
+      await waitForExternalRedis(env.REDIS_URL, REDIS_WAIT_MS, (_title, work) => work());
+    } catch (error) {
+      const [found, ...cure] = (error as Error).message.split('\n');
+      return [problem('Redis', found!, cure.join(' ') || 'Correct REDIS_URL.')];
+    }
+    return [ok('Redis', 'the one of REDIS_URL answers')];
+  }
+  try {
+    const binary = findRedisServer(env.INFERQL_REDIS_SERVER);
+    if (binary) return [ok('Redis', `${binary}, for a private Redis`)];
+  } catch (error) {
+    return [problem('Redis', (error as Error).message, 'Correct INFERQL_REDIS_SERVER.')];
+  }
+  const cure = 'Install redis-server or valkey-server, or name a running Redis in REDIS_URL.';
+  return [warning('Redis', 'no server program was found; a start would install or build one', cure)];
+};
+
+/** Native code is loaded in a process that may crash: on an old processor or a foreign C library it does. */
+const checkEngines: Check = async () => {
+  const worker = resolvePackage('@inferql/worker', import.meta.url);
+  const server = resolvePackage('@inferql/images', import.meta.url);
+  return [
+    await checkLibrary('engine onnxruntime', 'onnxruntime-node', worker, {
+      missing: 'warning',
+      cure: 'Without it, predictions use wasm, which is 5 to 10 times slower. Install it: npm install --ignore-scripts onnxruntime-node',
+    }),
+    await checkLibrary('engine wasm', '@tensorflow/tfjs-backend-wasm', worker, {
+      missing: 'warning',
+      cure: 'Install the packages again: npm install',
+    }),
+    await checkLibrary('image decoding (sharp)', 'sharp', server, {
+      missing: 'problem',
+      cure: 'Install the packages again: npm install. See https://sharp.pixelplumbing.com/install',
+    }),
+  ];
+};
+
+/** @param from the file of the package that imports the library */
+export async function checkLibrary(
+  check: string,
+  library: string,
+  from: string | undefined,
+  { missing, cure }: { missing: 'warning' | 'problem'; cure: string },
+): Promise<Finding> {
+  const report = (found: string): Finding => ({ check, verdict: missing, found, cure });
+  let path: string;
+  try {
+    path = createRequire(from ?? import.meta.url).resolve(library);
+  } catch {
+    return report(`${library} is not installed`);
+  }
+  const failure = await loadInProcess(path);
+  return failure === undefined ? ok(check, 'loads') : report(`${library} does not load: ${failure}`);
+}
+
+/** Resolves to undefined if a module loads, else to the reason. */
+async function loadInProcess(path: string): Promise<string | undefined> {
+  const child = spawn(process.execPath, ['--eval', `require(${JSON.stringify(path)})`], {
+    cwd: dirname(path),
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: ENGINE_TIMEOUT_MS,
+  });
+  let output = '';
+  child.stderr.on('data', (chunk) => {
+    output += chunk;
+  });
+  return await new Promise((done) => {
+    child.once('error', (error) => done(error.message));
+    child.once('close', (code, signal) => {
+      if (code === 0) return done(undefined);
+      const line = output.split('\n').find((text) => /Error/.test(text));
+      done(line?.trim() ?? (signal ? `it was ended by ${signal}` : `exit code ${code}`));
+    });
+  });
+}
+
+function resolvePackage(name: string, from: string): string | undefined {
+  try {
+    return createRequire(from).resolve(`${name}/package.json`);
+  } catch {
+    return undefined;
+  }
+}
+
+function readOrDefaults(env: Machine['env']): { port: number; host: string } {
+  try {
+    return readSettings('launcher', env);
+  } catch {
+    return readSettings('launcher', {});
+  }
+}
+
+function ok(check: string, found: string): Finding {
+  return { check, verdict: 'ok', found };
+}
+
+function warning(check: string, found: string, cure: string): Finding {
+  return { check, verdict: 'warning', found, cure };
+}
+
+function problem(check: string, found: string, cure: string): Finding {
+  return { check, verdict: 'problem', found, cure };
+}
