@@ -8,6 +8,7 @@ import { pullSource } from '../pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { type Ask, askLabels, askNormalization } from './ask.ts';
 import { tryModel } from './check.ts';
+import { compareWithTfjs } from './compare.ts';
 import { type Folders, listSamples } from './folders.ts';
 import { type Inspection, inspectModel } from './inspect.ts';
 import { createProgressPrinter } from './progress.ts';
@@ -26,9 +27,9 @@ export interface AddOptions extends Told {
 const LABELS_FILE = 'labels.json';
 
 /**
- * Adds a model to the repository: gets it, writes its spec by looking at it, tries it on a sample, and only then
- * puts it where workers find it.
- * @throws ModelError where the model cannot be got, read or run
+ * Adds a model to the repository: gets it, writes its spec by looking at it, tries it on the samples, compares it with tfjs
+ * if tfjs runs it, and only then puts it where workers find it.
+ * @throws ModelError if the model cannot be got, read or run, or if tfjs answers something else
  */
 export async function addModel(source: string, options: AddOptions, folders: Folders): Promise<PreparedModel> {
   const name = options.name ?? nameOfSource(source);
@@ -49,6 +50,7 @@ export async function addModel(source: string, options: AddOptions, folders: Fol
     const { stateDir, signal } = folders;
     const model = await prepareModel({ modelDir, stateDir, signal });
     await tryModel(model, folders);
+    await compareWithTfjs(model, folders);
     await moveIntoPlace(modelDir, target, exists);
     folders.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
     await keepDefault(name, folders);

@@ -111,7 +111,8 @@ async function openWasm(model: PreparedModel, print: Folders['print']): Promise<
   // Pulls in tfjs, which most models do not need.
   const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
-  const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), ...spec.output } as const;
+  const { activation, name: outputName } = spec.output;
+  const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
   const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, threads: 1, tfjs } as const;
   const loaded = await loadWasm(settings).catch((cause: Error) => {
     const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}`;

@@ -10,6 +10,7 @@ import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/har
 import { readSpec } from '../spec.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
+import { compareWithTfjs } from './compare.ts';
 import { type Folders, listModels } from './folders.ts';
 import { quantizeModel } from './quantize.ts';
 import { printModels, removeModel } from './repository.ts';
@@ -112,6 +113,7 @@ describe('models add', () => {
     expect(printed.join('\n')).toMatch(/ resize +canvas +read +Teachable Machine.s metadata\.json/);
     expect(spec.output.activation).toBe('softmax');
     expect(printed.join('\n')).toMatch(/chelsea\.png: (one|two|three) \d/);
+    expect(printed.join('\n')).toMatch(/compared with tfjs on 5 images: the largest difference is [\d.]+e-(8|7|6)/);
     expect(await readdir(folders.stateDir)).toEqual(['models']);
   });
 
@@ -309,6 +311,20 @@ describe('models add', () => {
     );
     expect(await listModels(folders.modelsDir)).toEqual(['odd']);
   });
+});
+
+test('a converted model that answers something else than tfjs is not accepted', async () => {
+  const [one, two] = ['one', 'two'].map((name) => path.join(root, name)) as [string, string];
+  const first = await addModel(await writeFiles(one, await filesOf(network())), {}, folders);
+  const other = network();
+  const second = await addModel(await writeFiles(two, await filesOf(other)), { activation: 'sigmoid' }, folders);
+  await expect(compareWithTfjs(first, folders)).resolves.toBeUndefined();
+  // As if the converter had read another model.
+  const wrong = { ...first, spec: { ...first.spec, input: { ...first.spec.input, normalization: 'tf' as const } } };
+  await expect(compareWithTfjs(wrong, folders)).rejects.toThrow(/differs from tfjs by .*it is not added/);
+  printed.length = 0;
+  await compareWithTfjs({ ...second, tfjsPath: path.join(root, 'nowhere.json') }, folders);
+  expect(printed.join()).toMatch(/not compared with tfjs, which does not run it/);
 });
 
 describe('a hostile zip', () => {

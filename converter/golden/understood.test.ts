@@ -167,6 +167,23 @@ describe('layers mean what their writer means', () => {
     close(await answer('2.15.0', [{ class_name: 'Normalization', config: { axis }, weights }]));
   });
 
+  test('a bilinear UpSampling2D counts from the middle of pixels for Keras, from their corner for tfjs', async () => {
+    const layer = { class_name: 'UpSampling2D', config: { size: [1, 2], interpolation: 'bilinear' } };
+    const row = [PIXELS[0]!, PIXELS[3]!, PIXELS[6]!];
+    const mix = (at: number) => {
+      const left = Math.min(Math.max(Math.floor(at), 0), 2);
+      const part = Math.min(Math.max(at - left, 0), 1);
+      return row[left]! * (1 - part) + row[Math.min(left + 1, 2)]! * part;
+    };
+    const firstRow = (values: number[]) => Array.from({ length: 6 }, (_, column) => values[column * 3]);
+    const columns = Array.from({ length: 6 }, (_, column) => column);
+    const middle = columns.map((column) => mix((column + 0.5) / 2 - 0.5));
+    expect(firstRow(await answer('2.15.0', [layer]))).toEqual(middle);
+    expect(firstRow(await answer('3.15.1', [layer]))).toEqual(middle);
+    const corner = columns.map((column) => mix(column / 2));
+    expect(firstRow(await answer('tfjs-layers 4.22.0', [layer]))).toEqual(corner);
+  });
+
   test('a dilated DepthwiseConv2D is dilated for Keras, and not for tfjs, which ignores it', async () => {
     const layer: LayerFile = {
       class_name: 'DepthwiseConv2D',

@@ -1,6 +1,6 @@
 /** tfjs reads what Keras 2 writes. A layers model of Keras 3 is told to it in those words. */
 
-import { UnsupportedOpError } from '../errors.ts';
+import { ModelError } from '../errors.ts';
 import { LayerConfig } from '../onnx/layers/config.ts';
 import { namesOf, orderOf, WeightIndex } from '../onnx/layers/weights.ts';
 import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './arguments.ts';
@@ -36,7 +36,7 @@ export function mayRunOnTfjs(modelJson: ModelJson): boolean {
 
 /**
  * tfjs leaves out what it does not know, and computes some layers in another way than Keras.
- * @throws UnsupportedOpError for a layers model that tfjs would answer wrongly
+ * @throws ModelError UNSUPPORTED_OP for a layers model that tfjs would answer wrongly
  */
 export function requireFaithful(modelTopology: Record<string, unknown>): void {
   const dialect = dialectOf(modelTopology);
@@ -44,7 +44,9 @@ export function requireFaithful(modelTopology: Record<string, unknown>): void {
   const visit = (model: LayersModel): void => {
     for (const layer of model.layers) {
       const reason = whyUnfaithful(layer, dialect === 'keras3');
-      if (reason) throw new UnsupportedOpError(layer.className, `layer ${layer.name}: tfjs ${reason}`);
+      if (reason) {
+        throw new ModelError('UNSUPPORTED_OP', `tfjs ${reason}: layer ${layer.name} (${layer.className})`);
+      }
       if (layer.model) visit(layer.model);
     }
   };
@@ -55,6 +57,8 @@ function whyUnfaithful({ className, module, config, calls }: Layer, isThree: boo
   const { activation, dilation_rate: dilation = 1 } = config;
   if (module !== undefined && /\bops\b/.test(module)) return 'has no operations';
   if (className === 'Resizing') return 'aligns corners';
+  if (className === 'UpSampling2D' && config.interpolation === 'bilinear') return 'counts pixels from their corners';
+  if (config.keepdims) return 'drops dimensions';
   const isDilated = [dilation].flat().some((rate) => rate !== 1);
   if (className === 'DepthwiseConv2D' && isDilated) return 'does not dilate it';
   if (className === 'ReLU' && (config.threshold || config.negative_slope)) return 'knows a maximum only';

@@ -52,7 +52,10 @@ export const SHAPE_LAYERS: Record<string, LayerConverter> = {
     const input = onlyInput(call);
     const { height, width } = imageSize(input);
     const [rows, columns] = call.config.pair('size', [2, 2]);
-    return resizeImage(call.builder, input, [height * rows, width * columns], interpolationOf(call), {});
+    const kind = interpolationOf(call);
+    // Keras counts from the middle of pixels, tfjs from their corner.
+    const mapping = kind === 'bilinear' && call.dialect !== 'tfjs' ? { halfPixelCenters: true } : {};
+    return resizeImage(call.builder, input, [height * rows, width * columns], kind, mapping);
   },
   Resizing: (call) => {
     const { config, dialect } = call;

@@ -1,0 +1,84 @@
+import { ModelError } from '../errors.ts';
+import { normalizationOf } from '../normalization.ts';
+import type { PreparedModel } from '../prepare.ts';
+import { readSample } from '../sample.ts';
+import { openTrial } from './check.ts';
+import { type Folders, listSamples } from './folders.ts';
+
+/** Of probabilities. Rounding in another order gave up to 1e-4 in the deepest models that were tried. */
+export const LARGEST_DIFFERENCE = 1e-3;
+const SAMPLES = 3;
+const RANDOM_IMAGES = 2;
+
+/**
+ * Runs a converted tfjs model and tfjs itself on the samples and on random pixels, and prints how far they are apart.
+ * @throws ModelError SOURCE_INVALID if they do not agree: the converter has understood something wrong
+ */
+export async function compareWithTfjs(model: PreparedModel, folders: Folders): Promise<void> {
+  const { print } = folders;
+  const { spec, tfjsPath, onnxPath } = model;
+  if (tfjsPath === undefined || onnxPath === undefined || spec.format === 'onnx') return;
+  const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
+  if (reference instanceof Error) {
+    print(`  not compared with tfjs, which does not run it: ${reference.message}`);
+    return;
+  }
+  const trial = await openTrial(model, print);
+  let images = 0;
+  let largest = 0;
+  try {
+    for (const pixels of await chooseImages(model, folders)) {
+      const expected = await reference(pixels).catch((error: Error) => error);
+      if (expected instanceof Error) {
+        print(`  not compared with tfjs, which does not run it: ${expected.message}`);
+        return;
+      }
+      const answers = await trial.run(pixels);
+      images++;
+      largest = Math.max(largest, differenceOf(answers, expected));
+    }
+  } finally {
+    await trial.close();
+  }
+  if (largest <= LARGEST_DIFFERENCE) {
+    print(`  compared with tfjs on ${images} images: the largest difference is ${largest.toExponential(1)}`);
+    return;
+  }
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `the converted model differs from tfjs by ${largest.toPrecision(2)}, more than ${LARGEST_DIFFERENCE}: ` +
+      'it is not added. Please report it with the model',
+  );
+}
+
+/** NaN where the two cannot be compared is as bad as can be. */
+function differenceOf(answers: Float32Array, expected: Float32Array): number {
+  if (answers.length !== expected.length) return Number.POSITIVE_INFINITY;
+  const differences = Array.from(answers, (value, i) => Math.abs(value - (expected[i] ?? Number.NaN)));
+  return differences.some(Number.isNaN) ? Number.POSITIVE_INFINITY : Math.max(...differences);
+}
+
+async function openTfjs(model: PreparedModel, path: string) {
+  const { spec, classCount } = model;
+  // Pulls in tfjs, which serving with onnxruntime does not need.
+  const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
+  const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
+  const { activation, name: outputName } = spec.output;
+  const tfjs = { path, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
+  const loaded = await loadWasm({ engine: 'wasm', input: spec.input, classCount, threads: 1, tfjs });
+  return async (images: Uint8Array) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities;
+}
+
+async function chooseImages({ spec }: PreparedModel, folders: Folders): Promise<Uint8Array[]> {
+  const files = (await listSamples(folders)).slice(0, SAMPLES);
+  const samples = await Promise.all(files.map((file) => readSample(file, spec.input)));
+  const size = spec.input.width * spec.input.height * spec.input.channels;
+  let state = 1;
+  const random = Array.from({ length: RANDOM_IMAGES }, () =>
+    Uint8Array.from({ length: size }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state >>> 24;
+    }),
+  );
+  return [...samples, ...random];
+}
