@@ -26,6 +26,12 @@ const HEADERS_TIMEOUT_MS = 30_000;
 const SEND_GRACE_MS = 1_000;
 
 const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: `WebSockets are served at ${ENDPOINT}.` } as const;
+/** A WebSocket's handshake whose Upgrade header a proxy has taken out. */
+const UPGRADE_LOST = {
+  status: 426,
+  code: 'BAD_REQUEST',
+  message: 'A WebSocket was asked for, but the Upgrade header did not arrive: a proxy in front has to pass it on.',
+} as const;
 const HOST_ANSWERS = {
   malformed: {
     status: 400,
@@ -100,6 +106,7 @@ export function createListener(options: {
       request.resume();
       return answerBare(response, HOST_ANSWERS[problem]);
     }
+    if (request.headers['sec-websocket-key']) return answerBare(response, UPGRADE_LOST, { upgrade: 'websocket' });
     bodies.watch(request, response);
     await answerRequest(app, request, response, log);
   }
