@@ -7,6 +7,7 @@ import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
 import { addServe } from './commands/serve.ts';
+import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
 import { createSession, defaultUrl, explainError, type Session } from './session.ts';
@@ -23,7 +24,18 @@ function createProgram(session: Session, version: string): Command {
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
-  for (const add of [addServe, addDoctor, addClassify, addWatch, addModels, addQueue, addKeys, addDead, addBench])
+  for (const add of [
+    addServe,
+    addDoctor,
+    addTypes,
+    addClassify,
+    addWatch,
+    addModels,
+    addQueue,
+    addKeys,
+    addDead,
+    addBench,
+  ])
     add(program, session);
   return program;
 }

@@ -6,9 +6,24 @@ export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' 
 
 export type Priority = 'HIGH' | 'NORMAL' | 'LOW';
 
+/**
+ * The label names of models, for typed results. Empty, until the file that `inferql types` writes declares those of a server.
+ * @example
+ * declare module '@inferql/client' {
+ *   interface ModelLabels {
+ *     cats: 'tabby' | 'siamese';
+ *   }
+ * }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: declarations of users are merged into it
+export interface ModelLabels {}
+
+/** The label names of a model: a union if its labels are declared, else `string`. */
+export type LabelName<Model extends string = string> = Model extends keyof ModelLabels ? ModelLabels[Model] : string;
+
 /** One class that the model knows; `score` is its probability, between 0 and 1. */
-export interface Label {
-  name: string;
+export interface Label<Name = string> {
+  name: Name;
   index: number;
   score: number;
 }
@@ -30,8 +45,8 @@ export interface HeatmapUnavailable {
 }
 
 /** What the model says: the best labels by descending score. `heatmap` is there when it was asked for. */
-export interface PredictionResult {
-  labels: Label[];
+export interface PredictionResult<Name = string> {
+  labels: Label<Name>[];
   heatmap?: Heatmap | HeatmapUnavailable;
 }
 
@@ -68,7 +83,10 @@ export interface Prediction {
 }
 
 /** A prediction that ended well. */
-export type SucceededPrediction = Prediction & { status: 'SUCCEEDED'; result: PredictionResult };
+export type SucceededPrediction<Name = string> = Omit<Prediction, 'status' | 'result'> & {
+  status: 'SUCCEEDED';
+  result: PredictionResult<Name>;
+};
 
 /** A model that can be asked for by its name. */
 export interface Model {
@@ -137,9 +155,9 @@ export interface WatchOptions {
   signal?: AbortSignal;
 }
 
-export interface ClassifyOptions {
+export interface ClassifyOptions<Model extends string = string> {
   /** The name of a model. Left out: the server's default model. */
-  model?: string;
+  model?: Model;
   /** How many labels the result carries, 1 to 20. @default 5 */
   topK?: number;
   /** Compute the heatmap of the best label, too. @default false */
@@ -182,7 +200,10 @@ export interface Client<Image = ImageInput> {
    * @returns the prediction, once it has SUCCEEDED
    * @throws InferqlError where the image is refused, the prediction ends otherwise, or no server could be reached
    */
-  classify(image: Image, options?: ClassifyOptions): Promise<SucceededPrediction>;
+  classify<const Model extends string = string>(
+    image: Image,
+    options?: ClassifyOptions<Model>,
+  ): Promise<SucceededPrediction<LabelName<Model>>>;
   /** Classifies many, a bounded number at once: their outcomes in the order of the images. One that fails does not stop the others. */
   classifyAll(
     images: Iterable<Image> | AsyncIterable<Image>,

@@ -22,6 +22,9 @@ test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM
   expect(code).toBe(0);
   expect([281, 282, 285]).toContain(JSON.parse(out.split('\n')[0]!).labels[0].index);
 
+  const types = await installed.inferql(['types', '--output', '-'], { INFERQL_URL: system.url });
+  expect([types.code, types.out]).toEqual([0, expect.stringMatching(/"resnet50":\n {6}\| "tench/)]);
+
   const accept = { accept: 'text/html' };
   const page = await fetch(system.url, { headers: accept });
   expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);

@@ -1,0 +1,113 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { CommandFailure, EXIT } from '../exit.ts';
+import { type ModelLabels, printModelTypes } from '../model-types.ts';
+import { urlOption } from '../options.ts';
+import type { Session } from '../session.ts';
+import { safeText } from '../text.ts';
+
+const PAGE = 1_000;
+const TIMEOUT_MS = 30_000;
+const QUERY = `query ($offset: Int!, $limit: Int!) {
+  models { name version classCount labels(offset: $offset, limit: $limit) { name } }
+}`;
+
+const Answer = z.object({
+  data: z
+    .object({
+      models: z.array(
+        z.object({
+          name: z.string(),
+          version: z.string(),
+          classCount: z.number(),
+          labels: z.array(z.object({ name: z.string() })).nullable(),
+        }),
+      ),
+    })
+    .nullish(),
+  errors: z.array(z.object({ message: z.string() })).optional(),
+});
+
+export function addTypes(program: Command, session: Session): void {
+  program
+    .command('types')
+    .description("Write TypeScript for the server's models: their label names, for results of @inferql/client.")
+    .addOption(urlOption(session.env))
+    .option('-o, --output <file>', 'the declaration file; - for standard output', 'inferql-models.d.ts')
+    .action(async ({ url, output }: { url: string; output: string }) => {
+      const models = await readLabels(session, url);
+      const text = printModelTypes(models);
+      if (output === '-') {
+        session.screen.print(text.trimEnd());
+        return;
+      }
+      await writeFile(output, text).catch((error: Error) => {
+        throw new CommandFailure(EXIT.usage, `Cannot write ${safeText(output)}: ${error.message}`);
+      });
+      session.screen.print(`${output}: ${models.map(({ name }) => safeText(name)).join(', ')}`);
+    });
+}
+
+/**
+ * The names of all classes of all models, page by page.
+ * @throws CommandFailure if there is no server, or it has no model with names
+ */
+async function readLabels(session: Session, url: string): Promise<ModelLabels[]> {
+  const found = new Map<string, { name: string; version: string; labels: string[] }>();
+  for (let offset = 0; ; offset += PAGE) {
+    const models = await askForPage(session, url, offset);
+    for (const { name, version, labels } of models) {
+      const model = found.get(name) ?? { name, version, labels: [] };
+      model.labels.push(...(labels ?? []).map((label) => label.name));
+      found.set(name, model);
+    }
+    if (models.every(({ classCount, labels }) => labels === null || classCount <= offset + PAGE)) break;
+  }
+  const named = [...found.values()].filter(({ labels }) => labels.length > 0);
+  if (named.length === 0)
+    throw new CommandFailure(EXIT.failed, `The server at ${url} has no model with label names yet.`);
+  return named;
+}
+
+async function askForPage({ key, signal }: Session, url: string, offset: number) {
+  let text: string;
+  try {
+    const response = await fetch(endpointOf(url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
+      body: JSON.stringify({ query: QUERY, variables: { offset, limit: PAGE } }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    });
+    text = await response.text();
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause.message : String(error);
+    throw new CommandFailure(EXIT.unreachable, `No InferQL server answers at ${safeText(url)}: ${safeText(cause)}`);
+  }
+  const { data, error } = Answer.safeParse(parseJson(text));
+  const failure = error ? 'it does not serve the InferQL API' : data?.errors?.[0]?.message;
+  if (failure || !data?.data) {
+    throw new CommandFailure(EXIT.failed, `Unexpected answer of ${safeText(url)}: ${safeText(failure ?? 'no data')}.`);
+  }
+  return data.data.models;
+}
+
+function endpointOf(url: string): string {
+  const full = /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url;
+  try {
+    const parsed = new URL(full);
+    if (parsed.pathname === '/') parsed.pathname = '/graphql';
+    return parsed.href;
+  } catch {
+    throw new CommandFailure(EXIT.usage, `Invalid server URL '${safeText(url)}'. Expected e.g. http://localhost:4000.`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
