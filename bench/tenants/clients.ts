@@ -15,7 +15,7 @@ export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 
 /** @param model served by the system already */
 export async function openTenantClients(redisUrl: string, model: string) {
-  const redis = connectRedis(redisUrl, 'request');
+  const redis = connectRedis(redisUrl, 'work');
   const subscriber = connectRedis(redisUrl, 'subscriber');
   const producer = createProducer(redis, { prefix: DEFAULT_PREFIX });
   const open = new Map<string, (state: PredictionState) => void>();
