@@ -49,3 +49,13 @@ export function childrenOf(pid: number): number[] {
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );
 }
+
+/** These processes and all that they started, directly or not. Linux only. */
+export function withDescendants(pids: readonly number[]): number[] {
+  return pids.flatMap((pid) => [pid, ...withDescendants(childrenOf(pid))]);
+}
+
+/** CPU of these processes and of all that they started since they began, in milliseconds. Linux only. */
+export function readTreeCpuMs(pids: readonly number[]): number {
+  return withDescendants(pids).reduce((sum, pid) => sum + readCpu(pid).totalMs, 0);
+}

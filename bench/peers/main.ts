@@ -4,18 +4,20 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { prepareModel } from '@inferql/converter/prepare';
+import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { startAnswerer } from '../ask.ts';
 import { NULL_MODEL } from '../bench.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { findPhotographs, preparePixels } from '../photographs.ts';
 import { findFreePort } from '../ports.ts';
+import { readTreeCpuMs } from '../proc.ts';
 import type { RawAnswer, RawQuestion } from '../raw/plan.ts';
 import { describeBusyness, formatTable, readBusyness } from '../report.ts';
+import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { median, percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
@@ -24,14 +26,26 @@ const START_LIMIT_MS = 60_000;
 const SHOWN_PACKAGES = ['fastapi', 'uvicorn', 'onnxruntime', 'pillow', 'litserve', 'redis'];
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, python: { type: 'string', default: 'python3' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    python: { type: 'string', default: 'python3' },
+    models: { type: 'string', default: `resnet50,${SMALL_MODEL}` },
+  },
 });
+
+interface Started {
+  url: string;
+  model?: string;
+  /** What was started for it; with all that these start it is what a prediction costs. */
+  pids: number[];
+  stop(): Promise<void>;
+}
 
 /** A server that answers a plain upload, or ours. */
 interface Peer {
   name: string;
   request: LoadPlan['request'];
-  start(isNull: boolean): Promise<{ url: string; model?: string; stop(): Promise<void> }>;
+  start(isNull: boolean): Promise<Started>;
 }
 
 /** A virtual environment with the packages of requirements.txt, made once. */
@@ -52,11 +66,23 @@ function installPython(): string {
 
 const busyness = readBusyness();
 const python = installPython();
-const model = await prepareModel({ modelDir: 'models/resnet50', stateDir: resolve('.inferql') });
-if (!model.onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
-const { onnxPath } = model;
+const smallModels = resolve('.inferql/bench/models');
 
-async function startPython(scripts: string[][], isNull: boolean, env: Record<string, string> = {}) {
+/** The folder of models, and the model, ready to run. */
+async function getModel(name: string): Promise<{ modelsDir: string; model: PreparedModel & { onnxPath: string } }> {
+  const modelDir = name === SMALL_MODEL ? await writeSmallModel(smallModels) : join('models', name);
+  const model = await prepareModel({ modelDir, stateDir: resolve('.inferql') });
+  const { onnxPath } = model;
+  if (!onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
+  return { modelsDir: dirname(modelDir), model: { ...model, onnxPath } };
+}
+
+async function startPython(
+  { onnxPath, labels }: { onnxPath: string; labels: string[] },
+  scripts: string[][],
+  isNull: boolean,
+  env: Record<string, string> = {},
+): Promise<Started> {
   const port = await findFreePort();
   const processes = scripts.map(([file, ...args]) =>
     spawn(python, [join(SOURCES, file!), ...args], {
@@ -64,7 +90,7 @@ async function startPython(scripts: string[][], isNull: boolean, env: Record<str
         ...process.env,
         PORT: String(port),
         MODEL: onnxPath,
-        LABELS: JSON.stringify(model.labels),
+        LABELS: JSON.stringify(labels),
         NULL: isNull ? '1' : '0',
         ...env,
       },
@@ -94,82 +120,128 @@ async function startPython(scripts: string[][], isNull: boolean, env: Record<str
     }
     await delay(100);
   }
-  return { url: `http://127.0.0.1:${port}/classify`, stop };
+  return { url: `http://127.0.0.1:${port}/classify`, pids: processes.map(({ pid }) => pid!), stop };
 }
 
-const peers: Peer[] = [
-  {
-    name: 'InferQL',
-    request: 'graphql',
-    async start(isNull) {
-      const system = await startSystem(isNull ? { scripted: [NULL_MODEL] } : { models: [model.name] });
-      return { url: system.urls[0]!, model: isNull ? NULL_MODEL.name : model.name, stop: system.stop };
+function listPeers({ modelsDir, model }: Awaited<ReturnType<typeof getModel>>): Peer[] {
+  return [
+    {
+      name: 'InferQL',
+      request: 'graphql',
+      async start(isNull) {
+        const options = isNull ? { scripted: [NULL_MODEL] } : { models: [model.name], modelsDir };
+        const { urls, pids, stop } = await startSystem(options);
+        const roots = [pids.redis, ...pids.servers, ...pids.workers];
+        return { url: urls[0]!, model: isNull ? NULL_MODEL.name : model.name, pids: roots, stop };
+      },
     },
-  },
-  {
-    name: 'FastAPI + ONNX Runtime, in process, no queue',
-    request: 'file',
-    start: (isNull) => startPython([['plain.py']], isNull),
-  },
-  { name: 'LitServe', request: 'file', start: (isNull) => startPython([['lit.py']], isNull) },
-  {
-    name: 'FastAPI + Redis list + polling worker',
-    request: 'file',
-    async start(isNull) {
-      const redis = await startTestRedis();
-      const scripts = [
-        ['polling.py', 'web'],
-        ['polling.py', 'worker'],
-      ];
-      const { url, stop } = await startPython(scripts, isNull, { REDIS_URL: redis.url });
-      return { url, stop: () => stop().then(() => redis.stop()) };
+    {
+      name: 'FastAPI + ONNX Runtime, in process, no queue',
+      request: 'file',
+      start: (isNull) => startPython(model, [['plain.py']], isNull),
     },
-  },
-];
+    { name: 'LitServe', request: 'file', start: (isNull) => startPython(model, [['lit.py']], isNull) },
+    {
+      name: 'FastAPI + Redis list + polling worker',
+      request: 'file',
+      async start(isNull) {
+        const redis = await startTestRedis();
+        const scripts = [
+          ['polling.py', 'web'],
+          ['polling.py', 'worker'],
+        ];
+        const started = await startPython(model, scripts, isNull, { REDIS_URL: redis.url });
+        const stop = () => started.stop().then(() => redis.stop());
+        return { ...started, pids: [redis.pid, ...started.pids], stop };
+      },
+    },
+  ];
+}
 
 const photographs = findPhotographs();
 const dir = resolve('.inferql/bench/peers-run');
 mkdirSync(dir, { recursive: true });
 const raw = startAnswerer<RawQuestion, RawAnswer>('raw/main.js');
 const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
-const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
-await raw.ask({ type: 'load', onnxPath, threads: availableParallelism(), pixelsPath, size });
-await raw.ask({ type: 'run', batch: 8, durationMs: 2_000 });
 
 const rounds = 3;
 const durationMs = values.quick ? 5_000 : 12_000;
-const found = new Map(
-  peers.map(({ name }) => [name, { shares: [] as number[], oneMs: [] as number[], nulls: [] as number[] }]),
-);
-try {
+/** The bare engine is tried with these; the best is what the servers are compared with. */
+const BATCHES = [1, 2, 4, 8];
+
+interface Figures {
+  /** Of the bare engine's rate, at 32 clients. */
+  shares: number[];
+  perSecond: number[];
+  /** CPU of all processes per image, at 32 clients. */
+  cpuMs: number[];
+  /** Median latency of one client. */
+  oneMs: number[];
+  /** Answers per second with a constant model. */
+  nulls: number[];
+}
+
+/** Loads the bare engine, and finds the batch with which it is fastest here. */
+async function loadRaw({ model }: Awaited<ReturnType<typeof getModel>>): Promise<number> {
+  const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
+  await raw.ask({ type: 'load', onnxPath: model.onnxPath, threads: availableParallelism(), pixelsPath, size });
+  const rates: number[] = [];
+  for (const batch of BATCHES) {
+    await raw.ask({ type: 'run', batch, durationMs: 1_000 });
+    rates.push((await raw.ask({ type: 'run', batch, durationMs: 3_000 })).imagesPerSecond);
+  }
+  return BATCHES[rates.indexOf(Math.max(...rates))]!;
+}
+
+async function measurePeer(peer: Peer, batch: number, figures: Figures): Promise<void> {
+  const drive = async (isNull: boolean, work: (plan: Omit<LoadPlan, 'load'>, pids: number[]) => Promise<void>) => {
+    const { url, model: served, pids, stop } = await peer.start(isNull);
+    try {
+      const plan = { urls: [url], request: peer.request, photographs, warmupMs: 2_000, durationMs };
+      await work(served === undefined ? plan : { ...plan, model: served }, pids);
+    } finally {
+      await stop();
+    }
+  };
+  await drive(false, async (plan, pids) => {
+    await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 4_000 });
+    const before = await raw.ask({ type: 'run', batch, durationMs: 3_000 });
+    const cpuBefore = readTreeCpuMs(pids);
+    const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0 });
+    figures.cpuMs.push((readTreeCpuMs(pids) - cpuBefore) / many.answered);
+    const after = await raw.ask({ type: 'run', batch, durationMs: 3_000 });
+    figures.perSecond.push(many.answeredPerSecond);
+    figures.shares.push((2 * many.answeredPerSecond) / (before.imagesPerSecond + after.imagesPerSecond));
+    const one = await load.ask({ ...plan, load: { clients: 1 } });
+    figures.oneMs.push(percentile(one.latenciesMs, 0.5));
+  });
+  await drive(true, async (plan) => {
+    // Long enough for Node to have compiled what is used often.
+    const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 10_000 });
+    figures.nulls.push(many.answeredPerSecond);
+  });
+}
+
+/** Every peer with one model, one after the other, several rounds. */
+async function measureModel(name: string) {
+  const found = await getModel(name);
+  const batch = await loadRaw(found);
+  const peers = listPeers(found).map((peer) => ({
+    peer,
+    figures: { shares: [], perSecond: [], cpuMs: [], oneMs: [], nulls: [] } as Figures,
+  }));
   for (let round = 0; round < rounds; round++) {
-    for (const peer of peers) {
-      const figures = found.get(peer.name)!;
-      const drive = async (isNull: boolean, work: (plan: Omit<LoadPlan, 'load'>) => Promise<void>) => {
-        const { url, model: served, stop } = await peer.start(isNull);
-        try {
-          const plan = { urls: [url], request: peer.request, photographs, warmupMs: 2_000, durationMs };
-          await work(served === undefined ? plan : { ...plan, model: served });
-        } finally {
-          await stop();
-        }
-      };
-      await drive(false, async (plan) => {
-        const before = await raw.ask({ type: 'run', batch: 8, durationMs: 3_000 });
-        const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 4_000 });
-        const after = await raw.ask({ type: 'run', batch: 8, durationMs: 3_000 });
-        figures.shares.push((2 * many.answeredPerSecond) / (before.imagesPerSecond + after.imagesPerSecond));
-        const one = await load.ask({ ...plan, load: { clients: 1 } });
-        figures.oneMs.push(percentile(one.latenciesMs, 0.5));
-      });
-      await drive(true, async (plan) => {
-        // Long enough for Node to have compiled what is used often.
-        const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 10_000 });
-        figures.nulls.push(many.answeredPerSecond);
-      });
-      console.log(`  round ${round + 1}: ${peer.name}`);
+    for (const { peer, figures } of peers) {
+      await measurePeer(peer, batch, figures);
+      console.log(`  ${name}, round ${round + 1}: ${peer.name}`);
     }
   }
+  return { name, batch, peers: peers.map(({ peer, figures }) => ({ name: peer.name, ...figures })) };
+}
+
+const results: Awaited<ReturnType<typeof measureModel>>[] = [];
+try {
+  for (const name of values.models.split(',')) results.push(await measureModel(name));
 } finally {
   await raw.close();
   await load.close();
@@ -179,32 +251,49 @@ const versions = execFileSync(python, ['-m', 'pip', 'freeze'], { encoding: 'utf8
   .split('\n')
   .filter((line) => SHOWN_PACKAGES.includes(line.split('==')[0]!.toLowerCase()))
   .join(', ');
-const table = formatTable(
-  ['', 'share of the bare engine, 32 clients', 'p50 ms, 1 client', 'answers/s with a constant model, 32 clients'],
-  peers.map(({ name }) => {
-    const { shares, oneMs, nulls } = found.get(name)!;
-    return [name, median(shares).toFixed(2), median(oneMs).toFixed(0), median(nulls).toFixed(0)];
-  }),
-);
+const sections = results.flatMap(({ name, batch, peers }) => [
+  `## ${name}`,
+  '',
+  formatTable(
+    [
+      '',
+      'images/s, 32 clients',
+      `share of the bare engine (batch ${batch}, its best here)`,
+      'CPU ms per image, all processes',
+      'p50 ms, 1 client',
+      'answers/s with a constant model, 32 clients',
+    ],
+    peers.map(({ name, shares, perSecond, cpuMs, oneMs, nulls }) => [
+      name,
+      median(perSecond).toFixed(1),
+      median(shares).toFixed(2),
+      median(cpuMs).toFixed(1),
+      median(oneMs).toFixed(0),
+      median(nulls).toFixed(0),
+    ]),
+  ),
+  '',
+]);
 const date = new Date().toISOString().slice(0, 10);
 const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
 const text = [
   '# Beside other servers',
   '',
-  `Written by \`npm run bench -- peers${values.quick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${photographs.length} photographs, the same cores, one server after the other, median of ${rounds} rounds. The share is of the bare engine at batch 8 just before and after; with a constant model only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue.`,
+  `Written by \`npm run bench -- peers${values.quick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${photographs.length} images, the same cores, one server after the other, median of ${rounds} rounds. The share is of the bare engine just before and after, at the batch of ${BATCHES.join(', ')} with which it is fastest; with a constant model only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue.`,
   '',
-  table,
+  `resnet50 is resized by sharp, as its spec says; ${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights, resized as Pillow does, which the Python servers call.`,
   '',
+  ...sections,
   `${date}; ${machine}; ${execFileSync(python, ['--version'], { encoding: 'utf8' }).trim()}, ${versions}.`,
   ...describeBusyness(busyness),
   '',
-  'What it does not show: what happens to the photographs of a process that dies, to a file that is no photograph, or under more load than the model can do; GPUs; several machines. The client shares the cores with the servers. The polling stack is our own small program of the design that InferQL grew out of, not that project itself.',
+  'What it does not show: what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can do; GPUs; several machines. The client shares the cores with the servers. The polling stack is our own small program of the design that InferQL grew out of, not that project itself.',
   '',
 ].join('\n');
 writeFileSync('docs/peers.md', text);
 writeFileSync(
   join('.inferql/bench', 'peers.json'),
-  `${JSON.stringify({ date, machine, versions, found: [...found] }, null, 2)}\n`,
+  `${JSON.stringify({ date, machine, versions, results }, null, 2)}\n`,
 );
 console.log(`\n${text}`);
 process.exit(0);
