@@ -45,6 +45,12 @@ function numbers(text: string): number[] {
   return values;
 }
 
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('expected a number from 0 to 1');
+  return value;
+}
+
 const program = new Command('models')
   .description('The model repository.')
   .option('--models-dir <folder>', 'the folder with a folder a model', 'models')
@@ -188,10 +194,15 @@ program
   .command('quantize')
   .description('calibrate an int8 version, measure it against float32, and say whether it is worth it')
   .argument('<name>', 'the model')
-  .option('--images <folder>', 'photographs: half for calibration, half to measure on; else views of the samples')
-  .action(async (name: string, options: { images?: string }) => {
+  .option('--images <folder>', 'images: half for calibration, half to measure on; else views of the samples')
+  .option(
+    '--min-agreement <share>',
+    'refuse it if fewer images have the same first answer, 0 to 1 (default 0.9)',
+    share,
+  )
+  .action(async (name: string, options: { images?: string; minAgreement?: number }) => {
     const { quantizeModel } = await import('./commands/quantize.ts');
-    await quantizeModel(name, options.images, folders());
+    await quantizeModel(name, options.images, folders(), options.minAgreement);
   });
 
 try {

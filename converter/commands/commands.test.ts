@@ -379,3 +379,12 @@ test('models quantize writes ranges beside the spec and reports on images that i
   expect(JSON.parse(text)).toMatchObject({ images: 2 });
   expect(printed.join('\n')).toMatch(/times as fast/);
 });
+
+test('models quantize refuses a version that agrees on too few images, and writes nothing', async () => {
+  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, folders);
+  const images = path.join(folders.modelsDir, 'samples');
+  await expect(quantizeModel('net', images, folders, 1.01)).rejects.toThrow(
+    /refused: int8 and float32 agree on \d+\.\d % of 1 images, less than 101\.0 %/,
+  );
+  expect(await readdir(path.join(folders.modelsDir, 'net'))).not.toContain('calibration.json');
+});

@@ -30,14 +30,20 @@ export interface QuantizeReport {
   int8MsPerImage: number;
 }
 
+/** An int8 version that agrees on less than this share of the images is refused, unless another bound is given. */
+export const MIN_AGREEMENT = 0.9;
+
 /**
- * Calibrates a model, writes `calibration.json` beside its spec, and measures the int8 version against the float32 one.
- * @param imagesDir photographs, half of them for calibration; absent: views of the repository's samples
+ * Calibrates a model, measures the int8 version against the float32 one, and writes `calibration.json` beside its spec.
+ * @param imagesDir images, half of them for calibration; absent: views of the repository's samples
+ * @param minAgreement the share of images, 0..1, that must have the same first answer
+ * @throws ModelError SPEC_INVALID if fewer have; nothing is written then
  */
 export async function quantizeModel(
   name: string,
   imagesDir: string | undefined,
   folders: Folders,
+  minAgreement = MIN_AGREEMENT,
 ): Promise<QuantizeReport> {
   const modelDir = await requireModel(folders.modelsDir, name);
   const model = await prepareModel({ modelDir: modelDir, stateDir: folders.stateDir, signal: folders.signal });
@@ -56,12 +62,19 @@ export async function quantizeModel(
     threads,
     headroom,
   });
-  await writeFile(path.join(modelDir, CALIBRATION_FILE), formatCalibration(calibration));
-  folders.print(`wrote ${path.join(modelDir, CALIBRATION_FILE)} from ${calibration.images} images`);
-
   const bytes = (ranges?: Calibration) => convertModel(modelJson, weights, input, output, ranges).bytes;
   const report = await compareVersions(bytes(), bytes(calibration), shape, unseen, threads);
   printReport(name, report, model.spec, folders);
+  const file = path.join(modelDir, CALIBRATION_FILE);
+  if (report.agreement < minAgreement) {
+    const [agreement, bound] = [report.agreement, minAgreement].map((share) => `${(share * 100).toFixed(1)} %`);
+    throw new ModelError(
+      'SPEC_INVALID',
+      `refused: int8 and float32 agree on ${agreement} of ${report.images} images, less than ${bound} (--min-agreement); ${file} is not written. More images of the model's own kind may help: --images`,
+    );
+  }
+  await writeFile(file, formatCalibration(calibration));
+  folders.print(`wrote ${file} from ${calibration.images} images`);
   return report;
 }
 
