@@ -7,8 +7,8 @@ import { InferqlError } from '@inferql/queue/errors';
 import { refuseWork } from '../inspect/refusals.ts';
 import type { DecodeAnswer, DecodeRequest } from './process-protocol.ts';
 
-/** Ordinary images go first: this process gets a third of what another one gets. */
-const NICENESS = 5;
+/** Ordinary images go first: this process gets half of what another one gets. */
+const NICENESS = 3;
 const WATCH_MEMORY_MS = 200;
 const PAGE_BYTES = 4_096;
 /** Node, the library, and the copies of the file. */

@@ -54,7 +54,7 @@ builder.mutationField('classifyImage', (t) =>
     extensions: { scope: 'infer' },
     type: ClassifyImageResult,
     description:
-      'Classifies a photograph (JPEG, PNG, WebP, AVIF, TIFF, or the first frame of a GIF). What you select decides when it answers: with `result`, once there is one; with `id` and `status` only, as soon as it is queued, to be followed by the subscription `prediction`; with `result` inside `@defer`, both on one response.',
+      'Classifies a photograph (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers: with `result`, once there is one; with `id` and `status` only, as soon as it is queued, to be followed by the subscription `prediction`; with `result` inside `@defer`, both on one response.',
     args: {
       image: t.arg({
         type: 'Upload',

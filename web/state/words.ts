@@ -91,7 +91,10 @@ export function describeProblem({ code, message }: Problem): { title: string; de
         detail: 'Save it again as a plain JPEG or PNG and try that.',
       };
     case 'UNSUPPORTED_FORMAT':
-      return { title: 'This is not a photograph we can read', detail: 'JPEG, PNG, WebP, AVIF, GIF and TIFF work.' };
+      return {
+        title: 'This is not a photograph we can read',
+        detail: 'JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP and ICO work.',
+      };
     case 'CORRUPT':
       return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };
     case 'MODEL_NOT_FOUND':

@@ -1,0 +1,76 @@
+import sharp, { type Sharp } from 'sharp';
+import { describe, expect, test } from 'vitest';
+import { writeManyScans } from '../decode/hostile-jpeg.fixture.ts';
+import { inspectImage } from './inspect.ts';
+import { checkLimits, MAX_COST_MS } from './refusals.ts';
+
+const LIMITS = { maxPixels: 64e6, maxCostMs: MAX_COST_MS, maxMemoryBytes: 2e9 };
+const check = (file: Buffer) => checkLimits(inspectImage(file), LIMITS);
+const code = (wanted: string, words = /./) => ({ code: wanted, message: expect.stringMatching(words) });
+
+describe('cost is read from the file', () => {
+  test('scans of a progressive JPEG', () => {
+    expect(() => check(writeManyScans({ side: 8_000, coefficients: 63, bits: 14 }))).toThrow(
+      expect.objectContaining(code('TOO_COMPLEX', /seconds of CPU time/)),
+    );
+    expect(() => check(writeManyScans({ side: 512, coefficients: 5, bits: 3 }))).not.toThrow();
+  });
+
+  test('a plain JPEG costs less than a progressive one, an interlaced PNG more than a plain one', async () => {
+    const image = sharp('models/samples/rocket.jpg').resize(800);
+    const cost = async (encoded: Sharp) => inspectImage(await encoded.toBuffer()).costMs;
+    expect(await cost(image.clone().jpeg())).toBeLessThan(
+      (await cost(image.clone().jpeg({ progressive: true }))) / 1.5,
+    );
+    expect(await cost(image.clone().png())).toBeLessThan((await cost(image.clone().png({ progressive: true }))) / 2);
+  });
+
+  test('chunks of a PNG, and data that is longer than its pixels', async () => {
+    const png = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#777' } })
+      .png()
+      .toBuffer();
+    const text = Buffer.from('\0\0\0\x01tEXtx\0\0\0\0', 'latin1');
+    const many = Buffer.concat([png.subarray(0, 33), ...Array<Buffer>(60_000).fill(text), png.subarray(33)]);
+    expect(() => check(many)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /chunks/)));
+    const data = Buffer.alloc(200_012);
+    data.writeUInt32BE(200_000);
+    data.write('IDAT', 4, 'latin1');
+    expect(() => check(Buffer.concat([png.subarray(0, 33), data, png.subarray(33)]))).toThrow(
+      expect.objectContaining(code('TOO_COMPLEX')),
+    );
+  });
+
+  test('blocks of a GIF', () => {
+    const frame = Buffer.from([0x2c, 0, 0, 0, 0, 2, 0, 2, 0, 0, 2, 2, 0x4c, 1, 0]);
+    const head = Buffer.from('GIF89a\x02\0\x02\0\0\0\0', 'latin1');
+    const file = Buffer.concat([head, ...Array<Buffer>(300_000).fill(frame), Buffer.from(';')]);
+    expect(() => check(file)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /blocks/)));
+  });
+
+  test('lists of a TIFF are read as far as the picture needs them', async () => {
+    const tiff = await sharp('models/samples/rocket.jpg').resize(64, 64).tiff({ compression: 'lzw' }).toBuffer();
+    const entries = tiff.readUInt16LE(tiff.readUInt32LE(4));
+    const long = Buffer.concat([tiff, Buffer.alloc(4_000_000)]);
+    for (let i = 0; i < entries; i++) {
+      const at = tiff.readUInt32LE(4) + 2 + 12 * i;
+      // Offsets and lengths of strips become lists of a million entries, of which the first one is right.
+      if (![273, 279].includes(tiff.readUInt16LE(at))) continue;
+      if (tiff.readUInt32LE(at + 4) > 1) return;
+      long.writeUInt32LE(1_000_000, at + 4);
+      long.writeUInt32LE(tiff.readUInt32LE(at + 8), tiff.length);
+      long.writeUInt32LE(tiff.length, at + 8);
+    }
+    const began = performance.now();
+    inspectImage(long);
+    expect(performance.now() - began).toBeLessThan(200);
+  });
+
+  test('the size of a picture is in the refusal, with the limit', async () => {
+    const png = await sharp({ create: { width: 300, height: 200, channels: 3, background: '#777' } })
+      .png()
+      .toBuffer();
+    expect(() => checkLimits(inspectImage(png), { ...LIMITS, maxPixels: 50_000 })).toThrow(
+      expect.objectContaining(code('TOO_MANY_PIXELS', /300 x 200.*0\.1 megapixels/)),
+    );
+  });
+});
