@@ -35,8 +35,8 @@ export function atEnd(close: () => Promise<void> | void): void {
   closers.push(close);
 }
 
-export function connect(role: ConnectionRole): RedisConnection {
-  const connection = connectRedis(redisServer.url, role);
+export function connect(role: ConnectionRole, url = redisServer.url): RedisConnection {
+  const connection = connectRedis(url, role);
   connection.on('error', () => undefined);
   closers.push(() => connection.disconnect());
   return connection;
@@ -64,6 +64,13 @@ export const MODEL: ServedModel = {
   },
 };
 
+interface WorkerOptions {
+  /** It claims nothing until its gate is opened. */
+  idle?: boolean;
+  /** @default the test's own Redis, as its administrator */
+  redisUrl?: string;
+}
+
 interface ModelChanges extends Partial<Omit<ServedModel, 'queue'>> {
   queue?: Partial<ServedModel['queue']>;
 }
@@ -72,11 +79,12 @@ interface ModelChanges extends Partial<Omit<ServedModel, 'queue'>> {
  * A worker whose model answers with the image's first red value as the best class. It can be held before it claims and before
  * it settles; an idle one claims nothing until its gate is opened.
  */
-export async function startWorker(prefix: string, changes: ModelChanges = {}, { idle = false } = {}) {
+export async function startWorker(prefix: string, changes: ModelChanges = {}, options: WorkerOptions = {}) {
+  const { idle = false, redisUrl } = options;
   const model: ServedModel = { ...MODEL, ...changes, queue: { ...MODEL.queue, ...changes.queue } };
-  const blockingRedis = connect('blocking');
+  const blockingRedis = connect('blocking', redisUrl);
   const consumer = createConsumer({
-    redis: connect('work'),
+    redis: connect('work', redisUrl),
     blockingRedis,
     prefix,
     model,
@@ -162,12 +170,19 @@ interface ServerOptions {
   env?: Record<string, string>;
   /** A prefix that another server or worker has, too. */
   prefix?: string;
+  /** @default the test's own Redis, as its administrator */
+  redisUrl?: string;
   /** Folder for uploads. @default the server's own */
   spoolDir?: string;
 }
 
 /** A server without a port, ready for requests. Its uploads go to a folder of its own. */
-export async function startServer({ env = {}, prefix = `test${++prefixCount}`, spoolDir }: ServerOptions = {}) {
+export async function startServer({
+  env = {},
+  prefix = `test${++prefixCount}`,
+  spoolDir,
+  redisUrl,
+}: ServerOptions = {}) {
   const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
   const config = readConfig({
     PORT: '0',
@@ -183,8 +198,8 @@ export async function startServer({ env = {}, prefix = `test${++prefixCount}`, s
     ...env,
   });
   const log = pino({ level: config.logLevel });
-  const subscriber = connect('subscriber');
-  const redis = connect('request');
+  const subscriber = connect('subscriber', redisUrl);
+  const redis = connect('request', redisUrl);
   const backend = createBackend({ config, redis, subscriber, log });
   const listener = createListener({ config, backend, spoolDir: spoolDir ?? stateDir, log });
   closers.push(async () => {
