@@ -84,10 +84,10 @@ async function openWebSocket(url: string, origin: string): Promise<'open' | stri
     headers: { host: new URL(origin).host },
   });
   atEnd(() => socket.terminate());
-  return Promise.race([
-    once(socket, 'open').then(() => 'open'),
-    once(socket, 'error').then(([error]) => (error as Error).message),
-  ]);
+  return once(socket, 'open').then(
+    () => 'open',
+    (error: Error) => error.message,
+  );
 }
 
 /** The first event of a subscription that goes on: it must arrive before the stream ends. */
