@@ -46,7 +46,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       const lane = `${version}:${priority}`;
       const isQueued = entryId === '';
       const entry = isQueued ? [] : await redis.xrange(stream!, entryId!, entryId!);
-      const followers = await redis.smembers(`${keys.followers}${id}`);
+      const followers = await redis.smembers(`${keys.jobPredictions}${id}`);
       const hasBegun = Number(attempts) > 0;
       return { id, hasBegun, bytes: Number(bytes), entries: entry.length, followers, tenant: tenant!, lane, isQueued };
     }),

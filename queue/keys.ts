@@ -40,7 +40,7 @@ export function modelKeys(prefix: string, model: string) {
     /** Hash a computation, from its admission to its end. */
     job: `${base}:job:`,
     /** Set a computation: the predictions that follow it. */
-    followers: `${base}:followers:`,
+    jobPredictions: `${base}:followers:`,
     /** Sorted set: computations not yet started, by lane and order of arrival. */
     waiting: `${base}:waiting`,
     /** Sorted set: open predictions by deadline. */

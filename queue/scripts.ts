@@ -94,7 +94,7 @@ export async function runStep(
   const names = [
     keys.prediction,
     keys.job,
-    keys.followers,
+    keys.jobPredictions,
     keys.waiting,
     keys.deadlines,
     keys.counters,

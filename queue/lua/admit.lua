@@ -11,8 +11,8 @@ local image = ARGV[2]
 local now = now_ms()
 local id = request.id
 local key = prediction_of .. id
--- Each step on a computation touches all who follow it; more of them are another computation.
-local MAX_FOLLOWERS = 100
+-- Each step on a job touches all who follow it; more of them are another job.
+local MAX_PREDICTIONS = 100
 
 if redis.call('EXISTS', key) == 1 then return { 'admitted', snapshot(id) } end
 
@@ -60,7 +60,7 @@ end
 
 local in_queue = redis.call('ZCARD', waiting)
 local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
--- Followers hold no pixels, but their states are memory too.
+-- Predictions that share a job hold no pixels, but their states are memory too.
 local open, max_open = redis.call('ZCARD', deadlines), request.maxQueueSize * 10
 
 -- No tenant fills the queue for the others: it may hold a multiple of what is free, so that something stays free however many come
@@ -74,8 +74,8 @@ local function held_in(counts) return tonumber(redis.call('HGET', counts, reques
 
 if open >= max_open or is_its_part(held_in(open_of_tenants), max_open - open) then return { 'queueFull', in_queue, bytes } end
 
--- A more urgent follower takes the computation into its own lane, unless a worker has it in hand already.
-local function hasten(job_id)
+-- A more urgent prediction takes the job into its own lane, unless a worker has it in hand already.
+local function raise_priority(job_id)
   local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
   if rank < (LANES[request.priority] + 1) * LANE_SPAN then return end
   local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId')
@@ -87,7 +87,7 @@ end
 
 -- What waits in another tenant's backlog may wait long, however short the own one is.
 local function may_share(job_id)
-  if redis.call('SCARD', followers_of .. job_id) >= MAX_FOLLOWERS then return false end
+  if redis.call('SCARD', predictions_of .. job_id) >= MAX_PREDICTIONS then return false end
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'entryId')
   return job[2] ~= '' or job[1] == request.tenant
 end
@@ -112,10 +112,10 @@ if shared_job and may_share(shared_job) then
     if tonumber(attempts) > 0 then
       create('status', 'PROCESSING', 'jobId', shared_job, 'attempts', attempts, 'cached', 1, 'startedAtMs', now)
     else
-      hasten(shared_job)
+      raise_priority(shared_job)
       create('status', 'QUEUED', 'jobId', shared_job, 'attempts', 0, 'cached', 1)
     end
-    redis.call('SADD', followers_of .. shared_job, id)
+    redis.call('SADD', predictions_of .. shared_job, id)
     redis.call('ZADD', deadlines, now + request.timeoutMs, id)
     count_open(request.tenant, 1)
     return { 'admitted', snapshot(id) }
@@ -142,7 +142,7 @@ redis.call('HINCRBY', tenants, request.tenant, 1)
 redis.call('HSET', weights, request.tenant, request.weight)
 enqueue(id, { version = request.version, priority = request.priority, tenant = request.tenant, weight = request.weight,
   options = request.options, fair = request.fair, image = image })
-redis.call('SADD', followers_of .. id, id)
+redis.call('SADD', predictions_of .. id, id)
 redis.call('ZADD', deadlines, now + request.timeoutMs, id)
 redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end

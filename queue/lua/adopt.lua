@@ -18,7 +18,7 @@ local function move(job_id, priority)
   -- What another version computes is no answer to what is asked of this one, should it come back.
   if redis.call('GET', shared_of .. fingerprint) == job_id then redis.call('DEL', shared_of .. fingerprint) end
   redis.call('HSET', key, 'fingerprint', '', 'cacheTtlMs', 0)
-  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+  for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'version', request.to)
   end
 end

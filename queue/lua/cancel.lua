@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a prediction CANCELED unless it has ended.
--- ARGV[1] id; ARGV[2] the tenant that asks, '' for the system itself; ARGV[3] '1': only while it waits and nobody else follows its computation (a caller that left)
+-- ARGV[1] id; ARGV[2] the tenant that asks, '' for the system itself; ARGV[3] '1': only while it waits and nobody else follows its job (a caller that left)
 -- Returns its snapshot after that, or false if it is unknown or another tenant's
 local id = ARGV[1]
 if not belongs_to(id, ARGV[2]) then return false end
@@ -8,7 +8,7 @@ local status = redis.call('HGET', prediction_of .. id, 'status')
 local may = not TERMINAL[status]
 if may and ARGV[3] == '1' then
   local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
-  may = status == 'QUEUED' and redis.call('SCARD', followers_of .. job_id) == 1
+  may = status == 'QUEUED' and redis.call('SCARD', predictions_of .. job_id) == 1
 end
-if may then abandon(id, 'CANCELED', now_ms(), {}) end
+if may then finish_without_result(id, 'CANCELED', now_ms(), {}) end
 return snapshot(id)

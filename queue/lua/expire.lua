@@ -6,7 +6,7 @@ local now = now_ms()
 local due = redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, tonumber(ARGV[1]))
 for _, id in ipairs(due) do
   if redis.call('EXISTS', prediction_of .. id) == 1 then
-    abandon(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })
+    finish_without_result(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })
   else
     redis.call('ZREM', deadlines, id)
   end

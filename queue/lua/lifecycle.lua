@@ -1,6 +1,6 @@
--- Third part of every step: the ends of predictions and of their computations, and what a reader gets.
+-- Third part of every step: the ends of predictions and of their jobs, and what a reader gets.
 
--- The computation leaves Redis, its pixels first of all.
+-- The job leaves Redis, its pixels first of all.
 local function drop_job(job_id)
   local key = job_of .. job_id
   local job = redis.call('HMGET', key, 'stream', 'entryId', 'bytes', 'fingerprint', 'attempts', 'tenant', 'version', 'priority',
@@ -17,7 +17,7 @@ local function drop_job(job_id)
     redis.call('HINCRBY', counters, 'processing', -1)
   end
   if job[4] and redis.call('GET', shared_of .. job[4]) == job_id then redis.call('DEL', shared_of .. job[4]) end
-  redis.call('DEL', key, followers_of .. job_id)
+  redis.call('DEL', key, predictions_of .. job_id)
 end
 
 local function count_open(tenant, change)
@@ -36,12 +36,12 @@ local function finish(id, status, now, fields)
   count_open(kept[2] or ANONYMOUS, -1)
 end
 
--- Ends one prediction without a result; its computation goes on only while another prediction follows it.
-local function abandon(id, status, now, fields)
+-- Ends one prediction without a result; its job goes on only while another prediction follows it.
+local function finish_without_result(id, status, now, fields)
   local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
   finish(id, status, now, fields)
-  redis.call('SREM', followers_of .. job_id, id)
-  if redis.call('SCARD', followers_of .. job_id) == 0 then drop_job(job_id) end
+  redis.call('SREM', predictions_of .. job_id, id)
+  if redis.call('SCARD', predictions_of .. job_id) == 0 then drop_job(job_id) end
 end
 
 -- What a dead letter costs: its names and values by turns, not the image alone, which may be small.
@@ -68,17 +68,17 @@ local function trim_dead(now)
   end
 end
 
--- The computation failed for good: its pixels move to the dead letters, its followers end FAILED.
+-- The job failed for good: its pixels move to the dead letters, its predictions end FAILED.
 local function bury(job_id, code, now)
   local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId', 'attempts', 'version', 'priority', 'options',
     'tenant')
-  local followers = redis.call('SMEMBERS', followers_of .. job_id)
+  local predictions = redis.call('SMEMBERS', predictions_of .. job_id)
   local image = pixels_of(job_id, job[1], job[2])
-  local fields = { 'predictions', table.concat(followers, ' '), 'errorCode', code, 'attempts', job[3],
+  local fields = { 'predictions', table.concat(predictions, ' '), 'errorCode', code, 'attempts', job[3],
     'version', job[4], 'priority', job[5], 'options', job[6], 'tenant', job[7] or ANONYMOUS, 'image', image }
   redis.call('XADD', dead, '*', unpack(fields))
   redis.call('HINCRBY', counters, 'deadBytes', size_of(fields))
-  for _, id in ipairs(followers) do finish(id, 'FAILED', now, { 'errorCode', code }) end
+  for _, id in ipairs(predictions) do finish(id, 'FAILED', now, { 'errorCode', code }) end
   drop_job(job_id)
   trim_dead(now)
 end
@@ -90,7 +90,7 @@ local function belongs_to(id, tenant)
   return found[1] and (tenant == '' or tenant == (found[2] or ANONYMOUS)) and true or false
 end
 
--- A prediction as a reader gets it: its fields, and its computation's place among those that wait (0 is next, false: it does not wait).
+-- A prediction as a reader gets it: its fields, and its job's place among those that wait (0 is next, false: it does not wait).
 local function snapshot(id)
   local state = redis.call('HGETALL', prediction_of .. id)
   if #state == 0 then return false end

@@ -1,11 +1,11 @@
--- Second part of every step: which computation is next. Priorities share the work by weight (priority-scheduler.ts); within one, tenants
--- do, by start-time fair queueing (Goyal, Vin and Cheng, 1996). Each tenant has a tag in virtual time, at which its next computation is
+-- Second part of every step: which job is next. Priorities share the work by weight (priority-scheduler.ts); within one, tenants
+-- do, by start-time fair queueing (Goyal, Vin and Cheng, 1996). Each tenant has a tag in virtual time, at which its next job is
 -- due. The smallest tag is served, virtual time moves up to it, and the tag grows by the work's cost over the tenant's weight. A tenant
 -- that comes back starts no earlier than virtual time: being idle earns nothing.
 -- A lane is one priority of one model version: it has a stream, and a backlog per tenant behind it. Only what the next worker may claim is
 -- in the stream; the choice among tenants is made when a worker asks (feed.lua), so that a newcomer is in the very next batch.
 
--- A lane's computations are ranked in `waiting`: first what is in the stream, then its backlog.
+-- A lane's jobs are ranked in `waiting`: first what is in the stream, then its backlog.
 local LANE_SPAN, BACKLOG_RANK = 2 ^ 48, 2 ^ 47
 -- While more wait, a stream holds this many unclaimed entries: enough to wake a worker.
 local MAX_UNCLAIMED = 1
@@ -98,14 +98,14 @@ local function write_entry(stream, job_id, tenant, options, recovered, image)
   redis.call('HSET', job_of .. job_id, 'stream', stream, 'entryId', entry_id)
 end
 
--- The pixels of a queued computation, '' if they are lost.
+-- The pixels of a queued job, '' if they are lost.
 local function pixels_of(job_id, stream, entry_id)
   local entry = entry_id ~= '' and redis.call('XRANGE', stream, entry_id, entry_id)[1]
   local image = entry and field_of(entry, 'image') or ''
   return image ~= '' and image or redis.call('HGET', job_of .. job_id, 'image') or ''
 end
 
--- The tenant whose tag is smallest gives its oldest computation to the stream. Returns whether there was one.
+-- The tenant whose tag is smallest gives its oldest job to the stream. Returns whether there was one.
 local function promote(version, priority)
   local lane = lane_of(version, priority)
   local active = active_of(lane)
@@ -141,7 +141,7 @@ end
 -- What count_before has read of each lane in this step; an admission reads it again after its own.
 local backlogs = {}
 
--- Queues a computation that has not begun: at once to the stream if no backlog is before it, else to its tenant's backlog.
+-- Queues a job that has not begun: at once to the stream if no backlog is before it, else to its tenant's backlog.
 -- job: version, priority, tenant, weight, options, fair, image (nil: it is in the job's hash)
 local function enqueue(job_id, job)
   local lane = lane_of(job.version, job.priority)
@@ -168,7 +168,7 @@ local function enqueue(job_id, job)
   backlogs = {}
 end
 
--- Takes a computation's entry off its stream, or the computation off its tenant's backlog.
+-- Takes a job's entry off its stream, or the job off its tenant's backlog.
 local function leave_queue(job_id, stream, entry_id, lane, tenant)
   if entry_id ~= '' then
     redis.call('XACK', stream, GROUP, entry_id)
@@ -183,7 +183,7 @@ local function leave_queue(job_id, stream, entry_id, lane, tenant)
   keep_idle_tag(lane, tenant, tag)
 end
 
--- The computation counts no more among what waits.
+-- The job counts no more among what waits.
 local function stop_waiting(job_id, tenant)
   redis.call('ZREM', waiting, job_id)
   if redis.call('HINCRBY', tenants, tenant, -1) > 0 then return end
@@ -191,7 +191,7 @@ local function stop_waiting(job_id, tenant)
   redis.call('HDEL', weights, tenant)
 end
 
--- A queued computation goes to another lane. Whoever claimed its old entry learns from the start step that it is gone.
+-- A queued job goes to another lane. Whoever claimed its old entry learns from the start step that it is gone.
 local function requeue(job_id, version, priority)
   local key = job_of .. job_id
   local job = redis.call('HMGET', key, 'stream', 'entryId', 'options', 'attempts', 'tenant', 'version', 'priority', 'weight',
@@ -210,8 +210,8 @@ local function requeue(job_id, version, priority)
     fair = job[8], image = image })
 end
 
--- How many of the backlog go before a tenant's computation: `ahead` of its own, and those of others whose tags come first.
--- A tenant's n-th computation is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
+-- How many of the backlog go before a tenant's job: `ahead` of its own, and those of others whose tags come first.
+-- A tenant's n-th job is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
 -- As a sorted set orders equal scores: by bytes. Lua's own comparison goes by the locale.
 local function precedes(a, b)
   for i = 1, math.min(#a, #b) do
@@ -254,7 +254,7 @@ local function count_before(lane, tenant, ahead, tag, units)
   return before
 end
 
--- A waiting computation's place: 0 is next; false if it does not wait.
+-- A waiting job's place: 0 is next; false if it does not wait.
 local function rank_of(job_id)
   local score = tonumber(redis.call('ZSCORE', waiting, job_id) or nil)
   if not score then return false end

@@ -18,7 +18,7 @@ end
 
 local function succeed(job_id, cache_ttl_ms, fingerprint, outcome)
   local fields = { 'result', outcome.result, 'inferenceMs', outcome.inferenceMs, 'batchSize', outcome.batchSize }
-  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do finish(id, 'SUCCEEDED', now, fields) end
+  for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do finish(id, 'SUCCEEDED', now, fields) end
   if cache_ttl_ms > 0 then
     redis.call('SET', cache_of .. fingerprint, cjson.encode(fields), 'PX', cache_ttl_ms)
   end

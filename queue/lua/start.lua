@@ -19,9 +19,9 @@ local function start(job_id, entry_id, stream, known)
   end
   local pending = redis.call('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
   if not pending or pending[2] ~= request.worker then return 0 end
-  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+  for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do
     if tonumber(redis.call('HGET', prediction_of .. id, 'deadlineMs')) <= now then
-      abandon(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })
+      finish_without_result(id, 'EXPIRED', now, { 'errorCode', 'DEADLINE_EXCEEDED' })
     end
   end
   if redis.call('EXISTS', key) == 0 then return 0 end
@@ -42,7 +42,7 @@ local function start(job_id, entry_id, stream, known)
     -- A further attempt is further work; its result corrects the charge of one.
     charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))
   end
-  for _, id in ipairs(redis.call('SMEMBERS', followers_of .. job_id)) do
+  for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt)
     redis.call('HSETNX', prediction_of .. id, 'startedAtMs', now)
     publish(id)
