@@ -20,7 +20,7 @@ export async function compareWithTfjs(model: PreparedModel, folders: Folders): P
   if (tfjsPath === undefined || onnxPath === undefined || spec.format === 'onnx') return;
   const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
   if (reference instanceof Error) {
-    print(`  not compared with tfjs, which does not run it: ${reference.message}`);
+    print(`  not compared with tfjs, which does not run it: ${firstLine(reference)}`);
     return;
   }
   const trial = await openTrial(model, print);
@@ -30,7 +30,7 @@ export async function compareWithTfjs(model: PreparedModel, folders: Folders): P
     for (const pixels of await chooseImages(model, folders)) {
       const expected = await reference(pixels).catch((error: Error) => error);
       if (expected instanceof Error) {
-        print(`  not compared with tfjs, which does not run it: ${expected.message}`);
+        print(`  not compared with tfjs, which does not run it: ${firstLine(expected)}`);
         return;
       }
       const answers = await trial.run(pixels);
@@ -49,6 +49,10 @@ export async function compareWithTfjs(model: PreparedModel, folders: Folders): P
     `the converted model differs from tfjs by ${largest.toPrecision(2)}, more than ${LARGEST_DIFFERENCE}: ` +
       'it is not added. Please report it with the model',
   );
+}
+
+function firstLine({ message }: Error): string {
+  return message.split('\n')[0] ?? '';
 }
 
 /** NaN where the two cannot be compared is as bad as can be. */

@@ -29,17 +29,26 @@ async function readFixture(name: string) {
 }
 
 describe.each(['keras2', 'keras3'])('%s', (version) => {
-  test.each([`${version}.keras`, `${version}.h5`, `${version}-tfjs`])('%s answers as Keras does', async (name) => {
-    const { answers } = JSON.parse(await readFile(path.join(FILES, `${version}.json`), 'utf8')) as {
-      answers: number[][];
-    };
-    const { modelJson, weights } = await readFixture(name);
-    const { bytes } = convertModel(modelJson, weights, INPUT, { activation: 'softmax' });
-    const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
-    const { probabilities } = await session.run({ image: new ort.Tensor('uint8', PIXELS, [2, SIZE, SIZE, 3]) });
-    await session.release();
-    expect(largestDifference(probabilities?.data as Float32Array, answers.flat())).toBeLessThan(1e-5);
-  });
+  test.each([`${version}.keras`, `${version}.h5`, `${version}-tfjs`, `${version}-attention.keras`])(
+    '%s answers as Keras does',
+    async (name) => {
+      const { answers, attention } = JSON.parse(await readFile(path.join(FILES, `${version}.json`), 'utf8')) as {
+        answers: number[][];
+        attention: number[][];
+      };
+      const { modelJson, weights } = await readFixture(name);
+      const { bytes } = convertModel(modelJson, weights, INPUT, { activation: 'softmax' });
+      const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+      const { probabilities } = await session.run({ image: new ort.Tensor('uint8', PIXELS, [2, SIZE, SIZE, 3]) });
+      await session.release();
+      expect(
+        largestDifference(
+          probabilities?.data as Float32Array,
+          (name.includes('attention') ? attention : answers).flat(),
+        ),
+      ).toBeLessThan(1e-5);
+    },
+  );
 });
 
 describe('files of Keras', () => {

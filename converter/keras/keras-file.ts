@@ -137,8 +137,8 @@ function readNamedWeights(hdf5: Hdf5): Weight[] {
     const at = `model_weights/${layer}`;
     return readList(hdf5, at, 'weight_names').map((written) => {
       const own = written.replace(/:0$/, '');
-      // Inside a nested model, and for an adapted Normalization, the layer's own name is missing.
-      const name = own.split('/').includes(layer) ? own : `${layer}/${own}`;
+      // A layer's name may hold slashes. Inside a nested model, and for an adapted Normalization, the layer's own name is missing.
+      const name = `/${own}/`.includes(`/${layer}/`) ? own : `${layer}/${own}`;
       return { name, ...hdf5.tensor(`${at}/${written}`) };
     });
   });

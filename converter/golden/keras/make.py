@@ -6,7 +6,7 @@
         tensorflow_hub==0.16.1 importlib_resources packaging six setuptools && three/bin/pip install --no-deps tensorflowjs==4.22.0
     two/bin/python make.py keras2 && three/bin/python make.py keras3
 
-Each becomes <version>.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
+Each becomes <version>.keras and <version>-attention.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
 the answers to `pixels()`. only.weights.h5 has no layers."""
 
 import importlib.metadata
@@ -80,6 +80,16 @@ def block_of_groups(x):
     return layers.PReLU(shared_axes=[1, 2])(x)
 
 
+def build_attention():
+    """A vision transformer of one block."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(6, 4, strides=4)(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Reshape((9, 6))(x)
+    x = x + layers.MultiHeadAttention(2, 4, value_dim=3)(x, x)
+    x = layers.LayerNormalization()(x)
+    return keras.Model(inputs, layers.Dense(5, activation="softmax", name="answer")(layers.GlobalAveragePooling1D()(x)))
+
+
 def settle(model):
     rng = np.random.default_rng(7)
     for weight in model.weights:
@@ -95,11 +105,18 @@ def settle(model):
         weight.assign(value.astype(np.float32))
 
 
+def predict(model):
+    return np.array(model.predict(pixels().astype(np.float32), verbose=0), np.float64).round(8).tolist()
+
+
 def main():
     keras.utils.set_random_seed(7)
     model = build()
     settle(model)
-    answers = np.array(model.predict(pixels().astype(np.float32), verbose=0), np.float64)
+    answers = predict(model)
+    attention = build_attention()
+    settle(attention)
+    attention.save(os.path.join(HERE, f"{VERSION}-attention.keras"))
     model.save(os.path.join(HERE, f"{VERSION}.keras"))
     model.save(os.path.join(HERE, f"{VERSION}.h5"))
     if not THREE:
@@ -108,7 +125,7 @@ def main():
     shutil.rmtree(folder, ignore_errors=True)
     converter().save_keras_model(model, folder)
     with open(os.path.join(HERE, f"{VERSION}.json"), "w") as file:
-        json.dump({"keras": importlib.metadata.version("keras"), "tensorflow": tf.__version__, "answers": answers.round(8).tolist()}, file)
+        json.dump({"keras": importlib.metadata.version("keras"), "tensorflow": tf.__version__, "answers": answers, "attention": predict(attention)}, file)
         file.write("\n")
     print(answers)
 

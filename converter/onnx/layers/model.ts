@@ -5,6 +5,7 @@ import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
 import { ACTIVATION_LAYERS } from './activation.ts';
+import { attentionArguments, attentionWeight, multiHeadAttention } from './attention.ts';
 import { BASIC_LAYERS } from './basic.ts';
 import { LayerConfig } from './config.ts';
 import { CONVOLUTION_LAYERS } from './convolution.ts';
@@ -18,6 +19,7 @@ import { namesOf, WeightIndex } from './weights.ts';
 
 /** Every layer class that the converter covers. */
 const LAYERS: Record<string, LayerConverter> = {
+  MultiHeadAttention: multiHeadAttention,
   ...ACTIVATION_LAYERS,
   ...BASIC_LAYERS,
   ...CONVOLUTION_LAYERS,
@@ -114,13 +116,16 @@ function convertLayer(
   }
   const convert = hasLayer ? LAYERS[layer.className] : undefined;
   if (!convert) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
-  const inputs = plainInputs(layer, call, values, dialect);
+  const attention = layer.className === 'MultiHeadAttention' ? attentionArguments(call) : undefined;
+  const plain = attention && { args: [{ list: attention }], kwargs: new Map() };
+  const inputs = plainInputs(layer, plain ?? call, values, dialect);
   const config = new LayerConfig(layer.name, layer.config);
   const weight = (name: string): Tensor => {
+    if (name.includes('/')) return findPart(weights, scope, layer, name);
     const found =
       weights.find(scope, layer.name, namesOf(layer.className, name, config)) ??
       (layer.className === 'Normalization' ? weights.findUnnamed(name) : undefined);
-    if (!found) throw new ModelError('WEIGHTS_INVALID', `weight ${layer.name}/${name} is missing`);
+    if (!found) throw missingWeight(layer, name);
     return found;
   };
   const ignoreWeight = (name: string): void => {
@@ -129,6 +134,23 @@ function convertLayer(
   const result = convert({ builder, className: layer.className, dialect, config, inputs, weight, ignoreWeight });
   config.requireAllRead();
   return [result];
+}
+
+function missingWeight({ name: layer }: Layer, name: string): ModelError {
+  const hint = layer.includes('/')
+    ? ": tfjs' converter leaves out the weights of layers with a slash in their name; add the .keras or .h5 file instead"
+    : '';
+  return new ModelError('WEIGHTS_INVALID', `weight ${layer}/${name} is missing${hint}`);
+}
+
+/** A weight of one of the layers that a layer is made of. */
+function findPart(weights: WeightIndex, scope: readonly string[], layer: Layer, name: string): Tensor {
+  const { parts, names } = attentionWeight(name);
+  for (const part of parts) {
+    const found = weights.find([...scope, layer.name], part, names);
+    if (found) return found;
+  }
+  throw missingWeight(layer, name);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Value } from '../builder.ts';
 import { globalPool, pool } from '../emit/pool.ts';
+import { reduce } from '../emit/reduce.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 function windowPool(kind: 'max' | 'average') {
@@ -23,7 +24,16 @@ function overAll(kind: 'max' | 'average') {
   };
 }
 
+function overPositions(op: string) {
+  return (call: LayerCall): Value => {
+    call.config.requireChannelsLast();
+    return reduce(call.builder, op, onlyInput(call), [1], call.config.boolean('keepdims', false));
+  };
+}
+
 export const POOLING_LAYERS: Record<string, LayerConverter> = {
+  GlobalMaxPooling1D: overPositions('ReduceMax'),
+  GlobalAveragePooling1D: overPositions('ReduceMean'),
   MaxPooling2D: windowPool('max'),
   AveragePooling2D: windowPool('average'),
   GlobalMaxPooling2D: overAll('max'),
