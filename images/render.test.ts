@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { fitPixels } from './fit.ts';
 import { prepareImage } from './preprocess.ts';
-import { type ModelInput, renderInput } from './render.ts';
+import { estimateFit, type ModelInput, renderInput } from './render.ts';
 import { drawPixels } from './resize/golden/golden.fixture.ts';
 
 const INPUT: ModelInput = { width: 224, height: 224, channels: 3, kernel: 'linear', resize: 'pillow-bilinear' };
@@ -84,4 +84,11 @@ test('a resize of a later version is UNAVAILABLE here', async () => {
     code: 'UNAVAILABLE',
     message: expect.stringContaining('skia-mitchell'),
   });
+});
+
+test('the whole image in memory is counted only if it is needed', () => {
+  const size = { width: 4000, height: 3000 };
+  expect(estimateFit(size, { ...INPUT, resize: 'sharp-cubic' }).memoryBytes).toBe(0);
+  expect(estimateFit(size, INPUT).memoryBytes).toBe(36e6);
+  expect(estimateFit(size, { ...INPUT, channels: 4 }).memoryBytes).toBe(48e6);
 });

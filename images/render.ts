@@ -23,6 +23,15 @@ export function ignoresProfile(input: Pick<ModelInput, 'resize' | 'kernel' | 'co
   return !resize.startsWith('sharp-') && resize !== 'canvas';
 }
 
+const FIT_MS_PER_MEGAPIXEL = 2;
+
+/** What cropping and resizing takes beside decoding. Sharp resizes while it decodes; the libraries' ways need the whole image. */
+export function estimateFit({ width, height }: { width: number; height: number }, input: ModelInput) {
+  if (resizeOf(input).startsWith('sharp-')) return { costMs: 0, memoryBytes: 0 };
+  const pixels = width * height;
+  return { costMs: (pixels / 1e6) * FIT_MS_PER_MEGAPIXEL, memoryBytes: pixels * (input.channels === 4 ? 4 : 3) };
+}
+
 /**
  * Turns an opened image into a model's input: upright, sRGB, transparency laid on white except for a model of four channels,
  * cropped and resized as the model's spec says.

@@ -5,6 +5,7 @@ import type { ImageFacts } from '../inspect/facts.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
+import { estimateFit } from '../render.ts';
 import { createDecoderPool } from './decoder-pool.ts';
 import { chooseLane } from './lanes.ts';
 import { createMemoryBudget } from './memory-budget.ts';
@@ -77,7 +78,7 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
       signal,
       async () => {
         const file = await source.read();
-        const facts = inspectImage(file);
+        const facts = addFit(inspectImage(file), input);
         const bytes = facts.memoryBytes + file.length;
         checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
         const lane = chooseLane(facts, file.length);
@@ -140,6 +141,12 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
     usedBytes: memory.usedBytes,
     close: pool.close,
   };
+}
+
+/** The facts with what comes after decoding. */
+function addFit(facts: ImageFacts, input: ServedModel['input']): ImageFacts {
+  const fit = estimateFit(facts, input);
+  return { ...facts, costMs: facts.costMs + fit.costMs, memoryBytes: facts.memoryBytes + fit.memoryBytes };
 }
 
 function refuseForNow(backlogMs: number): InferqlError {
