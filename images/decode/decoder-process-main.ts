@@ -5,13 +5,14 @@
 import { InferqlError } from '@inferql/queue/errors';
 import { inspectImage } from '../inspect/inspect.ts';
 import { decodeImage } from '../preprocess.ts';
-import type { DecodeAnswer, DecodeRequest } from './process-protocol.ts';
+import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
 process.on('message', (request: DecodeRequest) => void answer(request));
 // Exiting would wait for the thread that decodes.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 // Ctrl-C reaches the whole group; the server ends this process when it is done.
 process.on('SIGINT', () => undefined);
+process.send?.('ready' satisfies Ready);
 
 async function answer({ id, file, input }: DecodeRequest): Promise<void> {
   const result = await decode(Buffer.from(file.buffer, file.byteOffset, file.length), input);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { refuseWork } from '../inspect/refusals.ts';
-import type { DecodeAnswer, DecodeRequest } from './process-protocol.ts';
+import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
 /** Ordinary images go first: this process gets half of what another one gets. */
 const NICENESS = 3;
@@ -18,7 +18,7 @@ export interface DecoderProcess {
   /**
    * Decodes one image; the process must be idle.
    * @param memoryBytes what it is expected to take; with far more, it is ended
-   * @throws InferqlError; ProcessEnded if the process ended by itself; the signal's reason if it aborts, which ends the process
+   * @throws InferqlError, UNAVAILABLE if the process could not run; ProcessEnded if the image ended it; the signal's reason if it aborts, which ends the process
    */
   decode(
     file: Buffer,
@@ -55,6 +55,7 @@ export function startDecoderProcess(
   let images = 0;
   let rss = 0;
   let isAlive = true;
+  let isReady = false;
 
   const settle = (use: (job: Job) => void) => {
     const ended = job;
@@ -62,7 +63,11 @@ export function startDecoderProcess(
     setReferenced(child, false);
     if (ended) use(ended);
   };
-  child.on('message', (answer: DecodeAnswer) => {
+  child.on('message', (answer: DecodeAnswer | Ready) => {
+    if (answer === 'ready') {
+      isReady = true;
+      return;
+    }
     if (answer.id !== job?.id) return;
     rss = answer.rssBytes;
     settle(({ resolve, reject }) => {
@@ -71,12 +76,16 @@ export function startDecoderProcess(
       else reject(restoreError(answer.error));
     });
   });
-  const hasEnded = (cause?: unknown) => {
+  const hasEnded = (cause?: unknown, signal?: NodeJS.Signals | null) => {
     isAlive = false;
-    settle(({ reject }) => reject(new ProcessEnded('the decoder process ended', { cause })));
+    // A process that did not start, or that a full machine ended, says nothing about the image.
+    const isImagesFault = isReady && cause === undefined && signal !== 'SIGKILL';
+    settle(({ reject }) =>
+      reject(isImagesFault ? new ProcessEnded('the decoder process ended') : refuseProcess(cause)),
+    );
   };
-  child.once('exit', () => hasEnded());
-  child.on('error', hasEnded);
+  child.once('exit', (_code, signal) => hasEnded(undefined, signal));
+  child.on('error', (error) => hasEnded(error));
   setReferenced(child, false);
 
   const end = () => {
@@ -158,4 +167,9 @@ function restoreError({
   retryAfterMs,
 }: Extract<DecodeAnswer, { error: unknown }>['error']): InferqlError {
   return new InferqlError(code, retryAfterMs === undefined ? { message } : { message, retryAfterMs });
+}
+
+function refuseProcess(cause: unknown): InferqlError {
+  const message = 'The decoder process could not run. Try again a little later.';
+  return new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000, cause });
 }

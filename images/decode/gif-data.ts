@@ -2,7 +2,7 @@
  * Whether the code words of a GIF frame (LZW, GIF89a appendix F) give all of its pixels. The decoder leaves what is missing empty and says nothing.
  * Only lengths are followed, so each code word costs the same.
  * @param at offset of the byte with the code size, before the frame's data blocks
- * @returns false if a code word is unknown, or the data ends before the pixels do
+ * @returns false if a code word is unknown, or the data does not end where the pixels do
  */
 export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean {
   const rootBits = file[at];
@@ -19,13 +19,14 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
   let blockEnd = position + (file[block] ?? 0);
   let buffer = 0;
   let count = 0;
-  while (left > 0) {
+  /** -1 behind the data. */
+  const readCode = () => {
     while (count < bits) {
       if (position >= blockEnd) {
         block = blockEnd;
         position = block + 1;
         blockEnd = position + (file[block] ?? 0);
-        if (blockEnd === position || blockEnd > file.length) return false;
+        if (blockEnd === position || blockEnd > file.length) return -1;
       }
       buffer |= file[position++]! << count;
       count += 8;
@@ -33,13 +34,17 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
     const code = buffer & ((1 << bits) - 1);
     buffer >>>= bits;
     count -= bits;
+    return code;
+  };
+  while (left > 0) {
+    const code = readCode();
     if (code === clear) {
       next = end + 1;
       bits = rootBits + 1;
       previous = -1;
       continue;
     }
-    if (code === end || code > next || (code === next && previous < 0)) return false;
+    if (code < 0 || code === end || code > next || (code === next && previous < 0)) return false;
     if (previous >= 0 && next < 4_096) {
       lengths[next] = lengths[previous]! + 1;
       next++;
@@ -49,5 +54,7 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
     left -= lengths[code]!;
     previous = code;
   }
-  return true;
+  // Some encoders leave out the end. Anything else there means that the code words before were not the right ones.
+  const last = readCode();
+  return left === 0 && (last === end || last === clear || last < 0);
 }

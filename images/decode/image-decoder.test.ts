@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
@@ -70,11 +71,19 @@ describe('a decoder process', () => {
     expect(pool.backlogMs()).toBe(0);
   });
 
-  test('that ends twice at the same image means that the image is CORRUPT', async () => {
+  test('that cannot start says nothing about the image: it may be sent again', async () => {
     pool = createDecoderPool({ size: 1, processPath: join(compiled.dir, 'missing.js') });
     await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({
-      code: 'CORRUPT',
+      code: 'UNAVAILABLE',
+      retryAfterMs: expect.any(Number),
     });
+  });
+
+  test('that crashes twice at the same image means that the image is CORRUPT', async () => {
+    const crashing = join(compiled.dir, 'crashing.mjs');
+    await writeFile(crashing, "process.send('ready');\nprocess.on('message', () => process.abort());\n");
+    pool = createDecoderPool({ size: 1, processPath: crashing });
+    await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({ code: 'CORRUPT' });
   });
 });
 

@@ -8,6 +8,9 @@ export interface DecodeRequest {
   input: ServedModel['input'];
 }
 
+/** Its first message: it has loaded its code. */
+export type Ready = 'ready';
+
 /** What it answers. */
 export type DecodeAnswer = { id: number; rssBytes: number } & (
   | { pixels: Uint8Array }
