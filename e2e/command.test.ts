@@ -5,8 +5,6 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { createClient } from '@inferql/client/node';
-import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
-import { connectRedis } from '@inferql/queue/redis';
 import { projectDir } from '@inferql/testing/build';
 import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/cli';
 import { makePng } from '@inferql/testing/test-images';
@@ -107,19 +105,6 @@ test('models and queue show what there is', async () => {
   expect(String(first)).toContain('waiting');
   watch.child.kill('SIGINT');
   expect((await watch.ended).code).toBe(130);
-});
-
-test('models forget removes a model that nobody serves, and says why it does not remove another', async () => {
-  const flags = ['--redis', system.redis.url];
-  const served = await run(['models', 'forget', 'scripted', ...flags]);
-  expect(served).toMatchObject({ code: 1, err: expect.stringContaining('A worker serves scripted') });
-  const never = await run(['models', 'forget', 'never', ...flags]);
-  expect(never).toMatchObject({ code: 1, err: expect.stringContaining("There was never a model 'never'") });
-  const redis = connectRedis(system.redis.url, 'work');
-  await redis.sadd(registryKeys(DEFAULT_PREFIX).models, 'ghost');
-  expect(await run(['models', 'forget', 'ghost', ...flags])).toMatchObject({ code: 0, out: 'forgot ghost\n' });
-  expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual(['scripted']);
-  redis.disconnect();
 });
 
 test('dead letters are listed, tried again and dropped', async () => {

@@ -1,0 +1,94 @@
+import { createConsumer } from '@inferql/queue/consumer';
+import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { Command } from 'commander';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Session } from '../session.ts';
+import { addModels } from './models.ts';
+
+let server: TestRedis;
+let redis: RedisConnection;
+let blockingRedis: RedisConnection;
+let printed: string[];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = connectRedis(server.url, 'work');
+  blockingRedis = connectRedis(server.url, 'blocking');
+});
+afterAll(async () => {
+  redis.disconnect();
+  blockingRedis.disconnect();
+  await server.stop();
+});
+beforeEach(async () => {
+  printed = [];
+  await redis.flushall();
+});
+
+async function forget(...words: string[]): Promise<string> {
+  const screen = { print: (line: string) => printed.push(line) };
+  const program = new Command().exitOverride();
+  addModels(program, { env: {}, screen } as unknown as Session);
+  try {
+    await program.parseAsync(['models', 'forget', ...words, '--redis', server.url], { from: 'user' });
+    return printed.join('\n');
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+async function announce(name: string) {
+  const consumer = createConsumer({
+    redis,
+    blockingRedis,
+    prefix: DEFAULT_PREFIX,
+    worker: `worker of ${name}`,
+    labels: ['a', 'b'],
+    model: {
+      name,
+      version: 'aaaaaaaaaaaa',
+      description: '',
+      engine: 'scripted',
+      engineReason: 'a test',
+      precision: 'float32',
+      input: { width: 2, height: 2, channels: 3, kernel: 'linear' },
+      classCount: 2,
+      heatmap: { available: false },
+      batching: { maxBatchSize: 1, maxQueueDelayMs: 0 },
+      queue: {
+        maxQueueSize: 10,
+        maxQueuedBytes: 1000,
+        defaultTimeoutMs: 1000,
+        resultTtlMs: 1000,
+        visibilityMs: 1000,
+        maxAttempts: 1,
+        graceMs: 0,
+      },
+    },
+  });
+  await consumer.announce({ worker: `worker of ${name}`, version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
+  return consumer;
+}
+
+test('models forget removes a model that nobody serves', async () => {
+  const consumer = await announce('ghost');
+  expect(await forget('ghost')).toContain('A worker serves ghost: remove it from the repository first');
+  await consumer.leave();
+  expect(await forget('ghost')).toBe('forgot ghost');
+  expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);
+  expect(await redis.keys('*')).toEqual([]);
+});
+
+test('models forget says why it does not remove a model', async () => {
+  expect(await forget('never')).toBe("There was never a model 'never'.");
+  const consumer = await announce('ghost');
+  await consumer.leave();
+  await redis.xadd(`${DEFAULT_PREFIX}:{ghost}:dead`, '*', 'state', 'x');
+  expect(await forget('ghost')).toContain('ghost has 1 dead letters');
+  expect(await forget('ghost', '--with-dead-letters')).toBe('forgot ghost');
+  await announce('busy').then((busy) => busy.leave());
+  await redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
+  expect(await forget('busy')).toContain('1 predictions of busy are open');
+});
