@@ -1,6 +1,7 @@
 /** The other packages as they are installed beside this one. */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure, EXIT } from './exit.ts';
 
@@ -19,6 +20,21 @@ export function findEntry(entry: string): string {
   } catch {
     const name = entry.split('/').slice(0, 2).join('/');
     throw new CommandFailure(EXIT.failed, `${name} is not installed. Install it: npm install ${name}`);
+  }
+}
+
+/** The engine onnxruntime, if the worker does not find it. npm leaves it out when its install script fails. */
+export function findMissingEngine(workerMain: string): { package: string; installDir: string } | undefined {
+  const require = createRequire(workerMain);
+  try {
+    require.resolve('onnxruntime-node/package.json');
+    return undefined;
+  } catch {
+    const { optionalDependencies } = require('./package.json') as { optionalDependencies: Record<string, string> };
+    const [installDir, inside] = workerMain.split(`${sep}node_modules${sep}`);
+    // A clone installs its packages another way.
+    if (!installDir || !inside) return undefined;
+    return { package: `onnxruntime-node@${optionalDependencies['onnxruntime-node']}`, installDir };
   }
 }
 

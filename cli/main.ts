@@ -3,6 +3,7 @@ import { addBench } from './commands/bench.ts';
 import { addClassify } from './commands/classify.ts';
 import { addDead } from './commands/dead.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addInit } from './commands/init.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
@@ -26,6 +27,7 @@ function createProgram(session: Session, version: string): Command {
     .exitOverride();
   for (const add of [
     addServe,
+    addInit,
     addDoctor,
     addTypes,
     addClassify,

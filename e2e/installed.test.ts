@@ -1,5 +1,9 @@
 /** The tarballs in an empty folder outside the repository, as users install them. Real programs, the real model. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { projectDir } from '@inferql/testing/build';
 import { type Installation, installPackages } from '@inferql/testing/installed';
 import { listProcesses } from '@inferql/testing/launcher';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -34,6 +38,31 @@ test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM
   expect(listOurs().filter((command) => command.includes('worker/main'))).toHaveLength(1);
   expect(await system.stop()).toBe(0);
   await expect.poll(listOurs).toEqual([]);
+});
+
+test('inferql init writes a project whose system runs and whose front end builds', async () => {
+  const { code, out } = await installed.inferql(['init', 'project']);
+  expect([code, out]).toEqual([0, expect.stringContaining('npm start')]);
+  const system = await installed.serve(['./project/models']);
+  const { out: models } = await installed.inferql(['models', '--json'], { INFERQL_URL: system.url });
+  expect(JSON.parse(models)).toMatchObject({ name: 'resnet50' });
+  expect(await system.stop()).toBe(0);
+  const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
+  // Its own vite would be installed from the registry.
+  await promisify(execFile)(process.execPath, [vite, 'build', '--logLevel', 'error'], {
+    cwd: join(installed.dir, 'project'),
+  });
+  expect(existsSync(join(installed.dir, 'project/dist/index.html'))).toBe(true);
+});
+
+test('inferql doctor finds no problem on a machine that can run it', async () => {
+  const { code, out } = await installed.inferql(['doctor', '--json'], { PORT: '0' });
+  const findings = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(findings.filter(({ verdict }) => verdict === 'problem')).toEqual([]);
+  expect([code, findings.length]).toEqual([0, 9]);
 });
 
 test('a folder that does not exist, and a wrong setting, are reported without a stack', async () => {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { waitForLock } from './lock.mjs';
 import { prepareModels } from './prepare-models.ts';
+import { type MissingEngine, provideEngine } from './provide-engine.ts';
 import { provideRedisServer } from './redis/binary.ts';
 import { startPrivateRedis } from './redis/private.ts';
 import { runSystem } from './run-system.ts';
@@ -24,13 +25,15 @@ export interface ServeOptions {
   /** The built page, if it is installed. */
   webDir: string | undefined;
   programs: InstalledPrograms;
+  /** The engine that should be installed and is not. */
+  missingEngine: MissingEngine | undefined;
 }
 
 /**
  * Serves a folder of models with a server, workers and, if REDIS_URL is not set, a private Redis. Settings come from the environment and
  * from `.env`. Exits the process: 0 after a signal, 1 after a failure.
  */
-export async function serve({ dir, modelsDir, webDir, programs }: ServeOptions): Promise<void> {
+export async function serve({ dir, modelsDir, webDir, programs, missingEngine }: ServeOptions): Promise<void> {
   const stateDir = resolve(dir, process.env.INFERQL_STATE_DIR || '.inferql');
   const folders = { dir, setupDir: stateDir, logsDir: join(stateDir, 'logs') };
   await runSystem({
@@ -43,6 +46,7 @@ export async function serve({ dir, modelsDir, webDir, programs }: ServeOptions):
       );
       try {
         await endLeftoverTool(folders);
+        if (missingEngine) await provideEngine(folders, missingEngine, settings.install);
         const binary = redisUrl ? undefined : await provideRedisServer(folders, settings);
         await prepareModels({ ...folders, stateDir, modelsDir, converterDir: dirname(programs.converter) });
         return {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { findEntry, findPage, modelsDir } from '../installed.ts';
+import { findEntry, findMissingEngine, findPage, modelsDir } from '../installed.ts';
 import type { Session } from '../session.ts';
 
 const HELP = `
@@ -19,14 +19,16 @@ export function addServe(program: Command, session: Session): void {
       session.releaseSignals();
       const dir = process.cwd();
       if (existsSync('.env')) process.loadEnvFile('.env');
+      const worker = findEntry('@inferql/worker/main');
       const { serve } = await import('@inferql/launcher/serve');
       await serve({
         dir,
         modelsDir: resolve(folder ?? (process.env.INFERQL_MODELS_DIR || modelsDir)),
         webDir: findPage(),
+        missingEngine: findMissingEngine(worker),
         programs: {
           server: findEntry('@inferql/server/main'),
-          worker: findEntry('@inferql/worker/main'),
+          worker,
           converter: findEntry('@inferql/converter/main'),
         },
       });

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CommandFailure, EXIT } from '../exit.ts';
+import { modelsDir } from '../installed.ts';
+import type { Session } from '../session.ts';
+import { safeText } from '../text.ts';
+
+export function addInit(program: Command, session: Session): void {
+  program
+    .command('init')
+    .description(
+      'Write a small project: a model, settings, a compose file and a typed front end. Existing files are kept.',
+    )
+    .argument('[folder]', 'where', '.')
+    .action(async (folder: string) => {
+      const { writeProject } = await import('../project/write.ts');
+      const dir = resolve(folder);
+      const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
+        version: string;
+      };
+      const { written, kept } = await writeProject(dir, version, modelsDir).catch((error: NodeJS.ErrnoException) => {
+        if (!error.syscall) throw error;
+        throw new CommandFailure(EXIT.failed, `Cannot write the project: ${safeText(error.message)}`);
+      });
+      for (const path of written) session.screen.print(`  ${path}`);
+      if (kept.length > 0) session.screen.print(`Kept as they were: ${kept.join(', ')}`);
+      const change = dir === process.cwd() ? '' : `cd ${safeText(relative(process.cwd(), dir))} && `;
+      session.screen.print(`Next: ${change}npm install && npm start`);
+    });
+}

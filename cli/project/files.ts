@@ -1,0 +1,168 @@
+/** The files of a new project, as `inferql init` writes them. */
+
+export interface ProjectOptions {
+  /** The name in package.json. */
+  name: string;
+  /** The version of InferQL's packages. */
+  version: string;
+}
+
+/** Text by path. The model comes from the package and is copied beside them. */
+export function listProjectFiles({ name, version }: ProjectOptions): Record<string, string> {
+  return {
+    'package.json': `${JSON.stringify(
+      {
+        name,
+        private: true,
+        type: 'module',
+        engines: { node: '>=20.20' },
+        scripts: {
+          start: 'inferql serve ./models',
+          dev: 'vite',
+          build: 'tsc && vite build',
+          types: 'inferql types --output src/inferql-models.d.ts',
+        },
+        dependencies: { '@inferql/client': version, inferql: version },
+        devDependencies: { typescript: '^5.9.0', vite: '^7.3.0' },
+      },
+      null,
+      2,
+    )}\n`,
+    // No install script of any package is needed; onnxruntime-node's would fetch CUDA libraries.
+    '.npmrc': 'ignore-scripts=true\n',
+    '.env': ENV,
+    '.gitignore': 'node_modules/\ndist/\n.inferql/\n.env\n',
+    '.dockerignore': 'node_modules\ndist\n.inferql\n.env\n',
+    Dockerfile: DOCKERFILE,
+    'compose.yml': COMPOSE,
+    'index.html': PAGE,
+    'src/main.ts': MAIN,
+    'vite.config.js': VITE,
+    'tsconfig.json': TSCONFIG,
+    'README.md': readme(name),
+  };
+}
+
+const ENV = `# Settings of InferQL. A variable of the environment wins.
+PORT=4000
+# HOST=0.0.0.0 lets other machines in; then set INFERQL_AUTH=keys and make a key: npx inferql keys create
+HOST=127.0.0.1
+INFERQL_WORKERS=1
+# REDIS_URL=redis://user:password@host:6379
+`;
+
+const DOCKERFILE = `FROM node:22-bookworm-slim
+WORKDIR /app
+COPY package.json package-lock.json* .npmrc ./
+RUN npm install --omit=dev
+COPY models ./models
+RUN chown node:node /app && mkdir -p /var/lib/inferql && chown node:node /var/lib/inferql
+ENV NODE_ENV=production INFERQL_STATE_DIR=/var/lib/inferql
+USER node
+EXPOSE 4000
+CMD ["node_modules/.bin/inferql", "serve", "./models"]
+`;
+
+const COMPOSE = `# docker compose up --build
+services:
+  redis:
+    image: redis:7-bookworm
+    command: [redis-server, --appendonly, "yes", --appendfsync, always, --maxmemory-policy, noeviction, --save, ""]
+    volumes: [redis-data:/data]
+    healthcheck: { test: [CMD, redis-cli, ping], interval: 2s, timeout: 2s, retries: 30 }
+    restart: unless-stopped
+
+  inferql:
+    build: .
+    init: true
+    environment:
+      REDIS_URL: redis://redis:6379
+      HOST: 0.0.0.0
+      # The port is published to this machine only. To open it: INFERQL_AUTH=keys, and a key of \`inferql keys create\`.
+      INFERQL_AUTH: \${INFERQL_AUTH:-off-and-public}
+    ports: ["127.0.0.1:\${PORT:-4000}:4000"]
+    volumes: [state:/var/lib/inferql]
+    depends_on: { redis: { condition: service_healthy } }
+    restart: unless-stopped
+    stop_grace_period: 60s
+
+volumes:
+  redis-data:
+  state:
+`;
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width" />
+    <title>What is in the image?</title>
+  </head>
+  <body>
+    <h1>What is in the image?</h1>
+    <input id="image" type="file" accept="image/*" aria-label="Image" />
+    <output id="answer"></output>
+    <script type="module" src="/src/main.ts"></script>
+  </body>
+</html>
+`;
+
+const MAIN = `import { createClient, InferqlError } from '@inferql/client';
+
+// Vite passes /graphql on to InferQL: see vite.config.js.
+const client = createClient({ url: new URL('/graphql', location.href).href });
+const input = document.querySelector<HTMLInputElement>('#image')!;
+const answer = document.querySelector<HTMLOutputElement>('#answer')!;
+
+input.addEventListener('change', async () => {
+  const image = input.files?.[0];
+  if (!image) return;
+  answer.textContent = 'Looking …';
+  try {
+    const { result } = await client.classify(image, {
+      model: 'resnet50',
+      topK: 3,
+      onState: ({ status, queuePosition }) => {
+        answer.textContent = queuePosition ? \`\${status}, position \${queuePosition}\` : status;
+      },
+    });
+    // After \`npm run types\` the names are a union of the model's labels.
+    answer.textContent = result.labels.map(({ name, score }) => \`\${name} \${(100 * score).toFixed(1)} %\`).join(', ');
+  } catch (error) {
+    if (!(error instanceof InferqlError)) throw error;
+    answer.textContent = error.message;
+  }
+});
+`;
+
+const VITE = `export default {
+  server: { proxy: { '/graphql': { target: \`http://127.0.0.1:\${process.env.PORT ?? 4000}\`, ws: true } } },
+};
+`;
+
+const TSCONFIG = `{
+  "compilerOptions": {
+    "target": "es2023",
+    "lib": ["es2023", "dom", "dom.iterable"],
+    "module": "esnext",
+    "moduleResolution": "bundler",
+    "strict": true,
+    "skipLibCheck": true,
+    "noEmit": true
+  },
+  "include": ["src"]
+}
+`;
+
+function readme(name: string): string {
+  return `# ${name}
+
+    npm install
+    npm start          # the API, GraphiQL and a page at http://127.0.0.1:4000
+    npm run dev        # the front end of this folder, while npm start runs
+    npm run types      # the label names of the models, for TypeScript
+
+Each folder in \`models/\` is a model. \`.env\` has the settings; \`npx inferql doctor\` checks this machine. With containers:
+\`docker compose up --build\`.
+`;
+}

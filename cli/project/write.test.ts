@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { toPackageName, writeProject } from './write.ts';
+
+const projectDir = join(import.meta.dirname, '../..');
+const modelsDir = join(projectDir, 'models');
+let dir: string;
+
+beforeAll(() => {
+  // Inside the project, so that packages are found.
+  mkdirSync(join(projectDir, '.inferql'), { recursive: true });
+  dir = mkdtempSync(join(projectDir, '.inferql/init-'));
+});
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test('a new project has a model, valid settings, and the packages of this version', async () => {
+  const { written, kept } = await writeProject(dir, '1.2.3', modelsDir);
+  expect(kept).toEqual([]);
+  expect(written).toEqual(expect.arrayContaining(['.env', 'compose.yml', 'src/main.ts', 'models/resnet50']));
+  const read = (path: string) => readFileSync(join(dir, path), 'utf8');
+  expect(read('models/resnet50/model.json5')).toBe(readFileSync(join(modelsDir, 'resnet50/model.json5'), 'utf8'));
+  const manifest = JSON.parse(read('package.json'));
+  expect(manifest.dependencies).toEqual({ '@inferql/client': '1.2.3', inferql: '1.2.3' });
+  const env = parseEnv(read('.env')) as Record<string, string>;
+  expect(readSettings('launcher', env)).toMatchObject({ port: 4000, workers: 1 });
+  expect(findSettingMistakes(env)).toEqual([]);
+});
+
+test('its front end compiles in strict mode', () => {
+  const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
+  const options = ['-p', join(dir, 'tsconfig.json'), '--allowImportingTsExtensions'];
+  expect(() => execFileSync(process.execPath, [tsc, ...options], { stdio: 'pipe' })).not.toThrow();
+});
+
+test('what is there is kept', async () => {
+  writeFileSync(join(dir, '.env'), 'PORT=1\n');
+  const { written, kept } = await writeProject(dir, '1.2.3', modelsDir);
+  expect(written).toEqual([]);
+  expect(kept).toEqual(expect.arrayContaining(['.env', 'models/resnet50']));
+  expect(readFileSync(join(dir, '.env'), 'utf8')).toBe('PORT=1\n');
+});
+
+test.each([
+  ['My Project!', 'my-project'],
+  ['ünï', 'n'],
+  ['', 'inferql-project'],
+  ['--', 'inferql-project'],
+])("a folder '%s' makes the package '%s'", (folder, name) => {
+  expect(toPackageName(folder)).toBe(name);
+});
