@@ -1,5 +1,6 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
 
+import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { connectRedis } from '@inferql/queue/redis';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
@@ -24,14 +25,12 @@ process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } }, process.stdout);
 // A launcher has reported them already.
 if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
+logConsole(log);
 const spool = openSpool(config.stateDir);
 
 const redis = connectRedis(config.redisUrl, 'request');
 const subscriber = connectRedis(config.redisUrl, 'subscriber');
-for (const connection of [redis, subscriber]) {
-  // Without a listener the first lost connection would end the process.
-  connection.on('error', (error: unknown) => log.warn({ err: error }, 'Redis does not answer'));
-}
+reportConnections([redis, subscriber], config.redisUrl, log);
 const backend = createBackend({ config, redis, subscriber, log });
 const listener = createListener({ config, backend, spoolDir: spool.dir, log });
 

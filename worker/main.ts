@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { readDefaultModel } from '@inferql/converter/default-model';
+import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { checkRedisVersion, connectRedis } from '@inferql/queue/redis';
 import { createRegistry } from '@inferql/queue/registry';
 import { findSettingMistakes } from '@inferql/settings/settings';
@@ -37,13 +38,8 @@ const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.
 if (!process.connected) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 const worker = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
 const redis = connectRedis(config.redisUrl, 'work');
-const reportConnection = () => log.warn('no connection to Redis, waiting for it');
-redis.once('error', reportConnection);
-redis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
-redis.on('ready', () => {
-  redis.off('error', reportConnection);
-  redis.once('error', reportConnection);
-});
+reportConnections([redis], config.redisUrl, log);
+logConsole(log);
 
 const registry = createRegistry(redis, { prefix: config.prefix });
 let announcedDefault: string | undefined;

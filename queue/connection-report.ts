@@ -1,0 +1,143 @@
+/** One line per outage of Redis, in Redis' own words and with the cure; then silence until it is over. */
+import { connect } from 'node:net';
+import { parseRedisUrl } from './redis-url.ts';
+
+/** The part of a logger that this needs. */
+export interface ConnectionLog {
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+/** An outage that lasts is mentioned again after this, then after twice as long each time. */
+const FIRST_REMINDER_MS = 60_000;
+const LAST_REMINDER_MS = 3_600_000;
+const ASK_MS = 1_000;
+/** So many connections in a row that were closed before they could be used are an outage. */
+const CLOSED_IN_A_ROW = 3;
+
+interface Connection {
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'ready' | 'close', listener: () => void): unknown;
+}
+
+const CURES: [pattern: RegExp, cure: string][] = [
+  [/^-?NOAUTH/, 'Put its password into REDIS_URL: redis://:PASSWORD@host:port, or redis://USER:PASSWORD@host:port.'],
+  [
+    /^-?(WRONGPASS|ERR invalid password)/,
+    'Check the user and the password in REDIS_URL; percent-encode special characters.',
+  ],
+  [/^-?ERR AUTH .*without any password/, 'Leave the password out of REDIS_URL, or set one in Redis.'],
+  [
+    /^-?DENIED/,
+    'It accepts other machines only with a password: set one in Redis and in REDIS_URL, or run it where this process runs.',
+  ],
+  [/^-?NOPERM/, 'Give its user the rights that docs/security.md lists.'],
+  [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or end other clients.'],
+  [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
+  [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
+  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not answer: check the address, and firewalls on the way.'],
+  [
+    /certificate|SSL|TLS/i,
+    'Check that REDIS_URL begins with rediss:// if and only if Redis speaks TLS, and NODE_EXTRA_CA_CERTS.',
+  ],
+];
+
+/** What to do about a reason, if it is a known one. */
+export function findCure(reason: string): string | undefined {
+  return CURES.find(([pattern]) => pattern.test(reason))?.[1];
+}
+
+/** Reports the connections of one process to the same Redis together. @param url REDIS_URL, of which only host and port are shown */
+export function reportConnections(connections: readonly Connection[], url: string, log: ConnectionLog): void {
+  const { shown } = parseRedisUrl(url);
+  let isOut = false;
+  let reminderMs = FIRST_REMINDER_MS;
+  let reminder: NodeJS.Timeout | undefined;
+
+  async function reportOutage(error: unknown): Promise<void> {
+    const reason = await findReason(error, url);
+    if (!isOut) return;
+    const cure = findCure(reason);
+    log.warn({ redis: shown, reason, ...(cure && { cure }) }, 'Redis cannot be used; trying again until it can');
+  }
+
+  function remindLater(error: unknown): void {
+    reminder = setTimeout(() => {
+      void reportOutage(error);
+      reminderMs = Math.min(2 * reminderMs, LAST_REMINDER_MS);
+      remindLater(error);
+    }, reminderMs);
+    reminder.unref();
+  }
+
+  function begin(error: unknown): void {
+    if (isOut) return;
+    isOut = true;
+    void reportOutage(error);
+    remindLater(error);
+  }
+
+  for (const connection of connections) {
+    let closedInARow = 0;
+    connection.on('error', (error) => {
+      log.debug({ err: error }, 'connection to Redis');
+      begin(error);
+    });
+    // One that takes the connection and hangs up again causes no error.
+    connection.on('close', () => {
+      if (++closedInARow >= CLOSED_IN_A_ROW) begin(new Error('Connection is closed'));
+    });
+    connection.on('ready', () => {
+      closedInARow = 0;
+      if (!isOut) return;
+      isOut = false;
+      clearTimeout(reminder);
+      reminderMs = FIRST_REMINDER_MS;
+      log.info({ redis: shown }, 'Redis can be used again');
+    });
+  }
+}
+
+/** A Redis that refuses says why and hangs up; what is left for the client is a broken pipe, so it is asked again. */
+async function findReason(error: unknown, url: string): Promise<string> {
+  const message =
+    error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error);
+  if (!/EPIPE|ECONNRESET|Connection is closed/.test(message)) return message;
+  return (await askWhy(url)) ?? message;
+}
+
+/** The first line that Redis sends without being asked; undefined if it is silent, as one that accepts is. */
+export function askWhy(url: string): Promise<string | undefined> {
+  const { kind, hosts, socketPath, tls } = parseRedisUrl(url);
+  if (kind !== 'single' || tls) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    const socket = socketPath === undefined ? connect(hosts[0]!) : connect(socketPath);
+    const end = (text?: string) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(text?.startsWith('-') ? text.slice(1).split(/[\r\n]/)[0] : undefined);
+    };
+    const timer = setTimeout(end, ASK_MS);
+    socket
+      .on('data', (data) => end(data.toString('utf8')))
+      .on('error', () => end())
+      .on('end', () => end());
+  });
+}
+
+/**
+ * Sends what libraries write to the console through the log, each text once: ioredis warns with each connection that it makes.
+ * To be called once per process.
+ */
+export function logConsole(log: ConnectionLog, target: Pick<Console, 'warn' | 'error'> = console): void {
+  const seen = new Set<string>();
+  const write = (...args: unknown[]) => {
+    const text = args.map(String).join(' ').slice(0, 500);
+    if (seen.has(text) || seen.size >= 100) return;
+    seen.add(text);
+    log.warn({ text }, 'a library wrote to the console');
+  };
+  target.warn = write;
+  target.error = write;
+}
