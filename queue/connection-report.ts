@@ -32,7 +32,7 @@ const CURES: [pattern: RegExp, cure: string][] = [
     /^-?DENIED/,
     'It accepts other machines only with a password: set one in Redis and in REDIS_URL, or run it where this process runs.',
   ],
-  [/^-?NOPERM/, 'Give its user the rights that docs/security.md lists.'],
+  [/^-?NOPERM/, 'Give its user the rights that docs/redis.md lists.'],
   [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or end other clients.'],
   [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
   [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],

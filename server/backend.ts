@@ -1,5 +1,6 @@
 import { createImageDecoder } from '@inferql/images/decode/image-decoder';
 import { createKeyStore } from '@inferql/queue/api-keys';
+import { newPredictionId } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
@@ -26,6 +27,8 @@ import type { Services } from './schema/context.ts';
 const MAX_INT = 2 ** 31 - 1;
 /** How late at the most an unattended prediction ends. */
 const SWEEP_EVERY_MS = 1_000;
+/** Of a prediction that does not exist. */
+const READINESS_ID = newPredictionId('ready');
 const FORGET_EVERY_MS = 600_000;
 
 export type Backend = ReturnType<typeof createBackend>;
@@ -179,7 +182,8 @@ export function createBackend(options: {
     /** Redis answers and its channel is heard; false from the moment that the server shuts down. */
     async isReady(): Promise<boolean> {
       if (draining || !replies.ready()) return false;
-      return redis.ping().then(
+      // A step of the queue, and not a ping: a user without the rights for it cannot take work.
+      return producer.read(READINESS_ID).then(
         () => true,
         () => false,
       );

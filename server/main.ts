@@ -1,5 +1,6 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
 
+import { checkRedisSetup } from '@inferql/queue/check-redis';
 import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { connectRedis } from '@inferql/queue/redis';
 import { findSettingMistakes } from '@inferql/settings/settings';
@@ -31,6 +32,11 @@ const spool = openSpool(config.stateDir);
 const redis = connectRedis(config.redisUrl, 'request');
 const subscriber = connectRedis(config.redisUrl, 'subscriber');
 reportConnections([redis, subscriber], config.redisUrl, log);
+redis.once('ready', () => {
+  checkRedisSetup(redis).then((problems) => {
+    for (const problem of problems) log.warn(problem);
+  });
+});
 const backend = createBackend({ config, redis, subscriber, log });
 const listener = createListener({ config, backend, spoolDir: spool.dir, log });
 

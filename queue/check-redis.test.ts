@@ -1,0 +1,30 @@
+import { startTestRedis } from '@inferql/testing/redis-server';
+import { afterEach, expect, test } from 'vitest';
+import { checkRedisSetup } from './check-redis.ts';
+import { connectRedis } from './redis.ts';
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function check(options: Parameters<typeof startTestRedis>[0]): Promise<string[]> {
+  const server = await startTestRedis(options);
+  closers.push(() => server.stop());
+  const redis = connectRedis(server.url, 'work');
+  closers.push(() => redis.disconnect());
+  return checkRedisSetup(redis);
+}
+
+test('a Redis that keeps what is queued and drops nothing is all right', async () => {
+  expect(await check({ persistent: true })).toEqual([]);
+});
+
+test('one without an append-only file is named', async () => {
+  expect(await check({})).toEqual([expect.stringContaining('appendonly yes')]);
+});
+
+test('one that drops keys is named', async () => {
+  const args = ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'];
+  expect(await check({ persistent: true, args })).toEqual([expect.stringContaining('noeviction')]);
+});

@@ -1,0 +1,28 @@
+import type { RedisConnection } from './redis.ts';
+
+/**
+ * What of a Redis' set-up takes promises back that the documentation makes: each a sentence for an operator. To be called once it answers.
+ * @returns nothing where all is well, or where Redis does not let its settings be read
+ */
+export async function checkRedisSetup(redis: RedisConnection): Promise<string[]> {
+  let info: string;
+  try {
+    info = await redis.info();
+  } catch (error) {
+    return [`The set-up of Redis cannot be checked (${String(error)}). Give its user the command INFO.`];
+  }
+  const read = (name: string) => new RegExp(`^${name}:([^\r\n]*)`, 'm').exec(info)?.[1];
+  const problems: string[] = [];
+  if (read('aof_enabled') === '0') {
+    problems.push(
+      'Redis keeps no append-only file: what is queued is lost if it ends, although clients were told that it was accepted. Set appendonly yes.',
+    );
+  }
+  const policy = read('maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction' && read('maxmemory') !== '0') {
+    problems.push(
+      `Redis drops keys when its memory is full (maxmemory-policy ${policy}): queued images and results can vanish without an error. Set maxmemory-policy noeviction.`,
+    );
+  }
+  return problems;
+}
