@@ -26,7 +26,6 @@ export function decodeBitmap(file: Buffer, layout: BmpLayout): RawImage {
 type RowWriter = (target: Buffer, to: number, source: Uint8Array, from: number, bits: number) => void;
 
 function createPaletteWriter(file: Buffer, { width, palette }: BmpLayout): RowWriter {
-  // Indexes beyond the palette are black.
   const colors = Buffer.alloc(256 * 4);
   for (let i = 0; i < 256; i++) {
     colors[4 * i + 3] = 255;
@@ -39,6 +38,7 @@ function createPaletteWriter(file: Buffer, { width, palette }: BmpLayout): RowWr
     for (let x = 0; x < width; x++) {
       const bit = x * bits;
       const index = (source[from + (bit >> 3)]! >> (8 - bits - (bit & 7))) & mask;
+      if (index >= palette.count) throw refuseDamage();
       colors.copy(target, to + 4 * x, 4 * index, 4 * index + 4);
     }
   };

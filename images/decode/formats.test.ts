@@ -76,6 +76,12 @@ describe('BMP', () => {
     expect(await corners(Buffer.concat([plain.subarray(0, 66), runs]))).toEqual([RED, BLUE, WHITE]);
   });
 
+  test('a pixel of a color that the palette does not have is damage', async () => {
+    const file = writeBmp({ bits: 8 });
+    file.writeUInt32LE(2, 46);
+    await expect(prepare(file)).rejects.toMatchObject({ code: 'CORRUPT' });
+  });
+
   test('one that is cut is CORRUPT, and one with a PNG inside is not supported', async () => {
     const file = writeBmp({ bits: 24 });
     await expect(prepare(file.subarray(0, -1))).rejects.toMatchObject({ code: 'CORRUPT' });

@@ -25,10 +25,18 @@ export function listBoxes(file: Buffer, start: number, end: number): Box[] {
     const headerBytes = isLong ? 16 : 8;
     if (isTopLevel && (length < headerBytes || at + length > end)) break;
     if (length < headerBytes || at + length > end) throw refuseDamage();
-    boxes.push({ type: file.toString('latin1', at + 4, at + 8), start: at + headerBytes, end: at + length });
+    const type = file.toString('latin1', at + 4, at + 8);
+    // What is unknown is skipped by design; what is no name at all was another box before it was damaged.
+    if (!isTopLevel && !isPrintable(type)) throw refuseDamage();
+    boxes.push({ type, start: at + headerBytes, end: at + length });
     at += length;
   }
   return boxes;
+}
+
+/** Whether a code of four characters can be one. */
+export function isPrintable(code: string): boolean {
+  return /^[ -~\u00a9]{4}$/.test(code);
 }
 
 /** The box at a path like `iprp/ipco`, from the boxes of the first level on. */

@@ -1,5 +1,5 @@
 /** The items of a HEIF file (ISO/IEC 23008-12): which one is the picture, where its bytes are, and what is said about it. */
-import { type Box, createReader, findBox, listBoxes } from './boxes.ts';
+import { type Box, createReader, findBox, isPrintable, listBoxes } from './boxes.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 
 /** Tiles of a phone's picture are 48 to 200. */
@@ -65,6 +65,7 @@ function readItemTypes(file: Buffer, boxes: readonly Box[]): Map<number, string>
     reader.skip(2);
     const code = Buffer.alloc(4);
     code.writeUInt32BE(reader.read(4));
+    if (!isPrintable(code.toString('latin1'))) throw refuseDamage();
     types.set(id, code.toString('latin1'));
   }
   return types;

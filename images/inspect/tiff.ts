@@ -80,6 +80,9 @@ function checkFeatures(compression: number, photometric: number): void {
   if (!DECODED_COMPRESSIONS.includes(compression)) {
     throw refuseFeature(`TIFF with ${COMPRESSIONS[compression] ?? `compression ${compression}`}`);
   }
+  if (photometric === 6 && compression !== 6 && compression !== 7) {
+    throw refuseFeature('TIFF with YCbCr colors outside of JPEG compression');
+  }
   if (COLOR_CHANNELS[photometric] === undefined) {
     throw refuseFeature(`TIFF with ${PHOTOMETRICS[photometric] ?? `photometric interpretation ${photometric}`}`);
   }
