@@ -58,7 +58,7 @@ test('a sample photograph gets its labels, and a heatmap for the label that is c
     const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
     await label.waitFor();
     expect(await card.getByRole('listitem').count()).toBe(5);
-    expect(await card.textContent()).toMatch(/In [\d.]+ m?s · alone/);
+    expect(await card.textContent()).toMatch(/in [\d.]+ m?s · not batched/);
 
     const name = (await label.locator('.bar-name').textContent())!;
     await label.click();
@@ -86,7 +86,7 @@ test("a prediction's link opens it again, on another server and in another brows
     expect(await page.title()).toBe('espresso · InferQL');
     const facts = await page.locator('.run-facts').textContent();
     expect(facts).toMatch(
-      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatchaloneIn all[\d.]+ m?s$/,
+      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatch1 imageIn all[\d.]+ m?s$/,
     );
     await page.getByRole('link', { name: 'All photographs' }).click();
     expect(await page.title()).toBe('InferQL');

@@ -11,10 +11,10 @@ import './styles/card.css';
 
 const transport = createTransport(location.origin);
 const board = createBoard(transport);
-keepSession(board);
+const notSent = keepSession(board);
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <App transport={transport} board={board} />
+    <App transport={transport} board={board} notSent={notSent} />
   </StrictMode>,
 );

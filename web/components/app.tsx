@@ -8,15 +8,18 @@ import { DropAnywhere } from './drop-anywhere.tsx';
 import { Header } from './header.tsx';
 import { useCards, useModels, usePath } from './hooks.ts';
 import { Intake } from './intake.tsx';
+import { Notice } from './notice.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
 
 /** The page: everything on it hangs from the transport and the board. */
-export function App({ transport, board }: { transport: Transport; board: Board }) {
+export function App({ transport, board, notSent }: { transport: Transport; board: Board; notSent: readonly string[] }) {
   const models = useModels(transport);
   const [chosen, setChosen] = useState<string>();
   const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
   const cards = useCards(board);
+  const [lost, setLost] = useState(notSent);
+  const [leftOut, setLeftOut] = useState<readonly string[]>([]);
   const [path, goTo] = usePath();
   const predictionId = readPredictionId(path);
 
@@ -43,7 +46,17 @@ export function App({ transport, board }: { transport: Transport; board: Board }
       <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
       <main ref={main} tabIndex={-1}>
         <QueueStrip transport={transport} model={model} />
-        <DropAnywhere onFiles={add} />
+        <DropAnywhere onFiles={add} onLeftOut={setLeftOut} />
+        {lost.length > 0 && (
+          <Notice
+            title="Not sent before the page was closed; add them again:"
+            names={lost}
+            onClose={() => setLost([])}
+          />
+        )}
+        {leftOut.length > 0 && (
+          <Notice title="No pictures, and left out:" names={leftOut} onClose={() => setLeftOut([])} />
+        )}
         {predictionId === undefined ? (
           <>
             <Intake onFiles={add} />

@@ -35,11 +35,11 @@ export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps)
   );
 }
 
-function describeRun({ timings, batchSize, cached }: Prediction): string {
-  if (cached) return 'Shared answer';
-  const parts: string[] = [];
-  if (typeof timings?.totalMs === 'number') parts.push(`In ${formatSeconds(timings.totalMs)}`);
-  if (batchSize) parts.push(batchSize === 1 ? 'alone' : `batch of ${batchSize}`);
+function describeRun({ model, timings, batchSize, cached }: Prediction): string {
+  if (cached) return `${model} · shared answer`;
+  const parts = [model];
+  if (typeof timings?.totalMs === 'number') parts.push(`in ${formatSeconds(timings.totalMs)}`);
+  if (batchSize) parts.push(batchSize === 1 ? 'not batched' : `batch of ${batchSize}`);
   return parts.join(' · ');
 }
 

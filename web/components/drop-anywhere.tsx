@@ -1,14 +1,20 @@
 import { useEffect, useRef, useState } from 'react';
 import { readDroppedFiles } from '../state/files.ts';
 
+interface DropAnywhereProps {
+  onFiles(files: File[]): void;
+  /** Gets the names of files in dropped folders that are no images. */
+  onLeftOut(names: string[]): void;
+}
+
 /** Takes photographs that are dropped or pasted, wherever on the page; a drop is never left to the browser, which would leave the page. */
-export function DropAnywhere({ onFiles }: { onFiles(files: File[]): void }) {
+export function DropAnywhere({ onFiles, onLeftOut }: DropAnywhereProps) {
   const [dragging, setDragging] = useState(false);
-  const latest = useRef(onFiles);
-  latest.current = onFiles;
+  const latest = useRef({ onFiles, onLeftOut });
+  latest.current = { onFiles, onLeftOut };
 
   useEffect(() => {
-    const take = (files: File[]) => files.length > 0 && latest.current(files);
+    const take = (files: File[]) => files.length > 0 && latest.current.onFiles(files);
     const paste = (event: ClipboardEvent) => take(Array.from(event.clipboardData?.files ?? []));
     const over = (event: DragEvent) => {
       if (!event.dataTransfer?.types.includes('Files')) return;
@@ -22,7 +28,10 @@ export function DropAnywhere({ onFiles }: { onFiles(files: File[]): void }) {
       setDragging(false);
       if (!event.dataTransfer?.types.includes('Files')) return;
       event.preventDefault();
-      void readDroppedFiles(event.dataTransfer).then(take);
+      void readDroppedFiles(event.dataTransfer).then(({ files, leftOut }) => {
+        take(files);
+        latest.current.onLeftOut(leftOut);
+      });
     };
     addEventListener('paste', paste);
     addEventListener('dragover', over);

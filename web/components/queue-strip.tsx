@@ -42,7 +42,7 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
           <dt>Workers</dt>
           <dd data-figure="workers">{now ? now.workers.length : NOTHING}</dd>
           <dd className="strip-note">
-            {typeof now?.capacityPerSecond === 'number' && `up to ${formatRate(now.capacityPerSecond)} /s`}
+            {typeof now?.capacityPerSecond === 'number' && `can do about ${formatRate(now.capacityPerSecond)} /s`}
           </dd>
         </div>
       </dl>

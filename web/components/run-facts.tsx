@@ -35,5 +35,5 @@ function formatMs(ms: number | null | undefined): string | undefined {
 
 function describeBatch(size: number | null | undefined): string | undefined {
   if (!size) return undefined;
-  return size === 1 ? 'alone' : `of ${size}`;
+  return size === 1 ? '1 image' : `${size} images`;
 }

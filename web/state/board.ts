@@ -86,31 +86,27 @@ export function createBoard({ client }: Transport): Board {
   };
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
-    const release = await places.take(signal);
     // A request that is being given up may still have something to tell.
     const setPhase = (phase: Card['phase']) => !signal.aborted && update(key, { phase });
-    try {
-      const outcome = await sendPhotograph(
-        client,
-        { file, model, idempotencyKey: makeIdempotencyKey() },
-        {
-          onProgress: (sent) => {
-            // Each try begins and ends in a moment where the line is good: the reason for the delay stays readable.
-            if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1)) setPhase({ kind: 'uploading', sent });
-          },
-          onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
+    const outcome = await sendPhotograph(
+      client,
+      { file, model, idempotencyKey: makeIdempotencyKey() },
+      {
+        onProgress: (sent) => {
+          // Each try begins and ends in a moment where the line is good: the reason for the delay stays readable.
+          if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1)) setPhase({ kind: 'uploading', sent });
         },
-        signal,
-      );
-      if (signal.aborted) return;
-      if (outcome.kind === 'refused') return update(key, { phase: { kind: 'refused', problem: outcome.problem } });
-      const { prediction } = outcome;
-      update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
-      follow(key, prediction.id, signal);
-      void sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
-    } finally {
-      release();
-    }
+        onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
+      },
+      places.take,
+      signal,
+    );
+    if (signal.aborted) return;
+    if (outcome.kind === 'refused') return update(key, { phase: { kind: 'refused', problem: outcome.problem } });
+    const { prediction } = outcome;
+    update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
+    follow(key, prediction.id, signal);
+    void sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
   };
 
   /** Shows the small copy, once there is one, in place of a large photograph. */

@@ -42,7 +42,15 @@ export interface Card {
   isCanceling: boolean;
 }
 
-const IMAGE_CODES = ['EMPTY', 'TOO_LARGE', 'TOO_MANY_PIXELS', 'TOO_COMPLEX', 'UNSUPPORTED_FORMAT', 'CORRUPT'];
+const IMAGE_CODES = [
+  'EMPTY',
+  'TOO_LARGE',
+  'TOO_MANY_PIXELS',
+  'TOO_COMPLEX',
+  'UNSUPPORTED_FORMAT',
+  'CORRUPT',
+  'FILE_CHANGED',
+];
 
 /** Whether sending the same file once more could end otherwise. */
 export function canRetry({ hasFile, phase, prediction }: Card): boolean {

@@ -1,16 +1,22 @@
-/** All files of a drop, and the images of its folders, in the order of their names. */
-export async function readDroppedFiles(data: DataTransfer): Promise<File[]> {
-  // The entries must be taken before the first await: afterwards the browser empties the list.
-  const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  if (entries.length === 0) return Array.from(data.files);
-  const files = await Promise.all(entries.map((entry) => readEntry(entry)));
-  return files.flat();
+/** What was dropped: files to send, and the names of those in folders that are no images. */
+export interface Dropped {
+  files: File[];
+  leftOut: string[];
 }
 
-async function readEntry(entry: FileSystemEntry): Promise<File[]> {
-  if (entry.name.startsWith('.')) return [];
+/** All files of a drop, and the images of its folders, in the order of their names. */
+export async function readDroppedFiles(data: DataTransfer): Promise<Dropped> {
+  // The entries must be taken before the first await: afterwards the browser empties the list.
+  const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (entries.length === 0) return { files: Array.from(data.files), leftOut: [] };
+  return join(await Promise.all(entries.map((entry) => readEntry(entry))));
+}
+
+async function readEntry(entry: FileSystemEntry): Promise<Dropped> {
+  if (entry.name.startsWith('.')) return { files: [], leftOut: [] };
   if (entry.isFile) {
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    return { files: [file], leftOut: [] };
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: FileSystemEntry[] = [];
@@ -20,7 +26,18 @@ async function readEntry(entry: FileSystemEntry): Promise<File[]> {
     found.push(...part);
   }
   found.sort((a, b) => a.name.localeCompare(b.name));
-  const files = await Promise.all(found.map((child) => readEntry(child)));
-  // What else lies in a folder was not meant.
-  return files.flat().filter(({ type }) => type.startsWith('image/'));
+  const { files, leftOut } = join(await Promise.all(found.map((child) => readEntry(child))));
+  return {
+    files: files.filter(mayBeImage),
+    leftOut: [...leftOut, ...files.filter((file) => !mayBeImage(file)).map(({ name }) => name)],
+  };
+}
+
+/** Browsers name no type for many image formats, such as HEIC and raw files, and for files without an ending: the server looks inside. */
+function mayBeImage({ type }: File): boolean {
+  return type === '' || type.startsWith('image/');
+}
+
+function join(parts: readonly Dropped[]): Dropped {
+  return { files: parts.flatMap(({ files }) => files), leftOut: parts.flatMap(({ leftOut }) => leftOut) };
 }

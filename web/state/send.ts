@@ -1,6 +1,6 @@
 import type { AnyVariables, Client, OperationContext, TypedDocumentNode } from '@urql/core';
 import { SendPhotographDocument, type SendPhotographMutation } from '../generated/graphql.ts';
-import { isPassing, type Problem, readProblem } from '../transport/problem.ts';
+import { isPassing, isQueueing, type Problem, readProblem } from '../transport/problem.ts';
 import { createUploadFetch } from '../transport/upload-fetch.ts';
 
 /** The prediction as the mutation gives it: accepted, not ended. */
@@ -23,37 +23,60 @@ interface SendListeners {
 
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 5_000;
+/** A server that does not answer, or a proxy without one, is given up after so long; a button tries again. */
+const GIVE_UP_AFTER_MS = 180_000;
 
 /**
- * Sends a photograph until it is accepted or refused for good. Full queues, lost connections and servers that restart are waited
- * for, as long as it takes.
+ * Sends a photograph until it is accepted or refused for good. A full queue is waited for as long as it takes; silence and answers of
+ * proxies have a bound. Between tries the place is given back, so that a photograph that cannot be sent keeps no other waiting.
+ * @param takePlace resolves with the way to give the place back
  * @throws the signal's reason when it is aborted
  */
 export async function sendPhotograph(
   client: Client,
   { file, model, idempotencyKey }: Photograph,
   { onProgress, onDelay }: SendListeners,
+  takePlace: (signal: AbortSignal) => Promise<() => void>,
   signal: AbortSignal,
 ): Promise<SendOutcome> {
+  const variables = { image: file, idempotencyKey, heatmap: true, ...(model !== undefined && { model }) };
+  const context = { fetch: createUploadFetch(onProgress) };
+  let troubleSinceMs: number | undefined;
   for (let tries = 0; ; tries++) {
-    onProgress(0);
-    const variables = { image: file, idempotencyKey, heatmap: true, ...(model !== undefined && { model }) };
-    const result = await mutateOnce(
-      client,
-      SendPhotographDocument,
-      variables,
-      { fetch: createUploadFetch(onProgress) },
-      signal,
-    );
-    const answer = result.data?.classifyImage;
-    if (answer?.__typename === 'Prediction') return { kind: 'accepted', prediction: answer };
-    const problem = answer ?? (result.error && readProblem(result.error));
-    if (!problem) throw new Error('The server answered with neither data nor errors');
+    const release = await takePlace(signal);
+    let problem: Problem;
+    try {
+      onProgress(0);
+      const result = await mutateOnce(client, SendPhotographDocument, variables, context, signal);
+      const answer = result.data?.classifyImage;
+      if (answer?.__typename === 'Prediction') return { kind: 'accepted', prediction: answer };
+      const found = answer ?? (result.error && readProblem(result.error));
+      if (!found) throw new Error('The server answered with neither data nor errors');
+      problem = found;
+    } finally {
+      release();
+    }
+    // A file that the browser can no longer read looks like a lost connection.
+    if (problem.code === 'UNREACHABLE' && !(await isReadable(file))) problem = { code: 'FILE_CHANGED', message: '' };
     if (!isPassing(problem)) return { kind: 'refused', problem };
+    troubleSinceMs = isQueueing(problem) ? undefined : (troubleSinceMs ?? performance.now());
+    if (troubleSinceMs !== undefined && performance.now() - troubleSinceMs > GIVE_UP_AFTER_MS) {
+      return { kind: 'refused', problem: { ...problem, code: `${problem.code}_FOR_LONG` } };
+    }
     onDelay(problem);
-    const ownWaitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
-    await waitFor(('retryAfterMs' in problem && problem.retryAfterMs) || ownWaitMs, signal);
+    await waitFor(problem.retryAfterMs ?? Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** tries), signal);
   }
+}
+
+/** Whether the file is still what was chosen: browsers refuse to read one that was changed, moved or removed. */
+async function isReadable(file: Blob): Promise<boolean> {
+  return file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
 }
 
 /** Sends a mutation; aborting the signal aborts the request. */

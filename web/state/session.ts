@@ -1,36 +1,51 @@
 import type { Board } from './board.ts';
+import type { Card } from './card.ts';
 
 const KEY = 'inferql.session';
 
 interface Kept {
-  id: string;
+  /** Undefined for a photograph that was not sent. */
+  id: string | undefined;
   name: string | undefined;
 }
 
 /**
  * Keeps the board through a reload of the page, and through a phone that puts the page away: its predictions are remembered for
- * this tab when the page goes, and opened again when it comes back.
+ * this tab when the page goes, and opened again when it comes back. Files cannot be kept: the browser asks before a page with files
+ * that were not sent is left.
+ * @returns the names of photographs that had not been sent when the page was left
  */
-export function keepSession(board: Board): void {
-  for (const { id, name } of readKept()) board.open(id, name);
+export function keepSession(board: Board): string[] {
+  const kept = readKept();
+  for (const { id, name } of kept) if (id !== undefined) board.open(id, name);
+  addEventListener('beforeunload', (event) => {
+    if (board.getCards().some(isUnsent)) event.preventDefault();
+  });
   addEventListener('pagehide', () => {
-    const kept: Kept[] = board
+    const next: Kept[] = board
       .getCards()
-      .flatMap(({ prediction, name }) => (prediction ? [{ id: prediction.id, name }] : []));
+      .filter((card) => card.prediction || isUnsent(card))
+      .map(({ prediction, name }) => ({ id: prediction?.id, name }));
     try {
-      sessionStorage.setItem(KEY, JSON.stringify(kept));
+      sessionStorage.setItem(KEY, JSON.stringify(next));
     } catch {
       // Without storage the board begins empty, as it did before.
     }
   });
+  return kept.flatMap(({ id, name }) => (id === undefined && name !== undefined ? [name] : []));
+}
+
+function isUnsent({ phase }: Card): boolean {
+  return ['in-line', 'uploading', 'delayed'].includes(phase.kind);
 }
 
 function readKept(): Kept[] {
   try {
     const kept: unknown = JSON.parse(sessionStorage.getItem(KEY) ?? '[]');
     if (!Array.isArray(kept)) return [];
+    const isText = (value: unknown) => ['string', 'undefined'].includes(typeof value);
     return kept.filter(
-      (item): item is Kept => typeof item?.id === 'string' && ['string', 'undefined'].includes(typeof item.name),
+      (item): item is Kept => typeof item === 'object' && item !== null && isText(item.id) && isText(item.name),
     );
   } catch {
     return [];

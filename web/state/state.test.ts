@@ -1,10 +1,11 @@
 import { expect, test, vi } from 'vitest';
+import { isPassing, readProblem } from '../transport/problem.ts';
 import { readDroppedFiles } from './files.ts';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
 import { createPlaces } from './places.ts';
 import { createThrottle } from './throttle.ts';
-import { formatLabel, formatSeconds, formatShare } from './words.ts';
+import { describeProblem, formatLabel, formatSeconds, formatShare } from './words.ts';
 
 test('places are given out in order, and given back once', async () => {
   const places = createPlaces(2);
@@ -90,14 +91,52 @@ const folderEntry = (name: string, ...parts: { name: string }[][]) => ({
   createReader: () => ({ readEntries: (give: (part: { name: string }[]) => void) => give(parts.shift() ?? []) }),
 });
 
-test('a folder that is dropped gives its images by name; a file that is dropped itself is always taken', async () => {
+test('a folder that is dropped gives what may be an image by name, and names the rest; a file that is dropped itself is always taken', async () => {
   const inner = folderEntry('b', [fileEntry('2.jpg')], [fileEntry('1.png', 'image/png')]);
   const entries = [
-    folderEntry('album', [fileEntry('c.jpg'), inner], [fileEntry('a.jpg'), fileEntry('notes.txt', 'text/plain')]),
+    folderEntry(
+      'album',
+      [fileEntry('c.jpg'), inner],
+      [fileEntry('a.jpg'), fileEntry('notes.txt', 'text/plain')],
+      [fileEntry('IMG_1.HEIC', ''), fileEntry('scan', '')],
+    ),
     fileEntry('readme.txt', 'text/plain'),
     fileEntry('.hidden.jpg'),
   ];
   const items = entries.map((entry) => ({ webkitGetAsEntry: () => entry }));
-  const files = await readDroppedFiles({ items } as unknown as DataTransfer);
-  expect(files.map(({ name }) => name)).toEqual(['a.jpg', '1.png', '2.jpg', 'c.jpg', 'readme.txt']);
+  const { files, leftOut } = await readDroppedFiles({ items } as unknown as DataTransfer);
+  expect(files.map(({ name }) => name)).toEqual([
+    'a.jpg',
+    '1.png',
+    '2.jpg',
+    'c.jpg',
+    'IMG_1.HEIC',
+    'scan',
+    'readme.txt',
+  ]);
+  expect(leftOut).toEqual(['notes.txt']);
+});
+
+const answered = (status: number, headers: Record<string, string> = {}) =>
+  readProblem({ graphQLErrors: [], response: new Response('<html>', { status, headers }) });
+
+test.each([
+  [200, 'FOREIGN_ANSWER', true],
+  [401, 'SIGN_IN', false],
+  [403, 'BLOCKED', false],
+  [404, 'BLOCKED', false],
+  [413, 'REQUEST_TOO_LARGE', false],
+  [429, 'RATE_LIMITED', true],
+  [502, 'GATEWAY', true],
+])('an answer %i that is not of the API is %s', (status, code, passes) => {
+  const problem = answered(status);
+  expect(problem.code).toBe(code);
+  expect(isPassing(problem)).toBe(passes);
+  expect(describeProblem(problem).title).not.toBe('It did not work');
+});
+
+test('no answer at all passes, and a proxy may say how long to wait', () => {
+  expect(isPassing(readProblem({ graphQLErrors: [], response: undefined }))).toBe(true);
+  expect(answered(503, { 'retry-after': '7' }).retryAfterMs).toBe(7_000);
+  expect(answered(503, { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }).retryAfterMs).toBeUndefined();
 });

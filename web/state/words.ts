@@ -70,7 +70,28 @@ function describeStart(startMs: number): string {
 export function describeProblem({ code, message }: Problem): { title: string; detail?: string } {
   switch (code) {
     case 'UNREACHABLE':
-      return { title: 'The server does not answer', detail: 'It is tried again until it does.' };
+      return { title: 'The server does not answer', detail: 'It is tried again for some minutes.' };
+    case 'GATEWAY':
+      return { title: 'The server cannot be reached', detail: 'A proxy answers in its place. It is tried again.' };
+    case 'FOREIGN_ANSWER':
+      return {
+        title: 'Something else answers here',
+        detail: 'Perhaps a sign-in page of your network. It is tried again.',
+      };
+    case 'UNREACHABLE_FOR_LONG':
+    case 'GATEWAY_FOR_LONG':
+    case 'FOREIGN_ANSWER_FOR_LONG':
+    case 'UNAVAILABLE_FOR_LONG':
+      return { title: 'It could not be sent', detail: 'The server was not there for some minutes. Try again.' };
+    case 'SIGN_IN':
+      return { title: 'Sign in first', detail: `${message} Reload the page to sign in.` };
+    case 'BLOCKED':
+      return { title: 'It was not let through', detail: message };
+    case 'FILE_CHANGED':
+      return {
+        title: 'The file has changed',
+        detail: 'It was changed, moved or removed since you chose it. Add it again.',
+      };
     case 'UNAVAILABLE':
       return { title: 'The service is not ready', detail: 'It is tried again in a moment.' };
     case 'QUEUE_FULL':
@@ -82,9 +103,9 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'EMPTY':
       return { title: 'This file is empty', detail: 'Choose another one.' };
     case 'TOO_LARGE':
-      return { title: 'This file is too large', detail: 'Choose a smaller one, or save it with less quality.' };
+      return { title: 'This file is too large', detail: message || 'Choose a smaller one.' };
     case 'TOO_MANY_PIXELS':
-      return { title: 'This picture has too many pixels', detail: 'Make it smaller and try again.' };
+      return { title: 'This picture has too many pixels', detail: message || 'Make it smaller and try again.' };
     case 'TOO_COMPLEX':
       return {
         title: 'This picture takes too much work to open',
@@ -93,7 +114,7 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'UNSUPPORTED_FORMAT':
       return {
         title: 'This is not a photograph we can read',
-        detail: 'JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP and ICO work.',
+        detail: message || 'JPEG, PNG, WebP, AVIF, GIF and TIFF work.',
       };
     case 'CORRUPT':
       return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };

@@ -1,0 +1,132 @@
+/** What the page does with answers that are not the API's, files that go away, and files that get no card. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findCard, launchBrowser, openPage } from '@inferql/testing/browser';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import type { Browser, Page, Route } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+async function withPage(use: (page: Page) => Promise<void>): Promise<void> {
+  const watched = await openPage(browser, system.url);
+  try {
+    await watched.page.getByText('Live', { exact: true }).waitFor();
+    await use(watched.page);
+  } finally {
+    await watched.close();
+  }
+}
+
+const isUpload = (route: Route) => route.request().method() === 'POST' && isMultipart(route);
+const isMultipart = (route: Route) => (route.request().headers()['content-type'] ?? '').startsWith('multipart/');
+
+test.each([
+  [413, 'The server does not take that much at once'],
+  [401, 'Sign in first'],
+  [403, 'It was not let through'],
+  [404, 'It was not let through'],
+])('a refusal of a proxy (%i) is final and explained, and keeps no other photograph waiting', (status, words) =>
+  withPage(async (page) => {
+    const [refused, ...others] = makePictures(3);
+    let first = true;
+    await page.route('**/graphql', async (route) => {
+      if (!isUpload(route) || !first) return route.continue();
+      first = false;
+      await route.fulfill({ status, contentType: 'text/html', body: '<h1>proxy</h1>' });
+    });
+    await choose(page, [refused!.file]);
+    await findCard(page, refused!.file.name).getByText(words).waitFor();
+    await choose(
+      page,
+      others.map(({ file }) => file),
+    );
+    for (const { file, label } of others) await findLabel(page, file.name, label).waitFor();
+    // With a way out.
+    await findCard(page, refused!.file.name).getByRole('button', { name: 'Try again' }).click();
+    await findLabel(page, refused!.file.name, refused!.label).waitFor();
+  }),
+);
+
+test('photographs that a gateway or a sign-in page answers for are tried again, and keep no other waiting', () =>
+  withPage(async (page) => {
+    const stuck = makePictures(5);
+    const [good] = makePictures(1);
+    const names = stuck.map(({ file }) => file.name);
+    let isBroken = true;
+    await page.route('**/graphql', async (route) => {
+      const body = isUpload(route) ? (route.request().postDataBuffer()?.toString('latin1') ?? '') : '';
+      const index = isBroken ? names.findIndex((name) => body.includes(name)) : -1;
+      if (index === -1) return route.continue();
+      if (index % 2 === 0)
+        return route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>Bad Gateway</h1>' });
+      await route.fulfill({ status: 200, contentType: 'text/html', body: '<form>Accept the terms</form>' });
+    });
+    await choose(
+      page,
+      stuck.map(({ file }) => file),
+    );
+    await findCard(page, names[0]!).getByText('The server cannot be reached').waitFor();
+    await findCard(page, names[1]!).getByText('Something else answers here').waitFor();
+    await choose(page, [good!.file]);
+    await findLabel(page, good!.file.name, good!.label).waitFor();
+    isBroken = false;
+    for (const { file, label } of stuck) await findLabel(page, file.name, label).waitFor();
+  }));
+
+test('a file that was removed after it was chosen is named, not tried for ever', () =>
+  withPage(async (page) => {
+    const [gone, good] = makePictures(2);
+    const folder = await mkdtemp(join(tmpdir(), 'inferql-gone-'));
+    try {
+      const path = join(folder, gone!.file.name);
+      await writeFile(path, gone!.file.buffer);
+      // The first try is refused for now, so that the file can go before the second.
+      let first = true;
+      await page.route('**/graphql', async (route) => {
+        if (!isUpload(route) || !first) return route.continue();
+        first = false;
+        await rm(path);
+        await route.abort('connectionreset');
+      });
+      await page.locator('input[type=file][multiple]').setInputFiles(path);
+      await findCard(page, gone!.file.name).getByText('The file has changed').waitFor();
+      await choose(page, [good!.file]);
+      await findLabel(page, good!.file.name, good!.label).waitFor();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }));
+
+test('a page that is left with photographs unsent asks first, and names them when it comes back', () =>
+  withPage(async (page) => {
+    const [picture] = makePictures(1);
+    await page.route('**/graphql', async (route) => {
+      if (!isUpload(route)) await route.continue();
+    });
+    await choose(page, [picture!.file]);
+    await findCard(page, picture!.file.name)
+      .getByText(/^Upload/)
+      .waitFor();
+    const asked = page.waitForEvent('dialog').then(async (dialog) => {
+      expect(dialog.type()).toBe('beforeunload');
+      await dialog.accept();
+    });
+    await page.getByRole('button', { name: 'Choose photos' }).focus();
+    await Promise.all([asked, page.reload()]);
+    await page.getByText(`Not sent before the page was closed; add them again: ${picture!.file.name}.`).waitFor();
+  }));
