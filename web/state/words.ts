@@ -114,7 +114,7 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'UNSUPPORTED_FORMAT':
       return {
         title: 'This is not a photograph we can read',
-        detail: message || 'JPEG, PNG, WebP, AVIF, GIF and TIFF work.',
+        detail: message || 'JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP and ICO work.',
       };
     case 'CORRUPT':
       return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };
