@@ -23,12 +23,23 @@ local function backlog_of(lane, tenant) return fair_of .. lane .. ':backlog:' ..
 
 local function next_arrival() return redis.call('HINCRBY', counters, 'arrivals', 1) end
 
-local function virtual_time(lane) return tonumber(redis.call('HGET', counters, 'virtual:' .. lane) or '0') end
+-- What this step has read, and only this step changes: a feed of a whole batch asks for it once.
+local known = { virtual = {} }
+
+local function virtual_time(lane)
+  if not known.virtual[lane] then known.virtual[lane] = tonumber(redis.call('HGET', counters, 'virtual:' .. lane) or '0') end
+  return known.virtual[lane]
+end
+
+local function image_cost_us()
+  known.image_us = known.image_us or tonumber(redis.call('HGET', counters, 'imageUs') or FIRST_GUESS_US)
+  return known.image_us
+end
 
 local function units_of(cost_us, weight) return math.max(1, math.floor(cost_us / (UNIT_US * weight) + 0.5)) end
 
 local function predict_units(weight)
-  return units_of(tonumber(redis.call('HGET', counters, 'imageUs') or FIRST_GUESS_US), weight)
+  return units_of(image_cost_us(), weight)
 end
 
 local function weight_of(tenant) return tonumber(redis.call('HGET', weights, tenant) or '1') end
@@ -67,6 +78,7 @@ end
 local function advance(lane, tag)
   if tag <= virtual_time(lane) then return end
   redis.call('HSET', counters, 'virtual:' .. lane, tag)
+  known.virtual[lane] = tag
   redis.call('ZREMRANGEBYSCORE', idle_of(lane), '-inf', tag)
 end
 
@@ -230,7 +242,7 @@ local function read_backlog(lane)
     backlog.tags[flat[i]] = tonumber(flat[i + 1])
   end
   if #names == 0 then return backlog end
-  local image_us = tonumber(redis.call('HGET', counters, 'imageUs') or FIRST_GUESS_US)
+  local image_us = image_cost_us()
   local counted, weighed = redis.call('HMGET', counts_of(lane), unpack(names)), redis.call('HMGET', weights, unpack(names))
   for i, tenant in ipairs(names) do
     backlog.counts[tenant] = tonumber(counted[i])

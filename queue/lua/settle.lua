@@ -6,13 +6,14 @@ local now = now_ms()
 local settlements = {}
 -- How much one image's time moves the average by which the next ones are charged.
 local PACE_WEIGHT = 0.1
+local average_us
 
 -- Its tenant pays for what the work took, and not for what it was thought to take.
 local function correct_charge(job_id, outcome)
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'version', 'priority', 'weight', 'charged')
   local image_us = outcome.inferenceMs * 1000 / outcome.batchSize
-  local average = tonumber(redis.call('HGET', counters, 'imageUs') or image_us)
-  redis.call('HSET', counters, 'imageUs', average + (image_us - average) * PACE_WEIGHT)
+  average_us = average_us or tonumber(redis.call('HGET', counters, 'imageUs') or image_us)
+  average_us = average_us + (image_us - average_us) * PACE_WEIGHT
   if job[5] then charge(lane_of(job[2], job[3]), job[1] or ANONYMOUS, units_of(image_us, tonumber(job[4])) - tonumber(job[5])) end
 end
 
@@ -44,4 +45,5 @@ for i, outcome in ipairs(cjson.decode(ARGV[1])) do
     settlements[i] = 'settled'
   end
 end
+if average_us then redis.call('HSET', counters, 'imageUs', average_us) end
 return settlements
