@@ -149,7 +149,7 @@ export function createBackend(options: {
   forgetTimer.unref();
 
   const services: Services = {
-    maxImages: config.maxImages,
+    limits: config,
     submit: predictions.submit,
     readPrediction: predictions.read,
     cancelPrediction: predictions.cancel,

@@ -92,7 +92,7 @@ async function classifyAll(
   context: ServerContext,
   info: GraphQLResolveInfo,
 ): Promise<Promise<PredictionNode | CallerError>[]> {
-  const { maxImages } = context.services;
+  const { maxImages } = context.services.limits;
   if (images.length > maxImages) {
     throw new InferqlError('INVALID_INPUT', {
       message: `images has more than the ${maxImages} files that one request may carry.`,

@@ -2,9 +2,22 @@ import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { LimitState } from '@inferql/queue/limits';
 import type { Principal } from '../access/principal.ts';
 import type { CreatedToken, TokenRequest } from '../access/tokens.ts';
+import type { Config } from '../config.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
 import type { QueueView } from '../predictions/queue-stats.ts';
 import type { SubmitRequest } from '../predictions/submit-request.ts';
+
+/** What a server accepts; sizes in bytes, times in milliseconds. */
+export type ServerLimits = Pick<
+  Config,
+  | 'maxUploadBytes'
+  | 'maxPixels'
+  | 'maxImages'
+  | 'maxBodyBytes'
+  | 'maxQueryBytes'
+  | 'maxWaitMs'
+  | 'maxSubscriptionsPerConnection'
+>;
 
 /** What resolvers may ask of the rest of the server. */
 export interface Services {
@@ -36,8 +49,7 @@ export interface Services {
   viewQueue(caller: Principal, model: string | undefined): Promise<QueueView | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
   watchQueue(caller: Principal, model: string | undefined): Promise<AsyncIterable<QueueView>>;
-  /** At most this many images in one request. */
-  readonly maxImages: number;
+  readonly limits: ServerLimits;
 }
 
 export interface ServerContext {

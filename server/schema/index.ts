@@ -14,6 +14,7 @@ import './result.ts';
 import './prediction.ts';
 import './queue.ts';
 import './model.ts';
+import './limits.ts';
 import './classify.ts';
 import './viewer.ts';
 import './token.ts';

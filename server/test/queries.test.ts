@@ -134,3 +134,22 @@ test('a model whose workers have gone queues during its grace period', async () 
   const { data } = await server.upload<{ classifyImage: { status: string } }>(ENQUEUE, [await paint(1)]);
   expect(data.classifyImage.status).toBe('QUEUED');
 });
+
+test('limits tells what the server accepts', async () => {
+  const server = await startServer({ env: { INFERQL_MAX_UPLOAD_BYTES: '5000000', INFERQL_MAX_IMAGES: '7' } });
+  const { data, errors } = await server.query(
+    '{ limits { maxUploadBytes maxPixels maxImages maxBodyBytes maxQueryBytes maxWaitMs maxSubscriptionsPerConnection } }',
+  );
+  expect(errors).toBeUndefined();
+  expect(data).toEqual({
+    limits: {
+      maxUploadBytes: 5_000_000,
+      maxPixels: 64_000_000,
+      maxImages: 7,
+      maxBodyBytes: 134_217_728,
+      maxQueryBytes: 262_144,
+      maxWaitMs: 60_000,
+      maxSubscriptionsPerConnection: 1_000,
+    },
+  });
+});

@@ -1,0 +1,30 @@
+import { builder } from './builder.ts';
+import type { ServerLimits } from './context.ts';
+
+const Limits = builder.objectRef<ServerLimits>('Limits').implement({
+  description: 'What this server accepts, so that clients can check or shrink an image before they send it.',
+  fields: (t) => ({
+    maxUploadBytes: t.exposeFloat('maxUploadBytes', { description: 'Largest image file, in bytes.' }),
+    maxPixels: t.exposeFloat('maxPixels', { description: 'Largest image, in pixels (width times height).' }),
+    maxImages: t.exposeInt('maxImages', { description: 'Most images in one request.' }),
+    maxBodyBytes: t.exposeFloat('maxBodyBytes', { description: 'Largest body of a request with files, in bytes.' }),
+    maxQueryBytes: t.exposeFloat('maxQueryBytes', {
+      description: 'Largest body of a request without files, and largest WebSocket message, in bytes.',
+    }),
+    maxWaitMs: t.exposeFloat('maxWaitMs', {
+      description: 'The longest time that a mutation waits for its result, in milliseconds.',
+    }),
+    maxSubscriptionsPerConnection: t.exposeInt('maxSubscriptionsPerConnection', {
+      description: 'Most operations that may be open at once on one WebSocket.',
+    }),
+  }),
+});
+
+builder.queryField('limits', (t) =>
+  t.field({
+    type: Limits,
+    description: 'What this server accepts.',
+    extensions: { scope: 'any' },
+    resolve: (_root, _args, { services }) => services.limits,
+  }),
+);
