@@ -69,6 +69,8 @@ export default defineConfig({
   root: import.meta.dirname,
   publicDir: false,
   plugins: [react(), addGraphiqlFiles(), compressFiles()],
+  // For `npm run dev`: the API is the server of the same clone.
+  server: { proxy: { '/graphql': { target: `http://127.0.0.1:${process.env.PORT || 4000}`, ws: true } } },
   define: { GRAPHIQL_FILES: JSON.stringify(GRAPHIQL_FILES) },
   build: {
     outDir: '../dist/web',

@@ -10,7 +10,7 @@ import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/binary.ts';
 import { startPrivateRedis } from '../redis/private.ts';
 import { runSystem } from '../run-system.ts';
-import { buildCode, generateDocuments } from '../setup/build.ts';
+import { compileInPlace, generateDocuments } from '../setup/build.ts';
 import { withSetupLock } from '../setup/setup.ts';
 import type { RunningSystem } from '../supervise/system.ts';
 import { describeFailure, print, printError } from '../terminal.ts';
@@ -38,12 +38,23 @@ export async function develop(clone: Project): Promise<void> {
           ...{ cwd, stateDir, modelsDir, redis },
           programs: { server: join(distDir, 'server/main.js'), worker: join(distDir, 'worker/main.js') },
           // Subscriptions of an open page would hold a restart up.
-          env: { INFERQL_DRAIN_MS: '200', INFERQL_DRAIN_LIMIT_MS: '5000', INFERQL_WEB_DIR: clone.distDir },
-          companions: { page: { args: [join(cwd, 'node_modules/vite/bin/vite.js'), 'web', '--clearScreen', 'false'] } },
+          env: { INFERQL_DRAIN_MS: '200', INFERQL_DRAIN_LIMIT_MS: '5000', INFERQL_WEB_DIR: join(clone.distDir, 'web') },
+          companions: {
+            page: {
+              args: [
+                join(cwd, 'node_modules/vite/bin/vite.js'),
+                'web',
+                '--host',
+                '127.0.0.1',
+                '--clearScreen',
+                'false',
+              ],
+            },
+          },
         };
       }),
     onReady: (system) => {
-      print('  Watching the sources. The page: http://127.0.0.1:5173');
+      print('  Watching the sources. The page that follows them is at the address of Vite, above.');
       watchSources(project, system);
     },
   });
@@ -51,7 +62,7 @@ export async function develop(clone: Project): Promise<void> {
 
 async function compile(project: Project): Promise<void> {
   await generateDocuments(project);
-  await buildCode(project);
+  await compileInPlace(project);
   const problems = await readFile(join(project.logsDir, 'tsc.log'), 'utf8').catch(() => '');
   if (problems.trim()) printError(problems.trimEnd());
 }

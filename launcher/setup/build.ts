@@ -37,6 +37,26 @@ export async function buildCode(project: Project): Promise<void> {
   await compilePackages(project, 'Building', SHIPPED_PACKAGES, project.distDir, mains);
 }
 
+/**
+ * What is shipped, compiled into `distDir` itself: only what has changed is written. For a folder that nobody else uses; a kill leaves
+ * it half done, and the next call completes it.
+ */
+export async function compileInPlace(project: Project): Promise<void> {
+  const { dir, distDir } = project;
+  mkdirSync(distDir, { recursive: true });
+  const config = join(distDir, 'tsconfig.json');
+  const description = describeCompilation(dir, SHIPPED_PACKAGES, distDir);
+  const incremental = { incremental: true, tsBuildInfoFile: join(distDir, '.tsbuildinfo') };
+  writeFileSync(
+    config,
+    JSON.stringify({ ...description, compilerOptions: { ...description.compilerOptions, ...incremental } }),
+  );
+  await showStep('Compiling', () =>
+    runPackageScript(project, 'tsc', 'typescript/bin/tsc', ['-p', config], { acceptCodes: [1, 2] }),
+  );
+  assemblePackages(dir, distDir);
+}
+
 /** The benchmarks and what they measure. They are not shipped, so they are not in dist/. */
 export async function buildBench(project: Project): Promise<void> {
   const folders = [...SHIPPED_PACKAGES, 'testing', 'bench'];
