@@ -1,8 +1,9 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createRandom } from '../golden/harness.fixture.ts';
+import { encodeClassifier } from '../golden/onnx-file.fixture.ts';
 import { BATCH, floatTensor, type OnnxNode } from '../onnx/graph.ts';
 import { encodeModel } from '../onnx/write.ts';
 import { addModel } from './add.ts';
@@ -73,5 +74,83 @@ describe('models add of an ONNX file', () => {
     const file = await writeClassifier('net', 'Softmax');
     const options = { labels: path.join(root, 'labels.txt'), width: 8, height: 8, activation: 'logits' } as const;
     await expect(addModel(file, options, folders)).rejects.toThrow('ends in Softmax already: expected softmax');
+  });
+});
+
+describe('models add at a terminal', () => {
+  /** Answers one question after the other, and keeps what was asked. */
+  function answerWith(...answers: string[]): string[] {
+    const asked: string[] = [];
+    folders.ask = async (question) => {
+      asked.push(question);
+      return answers.shift() ?? '';
+    };
+    return asked;
+  }
+
+  /** In a folder without labels. */
+  async function writeAlone(bytes: Uint8Array): Promise<string> {
+    const file = path.join(root, 'alone', 'net.onnx');
+    await mkdir(path.dirname(file));
+    await writeFile(file, bytes);
+    return file;
+  }
+
+  test('asks for a guessed normalization and for class names, again until the answers can be used', async () => {
+    const file = await writeAlone(encodeClassifier());
+    await writeFile(path.join(root, 'two.txt'), 'a\nb');
+    const [two, four] = ['two.txt', 'labels.txt'].map((name) => path.join(root, name));
+    const asked = answerWith('imagenet', '0.5,0.5 / 0.5', '0.48,0.46,0.41 / 0.27,0.26,0.28', two ?? '', four ?? '');
+    const model = await addModel(file, {}, folders);
+    expect(model.spec.input.normalization).toEqual({
+      scale: 1 / 255,
+      mean: [0.48, 0.46, 0.41],
+      std: [0.27, 0.26, 0.28],
+      order: 'rgb',
+    });
+    expect(model.labels).toEqual(['a', 'b', 'c', 'd']);
+    expect(asked).toHaveLength(5);
+    expect(asked[1]).toContain('expected caffe, tf, torch, unit, none, or numbers');
+    expect(asked[4]).toContain('two.txt names 2 classes, the model has 4');
+    expect(printed.join('\n')).toMatch(/normalization +mean 0\.48\/0\.46\/0\.41.* given +your answer/);
+  });
+
+  test('takes what was guessed if nothing is answered', async () => {
+    const file = await writeAlone(encodeClassifier());
+    const asked = answerWith('', '');
+    const model = await addModel(file, {}, folders);
+    expect(model.spec.input.normalization).toBe('torch');
+    expect(model.labels).toEqual(['class 0', 'class 1', 'class 2', 'class 3']);
+    expect(asked).toHaveLength(2);
+  });
+
+  test.each(['first', 'last'] as const)(
+    'asks which output has the scores if the features come %s',
+    async (features) => {
+      const file = await writeAlone(encodeClassifier({ features }));
+      const asked = answerWith('scores', 'logits');
+      const model = await addModel(file, { normalization: 'unit' }, folders);
+      expect(model.spec.output.name).toBe('logits');
+      expect(model.classCount).toBe(4);
+      expect(asked[1]).toMatch(/expected one of .*features/);
+      delete folders.ask;
+      await expect(addModel(file, { name: 'other' }, folders)).rejects.toThrow(/--output: .*features.*name the one/);
+      const labels = path.join(root, 'labels.txt');
+      const byLabels = await addModel(file, { name: 'third', labels }, folders);
+      expect(byLabels.spec.output.name).toBe('logits');
+    },
+  );
+
+  test('does not ask for what the command line says', async () => {
+    const file = await writeAlone(encodeClassifier());
+    const asked = answerWith();
+    const labels = path.join(root, 'labels.txt');
+    const model = await addModel(file, { mean: [104, 117, 124], order: 'bgr', labels, batch: 2 }, folders);
+    expect(asked).toEqual([]);
+    expect(model.spec.input.normalization).toEqual({ scale: 1, mean: [104, 117, 124], std: [1], order: 'bgr' });
+    expect(model.spec.batching.maxBatchSize).toBe(2);
+    await expect(addModel(file, { name: 'b', normalization: 'tf', mean: [1] }, folders)).rejects.toThrow(
+      /either a name, or/,
+    );
   });
 });

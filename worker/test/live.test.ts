@@ -4,7 +4,11 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { writeDefaultModel } from '@inferql/converter/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
+import { registryKeys } from '@inferql/queue/keys';
+import { connectRedis } from '@inferql/queue/redis';
+import { createRegistry } from '@inferql/queue/registry';
 import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
 import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
@@ -154,6 +158,26 @@ test('SIGHUP looks at the repository at once, and INFERQL_MODELS says which are 
   worker.kill('SIGHUP');
   await whenModel((models) => models.length === 2);
   expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
+});
+
+test('the repository says which model is the default one, and the worker announces it, also when it changes', async () => {
+  await writeTinyModel(modelsDir(), 'ant');
+  await writeTinyModel(modelsDir(), 'bee');
+  await writeDefaultModel(modelsDir(), 'bee');
+  const subscriber = connectRedis(server.url, 'subscriber');
+  const redis = connectRedis(server.url, 'work');
+  const registry = createRegistry(redis, { prefix: bed.prefix });
+  const untilDefault = async (name: string): Promise<void> => {
+    while ((await registry.defaultModel()) !== name) await once(subscriber, 'message');
+  };
+  await subscriber.subscribe(registryKeys(bed.prefix).changed);
+  const { worker } = await launch();
+  await untilDefault('bee');
+  await writeDefaultModel(modelsDir(), 'ant');
+  worker.kill('SIGHUP');
+  await untilDefault('ant');
+  subscriber.disconnect();
+  redis.disconnect();
 });
 
 test('a layer that the converter does not know falls to the next engine, and the model says why', async () => {
