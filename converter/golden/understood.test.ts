@@ -1,6 +1,6 @@
 /** Whatever is not understood completely is refused, never skipped; what is understood has the writer's own meaning. */
 import { describe, expect, test } from 'vitest';
-import { GraphWriter } from './graph-writer.fixture.ts';
+import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
 import { INPUT as GRAPH_INPUT } from './graphs.fixture.ts';
 import { randomPixels, runConverted } from './harness.fixture.ts';
 import { answer, CENTRED, centred, type LayerFile, PIXELS, tensor, type Version } from './layer-files.fixture.ts';
@@ -206,6 +206,32 @@ describe('attributes and inputs of graph nodes that are not understood are refus
     await expect(run((g) => g.node('Relu', ['image'], { mystery: { b: false }, _output_shapes: { i: '1' } })))
       .resolves //
       .toBeDefined();
+  });
+
+  test('what TensorFlow 2.19 writes with a fused convolution is known, and another order of its kernel is not', async () => {
+    const fused = (order: string) => (g: GraphWriter) =>
+      g.node('_FusedConv2D', ['image', g.weights(3, 3, 3, 4), g.weights(4)], {
+        ...conv2d,
+        filter_format: { s: text(order) },
+      });
+    const list = { list: {} };
+    const conv2d = {
+      strides: ints(1, 1, 1, 1),
+      dilations: ints(1, 1, 1, 1),
+      padding: { s: text('SAME') },
+      data_format: { s: text('NHWC') },
+      fused_ops: { list: { s: [text('BiasAdd'), text('Relu')] } },
+      explicit_paddings: list,
+      use_cudnn_on_gpu: { b: true },
+      num_args: { i: '1' },
+      num_host_args: { i: '0' },
+      TArgs: { list: { type: ['DT_FLOAT'] } },
+      epsilon: { f: 0 },
+      leakyrelu_alpha: { f: 0.2 },
+      T: { type: 'DT_FLOAT' },
+    };
+    await expect(run(fused('HWIO'))).resolves.toBeDefined();
+    await expect(run(fused('OIHW'))).rejects.toThrow(/filter_format oihw/);
   });
 
   test('an input too many, a second image, a normalization in training', async () => {

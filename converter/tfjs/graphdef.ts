@@ -104,7 +104,7 @@ export class NodeAttributes {
 
 /** Types of inputs and outputs, their number, and what devices and optimizers need. */
 const WITHOUT_EFFECT =
-  /^(_.*|T|T[a-z]\w*|TI|U|SrcT|Index|dtype|out_type|index_type|N|num|num_split|num_args|use_cudnn_on_gpu)$/;
+  /^(_.*|T|T(?!runcate)[a-z]\w*|TArgs|TI|U|SrcT|Index|dtype|out_type|index_type|N|num|num_split|num_args|use_cudnn_on_gpu)$/;
 
 /** As good as absent: TensorFlow leaves out what has its default, and writes false, 0 or nothing where it does not. */
 function isUnset({ s, i, f, b, list, ...others }: z.infer<typeof attrSchema>): boolean {

@@ -25,6 +25,8 @@ function paddingOf(call: NodeCall): Window['padding'] {
 
 function windowOf(call: NodeCall) {
   requireChannelsLast(call);
+  const kernels = call.attributes.text('filter_format', 'hwio');
+  if (kernels !== 'hwio') throw new UnsupportedOpError(call.op, `filter_format ${kernels}, node ${call.name}`);
   return { strides: pairOf(call, 'strides'), dilations: pairOf(call, 'dilations'), padding: paddingOf(call) };
 }
 
