@@ -19,6 +19,8 @@ warnings.simplefilter('ignore')
 def seeds(source: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rgb = Image.open(source).convert('RGB').resize((160, 120))
+    # Not every format's profile is read by Pillow.
+    rgb.info.pop('icc_profile', None)
     grey, palette = rgb.convert('L'), rgb.quantize(64)
     rgba = rgb.copy()
     rgba.putalpha(Image.linear_gradient('L').resize(rgb.size))

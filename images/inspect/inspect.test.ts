@@ -40,6 +40,21 @@ describe('cost is read from the file', () => {
     );
   });
 
+  test('a WebP animation whose first frame has two sizes is CORRUPT', async () => {
+    const frames = ['#f00', '#00f'].map((background) => ({
+      create: { width: 40, height: 30, channels: 3 as const, background },
+    }));
+    const pages = await Promise.all(frames.map((frame) => sharp(frame).png().toBuffer()));
+    const webp = await sharp(pages, { join: { animated: true } })
+      .webp()
+      .toBuffer();
+    expect(inspectImage(webp)).toMatchObject({ width: 40, height: 30 });
+    const at = webp.indexOf('ANMF') + 8 + 6;
+    expect(webp.readUIntLE(at, 3)).toBe(39);
+    webp.writeUIntLE(29, at, 3);
+    expect(() => check(webp)).toThrow(expect.objectContaining(code('CORRUPT')));
+  });
+
   test('blocks of a GIF', () => {
     const frame = Buffer.from([0x2c, 0, 0, 0, 0, 2, 0, 2, 0, 0, 2, 2, 0x4c, 1, 0]);
     const head = Buffer.from('GIF89a\x02\0\x02\0\0\0\0', 'latin1');

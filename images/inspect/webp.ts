@@ -19,6 +19,7 @@ interface Frame {
 export function inspectWebp(file: Buffer): WebpFacts {
   let canvas: { width: number; height: number } | undefined;
   let frame: Frame | undefined;
+  let announced: { width: number; height: number } | undefined;
   let chunks = 0;
   for (let at = 12; at + 8 <= file.length; ) {
     if (++chunks > MAX_CHUNKS) throw refuseWork(`more than ${MAX_CHUNKS} chunks`);
@@ -30,10 +31,16 @@ export function inspectWebp(file: Buffer): WebpFacts {
     }
     // A frame of an animation has its own chunks inside, 16 bytes after its beginning.
     const isAnimationFrame = name === 'ANMF';
+    if (isAnimationFrame && !frame && body + 16 <= file.length) {
+      announced = { width: 1 + file.readUIntLE(body + 6, 3), height: 1 + file.readUIntLE(body + 9, 3) };
+    }
     frame ??= readFrame(file, name, body);
     at = isAnimationFrame && !frame ? body + 16 : body + length + (length & 1);
   }
   if (!frame) throw refuseDamage();
+  // The first frame's size is there twice, and the decoder leaves empty what is missing.
+  const expected = announced ?? canvas ?? frame;
+  if (expected.width !== frame.width || expected.height !== frame.height) throw refuseDamage();
   const width = Math.max(canvas?.width ?? 0, frame.width);
   const height = Math.max(canvas?.height ?? 0, frame.height);
   return {
