@@ -14,7 +14,8 @@ export interface FitRule extends CropRule {
  */
 const MAX_BETWEEN_PIXELS = 6_000_000;
 
-export const libraryOf = (resize: ResizeName): Library => resize.split('-', 1)[0] as Library;
+export const libraryOf = (resize: ResizeName): Library =>
+  resize.split('-', 1)[0]?.replace('pillow11', 'pillow') as Library;
 
 /**
  * Crops and resizes a decoded image for a model.
@@ -39,7 +40,8 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
 
 /** Whether a resize reads every pixel of an image that it shrinks. */
 const smooths = (resize: ResizeName): boolean =>
-  /^pillow-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) && !resize.includes('no-');
+  /^pillow(11)?-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) &&
+  !resize.includes('no-');
 
 /** Every `count` rows become one. */
 function averageRows({ data, width, height, channels }: Pixels, count: number): Pixels {

@@ -30,7 +30,7 @@ function resize({ resize, from, to, channels }: GoldenCase): Uint8Array {
 
 const nameOf = ({ from, to, channels }: GoldenCase) => `${from.join('x')} -> ${to.join('x')}, ${channels}`;
 
-const golden = ['pillow', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
+const golden = ['pillow', 'pillow11', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
 
 describe('bit for bit', () => {
   test.each(golden.filter(([, cases]) => cases[0]?.sha256))('%s', (_, cases) => {

@@ -3,6 +3,7 @@
     pip install -r requirements.txt      (torch, torchvision: requirements-torch.txt, in another environment)
     python make.py pillow opencv tensorflow keras-crops opencv-crops samples
     python make.py torchvision torchvision-crops
+    python make.py pillow11              (after pip install pillow==11.3.0)
 
 Writes one .json per name beside this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
 120 of its values, evenly spread, in 64ths.
@@ -63,7 +64,10 @@ def pillow():
         return run
 
     names = ["bilinear", "bicubic", "lanczos", "box", "hamming", "nearest"]
-    return f"Pillow {__version__}", {f"pillow-{name}": resize(name) for name in names}
+    # Versions before 12 have an order of their own: run this with one of each.
+    is_old = int(__version__.split(".")[0]) < 12
+    prefix, names = ("pillow11", names[:-1]) if is_old else ("pillow", names)
+    return f"Pillow {__version__}", {f"{prefix}-{name}": resize(name) for name in names}
 
 
 def opencv():
@@ -235,7 +239,7 @@ def samples():
 
 # Rounded to 8 bits from floating point whose last bits depend on the processor: kept as samples.
 ROUNDED = {"opencv-cubic", "torchvision-bilinear", "torchvision-bilinear-no-antialias"}
-LIBRARIES = {"pillow": pillow, "opencv": opencv, "tensorflow": tensorflow, "torchvision": torchvision}
+LIBRARIES = {"pillow": pillow, "pillow11": pillow, "opencv": opencv, "tensorflow": tensorflow, "torchvision": torchvision}
 CROPS = {"keras-crops": keras_crops, "opencv-crops": opencv_crops, "torchvision-crops": torchvision_crops}
 
 
