@@ -9,6 +9,7 @@ import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createEventChannel } from './events.ts';
+import { createLimiter } from './limits.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
 import { checkRedisVersion, connectRedis, isRedisUnavailable } from './redis.ts';
 
@@ -97,6 +98,20 @@ describe('Redis Cluster of three nodes', () => {
       ids.push(await classifyOne(queue));
       await expect.poll(() => heard).toEqual(['PROCESSING', 'SUCCEEDED']);
       expect((await queue.producer.models()).map((model) => model.name)).toEqual([name]);
+      for (const tenant of ['a', 'b', 'a', 'b', 'a']) {
+        await queue.admit(9, { caller: { tenant, keyId: undefined, weight: 1 }, share: false });
+      }
+      const served = await queue.consumer.start(await queue.consumer.claim(8));
+      expect(served.map(({ job }) => job.tenant).sort()).toEqual(['a', 'a', 'a', 'b', 'b']);
+      await queue.consumer.settle(served.map(success));
+      const limiter = createLimiter(queue.redis, { prefix: queue.prefix });
+      const rules = {
+        limits: [],
+        quotas: [{ owner: 'tenant', unit: 'requests' as const, limit: 1, period: 'day' as const }],
+      };
+      const take = { tenant: name, id: name, cost: { machineMs: 1, requests: 1, bytes: 1 }, rules };
+      expect(await limiter.take(take)).toMatchObject({ allowed: true });
+      expect(await limiter.refund(name, name)).toBe(true);
       const stalled = await queue.admit(2);
       await queue.consumer.claim(8);
       await queue.consumer.leave();
