@@ -123,20 +123,24 @@ function draftSpec(input: object, format: string, outputName: string | undefined
 }
 
 function imageShape(modelJson: ModelJson): (number | undefined)[] {
-  const known = (size: unknown): number | undefined => (typeof size === 'number' && size > 0 ? size : undefined);
   if (isGraphModel(modelJson)) {
     const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
     const shapes = [...graph.nodes.values()]
       .filter((node) => node.op === 'Placeholder')
       .map((node) => node.attributes.shape('shape'));
-    return (shapes.find((shape) => shape?.length === 4) ?? []).slice(1).map(known);
+    return sizesOf(shapes.find((shape) => shape && shape.length >= 2) ?? []);
   }
   const topology = parseTopology(modelJson.modelTopology);
   const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
   const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
-  if (!Array.isArray(shape)) return [];
+  return Array.isArray(shape) ? sizesOf(shape) : [];
+}
+
+/** Height, width and channels of a shape that begins with the batch. */
+function sizesOf(shape: readonly unknown[]): (number | undefined)[] {
+  const known = (size: unknown): number | undefined => (typeof size === 'number' && size > 0 ? size : undefined);
   if (shape.length === 2) return squareOf(known(shape[1]) ?? 0);
-  // [batch, height, width]: grey images without a dimension for their one channel.
+  // Grey images without a dimension for their channel.
   return [...shape.slice(1), ...(shape.length === 3 ? [1] : [])].map(known);
 }
 

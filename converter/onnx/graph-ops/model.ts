@@ -77,8 +77,7 @@ function convertNode(
   inputs: Value[],
 ): Value[] {
   if (node.op === 'Placeholder') {
-    checkPlaceholder(node, image);
-    return [image];
+    return [shapeImage(builder, node, image)];
   }
   if (node.op === 'PlaceholderWithDefault') return inputs;
   if (node.op === 'Const') {
@@ -98,16 +97,21 @@ function convertNode(
   return Array.isArray(results) ? results : [results];
 }
 
-function checkPlaceholder(node: GraphNode, image: Value): void {
-  const shape = node.attributes.shape('shape');
-  if (shape === undefined || shape.length === 0) return;
-  if (shape.length !== 4) throw new UnsupportedOpError(`an input of ${shape.length} dimensions`, `node ${node.name}`);
-  const fits = shape.slice(1).every((size, i) => size < 0 || size === image.shape[i + 1]);
-  if (fits) return;
-  const [, height, width, channels] = shape;
+/**
+ * The image in the shape that the graph takes: some leave out the one channel of grey images, or take all pixels in a row.
+ * @throws ModelError SPEC_INVALID if the graph says another size than the spec
+ */
+function shapeImage(builder: GraphBuilder, node: GraphNode, image: Value): Value {
+  const said = node.attributes.shape('shape');
+  if (said === undefined || said.length === 0) return image;
+  const [batch = 1, height = 1, width = 1, channels = 1] = image.shape;
+  const row = height * width * channels;
+  const shape = [[batch, row], channels === 1 ? [batch, height, width] : [], image.shape][said.length - 2] ?? [];
+  const fits = said.slice(1).every((size, i) => size < 0 || size === shape[i + 1]);
+  if (shape.length === said.length && fits) return builder.reshape(image, shape);
   throw new ModelError(
     'SPEC_INVALID',
-    `input: the model takes images of width ${width}, height ${height} and ${channels} channels, ` +
-      `the spec says ${image.shape[2]}, ${image.shape[1]} and ${image.shape[3]}`,
+    `input: the model takes images of ${said.slice(1).join(' x ')} (height x width x channels, -1 is open), ` +
+      `the spec says ${height} x ${width} x ${channels}`,
   );
 }
