@@ -1,6 +1,5 @@
 /** What the code of a model imports. */
 
-export { defineModel } from './engines/module/types.ts';
 export type {
   ModelModule,
   ModuleBatch,
@@ -11,3 +10,4 @@ export type {
   RowChanges,
   RowOutput,
 } from './engines/module/types.ts';
+export { defineModel } from './engines/module/types.ts';
