@@ -106,6 +106,10 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
   const found = new Map<string, Buffer>();
   if (!container || !association) return found;
   const all = listBoxes(file, container.start, container.end);
+  // Alpha that is not recognized as such would be left out.
+  if (all.some(({ type, start }) => type === 'auxC' && file.toString('latin1', start + 4, start + 8) !== 'urn:')) {
+    throw refuseDamage();
+  }
   const reader = createReader(file, association.start, association.end);
   const head = reader.read(4);
   const isLongIndex = (head & 1) === 1;

@@ -20,6 +20,7 @@ export function inspectHeif(file: Buffer): AvifFacts | HeicFacts {
   if (picture.codec === 'hvc1') return describeHevc(picture);
   if (picture.codec !== 'av01') throw refuseFeature(`HEIF with '${printable(picture.codec)}' inside`);
   const config = picture.properties.get('av1C');
+  if (isIdentityOfLessColor(picture)) throw refuseDamage();
   const isDeep = config !== undefined && ((config[2] ?? 0) & 0x40) !== 0;
   const stream = picture.firstBytes && readSequenceSize(picture.firstBytes);
   const width = Math.max(picture.width, stream?.width ?? 0);
@@ -44,6 +45,16 @@ function describeHevc({ width, height }: HeifPicture): HeicFacts {
     memoryBytes: HEVC_BASE_BYTES + pixelBytes(width, height, 16),
     isWhole: true,
   };
+}
+
+/** Red, green and blue as they are need as many samples of each. */
+function isIdentityOfLessColor({ properties }: HeifPicture): boolean {
+  const coding = properties.get('colr/nclx');
+  const config = properties.get('av1C');
+  if (!coding || !config || coding.length < 10 || config.length < 3) return false;
+  const isMonochrome = (config[2]! & 0x10) !== 0;
+  const isSubsampled = (config[2]! & 0x0c) !== 0;
+  return coding.readUInt16BE(8) === 0 && isSubsampled && !isMonochrome;
 }
 
 function isAvif(file: Buffer): boolean {
