@@ -63,7 +63,8 @@ test('settings may stand in .env, and the environment beats it', async () => {
   try {
     const refused = await start({ PORT: undefined });
     expect(await refused.exited()).toBe(1);
-    expect(refused.output()).toContain("INFERQL_WORKERS is 'nonsense'");
+    expect(refused.output()).toContain('WORKERS is a former name of INFERQL_WORKERS');
+    expect(refused.output()).toContain("WORKERS is 'nonsense': expected a whole number");
     expect((await startReady({ PORT: undefined, INFERQL_WORKERS: '1' })).url).toContain(`:${filePort}`);
     expect((await startReady({ PORT: String(ownPort), INFERQL_WORKERS: '1' })).url).toContain(`:${ownPort}`);
   } finally {
