@@ -1,6 +1,8 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './components/app.tsx';
+import { KeyForm } from './components/key-form.tsx';
+import { findRefusal, keepApiKey, readApiKey } from './state/api-key.ts';
 import { createBoard } from './state/board.ts';
 import { keepSession } from './state/session.ts';
 import { createTransport } from './transport/client.ts';
@@ -8,13 +10,33 @@ import './styles/base.css';
 import './styles/page.css';
 import './styles/intake.css';
 import './styles/card.css';
+import './styles/key-form.css';
 
-const transport = createTransport(location.origin);
+const root = createRoot(document.getElementById('root')!);
+const key = readApiKey();
+const transport = createTransport(location.origin, { key, onRefused: () => void askForKey() });
 const board = createBoard(transport);
 const notSent = keepSession(board);
 
-createRoot(document.getElementById('root')!).render(
+root.render(
   <StrictMode>
     <App transport={transport} board={board} notSent={notSent} />
   </StrictMode>,
 );
+
+/** The server wants a key, or no longer takes the one there was. */
+async function askForKey(): Promise<void> {
+  const check = (text: string) => findRefusal(location.origin, text);
+  const refusal = key === undefined ? undefined : await check(key);
+  keepApiKey(undefined);
+  const onKey = (text: string) => {
+    keepApiKey(text);
+    // Everything on the page begins again with it.
+    location.reload();
+  };
+  root.render(
+    <StrictMode>
+      <KeyForm refusal={refusal} check={check} onKey={onKey} />
+    </StrictMode>,
+  );
+}

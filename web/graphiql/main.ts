@@ -1,4 +1,5 @@
 import { createSupplyingFetch } from './fetch.ts';
+import { createKeyFetch } from './key-fetch.ts';
 import { TABS } from './operations.ts';
 import { createPanel } from './panel.ts';
 import './panel.css';
@@ -17,7 +18,11 @@ globalThis.MonacoEnvironment = {
 };
 
 const panel = createPanel();
-globalThis.fetch = createSupplyingFetch(globalThis.fetch.bind(globalThis), panel);
+globalThis.fetch = createSupplyingFetch(createKeyFetch(globalThis.fetch.bind(globalThis), askForKey), panel);
+
+function askForKey(): string | undefined {
+  return prompt('This server asks for an API key. GraphiQL needs one with the scope operate.')?.trim() || undefined;
+}
 
 const root = document.getElementById('root')!;
 globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {

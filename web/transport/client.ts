@@ -13,6 +13,15 @@ export interface Transport {
   onConnection(listener: () => void): () => void;
 }
 
+export interface TransportOptions {
+  /** The API key, if the server wants one. */
+  key: string | undefined;
+  /** The server does not let this page in, or no longer. */
+  onRefused(): void;
+}
+
+/** 'Unauthorized': the same key is not tried again. */
+const REFUSED_CLOSE_CODE = 4401;
 const MAX_RECONNECT_WAIT_MS = 4_000;
 /** All requests but uploads are small, and answered at once. */
 const MAX_REQUEST_MS = 20_000;
@@ -22,7 +31,7 @@ const MAX_REQUEST_MS = 20_000;
  * HTTP/1.1 and a page may follow hundreds of predictions. It reconnects for as long as the page is open and then asks for
  * every running subscription again.
  */
-export function createTransport(origin: string): Transport {
+export function createTransport(origin: string, { key, onRefused }: TransportOptions): Transport {
   const listeners = new Set<() => void>();
   let connection: Connection = 'connecting';
   const setConnection = (next: Connection) => {
@@ -31,7 +40,11 @@ export function createTransport(origin: string): Transport {
     for (const listener of listeners) listener();
   };
 
+  const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
+  let isRefused = false;
+
   const socket = createSocket({
+    connectionParams: authorization,
     url: `${origin.replace(/^http/, 'ws')}/graphql`,
     shouldRetry: () => true,
     retryAttempts: Number.POSITIVE_INFINITY,
@@ -41,12 +54,17 @@ export function createTransport(origin: string): Transport {
   });
   watchHeartbeat(socket);
   socket.on('connected', () => setConnection('open'));
-  socket.on('closed', () => setConnection('connecting'));
+  socket.on('closed', (event) => {
+    setConnection('connecting');
+    if (isRefused || (event as CloseEvent).code !== REFUSED_CLOSE_CODE) return;
+    isRefused = true;
+    onRefused();
+  });
 
   const client = new Client({
     url: `${origin}/graphql`,
     fetch: fetchInTime,
-    fetchOptions: { headers: { 'x-graphql-yoga-csrf': '1' } },
+    fetchOptions: { headers: { 'x-graphql-yoga-csrf': '1', ...authorization } },
     preferGetMethod: false,
     requestPolicy: 'network-only',
     exchanges: [

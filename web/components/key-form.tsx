@@ -1,0 +1,51 @@
+import { type FormEvent, useState } from 'react';
+
+interface KeyFormProps {
+  /** Why the key that there was is no longer good. */
+  refusal: string | undefined;
+  /** Asks the server: why it refuses the key, or undefined if it is good. */
+  check(key: string): Promise<string | undefined>;
+  onKey(key: string): void;
+}
+
+/** Asks for the API key of a server that wants one. */
+export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
+  const [problem, setProblem] = useState(refusal);
+  const [isChecking, setChecking] = useState(false);
+
+  async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
+    event.preventDefault();
+    const key = String(new FormData(event.currentTarget).get('key') ?? '').trim();
+    if (key === '') return;
+    setChecking(true);
+    const found = await check(key);
+    setChecking(false);
+    if (found === undefined) onKey(key);
+    else setProblem(found);
+  }
+
+  return (
+    <main className="key-form">
+      <form onSubmit={(event) => void submit(event)}>
+        <h1>InferQL</h1>
+        <label htmlFor="key">API key</label>
+        <p id="key-hint">This server asks who you are. The key stays in this tab until you close it.</p>
+        <input
+          id="key"
+          name="key"
+          type="password"
+          autoComplete="off"
+          spellCheck={false}
+          required
+          aria-describedby="key-hint key-problem"
+        />
+        <p id="key-problem" role="alert">
+          {problem}
+        </p>
+        <button type="submit" className="button button-primary" disabled={isChecking}>
+          Continue
+        </button>
+      </form>
+    </main>
+  );
+}
