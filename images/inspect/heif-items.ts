@@ -107,7 +107,7 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
   if (!container || !association) return found;
   const all = listBoxes(file, container.start, container.end);
   // Alpha that is not recognized as such would be left out.
-  if (all.some(({ type, start }) => type === 'auxC' && file.toString('latin1', start + 4, start + 8) !== 'urn:')) {
+  if (all.some(({ type, start, end }) => type === 'auxC' && !nameOf(file, start + 4, end).startsWith('urn:'))) {
     throw refuseDamage();
   }
   const reader = createReader(file, association.start, association.end);
@@ -173,4 +173,10 @@ export function findOtherItemFlags(file: Buffer): number[] {
     .filter(({ type, start }) => type === 'infe' && file[start]! >= 2)
     .filter(({ start }) => id !== (file[start] === 2 ? file.readUInt16BE(start + 4) : file.readUInt32BE(start + 4)))
     .map(({ start }) => start + 3);
+}
+
+/** A text up to its end mark; damage makes it empty. */
+function nameOf(file: Buffer, start: number, end: number): string {
+  const text = file.toString('latin1', start, end).split('\0')[0] ?? '';
+  return /^[ -~]*$/.test(text) ? text : '';
 }
