@@ -32,7 +32,7 @@ function findPid(launcher: Launcher, text: string): number | undefined {
 test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
   const { launcher, url } = await startReady({ INFERQL_SHARE: 'off', INFERQL_CACHE_TTL_MS: '0' });
   // The engine stands still until all are accepted and the signal is there.
-  const engine = findPid(launcher, 'engines/child')!;
+  const engine = findPid(launcher, 'engine-process-main')!;
   process.kill(engine, 'SIGSTOP');
   const answers = Promise.all(Array.from({ length: 4 }, () => classifyCat(url)));
   await expect.poll(() => fetchQueueLength(url), poll).toBe(4);
