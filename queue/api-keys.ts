@@ -1,5 +1,5 @@
 /**
- * API keys: their text, and how Redis keeps them. The command makes and revokes them, the server looks them up. Redis holds a
+ * API keys: their text, and how Redis keeps them. The command creates and revokes them, the server looks them up. Redis holds a
  * SHA-256 of the text and never the text: 256 random bits need no slow hash.
  */
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
@@ -53,7 +53,7 @@ const KeyFields = z.object({
   expiresAtMs: z.coerce.number().optional(),
   revokedAtMs: z.coerce.number().optional(),
   weight: z.coerce.number().pipe(Weight).default(1),
-  /** What the key may take, beside the limits of its tenant: see limit-rules.ts. */
+  /** What the key may take, in addition to its tenant's limits: see limit-rules.ts. */
   limits: z
     .string()
     .refine((text) => parseLimits(text, 'key'))
@@ -78,7 +78,7 @@ export interface NewKey {
   environment?: string | undefined;
   /** In Unix milliseconds. @default never */
   expiresAtMs?: number | undefined;
-  /** The tenant's part of the work. @default 1 */
+  /** The tenant's share of the work. @default 1 */
   weight?: number | undefined;
   /** As limit-rules.ts reads it. @default none */
   limits?: string | undefined;
@@ -115,12 +115,12 @@ function makeText(kind: 'iql' | 'iqt', environment: string): { id: string; text:
   return { id, text: `${body}${checksumOf(body)}` };
 }
 
-/** Whether the text has the form of one of our keys or tokens, whatever is behind it. */
+/** Whether the text has the form of an InferQL key or token; does not say whether such a key exists. */
 export function looksLikeKey(text: string): boolean {
   return /^iq[lt]_/.test(text);
 }
 
-/** The id in a key's text, or undefined if the text is mistyped or cut: its checksum is wrong. Asks nobody. */
+/** The id in a key's text, or undefined if the checksum shows that the text is mistyped or truncated. Does not ask Redis. */
 export function readKeyId(text: string): string | undefined {
   const id = TEXT.exec(text)?.[3];
   return id !== undefined && checksumOf(text.slice(0, -CHECKSUM_LENGTH)) === text.slice(-CHECKSUM_LENGTH)
@@ -144,7 +144,7 @@ export function whyInvalid(record: KeyRecord, nowMs: number): 'revoked' | 'expir
   return record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs ? 'expired' : undefined;
 }
 
-/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot take it. */
+/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
 export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: string }) {
   const keys = accessKeys(prefix);
 

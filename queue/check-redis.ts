@@ -1,8 +1,8 @@
 import type { RedisConnection } from './redis.ts';
 
 /**
- * What of a Redis' set-up takes promises back that the documentation makes: each a sentence for an operator. To be called once it answers.
- * @returns nothing where all is well, or where Redis does not let its settings be read
+ * Finds Redis settings that break what the documentation promises, one sentence for an operator per setting. Call it once Redis answers.
+ * @returns an empty list if all is well, or if Redis does not allow its settings to be read
  */
 export async function checkRedisSetup(redis: RedisConnection): Promise<string[]> {
   let info: string;

@@ -1,4 +1,4 @@
-/** What one worker takes in hand of a model version: claims new jobs, finds lost and stalled ones, and knows which it holds. */
+/** The jobs of a model version that one worker holds: claims new ones, reclaims stalled ones, and finds those that a lost reply left. */
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from './contract.ts';
 import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './keys.ts';
 import { createPriorityScheduler } from './priority-scheduler.ts';
@@ -6,18 +6,18 @@ import type { RedisConnection } from './redis.ts';
 import { runStep } from './scripts.ts';
 import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './stream-entry.ts';
 
-/** A blocking read ends after so long at the latest, which bounds how long a worker that drains waits for it. */
+/** Longest blocking read, which bounds how long a draining worker waits for it. */
 const BLOCK_MS = 1_000;
 
-/** An entry in hand, by which a job is known. */
+/** Identifies a claimed job by its entry. */
 type InHand = Pick<ClaimedJob, 'stream' | 'entryId'>;
 
-/** An entry's id is its stream's: two lanes give the same one to jobs that come in the same millisecond. */
+/** Entry ids are unique per stream only: two lanes give the same id to jobs that arrive in the same millisecond. */
 const nameJob = ({ stream, entryId }: InHand) => `${stream} ${entryId}`;
 
 /**
  * @param redis a connection of the role 'work'
- * @param blockingRedis another one, of the role 'blocking', for this worker and model alone
+ * @param blockingRedis a second one, of the role 'blocking', used only by this worker and model
  */
 export function createClaims(options: {
   redis: RedisConnection;
@@ -31,10 +31,10 @@ export function createClaims(options: {
     Priority,
     string
   >;
-  /** Each is there while its lane has a backlog. */
+  /** Each exists while its lane has a backlog. */
   const backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
   const priorities = createPriorityScheduler();
-  /** Entries that this process has in hand, each with its latest attempt known here; what is pending beside them was lost on the way. */
+  /** Claimed entries, each with the latest attempt known here. Other entries pending for this worker were lost with a reply. */
   const held = new Map<string, number>();
   let mayMissReplies = false;
   blockingRedis.on('close', () => {
@@ -44,11 +44,11 @@ export function createClaims(options: {
     mayMissReplies = true;
   });
 
-  /** Whether there was a backlog at the last look, so that the next claim asks for its part of it at once. */
+  /** Whether the last call saw a backlog, so that the next claim feeds the streams first. */
   let expectsBacklog = false;
   let wasFedBefore = false;
 
-  /** The jobs with their pixels. One whose hash is gone has ended; the start step will say so. */
+  /** The jobs with their pixels. If a job's hash is gone, the job has ended; the start step reports that. */
   async function fetchPixels(jobs: BareJob[]): Promise<ClaimedJob[]> {
     return await Promise.all(
       jobs.map(async (job) => {
@@ -58,7 +58,7 @@ export function createClaims(options: {
     );
   }
 
-  /** Takes jobs in hand, but for those that came another way before: a late reply may hold what was recovered meanwhile. */
+  /** Records jobs as claimed, except those already recorded: a late reply may hold what was recovered meanwhile. */
   function hold(jobs: BareJob[]): BareJob[] {
     const fresh = jobs.filter((job) => !held.has(nameJob(job)));
     for (const job of fresh) held.set(nameJob(job), 0);
@@ -70,7 +70,7 @@ export function createClaims(options: {
     if (jobs.length > 0) mayMissReplies = true;
   }
 
-  /** @param after '>': what nobody has claimed yet; '0': what is pending for this worker */
+  /** @param after '>': unclaimed entries; '0': entries pending for this worker */
   async function readGroup(lane: Priority, count: number, after: '>' | '0'): Promise<Entry[]> {
     const reply = await redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', streams[lane], after);
     return (reply as unknown as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
@@ -90,7 +90,7 @@ export function createClaims(options: {
   async function reclaimStalled(lane: Priority, count: number): Promise<BareJob[]> {
     const stalled: BareJob[] = [];
     let cursor = '0-0';
-    // One call looks at ten times the count: stalled jobs may stand behind more than that of what others renew.
+    // One call scans ten times the count, and stalled jobs may come after more than that many jobs that others renew.
     do {
       const rest = count - stalled.length;
       const range = [streams[lane], GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
@@ -102,7 +102,7 @@ export function createClaims(options: {
     return stalled;
   }
 
-  /** Has the backlogs fill the streams up to what this worker is about to claim; how many entries each lane has then. */
+  /** Moves jobs from the backlogs to the streams, as many as this worker is about to claim. Returns how many entries each lane then has. */
   async function feed(share: Record<Priority, number>, max: number): Promise<number[]> {
     const request = { version: model.version, lanes: PRIORITIES, share, max };
     const [hasBacklog, ...unclaimed] = (await runStep(redis, 'feed', keys, [JSON.stringify(request)])) as number[];
@@ -111,14 +111,14 @@ export function createClaims(options: {
     return unclaimed;
   }
 
-  /** Claims up to `max` into `jobs`: of each lane its share, then what others left free, the most urgent first. Lessens the shares. */
+  /** Claims up to `max` into `jobs`: first each lane's share, then what other lanes left free, the most urgent first. Reduces the shares. */
   async function claimShares(
     share: Record<Priority, number>,
     max: number,
     jobs: BareJob[],
     isFed: boolean,
   ): Promise<void> {
-    // Sent together: Redis runs them in this order, in one round trip. The first time it may not know the script yet.
+    // Sent together, Redis runs them in this order in one round trip. The first time it may not know the script yet.
     const feeding = isFed ? feed(share, max) : undefined;
     if (!wasFedBefore) await feeding;
     feeding?.catch(() => undefined);
@@ -130,7 +130,7 @@ export function createClaims(options: {
     let left = max - batches.flat().length;
     for (const [i, lane] of PRIORITIES.entries()) {
       const count = batches[i]!.length;
-      // Without a feed nobody counted: a lane that gave its whole share may have more.
+      // Without a feed there are no counts: a lane that gave its whole share may have more.
       const rest = unclaimed ? unclaimed[i]! - count : count === share[lane] ? left : 0;
       const more = await readLane(lane, Math.min(left, rest));
       jobs.push(...more);
@@ -149,7 +149,7 @@ export function createClaims(options: {
   }
 
   return {
-    /** What waits, at most `max`, the lanes by their weights; at once, also when that is nothing. */
+    /** Claims up to `max` waiting jobs, from the lanes by their weights. Returns at once, even if nothing waits. */
     async claim(max: number): Promise<ClaimedJob[]> {
       const share = priorities.share(max);
       const jobs: BareJob[] = [];
@@ -166,7 +166,7 @@ export function createClaims(options: {
       }
     },
 
-    /** Blocks until something waits, at most a second; one job a lane at the most. */
+    /** Blocks until something waits, at most a second. Claims at most one job per lane. */
     async waitForJobs(): Promise<ClaimedJob[]> {
       const reply = await blockingRedis.xreadgroupBuffer(
         'GROUP',
@@ -187,7 +187,7 @@ export function createClaims(options: {
       return await fetchHeldPixels(hold(jobs));
     },
 
-    /** Jobs that stalled with another worker, and those that a lost reply left with this one. */
+    /** Reclaims jobs that stalled with another worker, and those that a lost reply left with this one. */
     async recover(max: number): Promise<ClaimedJob[]> {
       const found: BareJob[] = [];
       const readOwn = mayMissReplies;
@@ -198,7 +198,7 @@ export function createClaims(options: {
           if (found.length < max) found.push(...hold(await reclaimStalled(lane, max - found.length)));
         }
         const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-        // One whose reader was lost may have been the one by which a backlog is found.
+        // Its entry may have been the one that would have announced a backlog.
         await feed({ HIGH: 1, NORMAL: 1, LOW: 1 }, PRIORITIES.length);
         return (await fetchPixels(found)).map((job, i) => {
           const attempt = Number(attempts[i] ?? 0);
@@ -212,18 +212,18 @@ export function createClaims(options: {
       }
     },
 
-    /** Gives jobs up that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */
+    /** Gives up jobs that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */
     release,
 
-    /** The latest attempt of a job in hand that this worker knows of; 0 before the first. */
+    /** The latest attempt of a claimed job that this worker knows of; 0 before the first. */
     knownAttempt: (job: InHand): number => held.get(nameJob(job)) ?? 0,
 
-    /** An attempt of a job in hand has begun. */
+    /** Records that an attempt of a claimed job has begun. */
     noteAttempt(job: InHand, attempt: number): void {
       held.set(nameJob(job), attempt);
     },
 
-    /** A job in hand has ended. */
+    /** Records that a claimed job has ended. */
     forget(job: InHand): void {
       held.delete(nameJob(job));
     },

@@ -17,7 +17,7 @@ interface Line {
   cure?: string;
 }
 
-/** Two connections, as a server has, and what was logged of them. */
+/** Two connections, as a server has, and what was logged about them. */
 function watch(url: string) {
   const lines: Line[] = [];
   const note = (level: string) => (fields: object, message: string) => lines.push({ level, message, ...fields });
@@ -29,7 +29,7 @@ function watch(url: string) {
   return {
     connections,
     shown: () => lines,
-    /** Resolves when the connections have failed so often. */
+    /** Resolves when the connections have failed this many times. */
     failed: (times: number) => expect.poll(() => errors, { timeout: 20_000 }).toBeGreaterThanOrEqual(times),
   };
 }

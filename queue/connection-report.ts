@@ -1,19 +1,19 @@
-/** One line per outage of Redis, in Redis' own words and with the cure; then silence until it is over. */
+/** Logs one line per outage of Redis, with Redis' message and what to do, then rare reminders until it is over. */
 import { connect } from 'node:net';
 import { parseRedisUrl } from './redis-url.ts';
 
-/** The part of a logger that this needs. */
+/** The part of a logger that is needed here. */
 export interface ConnectionLog {
   warn(fields: object, message: string): void;
   info(fields: object, message: string): void;
   debug(fields: object, message: string): void;
 }
 
-/** An outage that lasts is mentioned again after this, then after twice as long each time. */
+/** A lasting outage is logged again after this, then after twice as long each time. */
 const FIRST_REMINDER_MS = 60_000;
 const LAST_REMINDER_MS = 3_600_000;
 const ASK_MS = 1_000;
-/** So many connections in a row that were closed before they could be used are an outage. */
+/** This many connections in a row that were closed before they could be used count as an outage. */
 const CLOSED_IN_A_ROW = 3;
 
 interface Connection {
@@ -43,12 +43,12 @@ const CURES: [pattern: RegExp, cure: string][] = [
   ],
 ];
 
-/** What to do about a reason, if it is a known one. */
+/** What to do about a known reason. */
 export function findCure(reason: string): string | undefined {
   return CURES.find(([pattern]) => pattern.test(reason))?.[1];
 }
 
-/** Reports the connections of one process to the same Redis together. @param url REDIS_URL, of which only host and port are shown */
+/** Reports all connections of a process to the same Redis together. @param url REDIS_URL, of which only host and port are logged */
 export function reportConnections(connections: readonly Connection[], url: string, log: ConnectionLog): void {
   const { shown } = parseRedisUrl(url);
   let isOut = false;
@@ -84,7 +84,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
       log.debug({ err: error }, 'connection to Redis');
       begin(error);
     });
-    // One that takes the connection and hangs up again causes no error.
+    // A Redis that accepts the connection and closes it causes no error.
     connection.on('close', () => {
       if (++closedInARow >= CLOSED_IN_A_ROW) begin(new Error('Connection is closed'));
     });
@@ -99,7 +99,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
   }
 }
 
-/** A Redis that refuses says why and hangs up; what is left for the client is a broken pipe, so it is asked again. */
+/** A Redis that refuses sends the reason and closes. The client sees only a broken pipe, so a new connection reads the reason. */
 async function findReason(error: unknown, url: string): Promise<string> {
   const message =
     error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error);
@@ -107,7 +107,7 @@ async function findReason(error: unknown, url: string): Promise<string> {
   return (await askWhy(url)) ?? message;
 }
 
-/** The first line that Redis sends without being asked; undefined if it is silent, as one that accepts is. */
+/** The first line that Redis sends unasked; undefined if it sends nothing, as a Redis that accepts does. */
 export function askWhy(url: string): Promise<string | undefined> {
   const { kind, hosts, socketPath, tls } = parseRedisUrl(url);
   if (kind !== 'single' || tls) return Promise.resolve(undefined);
@@ -127,8 +127,8 @@ export function askWhy(url: string): Promise<string | undefined> {
 }
 
 /**
- * Sends what libraries write to the console through the log, each text once: ioredis warns with each connection that it makes.
- * To be called once per process.
+ * Redirects what libraries write to the console to the log, each text once: ioredis warns for each connection that it makes.
+ * Call it once per process.
  */
 export function logConsole(log: ConnectionLog, target: Pick<Console, 'warn' | 'error'> = console): void {
   const seen = new Set<string>();

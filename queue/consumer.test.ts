@@ -123,7 +123,7 @@ describe('a worker', () => {
     const { admit, consumer, addWorker, redis, model, keys } = await setUp({ visibilityMs: 200 });
     await admit(1);
     const jobs = await consumer.claim(8);
-    /** Who holds the entry, and when it was last given or renewed, by Redis' clock: both at one moment. */
+    /** Who holds the entry, and when it was last claimed or renewed, by Redis' clock: both read at one moment. */
     const look = async () => {
       const stream = `${keys.stream}${model.version}:NORMAL`;
       const [time, pending] = (await redis.multi().time().xpending(stream, 'workers', '-', '+', 10).exec())!;

@@ -9,7 +9,7 @@ import type { ClaimedJob } from './stream-entry.ts';
 
 export interface StartedJob {
   job: ClaimedJob;
-  /** The attempt's number, 1 the first; fences what follows. */
+  /** The attempt's number, 1 the first; fences later steps. */
   attempt: number;
 }
 
@@ -22,15 +22,15 @@ export type Settlement = 'settled' | 'retry' | 'gone';
 
 export type Consumer = ReturnType<typeof createConsumer>;
 
-/** A worker counts as gone when it was not heard for so long; it announces itself every third of it. */
+/** A worker counts as gone if it sent no heartbeat for this long; it sends one every third of it. */
 export const WORKER_LIFETIME_MS = 6_000;
-/** How many jobs of a retired version one step moves, so that Redis is never held up. */
+/** How many jobs of a retired version one step moves at most, so that Redis is never blocked for long. */
 const ADOPT_AT_ONCE = 100;
 
 /**
  * Every call may be sent again after a lost connection.
  * @param redis a connection of the role 'work'
- * @param blockingRedis another one, of the role 'blocking', for this consumer alone
+ * @param blockingRedis a second one, of the role 'blocking', used only by this consumer
  * @param worker a name that no other process has or had
  */
 export function createConsumer(options: {
@@ -38,7 +38,7 @@ export function createConsumer(options: {
   blockingRedis: RedisConnection;
   prefix: string;
   model: ServedModel;
-  /** The names of its classes. */
+  /** The model's class names. */
   labels?: readonly string[] | undefined;
   worker: string;
 }) {
@@ -51,7 +51,7 @@ export function createConsumer(options: {
   let hasLabels = options.labels === undefined;
   const claims = createClaims({ redis, blockingRedis, keys, model, worker });
 
-  /** Apart from the specification, which is read often. A full Redis does not take them; the next sign of life tries again. */
+  /** Kept apart from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
   async function announceLabels(): Promise<void> {
     try {
       const versions = await redis.hkeys(keys.specs);
@@ -66,9 +66,8 @@ export function createConsumer(options: {
 
   return {
     /**
-     * Tells what this worker serves, once it is warm, and from then on that it is alive. To be called again every third of
-     * WORKER_LIFETIME_MS.
-     * @param leaving it only finishes what is queued: its version is not to become the current one again
+     * Registers what this worker serves once it is warm, and sends its heartbeat. Call it again every third of WORKER_LIFETIME_MS.
+     * @param leaving the worker only finishes what is queued: its version must not become the current one again
      */
     async announce(record: WorkerRecord, { leaving = false } = {}): Promise<void> {
       const request = {
@@ -84,7 +83,7 @@ export function createConsumer(options: {
         JSON.stringify(record),
         JSON.stringify(model),
       ]);
-      // A full Redis takes no new member, but a worker that comes to empty it is let in.
+      // A full Redis refuses new members, but a worker that will drain it must be accepted.
       if (!(await redis.sismember(registry.models, model.name))) await redis.sadd(registry.models, model.name);
       if (!hasLabels) await announceLabels();
       if (changed === 1 || !announced) await redis.publish(registry.changed, model.name);
@@ -97,7 +96,7 @@ export function createConsumer(options: {
     release: claims.release,
     isDrained: claims.isDrained,
 
-    /** Begins an attempt of each; those that were canceled, expired or have no attempt left are not among the answer. */
+    /** Begins an attempt of each job. Jobs that were canceled, have expired or have no attempt left are not in the answer. */
     async start(jobs: ClaimedJob[]): Promise<StartedJob[]> {
       if (jobs.length === 0) return [];
       const request = {
@@ -121,13 +120,13 @@ export function createConsumer(options: {
       });
     },
 
-    /** Keeps jobs from being taken over for another visibilityMs. To be called every third of it for all that is held. */
+    /** Renews the leases of jobs for another visibilityMs. Call it every third of that for all held jobs. */
     async renew(jobs: ClaimedJob[]): Promise<void> {
       if (jobs.length === 0) return;
       await runStep(redis, 'renew', keys, [worker, ...jobs.flatMap(({ stream, entryId }) => [stream, entryId])]);
     },
 
-    /** Ends attempts; a word each, in their order. */
+    /** Ends attempts. Returns one word per attempt, in their order. */
     async settle(outcomes: Outcome[]): Promise<Settlement[]> {
       if (outcomes.length === 0) return [];
       const wire = outcomes.map((outcome) => {
@@ -149,14 +148,14 @@ export function createConsumer(options: {
       return settlements;
     },
 
-    /** Ends what has passed its deadline; how many that were. */
+    /** Expires predictions whose deadline has passed. Returns how many. */
     async expireDue(): Promise<number> {
       return (await runStep(redis, 'expire', keys, [EXPIRE_AT_ONCE])) as number;
     },
 
     /**
-     * Takes over what older versions of the model left behind once nobody serves them: what was prepared alike runs here, the rest
-     * ends FAILED (VERSION_RETIRED) after the grace period in which an old worker might come back. How many jobs that were.
+     * Takes the jobs of older versions that nobody serves any more. Jobs whose images were prepared alike run here; the others end
+     * FAILED (VERSION_RETIRED) after the grace period in which an old worker might come back. Returns how many jobs.
      */
     async adoptRetired(): Promise<number> {
       const specs = await redis.hgetall(keys.specs);
@@ -175,8 +174,8 @@ export function createConsumer(options: {
     },
 
     /**
-     * Tells that this worker's repository has the version no longer; it is not to be announced after that.
-     * @returns whether nobody else serves the version: it is not offered any more, and what still waits is this worker's to do
+     * Withdraws the version, which this worker's repository has no longer. Do not announce it after that.
+     * @returns whether nobody else serves the version: then it is no longer offered, and this worker must finish what still waits
      */
     async withdraw(): Promise<boolean> {
       const wasLast = (await runStep(redis, 'withdraw', keys, [worker, model.version])) === 1;
@@ -184,7 +183,7 @@ export function createConsumer(options: {
       return wasLast;
     },
 
-    /** Takes this worker off the model. What a lost reply may have left with it is free for the others at once. */
+    /** Removes this worker from the model. Jobs that a lost reply left with it are free for others at once. */
     async leave(): Promise<void> {
       await runStep(redis, 'leave', keys, [worker, model.version, ...PRIORITIES]);
       await redis.publish(registry.changed, model.name);

@@ -1,6 +1,6 @@
 /**
- * The wire between server and worker: what stands on the queue, in Redis' hashes and on the channel. Both sides import this
- * file; it imports neither. Shapes are parsed where they come in, so that everything behind it can trust its types.
+ * The wire format between server and worker: what is in the queue, in Redis' hashes and on the channel. Both sides import this
+ * file; it imports neither. Data is parsed on arrival, so that all other code can trust its types.
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
@@ -28,21 +28,21 @@ export const MAX_LABELS = 1000;
 /** A tenant's name, part of Redis keys and stream entries: 1 to 128 visible ASCII characters, no spaces, quotes or braces. */
 export const TenantName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:|/+=-]{0,127}$/);
 
-/** The tenant of every caller while callers are not identified, and of what was queued before tenants were. */
+/** The tenant of every caller while callers are not identified, and of what was queued before tenants existed. */
 export const ANONYMOUS_TENANT = 'anonymous';
 
 /** Bounds of a tenant's weight; 1 is the default. */
 export const Weight = z.number().min(0.01).max(100);
 
 /**
- * Who asks, as the queue sees it. A prediction belongs to its caller's tenant: others can neither read, watch nor cancel it, and
- * idempotency keys, shared work and cached results are the tenant's own.
+ * Who asks, as the queue sees it. A prediction belongs to its caller's tenant: others cannot read, watch or cancel it. Idempotency
+ * keys, shared work and cached results are separate per tenant.
  */
 export interface Caller {
   tenant: string;
   /** The API key or token that was used, for logs and limits; undefined while callers are not identified. */
   keyId: string | undefined;
-  /** The tenant's part of the work, relative to the other tenants': see {@link Weight}. */
+  /** The tenant's share of the work, relative to other tenants: see {@link Weight}. */
   weight: number;
 }
 
@@ -50,11 +50,11 @@ export const ANONYMOUS_CALLER: Caller = { tenant: ANONYMOUS_TENANT, keyId: undef
 
 export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
 
-/** `index` is the class' place in the model's output, `score` the model's probability in 0..1. */
+/** `index` is the zero-based index of the class in the model's output, `score` its probability in 0..1. */
 export const Label = z.object({ index: z.number().int().min(0), name: z.string(), score: z.number() });
 export type Label = z.infer<typeof Label>;
 
-/** Class activation maps, one a stored label: `values` has width*height entries, row by row, scaled to 0..1 over the map. */
+/** Class activation maps, one per stored label: `values` has width*height entries, row by row, scaled to 0..1 over the map. */
 export const Heatmaps = z.object({
   width: z.number().int().positive(),
   height: z.number().int().positive(),
@@ -66,7 +66,7 @@ export type Heatmaps = z.infer<typeof Heatmaps>;
 export const Result = z.object({
   labels: z.array(Label),
   heatmaps: Heatmaps.optional(),
-  /** What a model's own code added, as JSON. */
+  /** What the model's code added, as JSON. */
   extra: z.unknown().optional(),
 });
 export type Result = z.infer<typeof Result>;
@@ -82,19 +82,19 @@ const JsonResult = z.string().transform((text, context) => {
 
 const WireFlag = z.enum(['0', '1']).transform((flag) => flag === '1');
 
-/** A prediction's state as Redis keeps it: a hash whose fields are all text. Times are Redis' own clock, in Unix milliseconds. */
+/** A prediction's state as Redis keeps it: a hash whose fields are all text. Times are by Redis' clock, in Unix milliseconds. */
 export const PredictionState = z.object({
   id: z.string(),
   /** Grows by one with every change, so that an older state never replaces a newer one. */
   revision: z.coerce.number().int(),
   status: PredictionStatus,
   model: z.string(),
-  /** Whose prediction it is. */
+  /** The tenant that it belongs to. */
   tenant: z.string().default(ANONYMOUS_TENANT),
   /** The model version (a digest) that the image was prepared for. */
   version: z.string(),
   priority: Priority,
-  /** The computation that this prediction follows; several predictions may share one. */
+  /** The job of this prediction; several predictions may share one. */
   jobId: z.string(),
   attempts: z.coerce.number().int(),
   createdAtMs: z.coerce.number(),
@@ -104,37 +104,37 @@ export const PredictionState = z.object({
   /** Wall time of the engine's run that gave the result. */
   inferenceMs: z.coerce.number().optional(),
   batchSize: z.coerce.number().int().optional(),
-  /** True where the result was not computed for this prediction alone: shared with another one in flight, or from the cache. */
+  /** True if the result was not computed for this prediction alone: it was shared with another one in flight, or cached. */
   cached: WireFlag.default(false),
   result: JsonResult.optional(),
   errorCode: z.enum(ERROR_CODES).optional(),
-  /** The prediction that this one tries again, where an operator retried a dead letter. */
+  /** The prediction that this one retries, if an operator retried a dead letter. */
   retryOf: z.string().optional(),
 });
 export type PredictionState = z.infer<typeof PredictionState>;
 
-/** What a computation needs beside its pixels. */
+/** What a job needs in addition to its pixels. */
 export const JobOptions = z.object({
   heatmap: z.boolean(),
-  /** How many labels the result is to keep; absent: STORED_LABELS. */
+  /** How many labels the result keeps; absent: STORED_LABELS. */
   labels: z.number().int().min(1).max(MAX_LABELS).optional(),
 });
 export type JobOptions = z.infer<typeof JobOptions>;
 
-/** What the server must know of a model version to prepare images for it and to bound its queue. Announced by a warm worker. */
+/** What the server must know about a model version to prepare images for it and to bound its queue. Announced by a warm worker. */
 export const ServedModel = z.object({
   name: ModelName,
   version: z.string().regex(/^[0-9a-f]{12}$/),
   description: z.string().default(''),
   engine: z.string(),
-  /** Why that engine, in a sentence. */
+  /** Why that engine was chosen, in one sentence. */
   engineReason: z.string(),
   precision: z.enum(['float32', 'int8']),
   input: z.object({
     width: z.number().int().positive(),
     height: z.number().int().positive(),
     channels: z.union([z.literal(1), z.literal(3), z.literal(4)]),
-    /** The short side is resized to this, then the centre is cropped; absent: the image is stretched to width x height. */
+    /** The short side is resized to this, then the center is cropped; absent: the image is stretched to width x height. */
     shortSide: z.number().int().positive().optional(),
     /** The library and filter that images are resized with, by the names of images/resize; absent: sharp with `kernel`. */
     resize: z.string().optional(),
@@ -145,7 +145,7 @@ export const ServedModel = z.object({
     cropFraction: z.number().positive().max(1).optional(),
     /** The largest centered part with the proportions of width x height is resized. */
     cover: z.boolean().optional(),
-    /** The whole image is fitted in, the rest is filled with this color. */
+    /** The whole image is fitted in, and the rest is filled with this color. */
     padColor: z
       .string()
       .regex(/^#[0-9a-fA-F]{6}$/)
@@ -159,37 +159,37 @@ export const ServedModel = z.object({
   queue: z.object({
     maxQueueSize: z.number().int().positive(),
     maxQueuedBytes: z.number().int().positive(),
-    /** Bounds the work of a prediction that names no timeoutMs. */
+    /** For predictions that do not give a timeoutMs. */
     defaultTimeoutMs: z.number().int().positive(),
     /** How long an ended prediction can be read. */
     resultTtlMs: z.number().int().positive(),
-    /** A started job that was not renewed for this long is taken over by another worker. */
+    /** The lease: a started job that was not renewed for this long is reclaimed by another worker. */
     visibilityMs: z.number().int().min(0),
     maxAttempts: z.number().int().positive(),
-    /** How long a model without a live worker still takes work. */
+    /** How long a model without a live worker still accepts work. */
     graceMs: z.number().int().min(0),
     /**
-     * Whether tenants share the work of a priority by their weights; false: first come, first served. Absent: false, since a worker of an
+     * Whether tenants share the work of a priority by their weights; false: first come, first served. Absent means false, since a worker of an
      * earlier release does not look into tenants' backlogs.
      */
     fairShares: z.boolean().optional(),
-    /** Whether a request that by the measured rate cannot end before its deadline is refused at once. Absent: false. */
+    /** Whether a request is refused at once if, at the measured rate, it cannot end before its deadline. Absent: false. */
     refuseUnreachableDeadlines: z.boolean().optional(),
   }),
 });
 export type ServedModel = z.infer<typeof ServedModel>;
 
-/** Bytes of one prepared image: uint8, height x width x channels, channels last, RGB, grey or RGBA. */
+/** Bytes of one prepared image: uint8, height x width x channels, channels last, RGB, gray or RGBA. */
 export function imageByteLength(input: ServedModel['input']): number {
   return input.width * input.height * input.channels;
 }
 
-/** A live worker's own figures, refreshed with its heartbeat. */
+/** Figures of a live worker, refreshed with its heartbeat. */
 export const WorkerRecord = z.object({
   worker: z.string(),
   version: z.string(),
   engine: z.string(),
-  /** Moving average of the engine's time an image, in milliseconds; absent before the first batch. */
+  /** Moving average of the engine's milliseconds per image; absent before the first batch. */
   imageMs: z.number().optional(),
   startedAtMs: z.number(),
 });
@@ -199,16 +199,16 @@ export type WorkerRecord = z.infer<typeof WorkerRecord>;
 export interface QueueState {
   model: string;
   waiting: number;
-  /** How many computations wait, per tenant that has any. For operators, and for each tenant its own. */
+  /** How many jobs wait, per tenant that has any. Operators see all, each tenant sees its count. */
   tenants: Record<string, number>;
   processing: number;
   queuedBytes: number;
   deadLetters: number;
   workers: WorkerRecord[];
-  /** What the live workers can do together, from their measured time an image; undefined before the first batch. */
+  /** Rate of all live workers together, from their measured time per image; undefined before the first batch. */
   ratePerSecond: number | undefined;
   maxQueueSize: number;
-  /** Ended since the model is known to this Redis, by terminal status. */
+  /** How many have ended since this Redis knows the model, by terminal status. */
   ended: Record<'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED', number>;
 }
 
@@ -219,7 +219,7 @@ export function newPredictionId(model: string): string {
   return `${model}.${randomBytes(16).toString('base64url')}`;
 }
 
-/** The model that an id names, or undefined where the text is no id of ours. */
+/** The model that an id names, or undefined if the text is not an InferQL id. */
 export function modelOfPrediction(id: string): string | undefined {
   return ID.exec(id)?.[1];
 }

@@ -1,4 +1,4 @@
-/** Dead letters, for an operator: what failed for good, kept with its pixels for a week and up to 64 MiB a model. */
+/** Dead letters, for operators: jobs that failed for good, kept with their pixels for a week and up to 64 MiB per model. */
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, JobOptions, newPredictionId, Priority } from './contract.ts';
 import { ERROR_CODES, InferqlError } from './errors.ts';
@@ -12,16 +12,16 @@ const DeadFields = z.object({
   errorCode: z.enum(ERROR_CODES),
   attempts: z.coerce.number().int(),
   version: z.string(),
-  /** Whose work it was; a retry is this tenant's, too. */
+  /** The tenant that it belongs to; a retry belongs to the same tenant. */
   tenant: z.string().default(ANONYMOUS_TENANT),
   priority: Priority,
   options: z.string().transform((text) => JobOptions.parse(JSON.parse(text))),
 });
 
 export interface DeadLetter extends z.infer<typeof DeadFields> {
-  /** Names it in retry and drop; they sort by time. */
+  /** Identifies it in retry and drop. Ids sort by time. */
   entryId: string;
-  /** When it was buried, in Unix milliseconds. */
+  /** When it became a dead letter, in Unix milliseconds. */
   buriedAtMs: number;
   imageBytes: number;
 }
@@ -41,7 +41,7 @@ function parseEntry([id, fields]: Entry): { letter: DeadLetter; image: Buffer } 
   return { letter: { ...parsed, entryId, buriedAtMs: Number(entryId.split('-')[0]), imageBytes: image.length }, image };
 }
 
-/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot take it. */
+/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
 export function createDeadLetters(
   redis: RedisConnection,
   { prefix, producer }: { prefix: string; producer: Producer },
@@ -60,10 +60,10 @@ export function createDeadLetters(
     },
 
     /**
-     * Queues a dead letter again, as a new prediction that names the old one in `retryOf`, and takes it out. Two operators who
+     * Queues a dead letter again, as a new prediction that names the old one in `retryOf`, and removes it. Two operators who
      * retry the same one get the same prediction.
-     * @throws InferqlError NOT_FOUND where there is no such entry or model; INVALID_INPUT where the model's version is another now,
-     *   since the pixels were prepared for the old one
+     * @throws InferqlError NOT_FOUND if there is no such entry or model; INVALID_INPUT if the model's version has changed, since the
+     *   pixels were prepared for the old one
      */
     async retry(model: string, entryId: string): Promise<AdmitOutcome> {
       const [dead] = await readEntries(model, entryId, entryId, 1);
@@ -93,7 +93,7 @@ export function createDeadLetters(
       return outcome;
     },
 
-    /** Forgets entries; how many there were. */
+    /** Deletes entries. Returns how many existed. */
     async drop(model: string, entryIds: string[]): Promise<number> {
       return (await callRedis(() =>
         runStep(redis, 'delete-dead-letters', modelKeys(prefix, model), entryIds),

@@ -1,11 +1,11 @@
 /**
- * Every error that InferQL names, in one table: who can mend it, whether trying again can help, and the HTTP status that it
- * answers with where no data could be given. Messages are written here, so that no exception's own text reaches a caller.
+ * All error codes of InferQL, in one table: how each is delivered, whether a retry can help, and the HTTP status if the response
+ * carries no data. Messages are written here, so that no exception's text reaches a caller.
  */
 
 /**
- * Who can mend it: `caller` errors are members of a result union, `retry` errors are GraphQL errors with `extensions.code`,
- * `later` errors are data: the `error` of a prediction that ended without a result.
+ * How an error is delivered: `caller` errors are members of a result union, `retry` errors are GraphQL errors with
+ * `extensions.code`, `later` errors are data: the `error` of a prediction that ended without a result.
  */
 export type ErrorTier = 'caller' | 'retry' | 'later';
 
@@ -170,10 +170,10 @@ export type ErrorCode = keyof typeof ERRORS;
 
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
-/** An error with a code of the table; `cause` is for logs only and never shown. */
+/** An error with a code of the table. `cause` is only logged, never sent to a caller. */
 export class InferqlError extends Error {
   readonly code: ErrorCode;
-  /** When trying again makes sense, in milliseconds from now. */
+  /** When a retry makes sense, in milliseconds from now. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, options: { message?: string; retryAfterMs?: number; cause?: unknown } = {}) {

@@ -1,4 +1,4 @@
-/** The server's ear: one subscription a model, and the means to notice what it did not hear. */
+/** Event channel: one Pub/Sub subscription per model, with detection of lost messages. */
 import type { PredictionState } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { accessKeys, modelKeys, registryKeys } from './keys.ts';
@@ -6,23 +6,23 @@ import { callRedis, type RedisConnection } from './redis.ts';
 import { parseState } from './snapshot.ts';
 
 export interface EventListener {
-  /** A prediction changed. `parse` is called only by those who wait for the id: most events of other servers' ids are not worth it. */
+  /** A prediction changed. Listeners call `parse` only for ids that they wait for: parsing other servers' events is not worth it. */
   onState(id: string, revision: number, parse: () => PredictionState): void;
-  /** Messages may have been lost: the model's open predictions are to be read again. */
+  /** Messages may have been lost: read the model's open predictions again. */
   onGap(model: string): void;
   /** A model was announced, changed its version or lost a worker. */
   onModelsChanged(): void;
-  /** An API key was made, changed or revoked; undefined: any may have been. */
+  /** An API key was created, changed or revoked; undefined: any may have been. */
   onKeyChanged?(id: string | undefined): void;
 }
 
 export type EventChannel = ReturnType<typeof createEventChannel>;
 
-/** So many audits in a row that find the ear deaf, and its connection is made anew. */
+/** After this many audits in a row that find lost messages, the connection is replaced. */
 const DEAF_AUDITS = 2;
 
 /**
- * @param subscriber a connection of the role 'subscriber', for this channel alone
+ * @param subscriber a connection of the role 'subscriber', used only here
  * @param redis a connection of the role 'request', for audits
  */
 export function createEventChannel(
@@ -31,7 +31,7 @@ export function createEventChannel(
 ) {
   const registry = registryKeys(prefix);
   const access = accessKeys(prefix);
-  /** By channel: the model and the last sequence number heard; undefined until the first. */
+  /** By channel: the model and the last sequence number received; undefined before the first. */
   const channels = new Map<string, { model: string; sequence: number | undefined; deafAudits: number }>();
   let confirmed = false;
   let closed = false;
@@ -62,7 +62,7 @@ export function createEventChannel(
     const [sequenceEnd, idEnd] = [message.indexOf(' '), message.indexOf(' ', message.indexOf(' ') + 1)];
     const revisionEnd = message.indexOf(' ', idEnd + 1);
     const sequence = Number(message.slice(0, sequenceEnd));
-    // The first one on a new subscription tells nothing of what was lost before it.
+    // The first one on a new subscription does not show what was lost before it.
     const missed = heard.sequence === undefined || sequence !== heard.sequence + 1;
     heard.sequence = sequence;
     heard.deafAudits = 0;
@@ -80,7 +80,7 @@ export function createEventChannel(
   subscriber.on('ready', () => void subscribeAll().catch(() => undefined));
 
   return {
-    /** Resolves once Redis has confirmed that this server hears the model's channel. */
+    /** Resolves once Redis has confirmed the subscription to the model's channel. */
     async subscribe(model: string): Promise<void> {
       const { channel } = modelKeys(prefix, model);
       if (channels.has(channel) && confirmed) return;
@@ -96,8 +96,8 @@ export function createEventChannel(
     },
 
     /**
-     * Compares what was heard with what was said, and calls onGap where it differs: pub/sub can lose a message even on a
-     * connection that looks alive. To be called every few seconds.
+     * Compares the messages received with those published, and calls onGap if they differ: Pub/Sub can lose a message even on a
+     * connection that looks alive. Call it every few seconds.
      */
     async audit(): Promise<void> {
       for (const heard of [...channels.values()]) {
@@ -107,7 +107,7 @@ export function createEventChannel(
           (text) => Number(text ?? 0),
           (error) => {
             if (error instanceof InferqlError) throw error;
-            // Something else is under that model's key: the other models are audited all the same.
+            // That model's key holds something else. The other models are audited all the same.
             return undefined;
           },
         );
@@ -116,7 +116,7 @@ export function createEventChannel(
           heard.sequence ??= said;
           listener.onGap(heard.model);
         } else if (heard.sequence === before && said !== before) {
-          // Nothing came meanwhile, though there was something to hear.
+          // Nothing arrived meanwhile, though something was published.
           heard.sequence = said;
           heard.deafAudits += 1;
           listener.onGap(heard.model);

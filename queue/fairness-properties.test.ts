@@ -37,7 +37,7 @@ it('whatever tenants do, places are 1 to n, each tenant’s in its order, and th
       const open: { id: string; tenant: string }[] = [];
       const started: StartedJob[] = [];
 
-      /** The waiting ones by their places, after checking these. */
+      /** The waiting ones by position, after checking the positions. */
       async function readOrder(): Promise<string[]> {
         const snapshots = await producer.readMany(open.map(({ id }) => id));
         const waiting = open.flatMap(({ id, tenant }, i) => {

@@ -7,7 +7,7 @@ export type Queue = Awaited<ReturnType<typeof setUp>>;
 
 export const by = (tenant: string, weight = 1): Caller => ({ tenant, keyId: undefined, weight });
 
-/** Queues so many different images; their ids. */
+/** Queues this many different images. Returns their ids. */
 export async function flood(
   { admit }: Queue,
   caller: Caller,
@@ -19,7 +19,7 @@ export async function flood(
   return ids;
 }
 
-/** Serves batches of `size` until `count` jobs are done; whose they were, in order. @param imageMs what a tenant's image takes */
+/** Serves batches of `size` until `count` jobs are done. Returns their tenants, in order. @param imageMs what a tenant's image takes */
 export async function serve(
   { consumer }: Queue,
   count: number,

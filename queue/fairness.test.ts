@@ -28,7 +28,7 @@ describe('shares', () => {
     await flood(queue, by('one', 1), 150);
     await flood(queue, by('two', 2), 150);
     await flood(queue, by('four', 4), 150);
-    // What came before the others did was alone; from then on the parts are as the weights.
+    // Before the others came, the first tenant was alone; from then on the shares follow the weights.
     const { one, two, four } = countBy(await serve(queue, 210)) as { one: number; two: number; four: number };
     for (const [count, part] of [
       [one, 30],

@@ -33,7 +33,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'expire' as const), pick }) },
 );
 
-/** What the counters and sets say of the queue, and what is really there. */
+/** What counters and sets say about the queue, and what is really in it. */
 async function takeStock(redis: RedisConnection, keys: ModelKeys) {
   const [jobKeys, sharedKeys, streams, predictionKeys] = await Promise.all(
     [keys.job, keys.shared, keys.stream, keys.prediction].map((prefix) => redis.keys(`${prefix}*`)),
@@ -169,7 +169,7 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
           case 'leave':
           case 'withdraw':
             await workers[next.worker]![next.kind]();
-            // What comes next under this name announces itself as new.
+            // The next worker under this name announces itself as new.
             workers[next.worker] = makeWorker(next.worker);
             break;
           case 'begin':

@@ -6,7 +6,7 @@ export const DEFAULT_PREFIX = 'inferql';
 /** The consumer group of every stream. */
 export const GROUP = 'workers';
 
-/** Names of all models ever announced, the channel that tells of a change among them, and the name of the default one. */
+/** Names of all models ever announced, the channel that reports changes among them, and the name of the default one. */
 export function registryKeys(prefix: string) {
   return { models: `${prefix}:models`, changed: `${prefix}:models:changed`, default: `${prefix}:models:default` };
 }
@@ -26,22 +26,22 @@ export function accessKeys(prefix: string) {
     ids: `${base}:ids`,
     /** Hash: when a key was last used, in Unix milliseconds, by id. */
     lastUsed: `${base}:last-used`,
-    /** Pub/sub channel: the id of each key that was made, changed or revoked. */
+    /** Pub/sub channel: the id of each key that was created, changed or revoked. */
     changed: `${base}:changed`,
   };
 }
 
-/** A model's keys. Those that end in ':' are prefixes of one key an id. */
+/** A model's keys. Those that end in ':' are prefixes of one key per id. */
 export function modelKeys(prefix: string, model: string) {
   const base = `${prefix}:{${model}}`;
   return {
-    /** Hash a prediction: its state. */
+    /** Hash per prediction: its state. */
     prediction: `${base}:prediction:`,
-    /** Hash a computation, from its admission to its end. */
+    /** Hash per job, from its admission to its end. */
     job: `${base}:job:`,
-    /** Set a computation: the predictions that follow it. */
+    /** Set per job: the predictions that share it. */
     jobPredictions: `${base}:followers:`,
-    /** Sorted set: computations not yet started, by lane and order of arrival. */
+    /** Sorted set: jobs not yet started, by lane and order of arrival. */
     waiting: `${base}:waiting`,
     /** Sorted set: open predictions by deadline. */
     deadlines: `${base}:deadlines`,
@@ -51,25 +51,25 @@ export function modelKeys(prefix: string, model: string) {
     channel: `${base}:events`,
     /** Stream of dead letters. */
     dead: `${base}:dead`,
-    /** Hash: 'current' and one announced spec a version. */
+    /** Hash: 'current', and one announced spec per version. */
     specs: `${base}:specs`,
     /** Hash: the class names of each version, as JSON. */
     labels: `${base}:labels`,
     /** Sorted set: workers by the time at which they count as gone. */
     alive: `${base}:alive`,
-    /** Hash: a worker's record. */
+    /** Hash per worker: its record. */
     workers: `${base}:workers`,
-    /** String: the open computation of a content digest. */
+    /** String per content digest: its open job. */
     shared: `${base}:shared:`,
-    /** String: the finished result of a content digest. */
+    /** String per content digest: its cached result. */
     cache: `${base}:cache:`,
-    /** Hash: the prediction behind a caller's idempotency key. */
+    /** Hash per idempotency key of a tenant: its prediction. */
     idempotency: `${base}:idempotency:`,
-    /** Stream a version and lane. */
+    /** Stream per version and lane. */
     stream: `${base}:stream:`,
     /** Per lane of a version: tags and backlogs of its tenants. Kept by lua/scheduler.lua. */
     fair: `${base}:fair:`,
-    /** Hash: how many computations wait, per tenant that has any. */
+    /** Hash: how many jobs wait, per tenant that has any. */
     tenants: `${base}:tenants`,
     /** Hash: the weight of each of those tenants, as its latest admission gave it. */
     weights: `${base}:weights`,

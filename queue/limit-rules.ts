@@ -10,7 +10,7 @@ export const LIMITS_EXPECTED =
 
 export const NO_LIMITS: LimitRules = { limits: [], quotas: [] };
 
-/** Whether anything is bound at all. */
+/** Whether there is any limit. */
 export function hasLimits({ limits, quotas }: LimitRules): boolean {
   return limits.length + quotas.length > 0;
 }

@@ -1,4 +1,4 @@
-/** Rate limits and quotas of tenants and their keys: one atomic step takes a request's cost from all that bind it, or from none. */
+/** Rate limits and quotas of tenants and their keys: one atomic step takes a request's cost from all that apply, or from none. */
 import { tenantLimitKeys } from './keys.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
 import { runScript } from './scripts.ts';
@@ -13,7 +13,7 @@ export interface LimitCost {
 export type LimitUnit = keyof LimitCost;
 
 export interface RateLimit {
-  /** Whose it is, e.g. `tenant` or `key:<id>`: callers with the same tenant and name share the bucket. */
+  /** The owner, e.g. `tenant` or `key:<id>`: callers with the same tenant and name share the bucket. */
   owner: string;
   unit: LimitUnit;
   /** Units that are refilled per second. */
@@ -36,20 +36,20 @@ export interface LimitRules {
   quotas: Quota[];
 }
 
-/** What is left of one limit or quota; less than nothing after a cost larger than the burst. */
+/** What is left of one limit or quota; negative after a cost larger than the burst. */
 export interface LimitState {
   owner: string;
   unit: LimitUnit;
   period: 'rate' | Quota['period'];
   remaining: number;
   limit: number;
-  /** When it is whole again, in Unix milliseconds by Redis' clock. */
+  /** When it is full again, in Unix milliseconds by Redis' clock. */
   resetsAtMs: number;
 }
 
 export type LimitOutcome =
   | { allowed: true; states: LimitState[] }
-  /** Nothing was taken. `refusedBy` is the one that takes longest to allow it. */
+  /** Nothing was taken. `refusedBy` is the limit that takes longest to allow it. */
   | { allowed: false; retryAfterMs: number; refusedBy: LimitState; states: LimitState[] };
 
 /** A refund is possible for this long. */
@@ -58,7 +58,7 @@ const RECEIPT_MS = 5 * 60 * 1000;
 export type Limiter = ReturnType<typeof createLimiter>;
 
 /**
- * Every call rejects with InferqlError UNAVAILABLE while Redis cannot take it.
+ * Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it.
  * @param redis a connection of the role 'request'
  */
 export function createLimiter(redis: RedisConnection, { prefix }: { prefix: string }) {
@@ -96,7 +96,7 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
     });
     if (allowed === 1) return { allowed: true, states };
     const named = states.filter(({ owner, unit }) => `${owner}:${unit}` === refusedBy);
-    // A rate and a quota may have one name: the emptier one refused.
+    // A rate and a quota may share a name: the emptier one refused.
     const [worst] = named.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
     return { allowed: false, retryAfterMs, refusedBy: worst!, states };
   }
@@ -104,12 +104,12 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
   return {
     /**
      * Takes the cost from every limit and quota, or from none.
-     * @param id of the request: sent again with it, nothing more is taken
+     * @param id of the request; if it is sent again, nothing more is taken
      */
     take: ({ tenant, id, cost, rules }: { tenant: string; id: string; cost: LimitCost; rules: LimitRules }) =>
       run(tenant, id, cost, rules, false),
 
-    /** Gives back what the request took, once, within five minutes; whether there was something to give back. */
+    /** Gives back what the request took, once, within five minutes. Returns whether there was anything. */
     async refund(tenant: string, id: string): Promise<boolean> {
       const keys = [tenantLimitKeys(prefix, tenant)];
       return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id]))) === 1;

@@ -1,13 +1,13 @@
-/** Shares the places of a batch among the lanes, so that the urgent go first and the others never starve. */
+/** Shares the places of a batch among the lanes: urgent jobs go first, and the others never starve. */
 import { PRIORITIES, type Priority } from './contract.ts';
 
-/** Of 21 places under full load in every lane, so many are each lane's. */
+/** Each lane's places out of 21, if every lane is fully loaded. */
 const WEIGHTS: Record<Priority, number> = { HIGH: 16, NORMAL: 4, LOW: 1 };
 const TOTAL = Object.values(WEIGHTS).reduce((sum, weight) => sum + weight);
 
 /**
  * Smooth weighted round robin, as nginx shares requests among upstreams: each place goes to the lane with the most credit.
- * Credit lasts from batch to batch, so that also at batches of one the lowest lane has its turn.
+ * Credit lasts from batch to batch, so that the lowest lane is served even at batches of one.
  */
 export function createPriorityScheduler() {
   const credit: Record<Priority, number> = { HIGH: 0, NORMAL: 0, LOW: 0 };

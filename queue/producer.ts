@@ -1,4 +1,4 @@
-/** The server's side of the queue: admit, cancel, read. Nothing here waits; events.ts tells when something changed. */
+/** The server's side of the queue: admit, cancel, read. Nothing here waits; events.ts reports changes. */
 import { createHash } from 'node:crypto';
 import {
   type Caller,
@@ -19,7 +19,7 @@ import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable.ts';
 
 export interface AdmitRequest {
-  /** Made by newPredictionId(model.name) before the first send. */
+  /** From newPredictionId(model.name), created before the first send. */
   id: string;
   model: ServedModel;
   /** Prepared pixels, imageByteLength(model.input) bytes. */
@@ -29,37 +29,37 @@ export interface AdmitRequest {
   timeoutMs: number;
   /** Whose request it is. */
   caller: Caller;
-  /** The part of the queue that one tenant alone may hold, 0 to 1. @default 1 */
+  /** The share of the queue that a single tenant may hold, 0 to 1. @default 1 */
   tenantShare?: number;
   /** Measured predictions per second of all workers, to refuse what cannot end before its deadline; absent: nothing is refused. */
   capacityPerSecond?: number | undefined;
-  /** An operator's idempotency keys are apart from those of the tenant for whom the operator acts. @default false */
+  /** An operator's idempotency keys are separate from those of the tenant for whom the operator acts. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
   /**
-   * Digest of what the caller sent under its idempotencyKey: prepared for another version the same photograph has other pixels.
+   * Digest of what the caller sent under its idempotencyKey: prepared for another version, the same image has other pixels.
    * @default a digest of pixels, version and options
    */
   content?: string | undefined;
-  /** Whether it may follow an identical computation in flight. */
+  /** Whether it may share an identical job in flight. */
   share: boolean;
-  /** Whether that, and the cache, reach across tenants: one can then see by the time that another sent the same image. @default false */
+  /** Whether sharing and the cache work across tenants. One tenant can then infer from response times that another sent the same image. @default false */
   shareAcrossTenants?: boolean;
-  /** How long its result may answer identical requests; 0: not at all, nor is it answered so itself. */
+  /** How long its result may answer identical requests; 0: never, and it is not answered from the cache either. */
   cacheTtlMs: number;
-  /** The prediction that this one tries again. */
+  /** The prediction that this one retries. */
   retryOf?: string | undefined;
 }
 
 export type AdmitOutcome =
-  /** `state.id` is another one's where an idempotency key named an earlier prediction. */
+  /** `state.id` differs from the given id if the idempotency key named an earlier prediction. */
   | ({ kind: 'admitted' } & Snapshot)
   | { kind: 'queueFull'; waiting: number; queuedBytes: number }
   /** By the measured rate it would end this much after its deadline. */
   | { kind: 'deadlineUnreachable'; lateMs: number }
   /** No live worker for longer than the model's grace period. */
   | { kind: 'unavailable' }
-  /** Another version became current meanwhile: read the models again and prepare the image anew. */
+  /** Another version became current meanwhile: read the models again and prepare the image again. */
   | { kind: 'staleVersion' }
   | { kind: 'idempotencyConflict' };
 
@@ -81,7 +81,7 @@ function digestKey(tenant: string, idempotencyKey: string, byOperator = false): 
 
 /**
  * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
- * A record that this release cannot read harms only itself: it is reported and left out.
+ * A record that this release cannot read is reported and skipped; other records are not affected.
  * @param redis a connection of the role 'request'
  */
 export function createProducer(
@@ -138,7 +138,7 @@ export function createProducer(
     throw new InferqlError('UNAVAILABLE', { message: 'This server cannot read that prediction.', retryAfterMs: 5_000 });
   }
 
-  /** @param tenant whose predictions to read; undefined: everyone's */
+  /** @param tenant the tenant whose predictions to read; undefined: of all tenants */
   async function readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null | undefined)[]> {
     const snapshots: (Snapshot | null | undefined)[] = ids.map(() => null);
     const places = new Map<string, number[]>();
@@ -171,7 +171,7 @@ export function createProducer(
   }
 
   return {
-    /** Registers the prediction and queues its computation, or says why not. Safe to send again with the same id. */
+    /** Registers the prediction and queues its job, or says why not. Safe to send again with the same id. */
     async admit(request: AdmitRequest): Promise<AdmitOutcome> {
       const { model } = request;
       const work = fingerprint(request);
@@ -230,20 +230,20 @@ export function createProducer(
     },
 
     /**
-     * Ends a prediction CANCELED, whosever it is, unless it has ended; its state after that, or null where the id is unknown.
-     * @param onlyAbandoned cancel only while it waits and nobody shares its computation
+     * Ends a prediction CANCELED, of whatever tenant, unless it has ended. Returns its state after that, or null if the id is unknown.
+     * @param onlyAbandoned cancel only while it waits and nobody shares its job
      */
     cancel: (id: string, { onlyAbandoned = false } = {}) => cancelPrediction(id, '', onlyAbandoned),
 
     /** As `cancel`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
     cancelFor: (tenant: string, id: string) => cancelPrediction(id, tenant, false),
 
-    /** Ends what has passed its deadline; how many that were. Any process may call it at any time. */
+    /** Expires predictions whose deadline has passed. Returns how many. Any process may call it at any time. */
     async expireDue(model: string): Promise<number> {
       return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_AT_ONCE]))) as number;
     },
 
-    /** The present state and place in the queue, whosever it is; null where the id is unknown or was forgotten. */
+    /** The current state and queue position, of whatever tenant; null if the id is unknown or was forgotten. */
     async read(id: string): Promise<Snapshot | null> {
       return refuseUnreadable((await callRedis(() => readSnapshots([id])))[0]);
     },
@@ -258,7 +258,7 @@ export function createProducer(
       return await callRedis(() => readSnapshots(ids));
     },
 
-    /** Every model ever announced: what was withdrawn may have open predictions still. */
+    /** Every model ever announced: a withdrawn one may still have open predictions. */
     modelNames: readNames,
 
     /** The current version of every announced model that this release can read, by name. */
@@ -268,13 +268,13 @@ export function createProducer(
       return models.filter((model) => model !== null && model !== 'unreadable');
     },
 
-    /** Whether a model of that name was announced by another release, in words that this one does not know. */
+    /** Whether another release announced a model of that name in a form that this one cannot read. */
     async isUnreadable(name: string): Promise<boolean> {
       if (!ModelName.safeParse(name).success) return false;
       return (await callRedis(() => readModel(name))) === 'unreadable';
     },
 
-    /** The model's queue at this moment; null where it was never announced. */
+    /** The model's queue at this moment; null if it was never announced. */
     async queueState(model: string): Promise<QueueState | null> {
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));

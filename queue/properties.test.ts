@@ -6,8 +6,7 @@ import { failure, leftovers, setUp, success } from './queue.fixture.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 
 /**
- * The queue as it should be, without Redis: what the Lua steps are held against, whatever the order in which servers and
- * workers call them.
+ * A model of the queue without Redis. The Lua steps must behave like it, in whatever order servers and workers call them.
  */
 interface ModelJob {
   followers: Set<string>;
@@ -53,7 +52,7 @@ class ModelQueue {
     return place < 0 ? undefined : place + 1;
   }
 
-  /** The prediction's id, or why there is none. */
+  /** The prediction's id, or why it was refused. */
   admit({ id, pixel, share, caches, lane, key }: Sent): string {
     const known = key === null ? undefined : this.keys.get(key);
     if (known && ['QUEUED', 'PROCESSING', 'SUCCEEDED'].includes(this.status.get(known.id)!)) {
@@ -152,7 +151,7 @@ const sending = fc.tuple(step, fc.boolean());
 it('servers and workers, whatever the order of their steps, see what a simple model of the queue says', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
-      // A visibility of nothing: every pending job counts as stalled, so that recover takes over whatever the other one holds.
+      // A lease of 0 ms: every pending job counts as stalled, so that recover reclaims whatever the other worker holds.
       const { prefix, redis, network, producer, consumer, addWorker, request, keys } = await setUp({
         maxQueueSize: MAX_QUEUE_SIZE,
         maxAttempts: MAX_ATTEMPTS,
@@ -202,7 +201,7 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
             const jobs = await consumers[next.worker]!.recover(100);
             claimed[next.worker]!.push(...jobs);
             for (const { jobId, recovered } of jobs) expect(recovered).toBe(model.jobs.get(jobId)!.attempts > 0);
-            // Taking over moves also what this worker still has in hand and the other one had taken from it.
+            // Reclaiming also moves back jobs that this worker still holds and the other one had reclaimed from it.
             for (const job of model.jobs.values()) if (job.owner !== undefined) job.owner = next.worker;
             break;
           }

@@ -1,4 +1,4 @@
-/** What the queue's tests share: a real Redis a file, a queue of its own a test. Importing it starts the Redis. */
+/** What the queue's tests share: one real Redis per file, one queue per test. Importing it starts Redis. */
 
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
@@ -61,7 +61,7 @@ function servedModel(name: string, queue: Partial<ServedModel['queue']>): Served
   };
 }
 
-/** The connection, on which steps can be made to lose their reply: the client sends them again, and hears the second one. */
+/** A connection that can lose the replies of steps: the client sends them again, and gets the second reply. */
 function connectLossy(url: string) {
   const connection = connect('work', url);
   const network = { losesReplies: false };
@@ -81,7 +81,7 @@ function connectLossy(url: string) {
   return { redis, network };
 }
 
-/** A queue of its own: a prefix that no other test has. */
+/** A separate queue: a prefix that no other test has. */
 export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = server.url, name = 'tiny' } = {}) {
   const prefix = `test${++prefixCount}`;
   const model = servedModel(name, queue);
@@ -141,10 +141,10 @@ export function failure(started: StartedJob): Outcome {
   return { started, errorCode: 'MODEL_FAILED' };
 }
 
-/** Keys of a model that stay: one of each, or one a version and lane. */
+/** Keys of a model that stay: one of each, or one per version and lane. */
 const LASTING = /:(counters|specs|alive|workers|dead|stream:[0-9a-f]{12}:[A-Z]+)$/;
 
-/** What Redis holds once nothing is open, beside what stays and what has its end set: keys, entries of streams, counters that are not 0. */
+/** What Redis holds once nothing is open, except what stays and what expires: keys, entries of streams, counters that are not 0. */
 export async function leftovers(redis: RedisConnection, prefix: string): Promise<string[]> {
   const keys = await redis.keys(`${prefix}:{tiny}:*`);
   const ttls = await Promise.all(keys.map((key) => redis.pttl(key)));
@@ -157,7 +157,7 @@ export async function leftovers(redis: RedisConnection, prefix: string): Promise
   ];
 }
 
-/** What a worker takes over, once the job has stalled. */
+/** What a worker reclaims once the job has stalled. */
 export async function takeOver(consumer: Consumer): Promise<ClaimedJob[]> {
   const taken: ClaimedJob[] = [];
   await expect

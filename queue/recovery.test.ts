@@ -33,7 +33,7 @@ it('jobs of two lanes that came in the same millisecond, and so have the same en
   expect(jobs.map(({ jobId }) => jobId)).toEqual(ids);
   const [high, low] = await consumer.start(jobs);
   expect(await consumer.settle([success(high!)])).toEqual(['settled']);
-  // The other one is in hand still, and is no find for the reading again after a lost connection.
+  // The other one is still held, so reading again after a lost connection must not find it.
   redis.emit('close');
   expect(await consumer.recover(8)).toEqual([]);
   expect(await consumer.settle([success(low!)])).toEqual(['settled']);

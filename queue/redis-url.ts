@@ -1,4 +1,4 @@
-/** REDIS_URL: the one parser of it, for servers, workers, commands and the launcher. */
+/** The only parser of REDIS_URL, for servers, workers, commands and the launcher. */
 
 export interface RedisAddress {
   readonly kind: 'single' | 'cluster' | 'sentinel';
@@ -91,7 +91,7 @@ function parseQuery(query: string | undefined): { family?: 0 | 4 | 6 } {
 
 function parseCredentials(credentials: string | undefined): { username?: string; password?: string } {
   if (!credentials) return {};
-  // The first colon separates: a password may have more of them.
+  // The first colon separates: a password may contain more.
   const colon = credentials.indexOf(':');
   const username = colon === -1 ? '' : decode(credentials.slice(0, colon));
   const password = decode(credentials.slice(colon + 1));

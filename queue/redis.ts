@@ -1,4 +1,4 @@
-/** Connections to Redis: one server, Sentinel or Cluster, told apart by the URL. */
+/** Connections to Redis: one server, Sentinel or Cluster, as the URL says. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { InferqlError } from './errors.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -6,7 +6,7 @@ import { parseRedisUrl } from './redis-url.ts';
 export type RedisConnection = Redis | Cluster;
 
 /**
- * What a connection is for. `request`: a caller waits, so it fails at once while Redis is gone, and within seconds when it hangs.
+ * What a connection is for. `request`: a caller waits, so it fails at once if Redis is gone, and within seconds if it hangs.
  * `work`: commands wait for Redis to come back. `blocking`: as work, for one command that blocks. `subscriber`: a channel's listener.
  */
 export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
@@ -14,8 +14,8 @@ export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
 /** Longest time that a caller's command may take. */
 const REQUEST_TIMEOUT_MS = 3_000;
 /**
- * A connection that is not made, or is silent under a command, for so long is given up and made anew. Nothing else notices a way
- * to Redis that swallows all: the kernel sends again for a quarter of an hour. No command blocks for longer than a second.
+ * A connection is replaced if it cannot be opened, or a command gets no reply, for this long. Nothing else notices a network that
+ * drops everything: the kernel retransmits for a quarter of an hour. No command blocks for longer than a second.
  */
 const SILENCE_LIMIT_MS = 5_000;
 
@@ -27,7 +27,7 @@ function roleOptions(role: ConnectionRole): Options {
     connectTimeout: SILENCE_LIMIT_MS,
     socketTimeout: SILENCE_LIMIT_MS,
     keepAlive: 5_000,
-    // Soon enough for a restarted Redis, seldom enough for one that stays away.
+    // Soon enough for a restarted Redis, rare enough for one that stays away.
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
     // A failover leaves the old master read-only: look for the new one.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
@@ -38,7 +38,7 @@ function roleOptions(role: ConnectionRole): Options {
     case 'work':
       return { ...shared, maxRetriesPerRequest: null };
     case 'blocking':
-      // Sent again after a reconnect: a command that is not would never settle, neither with a reply nor with an error.
+      // Sent again after a reconnect. Otherwise the command would never settle, neither with a reply nor with an error.
       return { ...shared, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: true };
     case 'subscriber':
       return { ...shared, maxRetriesPerRequest: null, autoResubscribe: false };
@@ -83,17 +83,17 @@ export function connectRedis(url: string, role: ConnectionRole): RedisConnection
   }
 }
 
-/** Replies with which Redis says that it cannot take a command now, whatever the command. */
+/** Replies that mean that Redis cannot take any command now. */
 const REFUSALS =
   /^(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED|ERR max number of clients|EXECABORT)/;
 const BROKEN_CONNECTION =
   /Connection is closed|enableOfflineQueue|max retries per request|Command timed out|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|None of startup nodes|Cluster isn't ready|Too many Cluster redirections|ClusterAllFailedError|Stream isn't writeable/;
 
-/** True where Redis is gone, hangs, or refuses for now: a reason to wait, not a mistake of ours. */
+/** True if Redis is gone, hangs, or refuses for now: a reason to wait, not a bug. */
 export function isRedisUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  // A script's refusal carries Redis' own words behind a prefix.
+  // A script's refusal has Redis' message after a prefix.
   const message = error.message.replace(/^(ERR Error running script[^:]*: )?-?/, '');
   return (
     REFUSALS.test(message) ||
@@ -102,7 +102,7 @@ export function isRedisUnavailable(error: unknown): boolean {
   );
 }
 
-/** Runs a command for a caller: a Redis that is not there becomes UNAVAILABLE, every other error stays what it is. */
+/** Runs a command for a caller. Rejects with UNAVAILABLE if Redis cannot be used; every other error is passed on. */
 export async function callRedis<T>(command: () => Promise<T>): Promise<T> {
   try {
     return await command();
@@ -117,7 +117,7 @@ const OLDEST_REDIS = 7;
 
 /**
  * Waits until Redis answers.
- * @throws Error that names both versions where it is too old
+ * @throws Error that names both versions if Redis is too old
  */
 export async function checkRedisVersion(redis: RedisConnection): Promise<void> {
   const info = await redis.info('server');

@@ -11,7 +11,7 @@ async function setUpRegistry(queue: Parameters<typeof setUp>[0] = {}) {
   return {
     ...bed,
     registry,
-    /** As if the last worker had been gone for so long. */
+    /** As if the last worker had been gone for this long. */
     async age(idleMs: number) {
       const [seconds] = await bed.redis.time();
       await bed.redis.hset(counters, 'aliveUntilMs', Number(seconds) * 1000 - idleMs);

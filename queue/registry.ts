@@ -6,7 +6,7 @@ import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts'
 import { runStep } from './scripts.ts';
 import type { ReportUnreadable } from './unreadable.ts';
 
-/** A model that nobody has served for so long is forgotten, unless something of it is still open. */
+/** A model that nobody has served for this long is forgotten, unless it has open predictions or dead letters. */
 export const FORGET_AFTER_MS = 24 * 60 * 60 * 1000;
 
 const labelsSchema = z.array(z.string());
@@ -15,7 +15,7 @@ export interface KnownModel {
   model: ServedModel;
   /** Milliseconds since a worker that serves it was last alive; 0 while one is. */
   idleMs: number;
-  /** Whether it takes work: a worker serves it, or did until less than its grace period ago. */
+  /** Whether it accepts work: a worker serves it, or did until less than its grace period ago. */
   isOffered: boolean;
 }
 
@@ -23,9 +23,9 @@ export type ForgetOutcome =
   | { kind: 'forgotten' }
   /** A worker serves it, or did a short while ago. */
   | { kind: 'served' }
-  /** There was never such a model. */
+  /** No such model was ever announced. */
   | { kind: 'unknown' }
-  /** So many predictions have not ended, or dead letters are kept. */
+  /** This many predictions have not ended, or this many dead letters are kept. */
   | { kind: 'open' | 'deadLetters'; count: number };
 
 export type Registry = ReturnType<typeof createRegistry>;
@@ -79,7 +79,7 @@ export function createRegistry(
       return callRedis(() => redis.get(registry.default));
     },
 
-    /** Servers hear of it if it changed. */
+    /** Servers are notified if it changed. */
     async setDefaultModel(name: string): Promise<void> {
       const before = await callRedis(() => redis.getset(registry.default, name));
       if (before !== name) await callRedis(() => redis.publish(registry.changed, name));
@@ -100,7 +100,7 @@ export function createRegistry(
       ];
       const [kind, count] = reply;
       if (kind === 'open' || kind === 'deadLetters') return { kind, count };
-      // A worker that announces it at this moment enters the name again with its next sign of life.
+      // A worker that announces it at this moment adds the name again with its next heartbeat.
       if (kind === 'forgotten') {
         await callRedis(() => redis.del(modelKeys(prefix, name).labels));
         await callRedis(() => redis.srem(registry.models, name));

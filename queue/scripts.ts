@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { ModelKeys } from './keys.ts';
 import type { RedisConnection } from './redis.ts';
 
-/** Each step's file under lua/ tells its arguments and what it returns. */
+/** Each step's file under lua/ documents its arguments and what it returns. */
 export type StepName =
   | 'admit'
   | 'adopt'
@@ -23,7 +23,7 @@ export type StepName =
   | 'start'
   | 'withdraw';
 
-/** How many predictions one expiry step ends at the most, so that Redis is never held up. */
+/** How many predictions one expiry step ends at most, so that Redis is never blocked for long. */
 export const EXPIRE_AT_ONCE = 200;
 
 /** What precedes every step, in this order: each part uses what the ones before it define. */
@@ -70,7 +70,7 @@ async function run(
   }
 }
 
-/** Runs one script that is not about a model, on its own keys, as runStep does. */
+/** Runs a script that does not belong to a model, on the given keys, as runStep does. */
 export function runScript(
   redis: RedisConnection,
   name: 'limit' | 'refund-limit',
@@ -81,7 +81,7 @@ export function runScript(
 }
 
 /**
- * Runs one step. Redis is sent the script itself only when it does not know it (a new or restarted server).
+ * Runs one step. The script's text is sent only if Redis does not know it (a new or restarted Redis).
  * @throws whatever the connection throws; a step that was sent twice has the effect of one.
  */
 export async function runStep(

@@ -10,7 +10,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-/** A way to a Redis of its own, that can swallow all that its present connections say; later ones are served. */
+/** A proxy to a separate Redis, which can drop everything on its open connections; later ones are served. */
 async function startWay() {
   const redis = await startTestRedis();
   closers.push(redis.stop);

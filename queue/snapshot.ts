@@ -3,11 +3,11 @@ import { PredictionState } from './contract.ts';
 
 export interface Snapshot {
   state: PredictionState;
-  /** 1 is the next to start; undefined where the prediction does not wait. */
+  /** 1 is the next to start; undefined if the prediction does not wait. */
   position: number | undefined;
 }
 
-/** Fields and values by turns, as HGETALL gives them inside a script. */
+/** Alternating fields and values, as HGETALL gives them inside a script. */
 export function parseState(flat: string[]): PredictionState {
   const fields: Record<string, string> = {};
   for (let i = 0; i < flat.length; i += 2) fields[flat[i]!] = flat[i + 1]!;

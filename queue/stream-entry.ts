@@ -1,4 +1,4 @@
-/** A stream's entry as it comes from Redis, made a job. */
+/** Parses a stream's entry into a job. */
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, JobOptions } from './contract.ts';
 
@@ -7,14 +7,14 @@ export interface ClaimedJob {
   entryId: string;
   stream: string;
   jobId: string;
-  /** Whose work it is. */
+  /** The tenant that it belongs to. */
   tenant: string;
   /** Pixels: height x width x channels, uint8. A view into the reply, valid while it is held. */
   image: Buffer;
   options: JobOptions;
-  /** An attempt at it was lost or failed: it runs alone, so that it cannot take its neighbours with it. */
+  /** An attempt at it was lost or failed: it runs alone, so that it cannot fail other images of a batch. */
   recovered: boolean;
-  /** False where the entry is not what it should be: it is started and settled UNREADABLE_JOB, and not run. */
+  /** False if the entry cannot be parsed: it is started and settled UNREADABLE_JOB, but not run. */
   readable: boolean;
 }
 
@@ -30,7 +30,7 @@ const OptionsText = z.string().transform((text, context) => {
 });
 
 /**
- * An entry without its pixels: what waited in a tenant's backlog left them in the job's hash.
+ * An entry without its pixels: those of a job from a tenant's backlog are in the job's hash.
  */
 export interface BareJob extends Omit<ClaimedJob, 'image'> {
   image: Buffer | undefined;

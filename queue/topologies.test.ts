@@ -23,7 +23,7 @@ async function start(...args: string[]): Promise<TestRedis> {
   return server;
 }
 
-/** One command on one server, past every Cluster client. */
+/** Sends one command to one server, without a Cluster client. */
 async function command(server: { port: number }, ...words: (string | number)[]): Promise<unknown> {
   const redis = new Redis(server.port, { lazyConnect: true });
   redis.on('error', () => undefined);
@@ -37,7 +37,7 @@ async function command(server: { port: number }, ...words: (string | number)[]):
 
 type Queue = Awaited<ReturnType<typeof setUp>>;
 
-/** Takes the one job that waits, and settles it; the id of the prediction. */
+/** Claims the one job that waits, and settles it. Returns the id of the prediction. */
 async function classifyOne({ admit, consumer, status }: Queue): Promise<string> {
   const { id } = await admit(1);
   const jobs = await consumer.waitForJobs();
@@ -47,7 +47,7 @@ async function classifyOne({ admit, consumer, status }: Queue): Promise<string> 
   return id;
 }
 
-/** Hears the model's channel; the statuses that came. */
+/** Subscribes to the model's channel. Returns the list that received statuses are added to. */
 async function listen(url: string, { prefix, model }: Queue): Promise<string[]> {
   const statuses: string[] = [];
   const channel = createEventChannel(
@@ -191,7 +191,7 @@ describe('access', () => {
     await command(server, 'CONFIG', 'SET', ...files, 'tls-auth-clients', 'no', 'tls-port', port);
     await command(server, 'ACL', 'SETUSER', 'inferql', 'on', '>secret', '~*', '&*', '+@all');
 
-    // Node reads the certificates that it trusts once, when it starts: a process of its own.
+    // Node reads trusted certificates only when it starts, so this needs a separate process.
     const compiled = await compileSources(['queue/redis.ts']);
     try {
       const program = `

@@ -1,14 +1,14 @@
-/** Records in Redis that this release cannot read: of a newer or older release, damaged, or another program's. */
+/** Records in Redis that this release cannot read: written by another release or program, or damaged. */
 
-/** Called for each such record, each time it is met. `place` names it for an operator, and holds nothing secret. */
+/** Called for each such record, each time it is read. `place` identifies it for an operator and contains no secrets. */
 export type ReportUnreadable = (place: string, error: unknown) => void;
 
-/** As many places are remembered as a fleet of models and workers has; more are only counted once they are met again. */
+/** Enough for the models and workers of a large system. Further places are ignored until older ones are forgotten. */
 const MAX_PLACES = 1_000;
-/** A place that was not met again for so long is readable, or gone. */
+/** A place that was not seen again for this long is readable now, or gone. */
 const FORGET_AFTER_MS = 60_000;
 
-/** What cannot be read, each place logged once for each new reason. */
+/** Tracks unreadable places; logs each place once per reason. */
 export function createUnreadableRecords(log: (place: string, error: unknown) => void) {
   const places = new Map<string, { reason: string; metAtMs: number }>();
 

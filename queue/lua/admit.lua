@@ -11,7 +11,7 @@ local image = ARGV[2]
 local now = now_ms()
 local id = request.id
 local key = prediction_of .. id
--- Each step on a job touches all who follow it; more of them are another job.
+-- Each step on a job touches all predictions that share it; further ones get another job.
 local MAX_PREDICTIONS = 100
 
 if redis.call('EXISTS', key) == 1 then return { 'admitted', snapshot(id) } end
@@ -20,7 +20,7 @@ local idempotency = request.idempotency and idempotency_of .. request.idempotenc
 if idempotency then
   local known = redis.call('HMGET', idempotency, 'id', 'content')
   local status = known[1] and redis.call('HGET', prediction_of .. known[1], 'status')
-  -- After a prediction that gave no answer the same key may try anew.
+  -- After a prediction without a result, the same key may be used again.
   if status and (status == 'QUEUED' or status == 'PROCESSING' or status == 'SUCCEEDED') then
     if known[2] ~= request.idempotency.content then return { 'idempotencyConflict' } end
     return { 'admitted', snapshot(known[1]) }
@@ -60,10 +60,10 @@ end
 
 local in_queue = redis.call('ZCARD', waiting)
 local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
--- Predictions that share a job hold no pixels, but their states are memory too.
+-- Predictions that share a job hold no pixels, but their states take memory, too.
 local open, max_open = redis.call('ZCARD', deadlines), request.maxQueueSize * 10
 
--- No tenant fills the queue for the others: it may hold a multiple of what is free, so that something stays free however many come
+-- No tenant can fill the queue: it may hold a multiple of what is free, so that something stays free however many tenants come
 -- (dynamic thresholds: Choudhury and Hahne, 1998). Alone, that comes to tenantShare of the whole.
 local function is_its_part(held, free)
   local share = request.tenantShare
@@ -74,7 +74,7 @@ local function held_in(counts) return tonumber(redis.call('HGET', counts, reques
 
 if open >= max_open or is_its_part(held_in(open_of_tenants), max_open - open) then return { 'queueFull', in_queue, bytes } end
 
--- A more urgent prediction takes the job into its own lane, unless a worker has it in hand already.
+-- A more urgent prediction moves the job to its lane, unless a worker has claimed it.
 local function raise_priority(job_id)
   local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
   if rank < (LANES[request.priority] + 1) * LANE_SPAN then return end
@@ -85,14 +85,14 @@ local function raise_priority(job_id)
   refill(request.version, from)
 end
 
--- What waits in another tenant's backlog may wait long, however short the own one is.
+-- A job in another tenant's backlog may wait long, however short this tenant's backlog is.
 local function may_share(job_id)
   if redis.call('SCARD', predictions_of .. job_id) >= MAX_PREDICTIONS then return false end
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'entryId')
   return job[2] ~= '' or job[1] == request.tenant
 end
 
--- When the work would be done by the measured rate, in milliseconds from now.
+-- When the work would be done at the measured rate, in milliseconds from now.
 local function predict_end_ms()
   local lane = lane_of(request.version, request.priority)
   local backlog = LANES[request.priority] * LANE_SPAN + BACKLOG_RANK
@@ -148,6 +148,6 @@ redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end
 create('status', 'QUEUED', 'jobId', id, 'attempts', 0, 'cached', 0)
 count_open(request.tenant, 1)
--- It may have moved other tenants' predictions back, and no other event says so.
+-- This may have moved other tenants' predictions back, and no other event reports it.
 if redis.call('ZCARD', active_of(lane_of(request.version, request.priority))) > 1 then send_state(id, 1) end
 return { 'admitted', snapshot(id) }

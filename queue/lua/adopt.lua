@@ -15,7 +15,7 @@ local function move(job_id, priority)
   local key = job_of .. job_id
   local fingerprint = redis.call('HGET', key, 'fingerprint')
   requeue(job_id, request.to, priority)
-  -- What another version computes is no answer to what is asked of this one, should it come back.
+  -- A result of another version must not answer requests for this one if it comes back.
   if redis.call('GET', shared_of .. fingerprint) == job_id then redis.call('DEL', shared_of .. fingerprint) end
   redis.call('HSET', key, 'fingerprint', '', 'cacheTtlMs', 0)
   for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do

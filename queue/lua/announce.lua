@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- A warm worker tells what it serves, and from then on that it is alive.
--- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone when it was not heard for so long), first, leaving, lanes; ARGV[2] its record; ARGV[3] the spec
--- Returns 1 where the current version changed, else 0
+-- Registers what a warm worker serves; called again, it is the worker's heartbeat.
+-- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone if it sends no heartbeat for this long), first, leaving, lanes; ARGV[2] its record; ARGV[3] the spec
+-- Returns 1 if the current version changed, else 0
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
 local current = redis.call('HGET', specs, 'current')
@@ -27,17 +27,17 @@ for _, lane in ipairs(request.lanes) do
   -- From the stream's start: what was queued before the first worker came is work, too.
   redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do
-    -- name, its value, pending, its value: a consumer that still has something pending is never deleted, for that would lose it.
+    -- name, its value, pending, its value: a consumer that still has something pending is never deleted, since that would lose the jobs.
     if not live_workers[consumer[2]] and consumer[4] == 0 then
       redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, consumer[2])
     end
   end
 end
 
--- Nothing may have failed for a week, and then nothing else would take the old ones out.
+-- If nothing has failed for a week, nothing else removes the old ones.
 trim_dead(now)
 
--- The newest announcement is current; a heartbeat takes over only from a version that nobody serves any more, and not on its way out.
+-- The newest announcement is current. A heartbeat makes its version current only if nobody serves the current one, and not while leaving.
 if not request.leaving and current ~= request.version and (request.first or not current_is_served) then
   redis.call('HSET', specs, 'current', request.version)
   return 1

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Takes entries out of the dead letters.
+-- Deletes dead letters.
 -- ARGV entry ids
--- Returns how many there were
+-- Returns how many existed
 local dropped = 0
 for _, entry_id in ipairs(ARGV) do
   local entry = redis.call('XRANGE', dead, entry_id, entry_id)[1]

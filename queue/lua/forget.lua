@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Removes what is kept of a model that nobody serves. Ended predictions stay until their time is over.
--- ARGV[1] it must have been without a worker for so many milliseconds; ARGV[2] '1' to remove dead letters, too
+-- Removes what is kept of a model that nobody serves. Ended predictions stay until they expire.
+-- ARGV[1] how long it must have been without a worker, in milliseconds; ARGV[2] '1' to remove dead letters, too
 -- Returns {'forgotten'} | {'served'} | {'open', how many predictions} | {'deadLetters', how many}
 local now = now_ms()
 local alive_until = tonumber(redis.call('HGET', counters, 'aliveUntilMs') or '0')

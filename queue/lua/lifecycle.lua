@@ -1,6 +1,6 @@
--- Third part of every step: the ends of predictions and of their jobs, and what a reader gets.
+-- Third part of every step: ending predictions and jobs, and the snapshots that readers get.
 
--- The job leaves Redis, its pixels first of all.
+-- Removes the job from Redis, its pixels first.
 local function drop_job(job_id)
   local key = job_of .. job_id
   local job = redis.call('HMGET', key, 'stream', 'entryId', 'bytes', 'fingerprint', 'attempts', 'tenant', 'version', 'priority',
@@ -24,7 +24,7 @@ local function count_open(tenant, change)
   if redis.call('HINCRBY', open_of_tenants, tenant, change) <= 0 then redis.call('HDEL', open_of_tenants, tenant) end
 end
 
--- The one way into a terminal status. The first transition wins: callers have seen a status that is not terminal.
+-- The only way into a terminal status. The first transition wins: callers make sure that the status is not terminal yet.
 local function finish(id, status, now, fields)
   local key = prediction_of .. id
   redis.call('HSET', key, 'status', status, 'finishedAtMs', now, unpack(fields))
@@ -44,14 +44,14 @@ local function finish_without_result(id, status, now, fields)
   if redis.call('SCARD', predictions_of .. job_id) == 0 then drop_job(job_id) end
 end
 
--- What a dead letter costs: its names and values by turns, not the image alone, which may be small.
+-- A dead letter's bytes: all names and values, not only the image, which may be small.
 local function size_of(fields)
   local bytes = 0
   for _, text in ipairs(fields) do bytes = bytes + #text end
   return bytes
 end
 
--- entry as XRANGE gives it
+-- entry: as XRANGE gives it
 local function remove_dead(entry)
   redis.call('XDEL', dead, entry[1])
   return redis.call('HINCRBY', counters, 'deadBytes', -size_of(entry[2]))
@@ -83,14 +83,14 @@ local function bury(job_id, code, now)
   trim_dead(now)
 end
 
--- Whether the prediction exists and the tenant may know of it. The same single read answers for an unknown id and for another
--- tenant's, so that the time tells nothing. What was queued before tenants were has none.
+-- Whether the prediction exists and belongs to the tenant. The same single read answers for an unknown id and for another
+-- tenant's, so that the time reveals nothing. Predictions from before tenants existed have none.
 local function belongs_to(id, tenant)
   local found = redis.call('HMGET', prediction_of .. id, 'status', 'tenant')
   return found[1] and (tenant == '' or tenant == (found[2] or ANONYMOUS)) and true or false
 end
 
--- A prediction as a reader gets it: its fields, and its job's place among those that wait (0 is next, false: it does not wait).
+-- A prediction's snapshot: its fields, and its job's position among those that wait (0 is next, false: it does not wait).
 local function snapshot(id)
   local state = redis.call('HGETALL', prediction_of .. id)
   if #state == 0 then return false end

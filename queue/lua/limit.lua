@@ -1,12 +1,12 @@
 #!lua
--- Takes a request's cost from every limit and quota that binds it, or from none. Sent again with the same id it takes nothing more.
+-- Takes a request's cost from every limit and quota that applies, or from none. Sent again with the same id it takes nothing more.
 -- A limit is a generic cell rate algorithm (GCRA, ITU-T I.371): one number, the time at which the bucket is full again. A cost larger
 -- than the burst passes when the bucket is full, and leaves a debt.
--- KEYS[1] prefix of the tenant's keys. All lie on one Cluster slot.
--- ARGV[1] JSON: id, receiptMs, dry (true: only looks), limits: a list of {name, cost, ratePerSecond, burst}, quotas: a list of {name, cost,
+-- KEYS[1] prefix of the tenant's keys. All are on one Cluster slot.
+-- ARGV[1] JSON: id, receiptMs, dry (true: take nothing), limits: a list of {name, cost, ratePerSecond, burst}, quotas: a list of {name, cost,
 --   limit, period: 'day' or 'month'}
--- Returns {allowed (1 or 0), retryAfterMs, name of what refused it or '', then per limit and per quota three texts: what remains, what it
---   bounds, and when it is whole again in Unix milliseconds}
+-- Returns {allowed (1 or 0), retryAfterMs, name of what refused it or '', then per limit and per quota three texts: what remains, the
+--   maximum, and when it is full again in Unix milliseconds}
 local request = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])

@@ -1,5 +1,5 @@
 -- First part of every step: the model's keys by name, its clock and its channel.
--- KEYS: as listed here (queue/keys.ts makes them; names that end in _of are prefixes of one key an id). All lie on one Cluster slot.
+-- KEYS: as listed here (queue/keys.ts makes them; names that end in _of are prefixes of one key per id). All are on one Cluster slot.
 local prediction_of, job_of, predictions_of = KEYS[1], KEYS[2], KEYS[3]
 local waiting, deadlines, counters, channel = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local dead, specs, alive, workers = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
@@ -11,7 +11,7 @@ local LANES = { HIGH = 0, NORMAL = 1, LOW = 2 }
 local TERMINAL = { SUCCEEDED = true, FAILED = true, CANCELED = true, EXPIRED = true }
 local MAX_DEAD_BYTES = 64 * 1024 * 1024
 local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000
--- How many dead letters one step takes out at the most, so that Redis is never held up.
+-- How many dead letters one step removes at most, so that Redis is never blocked for long.
 local TRIM_AT_ONCE = 50
 
 -- Redis' own clock, so that no two machines disagree about a deadline.
@@ -20,7 +20,7 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Sends every server a prediction's state. The sequence lets a server see that it missed a message.
+-- Publishes a prediction's state to every server. The sequence number shows a server that it missed a message.
 local function send_state(id, revision)
   local sequence = redis.call('HINCRBY', counters, 'sequence', 1)
   local state = cjson.encode(redis.call('HGETALL', prediction_of .. id))

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Gives back what a request took, once: its receipt is consumed. What became whole again meanwhile needs nothing back.
+-- Gives back what a request took, once: its receipt is consumed. A limit that is full again meanwhile gets nothing back.
 -- KEYS[1] prefix of the tenant's keys
 -- ARGV[1] the request's id
 -- Returns 1 if something was given back, else 0

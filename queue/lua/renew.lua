@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Tells that a worker still holds its jobs. What another worker has taken over stays with that one.
--- ARGV[1] worker; then a stream and an entry id by turns
--- Returns the entry ids that are still its own
+-- Renews the leases of a worker's jobs. A job that another worker has reclaimed stays with that one.
+-- ARGV[1] worker; then alternating streams and entry ids
+-- Returns the entry ids that it still holds
 local held = {}
 for i = 2, #ARGV, 2 do
   -- A stream that was retired meanwhile answers with an error.

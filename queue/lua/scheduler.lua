@@ -1,5 +1,5 @@
--- Second part of every step: which job is next. Priorities share the work by weight (priority-scheduler.ts); within one, tenants
--- do, by start-time fair queueing (Goyal, Vin and Cheng, 1996). Each tenant has a tag in virtual time, at which its next job is
+-- Second part of every step: which job is next. Priorities share the work by weight (priority-scheduler.ts). Within one,
+-- tenants share it by start-time fair queueing (Goyal, Vin and Cheng, 1996). Each tenant has a tag in virtual time, at which its next job is
 -- due. The smallest tag is served, virtual time moves up to it, and the tag grows by the work's cost over the tenant's weight. A tenant
 -- that comes back starts no earlier than virtual time: being idle earns nothing.
 -- A lane is one priority of one model version: it has a stream, and a backlog per tenant behind it. Only what the next worker may claim is
@@ -7,11 +7,11 @@
 
 -- A lane's jobs are ranked in `waiting`: first what is in the stream, then its backlog.
 local LANE_SPAN, BACKLOG_RANK = 2 ^ 48, 2 ^ 47
--- While more wait, a stream holds this many unclaimed entries: enough to wake a worker.
+-- While a backlog waits, a stream holds this many unclaimed entries: enough to wake a worker.
 local MAX_UNCLAIMED = 1
--- One step of virtual time is so much machine time at weight 1. Tags are whole numbers, so that they add up exactly.
+-- One unit of virtual time is this much machine time at weight 1. Tags are whole numbers, so that sums are exact.
 local UNIT_US = 10
--- Until the first result the work is taken to cost this much.
+-- The assumed cost of a job until the first result.
 local FIRST_GUESS_US = 1000
 local IDLE_TAGS_MS = 60 * 60 * 1000
 
@@ -23,7 +23,7 @@ local function backlog_of(lane, tenant) return fair_of .. lane .. ':backlog:' ..
 
 local function next_arrival() return redis.call('HINCRBY', counters, 'arrivals', 1) end
 
--- What this step has read, and only this step changes: a feed of a whole batch asks for it once.
+-- Cache of values that only this step changes: a feed of a whole batch reads them once.
 local known = { virtual = {} }
 
 local function virtual_time(lane)
@@ -44,12 +44,12 @@ end
 
 local function weight_of(tenant) return tonumber(redis.call('HGET', weights, tenant) or '1') end
 
--- Where a tenant without backlog stands in virtual time.
+-- The virtual time of a tenant without a backlog.
 local function start_tag(lane, tenant)
   return math.max(virtual_time(lane), tonumber(redis.call('ZSCORE', idle_of(lane), tenant) or '0'))
 end
 
--- A tag at or below virtual time tells nothing: the tenant starts at virtual time anyway.
+-- A tag at or below virtual time has no effect: the tenant starts at virtual time anyway.
 local function keep_idle_tag(lane, tenant, tag)
   local idle = idle_of(lane)
   if tag <= virtual_time(lane) then
@@ -60,7 +60,7 @@ local function keep_idle_tag(lane, tenant, tag)
   end
 end
 
--- Moves a tenant's tag, by less than nothing when it was charged too much.
+-- Moves a tenant's tag, backwards if it was charged too much.
 local function charge(lane, tenant, units)
   if units == 0 then return end
   if redis.call('ZSCORE', active_of(lane), tenant) then
@@ -70,7 +70,7 @@ local function charge(lane, tenant, units)
   end
 end
 
--- charged: as the job's hash has it, false if it was never charged
+-- charged: the field of the job's hash, false if it was never charged
 local function refund(lane, tenant, charged)
   if charged then charge(lane, tenant, -tonumber(charged)) end
 end
@@ -82,7 +82,7 @@ local function advance(lane, tag)
   redis.call('ZREMRANGEBYSCORE', idle_of(lane), '-inf', tag)
 end
 
--- Entries of a stream that no worker has claimed. Before the first worker came there is no group.
+-- Entries of a stream that no worker has claimed. There is no group before the first worker.
 local function count_unclaimed(stream)
   local length = redis.call('XLEN', stream)
   if length == 0 then return 0 end
@@ -90,7 +90,7 @@ local function count_unclaimed(stream)
   return length - (pending.err and 0 or pending[1])
 end
 
--- One field of a stream's entry, '' where it has none of that name.
+-- One field of a stream's entry, '' if it has no such field.
 local function field_of(entry, name)
   for i = 1, #entry[2], 2 do
     if entry[2][i] == name then return entry[2][i + 1] end
@@ -99,7 +99,7 @@ local function field_of(entry, name)
 end
 
 
--- Pixels come with the entry, or stay in the job's hash, where a worker fetches them: copying them here would cost Redis more than all else.
+-- Pixels come with the entry, or stay in the job's hash, where a worker fetches them: copying them here would cost Redis more than everything else.
 local function write_entry(stream, job_id, tenant, options, recovered, image)
   local fields = { 'job', job_id, 'tenant', tenant, 'options', options, 'recovered', recovered }
   if image then
@@ -117,7 +117,7 @@ local function pixels_of(job_id, stream, entry_id)
   return image ~= '' and image or redis.call('HGET', job_of .. job_id, 'image') or ''
 end
 
--- The tenant whose tag is smallest gives its oldest job to the stream. Returns whether there was one.
+-- Moves the oldest job of the tenant with the smallest tag to the stream. Returns whether there was one.
 local function promote(version, priority)
   local lane = lane_of(version, priority)
   local active = active_of(lane)
@@ -140,7 +140,7 @@ local function promote(version, priority)
   return true
 end
 
--- A blocked worker wakes by an entry: where there is a backlog there is to be one. A step that empties a lane switches it off.
+-- An entry wakes a blocked worker, so a lane with a backlog must have one. A step that empties a lane switches this off.
 local refills = true
 local function refill(version, priority)
   if not refills then return end
@@ -150,10 +150,10 @@ local function refill(version, priority)
   end
 end
 
--- What count_before has read of each lane in this step; an admission reads it again after its own.
+-- What count_before has read of each lane in this step; an admission reads it again after its change.
 local backlogs = {}
 
--- Queues a job that has not begun: at once to the stream if no backlog is before it, else to its tenant's backlog.
+-- Queues a job that has not begun: at once in the stream if there is no backlog before it, else in its tenant's backlog.
 -- job: version, priority, tenant, weight, options, fair, image (nil: it is in the job's hash)
 local function enqueue(job_id, job)
   local lane = lane_of(job.version, job.priority)
@@ -180,7 +180,7 @@ local function enqueue(job_id, job)
   backlogs = {}
 end
 
--- Takes a job's entry off its stream, or the job off its tenant's backlog.
+-- Removes a job's entry from its stream, or the job from its tenant's backlog.
 local function leave_queue(job_id, stream, entry_id, lane, tenant)
   if entry_id ~= '' then
     redis.call('XACK', stream, GROUP, entry_id)
@@ -195,7 +195,7 @@ local function leave_queue(job_id, stream, entry_id, lane, tenant)
   keep_idle_tag(lane, tenant, tag)
 end
 
--- The job counts no more among what waits.
+-- Stops counting the job as waiting.
 local function stop_waiting(job_id, tenant)
   redis.call('ZREM', waiting, job_id)
   if redis.call('HINCRBY', tenants, tenant, -1) > 0 then return end
@@ -203,7 +203,7 @@ local function stop_waiting(job_id, tenant)
   redis.call('HDEL', weights, tenant)
 end
 
--- A queued job goes to another lane. Whoever claimed its old entry learns from the start step that it is gone.
+-- Moves a queued job to another lane. If a worker has claimed its old entry, the start step reports it as gone.
 local function requeue(job_id, version, priority)
   local key = job_of .. job_id
   local job = redis.call('HMGET', key, 'stream', 'entryId', 'options', 'attempts', 'tenant', 'version', 'priority', 'weight',
@@ -222,7 +222,7 @@ local function requeue(job_id, version, priority)
     fair = job[8], image = image })
 end
 
--- How many of the backlog go before a tenant's job: `ahead` of its own, and those of others whose tags come first.
+-- How many jobs of the backlog go before a tenant's job: `ahead` of the same tenant, and those of others whose tags come first.
 -- A tenant's n-th job is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
 -- As a sorted set orders equal scores: by bytes. Lua's own comparison goes by the locale.
 local function precedes(a, b)
@@ -266,7 +266,7 @@ local function count_before(lane, tenant, ahead, tag, units)
   return before
 end
 
--- A waiting job's place: 0 is next; false if it does not wait.
+-- A waiting job's position: 0 is next; false if it does not wait.
 local function rank_of(job_id)
   local score = tonumber(redis.call('ZSCORE', waiting, job_id) or nil)
   if not score then return false end
@@ -274,7 +274,7 @@ local function rank_of(job_id)
   if score < base then return redis.call('ZRANK', waiting, job_id) end
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'version', 'priority')
   local lane = lane_of(job[2], job[3])
-  -- With one tenant the order is that of arrival.
+  -- With one tenant, jobs run in the order of arrival.
   if redis.call('ZCARD', active_of(lane)) == 1 then return redis.call('ZRANK', waiting, job_id) end
   local ahead = redis.call('ZRANK', backlog_of(lane, job[1]), job_id)
   local tag = tonumber(redis.call('ZSCORE', active_of(lane), job[1]))

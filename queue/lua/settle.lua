@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Ends jobs with what their attempts gave. A success counts whichever attempt it comes from; a failure only from the present one.
+-- Ends jobs with the outcomes of their attempts. A success counts from any attempt, a failure only from the current one.
 -- ARGV[1] JSON: a list of {jobId, attempt, and either result (text), inferenceMs, batchSize, or errorCode, retryable}
--- Returns a word a job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
+-- Returns one word per job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
 local now = now_ms()
 local settlements = {}
--- How much one image's time moves the average by which the next ones are charged.
+-- Weight of one image's time in the average by which the next images are charged.
 local PACE_WEIGHT = 0.1
 local average_us
 
--- Its tenant pays for what the work took, and not for what it was thought to take.
+-- The tenant pays for what the work really took, not for the estimate.
 local function correct_charge(job_id, outcome)
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'version', 'priority', 'weight', 'charged')
   local image_us = outcome.inferenceMs * 1000 / outcome.batchSize

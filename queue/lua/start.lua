@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Starts an attempt of each job, unless it was canceled, expired or has none left. Sent again it gives the attempt that the first send began.
--- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream, known: the latest attempt that the worker was told of}
--- Returns a number per job: the attempt, which fences every later step; 0 if there is nothing to run, or another worker took it over
+-- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream, known: the latest attempt that the worker knows of}
+-- Returns a number per job: the attempt, which fences every later step; 0 if there is nothing to run, or another worker reclaimed it
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
 local attempts_started = {}
@@ -12,7 +12,7 @@ local function start(job_id, entry_id, stream, known)
   local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode', 'worker', 'version',
     'priority', 'tenant', 'weight')
   if job[1] ~= entry_id then
-    -- Its predictions ended while it was on its way, or it never was a job of ours.
+    -- Its predictions ended meanwhile, or it is not a job of InferQL.
     redis.call('XACK', stream, GROUP, entry_id)
     redis.call('XDEL', stream, entry_id)
     return 0
@@ -25,7 +25,7 @@ local function start(job_id, entry_id, stream, known)
     end
   end
   if redis.call('EXISTS', key) == 0 then return 0 end
-  -- The worker began this attempt, and the answer was lost on its way.
+  -- The worker began this attempt, and the reply was lost.
   if job[5] == request.worker and tonumber(job[2]) > known then return tonumber(job[2]) end
   if tonumber(job[2]) >= tonumber(job[3]) then
     bury(job_id, job[4] or 'WORKER_LOST', now)
@@ -39,7 +39,7 @@ local function start(job_id, entry_id, stream, known)
     lanes_to_refill[job[7]] = job[6]
     redis.call('HINCRBY', counters, 'processing', 1)
   elseif job[9] then
-    -- A further attempt is further work; its result corrects the charge of one.
+    -- A further attempt is charged again; its result corrects only one charge.
     charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))
   end
   for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do

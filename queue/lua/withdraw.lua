@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- A worker whose repository has the version no longer: it counts as gone, and with the last one the model is not offered any more.
+-- Removes a worker whose repository no longer has the version. With the last such worker the model is no longer offered.
 -- ARGV[1] worker; ARGV[2] version
--- Returns 1 where nobody else serves the version, so that what it still queues is left to this worker, else 0
+-- Returns 1 if nobody else serves the version, so that this worker must finish what is still queued, else 0
 local now = now_ms()
 redis.call('ZREM', alive, ARGV[2] .. ' ' .. ARGV[1])
 redis.call('HDEL', workers, ARGV[1])
