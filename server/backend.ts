@@ -25,25 +25,25 @@ import { createMeter } from './predictions/throughput-meter.ts';
 import type { Services } from './schema/context.ts';
 
 const MAX_INT = 2 ** 31 - 1;
-/** How late at the most an unattended prediction ends. */
+/** Maximum delay with which a prediction that nobody watches expires. */
 const SWEEP_EVERY_MS = 1_000;
-/** Of a prediction that does not exist. */
+/** For a prediction that does not exist. */
 const READINESS_ID = newPredictionId('ready');
 const FORGET_EVERY_MS = 600_000;
 
 export type Backend = ReturnType<typeof createBackend>;
 
 /**
- * Everything behind the API: what resolvers ask, whether the server is ready, and its end.
+ * Everything behind the API: what resolvers need, readiness, and shutdown.
  * @param redis a connection of the role 'request'
- * @param subscriber another one, of the role 'subscriber'
+ * @param subscriber a second one, of the role 'subscriber'
  */
 export function createBackend(options: {
   config: Config;
   redis: RedisConnection;
   subscriber: RedisConnection;
   log: Logger;
-  /** A host application's. */
+  /** Hooks of a host application. */
   authenticate?: CustomAuthenticate | undefined;
   hooks?: Hooks | undefined;
 }) {
@@ -106,7 +106,7 @@ export function createBackend(options: {
   });
   const queueViews = createQueueViews({ catalog, meter });
 
-  /** Announced models are listened to before the first request for them. */
+  /** Subscribes to announced models before the first request for them. */
   async function hearModels(): Promise<void> {
     catalog.forget();
     try {
@@ -116,7 +116,7 @@ export function createBackend(options: {
     }
   }
 
-  /** Predictions that nobody follows end on time, too, and with no worker left to sweep. */
+  /** Predictions that nobody follows expire on time, too, even if no worker is left to sweep. */
   async function sweepDeadlines(): Promise<void> {
     try {
       for (const name of await producer.modelNames()) await sweepModel(name);
@@ -125,7 +125,7 @@ export function createBackend(options: {
     }
   }
 
-  /** Something else under one model's keys keeps the others from nothing. */
+  /** A wrong value under one model's keys does not affect the others. */
   async function sweepModel(name: string): Promise<void> {
     try {
       while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
@@ -137,7 +137,7 @@ export function createBackend(options: {
   const sweepTimer = setInterval(() => void sweepDeadlines(), SWEEP_EVERY_MS);
   sweepTimer.unref();
 
-  /** Models that were removed for good leave nothing behind. */
+  /** Removes what is left of models that were removed for good. */
   async function forgetIdleModels(): Promise<void> {
     try {
       for (const model of await registry.forgetIdle()) log.info({ model }, 'model forgotten: nobody served it');
@@ -165,7 +165,7 @@ export function createBackend(options: {
       const rate = (await catalog.readQueue(model))?.ratePerSecond;
       return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
     },
-    // Whoever asks for the list may have heard of a model before this server did.
+    // A caller may know about a model before this server does.
     listModels: async (caller) => (await catalog.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
     findModel: (caller, name) => catalog.findModel(name, (model) => mayUseModel(caller, model)),
     readClassNames: createClassNames(registry),
@@ -179,10 +179,10 @@ export function createBackend(options: {
     services,
     access,
 
-    /** Redis answers and its channel is heard; false from the moment that the server shuts down. */
+    /** Whether Redis answers and its channel is subscribed; false once the server shuts down. */
     async isReady(): Promise<boolean> {
       if (draining || !replies.ready()) return false;
-      // A step of the queue, and not a ping: a user without the rights for it cannot take work.
+      // A step of the queue, not a ping: a Redis user without the rights for it cannot accept work.
       return producer.read(READINESS_ID).then(
         () => true,
         () => false,
@@ -191,7 +191,7 @@ export function createBackend(options: {
 
     isDraining: () => draining,
 
-    /** What is in Redis and cannot be read by this release: a model, a worker, a prediction. For operators. */
+    /** Records in Redis that this release cannot read: models, workers, predictions. For operators. */
     unreadable: unreadable.list,
 
     /** Ends subscriptions with a retryable error; waiting mutations have `config.drainMs` left. */

@@ -22,7 +22,7 @@ export function readConfig(env: Environment) {
   return config;
 }
 
-/** Tokens are checked in full or not at all. */
+/** Tokens are checked completely or not at all. */
 function checkJwt(config: ReturnType<typeof readSettings<'server'>>): void {
   if (config.auth !== 'jwt' && config.auth !== 'keys+jwt') return;
   const problems: string[] = [];

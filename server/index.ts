@@ -1,4 +1,4 @@
-/** What a program that embeds the server imports. */
+/** Exports for programs that embed the server. */
 
 export type { Credentials, CustomAuthenticate, CustomCaller } from './access/custom.ts';
 export { createInferQL } from './embed/create-inferql.ts';

@@ -1,4 +1,4 @@
-/** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects of its own. */
+/** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects. */
 
 import { checkRedisSetup } from '@inferql/queue/check-redis';
 import { logConsole, reportConnections } from '@inferql/queue/connection-report';
@@ -21,7 +21,7 @@ const mayListen =
       })
     : Promise.resolve();
 
-// Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
+// Not pino's default destination, which retries forever at exit if its reader is gone, for example after the launcher has died.
 process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.pid } }, process.stdout);
 // A launcher has reported them already.
@@ -56,7 +56,7 @@ function stop(reason: string): void {
 
 process.on('SIGTERM', () => stop('SIGTERM'));
 process.on('SIGINT', () => {
-  // Ctrl-C reaches the whole group; a launcher sends SIGTERM when it is this process' turn.
+  // Ctrl-C reaches the whole group; a launcher sends SIGTERM when this process should end.
   if (!launched) stop('SIGINT');
 });
 if (launched) process.on('disconnect', () => stop('the launcher is gone'));
@@ -73,7 +73,7 @@ if (!stopping) {
     log.fatal({ err: error }, 'cannot listen');
     if (launched && process.connected) process.send?.({ type: 'listen-failed', code, message });
     spool.remove();
-    // The message must have left before the process does.
+    // The message must be sent before the process exits.
     setImmediate(() => process.exit(1));
   }
 }

@@ -14,10 +14,10 @@ export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
 
-/** A random text of the client's own making: keeps its idempotency keys apart from those of other anonymous clients. */
+/** A random text that the client generates: separates its idempotency keys from those of other anonymous clients. */
 export const CLIENT_ID_HEADER = 'x-inferql-client';
 
-/** What a request shows of its caller. */
+/** The credentials that a request carries. */
 export interface ShownCredentials {
   authorization: string | null | undefined;
   address: string | undefined;
@@ -26,19 +26,19 @@ export interface ShownCredentials {
 
 export type Authenticator = ReturnType<typeof createAuthenticator>;
 
-/** The one place that decides who a caller is, for HTTP, server-sent events and WebSockets alike. */
+/** The only place that decides who a caller is, for HTTP, server-sent events and WebSockets. */
 export function createAuthenticator(options: {
   mode: AuthMode;
   keys: KeyCache;
-  /** What binds each tenant. */
+  /** Limits of each tenant. */
   tenantRules: LimitRules;
-  /** What binds each address if callers do not say who they are. */
+  /** Limits of each address if callers are not identified. */
   addressRules: LimitRules;
   /** Called with the id of each key that was accepted. */
   onKeyUsed(id: string): void;
   /** For tokens of an identity provider. */
   jwt: JwtVerifier | undefined;
-  /** A host application's, instead of all others. */
+  /** A host application's authentication, which replaces all others. */
   custom: CustomAuthenticate | undefined;
 }) {
   const { mode, keys, tenantRules, addressRules, onKeyUsed, jwt, custom } = options;
@@ -71,7 +71,7 @@ export function createAuthenticator(options: {
      * @param shown.authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
      * @param shown.address the client's, as far as it is known
      * @param shown.header any other header of the request
-     * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis must be asked and does not answer
+     * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis is needed and does not answer
      */
     async authenticate({ authorization, address = '', header }: ShownCredentials): Promise<Principal> {
       if (custom)
@@ -94,7 +94,7 @@ export function createAuthenticator(options: {
     },
 
     /**
-     * Whether a caller who was let in is still allowed in, and with which rights.
+     * Checks that an accepted caller is still allowed, and with which rights.
      * @throws InferqlError UNAUTHENTICATED if it was revoked or has expired
      */
     async authenticateAgain(principal: Principal): Promise<Principal> {

@@ -21,7 +21,7 @@ declare global {
   }
 }
 
-/** What a root field asks of its caller: a scope, or only to be someone. */
+/** What a root field requires of its caller: a scope, or only to be identified. */
 export type FieldScope = Scope | 'any';
 
 /** Reading the schema shows every operation there is. */
@@ -42,7 +42,7 @@ function requireScope(scope: FieldScope, { scopes }: Pick<Principal, 'scopes'>):
   });
 }
 
-/** Opens the root fields that a host application added to every caller whom it let in; what they check themselves is its matter. */
+/** Opens root fields that a host application added to every caller that it accepted. Further checks are up to the host application. */
 export function openAddedFields(schema: GraphQLSchema): GraphQLSchema {
   for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
     for (const field of Object.values(type?.getFields() ?? {})) {
@@ -53,7 +53,7 @@ export function openAddedFields(schema: GraphQLSchema): GraphQLSchema {
 }
 
 /**
- * Makes every root field check its caller's scope, whatever transport the operation came by.
+ * Makes every root field check its caller's scope, on every transport.
  * @throws TypeError if a root field names no scope: none is open by mistake
  */
 export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
@@ -66,7 +66,7 @@ export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
           requireScope(scope, context.caller);
           return resolve(source, args, context, info);
         };
-      // A subscription is checked when it is opened; its events need no second look.
+      // A subscription is checked when it is opened; its events need no second check.
       if (field.subscribe) field.subscribe = guard(field.subscribe);
       else field.resolve = guard(field.resolve ?? defaultFieldResolver);
     }
@@ -76,7 +76,7 @@ export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
 
 /**
  * Refuses a whole operation before any of it runs, so that the answer has the status 403 and a mutation is not half done.
- * Directives are not looked at: what is named must be allowed.
+ * Directives are ignored: every field in the document must be allowed.
  * @throws InferqlError FORBIDDEN
  */
 export function authorizeOperation(

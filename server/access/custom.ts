@@ -4,21 +4,21 @@ import { InferqlError } from '@inferql/queue/errors';
 import type { LimitRules } from '@inferql/queue/limits';
 import type { Principal } from './principal.ts';
 
-/** Who asks, as a host application says it. */
+/** The caller, as a host application describes it. */
 export interface CustomCaller {
-  /** Whose predictions these are: other tenants can neither read, watch nor cancel them. */
+  /** The tenant that predictions belong to: other tenants can neither read, watch nor cancel them. */
   tenant: string;
   /** What it may do. @default all */
   scopes?: readonly Scope[];
   /** The models that it may use. @default all */
   models?: readonly string[];
-  /** Its share of the workers beside other tenants'. @default 1 */
+  /** Its share of the workers, relative to other tenants. @default 1 */
   weight?: number;
   /** When its subscriptions end, in Unix milliseconds. @default never */
   expiresAtMs?: number;
 }
 
-/** What a host application may look at to decide. */
+/** What a host application can use to decide. */
 export interface Credentials {
   /** The header, or `authorization` of a WebSocket's connectionParams. */
   authorization: string | undefined;
@@ -31,7 +31,7 @@ export type CustomAuthenticate = (
 ) => CustomCaller | null | undefined | Promise<CustomCaller | null | undefined>;
 
 /**
- * @throws InferqlError UNAUTHENTICATED if there is no caller; TypeError if the host application gave an unusable one
+ * @throws InferqlError UNAUTHENTICATED if there is no caller; TypeError if the host application returned an unusable one
  */
 export function describeCustomCaller(caller: CustomCaller | null | undefined, tenantRules: LimitRules): Principal {
   if (!caller) throw new InferqlError('UNAUTHENTICATED');

@@ -12,14 +12,14 @@ import type { Principal } from './principal.ts';
 import { createSessions, type Session } from './sessions.ts';
 import { createToken, type TokenRequest } from './tokens.ts';
 
-/** How long a revocation whose message was lost stays unnoticed by open subscriptions, beside the age of what is cached. */
+/** How long open subscriptions may miss a revocation whose message was lost, in addition to the age of cached keys. */
 const AUDIT_INTERVAL_MS = 2_000;
-/** The last use of a key is written this often at most. */
+/** The last use of a key is written at most this often. */
 const NOTE_USE_INTERVAL_MS = 10_000;
 
 export type Access = ReturnType<typeof createAccess>;
 
-/** Who callers are, and what they hold open. */
+/** Identifies callers, and tracks what they hold open. */
 export function createAccess(options: {
   config: Pick<
     Config,
@@ -95,7 +95,7 @@ export function createAccess(options: {
 
     createToken: (caller: Principal, request: TokenRequest) => createToken(store, caller, request),
 
-    /** To be called with the id of a key that changed; undefined if any may have. */
+    /** Call it with the id of a changed key; undefined if any may have changed. */
     onKeyChanged(id: string | undefined): void {
       if (id === undefined) {
         keys.forgetAll();
@@ -108,7 +108,7 @@ export function createAccess(options: {
 
     /**
      * Opens a subscription, which ends with its caller's key or token.
-     * @throws InferqlError RATE_LIMITED if the caller has too many, and what `open` throws
+     * @throws InferqlError RATE_LIMITED if the caller has too many, and whatever `open` throws
      */
     async subscribe<T extends Session & { whenEnded(task: () => void): void }>(
       caller: Principal,

@@ -7,7 +7,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { LRUCache } from 'lru-cache';
 import type { Principal } from './principal.ts';
 
-/** Signatures with a key that the server cannot make: it needs no secret to check them. */
+/** Only asymmetric signatures: the server can check them without a secret. */
 export const JWT_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -23,11 +23,11 @@ export const JWT_ALGORITHMS = [
 
 /** How far the clocks of issuer and server may differ. */
 const CLOCK_TOLERANCE_S = 5;
-/** Keys are asked for again after this; for one that is not known, at once, but not more often than every half minute. */
+/** Keys are fetched again after this; for an unknown key at once, but at most every half minute. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 const KEYS_COOLDOWN_MS = 30_000;
 const KEYS_TIMEOUT_MS = 3_000;
-/** Tokens that were checked and are still valid. */
+/** Number of checked tokens that are cached while valid. */
 const MAX_CHECKED = 10_000;
 
 export interface JwtSettings {
@@ -50,7 +50,7 @@ export function createJwtVerifier(settings: JwtSettings, tenantRules: LimitRules
     cooldownDuration: KEYS_COOLDOWN_MS,
     timeoutDuration: KEYS_TIMEOUT_MS,
   });
-  /** What is wrong with the provider is not the token's fault. */
+  /** A failure of the provider does not make the token invalid. */
   const findKey: JWTVerifyGetKey = async (header, token) => {
     try {
       return await published(header, token);
@@ -61,7 +61,7 @@ export function createJwtVerifier(settings: JwtSettings, tenantRules: LimitRules
       throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000, cause: error });
     }
   };
-  /** By digest: a token in memory is one that can be stolen. */
+  /** By digest: a token in memory could be stolen. */
   const checked = new LRUCache<string, Principal>({ max: MAX_CHECKED });
 
   async function verify(token: string, digest: string): Promise<Principal> {
@@ -123,7 +123,7 @@ function describeFailure(error: unknown): InferqlError {
   return refuse('The token is not valid.');
 }
 
-/** A name may have dots of its own, as URLs do. */
+/** A claim's name may contain dots, as URLs do. */
 function readClaim(payload: JWTPayload, name: string): unknown {
   if (Object.hasOwn(payload, name)) return payload[name];
   let value: unknown = payload;
@@ -139,10 +139,10 @@ const wordsOf = (claim: unknown): string[] =>
     (word): word is string => typeof word === 'string' && word !== '',
   );
 
-/** Words of other services are left out; ours may have a prefix that tells them apart. */
+/** Scopes of other services are ignored; InferQL's may have a prefix that distinguishes them. */
 function readScopes(claim: unknown): Scope[] {
   const words = wordsOf(claim).map((word) => word.replace(/^inferql:/, ''));
-  // Browser tokens are made by keys: a provider makes its own short-lived ones.
+  // Browser tokens are created with keys; a provider issues short-lived tokens directly.
   return SCOPES.filter((scope) => scope !== 'tokens' && words.includes(scope));
 }
 

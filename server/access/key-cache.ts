@@ -1,11 +1,11 @@
 import { type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 
-/** A record is used for this long. One that changed says so on the channel; this is for a message that was lost. */
+/** A record is used for this long. The channel reports changes; this limit is for lost messages. */
 const MAX_AGE_MS = 5_000;
-/** Unknown ids are remembered, too, and anyone can send them. */
+/** Unknown ids are cached, too, and anyone can send them. */
 const MAX_ENTRIES = 10_000;
 
-/** A key or token with the key that made it. */
+/** A key, or a token with the key that created it. */
 export interface FoundKey {
   record: KeyRecord;
   /** The key behind a browser token; undefined for an API key. */
@@ -14,7 +14,7 @@ export interface FoundKey {
 
 export type KeyCache = ReturnType<typeof createKeyCache>;
 
-/** API keys as this server last read them, so that a request costs no reading. */
+/** API keys as this server last read them, so that requests need not read them. */
 export function createKeyCache(store: Pick<KeyStore, 'find'>) {
   const entries = new Map<string, { record: Promise<KeyRecord | null>; readAtMs: number }>();
 
@@ -22,7 +22,7 @@ export function createKeyCache(store: Pick<KeyStore, 'find'>) {
     const known = entries.get(id);
     if (known && Date.now() - known.readAtMs < MAX_AGE_MS) return known.record;
     const entry = { record: store.find(id), readAtMs: Date.now() };
-    // The newest one is the last: the first one is dropped when there are too many.
+    // The newest is last: the first one is dropped if there are too many.
     entries.delete(id);
     entries.set(id, entry);
     if (entries.size > MAX_ENTRIES) entries.delete(entries.keys().next().value!);

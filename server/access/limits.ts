@@ -6,9 +6,9 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Principal } from './principal.ts';
 
-/** What a model is taken to need per image until a worker has measured it. */
+/** Assumed milliseconds per image of a model until a worker has measured it. */
 const UNMEASURED_IMAGE_MS = 100;
-/** Callers whose buckets are kept in the process while Redis is away. */
+/** Callers whose buckets are kept in memory while Redis is unavailable. */
 const MAX_LOCAL_BUCKETS = 10_000;
 const LOG_EVERY_MS = 10_000;
 const CONCURRENCY_RETRY_MS = 1_000;
@@ -25,7 +25,7 @@ export class RateLimitedError extends InferqlError {
   }
 }
 
-/** A cost that was taken. */
+/** A cost that was charged. */
 export interface Charge {
   /** Gives it back: the request ended without work. */
   refund(): Promise<void>;
@@ -33,12 +33,12 @@ export interface Charge {
 
 const FREE: Charge = { refund: async () => undefined };
 
-/** What a caller holds at once. */
+/** What a caller holds open. */
 type Holding = 'subscriptions' | 'waiting';
 
 export type Limits = ReturnType<typeof createLimits>;
 
-/** Bounds what callers take, by the rules of their tenant, key or address. Redis counts for all servers. */
+/** Limits callers by the rules of their tenant, key or address. Redis counts for all servers. */
 export function createLimits(options: {
   limiter: Limiter;
   /** The measured milliseconds per image of a model; undefined before the first batch. */
@@ -70,8 +70,8 @@ export function createLimits(options: {
 
   return {
     /**
-     * Takes what an image is predicted to cost from all that binds its caller, or refuses and takes nothing.
-     * @param id the prediction's: sent again, nothing more is taken
+     * Charges an image's predicted cost to all limits of its caller, or refuses and charges nothing.
+     * @param id the prediction's; if sent again, nothing more is charged
      * @throws RateLimitedError
      */
     async charge(caller: Principal, id: string, model: ServedModel): Promise<Charge> {
@@ -92,18 +92,18 @@ export function createLimits(options: {
 
     refund,
 
-    /** What is left of each limit and quota that binds the caller. */
+    /** What is left of each limit and quota of the caller. */
     async read({ bucket, rules }: Principal): Promise<LimitState[]> {
       return hasLimits(rules) ? limiter.read(bucket, rules) : [];
     },
 
     /**
      * Counts something that the caller holds open on this server.
-     * @returns to be called once, when it is over
+     * @returns a function to call once, when it is over
      * @throws InferqlError RATE_LIMITED if it holds as many as it may
      */
     hold(caller: Principal, what: Holding): () => void {
-      // Without keys and limits by address everybody would be one caller.
+      // Without keys and limits per address, everybody would be one caller.
       if (caller.kind === 'anonymous' && !hasLimits(caller.rules)) return () => undefined;
       const counts = held[what];
       const count = counts.get(caller.bucket) ?? 0;
@@ -120,7 +120,7 @@ export function createLimits(options: {
       };
     },
 
-    /** How many requests this server decided alone, since Redis did not answer. */
+    /** How many requests this server decided alone because Redis did not answer. */
     decidedLocally: () => decidedLocally,
   };
 
@@ -130,9 +130,9 @@ export function createLimits(options: {
   }
 }
 
-/** The rates alone, in this process. What it lets through is not counted elsewhere. */
+/** Only rates, in this process. Requests accepted here are not counted elsewhere. */
 function createLocalBuckets() {
-  /** When each is full again, in milliseconds of a clock that nobody can set. */
+  /** When each is full again, in milliseconds of a monotonic clock. */
   const fullAt = new LRUCache<string, number>({ max: MAX_LOCAL_BUCKETS });
   return {
     take(bucket: string, { limits }: LimitRules, cost: LimitCost) {

@@ -5,19 +5,19 @@ import type { LimitRules } from '@inferql/queue/limits';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */
 export interface Principal extends Caller {
-  /** `custom`: as a host application's `authenticate` said. */
+  /** `custom`: from a host application's `authenticate`. */
   kind: 'anonymous' | 'key' | 'token' | 'jwt' | 'custom';
   scopes: ReadonlySet<Scope>;
   /** The models that it may use; undefined: all. */
   models: ReadonlySet<string> | undefined;
   /** When it ends, in Unix milliseconds; undefined: it does not. */
   expiresAtMs: number | undefined;
-  /** The one credential that was shown, without its secret: two requests with the same one have the same text. */
+  /** Identifies the credential, without its secret: requests with the same credential have the same text. */
   credential: string;
-  /** Whose limits are counted together: the tenant, or an anonymous caller's address. */
+  /** The unit that limits count: the tenant, or an anonymous caller's address. */
   bucket: string;
   rules: LimitRules;
-  /** Idempotency keys of anonymous callers are kept apart by this; those of tenants are the tenant's. */
+  /** Separates the idempotency keys of anonymous callers; a tenant's callers share theirs. */
   idempotencyScope: string | undefined;
 }
 

@@ -5,7 +5,7 @@ import type { Principal } from './principal.ts';
 
 /** What a caller holds open: a subscription, or a WebSocket. */
 export interface Session {
-  /** Ends it so that a client does not try again with the same credential. */
+  /** Ends it so that a client does not retry with the same credential. */
   end(reason: InferqlError): void;
 }
 
@@ -19,7 +19,7 @@ interface Group {
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Ends what a caller holds open when its key or token ends. Of anonymous callers nothing is kept. */
+/** Ends what a caller holds open when its key or token ends. Sessions of anonymous callers are not tracked. */
 export function createSessions({
   authenticator,
   log,
@@ -38,7 +38,7 @@ export function createSessions({
     }
   }
 
-  /** Looks whether the credential is still valid; what cannot be looked up now is looked up at the next audit. */
+  /** Checks that the credential is still valid. If that fails now, the next audit checks it. */
   async function check(group: Group): Promise<void> {
     try {
       group.principal = await authenticator.authenticateAgain(group.principal);
@@ -69,8 +69,8 @@ export function createSessions({
 
   return {
     /**
-     * Watches over a session from now on, and checks once more that its caller may hold it: the credential may have ended while
-     * the session was being opened.
+     * Tracks a session from now on, and checks once more that its caller may hold it: the credential may have ended while the
+     * session was being opened.
      */
     add(principal: Principal, session: Session): void {
       if (principal.kind === 'anonymous') return;
@@ -85,7 +85,7 @@ export function createSessions({
 
     remove,
 
-    /** To be called when a key was changed; its tokens end with it. */
+    /** Call it when a key was changed; its tokens end with it. */
     async checkKey(id: string): Promise<void> {
       const affected = [...groups.values()].filter(
         ({ principal }) => principal.keyId === id || principal.credential === id,
@@ -93,7 +93,7 @@ export function createSessions({
       await Promise.all(affected.map(check));
     },
 
-    /** To be called every few seconds and after a gap: a message of a revocation may have been lost. */
+    /** Call it every few seconds and after a gap: the message of a revocation may have been lost. */
     async checkAll(): Promise<void> {
       await Promise.all([...groups.values()].map(check));
     },

@@ -20,7 +20,7 @@ export interface CreatedToken {
 }
 
 /**
- * Makes a browser token that acts for the caller's API key.
+ * Creates a browser token that acts for the caller's API key.
  * @throws InferqlError INVALID_INPUT; FORBIDDEN if it asks for more than the key has, or the caller has no key
  */
 export async function createToken(
@@ -43,7 +43,7 @@ export async function createToken(
     throw new InferqlError('FORBIDDEN', { message: `A token of this key cannot have the scope '${excess}'.` });
   const foreign = models?.find((model) => !mayUseModel(caller, model));
   if (foreign !== undefined) throw new InferqlError('FORBIDDEN', { message: 'The key may not use one of the models.' });
-  // As it is now, and not as it is remembered.
+  // Read now, not from the cache.
   const key = await store.find(caller.keyId);
   if (!key || whyInvalid(key, Date.now())) throw new InferqlError('UNAUTHENTICATED');
   const expiresAtMs = Math.min(Date.now() + ttlSeconds * 1_000, key.expiresAtMs ?? Number.POSITIVE_INFINITY);

@@ -20,7 +20,7 @@ import type { InferQL, InferQLOptions } from './types.ts';
 const CONNECT_WAIT_MS = 3_000;
 
 /**
- * The InferQL server as a part of another program. It connects to nothing before `start()` or the first request, opens no port, reads
+ * Creates an InferQL server inside another program. It connects to nothing before `start()` or the first request, opens no port, reads
  * no environment variables and handles no signals; several may run in one process.
  * @throws TypeError that names a wrong option and what was expected
  * @example
@@ -50,7 +50,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       isReady,
       isDraining,
       listUnreadable: unreadable,
-      // Each file in it has a random name and is for this user alone.
+      // Each file in it has a random name and is readable only by this user.
       spoolDir: tmpdir(),
       log,
       schema,
@@ -101,7 +101,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
 
     async node(request: IncomingMessage, response: ServerResponse) {
       const { app } = await ensureRunning();
-      // Express cuts the path that it mounted this at.
+      // Express removes the path at which it mounted this.
       const { originalUrl } = request as IncomingMessage & { originalUrl?: string };
       if (originalUrl !== undefined) request.url = originalUrl;
       await answerRequest(app, request, response, log);
@@ -148,6 +148,6 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
 
 async function untilReady(connection: RedisConnection): Promise<void> {
   if (connection.status === 'ready') return;
-  // 'error' does not end the wait: the connection tries again.
+  // 'error' does not end the wait: the connection retries.
   await new Promise<void>((resolve) => connection.once('ready', resolve));
 }

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import { readConfig } from '../config.ts';
 import type { InferQLOptions } from './types.ts';
 
-/** Limits that an embedding may set, by the names of the settings that they stand for. */
+/** Limits that a host application can set, with the settings that they correspond to. */
 const LIMITS = [
   'maxUploadBytes',
   'maxPixels',
@@ -56,7 +56,7 @@ export function resolveOptions(options: InferQLOptions): ResolvedOptions {
   const given = { redisUrl, prefix, defaultModel, corsOrigins, introspection, ...checkLimits(options.limits ?? {}) };
   const config: Config = {
     ...readConfig({}),
-    // A host application checks the names under which it is reached.
+    // A host application checks host names itself.
     allowedHosts: ['*'],
     graphiql: graphiql ?? false,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),

@@ -8,7 +8,7 @@ import type { PredictionEvent, SubmitOptions } from './types.ts';
 const DEFAULT_TOP_K = 5;
 
 /**
- * Submits an image and gives its prediction's states: the present one, then each change, ending with the terminal one.
+ * Submits an image and yields its prediction's states: the current one, then each change, ending with the terminal one.
  * @throws InferqlError of the `caller` tier (the image, an option), QUEUE_FULL or UNAVAILABLE; the signal's reason
  */
 export async function* followSubmission(

@@ -16,15 +16,15 @@ export interface InferQLOptions {
   prefix?: string;
   /** Path of the GraphQL endpoint, for HTTP, SSE and WebSocket. @default /graphql */
   endpoint?: string;
-  /** Who sends a request. Null refuses it as UNAUTHENTICATED. @default everyone is one anonymous caller */
+  /** Identifies the caller of a request. Null refuses it as UNAUTHENTICATED. @default everyone is one anonymous caller */
   authenticate?: CustomAuthenticate;
   /** Yoga plugins, run after InferQL's. @default none */
   plugins?: Plugin[];
   /** Adds to the schema, for example with graphql's `extendSchema` or a tool that merges schemas. @default the schema as it is */
   extendSchema?: (schema: GraphQLSchema) => GraphQLSchema;
-  /** Called in the course of a prediction. @default none */
+  /** Called during a prediction. @default none */
   hooks?: Hooks;
-  /** Bounds of what one request may carry and cost. @default the server's settings */
+  /** Limits of one request's size and cost. @default the server's settings */
   limits?: Limits;
   /** The model used if a request does not name one. @default the first by name */
   defaultModel?: string;
@@ -45,11 +45,11 @@ export interface SubmitOptions {
   topK?: number;
   /** @default NORMAL */
   priority?: Priority;
-  /** How long the work may take, in milliseconds. @default what the model says */
+  /** How long the work may take, in milliseconds. @default the model's setting */
   timeoutMs?: number;
   /** Your name for this request: sent again with the same image, it is the same prediction. */
   idempotencyKey?: string;
-  /** Whose prediction it is. @default the anonymous caller */
+  /** The tenant that the prediction belongs to. @default the anonymous caller */
   caller?: CustomCaller;
   /** Cancels the prediction, and rejects with its reason. */
   signal?: AbortSignal;
@@ -61,7 +61,7 @@ export interface PredictionEvent {
   model: string;
   version: string;
   status: PredictionStatus;
-  /** From 1 on while it waits, if it is known. */
+  /** Position from 1 while it waits, if it is known. */
   queuePosition: number | undefined;
   result: { labels: { name: string; index: number; score: number }[] } | undefined;
   error: { code: ErrorCode; message: string } | undefined;
@@ -74,15 +74,15 @@ export interface InferQL {
   fetch(request: Request): Promise<Response>;
   /** Answers a request of node:http, Express or Fastify (`request.raw`, `reply.raw`). */
   node(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** Executable, for another GraphQL server; its context comes from `createContext`. */
+  /** Executable schema, for another GraphQL server; its context comes from `createContext`. */
   schema: GraphQLSchema;
   /** The context of `schema` for one request of another GraphQL server. Rejects with UNAUTHENTICATED. */
   createContext(request: { headers: Headers; signal?: AbortSignal }): Promise<ServerContext>;
-  /** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws) at the endpoint; other paths are left alone. */
+  /** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws) at the endpoint; other paths are not touched. */
   attachWebSockets(server: Server): void;
-  /** Classifies an image without HTTP: the present state, then each change, ending with the terminal one. */
+  /** Classifies an image without HTTP: yields the current state, then each change, ending with the terminal one. */
   submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
-  /** Connects to Redis. The first request does it, too. */
+  /** Connects to Redis. The first request does so, too. */
   start(): Promise<void>;
   /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, and disconnects. */
   stop(): Promise<void>;

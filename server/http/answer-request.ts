@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import { answerBare, SECURITY_HEADERS } from './bare-answer.ts';
 
-/** Answers a Node request by the app. What goes wrong beside it is logged, and nothing of it is shown. */
+/** Answers a Node request with the app. Errors outside the app are logged, and no detail is sent. */
 export async function answerRequest(
   app: App,
   request: IncomingMessage,
@@ -17,7 +17,7 @@ export async function answerRequest(
       answerEventStreamHead(response);
       return;
     }
-    // GraphQL knows GET; Node itself sends no body where HEAD was asked.
+    // GraphQL supports GET; Node sends no body for HEAD.
     if (isHead) request.method = 'GET';
     const context = { req: request, res: response, waitUntil: app.waitUntil };
     const answered = await app.handleNodeRequestAndResponse(request, response, context);
@@ -30,7 +30,7 @@ export async function answerRequest(
   }
 }
 
-/** What a subscription would begin with; none is opened for those who do not read it. */
+/** The headers of a subscription's answer; none is opened for HEAD. */
 function answerEventStreamHead(response: ServerResponse): void {
   response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   response.end();

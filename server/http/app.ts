@@ -21,7 +21,7 @@ import { useSecurityHeaders } from './security-headers.ts';
 import { useEventStreams } from './sse.ts';
 import { useWebPage } from './web-page.ts';
 
-/** What the app needs of what lies behind it. */
+/** What the app needs from the backend. */
 export interface AppDependencies {
   config: Config;
   services: Services;
@@ -38,7 +38,7 @@ export interface AppDependencies {
   endpoint: string;
   /** Run after the others. @default none */
   plugins?: Plugin[];
-  /** Health checks and the web page, which a host application has itself. @default true */
+  /** Health checks and the web page, which a host application provides itself. @default true */
   servesSite?: boolean;
 }
 
@@ -88,12 +88,12 @@ export function createApp(dependencies: AppDependencies) {
   });
 }
 
-/** What resolvers are given, whatever the transport. */
+/** The context of resolvers, on every transport. */
 export function makeContext(services: Services, caller: Principal, signal: AbortSignal | undefined): ServerContext {
   return { caller, services, signal };
 }
 
-/** The plugin's validation rules; the directive stands in the schema, where it is described. */
+/** The plugin's validation rules; the schema declares and describes the directive. */
 function useDeferDirective(): Plugin {
   const { onValidate } = useDeferStream();
   return { onValidate } as Plugin;

@@ -11,8 +11,8 @@ import { createMask } from './error-mask.ts';
 import { clientAddress } from './proxy.ts';
 
 /**
- * Decides who sends an HTTP request before the first byte of its body is read, and what that caller may do before anything is
- * executed. To be the first plugin that looks at requests for the endpoint.
+ * Identifies the caller of an HTTP request before the first byte of its body is read, and checks what that caller may do before
+ * anything is executed. Must be the first plugin that handles requests for the endpoint.
  */
 export function createHttpAuthentication(
   authenticator: Pick<Authenticator, 'authenticate'>,

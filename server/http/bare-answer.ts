@@ -1,9 +1,9 @@
-/** Answers given beside the GraphQL framework: by the HTTP parser, before routing, or on a bare socket. */
+/** Answers outside the GraphQL framework: from the HTTP parser, before routing, or on a bare socket. */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '@inferql/queue/errors';
 
-/** Headers that every response carries, whoever writes it. */
+/** Headers of every response. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -18,14 +18,14 @@ interface BareAnswer {
   message: string;
 }
 
-/** The errors of a GraphQL response, so that clients read this answer like every other one. */
+/** The errors of a GraphQL response, so that clients read this answer like any other. */
 function encode({ code, message }: BareAnswer): string {
   return `${JSON.stringify({ errors: [{ message, extensions: { code } }] })}\n`;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Answers by Node's response. What the framework sends later to the same response is dropped. */
+/** Answers through Node's response. What the framework later writes to the same response is dropped. */
 export function answerBare(response: ServerResponse, answer: BareAnswer, headers: Record<string, string> = {}): void {
   if (response.headersSent || response.destroyed) return;
   const body = encode(answer);
@@ -48,7 +48,7 @@ export function answerOnSocket(socket: Duplex, answer: BareAnswer): void {
     'content-length': Buffer.byteLength(body),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  // The port is not closed before each of its connections is, and this one's other side may stay open for ever.
+  // The port closes only after all its connections, and the other side may keep this one open forever.
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
 }

@@ -1,13 +1,13 @@
-/** Slow lines are served, dead ones are not: a request's body may take as long as it comes at a minimal rate and never falls silent. */
+/** Closes dead connections but not slow ones: a request's body may take any time if it keeps a minimal rate and never stalls. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerBare } from './bare-answer.ts';
 
-/** A body of which nothing comes for so long is given up. */
+/** A body of which nothing arrives for this long is given up. */
 export const BODY_SILENCE_MS = 30_000;
-/** What has to come per window at least, over a window that hides the pauses of a bad line. */
+/** Minimum bytes per window, which is long enough for the pauses of a bad connection. */
 export const BODY_WINDOW_MS = 60_000;
 export const MIN_BODY_BYTES_PER_SECOND = 1024;
-/** After its answer the rest of a body is read for so long, so that the client sees the answer; then the connection is cut. */
+/** After the answer, the rest of a body is read for this long, so that the client sees the answer. Then the connection is closed. */
 const ANSWERED_GRACE_MS = 10_000;
 const LOOK_EVERY_MS = 1_000;
 
@@ -28,7 +28,7 @@ interface Watched {
   answeredAtMs: number | undefined;
 }
 
-/** Watches the bodies that are on their way, all with one timer. */
+/** Watches all arriving bodies with one timer. */
 export function createBodyWatch(limits: Limits = {}) {
   const silenceMs = limits.silenceMs ?? BODY_SILENCE_MS;
   const windowMs = limits.windowMs ?? BODY_WINDOW_MS;
@@ -56,7 +56,7 @@ export function createBodyWatch(limits: Limits = {}) {
       return;
     }
     const { bytesRead } = request.socket;
-    // What waits to be read here is no fault of the line: a busy decoder, a slow disk.
+    // Unread data is not the client's fault: the decoder is busy, or the disk slow.
     const isOurs = request.readableLength > 0 || request.socket.isPaused();
     if (isOurs || bytesRead > entry.bytes) entry.heardAtMs = nowMs;
     entry.bytes = bytesRead;
@@ -81,7 +81,7 @@ export function createBodyWatch(limits: Limits = {}) {
   }
 
   return {
-    /** To be called when a request's headers have come. One without a body costs nothing. */
+    /** Call it when a request's headers have arrived. A request without a body costs nothing. */
     watch(request: IncomingMessage, response: ServerResponse): void {
       if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
       if (request.complete || request.headers['content-length'] === '0') return;

@@ -3,13 +3,13 @@ import { ERRORS } from '@inferql/queue/errors';
 import { GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
-/** Any of these shows that the page which sends the request was allowed to: a browser asks first. */
+/** Each of these makes a browser send a preflight request, so the page that sends it was allowed to. */
 export const CSRF_HEADERS = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
 /**
- * Refuses what another web page can make a browser send without asking: uploads, forms and plain text, and every mutation that
- * does not show the header. GET goes without, as a browser's EventSource must: it cannot change anything, and the other page
- * cannot read the answer. A WebSocket's mutations do not come through here: its upgrade checks the origin.
+ * Refuses what another web page can make a browser send without a preflight request: uploads, forms and plain text, and every
+ * mutation without the header. GET needs no header, since a browser's EventSource cannot send one: it cannot change anything, and the other page
+ * cannot read the answer. Mutations on a WebSocket are not checked here: its upgrade checks the origin.
  */
 export function useCsrfHeader(): Plugin {
   const prevention = useCSRFPrevention({ requestHeaders: CSRF_HEADERS });

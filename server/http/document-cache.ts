@@ -1,15 +1,15 @@
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 
-/** All parsed documents that are kept for the next request with the same text. */
+/** Size of all parsed documents that are kept for further requests with the same text. */
 export const DOCUMENT_CACHE_BYTES = 16 * 1024 * 1024;
-/** One that is larger is parsed each time: it is a client's mistake or malice, and would drive out hundreds of others. */
+/** A larger one is parsed each time: it is a client's mistake or malice, and would evict hundreds of others. */
 export const MAX_DOCUMENT_BYTES = 512 * 1024;
-/** A token, its share of the nodes, and their places in the source. */
+/** Bytes of a token, its share of the nodes, and their locations. */
 const BYTES_PER_TOKEN = 500;
 const MAX_DOCUMENTS = 1_000;
 
-/** Parsed documents by their text, bounded in bytes: clients decide what is put into it. */
+/** Parsed documents by their text, bounded in bytes, since clients decide what is put into it. */
 export function createDocumentCache() {
   const documents = new LRUCache<string, DocumentNode>({
     max: MAX_DOCUMENTS,

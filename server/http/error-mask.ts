@@ -7,7 +7,7 @@ import { RateLimitedError } from '../access/limits.ts';
 import type { Config } from '../config.ts';
 
 /**
- * What a caller is told of an error: those of the table with their code, those of GraphQL itself as they are, nothing of all
+ * What a caller sees of an error: those of the table with their code, those of GraphQL as they are, and no detail of all
  * others.
  */
 function maskError(error: unknown): GraphQLError {
@@ -18,7 +18,7 @@ function maskError(error: unknown): GraphQLError {
   return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
 }
 
-/** Long enough for every sentence of ours; what a client sent is not given back whole. */
+/** Long enough for every message of InferQL; a client's input is not returned in full. */
 const MAX_MESSAGE_LENGTH = 500;
 
 function shorten(error: GraphQLError): GraphQLError {
@@ -27,7 +27,7 @@ function shorten(error: GraphQLError): GraphQLError {
   return new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
 }
 
-/** Cuts what GraphQL itself says of a document or of variables, which may quote either. */
+/** Truncates GraphQL's messages about documents and variables, which may quote either. */
 export function useShortMessages(): Plugin {
   return {
     onParse: () => (payload: { result: unknown; replaceParseResult(result: Error): void }) => {
@@ -40,7 +40,7 @@ export function useShortMessages(): Plugin {
   } as unknown as Plugin;
 }
 
-/** Masks errors; where the schema is private, the names in the words about a mistake, too. */
+/** Masks errors, and the names in GraphQL's messages if the schema is private. */
 export function createMask({ introspection }: Pick<Config, 'introspection'>): (error: unknown) => GraphQLError {
   return (error) => {
     const masked = shorten(maskError(error));
@@ -48,7 +48,7 @@ export function createMask({ introspection }: Pick<Config, 'introspection'>): (e
   };
 }
 
-/** For results of subscriptions, which have no HTTP answer of their own: logs what went wrong, and masks it. */
+/** For results of subscriptions, which have no separate HTTP answer: logs and masks errors. */
 export function createResultMask(config: Pick<Config, 'introspection'>, log: Logger): (error: unknown) => GraphQLError {
   const mask = createMask(config);
   return (error) => {
@@ -57,7 +57,7 @@ export function createResultMask(config: Pick<Config, 'introspection'>, log: Log
   };
 }
 
-/** The error without what GraphQL suggests instead. */
+/** The error without GraphQL's suggestions. */
 export function withoutHint(error: GraphQLError): GraphQLError {
   const message = error.message.replace(/ ?Did you mean .+\?$/, '');
   return message === error.message
@@ -65,7 +65,7 @@ export function withoutHint(error: GraphQLError): GraphQLError {
     : new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
 }
 
-/** Resolvers' errors arrive wrapped, once a layer that passed them on. */
+/** Resolvers' errors arrive wrapped, once per layer that passed them on. */
 function findOriginal(error: unknown): unknown {
   let original = error;
   while (original instanceof GraphQLError && original.originalError) original = original.originalError;
@@ -102,7 +102,7 @@ function describeLimit({ owner, unit, period, limit, remaining, resetsAtMs }: Li
   };
 }
 
-/** An HTTP status other than 200 is for answers without data: beside data an error speaks for its own field only. */
+/** An HTTP status other than 200 is for answers without data: with data, an error concerns only its field. */
 export function useStatusOfWhole(): Plugin {
   return {
     onExecutionResult({ result, setResult }) {
@@ -113,19 +113,19 @@ export function useStatusOfWhole(): Plugin {
   };
 }
 
-/** The error without what only an HTTP answer has use for. */
+/** The error without what only an HTTP answer needs. */
 function withoutHttp(error: GraphQLError): GraphQLError {
   if (!error.extensions?.http) return error;
   const { http: _http, ...extensions } = error.extensions;
   return new GraphQLError(error.message, { ...placeOf(error), extensions });
 }
 
-/** Where in the document and in the answer it happened. */
+/** The error's position in the document and in the answer. */
 function placeOf({ nodes, source, positions, path }: GraphQLError) {
   return { nodes: nodes ?? null, source: source ?? null, positions: positions ?? null, path: path ?? null };
 }
 
-/** What a caller is told as 'Unexpected error.' stands in the log whole; what has a code of its own is no fault of the server. */
+/** An error that callers see as 'Unexpected error.' is logged in full. An error with a code is not a fault of the server. */
 export function logRefusal(log: Logger, error: unknown): void {
   const cause = findOriginal(error);
   if (cause instanceof GraphQLError) return;

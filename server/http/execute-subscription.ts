@@ -4,8 +4,8 @@ type Mask = (error: GraphQLError) => GraphQLError;
 
 /**
  * Runs a subscription as graphql's own `subscribe` does, in one iterator instead of a chain of them: a server holds thousands of
- * these. An error of the source comes as a last result, so that a caller is told before the stream ends.
- * @param mask makes the stream's errors fit to be shown; those of a source that could not be opened are returned as they are
+ * these. An error of the source comes as a last result, so that a caller sees it before the stream ends.
+ * @param mask masks the stream's errors; those of a source that could not be opened are returned unmasked
  */
 export async function subscribeLean(
   args: ExecutionArgs,
@@ -16,7 +16,7 @@ export async function subscribeLean(
   return new ResultStream(args, source[Symbol.asyncIterator](), mask);
 }
 
-/** A class, and not closures: its methods are shared by all subscriptions. */
+/** A class instead of closures: all subscriptions share its methods. */
 class ResultStream implements AsyncIterableIterator<ExecutionResult> {
   readonly #args: ExecutionArgs;
   readonly #events: AsyncIterator<unknown>;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** Headers that only speak of the upgrade; they belong to one connection and may be left out. */
+/** Headers that concern only the upgrade; they belong to one connection and may be dropped. */
 const UPGRADE_HEADERS = ['upgrade', 'connection', 'http2-settings'];
 
 /** Whether the client asks for a WebSocket, among other protocols or alone. */
@@ -10,10 +10,10 @@ export function asksForWebSocket({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * Answers a request as if it had no `Upgrade` header, which is what HTTP wants of a server that does not speak that protocol: Java's
+ * Answers a request as if it had no `Upgrade` header, as HTTP requires of a server that does not speak that protocol: Java's
  * client and `curl --http2` offer HTTP/2 this way with each first request. Node has taken its parser off the socket, so the request
  * is written again in front of what follows it, and the socket begins as a new connection.
- * @param head what came behind the request's headers
+ * @param head what came after the request's headers
  */
 export function continueWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What the page needs and no more. Its editor sets styles from its script; everything else is a file of this server. */
+/** Only what the page needs. Its editor sets styles from its script; everything else is a file of this server. */
 export const GRAPHIQL_POLICY =
   "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
@@ -12,9 +12,9 @@ const NOT_BUILT =
   '<!doctype html><html lang="en"><title>InferQL</title><p>GraphiQL is built with the web page, which is not there: see the setting INFERQL_WEB_DIR.</p></html>';
 
 /**
- * Gives GraphiQL's page, which is built with the web page from web/graphiql/; its scripts are served from there.
+ * Reads GraphiQL's page, which is built with the web page from web/graphiql/; its scripts are served from there.
  * @param webDir the folder of the built web page
- * @returns HTML; says so where the page was not built
+ * @returns HTML; a hint if the page was not built
  */
 export function createGraphiqlPage(webDir: string): () => Promise<string> {
   return () => readFile(join(webDir, GRAPHIQL_PAGE), 'utf8').catch(() => NOT_BUILT);

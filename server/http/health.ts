@@ -1,6 +1,6 @@
 import type { Plugin } from 'graphql-yoga';
 
-/** `/health/live`: the process answers. `/health/ready`: it can take work (Redis answers and its channel is heard); 503 when not. */
+/** `/health/live`: the process answers. `/health/ready`: it can accept work (Redis answers and its channel is subscribed); 503 if not. */
 export function useHealth(isReady: () => Promise<boolean>, listUnreadable: () => string[]): Plugin {
   return {
     async onRequest({ url, fetchAPI, endResponse }) {
@@ -16,7 +16,7 @@ export function useHealth(isReady: () => Promise<boolean>, listUnreadable: () =>
       if (url.pathname !== '/health/ready') return answer(404, 'not found');
       if (!(await isReady())) return answer(503, 'not ready');
       const unreadable = listUnreadable().length;
-      // What it is, is a matter of the log: everyone may ask here.
+      // The log has the details: everyone may ask here.
       const warning =
         unreadable > 0 ? `\n${unreadable} records in Redis cannot be read by this release: see the log` : '';
       return answer(200, `ready${warning}`);

@@ -6,12 +6,12 @@ import { requestedHost } from './proxy.ts';
 
 /** A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port. */
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]{0,252}))(?::\d{1,5})?$/i;
-/** A path, without what a URL never holds as it is. */
+/** A path, without characters that a URL never contains unescaped. */
 const PATH = /^\/[^\s#]*$/;
 
 type Settings = Pick<Config, 'host' | 'allowedHosts' | 'trustProxy'>;
 
-/** Why a request cannot be routed: what its `Host` or its target says is not usable, or not this server's name. */
+/** Why a request cannot be routed: its `Host` or its target is invalid, or not a name of this server. */
 export function findHostProblem(request: IncomingMessage, settings: Settings): 'malformed' | 'foreign' | undefined {
   const { host } = request.headers;
   if (host === undefined ? request.httpVersion !== '1.0' : !HOST.test(host)) return 'malformed';
@@ -20,8 +20,8 @@ export function findHostProblem(request: IncomingMessage, settings: Settings): '
 }
 
 /**
- * On a system that only its own machine can reach, other names than the machine's are refused: a web page can make its own name lead
- * to 127.0.0.1 (DNS rebinding), and would then be a page of this server for the browser. Names without a dot cannot be registered.
+ * A server that only its machine can reach refuses other names than the machine's: a web page could resolve its name to
+ * 127.0.0.1 (DNS rebinding), and would then have this server's origin in the browser. Names without a dot cannot be registered.
  */
 function isOwnHost(host: string | undefined, { host: listensOn, allowedHosts, trustProxy }: Settings): boolean {
   if (host === undefined || allowedHosts.includes('*')) return true;

@@ -18,15 +18,15 @@ import { createWebSockets, pathOf } from './web-socket.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';
-/** Longer than a load balancer keeps an idle connection, so that it is never we who close one that is about to be used. */
+/** Longer than load balancers keep idle connections, so that the server never closes one that is about to be used. */
 const KEEP_ALIVE_MS = 65_000;
-/** The headers of a request must have arrived within this; a body has no limit of the whole, see body-watch.ts. */
+/** The headers of a request must arrive within this time; a body has no total limit, see body-watch.ts. */
 const HEADERS_TIMEOUT_MS = 30_000;
-/** After the waits have ended their answers are given this long to be sent. */
+/** After waits have ended, their answers have this long to be sent. */
 const SEND_GRACE_MS = 1_000;
 
 const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: `WebSockets are served at ${ENDPOINT}.` } as const;
-/** A WebSocket's handshake whose Upgrade header a proxy has taken out. */
+/** A WebSocket handshake whose Upgrade header a proxy has removed. */
 const UPGRADE_LOST = {
   status: 426,
   code: 'BAD_REQUEST',
@@ -46,7 +46,7 @@ const HOST_ANSWERS = {
   },
 } as const;
 
-/** The server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
+/** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
 export function createListener(options: {
   config: Config;
   backend: Backend;
@@ -73,7 +73,7 @@ export function createListener(options: {
     requestTimeout: 0,
     headersTimeout: HEADERS_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // Checked beside what else may be wrong with it, so that the answer has words.
+    // Checked here with other mistakes, so that the answer has a message.
     requireHostHeader: false,
   };
   const server = createServer(
@@ -99,7 +99,7 @@ export function createListener(options: {
   let draining: Promise<void> | undefined;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // The form for proxies, which every server has to take.
+    // The absolute form for proxies, which every server must accept.
     request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
     const problem = findHostProblem(request, config);
     if (problem) {
@@ -116,7 +116,7 @@ export function createListener(options: {
 
     /**
      * Opens the port.
-     * @returns the address, as a browser takes it
+     * @returns the URL, as for a browser
      * @throws the system's error, such as EADDRINUSE
      */
     async listen(): Promise<string> {

@@ -19,15 +19,15 @@ import {
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
-/** What is allowed, as a multiple of the query that tools send to read a whole schema. */
+/** The limit, as a multiple of the query that tools send to read a whole schema. */
 const ALLOWED_WHOLE_READINGS = 3;
 
-/** How many items a list of the introspection system has, on average, in one schema. */
+/** Average length of an introspection list in a schema. */
 type ListLengths = Record<string, number>;
 
 /**
- * Bounds what introspection may give. The limits of cost, depth and aliases are about this API's own fields, and a few aliases
- * and nested fragments under `__schema` otherwise make 1.3 KB of query 12 MB of answer.
+ * Limits the size of introspection answers. The limits of cost, depth and aliases apply to this API's fields. Without this
+ * one, a few aliases and nested fragments under `__schema` turn 1.3 KB of query into 12 MB of answer.
  */
 export function useIntrospectionLimit(schema: GraphQLSchema): Plugin {
   const lengths = measureLists(schema);
@@ -56,13 +56,13 @@ export function useIntrospectionLimit(schema: GraphQLSchema): Plugin {
   } as Plugin;
 }
 
-/** About how many fields the introspection in a document answers with. Recursive fragments, which another rule refuses, count once. */
+/** Estimates how many fields the introspection in a document returns. Recursive fragments, which another rule refuses, count once. */
 export function countFields(document: DocumentNode, lengths: ListLengths): number {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
   }
-  /** Each fragment is walked once for each of the two ways, however often it is spread: its count does not depend on the place. */
+  /** Each fragment is walked at most twice, inside and outside introspection, however often it is spread. */
   const counted = new Map<string, number>();
 
   function countSet({ selections }: SelectionSetNode, isInside: boolean): number {

@@ -15,7 +15,7 @@ const PAGE = `<!doctype html>
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
-/** An address that nobody answers has a page for people, and an error for programs. */
+/** Answers unknown addresses with a page for people and an error for programs. */
 export function useNotFoundPage(): Plugin {
   return {
     onResponse({ request, response, fetchAPI, setResponse }) {

@@ -1,4 +1,4 @@
-/** What Node's HTTP parser refuses, answered in words and with the headers of every response. */
+/** Answers what Node's HTTP parser refuses, with a message and the headers of every response. */
 import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { answerBare, answerOnSocket } from './bare-answer.ts';
@@ -17,10 +17,10 @@ const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
 };
 const MALFORMED = { status: 400, code: 'BAD_REQUEST', message: 'This is not an HTTP/1.1 request.' } as const;
 
-/** Answers what cannot be parsed, and the expectations that nobody knows. */
+/** Answers what cannot be parsed, and unknown `Expect` headers. */
 export function answerParserErrors(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // In the middle of an answer nothing can be said any more; a connection that is gone hears nothing.
+    // In the middle of an answer nothing else can be sent, and nothing on a closed connection.
     const isAnswering = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent;
     if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) socket.destroy(error);
     else answerOnSocket(socket, ANSWERS[error.code ?? ''] ?? MALFORMED);

@@ -1,4 +1,4 @@
-/** What a reverse proxy in front says of the client's own request, where the operator trusts it. */
+/** What a reverse proxy says about the client's request, if the operator trusts it. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { TrustProxy } from '@inferql/settings/network-types';
@@ -16,15 +16,15 @@ function firstOf(value: string | string[] | undefined): string | undefined {
   return text?.split(',')[0]?.trim() || undefined;
 }
 
-/** The host that the client asked for, with its port where it is not the scheme's own. */
+/** The host that the client asked for, with its port unless it is the scheme's default. */
 export function requestedHost({ headers, socket }: IncomingMessage, trust: TrustProxy): string | undefined {
   const forwarded = isTrusted(trust, socket.remoteAddress) ? firstOf(headers['x-forwarded-host']) : undefined;
   return forwarded ?? headers.host;
 }
 
 /**
- * The client's address: the last in `X-Forwarded-For` that is not a trusted proxy's, as everything before it may be made up. The
- * peer's own where that is not trusted. With `on` it is the first of the list.
+ * The client's address: the last in `X-Forwarded-For` that is not a trusted proxy's, as everything before it may be made up. If
+ * the peer is not trusted, the peer's address. With `on`, the first of the list.
  */
 export function clientAddress({ headers, socket }: IncomingMessage, trust: TrustProxy): string {
   const peer = socket.remoteAddress ?? '';
@@ -39,18 +39,18 @@ export function clientAddress({ headers, socket }: IncomingMessage, trust: Trust
 }
 
 /**
- * Whether a browser's page may open a WebSocket. It names its page in `Origin`; programs name nothing, and no page can act through
- * them. Allowed are the server's own page and the origins that may use the API.
+ * Whether a browser's page may open a WebSocket. Browsers send the page's origin in `Origin`; other programs need not, and no page can
+ * act through them. Allowed are the server's page and the origins that may use the API.
  */
 export function isAllowedOrigin(request: IncomingMessage, corsOrigins: string[], trust: TrustProxy): boolean {
   const { origin } = request.headers;
   if (origin === undefined || corsOrigins.includes('*') || corsOrigins.includes(origin)) return true;
-  // No page can write this header. Behind a proxy that passes another Host it still tells that page and server are one.
+  // No page can write this header. Behind a proxy that passes another Host it still shows that page and server have one origin.
   if (request.headers['sec-fetch-site'] === 'same-origin') return true;
   if (!URL.canParse(origin)) return false;
   const page = new URL(origin);
   const host = requestedHost(request, trust)?.toLowerCase();
   if (host === page.host) return true;
-  // `proxy_set_header Host $host` leaves the port out.
+  // `proxy_set_header Host $host` omits the port.
   return isTrusted(trust, request.socket.remoteAddress) && host === page.hostname;
 }

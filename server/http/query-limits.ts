@@ -11,7 +11,7 @@ import { useIntrospectionLimit } from './introspection-limit.ts';
 
 type Limits = Pick<Config, 'maxTokens' | 'maxDepth' | 'maxAliases' | 'maxCost' | 'introspection'>;
 
-/** What a document may cost before it is run: tokens while it is parsed; nesting, aliases and fields when it is validated. */
+/** Limits of a document, checked before it runs: tokens during parsing; nesting, aliases and fields during validation. */
 export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, introspection }: Limits): Plugin[] {
   return [
     maxTokensPlugin({ n: maxTokens }),
@@ -22,7 +22,7 @@ export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, int
   ] as Plugin[];
 }
 
-/** Tells nothing of the schema: no introspection, and no names in the words about a mistake. */
+/** Hides the schema: no introspection, and no names in messages. */
 function usePrivateSchema(): Plugin {
   return {
     onValidate({ addValidationRule }) {

@@ -6,12 +6,12 @@ import type { GraphQLParams, Plugin } from 'graphql-yoga';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;
-/** Types whose bodies the framework reads, or the multipart reader. */
+/** Content types that the framework or the multipart reader reads. */
 const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x-www-form-urlencoded)\b/i;
 
 /**
- * Reads the bodies that carry no files, bounded whether they announce their length or not, compressed or plain; and says in words
- * what is wrong with a request before anything is parsed. Nothing that a parser says reaches the client.
+ * Reads bodies without files, with a limit on announced and actual length, compressed or plain. Reports what is wrong with a
+ * request before anything is parsed. No parser's message reaches the client.
  */
 export function useRequestBody(maxQueryBytes: number): Plugin {
   return {
@@ -78,7 +78,7 @@ async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
   let bytes = 0;
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     bytes += part.value.byteLength;
-    // The body is left unread and not cancelled: that would cut the connection before the answer.
+    // The body is left unread, not canceled: canceling would close the connection before the answer.
     if (bytes > maxBytes) throw tooLarge(maxBytes);
     chunks.push(part.value);
   }
@@ -99,7 +99,7 @@ function parseJson(bytes: Buffer): GraphQLParams {
   throw refuse('BAD_REQUEST', "The body is not a JSON object with 'query' and 'variables'.");
 }
 
-/** What a GET carries as JSON beside its query. */
+/** The JSON parameters of a GET beside its query. */
 function checkParameters(parameters: URLSearchParams): void {
   for (const name of ['variables', 'extensions']) {
     const text = parameters.get(name);

@@ -1,25 +1,25 @@
 /**
  * One response per connection at a time. A client may send its next requests before it has read an answer (HTTP pipelining); Node
- * would run them all, and keep every answer in memory until the one before it was taken.
+ * would run them all, and keep every answer in memory until the previous one was read.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** Requests of one connection that wait for the answers before theirs. More than these end the connection. */
+/** Requests of one connection that may wait for earlier answers. If there are more, the connection is closed. */
 export const MAX_PIPELINED_REQUESTS = 100;
 
 interface Connection {
-  /** The newest response that was begun. */
+  /** The latest response that was begun. */
   current: ServerResponse;
   waiting: [IncomingMessage, ServerResponse][];
 }
 
 const orderListeners = new WeakSet<object>();
 
-/** Whether a listener on a response is this module's, which nobody else may remove. */
+/** Whether a listener on a response belongs to this module; nobody else may remove it. */
 export const isOrderListener = (listener: object) => orderListeners.has(listener);
 
-/** Gives the listener a connection's next request only when its last response was sent or given up. */
+/** Passes a connection's next request to the listener only when its last response was sent or given up. */
 export function inOrder(listener: RequestListener): RequestListener {
   const connections = new WeakMap<Duplex, Connection>();
 

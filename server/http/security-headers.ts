@@ -1,7 +1,7 @@
 import type { Plugin } from 'graphql-yoga';
 import { SECURITY_HEADERS } from './bare-answer.ts';
 
-/** Headers for all responses. While the server shuts down, clients are told to open no more requests on their connection. */
+/** Headers for all responses. While the server shuts down, `Connection: close` keeps clients from sending more requests on their connection. */
 export function useSecurityHeaders(isDraining: () => boolean): Plugin {
   return {
     onResponse({ response }) {

@@ -17,16 +17,16 @@ const HEADERS = {
   // Proxies that buffer would hold events back.
   'x-accel-buffering': 'no',
 };
-/** Shorter than the time after which proxies take a silent connection for dead. */
+/** Shorter than the time after which proxies close a silent connection. */
 const PING_EVERY_MS = 12_000;
 const PING = ':\n\n';
-/** Names the end of a stream that has nothing more to say. A browser's EventSource gives it back when it opens the stream again. */
+/** Event id of a complete stream's end. A browser's EventSource sends it back when it reopens the stream. */
 const DONE = 'done';
 
 /**
- * Server-sent events by Node's own response: a server holds thousands of subscriptions, and the framework's objects around each
- * (request, response, streams, a chain of iterators) take more memory than all else of it together. To be the last plugin, so that
- * the others' headers are there. Where there is no Node response (tests by fetch), the framework sends the events.
+ * Server-sent events through Node's response: a server holds thousands of subscriptions, and the framework's objects around each
+ * (request, response, streams, a chain of iterators) take more memory than everything else. Must be the last plugin, so that the
+ * others' headers are set. Without a Node response (tests with fetch), the framework sends the events.
  */
 export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logger): Plugin {
   const subscriptions = new WeakMap<Request, Results>();
@@ -39,7 +39,7 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
 
   return {
     onRequest({ request, endResponse, fetchAPI }) {
-      // The one answer that keeps an EventSource from asking again and again.
+      // The only answer that keeps an EventSource from reconnecting forever.
       if (request.headers.get('last-event-id') === DONE) endResponse(new fetchAPI.Response(null, { status: 204 }));
     },
 
@@ -81,21 +81,21 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
   };
 }
 
-/** Ends with the results, and they with the client. */
+/** Ends with the results, and ends them if the client disconnects. */
 async function sendEvents(response: ServerResponse, results: Results): Promise<void> {
   const leave = () => void results.return?.();
   if (response.destroyed) return leave();
   releaseRequest(response);
   response.once('close', leave);
-  // By themselves: in one piece with what follows they would stay in memory in a hundred pieces.
+  // Written separately: together with what follows they would stay in memory in a hundred pieces.
   response.flushHeaders();
-  // Some browsers take a response for open only once something has come.
+  // Some browsers treat a response as open only once data has arrived.
   response.write(PING);
   let last: ExecutionResult | undefined;
   for await (const result of results) {
     last = result;
     if (response.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`) || response.destroyed) continue;
-    // A slow reader is spared the states in between: the source holds the newest one alone.
+    // A slow reader skips intermediate states: the source keeps only the newest one.
     await new Promise<void>((resolve) => {
       const goOn = () => {
         response.off('drain', goOn).off('close', goOn);
@@ -107,7 +107,7 @@ async function sendEvents(response: ServerResponse, results: Results): Promise<v
   response.end(`event: complete\ndata:\n${mayGoOn(last) ? '' : `id: ${DONE}\n`}\n`);
 }
 
-/** Whether the stream ended for a reason that another try can overcome: this server shuts down, Redis is away. */
+/** Whether a retry can help after the stream's end: this server shuts down, or Redis is unavailable. */
 function mayGoOn(last: ExecutionResult | undefined): boolean {
   return (last?.errors ?? []).some(({ extensions }) => {
     const { code } = extensions;
@@ -115,13 +115,13 @@ function mayGoOn(last: ExecutionResult | undefined): boolean {
   });
 }
 
-/** What nobody asks for any more, while the response may stay open for hours: a fifth of a subscription's memory. */
+/** Frees what is no longer needed, since the response may stay open for hours: a fifth of a subscription's memory. */
 function releaseRequest(response: ServerResponse): void {
   const { req: request } = response;
   request.url = '';
   request.headers = {};
   request.rawHeaders = [];
-  // The framework's watch over the connection, by which a mutation learns that its caller has gone. Node's own listener came first.
+  // The framework's listener on the connection, by which a mutation notices that its caller has gone. Node's listener comes first.
   for (const listener of response.listeners('finish').slice(1)) response.off('finish', listener as () => void);
   for (const listener of response.listeners('close')) {
     if (!isOrderListener(listener)) response.off('close', listener as () => void);

@@ -23,10 +23,10 @@ const TYPES: Record<string, string> = {
   '.txt': 'text/plain; charset=utf-8',
   '.woff2': 'font/woff2',
 };
-/** The build leaves files compressed by Brotli beside those that it helps. */
+/** The build writes Brotli-compressed files beside those that become smaller. */
 const COMPRESSED = '.br';
 
-/** Own scripts and styles only; images are shown from memory (blob:), heatmaps from data URIs. */
+/** Only scripts and styles of this server; images are shown from memory (blob:), heatmaps from data URIs. */
 const PAGE_POLICY =
   "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
@@ -38,8 +38,8 @@ interface PageFile {
 }
 
 /**
- * Serves the built web page: `/` and the links `/p/<id>` give index.html, all else by its exact name. Which files there are is read
- * once, at the start; each answer streams its file, so that one costs no more memory than a piece of it. Without a built page it
+ * Serves the built web page: `/` and the links `/p/<id>` give index.html, other files by their exact names. The list of files is
+ * read once, at the start. Each answer streams its file, so that it takes no more memory than one chunk. Without a built page it
  * serves nothing.
  */
 export function useWebPage(webDir: string, log: Logger): Plugin {
@@ -78,7 +78,7 @@ export function useWebPage(webDir: string, log: Logger): Plugin {
   };
 }
 
-/** Resolves when the file is open. Rejects where it cannot be: the process has no handles left, the file is gone. */
+/** Resolves when the file is open. Rejects if it cannot be opened: the process has no handles left, or the file is gone. */
 async function opened(stream: Readable, { res }: { res?: ServerResponse }, log: Logger): Promise<void> {
   if (stream instanceof ReadStream && stream.pending) await once(stream, 'open');
   stream.on('error', (error) => {
@@ -104,7 +104,7 @@ function listFiles(webDir: string): Map<string, PageFile> {
   const paths = new Set(entries.filter((entry) => entry.isFile()).map(pathOf));
   for (const path of paths) {
     const type = TYPES[extname(path)];
-    // GraphiQL's page has an address and a switch of its own.
+    // GraphiQL's page has another address and its own setting.
     if (!type || path === `/${GRAPHIQL_PAGE}`) continue;
     files.set(path, { type, isImmutable: path.startsWith('/assets/'), isCompressed: paths.has(path + COMPRESSED) });
   }

@@ -4,18 +4,18 @@ import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 
-/** What a connection's hooks are given. */
+/** Arguments of a connection's hooks. */
 export interface SocketExtra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
 }
 
-/** Shorter than the time after which proxies take a silent connection for dead. */
+/** Shorter than the time after which proxies close a silent connection. */
 const PING_EVERY_MS = 12_000;
 
 /**
- * Speaks graphql-transport-ws on the sockets of a server. As graphql-ws' own adapter, but what goes wrong is logged once, and
- * nothing of it reaches the client.
+ * Speaks graphql-transport-ws on the sockets of a server. Like graphql-ws' adapter, but errors are logged once, and no
+ * detail of them reaches the client.
  */
 export function serveWebSockets<P extends Record<string, unknown> | undefined, E extends SocketExtra>(
   options: ServerOptions<P, E>,
@@ -55,12 +55,12 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
 function send(socket: WebSocket, data: string): Promise<void> {
   return new Promise((resolve, reject) => {
     if (socket.readyState !== socket.OPEN) resolve();
-    // One that closes meanwhile has nobody to tell.
+    // If it closes meanwhile, there is nobody to notify.
     else socket.send(data, (error) => (error && socket.readyState === socket.OPEN ? reject(error) : resolve()));
   });
 }
 
-/** Ends a connection whose other side has gone without a word. */
+/** Ends a connection whose other side has gone without closing it. */
 function pingRegularly(socket: WebSocket): () => void {
   let isAnswered = true;
   socket.on('pong', () => {

@@ -27,11 +27,11 @@ const UNAUTHORIZED_CLOSE_CODE = 4401;
 /** 'Try again later'. */
 const UNAVAILABLE_CLOSE_CODE = 1013;
 
-/** What is known of one connection. */
+/** The state of one connection. */
 type Connection = {
   /** Set once the caller is known. */
   caller?: Principal;
-  /** Its end when its caller's key or token ends. */
+  /** Ends it when its caller's key or token ends. */
   session?: Session;
 };
 
@@ -118,7 +118,7 @@ export function createWebSockets(options: {
             operationName: params.operationName ?? null,
             document,
             variableValues: params.variables ?? null,
-            // A subscription is ended by its iterator; it needs no signal, and there may be thousands.
+            // A subscription ends through its iterator; it needs no signal, and there may be thousands.
             contextValue: makeContext(caller, isSubscription ? undefined : openSignal(extra.socket, id)),
           };
         } catch (error) {
@@ -156,7 +156,7 @@ export function createWebSockets(options: {
   }
 
   return {
-    /** Takes over a connection that asks for a WebSocket at the endpoint, or refuses it. */
+    /** Upgrades a connection that asks for a WebSocket at the endpoint, or refuses it. */
     accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
       if (findHostProblem(request, config)) answerOnSocket(socket, BAD_HOST);
@@ -168,7 +168,7 @@ export function createWebSockets(options: {
     /** Ends all connections with code 1012. */
     async drain(): Promise<void> {
       for (const client of sockets.clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
-      // A client that does not answer the closing is not waited for.
+      // Do not wait for clients that do not answer the close frame.
       const forced = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, CLOSE_GRACE_MS);
@@ -180,7 +180,7 @@ export function createWebSockets(options: {
   };
 }
 
-/** A browser can send no header with a WebSocket; programs can. */
+/** A browser cannot send headers with a WebSocket; other programs can. */
 function readAuthorization(params: Record<string, unknown> | undefined, request: IncomingMessage): string | undefined {
   const given = params?.authorization ?? params?.Authorization;
   return typeof given === 'string' ? given : request.headers.authorization;

@@ -3,28 +3,28 @@ import { ANONYMOUS_TENANT, imageByteLength } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { Catalog } from './model-cache.ts';
 
-/** After a refusal, places are counted before an image is decoded, for this long. */
+/** After a refusal, free places are checked before decoding for this long. */
 const ALERT_MS = 5_000;
-/** A look at the queue is renewed when it is older than this; meanwhile requests are decided by the one there is. */
+/** An older snapshot of the queue is renewed; meanwhile it still decides requests. */
 const LOOK_AGE_MS = 20;
-/** An older look than this is not decided by: the request waits for a new one. */
+/** An even older snapshot decides nothing: the request waits for a new one. */
 const LOOK_MAX_AGE_MS = 500;
 const MIN_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 
-/** Who asks for a place, and the part of a queue that it may fill alone: lua/admit.lua has the rule. */
+/** Who asks for a place, and the share of a queue that it may fill alone: lua/admit.lua has the rule. */
 export interface Party {
   tenant: string;
   queueShare: number;
 }
 
 const WHOLE_QUEUE: Party = { tenant: ANONYMOUS_TENANT, queueShare: 1 };
-/** Alerts of tenants that do not come back are dropped once there are so many. */
+/** Alerts of tenants that do not come back are dropped once there are this many. */
 const MAX_ALERTS = 1_000;
 
 interface Alert {
   untilMs: number;
-  /** Requests that were let through and are not admitted or refused yet. */
+  /** Requests that were let through and are not yet admitted or refused. */
   pending: number;
   look: { atMs: number; free: number; retryAfterMs: number } | undefined;
   looking: Promise<void> | undefined;
@@ -33,8 +33,8 @@ interface Alert {
 export type Pressure = ReturnType<typeof createPressure>;
 
 /**
- * Refuses early. Where the queue, or a tenant's part of it, was full a moment ago, only as many of its requests get to the decoder as there are places:
- * under ten times the load the decoder would otherwise work for those who are refused.
+ * Refuses early. If the queue, or a tenant's share of it, was full a moment ago, only as many requests reach the decoder as there are
+ * free places. Under ten times the load the decoder would otherwise work for requests that are then refused.
  */
 export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
   const alerts = new Map<string, Alert>();
@@ -65,8 +65,8 @@ export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
 
   return {
     /**
-     * @returns to be called when the request was admitted or refused
-     * @throws InferqlError QUEUE_FULL where the queue is known to have no place
+     * @returns a function to call when the request was admitted or refused
+     * @throws InferqlError QUEUE_FULL if the queue is known to be full
      */
     async enter(model: ServedModel, party = WHOLE_QUEUE): Promise<() => void> {
       const name = nameAlert(model, party);
@@ -90,7 +90,7 @@ export function createPressure(catalog: Pick<Catalog, 'readQueue'>) {
       };
     },
 
-    /** The error for a request that the queue refused; from now on places are counted. */
+    /** The error for a request that the queue refused; from now on free places are checked first. */
     async refuse(model: ServedModel, party = WHOLE_QUEUE): Promise<InferqlError> {
       dropOldAlerts();
       const name = nameAlert(model, party);
@@ -107,14 +107,14 @@ function nameAlert(model: ServedModel, { tenant }: Party): string {
   return `${model.name} ${tenant}`;
 }
 
-/** How many more a tenant may add to a queue with so many free places, if it holds `held` already and no one else comes. */
+/** How many more a tenant may add to a queue with this many free places, if it already holds `held` and no one else comes. */
 function countRoom(free: number, held: number, queueShare: number): number {
   if (queueShare >= 1) return free;
   const room = Math.ceil(queueShare * free - (1 - queueShare) * held - 1e-9);
   return Math.min(free, held === 0 ? Math.max(1, room) : room);
 }
 
-/** When half of what waits will be done, at the measured rate. */
+/** Milliseconds until half of what waits is done, at the measured rate. */
 function estimateRetryMs({ waiting, ratePerSecond }: QueueState): number {
   if (!ratePerSecond) return MIN_RETRY_MS * 5;
   return Math.round(Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, (waiting / ratePerSecond) * 500)));

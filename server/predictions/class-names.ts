@@ -1,9 +1,9 @@
 import type { Registry } from '@inferql/queue/registry';
 
-/** Lists of this many model versions are kept; the longest ones have a megabyte or so. */
+/** Lists of this many model versions are cached; the longest take about a megabyte. */
 const KEPT_LISTS = 8;
 
-/** The class names of models, read when somebody asks for them. */
+/** The class names of models, read on demand. */
 export function createClassNames(registry: Pick<Registry, 'readLabels'>) {
   const known = new Map<string, Promise<string[] | null>>();
 
@@ -12,7 +12,7 @@ export function createClassNames(registry: Pick<Registry, 'readLabels'>) {
     const key = `${model} ${version}`;
     const before = known.get(key);
     if (before) {
-      // The latest used is the last to go.
+      // The most recently used list is evicted last.
       known.delete(key);
       known.set(key, before);
       return before;

@@ -1,7 +1,7 @@
 import type { Caller, PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 
-/** What `beforeAdmit` is given. */
+/** The argument of `beforeAdmit`. */
 export interface AdmissionRequest {
   /** The file as it was sent. */
   image: Buffer;
@@ -10,20 +10,20 @@ export interface AdmissionRequest {
   caller: Pick<Caller, 'tenant'>;
 }
 
-/** What `beforeAdmit` may answer: nothing to let it pass, another model, or a refusal in words for the caller. */
+/** What `beforeAdmit` may return: nothing to accept the image, another model, or a refusal with a reason for the caller. */
 export type AdmissionDecision = undefined | { model: string } | { refuse: string };
 
 export interface Hooks {
   /** Called once per image, after it has arrived and before it is decoded. */
   beforeAdmit?(request: AdmissionRequest): AdmissionDecision | undefined | Promise<AdmissionDecision | undefined>;
-  /** Called once for each prediction that this instance accepted, with its terminal state. What it throws is logged. */
+  /** Called once per prediction that this instance accepted, with its terminal state. Errors that it throws are logged. */
   onSettled?(prediction: PredictionState): unknown;
 }
 
 /**
- * Asks the hook of a host application about an image.
+ * Calls the host application's hook for an image.
  * @returns the model to use
- * @throws InferqlError INVALID_INPUT with the hook's words; what the hook throws
+ * @throws InferqlError INVALID_INPUT with the hook's reason; whatever the hook throws
  */
 export async function applyBeforeAdmit(
   beforeAdmit: NonNullable<Hooks['beforeAdmit']>,
@@ -37,7 +37,7 @@ export async function applyBeforeAdmit(
 
 export type SettledNotifier = ReturnType<typeof createSettledNotifier>;
 
-/** The predictions whose end a host application is to hear of. */
+/** Tracks the predictions whose end is reported to the host application. */
 export function createSettledNotifier(hooks: Hooks, onFailure: (error: unknown) => void) {
   const accepted = new Set<string>();
 
@@ -50,17 +50,17 @@ export function createSettledNotifier(hooks: Hooks, onFailure: (error: unknown) 
   }
 
   return {
-    /** To be called before an admission: its end may arrive before its reply. */
+    /** Call it before an admission: the end may arrive before the reply. */
     expect(id: string): void {
       if (hooks.onSettled) accepted.add(id);
     },
 
-    /** To be called if the admission failed, or gave another prediction. */
+    /** Call it if the admission failed, or gave another prediction. */
     forget(id: string): void {
       accepted.delete(id);
     },
 
-    /** Takes every state that this server hears of. */
+    /** Call it with every state that this server receives. */
     onState(state: PredictionState): void {
       if (state.finishedAtMs !== undefined && accepted.delete(state.id)) void notify(state);
     },

@@ -3,8 +3,8 @@ import { InferqlError } from '@inferql/queue/errors';
 type StreamResult<T> = IteratorResult<T, undefined>;
 
 /**
- * Values for one reader, who asks for one at a time: a slow one is given the newest and spared those in between. A class, and not
- * closures: its methods are shared by the thousands of subscriptions that a server holds.
+ * Values for one reader, who reads one at a time: a slow reader gets the newest and skips those in between. A class instead of
+ * closures: the thousands of subscriptions of a server share its methods.
  */
 export class NewestStream<T extends object> implements AsyncIterableIterator<T> {
   readonly #release: () => void;
@@ -25,7 +25,7 @@ export class NewestStream<T extends object> implements AsyncIterableIterator<T> 
     this.#answer();
   }
 
-  /** What was pushed last is still given, then `failure` is thrown where there is one. */
+  /** The last value is still delivered, then `failure` is thrown if there is one. */
   end(failure?: InferqlError): void {
     if (this.#ended) return;
     this.#ended = true;

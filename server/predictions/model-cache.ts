@@ -3,19 +3,19 @@ import { InferqlError } from '@inferql/queue/errors';
 import type { Producer } from '@inferql/queue/producer';
 import type { KnownModel, Registry } from '@inferql/queue/registry';
 
-/** What was read is used for this long. A model that changed says so on the channel. */
+/** What was read is used for this long. The channel reports changed models. */
 const MODELS_MAX_AGE_MS = 5_000;
 const QUEUE_MAX_AGE_MS = 200;
 
 interface Models {
   known: KnownModel[];
-  /** The default one, as workers' repositories say. */
+  /** The default model, as workers' repositories name it. */
   preferred: string | null;
 }
 
 export type Catalog = ReturnType<typeof createCatalog>;
 
-/** The models and queues as this server last read them, so that a request costs no reading of its own. */
+/** The models and queues as this server last read them, so that requests need not read them. */
 export function createCatalog({
   producer,
   registry,
@@ -47,7 +47,7 @@ export function createCatalog({
   }
 
   return {
-    /** The models that take work, by name. */
+    /** The models that accept work, by name. */
     async listModels(maxAgeMs = MODELS_MAX_AGE_MS): Promise<ServedModel[]> {
       return (await read(maxAgeMs)).known.filter(({ isOffered }) => isOffered).map(({ model }) => model);
     },
@@ -58,9 +58,9 @@ export function createCatalog({
     },
 
     /**
-     * The model of that name, the default one where none is named; undefined where there is none that takes work.
-     * @param mayUse the models that there are for the caller; one that may not use the default has the first by name
-     * @throws InferqlError UNAVAILABLE where another release announced it in words that this one does not know
+     * The model of that name, or the default one if no name is given; undefined if no such model accepts work.
+     * @param mayUse whether the caller may use a model; callers that may not use the default get the first by name
+     * @throws InferqlError UNAVAILABLE if another release announced it in a form that this one cannot read
      */
     async findModel(
       name: string | undefined,
@@ -71,7 +71,7 @@ export function createCatalog({
       const find = ({ known, preferred }: Models) => {
         const offered = known.filter(({ isOffered, model }) => isOffered && mayUse(model.name));
         if (wanted !== undefined) return offered.find(({ model }) => model.name === wanted);
-        // One that is only waited for is not the default while another one is served.
+        // A model without a live worker is not the default while another one is served.
         return (
           offered.find(({ model }) => model.name === preferred) ??
           offered.find(({ idleMs }) => idleMs === 0) ??
@@ -79,7 +79,7 @@ export function createCatalog({
         );
       };
       const found = find(await read());
-      // A model that was announced a moment ago may not be in what was read before.
+      // A model that was announced a moment ago may not be in the cache.
       const readAgain = (found ?? find(await read(0)))?.model;
       if (!readAgain && wanted !== undefined && (await producer.isUnreadable(wanted))) {
         const message = 'This server cannot read the specification of that model: it was announced by another release.';
@@ -95,7 +95,7 @@ export function createCatalog({
 
     /**
      * A model's queue, as it was at most `maxAgeMs` ago.
-     * @returns null where the model was never announced
+     * @returns null if the model was never announced
      */
     readQueue(model: string, maxAgeMs = QUEUE_MAX_AGE_MS): Promise<QueueState | null> {
       const known = queues.get(model);

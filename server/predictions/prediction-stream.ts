@@ -7,8 +7,8 @@ import type { PredictionView } from './predictions.ts';
 /** A wait for one prediction's end, registered before the prediction exists. */
 export interface EndWaiter {
   /**
-   * Resolves with the last state; with the newest one known when the limit is reached first.
-   * @throws InferqlError UNAVAILABLE where Redis has lost the prediction
+   * Resolves with the terminal state, or with the newest known one if the time limit is reached first.
+   * @throws InferqlError UNAVAILABLE if Redis has lost the prediction
    */
   wait(limitMs: number, signal: AbortSignal | undefined): Promise<PredictionState>;
   close(): void;
@@ -67,8 +67,8 @@ export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id:
 }
 
 /**
- * A prediction's states from now on, the newest one always. Ends after the terminal one. To be primed with the present state.
- * Its own follower, so that a subscription is few objects.
+ * A prediction's states from now on; a slow reader gets the newest. Ends after the terminal one. Prime it with the current state.
+ * It is the listener itself, so that a subscription needs few objects.
  */
 export class StateStream extends NewestStream<PredictionView> implements Follower {
   readonly wantsPositions: boolean;
@@ -86,7 +86,7 @@ export class StateStream extends NewestStream<PredictionView> implements Followe
 
   prime(view: PredictionView): void {
     this.#replies.offer(view.state, view.position);
-    // Others follow it already, and it is nothing new to them.
+    // Other listeners know this state already.
     if (!this.#hasState) this.onState(this.#replies.latest(this.#id) ?? view.state, view.position);
   }
 

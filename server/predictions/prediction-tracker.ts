@@ -8,11 +8,11 @@ import type { Logger } from 'pino';
 
 /** Someone who waits for a prediction. */
 export interface Follower {
-  /** Whether places in the queue are told as they change. */
+  /** Whether changed queue positions are reported. */
   wantsPositions: boolean;
-  /** A newer state, or the same one at another place in the queue. Never an older one. */
+  /** A newer state, or the same one at another queue position. Never an older one. */
   onState(state: PredictionState, position: number | undefined): void;
-  /** Redis knows nothing of it any more. */
+  /** Redis no longer knows it. */
   onLost(): void;
   /** The server shuts down. */
   onDrain(): void;
@@ -28,7 +28,7 @@ interface OpenPrediction {
 interface OpenModel {
   open: Map<string, OpenPrediction>;
   deadline: { timer: NodeJS.Timeout; atMs: number } | undefined;
-  /** A reading again of its open predictions was asked for and has not succeeded yet. */
+  /** Its open predictions must be read again, and that has not succeeded yet. */
   stale: boolean;
   reading: boolean;
   positionsTimer: NodeJS.Timeout | undefined;
@@ -37,31 +37,31 @@ interface OpenModel {
 
 export type Replies = ReturnType<typeof createReplies>;
 
-/** A caller waits for its channel no longer than this. */
+/** Longest time that a caller waits for the subscription to its channel. */
 const SUBSCRIBE_LIMIT_MS = 2_000;
-/** States are read again in pieces of this size. */
+/** States are read again in batches of this size. */
 const READ_AT_ONCE = 500;
-/** An overdue prediction that no step has ended yet is looked at again after this. */
+/** An overdue prediction that no step has ended yet is checked again after this. */
 const OVERDUE_RETRY_MS = 250;
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** With many followers the places are told less often: this much of Redis' time a follower. */
+/** With many listeners, positions are reported less often: this much of Redis' time per listener. */
 const POSITION_COST_MS = 0.5;
 
 /**
- * The one owner of what this server knows of open predictions: events of the channel go in, followers are told each newer state
- * in order. What the channel lost is read again: on a gap, on a reconnect, in the audit.
+ * Owns what this server knows about open predictions: events of the channel go in, and listeners get each newer state in order.
+ * States that the channel lost are read again: on a gap, on a reconnect, in the audit.
  */
 export function createReplies(options: {
   producer: Producer;
-  /** Makes the channel that reports to the listener. */
+  /** Creates the event channel that reports to the listener. */
   openChannel: (listener: EventListener) => EventChannel;
   /** Rejects with UNAVAILABLE at once while Redis is gone. */
   probe(): Promise<unknown>;
   onModelsChanged(): void;
   /** A state that another release wrote. */
   reportUnreadable: ReportUnreadable;
-  /** Every event of every prediction, also of other servers'. */
+  /** Called for every event of every prediction, including other servers'. */
   onEvent(model: string, parse: () => PredictionState): void;
   positionIntervalMs: number;
   auditIntervalMs: number;
@@ -85,7 +85,7 @@ export function createReplies(options: {
         if (entry && revision > (entry.latest?.revision ?? -1)) offer(parseOnce());
         options.onEvent(model, parseOnce);
       } catch (error) {
-        // A server of another release may say what this one cannot read; thrown in a listener it would end the process.
+        // Another release may publish what this one cannot read. An error thrown in a listener would end the process.
         options.reportUnreadable(`a state on the channel of model ${model}`, error);
       }
       schedulePositions(model);
@@ -118,7 +118,7 @@ export function createReplies(options: {
     return model;
   }
 
-  /** Takes a state from wherever it came; older ones than the known one are dropped. */
+  /** Takes a state from any source; states older than the known one are dropped. */
   function offer(state: PredictionState, position?: number): void {
     const model = models.get(state.model);
     const entry = model?.open.get(state.id);
@@ -135,7 +135,7 @@ export function createReplies(options: {
   async function readIds(ids: string[]): Promise<void> {
     for (let from = 0; from < ids.length; from += READ_AT_ONCE) {
       const piece = ids.slice(from, from + READ_AT_ONCE);
-      // What was known before the reading: a prediction that is being admitted meanwhile is not lost.
+      // Only those known before the read: a prediction that is admitted meanwhile is not lost.
       const known = piece.map((id) => findEntry(id)?.latest !== undefined);
       const snapshots = await producer.readMany(piece);
       snapshots.forEach((snapshot, i) => {
@@ -170,7 +170,7 @@ export function createReplies(options: {
   }
 
   /**
-   * One timer a model, for its earliest deadline: the step that it runs ends all that are due. Deadlines are by Redis' clock: if this
+   * One timer per model, for its earliest deadline: the step that it runs ends all that are due. Deadlines are by Redis' clock: if this
    * machine's differs, the step finds nothing due yet, or the backend's sweep has ended them within a second.
    */
   function armDeadline(name: string, model: OpenModel, atMs: number): void {
@@ -198,7 +198,7 @@ export function createReplies(options: {
     if (next < Number.POSITIVE_INFINITY) armDeadline(name, model, Math.max(next, Date.now() + OVERDUE_RETRY_MS));
   }
 
-  /** The queue has moved: tell the new places, at a bounded rate, the last one always. */
+  /** The queue has moved: report new positions, at a bounded rate, and always the last one. */
   function schedulePositions(name: string): void {
     const model = models.get(name);
     if (!model || model.open.size === 0 || model.positionsTimer) return;
@@ -220,7 +220,7 @@ export function createReplies(options: {
   }
 
   return {
-    /** Resolves once the model's events are heard, which must be before anything is queued. Rejects with UNAVAILABLE, soon. */
+    /** Resolves once the model's channel is subscribed, which must be before anything is queued. Rejects with UNAVAILABLE soon. */
     async subscribe(model: string): Promise<void> {
       // A subscription waits for Redis to come back; a caller does not.
       if (!channel.ready()) await options.probe();
@@ -235,12 +235,12 @@ export function createReplies(options: {
       }
     },
 
-    /** Whether events are heard. */
+    /** Whether events are received. */
     ready: () => channel.ready(),
 
     offer,
 
-    /** Registers a follower; to be done before the prediction is admitted or read. It is not told what was known before. */
+    /** Registers a listener. Call it before the prediction is admitted or read. The listener does not get earlier states. */
     follow(id: string, follower: Follower): void {
       const name = modelOfPrediction(id);
       if (!name) throw new InferqlError('NOT_FOUND');
@@ -252,7 +252,7 @@ export function createReplies(options: {
       }
       const { followers } = entry;
       followers.add(follower);
-      // Whoever comes while the server shuts down, as after a slow upload, is told as soon as it can act on it.
+      // A listener that comes while the server shuts down, for example after a slow upload, is notified as soon as it can react.
       if (draining) queueMicrotask(() => followers.has(follower) && follower.onDrain());
     },
 
@@ -262,13 +262,13 @@ export function createReplies(options: {
         models.get(modelOfPrediction(id)!)!.open.delete(id);
     },
 
-    /** The newest state that is known of an open prediction. */
+    /** The newest known state of an open prediction. */
     latest: (id: string) => findEntry(id)?.latest,
 
-    /** How many follow a prediction on this server. */
+    /** How many listeners a prediction has on this server. */
     countFollowers: (id: string) => findEntry(id)?.followers.size ?? 0,
 
-    /** Tells every follower that the server shuts down. */
+    /** Notifies every listener that the server shuts down. */
     drain(): void {
       draining = true;
       for (const { open } of models.values()) {

@@ -22,19 +22,19 @@ import { checkArguments, digestContent, moreLabels, nameRequest, type SubmitRequ
 /** A prediction at one moment. */
 export interface PredictionView {
   state: PredictionState;
-  /** Its place in the queue where that is known already: 1 is next. */
+  /** Its queue position if that is known already: 1 is next. */
   position?: number | undefined;
-  /** The last state, or the present one where the wait ended before the work. */
+  /** The terminal state, or the current one if the wait ended before the work. */
   end?: Promise<PredictionState> | undefined;
 }
 
 type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
 
-/** A wait outlives the prediction's deadline by this, to answer with its end. */
+/** A wait lasts this much longer than the prediction's deadline, to answer with its end. */
 const DEADLINE_GRACE_MS = 2_000;
 const VERSION_TRIES = 3;
 
-/** Submitting, reading, cancelling and watching predictions; nothing of GraphQL or HTTP is known here. */
+/** Submits, reads, cancels and watches predictions. Independent of GraphQL and HTTP. */
 export function createPredictions(options: {
   config: Pick<
     Config,
@@ -53,7 +53,7 @@ export function createPredictions(options: {
 }) {
   const { config, producer, replies, catalog, pressure, limits, decoder, hooks, settled } = options;
 
-  /** Callers that are not identified are one tenant, who has the queue alone. */
+  /** Callers that are not identified are one tenant, which may fill the whole queue. */
   const partyOf = ({ tenant }: Caller): Party => ({
     tenant,
     queueShare: tenant === ANONYMOUS_TENANT ? 1 : config.tenantQueueShare,
@@ -119,7 +119,7 @@ export function createPredictions(options: {
     }
   }
 
-  /** Whether the request's key names a prediction that has its place already: nothing refuses it again. */
+  /** Whether the request's key names a prediction that already exists: then it is not refused. */
   async function isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
     const key = nameRequest(request);
     return key !== undefined && (await producer.isKeyUsed(model.name, request.caller.tenant, key));
@@ -145,7 +145,7 @@ export function createPredictions(options: {
     }
   }
 
-  /** Admits, and takes the cost of the work from the caller's limits; what needs no work of its own costs nothing. */
+  /** Admits, and charges the work to the caller's limits; a prediction that needs no work costs nothing. */
   async function admitCharged(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
     const charged = await charge(request, id, found);
     try {
@@ -158,7 +158,7 @@ export function createPredictions(options: {
     }
   }
 
-  /** Admits to the version that is current when the request gets there. */
+  /** Admits to the version that is current at that moment. */
   async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
     const leave = await enter(request, found);
     try {
@@ -175,11 +175,11 @@ export function createPredictions(options: {
     }
   }
 
-  /** Checks, decodes and admits; from before its admission on, its end is listened to. */
+  /** Checks, decodes and admits. The listener is registered before the admission. */
   async function enqueue(sent: SubmitRequest) {
     checkArguments(sent);
     const asked = await findModel(sent);
-    // Here, and not in its turn at the decoder: a slow upload keeps nobody waiting.
+    // Here, before its turn at the decoder, so that a slow upload blocks nobody.
     await sent.image.arrived();
     const arrivedAt = performance.now();
     const request = await askHook(sent);
@@ -187,7 +187,7 @@ export function createPredictions(options: {
     await replies.subscribe(model.name);
     if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const id = newPredictionId(model.name);
-    // Before it is queued: an answer that arrives at once is heard.
+    // Before it is queued, so that an immediate answer is received.
     const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
     settled.expect(id);
     try {
@@ -203,13 +203,13 @@ export function createPredictions(options: {
   }
 
   async function submit(request: SubmitRequest): Promise<PredictionView> {
-    // A mutation may wait for a minute: it does not hold its image so long.
+    // A mutation may wait for a minute, and should not hold its image that long.
     const { id, outcome, arrivedAt, waiter: opened } = await enqueue(request).finally(() => request.image.release());
     let waiter = opened;
     try {
       const { state, position } = outcome;
       if (state.id !== id && waiter) {
-        // The key named an earlier prediction; what happened to it before it was followed is read.
+        // The key named an earlier prediction; read what happened to it before.
         waiter.close();
         waiter = openEndWaiter(replies, state.id, config.drainMs);
         const present = await producer.read(state.id);
@@ -234,7 +234,7 @@ export function createPredictions(options: {
 
   return {
     /**
-     * Queues an image's prediction and waits for its end where the request says so.
+     * Queues an image's prediction and waits for its end if the request says so.
      * @throws InferqlError of the `caller` tier (the image, an argument), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
@@ -255,7 +255,7 @@ export function createPredictions(options: {
       }
     },
 
-    /** The present state, or null if the tenant has no such prediction or the caller may not use its model. */
+    /** The current state, or null if the tenant has no such prediction or the caller may not use its model. */
     async read(caller: Principal, id: string): Promise<PredictionView | null> {
       return mayKnow(caller, id) ? await producer.readFor(caller.tenant, id) : null;
     },
@@ -263,20 +263,20 @@ export function createPredictions(options: {
     /** Ends it CANCELED unless it has ended; the state after that, or null as for `read`. */
     async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
       const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
-      // No work was done for it.
+      // It caused no work.
       if (state?.status === 'CANCELED' && state.attempts === 0) await limits.refund(caller, id);
       return state && { state };
     },
 
     /**
-     * The present state, then each newer one; ends after the terminal one.
-     * @throws InferqlError NOT_FOUND, or UNAVAILABLE where the server shuts down or Redis does not answer
+     * The current state, then each newer one; ends after the terminal one.
+     * @throws InferqlError NOT_FOUND, or UNAVAILABLE if the server shuts down or Redis does not answer
      */
     async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<StateStream> {
       const { tenant } = caller;
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
-      // Only channels of models that exist are listened to, whatever an id names. One that was withdrawn may have work to end.
+      // Subscribe only to channels of existing models, whatever an id names. A withdrawn model may still have work.
       const exists =
         name && mayUseModel(caller, name) && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
       if (!exists) throw new InferqlError('NOT_FOUND');
@@ -301,11 +301,11 @@ export function createPredictions(options: {
     { isOurs, arrivedAt }: { isOurs: boolean; arrivedAt: number },
   ): Promise<PredictionState> {
     const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
-    // The time at the decoder counts.
+    // Decoding time counts.
     const waitMs = Math.max(0, config.maxWaitMs - (performance.now() - arrivedAt));
     const last = await waiter.wait(Math.min(waitMs, leftMs), request.signal);
     const abandoned = request.signal?.aborted && last.status === 'QUEUED';
-    // Whoever was given the id, by a deferred answer or an idempotency key, may come back for it.
+    // A caller that got the id, from a deferred answer or by an idempotency key, may come back for it.
     const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;
     if (abandoned && !idIsKnown && config.cancelAbandoned && replies.countFollowers(last.id) === 0) {
       await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
@@ -314,7 +314,7 @@ export function createPredictions(options: {
   }
 }
 
-/** Decided by the id's text alone: it tells nothing of what exists. */
+/** Decided from the id's text alone: it reveals nothing about what exists. */
 function mayKnow(caller: Principal, id: string): boolean {
   const model = modelOfPrediction(id);
   return model !== undefined && mayUseModel(caller, model);

@@ -4,7 +4,7 @@ import { NewestStream, shuttingDown } from './latest-value-stream.ts';
 import type { Catalog } from './model-cache.ts';
 import type { Meter } from './throughput-meter.ts';
 
-/** A queue with what this server measured beside it. */
+/** A queue with this server's measurements. */
 export interface QueueView extends QueueState {
   /** Successes per second over the last seconds. */
   measuredPerSecond: number | undefined;
@@ -12,9 +12,9 @@ export interface QueueView extends QueueState {
   latencyMs: number | undefined;
 }
 
-/** Watchers are told at most this often. */
+/** Watchers get updates at most this often. */
 const TELL_INTERVAL_MS = 1_000;
-/** After so many readings in a row that failed, what watchers were told last is no longer how the queue is. */
+/** After this many failed reads in a row, the watchers' last state is considered outdated. */
 const MAX_FAILED_READINGS = 3;
 
 interface Watched {
@@ -24,12 +24,12 @@ interface Watched {
   watchers: Set<NewestStream<QueueView>>;
 }
 
-/** Queues as they are shown: one reading a second for all who watch the same one. */
+/** Queues as callers see them: one read per second for all who watch the same queue. */
 export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
   const watched = new Map<string, Watched>();
   let draining = false;
 
-  /** @returns null where there is no such model, or none at all */
+  /** @returns null if there is no such model, or none at all */
   async function view(name: string | undefined, mayUse?: (model: string) => boolean): Promise<QueueView | null> {
     const model = await catalog.findModel(name, mayUse);
     const queue = model && (await catalog.readQueue(model.name));
@@ -61,8 +61,8 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
     view,
 
     /**
-     * At once, then when it has changed, about once a second; a slow reader is given the newest.
-     * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, later too, where the queue cannot be read
+     * At once, then when it has changed, about once a second; a slow reader gets the newest.
+     * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
      */
     async watch(name: string | undefined, mayUse?: (model: string) => boolean): Promise<NewestStream<QueueView>> {
       const first = await view(name, mayUse);
@@ -91,7 +91,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
       return stream;
     },
 
-    /** Ends all watching with a retryable error. */
+    /** Ends all watchers with a retryable error. */
     drain(): void {
       draining = true;
       for (const entry of [...watched.values()]) end(entry, shuttingDown());

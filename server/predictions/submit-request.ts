@@ -15,24 +15,24 @@ export interface SubmitRequest {
   priority: Priority;
   timeoutMs: number | undefined;
   idempotencyKey: string | undefined;
-  /** Which of the images of one request it is: under one key each is a prediction of its own. */
+  /** Index of the image in its request: with one key, each image is a separate prediction. */
   place: number | undefined;
   heatmap: boolean;
-  /** How many labels to keep with the prediction, if that is more than usual. */
+  /** How many labels to keep with the prediction, if more than by default. */
   labels: number;
-  /** `end`: answer once it has ended; `later`: answer at once and give the end as a promise; `no`: answer at once. */
+  /** `end`: answer once it has ended; `later`: answer at once and provide the end as a promise; `no`: answer at once. */
   wait: 'end' | 'later' | 'no';
   caller: Principal;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
 }
 
-/** Requests of up to the usual number of labels share one computation. */
+/** Requests of up to the default number of labels share one job. */
 export function moreLabels({ labels }: SubmitRequest): { labels?: number } {
   return labels > STORED_LABELS ? { labels: Math.min(labels, MAX_LABELS) } : {};
 }
 
-/** What an idempotency key stands for: the file as it was sent, and what changes its result. */
+/** What an idempotency key identifies: the file as it was sent, and the options that change its result. */
 export function digestContent(file: Buffer, request: SubmitRequest): string {
   const { heatmap } = request;
   return createHash('sha256')
@@ -41,7 +41,7 @@ export function digestContent(file: Buffer, request: SubmitRequest): string {
     .digest('base64url');
 }
 
-/** The request's own name among those of its tenant, or of its client if callers do not say who they are. */
+/** The request's idempotency key, within its tenant, or within its client if callers are not identified. */
 export function nameRequest({ idempotencyKey, place, caller }: SubmitRequest): string | undefined {
   if (idempotencyKey === undefined) return undefined;
   const key = place === undefined ? idempotencyKey : `${idempotencyKey}#${place}`;

@@ -1,8 +1,8 @@
 import type { PredictionState } from '@inferql/queue/contract';
 
-/** Rates and latencies are of this span. */
+/** Rates and latencies cover this span. */
 const WINDOW_MS = 10_000;
-/** So long after the last look at it a model is not metered any more. */
+/** A model that nobody has looked at for this long is no longer metered. */
 const INTEREST_MS = 30_000;
 const MAX_SAMPLES = 20_000;
 
@@ -15,7 +15,7 @@ interface Metered {
 
 export type Meter = ReturnType<typeof createMeter>;
 
-/** Measures what the channel tells, of the models that someone looks at: the others' events are not worth the parsing. */
+/** Measures events of the models that someone looks at: parsing other events is not worth it. */
 export function createMeter() {
   const models = new Map<string, Metered>();
 
@@ -39,7 +39,7 @@ export function createMeter() {
       metered.samples.push({ atMs: nowMs, latencyMs: state.finishedAtMs - state.createdAtMs });
     },
 
-    /** Successes per second, and the median milliseconds from acceptance to success, of the last seconds. Begins to measure. */
+    /** Successes per second, and the median milliseconds from acceptance to success, of the last seconds. Starts measuring the model. */
     read(model: string): { measuredPerSecond: number | undefined; latencyMs: number | undefined } {
       const nowMs = performance.now();
       let metered = models.get(model);

@@ -2,7 +2,7 @@ import SchemaBuilder from '@pothos/core';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import type { ServerContext } from './context.ts';
 
-/** The one schema builder; each file under schema/ adds a noun to it. */
+/** The schema builder. Each file under schema/ adds one noun to it. */
 export const builder = new SchemaBuilder<{
   Context: ServerContext;
   DefaultFieldNullability: false;

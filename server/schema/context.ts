@@ -19,7 +19,7 @@ export type ServerLimits = Pick<
   | 'maxSubscriptionsPerConnection'
 >;
 
-/** What resolvers may ask of the rest of the server. */
+/** What resolvers use from the rest of the server. */
 export interface Services {
   /** Rejects with an InferqlError of the `caller` or the `retry` tier. */
   submit(request: SubmitRequest): Promise<PredictionView>;
@@ -28,24 +28,24 @@ export interface Services {
   /** Null as for readPrediction. */
   cancelPrediction(caller: Principal, id: string): Promise<PredictionView | null>;
   /**
-   * The present state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND, if it is another tenant's, too.
-   * @param wantsPositions whether changes of the place in the queue are states, too
+   * The current state at once, then each later one; ends after the terminal one. Rejects with NOT_FOUND, also for another tenant's.
+   * @param wantsPositions whether changes of the queue position count as states
    */
   watchPrediction(caller: Principal, id: string, wantsPositions: boolean): Promise<AsyncIterable<PredictionView>>;
   /** Rejects with INVALID_INPUT, or FORBIDDEN if it asks for more than the caller's key has. */
   createToken(caller: Principal, request: TokenRequest): Promise<CreatedToken>;
-  /** What is left of each limit and quota that binds the caller. */
+  /** What is left of each limit and quota of the caller. */
   readLimits(caller: Principal): Promise<LimitState[]>;
-  /** The place in the queue from 1 on, or undefined where it does not wait. */
+  /** The queue position from 1, or undefined if it does not wait. */
   findPosition(state: PredictionState): Promise<number | undefined>;
-  /** Milliseconds until a prediction at this place starts, or undefined where no rate is known yet. */
+  /** Milliseconds until a prediction at this position starts, or undefined if no rate is known yet. */
   estimateStartMs(model: string, position: number): Promise<number | undefined>;
-  /** Models that the caller may not use are not there for it, here and below. */
+  /** Models that the caller may not use are hidden, here and below. */
   listModels(caller: Principal): Promise<ServedModel[]>;
   findModel(caller: Principal, name: string | undefined): Promise<ServedModel | undefined>;
   /** The class names of a version that the caller may use; null if no worker has announced them. */
   readClassNames(model: string, version: string): Promise<string[] | null>;
-  /** Null where no model of that name (or none at all) is known. */
+  /** Null if no model of that name (or none at all) is known. */
   viewQueue(caller: Principal, model: string | undefined): Promise<QueueView | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
   watchQueue(caller: Principal, model: string | undefined): Promise<AsyncIterable<QueueView>>;
@@ -55,6 +55,6 @@ export interface Services {
 export interface ServerContext {
   caller: Principal;
   services: Services;
-  /** Aborted when the client has gone; absent in subscriptions, which end by their iterator. */
+  /** Aborted when the client has gone; absent in subscriptions, which end through their iterator. */
   signal: AbortSignal | undefined;
 }

@@ -30,7 +30,7 @@ const DeferDirective = new GraphQLDirective({
   },
 });
 
-/** The first page of the manual, as GraphiQL and other readers of the schema show it. */
+/** The schema's description: the first page that GraphiQL and other schema viewers show. */
 const FRONT_PAGE = `Classification of photographs over a queue.
 
 **Send one** with \`classifyImage\`. What you select decides when it answers: with \`result\`, once there is one; without, as soon as it is queued.

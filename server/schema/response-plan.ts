@@ -13,7 +13,7 @@ import {
 
 /** Fields that are known once a prediction has ended. */
 const TERMINAL_FIELDS = new Set(['result', 'error', 'timings', 'finishedAt']);
-/** Fields that change while a prediction goes on: inside a deferred fragment that waits they tell the end, too. */
+/** Fields that change while a prediction runs: inside a deferred fragment that waits, they give the final value, too. */
 const CHANGING_FIELDS = new Set([
   ...TERMINAL_FIELDS,
   'status',
@@ -33,7 +33,7 @@ export interface WaitPlan {
   heatmap: boolean;
   /** The largest topK that is selected somewhere; 0 if none is. */
   labels: number;
-  /** The fields inside @defer that answer from the end. */
+  /** The fields inside @defer that answer from the terminal state. */
   deferredFields: ReadonlySet<FieldNode>;
 }
 
@@ -49,7 +49,7 @@ interface Walk extends Reading {
   labels: number;
 }
 
-/** Reads from a field's selection whether its answer must wait for the prediction's end. Honours fragments, @include, @skip and @defer. */
+/** Reads from a field's selection whether its answer must wait for the prediction's end. Honors fragments, @include, @skip and @defer. */
 export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
   const walk: Walk = {
     fragments: info.fragments,
@@ -106,7 +106,7 @@ function largestTopK(selectionSet: SelectionSetNode, walk: Walk): number {
   return largest;
 }
 
-/** Whether a subscription's selection shows the place in the queue. */
+/** Whether a subscription's selection contains the queue position. */
 export function selectsPosition(info: GraphQLResolveInfo): boolean {
   const reading = { fragments: info.fragments, variables: info.variableValues };
   return info.fieldNodes.some(

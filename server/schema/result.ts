@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 
-/** A stored result, and how many labels this request wants where `labels` does not say. */
+/** A stored result, and how many labels this request wants if `labels` does not say. */
 export interface ResultView {
   result: Result;
   topK: number;
@@ -92,7 +92,7 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
   }),
 });
 
-/** @throws InferqlError INVALID_INPUT where topK is out of its range. */
+/** @throws InferqlError INVALID_INPUT if topK is out of its range. */
 export function checkTopK(topK: number): number {
   if (topK >= 1 && topK <= MAX_LABELS) return topK;
   throw new InferqlError('INVALID_INPUT', { message: `topK must be between 1 and ${MAX_LABELS}.` });

@@ -1,4 +1,4 @@
-/** What the tests of identity share: a server that asks for keys, and a key of each kind. */
+/** Shared by the tests of authentication: a server that asks for keys, and a key of each kind. */
 import { createKeyStore, type NewKey } from '@inferql/queue/api-keys';
 import { type Server, startServer } from './server-harness.ts';
 
@@ -10,12 +10,12 @@ export async function startGuardedServer(options: { env?: Record<string, string>
   return { server, ...openKeys(server) };
 }
 
-/** The keys of the server's Redis, as an operator makes them. */
+/** The keys in the server's Redis, as an operator creates them. */
 export function openKeys(server: Server) {
   const store = createKeyStore(server.redis, { prefix: server.prefix });
   return {
     store,
-    /** Makes a key, of the tenant alice that may infer and read unless the changes say so. */
+    /** Creates a key of the tenant alice that may infer and read unless the changes say so. */
     async makeKey(changes: Partial<NewKey> = {}) {
       const { text, record } = await store.create({ tenant: 'alice', scopes: ['infer', 'read'], ...changes });
       return { text, id: record.id, headers: bearer(text) };

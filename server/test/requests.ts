@@ -1,4 +1,4 @@
-/** GraphQL over HTTP as the tests send it, and what they read of an answer. */
+/** Sends GraphQL over HTTP, and reads answers, for tests. */
 
 export interface Answer<T> {
   status: number;

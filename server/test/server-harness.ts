@@ -1,4 +1,4 @@
-/** What the server's tests share: a real Redis a file, and a whole server with a small worker a test. Importing it starts the Redis. */
+/** Shared by the server's tests: one real Redis per file, and a whole server with a small worker per test. Importing it starts Redis. */
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ afterAll(() => redisServer.stop());
 
 export const testRedis = () => redisServer;
 
-/** Runs when the test has ended, the last one first. */
+/** Runs when the test has ended, in reverse order. */
 export function atEnd(close: () => Promise<void> | void): void {
   closers.push(close);
 }
@@ -98,7 +98,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     imageMs: 50,
     startedAtMs: Date.now(),
   };
-  /** Unlike a real worker it does so once by itself, when it starts. */
+  /** Unlike a real worker, it does so only once automatically, when it starts. */
   const announce = () => consumer.announce(record);
   await announce();
   const claiming = createGate();
@@ -122,10 +122,10 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
   async function runOnce(): Promise<void> {
     await claiming.passed();
     if (stopped) return;
-    // What a lost connection left unheard comes first.
+    // Jobs that a lost connection left come first.
     const lost = await consumer.recover(8);
     const jobs = lost.length > 0 ? lost : await consumer.waitForJobs();
-    // What a read brought that was under way when the gate was closed goes on waiting, too.
+    // Jobs from a read that was in progress when the gate closed keep waiting, too.
     await claiming.passed();
     if (stopped) return;
     const started = await consumer.start(jobs);
@@ -135,7 +135,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     await consumer.settle(started.map(answer));
   }
   const loop = (async () => {
-    // A connection that was lost under a command comes back by itself.
+    // A connection that was lost during a command reconnects automatically.
     while (!stopped) await runOnce().catch(() => nextTurn());
   })();
   closers.push(async () => {
@@ -166,17 +166,17 @@ function createGate() {
 }
 
 interface ServerOptions {
-  /** Settings beside the tests' own. */
+  /** Settings in addition to the defaults of tests. */
   env?: Record<string, string>;
   /** A prefix that another server or worker has, too. */
   prefix?: string;
   /** @default the test's own Redis, as its administrator */
   redisUrl?: string;
-  /** Folder for uploads. @default the server's own */
+  /** Folder for uploads. @default one per server */
   spoolDir?: string;
 }
 
-/** A server without a port, ready for requests. Its uploads go to a folder of its own. */
+/** A server without a port, ready for requests. Its uploads go to a separate folder. */
 export async function startServer({
   env = {},
   prefix = `test${++prefixCount}`,
@@ -222,7 +222,7 @@ export async function startServer({
     fetch,
     /** Resolves once no file of an upload is left. */
     spoolEmptied: () => untilSpooled(stateDir, (count) => count === 0),
-    /** Resolves once so many files of uploads have begun to arrive. */
+    /** Resolves once this many uploaded files have begun to arrive. */
     spoolFilled: (wanted: number) => untilSpooled(stateDir, (count) => count === wanted),
     /** Sends an operation as JSON; the answer's body. */
     async query<T = Record<string, never>>(
@@ -256,7 +256,7 @@ async function untilSpooled(dir: string, isReached: (count: number) => boolean):
   }
 }
 
-/** A square of one colour; the worker answers with its red value. */
+/** A square of one color; the worker answers with its red value. */
 export function paint(red: number, size = 16): Promise<Buffer> {
   return sharp({ create: { width: size, height: size, channels: 3, background: { r: red, g: 0, b: 0 } } })
     .png()

@@ -1,4 +1,4 @@
-/** What the tests of subscriptions share, whichever way these travel. */
+/** Shared by the tests of subscriptions, on every transport. */
 import { ENQUEUE, paint, type Server } from './server-harness.ts';
 
 export const FOLLOW = `subscription ($id: ID!) { prediction(id: $id) { id status queuePosition estimatedStartMs result { labels(topK: 1) { index } } error { code } } }`;

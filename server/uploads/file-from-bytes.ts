@@ -1,12 +1,12 @@
 import type { UploadedFile } from './uploaded-file.ts';
 
-/** An image that is in memory already, as a file for resolvers. */
+/** An image in memory, as a file for resolvers. */
 export function fileFromBytes(bytes: Uint8Array): UploadedFile {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { arrived: async () => undefined, readBytes: async () => buffer, release: () => undefined };
 }
 
-/** A file that another GraphQL server has read. */
+/** A file that another GraphQL server has received. */
 export function fileFromBlob(blob: Pick<Blob, 'arrayBuffer'>): UploadedFile {
   return {
     arrived: async () => undefined,

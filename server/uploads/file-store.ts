@@ -1,4 +1,4 @@
-/** Where the bytes of an uploaded file are until nobody needs them: in memory while they are few, else in a private file. */
+/** Keeps the bytes of an uploaded file until nobody needs them: small files in memory, others in a private file. */
 import { finished } from 'node:stream/promises';
 import { WriteStream } from 'graphql-upload-ts';
 
@@ -9,7 +9,7 @@ const MAX_FILE_IN_MEMORY_BYTES = 1024 * 1024;
 export function createMemoryBudget(maxBytes: number) {
   let heldBytes = 0;
   return {
-    /** @returns false where there is no room */
+    /** @returns false if there is no room */
     take(bytes: number): boolean {
       if (heldBytes + bytes > maxBytes) return false;
       heldBytes += bytes;
@@ -44,11 +44,11 @@ export class FileStore {
       this.#end = resolve;
       this.#fail = reject;
     });
-    // A file that no argument takes fails for nobody.
+    // The failure of a file that no argument uses must not be an unhandled rejection.
     this.#whole.catch(() => undefined);
   }
 
-  /** @returns a promise where the disk has to catch up before more is written */
+  /** @returns a promise if the disk has to catch up before more is written */
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.#isFreed) return undefined;
     if (!this.#disk) {
@@ -67,7 +67,7 @@ export class FileStore {
         disk.off('drain', goOn).off('close', goOn);
         resolve();
       };
-      // A file that is freed meanwhile never drains.
+      // A file that is freed meanwhile never emits `drain`.
       disk.on('drain', goOn).on('close', goOn);
     });
   }
@@ -93,7 +93,7 @@ export class FileStore {
     else finished(this.#disk.end(), { readable: false }).then(this.#end, this.#fail);
   }
 
-  /** The rest of the file will not come; what came is dropped. */
+  /** The rest of the file will not arrive; what has arrived is dropped. */
   fail(error: unknown): void {
     this.#fail(error);
     this.free();
@@ -116,7 +116,7 @@ export class FileStore {
     return Buffer.concat(chunks);
   }
 
-  /** Lets memory and disk go. Doing it twice does no harm. */
+  /** Frees memory and disk. May be called twice. */
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;

@@ -1,12 +1,12 @@
-/** The mistakes that people make with multipart requests, each in words that lead to the right request. */
+/** Common mistakes in multipart requests, each with a message that leads to the right request. */
 import { GraphQLError } from 'graphql';
 
-/** A request that is right, for those who got one wrong. */
+/** An example of a correct request. */
 const EXAMPLE = `curl URL/graphql -H 'x-graphql-yoga-csrf: 1' -F 'operations={"query":"mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id status } } }","variables":{"image":null}}' -F 'map={"0":["variables.image"]}' -F '0=@image.jpg'`;
 
 const MAX_QUOTED_LENGTH = 40;
 
-/** What a client sent, cut: an answer never gives back all of it. */
+/** A client's input, truncated: an answer never repeats all of it. */
 function quote(text: string): string {
   return `'${text.length > MAX_QUOTED_LENGTH ? `${text.slice(0, MAX_QUOTED_LENGTH)}…` : text}'`;
 }
@@ -38,14 +38,14 @@ const MISTAKES = {
 
 export type MultipartMistake = keyof typeof MISTAKES;
 
-/** An error that names the mistake, with a right request beside it. @param what the part or path that it is about */
+/** An error that names the mistake and shows a correct request. @param what the part or path that it is about */
 export function describeMistake(mistake: MultipartMistake, what = ''): GraphQLError {
   return new GraphQLError(MISTAKES[mistake](what), {
     extensions: { code: 'BAD_REQUEST', example: EXAMPLE, http: { status: 400 } },
   });
 }
 
-/** An error for what is larger than a limit, which it names. */
+/** An error for what exceeds a limit; it names the limit. */
 export function tooLarge(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'REQUEST_TOO_LARGE', http: { status: 413 } } });
 }

@@ -19,15 +19,15 @@ export interface FormLimits {
 }
 
 interface Form {
-  /** The GraphQL request, its files in their places among the variables. They may still be arriving. */
+  /** The GraphQL request with files in its variables. The files may still be arriving. */
   params: Record<string, unknown>;
   parts: UploadedPart[];
 }
 
 /**
- * Reads a form up to its files, which go on arriving behind the promise. Of several parts of one name the first counts; files that
- * the map does not name are left out.
- * @param createStore makes what a file is written to
+ * Reads a form up to its files, which go on arriving after the promise resolved. If several parts have one name, the first counts;
+ * files that the map does not name are ignored.
+ * @param createStore creates the store that a file is written to
  * @throws GraphQLError BAD_REQUEST that names the mistake, or REQUEST_TOO_LARGE that names the limit
  */
 export function readForm(
@@ -39,7 +39,7 @@ export function readForm(
   return new Promise((resolve, reject) => new FormReader(body, limits, createStore, resolve, reject).start(headers));
 }
 
-/** One form on its way. */
+/** One arriving form. */
 class FormReader {
   readonly #body: Readable;
   readonly #limits: FormLimits;
@@ -48,9 +48,9 @@ class FormReader {
   readonly #reject: (error: GraphQLError) => void;
   #parser: busboy.Busboy | undefined;
   #operations: Record<string, unknown> | undefined;
-  /** By the name of its part: the files of the map that have not come yet. */
+  /** By part name: the files of the map that have not arrived yet. */
   readonly #expected = new Map<string, FileStore>();
-  /** Files that are coming. */
+  /** Files that are arriving. */
   readonly #arriving = new Set<FileStore>();
   #hasMap = false;
   #bytes = 0;
@@ -76,7 +76,7 @@ class FormReader {
       this.#parser = busboy({
         headers,
         defParamCharset: 'utf8',
-        // Of each the first that is too much.
+        // The first of each that exceeds a limit.
         limits: { fieldSize: maxFieldBytes + 1, fields: 3, fileSize: maxFileBytes + 1, files: maxFiles },
       });
     } catch {
@@ -93,7 +93,7 @@ class FormReader {
     this.#body.on('data', this.#pass).on('end', this.#endBody).on('error', this.#cut).on('close', this.#cut);
   }
 
-  /** What a step throws is the request's failure. */
+  /** An error that a step throws fails the request. */
   #guard(step: () => void): void {
     try {
       step();
@@ -205,7 +205,7 @@ class FormReader {
     this.#leave();
   }
 
-  /** Before the map was read the request fails, later those files that have not come. */
+  /** Before the map was read, the request fails; later, only files that have not arrived. */
   #fail(error: GraphQLError): void {
     if (this.#isOver) return;
     this.#reject(error);
@@ -217,7 +217,7 @@ class FormReader {
   #leave(): void {
     this.#isOver = true;
     this.#body.off('data', this.#pass).off('end', this.#endBody).off('error', this.#cut).off('close', this.#cut);
-    // The rest goes nowhere, but must be taken off the connection for the next request.
+    // The rest is dropped, but must be read from the connection for the next request.
     this.#body.on('error', () => undefined).resume();
   }
 }

@@ -2,15 +2,15 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Makes this process' private folder for uploads, and removes those that dead processes left.
- * @returns the folder, and what removes it
+ * Creates this process' private folder for uploads, and removes those that dead processes left.
+ * @returns the folder, and a function that removes it
  */
 export function openSpool(stateDir: string): { dir: string; remove(): void } {
   const uploads = join(stateDir, 'uploads');
   mkdirSync(uploads, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(uploads)) {
     const pid = Number(/^(\d+)-/.exec(name)?.[1]);
-    // In a container the same id comes back with every start.
+    // In a container, the process id is the same after every start.
     if (pid === process.pid || !isAlive(pid)) rmSync(join(uploads, name), { recursive: true, force: true });
   }
   const dir = mkdtempSync(join(uploads, `${process.pid}-`));

@@ -1,7 +1,7 @@
 import { type DocumentNode, getOperationAST, Kind, visit } from 'graphql';
 
 /**
- * How many arguments take each variable of an operation. One that a directive leaves out is counted, too: then its file stays until
+ * How many arguments use each variable of an operation. Arguments that a directive skips are counted, too: then the file stays until
  * the response has ended.
  */
 export function countVariableUses(document: DocumentNode, operationName: string | null | undefined) {
@@ -11,7 +11,7 @@ export function countVariableUses(document: DocumentNode, operationName: string 
     if (definition !== operation && definition.kind !== Kind.FRAGMENT_DEFINITION) continue;
     visit(definition, {
       enter(node) {
-        // Where it is declared it is not used.
+        // A declaration is not a use.
         if (node.kind === Kind.VARIABLE_DEFINITION) return false;
         if (node.kind === Kind.VARIABLE) uses.set(node.name.value, (uses.get(node.name.value) ?? 0) + 1);
       },

@@ -3,7 +3,7 @@ import { Upload } from 'graphql-upload-ts';
 import { fileFromBlob } from './file-from-bytes.ts';
 import type { UploadedFile } from './uploaded-file.ts';
 
-/** What stands among the variables for a file: the library's own class, so that a plain JSON object never passes for one. */
+/** Represents a file among the variables: a class, so that a plain JSON object is never taken for a file. */
 class PlacedUpload extends Upload {
   readonly content: UploadedFile;
 
@@ -14,8 +14,8 @@ class PlacedUpload extends Upload {
 }
 
 /**
- * Puts a file where a path such as `variables.images.0` leads.
- * @returns false where that is no place that is null, or no own property
+ * Puts a file at a path such as `variables.images.0`.
+ * @returns false if the path does not lead to a null value that is an own property
  */
 export function placeUpload(operations: Record<string, unknown>, path: string, file: UploadedFile): boolean {
   const keys = path.split('.');
@@ -32,7 +32,7 @@ function isHolder(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** Whatever implementation of the Fetch API it is from. */
+/** From any implementation of the Fetch API. */
 function isBlob(value: unknown): value is Pick<Blob, 'arrayBuffer'> {
   return (
     typeof value === 'object' && value !== null && 'arrayBuffer' in value && typeof value.arrayBuffer === 'function'
@@ -46,7 +46,7 @@ export const UploadScalar = new GraphQLScalarType<UploadedFile, never>({
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   parseValue(value) {
     if (value instanceof PlacedUpload) return value.content;
-    // From the multipart reader of another server that runs this schema. JSON holds no functions, so no plain object passes.
+    // From the multipart reader of another server that runs this schema. JSON cannot contain functions, so no plain object is accepted.
     if (isBlob(value)) return fileFromBlob(value);
     throw new GraphQLError('An Upload must come as a file of a multipart request.');
   },

@@ -10,7 +10,7 @@ import { readForm } from './multipart-reader.ts';
 import { countVariableUses } from './upload-references.ts';
 import type { UploadedPart } from './uploaded-file.ts';
 
-/** What Yoga passes on of the Node request; absent where the app is called by fetch. */
+/** The Node request that Yoga passes on; absent if the app is called through fetch. */
 interface NodeContext {
   req?: IncomingMessage;
   res?: ServerResponse;
@@ -21,9 +21,9 @@ const MAX_FIELD_BYTES = 256 * 1024;
 type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes' | 'uploadMemoryBytes'>;
 
 /**
- * Reads multipart requests while they arrive. Small files stay in memory, of which all together have a bound; the others go to the
- * spool folder. Each is let go once nobody needs it or with the response, also when the client goes away in the middle. Malformed
- * bodies answer 400, oversized ones 413, before anything is executed.
+ * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the spool folder.
+ * Each is freed once nobody needs it, or with the response, also if the client disconnects. Malformed bodies are answered with 400,
+ * oversized ones with 413, before anything is executed.
  * @param spoolDir a folder that only this process uses
  */
 export function useUploads(config: Limits, spoolDir: string): Plugin {
@@ -78,7 +78,7 @@ export function useUploads(config: Limits, spoolDir: string): Plugin {
   };
 }
 
-/** Where there is no Node request: tests, and other servers that speak fetch. */
+/** Without a Node request: tests, and other servers that use fetch. */
 function adaptFetch(request: Request, ends: WeakMap<Request, EventEmitter>) {
   const body = request.body ? Readable.fromWeb(request.body as unknown as NodeReadableStream) : Readable.from([]);
   const end = new EventEmitter();
