@@ -1,4 +1,4 @@
-/** A container's health check: exit code 0 while a worker of this host is announced, 1 otherwise. The record lives by its heartbeat. */
+/** A container's health check: exit code 0 while a worker of this host is registered, 1 otherwise. Heartbeats keep the record alive. */
 import { hostname } from 'node:os';
 import { createProducer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis';
@@ -8,7 +8,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
 
 const config = readConfig(process.env);
 const redis = connectRedis(config.redisUrl, 'work');
-// A worker waits for Redis to come back; a check says that it is gone.
+// A worker waits for Redis to come back; a health check reports that it is gone.
 redis.once('error', () => process.exit(1));
 setTimeout(() => process.exit(1), ANSWER_TIMEOUT_MS);
 

@@ -1,4 +1,4 @@
-/** What the code of a model imports. */
+/** Exports for the code of a model. */
 
 export type {
   ModelModule,

@@ -1,4 +1,4 @@
-/** The worker as a process: its settings, its signals, and what is left of it. */
+/** The worker as a process: its settings, its signals, and what it leaves behind. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -60,7 +60,7 @@ function childrenOf(pid: number): number[] {
     });
 }
 
-/** Resolves once the process is gone; a zombie whose parent does not look is gone, too. */
+/** Resolves once the process is gone; a zombie that its parent has not reaped counts as gone. */
 async function whenGone(pid: number): Promise<void> {
   for (;;) {
     try {
@@ -118,7 +118,7 @@ test('a worker that was stopped beyond its time limit and goes on does not take 
   const id = await bed.submit(model, imageOf(9));
   await bed.when(id, ({ status }) => status === 'PROCESSING');
   worker.kill('SIGSTOP');
-  // The stop is what is tested: longer than the limit and than what makes a timer late.
+  // The stop is what is tested: longer than the limit and than the threshold for a late timer.
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   worker.kill('SIGCONT');
   expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });

@@ -16,12 +16,12 @@ import { createTurns } from './serving/fair-scheduler.ts';
 import { startModelService } from './serving/model-server.ts';
 import { createFleet } from './serving/served-models.ts';
 
-/** For the supervisor: start me again. */
+/** Exit code that asks the supervisor for a restart. */
 const EXIT_RESTART = 75;
 const MEBIBYTE = 1024 * 1024;
 
-// V8 collects the whole heap each time that what lies outside of it, here the pixels of a few batches, has grown by a part of what
-// lives in it. In a worker little lives, so that this took a third of its CPU.
+// V8 collects the whole heap each time external memory, here the pixels of a few batches, has grown by a fraction of the live
+// heap. A worker's live heap is small, so that this took a third of its CPU.
 setFlagsFromString('--heap-growing-percent=300');
 
 let config: WorkerConfig;
@@ -31,7 +31,7 @@ try {
   console.error((error as Error).message);
   process.exit(1);
 }
-// Not pino's own destination: that one retries for ever at exit when its reader is gone, as after the launcher's death.
+// Not pino's default destination, which retries forever at exit if its reader is gone, for example after the launcher has died.
 process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } }, process.stdout);
 // A launcher has reported them already.
@@ -72,7 +72,7 @@ const fleet = createFleet({
 });
 let draining: Promise<void> | undefined;
 
-/** Tells the servers which model the repository names as the default one, whenever it names another. */
+/** Publishes the repository's default model whenever it changes. */
 async function announceDefault(names: string[]): Promise<void> {
   try {
     const name = await readDefaultModel(config.modelsDir);
@@ -107,7 +107,7 @@ function checkMemory(): void {
   drain(EXIT_RESTART, 'memory');
 }
 
-// Under the launcher Ctrl-C reaches the whole process group, and the launcher tells each one when to stop.
+// Under the launcher Ctrl-C reaches the whole process group, and the launcher signals each process when to stop.
 const isSupervised = process.connected === true;
 process.on('SIGTERM', () => drain(0, 'SIGTERM'));
 process.on('SIGINT', () => isSupervised || drain(0, 'SIGINT'));

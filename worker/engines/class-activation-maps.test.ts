@@ -25,7 +25,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Heatmap values of a class as the definition has them: heat = sum over channels of weight x feature. */
+/** Heatmap values of a class by definition: heat = sum over channels of weight x feature. */
 function plainMap(image: number, index: number): number[] {
   const cells = features.width * features.height;
   return Array.from({ length: cells }, (_, cell) => {

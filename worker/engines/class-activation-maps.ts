@@ -1,6 +1,6 @@
 /**
- * Class activation maps, drawn in the engine's process: its own matrix product takes a tenth of the time that JavaScript takes, and a
- * few maps go to the worker instead of all features.
+ * Class activation maps, computed in the engine process: the engine's matrix product takes a tenth of the time of JavaScript, and
+ * only a few maps go to the worker instead of all features.
  */
 import { fstatSync, openSync, readSync } from 'node:fs';
 import { bestIndexes } from '../serving/top-k.ts';
@@ -25,7 +25,7 @@ export type DrawMaps = (probabilities: Float32Array, features: Features) => Prom
 
 /**
  * The features weighted by the dense layer's weights of a class (Zhou et al. 2016), for the best labels of each image.
- * @throws where the file of weights cannot be opened
+ * @throws if the file of weights cannot be opened
  */
 export function createMapDrawer(
   { kernelPath, labels }: NonNullable<EngineModel['heatmap']>,
@@ -36,7 +36,7 @@ export function createMapDrawer(
   const rowBytes = fstatSync(file).size / classCount;
   const rows = Math.min(labels, classCount);
 
-  /** Row by row from the file: all of them would stand in memory for what is seldom asked for. */
+  /** Row by row from the file, since heatmaps are rarely requested and all weights would take memory. */
   function readWeights(probabilities: Float32Array, count: number): Float32Array {
     const bytes = new Uint8Array(count * rows * rowBytes);
     for (let image = 0; image < count; image++) {

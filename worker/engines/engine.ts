@@ -1,6 +1,6 @@
 /**
- * What runs a model. An engine lives in a child process of the worker (`engines/process/engine-process-main.ts`), because native code can neither be
- * interrupted nor survive its own crash inside a thread; `engines/process/engine-process.ts` is its other end.
+ * What runs a model. An engine lives in a child process of the worker (`engines/process/engine-process-main.ts`), because native code in a thread
+ * cannot be interrupted, and its crash ends the process. `engines/process/engine-process.ts` is the worker's side.
  */
 
 import type { Normalization } from '@inferql/converter/normalization';
@@ -17,7 +17,7 @@ export interface EngineBatch {
 }
 
 /**
- * Class activation maps of each image's best labels, in the order of `bestIndexes`, as they come, not scaled: count x labels x
+ * Class activation maps of each image's best labels, in the order of `bestIndexes`, unscaled: count x labels x
  * height x width.
  */
 export interface ActivationMaps {
@@ -31,7 +31,7 @@ export interface EngineOutput {
   /** count x classCount, row by row. */
   probabilities: Float32Array;
   maps?: ActivationMaps;
-  /** What else is to be stored per image, as JSON. */
+  /** Further output to store per image, as JSON. */
   extra?: unknown[];
 }
 
@@ -43,17 +43,17 @@ export interface LoadedModel {
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
 
-/** Loads a model. @throws EngineLoadError when this engine is not installed here or cannot read the model. */
+/** Loads a model. @throws EngineLoadError if this engine is not installed here or cannot read the model. */
 export type LoadModel = (model: EngineModel) => Promise<LoadedModel>;
 
 /**
- * An engine of scripted answers, for tests and measurements. The best class of an image is told by its first pixel:
+ * An engine of scripted answers, for tests and measurements. The best class of an image follows from its first pixel:
  * (red + 256 green + 65536 blue) modulo the number of classes. The fields that end in `On` name values of the first byte.
  */
 export interface ScriptedBehavior {
   /** Wall time of a run, whatever its size. */
   waitMs: number;
-  /** More wall time an image. */
+  /** Additional wall time per image. */
   waitMsPerImage: number;
   /** The run throws. */
   throwOn: number[];
@@ -61,17 +61,17 @@ export interface ScriptedBehavior {
   nanOn: number[];
   /** The run never ends and blocks the engine's thread. */
   hangOn: number[];
-  /** The engine's process exits. */
+  /** The engine process exits. */
   exitOn: number[];
-  /** The engine's process aborts as native code would. */
+  /** The engine process aborts as native code would. */
   abortOn: number[];
-  /** Bytes that each run never gives back. */
+  /** Bytes that each run leaks. */
   leakBytes: number;
   /** Loading the model fails. */
   failToLoad: boolean;
 }
 
-/** What an engine must know of a model; sent to the child process as JSON. */
+/** What an engine must know about a model; sent to the child process as JSON. */
 export interface EngineModel {
   engine: EngineName;
   input: { width: number; height: number; channels: number };
@@ -79,13 +79,13 @@ export interface EngineModel {
   /** Threads that a run may use. */
   threads: number;
   onnx?: { path: string };
-  /** What maps are made of, where the model has any. */
+  /** Inputs of class activation maps, if the model supports them. */
   heatmap?: {
     /** Name of the ONNX file's output with the features: float32, count x channels x height x width. */
     featuresOutput: string;
     /** The dense layer's weights: little-endian float32, classes x channels. */
     kernelPath: string;
-    /** Maps an image, of its best labels. */
+    /** Number of maps per image, for its best labels. */
     labels: number;
   };
   tfjs?: {
@@ -93,19 +93,19 @@ export interface EngineModel {
     path: string;
     format: 'tfjs-layers' | 'tfjs-graph';
     normalization: Normalization;
-    /** What the model's own output is: 'softmax' and 'sigmoid' are probabilities already. */
+    /** What the model's output holds: 'softmax' and 'sigmoid' are probabilities already. */
     activation: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
-    /** Which output of a model with several: by its signature's name, or by the layer that makes it. */
+    /** Which of several outputs: the name in the signature, or the layer that produces it. */
     outputName?: string | undefined;
   };
-  /** The user's own code, and its class names. */
+  /** The user's code, and its class names. */
   module?: { path: string; labels: readonly string[] };
-  /** A module that changes each image's output, run after any engine. */
+  /** A module that changes each image's output; runs after any engine. */
   postprocess?: { path: string; labels: readonly string[] };
   scripted?: ScriptedBehavior;
 }
 
-/** Why a model could not be loaded: the engine is missing here, does not know something in the model, or failed. */
+/** Why a model could not be loaded: the engine is not installed, does not support something in the model, or failed. */
 export type EngineLoadFailure = 'notInstalled' | 'unsupported' | 'failed';
 
 export class EngineLoadError extends Error {

@@ -7,7 +7,7 @@ import { SPEC_FILE } from '@inferql/converter/spec';
 import { ModelName, STORED_LABELS } from '@inferql/queue/contract';
 import type { EngineCandidate, ServableModel } from '../serving/servable.ts';
 
-/** Names of the folders of `modelsDir` that hold a spec, sorted; none where the folder is missing. */
+/** Names of the folders of `modelsDir` that contain a spec, sorted; none if the folder is missing. */
 export async function listModelNames(modelsDir: string): Promise<string[]> {
   const entries = await readdir(modelsDir, { withFileTypes: true }).catch(() => []);
   const names: string[] = [];
@@ -20,7 +20,7 @@ export async function listModelNames(modelsDir: string): Promise<string[]> {
 }
 
 /**
- * Pulls and converts a model where that has not been done yet.
+ * Pulls and converts a model unless that has been done.
  * @throws ModelError
  */
 export async function loadRepositoryModel(
@@ -48,13 +48,13 @@ export async function loadRepositoryModel(
   };
 }
 
-/** A sigmoid per class lets an image have several; a single one tells two classes apart. */
+/** A sigmoid per class allows several classes per image; a single one distinguishes two classes. */
 function taskOf({ spec, labels }: PreparedModel): NonNullable<ServableModel['task']> {
   const isMulti = spec.output.activation.endsWith('sigmoid') && labels.length > 2;
   return isMulti ? 'multi-label' : 'single-label';
 }
 
-/** Engines by their speed (docs say what was measured); a spec may name one. */
+/** Engines, the fastest first; a spec may name one. */
 function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[]; ruledOut: string[] } {
   const { spec, labels, onnxPath, onnxUnavailable, tfjsPath, modulePath, postprocessPath, cam } = prepared;
   const candidates: EngineCandidate[] = [];

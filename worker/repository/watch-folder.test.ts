@@ -28,7 +28,7 @@ const nextChange = () =>
     heard = resolve;
   });
 
-// Shorter than the look that comes anyway.
+// Shorter than the interval of the regular check.
 const SOON = { timeout: 8_000 };
 
 test('a folder that comes, changes, is replaced and goes is heard each time', SOON, async () => {

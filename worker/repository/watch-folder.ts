@@ -2,16 +2,16 @@ import { type FSWatcher, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
 const QUIET_MS = 300;
-/** Volumes of some kinds tell of no change. */
+/** Interval of the regular check: some kinds of volumes report no changes. */
 const LOOK_EVERY_MS = 10_000;
 
 /**
- * Calls `onChange` when something in the folder or in a folder right under it has changed and then been quiet for a moment, so
- * that a model that is being copied is seen once and whole; and every ten seconds, whatever happens.
+ * Calls `onChange` when something in the folder or in a folder directly below it has changed and then been quiet for a moment, so
+ * that a model that is being copied is seen once, when it is complete. Also calls it every ten seconds in any case.
  * @returns a function that ends it
  */
 export function watchFolder(folder: string, onChange: () => void): () => void {
-  /** One by one: Node's own recursive watch on Linux misses what happens in a folder that has just come. */
+  /** One watcher per folder: Node's recursive watch on Linux misses changes in a folder that was just created. */
   const watchers = new Map<string, FSWatcher>();
   let quiet: NodeJS.Timeout | undefined;
 
@@ -27,7 +27,7 @@ export function watchFolder(folder: string, onChange: () => void): () => void {
       watcher.on('error', () => forget(path));
       watchers.set(path, watcher);
     } catch {
-      // Gone again, or not there yet: the next look tries anew.
+      // Gone again, or not there yet: the next check retries.
     }
   }
 

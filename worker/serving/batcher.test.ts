@@ -38,7 +38,7 @@ test('while a blocked read is under way nothing else asks the queue, and what en
   await nextTurn();
   expect(claims).toBe(1);
   endBlockedRead([job('1-0')]);
-  // Its bell and this one ring for the same listener.
+  // Its notifier and this one wake the same listener.
   batcher.engineIsIdle();
   expect((await batcher.next())?.jobs.map(({ entryId }) => entryId)).toEqual(['1-0']);
 }, 5_000);

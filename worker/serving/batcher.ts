@@ -1,7 +1,7 @@
 /**
  * Claims work and groups it into batches, one batch ahead of the engine: the first of the worker's two loops. The second one
- * (loop.ts) takes a batch, and meanwhile the next is claimed, shortly before the engine is expected to be free. Earlier
- * would only take work from idle workers, and urgent jobs and late-comers could no longer get into the batch.
+ * (run-loop.ts) takes a batch, and meanwhile the next is claimed, shortly before the engine is expected to be free. Claiming
+ * earlier would only take work from idle workers and keep urgent and late jobs out of the batch.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, StartedJob } from '@inferql/queue/consumer';
@@ -11,7 +11,7 @@ import { createBell } from './notifier.ts';
 /** Claiming takes a few milliseconds; this long before the expected end of a run the next batch is claimed. */
 const PREFETCH_LEAD_MS = 10;
 const MIN_NEIGHBOUR_MS = 2;
-/** Longer pauses between jobs count as this many neighbour times, so that a burst after a quiet hour is noticed soon. */
+/** Longer pauses between jobs count as this many neighbor times, so that a burst after a quiet hour is noticed soon. */
 const LONGEST_GAP = 4;
 const GAP_WEIGHT = 0.3;
 const FIRST_BACKOFF_MS = 100;
@@ -19,7 +19,7 @@ const LAST_BACKOFF_MS = 2_000;
 
 export interface Batch {
   jobs: ClaimedJob[];
-  /** Set where the attempt has begun already: a job of a batch that failed, tried again by itself. */
+  /** Set if the attempt has already begun: a job of a failed batch, retried alone. */
   started?: StartedJob;
 }
 
@@ -31,18 +31,18 @@ export interface Batcher {
   next(): Promise<Batch | undefined>;
   /** Whether the next batch is there already. */
   isNextReady(): boolean;
-  /** Tells that the run of the batch begins only now and ends about `expectedEndMs` (`performance.now()`). */
+  /** Reports that the batch's run begins only now and ends at about `expectedEndMs` (`performance.now()`). */
   engineStarts(expectedEndMs: number): void;
   engineIsIdle(): void;
-  /** Puts a job before all others, in a batch of its own. */
+  /** Puts a job before all others, in a separate batch. */
   addAlone(batch: Batch): void;
   /** Puts recovered jobs before all others; those whose attempt was lost run alone. */
   addRecovered(jobs: ClaimedJob[]): void;
-  /** Everything claimed and not yet given back by `release`. */
+  /** All claimed jobs that were not released yet. */
   held(): ClaimedJob[];
-  /** Tells that a job has ended for this worker. */
+  /** Reports that a job has ended for this worker. */
   release(jobs: readonly ClaimedJob[]): void;
-  /** Claims nothing more; what is held still comes out of `next`. Resolves once all that was held is released. */
+  /** Stops claiming; `next` still returns held jobs. Resolves once all held jobs are released. */
   close(): Promise<void>;
 }
 
@@ -50,9 +50,9 @@ export function createBatcher(options: {
   consumer: Pick<Consumer, 'claim' | 'waitForJobs'>;
   maxBatchSize: number;
   maxQueueDelayMs: number;
-  /** How long a run of so many images is expected to take; 0 where nothing is known. */
+  /** Expected time of a run of this many images, in milliseconds; 0 if unknown. */
   expectedRunMs(batchSize: number): number;
-  /** Called with what Redis answered instead of jobs; it is asked again, with backoff. */
+  /** Called with errors of Redis; the claim is retried with backoff. */
   onClaimError(error: unknown): void;
 }): Batcher {
   const { consumer, maxBatchSize, maxQueueDelayMs } = options;
@@ -87,7 +87,7 @@ export function createBatcher(options: {
     lastClaimMs = nowMs;
   }
 
-  /** Claims without blocking; nothing where Redis does not answer. */
+  /** Claims without blocking; nothing if Redis does not answer. */
   async function claim(max: number): Promise<ClaimedJob[]> {
     if (max <= 0) return [];
     try {
@@ -101,7 +101,7 @@ export function createBatcher(options: {
     }
   }
 
-  /** Waits in the background until something is queued; the job that ends the wait becomes a loose one. */
+  /** Waits in the background until something is queued; the job that ends the wait becomes a loose job. */
   function blockForJobs(): void {
     if (blockedRead || closed) return;
     blockedRead = true;
@@ -134,7 +134,7 @@ export function createBatcher(options: {
     return gapMs <= neighbourMs;
   }
 
-  /** Forms the next batch; undefined once closed with nothing held any more. */
+  /** Forms the next batch; undefined once closed and nothing is held any more. */
   async function collect(): Promise<Batch | undefined> {
     for (;;) {
       const first = alone.shift();
@@ -152,24 +152,24 @@ export function createBatcher(options: {
         continue;
       }
       const jobs = loose.splice(0, maxBatchSize);
-      // A blocked read under way answers as soon as anything waits: nothing else needs to ask.
+      // The blocked read in progress answers as soon as anything waits: nothing else needs to claim.
       if (jobs.length === 0 && blockedRead) {
         await bell.wait();
         continue;
       }
-      // A single job that ended a wait goes at once, unless its neighbours are seen to come close behind it.
+      // A single job that ended a wait runs at once, unless others are expected closely behind it.
       if (jobs.length === 0 || mayMoreCome()) {
         jobs.push(...(await claim(maxBatchSize - jobs.length)));
       }
       if (jobs.length > 0) return { jobs: await fill(jobs) };
-      // What came while Redis was asked here rang for nobody.
+      // What arrived during this claim has woken nobody.
       if (alone.length > 0 || loose.length > 0 || closed) continue;
       blockForJobs();
       await bell.wait();
     }
   }
 
-  /** Waits up to maxQueueDelayMs for more, as long as the engine has nothing better to do and more is to be expected. */
+  /** Waits up to maxQueueDelayMs for more, as long as the engine is idle and more jobs are expected. */
   async function fill(jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
     const untilMs = performance.now() + maxQueueDelayMs;
     while (jobs.length < maxBatchSize && !closed && alone.length === 0) {

@@ -1,9 +1,9 @@
-/** Shares the engines' cores among the models of one worker: one run at a time, the model that used least goes first. */
+/** Shares the engines' cores among the models of one worker: one run at a time, and the model that has used least goes first. */
 export interface Turns {
   /**
    * Resolves when `name` may run; call what it resolves to at the end of the run.
-   * Time is charged as it passes, so that a slow model does not starve a fast one; a model that has more to run takes its
-   * next turn before it ends this one, else it is not there when the next is chosen.
+   * Time is charged as it passes, so that a slow model does not starve a fast one. A model that has more to run must ask for its
+   * next turn before it ends this one; otherwise it is not considered when the next model is chosen.
    */
   take(name: string): Promise<() => void>;
 }
@@ -17,7 +17,7 @@ export function createTurns(clock: () => number = () => performance.now()): Turn
   const usedMs = new Map<string, number>();
   const waiting: Waiter[] = [];
   let running: string | undefined;
-  /** What the model that runs had used when it began. A model that slept starts from here: sleep earns no credit. */
+  /** The time that the running model had used when it began. A model that was idle starts from here: idle time earns no credit. */
   let levelMs = 0;
   const usedBy = ({ name }: Waiter) => usedMs.get(name) ?? 0;
 

@@ -1,4 +1,4 @@
-/** One model served by this worker: its engine, its loop, from the warm-up to the drain. */
+/** One model served by this worker: its engine and its loop, from warm-up to drain. */
 
 import { createConsumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
@@ -24,24 +24,24 @@ export interface ServiceOptions {
   log: Logger;
   /** Called after each batch. */
   onBatch?: () => void;
-  /** The engine process' main file, where it does not lie beside the compiled modules. */
+  /** The engine process' main file, if it is not beside the compiled modules. */
   childPath?: string;
 }
 
 export interface ModelService {
   model: ServedModel;
   engine: Pick<RemoteEngine, 'pid' | 'rssBytes'>;
-  /** Claims nothing more, finishes what it holds, leaves, and ends the engine. */
+  /** Stops claiming, finishes held jobs, leaves, and ends the engine. */
   drain(): Promise<void>;
-  /** Serves what is queued for this version, then drains. To be called once another version is announced. */
+  /** Serves what is queued for this version, then drains. Call it once another version is announced. */
   retire(): Promise<void>;
-  /** The model left the repository: it is offered no more, and what is queued is still done. */
+  /** The model left the repository: it is no longer offered, but queued jobs are still done. */
   withdraw(): Promise<void>;
 }
 
 /**
- * Chooses an engine, loads the model, warms it up, and only then announces it and takes work.
- * @throws EngineLoadError where no engine can run the model.
+ * Chooses an engine, loads the model, warms it up, and only then announces it and accepts work.
+ * @throws EngineLoadError if no engine can run the model.
  */
 export async function startModelService(options: ServiceOptions): Promise<ModelService> {
   const { servable, redis, redisUrl, prefix, turns, worker } = options;
@@ -92,7 +92,7 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
   }
 }
 
-/** Starts and warms up the first engine that can run the model; the reason tells why those before it could not. */
+/** Starts and warms up the first engine that can run the model; the reason says why earlier candidates could not. */
 async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log: Logger) {
   const refusals: string[] = [...(servable.ruledOut ?? [])];
   for (const { engine: name, reason, model } of servable.candidates) {
@@ -122,7 +122,7 @@ async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log
   throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
 }
 
-/** The first runs of a batch size allocate and tune; nobody should wait for that. */
+/** The first runs of a batch size allocate and tune; no caller should wait for that. */
 async function warmUp(engine: RemoteEngine, { input, batching }: ServableModel, turns: Turns): Promise<void> {
   const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
   for (const count of new Set([1, batching.maxBatchSize])) {

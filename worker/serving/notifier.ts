@@ -1,9 +1,9 @@
 /**
- * Wakes whoever waits for a change. Check the condition and then `wait()` without an await between: nothing can ring in between.
+ * Wakes whoever waits for a change. Check the condition, then call `wait()` without an await in between: no notification is lost then.
  */
 export interface Bell {
   ring(): void;
-  /** Resolves at the next ring, or after `limitMs`. */
+  /** Resolves at the next notification, or after `limitMs`. */
   wait(limitMs?: number): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** From an engine's answer to a prediction's result. Pure. */
+/** Turns an engine's answer into a prediction's result. Pure. */
 import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
@@ -9,10 +9,10 @@ const SCORE_DIGITS = 7;
 const MAP_DIGITS = 1_000;
 
 /**
- * The result of the image at `index` of a batch: its best labels by descending score (of equals the lower index first), and
- * a heatmap for each of the first STORED_LABELS where one is wanted and the engine gave maps.
+ * The result of the image at `index` of a batch: its best labels by descending score (the lower index first if equal), and
+ * a heatmap for each of the first STORED_LABELS if requested and the engine returned maps.
  * @param labelCount how many labels to keep
- * @throws InferqlError MODEL_FAILED where a probability is not a finite number.
+ * @throws InferqlError MODEL_FAILED if a probability is not a finite number.
  */
 export function readResult(
   output: EngineOutput,

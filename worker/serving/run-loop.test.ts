@@ -1,4 +1,4 @@
-/** The worker's loop on a real Redis, with an engine in the test's own hands. */
+/** The worker's loop on a real Redis, with an engine that the test controls. */
 
 import { type Consumer, createConsumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
@@ -33,7 +33,7 @@ afterEach(async () => {
   for (const connection of connections) connection.disconnect();
 });
 
-/** Every image is of class 1, and there are no maps to be had. */
+/** Every image is of class 1, and maps are not available. */
 const engine: ModelLoopOptions['engine'] = {
   hasHeatmaps: true,
   pid: () => undefined,

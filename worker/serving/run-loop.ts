@@ -1,6 +1,6 @@
 /**
- * The second of the worker's two loops: takes a batch, runs it, settles it. Around it, on timers of this process and not of
- * the engine's: renewal of what is held, the heartbeat, recovery of what stalled elsewhere, and the sweep of deadlines.
+ * The second of the worker's two loops: takes a batch, runs it, settles it. Timers of this process, not of the engine process,
+ * renew leases, send the heartbeat, reclaim stalled jobs of other workers, and sweep deadlines.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
@@ -17,13 +17,13 @@ import { createPace } from './run-time-estimate.ts';
 
 const RECOVER_EVERY_MS = 2_000;
 const SWEEP_EVERY_MS = 1_000;
-/** Pause between two looks at whether a retired version's streams are empty. */
+/** Pause between two checks of whether a retired version's streams are empty. */
 const RETIRE_LOOK_MS = 200;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
-/** A step that Redis refuses so often for a reason of its own (not for being away) is given up. */
+/** A step is given up if Redis refuses it this many times while available. */
 const MAX_REFUSALS = 5;
-/** Settled in the background at most so many batches while the next one runs. */
+/** At most this many batches are settled in the background while the next one runs. */
 const MAX_UNSETTLED = 2;
 
 export interface ModelLoopOptions {
@@ -40,11 +40,11 @@ export interface ModelLoopOptions {
 }
 
 export interface ModelLoop {
-  /** Serves what is queued for this version until nothing is left, then drains: another version has taken its place. */
+  /** Serves what is queued for this version until nothing is left, then drains: another version has replaced it. */
   retire(): Promise<void>;
-  /** The model is offered no more. As `retire` where nobody else serves it, else as `drain`. */
+  /** Withdraws the model. Like `retire` if nobody else serves it, else like `drain`. */
   withdraw(): Promise<void>;
-  /** Claims nothing more, finishes what is held, and leaves. */
+  /** Stops claiming, finishes held jobs, and leaves. */
   drain(): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   const unsettled = new Set<Promise<void>>();
   const reportOnce = createReporter(log);
 
-  /** Sends a step again until Redis takes it. @throws when it refuses it for another reason than being away. */
+  /** Repeats a step until Redis accepts it. @throws if Redis refuses it for another reason than being unavailable. */
   async function insist<T>(name: string, step: () => Promise<T>): Promise<T> {
     for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
       try {
@@ -98,7 +98,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         else batcher.release([started.job]);
       });
     } catch (error) {
-      // They are tried again like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
+      // They are retried like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
       log.error({ err: error }, 'results could not be settled');
       giveUp(outcomes.map(({ started }) => started.job));
     }
@@ -155,7 +155,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     );
   }
 
-  /** A job alone fails; of several any may be the cause, so that each is tried by itself, within the same attempt. */
+  /** A single job fails. Any of several jobs may be the cause, so each is retried alone, within the same attempt. */
   function failAttempts(started: StartedJob[], error: unknown): void {
     const errorCode = codeOf(error);
     log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
@@ -187,7 +187,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     await Promise.all(unsettled);
   }
 
-  /** An engine that does not come back: this worker counts as gone, and others may take over what it holds. */
+  /** If the engine does not come back, this worker counts as gone, and others may reclaim what it holds. */
   function isEngineExpected(): boolean {
     const downSinceMs = engine.downSinceMs();
     return downSinceMs === undefined || performance.now() - downSinceMs < visibilityMs;
@@ -240,7 +240,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     return drained;
   }
 
-  /** Other workers empty the streams, too, and no event tells of it. */
+  /** Other workers empty the streams, too, and no event reports it. */
   async function retire(): Promise<void> {
     leaving = true;
     while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_LOOK_MS);
@@ -270,7 +270,7 @@ function codeOf(error: unknown): ErrorCode {
   return error instanceof InferqlError ? error.code : 'MODEL_FAILED';
 }
 
-/** Logs the first failure of each step, and that it works again, instead of a line a try while Redis is away. */
+/** Logs the first failure of each step, and that it works again, instead of one line per try while Redis is unavailable. */
 function createReporter(log: Logger) {
   const failing = new Set<string>();
   const report = (name: string, error: unknown) => {

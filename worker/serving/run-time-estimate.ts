@@ -1,9 +1,9 @@
-/** What runs have taken lately, and what the next one will. Milliseconds. */
+/** Measured time of recent runs, and an estimate for the next one. Milliseconds. */
 export interface Pace {
   note(batchSize: number, inferenceMs: number): void;
-  /** Moving average of the time an image; undefined before the first run. */
+  /** Moving average of the time per image; undefined before the first run. */
   imageMs(): number | undefined;
-  /** How long a run of so many images takes; 0 while nothing is known. */
+  /** How long a run of this many images takes; 0 while nothing is known. */
   expectedMs(batchSize: number): number;
 }
 

@@ -1,4 +1,4 @@
-/** The models that this worker serves, kept in step with its repository while it runs. */
+/** The models that this worker serves, kept in sync with its repository while it runs. */
 import type { Logger } from 'pino';
 import type { ModelService } from './model-server.ts';
 import type { ServableModel } from './servable.ts';
@@ -6,9 +6,9 @@ import type { ServableModel } from './servable.ts';
 export interface FleetOptions {
   /** Names of the models to serve. */
   list(): Promise<string[]>;
-  /** Reads one; quick where it did not change. @throws where it cannot be read */
+  /** Reads one; fast if it did not change. @throws if it cannot be read */
   load(name: string): Promise<ServableModel>;
-  /** Starts to serve it: resolves once it is warm and announced. `worker` is a name for this service alone. */
+  /** Starts to serve it; resolves once it is warm and announced. `worker` is a name that only this service uses. */
   start(servable: ServableModel, worker: string): Promise<ModelService>;
   /** The process' name. */
   worker: string;
@@ -17,13 +17,13 @@ export interface FleetOptions {
 
 export interface Fleet {
   /**
-   * Looks at the repository: serves what is new, replaces what changed (the old version finishes what is queued for it) and
-   * withdraws what is gone. A model that cannot be served is logged; its version before goes on, and so do the others.
+   * Syncs with the repository: serves new models, replaces changed ones (the old version finishes what is queued for it) and
+   * withdraws removed ones. A model that cannot be served is logged; its previous version and other models are not affected.
    */
   sync(): Promise<void>;
   /** Names of the models served now. */
   names(): string[];
-  /** Every engine there is, those of retiring versions included. */
+  /** All engines, including those of retiring versions. */
   engines(): ModelService['engine'][];
   /** Ends all services; nothing is started after that. */
   drain(): Promise<void>;
@@ -32,7 +32,7 @@ export interface Fleet {
 export function createFleet({ list, load, start, worker, log }: FleetOptions): Fleet {
   const services = new Map<string, ModelService>();
   const leaving = new Map<ModelService, Promise<void>>();
-  /** What was last said of a model that cannot be served, so that it is said once. */
+  /** The last logged reason per model that cannot be served, so that it is logged once. */
   const complaints = new Map<string, string>();
   let started = 0;
   let closed = false;
@@ -87,7 +87,7 @@ export function createFleet({ list, load, start, worker, log }: FleetOptions): F
     engines: () => [...services.values(), ...leaving.keys()].map(({ engine }) => engine),
     async drain() {
       closed = true;
-      // A service that is being started now is drained as soon as it is there.
+      // A service that is starting now is drained as soon as it has started.
       await Promise.all([...services.values(), ...leaving.keys()].map((service) => service.drain()));
       await syncing;
       await Promise.all([...services.values()].map((service) => service.drain()));

@@ -1,4 +1,4 @@
-/** Places of the `count` largest values, the largest first; of equals the lower place first. */
+/** Indexes of the `count` largest values, the largest first; the lower index first if equal. */
 export function bestIndexes(row: Float32Array, count: number): number[] {
   const best: number[] = [];
   for (let at = 0; at < row.length; at++) {

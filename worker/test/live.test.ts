@@ -69,7 +69,7 @@ async function launch(env: NodeJS.ProcessEnv = {}): Promise<{ worker: ChildProce
 
 const image = () => Uint8Array.from({ length: 6 * 5 * 3 }, () => Math.floor(Math.random() * 256));
 
-/** As a server does: reads the models, admits, and reads them again where the version is an old one. */
+/** As a server does: reads the models, admits, and reads them again if the version is outdated. */
 async function submitAsServer(name: string): Promise<string | undefined> {
   for (;;) {
     const model = (await bed.producer.models()).find((one) => one.name === name);
@@ -112,7 +112,7 @@ test('a model that is added, updated and removed under load: no prediction fails
       if (ids.length % 20 === 0) await bed.end(id);
     }
   })();
-  /** Resolves when so many more are under way. */
+  /** Resolves when this many more are in progress. */
   const submitted = async (more: number) => {
     for (const until = ids.length + more; ids.length < until; ) await bed.end(await whenNext());
   };
@@ -122,7 +122,7 @@ test('a model that is added, updated and removed under load: no prediction fails
   const second = await bed.end((await submitAsServer('second'))!);
   expect(second.result!.labels[0]!.name).toBe('green');
 
-  // A broken neighbour harms nobody.
+  // A broken model does not affect others.
   await mkdir(join(modelsDir(), 'broken'));
   await writeFile(join(modelsDir(), 'broken', 'model.json5'), '{ format: "stone tablets" }');
 

@@ -148,7 +148,7 @@ test('a job whose worker died in the middle is run alone by another; one that wa
   const first = await serve({ script: { waitMs: 1 }, queue });
   const model = await bed.model('scripted');
   await services.pop()!.drain();
-  // A worker that dies: it claims and starts, and is never heard again.
+  // A worker that dies: it claims and starts, and then sends nothing more.
   const blockingRedis = connectRedis(server.url, 'blocking');
   const dead = createConsumer({
     redis: workRedis,
@@ -188,7 +188,7 @@ test('a drain finishes what is held, claims nothing more, and leaves no trace', 
   expect(new Set(statuses)).toEqual(new Set(['SUCCEEDED', 'QUEUED']));
   expect((await bed.producer.queueState('scripted'))!.workers).toEqual([]);
   expect(() => process.kill(enginePid, 0)).toThrow();
-  // What it left is done by the next one.
+  // The next worker finishes what it left.
   await serve({ script: { waitMs: 200 }, batching: { maxBatchSize: 2 } });
   for (const id of ids) expect((await bed.end(id)).status).toBe('SUCCEEDED');
 });

@@ -1,4 +1,4 @@
-/** Models whose code is the user's, from their folder to the answers of the engine process. */
+/** Models with user code, from their folder to the answers of the engine process. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
 
 const LABELS = ['dark', 'bright'];
-/** Says how bright the first byte is; some of its values do harm. */
+/** Returns the brightness of the first byte; some values cause failures. */
 const ENGINE = `
 import { names } from './helpers/names.js';
 export default {

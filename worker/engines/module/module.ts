@@ -1,4 +1,4 @@
-/** Models whose code is the user's: a module that loads the model and runs batches. */
+/** Models with user code: a module that loads the model and runs batches. */
 import { pathToFileURL } from 'node:url';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 import type { ModelModule, ModuleModel } from './types.ts';
@@ -44,7 +44,7 @@ async function importLoad(path: string): Promise<ModelModule['load']> {
 
 type Output = Awaited<ReturnType<ModuleModel['run']>>;
 
-/** @throws Error that says what was given and what was expected */
+/** @throws Error that says what was returned and what was expected */
 function readProbabilities(
   given: Output['probabilities'] | undefined,
   count: number,

@@ -3,7 +3,7 @@ import { EngineLoadError, type EngineOutput, type LoadedModel } from '../engine.
 import type { Postprocess } from './types.ts';
 
 /**
- * Lets a model's `postprocess.js` change each image's output. What it throws fails that image alone: its probabilities become NaN,
+ * Lets a model's `postprocess.js` change each image's output. An error that it throws fails only that image: its probabilities become NaN,
  * which the worker reports as MODEL_FAILED.
  * @throws EngineLoadError if the module cannot be imported or has no default function
  */

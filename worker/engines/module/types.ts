@@ -1,4 +1,4 @@
-/** What a model's own code is given, and what it gives. */
+/** Inputs and outputs of a model's code. */
 
 export interface ModuleContext {
   /** The pixels that `run` gets per image: uint8, height x width x channels. */
@@ -22,9 +22,9 @@ export interface ModuleOutput {
   extra?: unknown[];
 }
 
-/** A model that is loaded. One run at a time. */
+/** A loaded model. One run at a time. */
 export interface ModuleModel {
-  /** What it throws fails the batch; its images are then tried one by one. */
+  /** An error fails the batch; its images are then tried one by one. */
   run(batch: ModuleBatch): ModuleOutput | Promise<ModuleOutput>;
 }
 
@@ -39,7 +39,7 @@ export interface RowOutput {
   extra: unknown;
 }
 
-/** What `postprocess` may change; what it leaves out stays. */
+/** What `postprocess` may change; omitted fields stay. */
 export interface RowChanges {
   probabilities?: ArrayLike<number>;
   extra?: unknown;

@@ -1,4 +1,4 @@
-/** The engine onnxruntime with models that take a fixed number of images at once. */
+/** The engine onnxruntime with models of a fixed batch size. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

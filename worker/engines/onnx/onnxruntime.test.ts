@@ -114,7 +114,7 @@ test.each(['model.onnx', 'weights.bin'])(
 test('a folder that cannot be written to serves the ONNX file itself', async () => {
   const before = await runOneByOne(await startEngine(2));
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
-  // The folder of a process' open files takes no new ones, not even from root.
+  // Nobody can create a file in the folder of a process' open files, not even root.
   const file = await open(candidate.model.onnx!.path);
   candidate.model.onnx!.path = `/proc/${process.pid}/fd/${file.fd}`;
   expectSame(await (await startEngine(2)).run(images, true), before);

@@ -4,9 +4,9 @@ import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts
 import { type Lane, startLanes } from './session-pool.ts';
 
 /**
- * Runs the ONNX file that `models/` made. Of a batch each thread runs its own images in a session of its own, which takes a tenth
- * less CPU than all threads on each operator; what does not divide among the threads, a single image above all, runs on all of them.
- * @throws EngineLoadError 'unsupported' where the model has no ONNX file, 'failed' where the file cannot be read.
+ * Runs the ONNX file that `converter/` wrote. Each thread runs its share of a batch in its own session, which takes a tenth less CPU
+ * than all threads on each operator. Images that do not divide among the threads, above all a single one, run on all threads.
+ * @throws EngineLoadError 'unsupported' if the model has no ONNX file, 'failed' if the file cannot be read.
  */
 export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> {
   if (!model.onnx) throw new EngineLoadError('unsupported', 'the model has no ONNX file');
@@ -35,7 +35,7 @@ async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ toget
   // Without the shared file each session would hold a copy of the weights.
   const laneCount = file.isOptimized && model.threads > 1 ? model.threads : 0;
   try {
-    // The first one tells whether the file can be read at all.
+    // The first one shows whether the file can be read at all.
     const together = await createOnnxSession(model, file, model.threads);
     return { together, lanes: await startLanes(laneCount, { model, file }) };
   } catch (error) {
@@ -47,7 +47,7 @@ async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ toget
   }
 }
 
-/** Every lane has ended before the next batch begins, also where one of them failed. */
+/** Every session has finished before the next batch begins, even if one of them failed. */
 async function joinLanes(shares: Promise<EngineOutput>[]): Promise<EngineOutput[]> {
   await Promise.allSettled(shares);
   return Promise.all(shares);

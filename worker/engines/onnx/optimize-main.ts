@@ -1,31 +1,31 @@
 /**
- * Writes a model as onnxruntime runs it on this machine, in a process of its own, which gives back all memory that this takes. Sessions
- * map its file of weights instead of each building its own optimised copy of them.
+ * Writes a model as onnxruntime runs it on this machine. A separate process, so that all memory for this is freed. Sessions map
+ * its file of weights instead of each building an optimized copy.
  */
 import { closeSync, fsyncSync, openSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 
-/** The one argument, as JSON. */
+/** The only argument, as JSON. */
 export interface Optimization {
   onnxPath: string;
-  /** In a folder of its own. */
+  /** In a separate folder. */
   optimizedPath: string;
 }
 
-/** Smaller ones stay in the model's file, of which each session has a copy. */
+/** Smaller weights stay in the model's file, which each session copies. */
 const SHARED_WEIGHT_BYTES = 64 * 1024;
 
 /**
- * Weights in a file of their own, and not the one file of ORT's format: there nothing is aligned, and processors read vectors
- * across the boundaries of their cache's lines more slowly.
+ * Weights in a separate file instead of the single file of ORT's format, in which nothing is aligned: processors read vectors
+ * across cache lines more slowly.
  */
 async function optimize({ onnxPath, optimizedPath }: Optimization): Promise<void> {
   await InferenceSession.create(onnxPath, {
     intraOpNumThreads: 1,
     graphOptimizationLevel: 'all',
     optimizedModelFilePath: optimizedPath,
-    // It warns that the file is for this machine alone.
+    // Suppresses the warning that the file is only for this machine.
     logSeverityLevel: 3,
     extra: {
       session: {
@@ -34,7 +34,7 @@ async function optimize({ onnxPath, optimizedPath }: Optimization): Promise<void
       },
     },
   });
-  // Once the folder has its name everybody trusts what is in it, also after a crash of the machine.
+  // Once the folder has its final name, its content is trusted, even after a crash of the machine.
   const dir = dirname(optimizedPath);
   for (const name of readdirSync(dir)) {
     const file = openSync(join(dir, name), 'r+');

@@ -13,14 +13,14 @@ import type { OnnxFile } from './session.ts';
 const OPTIMIZED_NAME = 'model.onnx';
 
 /**
- * The model as onnxruntime runs it on this machine, made beside the ONNX file when it is asked for the first time (a second or two);
- * the ONNX file itself where that cannot be, as in a folder that cannot be written to.
+ * The model as onnxruntime runs it on this machine, written beside the ONNX file on first use (takes a second or two); the ONNX file
+ * itself if that is not possible, for example in a read-only folder.
  */
 export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   const dir = `${onnxPath}.${identifyMachine()}`;
   const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
   if (existsSync(optimized.path)) return optimized;
-  // Several workers may start at once, and any may be killed: what has its name is whole.
+  // Several workers may start at once, and any may be killed: a folder with its final name is complete.
   const unfinished = nameAside(dir);
   try {
     await mkdir(unfinished);
@@ -33,7 +33,7 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
     });
     return optimized;
   } catch (error) {
-    // The worker shows at its level debug what an engine prints.
+    // The worker logs an engine's output at level debug.
     console.error(`the model is not optimised for this machine: ${(error as Error).message}`);
     return { path: onnxPath, isOptimized: false };
   } finally {
@@ -41,11 +41,11 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   }
 }
 
-/** Takes away what cannot be read, as after a crash of the machine; the next start makes it anew. */
+/** Removes an unreadable folder, for example after a crash of the machine; the next start writes it again. */
 export async function removeOnnxFile({ path }: OnnxFile): Promise<void> {
   const dir = dirname(path);
   const unusable = nameAside(dir);
-  // At once, as it came: half a folder under its name would keep the next one from its place.
+  // Renamed in one step: half a folder under the final name would block the next one.
   await rename(dir, unusable).catch(() => undefined);
   await rm(unusable, { recursive: true, force: true });
 }
@@ -54,7 +54,7 @@ function nameAside(dir: string): string {
   return `${dir}.${randomBytes(4).toString('hex')}`;
 }
 
-/** The layout of weights follows the processor's instructions, and the file's format the library's version. */
+/** The layout of weights depends on the processor's instructions, and the file format on the library's version. */
 function identifyMachine(): string {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return createHash('sha256')

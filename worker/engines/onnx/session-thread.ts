@@ -1,4 +1,4 @@
-/** A thread that runs a share of each batch in a session of its own, with one thread. Started by onnxruntime.ts. */
+/** A thread that runs a share of each batch in its own single-threaded session. Started by session-pool.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
 import { createOnnxSession, type OnnxFile } from './session.ts';

@@ -6,13 +6,13 @@ import { createMultiply } from './matmul.ts';
 /** Which file a session reads, and how. */
 export interface OnnxFile {
   path: string;
-  /** Made by onnx-optimize.ts for this machine: its weights lie in a file beside it, which all sessions of this machine share. */
+  /** Written by optimize-main.ts for this machine: its weights are in a file beside it, which all sessions of this machine share. */
   isOptimized: boolean;
 }
 
 export interface OnnxSession {
   hasHeatmaps: boolean;
-  /** The images must not lie in shared memory, which the library does not take. */
+  /** The images must not be in shared memory, which the library does not accept. */
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
 
@@ -20,7 +20,7 @@ const SPIN_US = '200';
 
 type OnnxModel = Pick<EngineModel, 'input' | 'classCount' | 'heatmap'>;
 
-/** Uint8 `[N,H,W,C]` in, `probabilities` out, normalisation inside the graph. @throws what the library throws. */
+/** Uint8 `[N,H,W,C]` in, `probabilities` out, normalization inside the graph. @throws whatever the library throws. */
 export async function createOnnxSession(model: OnnxModel, file: OnnxFile, threads: number): Promise<OnnxSession> {
   const { height, width, channels } = model.input;
   const session = await InferenceSession.create(file.path, {
@@ -28,11 +28,11 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: file.isOptimized ? 'disabled' : 'all',
-    // A plan of memory for each size of batch takes 23 MB a session more, and saves no time.
+    // A memory plan per batch size takes 23 MB more per session, and saves no time.
     enableMemPattern: false,
     extra: {
       session: {
-        // Threads that spin between two operators for longer take a fifth more CPU, which the decoding of uploads beside them needs.
+        // Threads that spin longer between two operators take a fifth more CPU, which decoding needs.
         intra_op: { spin_duration_us: SPIN_US },
         force_spinning_stop: '1',
       },
@@ -86,7 +86,7 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
   };
 }
 
-/** How many images the model takes at once; undefined for any number. */
+/** The model's fixed batch size; undefined for any number of images. */
 function fixedBatchOf(session: InferenceSession): number | undefined {
   const [input] = session.inputMetadata;
   const batch = input?.isTensor ? input.shape[0] : undefined;

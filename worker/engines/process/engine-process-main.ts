@@ -1,6 +1,6 @@
 /**
- * The engine's process: loads one model and answers one run at a time. It ends with the worker that started it, whatever
- * ends that one.
+ * The engine process: loads one model and answers one run at a time. It ends with the worker that started it, however
+ * that one ends.
  */
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -8,7 +8,7 @@ import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, t
 import { withPostprocess } from '../module/postprocess-module.ts';
 import { ANSWERS_AT, type FromEngine, SHARED_FD, type ToEngine } from './protocol.ts';
 
-/** Engines are imported when they are asked for: each pulls in a native library or a megabyte of code. */
+/** Engines are imported on demand: each pulls in a native library or a megabyte of code. */
 const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
   onnxruntime: async () => (await import('../onnx/onnxruntime.ts')).loadOnnxruntime,
   tensorflow: async () => (await import('../tfjs/tensorflow.ts')).loadTensorflow,
@@ -22,11 +22,11 @@ const MAX_EXTRA_LENGTH = 65_536;
 
 let loaded: LoadedModel | undefined;
 let imageBytes = 0;
-/** Reused by every run: a fresh buffer a batch would only feed the garbage collector. */
+/** Reused by every run: a new buffer per batch would only feed the garbage collector. */
 let images = Buffer.alloc(0);
 
 function send(message: FromEngine): void {
-  // The worker may be gone; then this process is about to go, too.
+  // The worker may be gone; then this process ends soon, too.
   if (process.connected) process.send!(message, () => {});
 }
 
@@ -94,8 +94,8 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-// A run blocks this thread, for ever where the engine hangs. Another thread that waits for the end of standard input, which is
-// the worker's end of a socket, sees the worker's death even then. It waits in its event loop: a thread inside a system call
+// A run blocks this thread, forever if the engine hangs. Another thread waits for the end of standard input, which is
+// a socket to the worker, and notices the worker's death even then. It waits in its event loop: a thread inside a system call
 // could not be ended, and `process.exit` waits for every thread's end.
 new Worker(
   `const { Socket } = require('node:net');

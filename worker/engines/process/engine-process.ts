@@ -11,19 +11,19 @@ import { openSharedFile, readFloats, writeImages } from './shared-memory.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 5_000;
-/** A timer that fires this late says that this process itself was stopped, not that the engine hangs. */
+/** A timer that fires this late means that this process was stopped, not that the engine hangs. */
 const LATE_TIMER_MS = 250;
 const AFTER_LATE_TIMER_MS = 2_000;
 const LAST_LINES = 20;
 
 export interface RemoteEngineOptions {
   model: EngineModel;
-  /** Bounds one run; an engine that takes longer is killed and started again. */
+  /** Time limit of one run; an engine that takes longer is killed and restarted. */
   timeLimitMs: number;
-  /** Bounds the loading of the model. @default 120000 */
+  /** Time limit for loading the model. @default 120000 */
   loadLimitMs?: number;
   log: Logger;
-  /** The engine process' main file. @default child.js beside this module */
+  /** The engine process' main file. @default engine-process-main beside this module */
   childPath?: string;
 }
 
@@ -32,7 +32,7 @@ export interface EngineRun extends EngineOutput {
   inferenceMs: number;
 }
 
-/** A model in an engine's process of its own, which is started again whenever it ends. */
+/** A model in a separate engine process, which is restarted whenever it ends. */
 export interface RemoteEngine {
   /** Resolves once the model is loaded, again after a crash. @throws InferqlError UNAVAILABLE once closed. */
   ready(): Promise<void>;
@@ -45,17 +45,17 @@ export interface RemoteEngine {
   run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
   /** Whether a run can return maps. */
   hasHeatmaps: boolean;
-  /** Resident memory of the engine's process after its last answer. */
+  /** Resident memory of the engine process after its last answer. */
   rssBytes(): number;
-  /** The engine's process, while there is one. */
+  /** The engine process, while there is one. */
   pid(): number | undefined;
-  /** Ends the process. A run under way fails. */
+  /** Ends the process. A run in progress fails. */
   close(): Promise<void>;
 }
 
 /**
- * Starts an engine's process and loads the model. After this first time it is started again by itself, with backoff.
- * @throws EngineLoadError when the first loading fails.
+ * Starts an engine process and loads the model. Later it is restarted automatically, with backoff.
+ * @throws EngineLoadError if the first loading fails.
  */
 export async function startRemoteEngine(options: RemoteEngineOptions): Promise<RemoteEngine> {
   const { log } = options;
@@ -129,7 +129,7 @@ export async function startRemoteEngine(options: RemoteEngineOptions): Promise<R
   };
 }
 
-/** One life of an engine's process. */
+/** One run of an engine process, from start to exit. */
 interface EngineProcess {
   pid: number;
   hasHeatmaps: boolean;
@@ -144,7 +144,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
   const { model, timeLimitMs, log } = options;
   const sharedFd = openSharedFile();
   const child = fork(options.childPath ?? fileURLToPath(new URL('./engine-process-main.js', import.meta.url)), [], {
-    // Standard input is the line by which the engine sees its worker's death; nothing is ever written to it.
+    // The end of standard input shows the engine its worker's death; nothing is ever written to it.
     stdio: ['pipe', 'pipe', 'pipe', 'ipc', sharedFd],
     execArgv: [],
   });
@@ -164,7 +164,7 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
     };
     child.once('exit', finish);
     child.once('error', () => {
-      // 'error' without 'exit' is a process that never began.
+      // 'error' without 'exit' means that the process never started.
       if (child.pid === undefined) finish(null, null);
     });
   });
@@ -271,11 +271,11 @@ async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineP
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {
-  // A failure to send means that the process ended; its 'exit' tells the rest.
+  // A failure to send means that the process ended; its 'exit' event handles that.
   if (child.connected) child.send(message, () => {});
 }
 
-/** What the engine prints is no log of ours: kept for a report of its end, shown at level debug. */
+/** The engine's output is not part of our log: it is kept for a report of its end, and logged at level debug. */
 function collectLines(child: ChildProcess, log: Logger): { last(): string[] } {
   const last: string[] = [];
   for (const stream of [child.stdout!, child.stderr!]) {
@@ -293,7 +293,7 @@ function armTimeLimit(limitMs: number, onLimit: () => void): { clear(): void } {
   const arm = (waitMs: number): NodeJS.Timeout => {
     const dueAtMs = performance.now() + waitMs;
     return setTimeout(() => {
-      // After a stop (SIGSTOP) of this process the answer may already lie in the socket: read it first.
+      // After a stop (SIGSTOP) of this process the answer may already be in the socket: read it first.
       if (performance.now() - dueAtMs > LATE_TIMER_MS) timer = arm(AFTER_LATE_TIMER_MS);
       else onLimit();
     }, waitMs);

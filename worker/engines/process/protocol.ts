@@ -1,16 +1,16 @@
 /**
- * Messages between the worker and its engine's process. They are small JSON; pixels and probabilities go through a file
- * without a name in shared memory that both hold open (measured for a batch of 8: 0.4 ms, against 0.8 by a pipe and 0.9 to
- * 2.6 by messages).
+ * Messages between the worker and its engine process. They are small JSON; pixels and probabilities go through an unnamed
+ * file in shared memory that both hold open (measured for a batch of 8: 0.4 ms, against 0.8 with a pipe and 0.9 to 2.6
+ * with messages).
  */
 import type { EngineLoadFailure, EngineModel } from '../engine.ts';
 
-/** File descriptor of the shared file in the engine's process. */
+/** File descriptor of the shared file in the engine process. */
 export const SHARED_FD = 4;
 
 /**
  * Where the answers begin; images begin at 0. The file is sparse, so that the distance costs nothing. Answers are
- * little-endian float32: probabilities, then maps where they were wanted.
+ * little-endian float32: probabilities, then maps if requested.
  */
 export const ANSWERS_AT = 2 ** 31;
 

@@ -3,7 +3,7 @@ import { accessSync, constants, openSync, readSync, unlinkSync, writevSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A file without a name: memory where there is /dev/shm, the temporary folder elsewhere; gone with the last who holds it. */
+/** An unnamed file: in memory if there is /dev/shm, else in the temporary folder. It is freed with its last open descriptor. */
 export function openSharedFile(): number {
   const name = `inferql-${process.pid}-${randomBytes(6).toString('hex')}`;
   let folder = '/dev/shm';
@@ -32,7 +32,7 @@ export function writeImages(fd: number, images: readonly Uint8Array[]): void {
   }
 }
 
-/** Reads `length` float32 values. @throws when the file is shorter. */
+/** Reads `length` float32 values. @throws if the file is shorter. */
 export function readFloats(fd: number, length: number, position: number): Float32Array {
   const values = new Float32Array(length);
   const bytes = new Uint8Array(values.buffer);

@@ -1,4 +1,4 @@
-/** Models without files, served by the engine of scripted answers: what INFERQL_SCRIPTED_MODELS holds. */
+/** Models without files, served by the engine of scripted answers: the value of INFERQL_SCRIPTED_MODELS. */
 import { createHash } from 'node:crypto';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import type { ServableModel } from '../../serving/servable.ts';
 
 const bytes = z.array(z.number().int().min(0).max(255)).default([]);
 
-/** Read `ScriptedBehavior` in engine.ts for what the fields do. */
+/** `ScriptedBehavior` in engine.ts documents the fields. */
 const Script = z.strictObject({
   waitMs: z.number().min(0).default(0),
   waitMsPerImage: z.number().min(0).default(0),
@@ -22,7 +22,7 @@ const Script = z.strictObject({
 const ScriptedModel = z.strictObject({
   name: ModelName,
   classCount: z.number().int().positive().default(1_000),
-  /** Images are stretched to it. */
+  /** Images are stretched to this size. */
   input: z
     .strictObject({
       width: z.number().int().positive().default(8),

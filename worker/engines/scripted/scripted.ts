@@ -3,7 +3,7 @@ import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.t
 
 const BEST_SCORE = 0.9;
 
-/** Scripted answers for tests and measurements; `ScriptedBehavior` in engine.ts says which. */
+/** Scripted answers for tests and measurements; `ScriptedBehavior` in engine.ts documents them. */
 export async function loadScripted(model: EngineModel): Promise<LoadedModel> {
   const behavior = model.scripted;
   if (!behavior) throw new EngineLoadError('unsupported', 'the model has no script');

@@ -54,7 +54,7 @@ function inputOf(normalization: InputSpec['normalization'], channels: 1 | 3 = 3)
 interface Case {
   name: string;
   saved: () => TestModel | Promise<TestModel>;
-  /** What plain tfjs reads instead, where it cannot read that. */
+  /** What plain tfjs reads instead, if it cannot read that. */
   reference?: () => TestModel | Promise<TestModel>;
   input?: InputSpec;
   activation?: OutputSpec['activation'];
@@ -149,7 +149,7 @@ const CASES: Case[] = [
   },
 ];
 
-/** What plain tfjs answers, image by image or two by two. */
+/** The answers of plain tfjs, one or two images at a time. */
 async function expectedOf(test: Case, pixels: Uint8Array): Promise<number[]> {
   const { modelJson, weightData } = await (test.reference ?? test.saved)();
   const json = modelJson as { format: string; modelTopology: object; weightsManifest: tf.io.WeightsManifestConfig };
@@ -176,7 +176,7 @@ async function expectedOf(test: Case, pixels: Uint8Array): Promise<number[]> {
   return answers.slice(0, COUNT * CLASSES);
 }
 
-/** Puts the model into a repository of its own and prepares it. */
+/** Puts the model into a separate repository and prepares it. */
 async function prepare(name: string, { input = inputOf('tf'), activation = 'softmax', saved }: Case, labels = CLASSES) {
   const modelsDir = join(folder, 'models');
   await mkdir(join(modelsDir, name), { recursive: true });

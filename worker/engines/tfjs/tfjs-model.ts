@@ -1,4 +1,4 @@
-/** What the engines tensorflow and wasm share: a tfjs model from its folder, run by whichever backend is set. */
+/** Shared by the engines tensorflow and wasm: a tfjs model from its folder, run by the current backend. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseGraph } from '@inferql/converter/tfjs/graphdef';
@@ -16,9 +16,9 @@ import * as tf from '@tensorflow/tfjs';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 
-/** Predicts images that are normalised already: probabilities as the model gives them, and features where it has any. */
+/** Predicts normalized images: the model's probabilities, and features if it has any. */
 interface Predictor {
-  /** Images that the model takes at once; undefined: any number. */
+  /** The model's fixed batch size; undefined: any number. */
   fixedBatch: number | undefined;
   predict(images: tf.Tensor4D, wantFeatures: boolean): Promise<{ answers: tf.Tensor; features?: tf.Tensor4D }>;
   hasFeatures: boolean;
@@ -30,8 +30,8 @@ interface PredictedPart {
 }
 
 /**
- * Loads the model on tfjs' present backend.
- * @throws EngineLoadError 'unsupported' where there is no tfjs model, 'failed' where tfjs cannot read it
+ * Loads the model on tfjs' current backend.
+ * @throws EngineLoadError 'unsupported' if there is no tfjs model, 'failed' if tfjs cannot read it
  */
 export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   const { tfjs, input, classCount } = model;
@@ -61,7 +61,7 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
     const { answers, features } = await predictor.predict(normalized, wantFeatures);
     const probabilities = tf.tidy(() => {
       const values = activate(answers.reshape([count, -1]) as tf.Tensor2D, tfjs!.activation);
-      // One number per image tells two classes apart.
+      // One number per image distinguishes two classes.
       return values.shape[1] === 1 && classCount === 2 ? tf.concat([tf.sub(1, values), values], 1) : values;
     });
     const channelsFirst = features?.transpose([0, 3, 1, 2]);
@@ -95,7 +95,7 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
   };
 }
 
-/** A model of a fixed batch size gets black images where there are too few. */
+/** A model of a fixed batch size gets black images if there are too few. */
 function cutPart(images: Uint8Array, from: number, length: number): Uint8Array {
   if (from === 0 && images.length === length) return images;
   const part = new Uint8Array(length);
@@ -138,7 +138,7 @@ function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs'
   switch (activation) {
     case 'softmax':
     case 'sigmoid':
-      // The model's own last layer is one already.
+      // The model's last layer already is one.
       return answers.toFloat();
     case 'logits':
       return answers.softmax();
@@ -160,8 +160,8 @@ async function loadPredictor({ path, outputName }: NonNullable<EngineModel['tfjs
 }
 
 /**
- * How many numbers a model answers per image, found by running it on a grey one.
- * @throws if tfjs' present backend does not run it
+ * How many numbers a model returns per image, found by running it on a gray one.
+ * @throws if tfjs' current backend cannot run it
  */
 export async function countAnswers(
   tfjs: NonNullable<EngineModel['tfjs']>,
@@ -183,7 +183,7 @@ async function readArtifacts(json: ModelJson, path: string): Promise<tf.io.Model
     return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
   }
   const { weightsManifest, ...modelJson } = json;
-  // Old converters write the tensor's name, which tfjs does not know as the layer's weight.
+  // Old converters write the tensor's name, which tfjs does not accept as the layer's weight.
   const toWeightName = (name: string) => (isGraph ? name : name.replace(/:0$/, ''));
   const weights = weightsManifest.flatMap((group) =>
     group.weights.map((weight) => ({ ...weight, name: toWeightName(weight.name) })),
@@ -242,7 +242,7 @@ async function loadGraphModel(handler: tf.io.IOHandler, output: string | undefin
           const answers = output === undefined ? model.predict(images) : model.execute(images, output);
           return { answers: keepFirst(answers as tf.Tensor | tf.Tensor[] | tf.NamedTensorMap) };
         } catch (error) {
-          // A graph with control flow says so at its first run.
+          // A graph with control flow fails at its first run.
           if (!/executeAsync/.test((error as Error).message)) throw error;
           needsAsync = true;
         }
@@ -252,12 +252,12 @@ async function loadGraphModel(handler: tf.io.IOHandler, output: string | undefin
   };
 }
 
-/** A graph's named outputs, or several: the first is the classifier's answer, the others are given back. */
+/** A graph's named outputs, or several: the first is the classifier's answer, the others are freed. */
 function keepFirst(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap): tf.Tensor {
   return keepOutput(answers, 0);
 }
 
-/** The output of that place; the others are given back. */
+/** The output at that index; the others are freed. */
 function keepOutput(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap, at: number): tf.Tensor {
   if (answers instanceof tf.Tensor) return answers;
   const all = Array.isArray(answers) ? [...answers] : Object.values(answers);

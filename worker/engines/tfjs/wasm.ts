@@ -8,8 +8,8 @@ import { countAnswers, loadTfjsModel } from './tfjs-model.ts';
 const require = createRequire(import.meta.url);
 
 /**
- * Runs a tfjs model in WebAssembly, wherever Node runs. A model with an op that the wasm backend does not have runs in plain
- * JavaScript instead, which has them all.
+ * Runs a tfjs model in WebAssembly, wherever Node runs. A model with an op that the wasm backend lacks runs in plain JavaScript,
+ * which has them all.
  */
 export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
   setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
@@ -27,8 +27,8 @@ export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
 }
 
 /**
- * How many numbers a model answers per image, for models of which only tfjs knows.
- * @throws where tfjs does not run it
+ * How many numbers a model returns per image, for models that only tfjs can read.
+ * @throws if tfjs cannot run it
  */
 export async function countClasses(
   tfjs: NonNullable<EngineModel['tfjs']>,
@@ -45,7 +45,7 @@ export async function countClasses(
   return countAnswers(tfjs, input);
 }
 
-/** What the backend says about an op that it does not have. */
+/** The backend's message about an op that it lacks. */
 const IS_MISSING = /not registered|not implemented|not yet (been )?(implemented|supported)/i;
 
 async function startBackend(name: string): Promise<void> {
