@@ -47,7 +47,7 @@ async function answered(socket: Socket & { text: string }): Promise<string> {
 }
 
 describe('a body', () => {
-  // The subject is time itself: these lines are slow on purpose, and nothing is waited for that an event would show.
+  // These tests are about time: the connections are slow on purpose, and no wait replaces an event.
   test('that comes slowly, but comes, is read to its end, longer than silence may last', async () => {
     const socket = await startReader(readAll);
     socket.write(head(40 * 200));

@@ -1,4 +1,4 @@
-/** What one connection may cost, and what is answered to requests that no browser sends: through real sockets. */
+/** Limits of one connection, and answers to requests that no browser sends, through real sockets. */
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -78,7 +78,7 @@ describe('requests sent before the answers were read', () => {
       return socket;
     });
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    // Answers go on being given to others.
+    // Others still get answers.
     for (let i = 0; i < 20; i++) expect((await fetch(`${url}/health/live`)).status).toBe(200);
     const now = process.memoryUsage();
     const grown = now.external + now.heapUsed - before.external - before.heapUsed;

@@ -15,7 +15,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(webDir, { recursive: true, force: true }));
 
-/** Asks as a browser does that opens an address. */
+/** Sends the request of a browser that opens a page. */
 async function open(path: string, graphiql: boolean): Promise<Response> {
   const app = createYoga({
     schema: createSchema({ typeDefs: 'type Query { a: Int }' }),

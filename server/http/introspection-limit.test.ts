@@ -2,7 +2,7 @@ import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { startServer } from '../test/server-harness.ts';
 
-/** Spreads itself wide in few bytes: each type with its fields, and with the fields of their types, three deep. */
+/** A short query with a large answer: each type with its fields, and the fields of their types, three levels deep. */
 const NESTED = `fragment N on __Type { kind name description specifiedByURL isOneOf }
   fragment V on __Type { enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } }
   fragment E on __Type { ...N ...V ofType { ...N ...V ofType { ...N ...V } } }

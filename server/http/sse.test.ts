@@ -1,4 +1,4 @@
-/** Server-sent events through real sockets, where Node's own response carries them. */
+/** Server-sent events through real sockets, written to Node's response. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { describe, expect, test } from 'vitest';

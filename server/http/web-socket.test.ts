@@ -18,7 +18,7 @@ describe('over WebSocket', () => {
     return { client, url };
   }
 
-  /** Follows a prediction that stays at work until `worker.settling` opens. */
+  /** Watches a prediction that stays PROCESSING until `worker.settling` opens. */
   async function followHeld(red: number) {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
@@ -95,7 +95,7 @@ describe('over WebSocket', () => {
 });
 
 describe('one connection', () => {
-  /** A bare WebSocket that has been let in, and what came over it. */
+  /** A bare WebSocket that was accepted, and the messages it received. */
   async function openRaw(server: Awaited<ReturnType<typeof startServer>>) {
     const url = (await server.listener.listen()).replace('http', 'ws');
     const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws');

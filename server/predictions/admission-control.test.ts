@@ -8,7 +8,7 @@ const MODEL = {
   queue: { maxQueueSize: 10, maxQueuedBytes: 1_000_000 },
 } as ServedModel;
 
-/** A queue with so many waiting, and a count of the times that it was looked at. */
+/** A queue with this many waiting, and a count of the reads. */
 function startQueue(waiting: number) {
   const queue = {
     waiting,
@@ -75,7 +75,7 @@ test('a tenant that holds its part is refused before its images are decoded, and
   await pressure.refuse(MODEL, flood);
   await expect(pressure.enter(MODEL, flood)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   await pressure.enter(MODEL, { tenant: 'other', queueShare: 0.8 });
-  // One that was refused when the queue was full has its part of what became free.
+  // A tenant that was refused when the queue was full gets its share of what became free.
   await pressure.refuse(MODEL, { tenant: 'third', queueShare: 0.8 });
   await pressure.enter(MODEL, { tenant: 'third', queueShare: 0.8 });
 });

@@ -12,7 +12,7 @@ const schema = buildSchema(`
   type Query { classify: Answer }
 `);
 
-/** The resolve info that a resolver is given for `classify`. */
+/** The resolve info that a resolver gets for `classify`. */
 function infoOf(source: string, variables: Record<string, unknown> = {}): GraphQLResolveInfo {
   let seen: GraphQLResolveInfo | undefined;
   execute({

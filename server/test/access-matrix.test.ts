@@ -15,7 +15,7 @@ import { atEnd, ENQUEUE, paint, startWorker } from './server-harness.ts';
 const CALLERS = ['nobody', 'revoked', 'infer', 'read', 'both', 'operate', 'tokens', 'stranger'] as const;
 type Kind = (typeof CALLERS)[number];
 
-/** `ok`, `null` or the code of the error. The prediction is of alice, as are all callers but the stranger, who is bob. */
+/** `ok`, `null` or the code of the error. The prediction belongs to alice, as do all callers except the stranger, who is bob. */
 const TABLE: Record<string, { query: string; outcomes: Record<Exclude<Kind, 'nobody' | 'revoked'>, string> }> = {
   'Mutation.classifyImage': {
     query: ENQUEUE,
@@ -31,7 +31,7 @@ const TABLE: Record<string, { query: string; outcomes: Record<Exclude<Kind, 'nob
   },
   'Mutation.createToken': {
     query: 'mutation { createToken(scopes: [READ]) { expiresAt } }',
-    // It is the key of `tokens` that may make tokens, but it has nothing to give.
+    // The key with the scope `tokens` may create tokens, but it has no other scope to pass on.
     outcomes: expectOutcomes('F F F F F F'),
   },
   'Query.prediction': {
@@ -170,7 +170,7 @@ describe.each(Object.keys(transports))('over %s', (transport) => {
       if (transport === 'webSocket' && isUpload(query)) continue;
       wanted[field] = { nobody: 'UNAUTHENTICATED', revoked: 'UNAUTHENTICATED', ...outcomes };
       found[field] = {};
-      // Cancelled last: the others read it as it waits.
+      // Canceled last: the others read it while it waits.
       for (const kind of CALLERS) found[field][kind] = await ask(query, kind);
     }
     expect(found).toEqual(wanted);

@@ -1,4 +1,4 @@
-/** Who may come in, over HTTP; the operations are in access-matrix.test.ts. */
+/** Who has access, over HTTP; access-matrix.test.ts covers the operations. */
 
 import { accessKeys } from '@inferql/queue/keys';
 import { describe, expect, test } from 'vitest';

@@ -32,7 +32,7 @@ async function findPort(): Promise<number> {
   return port;
 }
 
-/** Starts the proxy in front of the server; its address. */
+/** Starts the proxy in front of the server. Returns its address. */
 async function startProxy(proxy: Proxy, configuration: string, serverUrl: string, dir: string): Promise<string> {
   const port = await findPort();
   const ported = configuration.replace('127.0.0.1:4000', new URL(serverUrl).host);
@@ -77,7 +77,7 @@ async function startBehind(proxy: Proxy, configuration: string, env: Record<stri
   return { server, worker, url };
 }
 
-/** Opens a WebSocket as a browser does whose page is at the origin; its close or failure. */
+/** Opens a WebSocket like a browser whose page has this origin. Returns its close or failure. */
 async function openWebSocket(url: string, origin: string): Promise<'open' | string> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
     origin,
@@ -90,7 +90,7 @@ async function openWebSocket(url: string, origin: string): Promise<'open' | stri
   );
 }
 
-/** The first event of a subscription that goes on: it must arrive before the stream ends. */
+/** The first event of a subscription that continues: it must arrive before the stream ends. */
 async function readFirstEvent(url: string, id: string): Promise<string> {
   const query = encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
   const outgoing = request(`${url}/graphql?query=${query}`, { headers: { accept: 'text/event-stream' } }).end();

@@ -63,7 +63,7 @@ describe('a mutation that selects the result', () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
-    // The worker may be in a claim already: this one keeps it busy.
+    // The worker may already be claiming: this one keeps it busy.
     worker.settling.close();
     const started = Date.now();
     const { data } = await server.upload<Classified>(CLASSIFY, [await paint(1)], { timeoutMs: 300 });

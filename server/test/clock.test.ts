@@ -1,10 +1,10 @@
-/** Ages are measured by a clock that no one can set. */
+/** Ages are measured by a monotonic clock. */
 import { expect, test, vi } from 'vitest';
 import { atEnd, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** Sets this process' clock of the day, and leaves its timers alone. */
+/** Sets this process' wall clock, but not its timers. */
 function setClock(offsetMs: number): void {
   const nowMs = Date.now();
   vi.useFakeTimers({ toFake: ['Date'], now: nowMs + offsetMs });

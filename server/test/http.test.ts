@@ -78,7 +78,7 @@ describe('the web page', () => {
     const etag = response.headers.get('etag')!;
     const known = { 'if-none-match': etag };
     expect((await server.fetch('/assets/main-abc123.js', { headers: { ...compressed, ...known } })).status).toBe(304);
-    // A client that cannot read Brotli has never seen what that tag names.
+    // A client that cannot read Brotli has never seen the version that this tag names.
     expect((await server.fetch('/assets/main-abc123.js', { headers: known })).status).toBe(200);
   });
 
@@ -101,7 +101,7 @@ describe('the web page', () => {
 });
 
 function sendGet(url: string, path: string) {
-  // The path is sent as it stands: fetch would tidy it.
+  // The path is sent unchanged: fetch would normalize it.
   const { hostname, port } = new URL(url);
   const outgoing = httpRequest({ hostname, port, path });
   const answer = once(outgoing, 'response').then(async ([response]) => {
@@ -185,7 +185,7 @@ describe('shutting down', () => {
       'GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
       'GET /',
     ].map((text) => {
-      // It never closes its own side.
+      // The client never closes its side.
       const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
       socket.on('error', () => undefined).write(text);
       return socket;

@@ -173,7 +173,7 @@ test('keys are read once, and again when the provider has a new one', async () =
   for (let i = 0; i < 5; i++) expect((await ask(await sign(key, { jti: String(i) }))).status).toBe(200);
   expect(provider.requests()).toBe(1);
   const next = await provider.addKey('two');
-  // Whoever sends unknown keys does not make the server ask each time.
+  // Unknown keys do not make the server fetch the list each time.
   expect((await ask(await sign(next, {}, { kid: 'two' }))).status).toBe(401);
   expect(provider.requests()).toBe(1);
   vi.useFakeTimers({ now: Date.now() + 31_000, toFake: ['Date'] });

@@ -1,4 +1,4 @@
-/** What callers may take, through a whole server. The step itself is tested in queue/limits.test.ts. */
+/** Limits of callers, through a whole server. queue/limits.test.ts tests the step. */
 import { createLimiter } from '@inferql/queue/limits';
 import { subscribeSse } from '@inferql/testing/graphql-client';
 import { pino } from 'pino';
@@ -57,7 +57,7 @@ describe('a limit of a tenant', () => {
     expect(await remaining(server, key.headers)).toEqual([0]);
     const { data } = await server.query<Viewed>(VIEWER, {}, key.headers);
     expect(data.viewer.limits[0]).toMatchObject({ owner: 'tenant', unit: 'IMAGES', period: 'RATE', limit: 2 });
-    // It binds the tenant, whichever key is used, and no other tenant.
+    // It applies to the tenant, whichever key is used, and to no other tenant.
     const second = await makeKey();
     expect(codeOf(await server.upload(ENQUEUE, [await paint(1)], {}, second.headers))).toBe('RATE_LIMITED');
     const bob = await makeKey({ tenant: 'bob' });
@@ -69,7 +69,7 @@ describe('a limit of a tenant', () => {
     await startWorker(server.prefix);
     const key = await makeKey();
     await server.upload(CLASSIFY, [await paint(1)], {}, key.headers);
-    // The harness' worker says that it needs 50 ms per image.
+    // The harness' worker reports 50 ms per image.
     expect(await remaining(server, key.headers)).toEqual([950, 9_950]);
   });
 
@@ -154,7 +154,7 @@ test('without keys each client address has its own limit, as far as the proxy is
   expect(await upload('203.0.113.1')).toBe(429);
   expect(await upload('9.9.9.9, 203.0.113.1')).toBe(429);
   expect(await upload('203.0.113.2')).toBe(200);
-  // One client has all of its /64.
+  // One client may have its whole /64.
   expect(await upload('2001:db8:0:1::1')).toBe(200);
   expect(await upload('2001:db8::1:ffff:0:0:2')).toBe(429);
   expect(await upload('2001:db8:0:2::1')).toBe(200);

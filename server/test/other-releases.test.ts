@@ -1,4 +1,4 @@
-/** What another release, or another program, left in Redis harms only itself. */
+/** Records of another release or program in Redis affect nothing else. */
 import { modelKeys, registryKeys } from '@inferql/queue/keys';
 import { describe, expect, test } from 'vitest';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';

@@ -8,7 +8,7 @@ interface Classified {
   classifyImage: { id: string; status: string };
 }
 
-/** A refusal in words, with a code and a time, soon. */
+/** A quick refusal with a message, a code and a retry time. */
 async function expectUnavailable(server: Server) {
   const started = Date.now();
   const { status, data, errors, headers } = await server.upload(ENQUEUE, [await paint(9)]);
@@ -58,14 +58,14 @@ test('those who watch a queue are told that it can no longer be read', async () 
   expect((await moments.next()).value).toMatchObject({ waiting: 0 });
   const { pid } = testRedis();
   try {
-    // It answers nobody from here on; the connections stay.
+    // From here on it answers nobody; the connections stay open.
     process.kill(pid, 'SIGSTOP');
     await expect(moments.next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(watchQueue(ANONYMOUS, undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   } finally {
     process.kill(pid, 'SIGCONT');
   }
-  // For longer than a worker may be silent: it tells again that it lives, as a real one does by itself.
+  // Longer than a worker may be silent, so it sends a heartbeat, as a real one does regularly.
   await worker.announce();
   await expectRecovered(server);
   const again = (await watchQueue(ANONYMOUS, undefined))[Symbol.asyncIterator]();

@@ -102,7 +102,7 @@ test('equal work is computed once and shared, and answered from the cache; both 
   const image = await paint(80);
   worker.settling.close();
   const waiting = [server.upload<Shared>(query, [image]), server.upload<Shared>(query, [image])];
-  // Both are in: one computes, the other follows.
+  // Both are admitted: the second shares the job of the first.
   const queue = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
   while ((await queue()).processing + (await queue()).waiting < 1);
   const third = server.upload<Shared>(query, [image]);

@@ -1,10 +1,10 @@
-/** What the user of Redis may do, and what the server says when it may not. */
+/** The rights of the Redis user, and what the server reports if one is missing. */
 import { expect, test } from 'vitest';
 import { atEnd, CLASSIFY, paint, startServer, startWorker } from './server-harness.ts';
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
-/** Changes what everybody may do, for this test. */
+/** Changes the default user's rights for this test. */
 async function restrict({ redis }: Server, ...rules: string[]): Promise<void> {
   await redis.call('ACL', 'SETUSER', 'default', ...rules, '+acl');
   atEnd(async () => {

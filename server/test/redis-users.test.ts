@@ -31,10 +31,10 @@ beforeEach(async () => {
   await redis.call('ACL', 'LOG', 'RESET');
 });
 
-/** What was refused, as Redis itself wrote it down. */
+/** What was refused, from Redis' ACL log. */
 async function refusals(): Promise<string[]> {
   const entries = (await admin().call('ACL', 'LOG')) as unknown[][];
-  // The connection's note of its library is not needed, and not known to every Redis.
+  // CLIENT SETINFO is not needed, and not every Redis supports it.
   return entries
     .map((entry) => `${entry[entry.indexOf('username') + 1]}: ${entry[entry.indexOf('object') + 1]}`)
     .filter((line) => !line.includes('client|setinfo'));

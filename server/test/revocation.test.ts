@@ -19,7 +19,7 @@ async function enqueueAs(server: Server, headers: Record<string, string>, red: n
   return data.classifyImage.id;
 }
 
-/** Follows over server-sent events; `first` when the first state is there, `rest` when it has ended. */
+/** Subscribes over server-sent events; `first` resolves with the first state, `rest` at the end. */
 function followSse(url: string, key: string, id: string) {
   const leaving = new AbortController();
   atEnd(() => leaving.abort());
@@ -33,7 +33,7 @@ function followSse(url: string, key: string, id: string) {
   return { first, rest };
 }
 
-/** A WebSocket with so many subscriptions; `started` when each has its first state. */
+/** A WebSocket with this many subscriptions; `started` resolves when each has its first state. */
 function followOverSocket(url: string, key: string, id: string, count: number) {
   let closeCode: number | undefined;
   let connections = 0;
@@ -93,7 +93,7 @@ describe('a revoked key', () => {
     for (const { ended, closeCode, connections } of sockets) {
       for (const how of await ended) expect([4401, 'UNAUTHENTICATED']).toContain(how);
       expect(closeCode()).toBe(4401);
-      // The client was not made to try again.
+      // The client did not retry.
       expect(connections()).toBe(1);
     }
     expect([one, two].map(({ backend }) => backend.access.sessions.count())).toEqual([1, 1]);
@@ -170,9 +170,9 @@ test('keys are rotated under load without a failed request', async () => {
   const clients = Array.from({ length: CLIENTS }, async () => {
     const ownKey = current;
     for (let sent = 0; sent < 20 || !rotated; sent++) {
-      // Half of the clients learn of the new key late.
+      // Half of the clients switch to the new key late.
       const key = sent % 2 === 0 ? ownKey : current;
-      // Requests without a socket leave Redis' replies no turn.
+      // Requests without a socket leave the event loop no time for Redis' replies.
       await nextTurn();
       statuses.push((await server.query('{ viewer { tenant } }', {}, bearer(key))).status);
     }

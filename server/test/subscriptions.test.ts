@@ -139,7 +139,7 @@ describe('over server-sent events', () => {
     const id = await enqueue(server, 34);
     const events = await follow(server, id);
     await events.next();
-    // The ear goes deaf on a connection that stays alive.
+    // The event channel stops receiving on a connection that stays alive.
     await server.subscriber.unsubscribe();
     worker.settling.open();
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
@@ -163,7 +163,7 @@ describe('over server-sent events', () => {
     worker.settling.open();
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
     const answer = await waiting;
-    // It was admitted before the kill, or refused in words; never lost.
+    // It was admitted before the kill, or refused with a message; never lost.
     expect(answer.data?.classifyImage.status ?? answer.errors![0]!.extensions!.code).toMatch(/SUCCEEDED|UNAVAILABLE/);
   });
 

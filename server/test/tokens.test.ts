@@ -1,4 +1,4 @@
-/** Browser tokens, made by keys. */
+/** Browser tokens, created with keys. */
 import { subscribeSse } from '@inferql/testing/graphql-client';
 import { expect, test } from 'vitest';
 import { bearer, startGuardedServer } from './callers.ts';
