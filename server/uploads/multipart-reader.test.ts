@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -227,4 +228,17 @@ test('a body cut anywhere ends with an error or a whole form, and leaves nothing
     expect(outcome, `cut at ${end} of ${body.length}`).toBe(end >= body.length - 4 ? outcome : 'cut');
   }
   await expect.poll(() => readdirSync(spool)).toEqual([]);
+});
+
+test('a form that is refused while more of it comes is read to its end, so that its connection can go on', async () => {
+  const form = makeBody([
+    ['operations', OPERATIONS],
+    ['map', '{"0":["variables.photo"]}'],
+    ['0', Buffer.alloc(2_000_000), 'cat.png'],
+  ]);
+  // All in one piece: the parser is full in the same step in which the map is refused.
+  const body = Readable.from([form.subarray(0, 1_000_000), form.subarray(1_000_000)]);
+  const store = () => new FileStore(createMemoryBudget(10_000_000), spool);
+  await expect(readForm(body, { 'content-type': TYPE }, LIMITS, store)).rejects.toThrow('variables.photo');
+  if (!body.readableEnded) await once(body, 'end', { signal: AbortSignal.timeout(10_000) });
 });

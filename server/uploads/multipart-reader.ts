@@ -107,7 +107,8 @@ class FormReader {
     const { maxBodyBytes } = this.#limits;
     if (this.#bytes > maxBodyBytes) {
       this.#fail(tooLarge(`The request is larger than the ${maxBodyBytes} bytes that this server accepts.`));
-    } else if (!this.#parser!.write(chunk)) {
+    } else if (!this.#parser!.write(chunk) && !this.#isOver) {
+      // A parser that was given up in this chunk never drains: the rest of its body is let run.
       this.#body.pause();
       this.#parser!.once('drain', () => this.#body.resume());
     }
