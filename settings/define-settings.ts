@@ -1,4 +1,4 @@
-/** What a setting is, and how a process reads its own. */
+/** Defines settings, and reads those of one process. */
 import type { ValueType } from './value-types.ts';
 
 /** Who reads a setting. `launcher` is `npm start` and the other commands of a clone; `compose` is docker-compose.yml. */
@@ -12,7 +12,7 @@ export interface Setting<Value = unknown> {
   readonly type: ValueType<Value>;
   /** The value without the variable. A function if it depends on the machine. Left out: undefined. */
   readonly default?: Value | (() => Value);
-  /** The default in words, for the documentation, where its value does not say it. */
+  /** The default in words, for the documentation, if its value is not clear enough. */
   readonly defaultText?: string;
   readonly unit?: 'bytes' | 'MiB' | 'ms' | 's' | 'pixels';
   /** One or two sentences: what it does, and why one would change it. */
@@ -20,7 +20,7 @@ export interface Setting<Value = unknown> {
   readonly readBy: readonly Reader[];
   /** It holds a secret: its value is not repeated in messages. */
   readonly secret?: boolean;
-  /** Passed between our own processes, or for tests: not in the documentation. */
+  /** Passed between InferQL's processes, or for tests: not in the documentation. */
   readonly internal?: boolean;
 }
 
@@ -29,7 +29,7 @@ export type SettingTable = Record<string, Setting>;
 type TypeOf<S> = S extends { type: ValueType<infer Value> } ? Value : never;
 type ValueOf<S> = S extends { default: unknown } ? TypeOf<S> : TypeOf<S> | undefined;
 
-/** The values of the settings of a table that one part reads. */
+/** The values of the settings in a table that one part reads. */
 export type SettingValues<Table extends SettingTable, Part extends Reader> = {
   -readonly [Key in keyof Table as Part extends Table[Key]['readBy'][number] ? Key : never]: ValueOf<Table[Key]>;
 };
@@ -63,8 +63,8 @@ export class InvalidConfigurationError extends Error {
 }
 
 /**
- * Reads the settings of one part from environment variables. An empty variable counts as not set, which is how a compose file says so.
- * @param otherProblems what the caller found wrong, to be reported together
+ * Reads the settings of one part from environment variables. An empty variable counts as not set, as compose files need it.
+ * @param otherProblems problems that the caller found, to be reported together
  * @throws InvalidConfigurationError that names each wrong variable, its value and what was expected
  */
 export function readTable<Table extends SettingTable, Part extends Reader>(
@@ -92,7 +92,7 @@ export function readTable<Table extends SettingTable, Part extends Reader>(
   return values as SettingValues<Table, Part>;
 }
 
-/** The environment with each former name replaced by the present one, for child processes that should not warn again. */
+/** The environment with each former name replaced by the current one, for child processes that should not warn again. */
 export function renameFormerSettings(table: SettingTable, env: Environment): Record<string, string | undefined> {
   const renamed: Record<string, string | undefined> = { ...env };
   for (const { name, formerNames = [] } of Object.values(table)) {

@@ -2,7 +2,7 @@
 import type { Environment, Setting, SettingTable } from './define-settings.ts';
 
 const PREFIX = 'INFERQL_';
-/** Shorter names without our prefix resemble too many variables of other programs. */
+/** Shorter names without the prefix resemble too many variables of other programs. */
 const LEAST_LENGTH_WITHOUT_PREFIX = 8;
 
 /**
@@ -41,7 +41,7 @@ function findNearest(name: string, names: Iterable<string>): string | undefined 
     const isOurs = candidate.startsWith(PREFIX);
     if (isOurs !== name.startsWith(PREFIX)) continue;
     if (!isOurs && candidate.length < LEAST_LENGTH_WITHOUT_PREFIX) continue;
-    // Of the part that tells names apart, a quarter may differ, two letters at most.
+    // Of the part that distinguishes names, a quarter may differ, two letters at most.
     const telling = candidate.length - (isOurs ? PREFIX.length : 0);
     const allowed = Math.min(2, Math.floor(telling / 4));
     const distance = measureDistance(name, candidate);

@@ -1,8 +1,8 @@
-/** Values that name other machines: origins of web pages, proxies in front. */
+/** Values that name other machines: origins of web pages, trusted proxies. */
 import { BlockList, isIP } from 'node:net';
 import type { ValueType } from './value-types.ts';
 
-/** Which peers are believed: none, all, or those of a list. */
+/** Which peers are trusted: none, all, or those of a list. */
 export type TrustProxy = boolean | BlockList;
 
 type Network = [address: string, prefix: number];
@@ -16,7 +16,7 @@ const PRIVATE: Network[] = [...LOOPBACK, ['10.0.0.0', 8], ['172.16.0.0', 12], ['
 const OFF = ['off', '0', 'false', 'no'];
 const ON = ['on', '1', 'true', 'yes'];
 
-/** Whether only programs of this machine reach the address; another name than `localhost` may lead anywhere. */
+/** Whether only programs on this machine can reach the address; another name than `localhost` may lead anywhere. */
 export function isLoopback(host: string): boolean {
   const address = host.replace(/^\[|\]$/g, '');
   return host === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
@@ -50,7 +50,7 @@ function parseNetworks(item: string): Network[] | undefined {
   return bits <= most ? [[address, bits]] : undefined;
 }
 
-/** Origins as browsers send them: scheme, host and a port that is not the scheme's own. A slash at the end is taken off. */
+/** Origins as browsers send them: scheme, host, and the port unless it is the scheme's default. A slash at the end is removed. */
 export const origins: ValueType<string[]> = {
   expected: 'origins such as https://app.example.com or http://localhost:5173, separated by commas, or *',
   parse(value) {
@@ -64,7 +64,7 @@ function parseOrigin(item: string): string | undefined {
   if (item === '*') return item;
   if (!URL.canParse(item)) return undefined;
   const { protocol, origin, pathname, search, hash, username, password } = new URL(item);
-  // Only of the web's own schemes does the URL class know the origin; browsers' extensions and apps have others.
+  // The URL class knows the origin only of web schemes; browser extensions and apps have others.
   if (protocol === 'http:' || protocol === 'https:') {
     return pathname === '/' && !search && !hash && !username && !password ? origin : undefined;
   }

@@ -32,7 +32,7 @@ export const settings = { ...connections, ...access, ...http, ...images, ...pred
 
 /**
  * Reads the settings of one part from environment variables.
- * @param otherProblems what the caller found wrong, to be reported together
+ * @param otherProblems problems that the caller found, to be reported together
  * @throws InvalidConfigurationError that names each wrong variable, its value and what was expected
  * @example
  * const { port, redisUrl } = readSettings('server', process.env);
@@ -41,18 +41,18 @@ export function readSettings<Part extends Reader>(part: Part, env: Environment, 
   return readTable(settings, part, env, otherProblems);
 }
 
-/** A warning for each variable of the environment that has a former name of a setting, or resembles the name of one. */
+/** A warning for each environment variable that has a former name of a setting, or a name similar to one. */
 export function findSettingMistakes(env: Environment): string[] {
   return findMistakes(settings, env);
 }
 
-/** The environment for child processes: former names replaced by present ones. */
+/** The environment for child processes: former names replaced by current ones. */
 export function renameFormerNames(env: Environment): Record<string, string | undefined> {
   return renameFormerSettings(settings, env);
 }
 
 /**
- * Refuses a server that other machines can reach and that asks nobody who they are, unless that was said in so many words.
+ * Refuses a server that other machines can reach without authentication, unless that was requested explicitly.
  * @throws InvalidConfigurationError
  */
 export function checkExposure({ host, auth }: { host: string; auth: string }): void {

@@ -13,7 +13,7 @@ export function text(expected = 'a text'): ValueType<string> {
   return { expected, parse: (value) => value };
 }
 
-/** A text that a pattern describes. */
+/** A text that matches a pattern. */
 export function pattern(expected: string, expression: RegExp): ValueType<string> {
   return { expected, parse: (value) => (expression.test(value) ? value : undefined) };
 }
@@ -66,5 +66,5 @@ export function choice<const Words extends readonly string[]>(words: Words): Val
   return { expected: `one of ${words.join(', ')}`, parse: (value) => words.find((word) => word === value) };
 }
 
-/** A folder or file, made absolute from the folder in which the process was started. */
+/** A folder or file, resolved against the folder in which the process was started. */
 export const path: ValueType<string> = { expected: 'a path', parse: (value) => resolve(value) };
