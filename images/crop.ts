@@ -5,7 +5,7 @@
 import type { Area, Size } from './resize/pixels.ts';
 import { roundHalfToEven } from './resize/rounding.ts';
 
-/** At most one of the optional fields is given; without any the whole image is stretched to width x height. */
+/** Give at most one of the optional fields; without any the whole image is stretched to width x height. */
 export interface CropRule extends Size {
   /** The short side is resized to this, then the center is cropped. */
   shortSide?: number | undefined;
@@ -24,7 +24,7 @@ export interface CropPlan {
   size: Size;
   /** The part of the resized image that the model sees. */
   part: Area;
-  /** Where that part is in the model's input, if it does not fill it. */
+  /** The position of that part in the model's input, if it does not fill it. */
   at: { left: number; top: number };
 }
 
@@ -49,7 +49,7 @@ export function planCrop(source: Size, rule: CropRule, library: Library): CropPl
   return { from: whole, size: target, part, at };
 }
 
-/** The size that gives the short side that length. */
+/** The size at which the short side has that length. */
 function resizeShortSide({ width, height }: Size, shortSide: number, library: Library): Size {
   const short = Math.min(width, height);
   const resize = (side: number): number => {
@@ -58,7 +58,7 @@ function resizeShortSide({ width, height }: Size, shortSide: number, library: Li
         // As Teachable Machine's library computes it.
         return Math.ceil(side * (shortSide / short));
       case 'tensorflow':
-        // As TensorFlow's model garden does: single precision, cut off; but the short side is never shorter.
+        // As TensorFlow's model garden does: single precision, truncated; but the short side is never shorter.
         return Math.max(Math.trunc(Math.fround(side * Math.fround(shortSide / short))), shortSide);
       case 'pillow':
       case 'torchvision':
@@ -73,7 +73,7 @@ function resizeShortSide({ width, height }: Size, shortSide: number, library: Li
 }
 
 function centerOf(size: Size, target: Size, library: Library): Area {
-  // torchvision's CenterCrop rounds half to even, the others cut off.
+  // torchvision's CenterCrop rounds half to even, the others truncate.
   const halve = library === 'pillow' || library === 'torchvision' ? roundHalfToEven : Math.trunc;
   return { left: halve((size.width - target.width) / 2), top: halve((size.height - target.height) / 2), ...target };
 }
@@ -90,12 +90,12 @@ function cutProportions(source: Size, target: Size): Area {
   return { left: (source.width - width) >> 1, top: (source.height - height) >> 1, width, height };
 }
 
-/** The largest size with the source's proportions, and its place in the target. */
+/** The largest size with the source's proportions, and its position in the target. */
 function fitInside(source: Size, target: Size, library: Library): Area {
   const { width, height } = source;
   switch (library) {
     case 'tensorflow': {
-      // tf.image.resize_with_pad: single precision, cut off.
+      // tf.image.resize_with_pad: single precision, truncated.
       const { fround } = Math;
       const ratio = Math.max(fround(width / target.width), fround(height / target.height));
       const fitted = { width: fround(width / ratio), height: fround(height / ratio) };
@@ -111,7 +111,7 @@ function fitInside(source: Size, target: Size, library: Library): Area {
     case 'opencv':
     case 'tfjs':
     case 'canvas': {
-      // ImageOps.pad: the longer side fills the target, the other one is rounded, and so is its place.
+      // ImageOps.pad: the longer side fills the target; the other one and its position are rounded.
       const isWider = width / height > target.width / target.height;
       const fitted = isWider
         ? { width: target.width, height: Math.max(roundHalfToEven((height / width) * target.width), 1) }

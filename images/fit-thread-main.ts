@@ -1,4 +1,4 @@
-/** A thread that fits one image after the other, so that large ones do not hold up the event loop of the server. */
+/** A thread that fits one image after the other, so that large ones do not block the server's event loop. */
 import { parentPort } from 'node:worker_threads';
 import { fitPixels } from './fit.ts';
 import type { FitAnswer, FitRequest } from './fit-thread.ts';

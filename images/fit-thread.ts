@@ -12,12 +12,12 @@ export interface FitRequest {
 
 export type FitAnswer = { id: number; pixels: Uint8Array } | { id: number; error: Error };
 
-/** Images up to this size are fitted at once: it takes about a millisecond, and handing them over costs as much. */
+/** Images up to this size are fitted at once: it takes about a millisecond, and transferring them costs as much. */
 const MAX_INLINE_PIXELS = 500_000;
 
 export interface FitThread {
   /**
-   * As `fitPixels`, in another thread if the image is large. The source's bytes may be gone afterwards.
+   * Like `fitPixels`, but in another thread if the image is large. The source's buffer may be detached afterwards.
    */
   fit(source: Pixels, rule: FitRule): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -30,7 +30,7 @@ interface Waiting {
 
 /**
  * A thread that starts when the first large image comes, and again after it has failed.
- * @param path the thread's main file. @default fit-thread-main.js beside this module; where that is not built, everything runs in this thread
+ * @param path the thread's main file. @default fit-thread-main.js beside this module; if that file does not exist, everything runs in this thread
  */
 export function createFitThread(path = fileURLToPath(new URL('./fit-thread-main.js', import.meta.url))): FitThread {
   const isBuilt = existsSync(path);
@@ -75,7 +75,7 @@ export function createFitThread(path = fileURLToPath(new URL('./fit-thread-main.
   };
 }
 
-/** Moves the pixels if their memory can be moved, which a decoder's may not, and copies them otherwise. */
+/** Transfers the pixels if their memory can be transferred, unlike some decoders' memory; copies them otherwise. */
 function post(thread: Worker, request: FitRequest): void {
   const { data } = request.source;
   const isOwn = data.byteLength === data.buffer.byteLength && data.buffer instanceof ArrayBuffer;

@@ -11,7 +11,7 @@ interface CropCase extends GoldenAnswer {
   from: [number, number];
 }
 
-/** Bytes of torchvision may be rounded the other way at a half; canvas.ts says what a canvas does. */
+/** torchvision may round halves the other way; canvas.ts describes a canvas. */
 const BOUNDS: Record<string, number> = { torchvision: 1, canvas: 16 };
 
 const folder = path.join(import.meta.dirname, 'resize/golden');
@@ -76,6 +76,6 @@ test.each([
   const { user, system } = process.cpuUsage(started);
   expect([pixels[0], pixels.at(-1)]).toEqual([200, 40]);
   expect(pixels).toHaveLength(224 * 224 * 3);
-  // Without the bound: minutes.
+  // Without the bound it takes minutes.
   expect((user + system) / 1e6).toBeLessThan(10);
 });

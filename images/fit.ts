@@ -1,4 +1,4 @@
-/** From decoded pixels to a model's input, by the rules of its spec: the one way that server, converter and bench go. */
+/** From decoded pixels to a model's input, by the rules of its spec. Server, converter and bench all use it. */
 import { type CropRule, type Library, planCrop } from './crop.ts';
 import { RESIZERS, type ResizeName } from './resize/names.ts';
 import { type Area, cutPixels, type Pixels } from './resize/pixels.ts';
@@ -10,7 +10,7 @@ export interface FitRule extends CropRule {
 
 /**
  * The first pass makes every row as wide as the result. Of an absurdly tall image, say 3 x 20,000,000, that would be gigabytes and
- * minutes: rows beyond this bound are averaged first, and the answer is no longer the library's to the byte.
+ * minutes: rows beyond this bound are averaged first, and the result no longer equals the library's bytes.
  */
 const MAX_BETWEEN_PIXELS = 6_000_000;
 
@@ -28,7 +28,7 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
   const resizer = RESIZERS[rule.resize];
   const seen = rule.channels === 1 ? toGrey(source, library) : source;
   const reduction = smooths(rule.resize) ? Math.ceil((plan.from.height * plan.part.width) / MAX_BETWEEN_PIXELS) : 1;
-  // Pillow's resize takes a box and lets the pixels around it take part; the other libraries are given a cut.
+  // Pillow's resize takes a box and lets the pixels around it take part; the other libraries get a cropped image.
   const resized =
     library === 'pillow' && rule.cover && reduction === 1
       ? resizer(seen, plan.size, plan.part, plan.from)
@@ -60,7 +60,7 @@ function averageRows({ data, width, height, channels }: Pixels, count: number): 
   return { data: averaged, width, height: rows, channels };
 }
 
-/** ITU-R BT.601, in the fixed point of the library. Grey stays as it is. */
+/** ITU-R BT.601, in the fixed point of the library. Gray stays as it is. */
 export function toGrey(source: Pixels, library: Library): Pixels {
   const { data, width, height, channels } = source;
   if (channels === 1) return source;
@@ -75,7 +75,7 @@ export function toGrey(source: Pixels, library: Library): Pixels {
   return { data: grey, width, height, channels: 1 };
 }
 
-/** Grey becomes three equal channels. */
+/** Gray becomes three equal channels. */
 function repeatGrey(data: Uint8Array, from: number, to: number): Uint8Array {
   if (from === to) return data;
   const repeated = new Uint8Array(data.length * to);

@@ -6,11 +6,11 @@ import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
 import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render.ts';
 
-/** Longer than this many times its width (or the reverse), an image is cut to its middle before it is resized. */
+/** Longer than this many times its width (or the reverse), an image is cropped to its center before it is resized. */
 const MAX_ASPECT_RATIO = 64;
 
 /**
- * Turns an image file's bytes into a model's input: upright, sRGB, transparency laid on white, resized as the model says.
+ * Turns an image file's bytes into a model's input: upright, sRGB, transparency composited on white, resized as the model says.
  * @returns uint8, height x width x channels, channels last
  * @throws InferqlError EMPTY, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS or TOO_COMPLEX (both before anything is decoded), CORRUPT, or UNAVAILABLE if
  * the time limit passed
@@ -22,7 +22,7 @@ export async function prepareImage(file: Buffer, input: ModelInput, maxPixels: n
 }
 
 /**
- * As `prepareImage`, for a file that was inspected and compared with the limits.
+ * Like `prepareImage`, for a file that was inspected and compared with the limits.
  * @throws InferqlError UNSUPPORTED_FORMAT, CORRUPT or UNAVAILABLE
  */
 export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelInput): Promise<Buffer> {
@@ -31,7 +31,7 @@ export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelI
     return renderInput(isTooLong(facts, input) ? await cutMiddle(image) : image, input);
   };
   if (facts.format !== 'jpeg') return decode('error').catch(refuse);
-  // Data that is missing or damaged is only a warning in the JPEG decoder, like things that do no harm.
+  // The JPEG decoder only warns about missing or damaged data, as about harmless things.
   return decode('warning').catch((error) => (isHarmless(error) ? decode('error').catch(refuse) : refuse(error)));
 }
 
@@ -45,7 +45,7 @@ function refuse(error: unknown): never {
   throw describeFailure(error);
 }
 
-/** The library's own errors are damage, but for its time limit. */
+/** The library's errors mean damage, except for its time limit. */
 function describeFailure(error: unknown): InferqlError {
   if (error instanceof InferqlError) return error;
   if (error instanceof Error && error.message.startsWith('timeout')) {

@@ -1,12 +1,12 @@
 import { promisify } from 'node:util';
 import { crc32, deflate } from 'node:zlib';
 
-/** The smallest side of the picture: the browser's own smoothing of a 7x7 picture shows its squares. */
+/** The smallest side of the picture: a browser's smoothing of a 7x7 picture shows its squares. */
 const MIN_SIDE = 112;
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
-/** Eight bits a pixel, by palette. */
+/** Eight bits per pixel, with a palette. */
 const PNG_FORMAT = [8, 3, 0, 0, 0];
-/** Each line as its difference to the one above, which is small in a smooth picture. */
+/** Each line as the difference from the one above, which is small in a smooth picture. */
 const FILTER_UP = 2;
 
 const compress = promisify(deflate);
@@ -25,8 +25,8 @@ interface HeatValues {
 }
 
 /**
- * Paints a map as a PNG in a data URI. Written by hand, since heat is the pixel's colour by a fixed palette: an image library would
- * look for a palette first, which takes twenty times as long.
+ * Paints a map as a PNG in a data URI. Written by hand, since the palette is fixed: an image library would search for a
+ * palette first, which takes twenty times as long.
  */
 export async function renderHeatmap(map: HeatValues): Promise<string> {
   const scale = Math.max(1, Math.ceil(MIN_SIDE / Math.min(map.width, map.height)));
@@ -68,7 +68,7 @@ function enlarge({ width, height, values }: HeatValues, scale: number): Uint8Arr
   return levels;
 }
 
-/** For each pixel of a longer line: its four neighbours among the `size` values, and their weights. */
+/** For each pixel of a longer line: its four neighbors among the `size` values, and their weights. */
 function placeSamples(size: number, scale: number) {
   return Array.from({ length: size * scale }, (_, pixel) => {
     const place = (pixel + 0.5) / scale - 0.5;

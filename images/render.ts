@@ -8,14 +8,14 @@ import type { Pixels } from './resize/pixels.ts';
 export type ModelInput = ServedModel['input'];
 type SharpKernel = 'linear' | 'cubic' | 'nearest' | 'lanczos3';
 
-/** What `input.resize` is if a spec names none: sharp's resize, whose `kernel` has a field for itself. */
+/** The default of `input.resize`: sharp's resize, whose `kernel` is a separate field. */
 export function resizeOf({ resize, kernel }: Pick<ModelInput, 'resize' | 'kernel'>): string {
   return resize ?? `sharp-${kernel}`;
 }
 
 /**
- * Whether an embedded color profile is left aside. The libraries that train models read the numbers as they are stored, so
- * that only then the pixels are theirs; a browser's canvas converts, and so does sharp.
+ * Whether an embedded color profile is ignored. The libraries that train models read stored numbers unconverted; a browser's
+ * canvas converts them, and so does sharp.
  */
 export function ignoresProfile(input: Pick<ModelInput, 'resize' | 'kernel' | 'colorProfile'>): boolean {
   if (input.colorProfile !== undefined) return input.colorProfile === 'ignore';
@@ -25,7 +25,7 @@ export function ignoresProfile(input: Pick<ModelInput, 'resize' | 'kernel' | 'co
 
 const FIT_MS_PER_MEGAPIXEL = 2;
 
-/** What cropping and resizing takes beside decoding. Sharp resizes while it decodes; the libraries' ways need the whole image. */
+/** The cost of cropping and resizing. Sharp resizes while it decodes; the other libraries' methods need the whole image. */
 export function estimateFit({ width, height }: { width: number; height: number }, input: ModelInput) {
   if (resizeOf(input).startsWith('sharp-')) return { costMs: 0, memoryBytes: 0 };
   const pixels = width * height;
@@ -33,10 +33,10 @@ export function estimateFit({ width, height }: { width: number; height: number }
 }
 
 /**
- * Turns an opened image into a model's input: upright, sRGB, transparency laid on white except for a model of four channels,
+ * Turns an opened image into a model's input: upright, sRGB, transparency composited on white except for a model of four channels,
  * cropped and resized as the model's spec says.
  * @returns uint8, height x width x channels, channels last
- * @throws InferqlError UNAVAILABLE if this version does not know the resize; what sharp throws if the image cannot be decoded
+ * @throws InferqlError UNAVAILABLE if this version does not know the resize; whatever sharp throws if the image cannot be decoded
  */
 export async function renderInput(image: Sharp, input: ModelInput): Promise<Buffer> {
   const resize = resizeOf(input);
@@ -58,7 +58,7 @@ async function decode(upright: Sharp): Promise<{ data: Buffer; width: number; he
 
 const thread = createFitThread();
 
-/** @param decoded grey, grey with alpha, RGB or RGBA */
+/** @param decoded gray, gray with alpha, RGB or RGBA */
 async function fitDecoded(
   { data, width, height, channels }: Awaited<ReturnType<typeof decode>>,
   input: ModelInput & { resize: ResizeName },
@@ -71,7 +71,7 @@ async function fitDecoded(
   return Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
 }
 
-/** Sharp knows two rules: the short side, and stretching. */
+/** Sharp supports two rules: the short side, and stretching. */
 async function resizeBySharp(upright: Sharp, input: ModelInput, kernel: SharpKernel): Promise<Buffer> {
   const { width, height, channels, shortSide } = input;
   const resized =
@@ -85,9 +85,9 @@ async function resizeBySharp(upright: Sharp, input: ModelInput, kernel: SharpKer
 }
 
 /**
- * Grey stays one channel whatever color space is asked for, and is repeated; color becomes grey by ITU-R BT.601, as the
- * libraries do that models are trained with. Transparency is gone by now, except if the model takes it as its fourth channel:
- * then grey has two.
+ * Gray stays one channel in any requested color space, and is repeated. Color becomes gray by ITU-R BT.601, as in the
+ * libraries that train models. Transparency has been removed, unless the model takes it as its fourth channel: then gray has
+ * two channels.
  */
 function convertChannels(data: Buffer, from: number, to: 1 | 3 | 4): Buffer {
   const pixels = data.length / from;

@@ -79,7 +79,7 @@ function listPhotographs(): string[] {
   }
 }
 
-// Skipped where ../shared/images is missing.
+// Skipped if ../shared/images is missing.
 test.skipIf(listPhotographs().length === 0)('photographs whose profile is left out keep every pixel', async () => {
   const own = listPhotographs()
     .map((name) => readFileSync(`${SHARED_IMAGES}/${name}`))

@@ -1,6 +1,5 @@
 /**
- * Tells whether a JPEG's colour profile is sRGB itself. Converting sRGB to sRGB changes nothing and takes as long as decoding the
- * photograph does.
+ * Detects whether a JPEG's color profile is sRGB. Converting sRGB to sRGB changes nothing and takes as long as decoding the image.
  */
 
 /** The primaries of sRGB adapted to D50, as profiles carry them (ICC.1, and IEC 61966-2-1 by Bradford's matrix). */
@@ -15,19 +14,19 @@ const CURVE_TOLERANCE = 1 / 768;
 const HEADER_BYTES = 128;
 const MAX_TAGS = 64;
 
-/** False also where there is none, or it cannot be told: then the decoder converts what it finds. */
+/** False also if there is none, or if it cannot be decided: then the decoder converts. */
 export function hasSrgbProfile(jpeg: Buffer): boolean {
   try {
     const profile = findProfile(jpeg);
     return profile !== undefined && isSrgb(profile);
   } catch (error) {
-    // Offsets inside a profile are anybody's: reading beyond its end is an answer, too.
+    // Offsets inside a profile are not trusted: reading beyond its end means that it is not sRGB.
     if (error instanceof RangeError) return false;
     throw error;
   }
 }
 
-/** The profile among a JPEG's segments, where it is in one piece. */
+/** The profile among a JPEG's segments, if it is in one piece. */
 function findProfile(jpeg: Buffer): Buffer | undefined {
   for (let at = 2; at + 4 <= jpeg.length && jpeg[at] === 0xff; ) {
     const marker = jpeg[at + 1]!;
@@ -53,7 +52,7 @@ function isSrgb(profile: Buffer): boolean {
     const at = HEADER_BYTES + 4 + 12 * tag;
     tags.set(word(at), profile.readUInt32BE(at + 4));
   }
-  // A profile with tables is converted by them, whatever its primaries say.
+  // A profile with tables is converted with them, whatever its primaries are.
   if (['A2B0', 'A2B1', 'D2B0'].some((name) => tags.has(name))) return false;
   for (const [name, expected] of Object.entries(PRIMARIES)) {
     const at = tags.get(name);
@@ -63,7 +62,7 @@ function isSrgb(profile: Buffer): boolean {
     );
     if (!isNear) return false;
   }
-  // Mostly the three share one curve.
+  // Usually the three share one curve.
   const curves = new Set(['rTRC', 'gTRC', 'bTRC'].map((name) => tags.get(name)));
   return [...curves].every((at) => at !== undefined && followsSrgbCurve(profile, at));
 }
@@ -84,7 +83,7 @@ function followsSrgbCurve(profile: Buffer, at: number): boolean {
   });
 }
 
-/** The last one is kept: most profiles have tables of one length, and its powers take half a millisecond. */
+/** The last one is cached: most profiles have tables of one length, and computing the powers takes half a millisecond. */
 let curve = new Float64Array(0);
 
 function findCurve(entries: number): Float64Array {

@@ -10,7 +10,7 @@ const prepare = (file: Buffer, input = CROPPED) => prepareImage(file, input, 64_
 
 let frames: Buffer[];
 beforeAll(async () => {
-  // Upright, so that much of it lies below the crop.
+  // Portrait, so that much of it is below the crop.
   const photograph = sharp('models/samples/rocket.jpg').resize(480, 800);
   frames = [await photograph.clone().png().toBuffer(), await photograph.clone().negate().png().toBuffer()];
 });
@@ -61,13 +61,13 @@ describe.each(Object.keys(encodings))('%s', (name) => {
   });
 });
 
-/** In a segment of its own, whose end is no end of the photograph. */
+/** In a separate segment, whose end is not the end of the image. */
 function addThumbnail(jpeg: Buffer): Buffer {
   const segment = Buffer.from([0xff, 0xe5, 0, 8, 0xff, 0xd8, 0xff, 0xda, 0xff, 0xd9]);
   return Buffer.concat([jpeg.subarray(0, 2), segment, jpeg.subarray(2)]);
 }
 
-/** Uncompressed strips of 100 rows behind the directory, as some programs write it. */
+/** Uncompressed strips of 100 rows after the directory, as some programs write it. */
 function writeTiff(pixels: Buffer, width: number, height: number): Buffer {
   const [strips, stripBytes] = [height / 100, width * 3 * 100];
   const listsAt = 8 + 2 + 9 * 12 + 4;

@@ -2,7 +2,7 @@ import { type BmpLayout, bmpRowBytes, readBmpLayout } from '../inspect/bmp.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import type { RawImage } from './raw.ts';
 
-/** @throws InferqlError CORRUPT; RangeError where the file is cut */
+/** @throws InferqlError CORRUPT; RangeError if the file is truncated */
 export function decodeBmp(file: Buffer): RawImage {
   return decodeBitmap(file, readBmpLayout(file, 14, file.readUInt32LE(10)));
 }
@@ -77,7 +77,7 @@ function createMaskReader(mask: number, channel: number): (value: number) => num
 
 /**
  * Runs of one index, or literal indexes, with commands for the end of a line, of the picture, and jumps.
- * @returns an index per pixel, in the file's order of rows; what is jumped over is index 0
+ * @returns one index per pixel, in the file's order of rows; skipped pixels have index 0
  */
 function decodeRuns(file: Buffer, { width, height, compression, pixels }: BmpLayout): Uint8Array {
   const indexes = new Uint8Array(width * height);
@@ -113,7 +113,7 @@ function decodeRuns(file: Buffer, { width, height, compression, pixels }: BmpLay
   return indexes;
 }
 
-/** Some programs write 32 bits with nothing in the last 8. */
+/** Some programs write 32 bits with zeros in the last 8. */
 function isVisible(rgba: Buffer): boolean {
   for (let at = 3; at < rgba.length; at += 4) if (rgba[at] !== 0) return true;
   return false;

@@ -3,15 +3,15 @@ import { InferqlError } from '@inferql/queue/errors';
 import { type DecoderProcess, ProcessEnded, startDecoderProcess } from './decoder-process.ts';
 import { createSemaphore } from './semaphore.ts';
 
-/** Decoders leak a little, and the one for HEIC more. */
+/** Decoders leak a little memory, and the one for HEIC leaks more. */
 const IMAGES_PER_PROCESS = 100;
 const MAX_IDLE_BYTES = 400e6;
 const MAX_IDLE_MS = 30_000;
 
 export interface DecoderPool {
   /**
-   * Decodes one image in a process, when one is free.
-   * @throws InferqlError; the signal's reason if it aborts, waiting or decoding
+   * Decodes one image in a process, once one is free.
+   * @throws InferqlError; the signal's reason if it aborts, while waiting or decoding
    */
   decode(options: {
     read(): Promise<Buffer>;
@@ -28,8 +28,8 @@ export interface DecoderPool {
 }
 
 /**
- * Processes for images that cost much. They start when they are needed, are replaced after some images, and end when there is nothing to do.
- * @param size most processes at once
+ * Processes for expensive images. They start on demand, are replaced after some images, and end when idle.
+ * @param size how many processes at most
  */
 export function createDecoderPool({
   size,
@@ -86,7 +86,7 @@ export function createDecoderPool({
     } catch (error) {
       if (!(error instanceof ProcessEnded)) throw error;
     }
-    // Once may be anybody's fault, such as a full machine's; twice is the image's.
+    // A single failure may have other reasons, such as a full machine; the second one is the image's fault.
     return decodeOnce(request).catch((error) => {
       throw error instanceof ProcessEnded ? new InferqlError('CORRUPT', { cause: error }) : error;
     });

@@ -7,17 +7,17 @@ import { InferqlError } from '@inferql/queue/errors';
 import { refuseWork } from '../inspect/refusals.ts';
 import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
-/** Ordinary images go first: this process gets half of what another one gets. */
+/** Ordinary images go first: this process gets half of another one's CPU time. */
 const NICENESS = 3;
 const WATCH_MEMORY_MS = 200;
 const PAGE_BYTES = 4_096;
-/** Node, the library, and the copies of the file. */
+/** Memory of Node, the library, and the copies of the file. */
 const BASE_BYTES = 300e6;
 
 export interface DecoderProcess {
   /**
    * Decodes one image; the process must be idle.
-   * @param memoryBytes what it is expected to take; with far more, it is ended
+   * @param memoryBytes the expected memory; if it takes far more, the process is ended
    * @throws InferqlError, UNAVAILABLE if the process could not run; ProcessEnded if the image ended it; the signal's reason if it aborts, which ends the process
    */
   decode(
@@ -78,7 +78,7 @@ export function startDecoderProcess(
   });
   const hasEnded = (cause?: unknown, signal?: NodeJS.Signals | null) => {
     isAlive = false;
-    // A process that did not start, or that a full machine ended, says nothing about the image.
+    // If a process did not start, or a full machine ended it, the image is not at fault.
     const isImagesFault = isReady && cause === undefined && signal !== 'SIGKILL';
     settle(({ reject }) =>
       reject(isImagesFault ? new ProcessEnded('the decoder process ended') : refuseProcess(cause)),
@@ -125,7 +125,7 @@ export function startDecoderProcess(
         };
         signal.addEventListener('abort', onAbort, { once: true });
         setReferenced(child, true);
-        // A process that has just ended is noticed by its exit.
+        // The exit event handles a process that has just ended.
         child.send({ id: images, file, input } satisfies DecodeRequest, () => undefined);
       });
     },
@@ -137,7 +137,7 @@ export function startDecoderProcess(
   };
 }
 
-/** At once, so that the threads which the process will start inherit it. */
+/** At once, so that threads that the process starts later inherit it. */
 function lowerPriority({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) setPriority(pid, NICENESS);
@@ -146,7 +146,7 @@ function lowerPriority({ pid }: ChildProcess): void {
   }
 }
 
-/** An idle process does not keep this one alive. */
+/** An idle process must not keep this one alive. */
 function setReferenced(child: ChildProcess, isReferenced: boolean): void {
   child[isReferenced ? 'ref' : 'unref']();
   child.channel?.[isReferenced ? 'ref' : 'unref']();

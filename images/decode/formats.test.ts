@@ -24,7 +24,7 @@ function insertChunk(png: Buffer, name: string, body: Buffer): Buffer {
   chunk.writeUInt32BE(body.length);
   chunk.write(name, 4, 'latin1');
   body.copy(chunk, 8);
-  // Its checksum is not looked at: ancillary chunks of a wrong one are skipped by the decoder, and this one is read here.
+  // Its checksum does not matter: the decoder skips ancillary chunks with a wrong one, and this one is read here.
   return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]);
 }
 

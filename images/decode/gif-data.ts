@@ -1,5 +1,5 @@
 /**
- * Whether the code words of a GIF frame (LZW, GIF89a appendix F) give all of its pixels. The decoder leaves what is missing empty and says nothing.
+ * Whether the code words of a GIF frame (LZW, GIF89a appendix F) give all of its pixels. The decoder leaves missing pixels empty and does not report them.
  * Only lengths are followed, so each code word costs the same.
  * @param at offset of the byte with the code size, before the frame's data blocks
  * @returns false if a code word is unknown, or the data does not end where the pixels do
@@ -19,7 +19,7 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
   let blockEnd = position + (file[block] ?? 0);
   let buffer = 0;
   let count = 0;
-  /** -1 behind the data. */
+  /** -1 after the data. */
   const readCode = () => {
     while (count < bits) {
       if (position >= blockEnd) {
@@ -54,7 +54,7 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
     left -= lengths[code]!;
     previous = code;
   }
-  // Some encoders leave out the end. Anything else there means that the code words before were not the right ones.
+  // Some encoders omit the end code. Anything else there means that earlier code words were wrong.
   const last = readCode();
   return left === 0 && (last === end || last === clear || last < 0);
 }

@@ -5,7 +5,7 @@ import type { RawImage } from './raw.ts';
 
 const TRAILER = Buffer.from(';');
 
-/** The file up to its first frame, on a canvas that holds it: a decoder that is given all would look at each frame. */
+/** The file up to its first frame, on a canvas that holds it: a decoder that gets the whole file would read each frame. */
 export function cutToFirstFrame(file: Buffer, { firstFrameEnd, width, height }: GifFacts): Buffer {
   const isRight = file.readUInt16LE(6) === width && file.readUInt16LE(8) === height;
   if (isRight && file[firstFrameEnd] === TRAILER[0]) return file.subarray(0, firstFrameEnd + 1);
@@ -19,7 +19,7 @@ export function coversCanvas({ frame, width, height }: GifFacts): boolean {
   return frame.left === 0 && frame.top === 0 && frame.width >= width && frame.height >= height;
 }
 
-/** The canvas around the first frame is transparent in browsers, whatever background color the file names: here it is white. */
+/** The canvas around the first frame is transparent in browsers, whatever background color the file gives: here it is white. */
 export async function decodeOnCanvas(image: Sharp, { frame, width, height }: GifFacts): Promise<RawImage> {
   const visible = {
     width: Math.min(frame.width, width - frame.left),

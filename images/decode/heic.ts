@@ -28,8 +28,8 @@ export function refuseHeic(): InferqlError {
 }
 
 /**
- * Decodes the primary picture, turned and cropped as the file says, in WebAssembly: it blocks the thread and keeps memory, so it is only
- * called in decoders that can be ended.
+ * Decodes the primary picture, rotated and cropped as the file says, in WebAssembly. It blocks the thread and keeps memory, so it is
+ * only called in processes that can be ended.
  * @returns pixels in the file's color space, and its profile if it has one
  * @throws InferqlError CORRUPT
  */
@@ -45,7 +45,7 @@ export async function decodeHeic(file: Buffer): Promise<{ image: RawImage; profi
   }
 }
 
-/** The decoder takes the first picture that is not hidden, and names an unusual first brand unknown. */
+/** The decoder takes the first picture that is not hidden, and reports an unusual first brand as unknown. */
 function withPrimaryOnly(file: Buffer): Buffer {
   const copy = Buffer.from(file);
   for (const at of findOtherItemFlags(file)) copy[at]! |= 1;

@@ -1,5 +1,5 @@
 /**
- * A progressive JPEG of one color in which each coefficient comes by itself, bit by bit, as the standard allows: some 70 bytes a scan, each of which
+ * A progressive JPEG of one color in which each coefficient comes separately, bit by bit, as the standard allows: some 70 bytes per scan, each of which
  * visits every block. 63 coefficients of 14 bits are 882 scans.
  */
 export function writeManyScans({

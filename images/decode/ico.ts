@@ -6,7 +6,7 @@ import type { RawImage } from './raw.ts';
 /**
  * Decodes an icon's bitmap: rows of pixels, then a mask of one bit per pixel, which counts if the pixels have no alpha.
  * @param bitmap the entry's bytes, which begin with the information header
- * @throws InferqlError CORRUPT; RangeError where the bitmap is cut
+ * @throws InferqlError CORRUPT; RangeError if the bitmap is truncated
  */
 export function decodeIconBitmap(bitmap: Buffer): RawImage {
   const doubled = readBmpLayout(bitmap, 0, 0);

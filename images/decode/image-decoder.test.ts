@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => compiled?.remove());
 
-/** Costs more than what is decoded in this process, but not much. */
+/** Costs slightly more than what is decoded in this process. */
 async function drawLarge(): Promise<Buffer> {
   const image = sharp('models/samples/rocket.jpg').resize(5_000, 5_000, { fit: 'fill' });
   return image.png({ progressive: true, compressionLevel: 1 }).toBuffer();
@@ -54,7 +54,7 @@ describe('a decoder process', () => {
   test('is ended in the middle of a decoder that does not stop, and replaced', async () => {
     pool = createDecoderPool({ size: 1, processPath });
     const limit = new AbortController();
-    // Hours of work, which no time limit inside the library interrupts.
+    // Hours of work that no time limit inside the library interrupts.
     const endless = writeManyScans({ side: 8_000, coefficients: 63, bits: 14 });
     let isReserved = true;
     const running = pool.decode(

@@ -11,7 +11,7 @@ import { chooseLane } from './lanes.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createSemaphore } from './semaphore.ts';
 
-/** From the arrival of a file until its pixels: after this, the caller is asked to try again. */
+/** From the arrival of a file until its pixels: after this, the caller gets a retryable error. */
 const DECIDE_MS = 30_000;
 /** Threads that Node has for files and decoders together. */
 const DEFAULT_THREADS = 4;
@@ -19,22 +19,22 @@ const DEFAULT_THREADS = 4;
 const FILE_THREADS = 2;
 
 export interface ImageSource {
-  /** The whole file; may be called more than once. Files that wait stay where they are. */
+  /** The whole file; may be called more than once. Waiting files are not read into memory. */
   read(): Promise<Buffer>;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
-  /** Whose image it is: tenants that wait take turns. @default one for all */
+  /** The tenant: waiting tenants are served round-robin. @default one for all */
   tenant?: string;
 }
 
 export interface ImageDecoder {
   /**
-   * Decodes a file to a model's input, when its turn has come and there is memory. What is expensive is decoded in processes that can be ended.
+   * Decodes a file to a model's input, when its turn has come and there is memory. Expensive images are decoded in processes that can be ended.
    * @returns uint8, height x width x channels, channels last
-   * @throws InferqlError as `prepareImage`; UNAVAILABLE if it was not decided in 30 seconds, or will not be
+   * @throws InferqlError as `prepareImage`; UNAVAILABLE if it was not decoded within 30 seconds, or cannot be
    */
   prepare(source: ImageSource, input: ServedModel['input']): Promise<Buffer>;
-  /** Memory that is reserved by images in decoding. */
+  /** Memory reserved by images that are being decoded. */
   usedBytes(): number;
   close(): void;
 }
@@ -131,7 +131,7 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
       if (source.signal?.aborted) onLeave();
       source.signal?.addEventListener('abort', onLeave, { once: true });
       try {
-        // What runs on the threads of this process cannot be stopped, but its caller need not wait.
+        // Work on the threads of this process cannot be stopped, but its caller need not wait.
         return await Promise.race([decode(source, input, limit.signal), rejectOnAbort(limit.signal)]);
       } finally {
         clearTimeout(timer);
@@ -143,7 +143,7 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
   };
 }
 
-/** The facts with what comes after decoding. */
+/** The facts, with the cost of the steps after decoding. */
 function addFit(facts: ImageFacts, input: ServedModel['input']): ImageFacts {
   const fit = estimateFit(facts, input);
   return { ...facts, costMs: facts.costMs + fit.costMs, memoryBytes: facts.memoryBytes + fit.memoryBytes };

@@ -3,19 +3,19 @@ import { refuseDamage } from '../inspect/refusals.ts';
 const END_OF_IMAGE = Buffer.from([0xff, 0xd9]);
 
 /**
- * Some phones write data behind the pixels and no end marker. The code words of a sequential JPEG are followed to where its last block ends:
- * if that is inside the file, nothing is missing. The decoder itself does not notice what is missing in the last rows.
- * @returns the file with an end marker behind its pixels
- * @throws InferqlError CORRUPT if the file was cut, or is not of one sequential scan, so that it cannot be told
+ * Some phones write data after the pixels and no end marker. The code words of a sequential JPEG are followed to the end of its last block:
+ * if that is inside the file, nothing is missing. The decoder does not notice missing data in the last rows.
+ * @returns the file with an end marker after its pixels
+ * @throws InferqlError CORRUPT if the file is truncated, or if that cannot be decided because it is not a single sequential scan
  */
 export function closeJpeg(file: Buffer): Buffer {
   const end = findScanEnd(file);
-  // A single byte is what is left of an end marker.
+  // A single byte is the rest of an end marker.
   if (end === undefined || end + 1 >= file.length || hasMarker(file, end)) throw refuseDamage();
   return Buffer.concat([file.subarray(0, end), END_OF_IMAGE]);
 }
 
-/** Other parts of a JPEG behind the pixels mean that something between them is missing. */
+/** Other parts of a JPEG after the pixels mean that data between them is missing. */
 function hasMarker(file: Buffer, from: number): boolean {
   for (let at = file.indexOf(0xff, from); at >= 0; at = file.indexOf(0xff, at + 1)) {
     const next = file[at + 1];
@@ -108,12 +108,12 @@ interface Scan {
   components: Component[];
 }
 
-/** @returns the offset behind the last block; undefined where the data ends before, or is none */
+/** @returns the offset after the last block; undefined if the data ends before, or is invalid */
 function walkScan(file: Buffer, start: number, { units, restartInterval, components }: Scan): number | undefined {
   let at = start;
   let bits = 0;
   let count = 0;
-  /** Zeros that stand for what is behind the data: code words are looked up 16 bits at once, but none may need them. */
+  /** Zeros in place of what follows the data: code words are looked up with 16 bits at once, but none may need these bits. */
   let padding = 0;
   const need = (wanted: number) => {
     while (count < wanted) {

@@ -1,8 +1,8 @@
-/** Memory that decoders may use together. Requests that wait are served in their order; urgent ones before the others. */
+/** Memory that all decoders share. Waiting requests are served in order, urgent ones first. */
 export interface MemoryBudget {
   /**
    * Resolves once `bytes` are free; at most the whole budget may be asked for.
-   * @returns gives them back; to be called once
+   * @returns a function that gives them back; call it once
    * @throws the signal's reason if it aborts before
    */
   reserve(bytes: number, options: { isUrgent: boolean; signal: AbortSignal }): Promise<() => void>;

@@ -29,7 +29,7 @@ function distance(a: Buffer | string, b: Buffer | string): number {
   return sum / a.length;
 }
 
-// Skipped where the collection of files from bug reports is missing.
+// Skipped if the collection of files from bug reports is missing.
 describe.skipIf(!existsSync(INPUTS))('files that people sent', () => {
   test.each([
     ['grey-float.tif', 'ref-cat-small-grey.png', 1],

@@ -15,26 +15,26 @@ import { decodeTiff, isPlainTiff } from './tiff.ts';
 import { needsToneMap } from './tone-map.ts';
 import { wrapTiff } from './wrap-tiff.ts';
 
-// Images do not come twice, and one thread each lets several be decoded at once without waiting for each other.
+// Images do not repeat, and with one thread each, several are decoded in parallel without waiting for each other.
 sharp.cache(false);
 sharp.concurrency(1);
-// A phone's image for HDR displays is a JPEG with a second picture behind it, which no model wants: as the plain JPEG that it is, it takes
+// A phone's image for HDR displays is a JPEG followed by a second picture, which no model needs. Read as a plain JPEG, it takes
 // a fifth less CPU, and the second picture's parser does not see hostile files.
 sharp.block({ operation: ['VipsForeignLoadUhdr'] });
 
-/** A decoder that takes longer is stuck. Some decoders cannot be interrupted: what is expensive runs in a process that can be ended. */
+/** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */
 const DECODE_LIMIT_SECONDS = 30;
 
 export interface OpenOptions {
-  /** Leave a color profile aside, in the formats that libraries read so. */
+  /** Ignore a color profile, in the formats in which libraries ignore it. */
   ignoreIcc: boolean;
-  /** What a decoder reports that makes it fail. */
+  /** The decoder's warnings that make it fail. */
   failOn: 'warning' | 'error';
 }
 
 /**
- * Opens a file as a pipeline that yields its pixels, still to be turned upright, laid on white and converted to sRGB. Formats that the library
- * does not read, or reads wrong, are decoded here.
+ * Opens a file as a pipeline that yields its pixels, not yet rotated upright, composited on white or converted to sRGB. Formats that the
+ * library does not read, or reads incorrectly, are decoded here.
  * @param facts what `inspectImage` read, after `checkLimits`
  * @throws InferqlError UNSUPPORTED_FORMAT or CORRUPT; RangeError and the library's errors for damage
  */
@@ -73,7 +73,7 @@ export async function openImage(
   }
 }
 
-/** The size was compared with the limit before; the library's own limits are smaller than ours for some formats. */
+/** The size was already compared with the limit; the library's limits are smaller than ours for some formats. */
 const OPTIONS: SharpOptions = { failOn: 'error', limitInputPixels: false, sequentialRead: true };
 
 function openPlain(file: Buffer, options: SharpOptions = {}): Sharp {

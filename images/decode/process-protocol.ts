@@ -1,17 +1,17 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import type { ErrorCode } from '@inferql/queue/errors';
 
-/** What a decoder's process is sent: one image at a time. */
+/** Request to a decoder process: one image at a time. */
 export interface DecodeRequest {
   id: number;
   file: Uint8Array;
   input: ServedModel['input'];
 }
 
-/** Its first message: it has loaded its code. */
+/** Its first message: the code is loaded. */
 export type Ready = 'ready';
 
-/** What it answers. */
+/** Its answer. */
 export type DecodeAnswer = { id: number; rssBytes: number } & (
   | { pixels: Uint8Array }
   | { error: { code: ErrorCode; message: string; retryAfterMs: number | undefined } }

@@ -13,7 +13,7 @@ export function openRaw({ data, width, height, channels }: RawImage): Sharp {
 }
 
 /**
- * Turns pixels upright.
+ * Rotates pixels upright.
  * @param orientation as EXIF and TIFF number it, 1 to 8; anything else leaves the image as it is
  */
 export function turnUpright(image: RawImage, orientation: number): RawImage {
@@ -22,7 +22,7 @@ export function turnUpright(image: RawImage, orientation: number): RawImage {
   const isSwapped = orientation >= 5;
   const turned = { width: isSwapped ? height : width, height: isSwapped ? width : height };
   const target = Buffer.allocUnsafe(data.length);
-  // Where the pixel of a target's column and row comes from.
+  // The source of the pixel in a target's column and row.
   const isFlipped = { x: [2, 3, 7, 8].includes(orientation), y: [3, 4, 6, 7].includes(orientation) };
   for (let y = 0, to = 0; y < turned.height; y++) {
     for (let x = 0; x < turned.width; x++) {

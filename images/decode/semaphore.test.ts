@@ -4,7 +4,7 @@ import { createSemaphore } from './semaphore.ts';
 /** Never aborts; one per task, as a request has one. */
 const forever = () => new AbortController().signal;
 
-/** Tasks that end when told, and the order in which they began. */
+/** Tasks that the test ends, and the order in which they began. */
 function start(limit: number) {
   const run = createSemaphore(limit);
   const began: string[] = [];

@@ -1,11 +1,11 @@
 /**
- * Lets at most `limit` tasks run at once. The others wait in the order they came; of several groups each has its turn with its oldest, so
- * that a tenant that sends thousands of images does not keep another's single one waiting.
- * @returns runs a task when its turn has come; throws the signal's reason if it aborts before
+ * Lets at most `limit` tasks run at once. The others wait in the order they came. Groups are served round-robin, each with its oldest
+ * task, so that a tenant that sends thousands of images does not delay another tenant's single one.
+ * @returns a function that runs a task when its turn has come; throws the signal's reason if it aborts before
  */
 export function createSemaphore(limit: number) {
   let running = 0;
-  /** In the order of their turns; a group that waits for nothing is not in it. */
+  /** In the order of their turns; only groups with waiting tasks. */
   const waiting = new Map<string, (() => void)[]>();
 
   function takeNext(): (() => void) | undefined {
@@ -13,7 +13,7 @@ export function createSemaphore(limit: number) {
     if (!turn) return undefined;
     const [group, tasks] = turn;
     const next = tasks.shift();
-    // Behind the others, for its next turn.
+    // After the others, for its next turn.
     waiting.delete(group);
     if (tasks.length > 0) waiting.set(group, tasks);
     return next;
@@ -48,7 +48,7 @@ export function createSemaphore(limit: number) {
     try {
       return await task();
     } finally {
-      // The place is handed over, so that nobody who comes in between takes it.
+      // The place is passed on directly, so that a task that comes in between cannot take it.
       const next = takeNext();
       if (next) next();
       else running--;

@@ -1,6 +1,6 @@
 /**
- * The library leaves tiles that it cannot decode black and says nothing. Strips that it cannot decode are errors. A tile is coded like a strip
- * of its width and height, so a second directory behind the file lists the tiles as the strips of one tall picture.
+ * The library leaves tiles that it cannot decode black without an error. Strips that it cannot decode are errors. A tile is coded like a strip
+ * of its width and height, so a second directory at the end of the file lists the tiles as the strips of one tall picture.
  */
 import type { TiffFacts } from '../inspect/facts.ts';
 import { openTiffDirectory } from '../inspect/tiff-directory.ts';
@@ -10,7 +10,7 @@ const TILE_TAGS = [322, 323, 324, 325];
 const DROPPED = [TAG.width, TAG.height, TAG.strips, TAG.orientation, TAG.rowsPerStrip, TAG.stripBytes, ...TILE_TAGS];
 const LONG = 4;
 
-/** @returns the file with a directory in front of which its tiles are strips */
+/** @returns the file with a first directory in which its tiles are strips */
 export function stackTiles(file: Buffer, { tiles, isLittleEndian, isBig }: TiffFacts): Buffer {
   if (!tiles) return file;
   const directory = openTiffDirectory(file);

@@ -4,14 +4,14 @@ import { refuseFeature } from '../inspect/refusals.ts';
 import { type RawImage, turnUpright } from './raw.ts';
 import { stackTiles, unstackTiles } from './tiff-tiles.ts';
 
-/** Whether the library reads it right by itself: strips of 8 or 16 bits, with alpha only if the file says so. */
+/** Whether the library alone reads it correctly: strips of 8 or 16 bits, with alpha only if the file says so. */
 export function isPlainTiff({ tiles, isFloat, extraSamples }: TiffFacts): boolean {
   const [extra, ...more] = extraSamples;
   return !tiles && !isFloat && more.length === 0 && (extra === undefined || extra === 2);
 }
 
 /**
- * Decodes what the library alone reads wrong.
+ * Decodes what the library alone reads incorrectly.
  * @throws InferqlError UNSUPPORTED_FORMAT; the library's errors for damage
  */
 export async function decodeTiff(file: Buffer, facts: TiffFacts, options: SharpOptions): Promise<RawImage> {
@@ -24,7 +24,7 @@ export async function decodeTiff(file: Buffer, facts: TiffFacts, options: SharpO
   return turnUpright(layOnWhite(image, facts), facts.orientation);
 }
 
-/** Pixels with as many channels as the file has: more than four are possible until they are laid on white. */
+/** Pixels with as many channels as the file has: more than four are possible until they are composited on white. */
 interface WideImage extends Omit<RawImage, 'channels'> {
   channels: number;
 }
@@ -37,7 +37,7 @@ async function readBytes(file: Buffer, options: SharpOptions): Promise<WideImage
   return { data, width: info.width, height: info.height, channels: info.channels };
 }
 
-/** Floating-point samples have no range that a file must keep to; 0 to 1 is what programs write, and the only one that can be told. */
+/** Floating-point samples have no prescribed range; 0 to 1 is what programs write, and the only range that can be detected. */
 async function readFloats(file: Buffer, options: SharpOptions): Promise<WideImage> {
   const image = sharp(file, options);
   const { channels } = await image.metadata();
@@ -55,7 +55,7 @@ async function readFloats(file: Buffer, options: SharpOptions): Promise<WideImag
   return { data: bytes, width: info.width, height: info.height, channels: info.channels };
 }
 
-/** The first channel that is alpha by the file's own words counts, the others (spot colors, masks, depth) do not. */
+/** The first channel that the file declares as alpha counts, the others (spot colors, masks, depth) do not. */
 function layOnWhite({ data, width, height, channels }: WideImage, { extraSamples }: TiffFacts): RawImage {
   const extras = extraSamples.length;
   const colors = channels - extras >= 3 ? 3 : 1;

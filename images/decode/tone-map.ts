@@ -1,6 +1,6 @@
 /**
- * Brings pictures whose numbers mean other light than sRGB's to sRGB: HDR by PQ or HLG (ITU-R BT.2100) and wide gamuts that are named by
- * code points and not by a profile. Highlights are rolled off as ITU-R BT.2390 describes, so that what an SDR display can show stays.
+ * Converts pictures with other transfer functions or primaries to sRGB: HDR in PQ or HLG (ITU-R BT.2100) and wide gamuts given by code
+ * points instead of a profile. Highlights are rolled off as ITU-R BT.2390 describes, so that what an SDR display can show is unchanged.
  */
 import type { ColorCoding } from '../inspect/facts.ts';
 
@@ -20,10 +20,10 @@ const TO_BT709: Record<number, readonly number[]> = {
   12: [1.2249, -0.2247, 0, -0.042, 1.0419, 0, -0.0197, -0.0786, 1.0979],
 };
 const SRGB_LIKE = [1, 6, 13, 14, 15];
-/** Brighter than this share of the pixels counts as peak: single hot pixels do not darken the rest. */
+/** The peak is brighter than this share of the pixels: single hot pixels do not darken the rest. */
 const PEAK_SHARE = 0.9995;
 
-/** Whether pixels with this coding have to be converted; what is not known is taken as sRGB. */
+/** Whether pixels with this coding have to be converted; unknown coding is taken as sRGB. */
 export function needsToneMap(color: ColorCoding | undefined): color is ColorCoding {
   if (!color) return false;
   const isHdr = color.transfer === 16 || color.transfer === 18;
@@ -87,7 +87,7 @@ function findPeak(pixels: Uint16Array, channels: number, toLight: Float64Array):
 
 const ROLL_OFF_STEPS = 4_096;
 
-/** @returns what to multiply linear light with, by the brightest of its channels in cd/m2, so that white is 1 */
+/** @returns the factor for linear light, by its brightest channel in cd/m2, so that white is 1 */
 function createRollOff(peak: number): (light: number) => number {
   if (peak <= WHITE) return () => 1 / WHITE;
   const top = encodePq(peak);

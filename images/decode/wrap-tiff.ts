@@ -4,7 +4,7 @@ const SHORT = 3;
 const LONG = 4;
 const UNDEFINED = 7;
 
-/** Pixels and their color profile as an uncompressed TIFF file: raw pixels cannot be given to the library together with a profile. */
+/** Pixels and their color profile as an uncompressed TIFF file: the library does not accept raw pixels together with a profile. */
 export function wrapTiff({ data, width, height, channels }: RawImage, profile: Buffer): Buffer {
   const count = 11 + (channels === 4 ? 1 : 0);
   const bitsAt = 8 + 2 + 12 * count + 4;

@@ -18,11 +18,11 @@ export interface BmpLayout {
   palette: { offset: number; count: number; entryBytes: number };
   /** Offset of the pixels. */
   pixels: number;
-  /** The bitmap of an icon has a mask of one bit behind its pixels. */
+  /** The bitmap of an icon has a mask of one bit after its pixels. */
   hasAlpha: boolean;
 }
 
-/** @throws InferqlError CORRUPT or UNSUPPORTED_FORMAT; RangeError where the header is cut */
+/** @throws InferqlError CORRUPT or UNSUPPORTED_FORMAT; RangeError if the header is truncated */
 export function inspectBmp(file: Buffer): BmpFacts {
   const layout = readBmpLayout(file, 14, file.readUInt32LE(10));
   const { width, height } = layout;
@@ -39,7 +39,7 @@ export function hasPixels({ width, height, bits, compression, pixels }: BmpLayou
   return pixels + bmpRowBytes(width, bits) * height <= fileBytes;
 }
 
-/** Rows are filled up to four bytes. */
+/** Rows are padded to four bytes. */
 export function bmpRowBytes(width: number, bits: number): number {
   return Math.ceil((width * bits) / 32) * 4;
 }
@@ -76,7 +76,7 @@ export function readBmpLayout(file: Buffer, at: number, pixels: number): BmpLayo
     compression,
     masks,
     palette: { offset: paletteAt, count: bits <= 8 ? count : 0, entryBytes },
-    // Some files name the palette's place as that of the pixels.
+    // Some files give the palette's offset as that of the pixels.
     pixels: Math.max(pixels, paletteAt + (bits <= 8 ? count : 0) * entryBytes),
     hasAlpha: masks[3] !== 0,
   };

@@ -11,7 +11,7 @@ export interface Box {
 const MAX_BOXES = 2_000;
 
 /**
- * The boxes of one level. Behind those of the file there may be anything; inside a box, one that ends beyond its parent is damage.
+ * The boxes of one level. Anything may follow those of the file; inside a box, one that ends beyond its parent is damage.
  * @throws InferqlError CORRUPT or TOO_COMPLEX
  */
 export function listBoxes(file: Buffer, start: number, end: number): Box[] {
@@ -26,7 +26,7 @@ export function listBoxes(file: Buffer, start: number, end: number): Box[] {
     if (isTopLevel && (length < headerBytes || at + length > end)) break;
     if (length < headerBytes || at + length > end) throw refuseDamage();
     const type = file.toString('latin1', at + 4, at + 8);
-    // What is unknown is skipped by design; what is no name at all was another box before it was damaged.
+    // Unknown boxes are skipped by design; an invalid name means that a box was damaged.
     if (!isTopLevel && !isPrintable(type)) throw refuseDamage();
     boxes.push({ type, start: at + headerBytes, end: at + length });
     at += length;
@@ -34,7 +34,7 @@ export function listBoxes(file: Buffer, start: number, end: number): Box[] {
   return boxes;
 }
 
-/** Whether a code of four characters can be one. */
+/** Whether the value can be a code of four characters. */
 export function isPrintable(code: string): boolean {
   return /^[ -~\u00a9]{4}$/.test(code);
 }

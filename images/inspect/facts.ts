@@ -16,7 +16,7 @@ export interface Rectangle {
 }
 
 interface CommonFacts {
-  /** Pixels of what is decoded, before it is turned upright. For GIF, WebP, TIFF and ICO: of the first frame, page or largest entry. */
+  /** Pixels of what is decoded, before rotation. For GIF, WebP, TIFF and ICO: of the first frame, page or largest entry. */
   width: number;
   height: number;
   /** Expected CPU time of decoding, in milliseconds on one core. An estimate with a factor of two either way. */
@@ -29,7 +29,7 @@ interface CommonFacts {
 
 export interface JpegFacts extends CommonFacts {
   format: 'jpeg';
-  /** False: there is no end marker. The image may be whole all the same, with something else behind it. */
+  /** False: there is no end marker. The image may be complete all the same, with something else after it. */
   hasEndMarker: boolean;
 }
 
@@ -42,7 +42,7 @@ export interface GifFacts extends CommonFacts {
   format: 'gif';
   /** Where the first frame is on the canvas. */
   frame: Rectangle;
-  /** Offset of the first byte behind the first frame. */
+  /** Offset of the first byte after the first frame. */
   firstFrameEnd: number;
   /** Offset of the first frame's code size, before its data. */
   dataAt: number;
@@ -72,7 +72,7 @@ export interface TiffFacts extends CommonFacts {
   /** Channels that are color; the others follow them. */
   colorChannels: number;
   channels: number;
-  /** The meaning of each channel behind the color: 0 unspecified, 1 premultiplied alpha, 2 alpha. */
+  /** The meaning of each channel after the color: 0 unspecified, 1 premultiplied alpha, 2 alpha. */
   extraSamples: number[];
   isFloat: boolean;
   tiles: { width: number; height: number; across: number; down: number } | undefined;

@@ -23,7 +23,7 @@ export function inspectGif(file: Buffer): GifFacts {
       dataAt = at + 10 + tableBytes(file[at + 9]!);
       at = dataAt + 1;
     } else {
-      // What is neither the trailer nor a frame that was cut is skipped to the end, as decoders do.
+      // Anything but the trailer or a truncated frame is skipped to the end, as decoders do.
       isWhole = block !== 0x2c;
       break;
     }
@@ -37,7 +37,7 @@ export function inspectGif(file: Buffer): GifFacts {
   }
   if (!first) throw refuseDamage();
   const { frame, dataAt, end } = first;
-  // Some files have a canvas of nothing, or one that is too small: as in browsers, it grows to hold the first frame.
+  // Some files have an empty canvas, or one that is too small: as in browsers, it grows to hold the first frame.
   const width = Math.max(canvas.width, frame.left + frame.width);
   const height = Math.max(canvas.height, frame.top + frame.height);
   if (width === 0 || height === 0) throw refuseDamage();

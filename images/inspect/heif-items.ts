@@ -20,7 +20,7 @@ export interface HeifPicture {
 
 /**
  * @returns the primary picture; undefined if the file has none
- * @throws InferqlError CORRUPT or TOO_COMPLEX; RangeError where a box is cut
+ * @throws InferqlError CORRUPT or TOO_COMPLEX; RangeError if a box is truncated
  */
 export function readHeifPicture(file: Buffer): HeifPicture | undefined {
   const top = listBoxes(file, 0, file.length);
@@ -71,7 +71,7 @@ function readItemTypes(file: Buffer, boxes: readonly Box[]): Map<number, string>
   return types;
 }
 
-/** An item that is named but does not exist would be left out: a picture's alpha, or tiles. */
+/** A decoder would ignore an item that is named but does not exist: a picture's alpha, or tiles. */
 function checkReferences(file: Buffer, boxes: readonly Box[], types: Map<number, string>): void {
   const references = boxes.find(({ type }) => type === 'iref');
   if (!references) return;
@@ -106,7 +106,7 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
   const found = new Map<string, Buffer>();
   if (!container || !association) return found;
   const all = listBoxes(file, container.start, container.end);
-  // Alpha that is not recognized as such would be left out.
+  // A decoder would ignore alpha that it does not recognize.
   if (all.some(({ type, start, end }) => type === 'auxC' && !nameOf(file, start + 4, end).startsWith('urn:'))) {
     throw refuseDamage();
   }

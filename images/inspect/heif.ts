@@ -6,12 +6,12 @@ import { refuseDamage, refuseFeature } from './refusals.ts';
 const AV1_MS = 45;
 const AV1_DEEP_MS = 75;
 const HEVC_MS = 150;
-/** What the WebAssembly module takes before it begins. */
+/** Memory of the WebAssembly module before it begins. */
 const HEVC_BASE_BYTES = 64e6;
 
 /**
- * Reads the primary picture's own numbers; also those of the AV1 stream, which are what the decoder will follow.
- * @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError where a box is cut
+ * Reads the numbers of the primary picture and of the AV1 stream; the decoder follows the latter.
+ * @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError if a box is truncated
  */
 export function inspectHeif(file: Buffer): AvifFacts | HeicFacts {
   const picture = readHeifPicture(file);
@@ -47,7 +47,7 @@ function describeHevc({ width, height }: HeifPicture): HeicFacts {
   };
 }
 
-/** Red, green and blue as they are need as many samples of each. */
+/** Unconverted red, green and blue need as many samples of each. */
 function isIdentityOfLessColor({ properties }: HeifPicture): boolean {
   const coding = properties.get('colr/nclx');
   const config = properties.get('av1C');
@@ -84,7 +84,7 @@ export function readSequenceSize(stream: Buffer): { width: number; height: numbe
   bits(4);
   const isReduced = bits(1) === 1;
   if (isReduced) bits(5);
-  // Timing and operating points come before the size; pictures have none, and then the size in the boxes has to do.
+  // Timing and operating points come before the size; pictures have none. If there are any, the size in the boxes is used.
   else if (bits(1) === 1) return undefined;
   else {
     const hasDelays = bits(1) === 1;

@@ -14,8 +14,8 @@ interface Entry {
 }
 
 /**
- * Icons and cursors hold one picture in several sizes; the largest is taken, of those the one with the most colors.
- * @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError where the directory is cut
+ * Icons and cursors hold one picture in several sizes; the largest is taken, and among those the one with the most colors.
+ * @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError if the directory is truncated
  */
 export function inspectIco(file: Buffer): IcoFacts {
   const count = file.readUInt16LE(4);

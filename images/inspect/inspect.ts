@@ -22,16 +22,16 @@ export function inspectImage(file: Buffer): ImageFacts {
   try {
     return addShape(inspectFormat(file, format));
   } catch (error) {
-    // Offsets and lengths inside a file are anybody's.
+    // Offsets and lengths inside a file are not trusted.
     if (error instanceof RangeError) throw refuseDamage(error);
     throw error;
   }
 }
 
-/** CPU milliseconds of each row and of each column: what matters if an image has very many of them. */
+/** CPU milliseconds per row and per column, which matter if an image has very many of them. */
 const ROW_MS = 0.0008;
 const COLUMN_MS = 0.000_02;
-/** A pipeline holds so many bytes of each column: some rows at several stages. */
+/** A pipeline holds this many bytes per column: some rows at several stages. */
 const COLUMN_BYTES = 24;
 
 function addShape(facts: ImageFacts): ImageFacts {
@@ -64,7 +64,7 @@ function inspectFormat(file: Buffer, format: ImageFormat): ImageFacts {
 }
 
 /**
- * The format by its first bytes. Nothing else reaches a decoder: what the library can read beside these (SVG, PDF, raw arrays) is refused.
+ * The format by its first bytes. Nothing else reaches a decoder: everything else that the library can read (SVG, PDF, raw arrays) is refused.
  */
 export function detectFormat(file: Buffer): ImageFormat | undefined {
   const text = (start: number, end: number) => file.toString('latin1', start, end);
@@ -82,7 +82,7 @@ export function detectFormat(file: Buffer): ImageFormat | undefined {
 const AVIF_BRANDS = ['avif', 'avis'];
 const HEIC_BRANDS = ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'];
 
-/** These files name their brand first or among the compatible ones of the `ftyp` box. */
+/** These files have their brand first or among the compatible ones of the `ftyp` box. */
 function detectBrand(file: Buffer): ImageFormat | undefined {
   const boxLength = Math.min(file.readUInt32BE(0), file.length, 256);
   const brands: string[] = [];
@@ -91,7 +91,7 @@ function detectBrand(file: Buffer): ImageFormat | undefined {
   return brands.some((brand) => HEIC_BRANDS.includes(brand)) ? 'heic' : undefined;
 }
 
-/** Two letters alone would be found in front of texts, too. */
+/** Texts, too, can begin with these two letters. */
 function isBmp(file: Buffer): boolean {
   if (file.length < 26 || file.toString('latin1', 0, 2) !== 'BM') return false;
   const headerBytes = file.readUInt32LE(14);

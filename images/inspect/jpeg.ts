@@ -1,7 +1,7 @@
 import { type JpegFacts, megapixels, pixelBytes } from './facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 
-/** CPU milliseconds per megapixel: Huffman decoding with everything behind it, and one more pass over the blocks of one full-size component. */
+/** CPU milliseconds per megapixel: Huffman decoding with all later steps, and one more pass over the blocks of one full-size component. */
 const BASE_MS = 6;
 const SCAN_MS = 0.8;
 /** Arithmetic coding against Huffman coding. */
@@ -20,8 +20,8 @@ interface Frame {
 }
 
 /**
- * Reads frame and scans. A scan that holds all components ends the work of a sequential decoder; of the others each one is another pass
- * over the picture, so they are counted, which costs one look at each byte.
+ * Reads frame and scans. A scan with all components ends the work of a sequential decoder. Each other scan is another pass over the
+ * picture, so they are counted, which reads each byte once.
  * @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX
  */
 export function inspectJpeg(file: Buffer): JpegFacts {
@@ -62,7 +62,7 @@ export function inspectJpeg(file: Buffer): JpegFacts {
   };
 }
 
-/** Whether the first marker behind the only scan is the end marker. Other data inside the pixels is damage that a decoder notices too late. */
+/** Whether the first marker after the only scan is the end marker. Other data inside the pixels is damage that a decoder notices too late. */
 function endsWithItsScan(file: Buffer, scan: number): boolean {
   for (let at = scan + 2 + file.readUInt16BE(scan + 2); at + 1 < file.length; at++) {
     if (file[at] !== 0xff) continue;
@@ -73,7 +73,7 @@ function endsWithItsScan(file: Buffer, scan: number): boolean {
   return false;
 }
 
-/** As decoders do, what is not a marker is skipped. */
+/** Skips what is not a marker, as decoders do. */
 function findMarker(file: Buffer, from: number): number {
   let at = file.indexOf(0xff, from);
   while (at >= 0 && (file[at + 1] === 0xff || file[at + 1] === 0)) {

@@ -47,7 +47,7 @@ function readChunks(file: Buffer, maxDataBytes: number): { isWhole: boolean; col
     if (++chunks > MAX_CHUNKS) throw refuseWork(`more than ${MAX_CHUNKS} chunks`);
     const name = file.readUInt32BE(at + 4);
     if (name === IDAT) dataBytes += file.readUInt32BE(at);
-    // Compressed data is not longer than stored data; what is longer hides other data, which a decoder has to skip.
+    // Compressed data is not longer than stored data. Longer data hides other data, which a decoder has to skip.
     if (dataBytes > maxDataBytes) throw refuseWork('more compressed data than the picture has pixels');
     if (name === CICP) color = { primaries: file[at + 8]!, transfer: file[at + 9]! };
     if (name === IEND) return { isWhole: true, color };

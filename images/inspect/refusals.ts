@@ -1,7 +1,7 @@
 import { InferqlError } from '@inferql/queue/errors';
 import type { ImageFacts } from './facts.ts';
 
-/** CPU milliseconds that one image may be expected to take: twice what the dearest ordinary image of 64 megapixels does. */
+/** CPU milliseconds that one image may be expected to take: twice what the most expensive ordinary image of 64 megapixels takes. */
 export const MAX_COST_MS = 10_000;
 
 export interface DecodeLimits {
@@ -12,12 +12,12 @@ export interface DecodeLimits {
   maxMemoryBytes: number;
 }
 
-/** @returns the error for a file that is whole, but of a kind that is not decoded here. `feature` completes 'This server does not read ...'. */
+/** @returns the error for an intact file of a kind that is not decoded here. `feature` completes 'This server does not read ...'. */
 export function refuseFeature(feature: string): InferqlError {
   return new InferqlError('UNSUPPORTED_FORMAT', { message: `This server does not read ${feature}.` });
 }
 
-/** @returns the error for a file that asks for more work than its picture is worth. */
+/** @returns the error for a file that needs more work than its picture is worth. */
 export function refuseWork(reason: string): InferqlError {
   return new InferqlError('TOO_COMPLEX', { message: `The image takes too much work to decode: ${reason}.` });
 }

@@ -1,7 +1,7 @@
 /** The first directory of a TIFF or BigTIFF file. */
 import { refuseDamage } from './refusals.ts';
 
-/** Real files have fewer than 100: more are no directory. */
+/** Real files have fewer than 100 entries: with more it is not a directory. */
 const MAX_ENTRIES = 2_000;
 /** Bytes of whole numbers, and of the other types. */
 const TYPE_BYTES: Record<number, number> = { 1: 1, 3: 2, 4: 4, 13: 4, 16: 8 };
@@ -28,7 +28,7 @@ export interface TiffDirectory {
   read(tag: number, limit: number): number[];
 }
 
-/** @throws InferqlError CORRUPT; RangeError where the directory is cut */
+/** @throws InferqlError CORRUPT; RangeError if the directory is truncated */
 export function openTiffDirectory(file: Buffer): TiffDirectory {
   const little = file[0] === 0x49;
   const isBig = file[little ? 2 : 3] === 43;
@@ -41,7 +41,7 @@ export function openTiffDirectory(file: Buffer): TiffDirectory {
   if (!Number.isSafeInteger(offset)) throw refuseDamage();
   const count = readNumber(offset, countBytes);
   if (count > MAX_ENTRIES) throw refuseDamage();
-  // Behind the entries is the place of the next directory.
+  // The offset of the next directory follows the entries.
   if (offset + countBytes + count * (4 + 2 * word) + word > file.length) throw refuseDamage();
   const entries = Array.from({ length: count }, (_, i): TiffEntry => {
     const at = offset + countBytes + i * (4 + 2 * word);

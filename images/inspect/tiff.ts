@@ -33,7 +33,7 @@ const PHOTOMETRICS: Record<number, string> = {
   34892: 'a camera sensor (raw, DNG) without a preview',
 };
 
-/** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError where the directory is cut */
+/** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError if the directory is truncated */
 export function inspectTiff(file: Buffer): TiffFacts {
   const directory = openTiffDirectory(file);
   const number = (tag: number, otherwise: number) => directory.readFirst(tag) ?? otherwise;
@@ -130,11 +130,11 @@ function readLayout(
   return layout;
 }
 
-/** Whether every strip or tile that the picture needs is inside the file. Longer lists than that are not looked at. */
+/** Whether every strip or tile that the picture needs is inside the file. Longer lists are not read. */
 function isInside(directory: TiffDirectory, { tiles, parts }: Layout, fileBytes: number): boolean {
   const offsets = directory.read(tiles ? 324 : 273, parts);
   const lengths = directory.read(tiles ? 325 : 279, parts);
-  // Tiles are decoded from a copy of the file with something behind it, where nothing would be missing any longer.
+  // Tiles are decoded from a copy of the file with a directory at its end, in which nothing would be missing.
   if (tiles && directory.entries.some(({ values, bytes }) => values + bytes > fileBytes)) return false;
   return offsets.length === parts && offsets.every((offset, i) => offset + (lengths[i] ?? 0) <= fileBytes);
 }

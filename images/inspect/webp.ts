@@ -13,7 +13,7 @@ interface Frame {
 }
 
 /**
- * Its decoder checks that the file has the length that it announces.
+ * The decoder checks that the file has the announced length.
  * @throws InferqlError CORRUPT or TOO_COMPLEX
  */
 export function inspectWebp(file: Buffer): WebpFacts {
@@ -38,7 +38,7 @@ export function inspectWebp(file: Buffer): WebpFacts {
     at = isAnimationFrame && !frame ? body + 16 : body + length + (length & 1);
   }
   if (!frame) throw refuseDamage();
-  // The first frame's size is there twice, and the decoder leaves empty what is missing.
+  // The first frame's size is there twice, and the decoder leaves missing pixels empty.
   const expected = announced ?? canvas ?? frame;
   if (expected.width !== frame.width || expected.height !== frame.height) throw refuseDamage();
   const width = Math.max(canvas?.width ?? 0, frame.width);

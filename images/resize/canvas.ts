@@ -1,7 +1,7 @@
 /**
  * Resizing as a browser's canvas does it with the default smoothing (`imageSmoothingQuality: 'low'`): bilinear, half-pixel
- * centers, no antialias. The standard leaves the filter open; this is what Chromium does on the CPU: Skia's positions in 16
- * bits, its weights in sixteenths, its result cut off. When the image is cropped, a position that falls exactly on a sixteenth
+ * centers, no antialias. The standard does not define the filter; this is what Chromium does on the CPU: Skia's positions in 16
+ * bits, its weights in sixteenths, its result truncated. When the image is cropped, a position that falls exactly on a sixteenth
  * may be taken from the other side, which changes a value by a sixteenth of the step between two pixels.
  */
 import type { Resizer } from './pixels.ts';
@@ -9,7 +9,7 @@ import { columnsOf, makeTaps, type Range, rowsOf } from './separable.ts';
 
 const STEPS = 16;
 
-/** `round`: positions down are single precision, positions across are a sum of fixed point. */
+/** `round`: vertical positions are single precision, horizontal positions are a fixed-point sum. */
 function skiaTaps(inSize: number, outSize: number, range: Range, round: (position: number) => number) {
   const scale = Math.fround(1 / Math.fround(outSize / inSize));
   return makeTaps(range, 2, (index, weights) => {

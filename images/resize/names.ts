@@ -48,7 +48,7 @@ export const RESIZERS = {
 
 export type ResizeName = keyof typeof RESIZERS;
 
-/** Also sharp's own resize, which is not the same as that of any library that trains models. */
+/** Also sharp's resize, which differs from that of every library that trains models. */
 export const RESIZE_NAMES = [
   ...(Object.keys(RESIZERS) as ResizeName[]),
   'sharp-linear',

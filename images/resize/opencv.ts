@@ -70,7 +70,7 @@ function nearestPicks({ inSize, scale }: Axis, { from, length }: Range): Int32Ar
   return Int32Array.from({ length }, (_, i) => Math.min(Math.floor((from + i) * scale), inSize - 1));
 }
 
-/** The source pixel left of (above) a result pixel, and how far it lies beyond it. */
+/** The source pixel left of (above) a result pixel, and the distance between them. */
 function positionOf({ scale, inverse }: Axis, index: number, isArea: boolean): { below: number; part: number } {
   if (isArea) {
     const below = Math.floor(index * scale);

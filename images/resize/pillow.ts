@@ -10,7 +10,7 @@ import { columnsOf, type FloatTaps, makeTaps, type Picks, pickPixels, type Range
 export type PillowFilter = 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'hamming' | 'nearest';
 
 interface Filter {
-  /** How far it reaches to either side, in source pixels when nothing is shrunk. */
+  /** Its radius, in source pixels if nothing is shrunk. */
   reach: number;
   weigh(distance: number): number;
 }
@@ -46,7 +46,7 @@ export const PILLOW_FILTERS: Record<Exclude<PillowFilter, 'nearest'>, Filter> = 
 
 /**
  * Since version 13 rows come first if the height shrinks by more than twice as many pixels as the width: a few values of tall
- * images differ by one. Before 12 columns came first always.
+ * images differ by one. Before 12, columns always came first.
  */
 export type PassOrder = 'cheaper-first' | 'columns-first';
 

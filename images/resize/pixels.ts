@@ -1,4 +1,4 @@
-/** A decoded image: uint8, height x width x channels, channels last, grey, RGB or RGBA, no padding between rows. */
+/** A decoded image: uint8, height x width x channels, channels last, gray, RGB or RGBA, no padding between rows. */
 export interface Pixels {
   data: Uint8Array;
   width: number;
@@ -21,8 +21,8 @@ export interface Area extends Size {
  * Resizes an image and returns only a part of the result.
  * @param source the whole image
  * @param size what the whole image is resized to
- * @param part the rectangle of the resized image that is wanted, inside of `size`
- * @param box the rectangle of the source that is resized; absent: all of it. Neighbors outside of it still take part, as in Pillow.
+ * @param part the requested rectangle of the resized image, inside `size`
+ * @param box the rectangle of the source that is resized; absent: all of it. Neighbors outside it still take part, as in Pillow.
  * @returns uint8, part.height x part.width x channels
  */
 export type Resizer = (source: Pixels, size: Size, part: Area, box?: Area) => Uint8Array;

@@ -70,7 +70,7 @@ export function makeTaps(
 }
 
 /**
- * Resamples in floating point, columns first, and rounds once at the end, as a float result that is looked at as bytes.
+ * Resamples in floating point, columns first, and rounds once at the end, as a float result that is read as bytes.
  * @returns uint8, rows x columns x channels
  */
 export function resampleFloat(pixels: Pixels, columns: Taps, rows: Taps): Uint8Array {
@@ -168,7 +168,7 @@ export function linearTaps(range: Range, inSize: number, positionOf: (index: num
   });
 }
 
-/** Taps of a kernel of any width, with what lies outside of the image given to its edge. */
+/** Taps of a kernel of any width; weights outside the image are added to its edge. */
 export function clampedTaps(
   range: Range,
   inSize: number,

@@ -36,7 +36,7 @@ function loadKernels(): Kernels | undefined {
   }
 }
 
-/** @returns undefined if it cannot be done here: no SIMD, or grey pixels, for which it is not made */
+/** @returns undefined if it is not possible: no SIMD, or gray pixels, which it does not support */
 export function resampleFixedSimd(pixels: Pixels, columns: FixedTaps, rows: FixedTaps, plan: RowPlan) {
   if (!kernels || pixels.channels === 1) return undefined;
   return run(kernels, pixels, columns, rows, plan);

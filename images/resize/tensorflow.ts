@@ -90,7 +90,7 @@ function nearestPicks(inSize: number, outSize: number, { from, length }: Range):
 const bilinearTaps: TapsOf = (inSize, outSize, range) =>
   linearTaps(range, inSize, (index) => (index + 0.5) * scaleOf(inSize, outSize) - 0.5);
 
-/** Pixels outside of the image have no weight; the others share theirs. */
+/** Pixels outside the image have no weight; the others share it. */
 const bicubicTaps: TapsOf = (inSize, outSize, range) =>
   makeTaps(range, 4, (index, weights) => {
     const position = (index + 0.5) * scaleOf(inSize, outSize) - 0.5;

@@ -1,8 +1,8 @@
 import type { Pixels } from '../pixels.ts';
 
-/** What a real library made of the pixels. */
+/** A real library's result. */
 export interface GoldenAnswer {
-  /** Of an answer of 8 bits. */
+  /** For an answer of 8 bits. */
   sha256?: string;
   /** Every `step`th value of an answer in floating point, in 64ths, as little-endian 16-bit integers. */
   step?: number;
@@ -26,7 +26,7 @@ export function drawPixels(width: number, height: number, channels: 1 | 3 | 4): 
   return { data, width, height, channels };
 }
 
-/** The largest distance of our bytes from the library's values. */
+/** The largest difference between our bytes and the library's values. */
 export function distanceOf(ours: Uint8Array, { step = 1, samples = '' }: GoldenAnswer): number {
   const bytes = Buffer.from(samples, 'base64');
   let largest = 0;
