@@ -5,17 +5,17 @@ import type { Transport } from './transport.ts';
 import type { ClassifyOptions, Prediction, SucceededPrediction } from './types.ts';
 import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
-/** How long a caller who aborts is kept for the server to learn of it. */
+/** How long an aborting caller waits for the server to be notified. */
 const FAREWELL_MS = 2_000;
 
-/** Sends the image and follows its prediction to the end. See Client.classify. */
+/** Sends the image and watches its prediction to the end. See Client.classify. */
 export async function classifyImage(
   transport: Transport,
   retryForMs: number,
   image: Blob,
   given: ClassifyOptions,
 ): Promise<SucceededPrediction> {
-  // A signal of this call's own: Node warns of a leak where many listen to one that many calls share.
+  // A separate signal per call: Node warns about a leak if many listeners share one signal.
   const options = given.signal ? { ...given, signal: AbortSignal.any([given.signal]) } : given;
   const { signal, onState } = options;
   signal?.throwIfAborted();
@@ -37,8 +37,8 @@ export async function classifyImage(
 }
 
 /**
- * @returns the id, and the end of the prediction where it came on the same response. It did not where somebody wants the states
- *   on the way, where the connection broke after the id, and where the server waited for its end in vain.
+ * @returns the id, and the end of the prediction if it came in the same response. It does not if the caller wants the states on
+ *   the way, if the connection broke after the id, or if the server's wait ended first.
  */
 async function submitImage(
   transport: Transport,
@@ -57,7 +57,7 @@ async function submitImage(
     follow: onState === undefined,
   };
   return withRetries(retryForMs, signal, async () => {
-    // The request may have been accepted when the caller aborts: a moment more brings its id, by which it can be cancelled.
+    // The request may have been accepted when the caller aborts: a moment later the id arrives, with which it can be canceled.
     const patience = delayAbort(signal, FAREWELL_MS);
     let id: string | undefined;
     try {
@@ -93,7 +93,7 @@ function isState(data: unknown): data is Prediction {
 
 async function sayFarewell(transport: Transport, id: string): Promise<void> {
   const variables = { id, ...selectFields({}) };
-  // A server that is gone cannot be told.
+  // A server that is gone cannot be notified.
   await transport.execute(CancelDocument, variables, AbortSignal.timeout(FAREWELL_MS)).catch(() => {});
 }
 
@@ -113,7 +113,7 @@ function requireSuccess(prediction: Prediction | undefined): SucceededPrediction
   }
 }
 
-/** A signal that follows another one with a delay, until its patience is at an end. */
+/** A signal that follows another one with a delay. */
 function delayAbort(signal: AbortSignal | undefined, delayMs: number) {
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);
@@ -126,7 +126,7 @@ function delayAbort(signal: AbortSignal | undefined, delayMs: number) {
   signal?.addEventListener('abort', begin, { once: true });
   return {
     signal: controller.signal,
-    /** From now on without a delay. */
+    /** From now on, follows without a delay. */
     end() {
       patient = false;
       if (signal?.aborted) abort();

@@ -8,7 +8,7 @@ import { selectFields, watchPrediction, watchQueue } from './watch.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:4000/graphql';
 
-/** A client that takes images as `readImage` reads them. */
+/** A client whose images are read by `readImage`. */
 export function createClientWith<Image>(
   readImage: (image: Image) => Blob | Promise<Blob>,
   options: ClientOptions = {},
@@ -18,7 +18,7 @@ export function createClientWith<Image>(
     url: endpointOf(options.url ?? DEFAULT_URL),
     headers: options.headers,
     key: options.key,
-    // Called through, so that it is the one that is global when the request is sent.
+    // Looked up per call, so that it is the global fetch at the time of the request.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
     idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
@@ -56,13 +56,13 @@ export function createClientWith<Image>(
 
 /**
  * A client of one server, for browsers and Node.
- * @throws TypeError where the url is none that can be asked
+ * @throws TypeError if the url is not an HTTP URL
  */
 export function createClient(options?: ClientOptions): Client<ImageInput> {
   return createClientWith(blobOf, options);
 }
 
-/** Bytes as a Blob; a Blob stays what it is. */
+/** Turns bytes into a Blob; returns a Blob unchanged. */
 export function blobOf(image: ImageInput): Blob {
   if (image instanceof Blob) return image;
   if (image instanceof ArrayBuffer) return new Blob([image]);

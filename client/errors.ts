@@ -1,7 +1,7 @@
 import type { ErrorCode as SchemaErrorCode } from './generated/graphql.ts';
 import type { Prediction } from './types.ts';
 
-/** Codes that the server gives, and whether sending the same request again can help. */
+/** The server's error codes, and whether sending the same request again can help. */
 const SERVER_CODES = {
   EMPTY: false,
   TOO_LARGE: false,
@@ -35,15 +35,15 @@ const SERVER_CODES = {
   DEADLINE_EXCEEDED: true,
 } as const satisfies Record<SchemaErrorCode, boolean>;
 
-/** Codes of the client's own. */
+/** The client's error codes. */
 const CLIENT_CODES = {
   /** No server answered, or the connection was lost. */
   UNREACHABLE: true,
-  /** Somebody cancelled the prediction. */
+  /** The prediction was canceled. */
   CANCELED: true,
   /** The file cannot be read here. */
   UNREADABLE_FILE: false,
-  /** What answered does not speak this API. */
+  /** The response does not come from this API. */
   BAD_RESPONSE: false,
 } as const;
 
@@ -59,17 +59,17 @@ export interface InferqlErrorDetails {
   cause?: unknown;
 }
 
-/** Everything that this client throws, but for the reason of an aborted signal, which is thrown as it is. */
+/** Every error that this client throws, except the reason of an aborted signal, which is thrown unchanged. */
 export class InferqlError extends Error {
   override readonly name = 'InferqlError';
   readonly code: ErrorCode;
   /** Whether the same request can succeed later. */
   readonly retryable: boolean;
-  /** When the server thinks that trying again makes sense, in milliseconds from now. */
+  /** When the server recommends a retry, in milliseconds from now. */
   readonly retryAfterMs: number | undefined;
   /** The argument that was out of its range. */
   readonly argument: string | undefined;
-  /** The last state of the prediction, where it came to one. */
+  /** The last state of the prediction, if there is one. */
   readonly prediction: Prediction | undefined;
 
   constructor(code: ErrorCode, message: string, details: InferqlErrorDetails = {}) {
@@ -82,7 +82,7 @@ export class InferqlError extends Error {
   }
 }
 
-/** An error of a code that came over the wire; one that this client does not know becomes BAD_RESPONSE. */
+/** An error from a received code; an unknown code becomes BAD_RESPONSE. */
 export function errorOfCode(code: unknown, message: string, details?: InferqlErrorDetails): InferqlError {
   const known = typeof code === 'string' && Object.hasOwn(SERVER_CODES, code);
   return new InferqlError(known ? (code as ServerErrorCode) : 'BAD_RESPONSE', message, details);

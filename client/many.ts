@@ -3,7 +3,7 @@ import type { ClassifyManyOptions, ClassifyOptions, Outcome, SucceededPrediction
 
 type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
 
-/** At most `concurrency` images on their way, and one more asked for from the source at a time. See Client.classifyEach. */
+/** Sends at most `concurrency` images at a time, and reads one more from the source. See Client.classifyEach. */
 export async function* classifyEach<Image>(
   classify: Classify<Image>,
   images: Iterable<Image> | AsyncIterable<Image>,
@@ -52,7 +52,7 @@ export async function* classifyEach<Image>(
       if (first.done) exhausted = true;
       else {
         const outcome = run(first.value, started);
-        // Where one rejects, the race reports it; the others that the abort ends have nobody left to report to.
+        // If one rejects, the race reports it. The others end by the abort, and nobody awaits them.
         outcome.catch(() => {});
         running.set(started++, outcome);
       }

@@ -1,4 +1,4 @@
-/** For Node: as the client for browsers, and images may be named by their path. */
+/** The client for Node: like the client for browsers, but images can also be paths. */
 import { openAsBlob } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,12 +9,12 @@ import type { Client, ClientOptions, ImageInput } from './types.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
 export type * from './types.ts';
 
-/** A photograph in memory, a path or a `file:` URL. */
+/** An image in memory, a path or a `file:` URL. */
 export type NodeImageInput = ImageInput | string | URL;
 
 /**
  * A client of one server. A file that cannot be read is an InferqlError UNREADABLE_FILE.
- * @throws TypeError where the url is none that can be asked
+ * @throws TypeError if the url is not an HTTP URL
  */
 export function createClient(options?: ClientOptions): Client<NodeImageInput> {
   return createClientWith(readImage, options);

@@ -1,4 +1,4 @@
-/** What users of the package get: built, packed and looked at by the tools that know how packages go wrong. */
+/** The package as users get it: built, packed and checked by tools for common packaging mistakes. */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ test('publint finds nothing', async () => {
 });
 
 test('the types are found and right, wherever modules are', async () => {
-  // For the CommonJS of old there is no entry: Node 20.20 requires modules just as well.
+  // There is no CommonJS entry: Node 20.20 can require modules.
   const { stdout } = await run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'json', '--no-emoji']).catch(
     (error: { stdout: string }) => error,
   );

@@ -3,10 +3,10 @@ export interface ServerEvent {
   data: string;
 }
 
-/** An event larger than this is no answer of ours, in characters. */
+/** A larger event, in characters, does not come from InferQL. */
 const LONGEST_EVENT = 16_000_000;
 
-/** Cuts the text of an event stream (WHATWG HTML, 'Server-sent events') into events, however it was chunked. */
+/** Splits the text of an event stream (WHATWG HTML, 'Server-sent events') into events, however it was chunked. */
 export function createEventParser(): (text: string) => ServerEvent[] {
   let rest = '';
   let afterCarriageReturn = false;
@@ -29,7 +29,7 @@ export function createEventParser(): (text: string) => ServerEvent[] {
   }
 
   return (text) => {
-    // A CR LF may be cut in two.
+    // A chunk may end between CR and LF.
     const fresh = afterCarriageReturn && text.startsWith('\n') ? text.slice(1) : text;
     if (text !== '') afterCarriageReturn = text.endsWith('\r');
     const lines = (rest + fresh).split(/\r\n|\n|\r/);

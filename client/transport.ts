@@ -3,7 +3,7 @@ import { errorOfCode, InferqlError } from './errors.ts';
 import { createEventParser } from './sse.ts';
 import type { ClientOptions } from './types.ts';
 
-/** A typed document as the code generator makes it. */
+/** A typed document, as the code generator writes it. */
 export interface Document<Data, Variables> {
   toString(): string;
   __apiType?: (variables: Variables) => Data;
@@ -11,7 +11,7 @@ export interface Document<Data, Variables> {
 
 interface SendOptions<Variables> {
   signal?: AbortSignal | undefined;
-  /** Goes along as `variables[name]`. */
+  /** Sent as `variables[name]`. */
   file?: { name: keyof Variables & string; blob: Blob };
 }
 
@@ -26,9 +26,9 @@ export interface Transport {
     signal?: AbortSignal,
   ): Promise<Data>;
   /**
-   * Each answer of one operation over one connection: of a subscription its events, of a mutation its data and what it deferred,
-   * piece by piece.
-   * @throws InferqlError, UNREACHABLE where the connection ends without the server having said so; the signal's reason
+   * All answers of one operation on one connection: the events of a subscription, or a mutation's data and then its deferred
+   * parts.
+   * @throws InferqlError, UNREACHABLE if the connection ends before the stream is complete; the signal's reason
    */
   stream<Data, Variables extends object>(
     document: Document<Data, Variables>,
@@ -37,7 +37,7 @@ export interface Transport {
   ): AsyncGenerator<{ data: Data; deferred?: undefined } | { data?: undefined; deferred: unknown[] }, void, undefined>;
 }
 
-/** 256 kbit/s. How far an upload is nobody tells, so that a slow line can only be told from a dead one by time. */
+/** 256 kbit/s. There is no upload progress, so only time distinguishes a slow connection from a dead one. */
 const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
 
 type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
@@ -52,7 +52,7 @@ export function createTransport(settings: Settings): Transport {
     const key = typeof settings.key === 'function' ? await settings.key() : settings.key;
     return settings.fetch(settings.url, {
       method: 'POST',
-      // The server takes mutations and uploads only with this header, so that no other web page can send them.
+      // The server accepts mutations and uploads only with this header, so that no other web page can send them.
       headers: {
         ...headers,
         'x-graphql-yoga-csrf': '1',
@@ -127,7 +127,7 @@ export function createTransport(settings: Settings): Transport {
         throw error instanceof InferqlError ? error : unreachable(settings.url, error);
       } finally {
         clearTimeout(timer);
-        // Ends the request where the reader of the answers left early.
+        // Ends the request if the reader of the answers left early.
         reader?.cancel().catch(() => {});
       }
     },
@@ -141,7 +141,7 @@ function multipartBody(operation: object, { name, blob }: { name: string; blob: 
   const form = new FormData();
   form.append('operations', JSON.stringify(operation));
   form.append('map', JSON.stringify({ 0: [`variables.${name}`] }));
-  // Under a name of our own: the file's may hold what no header can carry.
+  // With a fixed name: the file's name may contain characters that are not allowed in headers.
   form.append('0', blob, 'image');
   return form;
 }
@@ -161,7 +161,7 @@ function parseJson(text: string): Answer | undefined {
   }
 }
 
-/** The data of an answer, or its first error thrown. */
+/** Returns the data of an answer, or throws its first error. */
 function readData<Data>(answer: Answer | undefined, response: Response): Data {
   const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
   if (error) {
@@ -174,7 +174,7 @@ function readData<Data>(answer: Answer | undefined, response: Response): Data {
   throw errorOfStatus(response);
 }
 
-/** For answers that are not GraphQL's, such as those of a proxy in between. */
+/** For answers that are not GraphQL, for example from a proxy. */
 function errorOfStatus(response: Response): InferqlError {
   const { status } = response;
   const details = { retryAfterMs: readRetryAfter(response) };
@@ -196,7 +196,7 @@ function readRetryAfter(response: Response): number | undefined {
 }
 
 function unreachable(url: URL, cause: unknown): InferqlError {
-  // A file that changed or went away while it was sent.
+  // The file was changed or removed while it was sent.
   if (cause instanceof Error && [cause, cause.cause].some((each) => (each as Error)?.name === 'NotReadableError')) {
     return new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
   }

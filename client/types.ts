@@ -1,13 +1,13 @@
-/** What the client takes and gives. Names and meanings are those of the GraphQL schema. */
+/** Types of the client's API. Names and meanings are those of the GraphQL schema. */
 import type { InferqlError } from './errors.ts';
 
-/** It begins QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
+/** It starts as QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
 export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED';
 
 export type Priority = 'HIGH' | 'NORMAL' | 'LOW';
 
 /**
- * The label names of models, for typed results. Empty, until the file that `inferql types` writes declares those of a server.
+ * The label names of models, for typed results. Empty unless the file that `inferql types` writes declares those of a server.
  * @example
  * declare module '@inferql/client' {
  *   interface ModelLabels {
@@ -21,7 +21,7 @@ export interface ModelLabels {}
 /** The label names of a model: a union if its labels are declared, else `string`. */
 export type LabelName<Model extends string = string> = Model extends keyof ModelLabels ? ModelLabels[Model] : string;
 
-/** One class that the model knows; `score` is its probability, between 0 and 1. */
+/** One class of the model; `score` is its probability, between 0 and 1. */
 export interface Label<Name = string> {
   name: Name;
   index: number;
@@ -44,19 +44,19 @@ export interface HeatmapUnavailable {
   message: string;
 }
 
-/** What the model says: the best labels by descending score. `heatmap` is there when it was asked for. */
+/** The model's result: the best labels by descending score. `heatmap` is set if it was requested. */
 export interface PredictionResult<Name = string> {
   labels: Label<Name>[];
   heatmap?: Heatmap | HeatmapUnavailable;
 }
 
-/** One image on its way through one model, as it was when it was read. Moments are ISO 8601 text in UTC. */
+/** The state of one image's prediction at the time of reading. Times are ISO 8601 text in UTC. */
 export interface Prediction {
   id: string;
   status: PredictionStatus;
   /** 1 is next. Null once it no longer waits. */
   queuePosition: number | null;
-  /** Milliseconds until its work begins, as far as that is known. */
+  /** Estimated milliseconds until its work begins, if known. */
   estimatedStartMs: number | null;
   model: string;
   /** A digest of the model's weights and specification. */
@@ -64,7 +64,7 @@ export interface Prediction {
   priority: Priority;
   /** How often its work was started. */
   attempts: number;
-  /** True where the result was not computed for this prediction alone. */
+  /** True if the result was not computed for this prediction alone. */
   cached: boolean;
   /** How many images the model ran at once when it gave this result. */
   batchSize: number | null;
@@ -73,7 +73,7 @@ export interface Prediction {
   finishedAt: string | null;
   /** When it expires unless it has ended. */
   deadlineAt: string;
-  /** The failed prediction that this one tries again. */
+  /** The failed prediction that this one retries. */
   retryOf: string | null;
   error: { code: string; message: string; retryable: boolean } | null;
   /** Milliseconds; null until it has ended. */
@@ -82,13 +82,13 @@ export interface Prediction {
   result: PredictionResult | null;
 }
 
-/** A prediction that ended well. */
+/** A prediction that has succeeded. */
 export type SucceededPrediction<Name = string> = Omit<Prediction, 'status' | 'result'> & {
   status: 'SUCCEEDED';
   result: PredictionResult<Name>;
 };
 
-/** A model that can be asked for by its name. */
+/** A model that requests can name. */
 export interface Model {
   name: string;
   isDefault: boolean;
@@ -120,29 +120,29 @@ export interface Queue {
   workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];
 }
 
-/** A photograph in memory. `inferql-client/node` takes paths and `file:` URLs, too. */
+/** An image in memory. `@inferql/client/node` accepts paths and `file:` URLs, too. */
 export type ImageInput = Blob | ArrayBuffer | Uint8Array;
 
 export interface ClientOptions {
   /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
   url?: string | URL;
-  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is asked anew each time, so that a token can be renewed. */
+  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. */
   key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
-  /** Sent with every request. A function is asked anew each time. */
+  /** Headers sent with every request. If a function, it is called for each request. */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
   /** Used instead of the global fetch. */
   fetch?: typeof fetch;
   /**
-   * For how long a request, or a lost subscription, is tried again from its first failure on, in milliseconds. 0: never.
+   * How long a failed request or lost subscription is retried after its first failure, in milliseconds. 0: never.
    * @default 30_000
    */
   retryForMs?: number;
   /**
-   * An answer that takes longer counts as a lost connection, in milliseconds. An upload is given a second more for each 32 kB.
+   * An answer that takes longer counts as a lost connection, in milliseconds. An upload gets one second more per 32 kB.
    * @default 120_000
    */
   requestTimeoutMs?: number;
-  /** A subscription that is silent for longer counts as lost; the server sends a sign of life every 12 s. @default 30_000 */
+  /** A subscription that is silent for longer counts as lost; the server sends a comment every 12 s. @default 30_000 */
   idleTimeoutMs?: number;
 }
 
@@ -156,7 +156,7 @@ export interface WatchOptions {
 }
 
 export interface ClassifyOptions<Model extends string = string> {
-  /** The name of a model. Left out: the server's default model. */
+  /** The name of a model. Default: the server's default model. */
   model?: Model;
   /** How many labels the result carries, 1 to 20. @default 5 */
   topK?: number;
@@ -164,17 +164,17 @@ export interface ClassifyOptions<Model extends string = string> {
   heatmap?: boolean;
   /** @default 'NORMAL' */
   priority?: Priority;
-  /** Bounds the work from its acceptance on, in milliseconds; past it the prediction ends EXPIRED. */
+  /** Time limit from acceptance, in milliseconds; after it the prediction ends EXPIRED. */
   timeoutMs?: number;
-  /** Your own name for the request, 1 to 200 characters. Left out: a random one, so that trying again never does the work twice. */
+  /** Your own name for the request, 1 to 200 characters. Default: a random one, so that a retry never does the work twice. */
   idempotencyKey?: string;
-  /** Cancels: the upload is stopped, or the prediction cancelled on the server. The promise rejects with `signal.reason`. */
+  /** Cancels: stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
   signal?: AbortSignal;
-  /** Told of every state from the first one on. */
+  /** Called with every state, from the first one on. */
   onState?: (prediction: Prediction) => void;
 }
 
-/** How one image of many ended; `index` is its place among the images. */
+/** The outcome of one image of many; `index` is its position in the input. */
 export type Outcome<Image> =
   | { index: number; image: Image; prediction: SucceededPrediction; error?: undefined }
   | { index: number; image: Image; prediction?: undefined; error: InferqlError };
@@ -182,51 +182,51 @@ export type Outcome<Image> =
 export interface Progress {
   done: number;
   failed: number;
-  /** Undefined while the images come from something that does not know its length. */
+  /** Undefined if the length of the source is unknown. */
   total: number | undefined;
 }
 
 export interface ClassifyManyOptions<Image> extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState'> {
-  /** How many images are on their way at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
+  /** How many images are sent at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
   concurrency?: number;
-  /** The name of each image's request. Left out: random ones. */
+  /** The idempotency key of each image's request. Default: random ones. */
   idempotencyKey?: (image: Image, index: number) => string;
   onProgress?: (progress: Progress) => void;
 }
 
 export interface Client<Image = ImageInput> {
   /**
-   * Classifies one photograph.
+   * Classifies one image.
    * @returns the prediction, once it has SUCCEEDED
-   * @throws InferqlError where the image is refused, the prediction ends otherwise, or no server could be reached
+   * @throws InferqlError if the image is refused, the prediction ends otherwise, or no server could be reached
    */
   classify<const Model extends string = string>(
     image: Image,
     options?: ClassifyOptions<Model>,
   ): Promise<SucceededPrediction<LabelName<Model>>>;
-  /** Classifies many, a bounded number at once: their outcomes in the order of the images. One that fails does not stop the others. */
+  /** Classifies many images, a limited number at once. Returns the outcomes in the order of the images. A failure does not stop the others. */
   classifyAll(
     images: Iterable<Image> | AsyncIterable<Image>,
     options?: ClassifyManyOptions<Image>,
   ): Promise<Outcome<Image>[]>;
-  /** As classifyAll, but gives each outcome as soon as it is there. Leaving the loop cancels what is on its way. */
+  /** Like classifyAll, but yields each outcome as soon as it is known. Leaving the loop cancels open predictions. */
   classifyEach(
     images: Iterable<Image> | AsyncIterable<Image>,
     options?: ClassifyManyOptions<Image>,
   ): AsyncGenerator<Outcome<Image>, void, undefined>;
   /**
-   * The present state at once, then each later one, and always the last one, after which it ends. Lost connections and restarts
-   * of the server are survived for as long as `retryForMs`.
-   * @throws InferqlError NOT_FOUND where the id is unknown
+   * Yields the current state at once, then each later one, and always the terminal one, after which it ends. Survives lost
+   * connections and restarts of the server for up to `retryForMs`.
+   * @throws InferqlError NOT_FOUND if the id is unknown
    */
   watch(id: string, options?: WatchOptions): AsyncGenerator<Prediction, void, undefined>;
-  /** The state at this moment; null where the id is unknown, or was forgotten. */
+  /** The current state; null if the id is unknown or was forgotten. */
   prediction(id: string, options?: WatchOptions): Promise<Prediction | null>;
-  /** Cancels a prediction: its state after that, or null where the id is unknown. */
+  /** Cancels a prediction. Returns its state after that, or null if the id is unknown. */
   cancel(id: string, options?: WatchOptions): Promise<Prediction | null>;
   models(options?: { signal?: AbortSignal }): Promise<Model[]>;
-  /** The queue at this moment; null where there is no such model. Left out: the default model. */
+  /** The current state of a queue; null if there is no such model. Default: the default model. */
   queue(model?: string, options?: { signal?: AbortSignal }): Promise<Queue | null>;
-  /** The queue at once, then whenever it has changed. Never ends by itself. */
+  /** The queue at once, then whenever it has changed. Never ends unless the caller stops it. */
   watchQueue(model?: string, options?: { signal?: AbortSignal }): AsyncGenerator<Queue, void, undefined>;
 }

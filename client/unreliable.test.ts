@@ -1,4 +1,4 @@
-/** What the client does with a server that refuses, breaks off or is no InferQL server at all. */
+/** The client with a server that refuses, closes connections or is not an InferQL server. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,7 +16,7 @@ afterEach(async () => {
   server = undefined;
 });
 
-/** A server that gives these answers, one a request, and the last one from then on. */
+/** A server that gives these answers, one per request, and repeats the last one. */
 async function serve(answers: Answer[]): Promise<{ client: Client<NodeImageInput>; bodies: string[]; url: string }> {
   const bodies: string[] = [];
   server = createServer(async (request, response) => {

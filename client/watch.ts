@@ -8,7 +8,7 @@ export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'QUEUED' && status !== 'PROCESSING';
 }
 
-/** The variables that say how much of a prediction is read. */
+/** The variables that select how much of a prediction is read. */
 export function selectFields({ topK = 5, heatmap = false }: WatchOptions): { topK: number; heatmap: boolean } {
   return { topK, heatmap };
 }
@@ -24,7 +24,7 @@ export async function* watchPrediction(
   let shown = '';
   for await (const { prediction } of follow(transport, retryForMs, WatchDocument, variables, options.signal)) {
     if (!prediction) throw new InferqlError('NOT_FOUND', 'The prediction was forgotten.');
-    // A new subscription begins with the present state, which may be the one that was seen last.
+    // A new subscription begins with the current state, which may already have been delivered.
     const state = JSON.stringify(prediction);
     if (state !== shown) yield prediction;
     if (isTerminal(prediction.status)) return;
@@ -44,7 +44,7 @@ export async function* watchQueue(
   }
 }
 
-/** One subscription after another, until the reader of the answers leaves: neither operation ends before that by itself. */
+/** Reopens the subscription until the reader of the answers leaves: neither operation ends before that. */
 async function* follow<Data, Variables extends object>(
   transport: Transport,
   retryForMs: number,
