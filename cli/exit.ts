@@ -1,10 +1,10 @@
-/** What the command tells scripts. */
+/** The command's exit codes. */
 export const EXIT = {
-  /** All went well. */
+  /** Success. */
   ok: 0,
   /** Some images failed, or the prediction did not succeed. */
   failed: 1,
-  /** The arguments make no sense. */
+  /** The arguments are invalid. */
   usage: 2,
   /** No server (or, for `dead` and `keys`, no Redis) answers, or it has no worker. */
   unreachable: 3,

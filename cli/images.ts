@@ -4,25 +4,25 @@ import { join, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { CommandFailure, EXIT } from './exit.ts';
 
-/** Far more than any server takes; something that never ends shall not fill the memory. */
+/** Far more than any server accepts, so that an endless input does not fill the memory. */
 const MAX_INPUT_BYTES = 256_000_000;
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;
 
-/** An image that was named on the command line, itself or by its folder. */
+/** An image named on the command line, directly or by its folder. */
 export interface ImageSource {
-  /** As it was written, or the folder as it was written and the way from there; `-` for the standard input. */
+  /** The path as given, or the given folder and the path from there; `-` for standard input. */
   name: string;
-  /** The absolute path of the file, or the bytes of the standard input. */
+  /** The absolute path of the file, or the bytes of standard input. */
   content: string | Blob;
-  /** Absent where there is no such file, and for the standard input. */
+  /** Absent if there is no such file, and for standard input. */
   size?: number;
   mtimeMs?: number;
 }
 
 /**
- * The images that arguments name, each once: files as they are, folders with all that is in them by the names of image files, `-`
- * the standard input. What cannot be read is among them, to be told with the others.
- * @throws CommandFailure where they name none; the signal's reason
+ * The images that arguments name, each once: files, all files in folders that have the names of image files, and `-` for
+ * standard input. Unreadable files are included, so that they are reported with the others.
+ * @throws CommandFailure if there are none; the signal's reason
  */
 export async function findImages(
   args: string[],
@@ -65,8 +65,8 @@ function describeFile(name: string, about: Stats | undefined): ImageSource {
 }
 
 /**
- * By name; hidden files and folders are left out, and links to folders not followed, which could run in circles. A folder that cannot
- * be read stands for what is in it.
+ * Sorted by name. Skips hidden files and folders, and does not follow links to folders, which could form a cycle. A folder that
+ * cannot be read is listed itself.
  */
 async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
   const entries: Dirent[] | undefined = await readdir(folder, { withFileTypes: true }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** The other packages as they are installed beside this one. */
+/** The other packages, as installed beside this one. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
@@ -32,7 +32,7 @@ export function findMissingEngine(workerMain: string): { package: string; instal
   } catch {
     const { optionalDependencies } = require('./package.json') as { optionalDependencies: Record<string, string> };
     const [installDir, inside] = workerMain.split(`${sep}node_modules${sep}`);
-    // A clone installs its packages another way.
+    // A clone installs its packages differently.
     if (!installDir || !inside) return undefined;
     return { package: `onnxruntime-node@${optionalDependencies['onnxruntime-node']}`, installDir };
   }

@@ -42,16 +42,16 @@ function createProgram(session: Session, version: string): Command {
   return program;
 }
 
-/** Runs the command; what became of it is in process.exitCode. @param argv as process.argv */
+/** Runs the command; the result is in process.exitCode. @param argv as process.argv */
 export async function runInferql(argv: string[], version: string): Promise<void> {
   const interrupt = new AbortController();
   const onSignal = () => {
-    // Who asks a second time does not want to wait for what is being cancelled.
+    // A second signal means: do not wait for cancellations.
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort(new CommandFailure(EXIT.interrupted, 'Interrupted.'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  // Whoever read the results (`head`, a pager) has seen enough.
+  // The reader of the results (`head`, a pager) has closed the pipe.
   process.stdout.on('error', () => interrupt.abort(new CommandFailure(EXIT.ok, '')));
 
   const releaseSignals = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);

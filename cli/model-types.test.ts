@@ -1,4 +1,4 @@
-/** The printed declarations, checked by the compiler itself against the real client. */
+/** The printed declarations, checked by the compiler against the real client. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** What the compiler says about a program beside the declarations. */
+/** The compiler's messages about a program beside the declarations. */
 function compile(declarations: string, program: string): string {
   writeFileSync(join(dir, 'models.d.ts'), declarations);
   writeFileSync(join(dir, 'program.ts'), program);

@@ -26,7 +26,7 @@ ${members.join('\n')}
 `;
 }
 
-/** A label may hold anything: quotes and line breaks, too, and it must not end the comment or the text that it is in. */
+/** A label may contain anything, including quotes and line breaks, and must not end the comment or string that it is in. */
 function quote(text: string): string {
   return JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 }

@@ -2,7 +2,7 @@ import type { Label, Outcome } from '@inferql/client/types';
 import type { ImageSource } from './images.ts';
 import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './text.ts';
 
-/** What the command knows of an image in the end. */
+/** The command's final record of an image. */
 export type ImageRecord =
   | {
       file: string;
@@ -19,7 +19,7 @@ export type ImageRecord =
 
 export type Format = 'table' | 'json' | 'csv';
 
-/** How results are written: a head, where the format has one, and the lines of one image. */
+/** How results are written: a header, if the format has one, and the lines of one image. */
 export interface RecordWriter {
   head: string | undefined;
   write(record: ImageRecord): string;
@@ -33,7 +33,7 @@ export function recordOutcome({ image, prediction, error }: Outcome<ImageSource>
 
 /**
  * @param names all files, for the width of their column
- * @param isTerminal what a terminal would obey is shown instead
+ * @param isTerminal escape control characters, which a terminal would interpret
  */
 export function createWriter(format: Format, names: string[], top: number, isTerminal: boolean): RecordWriter {
   switch (format) {
@@ -67,7 +67,7 @@ function writeAlone(top: number): RecordWriter['write'] {
     const parts = [
       totalMs === null ? undefined : formatDuration(totalMs),
       queueMs === null ? undefined : `waited ${formatDuration(queueMs)}`,
-      // Of the run that gave a shared or cached result, which this image was not part of.
+      // From the run that computed a shared or cached result; this image was not part of it.
       inferenceMs === null || record.cached ? undefined : `model ${formatDuration(inferenceMs)}`,
       record.batchSize === null || record.cached ? undefined : `batch of ${record.batchSize}`,
       record.cached ? 'shared or cached' : undefined,

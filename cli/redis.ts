@@ -1,4 +1,4 @@
-/** For operators' commands, which speak to the Redis of the system and not to its server. */
+/** For operators' commands, which use the system's Redis and not its server. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferqlError } from '@inferql/queue/errors';
@@ -65,7 +65,7 @@ function openRedis(url: string): RedisConnection {
   }
 }
 
-/** Connections of callers fail at once while they are not ready; at the beginning that would be always. */
+/** Connections of the role 'request' fail at once while they are not ready, so wait until this one is. */
 async function waitForConnection(redis: RedisConnection): Promise<void> {
   redis.on('error', () => {});
   if (redis.status === 'ready') return;

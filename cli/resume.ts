@@ -1,4 +1,4 @@
-/** A file that remembers what was done, so that a run over many images can be broken off and taken up again. */
+/** A state file with finished images, so that a run over many images can be interrupted and resumed. */
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
@@ -31,9 +31,9 @@ const Line = z.object({
 type Line = z.infer<typeof Line>;
 
 export interface Memory {
-  /** What is known of an image that has not changed since. */
+  /** The stored record of an image that has not changed since. */
   recall(image: ImageSource): ImageRecord | undefined;
-  /** Keeps a success; failures are tried again the next time. */
+  /** Stores a success; failures are retried the next time. */
   keep(image: ImageSource, record: ImageRecord): Promise<void>;
   /** The same for the same image in each run with this file: an upload whose answer was lost is not computed twice. */
   idempotencyKey(image: ImageSource): string;
@@ -41,8 +41,8 @@ export interface Memory {
 }
 
 /**
- * Opens or begins a state file: JSON lines, one an image. A line that a crash cut short is dropped.
- * @throws CommandFailure where it is no state file, belongs to another model, or cannot be written
+ * Opens or begins a state file: JSON lines, one per image. A line that a crash truncated is dropped.
+ * @throws CommandFailure if it is not a state file, belongs to another model, or cannot be written
  */
 export async function openMemory(path: string, model: string | undefined): Promise<Memory> {
   const file = await open(path, 'a+').catch((error: NodeJS.ErrnoException) => {
@@ -77,7 +77,7 @@ export async function openMemory(path: string, model: string | undefined): Promi
 
 async function readLines(file: FileHandle, path: string, model: string | null) {
   const bytes = await file.readFile();
-  // Somebody else's file is not touched, whatever it ends with.
+  // Never change a file that is not a state file.
   if (bytes.length > 0 && !bytes.toString('latin1').startsWith(HEAD_START)) throw notOurs(path);
   const wholeBytes = bytes.lastIndexOf('\n') + 1;
   const whole = bytes.toString('utf8', 0, wholeBytes);

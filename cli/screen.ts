@@ -1,14 +1,14 @@
 import { formatBar, formatDuration } from './text.ts';
 
-/** Results go to stdout, all else to stderr, so that results can be piped on. */
+/** Results go to stdout, everything else to stderr, so that results can be piped. */
 export interface Screen {
   /** A line of results. */
   print(line: string): void;
   /** A line for people. */
   note(line: string): void;
-  /** Draws the bar again; it is shown on terminals only. */
+  /** Redraws the bar, which is shown only on terminals. */
   showProgress(progress: { done: number; failed: number; total: number }): void;
-  /** Takes the bar away. */
+  /** Removes the bar. */
   clearProgress(): void;
 }
 
@@ -46,7 +46,7 @@ export function createScreen(out: NodeJS.WriteStream, err: NodeJS.WriteStream): 
       const failures = failed > 0 ? `, ${failed} failed` : '';
       eraseBar();
       const line = `${formatBar(done / total, BAR_WIDTH).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
-      // One that is wrapped could not be taken away again.
+      // A wrapped line could not be removed again.
       bar = line.slice(0, (err.columns || 80) - 1);
       drawBar();
     },

@@ -3,7 +3,7 @@ import { CommandFailure, EXIT } from './exit.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { hidePassword, safeText } from './text.ts';
 
-/** What every command works with. */
+/** The context of every command. */
 export interface Session {
   stdin: NodeJS.ReadStream;
   stdout: NodeJS.WriteStream;
@@ -17,7 +17,7 @@ export interface Session {
   releaseSignals(): void;
 }
 
-/** How long a server that went away while work is on its way is waited for. */
+/** How long to wait for a server that went away during work. */
 const RETRY_FOR_MS = 60_000;
 
 export function createSession(signal: AbortSignal, releaseSignals: () => void): Session {
@@ -33,7 +33,7 @@ export function createSession(signal: AbortSignal, releaseSignals: () => void): 
   };
 }
 
-/** Where the server is looked for when no --url is given. */
+/** The server's URL if no --url is given. */
 export function defaultUrl(env: NodeJS.ProcessEnv): string {
   return env.INFERQL_URL || `http://127.0.0.1:${env.PORT || 4000}`;
 }
@@ -44,7 +44,7 @@ export function connectServer(
   retryForMs = RETRY_FOR_MS,
 ): Client<NodeImageInput> {
   try {
-    // `localhost:4000` is what people write.
+    // People write `localhost:4000`.
     return createClient({ url: /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url, key, retryForMs });
   } catch {
     throw new CommandFailure(
@@ -55,8 +55,8 @@ export function connectServer(
 }
 
 /**
- * Asks the server once, without waiting for one that is not there.
- * @throws CommandFailure where none answers, or it has no such model
+ * Asks the server once, without retries.
+ * @throws CommandFailure if none answers, or it has no such model
  */
 export async function requireModel(session: Session, url: string, model: string | undefined): Promise<void> {
   const models = await connectServer(session, url, 0).models({ signal: session.signal });
@@ -67,7 +67,7 @@ export async function requireModel(session: Session, url: string, model: string 
   }
 }
 
-/** An error of the server as one of the command. */
+/** Turns an error of the server into one of the command. */
 export function explainError(error: unknown, url: string): CommandFailure {
   if (error instanceof CommandFailure) return error;
   if (!(error instanceof InferqlError)) throw error;

@@ -1,11 +1,11 @@
 /** Text for terminals. */
 
-// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing, lone surrogates.
+// Controls (C0, DEL, C1), line and paragraph separators, marks that change the writing direction, lone surrogates.
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/gu;
 
-/** Shows what a terminal would obey, or could not show: a file's name, a label, a message from elsewhere. */
+/** Escapes what a terminal would interpret or cannot show, in file names, labels and messages from elsewhere. */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, (character) => {
     const code = character.charCodeAt(0);
@@ -13,7 +13,7 @@ export function safeText(text: string): string {
   });
 }
 
-/** An address without the user and password in it. */
+/** A URL without user and password. */
 export function hidePassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//');
 }
@@ -26,13 +26,13 @@ export function safeJson(value: unknown): string {
   );
 }
 
-/** At most `width` characters, the beginning left out: the end of a path says more. */
+/** At most `width` characters, without the beginning: the end of a path says more. */
 export function shortenPath(path: string, width: number): string {
   const characters = [...path];
   return characters.length <= width ? path : `…${characters.slice(characters.length - width + 1).join('')}`;
 }
 
-/** Columns beside each other, as wide as they must be; numbers (`right`) end at the same place. */
+/** Formats columns, as wide as necessary; numbers (`right`) are right-aligned. */
 export function formatTable(header: string[], rows: string[][], right: number[] = []): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
@@ -63,7 +63,7 @@ export function formatPercent(share: number): string {
   return `${(share * 100).toFixed(1)}%`;
 }
 
-/** A bar of `width` characters, filled by a share in 0..1 to an eighth of a character. */
+/** A bar of `width` characters, filled to a share in 0..1, in eighths of a character. */
 export function formatBar(share: number, width: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
   const rest = eighths % 8;

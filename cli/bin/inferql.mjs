@@ -10,7 +10,7 @@ const projectDir = join(packageDir, '..');
 const main = [join(packageDir, 'main.js'), join(projectDir, 'dist', 'cli', 'main.js')].find((path) => existsSync(path));
 
 if (main) {
-  // In a clone, operators' commands find the private Redis there, whatever folder they are called from.
+  // In a clone, operators' commands find the private Redis there, from any folder.
   if (main !== join(packageDir, 'main.js')) process.env.INFERQL_STATE_DIR ??= join(projectDir, '.inferql');
   const { runInferql } = await import(pathToFileURL(main).href);
   const { version } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));

@@ -50,7 +50,7 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
   const photographs = await Promise.all(
     sources.map(async ({ name, content }) => {
       if (typeof content !== 'string') return content;
-      // In memory: the disk is not what is measured.
+      // In memory, since the disk is not measured.
       try {
         return blobOf(await readFile(content));
       } catch {
@@ -68,7 +68,7 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
 
 async function driveServer(photographs: Blob[], flags: BenchFlags, session: Session): Promise<Measured> {
   const { screen, signal } = session;
-  // A refusal is an answer here, not a reason to try again.
+  // A refusal is an answer here, not a reason to retry.
   const client = connectServer(session, flags.url, 0);
   const measured: Measured = { latenciesMs: [], cached: 0, errors: new Map(), elapsedMs: 0 };
   const beganMs = performance.now();

@@ -22,7 +22,7 @@ interface ClassifyFlags {
   resume?: string;
 }
 
-/** The labels that are asked for where they are kept: a later run may show more. */
+/** The labels to request if a state file keeps them: a later run may show more. */
 const KEPT_LABELS = 20;
 
 export function addClassify(program: Command, session: Session): void {
@@ -119,7 +119,7 @@ async function runImages(
   );
   for await (const outcome of outcomes) {
     const { image, place } = todo[outcome.index]!;
-    // Without a server each of thousands would wait for it in vain.
+    // Without a server, each of thousands of images would wait for it in vain.
     if (outcome.error && isServerGone(outcome.error)) throw outcome.error;
     const record = recordOutcome({ ...outcome, image });
     if (record.ok) counts.succeeded++;
@@ -135,7 +135,7 @@ function isServerGone({ code }: InferqlError): boolean {
   return code === 'UNREACHABLE' || code === 'UNAVAILABLE' || code === 'QUEUE_FULL' || code === 'BAD_RESPONSE';
 }
 
-/** Writes records in the order of the images, each as soon as those before it are written. */
+/** Writes records in the order of the images, each as soon as all earlier ones are written. */
 function printInOrder(writer: RecordWriter, { screen }: Session): (place: number, record: ImageRecord) => void {
   const early = new Map<number, ImageRecord>();
   let next = 0;

@@ -17,7 +17,7 @@ type Work = (letters: DeadLetters, model: string) => Promise<void>;
 
 const PAGE = 500;
 
-/** For operators: it talks to Redis itself, since nobody who may only classify shall see or run what others sent. */
+/** For operators: it uses Redis directly, since callers who may only classify must not see or run what others sent. */
 export function addDead(program: Command, session: Session): void {
   const dead = program.command('dead').description('For operators: images that failed for good, straight from Redis.');
   const { screen } = session;

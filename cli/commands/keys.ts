@@ -43,7 +43,7 @@ const DAY_MS = 86_400_000;
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 const LONGEST_MS = 3_650 * DAY_MS;
 
-/** For operators: it speaks to Redis itself, so who may reach that may make keys. */
+/** For operators: it uses Redis directly, so whoever can reach Redis can create keys. */
 export function addKeys(program: Command, session: Session): void {
   const keys = program.command('keys').description('For operators: make, list and revoke API keys, straight in Redis.');
   const { screen } = session;

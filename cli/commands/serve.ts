@@ -15,7 +15,7 @@ export function addServe(program: Command, session: Session): void {
     .argument('[folder]', 'a folder with a folder per model (default: INFERQL_MODELS_DIR, else ResNet50)')
     .addHelpText('after', HELP)
     .action(async (folder: string | undefined) => {
-      // The launcher has its own: a system stops in steps.
+      // The launcher has its own signal handlers: a system stops in steps.
       session.releaseSignals();
       const dir = process.cwd();
       if (existsSync('.env')) process.loadEnvFile('.env');

@@ -27,7 +27,7 @@ export function addWatch(program: Command, session: Session): void {
 
 async function watchPrediction(id: string, { url, top, json }: WatchFlags, session: Session): Promise<void> {
   const { screen, signal, stdout } = session;
-  // Asked first without patience: a server that never was there is not waited for.
+  // First request without retries: do not wait for a server that was never there.
   await connectServer(session, url, 0).prediction(id, { signal });
   let last: Prediction | undefined;
   for await (const prediction of connectServer(session, url).watch(id, { topK: top, signal })) {

@@ -16,7 +16,7 @@ export type Verdict = 'ok' | 'warning' | 'problem';
 export interface Finding {
   readonly check: string;
   readonly verdict: Verdict;
-  /** What was found. */
+  /** The finding. */
   readonly found: string;
   /** What to do, unless all is well. */
   readonly cure?: string;
@@ -123,7 +123,7 @@ export const checkRedis: Check = async ({ env }) => {
   return [warning('Redis', 'no server program was found; a start would install or build one', cure)];
 };
 
-/** Native code is loaded in a process that may crash: on an old processor or a foreign C library it does. */
+/** Native code is loaded in a child process, since it crashes on an old processor or with another C library. */
 const checkEngines: Check = async () => {
   const worker = resolvePackage('@inferql/worker', import.meta.url);
   const server = resolvePackage('@inferql/images', import.meta.url);

@@ -28,7 +28,7 @@ export function listProjectFiles({ name, version }: ProjectOptions): Record<stri
       null,
       2,
     )}\n`,
-    // No install script of any package is needed; onnxruntime-node's would fetch CUDA libraries.
+    // No package needs its install script; onnxruntime-node's would fetch CUDA libraries.
     '.npmrc': 'ignore-scripts=true\n',
     '.env': ENV,
     '.gitignore': 'node_modules/\ndist/\n.inferql/\n.env\n',

@@ -5,12 +5,12 @@ import { listProjectFiles } from './files.ts';
 export interface Written {
   /** Paths from the folder. */
   written: string[];
-  /** Files that were there and are unchanged. */
+  /** Existing files, which are unchanged. */
   kept: string[];
 }
 
 /**
- * Writes a new project into a folder, which is made if it is missing. Files that exist are kept.
+ * Writes a new project into a folder, and creates the folder if it is missing. Existing files are kept.
  * @param modelsDir the folder with the model that is copied
  */
 export async function writeProject(dir: string, version: string, modelsDir: string): Promise<Written> {
@@ -36,7 +36,7 @@ function isExisting(error: NodeJS.ErrnoException): false {
   throw error;
 }
 
-/** What npm takes as a name. */
+/** A valid npm package name. */
 export function toPackageName(folder: string): string {
   const name = folder
     .toLowerCase()
