@@ -1,4 +1,4 @@
-// A lock file that names its holder, so a lock that a killed process left is recognized at once and never waited for.
+// A lock file that names its holder, so that a killed process' lock is recognized at once and nobody waits for it.
 // (proper-lockfile goes by a file's age: it would wait ten seconds.)
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { identifyProcess } from './processes.mjs';
@@ -6,7 +6,7 @@ import { identifyProcess } from './processes.mjs';
 let attempts = 0;
 
 /**
- * Takes the lock, or says who has it.
+ * Takes the lock, or returns its holder.
  * @param {string} path
  * @returns {{ taken: true, release(): void } | { taken: false, holderPid: number }}
  */
@@ -31,7 +31,7 @@ export function tryLock(path) {
   }
 }
 
-/** Takes the lock as soon as its holder lets go of it or dies; `onWait` is called once if there is something to wait for. */
+/** Takes the lock as soon as its holder releases it or dies; `onWait` is called once if there is something to wait for. */
 export async function waitForLock(path, onWait) {
   let notified = false;
   for (;;) {
@@ -64,7 +64,7 @@ function removeStale(path, aside) {
     if (error.code === 'ENOENT') return;
     throw error;
   }
-  // Between the look and the rename another start may have replaced the stale lock by its own: that one goes back.
+  // Between the check and the rename another start may have replaced the stale lock with its lock: restore that one.
   const moved = readHolder(aside);
   if (moved && isAlive(moved)) {
     try {

@@ -6,7 +6,7 @@ import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './st
 
 const SMALL_FILE_BYTES = 65_536;
 
-/** What the preparation of models needs to know. */
+/** Options for preparing models. */
 export interface ModelFolders extends ToolFolders {
   readonly stateDir: string;
   readonly modelsDir: string;
@@ -23,7 +23,7 @@ export async function prepareModels(folders: ModelFolders): Promise<void> {
   if (readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
   const args = ['prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
-  // 2 is 'some were refused, and said so; the others are ready': they are tried again at the next start.
+  // 2 means that some were refused and reported, and the others are ready. Refused ones are retried at the next start.
   const options = { passOutput: true, acceptCodes: [2] };
   const code = await runTool(folders, 'models', process.execPath, [join(converterDir, 'main.js'), ...args], options);
   if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * A text that is the same for as long as this very process lives, and undefined once it is gone (or a zombie).
+ * A text that is constant while this process lives, and undefined once it is gone (or a zombie).
  * @param {number} pid
  * @returns {string | undefined}
  */
@@ -13,7 +13,7 @@ export function identifyProcess(pid) {
   if (process.platform === 'linux') {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // The name in parentheses may hold anything, spaces and parentheses too; the 22nd field is the start time.
+      // The name in parentheses may contain anything, spaces and parentheses too; the 22nd field is the start time.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
       return `${bootId()} ${fields[19]}`;
@@ -40,9 +40,9 @@ export function readCommandLine(pid) {
 }
 
 /**
- * Ends a process that is not our child: SIGTERM, then SIGKILL after `graceMs`. Resolves once it is gone.
+ * Ends a process that is not a child of this one: SIGTERM, then SIGKILL after `graceMs`. Resolves once it is gone.
  * @param {number} pid
- * @param {string} identity from identifyProcess, so that a successor of the same number is left alone
+ * @param {string} identity from identifyProcess, so that a successor with the same number is not ended
  */
 export async function killForeignProcess(pid, identity, graceMs) {
   const startedAt = Date.now();
@@ -55,7 +55,7 @@ export async function killForeignProcess(pid, identity, graceMs) {
       if (error.code === 'ESRCH') return;
       throw error;
     }
-    // Only a parent is notified of an end; everybody else has to look.
+    // Only a parent is notified of an end; other processes must poll.
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

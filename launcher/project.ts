@@ -8,7 +8,7 @@ export interface Project {
   readonly setupDir: string;
   readonly stampsDir: string;
   readonly logsDir: string;
-  /** On the project's file system, so that finished work can be renamed into its place. Emptied at every set-up. */
+  /** On the project's file system, so that finished work can be renamed into place. Emptied at every set-up. */
   readonly unfinishedDir: string;
   /** The running system's state: prepared models, the private Redis' data. */
   readonly stateDir: string;
@@ -18,7 +18,7 @@ export interface Project {
   readonly benchDir: string;
 }
 
-/** Reads `.env`, where the environment itself does not say otherwise, and finds the project's folders. Creates nothing. */
+/** Reads `.env`, which the environment overrides, and finds the project's folders. Creates nothing. */
 export function openProject(dir: string): Project {
   const envPath = join(dir, '.env');
   if (existsSync(envPath)) process.loadEnvFile(envPath);

@@ -1,4 +1,4 @@
-/** Runs a program in the foreground: its output is ours, Ctrl-C is for it, and we exit after it. */
+/** Runs a program in the foreground: it shares our output, gets Ctrl-C, and this process exits after it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 

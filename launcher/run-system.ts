@@ -18,7 +18,7 @@ export interface Prepared extends Pick<SystemOptions, 'programs' | 'cwd' | 'stat
 
 export interface RunOptions {
   /**
-   * Everything that has to be there: packages, builds, models, and a Redis, which is private if REDIS_URL is not set. Called once the
+   * Prepares what is needed: packages, builds, models, and a Redis, which is private if REDIS_URL is not set. Called once the
    * settings are read, the port is free and an external Redis answers.
    */
   prepare(settings: LauncherSettings, redisUrl: string | undefined): Promise<Prepared>;
@@ -34,7 +34,7 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
   let stopRequest: StopSignal | undefined;
   listenForStop((count, signal) => {
     stopRequest ??= signal;
-    // Nothing is accepted yet, and every step of the set-up may be cut off anywhere.
+    // Nothing is accepted yet, and every step of the set-up may be interrupted anywhere.
     if (!system) endRunningTool().finally(() => process.exit(EXIT_OF_SIGNAL[signal]));
     else if (count === 1) {
       print('\nStopping: what is running is finished first.');
@@ -78,6 +78,6 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
 
 async function finish(system: RunningSystem, code: number): Promise<void> {
   const allExited = await system.stop();
-  // Not left to an empty event loop: a pipe that another process holds would keep it from being empty.
+  // Exit explicitly: a pipe that another process holds would keep the event loop alive.
   process.exit(allExited ? code : 1);
 }

@@ -1,4 +1,4 @@
-/** Runs the tools of the set-up: quiet unless they fail, and recorded, so that one that outlives a kill is found again. */
+/** Runs the tools of the set-up: quiet unless they fail, and recorded, so that a tool that survives a kill is found again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -12,7 +12,7 @@ const SHOWN_LINES = 40;
 let runningPid: number | undefined;
 let ending: Promise<void> | undefined;
 
-/** Ends the running tool, by force if it does not listen. Only for a process that then exits: whoever waits for the tool keeps waiting. */
+/** Ends the running tool, by force if it does not react. Only for a process that then exits: callers that wait for the tool keep waiting. */
 export function endRunningTool(): Promise<void> {
   ending ??= runningPid === undefined ? Promise.resolve() : endGroup(runningPid);
   return ending;
@@ -27,7 +27,7 @@ export interface ToolFolders {
 
 export interface ToolOptions {
   env?: Record<string, string | undefined>;
-  /** Shows the output as it comes, instead of writing it to a log. */
+  /** Shows the output immediately, instead of writing it to a log. */
   passOutput?: boolean;
   /** Exit codes besides 0 that are not failures. */
   acceptCodes?: readonly number[];
@@ -54,7 +54,7 @@ export async function runTool(
   const exitOnSignal = (signal: NodeJS.Signals) => {
     endRunningTool().finally(() => process.exit(128 + constants.signals[signal]));
   };
-  // Without a listener a signal would end us without the 'exit' that ends the tool; the launcher has its own listeners.
+  // Without a listener a signal would end this process without the 'exit' event that ends the tool; the launcher has other listeners.
   const unheard = ENDING_SIGNALS.filter((signal) => process.listenerCount(signal) === 0);
   for (const signal of unheard) process.on(signal, exitOnSignal);
   process.once('exit', endTool);
@@ -102,13 +102,13 @@ function readLastLines(logPath: string): string {
   return ` The end of its output (all of it: ${logPath}):\n${lines.map((line) => `    ${line}`).join('\n')}`;
 }
 
-/** A start that was killed leaves its tool running; two of them in one folder would spoil it. Needs the set-up's lock. */
+/** A start that was killed leaves its tool running; two tools in one folder would damage it. Needs the set-up's lock. */
 export async function endLeftoverTool(project: ToolFolders): Promise<void> {
   const path = recordPath(project);
   if (!existsSync(path)) return;
   try {
     const { pid, identity } = JSON.parse(readFileSync(path, 'utf8')) as { pid: number; identity?: string };
-    // The leader may be gone while others of its group run; a number that belongs to another process now is left alone.
+    // The leader may be gone while others of its group run; a number that now belongs to another process is ignored.
     const present = identifyProcess(pid);
     if (present === undefined || present === identity) await endGroup(pid);
   } catch (error) {
@@ -117,7 +117,7 @@ export async function endLeftoverTool(project: ToolFolders): Promise<void> {
   rmSync(path, { force: true });
 }
 
-/** The command and first arguments that run npm: the npm that runs us, else the one on the PATH. */
+/** The command and first arguments that run npm: the npm that runs this process, else the one on the PATH. */
 export function findNpm(): [command: string, ...args: string[]] {
   const script = process.env.npm_execpath;
   if (script && /npm-cli\.[cm]?js$/.test(script) && existsSync(script)) return [process.execPath, script];

@@ -18,14 +18,14 @@ export interface InstalledPrograms {
 }
 
 export interface ServeOptions {
-  /** The folder in which the command was called: `.env` and the state folder are there. */
+  /** The folder in which the command was called. It contains `.env` and the state folder. */
   dir: string;
   /** The folder of models. */
   modelsDir: string;
   /** The built page, if it is installed. */
   webDir: string | undefined;
   programs: InstalledPrograms;
-  /** The engine that should be installed and is not. */
+  /** The engine that should be installed but is not. */
   missingEngine: MissingEngine | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** A stamp says from what something was made. It is written last and removed first, so that after a kill it is made again. */
+/** A stamp identifies the inputs of a build. It is written last and removed first, so that an interrupted build is repeated. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -22,7 +22,7 @@ export function removeStamp(path: string): void {
 }
 
 /**
- * The digest of files' contents and of more texts. A missing file counts as missing, not as an error. Times do not count: a checkout
+ * The digest of files' contents and of further texts. A missing file counts as missing, not as an error. Times do not count: a checkout
  * of another branch and back changes nothing.
  * @param paths relative to `dir`
  */
@@ -57,7 +57,7 @@ export function listFiles(
   return found.sort();
 }
 
-/** Stands for everything that is installed: what is built with it is built again when it changes. */
+/** Identifies the installed packages: what is built with them is built again when they change. */
 export function digestPackages(dir: string): string {
   return digestFiles(dir, ['package-lock.json', '.npmrc'], process.platform, process.arch);
 }

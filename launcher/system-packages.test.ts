@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A package manager that writes down what was printed before it ran, and its arguments. */
+/** A package manager that records what was printed before it ran, and its arguments. */
 function addFakeManagers(): void {
   for (const name of ['apt-get', 'brew']) {
     writeFileSync(join(dir, name), `#!/bin/sh\necho "${name} $*" >> "${dir}/calls"\n`);
@@ -42,7 +42,7 @@ test('root uses the package manager of the system, others one that needs no pass
   });
   expect(planInstallation(names, false, () => true)).toEqual({ command: 'brew', steps: [['install', 'redis']] });
   expect(planInstallation(names, false, (command) => command === 'apt-get')).toBeUndefined();
-  // A manager for which the package has no name is not used.
+  // A manager without a name for the package is not used.
   expect(planInstallation(names, true, (command) => command === 'dnf')).toBeUndefined();
 });
 

@@ -1,4 +1,4 @@
-/** Programs of the system: finds them, and installs them if that is allowed. */
+/** Finds system programs, and installs them if that is allowed. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { runTool, type ToolFolders } from './run-tool.ts';
@@ -21,7 +21,7 @@ export function findOnPath(...names: string[]): string | undefined {
 
 interface PackageManager {
   readonly command: string;
-  /** Whether it has to run as root. One that must not is not run as root, so that no password is ever asked for. */
+  /** True: used only as root. False: never used as root. So no manager asks for a password. */
   readonly asRoot: boolean;
   steps(name: string): string[][];
 }
@@ -54,8 +54,8 @@ export function planInstallation(
 
 /**
  * Installs a package of the system. The commands are printed before they run.
- * @param title what is being done, as in 'Installing Redis'
- * @param names the package's name by package manager; a manager that is not named is not used
+ * @param title the step's title, for example 'Installing Redis'
+ * @param names the package's name by package manager; other managers are not used
  * @param isAllowed INFERQL_INSTALL
  * @throws SetupError if it is not allowed, there is no package manager, or it fails
  */

@@ -1,8 +1,8 @@
-/** What a person sees while things are set up: on a terminal one live line, elsewhere plain lines, in a log file no noise. */
+/** Progress output of the set-up: one live line on a terminal, otherwise a few plain lines. */
 const SHOW_AFTER_MS = 1_000;
 const REPEAT_PLAIN_MS = 10_000;
 
-// A reader may leave (`npm start | head`): that is not a reason to die.
+// A reader may leave (`npm start | head`), which must not end this process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 const isTerminal = process.stdout.isTTY === true;
@@ -32,7 +32,7 @@ function drawLiveLine(text: string): void {
 
 /**
  * Shows a step that may take long. A step that ends within a second is not mentioned.
- * @param title what is being done, as in 'Installing packages'
+ * @param title the step's title, for example 'Installing packages'
  */
 export async function showStep<T>(title: string, work: () => Promise<T>): Promise<T> {
   const startedAt = Date.now();
@@ -69,10 +69,10 @@ export async function showStep<T>(title: string, work: () => Promise<T>): Promis
   }
 }
 
-/** A failure whose message is meant for the person at the keyboard: it is shown without a stack. */
+/** A failure whose message is for the user: it is shown without a stack. */
 export class SetupError extends Error {}
 
-/** What a person is shown of a failure. A full disk or a folder that may not be written needs no stack either: its message says all. */
+/** The text of a failure for the user. A full disk or a read-only folder needs no stack either: the message says everything. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const isExplained = error instanceof SetupError || error.name === 'InvalidConfigurationError' || 'syscall' in error;

@@ -1,4 +1,4 @@
-/** `npm run build`: dist/ and the page, and nothing else. The container image needs no more. */
+/** `npm run build`: dist/ and the page, and nothing else, which is all that the container image needs. */
 import type { Project } from '../project.ts';
 import { buildProject, withSetupLock } from '../setup/setup.ts';
 

@@ -1,5 +1,5 @@
 /**
- * `npm run check`, which is also `.ci/run`: every check there is, each counted. The last line is 'N passed, N failed, N skipped', and
+ * `npm run check`, which is also `.ci/run`: all checks, each counted. The last line is 'N passed, N failed, N skipped', and
  * the exit code is 0 if none failed. Arguments narrow the tests.
  */
 import { spawnSync } from 'node:child_process';
@@ -50,7 +50,7 @@ export async function check(project: Project, args: readonly string[]): Promise<
 
 type Environment = Record<string, string | undefined>;
 
-/** Runs each check as it is asked for: its title, and what is wrong, if anything is. */
+/** Runs each requested check: its title, and what is wrong, if anything. */
 function* runChecks(project: Project, env: Environment): Generator<[title: string, failure: string | undefined]> {
   const scripts: [title: string, script: string, ...args: string[]][] = [
     ['types', 'typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit'],

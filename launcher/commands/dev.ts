@@ -1,6 +1,6 @@
 /**
  * `npm run dev`: the system of `npm start`, whose server, workers and page follow the sources. A change of TypeScript or Lua compiles all
- * packages into a folder of their own, dist/ is left alone, and restarts what imports it; the page is served by Vite's dev server.
+ * packages into a separate folder, not dist/, and restarts what imports it. Vite's dev server serves the page.
  */
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ export async function develop(clone: Project): Promise<void> {
         return {
           ...{ cwd, stateDir, modelsDir, redis },
           programs: { server: join(distDir, 'server/main.js'), worker: join(distDir, 'worker/main.js') },
-          // Subscriptions of an open page would hold a restart up.
+          // Subscriptions of an open page would delay a restart.
           env: { INFERQL_DRAIN_MS: '200', INFERQL_DRAIN_LIMIT_MS: '5000', INFERQL_WEB_DIR: join(clone.distDir, 'web') },
           companions: {
             page: {
@@ -67,7 +67,7 @@ async function compile(project: Project): Promise<void> {
   if (problems.trim()) printError(problems.trimEnd());
 }
 
-/** Compiles after each change and restarts what runs the changed package. One at a time: changes meanwhile are the next one's. */
+/** Compiles after each change and restarts what runs the changed package. One at a time: changes meanwhile are compiled next. */
 function watchSources(project: Project, system: RunningSystem): void {
   const changed = new Set<string>();
   let quiet: NodeJS.Timeout | undefined;

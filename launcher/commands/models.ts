@@ -12,12 +12,12 @@ export async function manageModels(project: Project, args: readonly string[]): P
   });
   const { dir, distDir, modelsDir, stateDir } = project;
   const folders = ['--models-dir', modelsDir, '--state-dir', stateDir, '--samples-dir', join(modelsDir, 'samples')];
-  // What Redis keeps of a model is the business of the command for operators.
+  // The operators' command removes what Redis keeps of a model.
   const program =
     args[0] === 'forget'
       ? [join(dir, 'cli/bin/inferql.mjs'), 'models', ...args]
       : [join(distDir, 'converter/main.js'), ...folders, ...args];
-  // Paths that a person writes are relative to where they are.
+  // Paths that a person writes are relative to the current folder.
   const cwd = process.env.INIT_CWD ?? dir;
   process.exit(await runProgram(program, { cwd }));
 }

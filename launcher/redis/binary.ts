@@ -20,7 +20,7 @@ export interface RedisBinaryOptions {
 
 /**
  * The path of a redis-server or valkey-server that is new enough, if there is one.
- * @throws SetupError if the one that is named does not exist
+ * @throws SetupError if the named program does not exist
  */
 export function findRedisServer(chosen: string | undefined, builtPathFile?: string): string | undefined {
   if (chosen) {

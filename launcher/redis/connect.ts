@@ -1,4 +1,4 @@
-/** Connections of the launcher: short ones, made with the queue's own `connectRedis`. */
+/** Connections of the launcher: short ones, made with the queue's `connectRedis`. */
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
 
 /**
@@ -36,7 +36,7 @@ function waitUntilReady(
     };
     const timer = setTimeout(() => settle(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     redis.once('ready', () => settle());
-    // It stays: an error without a listener would be printed.
+    // The listener stays: an error without one would be printed.
     redis.on('error', (error: Error) => {
       if (isSettled) return;
       const end = onFailure(error);

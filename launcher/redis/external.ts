@@ -1,4 +1,4 @@
-/** The Redis that REDIS_URL names. It belongs to somebody else, so it is only waited for. */
+/** The Redis that REDIS_URL names. It is not managed here, so the launcher only waits for it. */
 import { checkRedisVersion } from '@inferql/queue/redis';
 import { parseRedisUrl } from '@inferql/queue/redis-url';
 import { SetupError, showStep } from '../terminal.ts';
@@ -8,7 +8,7 @@ const REFUSED_LOGIN = /WRONGPASS|NOAUTH|invalid password|without any password co
 
 /**
  * Resolves once it answers.
- * @param show reports the wait to a person
+ * @param show shows the wait to a person
  * @throws SetupError if the URL is wrong, or Redis is too old, refuses the login, or does not answer within `waitMs`
  */
 export async function waitForExternalRedis(url: string, waitMs: number, show = showStep): Promise<void> {
@@ -56,7 +56,7 @@ function parseUrl(url: string): string {
   }
 }
 
-/** The cause in words; a cluster's error is about all of its nodes, and names the last one's. */
+/** The cause as text; a cluster's error is about all its nodes, and carries the last node's error. */
 function describeRedisError(error: Error & { lastNodeError?: Error }): string {
   const { message } = error.lastNodeError ?? error;
   return /Protocol error|Unknown RESP type/.test(message) ? 'what answers there is not Redis' : message;

@@ -1,4 +1,4 @@
-/** A private Redis: loopback only, every write on disk before it is answered, stopped last and never left behind. */
+/** A private Redis: loopback only, every write is on disk before its reply, stopped last and never left running. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -29,13 +29,13 @@ const SHOWN_LINES = 15;
 
 export interface RunningRedis {
   readonly url: string;
-  /** Every process that needs this Redis gets it as one of its descriptors: Redis lives until the last of them is gone. */
+  /** Every process that needs this Redis gets this as one of its descriptors: Redis lives until the last of them is gone. */
   readonly lifeline?: Writable;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a private Redis and resolves once it answers. Two systems with the same state folder get a Redis and data each.
+ * Starts a private Redis and resolves once it answers. Two systems with the same state folder get separate Redis servers and data.
  * @param binary the redis-server or valkey-server
  * @param stateDir its data are in `redis/` below it
  * @throws SetupError with the end of Redis' log
@@ -56,7 +56,7 @@ function takeDataFolder(stateDir: string): { dataDir: string; lock: Lock } {
     const dataDir = join(stateDir, slot === 1 ? 'redis' : `redis-${slot}`);
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const lock = tryLock(join(dataDir, 'launcher.lock'));
-    // Redis names its folder without links, and a stray one is recognized by that name.
+    // Redis reports its folder without links, and a stray one is recognized by that path.
     if (lock.taken) return { dataDir: realpathSync(dataDir), lock };
   }
 }
@@ -153,7 +153,7 @@ function spawnGuard(binary: string, dataDir: string, port: number, logPath: stri
     ].join('\n'),
   );
   const guardPath = join(dataDir, 'guard.sh');
-  // Renamed into its place: a guard that still runs reads on from the file that it opened.
+  // Renamed into place: a guard that still runs keeps reading the file that it opened.
   writeFileSync(`${guardPath}.new`, GUARD_SCRIPT);
   renameSync(`${guardPath}.new`, guardPath);
   const log = openSync(logPath, 'a');
@@ -167,7 +167,7 @@ function spawnGuard(binary: string, dataDir: string, port: number, logPath: stri
   return guard;
 }
 
-/** Ends a Redis that works on our data without us: its guard and its launcher were both killed. */
+/** Ends a stray Redis on this data, whose guard and launcher were both killed. */
 async function endStrayRedis(dataDir: string): Promise<void> {
   const port = Number(readText(join(dataDir, 'port')));
   if (!port) return;
@@ -175,21 +175,21 @@ async function endStrayRedis(dataDir: string): Promise<void> {
   const identity = identifyProcess(pid);
   try {
     const isOurs = await withRedis(`redis://127.0.0.1:${port}`, 2_000, async (redis) => {
-      // Another Redis may have been given the port since.
+      // Another Redis may have the port by now.
       const [, dir] = (await redis.call('CONFIG', 'GET', 'dir')) as string[];
       if (dir !== dataDir) return false;
-      // It has no reply, only an end.
+      // It has no reply; the connection just ends.
       await redis.call('SHUTDOWN').catch(() => {});
       return true;
     });
     if (!isOurs) return;
   } catch {
-    // It is gone, or it hangs: then its process is still there under the name that it gave itself.
+    // It is gone, or it hangs: then its process still exists under its process title.
   }
   if (identity && readCommandLine(pid).includes(`:${port}`)) await killForeignProcess(pid, identity, STOP_TIMEOUT_MS);
 }
 
-/** Predictions of yesterday are worth less than a start that works; nothing is deleted, though. */
+/** A working start matters more than old predictions. Nothing is deleted, though. */
 function setDamagedDataAside(dataDir: string): void {
   const aside = join(dataDir, `damaged-${Date.now()}`);
   mkdirSync(aside);

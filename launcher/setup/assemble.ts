@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The packages that are built for use, in the order in which they depend on each other. */
+/** The packages that are built, in dependency order. */
 export const SHIPPED_PACKAGES = [
   'queue',
   'settings',
@@ -14,10 +14,10 @@ export const SHIPPED_PACKAGES = [
   'client',
   'cli',
 ];
-// Run beside the packages, but never part of what is shipped.
+// Run beside the packages, but never shipped.
 export const SUPPORT_PACKAGES = ['testing', 'bench', 'e2e'];
 
-// What the running code reads beside itself, and what its readers want to know.
+// Files that the running code reads, and documents for people.
 const ASSET = /(\.lua|\.wasm|\.mjs|\.d\.mts|(^|\/)README\.md)$/;
 const TEST_FOLDER = /(^|\/)(test|golden|generated|node_modules)\//;
 
@@ -28,7 +28,7 @@ interface Manifest {
 }
 
 /**
- * Adds what the compiler leaves out to each compiled package below `outDir`: its package.json, with `exports` that name the compiled
+ * Adds what the compiler does not emit to each compiled package below `outDir`: its package.json, with `exports` that name the compiled
  * files, its assets, and the links by which the packages find each other.
  */
 export function assemblePackages(projectDir: string, outDir: string): void {

@@ -1,4 +1,4 @@
-/** What is made from sources: typed documents, dist/, the web page. Each is made aside and renamed, and has its own stamp. */
+/** Builds from sources: typed documents, dist/, the web page. Each is built aside, renamed, and has its own stamp. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Project } from '../project.ts';
@@ -38,8 +38,8 @@ export async function buildCode(project: Project): Promise<void> {
 }
 
 /**
- * What is shipped, compiled into `distDir` itself: only what has changed is written. For a folder that nobody else uses; a kill leaves
- * it half done, and the next call completes it.
+ * Compiles what is shipped directly into `distDir`, and writes only what has changed. For a folder that nobody else uses. A kill leaves
+ * it incomplete, and the next call completes it.
  */
 export async function compileInPlace(project: Project): Promise<void> {
   const { dir, distDir } = project;
@@ -80,7 +80,7 @@ async function compilePackages(
     mkdirSync(fresh, { recursive: true });
     const config = join(unfinishedDir, `tsconfig-${process.pid}.json`);
     writeFileSync(config, JSON.stringify(describeCompilation(dir, folders, fresh)));
-    // Exit code 2 is 'emitted, with type errors': finding those is the checks' work, not the start's.
+    // Exit code 2 is 'emitted, with type errors': the checks find those, not the start.
     await runPackageScript(project, 'tsc', 'typescript/bin/tsc', ['-p', config], { acceptCodes: [2] });
     assemblePackages(dir, fresh);
   });
@@ -88,7 +88,7 @@ async function compilePackages(
     if (!existsSync(join(fresh, main))) throw new SetupError(`The build made no ${main}: see .inferql/logs/tsc.log`);
   }
   writeStamp(join(fresh, BUILD_STAMP), digest);
-  // The page has its own stamp and moves over; a kill between the two renames costs building it again.
+  // The page has its own stamp and is moved along; after a kill between the two renames it is built again.
   if (existsSync(join(outDir, 'web'))) renameSync(join(outDir, 'web'), join(fresh, 'web'));
   replaceFolder(fresh, outDir);
 }

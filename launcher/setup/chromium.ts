@@ -18,7 +18,7 @@ export interface ChromiumOptions {
   install: boolean;
 }
 
-/** The path of a Chromium or Chrome; installs one if there is none and that is allowed. Undefined if there is no way to get one. */
+/** The path of a Chromium or Chrome; installs one if there is none and that is allowed. Undefined if none can be installed. */
 export async function provideChromium(
   project: Project,
   { chromium, install }: ChromiumOptions,

@@ -8,7 +8,7 @@ import { endLeftoverTool } from '../run-tool.ts';
 import { print } from '../terminal.ts';
 import { buildCode, buildPage, generateDocuments } from './build.ts';
 
-/** Runs `work` while no other process sets this project up. */
+/** Runs `work` while no other process sets up this project. */
 export async function withSetupLock<T>(project: Project, work: () => Promise<T>): Promise<T> {
   createStateDirs(project);
   const { setupDir, unfinishedDir } = project;

@@ -1,4 +1,4 @@
-/** What the tests need: programs to run and to look with, a build, and the one model that they use. */
+/** What the tests need: programs, a build, and the one model that they use. */
 import { join } from 'node:path';
 import { settings as definitions, readSettings } from '@inferql/settings/settings';
 import type { Project } from '../project.ts';
@@ -14,8 +14,8 @@ export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as con
 export type Suite = (typeof SUITES)[number];
 
 /**
- * Sets up what some suites run.
- * @returns the environment for the tests: without the settings of the person who runs them, which must not change what tests see
+ * Sets up what the given suites need.
+ * @returns the environment for the tests: without the user's settings, which must not change the tests
  */
 export async function setUpTests(
   project: Project,
@@ -51,7 +51,7 @@ export async function setUpTests(
   return env;
 }
 
-/** ResNet50 of this repository, in the clone's state folder. Other models and other folders of the user are left alone. */
+/** ResNet50 of this repository, in the clone's state folder. Other models and folders of the user are not touched. */
 async function prepareTestModel(project: Project): Promise<void> {
   const { dir, distDir, setupDir } = project;
   const program = join(distDir, 'converter/main.js');

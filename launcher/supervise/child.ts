@@ -1,4 +1,4 @@
-/** One supervised process: started, started again with backoff when it dies, drained on request. */
+/** One supervised process: started, restarted with backoff if it dies, drained on request. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import { printError } from '../terminal.ts';
@@ -7,10 +7,10 @@ import { type LogStyle, showLogs } from './logs.ts';
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 const PROVEN_AFTER_MS = 30_000;
-// A worker that grew too large drains and asks for a fresh start.
+// A worker that has grown too large drains and asks for a restart.
 const EXIT_RESTART = 75;
 
-/** What travels on the IPC channel, in both directions. */
+/** Messages on the IPC channel, in both directions. */
 export interface ChildMessage {
   readonly type: string;
   readonly [field: string]: unknown;
@@ -39,7 +39,7 @@ interface End {
 }
 
 /**
- * A program that is kept running in our process group.
+ * Keeps a program running in this process group.
  *
  * Its descriptor 3 is the IPC channel, 4 the lifeline of the private Redis, if there is one. The channel carries, from the child,
  * `{type:'ready'}` (a worker is warm), `{type:'listening', url}`, `{type:'listen-failed', code, message}` (a server), and to the
@@ -75,7 +75,7 @@ export class SupervisedChild {
     await this.#gone;
   }
 
-  /** Starts it again, at once when it has finished what it holds. */
+  /** Restarts it as soon as it has finished what it holds. */
   restart(): void {
     if (this.#isStopping) return;
     if (!this.isRunning) {
@@ -135,7 +135,7 @@ export class SupervisedChild {
 
 function waitForEnd(child: ChildProcess): Promise<End> {
   return new Promise((resolve) => {
-    // 'error' without 'exit' is a process that never began, as when the machine is out of processes.
+    // 'error' without 'exit' means that the process never started, for example because the machine is out of processes.
     child.once('error', (error) => {
       if (child.pid === undefined) resolve({ how: error.message, isClean: false });
     });

@@ -14,7 +14,7 @@ interface LogEntry {
 const WARN = 40;
 const LEVELS: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' };
 const LONGEST_LINE = 65_536;
-/** Fields that say what the line's prefix says, or what nobody reads at a terminal. */
+/** Fields that repeat the line's prefix, or that nobody reads at a terminal. */
 const HIDDEN = new Set(['level', 'msg', 'err', 'time', 'pid', 'hostname', 'name', 'role']);
 
 /** Shows a child's output line by line, under its name. */
@@ -37,7 +37,7 @@ function showLine(line: string, name: string, style: LogStyle): void {
     return;
   }
   const entry = parseEntry(line);
-  // What is not a log entry is the runtime's own message before it dies: never hidden.
+  // Anything but a log entry is the runtime's message before it dies: never hidden.
   if (!entry) printError(`  [${name}] ${line}`);
   else if (entry.level >= WARN) printError(`  [${name}] ${describeEntry(entry)}`);
   else if (style === 'all') print(`  [${name}] ${describeEntry(entry)}`);

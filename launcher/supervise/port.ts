@@ -1,9 +1,9 @@
-/** The address that the server listens on, and what may be wrong with it. */
+/** The address that the server listens on, and its possible problems. */
 import { createServer } from 'node:net';
 import { SetupError } from '../terminal.ts';
 
 /**
- * Checks an address before the slow work, so that nobody waits for minutes in vain.
+ * Checks an address before slow work, so that nobody waits for minutes in vain.
  * @throws SetupError that says what to do
  */
 export async function checkPortIsFree(port: number, host: string): Promise<void> {
@@ -19,7 +19,7 @@ export async function checkPortIsFree(port: number, host: string): Promise<void>
   await new Promise((resolve) => probe.close(resolve));
 }
 
-/** What a failed attempt to listen means for the person at the keyboard. */
+/** Explains a failed attempt to listen to the user. */
 export function describeListenFailure(
   { code, message }: { code?: string | undefined; message: string },
   port: number,

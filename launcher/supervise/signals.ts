@@ -1,4 +1,4 @@
-/** The signals that end us. A terminal, npm and a shell may all pass on the same Ctrl-C: within a second they count as one. */
+/** The signals that end this process. A terminal, npm and a shell may all pass on the same Ctrl-C: within a second they count as one. */
 const SAME_SIGNAL_MS = 1_000;
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';

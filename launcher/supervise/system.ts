@@ -9,7 +9,7 @@ import { type ChildMessage, type Send, SupervisedChild } from './child.ts';
 import type { LogStyle } from './logs.ts';
 import { describeListenFailure } from './port.ts';
 
-// A server drains within this; workers are asked afterwards, so that those who wait at the server still get their answers.
+// A server drains within this; workers stop afterwards, so that waiting callers still get their answers.
 const SERVER_HEAD_START_MS = 10_000;
 const STOP_TIMEOUT_MS = 30_000;
 const FUTILE_STARTS = 5;
@@ -28,13 +28,13 @@ export interface SystemOptions {
   stateDir: string;
   modelsDir: string;
   redis: RunningRedis;
-  /** More programs that run along, by name. They need neither Redis nor a drain. */
+  /** Further programs to run, by name. They need neither Redis nor a drain. */
   companions?: Record<string, { args: readonly string[] }>;
 }
 
 /** Starts workers and server together; the server opens its port once the first worker is warm. */
 export class RunningSystem {
-  /** The address, once predictions can be answered. Rejects with a SetupError when that is not going to happen. */
+  /** The address, once predictions can be answered. Rejects with a SetupError if that will not happen. */
   readonly listening: Promise<string>;
   readonly #options: SystemOptions;
   readonly #recordPath: string;
@@ -74,7 +74,7 @@ export class RunningSystem {
     return !this.#wasForced;
   }
 
-  /** Starts the server, or all workers, again: their code has changed. */
+  /** Restarts the server or all workers, whose code has changed. */
   restart(part: 'server' | 'worker'): void {
     for (const child of part === 'server' ? [this.#server] : this.#workers) child.restart();
   }
@@ -104,7 +104,7 @@ export class RunningSystem {
 
   #startServer(): SupervisedChild {
     const cores = availableParallelism();
-    // They decode images and access files. Two more than cores, since a decoder waits while it hands its strips from thread to thread.
+    // They decode images and access files. Two more than cores, since a decoder waits while it passes strips between threads.
     const threads = process.env.UV_THREADPOOL_SIZE || String(cores + 2);
     return new SupervisedChild({
       ...this.#shared(),
@@ -122,7 +122,7 @@ export class RunningSystem {
 
   #startWorker(index: number): SupervisedChild {
     const { workers, programs } = this.#options;
-    // Workers of one machine share its cores; threads beyond them only get into each other's way.
+    // Workers of one machine share its cores; more threads than cores only slow each other down.
     const threads = Math.max(1, Math.floor(availableParallelism() / workers));
     const name = workers === 1 ? 'worker' : `worker ${index + 1}`;
     const env = this.#env();
@@ -149,7 +149,7 @@ export class RunningSystem {
     const { env, redis, stateDir, modelsDir, port, host } = this.#options;
     return {
       ...env,
-      // Images pass as large short-lived buffers: a third less memory for the same work. What the user set wins.
+      // Images are large, short-lived buffers: this takes a third less memory for the same work. The user's value wins.
       MALLOC_ARENA_MAX: env.MALLOC_ARENA_MAX || String(Math.max(2, availableParallelism())),
       NODE_OPTIONS: `--max-semi-space-size=2 ${env.NODE_OPTIONS ?? ''}`.trim(),
       REDIS_URL: redis.url,
@@ -200,7 +200,7 @@ export class RunningSystem {
   }
 }
 
-/** Which systems of this folder run, and where, is recorded for the other commands; a killed launcher leaves its record. */
+/** Records which systems of this folder run, and where, for other commands; a killed launcher leaves its record. */
 function removeStaleRecords(stateDir: string): void {
   for (const name of readdirSync(stateDir)) {
     const pid = Number(/^running-(\d+)\.json$/.exec(name)?.[1]);
