@@ -12,7 +12,7 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // A camera that shows a test picture, and that may be used.
+  // A camera with a test picture, and permission to use it.
   '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream',
 ];
@@ -22,14 +22,14 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.INFERQL_CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 }
 
-/** A page, and what went wrong on it: exceptions, errors in the console, requests to elsewhere. */
+/** A page and its problems: exceptions, console errors, requests to other hosts. */
 export interface WatchedPage {
   page: Page;
   complaints: string[];
   close(): Promise<void>;
 }
 
-/** Opens an address in a context of its own, so that nothing is kept from other pages. */
+/** Opens an address in a separate context, so that nothing is shared with other pages. */
 export async function openPage(
   browser: Browser,
   url: string,
@@ -40,7 +40,7 @@ export async function openPage(
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {
-    // A server that a test has ended is no complaint.
+    // A server that a test has ended is not a problem.
     const isExpected = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket|status of 503/.test(
       message.text(),
     );
@@ -59,7 +59,7 @@ export function findCard(page: Page, name: string): Locator {
   return page.getByRole('article', { name, exact: true });
 }
 
-/** Resolves once the browser keeps small copies of so many photographs; they are made beside everything else. */
+/** Resolves once the browser keeps small copies of this many images; they are made in the background. */
 export async function waitForThumbnails(page: Page, count: number): Promise<void> {
   await page.waitForFunction(
     (wanted) => Object.keys(localStorage).filter((key) => key.startsWith('inferql.thumbnail.')).length >= wanted,
@@ -67,10 +67,10 @@ export async function waitForThumbnails(page: Page, count: number): Promise<void
   );
 }
 
-/** What axe finds wrong with the page, or with what a selector finds on it, as readable lines. */
+/** Problems that axe finds on the page, or in a selector's elements, as readable lines. */
 export async function findAccessibilityFaults(page: Page, within = 'html'): Promise<string[]> {
   await page.evaluate(axe.source);
-  // Colours in the middle of a fade are nobody's.
+  // Colors in the middle of a fade do not count.
   await page.evaluate(
     'Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))',
   );
@@ -78,7 +78,7 @@ export async function findAccessibilityFaults(page: Page, within = 'html'): Prom
     violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html + ' ' + failureSummary)))`);
 }
 
-/** Keeps a picture of the page among the artefacts of the tests. */
+/** Saves a screenshot of the page among the tests' artifacts. */
 export async function keepScreenshot(page: Page, name: string): Promise<void> {
   const dir = join(projectDir, 'e2e', 'artifacts');
   await mkdir(dir, { recursive: true });

@@ -53,7 +53,7 @@ async function compile(dir: string, _sources: string[]): Promise<void> {
       ),
     }),
   );
-  // Type errors are the type check's to report; here it matters whether there is something to run.
+  // The type check reports type errors; here it only matters whether the code can run.
   const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
   const output = await promisify(execFile)(process.execPath, [tsc, '-p', config], { cwd: projectDir }).then(
     () => '',
@@ -68,9 +68,9 @@ async function compile(dir: string, _sources: string[]): Promise<void> {
 }
 
 /**
- * The folder of a build of the present sources, made when there is none. Each state of the sources has a folder of its own that
- * never changes, so that a test's processes can be started again while somebody edits or builds.
- * @throws with the compiler's output where nothing could be built
+ * The folder with a build of the current sources, created if there is none. Each state of the sources has a separate folder that
+ * never changes, so that a test's processes can be restarted while somebody edits or builds.
+ * @throws with the compiler's output if nothing could be built
  */
 export async function buildSystem(): Promise<string> {
   const sources = await listSources();
@@ -82,7 +82,7 @@ export async function buildSystem(): Promise<string> {
     await rename(fresh, dir);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    // Another test file may have built the same meanwhile.
+    // Another test file may have built the same sources meanwhile.
     if (!(await isThere(dir))) throw error;
   }
   await removeOldBuilds();

@@ -11,32 +11,32 @@ export interface ChildOptions {
   args: string[];
   env: Record<string, string>;
   cwd: string;
-  /** Told each message that the process sends; the start is complete when it returns true. */
+  /** Called with each message of the process; the start is complete when it returns true. */
   isReady(message: unknown): boolean;
 }
 
 /** A process under test. */
 export interface Child {
   readonly name: string;
-  /** The present process' id; another one after `restart()`. */
+  /** The current process' id; another one after `restart()`. */
   readonly pid: number;
-  /** The end of what it wrote, for a failed test's message. */
+  /** The end of its output, for a failed test's message. */
   output(): string;
   /** SIGKILL; resolves once it is gone. */
   kill9(): Promise<void>;
-  /** SIGTERM; resolves once it has ended. @throws where it ends otherwise than with exit code 0, or not within 30 s. */
+  /** SIGTERM; resolves once it has ended. @throws if it does not end with exit code 0 within 30 s. */
   stop(): Promise<void>;
-  /** SIGSTOP: it stands still until `resume()`. */
+  /** SIGSTOP: it is paused until `resume()`. */
   pause(): void;
   resume(): void;
-  /** Starts it again, after ending it as `stop()` does where it still runs; resolves once it is ready. */
+  /** Restarts it, after ending it like `stop()` if it still runs; resolves once it is ready. */
   restart(env?: Record<string, string>): Promise<void>;
   send(message: object): void;
-  /** Ends it in any way and without a complaint. */
+  /** Ends it in any way, and never throws. */
   end(): Promise<void>;
 }
 
-/** Starts a Node program with a channel to its parent and resolves once it says that it is ready. @throws with its output where it ends before. */
+/** Starts a Node program with a channel to its parent and resolves once it reports that it is ready. @throws with its output if it ends before. */
 export async function startChild(options: ChildOptions): Promise<Child> {
   let output = '';
   let child: ChildProcess;

@@ -1,4 +1,4 @@
-/** What the tests of the command share: the command compiled, a system a file, a folder a test. Importing it starts the system. */
+/** Shared by the tests of the command: the compiled command, one system per file, one folder per test. Importing it starts the system. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export const POISON = 220;
 export let system: TestSystem;
 /** The command's file. */
 export let command: string;
-/** The folder of the present test, in which the command runs. */
+/** The folder of the current test, in which the command runs. */
 export let dir: string;
 /** A folder like that of the project, with the command and its build. */
 let project: string;
@@ -78,7 +78,7 @@ export async function run(args: string[], { env, input }: { env?: Record<string,
   return await ended;
 }
 
-/** Writes a picture that was not sent before; the label that it must get. */
+/** Writes a picture that was not sent before. Returns the label that it must get. */
 export async function writePicture(name: string): Promise<string> {
   const n = nextPicture++;
   await writeFile(join(dir, name), makePicture(n));

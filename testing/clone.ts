@@ -10,8 +10,8 @@ export interface Clone {
 }
 
 /**
- * Copies what git knows or would take, and nothing that was built. The packages are this project's own, by a link.
- * @param models whether the installed models are there, too (by a link), or have to be pulled
+ * Copies what git tracks or would add, and nothing that was built. The packages are a link to this project's.
+ * @param models whether the installed models are linked, or have to be pulled
  */
 export function cloneProject({ models }: { models: boolean }): Clone {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'inferql-clone-')));
@@ -19,10 +19,10 @@ export function cloneProject({ models }: { models: boolean }): Clone {
     encoding: 'utf8',
   });
   for (const path of new Set(files.split('\0').filter(Boolean))) {
-    // Models that a person has added to this clone are theirs.
+    // Models that a person has added to this clone are not copied.
     if (/^models\/(?!resnet50\/|samples\/|[^/]+$)/.test(path)) continue;
     mkdirSync(join(dir, dirname(path)), { recursive: true });
-    // A file that is deleted and not committed yet is still listed.
+    // A file that is deleted but not committed is still listed.
     cpSync(path, join(dir, path), { force: true, errorOnExist: false, filter: () => true });
   }
   symlinkSync(realpathSync('node_modules'), join(dir, 'node_modules'));

@@ -12,7 +12,7 @@ export interface GraphqlResult<Data> {
   errors?: GraphqlError[];
 }
 
-/** A response as a whole. */
+/** A complete response. */
 export interface GraphqlAnswer<Data> extends GraphqlResult<Data> {
   httpStatus: number;
   headers: Headers;
@@ -63,7 +63,7 @@ function toRequest(
 
 /**
  * Sends a query, a mutation or an upload, and reads the whole answer.
- * @throws where the connection breaks, or the answer is no JSON
+ * @throws if the connection breaks, or the answer is not JSON
  */
 export async function send<Data>(
   url: string,
@@ -82,14 +82,14 @@ export async function send<Data>(
   }
 }
 
-/** All that a stream yields. */
+/** Everything that a stream yields. */
 export async function collect<Item>(stream: AsyncIterable<Item>): Promise<Item[]> {
   const items: Item[] = [];
   for await (const item of stream) items.push(item);
   return items;
 }
 
-/** Pieces of a body between two occurrences of a separator, each as soon as it is whole; the rest at the end. */
+/** Parts of a body between separators, each as soon as it is complete; the rest at the end. */
 async function* splitBody(response: Response, separator: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -102,12 +102,12 @@ async function* splitBody(response: Response, separator: string): AsyncGenerator
   if (rest) yield rest;
 }
 
-/** Thrown where a subscription's stream ends without its `complete`: the server or the connection is gone. */
+/** Thrown if a subscription's stream ends without its `complete`: the server or the connection is gone. */
 export class StreamCut extends Error {}
 
 /**
  * Subscribes over server-sent events. Ends after `complete`.
- * @throws StreamCut where the connection breaks before that
+ * @throws StreamCut if the connection breaks before that
  */
 export async function* subscribeSse<Data>(
   url: string,
@@ -143,14 +143,14 @@ export async function* subscribeSse<Data>(
 
 /** One WebSocket with any number of subscriptions. */
 export interface Socket {
-  /** @throws StreamCut where the socket closes before the subscription has completed */
+  /** @throws StreamCut if the socket closes before the subscription has completed */
   subscribe<Data>(operation: Operation): AsyncGenerator<GraphqlResult<Data>>;
   /** The code with which the server closed the socket; undefined while it is open. */
   closeCode(): number | undefined;
   close(): Promise<void>;
 }
 
-/** Opens a WebSocket of the protocol graphql-transport-ws when it is first used, and never again by itself. */
+/** Opens a WebSocket of the protocol graphql-transport-ws when it is first used, and never reconnects. */
 export function openSocket(url: string, connectionParams?: Record<string, unknown>): Socket {
   let closeCode: number | undefined;
   const client = createClient({
@@ -164,7 +164,7 @@ export function openSocket(url: string, connectionParams?: Record<string, unknow
         closeCode = (event as { code: number }).code;
       },
     },
-    // The subscription itself reports it.
+    // The subscription reports it.
     onNonLazyError: () => undefined,
   });
   return {
@@ -173,7 +173,7 @@ export function openSocket(url: string, connectionParams?: Record<string, unknow
       try {
         for await (const result of results) yield result as GraphqlResult<Data>;
       } catch (error) {
-        // An array is the server's own answer to this subscription: its errors.
+        // An array is the server's answer to this subscription: its errors.
         if (Array.isArray(error)) yield { errors: error as GraphqlError[] };
         else throw new StreamCut(`the socket closed (${closeCode})`, { cause: error });
       }
@@ -187,7 +187,7 @@ export function openSocket(url: string, connectionParams?: Record<string, unknow
 
 /**
  * Sends an operation that defers a part of its selection, and yields the response's parts as they come.
- * @throws where the response is not a multipart one
+ * @throws if the response is not a multipart one
  */
 export async function* sendDeferred<Data>(
   url: string,

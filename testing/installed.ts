@@ -1,4 +1,4 @@
-/** The packages as users install them: packed from the present sources, in an empty folder outside the project. */
+/** The packages as users install them: packed from the current sources, in an empty folder outside the project. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** What the tests of `npm start` share: a clone a file, and starts that end with their test. Importing it makes the clone. */
+/** Shared by the tests of `npm start`: one clone per file, and starts that end with their test. Importing it creates the clone. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
@@ -45,7 +45,7 @@ export async function startReady(env: Record<string, string | undefined> = {}) {
   return { launcher, url, redisPort, redisUrl: record.redisUrl as string };
 }
 
-/** What is alive of everything that was started here: the groups, and guards and Redis in their sessions of their own. */
+/** What is still alive of everything that was started here: the groups, and guards and Redis in separate sessions. */
 export function listOurs(): string[] {
   const ours = listProcesses(
     ({ group, command }) =>

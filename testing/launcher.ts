@@ -2,15 +2,15 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** A running `npm start` (its script, without npm around it), the leader of a process group of its own, as in a terminal. */
+/** A running `npm start` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {
   readonly process: ChildProcess;
   readonly pid: number;
   /** Everything it has printed so far. */
   output(): string;
-  /** Resolves once its output matches; rejects with the output when it ends first. */
+  /** Resolves once its output matches; rejects with the output if it ends first. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
-  /** The address, once it says that it is ready. */
+  /** The address, once it reports that it is ready. */
   ready(): Promise<string>;
   /** Its exit code (or the signal's name), once it has ended. */
   exited(): Promise<number | string>;
@@ -82,7 +82,7 @@ export function startLauncher(projectDir: string, env: Record<string, string | u
   };
 }
 
-/** The command lines of the living processes that are wanted, by process id. */
+/** The command lines of the matching live processes, by process id. */
 export function listProcesses(wanted: (row: { group: number; command: string }) => boolean): Map<number, string> {
   const table = execFileSync('ps', ['-A', '-o', 'pid=,pgid=,stat=,args='], { encoding: 'utf8' });
   const found = new Map<number, string>();

@@ -9,15 +9,15 @@ const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;
 
 /**
- * The folder of the web page built from the present sources, for the setting INFERQL_WEB_DIR; made when there is none.
- * @throws where it cannot be built
+ * The folder of the web page built from the current sources, for the setting INFERQL_WEB_DIR; built if there is none.
+ * @throws if it cannot be built
  */
 export async function buildTestPage(): Promise<string> {
   const dir = join(buildsDir, `page-${await digestSources()}`);
   if (await isThere(dir)) return dir;
   const fresh = `${dir}.${randomBytes(4).toString('hex')}`;
   try {
-    // A process of its own: the tests' NODE_ENV would make it a page for development.
+    // A separate process: the tests' NODE_ENV would make it a page for development.
     const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
     const args = [vite, 'build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];
     await promisify(execFile)(process.execPath, args, {
@@ -27,7 +27,7 @@ export async function buildTestPage(): Promise<string> {
     await rename(fresh, dir);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    // Another test file may have built the same meanwhile.
+    // Another test file may have built the same page meanwhile.
     if (!(await isThere(dir))) throw error;
   }
   await removeOldBuilds();

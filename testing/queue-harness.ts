@@ -10,19 +10,19 @@ import { createEventChannel } from '@inferql/queue/events';
 import { type AdmitRequest, createProducer, type Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis';
 
-/** A server's side of the queue under a prefix of its own: submits images and sees every event. */
+/** A server's side of the queue under a separate prefix: submits images and sees every event. */
 export interface QueueBed {
   prefix: string;
   producer: Producer;
-  /** Resolves once the model's announcement is there and its channel is heard. */
+  /** Resolves once the model is announced and its channel is subscribed. */
   model(name: string): Promise<ServedModel>;
-  /** Admits an image; its id. @throws where it is not admitted. */
+  /** Admits an image. Returns its id. @throws if it is not admitted. */
   submit(model: ServedModel, image: Uint8Array, options?: Partial<AdmitRequest>): Promise<string>;
   /** The first state, past or to come, that fits. */
   when(id: string, fits: (state: PredictionState) => boolean): Promise<PredictionState>;
   /** The terminal state. */
   end(id: string): Promise<PredictionState>;
-  /** Every state of the id that was heard, in order. */
+  /** Every received state of the id, in order. */
   heard(id: string): PredictionState[];
   close(): Promise<void>;
 }

@@ -42,7 +42,7 @@ test('messages are swallowed on a connection that goes on to live, until it is m
 
 test('a cut breaks what there is and refuses what comes, until it is mended', async () => {
   await through.ping();
-  // `once` of node:events would take the connection's error for its own.
+  // `once` of node:events would reject with the connection's error.
   const isClosed = () => new Promise<void>((resolve) => through.once('close', resolve));
   const closed = isClosed();
   proxy.cut();

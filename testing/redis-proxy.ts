@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { filterReplies } from './resp-parser.ts';
 
-/** A TCP proxy before Redis, that does what networks do. */
+/** A TCP proxy before Redis that simulates network faults. */
 export interface RedisProxy {
   /** redis://127.0.0.1:port of the proxy. */
   readonly url: string;
@@ -10,15 +10,15 @@ export interface RedisProxy {
   cut(): void;
   /** Breaks every connection once; new ones are served. */
   cutOnce(): void;
-  /** Holds every piece of data for so long, in both directions. */
+  /** Delays all data by this long, in both directions. */
   slow(delayMs: number): void;
-  /** Holds what a client sends from its SUBSCRIBE on for so long. */
+  /** Delays what a client sends from its SUBSCRIBE on by this long. */
   delaySubscribe(delayMs: number): void;
-  /** Swallows published messages on their way to those who subscribed; the connections look alive. */
+  /** Drops published messages on their way to subscribers; the connections look alive. */
   dropMessages(): void;
-  /** Takes all mischief back. */
+  /** Ends all faults. */
   mend(): void;
-  /** Messages that `dropMessages` swallowed. */
+  /** Messages that `dropMessages` dropped. */
   droppedCount(): number;
   stop(): Promise<void>;
 }
@@ -42,7 +42,7 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
   let dropping = false;
   let dropped = 0;
 
-  /** Passes data on in its order, each piece after the delay of the moment at which it came. */
+  /** Passes data on in order, each chunk after the delay that applied when it arrived. */
   function relay(
     from: Socket,
     to: Socket,

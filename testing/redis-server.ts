@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** What a test may ask of its private Redis. */
+/** Options of a test's private Redis. */
 export interface TestRedisOptions {
   /** More arguments for redis-server, such as `['--maxmemory', '8mb']`; they come after the defaults and so win over them. */
   args?: string[];
@@ -16,19 +16,19 @@ export interface TestRedisOptions {
   persistent?: boolean;
 }
 
-/** A private redis-server on a loopback port of its own. */
+/** A private redis-server on a free loopback port. */
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
   /** Its data folder, removed by `stop()`. */
   readonly dir: string;
-  /** The present server's process id; another one after `restart()`. */
+  /** The current server's process id; another one after `restart()`. */
   readonly pid: number;
-  /** Ends it and removes its folder. Doing it twice does no harm. */
+  /** Ends it and removes its folder. May be called twice. */
   stop(): Promise<void>;
   /** Kills it with SIGKILL and resolves once it is gone; port and data stay. */
   kill9(): Promise<void>;
-  /** Starts it again on the same port and data; ends it first where it still runs. */
+  /** Starts it again on the same port and data; ends it first if it still runs. */
   restart(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ const PORT_TRIES = 5;
  * Starts a private redis-server and resolves once PING answers.
  *
  * The binary is `INFERQL_REDIS_SERVER`, else redis-server, else valkey-server, on the PATH.
- * @throws when there is no binary, or the server ends before it answers (the message holds its output).
+ * @throws if there is no binary, or the server ends before it answers (the message contains its output).
  */
 export async function startTestRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
   const binary = findRedisServer();
@@ -60,7 +60,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
       server = await spawnRedis(binary, [...file, '--port', String(port), ...settings, ...(options.args ?? [])], port);
       break;
     } catch (error) {
-      // Between the finding of a free port and its use another process may take it.
+      // Another process may take a free port before it is used.
       const portTaken = error instanceof Error && /Address already in use|bind/.test(error.message);
       if (!portTaken || attempt === PORT_TRIES) {
         await rm(dir, { recursive: true, force: true });
@@ -151,7 +151,7 @@ async function spawnRedis(binary: string, args: string[], port: number): Promise
   throw new Error(`redis-server did not start on port ${port}:\n${output}`);
 }
 
-/** One PING over a connection of its own; a server that still loads its data answers -LOADING, which counts as no. */
+/** One PING over a separate connection; a server that still loads its data answers -LOADING, which counts as no. */
 function answersPing(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

@@ -1,13 +1,13 @@
-/** Whole replies in Redis' protocol (RESP2 and RESP3), whose data TCP cuts anywhere. */
+/** Finds complete replies in Redis' protocol (RESP2 and RESP3), which TCP splits anywhere. */
 
-/** Replies of a length in bytes, and those that hold so many others; all other kinds are one line. */
+/** Replies with a length in bytes, and those that contain other replies; all other kinds are one line. */
 const SIZED = '$=!';
 const LISTS = '*~>';
 const MAPS = '%|';
 
 /**
- * @param keeps asked for each whole reply
- * @returns takes data as it comes, and gives back the whole replies in it that are kept
+ * @param keeps called for each complete reply
+ * @returns a function that takes data as it arrives, and returns the complete replies that are kept
  */
 export function filterReplies(keeps: (reply: Buffer) => boolean): (data: Buffer) => Buffer {
   let rest: Buffer = Buffer.alloc(0);
@@ -23,7 +23,7 @@ export function filterReplies(keeps: (reply: Buffer) => boolean): (data: Buffer)
   };
 }
 
-/** Where the reply that begins at `at` ends; undefined where it is not whole yet. */
+/** The end of the reply that begins at `at`; undefined if it is not complete yet. */
 function findEnd(data: Buffer, at: number): number | undefined {
   const lineEnd = data.indexOf('\r\n', at);
   if (lineEnd < 0) return undefined;

@@ -1,4 +1,4 @@
-/** Which suite a test file belongs to. It follows from where the file is and what it imports, so that nobody has to keep a list. */
+/** Which suite a test file belongs to. It follows from the file's path and imports, so that no list is needed. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -12,11 +12,11 @@ export interface SystemOptions {
   workers?: number;
   /** A list of scripted models, as the worker's INFERQL_SCRIPTED_MODELS takes it, or the installed ResNet50. @default one model `scripted` */
   models?: object[] | 'resnet50';
-  /** A Redis that the test started itself, and ends itself. @default one of its own, that keeps nothing */
+  /** A Redis that the test starts and ends. @default a private one without persistence */
   redis?: TestRedis;
-  /** Where a process finds Redis, such as a proxy's address. @default the Redis itself */
+  /** The Redis address of a process, such as a proxy's. @default the Redis directly */
   redisUrl?: (role: 'server' | 'worker', index: number) => string;
-  /** More settings, for all processes. */
+  /** Further settings, for all processes. */
   env?: Record<string, string>;
 }
 
@@ -32,17 +32,17 @@ export interface TestSystem {
   readonly workers: Child[];
   /** The first server's address. */
   readonly url: string;
-  /** The first server's upload folder and whatever else it keeps. */
+  /** The first server's folder for uploads and other files. */
   readonly serverStateDir: string;
   addServer(): Promise<ServerProcess>;
   addWorker(env?: Record<string, string>): Promise<Child>;
-  /** Drains and ends servers, then workers. @throws where one does not exit with 0. */
+  /** Drains and ends servers, then workers. @throws if one does not exit with 0. */
   stop(): Promise<void>;
   /** Ends all in any way, for afterAll. */
   end(): Promise<void>;
 }
 
-/** What a test changes of a scripted model; worker/scripted-models.ts has all fields and their defaults. */
+/** Fields of a scripted model that a test sets; worker/engines/scripted/scripted-models.ts has all fields and their defaults. */
 export interface ScriptedChanges {
   name?: string;
   classCount?: number;
@@ -53,7 +53,7 @@ export interface ScriptedChanges {
 }
 
 /**
- * A small fast model whose answer is told by the picture's first pixel: class red + 256 green, so that `makePicture(n)` is of the
+ * A small fast model whose answer follows from the picture's first pixel: class red + 256 green, so that `makePicture(n)` is of the
  * class `expectedClass(n)`.
  */
 export function scriptedModel(changes: ScriptedChanges = {}): object {
@@ -62,7 +62,7 @@ export function scriptedModel(changes: ScriptedChanges = {}): object {
 
 /**
  * Starts a whole system and resolves once its servers are ready and its workers warm and announced.
- * @throws with a process' output where it does not come up
+ * @throws with a process' output if it does not start
  */
 export async function startSystem(options: SystemOptions = {}): Promise<TestSystem> {
   const dir = await buildSystem();
@@ -73,7 +73,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
   const real = options.models === 'resnet50';
   const scripted = Array.isArray(options.models) ? options.models : [scriptedModel()];
   const redisUrl = (role: 'server' | 'worker', index: number) => options.redisUrl?.(role, index) ?? redis.url;
-  // A setting of the person who runs the tests must not change what they see.
+  // The user's settings must not change the tests.
   const basic: Record<string, string> = { LOG_LEVEL: 'warn' };
   for (const name of ['PATH', 'HOME', 'TMPDIR', 'LANG']) {
     const value = process.env[name];
@@ -131,7 +131,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
       ? {
           INFERQL_MODELS_DIR: join(projectDir, 'models'),
           INFERQL_STATE_DIR: join(projectDir, '.inferql'),
-          // Not the models that a person has added to the clone.
+          // Without models that a person has added to the clone.
           INFERQL_MODELS: 'resnet50',
         }
       : {
@@ -185,7 +185,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
   };
 }
 
-/** Asks until the server says that it is ready. It answers at once, so this asks again at once, at most every 20 ms. */
+/** Asks until the server reports that it is ready. It answers at once, so this asks again at once, at most every 20 ms. */
 export async function waitUntilReady(url: string, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -9,7 +9,7 @@ function makeChunk(type: string, data: Uint8Array): Buffer {
   return chunk;
 }
 
-/** A PNG of one colour, red, green and blue 0..255. `rows` fewer than its height make one that ends early. */
+/** A PNG of one color, red, green and blue 0..255. `rows` fewer than its height make one that ends early. */
 export function makePng(
   width: number,
   height: number,
@@ -19,7 +19,7 @@ export function makePng(
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  // 8 bits a channel, RGB.
+  // 8 bits per channel, RGB.
   header.set([8, 2, 0, 0, 0], 8);
   const row = Buffer.concat([Buffer.from([0]), Buffer.from(Array.from({ length: width }, () => colour).flat())]);
   return Buffer.concat([
@@ -30,7 +30,7 @@ export function makePng(
   ]);
 }
 
-/** Pictures from `makePicture` never have a first byte of this or above: those are for mishaps. */
+/** Pictures from `makePicture` never have a first byte of this or above: those are for failures. */
 export const FIRST_MISHAP = 200;
 
 /** The class that the scripted model answers for `makePicture(n)`, n in 0..3199. */
@@ -43,7 +43,7 @@ export function makePicture(n: number): Uint8Array {
   return makePng(4, 4, [n % FIRST_MISHAP, Math.floor(n / FIRST_MISHAP), 7]);
 }
 
-/** A picture whose first byte sets off a mishap in the scripted model. */
+/** A picture whose first byte causes a failure in the scripted model. */
 export function makeMishap(firstByte: number, n = 0): Uint8Array {
   return makePng(4, 4, [firstByte, n, 7]);
 }
