@@ -24,14 +24,14 @@ root.render(
   </StrictMode>,
 );
 
-/** The server wants a key, or no longer takes the one there was. */
+/** The server requires a key, or no longer accepts the previous one. */
 async function askForKey(): Promise<void> {
   const check = (text: string) => findRefusal(location.origin, text);
   const refusal = key === undefined ? undefined : await check(key);
   keepApiKey(undefined);
   const onKey = (text: string) => {
     keepApiKey(text);
-    // Everything on the page begins again with it.
+    // Everything on the page starts again with it.
     location.reload();
   };
   root.render(

@@ -11,8 +11,8 @@ const { version } = createRequire(import.meta.url)('@graphql-yoga/render-graphiq
 const GRAPHIQL_FILES = `/assets/graphiql-${version}`;
 
 /**
- * Puts GraphiQL's own script, style and workers beside the page as files, so that the browser keeps them and the content security
- * policy needs to allow no inline script.
+ * Writes GraphiQL's script, style and workers beside the page as files, so that the browser caches them and the content security
+ * policy need not allow inline scripts.
  */
 function addGraphiqlFiles(): Plugin {
   const files = {
@@ -42,10 +42,10 @@ function addGraphiqlFiles(): Plugin {
   };
 }
 
-/** Text shorter than this gains nothing by compression. */
+/** Shorter texts gain nothing from compression. */
 const COMPRESSED_FROM_BYTES = 1024;
 
-/** Leaves each text file compressed by Brotli beside itself (`x.js.br`): the server streams files and compresses none. */
+/** Writes a Brotli-compressed copy beside each text file (`x.js.br`): the server streams files and compresses none. */
 function compressFiles(): Plugin {
   const brotli = promisify(brotliCompress);
   return {

@@ -4,10 +4,10 @@ import { hasEnded } from '../state/card.ts';
 import { createThrottle } from '../state/throttle.ts';
 import { describeCard, formatLabel, formatShare } from '../state/words.ts';
 
-/** Hundreds of cards end within seconds; nobody wants to hear of each. */
+/** Hundreds of cards end within seconds; nobody wants to hear about each. */
 const MIN_INTERVAL_MS = 2_000;
 
-/** Tells a screen reader that cards were added and how they ended, one sentence for all of them. */
+/** Announces to a screen reader that cards were added and how they ended, in one sentence for all. */
 export function Announcer({ cards }: { cards: readonly Card[] }) {
   const [told, setTold] = useState('');
   const text = describeCards(cards);

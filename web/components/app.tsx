@@ -12,7 +12,7 @@ import { Notice } from './notice.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
 
-/** The page: everything on it hangs from the transport and the board. */
+/** The page. Everything on it depends on the transport and the board. */
 export function App({ transport, board, notSent }: { transport: Transport; board: Board; notSent: readonly string[] }) {
   const models = useModels(transport);
   const [chosen, setChosen] = useState<string>();
@@ -37,7 +37,7 @@ export function App({ transport, board, notSent }: { transport: Transport; board
   useEffect(() => {
     if (shownId.current === predictionId) return;
     shownId.current = predictionId;
-    // What a loaded page would do by itself: a screen reader begins anew, and the next tab stop is in the new content.
+    // As after a page load: a screen reader starts again, and the next tab stop is in the new content.
     main.current?.focus({ preventScroll: true });
   }, [predictionId]);
 

@@ -51,7 +51,7 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
 const GHOSTS = ['a', 'b', 'c', 'd', 'e'];
 const GHOST_BARS = ['72%', '44%', '30%', '22%', '16%'];
 
-/** The places where cards will be, so that the page shows what it is for, and nothing moves when the first ones come. */
+/** Placeholders for cards, so that the page shows what it is for, and nothing moves when the first ones appear. */
 function EmptyBoard() {
   return (
     <section className="board" aria-label="Photographs">

@@ -6,8 +6,8 @@ interface CameraDialogProps {
 }
 
 /**
- * The camera's live picture and a shutter. Where the page may not use the camera, the phone's own camera app is offered. It is
- * closed before it is taken away, so that the browser gives the focus back.
+ * The camera's live picture and a shutter. If the page may not use the camera, it offers the phone's camera app. The dialog is
+ * closed before it is removed, so that the browser restores the focus.
  */
 export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);

@@ -11,7 +11,7 @@ interface CardFactsProps {
   goTo(path: string): void;
 }
 
-/** How the answer came about, and the link that opens it again. The line is there from the start, so that nothing moves. */
+/** Details of the answer, and the link that opens it again. The line exists from the start, so that nothing moves. */
 export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps) {
   return (
     <div className="card-facts">
@@ -50,7 +50,7 @@ function CopyLink({ path }: { path: string }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 2_000);
   };
-  // Only a page of a secure origin may write to the clipboard; the address of the page can be copied by hand.
+  // Only a page with a secure origin may write to the clipboard; the page's address can be copied by hand.
   if (!navigator.clipboard) return null;
   return (
     <button type="button" className="button button-quiet copy-link" onClick={() => void copy()}>

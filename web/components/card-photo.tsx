@@ -10,7 +10,7 @@ interface CardPhotoProps {
   busy: boolean;
 }
 
-/** The middle of the photograph, with progress and heatmap over it. */
+/** The center of the image, with progress and heatmap over it. */
 export function CardPhoto({ card, model, busy }: CardPhotoProps) {
   const [size, setSize] = useState<Box>();
   const [broken, setBroken] = useState(false);
@@ -64,7 +64,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
   );
 }
 
-/** For the style sheet, which knows how large the photograph is drawn. */
+/** For the style sheet, which determines how large the image is drawn. */
 function placeHeatmap(box: Box, photo: Box): CSSProperties {
   const short = Math.min(photo.width, photo.height);
   return {

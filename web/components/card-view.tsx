@@ -14,11 +14,11 @@ interface CardViewProps {
   board: Board;
   models: readonly Model[];
   goTo(path: string): void;
-  /** Whether it has the page for itself. */
+  /** Whether it is the only card on the page. */
   alone?: boolean;
 }
 
-/** One photograph: its picture, what is happening to it, and the answer. */
+/** One image: its picture, its state, and the answer. */
 export const CardView = memo(function CardView({ card, board, models, goTo, alone = false }: CardViewProps) {
   const titleId = useId();
   const Heading = alone ? 'h2' : 'h3';
@@ -84,7 +84,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
   );
 });
 
-/** Where a card is taken away, the keyboard goes on at the next one, or the one before. */
+/** When a card is removed, the focus moves to the next one, or the previous one. */
 function focusNeighbour(button: HTMLElement) {
   const item = button.closest('li');
   const neighbour = item?.nextElementSibling ?? item?.previousElementSibling;

@@ -3,11 +3,11 @@ import { readDroppedFiles } from '../state/files.ts';
 
 interface DropAnywhereProps {
   onFiles(files: File[]): void;
-  /** Gets the names of files in dropped folders that are no images. */
+  /** Gets the names of files in dropped folders that are not images. */
   onLeftOut(names: string[]): void;
 }
 
-/** Takes photographs that are dropped or pasted, wherever on the page; a drop is never left to the browser, which would leave the page. */
+/** Takes images that are dropped or pasted anywhere on the page. A drop is always handled, since the browser would leave the page. */
 export function DropAnywhere({ onFiles, onLeftOut }: DropAnywhereProps) {
   const [dragging, setDragging] = useState(false);
   const latest = useRef({ onFiles, onLeftOut });

@@ -12,7 +12,7 @@ interface HeaderProps {
   goTo(path: string): void;
 }
 
-/** Name, connection, model chooser and the way to GraphiQL. */
+/** Name, connection, model chooser and the link to GraphiQL. */
 export function Header({ transport, models, model, onModel, goTo }: HeaderProps) {
   const connection = useConnection(transport);
   const current = models.find(({ name }) => name === model) ?? models[0];

@@ -12,17 +12,17 @@ export function useCards(board: Board) {
   return useSyncExternalStore(board.onChange, board.getCards);
 }
 
-/** Whether the page hears from the server. */
+/** Whether the page is connected to the server. */
 export function useConnection(transport: Transport) {
   return useSyncExternalStore(transport.onConnection, transport.getConnection);
 }
 
-/** The moment, in milliseconds, read again each second. */
+/** The time in milliseconds, updated each second. */
 export function useNow(): number {
   return useSyncExternalStore(onTick, readClock);
 }
 
-/** The models, asked for at each new connection, since a restart may bring others. */
+/** The models, fetched at each new connection, since a restart may bring others. */
 export function useModels(transport: Transport): readonly Model[] {
   const [models, setModels] = useState<readonly Model[]>([]);
   const connection = useConnection(transport);
@@ -34,7 +34,7 @@ export function useModels(transport: Transport): readonly Model[] {
       const loaded = await loadModels(transport);
       if (left) return;
       if (loaded) setModels(loaded);
-      // A server may be there before its first worker.
+      // A server may be up before its first worker.
       if (!loaded?.length) timer = setTimeout(load, MODELS_RETRY_MS);
     };
     void load();
@@ -54,8 +54,8 @@ export function useQueue(transport: Transport, model: string | undefined): Queue
 }
 
 /**
- * The path of the page's address, and the way to another one without loading the page again. Who goes back to the board finds it
- * scrolled to where it was left: the browser would scroll before there is anything to scroll to.
+ * The path of the page's address, and a function that navigates without loading the page again. Going back to the board restores
+ * its scroll position: the browser would scroll before there is anything to scroll to.
  */
 export function usePath(): [string, (path: string) => void] {
   const [place, setPlace] = useState(() => ({ path: location.pathname, scrollY: readScroll() }));

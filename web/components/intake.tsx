@@ -3,10 +3,10 @@ import { CameraDialog } from './camera-dialog.tsx';
 import { CameraIcon, PhotosIcon } from './icons.tsx';
 import { Samples } from './samples.tsx';
 
-/** Listed without HEIC: with this list a phone converts its photographs to JPEG by itself. */
+/** Listed without HEIC: with this list a phone converts its photos to JPEG. */
 const ACCEPT = 'image/jpeg,image/png,image/webp,image/avif,image/gif,image/tiff';
 
-/** Where photographs come in that are neither dropped nor pasted: chooser, camera, samples. */
+/** Sources of images other than dropping and pasting: chooser, camera, samples. */
 export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
   const chooser = useRef<HTMLInputElement>(null);
   const [cameraOpen, setCameraOpen] = useState(false);

@@ -1,14 +1,14 @@
 import { type FormEvent, useState } from 'react';
 
 interface KeyFormProps {
-  /** Why the key that there was is no longer good. */
+  /** Why the previous key is no longer valid. */
   refusal: string | undefined;
-  /** Asks the server: why it refuses the key, or undefined if it is good. */
+  /** Asks the server. Returns why it refuses the key, or undefined if the key is valid. */
   check(key: string): Promise<string | undefined>;
   onKey(key: string): void;
 }
 
-/** Asks for the API key of a server that wants one. */
+/** Asks the user for an API key, if the server requires one. */
 export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
   const [problem, setProblem] = useState(refusal);
   const [isChecking, setChecking] = useState(false);

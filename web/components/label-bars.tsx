@@ -4,11 +4,11 @@ import { formatLabel, formatShare } from '../state/words.ts';
 interface LabelBarsProps {
   labels: NonNullable<Prediction['result']>['labels'];
   heatmap: HeatmapView | undefined;
-  /** Undefined where the model has no heatmaps. */
+  /** Undefined if the model has no heatmaps. */
   onChoose: ((index: number) => void) | undefined;
 }
 
-/** The labels as bars. Each is a switch for its heatmap, where the model has one. */
+/** The labels as bars. Each is a switch for its heatmap, if the model has heatmaps. */
 export function LabelBars({ labels, heatmap, onChoose }: LabelBarsProps) {
   return (
     <ol className="bars">

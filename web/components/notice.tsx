@@ -1,7 +1,7 @@
 const MAX_NAMES = 5;
 
 interface NoticeProps {
-  /** What happened, in words that end before the names. */
+  /** What happened, as text that precedes the names. */
   title: string;
   names: readonly string[];
   onClose(): void;

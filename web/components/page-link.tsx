@@ -8,7 +8,7 @@ interface PageLinkProps {
   children: ReactNode;
 }
 
-/** A link within the page: it keeps the board, and still opens in a new tab when asked to. */
+/** A link within the page: it keeps the board, and can still be opened in a new tab. */
 export function PageLink({ to, goTo, className, label, children }: PageLinkProps) {
   return (
     <a

@@ -19,7 +19,7 @@ interface PredictionPageProps {
 /** One prediction, opened by its link. */
 export function PredictionPage({ id, cards, board, models, goTo }: PredictionPageProps) {
   const card = cards.find(({ key, prediction }) => prediction?.id === id || key === id);
-  // The board as it was left, where this page came from it.
+  // Goes back to the board as it was left, if this page was opened from it.
   const goBack = (path: string) => (history.state?.isFromBoard ? history.back() : goTo(path));
   const best = card?.prediction?.result?.labels[0]?.name;
   useEffect(() => {

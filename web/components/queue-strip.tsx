@@ -5,7 +5,7 @@ import { Sparkline } from './sparkline.tsx';
 
 const NOTHING = '–';
 
-/** The queue at a glance, live. Numbers keep their places, so that nothing moves when they change. */
+/** The queue at a glance, live. Numbers keep their positions, so that nothing moves when they change. */
 export function QueueStrip({ transport, model }: { transport: Transport; model: string | undefined }) {
   const { now, past } = useQueue(transport, model);
   const isStale = useConnection(transport) !== 'open';
@@ -50,7 +50,7 @@ export function QueueStrip({ transport, model }: { transport: Transport; model: 
   );
 }
 
-/** The number large, its unit small. */
+/** A large number with a small unit. */
 function Duration({ ms }: { ms: number }) {
   const [number, unit] = formatSeconds(ms).split(' ');
   return (

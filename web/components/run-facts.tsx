@@ -3,7 +3,7 @@ import { formatSeconds } from '../state/words.ts';
 
 const NOTHING = '–';
 
-/** How one prediction came about. Each fact has its place from the start, so that nothing moves when it becomes known. */
+/** Details of one prediction. Each has its position from the start, so that nothing moves when it becomes known. */
 export function RunFacts({ prediction }: { prediction: Prediction | undefined }) {
   const { model, timings, batchSize, cached, attempts, createdAt } = prediction ?? {};
   const facts: [name: string, value: string | undefined][] = [

@@ -8,7 +8,7 @@ const SAMPLES = [
   { name: 'rocket.jpg', url: rocket, what: 'a rocket' },
 ];
 
-/** Photographs to try it with, for those who have none at hand. */
+/** Sample images, for people who have none at hand. */
 export function Samples({ onFile }: { onFile(file: File): void }) {
   const fetchSample = async (name: string, url: string) => {
     const photograph = await (await fetch(url)).blob();

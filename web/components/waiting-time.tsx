@@ -1,7 +1,7 @@
 import { formatSeconds } from '../state/words.ts';
 import { useNow } from './hooks.ts';
 
-/** How long it is since a card came to be, in whole seconds. Not read out: it changes each second. */
+/** Time since a card was created, in whole seconds. Hidden from screen readers, since it changes each second. */
 export function WaitingTime({ sinceMs }: { sinceMs: number }) {
   const seconds = Math.max(0, Math.floor((useNow() - sinceMs) / 1_000));
   return (

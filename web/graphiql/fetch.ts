@@ -1,8 +1,8 @@
 import { buildMultipart, findOpenVariables, type GraphQLParams } from './uploads.ts';
 
-/** Where files and ids for variables without a value come from. */
+/** Provides files and ids for variables without a value. */
 export interface Supply {
-  /** The chosen files; asks for some where there are none. Rejects when nothing was chosen. */
+  /** The chosen files; asks for some if there are none. Rejects if nothing was chosen. */
   takeFiles(): Promise<readonly File[]>;
   getLastId(): string | undefined;
   setLastId(id: string): void;
@@ -11,8 +11,8 @@ export interface Supply {
 const PREDICTION_ID = /"id"\s*:\s*"([^"]+)"/;
 
 /**
- * A `fetch` for GraphiQL, which cannot send files by itself: it fills in the Upload variables that were left out, as a multipart
- * request, and `$id` with the prediction seen last. All else passes through untouched.
+ * A `fetch` for GraphiQL, which cannot send files: it fills in omitted Upload variables, as a multipart request, and `$id` with
+ * the prediction seen last. Everything else passes through unchanged.
  */
 export function createSupplyingFetch(plainFetch: typeof fetch, supply: Supply): typeof fetch {
   return async (input, init) => {
@@ -64,7 +64,7 @@ function fillId(params: GraphQLParams, supply: Supply): GraphQLParams {
 
 async function rememberId(response: Response, supply: Supply): Promise<void> {
   const type = response.headers.get('content-type') ?? '';
-  // Introspection and queries of models have no ids of predictions; event streams would be held open by a second reader.
+  // Introspection and queries of models contain no prediction ids; a second reader would hold event streams open.
   if (!/json|multipart\/mixed/.test(type)) return;
   const text = await response.clone().text();
   if (!text.includes('"classifyImage')) return;

@@ -14,7 +14,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** A server that wants the key `good`, and what it was sent. */
+/** A server that requires the key `good`, and the requests it got. */
 function serve() {
   const sent: (string | null)[] = [];
   const plainFetch: typeof fetch = async (_input, init) => {

@@ -1,7 +1,7 @@
 import { keepApiKey, readApiKey } from '../state/api-key.ts';
 
 /**
- * A `fetch` that sends the API key of this tab, unless the editor for headers has one, and asks for it when the server does.
+ * A `fetch` that sends the API key of this tab, unless the editor for headers has one, and asks for it if the server requires one.
  * @param askForKey asks the person; undefined if they have none
  */
 export function createKeyFetch(plainFetch: typeof fetch, askForKey: () => string | undefined): typeof fetch {
@@ -16,7 +16,7 @@ export function createKeyFetch(plainFetch: typeof fetch, askForKey: () => string
     const key = readApiKey();
     const response = await send(input, init, key);
     if (response.status !== 401) return response;
-    // Requests that are refused together ask once.
+    // Requests that are refused at the same time ask once.
     const present = readApiKey();
     const next = present === key ? askForKey() : present;
     if (next === undefined) return response;

@@ -5,10 +5,10 @@ import { createPanel } from './panel.ts';
 import './panel.css';
 
 declare global {
-  /** Of the script that the build puts beside this one. */
+  /** Of the script that the build writes beside this one. */
   var YogaGraphiQL: { renderYogaGraphiQL(root: Element, options: object): void };
   var MonacoEnvironment: { globalAPI: boolean; getWorkerUrl(moduleId: string, label: string): string };
-  /** The folder and start of the names of GraphiQL's own files. */
+  /** The folder and name prefix of GraphiQL's files. */
   const GRAPHIQL_FILES: string;
 }
 
@@ -33,7 +33,7 @@ globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {
   defaultTabs: TABS,
 });
 
-/** GraphiQL draws its editors when it likes, and may draw them again: the strip follows them. */
+/** GraphiQL may render its editors at any time, and again: the strip follows them. */
 const keepPanel = () => {
   const place = root.querySelector('.graphiql-editors');
   if (place && panel.element.parentElement !== place) place.append(panel.element);

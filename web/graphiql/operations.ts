@@ -4,7 +4,7 @@ export interface Tab {
   variables?: string;
 }
 
-/** One tab each of ready operations. Files and `$id` are filled in by the panel under the editor when they are left out. */
+/** One tab per prepared operation. The panel under the editor fills in omitted files and `$id`. */
 export const TABS: Tab[] = [
   {
     query: `# Classifies a photograph.

@@ -9,12 +9,12 @@ const SAMPLES = [
   { name: 'rocket.jpg', url: rocket },
 ];
 
-/** The strip under the variables: which files are sent, which prediction is meant by `$id`. */
+/** The strip under the variables: which files are sent, and which prediction `$id` is. */
 export interface Panel extends Supply {
   element: HTMLElement;
 }
 
-/** Makes the strip; it is up to the caller where it stands. */
+/** Creates the strip; the caller inserts it. */
 export function createPanel(): Panel {
   let files: readonly File[] = [];
   let lastId: string | undefined;
@@ -70,7 +70,7 @@ export function createPanel(): Panel {
   };
   bar.append(title, choose, samples, hint);
   element.append(bar, chosen, id, chooser);
-  // The editor's own shortcuts are not for what is typed here.
+  // The editor's shortcuts must not apply to what is typed here.
   element.addEventListener('keydown', (event) => event.stopPropagation());
   show();
 

@@ -7,7 +7,7 @@ export interface GraphQLParams {
   variables?: Record<string, unknown> | null;
 }
 
-/** A variable of the operation that is meant to be filled in. */
+/** A variable of the operation that is to be filled in. */
 export interface OpenVariable {
   name: string;
   type: 'Upload' | 'ID';
@@ -15,8 +15,8 @@ export interface OpenVariable {
 }
 
 /**
- * The variables of type Upload or ID that the operation asks for and that were given no value.
- * @returns nothing for a document that cannot be read: the server says what is wrong with it
+ * The required variables of type Upload or ID without a value.
+ * @returns an empty list for an unreadable document: the server reports what is wrong with it
  */
 export function findOpenVariables({ query, operationName, variables }: GraphQLParams): OpenVariable[] {
   const found: OpenVariable[] = [];
@@ -53,7 +53,7 @@ function unwrapType(type: TypeNode, isList = false): { typeName: string; isList:
 }
 
 /**
- * The body of the GraphQL multipart request specification: a list takes all files, single variables take one each in turn.
+ * The body of the GraphQL multipart request specification: a list takes all files, single variables take one each, in order.
  * @param files at least one
  */
 export function buildMultipart(params: GraphQLParams, open: readonly OpenVariable[], files: readonly File[]): FormData {

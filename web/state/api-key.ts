@@ -21,7 +21,7 @@ export function keepApiKey(key: string | undefined): void {
 
 /**
  * Asks the server about a key.
- * @returns why it is refused, or undefined if it is good
+ * @returns why it is refused, or undefined if it is valid
  */
 export async function findRefusal(origin: string, key: string): Promise<string | undefined> {
   try {

@@ -9,40 +9,40 @@ import type { SmallCopy } from './shrink.worker.ts';
 import { createThrottle } from './throttle.ts';
 import { keepThumbnail, makeSmallCopy, readThumbnail } from './thumbnails.ts';
 
-/** The photographs on the page: what they are doing, and what can be done with them. */
+/** The images on the page: their states, and the actions on them. */
 export interface Board {
   getCards(): readonly Card[];
-  /** Calls back after each change; gives the way to stop that. */
+  /** Calls back after each change. Returns a function that stops that. */
   onChange(listener: () => void): () => void;
-  /** Makes a card of each file at once and sends them, a few at a time. */
+  /** Creates a card for each file at once and sends the files, a few at a time. */
   add(files: readonly File[], model: string | undefined): void;
   /**
-   * Opens a prediction by its id, from any server. Does nothing where it is on the board.
-   * @param name the file's name, where it is known
+   * Opens a prediction by its id, from any server. Does nothing if it is already on the board.
+   * @param name the file's name, if known
    */
   open(id: string, name?: string): void;
-  /** Stops the sending, or takes the prediction off the queue. */
+  /** Stops sending, or cancels the prediction. */
   cancel(key: string): void;
-  /** Sends the same photograph once more, as a new prediction. */
+  /** Sends the same image again, as a new prediction. */
   retry(key: string): void;
   remove(key: string): void;
   removeEnded(): void;
-  /** Lays a label's heatmap over the photograph, or takes it off again. */
+  /** Shows a label's heatmap over the image, or hides it. */
   toggleHeatmap(key: string, index: number): void;
 }
 
-/** A browser has six connections a site over HTTP/1.1; some are left for the rest of the page. */
+/** A browser opens six connections per site over HTTP/1.1; some are left for the rest of the page. */
 const UPLOADS_AT_ONCE = 4;
-/** When the queue moves, each of hundreds of cards has an event: they are drawn together. */
+/** When the queue moves, each of hundreds of cards gets an event: they are rendered together. */
 const MIN_NOTIFY_INTERVAL_MS = 40;
 const CANCEL_RETRY_MS = 1_000;
 
-/** Larger files are shown by their small copy alone: many phone photographs fill a browser's memory, and scroll in jerks. */
+/** Larger files are shown only as small copies: many phone photos fill a browser's memory, and scroll slowly. */
 const MAX_SHOWN_BYTES = 500_000;
 
 interface Source {
   file: File | undefined;
-  /** Ends the present try to send it, and what follows from it. */
+  /** Ends the current attempt to send it, and its subscription. */
   stop: AbortController;
   /** The card is gone. */
   removed: AbortController;
@@ -86,14 +86,14 @@ export function createBoard({ client }: Transport): Board {
   };
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
-    // A request that is being given up may still have something to tell.
+    // A request that is being given up may still report something.
     const setPhase = (phase: Card['phase']) => !signal.aborted && update(key, { phase });
     const outcome = await sendPhotograph(
       client,
       { file, model, idempotencyKey: makeIdempotencyKey() },
       {
         onProgress: (sent) => {
-          // Each try begins and ends in a moment where the line is good: the reason for the delay stays readable.
+          // Each attempt reports 0 at its start and 1 at its end: only progress in between replaces the reason for the delay.
           if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1)) setPhase({ kind: 'uploading', sent });
         },
         onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
@@ -109,7 +109,7 @@ export function createBoard({ client }: Transport): Board {
     void sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
   };
 
-  /** Shows the small copy, once there is one, in place of a large photograph. */
+  /** Shows the small copy, once there is one, instead of a large image. */
   const makeCopy = (key: string, file: File, signal: AbortSignal): Promise<SmallCopy | undefined> => {
     const copy = makeSmallCopy(file, signal).catch(() => undefined);
     void copy.then((made) => {
@@ -129,7 +129,7 @@ export function createBoard({ client }: Transport): Board {
     });
   };
 
-  /** A server that is away is asked again, for as long as there is something to cancel. */
+  /** Asks an unreachable server again, as long as there is something to cancel. */
   const cancelPrediction = async (key: string, id: string) => {
     const isWanted = () => {
       const card = find(key);
@@ -141,7 +141,7 @@ export function createBoard({ client }: Transport): Board {
       if (!error || !isPassing(readProblem(error))) break;
       await new Promise((resolve) => setTimeout(resolve, readProblem(error).retryAfterMs ?? CANCEL_RETRY_MS));
     }
-    // The subscription tells that it is cancelled; where it was refused it can be asked for again.
+    // The subscription reports the cancellation; if it was refused, it can be requested again.
     if (isWanted()) update(key, { isCanceling: false });
   };
 
@@ -266,7 +266,7 @@ function stampEnd(card: Card): Card {
   return { ...card, endedAtMs: card.endedAtMs ?? Date.now(), isCanceling: false };
 }
 
-/** `crypto.randomUUID` is only there on pages of a secure origin. */
+/** `crypto.randomUUID` exists only on pages with a secure origin. */
 function makeIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

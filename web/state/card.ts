@@ -4,7 +4,7 @@ import type { Problem } from '../transport/problem.ts';
 /** A prediction as the page follows it. */
 export type Prediction = NonNullable<FollowPredictionSubscription['prediction']>;
 
-/** What a card is doing. Once the server has accepted the photograph, `prediction` tells the rest. */
+/** A card's activity. Once the server has accepted the image, `prediction` has the details. */
 export type Phase =
   | { kind: 'in-line' }
   | { kind: 'uploading'; sent: number }
@@ -13,7 +13,7 @@ export type Phase =
   | { kind: 'refused'; problem: Problem }
   | { kind: 'withdrawn' };
 
-/** The heatmap of one label, or that it is on its way, or why there is none. */
+/** The heatmap of one label, or that it is loading, or why there is none. */
 export type HeatmapView =
   | { kind: 'loading'; index: number }
   | { kind: 'shown'; index: number; image: string }
@@ -23,18 +23,18 @@ export interface Card {
   key: string;
   /** The file's name, or undefined for a prediction that was opened by a link from elsewhere. */
   name: string | undefined;
-  /** Where the browser finds the photograph; undefined where this browser never had it. */
+  /** The image's URL in this browser; undefined if this browser never had the image. */
   photoUrl: string | undefined;
-  /** Whether a copy of the photograph that is small enough to show is being made. */
+  /** Whether a small copy of the image is being made for display. */
   isPhotoComing: boolean;
   /** The model's name; undefined means the default one. */
   model: string | undefined;
   phase: Phase;
   prediction: Prediction | undefined;
   heatmap: HeatmapView | undefined;
-  /** Whether the page still holds the file, to send it once more. */
+  /** Whether the page still has the file, to send it again. */
   hasFile: boolean;
-  /** When the card came to be, by this machine's clock. */
+  /** When the card was created, by this machine's clock. */
   addedAtMs: number;
   /** When this page learned of its end, by this machine's clock. */
   endedAtMs: number | undefined;
@@ -52,14 +52,14 @@ const IMAGE_CODES = [
   'FILE_CHANGED',
 ];
 
-/** Whether sending the same file once more could end otherwise. */
+/** Whether sending the same file again could end differently. */
 export function canRetry({ hasFile, phase, prediction }: Card): boolean {
   if (!hasFile) return false;
   if (phase.kind === 'refused') return !IMAGE_CODES.includes(phase.problem.code);
   return prediction?.error?.retryable ?? true;
 }
 
-/** Whether nothing more will happen to the card by itself. */
+/** Whether the card will not change any more without an action. */
 export function hasEnded(card: Card): boolean {
   const { kind } = card.phase;
   if (kind === 'refused' || kind === 'withdrawn') return true;

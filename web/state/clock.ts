@@ -2,12 +2,12 @@ const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 let now = Date.now();
 
-/** The moment of the last tick, in milliseconds. */
+/** The time of the last tick, in milliseconds. */
 export function readClock(): number {
   return now;
 }
 
-/** Calls back each second. All who listen share one timer, so that hundreds of cards are drawn in one go. */
+/** Calls back each second. All listeners share one timer, so that hundreds of cards are rendered together. */
 export function onTick(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= setInterval(() => {

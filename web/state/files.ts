@@ -1,4 +1,4 @@
-/** What was dropped: files to send, and the names of those in folders that are no images. */
+/** What was dropped: files to send, and the names of files in folders that are not images. */
 export interface Dropped {
   files: File[];
   leftOut: string[];
@@ -33,7 +33,7 @@ async function readEntry(entry: FileSystemEntry): Promise<Dropped> {
   };
 }
 
-/** Browsers name no type for many image formats, such as HEIC and raw files, and for files without an ending: the server looks inside. */
+/** Browsers report no type for many image formats, such as HEIC and raw files, and for files without an extension: the server reads the content. */
 function mayBeImage({ type }: File): boolean {
   return type === '' || type.startsWith('image/');
 }

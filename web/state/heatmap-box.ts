@@ -7,10 +7,10 @@ export interface Box {
 }
 
 /**
- * How large the part of a photograph is that the model is given; it always lies in the middle. A model that crops sees most of the
- * centre square, one that stretches sees everything.
- * @param photo the photograph's size in pixels, upright
- * @returns in units of the photograph's short side
+ * The size of the part of an image that the model gets; the part is always centered. A model that crops sees most of the center
+ * square, one that stretches sees everything.
+ * @param photo the image's size in pixels, upright
+ * @returns in units of the image's short side
  */
 export function findHeatmapBox({ width, height, shortSide }: Model['input'], photo: Box): Box {
   if (shortSide) return { width: width / shortSide, height: height / shortSide };

@@ -1,6 +1,6 @@
 const PREDICTION_PATH = /^\/p\/([^/]+)\/?$/;
 
-/** The id in the page's address, where it is a prediction's link. */
+/** The id in the page's address, if it is a prediction's link. */
 export function readPredictionId(path: string): string | undefined {
   const id = PREDICTION_PATH.exec(path)?.[1];
   try {

@@ -6,9 +6,9 @@ export type QueueMoment = FollowQueueSubscription['queue'];
 
 /** A queue as it is, and as it was in the last minute. */
 export interface QueueView {
-  /** Undefined where it is not known. */
+  /** Undefined if unknown. */
   now: QueueMoment | undefined;
-  /** Oldest first, one a second. */
+  /** Oldest first, one per second. */
   past: readonly QueueMoment[];
 }
 
@@ -17,9 +17,9 @@ const MAX_PAST = 60;
 const RETRY_MS = 2_000;
 
 /**
- * Follows a model's queue.
+ * Watches a model's queue.
  * @param model a model's name, or undefined for the default one
- * @returns the way to stop
+ * @returns a function that stops
  */
 export function followQueue(
   { client }: Transport,
@@ -40,14 +40,14 @@ export function followQueue(
         return false;
       },
       onBreak: () => show({ ...view, now: undefined }),
-      // A server may be there before its first worker.
+      // A server may be up before its first worker.
       onProblem() {
         timer = setTimeout(follow, RETRY_MS);
       },
     });
   };
   follow();
-  // Events come when something changes; the curves are over time.
+  // Events arrive when something changes; the curves show time.
   const sampling = setInterval(() => {
     if (view.now) show({ now: view.now, past: [...view.past, view.now].slice(-MAX_PAST) });
   }, SAMPLE_INTERVAL_MS);

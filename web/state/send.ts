@@ -3,7 +3,7 @@ import { SendPhotographDocument, type SendPhotographMutation } from '../generate
 import { isPassing, isQueueing, type Problem, readProblem } from '../transport/problem.ts';
 import { createUploadFetch } from '../transport/upload-fetch.ts';
 
-/** The prediction as the mutation gives it: accepted, not ended. */
+/** The prediction as the mutation returns it: accepted, not ended. */
 export type Accepted = Extract<SendPhotographMutation['classifyImage'], { __typename: 'Prediction' }>;
 
 export type SendOutcome = { kind: 'accepted'; prediction: Accepted } | { kind: 'refused'; problem: Problem };
@@ -11,25 +11,25 @@ export type SendOutcome = { kind: 'accepted'; prediction: Accepted } | { kind: '
 interface Photograph {
   file: Blob;
   model: string | undefined;
-  /** The same for each try, so that an answer that was lost does not make a second prediction. */
+  /** The same for each attempt, so that a lost answer does not create a second prediction. */
   idempotencyKey: string;
 }
 
 interface SendListeners {
   onProgress(sent: number): void;
-  /** The photograph could not be sent for now; it is tried again. */
+  /** The image could not be sent for now and is retried. */
   onDelay(problem: Problem): void;
 }
 
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 5_000;
-/** A server that does not answer, or a proxy without one, is given up after so long; a button tries again. */
+/** A server that does not answer, or a proxy without a server, is given up after this long; a button retries. */
 const GIVE_UP_AFTER_MS = 180_000;
 
 /**
- * Sends a photograph until it is accepted or refused for good. A full queue is waited for as long as it takes; silence and answers of
- * proxies have a bound. Between tries the place is given back, so that a photograph that cannot be sent keeps no other waiting.
- * @param takePlace resolves with the way to give the place back
+ * Sends an image until it is accepted or refused for good. Waits for a full queue as long as it takes; silence and answers of proxies
+ * have a limit. Between attempts the place is given back, so that an image that cannot be sent does not block others.
+ * @param takePlace resolves with a function that gives the place back
  * @throws the signal's reason when it is aborted
  */
 export async function sendPhotograph(
@@ -68,7 +68,7 @@ export async function sendPhotograph(
   }
 }
 
-/** Whether the file is still what was chosen: browsers refuse to read one that was changed, moved or removed. */
+/** Whether the file is unchanged: browsers refuse to read one that was changed, moved or removed. */
 async function isReadable(file: Blob): Promise<boolean> {
   return file
     .slice(0, 1)

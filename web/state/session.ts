@@ -4,16 +4,15 @@ import type { Card } from './card.ts';
 const KEY = 'inferql.session';
 
 interface Kept {
-  /** Undefined for a photograph that was not sent. */
+  /** Undefined for an image that was not sent. */
   id: string | undefined;
   name: string | undefined;
 }
 
 /**
- * Keeps the board through a reload of the page, and through a phone that puts the page away: its predictions are remembered for
- * this tab when the page goes, and opened again when it comes back. Files cannot be kept: the browser asks before a page with files
- * that were not sent is left.
- * @returns the names of photographs that had not been sent when the page was left
+ * Keeps the board when the page is reloaded or a phone unloads it: its predictions are stored for this tab when the page goes, and
+ * opened again when it comes back. Files cannot be kept: the browser asks before it leaves a page with unsent files.
+ * @returns the names of images that had not been sent when the page was left
  */
 export function keepSession(board: Board): string[] {
   const kept = readKept();

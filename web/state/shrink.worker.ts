@@ -1,14 +1,14 @@
-/** Makes small copies of photographs beside the page: a phone's photograph would hold the page still for a second. */
+/** Makes small copies of images in a web worker: a phone's photo would block the page for a second. */
 
-/** A photograph, smaller. */
+/** A smaller copy of an image. */
 export interface SmallCopy {
-  /** Large enough for a card; undefined where the photograph itself is no larger. */
+  /** Large enough for a card; undefined if the image is not larger. */
   shown: Blob | undefined;
   /** As a `data:` URI, for this browser to keep. */
   kept: string;
 }
 
-/** The short sides, in pixels. A card is drawn at most some 400 wide, on screens of up to two pixels each. */
+/** The short sides, in pixels. A card is at most about 400 CSS pixels wide, on screens with up to two pixels each. */
 const SHOWN_SIDE = 800;
 const KEPT_SIDE = 320;
 
@@ -30,7 +30,7 @@ function shrink(bitmap: ImageBitmap, side: number): Promise<Blob> {
   const scale = Math.min(1, side / Math.min(bitmap.width, bitmap.height));
   const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
   const context = canvas.getContext('2d')!;
-  // What is transparent the model sees on white, too.
+  // The model also gets transparent parts on white.
   context.fillStyle = '#fff';
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingQuality = 'medium';

@@ -79,7 +79,7 @@ test('a burst of changes is drawn at once and at its end, not at each step', () 
   }
 });
 
-/** What a browser gives for a file of a drop, and for a folder, which it lists in parts. */
+/** A browser's entries for a dropped file, and for a folder, which it lists in parts. */
 const fileEntry = (name: string, type = 'image/jpeg') => ({
   name,
   isFile: true,

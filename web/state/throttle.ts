@@ -1,5 +1,5 @@
 /**
- * Calls back at once, then at most every so often; the last call of a burst is never left out.
+ * Calls back at once, then at most once per interval; the last call of a burst is never dropped.
  * @param intervalMs the shortest time between two calls
  */
 export function createThrottle(callback: () => void, intervalMs: number): () => void {

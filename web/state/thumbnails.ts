@@ -5,13 +5,13 @@ const PREFIX = 'inferql.thumbnail.';
 const ORDER_KEY = 'inferql.thumbnails';
 const MAX_KEPT = 60;
 
-/** One at a time: a phone's photograph takes some 50 MB while it is made smaller. */
+/** One at a time: shrinking a phone's photo takes some 50 MB. */
 const places = createPlaces(1);
 let worker: Worker | undefined;
 
 /**
- * Makes small copies of a photograph, in its turn.
- * @returns undefined for a format that the browser does not know
+ * Makes small copies of an image, when its turn has come.
+ * @returns undefined for a format that the browser does not support
  * @throws the signal's reason when it is aborted before its turn
  */
 export async function makeSmallCopy(photograph: Blob, signal: AbortSignal): Promise<SmallCopy | undefined> {
@@ -20,7 +20,7 @@ export async function makeSmallCopy(photograph: Blob, signal: AbortSignal): Prom
     worker ??= new Worker(new URL('./shrink.worker.ts', import.meta.url), { type: 'module' });
     return await askWorker(worker, photograph);
   } catch {
-    // One that could not be started answers nobody.
+    // A worker that could not be started never answers.
     worker = undefined;
     return undefined;
   } finally {
@@ -37,8 +37,8 @@ function askWorker(asked: Worker, photograph: Blob): Promise<SmallCopy | undefin
 }
 
 /**
- * Keeps a photograph's small copy in this browser, so that a prediction's link shows it again. The server keeps no photographs.
- * Where it cannot be kept the link works without it.
+ * Keeps an image's small copy in this browser, so that a prediction's link shows it again. The server keeps no images.
+ * If it cannot be kept, the link works without it.
  */
 export function keepThumbnail(id: string, image: string): void {
   try {
@@ -47,7 +47,7 @@ export function keepThumbnail(id: string, image: string): void {
     localStorage.setItem(PREFIX + id, image);
     localStorage.setItem(ORDER_KEY, JSON.stringify([...kept, id]));
   } catch {
-    // A convenience: nothing depends on it.
+    // Only a convenience.
   }
 }
 

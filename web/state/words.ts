@@ -1,7 +1,7 @@
 import type { Problem } from '../transport/problem.ts';
 import type { Card, Prediction } from './card.ts';
 
-/** What a card says about itself: a line, and where it helps a second one. */
+/** A card's text: one line, and a second one if it helps. */
 export interface Words {
   title: string;
   detail?: string;
@@ -151,7 +151,7 @@ export function formatLabel(name: string): string {
   return name.replaceAll('_', ' ');
 }
 
-/** A share as people read it, such as `62%`; never 100% or 0% for what is only nearly so. */
+/** A share as people read it, such as `62%`; never 100% or 0% for a value that is only close to it. */
 export function formatShare(score: number): string {
   const percent = score * 100;
   if (percent >= 99.95) return '> 99.9%';

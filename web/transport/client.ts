@@ -2,34 +2,34 @@ import { Client, type ExecutionResult, fetchExchange, subscriptionExchange } fro
 import { createClient as createSocket } from 'graphql-ws/client';
 import { watchHeartbeat } from './heartbeat.ts';
 
-/** Whether the page hears from the server: `connecting` covers the first try and every later one. */
+/** Whether the page is connected to the server: `connecting` covers the first attempt and every later one. */
 export type Connection = 'connecting' | 'open';
 
-/** The one way to the server: requests over HTTP, everything live over one WebSocket. */
+/** The only connection to the server: requests over HTTP, everything live over one WebSocket. */
 export interface Transport {
   client: Client;
   getConnection(): Connection;
-  /** Calls back at each change of the connection; gives the way to stop that. */
+  /** Calls back at each change of the connection. Returns a function that stops that. */
   onConnection(listener: () => void): () => void;
 }
 
 export interface TransportOptions {
-  /** The API key, if the server wants one. */
+  /** The API key, if the server requires one. */
   key: string | undefined;
-  /** The server does not let this page in, or no longer. */
+  /** The server refuses this page, or no longer accepts its key. */
   onRefused(): void;
 }
 
-/** 'Unauthorized': the same key is not tried again. */
+/** 'Unauthorized': do not retry with the same key. */
 const REFUSED_CLOSE_CODE = 4401;
 const MAX_RECONNECT_WAIT_MS = 4_000;
-/** All requests but uploads are small, and answered at once. */
+/** All requests except uploads are small, and answered at once. */
 const MAX_REQUEST_MS = 20_000;
 
 /**
- * Opens the transport. One WebSocket carries all subscriptions, because a browser grants a site only six connections over
- * HTTP/1.1 and a page may follow hundreds of predictions. It reconnects for as long as the page is open and then asks for
- * every running subscription again.
+ * Opens the transport. One WebSocket carries all subscriptions, because a browser opens only six connections per site over
+ * HTTP/1.1 and a page may watch hundreds of predictions. It reconnects as long as the page is open and then renews every
+ * running subscription.
  */
 export function createTransport(origin: string, { key, onRefused }: TransportOptions): Transport {
   const listeners = new Set<() => void>();
@@ -96,7 +96,7 @@ export function createTransport(origin: string, { key, onRefused }: TransportOpt
   };
 }
 
-/** A `fetch` that gives up a line that died without a word. */
+/** A `fetch` that gives up a silently dead connection. */
 const fetchInTime: typeof fetch = async (input, init = {}) => {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new TypeError('The server fell silent')), MAX_REQUEST_MS);
@@ -108,7 +108,7 @@ const fetchInTime: typeof fetch = async (input, init = {}) => {
   }
 };
 
-/** Waits longer from try to try, spread out so that many pages do not all come back in the same moment. */
+/** Waits longer after each attempt, with jitter, so that many pages do not all come back at the same moment. */
 function waitForNextTry(retries: number): Promise<void> {
   const waitMs = Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
   return new Promise((resolve) => setTimeout(resolve, waitMs));

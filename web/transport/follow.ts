@@ -7,16 +7,16 @@ const MAX_WAIT_MS = 5_000;
 interface Listeners<Data> {
   /** Gets each event; returning true means that it was the last one wanted. */
   onData(data: Data): boolean;
-  /** Events stopped for a reason that passes: what was told last may no longer be so. */
+  /** Events stopped for a temporary reason: the last one may be outdated. */
   onBreak?(): void;
-  /** Gets what does not pass; the subscription is then over. */
+  /** Gets a permanent error; the subscription is then over. */
   onProblem?(problem: Problem): void;
 }
 
 /**
- * Holds a subscription through everything that passes: lost connections (the socket asks again by itself), servers that shut
- * down, and streams that end without a reason.
- * @returns the way to stop
+ * Keeps a subscription through temporary failures: lost connections (the socket reconnects), servers that shut down, and streams
+ * that end without a reason.
+ * @returns a function that stops it
  */
 export function followSubscription<Data, Variables extends AnyVariables>(
   client: Client,

@@ -2,7 +2,7 @@ import type { Client } from 'graphql-ws/client';
 
 const PONG_WAIT_MS = 5_000;
 
-/** Closes a socket that does not answer pings, so that a connection that died silently is noticed and made again. */
+/** Closes a socket that does not answer pings, so that a silently dead connection is noticed and reopened. */
 export function watchHeartbeat(client: Client): void {
   let socket: WebSocket | undefined;
   let overdue: ReturnType<typeof setTimeout> | undefined;

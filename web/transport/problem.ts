@@ -1,14 +1,14 @@
 import type { CombinedError } from '@urql/core';
 
-/** What went wrong with a request: a code of the API, or one of the page's own ({@link readForeignAnswer}). */
+/** What went wrong with a request: a code of the API, or of the page ({@link readForeignAnswer}). */
 export interface Problem {
   code: string;
   message: string;
-  /** The server's wish for how long to wait before the next try, in milliseconds. */
+  /** How long the server asks to wait before the next attempt, in milliseconds. */
   retryAfterMs?: number;
 }
 
-/** Takes the code and the wish to wait out of an error of the GraphQL client. */
+/** Reads the code and the waiting time from an error of the GraphQL client. */
 export function readProblem({
   graphQLErrors: [first],
   response,
@@ -22,7 +22,7 @@ export function readProblem({
   };
 }
 
-/** What an answer means that is not InferQL's: a proxy's, a sign-in page's, or none at all. */
+/** The meaning of an answer that is not from InferQL: from a proxy, a sign-in page, or none at all. */
 function readForeignAnswer(response: Response | undefined): Problem {
   if (!response?.status) return { code: 'UNREACHABLE', message: 'The server does not answer.' };
   const { status } = response;
@@ -48,7 +48,7 @@ export function isPassing({ code }: Problem): boolean {
   return isQueueing({ code }) || ['UNREACHABLE', 'GATEWAY', 'FOREIGN_ANSWER', 'UNAVAILABLE'].includes(code);
 }
 
-/** Whether the server is well and only asks to wait: there is no reason to give up. */
+/** Whether the server works and only asks to wait: there is no reason to give up. */
 export function isQueueing({ code }: Pick<Problem, 'code'>): boolean {
   return ['QUEUE_FULL', 'DEADLINE_UNREACHABLE', 'RATE_LIMITED'].includes(code);
 }

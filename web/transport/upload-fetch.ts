@@ -1,11 +1,11 @@
-/** A line that died without a word would otherwise be waited for until the system gives it up, which takes a quarter of an hour. */
+/** Without this limit, a silently dead connection lasts until the system gives it up, which takes a quarter of an hour. */
 const MAX_SILENCE_MS = 60_000;
 
 /**
- * A `fetch` for one upload that tells how much of the body is on its way. It sends through XMLHttpRequest, since the Fetch API
- * does not report the progress of an upload.
- * Where nothing moves for a minute it fails as a lost connection does.
- * @param onProgress the part of the body that was sent, 0 to 1
+ * A `fetch` for one upload that reports progress. It sends through XMLHttpRequest, since the Fetch API does not report the
+ * progress of an upload.
+ * If nothing moves for a minute, it fails like a lost connection.
+ * @param onProgress the share of the body that was sent, 0 to 1
  */
 export function createUploadFetch(onProgress: (sent: number) => void): typeof fetch {
   return (input, init = {}) =>
