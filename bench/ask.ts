@@ -2,10 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-/** A process of its own that answers one question after the other. */
+/** A separate process that answers one question after another. */
 export interface Answerer<Question, Answer> {
   pid: number;
-  /** One at a time. @throws when the process fails or ends. */
+  /** One at a time. @throws if the process fails or ends. */
   ask(question: Question): Promise<Answer>;
   close(): Promise<void>;
 }
@@ -40,7 +40,7 @@ export function startAnswerer<Question extends object, Answer>(file: string): An
   };
 }
 
-/** The other end: answers each question that comes. */
+/** The other end: answers each question that arrives. */
 export function answerWith<Question, Answer>(answer: (question: Question) => Promise<Answer>): void {
   process.on('message', (question: Question) => {
     answer(question).then(

@@ -5,10 +5,10 @@ import type { LoadPlan, LoadResult } from './load/plan.ts';
 import type { RawAnswer, RawQuestion } from './raw/plan.ts';
 import type { Chart } from './svg.ts';
 
-/** Where prepared models and what was measured are kept. */
+/** The folder of prepared models and measurements. */
 export const STATE_DIR = resolve('.inferql');
 
-/** What every scenario is given. */
+/** The context of every scenario. */
 export interface Bench {
   /** Fewer and shorter rounds. */
   quick: boolean;
@@ -17,12 +17,12 @@ export interface Bench {
   /** The bare engine, loaded, on all cores. */
   raw: Answerer<RawQuestion, RawAnswer>;
   load: Answerer<LoadPlan, LoadResult>;
-  /** A folder for this run's own files. */
+  /** A folder for this run's files. */
   dir: string;
   say(line: string): void;
 }
 
-/** What a scenario found: a table for people, and the same and more for programs. */
+/** A scenario's results: a table for people, and the same and more for programs. */
 export interface Section {
   title: string;
   /** How it was measured, in a sentence or two. */
@@ -30,7 +30,7 @@ export interface Section {
   columns: string[];
   rows: (string | number)[][];
   data: unknown;
-  /** Goals of this scenario; `met` compares the figure that was measured, not the one that is shown. */
+  /** Goals of this scenario; `met` compares the measured figure, not the rounded one. */
   goals?: { goal: string; figure: string; met: boolean }[];
   charts?: { file: string; chart: Chart }[];
 }

@@ -1,4 +1,4 @@
-/** How often an image is copied, and how many tensors a run takes: counts that no machine's speed changes. */
+/** How often an image is copied, and how many tensors a run takes: counts that do not depend on the machine's speed. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 
 const { made } = vi.hoisted(() => ({ made: [] as Tensor[] }));
 
-/** The library itself, but for a tensor's making being noted. */
+/** The library, except that it records each new tensor. */
 vi.mock('onnxruntime-node', async (importOriginal) => {
   const original = await importOriginal<typeof import('onnxruntime-node')>();
   const NotedTensor = new Proxy(original.Tensor, {

@@ -10,7 +10,7 @@ const PREDICTIONS = 50;
 const CLASSIFY = `mutation Count($image: Upload!) {
   classifyImage(image: $image) { __typename ... on Prediction { id status result { labels(topK: 5) { name score } } } }
 }`;
-/** ResNet50's input and number of classes, with constant answers: Redis sees what it would see of the real model. */
+/** ResNet50's input and number of classes, with constant answers: Redis sees the same as with the real model. */
 const model = {
   name: 'counted',
   classCount: 1000,
@@ -22,7 +22,7 @@ let system: TestSystem | undefined;
 let redis: Redis | undefined;
 
 beforeAll(async () => {
-  // Each of the equal photographs is to be computed.
+  // Each of the equal images must be computed.
   system = await startSystem({ models: [model], env: { INFERQL_SHARE: '0', INFERQL_CACHE_TTL_MS: '0' } });
   redis = new Redis(system.redis.url);
 });
@@ -64,20 +64,20 @@ test('a prediction takes three steps, two events, and its pixels once into Redis
   const elapsedS = (Date.now() - startedAtMs) / 1000;
   const after = await readCounts();
   const each = (name: string) => ((after.calls[name] ?? 0) - (before.calls[name] ?? 0)) / PREDICTIONS;
-  /** What heartbeats, sweeps and audits may add to a count, however long the machine takes: so many a second. */
+  /** What heartbeats, sweeps and audits may add to a count, per second, however long the machine takes. */
   const background = (perSecond: number) => (elapsedS * perSecond) / PREDICTIONS;
 
   // admit, start and settle.
   expect(each('evalsha')).toBeGreaterThanOrEqual(3);
   expect(each('evalsha')).toBeLessThanOrEqual(3 + background(5));
-  // A script's text is sent when Redis sees it first, as that of a sweep may be now.
+  // A script's text is sent when Redis first sees it, possibly a sweep's text now.
   expect(each('eval') * PREDICTIONS).toBeLessThanOrEqual(5);
   expect(each('xadd')).toBe(1);
   expect(each('xdel')).toBe(1);
-  // PROCESSING and SUCCEEDED: what is queued is told by the answer itself.
+  // PROCESSING and SUCCEEDED: the answer itself reports QUEUED.
   expect(each('publish')).toBeGreaterThanOrEqual(2);
   expect(each('publish')).toBeLessThanOrEqual(2 + background(1));
-  // The blocked read, and looks at the three lanes.
+  // The blocked read, and reads of the three lanes.
   expect(each('xreadgroup')).toBeLessThanOrEqual(7 + background(8));
 
   const inputBytes = (after.inputBytes - before.inputBytes) / PREDICTIONS;

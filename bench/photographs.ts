@@ -6,7 +6,7 @@ import { prepareImage } from '@inferql/images/preprocess';
 const PREPARED = 48;
 const MAX_PIXELS = 64e6;
 
-/** The photographs of a folder; without one, of ../shared/images where it is, else the project's samples. */
+/** The images of a folder; by default of ../shared/images if it exists, else the project's samples. */
 export function findPhotographs(folder?: string): string[] {
   const folders = folder ? [folder] : ['../shared/images', 'models/samples'];
   for (const candidate of folders) {

@@ -11,7 +11,7 @@ export interface ProcessCpu {
 }
 
 function ticksOf(stat: string): number {
-  // The second field is a name in brackets that may hold spaces.
+  // The second field is a name in parentheses that may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return Number(fields[11]) + Number(fields[12]);
 }
@@ -31,7 +31,7 @@ export function subtractCpu(after: ProcessCpu, before: ProcessCpu): ProcessCpu {
 export interface ProcessMemory {
   /** Resident memory. */
   rssBytes: number;
-  /** Resident memory, shared pages divided among those who share them. */
+  /** Resident memory, with shared pages divided among the processes that share them. */
   pssBytes: number;
 }
 

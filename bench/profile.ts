@@ -7,7 +7,7 @@ interface CpuProfile {
   timeDeltas: number[];
 }
 
-/** Where a frame's own time is counted; the first pattern that fits its file. */
+/** The part to which a frame's self time counts: the first pattern that matches its file. */
 const PARTS: [RegExp, string][] = [
   [/node_modules\/(graphql-upload-ts|busboy|fs-capacitor|streamsearch|@fastify\/busboy)\//, 'upload'],
   [/node_modules\/sharp\/|server\/(image|icc)\.js/, 'decode (the part in JavaScript)'],
@@ -27,7 +27,7 @@ const PARTS: [RegExp, string][] = [
 export interface ProfileReading {
   /** CPU of the main thread by part, in milliseconds. */
   parts: Record<string, number>;
-  /** The functions with the most own time. */
+  /** The functions with the most self time. */
   top: { name: string; ms: number }[];
   /** Time in which the main thread did nothing. */
   idleMs: number;
@@ -41,7 +41,7 @@ export function readProfile(dir: string): ProfileReading {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])));
   const partOfNode = new Map<number, string>();
-  /** Node's own frames and native ones count to whoever called them. */
+  /** Node's frames and native ones count to their callers. */
   const partOf = (id: number): string => {
     const known = partOfNode.get(id);
     if (known !== undefined) return known;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Section } from './bench.ts';
 import { drawChart } from './svg.ts';
 
-/** A machine with more than this waiting a core is busy with something else. */
+/** A machine with more than this many waiting processes per core is busy with something else. */
 const BUSY = 0.3;
 
 export interface ReportPlaces {
@@ -45,12 +45,12 @@ function describeMachine() {
   };
 }
 
-/** How busy the machine was beside the measurements: what waited to run, a core, in the minute before they began. */
+/** How busy the machine was with other work: waiting processes per core in the minute before the measurements began. */
 export function readBusyness(): number {
   return loadavg()[0]! / cpus().length;
 }
 
-/** Writes the JSON file and the pictures; the JSON file's path. */
+/** Writes the JSON file and the pictures. Returns the JSON file's path. */
 export function writeReport(
   sections: Section[],
   { jsonDir, imagesDir }: ReportPlaces,
@@ -67,7 +67,7 @@ export function writeReport(
   return path;
 }
 
-/** A warning for the page where the machine was busy with something else. */
+/** A warning for the page if the machine was busy with something else. */
 export function describeBusyness(busyness: number): string[] {
   if (busyness <= BUSY) return [];
   return [

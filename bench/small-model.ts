@@ -1,4 +1,4 @@
-/** A small model, which is what most users of TensorFlow.js have: with it, what surrounds the model is most of the cost. */
+/** A small model, as most users of TensorFlow.js have: with it, most of the cost is outside the model. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';

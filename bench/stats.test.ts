@@ -9,7 +9,7 @@ test('percentiles are values that were measured, by nearest rank', () => {
 });
 
 test('the rate of answers that come in batches is that of the batches', () => {
-  // Eight answers every 400 ms are 20 a second, wherever the measuring begins and ends.
+  // Eight answers every 400 ms are 20 per second, wherever the measurement begins and ends.
   const times = Array.from({ length: 400 }, (_, index) => Math.floor(index / 8) * 400 + (index % 8));
   for (const from of [0, 3, 5]) expect(ratePerSecond(times.slice(from, -from - 1))).toBeCloseTo(20, 0);
 });

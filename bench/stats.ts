@@ -1,4 +1,4 @@
-/** The value below which `share` (0..1) of the values lie, by nearest rank; NaN for none. */
+/** The value below which `share` (0..1) of the values are, by nearest rank; NaN for none. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
@@ -20,7 +20,7 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /**
- * Events a second, as the slope of the least-squares line through their running count. Answers come in batches, and counting
+ * Events per second, as the slope of the least-squares line through their running count. Answers come in batches, and counting
  * them between two moments would err by a batch at either end.
  * @param timesMs when each event was
  */

@@ -10,11 +10,11 @@ export interface Chart {
 const WIDTH = 640;
 const HEIGHT = 360;
 const AREA = { left: 60, right: 24, top: 56, bottom: 48 };
-/** Told apart without red and green, on white and on black. */
+/** Distinguishable without red and green, on white and on black. */
 const COLORS = ['#3b7dd8', '#e08a1e', '#8a63d2', '#1a9c8c', '#c2528b'];
 const STEPS = [1, 2, 2.5, 5, 10];
 
-/** A picture that stands by itself, readable on light and dark pages. */
+/** A self-contained picture, readable on light and dark pages. */
 export function drawChart({ title, xLabel, x, lines, logarithmic = false }: Chart): string {
   const values = lines.flatMap(({ y }) => y).filter(Number.isFinite);
   const ticks = logarithmic ? logarithmicTicks(values) : linearTicks(Math.max(...values));

@@ -9,7 +9,7 @@ import { childrenOf } from './proc.ts';
 const START_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 30_000;
 
-/** A model that the scripted engine serves; the fields are those of worker/scripted-models.ts. */
+/** A model that the scripted engine serves; the fields are those of worker/engines/scripted/scripted-models.ts. */
 export interface ScriptedModel {
   name: string;
   input?: { width: number; height: number; channels: 3; shortSide?: number; kernel?: 'linear' };
@@ -28,9 +28,9 @@ export interface SystemOptions {
   /** Names of the repository's models to serve. @default all */
   models?: string[];
   modelsDir?: string;
-  /** More settings for servers and workers. Sharing and the cache are off unless set here: the photographs repeat. */
+  /** Further settings for servers and workers. Sharing and the cache are off unless set here, since the images repeat. */
   env?: Record<string, string>;
-  /** More arguments of Node for the servers, such as `--cpu-prof`. */
+  /** Further arguments of Node for the servers, such as `--cpu-prof`. */
   serverArgs?: string[];
 }
 
@@ -43,7 +43,7 @@ export interface System {
   stop(): Promise<void>;
 }
 
-/** Starts a whole system of its own: a private Redis (nothing is saved), workers, servers. Resolves once a prediction can be answered. */
+/** Starts a separate system: a private Redis (nothing is saved), workers, servers. Resolves once a prediction can be answered. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const redis = await startTestRedis();
   const stateDir = resolve('.inferql');

@@ -1,4 +1,4 @@
-/** The subscribers: a process of its own that holds thousands of subscriptions open and notes when each one's end arrives. */
+/** The subscribers: a separate process that holds thousands of subscriptions open and records when each one's end arrives. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
@@ -21,7 +21,7 @@ function noteEnd(id: string): void {
   onArrival?.();
 }
 
-/** Resolves with the first state. The bytes are only searched: parsing is the subscribers' own matter. */
+/** Resolves with the first state. The bytes are only searched: parsing is up to real subscribers. */
 async function openSse(url: URL, id: string): Promise<void> {
   const socket: Socket = connect(Number(url.port), url.hostname);
   closers.push(() => socket.destroy());

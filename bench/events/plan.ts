@@ -1,7 +1,7 @@
 export type SubscriberQuestion =
-  /** Opens a subscription an id and answers once each has sent its first state. `sse`: a connection each; `ws`: many to a WebSocket. */
+  /** Opens one subscription per id and answers once each has sent its first state. `sse`: one connection each; `ws`: many per WebSocket. */
   | { type: 'open'; url: string; ids: string[]; transport: 'sse' | 'ws'; perSocket: number }
-  /** Answers once the ends of so many predictions have arrived since they were opened. */
+  /** Answers once the ends of this many predictions have arrived since the subscriptions were opened. */
   | { type: 'await'; count: number }
   | { type: 'close' };
 

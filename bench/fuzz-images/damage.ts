@@ -1,6 +1,6 @@
-/** Ways in which files get damaged on their way, and by those who look for holes. */
+/** Ways in which files are damaged, in transit or on purpose. */
 
-/** Numbers from 0 to below 1 that are the same for the same seed (mulberry32). */
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
 export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -14,7 +14,7 @@ export function createRandom(seed: number): () => number {
 /** @param other another file, parts of which may be spliced in */
 export function damage(file: Buffer, other: Buffer, random: () => number): { file: Buffer; how: string } {
   const at = (length: number) => Math.floor(random() * length);
-  // Headers are where the numbers are.
+  // Headers contain the numbers.
   const place = (length: number) => (random() < 0.4 ? at(Math.min(length, 300)) : at(length));
   const ways: Record<string, () => Buffer> = {
     cut: () => file.subarray(0, 1 + at(file.length)),

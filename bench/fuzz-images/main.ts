@@ -4,7 +4,7 @@
  *
  * npm run bench -- fuzz-images --minutes 15 [--seed 1] [--python python3] [--seeds FOLDER] [--keep FOLDER]
  *
- * Needs Pillow. Seeds are made of a sample image, or are the files of a folder. Files that were answered wrongly are kept.
+ * Needs Pillow. Seeds are made of a sample image, or are the files of a folder. Files with wrong answers are kept.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

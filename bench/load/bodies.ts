@@ -20,7 +20,7 @@ function part(disposition: string, content: string): string {
   return `--${BOUNDARY}\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
 }
 
-/** Whole request bodies, made once: building them must not cost what is measured. */
+/** Whole request bodies, built once, so that building them does not affect the measurement. */
 export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photographs' | 'heatmap'>): Buffer[] {
   const query = writeMutation(plan.heatmap ? HEATMAP : '');
   const operations = JSON.stringify({ query, variables: { image: null, model: plan.model ?? null } });
@@ -36,7 +36,7 @@ export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photogra
   });
 }
 
-/** What kind of answer this is: undefined for a right one, else the name it is counted under. */
+/** The kind of an answer: undefined for a correct one, else the name it is counted under. */
 export function judgeAnswer(
   { request, heatmap }: Pick<LoadPlan, 'request' | 'heatmap'>,
   status: number,

@@ -1,4 +1,4 @@
-/** The load generator: a process of its own, so that it shares no event loop with what it measures. */
+/** The load generator: a separate process, so that it does not share an event loop with what it measures. */
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { answerWith } from '../ask.ts';

@@ -1,6 +1,6 @@
-/** What the load generator is asked to do. */
+/** The load generator's task. */
 export interface LoadPlan {
-  /** Servers that take turns. */
+  /** Servers, used round-robin. */
   urls: string[];
   /** `graphql`: a GraphQL multipart mutation that waits for its result; `file`: a plain form with one file. */
   request: 'graphql' | 'file';
@@ -19,14 +19,14 @@ export interface LoadPlan {
 }
 
 export interface LoadResult {
-  /** Right answers in the time measured, and what that is a second. */
+  /** Correct answers in the measured time, and per second. */
   answered: number;
   answeredPerSecond: number;
-  /** Right answers, in milliseconds. */
+  /** Latencies of correct answers, in milliseconds. */
   latenciesMs: number[];
-  /** Answers that were not right, by what they were (`QUEUE_FULL`, `HTTP 500`, `ECONNRESET`); with their latencies in milliseconds. */
+  /** Other answers by kind (`QUEUE_FULL`, `HTTP 500`, `ECONNRESET`), with their latencies in milliseconds. */
   refusals: Record<string, number[]>;
-  /** CPU of the load generator itself while it measured. */
+  /** CPU of the load generator during the measurement. */
   cpuMs: number;
   measuredMs: number;
 }

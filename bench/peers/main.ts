@@ -1,4 +1,4 @@
-/** `npm run bench -- peers`: other servers and ours, in turn: same weights, same client, same photographs, same cores. */
+/** `npm run bench -- peers`: other servers and InferQL, one after another: same weights, same client, same images, same cores. */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -36,19 +36,19 @@ const { values } = parseArgs({
 interface Started {
   url: string;
   model?: string;
-  /** What was started for it; with all that these start it is what a prediction costs. */
+  /** Its processes; together with all their children they are what a prediction costs. */
   pids: number[];
   stop(): Promise<void>;
 }
 
-/** A server that answers a plain upload, or ours. */
+/** A server that answers a plain upload, or InferQL. */
 interface Peer {
   name: string;
   request: LoadPlan['request'];
   start(isNull: boolean): Promise<Started>;
 }
 
-/** A virtual environment with the packages of requirements.txt, made once. */
+/** A virtual environment with the packages of requirements.txt, created once. */
 function installPython(): string {
   const requirements = join(SOURCES, 'requirements.txt');
   const digest = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
@@ -102,7 +102,7 @@ async function startPython(
     for (const child of processes) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const exited = once(child, 'exit');
-      // The whole group: some of them start processes of their own and leave them behind.
+      // The whole group: some of them start processes and leave them behind.
       process.kill(-child.pid!, 'SIGKILL');
       await exited;
     }
@@ -166,7 +166,7 @@ const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
 
 const rounds = 3;
 const durationMs = values.quick ? 5_000 : 12_000;
-/** The bare engine is tried with these; the best is what the servers are compared with. */
+/** Batch sizes to try with the bare engine; the servers are compared with the best. */
 const BATCHES = [1, 2, 4, 8];
 
 interface Figures {
@@ -181,7 +181,7 @@ interface Figures {
   nulls: number[];
 }
 
-/** Loads the bare engine, and finds the batch with which it is fastest here. */
+/** Loads the bare engine, and finds its fastest batch size on this machine. */
 async function loadRaw({ model }: Awaited<ReturnType<typeof getModel>>): Promise<number> {
   const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
   await raw.ask({ type: 'load', onnxPath: model.onnxPath, threads: availableParallelism(), pixelsPath, size });
@@ -216,7 +216,7 @@ async function measurePeer(peer: Peer, batch: number, figures: Figures): Promise
     figures.oneMs.push(percentile(one.latenciesMs, 0.5));
   });
   await drive(true, async (plan) => {
-    // Long enough for Node to have compiled what is used often.
+    // Long enough for Node to compile hot code.
     const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 10_000 });
     figures.nulls.push(many.answeredPerSecond);
   });

@@ -1,4 +1,4 @@
-/** The bare engine: onnxruntime and the model in a process of its own, with nothing of ours around it. */
+/** The bare engine: onnxruntime and the model in a separate process, without any of InferQL's code. */
 import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { answerWith } from '../ask.ts';

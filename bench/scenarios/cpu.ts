@@ -5,7 +5,7 @@ import { type ProcessCpu, readCpu, subtractCpu } from '../proc.ts';
 import { readProfile } from '../profile.ts';
 import { startSystem } from '../system.ts';
 
-/** (d): CPU a prediction beside the model's own, by process and by thread from the kernel's counters, the server's main thread by a profile. */
+/** (d): CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile. */
 export async function measureCpu({ quick, load, photographs, dir }: Bench): Promise<Section[]> {
   const durationMs = quick ? 6_000 : 15_000;
   const counted = await drive([], durationMs);

@@ -17,7 +17,7 @@ interface Round {
 }
 
 /**
- * (a), (b), (g) and the open loop: the real model end to end, in turn with the bare engine, on one system; then the memory that it has.
+ * (a), (b), (g) and the open loop: the real model end to end, interleaved with the bare engine, on one system; then its memory.
  */
 export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
   const { quick, load, photographs, model, say } = bench;
@@ -27,7 +27,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
   const system = await startSystem({ models: [model.name] });
   try {
     const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, photographs };
-    // A process that was just started still compiles its code.
+    // A newly started process still compiles its code.
     await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 20_000 });
     const found: Round[] = [];
     const rawByBatch = { one: [] as number[], oneMs: [] as number[], eight: [] as number[] };

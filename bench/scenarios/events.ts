@@ -13,7 +13,7 @@ import { startSystem } from '../system.ts';
 
 const PER_SOCKET = 100;
 const SETTLED = 200;
-/** Between two ends, so that each is a moment of its own. */
+/** Pause between two ends, so that they do not overlap. */
 const PAUSE_MS = 5;
 /** A heartbeat keeps the model from counting as gone. */
 const HEARTBEAT_MS = 2_000;
@@ -49,7 +49,7 @@ const LABELS = Array.from({ length: 20 }, (_, index) => ({
 
 /**
  * (e): from the moment that a worker sends its settle step to Redis until the event is at the subscriber's socket. The worker is this
- * process, on the real queue; server and subscribers are processes of their own.
+ * process, on the real queue; server and subscribers are separate processes.
  */
 export async function measureEvents({ quick, say }: Bench): Promise<Section[]> {
   const rows: Row[] = [];
@@ -122,14 +122,14 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
     for (const [id, atMs] of settledAtMs) latencies.push(arrivedAtMs[id]! - atMs);
   };
   try {
-    // The first ones load and compile what all share.
+    // The first ones load and compile shared code.
     await watch(WARM_UP);
     await settleSome(WARM_UP);
     await subscribers.ask({ type: 'close' });
     latencies.length = 0;
     const before = readMemory(server).rssBytes;
     await watch(open);
-    // The heap grows in steps and shrinks late; a moment lets the collector come by.
+    // The heap grows in steps and shrinks late; a pause lets the garbage collector run.
     await delay(SETTLE_DOWN_MS);
     const bytesEach = (readMemory(server).rssBytes - before) / open;
     if (open >= SETTLED) await settleSome(SETTLED);
@@ -178,7 +178,7 @@ async function settleOneByOne(consumer: Consumer, count: number): Promise<Map<st
   while (settledAtMs.size < count) {
     const [started] = await consumer.start(await consumer.claim(1));
     if (!started) continue;
-    // The event of the start is gone by when the one that is measured comes.
+    // The event of the start has passed when the measured one arrives.
     await delay(PAUSE_MS);
     const sentAtMs = machineClockMs();
     await consumer.settle([{ started, result: { labels: LABELS }, batchSize: 1, inferenceMs: 1 }]);

@@ -22,7 +22,7 @@ interface Pair {
   heatmapMs: number;
 }
 
-/** What heatmaps cost: in the worker's part of the way, run by run, and end to end, where each answer brings a picture, too. */
+/** What heatmaps cost: in the worker, run by run, and end to end, with a picture in each answer. */
 export async function measureHeatmap(bench: Bench): Promise<Section[]> {
   const measured = [...(await measureRuns(bench)), await measureAnswers(bench)];
   const rows = measured.map(({ what, pairs }) => {
@@ -103,7 +103,7 @@ async function measureAnswers({ quick, load, photographs, model, raw, say }: Ben
       const result = await load.ask({
         ...plan,
         heatmap,
-        // What is due in this time counts, however late its answer: all CPU belongs to an answer.
+        // Requests that are due in this time count, however late the answer, so that all CPU belongs to an answer.
         load: { ratePerSecond: LOAD * imagesPerSecond },
         warmupMs: 0,
         durationMs: quick ? 5_000 : 10_000,
@@ -123,7 +123,7 @@ async function measureAnswers({ quick, load, photographs, model, raw, say }: Ben
   }
 }
 
-/** Which of the two goes first changes from turn to turn. */
+/** The two alternate in going first. */
 async function measurePair(turn: number, measure: (heatmap: boolean) => Promise<number>): Promise<Pair> {
   const isPlainFirst = turn % 2 === 0;
   const first = await measure(!isPlainFirst);

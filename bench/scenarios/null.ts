@@ -5,7 +5,7 @@ import { startSystem } from '../system.ts';
 
 const CLIENTS = [1, 8, 32, 128];
 
-/** (c): the same path, photographs and input size, with an engine of constant answers. */
+/** (c): the same path, images and input size, with an engine of constant answers. */
 export async function measureNull({ quick, load, photographs, say }: Bench): Promise<Section[]> {
   const durationMs = quick ? 4_000 : 12_000;
   const system = await startSystem({ scripted: [NULL_MODEL] });

@@ -7,7 +7,7 @@ import { makeSmallPhotographs, WAITING_MODEL } from './scale.ts';
 const WORKERS = 2;
 const QUEUE_SIZE = 100;
 
-/** Ten times what the workers can do, with engines that wait, so that the queue is tested and not the arithmetic. */
+/** Ten times what the workers can do, with engines that wait, so that the queue is tested, not the arithmetic. */
 export async function measureOverload(bench: Bench): Promise<Section[]> {
   const { quick, load } = bench;
   const photographs = await makeSmallPhotographs(bench);

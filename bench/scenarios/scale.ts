@@ -9,7 +9,7 @@ const SMALL_SIDE = 96;
 /** Sixteen workers share two cores: it takes this long until each one's code has been compiled. */
 const WARM_UP_MS = 20_000;
 
-/** Photographs of 96 pixels: what is measured is the queue, and decoding must not fill the cores before it. */
+/** Images of 96 pixels: the queue is measured, and decoding must not use up the cores. */
 export async function makeSmallPhotographs({
   photographs,
   dir,

@@ -8,11 +8,11 @@ import { spreadOf } from '../stats.ts';
 const POLL_MS = 10;
 const START_LIMIT_MS = 120_000;
 
-/** (f): `npm start` where everything is installed, until the first 200 of /health/ready, and from SIGTERM until it has ended. */
+/** (f): `npm start` with everything installed, until the first 200 of /health/ready, and from SIGTERM until it has ended. */
 export async function measureStart({ quick }: Bench): Promise<Section[]> {
   const starts: number[] = [];
   const stops: number[] = [];
-  // The first one may still have something to set up.
+  // The first start may still have something to set up.
   for (let round = 0; round < (quick ? 3 : 6); round++) {
     const port = await findFreePort();
     const startedAt = performance.now();

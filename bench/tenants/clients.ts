@@ -1,4 +1,4 @@
-/** Tenants that talk to the queue itself, as a server does for them: no HTTP and no decoding stand before what is measured. */
+/** Tenants that use the queue directly, as a server does for them, so that HTTP and decoding are not measured. */
 import {
   type Caller,
   isTerminal,
@@ -13,7 +13,7 @@ import { connectRedis } from '@inferql/queue/redis';
 
 export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 
-/** @param model served by the system already */
+/** @param model a model that the system already serves */
 export async function openTenantClients(redisUrl: string, model: string) {
   const redis = connectRedis(redisUrl, 'work');
   const subscriber = connectRedis(redisUrl, 'subscriber');
@@ -47,7 +47,7 @@ export async function openTenantClients(redisUrl: string, model: string) {
   return {
     ended,
 
-    /** Resolves once so many have ended. */
+    /** Resolves once this many have ended. */
     async whenEnded(count: number): Promise<void> {
       while (ended.length < count) {
         await new Promise<void>((resolve) => {
@@ -75,7 +75,7 @@ export async function openTenantClients(redisUrl: string, model: string) {
       return { end };
     },
 
-    /** Takes back what is still open. */
+    /** Cancels what is still open. */
     async cancelAll(): Promise<void> {
       for (const id of [...open.keys()]) await producer.cancel(id);
     },

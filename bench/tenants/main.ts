@@ -1,4 +1,4 @@
-/** `npm run bench -- tenants`: what fair shares give, and what they cost. */
+/** `npm run bench -- tenants`: the effect of fair shares, and their cost. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,7 +107,7 @@ async function measureFairness(): Promise<Section> {
   }
 }
 
-/** The same requests over HTTP, to a model with fair shares and to one without, by turns. */
+/** The same requests over HTTP, alternating between a model with fair shares and one without. */
 async function measureCost(): Promise<Section> {
   const dir = mkdtempSync(join(tmpdir(), 'inferql-bench-'));
   const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
@@ -132,7 +132,7 @@ async function measureCost(): Promise<Section> {
       });
     for (const name of names) await ask(name, 2_000);
     for (let round = 0; round < rounds; round++) {
-      // Each is first in every other round: what the machine does beside falls on both alike.
+      // Each is first in every other round, so that other work on the machine affects both alike.
       for (const name of round % 2 ? names : names.toReversed()) {
         const before = readCpu(system.pids.redis);
         const result = await ask(name, roundMs);

@@ -1,4 +1,4 @@
-/** Who gets how much of the work, and how long a tenant waits behind another one's flood. */
+/** Each tenant's share of the work, and how long a tenant waits behind another one's backlog. */
 import type { Caller } from '@inferql/queue/contract';
 import { percentile } from '../stats.ts';
 import { by, openTenantClients, type TenantClients } from './clients.ts';
