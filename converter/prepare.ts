@@ -49,7 +49,7 @@ const camSchema = z.union([
 const stampSchema = z.object({
   labels: z.array(z.string()),
   classCount: z.int(),
-  /** Absent where the converter does not cover the model. */
+  /** Absent if the converter does not cover the model. */
   onnxPath: z.string().optional(),
   /** Why there is no ONNX file, naming the op. */
   onnxUnavailable: z.string().optional(),
@@ -62,29 +62,29 @@ export interface PreparedModel {
   /** 12 hex digits: a digest of the source, the spec and the converter. */
   version: string;
   spec: ModelSpec;
-  /** One a class; empty where the number of classes is only known once an engine has loaded the model. */
+  /** One per class; empty if the number of classes is only known once an engine has loaded the model. */
   labels: string[];
   classCount: number;
   /**
    * Input `image`: uint8 [batch, height, width, channels]; output `probabilities`: float32 [batch, classes].
-   * Undefined where the converter does not cover the model; `onnxUnavailable` says why.
+   * Undefined if the converter does not cover the model; `onnxUnavailable` says why.
    */
   onnxPath: string | undefined;
   onnxUnavailable: string | undefined;
   /** The original model.json, for the engines that read tfjs models. Undefined for ONNX models. */
   tfjsPath: string | undefined;
-  /** The module of a model whose code is the user's. */
+  /** The module of a model with user code. */
   modulePath: string | undefined;
   /** The module that changes each image's output. */
   postprocessPath: string | undefined;
-  /** What class activation maps are made of, or why there are none. */
+  /** The inputs of class activation maps, or why there are none. */
   cam: z.infer<typeof camSchema>;
 }
 
 const STAMP_FILE = 'prepared.json';
 /** Of each model, on this machine's disk. */
 const KEPT_VERSIONS = 3;
-/** Beside the spec, where an npm source names no labels of its own. */
+/** Beside the spec, if an npm source names no labels. */
 const LABELS_FILE = 'labels.json';
 /** In the folder of a version. A module whatever packages are around it. */
 const POSTPROCESS_FILE = 'postprocess.mjs';
@@ -93,7 +93,7 @@ export const CALIBRATION_FILE = 'calibration.json';
 
 /**
  * Pulls, verifies and converts a model, once: the second call reads a small stamp and takes milliseconds. An
- * interrupted call leaves nothing that is taken for whole; several may run at once.
+ * interrupted call leaves nothing that looks complete; several may run at once.
  * @throws ModelError with a code of errors.ts
  */
 export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {

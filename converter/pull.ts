@@ -18,7 +18,7 @@ interface Pull {
   modelDir: string;
   source: ModelSpec['source'];
   format: ModelSpec['format'];
-  /** Where pulled sources of this model live. */
+  /** The folder of this model's pulled sources. */
   storeDir: string;
   onProgress: DownloadProgress;
   signal: AbortSignal | undefined;
@@ -32,7 +32,7 @@ export interface PulledSource {
 }
 
 /**
- * Brings a model's files into the store, once: whole or not at all.
+ * Copies a model's files into the store, once: completely or not at all.
  * @throws ModelError SOURCE_UNREACHABLE, INTEGRITY_MISMATCH, SOURCE_INVALID, MANIFEST_INVALID, CANCELED
  */
 export async function pullSource(pull: Pull): Promise<PulledSource> {
@@ -84,7 +84,7 @@ async function listShards({ source, format }: Pull, folder: string): Promise<str
   return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
 }
 
-/** All files of a model whose code is the user's: any of them may be read by it. */
+/** All files of a model with user code, which may read any of them. */
 async function listModuleFiles(folder: string, { model, labels }: Pull['source']): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries
@@ -140,7 +140,7 @@ async function computeOnce<T>(what: string, file: string, compute: () => Promise
   const found = await stat(file).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${file} is missing or cannot be read`, { cause });
   });
-  // A pipe or a device would be read for ever, and the models after it would wait.
+  // A pipe or a device would be read forever, and the models after it would wait.
   if (!found.isFile()) throw new ModelError('SOURCE_INVALID', `${file} is not a file`);
   const signature = `${found.size}:${found.mtimeMs}:${found.ino}`;
   const key = `${what}:${file}`;

@@ -12,7 +12,7 @@ const VIEWS_PER_SAMPLE = 21;
 /**
  * Turns an image file into what a model's input takes, as the server does it.
  * @returns uint8, height x width x channels
- * @throws ModelError SOURCE_INVALID if it is not an image that the server takes
+ * @throws ModelError SOURCE_INVALID if it is not an image that the server accepts
  */
 export async function readSample(file: string, input: ModelInput): Promise<Uint8Array> {
   try {
@@ -23,7 +23,7 @@ export async function readSample(file: string, input: ModelInput): Promise<Uint8
   }
 }
 
-/** Cuts many views of a few images: other parts in other sizes, some mirrored. The same seed cuts the same views. */
+/** Crops many views from a few images: different parts in different sizes, some mirrored. The same seed gives the same views. */
 export async function* varySamples(
   files: readonly string[],
   input: ModelInput,
@@ -34,7 +34,7 @@ export async function* varySamples(
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  // A view is cut already.
+  // A view is already cropped.
   const { shortSide: _, cropFraction: __, cover: ___, padColor: ____, ...stretched } = input;
   for (const file of files) {
     const { autoOrient } = await sharp(file).autoOrient().metadata();

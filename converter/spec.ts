@@ -36,7 +36,7 @@ const positivePerChannel = z.array(z.number().positive()).min(1).max(4);
 
 /** `(pixel * scale - mean) / std` per channel, in the channels' order of the model. */
 const ownNormalization = z.strictObject({
-  /** What bytes are multiplied by first; 1/255 makes them 0..1. */
+  /** The factor that bytes are multiplied with first; 1/255 makes them 0..1. */
   scale: z
     .number()
     .positive()
@@ -57,7 +57,7 @@ const inputFields = z.strictObject({
   width: z.int().min(1).max(4096),
   height: z.int().min(1).max(4096),
   channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (grey), 3 (RGB) or 4 (RGBA)').default(3),
-  /** Resize the short side to this, then crop the centre; absent: stretch to width x height. */
+  /** Resize the short side to this, then crop the center; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
   /** This share of each side, around the center, is stretched: tf.image.central_crop. */
   cropFraction: z.number().positive().max(1).optional(),
@@ -120,14 +120,14 @@ const queueSpec = z.strictObject({
   maxQueuedBytes: positive.default(256 * 1024 * 1024),
   defaultTimeoutMs: positive.default(300_000),
   resultTtlMs: positive.default(3_600_000),
-  /** How long a claimed job may go without a sign of life before another worker takes it. */
+  /** The lease: how long a claimed job may go without a heartbeat before another worker reclaims it. */
   visibilityMs: positive.default(10_000),
   maxAttempts: positive.default(3),
-  /** How long a model without a live worker still queues. */
+  /** How long a model without a live worker still accepts work. */
   graceMs: positive.default(60_000),
   /** Tenants share the work of a priority by their weights; false: first come, first served. */
   fairShares: z.boolean().default(true),
-  /** Refuses at once what by the measured rate cannot end before its deadline. */
+  /** Refuses at once what, at the measured rate, cannot end before its deadline. */
   refuseUnreachableDeadlines: z.boolean().default(false),
 });
 
@@ -142,7 +142,7 @@ const modelSpec = z
     input: inputSpec,
     output: z.strictObject({
       /**
-       * What the model's own output is: softmax and sigmoid are probabilities already; logits get a softmax,
+       * What the model's output holds: softmax and sigmoid are probabilities already; logits get a softmax,
        * logits-sigmoid a sigmoid per label.
        */
       activation: z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']).default('softmax'),
@@ -215,7 +215,7 @@ function expandModule(raw: unknown): unknown {
   };
 }
 
-/** A line a field: what it is called, and what was expected. */
+/** One line per field: its name, and what was expected. */
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const line = (path: PropertyKey[], what: string) => `  ${path.map(String).join('.') || '(the whole file)'}: ${what}`;
   switch (issue.code) {
@@ -228,7 +228,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     case 'too_big':
       return [line(issue.path, `expected at most ${issue.maximum}${unitOf(issue)}`)];
     default:
-      // Words of our own say what a field should be; zod's begin by saying that it is not.
+      // Our messages say what a field should be; zod's say first what it is not.
       return [line(issue.path, issue.message.startsWith('Invalid') ? issue.message : `expected ${issue.message}`)];
   }
 }

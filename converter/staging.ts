@@ -3,12 +3,12 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
-/** A folder whose process id is not to be seen here may belong to another container: give it time. */
+/** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /**
- * Fills a new folder next to `target` and renames it into place when `fill` is done: `target` exists whole or not at
- * all, and of two that fill it at once the first wins.
+ * Fills a new folder next to `target` and renames it into place when `fill` is done: `target` exists completely or not at
+ * all, and if two fill it at once, the first wins.
  */
 export async function stageFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const parent = path.dirname(target);

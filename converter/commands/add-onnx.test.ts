@@ -78,7 +78,7 @@ describe('models add of an ONNX file', () => {
 });
 
 describe('models add at a terminal', () => {
-  /** Answers one question after the other, and keeps what was asked. */
+  /** Answers one question after another, and records the questions. */
   function answerWith(...answers: string[]): string[] {
     const asked: string[] = [];
     folders.ask = async (question) => {

@@ -20,16 +20,16 @@ export interface AddOptions extends Told {
   name?: string;
   /** Labels: a file here, or, for an npm source, a path in the package. */
   labels?: string;
-  /** Put it in the place of the model of that name. */
+  /** Replace the model of that name. */
   replace?: boolean;
 }
 
 const LABELS_FILE = 'labels.json';
 
 /**
- * Adds a model to the repository: gets it, writes its spec by looking at it, tries it on the samples, compares it with tfjs
- * if tfjs runs it, and only then puts it where workers find it.
- * @throws ModelError if the model cannot be got, read or run, or if tfjs answers something else
+ * Adds a model to the repository: gets it, derives its spec, tries it on the samples, compares it with tfjs if
+ * tfjs runs it, and only then puts it where workers find it.
+ * @throws ModelError if the model cannot be got, read or run, or if tfjs gives other answers
  */
 export async function addModel(source: string, options: AddOptions, folders: Folders): Promise<PreparedModel> {
   const name = options.name ?? nameOfSource(source);
@@ -144,7 +144,7 @@ async function chooseLabels(
       '--labels: the model does not say how many classes it has, give a file with their names',
     );
   }
-  // One number tells two classes apart.
+  // One number distinguishes two classes.
   const count = Math.max(classCount, 2);
   const answer = ask && (await askLabels(ask, count));
   if (answer) {

@@ -4,10 +4,10 @@ import { readLabels } from '../labels.ts';
 import { NORMALIZATIONS, type NormalizationSpec } from '../spec.ts';
 import { nameNormalization } from './companions.ts';
 
-/** Asks a person; the answer is trimmed, and empty if they take what was guessed. */
+/** Asks a person; the answer is trimmed, and empty if they accept the guess. */
 export type Ask = (question: string) => Promise<string>;
 
-/** Asks at a terminal; undefined if nobody sits there. */
+/** Asks at a terminal; undefined without a terminal. */
 export function createAsk(signal: AbortSignal): Ask | undefined {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
   return async (question) => {
@@ -22,7 +22,7 @@ export function createAsk(signal: AbortSignal): Ask | undefined {
   };
 }
 
-/** Asks until the answer can be used. */
+/** Asks until the answer is valid. */
 async function askUntil<T>(ask: Ask, question: string, read: (answer: string) => Promise<T> | T): Promise<T> {
   for (let hint = ''; ; ) {
     const answer = await ask(`${hint}${question}`);
@@ -36,8 +36,8 @@ async function askUntil<T>(ask: Ask, question: string, read: (answer: string) =>
 }
 
 /**
- * Asks what pixels become.
- * @returns undefined if the guess is taken
+ * Asks for the normalization.
+ * @returns undefined if the guess is accepted
  */
 export function askNormalization(ask: Ask, guess: string): Promise<NormalizationSpec | undefined> {
   const names = NORMALIZATIONS.join(', ');

@@ -35,7 +35,7 @@ export async function checkModels(names: readonly string[], folders: Folders): P
 
 /**
  * Runs a model on the repository's samples and prints its first answers.
- * @throws ModelError SOURCE_INVALID where it does not run, or answers with what are no probabilities
+ * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities
  */
 export async function tryModel(model: PreparedModel, folders: Folders): Promise<void> {
   const { print } = folders;
@@ -108,7 +108,7 @@ async function openModule({ spec, labels }: PreparedModel, modulePath: string): 
 async function openWasm(model: PreparedModel, print: Folders['print']): Promise<Trial> {
   const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
   print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
-  // Pulls in tfjs, which most models do not need.
+  // Imports tfjs, which most models do not need.
   const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;

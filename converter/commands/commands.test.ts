@@ -66,7 +66,7 @@ async function writeFiles(folder: string, files: Record<string, string | Uint8Ar
   return folder;
 }
 
-/** A zip archive, stored, with any name and any mode: hostile ones are easy to write and hard to get. */
+/** A zip archive, stored, with any name and any mode: hostile ones are easier to write than to find. */
 function zip(entries: { name: string; data: string | Uint8Array; mode?: number }[]): Buffer {
   const files: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -107,7 +107,7 @@ describe('models add', () => {
     expect(model.labels).toEqual(['one', 'two', 'three']);
     expect(model.cam).toHaveProperty('featuresOutput');
     const { spec } = await readSpec(path.join(folders.modelsDir, 'hands'));
-    // What Teachable Machine's own code does: pixels / 127 - 1.
+    // What Teachable Machine's code does: pixels / 127 - 1.
     const normalization = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
     expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, resize: 'canvas', normalization });
     expect(printed.join('\n')).toMatch(/ resize +canvas +read +Teachable Machine.s metadata\.json/);

@@ -94,7 +94,7 @@ describe('files beside a model', () => {
   test("are Teachable Machine's metadata, and no other metadata.json is taken for it", async () => {
     const teachable = await read({ 'metadata.json': { tmVersion: '2.4.7', labels: ['a', 'b'], imageSize: 96 } });
     expect(teachable.preprocessing).toMatchObject({ width: 96, height: 96, shortSide: 96 });
-    // What Teachable Machine's own code does: pixels / 127 - 1.
+    // What Teachable Machine's code does: pixels / 127 - 1.
     const normalization = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
     expect(teachable.preprocessing).toMatchObject({ normalization });
     const other = await read({ 'metadata.json': { keras_version: '3.1', date_saved: 'today' } });

@@ -5,7 +5,7 @@ import { ModelError } from '../errors.ts';
 import { parseLabels, readLabels } from '../labels.ts';
 import type { InputSpec, NormalizationSpec } from '../spec.ts';
 
-/** How images must be prepared, as far as a file says. */
+/** How images must be prepared, as far as a file specifies it. */
 export interface Preprocessing {
   width?: number | undefined;
   height?: number | undefined;
@@ -16,13 +16,13 @@ export interface Preprocessing {
   from: string;
 }
 
-/** What files beside a model say about it. */
+/** What files beside a model specify. */
 export interface Companions {
   labels?: { names: string[]; from: string };
   preprocessing?: Preprocessing;
 }
 
-/** Files that may lie beside a model, in the order in which they are believed. */
+/** Files that may be beside a model, in order of preference. */
 export const COMPANION_FILES = [
   'metadata.json',
   'preprocessor_config.json',
@@ -39,7 +39,7 @@ export const COMPANION_FILES = [
 const LABEL_FILES = COMPANION_FILES.slice(3);
 
 /**
- * Reads what lies beside a model: Teachable Machine's metadata.json, the config.json and preprocessor_config.json of
+ * Reads the files beside a model: Teachable Machine's metadata.json, the config.json and preprocessor_config.json of
  * Hugging Face and timm, and files with class names.
  * @throws ModelError SOURCE_INVALID for one that cannot be read
  */
@@ -98,10 +98,10 @@ async function readJson(file: string): Promise<unknown> {
 }
 
 const IMAGE_PACKAGE = '@teachablemachine/image';
-/** Teachable Machine's own code: pixels / 127 - 1, not the usual / 127.5. */
+/** Teachable Machine's code: pixels / 127 - 1, not the usual / 127.5. */
 const TEACHABLE_NORMALIZATION: NormalizationSpec = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
 
-/** Other tools write a metadata.json, too; Teachable Machine's says whose it is. */
+/** Other tools write a metadata.json, too; Teachable Machine's identifies itself. */
 const teachableSchema = z
   .looseObject({ tmVersion: z.string().optional(), packageName: z.string().optional(), imageSize: z.int().optional() })
   .refine(({ tmVersion, packageName }) => tmVersion !== undefined || packageName?.startsWith('@teachablemachine/'));

@@ -11,8 +11,8 @@ const SAMPLES = 3;
 const RANDOM_IMAGES = 2;
 
 /**
- * Runs a converted tfjs model and tfjs itself on the samples and on random pixels, and prints how far they are apart.
- * @throws ModelError SOURCE_INVALID if they do not agree: the converter has understood something wrong
+ * Runs a converted tfjs model and tfjs itself on the samples and on random pixels, and prints the largest difference.
+ * @throws ModelError SOURCE_INVALID if they do not agree: the converter has misread something
  */
 export async function compareWithTfjs(model: PreparedModel, folders: Folders): Promise<void> {
   const { print } = folders;
@@ -55,7 +55,7 @@ function firstLine({ message }: Error): string {
   return message.split('\n')[0] ?? '';
 }
 
-/** NaN where the two cannot be compared is as bad as can be. */
+/** NaN, if the two cannot be compared, counts as the worst difference. */
 function differenceOf(answers: Float32Array, expected: Float32Array): number {
   if (answers.length !== expected.length) return Number.POSITIVE_INFINITY;
   const differences = Array.from(answers, (value, i) => Math.abs(value - (expected[i] ?? Number.NaN)));
@@ -64,7 +64,7 @@ function differenceOf(answers: Float32Array, expected: Float32Array): number {
 
 async function openTfjs(model: PreparedModel, path: string) {
   const { spec, classCount } = model;
-  // Pulls in tfjs, which serving with onnxruntime does not need.
+  // Imports tfjs, which serving with onnxruntime does not need.
   const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;

@@ -4,11 +4,11 @@ import { ModelError } from '../errors.ts';
 import { parseModelJson, storedBytes } from '../tfjs/manifest.ts';
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
-/** Beside a Teachable Machine model lie its labels. */
+/** A Teachable Machine model's labels are beside it. */
 const METADATA_FILE = 'metadata.json';
 
 /**
- * Downloads a tfjs model: its model.json, the weights that the manifest names, and its metadata where there is some.
+ * Downloads a tfjs model: its model.json, the weights that the manifest names, and its metadata if there is any.
  * @throws ModelError SOURCE_UNREACHABLE, MANIFEST_INVALID, CANCELED
  */
 export async function downloadModel(
@@ -34,7 +34,7 @@ export async function downloadModel(
   if (metadata) await writeFile(path.join(folder, METADATA_FILE), metadata);
 }
 
-/** A file next to another; model hubs choose the format by the query, which therefore stays. */
+/** A file next to another; model hubs choose the format by the query, so it is kept. */
 function besides(url: URL, file: string): URL {
   const other = new URL(file, url);
   other.search = url.search;

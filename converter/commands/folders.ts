@@ -4,14 +4,14 @@ import { ModelError } from '../errors.ts';
 import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
 import type { Ask } from './ask.ts';
 
-/** Where the commands work. */
+/** The folders of the commands. */
 export interface Folders {
   modelsDir: string;
   stateDir: string;
   /** Images to try models on if the models' folder has no `samples`. */
   samplesDir?: string | undefined;
   signal: AbortSignal;
-  /** Asks the person at the terminal; absent if there is none. */
+  /** Asks the user at the terminal; absent if there is none. */
   ask?: Ask | undefined;
   /** For a line that people read. */
   print: (line: string) => void;
@@ -22,7 +22,7 @@ export async function listModels(modelsDir: string): Promise<string[]> {
   const entries = await readdir(modelsDir, { withFileTypes: true });
   const names: string[] = [];
   for (const entry of entries) {
-    // Names that begin with a dot are being added or replaced.
+    // Folders whose names begin with a dot are being added or replaced.
     if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
     const spec = path.join(modelsDir, entry.name, SPEC_FILE);
     const found = await stat(spec).catch(() => undefined);
@@ -33,7 +33,7 @@ export async function listModels(modelsDir: string): Promise<string[]> {
 
 const NOT_MODELS = new Set(['samples']);
 
-/** A sentence per folder that is not served, though somebody may believe so. */
+/** A sentence per folder that is not served, though a user may expect it. */
 export async function describeOddFolders(modelsDir: string): Promise<string[]> {
   const names = new Set(await listModels(modelsDir));
   const lines: string[] = [];
@@ -48,7 +48,7 @@ export async function describeOddFolders(modelsDir: string): Promise<string[]> {
   return lines.sort();
 }
 
-/** @throws ModelError SPEC_INVALID for a name that is no model's */
+/** @throws ModelError SPEC_INVALID for a name that is not a valid model name */
 export async function requireModel(modelsDir: string, name: string): Promise<string> {
   const names = await listModels(modelsDir);
   if (MODEL_NAME.test(name) && names.includes(name)) return path.join(modelsDir, name);
@@ -57,7 +57,7 @@ export async function requireModel(modelsDir: string, name: string): Promise<str
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;
 
-/** The photographs of a folder, in order. */
+/** The images of a folder, in order. */
 export async function listImages(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${folder} cannot be read`, { cause });
@@ -68,7 +68,7 @@ export async function listImages(folder: string): Promise<string[]> {
     .map((name) => path.join(folder, name));
 }
 
-/** Images to try a model on: the repository's own, else the project's; none if there are none. */
+/** Images to try a model on: the repository's, else the project's; empty if there are none. */
 export async function listSamples({ modelsDir, samplesDir }: Folders): Promise<string[]> {
   const own = await listImages(path.join(modelsDir, 'samples')).catch(() => []);
   if (own.length > 0 || samplesDir === undefined) return own;

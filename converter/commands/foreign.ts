@@ -1,7 +1,7 @@
 import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Where the docs show each way with its code. */
+/** The page that shows each conversion with its code. */
 const DOCS = 'docs/export-your-model.md';
 
 /** Enough of a checkpoint to see which library pickled it. */

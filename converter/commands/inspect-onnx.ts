@@ -18,7 +18,7 @@ import { type Activation, describeNormalization, type Told, toldNormalization } 
 const DEFAULT_SIDE = 224;
 
 /**
- * Finds out what the spec of an ONNX file should say, from the file, from what lies beside it, and by running it.
+ * Finds out what the spec of an ONNX file should say, from the file, from files beside it, and by running it.
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
 export async function inspectOnnx(
@@ -206,7 +206,7 @@ function draftSpec(input: object, outputName: string, file: string): ModelSpec {
   return parseSpec(JSON.stringify(draft), 'the model');
 }
 
-/** The graph's end is believed unless the numbers say otherwise. */
+/** The graph's end is trusted unless the numbers contradict it. */
 function activationFor(
   { output }: ChosenOutput,
   told: Told,

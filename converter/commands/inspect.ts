@@ -27,7 +27,7 @@ export interface Inspection {
   outputName?: string | undefined;
   /** Undefined if it is only known once an engine has run the model. */
   classCount: number | undefined;
-  /** From the model or from what lies beside it. */
+  /** From the model or from files beside it. */
   labels: Companions['labels'];
   /** A wrong normalization gives wrong answers without an error. */
   normalizationIsGuess: boolean;
@@ -49,7 +49,7 @@ export interface InspectionContext {
 const DEFAULT_SIDE = 224;
 
 /**
- * Finds out what a model's spec should say by looking at the model and at what lies beside it.
+ * Finds out what a model's spec should say from the model and the files beside it.
  * @throws ModelError if the model cannot be read
  */
 export async function inspectModel(file: string, told: Told, context: InspectionContext): Promise<Inspection> {
@@ -140,11 +140,11 @@ function imageShape(modelJson: ModelJson): (number | undefined)[] {
 function sizesOf(shape: readonly unknown[]): (number | undefined)[] {
   const known = (size: unknown): number | undefined => (typeof size === 'number' && size > 0 ? size : undefined);
   if (shape.length === 2) return squareOf(known(shape[1]) ?? 0);
-  // Grey images without a dimension for their channel.
+  // Gray images without a channel dimension.
   return [...shape.slice(1), ...(shape.length === 3 ? [1] : [])].map(known);
 }
 
-/** All pixels in a row: a square of grey or of color, if there is one. */
+/** All pixels in a row: a square gray or color image, if one fits. */
 function squareOf(count: number): number[] {
   const channels = [1, 3].find((channels) => Number.isInteger(Math.sqrt(count / channels)));
   if (!channels || count < 4) return [];
@@ -154,7 +154,7 @@ function squareOf(count: number): number[] {
 
 /**
  * The output to serve, if a model has several.
- * @throws ModelError SPEC_INVALID if nobody says which
+ * @throws ModelError SPEC_INVALID if it is not specified
  */
 function nameOutput(modelJson: ModelJson, told: string | undefined): string | undefined {
   const names = isGraphModel(modelJson)
@@ -199,7 +199,7 @@ async function countByTfjs(
   { input, output }: Pick<ModelSpec, 'input' | 'output'>,
   reason: UnsupportedOpError,
 ): Promise<number> {
-  // Pulls in tfjs, which most models do not need.
+  // Imports tfjs, which most models do not need.
   const { countClasses } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = output;

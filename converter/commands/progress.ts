@@ -1,6 +1,6 @@
 import type { PrepareProgress } from '../prepare.ts';
 
-/** Prints a line a step, and a line every tenth of a download. */
+/** Prints one line per step, and one per tenth of a download. */
 export function createProgressPrinter(print: (line: string) => void): (progress: PrepareProgress) => void {
   let printed = '';
   return ({ step, message, doneBytes, totalBytes }) => {

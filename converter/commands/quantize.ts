@@ -16,7 +16,7 @@ import { type Folders, listImages, requireModel } from './folders.ts';
 /** Below these an int8 version is not worth its loss. */
 const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
 const MAX_CALIBRATION_IMAGES = 64;
-/** A few samples do not show the extremes that photographs at large reach. */
+/** A few samples do not contain the extremes of all images. */
 const SAMPLES_HEADROOM = 1.2;
 
 /** How an int8 version compares with the float32 version, on images that calibration has not seen. */
@@ -35,7 +35,7 @@ export const MIN_AGREEMENT = 0.9;
 
 /**
  * Calibrates a model, measures the int8 version against the float32 one, and writes `calibration.json` beside its spec.
- * @param imagesDir images, half of them for calibration; absent: views of the repository's samples
+ * @param imagesDir images, half of them for calibration; absent: crops of the repository's samples
  * @param minAgreement the share of images, 0..1, that must have the same first answer
  * @throws ModelError SPEC_INVALID if fewer have; nothing is written then
  */
@@ -96,7 +96,7 @@ async function* readAll(files: readonly string[], input: InputSpec): AsyncGenera
   for (const file of files) yield await readSample(file, input);
 }
 
-/** Runs both versions on the same images, in turn, so that what slows the machine slows both. */
+/** Runs both versions on the same images, interleaved, so that other work on the machine slows both. */
 async function compareVersions(
   float: Uint8Array,
   int8: Uint8Array,

@@ -5,7 +5,7 @@ import { ModelError } from '../errors.ts';
 import { readSpec } from '../spec.ts';
 import { describeOddFolders, type Folders, listModels, requireModel } from './folders.ts';
 
-/** Prints a line per model, and what keeps a folder from being one. */
+/** Prints one line per model, and why other folders are not models. */
 export async function printModels({ modelsDir, print }: Folders): Promise<void> {
   const chosen = await readDefaultModel(modelsDir);
   for (const name of await listModels(modelsDir)) {
@@ -26,7 +26,7 @@ export async function printModels({ modelsDir, print }: Folders): Promise<void> 
 }
 
 /**
- * Makes a model the one of requests that name none.
+ * Makes a model the default for requests that do not name one.
  * @throws ModelError SPEC_INVALID if there is no such model
  */
 export async function chooseDefault(name: string | undefined, { modelsDir, print }: Folders): Promise<void> {

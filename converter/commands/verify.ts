@@ -12,7 +12,7 @@ import { type Folders, requireModel } from './folders.ts';
 
 /**
  * Compares a model's answers with those of the notebook that it comes from. If they differ, tries the other ways to crop and
- * resize, and names the one that matches best.
+ * resize, and reports the best match.
  * @param model its name, or the folder of its spec
  * @param options.images the folder of the images that `expected` names
  * @param options.expected a CSV file: file name, then one probability per class

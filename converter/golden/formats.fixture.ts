@@ -14,7 +14,7 @@ interface Saved {
   weightsManifest: { weights: { name: string; shape: number[]; dtype: string; quantization?: object }[] }[];
 }
 
-/** Quantises every float weight as the converter's --quantize options do. */
+/** Quantizes every float weight as the converter's --quantize options do. */
 export function quantizeWeights(saved: TestModel, dtype: 'uint8' | 'uint16' | 'float16'): TestModel {
   const json = structuredClone(saved.modelJson) as Saved;
   const shards: Uint8Array[] = [];

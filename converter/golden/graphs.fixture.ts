@@ -1,4 +1,4 @@
-/** What the tests of graph models share: tfjs runs a graph as we convert it. Importing it chooses tfjs' backend. */
+/** Shared by the tests of graph models: tfjs and the converter run the same graph. Importing it chooses tfjs' backend. */
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll } from 'vitest';
 import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
@@ -11,7 +11,7 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
-/** How far a graph's output in onnxruntime, converted by us, is from tfjs' own. */
+/** Largest difference of a converted graph's output in onnxruntime from tfjs'. */
 export async function difference(write: (graph: GraphWriter) => string): Promise<number> {
   const writer = new GraphWriter();
   const saved = writer.model(write(writer));

@@ -89,7 +89,7 @@ export function toTensor(pixels: Uint8Array, input: InputSpec): tf.Tensor4D {
   ]);
 }
 
-/** Runs a test model converted by us in onnxruntime. */
+/** Converts a test model and runs it in onnxruntime. */
 export async function runConverted(
   model: TestModel,
   pixels: Uint8Array,
@@ -113,7 +113,7 @@ export async function runConverted(
   };
 }
 
-/** The largest difference, relative to the largest expected value where that is above 1. */
+/** The largest difference, relative to the largest expected value if that is above 1. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -127,7 +127,7 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
 }
 
 /**
- * How far a layers model's output in onnxruntime, converted by us, is from tfjs' own.
+ * Largest difference of a converted layers model's output in onnxruntime from tfjs'.
  * @returns the difference, and the ops of the converted graph
  */
 export async function compareLayersModel(model: tf.LayersModel, input: InputSpec, batch = 2) {
@@ -138,7 +138,7 @@ export async function compareLayersModel(model: tf.LayersModel, input: InputSpec
   return { difference: largestDifference(result.probabilities, expected), nodes: result.nodes };
 }
 
-/** Reads a model.json and its shards, which tfjs itself does in browsers only. */
+/** Reads a model.json and its shards, which tfjs supports only in browsers. */
 export async function diskLoader(file: string): Promise<tf.io.IOHandler> {
   const modelJson = JSON.parse(await readFile(file, 'utf8')) as tf.io.ModelJSON;
   const shards = modelJson.weightsManifest.flatMap((group) => group.paths);

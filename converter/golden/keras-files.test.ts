@@ -1,4 +1,4 @@
-/** Files that Keras itself has written (keras/make.py), against what Keras answers to the same pixels. */
+/** Files written by Keras (keras/make.py), compared with Keras' answers to the same pixels. */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';

@@ -7,7 +7,7 @@ export interface LayerFile {
   config?: Record<string, unknown>;
   /** Values of the layer's weights by their name in the file. */
   weights?: Record<string, { shape: number[]; data?: number[] }>;
-  /** What stands in `inbound_nodes` for the one call; absent: the layer before is its only input. */
+  /** The entry of `inbound_nodes` for the only call; absent: the layer before is its only input. */
   call?: unknown;
 }
 

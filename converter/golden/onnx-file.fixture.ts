@@ -11,9 +11,9 @@ export interface ClassifierOptions {
   channels?: number;
   /** Arithmetic in front, each with a constant on its right. */
   front?: [op: string, ...values: number[]][];
-  /** Operators behind the scores. */
+  /** Operators after the scores. */
   endings?: readonly string[];
-  /** Give the features as a second output, behind the scores or before them. */
+  /** Give the features as a second output, after or before the scores. */
   features?: 'first' | 'last';
 }
 

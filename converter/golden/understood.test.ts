@@ -1,4 +1,4 @@
-/** Whatever is not understood completely is refused, never skipped; what is understood has the writer's own meaning. */
+/** Whatever is not understood completely is refused, never skipped; what is understood has the writer's meaning. */
 import { describe, expect, test } from 'vitest';
 import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
 import { INPUT as GRAPH_INPUT } from './graphs.fixture.ts';

@@ -16,10 +16,10 @@ export interface Hdf5Tensor {
 
 /** An HDF5 file that is open for reading. Paths have no slash in front. */
 export interface Hdf5 {
-  /** A text, or a list of texts; undefined where there is none. */
+  /** A text, or a list of texts; undefined if there is none. */
   text(group: string, attribute: string): string | undefined;
   texts(group: string, attribute: string): string[] | undefined;
-  /** Names of what is in a group; undefined where there is no such group. */
+  /** Names of a group's members; undefined if there is no such group. */
   keys(group: string): string[] | undefined;
   /** Names of the numbers in a group. */
   isTensor(at: string): boolean;
@@ -38,7 +38,7 @@ let opened = 0;
 export async function openHdf5(file: string): Promise<Hdf5> {
   const name = path.basename(file);
   const { FS, activate_throwing_error_handler } = await ready;
-  // Else what is wrong with a file is printed line by line.
+  // Otherwise errors of a file are printed line by line.
   activate_throwing_error_handler();
   const { size } = await stat(file);
   if (size > MAX_FILE_BYTES) throw new ModelError('SOURCE_INVALID', `${name} is over 2 GB`);

@@ -71,7 +71,7 @@ async function readArchive(file: string): Promise<KerasModel> {
   }
 }
 
-/** A .keras file's weights have no names: they are found by the class of their layer and its place among its like. */
+/** A .keras file's weights have no names: they are found by the layer's class and its number within the class. */
 function readNumberedWeights(hdf5: Hdf5, modelTopology: Record<string, unknown>, name: string): Weight[] {
   const group = LAYER_GROUPS.find((candidate) => hdf5.keys(candidate)) ?? LAYER_GROUPS[0];
   const operations = /^(TFOpLambda|SlicingOpLambda)$/;
@@ -137,7 +137,7 @@ function readNamedWeights(hdf5: Hdf5): Weight[] {
     const at = `model_weights/${layer}`;
     return readList(hdf5, at, 'weight_names').map((written) => {
       const own = written.replace(/:0$/, '');
-      // A layer's name may hold slashes. Inside a nested model, and for an adapted Normalization, the layer's own name is missing.
+      // A layer's name may contain slashes. Inside a nested model, and for an adapted Normalization, the layer's name is missing.
       const name = `/${own}/`.includes(`/${layer}/`) ? own : `${layer}/${own}`;
       return { name, ...hdf5.tensor(`${at}/${written}`) };
     });

@@ -40,7 +40,7 @@ export function layerPaths(
   return paths;
 }
 
-/** Keras' own rule: GlobalAveragePooling2D becomes global_average_pooling2d. */
+/** Keras' rule: GlobalAveragePooling2D becomes global_average_pooling2d. */
 export function toSnakeCase(name: string): string {
   return name
     .replace(/\W+/g, '')

@@ -31,7 +31,7 @@ const UNBOUNDED = new Set(['Gemm', 'MatMul', 'Conv', 'LogSoftmax', 'Log', 'QGemm
 
 /**
  * Reads from a graph whether its output is probabilities already, and of which kind. A softmax of a LogSoftmax is the
- * softmax itself, so that LogSoftmax counts as logits.
+ * softmax, so LogSoftmax counts as logits.
  */
 export function readEnding(nodes: readonly Node[], output: string): GraphEnding {
   const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));

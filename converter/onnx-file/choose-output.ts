@@ -15,7 +15,7 @@ export interface ChosenOutput {
  * Finds the output with the scores of the classes.
  * @param name what a user says
  * @param classCount of the labels, if they are known
- * @throws ModelError SOURCE_INVALID if no output can be it, SPEC_INVALID for a name that there is not
+ * @throws ModelError SOURCE_INVALID if no output can be it, SPEC_INVALID for an unknown name
  */
 export function chooseOutput(outputs: readonly AnswerOutput[], name?: string, classCount?: number): ChosenOutput {
   const names = outputs.map((output) => `${output.name} (${describeSizes(output.sizes)})`).join(', ');

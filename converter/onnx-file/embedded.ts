@@ -1,7 +1,7 @@
 import type { NORMALIZATIONS } from '../spec.ts';
 import type { InputTrace } from './trace.ts';
 
-/** What must still be done to an image outside of a model that preprocesses it by itself. */
+/** What must still be done to an image outside a model that contains preprocessing. */
 export interface EmbeddedPreprocessing {
   /** Undefined if the arithmetic fits none of the usual ranges of values. */
   normalization: (typeof NORMALIZATIONS)[number] | undefined;
@@ -17,7 +17,7 @@ const SMALLEST_SPAN = 0.2;
 const SPREAD_FOR_BYTES = 0.01;
 
 /**
- * Whether the first weights are as small as those of a model that takes bytes: its own division by 255 or 127.5 was
+ * Whether the first weights are as small as those of a model that takes bytes: the division by 255 or 127.5 was
  * folded into them when it was exported.
  */
 export function hasWeightsForBytes({ weightSpread, steps }: InputTrace): boolean {
@@ -25,7 +25,7 @@ export function hasWeightsForBytes({ weightSpread, steps }: InputTrace): boolean
 }
 
 /**
- * Reads from a model's own arithmetic which values it expects: one that divides by 255 expects bytes.
+ * Reads from a model's arithmetic which values it expects: one that divides by 255 expects bytes.
  * @returns undefined if the model does nothing before its first weights
  */
 export function readEmbedded(trace: InputTrace): EmbeddedPreprocessing | undefined {

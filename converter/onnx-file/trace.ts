@@ -35,7 +35,7 @@ export interface InputTrace {
   shift: number[];
   /** The arithmetic in words, such as "divides by 127.5, subtracts 1"; empty if there is none. */
   steps: string[];
-  /** Whether red and blue change places. */
+  /** Whether red and blue are swapped. */
   reversesChannels: boolean;
   /** The standard deviation of the first convolution's weights. */
   weightSpread: number | undefined;
@@ -68,7 +68,7 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
     reversesChannels: false,
     weightSpread: undefined,
   };
-  /** Dimension i of the present value is dimension order[i] of the input. */
+  /** Dimension i of the current value is dimension order[i] of the input. */
   let order = [0, 1, 2, 3];
   let name = input;
   for (let count = 0; count < MAX_STEPS; count++) {
@@ -181,7 +181,7 @@ export function spreadOf(values: Float32Array): number {
   return Math.sqrt(Math.max(0, squares / values.length - mean * mean));
 }
 
-/** One number stands for all channels. */
+/** One number applies to all channels. */
 function zip(left: readonly number[], right: readonly number[], combine: (a: number, b: number) => number): number[] {
   const length = Math.max(left.length, right.length);
   const at = (values: readonly number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;

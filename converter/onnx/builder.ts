@@ -23,7 +23,7 @@ export interface Value {
 
 const TO_FIRST = [0, 3, 1, 2];
 const TO_LAST = [0, 2, 3, 1];
-/** Of one image: four gigabytes of float32, more than any classifier makes of the largest image. */
+/** Per image: four gigabytes of float32, more than any classifier needs for the largest image. */
 const MAX_ELEMENTS = 2 ** 30;
 
 /** Writes an ONNX graph node by node; knows every value's shape and where its channels are. */
@@ -50,7 +50,7 @@ export class GraphBuilder {
     return this.graph.constants.get(value.name);
   }
 
-  /** Adds a node with one output. Float32 and channels last unless said otherwise. */
+  /** Adds a node with one output. Float32 and channels last by default. */
   emit(
     op: string,
     inputs: readonly Value[],
@@ -122,7 +122,7 @@ export class GraphBuilder {
     return result;
   }
 
-  /** Gives the value a new shape, with its elements in tfjs' order. The batch stays first where there is one. */
+  /** Gives the value a new shape, with its elements in tfjs' order. The batch stays first if there is one. */
   reshape(value: Value, shape: readonly number[]): Value {
     const plain = this.channelsLast(value);
     if (plain.shape.length === shape.length && plain.shape.every((size, axis) => size === shape[axis])) return plain;

@@ -5,7 +5,7 @@ import { type Calibration, tensorsToQuantize } from './ranges.ts';
 import { encodeModel } from './write.ts';
 
 /**
- * Runs a float model over images and notes between which values its tensors stay.
+ * Runs a float model over images and records the ranges of its tensors.
  * @param images uint8 [height, width, channels] each
  * @param options `headroom` widens what was seen by a factor
  */

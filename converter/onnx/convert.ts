@@ -18,7 +18,7 @@ import { quantizeGraph } from './quantize.ts';
 import type { Calibration } from './ranges.ts';
 import { encodeModel } from './write.ts';
 
-/** Name of the graph's input: uint8 [batch, height, width, channels], RGB or grey. */
+/** Name of the graph's input: uint8 [batch, height, width, channels], RGB or gray. */
 const IMAGE_INPUT = 'image';
 /** Name of the graph's first output: float32 [batch, classes]. */
 const PROBABILITIES_OUTPUT = 'probabilities';
@@ -49,7 +49,7 @@ export interface FloatModel {
 
 /**
  * Converts a tfjs model to ONNX: preprocessing first, then the model, then the activation of the spec.
- * @param calibration where given, the model is written for bytes instead of floats
+ * @param calibration if given, the model is written for bytes instead of floats
  * @throws UnsupportedOpError naming what the converter does not cover
  * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID, SPEC_INVALID
  */
@@ -117,7 +117,7 @@ function convertTopology(
   return chooseOutput(topology, results, output);
 }
 
-/** @throws ModelError SPEC_INVALID where the spec does not name one of several outputs */
+/** @throws ModelError SPEC_INVALID if the spec does not name one of several outputs */
 function chooseOutput(topology: LayersModel, results: readonly Value[], output: OutputSpec): Value {
   const names = nameOutputs(topology);
   const at = output.name === undefined && names.length === 1 ? 0 : names.indexOf(output.name ?? '');
@@ -148,8 +148,8 @@ function convertNodes(
 }
 
 /**
- * The image in the shape that the model takes: some leave out the one channel of grey images, or take all pixels in a row.
- * @throws ModelError SPEC_INVALID where the model says another size than the spec
+ * The image in the shape that the model takes: some omit the single channel of gray images, or take all pixels in a row.
+ * @throws ModelError SPEC_INVALID if the model has another size than the spec
  */
 function shapeImage(builder: GraphBuilder, image: Value, topology: LayersModel, input: InputSpec): Value {
   const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);

@@ -18,7 +18,7 @@ export class GraphIndex {
     return name === undefined ? undefined : this.#producers.get(name);
   }
 
-  /** The only node that reads a value which is no output of the graph. */
+  /** The only node that reads a value that is not an output of the graph. */
   onlyReader(name: string | undefined): OnnxNode | undefined {
     if (name === undefined || this.graph.outputs.some((output) => output.name === name)) return undefined;
     const readers = this.#readers.get(name) ?? [];
@@ -53,7 +53,7 @@ export class GraphIndex {
     this.graph.nodes = this.graph.nodes.filter((other) => other !== node);
   }
 
-  /** Gives a node a constant of its own, since others may share the old one. */
+  /** Gives a node a separate constant, since others may share the old one. */
   setConstant(node: OnnxNode, position: number, tensor: Tensor): void {
     const name = `${node.outputs[0]}_k${position}`;
     this.graph.constants.set(name, tensor);
@@ -99,7 +99,7 @@ function foldFollowers(index: GraphIndex, node: OnnxNode): void {
   }
 }
 
-/** `output * scale + shift` per channel, where that is all that a node does. */
+/** `output * scale + shift` per channel, if that is all that a node does. */
 function affineOf(
   index: GraphIndex,
   node: OnnxNode,
@@ -128,7 +128,7 @@ function affineOf(
   return { scale: ones, shift: node.op === 'Add' ? values : values.map((value) => -value) };
 }
 
-/** A constant as one number a channel, if it is the same everywhere else. */
+/** A constant as one number per channel, if it is the same everywhere else. */
 function perChannel(tensor: Tensor, channels: number, rank: 2 | 4): number[] | undefined {
   if (tensor.type !== 'float32' || tensor.shape.length > rank) return undefined;
   const data = tensor.data as Float32Array;
@@ -172,7 +172,7 @@ function foldPoolPadding(index: GraphIndex, node: OnnxNode): void {
   const pads = node.attributes.pads && 'ints' in node.attributes.pads ? node.attributes.pads.ints : [];
   const fits = extra.every((border, i) => border + (pads[i] ?? 0) < (size[i % 2] ?? 0));
   if (!fits || index.producer(pad.inputs[0])?.op !== 'Relu') {
-    // onnxruntime itself takes any Pad of zeros in front of a MaxPool for one of minus infinity; it leaves this one alone.
+    // onnxruntime treats any Pad of zeros before a MaxPool as one of minus infinity, but not this one.
     index.setConstant(pad, 2, floatTensor([], [1e-37]));
     return;
   }
@@ -180,7 +180,7 @@ function foldPoolPadding(index: GraphIndex, node: OnnxNode): void {
   index.absorbBefore(node, pad);
 }
 
-/** A per-channel factor or a reversal of channels in front of a convolution goes into its kernel; zeros stay zeros. */
+/** A per-channel factor or a reversal of channels before a convolution goes into its kernel; zeros stay zeros. */
 function foldInputScaling(index: GraphIndex, node: OnnxNode): void {
   for (;;) {
     const before = index.producer(node.inputs[0]);

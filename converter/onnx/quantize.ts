@@ -15,9 +15,9 @@ interface ByteScale {
 
 /**
  * Turns a float graph into one that onnxruntime runs on bytes: uint8 activations by their calibrated ranges, int8
- * weights with a scale a channel, written as pairs of QuantizeLinear and DequantizeLinear.
+ * weights with one scale per channel, written as pairs of QuantizeLinear and DequantizeLinear.
  * @param ranges the smallest and largest value of every tensor of `tensorsToQuantize`
- * @throws ModelError SPEC_INVALID where a range is missing
+ * @throws ModelError SPEC_INVALID if a range is missing
  */
 export function quantizeGraph(graph: OnnxGraph, ranges: Record<string, readonly [number, number]>): void {
   const scales = new Map<string, ByteScale>();
@@ -47,7 +47,7 @@ function withinCut(graph: OnnxGraph, name: string, [low, high]: readonly [number
 }
 
 function scaleOf([low, high]: readonly [number, number]): ByteScale {
-  // Zero has to be exact: padding is made of it.
+  // Zero must be exact: padding consists of it.
   const [min, max] = [Math.min(low, 0), Math.max(high, 0)];
   const scale = Math.max((max - min) / 255, 1e-8);
   return { scale, zeroPoint: Math.min(Math.max(Math.round(-min / scale), 0), 255) };
@@ -114,7 +114,7 @@ function quantizeWeights(graph: OnnxGraph, node: OnnxNode, scales: Map<string, B
   node.inputs[2] = dequantize(`${id}_b`, { type: 'int32', shape: [channels], data: biasCodes }, biasScales, 0);
 }
 
-/** Puts a pair of nodes behind every tensor that has a scale; whoever read the tensor reads the pair's result. */
+/** Puts a pair of nodes after every tensor that has a scale; readers of the tensor now read the pair's result. */
 function quantizeActivations(graph: OnnxGraph, scales: Map<string, ByteScale>): void {
   const nodes: OnnxNode[] = [];
   for (const node of graph.nodes) {

@@ -4,7 +4,7 @@ import { GraphIndex } from './fold.ts';
 import type { OnnxGraph, OnnxNode } from './graph.ts';
 
 const rangesSchema = z.object({
-  /** How many images were looked at. */
+  /** The number of calibration images. */
   images: z.int().min(1),
   /** Fingerprint of the graph that the names belong to. */
   graph: z.string(),
@@ -44,7 +44,7 @@ export function cutAfter(index: GraphIndex, node: OnnxNode): OnnxNode | undefine
   return follower && CUT_OPS.has(follower.op) ? follower : undefined;
 }
 
-/** The tensors that have to be known by their range: what quantised nodes read and write. */
+/** The tensors that have to be known by their range: what quantized nodes read and write. */
 export function tensorsToQuantize(graph: OnnxGraph): string[] {
   const index = new GraphIndex(graph);
   const names = new Set<string>();

@@ -35,7 +35,7 @@ export interface WrapOptions {
 }
 
 /**
- * Gives an ONNX classifier the interface of a converted one: uint8 images in, probabilities out. Its own nodes stay.
+ * Gives an ONNX classifier the interface of a converted one: uint8 images in, probabilities out. Its nodes stay.
  * A file of a fixed batch keeps it.
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
@@ -100,7 +100,7 @@ function answerOutput(outputs: AnswerOutput[], spec: ModelSpec): AnswerOutput {
   throw new ModelError('SPEC_INVALID', `output.name: the ONNX file has the outputs ${names}: expected one of them`);
 }
 
-/** @throws ModelError SPEC_INVALID where a softmax or sigmoid would be applied to probabilities */
+/** @throws ModelError SPEC_INVALID if a softmax or sigmoid would be applied to probabilities */
 function checkActivation({ ending, classCount }: AnswerOutput, spec: ModelSpec): void {
   const { activation } = spec.output;
   if (activation === 'logits' && classCount === 1) {
@@ -121,7 +121,7 @@ function checkActivation({ ending, classCount }: AnswerOutput, spec: ModelSpec):
 function rename(graph: InnerGraph, names: ReadonlyMap<string, string>): void {
   const renamed = (name: string) => names.get(name) ?? name;
   for (const node of graph.node ?? []) {
-    // Nodes' own names are for people, and ours must not meet them.
+    // Nodes' names are for people, and the wrapper's must not collide with them.
     node.name = '';
     node.input = (node.input ?? []).map(renamed);
     node.output = (node.output ?? []).map(renamed);

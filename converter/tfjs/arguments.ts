@@ -3,7 +3,7 @@ import { ModelError } from '../errors.ts';
 /** Who wrote a model: the same words mean different things to Keras 2, Keras 3 and tfjs. */
 export type Dialect = 'tfjs' | 'keras2' | 'keras3';
 
-/** A tensor of a layers model: which layer made it, in which of its calls, and which of its outputs it is. */
+/** A tensor of a layers model: which layer produced it, in which of its calls, and which of its outputs it is. */
 export interface TensorRef {
   layer: string;
   call: number;
@@ -21,7 +21,7 @@ export interface Call {
 
 const MAX_NESTING = 8;
 
-/** Keras 2 writes a constant in the place of a tensor as ["_CONSTANT_VALUE", -1, value, arguments]. */
+/** Keras 2 writes a constant instead of a tensor as ["_CONSTANT_VALUE", -1, value, arguments]. */
 const CONSTANT = '_CONSTANT_VALUE';
 
 /** How Keras 3 wraps what JSON does not have: the class, and the field of its config that holds the value. */
@@ -43,8 +43,8 @@ export function toRef([layer, call, output]: [string, number, number]): TensorRe
 }
 
 /**
- * Whether an argument says that the model answers and does not learn, and that nothing is masked. In Keras 3 what
- * predict() says goes before what the layer was called with, in Keras 2 it does not.
+ * Whether an argument says that the model answers and does not learn, and that nothing is masked. In Keras 3
+ * predict() overrides what the layer was called with, in Keras 2 it does not.
  */
 export function isOff(name: string, argument: Argument, dialect: Dialect): boolean {
   if (dialect === 'keras3' && name === 'training')

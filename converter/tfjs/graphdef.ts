@@ -106,7 +106,7 @@ export class NodeAttributes {
 const WITHOUT_EFFECT =
   /^(_.*|T|T(?!runcate)[a-z]\w*|TArgs|TI|U|SrcT|Index|dtype|out_type|index_type|N|num|num_split|num_args|use_cudnn_on_gpu)$/;
 
-/** As good as absent: TensorFlow leaves out what has its default, and writes false, 0 or nothing where it does not. */
+/** Counts as absent: TensorFlow omits defaults, or writes false, 0 or nothing for them. */
 function isUnset({ s, i, f, b, list, ...others }: z.infer<typeof attrSchema>): boolean {
   if (s !== undefined) return s.length === 0;
   if (Object.keys(others).length > 0) return false;

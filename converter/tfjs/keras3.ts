@@ -1,4 +1,4 @@
-/** tfjs reads what Keras 2 writes. A layers model of Keras 3 is told to it in those words. */
+/** tfjs reads models of Keras 2. This translates layers models of Keras 3 for it. */
 
 import { ModelError } from '../errors.ts';
 import { LayerConfig } from '../onnx/layers/config.ts';
@@ -35,7 +35,7 @@ export function mayRunOnTfjs(modelJson: ModelJson): boolean {
 }
 
 /**
- * tfjs leaves out what it does not know, and computes some layers in another way than Keras.
+ * tfjs leaves out what it does not know, and computes some layers differently from Keras.
  * @throws ModelError UNSUPPORTED_OP for a layers model that tfjs would answer wrongly
  */
 export function requireFaithful(modelTopology: Record<string, unknown>): void {
@@ -116,7 +116,7 @@ function describeModel(model: LayersModel): { class_name: string; config: object
   return { class_name: 'Model', config };
 }
 
-/** What training needs is left out: initialisers have got new names, too. */
+/** What training needs is left out: initializers have new names, too. */
 function describeConfig(config: Record<string, unknown>): Record<string, unknown> {
   const kept = Object.entries(config).filter(([field]) => !/_(initializer|regularizer|constraint)$/.test(field));
   const described = Object.fromEntries(kept);

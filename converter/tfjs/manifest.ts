@@ -113,7 +113,7 @@ export async function readModelJson(file: string): Promise<ModelJson> {
   let text: string;
   try {
     const found = await stat(file);
-    // A pipe or a device would be read for ever, and the models after it would wait.
+    // A pipe or a device would be read forever, and the models after it would wait.
     if (!found.isFile() || found.size > MAX_MODEL_JSON_BYTES) {
       throw new ModelError('MANIFEST_INVALID', `${name} is not a file of at most 64 MB`);
     }

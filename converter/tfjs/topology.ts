@@ -10,7 +10,7 @@ export interface Layer {
   config: Record<string, unknown>;
   /** A shared layer has several calls. */
   calls: Call[];
-  /** What the layer is made of, where it is a model itself. */
+  /** The layer's content, if it is a model. */
   model?: LayersModel;
 }
 
@@ -63,7 +63,7 @@ export function dialectOf(modelTopology: Record<string, unknown>): Dialect {
 }
 
 /**
- * Reads the topology of a layers model as converters of Keras 1, 2 and 3 and tfjs itself write it.
+ * Reads the topology of a layers model as converters of Keras 1, 2 and 3 and tfjs write it.
  * @throws ModelError TOPOLOGY_INVALID
  */
 export function parseTopology(modelTopology: Record<string, unknown>): LayersModel {
@@ -98,7 +98,7 @@ function parseModel(raw: unknown, depth: number): LayersModel {
     const name = entry.name ?? entry.config.name;
     if (!name) throw new ModelError('TOPOLOGY_INVALID', `a ${entry.class_name} layer has no name`);
     const module = entry.module ?? undefined;
-    // A class of the user's may have any name.
+    // A user's class may have any name.
     if (module !== undefined && !/^(tf_)?keras\b/.test(module)) {
       throw new UnsupportedOpError(entry.class_name, `layer ${name} is a class of ${module}, not one of Keras`);
     }
@@ -118,7 +118,7 @@ function parseModel(raw: unknown, depth: number): LayersModel {
   };
 }
 
-/** A sequential model as a functional one. Its input layer is left out of old files. */
+/** A sequential model as a functional one. Old files omit its input layer. */
 function chain(layers: Layer[]): Pick<LayersModel, 'layers' | 'inputs' | 'outputs'> {
   const [first] = layers;
   if (!first) throw new ModelError('TOPOLOGY_INVALID', 'a sequential model without layers');
@@ -156,7 +156,7 @@ function parseRefs(value: unknown, model: string): TensorRef[] {
   return refs.map(toRef);
 }
 
-/** The names of a model's outputs: those of the layers that make them, with numbers where one makes several. */
+/** The names of a model's outputs: those of the layers that make them, with numbers if one layer has several. */
 export function nameOutputs({ outputs }: LayersModel): string[] {
   const counted = new Map<string, number>();
   for (const { layer } of outputs) counted.set(layer, (counted.get(layer) ?? 0) + 1);

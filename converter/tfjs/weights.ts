@@ -11,7 +11,7 @@ export interface Weight {
 }
 
 /**
- * Reads all the weights of a model, shards in the manifest's order, quantised ones decoded exactly as tfjs does.
+ * Reads all the weights of a model, shards in the manifest's order, quantized ones decoded exactly as tfjs does.
  * @throws ModelError WEIGHTS_INVALID for a missing shard or one of another size than the manifest says
  */
 export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
@@ -32,7 +32,7 @@ export async function readWeights(modelJson: ModelJson, modelDir: string): Promi
   return decodeWeights(modelJson, (shard) => shards.get(shard) ?? Buffer.alloc(0));
 }
 
-/** The same for shards that are in memory already. */
+/** The same for shards in memory. */
 export function decodeWeights(modelJson: ModelJson, readShard: (shard: string) => Buffer): Map<string, Weight> {
   const weights = new Map<string, Weight>();
   for (const group of modelJson.weightsManifest) {
@@ -59,7 +59,7 @@ function checkSize({ paths, weights }: ModelJson['weightsManifest'][number], byt
 }
 
 function decodeWeight(weight: WeightSpec, stored: Buffer): Weight {
-  // A copy of its own: aligned for the typed array, and the shard can be freed.
+  // A separate copy: aligned for the typed array, and the shard can be freed.
   const buffer = new Uint8Array(stored).buffer;
   const { name, shape } = weight;
   const type = weight.quantization?.dtype ?? weight.dtype;

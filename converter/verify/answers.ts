@@ -8,7 +8,7 @@ export interface ExpectedAnswer {
 }
 
 /**
- * Reads a notebook's answers: a line of headings, then per image its file name and one probability per class.
+ * Reads a notebook's answers: a header line, then per image its file name and one probability per class.
  * @param name the file, for messages
  * @throws ModelError SOURCE_INVALID that names the line and what was expected
  */
@@ -34,7 +34,7 @@ export function parseAnswers(text: string, name: string, classCount: number): Ex
   return answers;
 }
 
-/** Cells of a line of CSV; those in quotes may hold commas, and quotes twice. */
+/** Cells of a line of CSV; quoted cells may contain commas, and doubled quotes. */
 function splitCells(line: string): string[] {
   const cells: string[] = [];
   for (const match of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {

@@ -4,7 +4,7 @@ import type { InputSpec } from '../spec.ts';
 import type { ExpectedAnswer } from './answers.ts';
 import { listCrops, listResizes } from './candidates.ts';
 
-/** Answers are the same up to this difference of a probability: engines round differently, and so does a float image as bytes. */
+/** Answers count as equal up to this difference of a probability: engines round differently, and so does a float image as bytes. */
 export const SAME_ANSWER = 0.01;
 /** Alternatives are tried on this many images. */
 const TRIED_IMAGES = 12;

@@ -76,7 +76,7 @@ const ACTIVATIONS: Record<string, Activation> = {
 };
 
 /**
- * An activation by the name that Keras or tfjs serialises ("hard_sigmoid", "hardSigmoid", …).
+ * An activation by the name that Keras or tfjs serializes ("hard_sigmoid", "hardSigmoid", …).
  * @throws UnsupportedOpError
  */
 export function activate(builder: GraphBuilder, name: string, input: Value): Value {

@@ -19,7 +19,7 @@ export function dense(builder: GraphBuilder, input: Value, kernel: Tensor, bias:
   return biasTensor ? binary(builder, 'Add', product, biasTensor) : product;
 }
 
-/** Numbers behind a batch normalisation, one a channel. */
+/** The numbers of a batch normalization, one per channel. */
 export interface NormalizationWeights {
   gamma: Float32Array;
   beta: Float32Array;
@@ -28,7 +28,7 @@ export interface NormalizationWeights {
   epsilon: number;
 }
 
-/** Batch normalisation over the channels, with the statistics of training. */
+/** Batch normalization over the channels, with the statistics of training. */
 export function batchNormalization(builder: GraphBuilder, input: Value, weights: NormalizationWeights): Value {
   const { gamma, beta, mean, variance, epsilon } = weights;
   const constant = (data: Float32Array) => builder.constant(floatTensor([data.length], data));

@@ -22,7 +22,7 @@ export function resizeImage(
   const scales = [1, 1, size[0] / height, size[1] / width];
   const exact = scales.every((scale) => Number.isInteger(scale));
   const none = builder.constant(floatTensor([0], []));
-  // Scales where they are exact: the batch then needs no number.
+  // Scales if they are exact: then the batch size need not be known.
   const target = exact
     ? [none, builder.constant(floatTensor([4], scales))]
     : [none, none, resizeTarget(builder, input, size, channels)];

@@ -58,7 +58,7 @@ export function transpose(builder: GraphBuilder, input: Value, order: readonly n
 
 /**
  * The shape that a reshape comes to. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
- * @throws ModelError TOPOLOGY_INVALID where the number of elements does not fit
+ * @throws ModelError TOPOLOGY_INVALID if the number of elements does not fit
  */
 export function resolveShape(input: readonly number[], target: readonly number[]): number[] {
   const hasBatch = input[0] === BATCH;

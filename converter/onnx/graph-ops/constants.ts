@@ -5,7 +5,7 @@ import { inputAt, type NodeCall, type NodeConverter } from './registry.ts';
 
 /**
  * Nodes that compute with constants only are computed here: TensorFlow's graphs compute shapes while they run, ONNX'
- * reshapes need them before. The batch's size stands as BATCH in a shape.
+ * reshapes need them before. The batch's size is BATCH in a shape.
  */
 export const CONSTANT_NODES: Record<string, NodeConverter> = {
   Shape: (call) => ints(call, inputAt(call, 0).shape, [inputAt(call, 0).shape.length]),
@@ -35,7 +35,7 @@ const SINGLE: Record<string, (value: number) => number> = {
   Reciprocal: (value) => 1 / value,
 };
 
-/** The result of a node whose inputs are all constants, where it is one of those that occur around shapes and weights. */
+/** The result of a node whose inputs are all constants, if it is one of those that occur around shapes and weights. */
 export function computeConstant(call: NodeCall): Value | undefined {
   const tensors = call.inputs.map((input) => call.builder.tensorOf(input));
   if (tensors.length === 0 || !tensors.every((tensor) => tensor !== undefined)) return undefined;

@@ -20,7 +20,7 @@ const NODES: Record<string, NodeConverter> = {
 
 /**
  * Writes the nodes that one output of a graph needs.
- * @param image what the graph's placeholder stands for
+ * @param image the value of the graph's placeholder
  * @throws UnsupportedOpError naming the op that is not covered
  */
 export function convertGraph(
@@ -98,8 +98,8 @@ function convertNode(
 }
 
 /**
- * The image in the shape that the graph takes: some leave out the one channel of grey images, or take all pixels in a row.
- * @throws ModelError SPEC_INVALID if the graph says another size than the spec
+ * The image in the shape that the graph takes: some omit the single channel of gray images, or take all pixels in a row.
+ * @throws ModelError SPEC_INVALID if the graph has another size than the spec
  */
 function shapeImage(builder: GraphBuilder, node: GraphNode, image: Value): Value {
   const said = node.attributes.shape('shape');

@@ -17,7 +17,7 @@ export interface NodeCall {
 /** Returns the node's outputs. */
 export type NodeConverter = (call: NodeCall) => Value | Value[];
 
-/** An input that must be there. */
+/** A required input. */
 export function inputAt(call: NodeCall, position: number): Value {
   const value = call.inputs[position];
   call.read.add(position);
@@ -31,7 +31,7 @@ export function allInputs(call: NodeCall): Value[] {
 }
 
 /**
- * To be called when a node has been converted.
+ * Call it when a node has been converted.
  * @throws UnsupportedOpError naming an attribute or an input that was not read: what is not understood is not skipped
  */
 export function requireAllRead(call: NodeCall): void {
@@ -43,7 +43,7 @@ export function requireAllRead(call: NodeCall): void {
 
 /**
  * An input that must be known before the model runs.
- * @throws UnsupportedOpError where it is computed
+ * @throws UnsupportedOpError if it is computed
  */
 export function constantAt(call: NodeCall, position: number): Tensor {
   const tensor = call.builder.tensorOf(inputAt(call, position));

@@ -63,7 +63,7 @@ function relu(call: LayerCall): Value {
   return builder.emit('Where', [isBelow, below, limit(input)], { ...input });
 }
 
-/** Activations with numbers but without weights: a layer by itself, or the `activation` of another. */
+/** Activations with numbers but without weights: a separate layer, or the `activation` of another. */
 const PARAMETRIC: Record<string, LayerConverter> = {
   Activation: (call) => applyActivation(call, onlyInput(call)),
   ReLU: relu,
@@ -97,7 +97,7 @@ export const ACTIVATION_LAYERS: Record<string, LayerConverter> = {
   },
   ...PARAMETRIC,
   PReLU: (call) => {
-    // The weights' own shape says it.
+    // The weights' shape says it.
     call.config.ignore('shared_axes');
     const [input, slope] = sameOrder(call.builder, onlyInput(call), call.builder.constant(call.weight('alpha')));
     return call.builder.emit('PRelu', [input, slope], { ...input });

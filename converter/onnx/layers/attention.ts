@@ -25,7 +25,7 @@ function reshaped(tensor: Tensor, shape: readonly number[]): Tensor {
   return floatTensor(shape, tensor.data as Float32Array);
 }
 
-/** Sub-layers by their own name, and by the names of Keras' attributes, which a .keras file has instead. */
+/** Sub-layers by their name, and by the names of Keras' attributes, which a .keras file has instead. */
 const PARTS: Record<string, string[]> = {
   query: ['query', 'query_dense', '_query_dense'],
   key: ['key', 'key_dense', '_key_dense'],

@@ -17,7 +17,7 @@ export const BASIC_LAYERS: Record<string, LayerConverter> = {
 };
 
 /**
- * Layers that hand on what they get once a model is trained, whatever they say; each was tried with Keras 2.15 or 3.15.
+ * Layers that pass their input on once a model is trained, whatever their configuration; each was tried with Keras 2.15 or 3.15.
  * RandomCrop, AutoContrast and Equalization are not among them.
  */
 const TRAINING_LAYERS = [

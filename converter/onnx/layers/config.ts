@@ -15,7 +15,7 @@ const FOR_TRAINING = /_(initializer|regularizer|constraint)$/;
 const FLOAT_TYPES = /^(mixed_)?(float(16|32|64)|bfloat16)$/;
 
 /**
- * A layer's serialised configuration, read field by field. `requireAllRead` refuses a layer with a field that nobody
+ * A layer's serialized configuration, read field by field. `requireAllRead` refuses a layer with a field that nobody
  * has read: whatever is not understood completely is refused, never skipped.
  */
 export class LayerConfig {
@@ -39,13 +39,13 @@ export class LayerConfig {
     for (const field of fields) this.#read.add(field);
   }
 
-  /** For a layer that hands on what it gets, whatever it says. */
+  /** For a layer that passes its input on, whatever its configuration. */
   ignoreAll(): void {
     this.ignore(...Object.keys(this.#fields));
   }
 
   /**
-   * A field that must have one of some values where it is given at all; null and false are as good as absent.
+   * A field that must have one of some values if it is given; null and false count as absent.
    * @throws UnsupportedOpError for another
    */
   allow(field: string, ...values: unknown[]): void {
@@ -56,7 +56,7 @@ export class LayerConfig {
 
   /**
    * A field that repeats what the weights say.
-   * @throws ModelError TOPOLOGY_INVALID where the two differ
+   * @throws ModelError TOPOLOGY_INVALID if the two differ
    */
   expect(field: string, ...actual: number[]): void {
     const value = this.raw(field) ?? undefined;
@@ -68,7 +68,7 @@ export class LayerConfig {
   }
 
   /**
-   * To be called when a layer has been converted.
+   * Call it when a layer has been converted.
    * @throws UnsupportedOpError naming the first field that was not read
    */
   requireAllRead(): void {
@@ -76,7 +76,7 @@ export class LayerConfig {
     if (!isFloat(dtype)) throw new UnsupportedOpError(`dtype ${describe(dtype)}`, `layer ${this.layer}`);
     for (const [field, value] of Object.entries(this.#fields)) {
       if (this.#read.has(field) || field === 'dtype' || WITHOUT_EFFECT.has(field) || FOR_TRAINING.test(field)) continue;
-      // A field that says nothing needs no understanding.
+      // A field without a value need not be understood.
       if (value === null) continue;
       throw new UnsupportedOpError(`${field} ${describe(value)}`, `layer ${this.layer}: no such field is known`);
     }

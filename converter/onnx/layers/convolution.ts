@@ -42,7 +42,7 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
     config.expect('depth_multiplier', kernel.shape[3] ?? 0);
     config.allow('groups', 1);
     const window = windowOf(call);
-    // tfjs ignores this layer's dilation, and what tfjs answers is what a model of its own means.
+    // tfjs ignores this layer's dilation, and for a model of tfjs its answer is the correct one.
     if (dialect === 'tfjs') window.dilations = [1, 1];
     return applyActivation(call, depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window));
   },

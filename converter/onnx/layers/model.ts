@@ -154,7 +154,7 @@ function findPart(weights: WeightIndex, scope: readonly string[], layer: Layer, 
 }
 
 /**
- * The tensors that a layer is called with, where it is called with nothing else.
+ * The tensors that a layer is called with, if it has no other arguments.
  * @throws UnsupportedOpError naming the argument that is not known
  */
 function plainInputs(

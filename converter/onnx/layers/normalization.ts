@@ -4,7 +4,7 @@ import { batchNormalization } from '../emit/dense.ts';
 import { floatTensor } from '../graph.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
-/** @throws UnsupportedOpError where a layer works on another dimension than the channels */
+/** @throws UnsupportedOpError if a layer works on another dimension than the channels */
 function requireLastAxis(call: LayerCall): void {
   const rank = onlyInput(call).shape.length;
   const field = call.config.raw('axis') ?? -1;
@@ -70,7 +70,7 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
     }
     const perChannel = (values: number[]) =>
       builder.constant(floatTensor([...input.shape.slice(1).map(() => 1), values.length], values));
-    // Keras' own epsilon.
+    // Keras' epsilon.
     const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
     return binary(builder, 'Mul', binary(builder, 'Sub', input, perChannel(mean)), perChannel(scale));
   },

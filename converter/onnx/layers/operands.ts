@@ -79,7 +79,7 @@ export class Operands {
     });
   }
 
-  /** What JSON says; undefined where nothing or null is given. @throws UnsupportedOpError for what is computed */
+  /** What JSON says; undefined if nothing or null is given. @throws UnsupportedOpError for what is computed */
   constant(name: string): unknown {
     const operand = this.#take(name);
     if (operand === undefined) return undefined;
@@ -106,7 +106,7 @@ export class Operands {
   }
 
   /**
-   * A parameter that must have one of some values where it is given at all; null and false are as good as absent.
+   * A parameter that must have one of some values if it is given; null and false count as absent.
    * @throws UnsupportedOpError for another
    */
   allow(name: string, ...values: unknown[]): void {
@@ -147,7 +147,7 @@ function toValue(builder: GraphBuilder, operand: Operand): Value | undefined {
   return builder.constant(floatTensor(shape, flat as number[]));
 }
 
-/** The JSON behind an operand; undefined where a tensor is in it. */
+/** The JSON behind an operand; undefined if it contains a tensor. */
 function toPlain(operand: Operand): unknown {
   if ('constant' in operand) return operand.constant;
   if ('flow' in operand) return undefined;

@@ -26,7 +26,7 @@ export function findOperation(layer: Layer, call: Call, dialect: Dialect, hasLay
   if (className === 'SlicingOpLambda') return readAll(found(findKeras2Operation('getitem'), className));
   if (dialect !== 'keras3') return undefined;
   const isFromOps = layer.module !== undefined && /\bops\b/.test(layer.module);
-  // Converters leave the module out: Add, Multiply and Reshape are layers and operations.
+  // Converters omit the module: Add, Multiply and Reshape are layers and operations.
   if (!isFromOps && hasLayer && config.newshape === undefined && isCalledAsLayer(call)) return undefined;
   const operation = findKeras3Operation(className);
   return isFromOps ? readAll(found(operation, className)) : operation && readAll(operation);

@@ -11,7 +11,7 @@ export interface LayerCall {
   dialect: Dialect;
   config: LayerConfig;
   inputs: Value[];
-  /** A weight of this layer by the short name that tfjs gives it. @throws ModelError where the file has none. */
+  /** A weight of this layer by the short name that tfjs gives it. @throws ModelError if the file has none. */
   weight: (name: string) => Tensor;
   /** Says that a weight of this layer does not change an answer. */
   ignoreWeight: (name: string) => void;

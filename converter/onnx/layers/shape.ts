@@ -63,7 +63,7 @@ export const SHAPE_LAYERS: Record<string, LayerConverter> = {
     for (const field of ['crop_to_aspect_ratio', 'pad_to_aspect_ratio', 'antialias']) config.allow(field);
     config.ignore('fill_mode', 'fill_value');
     const size = [config.number('height'), config.number('width')] as const;
-    // tfjs aligns the corners, unlike Keras, and what tfjs answers is what a model of its own means.
+    // tfjs aligns the corners, unlike Keras, and for a model of tfjs its answer is the correct one.
     const mapping = dialect === 'tfjs' ? { alignCorners: true } : { halfPixelCenters: true };
     return resizeImage(call.builder, onlyInput(call), size, interpolationOf(call), mapping);
   },

@@ -4,7 +4,7 @@ import { floatTensor, type Tensor } from '../graph.ts';
 import type { LayerConfig } from './config.ts';
 
 /**
- * Finds layers' weights by name. Converters differ in what stands before `layer/weight` (scopes of nested models) and
+ * Finds layers' weights by name. Converters differ in what precedes `layer/weight` (scopes of nested models) and
  * between the two (TF 2.2 repeats the cell's name), and some append ":0".
  */
 export class WeightIndex {
@@ -20,13 +20,13 @@ export class WeightIndex {
         const key = `${token}/${last}`;
         this.#byEnds.set(key, [...(this.#byEnds.get(key) ?? []), weight]);
       }
-      // A layer's own name may hold slashes.
+      // A layer's name may contain slashes.
       const full = tokens.join('/');
       if (!this.#byEnds.has(full)) this.#byEnds.set(full, [weight]);
     }
   }
 
-  /** A weight that converters give no layer's name, as they do for an adapted Normalization; undefined where there is none. */
+  /** A weight that converters give no layer's name, as they do for an adapted Normalization; undefined if there is none. */
   findUnnamed(name: string): Tensor | undefined {
     const weight = [...this.#unused].find((candidate) => tokensOf(candidate.name).join('/') === name);
     if (!weight) return undefined;
@@ -52,7 +52,7 @@ export class WeightIndex {
   }
 
   /**
-   * To be called when every layer has been converted.
+   * Call it when every layer has been converted.
    * @throws UnsupportedOpError naming a weight that no layer has read, which means that something was skipped
    */
   requireAllUsed(): void {
