@@ -1,4 +1,4 @@
-import type { Label, Outcome } from '@inferql/client/types';
+import type { Label, Outcome } from '@inferql/client';
 import type { ImageSource } from './images.ts';
 import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './text.ts';
 

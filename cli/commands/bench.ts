@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { blobOf } from '@inferql/client/client';
-import { InferqlError } from '@inferql/client/errors';
+import { InferqlError } from '@inferql/client';
 import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { findImages } from '../images.ts';
@@ -52,7 +51,7 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
       if (typeof content !== 'string') return content;
       // In memory, since the disk is not measured.
       try {
-        return blobOf(await readFile(content));
+        return new Blob([await readFile(content)]);
       } catch {
         throw new CommandFailure(EXIT.usage, `${safeText(name)} cannot be read.`);
       }

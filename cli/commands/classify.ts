@@ -1,5 +1,4 @@
-import type { InferqlError } from '@inferql/client/errors';
-import type { Priority } from '@inferql/client/types';
+import type { InferqlError, Priority } from '@inferql/client';
 import { type Command, Option } from 'commander';
 import { EXIT } from '../exit.ts';
 import { findImages, type ImageSource } from '../images.ts';

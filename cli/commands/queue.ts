@@ -1,4 +1,4 @@
-import type { Queue } from '@inferql/client/types';
+import type { Queue } from '@inferql/client';
 import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';

@@ -1,4 +1,4 @@
-import type { Prediction } from '@inferql/client/types';
+import type { Prediction } from '@inferql/client';
 import type { Command } from 'commander';
 import { EXIT } from '../exit.ts';
 import { integerBetween, urlOption } from '../options.ts';
