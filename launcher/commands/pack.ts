@@ -1,38 +1,40 @@
-/** `npm run pack`: the packages as they would be published, as tarballs in tarballs/. */
+/** `npm run pack [-- FOLDER]`: the packages as they would be published, as tarballs in tarballs/ or another folder. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Project } from '../project.ts';
 import { findNpm } from '../run-tool.ts';
 import { SHIPPED_PACKAGES } from '../setup/assemble.ts';
+import { findRepository } from '../setup/repository.ts';
 import { buildProject, withSetupLock } from '../setup/setup.ts';
+import { stagePackage, stagePage } from '../setup/stage-package.ts';
 import { print } from '../terminal.ts';
 
-export async function pack(project: Project): Promise<void> {
-  const tarballsDir = join(project.dir, 'tarballs');
+// The folder may be any, and hold what others packed.
+const OURS = /^inferql-.*\.tgz$/;
+
+export async function pack(project: Project, [folder = 'tarballs']: readonly string[]): Promise<void> {
+  const { dir, distDir, unfinishedDir } = project;
+  const tarballsDir = resolve(dir, folder);
   await withSetupLock(project, async () => {
     await buildProject(project);
-    rmSync(tarballsDir, { recursive: true, force: true });
-    mkdirSync(tarballsDir);
+    mkdirSync(tarballsDir, { recursive: true });
+    for (const name of readdirSync(tarballsDir)) if (OURS.test(name)) rmSync(join(tarballsDir, name));
+    const repository = findRepository(dir);
     const [npm, ...first] = findNpm();
-    for (const packageDir of [...SHIPPED_PACKAGES.map((folder) => join(project.distDir, folder)), stagePage(project)]) {
-      cpSync(join(project.dir, 'LICENSE'), join(packageDir, 'LICENSE'));
+    for (const folder of [...SHIPPED_PACKAGES, 'web']) {
+      const stagedDir = join(unfinishedDir, 'packages', folder);
+      const stage = folder === 'web' ? stagePage : stagePackage;
+      stage({ projectDir: dir, folder, builtDir: join(distDir, folder), stagedDir, repository });
       const output = execFileSync(npm, [...first, 'pack', '--json', '--pack-destination', tarballsDir], {
-        cwd: packageDir,
+        cwd: stagedDir,
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const [packed] = JSON.parse(output) as [{ filename: string }];
-      print(`  tarballs/${packed.filename}`);
+      print(`  ${join(tarballsDir, packed.filename)}`);
     }
+    if (!repository)
+      print('  The clone has no remote `origin`, so they name no repository: npm cannot publish them with provenance.');
   });
-}
-
-/** The built page as a package. */
-function stagePage({ dir, distDir, unfinishedDir }: Project): string {
-  const staged = join(unfinishedDir, 'web-package');
-  cpSync(join(distDir, 'web'), join(staged, 'dist'), { recursive: true });
-  const { devDependencies: _, ...manifest } = JSON.parse(readFileSync(join(dir, 'web/package.json'), 'utf8'));
-  writeFileSync(join(staged, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  return staged;
 }

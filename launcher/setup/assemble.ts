@@ -64,7 +64,9 @@ function describeBuild({ devDependencies: _, exports: entries, ...manifest }: Ma
     name,
     file.endsWith('.ts') ? compiledEntry(file) : file,
   ]);
-  return { ...manifest, exports: Object.fromEntries(built) };
+  // For tools that do not read `exports`.
+  const root = entries['.']?.endsWith('.ts') ? compiledEntry(entries['.']) : undefined;
+  return { ...manifest, ...(root && { main: root.default, types: root.types }), exports: Object.fromEntries(built) };
 }
 
 function compiledEntry(file: string): { types: string; default: string } {
