@@ -1,53 +1,33 @@
-/** The package as users get it: built, packed and checked by tools for common packaging mistakes. */
+/** The client as users get it: built, packed and unpacked. publint and attw check all packages in e2e/packages.test.ts. */
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { projectDir } from '@inferql/testing/build';
+import { packPackage } from '@inferql/testing/packed';
+import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const run = promisify(execFile);
-const projectDir = join(import.meta.dirname, '..');
-const bin = (name: string) => join(projectDir, 'node_modules/.bin', name);
+const MAX_BROWSER_BYTES = 12_000;
 
 let dir: string;
-let tarball: string;
+let packageDir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'inferql-package-'));
-  const staged = join(dir, 'staged');
-  await mkdir(staged);
-  await cp(join(import.meta.dirname, 'package.json'), join(staged, 'package.json'));
-  await cp(join(import.meta.dirname, 'README.md'), join(staged, 'README.md'));
-  await run(bin('tsc'), ['-p', join(import.meta.dirname, 'tsconfig.build.json'), '--outDir', join(staged, 'dist')]);
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: staged });
-  tarball = join(dir, JSON.parse(stdout)[0].filename);
+  const tarball = await packPackage('client', dir);
+  packageDir = join(dir, 'user/node_modules/@inferql/client');
+  await mkdir(packageDir, { recursive: true });
+  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', packageDir]);
 });
 
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-test('publint finds nothing', async () => {
-  const { stdout } = await run(bin('publint'), ['run', join(dir, 'staged'), '--strict']);
-  expect(stdout).toContain('All good!');
-});
-
-test('the types are found and right, wherever modules are', async () => {
-  // There is no CommonJS entry: Node 20.20 can require modules.
-  const { stdout } = await run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'json', '--no-emoji']).catch(
-    (error: { stdout: string }) => error,
-  );
-  const { analysis } = JSON.parse(stdout);
-  const problems = analysis.problems.filter(
-    ({ kind, resolutionKind }: { kind: string; resolutionKind: string }) =>
-      kind !== 'CJSResolvesToESM' && resolutionKind !== 'node10',
-  );
-  expect(problems).toEqual([]);
-});
-
 test('unpacked, it type-checks without anything else installed, and runs', async () => {
   const packages = join(dir, 'user/node_modules');
-  await mkdir(join(packages, '@inferql/client'), { recursive: true });
-  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', join(packages, '@inferql/client')]);
   await mkdir(join(packages, '@types'));
   await symlink(join(projectDir, 'node_modules/@types/node'), join(packages, '@types/node'));
   await symlink(join(projectDir, 'node_modules/undici-types'), join(packages, 'undici-types'));
@@ -65,17 +45,31 @@ client.models().catch((error: unknown) => {
 `,
   );
   const options = ['--module', 'nodenext', '--target', 'es2023', '--strict', '--types', 'node'];
-  await run(bin('tsc'), [...options, 'main.mts'], { cwd: join(dir, 'user') });
+  await run(join(projectDir, 'node_modules/.bin/tsc'), [...options, 'main.mts'], { cwd: join(dir, 'user') });
   const { stdout } = await run(process.execPath, ['main.mjs'], { cwd: join(dir, 'user') });
   expect(stdout).toBe('UNREACHABLE\n');
 });
 
-test('it has no dependencies, and is small', async () => {
-  const staged = join(dir, 'staged');
-  const { dependencies, peerDependencies } = JSON.parse(await readFile(join(staged, 'package.json'), 'utf8'));
-  expect({ dependencies, peerDependencies }).toEqual({});
-  const files = (await readdir(join(staged, 'dist'), { recursive: true })).filter((name) => name.endsWith('.js'));
-  const code = await Promise.all(files.map((name) => readFile(join(staged, 'dist', name), 'utf8')));
-  expect(code.join('').length).toBeLessThan(40_000);
+test('it has no dependencies', async () => {
+  const manifest = JSON.parse(await readFile(join(packageDir, 'package.json'), 'utf8'));
+  const { dependencies, optionalDependencies, peerDependencies } = manifest;
+  expect({ dependencies, optionalDependencies, peerDependencies }).toEqual({});
+  const files = (await readdir(packageDir, { recursive: true })).filter((name) => name.endsWith('.js'));
+  expect(files).toContain('index.js');
+  const code = await Promise.all(files.map((name) => readFile(join(packageDir, name), 'utf8')));
   expect(code.join('')).not.toMatch(/from '(?!\.|node:)/);
+});
+
+test(`for browsers, all of it is smaller than ${MAX_BROWSER_BYTES} bytes compressed`, async () => {
+  // Throws if something is imported that only Node has.
+  const { outputFiles } = await build({
+    stdin: { contents: "export * from '@inferql/client';", resolveDir: join(dir, 'user') },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+  });
+  expect(outputFiles).toEqual([expect.objectContaining({ text: expect.stringContaining('classifyImage') })]);
+  expect(gzipSync(outputFiles[0]!.contents).length).toBeLessThan(MAX_BROWSER_BYTES);
 });

@@ -20,14 +20,22 @@ export interface Installation {
   remove(): Promise<void>;
 }
 
+/** Packs all packages into a folder. Returns the paths of the tarballs. */
+export async function packPackages(folder: string, env: Record<string, string> = {}): Promise<string[]> {
+  // The tests' NODE_ENV would make it a page for development.
+  const { NODE_ENV: _, ...environment } = process.env;
+  const options = { cwd: projectDir, env: { ...environment, ...env } };
+  await run(process.execPath, ['scripts/run.mjs', 'pack', folder], options);
+  return (await readdir(folder)).map((name) => join(folder, name));
+}
+
 /**
  * Packs and installs all packages. The models that this project has prepared are linked, so that none is pulled.
  * @throws with npm's output
  */
 export async function installPackages(): Promise<Installation> {
-  await run(process.execPath, ['scripts/run.mjs', 'pack'], { cwd: projectDir });
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'inferql-installed-')));
-  const tarballs = (await readdir(join(projectDir, 'tarballs'))).map((name) => join(projectDir, 'tarballs', name));
+  const tarballs = await packPackages(join(dir, 'tarballs'));
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', ...tarballs], {
     cwd: dir,
   });
