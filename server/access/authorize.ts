@@ -27,7 +27,7 @@ export type FieldScope = Scope | 'any';
 /** Reading the schema shows every operation there is. */
 const INTROSPECTION_SCOPE: Scope = 'operate';
 
-function readScope(field: GraphQLField<unknown, unknown>): FieldScope {
+function readScope(field: Pick<GraphQLField<unknown, unknown>, 'name' | 'extensions'>): FieldScope {
   const { scope } = field.extensions;
   if (scope !== 'any' && !SCOPES.includes(scope as Scope)) {
     throw new TypeError(`The root field ${field.name} names no scope: set extensions.scope.`);
@@ -58,20 +58,26 @@ export function openAddedFields(schema: GraphQLSchema): GraphQLSchema {
  */
 export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
   for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
-    for (const field of Object.values(type?.getFields() ?? {})) {
-      const scope = readScope(field);
-      const guard =
-        (resolve: GraphQLFieldResolver<unknown, ServerContext>): GraphQLFieldResolver<unknown, ServerContext> =>
-        (source, args, context, info) => {
-          requireScope(scope, context.caller);
-          return resolve(source, args, context, info);
-        };
-      // A subscription is checked when it is opened; its events need no second check.
-      if (field.subscribe) field.subscribe = guard(field.subscribe);
-      else field.resolve = guard(field.resolve ?? defaultFieldResolver);
-    }
+    for (const field of Object.values(type?.getFields() ?? {})) guardField(field);
   }
   return schema;
+}
+
+/**
+ * Makes one root field check its caller's scope.
+ * @throws TypeError if it names no scope
+ */
+export function guardField(field: GraphQLField<unknown, ServerContext>): void {
+  const scope = readScope(field);
+  const guard =
+    (resolve: GraphQLFieldResolver<unknown, ServerContext>): GraphQLFieldResolver<unknown, ServerContext> =>
+    (source, args, context, info) => {
+      requireScope(scope, context.caller);
+      return resolve(source, args, context, info);
+    };
+  // A subscription is checked when it is opened; its events need no second check.
+  if (field.subscribe) field.subscribe = guard(field.subscribe);
+  else field.resolve = guard(field.resolve ?? defaultFieldResolver);
 }
 
 /**

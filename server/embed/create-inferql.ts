@@ -13,6 +13,7 @@ import { createApp, makeContext } from '../http/app.ts';
 import { createWebSockets, pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 import { resolveOptions } from './options.ts';
+import { toSubgraph } from './subgraph.ts';
 import { followSubmission } from './submit.ts';
 import type { InferQL, InferQLOptions } from './types.ts';
 
@@ -30,7 +31,8 @@ const CONNECT_WAIT_MS = 3_000;
  */
 export function createInferQL(options: InferQLOptions = {}): InferQL {
   const { config, endpoint, log } = resolveOptions(options);
-  const schema = options.extendSchema ? openAddedFields(options.extendSchema(ownSchema)) : ownSchema;
+  const extended = options.extendSchema ? openAddedFields(options.extendSchema(ownSchema)) : ownSchema;
+  const schema = options.federation ? toSubgraph(extended) : extended;
   let running: Promise<Running> | undefined;
   let stopping: Promise<void> | undefined;
 

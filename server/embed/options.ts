@@ -29,6 +29,7 @@ const EXPECTED = {
   authenticate: ['a function that returns a caller, or null', isFunction],
   plugins: ['an array of Yoga plugins', Array.isArray],
   extendSchema: ['a function from a GraphQLSchema to another', isFunction],
+  federation: ['true or false', isBoolean],
   hooks: ['an object with beforeAdmit, onSettled or both', isObject],
   limits: [`an object with ${LIMITS.join(', ')}`, isObject],
   defaultModel: ['the name of a model', isFilledString],

@@ -22,6 +22,8 @@ export interface InferQLOptions {
   plugins?: Plugin[];
   /** Adds to the schema, for example with graphql's `extendSchema` or a tool that merges schemas. @default the schema as it is */
   extendSchema?: (schema: GraphQLSchema) => GraphQLSchema;
+  /** Makes the schema an Apollo Federation v2 subgraph, with `Prediction` as an entity. @default false */
+  federation?: boolean;
   /** Called during a prediction. @default none */
   hooks?: Hooks;
   /** Limits of one request's size and cost. @default the server's settings */
