@@ -69,7 +69,7 @@ it('whatever tenants do, places are 1 to n, each tenant’s in its order, and th
             const begun = await consumer.start(jobs);
             // One priority, and nothing came or was measured meanwhile.
             expect(begun.map(({ job }) => job.jobId)).toEqual(order.slice(0, begun.length));
-            // What a lost reply would have said is left to the next claim.
+            // Jobs of a lost reply are left to the next claim.
             const expected = Math.min(next.count, order.length);
             expect(begun.length).toBeGreaterThanOrEqual(isSentAgain ? Math.min(1, expected) : expected);
             started.push(...begun);

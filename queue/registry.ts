@@ -87,7 +87,7 @@ export function createRegistry(
 
     /**
      * Removes what is kept of a model that nobody serves.
-     * @param idleMs it must have been without a worker for so long
+     * @param idleMs how long it must have been without a worker
      * @param withDeadLetters remove those, too
      */
     async forget(name: string, { idleMs = 0, withDeadLetters = false } = {}): Promise<ForgetOutcome> {

@@ -41,7 +41,7 @@ export function guessResizing(producer: string, size: { width: number; height: n
 /**
  * Chooses how images are cropped and resized: the command line overrides files beside the model, which override a
  * guess.
- * @param readShortSide what lies beside the model says about the short side, for the size of the model
+ * @param readShortSide the short side from files beside the model, for the size of the model
  */
 export function chooseResizing(
   told: Told,

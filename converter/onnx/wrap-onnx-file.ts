@@ -117,7 +117,7 @@ function checkActivation({ ending, classCount }: AnswerOutput, spec: ModelSpec):
   );
 }
 
-/** Makes room for our names, also inside control flow, whose graphs may refer to values outside. */
+/** Renames values that collide with the wrapper's names, also inside control flow, whose graphs may refer to values outside. */
 function rename(graph: InnerGraph, names: ReadonlyMap<string, string>): void {
   const renamed = (name: string) => names.get(name) ?? name;
   for (const node of graph.node ?? []) {

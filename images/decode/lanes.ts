@@ -10,7 +10,7 @@ export type Lane = 'quick' | 'medium' | 'isolated';
 
 const QUICK_MS = 30;
 const MEDIUM_MS = 300;
-/** More memory than this is only taken where it can be given back to the system. */
+/** Images that need more memory than this are decoded in a process, which can return it to the system. */
 const MEDIUM_BYTES = 250e6;
 /** JavaScript works on fewer pixels than this in 10 ms. */
 const MAX_BLOCKING_PIXELS = 300_000;
