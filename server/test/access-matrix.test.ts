@@ -46,6 +46,7 @@ const TABLE: Record<string, { query: string; outcomes: Record<Exclude<Kind, 'nob
   'Query.model': { query: '{ model(name: "tiny") { name } }', outcomes: expectOutcomes('F ok ok F F ok') },
   'Query.queue': { query: '{ queue { waiting } }', outcomes: expectOutcomes('F ok ok F F ok') },
   'Subscription.queue': { query: 'subscription { queue { waiting } }', outcomes: expectOutcomes('F ok ok F F ok') },
+  'Query.limits': { query: '{ limits { maxImages } }', outcomes: expectOutcomes('ok ok ok ok ok ok') },
   'Query.viewer': { query: '{ viewer { tenant } }', outcomes: expectOutcomes('ok ok ok ok ok ok') },
   'Query.__schema': {
     query: '{ __schema { queryType { name } } }',
