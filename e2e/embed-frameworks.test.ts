@@ -2,15 +2,15 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createHost as createExpressHost } from '@inferql/examples/embed/express';
+import { createHost as createFastifyHost } from '@inferql/examples/embed/fastify';
+import { createHost as createHonoHost } from '@inferql/examples/embed/hono';
 import type { InferQL, InferQLOptions } from '@inferql/server';
 import { collect, type Operation, openSocket, send, subscribeSse, type Upload } from '@inferql/testing/graphql-client';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createHost as createExpressHost } from '../examples/embed/express.ts';
-import { createHost as createFastifyHost } from '../examples/embed/fastify.ts';
-import { createHost as createHonoHost } from '../examples/embed/hono.ts';
 
 interface Host {
   server: Server;
