@@ -40,7 +40,7 @@ async function digestSources(): Promise<string> {
     .filter((entry) => entry.isFile() && !/\.test\.tsx?$/.test(entry.name))
     .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
   const hash = createHash('sha256');
-  for (const path of ['package-lock.json', ...paths.sort()]) {
+  for (const path of ['package-lock.json', 'client/sse.ts', ...paths.sort()]) {
     hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
   }
   return hash.digest('hex').slice(0, 16);

@@ -1,7 +1,15 @@
 import type { Model } from '../state/models.ts';
 import type { Transport } from '../transport/client.ts';
+import type { Connection } from '../transport/live/live.ts';
 import { useConnection } from './hooks.ts';
 import { PageLink } from './page-link.tsx';
+
+const CONNECTION_WORDS: Record<Connection, string> = {
+  connecting: 'Connecting…',
+  open: 'Live',
+  events: 'Live (event stream)',
+  polling: 'Updating every second',
+};
 
 interface HeaderProps {
   transport: Transport;
@@ -28,7 +36,7 @@ export function Header({ transport, models, model, onModel, goTo }: HeaderProps)
         </PageLink>
       </h1>
       <p className="connection" data-connection={connection} role="status">
-        {connection === 'open' ? 'Live' : 'Connecting…'}
+        {CONNECTION_WORDS[connection]}
       </p>
       <label className="model-chooser">
         <span>Model</span>

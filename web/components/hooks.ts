@@ -12,7 +12,7 @@ export function useCards(board: Board) {
   return useSyncExternalStore(board.onChange, board.getCards);
 }
 
-/** Whether the page is connected to the server. */
+/** Whether the page is connected to the server, and how. */
 export function useConnection(transport: Transport) {
   return useSyncExternalStore(transport.onConnection, transport.getConnection);
 }
@@ -27,7 +27,7 @@ export function useModels(transport: Transport): readonly Model[] {
   const [models, setModels] = useState<readonly Model[]>([]);
   const connection = useConnection(transport);
   useEffect(() => {
-    if (connection !== 'open') return;
+    if (connection === 'connecting') return;
     let left = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const load = async () => {

@@ -8,7 +8,7 @@ const NOTHING = '–';
 /** The queue at a glance, live. Numbers keep their positions, so that nothing moves when they change. */
 export function QueueStrip({ transport, model }: { transport: Transport; model: string | undefined }) {
   const { now, past } = useQueue(transport, model);
-  const isStale = useConnection(transport) !== 'open';
+  const isStale = useConnection(transport) === 'connecting';
   const rate = now?.ratePerSecond;
   return (
     <section className="strip" aria-label="The queue now" data-stale={isStale}>

@@ -1,66 +1,29 @@
-import { Client, type ExecutionResult, fetchExchange, subscriptionExchange } from '@urql/core';
-import { createClient as createSocket } from 'graphql-ws/client';
-import { watchHeartbeat } from './heartbeat.ts';
+import { print } from '@0no-co/graphql.web';
+import { Client, fetchExchange, type Operation, subscriptionExchange } from '@urql/core';
+import { createLive, type Live } from './live/live.ts';
 
-/** Whether the page is connected to the server: `connecting` covers the first attempt and every later one. */
-export type Connection = 'connecting' | 'open';
-
-/** The only connection to the server: requests over HTTP, everything live over one WebSocket. */
-export interface Transport {
+/** The only connection to the server: requests over HTTP, everything live over what proxies pass on. */
+export interface Transport extends Pick<Live, 'getConnection' | 'onConnection'> {
   client: Client;
-  getConnection(): Connection;
-  /** Calls back at each change of the connection. Returns a function that stops that. */
-  onConnection(listener: () => void): () => void;
 }
 
 export interface TransportOptions {
-  /** The API key, if the server requires one. */
+  /** The API key, if the server wants one. */
   key: string | undefined;
-  /** The server refuses this page, or no longer accepts its key. */
+  /** The server does not let this page in, or no longer. */
   onRefused(): void;
 }
 
-/** 'Unauthorized': do not retry with the same key. */
-const REFUSED_CLOSE_CODE = 4401;
-const MAX_RECONNECT_WAIT_MS = 4_000;
 /** All requests except uploads are small, and answered at once. */
 const MAX_REQUEST_MS = 20_000;
 
 /**
- * Opens the transport. One WebSocket carries all subscriptions, because a browser opens only six connections per site over
- * HTTP/1.1 and a page may watch hundreds of predictions. It reconnects as long as the page is open and then renews every
- * running subscription.
+ * Opens the transport. All subscriptions share one WebSocket, because a browser opens only six connections per site over HTTP/1.1 and a
+ * page may follow hundreds of predictions; {@link createLive} finds another way where there is no WebSocket.
  */
 export function createTransport(origin: string, { key, onRefused }: TransportOptions): Transport {
-  const listeners = new Set<() => void>();
-  let connection: Connection = 'connecting';
-  const setConnection = (next: Connection) => {
-    if (next === connection) return;
-    connection = next;
-    for (const listener of listeners) listener();
-  };
-
   const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  let isRefused = false;
-
-  const socket = createSocket({
-    connectionParams: authorization,
-    url: `${origin.replace(/^http/, 'ws')}/graphql`,
-    shouldRetry: () => true,
-    retryAttempts: Number.POSITIVE_INFINITY,
-    retryWait: (retries) => waitForNextTry(retries),
-    connectionAckWaitTimeout: 5_000,
-    keepAlive: 10_000,
-  });
-  watchHeartbeat(socket);
-  socket.on('connected', () => setConnection('open'));
-  socket.on('closed', (event) => {
-    setConnection('connecting');
-    if (isRefused || (event as CloseEvent).code !== REFUSED_CLOSE_CODE) return;
-    isRefused = true;
-    onRefused();
-  });
-
+  const live = createLive(origin, { authorization, onRefused });
   const client = new Client({
     url: `${origin}/graphql`,
     fetch: fetchInTime,
@@ -69,15 +32,15 @@ export function createTransport(origin: string, { key, onRefused }: TransportOpt
     requestPolicy: 'network-only',
     exchanges: [
       subscriptionExchange({
-        forwardSubscription: ({ query, variables }) => ({
+        forwardSubscription: ({ query, variables }, { query: document }) => ({
           subscribe: (sink) => ({
-            unsubscribe: socket.subscribe<Record<string, unknown>>(
-              { query: query ?? '', variables: variables as Record<string, unknown> },
+            unsubscribe: live.subscribe(
               {
-                next: (result) => sink.next(result as ExecutionResult),
-                error: (error) => sink.error(error),
-                complete: () => sink.complete(),
+                subscription: query ?? '',
+                query: printAsQuery(document),
+                variables: variables as Record<string, unknown>,
               },
+              sink,
             ),
           }),
         }),
@@ -85,15 +48,15 @@ export function createTransport(origin: string, { key, onRefused }: TransportOpt
       fetchExchange,
     ],
   });
+  return { client, getConnection: live.getConnection, onConnection: live.onConnection };
+}
 
-  return {
-    client,
-    getConnection: () => connection,
-    onConnection(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  };
+/** The query of the same fields: each subscription has one of its name and arguments. */
+function printAsQuery({ definitions }: Operation['query']): string {
+  const asQuery = definitions.map((each) =>
+    each.kind === 'OperationDefinition' ? { ...each, operation: 'query' as const } : each,
+  );
+  return print({ kind: 'Document', definitions: asQuery } as Parameters<typeof print>[0]);
 }
 
 /** A `fetch` that gives up a silently dead connection. */
@@ -107,9 +70,3 @@ const fetchInTime: typeof fetch = async (input, init = {}) => {
     clearTimeout(timer);
   }
 };
-
-/** Waits longer after each attempt, with jitter, so that many pages do not all come back at the same moment. */
-function waitForNextTry(retries: number): Promise<void> {
-  const waitMs = Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
-  return new Promise((resolve) => setTimeout(resolve, waitMs));
-}
