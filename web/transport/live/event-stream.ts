@@ -1,4 +1,4 @@
-import { createEventParser } from '../../../client/sse.ts';
+import { createEventParser } from '@inferql/client/sse';
 import { isRefusal, type LiveRequest, type LiveServer, type LiveSink, parseResult, post } from './request.ts';
 
 /** What one event stream reports besides its results. */
