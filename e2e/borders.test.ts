@@ -100,6 +100,13 @@ test('the queue knows neither server nor worker, and the server no engine', () =
   expect(Object.keys(readManifest('client').dependencies)).toEqual([]);
 });
 
+// npm installs what a linked workspace needs for development, too, also with --omit=dev.
+test.each(['queue', 'settings', 'images'])('%s brings no engine into the server image', (folder) => {
+  const { dependencies, devDependencies } = readManifest(folder);
+  const engines = Object.keys({ ...dependencies, ...devDependencies }).filter((name) => /tensorflow|onnx/.test(name));
+  expect(engines).toEqual([]);
+});
+
 test('models/ holds data only', () => {
   const code = readdirSync(join(projectDir, 'models'), { recursive: true, encoding: 'utf8' });
   expect(code.filter((path) => /\.(ts|js|mjs)$/.test(path))).toEqual([]);
