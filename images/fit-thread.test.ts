@@ -1,22 +1,21 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildSystem } from '@inferql/testing/build';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type FitRule, fitPixels } from './fit.ts';
 import { createFitThread } from './fit-thread.ts';
 import { drawPixels } from './resize/golden/golden.fixture.ts';
 
 const RULE: FitRule = { width: 224, height: 224, channels: 3, shortSide: 256, resize: 'pillow-bilinear' };
 
-let compiled: Compiled;
+let buildDir: string;
 let mainPath: string;
 
 beforeAll(async () => {
-  compiled = await compileSources(['images/fit-thread-main.ts']);
-  mainPath = path.join(compiled.dir, 'images/fit-thread-main.js');
+  buildDir = await buildSystem();
+  mainPath = path.join(buildDir, 'images/fit-thread-main.js');
 });
-
-afterAll(() => compiled?.remove());
 
 test('a large image is fitted in another thread, with the same bytes, and its memory is moved there', async () => {
   const thread = createFitThread(mainPath);
@@ -29,7 +28,7 @@ test('a large image is fitted in another thread, with the same bytes, and its me
 });
 
 test('a small one is fitted here', async () => {
-  const thread = createFitThread(path.join(compiled.dir, 'missing.js'));
+  const thread = createFitThread(path.join(buildDir, 'missing.js'));
   const source = drawPixels(300, 200, 3);
   expect(Buffer.compare(await thread.fit(source, RULE), fitPixels(source, RULE))).toBe(0);
   expect(source.data.length).toBe(300 * 200 * 3);
@@ -44,7 +43,9 @@ test('what a thread throws reaches its caller, and the thread goes on', async ()
 });
 
 test('a thread that dies fails what it had, and is replaced', async () => {
-  const dying = path.join(compiled.dir, 'dying.js');
+  const folder = mkdtempSync(path.join(tmpdir(), 'inferql-thread-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const dying = path.join(folder, 'dying.mjs');
   writeFileSync(
     dying,
     `import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => process.exit(3));`,

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -192,23 +192,19 @@ describe('access', () => {
     await command(server, 'ACL', 'SETUSER', 'inferql', 'on', '>secret', '~*', '&*', '+@all');
 
     // Node reads trusted certificates only when it starts, so this needs a separate process.
-    const compiled = await compileSources(['queue/redis.ts']);
-    try {
-      const program = `
-        const { connectRedis } = await import(${JSON.stringify(join(compiled.dir, 'queue/redis.js'))});
-        const redis = connectRedis('rediss://inferql:secret@localhost:${port}', 'work');
-        redis.on('error', (error) => { console.log(error.code); process.exit(0); });
-        console.log(await redis.ping(), await redis.call('ACL', 'WHOAMI'));
-        redis.disconnect();`;
-      const ask = async (env: NodeJS.ProcessEnv) =>
-        (
-          await run(process.execPath, ['--input-type=module', '-e', program], { env: { ...process.env, ...env } })
-        ).stdout.trim();
-      expect(await ask({ NODE_EXTRA_CA_CERTS: cert })).toBe('PONG inferql');
-      expect(await ask({})).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
-    } finally {
-      await compiled.remove();
-    }
+    const buildDir = await buildSystem();
+    const program = `
+      const { connectRedis } = await import(${JSON.stringify(join(buildDir, 'queue/redis.js'))});
+      const redis = connectRedis('rediss://inferql:secret@localhost:${port}', 'work');
+      redis.on('error', (error) => { console.log(error.code); process.exit(0); });
+      console.log(await redis.ping(), await redis.call('ACL', 'WHOAMI'));
+      redis.disconnect();`;
+    const ask = async (env: NodeJS.ProcessEnv) =>
+      (
+        await run(process.execPath, ['--input-type=module', '-e', program], { env: { ...process.env, ...env } })
+      ).stdout.trim();
+    expect(await ask({ NODE_EXTRA_CA_CERTS: cert })).toBe('PONG inferql');
+    expect(await ask({})).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
   });
 
   it.each(['http://127.0.0.1', 'redis+sentinel://127.0.0.1:1', 'redis+cluster://a:b:c', 'nonsense'])(

@@ -1,25 +1,24 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-let compiled: Compiled;
+let buildDir: string;
 let system: TestSystem;
 
 beforeAll(async () => {
-  [compiled, system] = await Promise.all([compileSources(['worker/health-check.ts']), startSystem({ servers: 0 })]);
+  [buildDir, system] = await Promise.all([buildSystem(), startSystem({ servers: 0 })]);
 });
 
 afterAll(async () => {
   await system?.end();
-  await compiled?.remove();
 });
 
 function checkHealth(redisUrl: string): Promise<number> {
   return new Promise((resolve) => {
     const env = { PATH: process.env.PATH, REDIS_URL: redisUrl };
-    const check = execFile(process.execPath, [join(compiled.dir, 'worker/health-check.js')], { env });
+    const check = execFile(process.execPath, [join(buildDir, 'worker/health-check.js')], { env });
     check.once('exit', (code) => resolve(code ?? -1));
   });
 }

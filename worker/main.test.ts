@@ -3,21 +3,20 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
-let compiled: Compiled;
+let buildDir: string;
 let server: TestRedis;
 let bed: QueueBed;
 let workers: ChildProcess[] = [];
 
 beforeAll(async () => {
-  const sources = ['worker/main.ts', 'worker/engines/process/engine-process-main.ts'];
-  [compiled, server] = await Promise.all([compileSources(sources), startTestRedis()]);
+  [buildDir, server] = await Promise.all([buildSystem(), startTestRedis()]);
 });
-afterAll(() => Promise.all([compiled?.remove(), server?.stop()]));
+afterAll(() => server?.stop());
 beforeEach(() => {
   bed = createQueueBed(server.url);
 });
@@ -28,7 +27,7 @@ afterEach(async () => {
 });
 
 function launch(models: unknown, env: NodeJS.ProcessEnv = {}): ChildProcess {
-  const worker = fork(join(compiled.dir, 'worker/main.js'), [], {
+  const worker = fork(join(buildDir, 'worker/main.js'), [], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: {

@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServedModel } from '@inferql/queue/contract';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import sharp from 'sharp';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';
 import { prepareImage } from '../preprocess.ts';
 import { createDecoderPool, type DecoderPool } from './decoder-pool.ts';
@@ -14,15 +15,14 @@ import { chooseLane } from './lanes.ts';
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const MAX_PIXELS = 64_000_000;
 
-let compiled: Compiled;
+let buildDir: string;
 let processPath: string;
 let large: Buffer;
 beforeAll(async () => {
   large = await drawLarge();
-  compiled = await compileSources(['images/decode/decoder-process-main.ts']);
-  processPath = join(compiled.dir, 'images/decode/decoder-process-main.js');
+  buildDir = await buildSystem();
+  processPath = join(buildDir, 'images/decode/decoder-process-main.js');
 });
-afterAll(() => compiled?.remove());
 
 /** Costs slightly more than what is decoded in this process. */
 async function drawLarge(): Promise<Buffer> {
@@ -72,7 +72,7 @@ describe('a decoder process', () => {
   });
 
   test('that cannot start says nothing about the image: it may be sent again', async () => {
-    pool = createDecoderPool({ size: 1, processPath: join(compiled.dir, 'missing.js') });
+    pool = createDecoderPool({ size: 1, processPath: join(buildDir, 'missing.js') });
     await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       retryAfterMs: expect.any(Number),
@@ -80,10 +80,16 @@ describe('a decoder process', () => {
   });
 
   test('that crashes twice at the same image means that the image is CORRUPT', async () => {
-    const crashing = join(compiled.dir, 'crashing.mjs');
-    await writeFile(crashing, "process.send('ready');\nprocess.on('message', () => process.abort());\n");
-    pool = createDecoderPool({ size: 1, processPath: crashing });
-    await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({ code: 'CORRUPT' });
+    const folder = await mkdtemp(join(tmpdir(), 'inferql-decoder-'));
+    try {
+      const crashing = join(folder, 'crashing.mjs');
+      await writeFile(crashing, "process.send('ready');\nprocess.on('message', () => process.abort());\n");
+      pool = createDecoderPool({ size: 1, processPath: crashing });
+      const decoding = pool.decode(request(large, new AbortController().signal));
+      await expect(decoding).rejects.toMatchObject({ code: 'CORRUPT' });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -9,23 +9,22 @@ import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { registryKeys } from '@inferql/queue/keys';
 import { connectRedis } from '@inferql/queue/redis';
 import { createRegistry } from '@inferql/queue/registry';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
-let compiled: Compiled;
+let buildDir: string;
 let server: TestRedis;
 let bed: QueueBed;
 let folder: string;
 let workers: ChildProcess[] = [];
 
 beforeAll(async () => {
-  compiled = await compileSources(['worker/main.ts', 'worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
 });
-afterAll(() => compiled?.remove());
 beforeEach(async () => {
   [server, folder] = await Promise.all([startTestRedis(), mkdtemp(join(tmpdir(), 'inferql-live-'))]);
   await mkdir(join(folder, 'models'));
@@ -43,7 +42,7 @@ afterEach(async () => {
 const modelsDir = () => join(folder, 'models');
 
 async function launch(env: NodeJS.ProcessEnv = {}): Promise<{ worker: ChildProcess; log: () => string }> {
-  const worker = fork(join(compiled.dir, 'worker/main.js'), [], {
+  const worker = fork(join(buildDir, 'worker/main.js'), [], {
     execArgv: [],
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     env: {

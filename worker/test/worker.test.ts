@@ -4,7 +4,7 @@ import { createConsumer } from '@inferql/queue/consumer';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { GROUP, modelKeys, streamKey } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
@@ -18,19 +18,16 @@ import { type ModelService, type ServiceOptions, startModelService } from '../se
 const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 const IMAGE_BYTES = 4 * 4 * 3;
 
-let compiled: Compiled;
+let buildDir: string;
 let server: TestRedis;
 let bed: QueueBed;
 let workRedis: RedisConnection;
 let services: ModelService[] = [];
 
 beforeAll(async () => {
-  [compiled, server] = await Promise.all([
-    compileSources(['worker/engines/process/engine-process-main.ts']),
-    startTestRedis(),
-  ]);
+  [buildDir, server] = await Promise.all([buildSystem(), startTestRedis()]);
 });
-afterAll(() => Promise.all([compiled?.remove(), server?.stop()]));
+afterAll(() => server?.stop());
 beforeEach(() => {
   bed = createQueueBed(server.url);
   workRedis = connectRedis(server.url, 'work');
@@ -63,7 +60,7 @@ async function serve({ name = 'scripted', script, batching, queue, options }: Se
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
     log,
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
     ...options,
   });
   services.push(service);
@@ -273,7 +270,7 @@ test('a worker survives a Redis that is killed and comes back', async () => {
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
     log,
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
   const model = await ownBed.model('scripted');
   const ids = await Promise.all(Array.from({ length: 20 }, (_, index) => ownBed.submit(model, imageOf(index))));

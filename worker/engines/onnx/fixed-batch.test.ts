@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
 import { encodeClassifier } from '@inferql/converter/golden/onnx-file.fixture';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
 
@@ -14,14 +14,13 @@ const IMAGE_BYTES = 8 * 8 * 3;
 const CLASSES = 4;
 const IMAGES = 7;
 
-let compiled: Compiled;
+let buildDir: string;
 let folder: string;
 let engines: RemoteEngine[] = [];
 
 beforeAll(async () => {
-  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
 });
-afterAll(() => compiled?.remove());
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'inferql-fixed-'));
 });
@@ -50,7 +49,7 @@ async function startEngine(name: string, batch: number | undefined, threads: num
     model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
   engines.push(engine);
   return engine;

@@ -3,11 +3,11 @@ import { mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import { type EngineRun, type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
@@ -16,15 +16,14 @@ const IMAGE_BYTES = 6 * 5 * 3;
 const CLASSES = 3;
 const IMAGES = 9;
 
-let compiled: Compiled;
+let buildDir: string;
 let folder: string;
 let model: ServableModel;
 let engines: RemoteEngine[] = [];
 
 beforeAll(async () => {
-  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
 });
-afterAll(() => compiled?.remove());
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
   const modelsDir = join(folder, 'models');
@@ -45,7 +44,7 @@ async function startEngine(threads: number): Promise<RemoteEngine> {
     model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
   engines.push(engine);
   return engine;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { type RemoteEngine, startRemoteEngine } from './engine-process.ts';
 
@@ -20,13 +20,12 @@ const QUIET: ScriptedBehavior = {
   failToLoad: false,
 };
 
-let compiled: Compiled;
+let buildDir: string;
 let engine: RemoteEngine | undefined;
 
 beforeAll(async () => {
-  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
 });
-afterAll(() => compiled?.remove());
 afterEach(() => engine?.close());
 
 async function start(
@@ -40,7 +39,7 @@ async function start(
     threads: 1,
     scripted: { ...QUIET, ...script },
   };
-  const childPath = join(compiled.dir, 'worker/engines/process/engine-process-main.js');
+  const childPath = join(buildDir, 'worker/engines/process/engine-process-main.js');
   engine = await startRemoteEngine({ model, timeLimitMs: limits.timeLimitMs ?? 30_000, log, childPath });
   return engine;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readSample } from '@inferql/converter/sample';
 import type { Result } from '@inferql/queue/contract';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
@@ -19,23 +19,20 @@ const SAMPLES = join(ROOT, 'models/samples');
 const hasPhotographs = existsSync(PHOTOGRAPHS);
 const BATCH = 4;
 
-let compiled: Compiled;
+let buildDir: string;
 let model: ServableModel;
 const engines = new Map<string, RemoteEngine>();
 
 beforeAll(async () => {
   const dirs = { modelsDir: join(ROOT, 'models'), stateDir: join(ROOT, '.inferql') };
   await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build-tfjs-node.mjs')]);
-  [compiled, model] = await Promise.all([
-    compileSources(['worker/engines/process/engine-process-main.ts']),
-    loadRepositoryModel('resnet50', dirs),
-  ]);
+  [buildDir, model] = await Promise.all([buildSystem(), loadRepositoryModel('resnet50', dirs)]);
   for (const candidate of model.candidates) {
     const engine = await startRemoteEngine({
       model: { engine: candidate.engine, input: model.input, classCount: 1000, threads: 2, ...candidate.model },
       timeLimitMs: 120_000,
       log: pino({ level: 'silent' }),
-      childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+      childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
     });
     engines.set(candidate.engine, engine);
   }
@@ -43,7 +40,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all([...engines.values()].map((engine) => engine.close()));
-  await compiled?.remove();
 });
 
 function rowsOf(run: EngineRun, count: number): Float32Array[] {

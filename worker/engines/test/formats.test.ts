@@ -25,7 +25,7 @@ import {
 } from '@inferql/converter/golden/formats.fixture';
 import { largestDifference, randomPixels, type TestModel, toTensor } from '@inferql/converter/golden/harness.fixture';
 import type { InputSpec, OutputSpec } from '@inferql/converter/spec';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -36,16 +36,16 @@ import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.
 
 const COUNT = 3;
 
-let compiled: Compiled;
+let buildDir: string;
 let folder: string;
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
   await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
-  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
   folder = await mkdtemp(join(tmpdir(), 'inferql-formats-'));
 }, 600_000);
-afterAll(() => Promise.all([compiled?.remove(), rm(folder, { recursive: true, force: true })]));
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function inputOf(normalization: InputSpec['normalization'], channels: 1 | 3 = 3): InputSpec {
   return { width: 9, height: 7, channels, kernel: 'linear', normalization };
@@ -202,7 +202,7 @@ async function start(model: ServableModel, engine: EngineName): Promise<RemoteEn
     model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
     timeLimitMs: 30_000,
     log: pino({ level: 'silent' }),
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
 }
 

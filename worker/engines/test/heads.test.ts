@@ -12,7 +12,7 @@ import {
   saveLayersModel,
   type TestModel,
 } from '@inferql/converter/golden/harness.fixture';
-import { type Compiled, compileSources } from '@inferql/testing/compile-sources';
+import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -27,16 +27,16 @@ const PIXELS = randomPixels(INPUT, COUNT);
 const IMAGE_BYTES = PIXELS.length / COUNT;
 const IMAGES = Array.from({ length: COUNT }, (_, at) => PIXELS.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
 
-let compiled: Compiled;
+let buildDir: string;
 let folder: string;
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
   await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
-  compiled = await compileSources(['worker/engines/process/engine-process-main.ts']);
+  buildDir = await buildSystem();
   folder = await mkdtemp(join(tmpdir(), 'inferql-heads-'));
 }, 600_000);
-afterAll(() => Promise.all([compiled?.remove(), rm(folder, { recursive: true, force: true })]));
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function answersOf(name: string, saved: TestModel, output: object, labels: string[], engine: EngineName) {
   const modelsDir = join(folder, 'models');
@@ -55,7 +55,7 @@ async function answersOf(name: string, saved: TestModel, output: object, labels:
     model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
     timeLimitMs: 30_000,
     log: pino({ level: 'silent' }),
-    childPath: join(compiled.dir, 'worker/engines/process/engine-process-main.js'),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
   try {
     return { task: model.task, probabilities: (await running.run(IMAGES, false)).probabilities };
