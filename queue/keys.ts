@@ -75,6 +75,8 @@ export function modelKeys(prefix: string, model: string) {
     weights: `${base}:weights`,
     /** Hash: how many predictions are open, waiting or running, per tenant that has any. */
     open: `${base}:open`,
+    /** Sorted set: charges of jobs that ended before any worker began them, as id and charge; servers give them back. */
+    refunds: `${base}:refunds`,
   };
 }
 export type ModelKeys = ReturnType<typeof modelKeys>;

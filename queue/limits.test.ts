@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createLimiter, type LimitCost, type LimitRules } from './limits.ts';
+import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules } from './limits.ts';
 import { connect, setUp } from './queue.fixture.ts';
 
 afterEach(() => {
@@ -20,6 +20,11 @@ const quota = (limit: number, period: 'day' | 'month'): LimitRules => ({
   limits: [],
   quotas: [{ owner: 'tenant', unit: 'machineMs', limit, period }],
 });
+
+function chargeOf(outcome: LimitOutcome): string {
+  if (!outcome.allowed) throw new Error('refused');
+  return outcome.charge;
+}
 
 async function start() {
   const { redis, prefix, network } = await setUp();
@@ -181,12 +186,10 @@ describe('a refund', () => {
   it('gives back what the request took, once', async () => {
     const { take, limiter } = await start();
     const rules: LimitRules = { ...rate(100), quotas: quota(100, 'month').quotas };
-    await take(80, rules, 'alice', 'a');
+    const charge = chargeOf(await take(80, rules, 'alice', 'a'));
     await take(20, rules, 'alice', 'b');
-    expect(await limiter.refund('alice', 'a')).toBe(true);
-    expect(await limiter.refund('alice', 'a')).toBe(false);
-    expect(await limiter.refund('alice', 'never')).toBe(false);
-    expect(await limiter.refund('bob', 'b')).toBe(false);
+    expect(await limiter.refund('a', charge)).toBe(true);
+    expect(await limiter.refund('a', charge)).toBe(false);
     expect((await limiter.read('alice', rules)).map(({ remaining }) => Math.round(remaining))).toEqual([80, 80]);
     expect((await take(80, rules)).allowed).toBe(true);
     expect((await take(1, rules)).allowed).toBe(false);
@@ -196,8 +199,7 @@ describe('a refund', () => {
     const { take, limiter, network } = await start();
     network.losesReplies = true;
     expect((await take(60, rate(100))).allowed).toBe(true);
-    expect((await take(30, rate(100), 'alice', 'x')).allowed).toBe(true);
-    await limiter.refund('alice', 'x');
+    await limiter.refund('x', chargeOf(await take(30, rate(100), 'alice', 'x')));
     network.losesReplies = false;
     expect((await limiter.read('alice', rate(100)))[0]!.remaining).toBeCloseTo(40, 3);
   });
@@ -205,9 +207,19 @@ describe('a refund', () => {
   it('never fills a bucket beyond its burst', async () => {
     const { take, limiter } = await start();
     const rules = rate(100, 1_000);
-    await take(50, rules, 'alice', 'a');
+    const charge = chargeOf(await take(50, rules, 'alice', 'a'));
     await expect.poll(async () => (await limiter.read('alice', rules))[0]!.remaining, { interval: 5 }).toBe(100);
-    await limiter.refund('alice', 'a');
+    await limiter.refund('a', charge);
     expect((await limiter.read('alice', rules))[0]!.remaining).toBe(100);
+  });
+
+  it('is possible after Redis has forgotten the request, from the copy that its job keeps, and once', async () => {
+    const { take, limiter, redis, prefix } = await start();
+    const rules: LimitRules = { ...rate(100), quotas: quota(100, 'month').quotas };
+    const charge = chargeOf(await take(80, rules, 'alice', 'a'));
+    expect(await redis.del(`${prefix}:limit:{alice}:receipt:a`)).toBe(1);
+    expect(await limiter.refund('a', charge)).toBe(true);
+    expect(await limiter.refund('a', charge)).toBe(false);
+    expect((await limiter.read('alice', rules)).map(({ remaining }) => Math.round(remaining))).toEqual([100, 100]);
   });
 });

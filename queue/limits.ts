@@ -48,11 +48,12 @@ export interface LimitState {
 }
 
 export type LimitOutcome =
-  | { allowed: true; states: LimitState[] }
+  /** The charge is what a refund needs, as text. */
+  | { allowed: true; states: LimitState[]; charge: string }
   /** Nothing was taken. `refusedBy` is the limit that takes longest to allow it. */
   | { allowed: false; retryAfterMs: number; refusedBy: LimitState; states: LimitState[] };
 
-/** A refund is possible for this long. */
+/** Redis remembers what a request took, and that it was given back, for this long. A job keeps a copy for as long as it is open. */
 const RECEIPT_MS = 5 * 60 * 1000;
 
 export type Limiter = ReturnType<typeof createLimiter>;
@@ -88,13 +89,19 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
     };
     const keys = [tenantLimitKeys(prefix, tenant)];
     const reply = await callRedis(() => runScript(redis, 'limit', keys, [JSON.stringify(wire)]));
-    const [allowed, retryAfterMs, refusedBy, ...figures] = reply as [number, number, string, ...string[]];
+    const [allowed, retryAfterMs, refusedBy, receipt, ...figures] = reply as [
+      number,
+      number,
+      string,
+      string,
+      ...string[],
+    ];
     const bounds = [...rules.limits.map((limit) => ({ ...limit, period: 'rate' as const })), ...rules.quotas];
     const states = bounds.map(({ owner, unit, period }, i): LimitState => {
       const [remaining, limit, resetsAtMs] = figures.slice(3 * i, 3 * i + 3).map(Number) as [number, number, number];
       return { owner, unit, period, remaining, limit, resetsAtMs };
     });
-    if (allowed === 1) return { allowed: true, states };
+    if (allowed === 1) return { allowed: true, states, charge: `${tenant} ${receipt}` };
     const named = states.filter(({ owner, unit }) => `${owner}:${unit}` === refusedBy);
     // A rate and a quota may share a name: the emptier one refused.
     const [worst] = named.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
@@ -109,10 +116,15 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
     take: ({ tenant, id, cost, rules }: { tenant: string; id: string; cost: LimitCost; rules: LimitRules }) =>
       run(tenant, id, cost, rules, false),
 
-    /** Gives back what the request took, once, within five minutes. Returns whether there was anything. */
-    async refund(tenant: string, id: string): Promise<boolean> {
+    /**
+     * Gives back what the request took, once, however often and by whichever server it is asked for.
+     * @param charge from `take`
+     * @returns whether there was anything
+     */
+    async refund(id: string, charge: string): Promise<boolean> {
+      const [tenant, receipt] = splitCharge(charge);
       const keys = [tenantLimitKeys(prefix, tenant)];
-      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id]))) === 1;
+      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id, receipt, RECEIPT_MS]))) === 1;
     },
 
     /** What is left, without taking anything. */
@@ -120,4 +132,10 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
       return (await run(tenant, '-', { machineMs: 0, requests: 0, bytes: 0 }, rules, true)).states;
     },
   };
+}
+
+/** Neither tenants nor addresses contain spaces. */
+function splitCharge(charge: string): [tenant: string, receipt: string] {
+  const space = charge.indexOf(' ');
+  return [charge.slice(0, space), charge.slice(space + 1)];
 }

@@ -33,6 +33,8 @@ export interface AdmitRequest {
   tenantShare?: number;
   /** Measured predictions per second of all workers, to refuse what cannot end before its deadline; absent: nothing is refused. */
   capacityPerSecond?: number | undefined;
+  /** From `Limiter.take`: given back if the job ends before a worker begins it (refunds.ts). */
+  charge?: string | undefined;
   /** An operator's idempotency keys are separate from those of the tenant for whom the operator acts. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
@@ -184,6 +186,7 @@ export function createProducer(
         weight: request.caller.weight,
         tenantShare: request.tenantShare ?? 1,
         capacityPerSecond: request.capacityPerSecond,
+        charge: request.charge,
         fair: model.queue.fairShares ?? false,
         timeoutMs: request.timeoutMs,
         ttlMs: model.queue.resultTtlMs,

@@ -111,6 +111,7 @@ export async function runStep(
     keys.tenants,
     keys.weights,
     keys.open,
+    keys.refunds,
   ];
   return await run(redis, load(name, SHARED_PARTS), names, args);
 }

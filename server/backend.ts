@@ -6,6 +6,7 @@ import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
 import { createProducer } from '@inferql/queue/producer';
 import { callRedis, type RedisConnection } from '@inferql/queue/redis';
+import { createRefunds, REFUND_AT_ONCE } from '@inferql/queue/refunds';
 import { createRegistry } from '@inferql/queue/registry';
 import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
@@ -55,10 +56,12 @@ export function createBackend(options: {
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const catalog = createCatalog({ producer, registry, defaultModel: config.defaultModel });
+  const limiter = createLimiter(redis, { prefix: config.prefix });
+  const refunds = createRefunds(redis, { prefix: config.prefix, limiter });
   const access = createAccess({
     config,
     store: createKeyStore(redis, { prefix: config.prefix }),
-    limiter: createLimiter(redis, { prefix: config.prefix }),
+    limiter,
     async findImageMs(model) {
       const measured = (await catalog.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
       return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;
@@ -99,6 +102,7 @@ export function createBackend(options: {
     catalog,
     pressure: createPressure(catalog),
     limits: access.limits,
+    refunds,
     decoder,
     hooks,
     settled,
@@ -129,6 +133,7 @@ export function createBackend(options: {
   async function sweepModel(name: string): Promise<void> {
     try {
       while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+      while ((await refunds.settle(name)) === REFUND_AT_ONCE);
     } catch (error) {
       if (error instanceof InferqlError) throw error;
       unreadable.report(`deadlines of model ${name}`, error);

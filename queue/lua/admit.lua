@@ -3,7 +3,7 @@
 -- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
 --   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
---   capacityPerSecond (absent, or the measured rate of all workers: a deadline out of reach is refused)
+--   charge (absent, or what its caller's limits were charged, opaque here), capacityPerSecond (absent, or the measured rate of all workers: a deadline out of reach is refused)
 -- ARGV[2] the pixels
 -- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'deadlineUnreachable', how late in ms} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
 local request = cjson.decode(ARGV[1])
@@ -138,6 +138,7 @@ redis.call('HSET', job_of .. id, 'bytes', #image, 'attempts', 0, 'maxAttempts', 
   'fingerprint', request.fingerprint, 'cacheTtlMs', request.cacheTtlMs, 'version', request.version, 'priority', request.priority,
   'options', request.options, 'tenant', request.tenant)
 if request.fair then redis.call('HSET', job_of .. id, 'weight', request.weight) end
+if request.charge then redis.call('HSET', job_of .. id, 'charge', request.charge) end
 redis.call('HINCRBY', tenants, request.tenant, 1)
 redis.call('HSET', weights, request.tenant, request.weight)
 enqueue(id, { version = request.version, priority = request.priority, tenant = request.tenant, weight = request.weight,

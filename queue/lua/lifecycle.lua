@@ -4,7 +4,7 @@
 local function drop_job(job_id)
   local key = job_of .. job_id
   local job = redis.call('HMGET', key, 'stream', 'entryId', 'bytes', 'fingerprint', 'attempts', 'tenant', 'version', 'priority',
-    'charged')
+    'charged', 'charge')
   if not job[1] then return end
   local lane, tenant, waits = lane_of(job[7], job[8]), job[6] or ANONYMOUS, tonumber(job[5]) == 0
   leave_queue(job_id, job[1], job[2], lane, tenant)
@@ -12,6 +12,8 @@ local function drop_job(job_id)
   if waits then
     stop_waiting(job_id, tenant)
     refund(lane, tenant, job[9])
+    -- Limits are on another Cluster slot: a server gives back what no worker began (refunds.ts).
+    if job[10] then redis.call('ZADD', refunds, now_ms(), job_id .. ' ' .. job[10]) end
     if job[2] ~= '' then refill(job[7], job[8]) end
   else
     redis.call('HINCRBY', counters, 'processing', -1)

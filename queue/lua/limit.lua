@@ -5,13 +5,14 @@
 -- KEYS[1] prefix of the tenant's keys. All are on one Cluster slot.
 -- ARGV[1] JSON: id, receiptMs, dry (true: take nothing), limits: a list of {name, cost, ratePerSecond, burst}, quotas: a list of {name, cost,
 --   limit, period: 'day' or 'month'}
--- Returns {allowed (1 or 0), retryAfterMs, name of what refused it or '', then per limit and per quota three texts: what remains, the
+-- Returns {allowed (1 or 0), retryAfterMs, name of what refused it or '', the receipt that a refund needs or '', then per limit and per quota three texts: what remains, the
 --   maximum, and when it is full again in Unix milliseconds}
 local request = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now_us = seconds * 1e6 + tonumber(time[2])
 local receipt = KEYS[1] .. 'receipt:' .. request.id
+local receipt_text = redis.call('GET', receipt) or ''
 local taken_before = redis.call('EXISTS', receipt) == 1
 
 -- A period's name, and its end in Unix seconds. Days and months are UTC's.
@@ -42,9 +43,9 @@ for i, limit in ipairs(request.limits) do
 end
 for i, quota in ipairs(request.quotas) do
   local period, end_s = period_of(quota.period)
-  local key = KEYS[1] .. quota.name .. ':' .. period
-  local used = tonumber(redis.call('GET', key) or '0')
-  quotas[i] = { key = key, used = used, end_s = end_s }
+  local name = quota.name .. ':' .. period
+  local used = tonumber(redis.call('GET', KEYS[1] .. name) or '0')
+  quotas[i] = { name = name, used = used, end_s = end_s }
   if quota.cost > 0 and used + quota.cost > quota.limit + 1e-6 then refuse(quota.name, end_s * 1000 - now_us / 1000) end
 end
 
@@ -56,21 +57,22 @@ if allowed and not taken_before and not request.dry then
     if limit.cost > 0 then
       redis.call('SET', bucket.key, string.format('%.17g', bucket.next_us), 'PX', math.ceil((bucket.next_us - now_us) / 1000) + 1)
       bucket.full_us = bucket.next_us
-      table.insert(taken.limits, { bucket.key, limit.cost * bucket.unit_us })
+      table.insert(taken.limits, { limit.name, limit.cost * bucket.unit_us })
     end
   end
   for i, quota in ipairs(request.quotas) do
     local counter = quotas[i]
     if quota.cost > 0 then
       counter.used = counter.used + quota.cost
-      redis.call('SET', counter.key, string.format('%.17g', counter.used), 'PX', math.ceil(counter.end_s * 1000 - now_us / 1000) + 1)
-      table.insert(taken.quotas, { counter.key, quota.cost })
+      redis.call('SET', KEYS[1] .. counter.name, string.format('%.17g', counter.used), 'PX', math.ceil(counter.end_s * 1000 - now_us / 1000) + 1)
+      table.insert(taken.quotas, { counter.name, quota.cost })
     end
   end
-  redis.call('SET', receipt, cjson.encode(taken), 'PX', request.receiptMs)
+  receipt_text = cjson.encode(taken)
+  redis.call('SET', receipt, receipt_text, 'PX', request.receiptMs)
 end
 
-local reply = { allowed and 1 or 0, allowed and 0 or retry_ms, allowed and '' or refused_by }
+local reply = { allowed and 1 or 0, allowed and 0 or retry_ms, allowed and '' or refused_by, receipt_text }
 local function report(remaining, bound, whole_ms)
   for _, number in ipairs({ remaining, bound, whole_ms }) do table.insert(reply, string.format('%.17g', number)) end
 end

@@ -27,11 +27,13 @@ export class RateLimitedError extends InferqlError {
 
 /** A cost that was charged. */
 export interface Charge {
+  /** For the job, so that it is given back if no worker begins it; undefined: nothing was charged in Redis. */
+  text: string | undefined;
   /** Gives it back: the request ended without work. */
   refund(): Promise<void>;
 }
 
-const FREE: Charge = { refund: async () => undefined };
+const FREE: Charge = { text: undefined, refund: async () => undefined };
 
 /** What a caller holds open. */
 type Holding = 'subscriptions' | 'waiting';
@@ -87,10 +89,9 @@ export function createLimits(options: {
         return FREE;
       }
       if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
-      return { refund: () => refund(caller, id) };
+      const { charge: text } = outcome;
+      return { text, refund: () => refund(id, text) };
     },
-
-    refund,
 
     /** What is left of each limit and quota of the caller. */
     async read({ bucket, rules }: Principal): Promise<LimitState[]> {
@@ -124,9 +125,8 @@ export function createLimits(options: {
     decidedLocally: () => decidedLocally,
   };
 
-  async function refund({ bucket, rules }: Principal, id: string): Promise<void> {
-    if (!hasLimits(rules)) return;
-    await limiter.refund(bucket, id).catch((error) => log.debug({ err: error }, 'a charge was not given back'));
+  async function refund(id: string, charge: string): Promise<void> {
+    await limiter.refund(id, charge).catch((error) => log.debug({ err: error }, 'a charge was not given back'));
   }
 }
 

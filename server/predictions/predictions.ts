@@ -9,6 +9,7 @@ import {
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
+import type { Refunds } from '@inferql/queue/refunds';
 import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
@@ -44,14 +45,15 @@ export function createPredictions(options: {
   replies: Replies;
   catalog: Catalog;
   pressure: Pressure;
-  limits: Pick<Limits, 'charge' | 'hold' | 'refund'>;
+  limits: Pick<Limits, 'charge' | 'hold'>;
+  refunds: Pick<Refunds, 'settle'>;
   decoder: Pick<ImageDecoder, 'prepare'>;
   hooks: Hooks;
   settled: SettledNotifier;
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }) {
-  const { config, producer, replies, catalog, pressure, limits, decoder, hooks, settled } = options;
+  const { config, producer, replies, catalog, pressure, limits, refunds, decoder, hooks, settled } = options;
 
   /** Callers that are not identified are one tenant, which may fill the whole queue. */
   const partyOf = ({ tenant }: Caller): Party => ({
@@ -77,7 +79,12 @@ export function createPredictions(options: {
     throw new InferqlError('MODEL_NOT_FOUND');
   }
 
-  async function admit(request: SubmitRequest, id: string, model: ServedModel): Promise<Admitted | 'staleVersion'> {
+  async function admit(
+    request: SubmitRequest,
+    id: string,
+    model: ServedModel,
+    charged: Charge | undefined,
+  ): Promise<Admitted | 'staleVersion'> {
     let content: string | undefined;
     const read = async () => {
       const file = await request.image.readBytes();
@@ -98,6 +105,7 @@ export function createPredictions(options: {
       share: config.share,
       shareAcrossTenants: config.shareAcrossTenants,
       tenantShare: partyOf(request.caller).queueShare,
+      charge: charged?.text,
       capacityPerSecond: await readCapacity(model),
       cacheTtlMs: config.cacheTtlMs,
     });
@@ -149,7 +157,7 @@ export function createPredictions(options: {
   async function admitCharged(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
     const charged = await charge(request, id, found);
     try {
-      const outcome = await admitCurrent(request, id, found);
+      const outcome = await admitCurrent(request, id, found, charged);
       if (outcome.state.id !== id || outcome.state.cached) await charged?.refund();
       return outcome;
     } catch (error) {
@@ -159,12 +167,17 @@ export function createPredictions(options: {
   }
 
   /** Admits to the version that is current at that moment. */
-  async function admitCurrent(request: SubmitRequest, id: string, found: ServedModel): Promise<Admitted> {
+  async function admitCurrent(
+    request: SubmitRequest,
+    id: string,
+    found: ServedModel,
+    charged: Charge | undefined,
+  ): Promise<Admitted> {
     const leave = await enter(request, found);
     try {
       let model = found;
       for (let tries = 1; ; tries++) {
-        const outcome = await admit(request, id, model);
+        const outcome = await admit(request, id, model, charged);
         if (outcome !== 'staleVersion') return outcome;
         if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
         catalog.forget();
@@ -263,8 +276,8 @@ export function createPredictions(options: {
     /** Ends it CANCELED unless it has ended; the state after that, or null as for `read`. */
     async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
       const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
-      // It caused no work.
-      if (state?.status === 'CANCELED' && state.attempts === 0) await limits.refund(caller, id);
+      // Now, so that the caller sees it at once; otherwise the backend's sweep gives it back.
+      if (state?.status === 'CANCELED') await refunds.settle(state.model).catch(() => undefined);
       return state && { state };
     },
 

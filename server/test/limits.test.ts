@@ -87,34 +87,6 @@ describe('a limit of a tenant', () => {
     expect(await remaining(server, keys[0]!.headers)).toEqual([0]);
   });
 
-  test('gets back what ended without work', async () => {
-    const { server, makeKey } = await startGuardedServer({
-      env: { INFERQL_TENANT_LIMITS: '10images/day', INFERQL_CACHE_TTL_MS: '60000', INFERQL_SHARE: 'on' },
-    });
-    const worker = await startWorker(server.prefix, { queue: { maxQueueSize: 1 } });
-    const key = await makeKey();
-    const left = () => remaining(server, key.headers);
-    const upload = async (query: string, image: Buffer | string, variables = {}) =>
-      server.upload<Classified>(query, [image], variables, key.headers);
-
-    expect((await upload(CLASSIFY, 'no image')).data.classifyImage!.__typename).toBe('InvalidImageError');
-    expect(await left()).toEqual([10]);
-    await upload(CLASSIFY, await paint(1), { key: 'k' });
-    expect(await left()).toEqual([9]);
-    await upload(CLASSIFY, await paint(1), { key: 'k' });
-    await upload(CLASSIFY, await paint(1));
-    expect(await left(), 'repeated and cached').toEqual([9]);
-    worker.claiming.close();
-    const waiting = await upload(ENQUEUE, await paint(2));
-    expect(await left()).toEqual([8]);
-    expect(codeOf(await upload(ENQUEUE, await paint(3)))).toBe('QUEUE_FULL');
-    await upload(ENQUEUE, await paint(2));
-    expect(await left(), 'refused and shared').toEqual([8]);
-    const { id } = waiting.data.classifyImage!;
-    await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { status } }', { id }, key.headers);
-    expect(await left(), 'cancelled before it began').toEqual([9]);
-  });
-
   test('does not refuse a request that was accepted before', async () => {
     const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '1images/day' } });
     await startWorker(server.prefix);
