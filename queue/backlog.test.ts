@@ -140,21 +140,21 @@ describe('what waits in a backlog', () => {
         model: next,
         worker: version,
       });
-      await worker.announce({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
+      await worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
       return worker;
     }
     const fitting = await replace('bbbbbbbbbbbb', 2);
-    await consumer.leave();
-    expect(await fitting.adoptRetired()).toBe(7);
+    await consumer.deregister();
+    expect(await fitting.migrateRetired()).toBe(7);
     expect(await redis.keys(`${keys.fair}${model.version}*`)).toEqual([]);
     const jobs = await fitting.claim(4);
     expect(jobs.filter(({ tenant }) => tenant === 'a').map(({ jobId }) => jobId)).toEqual(a.slice(0, 2));
     expect(jobs.filter(({ tenant }) => tenant === 'b').map(({ jobId }) => jobId)).toEqual(b.slice(0, 2));
     await fitting.settle((await fitting.start(jobs)).map(success));
     expect(await fitting.isDrained()).toBe(false);
-    await fitting.leave();
+    await fitting.deregister();
     const other = await replace('cccccccccccc', 3);
-    expect(await other.adoptRetired()).toBe(3);
+    expect(await other.migrateRetired()).toBe(3);
     const ends = await producer.readMany([a[3]!, b[2]!]);
     expect(ends.map((one) => one!.state.errorCode)).toEqual(['VERSION_RETIRED', 'VERSION_RETIRED']);
     expect(await leftovers(redis, prefix)).toEqual([]);

@@ -58,7 +58,7 @@ export function createClaims(options: {
     );
   }
 
-  /** Records jobs as claimed, except those already recorded: a late reply may hold what was recovered meanwhile. */
+  /** Records jobs as claimed, except those already recorded: a late reply may hold what was redelivered meanwhile. */
   function hold(jobs: BareJob[]): BareJob[] {
     const fresh = jobs.filter((job) => !held.has(nameJob(job)));
     for (const job of fresh) held.set(nameJob(job), 0);
@@ -87,10 +87,10 @@ export function createClaims(options: {
     return entries.map((entry) => parseEntry(streams[lane], entry)).filter((job) => !held.has(nameJob(job)));
   }
 
-  async function reclaimStalled(lane: Priority, count: number): Promise<BareJob[]> {
+  async function claimStalled(lane: Priority, count: number): Promise<BareJob[]> {
     const stalled: BareJob[] = [];
     let cursor = '0-0';
-    // One call scans ten times the count, and stalled jobs may come after more than that many jobs that others renew.
+    // One call scans ten times the count, and stalled jobs may come after more than that many jobs whose leases others extend.
     do {
       const rest = count - stalled.length;
       const range = [streams[lane], GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
@@ -188,22 +188,22 @@ export function createClaims(options: {
     },
 
     /** Reclaims jobs that stalled with another worker, and those that a lost reply left with this one. */
-    async recover(max: number): Promise<ClaimedJob[]> {
+    async reclaim(max: number): Promise<ClaimedJob[]> {
       const found: BareJob[] = [];
       const readOwn = mayMissReplies;
       mayMissReplies = false;
       try {
         for (const lane of PRIORITIES) {
           if (readOwn) found.push(...hold(await readOwnPending(lane, 1_000)));
-          if (found.length < max) found.push(...hold(await reclaimStalled(lane, max - found.length)));
+          if (found.length < max) found.push(...hold(await claimStalled(lane, max - found.length)));
         }
         const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-        // Its entry may have been the one that would have announced a backlog.
+        // Its entry may have been the one that would have reported a backlog.
         await feed({ HIGH: 1, NORMAL: 1, LOW: 1 }, PRIORITIES.length);
         return (await fetchPixels(found)).map((job, i) => {
           const attempt = Number(attempts[i] ?? 0);
           held.set(nameJob(job), attempt);
-          return { ...job, recovered: job.recovered || attempt > 0 };
+          return { ...job, redelivered: job.redelivered || attempt > 0 };
         });
       } catch (error) {
         mayMissReplies ||= readOwn;
@@ -212,7 +212,7 @@ export function createClaims(options: {
       }
     },
 
-    /** Gives up jobs that can be neither run nor settled here: `recover` finds them again, here or elsewhere. */
+    /** Gives up jobs that can be neither run nor settled here: `reclaim` finds them again, here or elsewhere. */
     release,
 
     /** The latest attempt of a claimed job that this worker knows of; 0 before the first. */

@@ -11,7 +11,7 @@ describe('a prediction', () => {
       position: 1,
     });
     const [job] = await consumer.waitForJobs();
-    expect(job).toMatchObject({ jobId: id, readable: true, recovered: false, options: { heatmap: false } });
+    expect(job).toMatchObject({ jobId: id, readable: true, redelivered: false, options: { heatmap: false } });
     expect(job!.image).toEqual(Buffer.alloc(12, 7));
     const [started] = await consumer.start([job!]);
     expect(await producer.read(id)).toMatchObject({
@@ -88,17 +88,17 @@ describe('a worker', () => {
     await consumer.claim(8);
     const other = await addWorker();
     await expect
-      .poll(async () => (await other.recover(8)).map((job) => [job.jobId, job.recovered]))
+      .poll(async () => (await other.reclaim(8)).map((job) => [job.jobId, job.redelivered]))
       .toEqual([[id, false]]);
   });
 
-  it('that died in the middle leaves a job marked as recovered; the late result of the first still counts once', async () => {
+  it('that died in the middle leaves a job marked as redelivered; the late result of the first still counts once', async () => {
     const { admit, consumer, addWorker, status } = await setUp({ visibilityMs: 1 });
     const { id } = await admit(1);
     const [first] = await consumer.start(await consumer.claim(8));
     const other = await addWorker();
     const taken = await takeOver(other);
-    expect(taken[0]!.recovered).toBe(true);
+    expect(taken[0]!.redelivered).toBe(true);
     const [second] = await other.start(taken);
     expect(second!.attempt).toBe(2);
     expect(await consumer.settle([failure(first!)])).toEqual(['gone']);
@@ -134,11 +134,11 @@ describe('a worker', () => {
     };
     const claimed = await look();
     await expect.poll(async () => (await look()).nowMs).toBeGreaterThan(claimed.nowMs + 5);
-    await consumer.renew(jobs);
+    await consumer.extendLeases(jobs);
     expect((await look()).heldSinceMs).toBeGreaterThan(claimed.nowMs);
     const other = await addWorker();
-    await expect.poll(() => other.recover(8)).toHaveLength(1);
-    await consumer.renew(jobs);
+    await expect.poll(() => other.reclaim(8)).toHaveLength(1);
+    await consumer.extendLeases(jobs);
     expect((await look()).owner).toBe('worker2');
   });
 
@@ -146,9 +146,9 @@ describe('a worker', () => {
     const { admit, consumer, addWorker } = await setUp();
     await admit(1);
     await consumer.claim(8);
-    await consumer.leave();
+    await consumer.deregister();
     const other = await addWorker();
-    expect(await other.recover(8)).toHaveLength(1);
+    expect(await other.reclaim(8)).toHaveLength(1);
   });
 
   it('takes from every lane: the urgent first, the lowest never starved', async () => {
@@ -166,17 +166,17 @@ describe('a worker', () => {
   });
 });
 
-it('a version is current when it is announced, and gives way only when nobody serves it', async () => {
+it('a version is current when it is registered, and gives way only when nobody serves it', async () => {
   const { prefix, redis, producer, model, consumer, request } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
   const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
-  await worker.announce({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
+  await worker.register({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
   expect((await producer.models()).map(({ version }) => version)).toEqual(['bbbbbbbbbbbb']);
   const heartbeat = { worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 };
-  await consumer.announce(heartbeat);
+  await consumer.register(heartbeat);
   expect(await producer.admit(request(1))).toEqual({ kind: 'staleVersion' });
-  await worker.leave();
-  await consumer.announce(heartbeat);
+  await worker.deregister();
+  await consumer.register(heartbeat);
   expect((await producer.models()).map(({ version }) => version)).toEqual([model.version]);
   expect(await producer.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
 });
@@ -188,25 +188,25 @@ it('what a retired version left behind runs on the next one where the images fit
   async function replace(version: string, width: number) {
     const next = { ...model, version, input: { ...model.input, width } };
     const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
-    await worker.announce({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
+    await worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
     return worker;
   }
   const fitting = await replace('bbbbbbbbbbbb', 2);
-  expect(await fitting.adoptRetired()).toBe(0);
-  await consumer.leave();
-  expect(await fitting.adoptRetired()).toBe(2);
+  expect(await fitting.migrateRetired()).toBe(0);
+  await consumer.deregister();
+  expect(await fitting.migrateRetired()).toBe(2);
   const jobs = await fitting.claim(8);
-  expect(jobs.map(({ jobId, recovered }) => [jobId, recovered])).toEqual([
+  expect(jobs.map(({ jobId, redelivered }) => [jobId, redelivered])).toEqual([
     [first.id, true],
     [second.id, false],
   ]);
   const started = await fitting.start(jobs);
   await fitting.settle(started.slice(0, 1).map(success));
   expect((await producer.read(first.id))!.state).toMatchObject({ status: 'SUCCEEDED', version: 'bbbbbbbbbbbb' });
-  await fitting.leave();
+  await fitting.deregister();
 
   const other = await replace('cccccccccccc', 3);
-  expect(await other.adoptRetired()).toBe(1);
+  expect(await other.migrateRetired()).toBe(1);
   expect((await producer.read(second.id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'VERSION_RETIRED' });
   expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['cccccccccccc', 'current']);
 });
@@ -216,13 +216,13 @@ it('what another version computed is no answer to what is asked of the one that 
   async function serve(version: string, worker: string) {
     const changed = { ...model, version };
     const next = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: changed, worker });
-    await next.announce({ worker, version, engine: 'scripted', startedAtMs: 0 });
+    await next.register({ worker, version, engine: 'scripted', startedAtMs: 0 });
     return next;
   }
   await admit(1, { cacheTtlMs: 60_000 });
   const fitting = await serve('bbbbbbbbbbbb', 'next');
-  await consumer.leave();
-  expect(await fitting.adoptRetired()).toBe(1);
+  await consumer.deregister();
+  expect(await fitting.migrateRetired()).toBe(1);
   const back = await serve(model.version, 'back');
   expect(await admit(1, { cacheTtlMs: 60_000 })).toMatchObject({ status: 'QUEUED', cached: false });
   await fitting.settle((await fitting.start(await fitting.claim(8))).map(success));
@@ -235,12 +235,12 @@ it('a model that is withdrawn is not offered again by the heartbeat of an older 
   const { prefix, redis, producer, model, consumer, admit } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
   const newer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
-  await newer.announce({ worker: 'newer', version: next.version, engine: 'scripted', startedAtMs: 0 });
+  await newer.register({ worker: 'newer', version: next.version, engine: 'scripted', startedAtMs: 0 });
   const leaving = { worker: 'older', version: model.version, engine: 'scripted', startedAtMs: 0 };
-  await consumer.announce(leaving, { leaving: true });
+  await consumer.register(leaving, { leaving: true });
   expect(await producer.models()).toMatchObject([{ version: next.version }]);
   expect(await newer.withdraw()).toBe(true);
-  await consumer.announce(leaving, { leaving: true });
+  await consumer.register(leaving, { leaving: true });
   expect(await producer.models()).toEqual([]);
   await expect(admit(1)).rejects.toThrow();
 });

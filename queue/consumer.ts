@@ -4,7 +4,7 @@ import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contr
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { isRedisUnavailable, type RedisConnection } from './redis.ts';
-import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
+import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 
 export interface StartedJob {
@@ -25,7 +25,7 @@ export type Consumer = ReturnType<typeof createConsumer>;
 /** A worker counts as gone if it sent no heartbeat for this long; it sends one every third of it. */
 export const WORKER_LIFETIME_MS = 6_000;
 /** How many jobs of a retired version one step moves at most, so that Redis is never blocked for long. */
-const ADOPT_AT_ONCE = 100;
+const MIGRATE_BATCH_SIZE = 100;
 
 /**
  * Every call may be sent again after a lost connection.
@@ -47,12 +47,12 @@ export function createConsumer(options: {
   const registry = registryKeys(prefix);
   /** When this worker first saw an older version of its model, by this process' clock. */
   const retiredSinceMs = new Map<string, number>();
-  let announced = false;
+  let registered = false;
   let hasLabels = options.labels === undefined;
   const claims = createClaims({ redis, blockingRedis, keys, model, worker });
 
   /** Kept apart from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
-  async function announceLabels(): Promise<void> {
+  async function registerLabels(): Promise<void> {
     try {
       const versions = await redis.hkeys(keys.specs);
       const old = (await redis.hkeys(keys.labels)).filter((version) => !versions.includes(version));
@@ -69,30 +69,30 @@ export function createConsumer(options: {
      * Registers what this worker serves once it is warm, and sends its heartbeat. Call it again every third of WORKER_LIFETIME_MS.
      * @param leaving the worker only finishes what is queued: its version must not become the current one again
      */
-    async announce(record: WorkerRecord, { leaving = false } = {}): Promise<void> {
+    async register(record: WorkerRecord, { leaving = false } = {}): Promise<void> {
       const request = {
         worker,
         version: model.version,
         lifetimeMs: WORKER_LIFETIME_MS,
-        first: !announced,
+        first: !registered,
         leaving,
         lanes: PRIORITIES,
       };
-      const changed = await runStep(redis, 'announce', keys, [
+      const changed = await runStep(redis, 'register', keys, [
         JSON.stringify(request),
         JSON.stringify(record),
         JSON.stringify(model),
       ]);
       // A full Redis refuses new members, but a worker that will drain it must be accepted.
       if (!(await redis.sismember(registry.models, model.name))) await redis.sadd(registry.models, model.name);
-      if (!hasLabels) await announceLabels();
-      if (changed === 1 || !announced) await redis.publish(registry.changed, model.name);
-      announced = true;
+      if (!hasLabels) await registerLabels();
+      if (changed === 1 || !registered) await redis.publish(registry.changed, model.name);
+      registered = true;
     },
 
     claim: claims.claim,
     waitForJobs: claims.waitForJobs,
-    recover: claims.recover,
+    reclaim: claims.reclaim,
     release: claims.release,
     isDrained: claims.isDrained,
 
@@ -121,9 +121,12 @@ export function createConsumer(options: {
     },
 
     /** Renews the leases of jobs for another visibilityMs. Call it every third of that for all held jobs. */
-    async renew(jobs: ClaimedJob[]): Promise<void> {
+    async extendLeases(jobs: ClaimedJob[]): Promise<void> {
       if (jobs.length === 0) return;
-      await runStep(redis, 'renew', keys, [worker, ...jobs.flatMap(({ stream, entryId }) => [stream, entryId])]);
+      await runStep(redis, 'extend-leases', keys, [
+        worker,
+        ...jobs.flatMap(({ stream, entryId }) => [stream, entryId]),
+      ]);
     },
 
     /** Ends attempts. Returns one word per attempt, in their order. */
@@ -150,14 +153,14 @@ export function createConsumer(options: {
 
     /** Expires predictions whose deadline has passed. Returns how many. */
     async expireDue(): Promise<number> {
-      return (await runStep(redis, 'expire', keys, [EXPIRE_AT_ONCE])) as number;
+      return (await runStep(redis, 'expire', keys, [EXPIRE_BATCH_SIZE])) as number;
     },
 
     /**
      * Takes the jobs of older versions that nobody serves any more. Jobs whose images were prepared alike run here; the others end
      * FAILED (VERSION_RETIRED) after the grace period in which an old worker might come back. Returns how many jobs.
      */
-    async adoptRetired(): Promise<number> {
+    async migrateRetired(): Promise<number> {
       const specs = await redis.hgetall(keys.specs);
       let count = 0;
       for (const [version, text] of Object.entries(specs)) {
@@ -167,14 +170,14 @@ export function createConsumer(options: {
         const firstSeenMs = retiredSinceMs.get(version) ?? performance.now();
         retiredSinceMs.set(version, firstSeenMs);
         if (!take && performance.now() - firstSeenMs < model.queue.graceMs) continue;
-        const request = { from: version, to: model.version, lanes: PRIORITIES, take, limit: ADOPT_AT_ONCE };
-        count += (await runStep(redis, 'adopt', keys, [JSON.stringify(request)])) as number;
+        const request = { from: version, to: model.version, lanes: PRIORITIES, take, limit: MIGRATE_BATCH_SIZE };
+        count += (await runStep(redis, 'migrate-retired', keys, [JSON.stringify(request)])) as number;
       }
       return count;
     },
 
     /**
-     * Withdraws the version, which this worker's repository has no longer. Do not announce it after that.
+     * Withdraws the version, which this worker's repository has no longer. Do not register it after that.
      * @returns whether nobody else serves the version: then it is no longer offered, and this worker must finish what still waits
      */
     async withdraw(): Promise<boolean> {
@@ -184,8 +187,8 @@ export function createConsumer(options: {
     },
 
     /** Removes this worker from the model. Jobs that a lost reply left with it are free for others at once. */
-    async leave(): Promise<void> {
-      await runStep(redis, 'leave', keys, [worker, model.version, ...PRIORITIES]);
+    async deregister(): Promise<void> {
+      await runStep(redis, 'deregister', keys, [worker, model.version, ...PRIORITIES]);
       await redis.publish(registry.changed, model.name);
     },
   };

@@ -42,7 +42,7 @@ describe('dead letters', () => {
 
     await redis.del(keys.dead);
     await redis.xadd(keys.dead, `${Date.now() - weekMs - 1_000}-0`, 'image', '');
-    await consumer.announce({ worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 });
+    await consumer.register({ worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 });
     expect(await dead.list('tiny')).toEqual([]);
   });
 });

@@ -10,7 +10,7 @@ export interface EventListener {
   onState(id: string, revision: number, parse: () => PredictionState): void;
   /** Messages may have been lost: read the model's open predictions again. */
   onGap(model: string): void;
-  /** A model was announced, changed its version or lost a worker. */
+  /** A model was registered, changed its version or lost a worker. */
   onModelsChanged(): void;
   /** An API key was created, changed or revoked; undefined: any may have been. */
   onKeyChanged?(id: string | undefined): void;
@@ -19,7 +19,7 @@ export interface EventListener {
 export type EventChannel = ReturnType<typeof createEventChannel>;
 
 /** After this many audits in a row that find lost messages, the connection is replaced. */
-const DEAF_AUDITS = 2;
+const MAX_MISSED_AUDITS = 2;
 
 /**
  * @param subscriber a connection of the role 'subscriber', used only here
@@ -32,7 +32,7 @@ export function createEventChannel(
   const registry = registryKeys(prefix);
   const access = accessKeys(prefix);
   /** By channel: the model and the last sequence number received; undefined before the first. */
-  const channels = new Map<string, { model: string; sequence: number | undefined; deafAudits: number }>();
+  const channels = new Map<string, { model: string; sequence: number | undefined; missedAudits: number }>();
   let confirmed = false;
   let closed = false;
 
@@ -48,7 +48,7 @@ export function createEventChannel(
   }
 
   /** Sequence, id and revision come first and are cheap to read; the state behind them is parsed on demand. */
-  function hear(channel: string, message: string): void {
+  function onMessage(channel: string, message: string): void {
     if (channel === registry.changed) {
       listener.onModelsChanged();
       return;
@@ -65,14 +65,14 @@ export function createEventChannel(
     // The first one on a new subscription does not show what was lost before it.
     const missed = heard.sequence === undefined || sequence !== heard.sequence + 1;
     heard.sequence = sequence;
-    heard.deafAudits = 0;
+    heard.missedAudits = 0;
     listener.onState(message.slice(sequenceEnd + 1, idEnd), Number(message.slice(idEnd + 1, revisionEnd)), () =>
       parseState(JSON.parse(message.slice(revisionEnd + 1)) as string[]),
     );
     if (missed) listener.onGap(heard.model);
   }
 
-  subscriber.on('message', hear);
+  subscriber.on('message', onMessage);
   subscriber.on('close', () => {
     confirmed = false;
   });
@@ -87,7 +87,7 @@ export function createEventChannel(
       await callRedis(async () => {
         await subscriber.subscribe(channel);
       });
-      if (!channels.has(channel)) channels.set(channel, { model, sequence: undefined, deafAudits: 0 });
+      if (!channels.has(channel)) channels.set(channel, { model, sequence: undefined, missedAudits: 0 });
     },
 
     /** Whether every subscription is confirmed on a live connection. */
@@ -118,10 +118,10 @@ export function createEventChannel(
         } else if (heard.sequence === before && said !== before) {
           // Nothing arrived meanwhile, though something was published.
           heard.sequence = said;
-          heard.deafAudits += 1;
+          heard.missedAudits += 1;
           listener.onGap(heard.model);
-          if (heard.deafAudits >= DEAF_AUDITS && !closed) {
-            heard.deafAudits = 0;
+          if (heard.missedAudits >= MAX_MISSED_AUDITS && !closed) {
+            heard.missedAudits = 0;
             subscriber.disconnect(true);
           }
         }
@@ -130,7 +130,7 @@ export function createEventChannel(
 
     close(): void {
       closed = true;
-      subscriber.off('message', hear);
+      subscriber.off('message', onMessage);
       subscriber.disconnect();
     },
   };

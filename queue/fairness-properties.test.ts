@@ -24,7 +24,7 @@ const step = fc.oneof(
       inferenceMs: fc.integer({ min: 1, max: 50 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'recover' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'reclaim' as const), pick }) },
 );
 /** A step, and whether it is sent again because its reply was lost. */
 const sending = fc.tuple(step, fc.boolean());
@@ -89,8 +89,8 @@ it('whatever tenants do, places are 1 to n, each tenant’s in its order, and th
             if (one) await producer.cancel(one.id);
             break;
           }
-          case 'recover':
-            expect(await consumer.recover(10)).toEqual([]);
+          case 'reclaim':
+            expect(await consumer.reclaim(10)).toEqual([]);
             break;
           default:
             next satisfies never;

@@ -24,12 +24,15 @@ const step = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constantFrom('announce' as const, 'leave' as const, 'withdraw' as const), worker }),
+    arbitrary: fc.record({
+      kind: fc.constantFrom('register' as const, 'deregister' as const, 'withdraw' as const),
+      worker,
+    }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('begin' as const), worker, count: fc.nat({ max: 3 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), worker, succeeded: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('recover' as const), worker }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('adopt' as const), worker }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('reclaim' as const), worker }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('migrate' as const), worker }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'expire' as const), pick }) },
 );
 
@@ -156,9 +159,9 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
             if ((await producer.admit(sent)).kind === 'admitted') ids.push(sent.id);
             break;
           }
-          case 'announce': {
+          case 'register': {
             const { version } = versions[next.worker]!;
-            await workers[next.worker]!.announce({
+            await workers[next.worker]!.register({
               worker: names[next.worker]!,
               version,
               engine: 'scripted',
@@ -166,10 +169,10 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
             });
             break;
           }
-          case 'leave':
+          case 'deregister':
           case 'withdraw':
             await workers[next.worker]![next.kind]();
-            // The next worker under this name announces itself as new.
+            // The next worker under this name registers itself as new.
             workers[next.worker] = makeWorker(next.worker);
             break;
           case 'begin':
@@ -177,16 +180,16 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
               ...(await workers[next.worker]!.start(await workers[next.worker]!.claim(next.count))),
             );
             break;
-          case 'recover':
-            held[next.worker]!.push(...(await workers[next.worker]!.start(await workers[next.worker]!.recover(3))));
+          case 'reclaim':
+            held[next.worker]!.push(...(await workers[next.worker]!.start(await workers[next.worker]!.reclaim(3))));
             break;
           case 'settle': {
             const outcomes = held[next.worker]!.splice(0).map(next.succeeded ? success : failure);
             await workers[next.worker]!.settle(outcomes);
             break;
           }
-          case 'adopt':
-            await workers[next.worker]!.adoptRetired();
+          case 'migrate':
+            await workers[next.worker]!.migrateRetired();
             break;
           case 'cancel':
           case 'expire': {
@@ -203,7 +206,7 @@ it('whatever comes, goes and fails, across versions too, counters and sets say w
       }
 
       for (const next of steps) {
-        // A worker that was not announced, or whose version is retired, has no group to read.
+        // A worker that was not registered, or whose version is retired, has no group to read.
         await take(next).catch((error: Error) => expect(error.message).toContain('NOGROUP'));
         for (const snapshot of await producer.readMany(ids)) {
           const { id, status, revision } = snapshot!.state;

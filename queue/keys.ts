@@ -6,7 +6,7 @@ export const DEFAULT_PREFIX = 'inferql';
 /** The consumer group of every stream. */
 export const GROUP = 'workers';
 
-/** Names of all models ever announced, the channel that reports changes among them, and the name of the default one. */
+/** Names of all models ever registered, the channel that reports changes among them, and the name of the default one. */
 export function registryKeys(prefix: string) {
   return { models: `${prefix}:models`, changed: `${prefix}:models:changed`, default: `${prefix}:models:default` };
 }
@@ -51,7 +51,7 @@ export function modelKeys(prefix: string, model: string) {
     channel: `${base}:events`,
     /** Stream of dead letters. */
     dead: `${base}:dead`,
-    /** Hash: 'current', and one announced spec per version. */
+    /** Hash: 'current', and one registered spec per version. */
     specs: `${base}:specs`,
     /** Hash: the class names of each version, as JSON. */
     labels: `${base}:labels`,

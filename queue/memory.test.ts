@@ -10,18 +10,18 @@ it('a full Redis is emptied by a worker that comes only now, and every step but 
   const heartbeat = { version: model.version, engine: 'scripted', startedAtMs: 0 };
   await redis.config('SET', 'maxmemory', '1');
   try {
-    await consumer.announce({ worker: 'worker1', ...heartbeat });
+    await consumer.register({ worker: 'worker1', ...heartbeat });
     const late = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker: 'late' });
-    await late.announce({ worker: 'late', ...heartbeat });
+    await late.register({ worker: 'late', ...heartbeat });
     await producer.cancel(ids[4]!);
-    const jobs = [...(await late.waitForJobs()), ...(await late.claim(8)), ...(await late.recover(8))];
-    await late.renew(jobs);
+    const jobs = [...(await late.waitForJobs()), ...(await late.claim(8)), ...(await late.reclaim(8))];
+    await late.extendLeases(jobs);
     const settled = await late.settle((await late.start(jobs)).map(success));
     expect(settled).toEqual(['settled', 'settled', 'settled', 'settled']);
     expect(await producer.expireDue(model.name)).toBe(0);
-    expect(await late.adoptRetired()).toBe(0);
+    expect(await late.migrateRetired()).toBe(0);
     await late.withdraw();
-    await late.leave();
+    await late.deregister();
     expect(await Promise.all(ids.map(status))).toEqual([...Array(4).fill('SUCCEEDED'), 'CANCELED']);
     expect(await leftovers(redis, prefix)).toEqual([]);
   } finally {

@@ -62,7 +62,7 @@ describe('sharing', () => {
     const high = await admit(1, { priority: 'HIGH' });
     expect((await producer.readMany([high.id, low.id, before.id])).map((one) => one!.position)).toEqual([1, 1, 2]);
     const [hastened] = await consumer.claim(1);
-    expect(hastened).toMatchObject({ jobId: low.id, image: Buffer.alloc(12, 1), recovered: false });
+    expect(hastened).toMatchObject({ jobId: low.id, image: Buffer.alloc(12, 1), redelivered: false });
     const [claimed] = await consumer.claim(1);
     expect(await admit(2, { priority: 'HIGH' })).toMatchObject({ jobId: before.id });
     const started = await consumer.start([hastened!, claimed!]);
@@ -126,11 +126,11 @@ describe('pushing back', () => {
 
   it('as unavailable once no worker lived for the grace period; a worker within it takes what was queued', async () => {
     const patient = await setUp({ graceMs: 60_000 });
-    await patient.consumer.leave();
+    await patient.consumer.deregister();
     await patient.admit(1);
     expect(await (await patient.addWorker()).claim(8)).toHaveLength(1);
     const { consumer, producer, request } = await setUp();
-    await consumer.leave();
+    await consumer.deregister();
     await expect.poll(async () => (await producer.admit(request(1, { share: false }))).kind).toBe('unavailable');
   });
 

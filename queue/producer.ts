@@ -14,7 +14,7 @@ import {
 import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
-import { EXPIRE_AT_ONCE, runStep } from './scripts.ts';
+import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable.ts';
 
@@ -102,7 +102,7 @@ export function createProducer(
     });
   }
 
-  /** @returns null if it was never announced, 'unreadable' if another release announced it */
+  /** @returns null if it was never registered, 'unreadable' if another release registered it */
   async function readModel(name: string): Promise<ServedModel | null | 'unreadable'> {
     const { specs } = keysOf(name);
     try {
@@ -243,7 +243,7 @@ export function createProducer(
 
     /** Expires predictions whose deadline has passed. Returns how many. Any process may call it at any time. */
     async expireDue(model: string): Promise<number> {
-      return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_AT_ONCE]))) as number;
+      return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_BATCH_SIZE]))) as number;
     },
 
     /** The current state and queue position, of whatever tenant; null if the id is unknown or was forgotten. */
@@ -261,23 +261,23 @@ export function createProducer(
       return await callRedis(() => readSnapshots(ids));
     },
 
-    /** Every model ever announced: a withdrawn one may still have open predictions. */
+    /** Every model ever registered: a withdrawn one may still have open predictions. */
     modelNames: readNames,
 
-    /** The current version of every announced model that this release can read, by name. */
+    /** The current version of every registered model that this release can read, by name. */
     async models(): Promise<ServedModel[]> {
       const names = await readNames();
       const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
       return models.filter((model) => model !== null && model !== 'unreadable');
     },
 
-    /** Whether another release announced a model of that name in a form that this one cannot read. */
+    /** Whether another release registered a model of that name in a form that this one cannot read. */
     async isUnreadable(name: string): Promise<boolean> {
       if (!ModelName.safeParse(name).success) return false;
       return (await callRedis(() => readModel(name))) === 'unreadable';
     },
 
-    /** The model's queue at this moment; null if it was never announced. */
+    /** The model's queue at this moment; null if it was never registered. */
     async queueState(model: string): Promise<QueueState | null> {
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));

@@ -142,8 +142,8 @@ const step = fc.oneof(
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('start' as const), worker, pick }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), worker, pick, succeeded: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('recover' as const), worker }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('renew' as const), worker }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('reclaim' as const), worker }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('extend' as const), worker }) },
 );
 /** A step, and whether it is sent again because its reply was lost. */
 const sending = fc.tuple(step, fc.boolean());
@@ -151,7 +151,7 @@ const sending = fc.tuple(step, fc.boolean());
 it('servers and workers, whatever the order of their steps, see what a simple model of the queue says', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
-      // A lease of 0 ms: every pending job counts as stalled, so that recover reclaims whatever the other worker holds.
+      // A lease of 0 ms: every pending job counts as stalled, so that `reclaim` takes whatever the other worker holds.
       const { prefix, redis, network, producer, consumer, addWorker, request, keys } = await setUp({
         maxQueueSize: MAX_QUEUE_SIZE,
         maxAttempts: MAX_ATTEMPTS,
@@ -197,10 +197,10 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
             for (const { jobId } of jobs) model.jobs.get(jobId)!.owner = next.worker;
             break;
           }
-          case 'recover': {
-            const jobs = await consumers[next.worker]!.recover(100);
+          case 'reclaim': {
+            const jobs = await consumers[next.worker]!.reclaim(100);
             claimed[next.worker]!.push(...jobs);
-            for (const { jobId, recovered } of jobs) expect(recovered).toBe(model.jobs.get(jobId)!.attempts > 0);
+            for (const { jobId, redelivered } of jobs) expect(redelivered).toBe(model.jobs.get(jobId)!.attempts > 0);
             // Reclaiming also moves back jobs that this worker still holds and the other one had reclaimed from it.
             for (const job of model.jobs.values()) if (job.owner !== undefined) job.owner = next.worker;
             break;
@@ -224,8 +224,8 @@ it('servers and workers, whatever the order of their steps, see what a simple mo
             if (expected === 'retry') claimed[next.worker]!.push(begun.job);
             break;
           }
-          case 'renew':
-            await consumers[next.worker]!.renew([
+          case 'extend':
+            await consumers[next.worker]!.extendLeases([
               ...claimed[next.worker]!,
               ...started[next.worker]!.map(({ job }) => job),
             ]);

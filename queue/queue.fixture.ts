@@ -91,7 +91,7 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
   async function addWorker(): Promise<Consumer> {
     const worker = `worker${++workers}`;
     const consumer = createConsumer({ redis, blockingRedis: connect('blocking', url), prefix, model, worker });
-    await consumer.announce({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
+    await consumer.register({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
     return consumer;
   }
   const consumer = await addWorker();
@@ -162,7 +162,7 @@ export async function takeOver(consumer: Consumer): Promise<ClaimedJob[]> {
   const taken: ClaimedJob[] = [];
   await expect
     .poll(async () => {
-      taken.push(...(await consumer.recover(8)));
+      taken.push(...(await consumer.reclaim(8)));
       return taken.length;
     })
     .toBe(1);

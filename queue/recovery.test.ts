@@ -35,12 +35,12 @@ it('jobs of two lanes that came in the same millisecond, and so have the same en
   expect(await consumer.settle([success(high!)])).toEqual(['settled']);
   // The other one is still held, so reading again after a lost connection must not find it.
   redis.emit('close');
-  expect(await consumer.recover(8)).toEqual([]);
+  expect(await consumer.reclaim(8)).toEqual([]);
   expect(await consumer.settle([success(low!)])).toEqual(['settled']);
   expect((await producer.readMany(ids)).map((one) => one!.state.status)).toEqual(['SUCCEEDED', 'SUCCEEDED']);
 });
 
-it('a stalled job is found behind however many that others renew', async () => {
+it('a stalled job is found behind however many whose leases others extend', async () => {
   const { admit, consumer, addWorker } = await setUp({ visibilityMs: 200 });
   for (let i = 0; i < 31; i++) await admit(i);
   const live = await consumer.claim(30);
@@ -49,23 +49,23 @@ it('a stalled job is found behind however many that others renew', async () => {
   await expect
     .poll(
       async () => {
-        await consumer.renew(live);
-        return (await other.recover(1)).map(({ jobId }) => jobId);
+        await consumer.extendLeases(live);
+        return (await other.reclaim(1)).map(({ jobId }) => jobId);
       },
       { interval: 20, timeout: 10_000 },
     )
     .toEqual([lost!.jobId]);
 });
 
-it('a claim or recovery that fails in one lane leaves what it had from the others to the next recovery', async () => {
+it('a claim or reclaim that fails in one lane leaves what it had from the others to the next one', async () => {
   const { admit, consumer, redis, keys, model } = await setUp();
   const { id } = await admit(1, { priority: 'HIGH' });
   await redis.call('XGROUP', 'DESTROY', `${keys.stream}${model.version}:LOW`, 'workers');
   await expect(consumer.claim(42)).rejects.toThrow('NOGROUP');
-  await expect(consumer.recover(8)).rejects.toThrow('NOGROUP');
-  await consumer.announce({ worker: 'worker1', ...heartbeat });
-  expect((await consumer.recover(8)).map(({ jobId }) => jobId)).toEqual([id]);
-  expect(await consumer.recover(8)).toEqual([]);
+  await expect(consumer.reclaim(8)).rejects.toThrow('NOGROUP');
+  await consumer.register({ worker: 'worker1', ...heartbeat });
+  expect((await consumer.reclaim(8)).map(({ jobId }) => jobId)).toEqual([id]);
+  expect(await consumer.reclaim(8)).toEqual([]);
 });
 
 it('a job that a worker gave up is found again, by the same one, too', async () => {
@@ -74,12 +74,12 @@ it('a job that a worker gave up is found again, by the same one, too', async () 
   const jobs = await consumer.claim(1);
   await consumer.start(jobs);
   consumer.release(jobs);
-  const [again] = await consumer.recover(8);
-  expect(again).toMatchObject({ jobId: id, recovered: true });
+  const [again] = await consumer.reclaim(8);
+  expect(again).toMatchObject({ jobId: id, redelivered: true });
   expect((await consumer.start([again!]))[0]!.attempt).toBe(2);
 });
 
-it('what was recovered before a late reply brought it is not taken a second time', async () => {
+it('what was redelivered before a late reply brought it is not taken a second time', async () => {
   const { admit, redis, prefix, model, keys } = await setUp();
   const blocking = connect('blocking');
   let deliver: (() => void) | undefined;
@@ -102,17 +102,17 @@ it('what was recovered before a late reply brought it is not taken a second time
   const stream = `${keys.stream}${model.version}:NORMAL`;
   await expect.poll(async () => (await redis.xpending(stream, 'workers'))[0]).toBe(1);
   blocking.emit('close');
-  expect((await consumer.recover(8)).map(({ jobId }) => jobId)).toEqual([id]);
+  expect((await consumer.reclaim(8)).map(({ jobId }) => jobId)).toEqual([id]);
   deliver!();
   expect(await waiting).toEqual([]);
 });
 
-it('a worker whose streams are gone renews what it can and leaves in peace', async () => {
+it('a worker whose streams are gone extends what it can and deregisters in peace', async () => {
   const { admit, consumer, redis } = await setUp();
   await admit(1);
   const jobs = await consumer.claim(1);
   await redis.flushall();
-  await consumer.renew(jobs);
+  await consumer.extendLeases(jobs);
   expect(await consumer.start(jobs)).toEqual([]);
-  await consumer.leave();
+  await consumer.deregister();
 });

@@ -5,7 +5,7 @@ import type { PredictionState } from './contract.ts';
 import { createLimiter, type LimitRules } from './limits.ts';
 import type { AdmitRequest } from './producer.ts';
 import { connect, failure, setUp, success, takeOver } from './queue.fixture.ts';
-import { createRefunds, REFUND_AT_ONCE } from './refunds.ts';
+import { createRefunds, REFUND_BATCH_SIZE } from './refunds.ts';
 
 const TENANT = 'address:203.0.113.7';
 const RULES: LimitRules = {
@@ -65,9 +65,9 @@ const UNWORKED: Record<string, (queue: Queue, id: string) => Promise<unknown>> =
     const input = { ...model.input, width: 9 };
     const next = { ...model, version: 'bbbbbbbbbbbb', input };
     const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
-    await worker.announce({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
-    await consumer.leave();
-    await worker.adoptRetired();
+    await worker.register({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
+    await consumer.deregister();
+    await worker.migrateRetired();
   },
 };
 
@@ -138,14 +138,14 @@ it('who leaves work that others wait for pays for it; if all leave, it is given 
 
 it('what a server that died left is given back by another, however much', async () => {
   const queue = await setUpCharged({ maxQueueSize: 1_000 });
-  const count = REFUND_AT_ONCE + 20;
+  const count = REFUND_BATCH_SIZE + 20;
   for (let i = 0; i < count; i++) await queue.producer.cancel((await queue.admitCharged(1, { share: false })).id);
   expect(await queue.countCharged()).toBe(count);
   const other = createRefunds(queue.redis, {
     prefix: queue.prefix,
     limiter: createLimiter(queue.redis, { prefix: queue.prefix }),
   });
-  expect(await other.settle('tiny')).toBe(REFUND_AT_ONCE);
+  expect(await other.settle('tiny')).toBe(REFUND_BATCH_SIZE);
   expect(await other.settle('tiny')).toBe(20);
   expect(await queue.countCharged()).toBe(0);
 });

@@ -5,7 +5,7 @@ import type { Limiter } from './limits.ts';
 import { callRedis, type RedisConnection } from './redis.ts';
 
 /** One call gives back at most this many. */
-export const REFUND_AT_ONCE = 100;
+export const REFUND_BATCH_SIZE = 100;
 
 export type Refunds = ReturnType<typeof createRefunds>;
 
@@ -34,7 +34,7 @@ export function createRefunds(
      */
     async settle(model: string): Promise<number> {
       const { refunds } = modelKeys(prefix, model);
-      const listed = await callRedis(() => redis.zrange(refunds, '0', String(REFUND_AT_ONCE - 1)));
+      const listed = await callRedis(() => redis.zrange(refunds, '0', String(REFUND_BATCH_SIZE - 1)));
       if (listed.length === 0) return 0;
       await Promise.all(listed.map(giveBack));
       await callRedis(() => redis.zrem(refunds, ...listed));

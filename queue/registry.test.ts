@@ -22,7 +22,7 @@ async function setUpRegistry(queue: Parameters<typeof setUp>[0] = {}) {
 test('a model is offered while a worker serves it and for its grace period after that', async () => {
   const { registry, consumer, age } = await setUpRegistry({ graceMs: 60_000 });
   expect(await registry.knownModels()).toMatchObject([{ model: { name: 'tiny' }, idleMs: 0, isOffered: true }]);
-  await consumer.leave();
+  await consumer.deregister();
   await age(59_000);
   expect(await registry.knownModels()).toMatchObject([{ isOffered: true }]);
   await age(62_000);
@@ -33,7 +33,7 @@ test('a model that is served is not forgotten, nor one with open predictions or 
   const { registry, consumer, admit, producer, age, redis, prefix } = await setUpRegistry();
   expect(await registry.forget('tiny')).toEqual({ kind: 'served' });
   const { id } = await admit(1);
-  await consumer.leave();
+  await consumer.deregister();
   expect(await registry.forget('tiny')).toEqual({ kind: 'open', count: 1 });
   await producer.cancel(id);
   await redis.xadd(modelKeys(prefix, 'tiny').dead, '*', 'state', 'x');
@@ -51,7 +51,7 @@ test('forgetting leaves nothing of the model but ended predictions, which end wi
   const { registry, consumer, admit, producer, redis, prefix, status } = await setUpRegistry();
   const { id } = await admit(1);
   await producer.cancel(id);
-  await consumer.leave();
+  await consumer.deregister();
   expect(await registry.forget('tiny')).toEqual({ kind: 'forgotten' });
   expect(await status(id)).toBe('CANCELED');
   const keys = await redis.keys(`${prefix}:*`);
@@ -62,7 +62,7 @@ test('forgetting leaves nothing of the model but ended predictions, which end wi
 
 test('a model that was idle for a day is forgotten by itself, and one that comes back is there again', async () => {
   const { registry, consumer, addWorker, age } = await setUpRegistry();
-  await consumer.leave();
+  await consumer.deregister();
   await age(FORGET_AFTER_MS - 10_000);
   expect(await registry.forgetIdle()).toEqual([]);
   await age(FORGET_AFTER_MS + 10_000);

@@ -1,4 +1,4 @@
-/** The models that were ever announced: which of them are offered, which one is the default, and how they are forgotten. */
+/** The models that were ever registered: which of them are offered, which one is the default, and how they are forgotten. */
 import { z } from 'zod';
 import { ModelName, ServedModel } from './contract.ts';
 import { modelKeys, registryKeys } from './keys.ts';
@@ -23,7 +23,7 @@ export type ForgetOutcome =
   | { kind: 'forgotten' }
   /** A worker serves it, or did a short while ago. */
   | { kind: 'served' }
-  /** No such model was ever announced. */
+  /** No such model was ever registered. */
   | { kind: 'unknown' }
   /** This many predictions have not ended, or this many dead letters are kept. */
   | { kind: 'open' | 'deadLetters'; count: number };
@@ -60,14 +60,14 @@ export function createRegistry(
   }
 
   return {
-    /** The current version of every announced model that this release can read, by name. */
+    /** The current version of every registered model that this release can read, by name. */
     async knownModels(): Promise<KnownModel[]> {
       const names = await readNames();
       const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
       return models.filter((model) => model !== undefined);
     },
 
-    /** The class names of a version; null if no worker has announced them. */
+    /** The class names of a version; null if no worker has registered them. */
     async readLabels(name: string, version: string): Promise<string[] | null> {
       const text = await callRedis(() => redis.hget(modelKeys(prefix, name).labels, version));
       const labels = text === null ? undefined : labelsSchema.safeParse(JSON.parse(text));
@@ -100,7 +100,7 @@ export function createRegistry(
       ];
       const [kind, count] = reply;
       if (kind === 'open' || kind === 'deadLetters') return { kind, count };
-      // A worker that announces it at this moment adds the name again with its next heartbeat.
+      // A worker that registers it at this moment adds the name again with its next heartbeat.
       if (kind === 'forgotten') {
         await callRedis(() => redis.del(modelKeys(prefix, name).labels));
         await callRedis(() => redis.srem(registry.models, name));

@@ -7,24 +7,24 @@ import type { RedisConnection } from './redis.ts';
 /** Each step's file under lua/ documents its arguments and what it returns. */
 export type StepName =
   | 'admit'
-  | 'adopt'
-  | 'announce'
+  | 'migrate-retired'
+  | 'register'
   | 'cancel'
   | 'delete-dead-letters'
   | 'expire'
   | 'feed'
   | 'forget'
-  | 'leave'
+  | 'deregister'
   | 'model'
   | 'queue'
   | 'read'
-  | 'renew'
+  | 'extend-leases'
   | 'settle'
   | 'start'
   | 'withdraw';
 
 /** How many predictions one expiry step ends at most, so that Redis is never blocked for long. */
-export const EXPIRE_AT_ONCE = 200;
+export const EXPIRE_BATCH_SIZE = 200;
 
 /** What precedes every step, in this order: each part uses what the ones before it define. */
 const SHARED_PARTS = ['prelude', 'scheduler', 'lifecycle'];

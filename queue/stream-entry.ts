@@ -13,7 +13,7 @@ export interface ClaimedJob {
   image: Buffer;
   options: JobOptions;
   /** An attempt at it was lost or failed: it runs alone, so that it cannot fail other images of a batch. */
-  recovered: boolean;
+  redelivered: boolean;
   /** False if the entry cannot be parsed: it is started and settled UNREADABLE_JOB, but not run. */
   readable: boolean;
 }
@@ -52,7 +52,7 @@ export function parseEntry(stream: string, [id, fields]: Entry): BareJob {
     tenant: values.get('tenant')?.toString() ?? ANONYMOUS_TENANT,
     image: values.get('image'),
     options: options.success ? options.data : { heatmap: false },
-    recovered: values.get('recovered')?.toString() === '1',
+    redelivered: values.get('redelivered')?.toString() === '1',
     readable: options.success && values.has('job'),
   };
 }

@@ -118,8 +118,8 @@ describe('Redis Cluster of three nodes', () => {
       expect([await refunds.settle(name), await refunds.settle(name)]).toEqual([1, 0]);
       const stalled = await queue.admit(2);
       await queue.consumer.claim(8);
-      await queue.consumer.leave();
-      expect((await (await queue.addWorker()).recover(8)).map(({ jobId }) => jobId)).toEqual([stalled.id]);
+      await queue.consumer.deregister();
+      expect((await (await queue.addWorker()).reclaim(8)).map(({ jobId }) => jobId)).toEqual([stalled.id]);
       expect(await queue.producer.readMany([stalled.id, 'other.AAAAAAAAAAAAAAAAAAAAAA'])).toMatchObject([
         { state: { id: stalled.id } },
         null,
@@ -232,7 +232,7 @@ it('a Redis that is gone is UNAVAILABLE within seconds, and its return is notice
   expect(isRedisUnavailable(failure)).toBe(true);
   await server.restart();
   await expect.poll(() => redis.get('key').catch((error: Error) => error.message), { timeout: 20_000 }).toBeNull();
-  await queue.consumer.announce({
+  await queue.consumer.register({
     worker: 'worker1',
     version: queue.model.version,
     engine: 'scripted',

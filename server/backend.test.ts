@@ -9,7 +9,7 @@ test.each([
   async (_, go) => {
     const server = await startServer();
     const worker = await startWorker(server.prefix, {}, { idle: true });
-    if (go === 'leave') await worker.consumer.leave();
+    if (go === 'leave') await worker.consumer.deregister();
     const { data } = await server.upload<{ classifyImage: { id: string; status: string } }>(ENQUEUE, [await paint(1)], {
       timeoutMs: 200,
     });

@@ -6,23 +6,23 @@ import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
 import { createProducer } from '@inferql/queue/producer';
 import { callRedis, type RedisConnection } from '@inferql/queue/redis';
-import { createRefunds, REFUND_AT_ONCE } from '@inferql/queue/refunds';
+import { createRefunds, REFUND_BATCH_SIZE } from '@inferql/queue/refunds';
 import { createRegistry } from '@inferql/queue/registry';
-import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
+import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
 import { createAccess } from './access/index.ts';
 import { mayUseModel } from './access/principal.ts';
 import type { Config } from './config.ts';
-import { createPressure } from './predictions/admission-control.ts';
+import { createAdmissionControl } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
 import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
-import { createCatalog } from './predictions/model-cache.ts';
-import { createReplies } from './predictions/prediction-tracker.ts';
+import { createModelCache } from './predictions/model-cache.ts';
+import { createPredictionTracker } from './predictions/prediction-tracker.ts';
 import { createPredictions } from './predictions/predictions.ts';
-import { createQueueViews } from './predictions/queue-stats.ts';
-import { createMeter } from './predictions/throughput-meter.ts';
+import { createQueueStats } from './predictions/queue-stats.ts';
+import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import type { Services } from './schema/context.ts';
 
 const MAX_INT = 2 ** 31 - 1;
@@ -55,7 +55,7 @@ export function createBackend(options: {
   );
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
-  const catalog = createCatalog({ producer, registry, defaultModel: config.defaultModel });
+  const modelCache = createModelCache({ producer, registry, defaultModel: config.defaultModel });
   const limiter = createLimiter(redis, { prefix: config.prefix });
   const refunds = createRefunds(redis, { prefix: config.prefix, limiter });
   const access = createAccess({
@@ -63,15 +63,15 @@ export function createBackend(options: {
     store: createKeyStore(redis, { prefix: config.prefix }),
     limiter,
     async findImageMs(model) {
-      const measured = (await catalog.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
+      const measured = (await modelCache.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
       return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;
     },
     log,
     custom: authenticate,
   });
-  const meter = createMeter();
+  const throughput = createThroughputMeter();
   const settled = createSettledNotifier(hooks, (error) => log.error({ err: error }, 'hook onSettled failed'));
-  const replies = createReplies({
+  const tracker = createPredictionTracker({
     producer,
     openChannel: (listener) =>
       createEventChannel(
@@ -82,7 +82,7 @@ export function createBackend(options: {
     onModelsChanged: () => void hearModels(),
     reportUnreadable: unreadable.report,
     onEvent(model, parse) {
-      meter.onEvent(model, parse);
+      throughput.onEvent(model, parse);
       if (settled.isInterested()) settled.onState(parse());
     },
     positionIntervalMs: config.positionIntervalMs,
@@ -98,9 +98,9 @@ export function createBackend(options: {
   const predictions = createPredictions({
     config,
     producer,
-    replies,
-    catalog,
-    pressure: createPressure(catalog),
+    tracker,
+    modelCache,
+    admission: createAdmissionControl(modelCache),
     limits: access.limits,
     refunds,
     decoder,
@@ -108,13 +108,13 @@ export function createBackend(options: {
     settled,
     isDraining: () => draining,
   });
-  const queueViews = createQueueViews({ catalog, meter });
+  const queueStats = createQueueStats({ modelCache, throughput });
 
   /** Subscribes to announced models before the first request for them. */
   async function hearModels(): Promise<void> {
-    catalog.forget();
+    modelCache.forget();
     try {
-      for (const { name } of await catalog.listModels()) await replies.subscribe(name);
+      for (const { name } of await modelCache.listModels()) await tracker.subscribe(name);
     } catch (error) {
       log.debug({ err: error }, 'models are not known yet');
     }
@@ -132,8 +132,8 @@ export function createBackend(options: {
   /** A wrong value under one model's keys does not affect the others. */
   async function sweepModel(name: string): Promise<void> {
     try {
-      while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
-      while ((await refunds.settle(name)) === REFUND_AT_ONCE);
+      while ((await producer.expireDue(name)) === EXPIRE_BATCH_SIZE);
+      while ((await refunds.settle(name)) === REFUND_BATCH_SIZE);
     } catch (error) {
       if (error instanceof InferqlError) throw error;
       unreadable.report(`deadlines of model ${name}`, error);
@@ -167,16 +167,16 @@ export function createBackend(options: {
       return (await producer.read(id))?.position;
     },
     async estimateStartMs(model, position) {
-      const rate = (await catalog.readQueue(model))?.ratePerSecond;
+      const rate = (await modelCache.readQueue(model))?.ratePerSecond;
       return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
     },
     // A caller may know about a model before this server does.
-    listModels: async (caller) => (await catalog.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
-    findModel: (caller, name) => catalog.findModel(name, (model) => mayUseModel(caller, model)),
+    listModels: async (caller) => (await modelCache.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
+    findModel: (caller, name) => modelCache.findModel(name, (model) => mayUseModel(caller, model)),
     readClassNames: createClassNames(registry),
-    viewQueue: (caller, name) => queueViews.view(name, (model) => mayUseModel(caller, model)),
+    viewQueue: (caller, name) => queueStats.view(name, (model) => mayUseModel(caller, model)),
     async watchQueue(caller, name) {
-      return access.subscribe(caller, () => queueViews.watch(name, (model) => mayUseModel(caller, model)));
+      return access.subscribe(caller, () => queueStats.watch(name, (model) => mayUseModel(caller, model)));
     },
   };
 
@@ -186,7 +186,7 @@ export function createBackend(options: {
 
     /** Whether Redis answers and its channel is subscribed; false once the server shuts down. */
     async isReady(): Promise<boolean> {
-      if (draining || !replies.ready()) return false;
+      if (draining || !tracker.ready()) return false;
       // A step of the queue, not a ping: a Redis user without the rights for it cannot accept work.
       return producer.read(READINESS_ID).then(
         () => true,
@@ -203,15 +203,15 @@ export function createBackend(options: {
     drain(): void {
       if (draining) return;
       draining = true;
-      replies.drain();
-      queueViews.drain();
+      tracker.drain();
+      queueStats.drain();
     },
 
     close(): void {
       clearInterval(sweepTimer);
       access.close();
       clearInterval(forgetTimer);
-      replies.close();
+      tracker.close();
       decoder.close();
     },
   };

@@ -7,8 +7,8 @@ import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
-import { createListener } from './http/http-server.ts';
-import { openSpool } from './uploads/upload-dir.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { openUploadDir } from './uploads/upload-dir.ts';
 
 const launched = process.send !== undefined && process.connected;
 const config = readSettings();
@@ -27,7 +27,7 @@ const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.
 // A launcher has reported them already.
 if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 logConsole(log);
-const spool = openSpool(config.stateDir);
+const uploadDir = openUploadDir(config.stateDir);
 
 const redis = connectRedis(config.redisUrl, 'request');
 const subscriber = connectRedis(config.redisUrl, 'subscriber');
@@ -38,7 +38,7 @@ redis.once('ready', () => {
   });
 });
 const backend = createBackend({ config, redis, subscriber, log });
-const listener = createListener({ config, backend, spoolDir: spool.dir, log });
+const listener = createHttpServer({ config, backend, uploadDir: uploadDir.dir, log });
 
 let stopping: Promise<void> | undefined;
 
@@ -48,7 +48,7 @@ function stop(reason: string): void {
     await listener.drain();
     backend.close();
     redis.disconnect();
-    spool.remove();
+    uploadDir.remove();
     log.info('stopped');
     process.exit(0);
   })();
@@ -72,7 +72,7 @@ if (!stopping) {
     const { code, message } = error as NodeJS.ErrnoException;
     log.fatal({ err: error }, 'cannot listen');
     if (launched && process.connected) process.send?.({ type: 'listen-failed', code, message });
-    spool.remove();
+    uploadDir.remove();
     // The message must be sent before the process exits.
     setImmediate(() => process.exit(1));
   }

@@ -11,7 +11,7 @@ import { type AdmitRequest, createProducer, type Producer } from '@inferql/queue
 import { connectRedis } from '@inferql/queue/redis';
 
 /** A server's side of the queue under a separate prefix: submits images and sees every event. */
-export interface QueueBed {
+export interface QueueHarness {
   prefix: string;
   producer: Producer;
   /** Resolves once the model is announced and its channel is subscribed. */
@@ -27,7 +27,7 @@ export interface QueueBed {
   close(): Promise<void>;
 }
 
-export function createQueueBed(redisUrl: string): QueueBed {
+export function createQueueHarness(redisUrl: string): QueueHarness {
   const prefix = `test-${randomBytes(6).toString('hex')}`;
   const redis = connectRedis(redisUrl, 'request');
   const subscriber = connectRedis(redisUrl, 'subscriber');

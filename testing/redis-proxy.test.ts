@@ -24,7 +24,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-test('messages are swallowed on a connection that goes on to live, until it is mended', async () => {
+test('messages are swallowed on a connection that goes on to live, until it is restored', async () => {
   const heard: string[] = [];
   through.on('message', (_, message) => heard.push(message));
   await through.subscribe('channel');
@@ -32,7 +32,7 @@ test('messages are swallowed on a connection that goes on to live, until it is m
   expect(await direct.publish('channel', 'lost')).toBe(1);
   await direct.publish('channel', 'x'.repeat(300_000));
   await through.subscribe('another');
-  proxy.mend();
+  proxy.restore();
   expect(proxy.droppedCount()).toBe(2);
   const next = once(through, 'message');
   await direct.publish('channel', 'kept');
@@ -40,7 +40,7 @@ test('messages are swallowed on a connection that goes on to live, until it is m
   expect(heard).toEqual(['kept']);
 });
 
-test('a cut breaks what there is and refuses what comes, until it is mended', async () => {
+test('a cut breaks what there is and refuses what comes, until it is restored', async () => {
   await through.ping();
   // `once` of node:events would reject with the connection's error.
   const isClosed = () => new Promise<void>((resolve) => through.once('close', resolve));
@@ -48,7 +48,7 @@ test('a cut breaks what there is and refuses what comes, until it is mended', as
   proxy.cut();
   await closed;
   await isClosed();
-  proxy.mend();
+  proxy.restore();
   expect(await through.ping()).toBe('PONG');
 });
 

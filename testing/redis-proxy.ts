@@ -6,7 +6,7 @@ import { filterReplies } from './resp-parser.ts';
 export interface RedisProxy {
   /** redis://127.0.0.1:port of the proxy. */
   readonly url: string;
-  /** Breaks every connection, and refuses new ones until `mend()`. */
+  /** Breaks every connection, and refuses new ones until `restore()`. */
   cut(): void;
   /** Breaks every connection once; new ones are served. */
   cutOnce(): void;
@@ -17,7 +17,7 @@ export interface RedisProxy {
   /** Drops published messages on their way to subscribers; the connections look alive. */
   dropMessages(): void;
   /** Ends all faults. */
-  mend(): void;
+  restore(): void;
   /** Messages that `dropMessages` dropped. */
   droppedCount(): number;
   stop(): Promise<void>;
@@ -120,7 +120,7 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
     dropMessages() {
       dropping = true;
     },
-    mend() {
+    restore() {
       refusing = false;
       delayMs = 0;
       subscribeDelayMs = 0;

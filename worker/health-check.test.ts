@@ -23,7 +23,7 @@ function checkHealth(redisUrl: string): Promise<number> {
   });
 }
 
-test('a worker is healthy while it is announced', async () => {
+test('a worker is healthy while it is registered', async () => {
   expect(await checkHealth(system.redis.url)).toBe(0);
   await system.workers[0]!.stop();
   expect(await checkHealth(system.redis.url)).toBe(1);

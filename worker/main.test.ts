@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSystem } from '@inferql/testing/build';
-import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
 let buildDir: string;
 let server: TestRedis;
-let bed: QueueBed;
+let queue: QueueHarness;
 let workers: ChildProcess[] = [];
 
 beforeAll(async () => {
@@ -18,12 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 beforeEach(() => {
-  bed = createQueueBed(server.url);
+  queue = createQueueHarness(server.url);
 });
 afterEach(async () => {
   for (const worker of workers) worker.kill('SIGKILL');
   workers = [];
-  await bed.close();
+  await queue.close();
 });
 
 function launch(models: unknown, env: NodeJS.ProcessEnv = {}): ChildProcess {
@@ -33,7 +33,7 @@ function launch(models: unknown, env: NodeJS.ProcessEnv = {}): ChildProcess {
     env: {
       PATH: process.env.PATH,
       REDIS_URL: server.url,
-      INFERQL_PREFIX: bed.prefix,
+      INFERQL_PREFIX: queue.prefix,
       INFERQL_SCRIPTED_MODELS: JSON.stringify(models),
       ...env,
     },
@@ -75,24 +75,24 @@ test('a warm worker tells its supervisor, and SIGTERM, however often, drains it 
   const worker = launch([scripted({ waitMs: 300 })]);
   const [ready] = await once(worker, 'message');
   expect(ready).toEqual({ type: 'ready', models: ['scripted'] });
-  const model = await bed.model('scripted');
-  const id = await bed.submit(model, imageOf(5));
-  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  const model = await queue.model('scripted');
+  const id = await queue.submit(model, imageOf(5));
+  await queue.when(id, ({ status }) => status === 'PROCESSING');
   const exit = once(worker, 'exit');
   worker.kill('SIGINT');
   worker.kill('SIGTERM');
   worker.kill('SIGTERM');
   worker.kill('SIGINT');
   expect(await exit).toEqual([0, null]);
-  expect((await bed.end(id)).status).toBe('SUCCEEDED');
+  expect((await queue.end(id)).status).toBe('SUCCEEDED');
 });
 
 test('Ctrl-C alone does not stop a supervised worker, the end of its supervisor does', async () => {
   const worker = launch([scripted()]);
   await once(worker, 'message');
   worker.kill('SIGINT');
-  const model = await bed.model('scripted');
-  expect((await bed.end(await bed.submit(model, imageOf(5)))).status).toBe('SUCCEEDED');
+  const model = await queue.model('scripted');
+  expect((await queue.end(await queue.submit(model, imageOf(5)))).status).toBe('SUCCEEDED');
   const exit = once(worker, 'exit');
   worker.disconnect();
   expect(await exit).toEqual([0, null]);
@@ -102,9 +102,9 @@ test('an engine that hangs does not outlive a worker that is killed', async () =
   const worker = launch([scripted({ hangOn: [9] })]);
   await once(worker, 'message');
   const [enginePid] = childrenOf(worker.pid!);
-  const model = await bed.model('scripted');
-  const id = await bed.submit(model, imageOf(9));
-  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  const model = await queue.model('scripted');
+  const id = await queue.submit(model, imageOf(9));
+  await queue.when(id, ({ status }) => status === 'PROCESSING');
   worker.kill('SIGKILL');
   await whenGone(enginePid!);
 });
@@ -113,14 +113,14 @@ test('a worker that was stopped beyond its time limit and goes on does not take 
   const worker = launch([scripted({ waitMs: 300 })], { INFERQL_ENGINE_TIME_LIMIT_MS: '600' });
   await once(worker, 'message');
   const engines = childrenOf(worker.pid!);
-  const model = await bed.model('scripted');
-  const id = await bed.submit(model, imageOf(9));
-  await bed.when(id, ({ status }) => status === 'PROCESSING');
+  const model = await queue.model('scripted');
+  const id = await queue.submit(model, imageOf(9));
+  await queue.when(id, ({ status }) => status === 'PROCESSING');
   worker.kill('SIGSTOP');
   // The stop is what is tested: longer than the limit and than the threshold for a late timer.
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   worker.kill('SIGCONT');
-  expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
+  expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
   expect(childrenOf(worker.pid!)).toEqual(engines);
 });
 
@@ -128,16 +128,16 @@ test('a worker whose memory passes its limit finishes what it holds and ends for
   const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { INFERQL_MAX_RSS_MB: '600' });
   await once(worker, 'message');
   const exit = once(worker, 'exit');
-  const model = await bed.model('scripted');
+  const model = await queue.model('scripted');
   const ids: string[] = [];
   // One by one: each run leaks.
   while (worker.exitCode === null && ids.length < 40) {
-    const id = await bed.submit(model, imageOf(5));
+    const id = await queue.submit(model, imageOf(5));
     ids.push(id);
-    await Promise.race([bed.end(id), exit]);
+    await Promise.race([queue.end(id), exit]);
   }
   expect(await exit).toEqual([75, null]);
-  const states = (await bed.producer.readMany(ids)).map((snapshot) => snapshot!.state.status);
+  const states = (await queue.producer.readMany(ids)).map((snapshot) => snapshot!.state.status);
   expect(new Set(states.slice(0, -1))).toEqual(new Set(['SUCCEEDED']));
   expect(ids.length).toBeLessThan(10);
 });

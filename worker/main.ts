@@ -12,9 +12,9 @@ import { readConfig, type WorkerConfig } from './config.ts';
 import { makeScriptedModel } from './engines/scripted/scripted-models.ts';
 import { listModelNames, loadRepositoryModel } from './repository/load-model.ts';
 import { watchFolder } from './repository/watch-folder.ts';
-import { createTurns } from './serving/fair-scheduler.ts';
-import { startModelService } from './serving/model-server.ts';
-import { createFleet } from './serving/served-models.ts';
+import { createFairScheduler } from './serving/fair-scheduler.ts';
+import { startModelServer } from './serving/model-server.ts';
+import { createServedModels } from './serving/served-models.ts';
 
 /** Exit code that asks the supervisor for a restart. */
 const EXIT_RESTART = 75;
@@ -42,27 +42,27 @@ reportConnections([redis], config.redisUrl, log);
 logConsole(log);
 
 const registry = createRegistry(redis, { prefix: config.prefix });
-let announcedDefault: string | undefined;
-const turns = createTurns();
+let registeredDefault: string | undefined;
+const scheduler = createFairScheduler();
 /** Models without files come from the settings and never change. */
 const scripted = new Map(config.scriptedModels?.map((model) => [model.name, makeScriptedModel(model)]));
-const fleet = createFleet({
+const servedModels = createServedModels({
   worker,
   log,
   async list() {
     if (scripted.size > 0) return [...scripted.keys()];
     const names = await listModelNames(config.modelsDir);
-    void announceDefault(names);
+    void registerDefault(names);
     return names.filter((name) => config.models.length === 0 || config.models.includes(name));
   },
   load: async (name) => scripted.get(name) ?? loadRepositoryModel(name, config),
   start: (servable, serviceName) =>
-    startModelService({
+    startModelServer({
       servable,
       redis,
       redisUrl: config.redisUrl,
       prefix: config.prefix,
-      turns,
+      scheduler,
       worker: serviceName,
       engineThreads: config.engineThreads,
       engineTimeLimitMs: config.engineTimeLimitMs,
@@ -73,14 +73,14 @@ const fleet = createFleet({
 let draining: Promise<void> | undefined;
 
 /** Publishes the repository's default model whenever it changes. */
-async function announceDefault(names: string[]): Promise<void> {
+async function registerDefault(names: string[]): Promise<void> {
   try {
     const name = await readDefaultModel(config.modelsDir);
-    if (name === undefined || name === announcedDefault || !names.includes(name)) return;
+    if (name === undefined || name === registeredDefault || !names.includes(name)) return;
     await registry.setDefaultModel(name);
-    announcedDefault = name;
+    registeredDefault = name;
   } catch (error) {
-    log.warn({ err: error }, 'default model not announced; trying again');
+    log.warn({ err: error }, 'default model not registered; trying again');
   }
 }
 
@@ -91,7 +91,7 @@ function drain(exitCode: number, reason: string): void {
       log.error('the drain takes too long, others take over what is left');
       process.exit(1);
     }, config.drainLimitMs);
-    await fleet.drain();
+    await servedModels.drain();
     log.info('worker ends');
     process.exit(exitCode);
   })();
@@ -99,7 +99,7 @@ function drain(exitCode: number, reason: string): void {
 
 function checkMemory(): void {
   if (config.maxRssBytes === 0) return;
-  const engines = fleet.engines().map((engine) => engine.rssBytes());
+  const engines = servedModels.engines().map((engine) => engine.rssBytes());
   const rssBytes = process.memoryUsage.rss() + engines.reduce((sum, bytes) => sum + bytes, 0);
   if (rssBytes <= config.maxRssBytes) return;
   const rssMb = Math.round(rssBytes / MEBIBYTE);
@@ -120,15 +120,15 @@ try {
   process.exit(1);
 }
 
-await fleet.sync();
-const missing = config.models.filter((name) => !fleet.names().includes(name));
+await servedModels.sync();
+const missing = config.models.filter((name) => !servedModels.names().includes(name));
 if (!draining && missing.length > 0) log.warn({ missing }, 'INFERQL_MODELS names models that are not served');
-if (!draining && fleet.names().length === 0) {
+if (!draining && servedModels.names().length === 0) {
   log.fatal('no model can be served');
   process.exit(1);
 }
-if (!draining && process.connected) process.send!({ type: 'ready', models: fleet.names() });
+if (!draining && process.connected) process.send!({ type: 'ready', models: servedModels.names() });
 if (!draining && scripted.size === 0) {
-  watchFolder(config.modelsDir, fleet.sync);
-  process.on('SIGHUP', fleet.sync);
+  watchFolder(config.modelsDir, servedModels.sync);
+  process.on('SIGHUP', servedModels.sync);
 }

@@ -108,8 +108,8 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
   const consumer = createConsumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
   const producer = createProducer(redis, { prefix: DEFAULT_PREFIX });
   const record = { worker: 'bench', version: MODEL.version, engine: 'scripted', startedAtMs: Date.now() };
-  await consumer.announce(record);
-  const heartbeat = setInterval(() => void consumer.announce(record), HEARTBEAT_MS);
+  await consumer.register(record);
+  const heartbeat = setInterval(() => void consumer.register(record), HEARTBEAT_MS);
   const server = system.pids.servers[0]!;
   const watch = async (count: number) => {
     const ids = await admitAll(producer, count);

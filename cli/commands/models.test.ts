@@ -68,14 +68,14 @@ async function announce(name: string) {
       },
     },
   });
-  await consumer.announce({ worker: `worker of ${name}`, version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
+  await consumer.register({ worker: `worker of ${name}`, version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
   return consumer;
 }
 
 test('models forget removes a model that nobody serves', async () => {
   const consumer = await announce('ghost');
   expect(await forget('ghost')).toContain('A worker serves ghost: remove it from the repository first');
-  await consumer.leave();
+  await consumer.deregister();
   expect(await forget('ghost')).toBe('forgot ghost');
   expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);
   expect(await redis.keys('*')).toEqual([]);
@@ -84,11 +84,11 @@ test('models forget removes a model that nobody serves', async () => {
 test('models forget says why it does not remove a model', async () => {
   expect(await forget('never')).toBe("There was never a model 'never'.");
   const consumer = await announce('ghost');
-  await consumer.leave();
+  await consumer.deregister();
   await redis.xadd(`${DEFAULT_PREFIX}:{ghost}:dead`, '*', 'state', 'x');
   expect(await forget('ghost')).toContain('ghost has 1 dead letters');
   expect(await forget('ghost', '--with-dead-letters')).toBe('forgot ghost');
-  await announce('busy').then((busy) => busy.leave());
+  await announce('busy').then((busy) => busy.deregister());
   await redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
   expect(await forget('busy')).toContain('1 predictions of busy are open');
 });

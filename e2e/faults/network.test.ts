@@ -12,14 +12,14 @@ test('connections to Redis that are cut, and refused for a while, come back by t
         await load.more(30);
         proxy.cut();
         await delay(1_500);
-        proxy.mend();
+        proxy.restore();
         await load.more(30);
       }
       serverProxy.cut();
       workerProxy.cut();
       await delay(1_500);
-      serverProxy.mend();
-      workerProxy.mend();
+      serverProxy.restore();
+      workerProxy.restore();
     },
   });
 });
@@ -32,8 +32,8 @@ test('a slow way to Redis makes all slower and nothing wrong', async () => {
       serverProxy.slow(100);
       workerProxy.slow(100);
       await load.more(100);
-      serverProxy.mend();
-      workerProxy.mend();
+      serverProxy.restore();
+      workerProxy.restore();
     },
   });
 });
@@ -63,7 +63,7 @@ test('published messages that are lost on connections that look alive are made u
       // Nobody was told of an end meanwhile but by the servers' own looking.
       await load.more(20);
       dropped = serverProxy.droppedCount();
-      serverProxy.mend();
+      serverProxy.restore();
     },
   });
   expect(dropped).toBeGreaterThan(0);

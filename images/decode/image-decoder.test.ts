@@ -7,10 +7,10 @@ import sharp from 'sharp';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';
 import { prepareImage } from '../preprocess.ts';
+import { chooseDecodePlace } from './decode-place.ts';
 import { createDecoderPool, type DecoderPool } from './decoder-pool.ts';
 import { writeManyScans } from './hostile-jpeg.fixture.ts';
 import { createImageDecoder, type ImageDecoder } from './image-decoder.ts';
-import { chooseLane } from './lanes.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const MAX_PIXELS = 64_000_000;
@@ -103,12 +103,13 @@ describe('the decoder of a server', () => {
   };
   const source = (file: Buffer, signal?: AbortSignal) => ({ read: async () => file, signal });
 
-  test('images of every lane are decoded as by prepareImage, and all memory is given back', async () => {
+  test('images of every place are decoded as by prepareImage, and all memory is given back', async () => {
     open();
     const small = await sharp('models/samples/rocket.jpg').resize(500).jpeg().toBuffer();
     const medium = await sharp('models/samples/rocket.jpg').resize(4_000).jpeg({ progressive: true }).toBuffer();
     const files = { quick: small, medium, isolated: large };
-    for (const [lane, file] of Object.entries(files)) expect(chooseLane(inspectImage(file), file.length)).toBe(lane);
+    for (const [place, file] of Object.entries(files))
+      expect(chooseDecodePlace(inspectImage(file), file.length)).toBe(place);
     const prepared = await Promise.all(Object.values(files).map((file) => decoder.prepare(source(file), INPUT)));
     const expected = await Promise.all(Object.values(files).map((file) => prepareImage(file, INPUT, MAX_PIXELS)));
     expect(prepared).toEqual(expected);

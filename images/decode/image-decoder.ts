@@ -6,8 +6,8 @@ import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
 import { estimateFit } from '../render.ts';
+import { chooseDecodePlace } from './decode-place.ts';
 import { createDecoderPool } from './decoder-pool.ts';
-import { chooseLane } from './lanes.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createSemaphore } from './semaphore.ts';
 
@@ -81,8 +81,8 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
         const facts = addFit(inspectImage(file), input);
         const bytes = facts.memoryBytes + file.length;
         checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
-        const lane = chooseLane(facts, file.length);
-        if (lane !== 'quick') return { lane, facts, bytes };
+        const place = chooseDecodePlace(facts, file.length);
+        if (place !== 'quick') return { place, facts, bytes };
         return { pixels: await withMemory(bytes, signal, () => decodeImage(file, facts, input)) };
       },
       source.tenant,
@@ -119,8 +119,8 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
   async function decode(source: ImageSource, input: ServedModel['input'], signal: AbortSignal): Promise<Buffer> {
     const begun = await begin(source, input, signal);
     if (begun.pixels) return begun.pixels;
-    const decodeInLane = begun.lane === 'medium' ? decodeMedium : decodeIsolated;
-    return decodeInLane(begun.facts, begun.bytes, source, input, signal);
+    const decodeElsewhere = begun.place === 'medium' ? decodeMedium : decodeIsolated;
+    return decodeElsewhere(begun.facts, begun.bytes, source, input, signal);
   }
 
   return {

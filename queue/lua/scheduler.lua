@@ -100,8 +100,8 @@ end
 
 
 -- Pixels come with the entry, or stay in the job's hash, where a worker fetches them: copying them here would cost Redis more than everything else.
-local function write_entry(stream, job_id, tenant, options, recovered, image)
-  local fields = { 'job', job_id, 'tenant', tenant, 'options', options, 'recovered', recovered }
+local function write_entry(stream, job_id, tenant, options, redelivered, image)
+  local fields = { 'job', job_id, 'tenant', tenant, 'options', options, 'redelivered', redelivered }
   if image then
     table.insert(fields, 'image')
     table.insert(fields, image)

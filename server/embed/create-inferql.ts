@@ -53,7 +53,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       isDraining,
       listUnreadable: unreadable,
       // Each file in it has a random name and is readable only by this user.
-      spoolDir: tmpdir(),
+      uploadDir: tmpdir(),
       log,
       schema,
       endpoint,

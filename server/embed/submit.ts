@@ -29,7 +29,7 @@ export async function* followSubmission(
     place: undefined,
     heatmap: false,
     labels: topK,
-    wait: 'no',
+    wait: 'none',
     caller,
     signal,
   });

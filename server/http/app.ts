@@ -11,7 +11,7 @@ import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
 import { createDocumentCache } from './document-cache.ts';
-import { createMask, logRefusal, useShortMessages, useStatusOfWhole } from './error-mask.ts';
+import { createMask, logError, usePartialResultStatus, useShortMessages } from './error-mask.ts';
 import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
 import { useHealth } from './health.ts';
 import { useNotFoundPage } from './not-found.ts';
@@ -29,7 +29,7 @@ export interface AppDependencies {
   isReady(): Promise<boolean>;
   isDraining(): boolean;
   /** Folder for uploads that are not kept in memory; only this process uses it. */
-  spoolDir: string;
+  uploadDir: string;
   /** Places in Redis that this release cannot read. */
   listUnreadable(): string[];
   log: Logger;
@@ -46,7 +46,7 @@ export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
 export function createApp(dependencies: AppDependencies) {
-  const { config, services, access, isReady, isDraining, listUnreadable, spoolDir, log } = dependencies;
+  const { config, services, access, isReady, isDraining, listUnreadable, uploadDir, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
   return createYoga<object, ServerContext>({
     schema: dependencies.schema,
@@ -60,7 +60,7 @@ export function createApp(dependencies: AppDependencies) {
       debug: (...args) => log.trace(args.map(String).join(' ')),
       info: (...args) => log.debug(args.map(String).join(' ')),
       warn: (...args) => log.warn(args.map(String).join(' ')),
-      error: (error) => logRefusal(log, error),
+      error: (error) => logError(log, error),
     },
     maskedErrors: { maskError: createMask(config) },
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
@@ -73,11 +73,11 @@ export function createApp(dependencies: AppDependencies) {
         : [useHealth(isReady, listUnreadable), useWebPage(config.webDir, log)]),
       authentication.plugin,
       useCsrfHeader(),
-      useUploads(config, spoolDir),
+      useUploads(config, uploadDir),
       useRequestBody(config.maxQueryBytes),
       useDeferDirective(),
       ...makeLimitPlugins(config),
-      useStatusOfWhole(),
+      usePartialResultStatus(),
       useShortMessages(),
       ...(dependencies.servesSite === false ? [] : [useNotFoundPage()]),
       useGraphiqlPolicy(),

@@ -52,7 +52,7 @@ export function createMask({ introspection }: Pick<Config, 'introspection'>): (e
 export function createResultMask(config: Pick<Config, 'introspection'>, log: Logger): (error: unknown) => GraphQLError {
   const mask = createMask(config);
   return (error) => {
-    logRefusal(log, error);
+    logError(log, error);
     return withoutHttp(mask(error));
   };
 }
@@ -103,7 +103,7 @@ function describeLimit({ owner, unit, period, limit, remaining, resetsAtMs }: Li
 }
 
 /** An HTTP status other than 200 is for answers without data: with data, an error concerns only its field. */
-export function useStatusOfWhole(): Plugin {
+export function usePartialResultStatus(): Plugin {
   return {
     onExecutionResult({ result, setResult }) {
       if (!result || Array.isArray(result) || !('errors' in result) || !result.errors || !result.data) return;
@@ -126,7 +126,7 @@ function placeOf({ nodes, source, positions, path }: GraphQLError) {
 }
 
 /** An error that callers see as 'Unexpected error.' is logged in full. An error with a code is not a fault of the server. */
-export function logRefusal(log: Logger, error: unknown): void {
+export function logError(log: Logger, error: unknown): void {
   const cause = findOriginal(error);
   if (cause instanceof GraphQLError) return;
   if (cause instanceof InferqlError && cause.code !== 'INTERNAL_SERVER_ERROR') log.debug({ err: cause }, 'refused');

@@ -7,7 +7,7 @@ type Mask = (error: GraphQLError) => GraphQLError;
  * these. An error of the source comes as a last result, so that a caller sees it before the stream ends.
  * @param mask masks the stream's errors; those of a source that could not be opened are returned unmasked
  */
-export async function subscribeLean(
+export async function executeSubscription(
   args: ExecutionArgs,
   mask: Mask,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {

@@ -47,14 +47,14 @@ const HOST_ANSWERS = {
 } as const;
 
 /** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createListener(options: {
+export function createHttpServer(options: {
   config: Config;
   backend: Backend;
   /** Folder for uploads that are not kept in memory; only this process uses it. */
-  spoolDir: string;
+  uploadDir: string;
   log: Logger;
 }) {
-  const { config, backend, spoolDir, log } = options;
+  const { config, backend, uploadDir, log } = options;
   const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
   const app = createApp({
     config,
@@ -63,7 +63,7 @@ export function createListener(options: {
     isReady,
     isDraining,
     listUnreadable,
-    spoolDir,
+    uploadDir,
     log,
     schema,
     endpoint: ENDPOINT,

@@ -6,7 +6,7 @@ import { jsonRequest, uploadRequest } from '../test/requests.ts';
 import { atEnd, paint, startServer, startWorker } from '../test/server-harness.ts';
 import { enqueue } from '../test/subscriptions.ts';
 
-const FOLLOW = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
+const WATCH = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
 
 function createAgent(): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -27,7 +27,7 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 const followUrl = (url: string, id: string) =>
-  `${url}/graphql?${new URLSearchParams({ query: FOLLOW, variables: JSON.stringify({ id }) })}`;
+  `${url}/graphql?${new URLSearchParams({ query: WATCH, variables: JSON.stringify({ id }) })}`;
 
 describe('server-sent events through a socket', () => {
   test('the states come as events, and the connection serves the next request', async () => {
@@ -149,7 +149,7 @@ describe('server-sent events through a socket', () => {
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
     const url = await server.listener.listen();
-    const response = await fetch(`${url}/graphql`, jsonRequest(FOLLOW, { id }, { accept: 'text/event-stream' }));
+    const response = await fetch(`${url}/graphql`, jsonRequest(WATCH, { id }, { accept: 'text/event-stream' }));
     expect(await response.text()).toContain('event: complete');
   });
 });

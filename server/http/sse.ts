@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { createResultMask } from './error-mask.ts';
-import { subscribeLean } from './execute-subscription.ts';
+import { executeSubscription } from './execute-subscription.ts';
 import { isOrderListener } from './request-order.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
@@ -47,7 +47,7 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
       setSubscribeFn(async (args: ExecutionArgs) => {
         const { request, caller, services } = args.contextValue as ServerContext & { request: Request };
         const contextValue: ServerContext = { caller, services, signal: undefined };
-        const results = await subscribeLean({ ...args, contextValue }, mask);
+        const results = await executeSubscription({ ...args, contextValue }, mask);
         if (Symbol.asyncIterator in results) subscriptions.set(request, results);
         return results;
       });

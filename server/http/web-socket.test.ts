@@ -3,7 +3,7 @@ import { type Client, createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { atEnd, type Server, startServer, startWorker } from '../test/server-harness.ts';
-import { collect, enqueue, FOLLOW, type Told } from '../test/subscriptions.ts';
+import { collect, enqueue, type StreamedAnswer, WATCH } from '../test/subscriptions.ts';
 
 describe('over WebSocket', () => {
   async function connect(server: Server, options: { origin?: string } = {}): Promise<{ client: Client; url: string }> {
@@ -25,17 +25,19 @@ describe('over WebSocket', () => {
     worker.settling.close();
     const { client } = await connect(server);
     const id = await enqueue(server, red);
-    const events = client.iterate({ query: FOLLOW, variables: { id } }) as AsyncIterableIterator<Told>;
+    const events = client.iterate({ query: WATCH, variables: { id } }) as AsyncIterableIterator<StreamedAnswer>;
     return { server, worker, id, events };
   }
 
   test('a subscription agrees with the query', async () => {
     const { server, worker, id, events } = await followHeld(60);
-    const first = (await events.next()).value as Told;
+    const first = (await events.next()).value as StreamedAnswer;
     expect(first.data!.prediction.id).toBe(id);
     worker.settling.open();
     const all = [first, ...(await collect(events))];
-    const { data } = await server.query<Told['data'] & object>(FOLLOW.replace('subscription', 'query'), { id });
+    const { data } = await server.query<StreamedAnswer['data'] & object>(WATCH.replace('subscription', 'query'), {
+      id,
+    });
     expect(all.at(-1)!.data!.prediction).toEqual(data.prediction);
   });
 
@@ -43,23 +45,25 @@ describe('over WebSocket', () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { client } = await connect(server);
-    const [told] = await collect(
-      client.iterate({ query: FOLLOW, variables: { id: 'nothing' } }) as AsyncIterable<Told>,
+    const [event] = await collect(
+      client.iterate({ query: WATCH, variables: { id: 'nothing' } }) as AsyncIterable<StreamedAnswer>,
     );
-    expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
-    await expect(collect(client.iterate({ query: '{ nothing }' }) as AsyncIterable<Told>)).rejects.toBeDefined();
-    await expect(collect(client.iterate({ query: '{{{' }) as AsyncIterable<Told>)).rejects.toBeDefined();
-    const [models] = await collect(client.iterate({ query: '{ models { name } }' }) as AsyncIterable<Told>);
+    expect(event!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+    await expect(
+      collect(client.iterate({ query: '{ nothing }' }) as AsyncIterable<StreamedAnswer>),
+    ).rejects.toBeDefined();
+    await expect(collect(client.iterate({ query: '{{{' }) as AsyncIterable<StreamedAnswer>)).rejects.toBeDefined();
+    const [models] = await collect(client.iterate({ query: '{ models { name } }' }) as AsyncIterable<StreamedAnswer>);
     expect(models).toMatchObject({ data: { models: [{ name: 'tiny' }] } });
   });
 
   test('QUEUE_FULL and the like carry retryAfterMs and nothing of HTTP', async () => {
     const server = await startServer();
     const { client } = await connect(server);
-    const [told] = await collect(
-      client.iterate({ query: 'subscription { queue(model: "none") { waiting } }' }) as AsyncIterable<Told>,
+    const [event] = await collect(
+      client.iterate({ query: 'subscription { queue(model: "none") { waiting } }' }) as AsyncIterable<StreamedAnswer>,
     );
-    expect(told!.errors![0]!.extensions).toEqual({ code: 'MODEL_NOT_FOUND' });
+    expect(event!.errors![0]!.extensions).toEqual({ code: 'MODEL_NOT_FOUND' });
   });
 
   test('a draining server closes with 1012', async () => {

@@ -14,7 +14,7 @@ import type { ServerContext } from '../schema/context.ts';
 import type { App } from './app.ts';
 import { answerOnSocket } from './bare-answer.ts';
 import { createResultMask } from './error-mask.ts';
-import { maskErrors, subscribeLean } from './execute-subscription.ts';
+import { executeSubscription, maskErrors } from './execute-subscription.ts';
 import { findHostProblem } from './host-check.ts';
 import { clientAddress, isAllowedOrigin } from './proxy.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
@@ -98,7 +98,7 @@ export function createWebSockets(options: {
       },
       execute: async (args) => maskErrors(await execute(args), mask),
       async subscribe(args) {
-        const results = await subscribeLean(args, mask);
+        const results = await executeSubscription(args, mask);
         return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
       },
       async onSubscribe({ extra, subscriptions }, id, params) {

@@ -6,7 +6,7 @@ type StreamResult<T> = IteratorResult<T, undefined>;
  * Values for one reader, who reads one at a time: a slow reader gets the newest and skips those in between. A class instead of
  * closures: the thousands of subscriptions of a server share its methods.
  */
-export class NewestStream<T extends object> implements AsyncIterableIterator<T> {
+export class LatestValueStream<T extends object> implements AsyncIterableIterator<T> {
   readonly #release: () => void;
   #onEnd: (() => void) | undefined;
   #pending: T | undefined;

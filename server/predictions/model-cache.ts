@@ -13,10 +13,10 @@ interface Models {
   preferred: string | null;
 }
 
-export type Catalog = ReturnType<typeof createCatalog>;
+export type ModelCache = ReturnType<typeof createModelCache>;
 
 /** The models and queues as this server last read them, so that requests need not read them. */
-export function createCatalog({
+export function createModelCache({
   producer,
   registry,
   defaultModel,

@@ -1,7 +1,7 @@
 import type { PredictionState } from '@inferql/queue/contract';
 import { afterEach, expect, test, vi } from 'vitest';
-import { openEndWaiter } from './prediction-stream.ts';
-import type { Follower } from './prediction-tracker.ts';
+import { openResultWaiter } from './prediction-stream.ts';
+import type { PredictionListener } from './prediction-tracker.ts';
 
 const DRAIN_MS = 100;
 
@@ -26,11 +26,14 @@ const queued: PredictionState = {
 
 test('a wait whose time ran out in a shutdown before it began, as behind the decoder, ends at once', async () => {
   vi.useFakeTimers();
-  const followers: Follower[] = [];
-  const replies = { follow: (_id: string, follower: Follower) => followers.push(follower), unfollow: () => undefined };
-  const waiter = openEndWaiter(replies, queued.id, DRAIN_MS);
-  followers[0]!.onDrain();
+  const listeners: PredictionListener[] = [];
+  const tracker = {
+    addListener: (_id: string, listener: PredictionListener) => listeners.push(listener),
+    removeListener: () => undefined,
+  };
+  const waiter = openResultWaiter(tracker, queued.id, DRAIN_MS);
+  listeners[0]!.onDrain();
   vi.advanceTimersByTime(DRAIN_MS);
-  followers[0]!.onState(queued, 1);
+  listeners[0]!.onState(queued, 1);
   await expect(waiter.wait(60_000, undefined)).resolves.toEqual(queued);
 });

@@ -1,11 +1,11 @@
 import { isTerminal, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { NewestStream, shuttingDown } from './latest-value-stream.ts';
-import type { Follower, Replies } from './prediction-tracker.ts';
+import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
+import type { PredictionListener, PredictionTracker } from './prediction-tracker.ts';
 import type { PredictionView } from './predictions.ts';
 
 /** A wait for one prediction's end, registered before the prediction exists. */
-export interface EndWaiter {
+export interface ResultWaiter {
   /**
    * Resolves with the terminal state, or with the newest known one if the time limit is reached first.
    * @throws InferqlError UNAVAILABLE if Redis has lost the prediction
@@ -17,13 +17,17 @@ export interface EndWaiter {
 /**
  * @param drainMs how much longer a wait lasts when the server shuts down
  */
-export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id: string, drainMs: number): EndWaiter {
+export function openResultWaiter(
+  tracker: Pick<PredictionTracker, 'addListener' | 'removeListener'>,
+  id: string,
+  drainMs: number,
+): ResultWaiter {
   let latest: PredictionState | undefined;
   let isLost = false;
   let isOver = false;
   let finish: (() => void) | undefined;
   let drainTimer: NodeJS.Timeout | undefined;
-  const follower: Follower = {
+  const listener: PredictionListener = {
     wantsPositions: false,
     onState(state) {
       latest = state;
@@ -40,10 +44,10 @@ export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id:
       }, drainMs);
     },
   };
-  replies.follow(id, follower);
+  tracker.addListener(id, listener);
   const close = () => {
     clearTimeout(drainTimer);
-    replies.unfollow(id, follower);
+    tracker.removeListener(id, listener);
   };
   return {
     close,
@@ -70,24 +74,24 @@ export function openEndWaiter(replies: Pick<Replies, 'follow' | 'unfollow'>, id:
  * A prediction's states from now on; a slow reader gets the newest. Ends after the terminal one. Prime it with the current state.
  * It is the listener itself, so that a subscription needs few objects.
  */
-export class StateStream extends NewestStream<PredictionView> implements Follower {
+export class PredictionStream extends LatestValueStream<PredictionView> implements PredictionListener {
   readonly wantsPositions: boolean;
-  readonly #replies: Replies;
+  readonly #tracker: PredictionTracker;
   readonly #id: string;
   #hasState = false;
 
-  constructor(replies: Replies, id: string, { wantsPositions }: { wantsPositions: boolean }) {
-    super(() => replies.unfollow(id, this));
+  constructor(tracker: PredictionTracker, id: string, { wantsPositions }: { wantsPositions: boolean }) {
+    super(() => tracker.removeListener(id, this));
     this.wantsPositions = wantsPositions;
-    this.#replies = replies;
+    this.#tracker = tracker;
     this.#id = id;
-    replies.follow(id, this);
+    tracker.addListener(id, this);
   }
 
   prime(view: PredictionView): void {
-    this.#replies.offer(view.state, view.position);
+    this.#tracker.offer(view.state, view.position);
     // Other listeners know this state already.
-    if (!this.#hasState) this.onState(this.#replies.latest(this.#id) ?? view.state, view.position);
+    if (!this.#hasState) this.onState(this.#tracker.latest(this.#id) ?? view.state, view.position);
   }
 
   onState(state: PredictionState, position: number | undefined): void {

@@ -2,12 +2,12 @@ import { isTerminal, modelOfPrediction, type PredictionState } from '@inferql/qu
 import { InferqlError } from '@inferql/queue/errors';
 import type { EventChannel, EventListener } from '@inferql/queue/events';
 import type { Producer } from '@inferql/queue/producer';
-import { EXPIRE_AT_ONCE } from '@inferql/queue/scripts';
+import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
 import type { ReportUnreadable } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 
 /** Someone who waits for a prediction. */
-export interface Follower {
+export interface PredictionListener {
   /** Whether changed queue positions are reported. */
   wantsPositions: boolean;
   /** A newer state, or the same one at another queue position. Never an older one. */
@@ -22,7 +22,7 @@ interface OpenPrediction {
   id: string;
   latest: PredictionState | undefined;
   position: number | undefined;
-  followers: Set<Follower>;
+  listeners: Set<PredictionListener>;
 }
 
 interface OpenModel {
@@ -35,12 +35,12 @@ interface OpenModel {
   positionsSentAtMs: number;
 }
 
-export type Replies = ReturnType<typeof createReplies>;
+export type PredictionTracker = ReturnType<typeof createPredictionTracker>;
 
 /** Longest time that a caller waits for the subscription to its channel. */
 const SUBSCRIBE_LIMIT_MS = 2_000;
 /** States are read again in batches of this size. */
-const READ_AT_ONCE = 500;
+const READ_BATCH_SIZE = 500;
 /** An overdue prediction that no step has ended yet is checked again after this. */
 const OVERDUE_RETRY_MS = 250;
 /** A longer timer would fire at once. */
@@ -52,7 +52,7 @@ const POSITION_COST_MS = 0.5;
  * Owns what this server knows about open predictions: events of the channel go in, and listeners get each newer state in order.
  * States that the channel lost are read again: on a gap, on a reconnect, in the audit.
  */
-export function createReplies(options: {
+export function createPredictionTracker(options: {
   producer: Producer;
   /** Creates the event channel that reports to the listener. */
   openChannel: (listener: EventListener) => EventChannel;
@@ -129,19 +129,19 @@ export function createReplies(options: {
     entry.latest = state;
     entry.position = state.status === 'QUEUED' ? position : undefined;
     if (newer && !isTerminal(state.status)) armDeadline(state.model, model, state.deadlineMs);
-    for (const follower of [...entry.followers]) follower.onState(state, entry.position);
+    for (const listener of [...entry.listeners]) listener.onState(state, entry.position);
   }
 
   async function readIds(ids: string[]): Promise<void> {
-    for (let from = 0; from < ids.length; from += READ_AT_ONCE) {
-      const piece = ids.slice(from, from + READ_AT_ONCE);
+    for (let from = 0; from < ids.length; from += READ_BATCH_SIZE) {
+      const piece = ids.slice(from, from + READ_BATCH_SIZE);
       // Only those known before the read: a prediction that is admitted meanwhile is not lost.
       const known = piece.map((id) => findEntry(id)?.latest !== undefined);
       const snapshots = await producer.readMany(piece);
       snapshots.forEach((snapshot, i) => {
         if (snapshot === undefined) return;
         if (snapshot) offer(snapshot.state, snapshot.position);
-        else if (known[i]) for (const follower of [...(findEntry(piece[i]!)?.followers ?? [])]) follower.onLost();
+        else if (known[i]) for (const listener of [...(findEntry(piece[i]!)?.listeners ?? [])]) listener.onLost();
       });
     }
   }
@@ -186,7 +186,7 @@ export function createReplies(options: {
 
   async function endOverdue(name: string, model: OpenModel): Promise<void> {
     try {
-      while ((await producer.expireDue(name)) === EXPIRE_AT_ONCE);
+      while ((await producer.expireDue(name)) === EXPIRE_BATCH_SIZE);
     } catch (error) {
       log.debug({ err: error, model: name }, 'what is overdue will be ended once Redis answers');
     }
@@ -212,8 +212,8 @@ export function createReplies(options: {
     model.positionsTimer = undefined;
     model.positionsSentAtMs = performance.now();
     const waiting = [...model.open.values()].filter(
-      ({ latest, followers }) =>
-        latest?.status === 'QUEUED' && [...followers].some(({ wantsPositions }) => wantsPositions),
+      ({ latest, listeners }) =>
+        latest?.status === 'QUEUED' && [...listeners].some(({ wantsPositions }) => wantsPositions),
     );
     if (waiting.length === 0) return;
     await readIds(waiting.map(({ id }) => id)).catch((error) => log.debug({ err: error }, 'places are not known now'));
@@ -241,24 +241,24 @@ export function createReplies(options: {
     offer,
 
     /** Registers a listener. Call it before the prediction is admitted or read. The listener does not get earlier states. */
-    follow(id: string, follower: Follower): void {
+    addListener(id: string, listener: PredictionListener): void {
       const name = modelOfPrediction(id);
       if (!name) throw new InferqlError('NOT_FOUND');
       const model = modelOf(name);
       let entry = model.open.get(id);
       if (!entry) {
-        entry = { id, latest: undefined, position: undefined, followers: new Set() };
+        entry = { id, latest: undefined, position: undefined, listeners: new Set() };
         model.open.set(id, entry);
       }
-      const { followers } = entry;
-      followers.add(follower);
+      const { listeners } = entry;
+      listeners.add(listener);
       // A listener that comes while the server shuts down, for example after a slow upload, is notified as soon as it can react.
-      if (draining) queueMicrotask(() => followers.has(follower) && follower.onDrain());
+      if (draining) queueMicrotask(() => listeners.has(listener) && listener.onDrain());
     },
 
-    unfollow(id: string, follower: Follower): void {
+    removeListener(id: string, listener: PredictionListener): void {
       const entry = findEntry(id);
-      if (entry?.followers.delete(follower) && entry.followers.size === 0)
+      if (entry?.listeners.delete(listener) && entry.listeners.size === 0)
         models.get(modelOfPrediction(id)!)!.open.delete(id);
     },
 
@@ -266,13 +266,13 @@ export function createReplies(options: {
     latest: (id: string) => findEntry(id)?.latest,
 
     /** How many listeners a prediction has on this server. */
-    countFollowers: (id: string) => findEntry(id)?.followers.size ?? 0,
+    countListeners: (id: string) => findEntry(id)?.listeners.size ?? 0,
 
     /** Notifies every listener that the server shuts down. */
     drain(): void {
       draining = true;
       for (const { open } of models.values()) {
-        for (const { followers } of [...open.values()]) for (const follower of [...followers]) follower.onDrain();
+        for (const { listeners } of [...open.values()]) for (const listener of [...listeners]) listener.onDrain();
       }
     },
 

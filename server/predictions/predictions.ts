@@ -13,12 +13,12 @@ import type { Refunds } from '@inferql/queue/refunds';
 import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
-import type { Party, Pressure } from './admission-control.ts';
+import type { AdmissionControl, TenantShare } from './admission-control.ts';
 import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './hooks.ts';
-import type { Catalog } from './model-cache.ts';
-import { type EndWaiter, openEndWaiter, StateStream } from './prediction-stream.ts';
-import type { Replies } from './prediction-tracker.ts';
-import { checkArguments, digestContent, moreLabels, nameRequest, type SubmitRequest } from './submit-request.ts';
+import type { ModelCache } from './model-cache.ts';
+import { openResultWaiter, PredictionStream, type ResultWaiter } from './prediction-stream.ts';
+import type { PredictionTracker } from './prediction-tracker.ts';
+import { checkArguments, describeRequest, digestContent, moreLabels, type SubmitRequest } from './submit-request.ts';
 
 /** A prediction at one moment. */
 export interface PredictionView {
@@ -42,9 +42,9 @@ export function createPredictions(options: {
     'maxWaitMs' | 'share' | 'shareAcrossTenants' | 'tenantQueueShare' | 'cacheTtlMs' | 'cancelAbandoned' | 'drainMs'
   >;
   producer: Producer;
-  replies: Replies;
-  catalog: Catalog;
-  pressure: Pressure;
+  tracker: PredictionTracker;
+  modelCache: ModelCache;
+  admission: AdmissionControl;
   limits: Pick<Limits, 'charge' | 'hold'>;
   refunds: Pick<Refunds, 'settle'>;
   decoder: Pick<ImageDecoder, 'prepare'>;
@@ -53,10 +53,10 @@ export function createPredictions(options: {
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }) {
-  const { config, producer, replies, catalog, pressure, limits, refunds, decoder, hooks, settled } = options;
+  const { config, producer, tracker, modelCache, admission, limits, refunds, decoder, hooks, settled } = options;
 
   /** Callers that are not identified are one tenant, which may fill the whole queue. */
-  const partyOf = ({ tenant }: Caller): Party => ({
+  const shareOf = ({ tenant }: Caller): TenantShare => ({
     tenant,
     queueShare: tenant === ANONYMOUS_TENANT ? 1 : config.tenantQueueShare,
   });
@@ -64,15 +64,15 @@ export function createPredictions(options: {
   /** For models that refuse what cannot end in time. A rate that cannot be read refuses nothing. */
   async function readCapacity(model: ServedModel): Promise<number | undefined> {
     if (!model.queue.refuseUnreachableDeadlines) return undefined;
-    return (await catalog.readQueue(model.name).catch(() => null))?.ratePerSecond;
+    return (await modelCache.readQueue(model.name).catch(() => null))?.ratePerSecond;
   }
 
   async function findModel({ model: name, caller }: SubmitRequest): Promise<ServedModel> {
-    const model = await catalog.findModel(name, (candidate) => mayUseModel(caller, candidate));
+    const model = await modelCache.findModel(name, (candidate) => mayUseModel(caller, candidate));
     if (model) return model;
     if (name === undefined)
       throw new InferqlError('UNAVAILABLE', { message: 'No model is served yet.', retryAfterMs: 2_000 });
-    if (mayUseModel(caller, name) && (await catalog.isUnserved(name))) {
+    if (mayUseModel(caller, name) && (await modelCache.isUnserved(name))) {
       const message = `No worker has served the model ${name} for longer than its grace period.`;
       throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 30_000 });
     }
@@ -100,11 +100,11 @@ export function createPredictions(options: {
       priority: request.priority,
       timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
       caller: request.caller,
-      idempotencyKey: nameRequest(request),
+      idempotencyKey: describeRequest(request),
       content,
       share: config.share,
       shareAcrossTenants: config.shareAcrossTenants,
-      tenantShare: partyOf(request.caller).queueShare,
+      tenantShare: shareOf(request.caller).queueShare,
       charge: charged?.text,
       capacityPerSecond: await readCapacity(model),
       cacheTtlMs: config.cacheTtlMs,
@@ -115,7 +115,7 @@ export function createPredictions(options: {
       case 'staleVersion':
         return 'staleVersion';
       case 'queueFull':
-        throw await pressure.refuse(model, partyOf(request.caller));
+        throw await admission.onQueueFull(model, shareOf(request.caller));
       case 'deadlineUnreachable':
         throw new InferqlError('DEADLINE_UNREACHABLE', { retryAfterMs: Math.max(1_000, outcome.lateMs) });
       case 'unavailable':
@@ -129,14 +129,14 @@ export function createPredictions(options: {
 
   /** Whether the request's key names a prediction that already exists: then it is not refused. */
   async function isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
-    const key = nameRequest(request);
+    const key = describeRequest(request);
     return key !== undefined && (await producer.isKeyUsed(model.name, request.caller.tenant, key));
   }
 
-  /** As `pressure.enter`, but lets a known request through. */
-  async function enter(request: SubmitRequest, model: ServedModel): Promise<() => void> {
+  /** As `admission.reserveSlot`, but lets a known request through. */
+  async function reserveSlot(request: SubmitRequest, model: ServedModel): Promise<() => void> {
     try {
-      return await pressure.enter(model, partyOf(request.caller));
+      return await admission.reserveSlot(model, shareOf(request.caller));
     } catch (error) {
       if (!(await isKnown(request, model))) throw error;
       return () => undefined;
@@ -173,14 +173,14 @@ export function createPredictions(options: {
     found: ServedModel,
     charged: Charge | undefined,
   ): Promise<Admitted> {
-    const leave = await enter(request, found);
+    const leave = await reserveSlot(request, found);
     try {
       let model = found;
       for (let tries = 1; ; tries++) {
         const outcome = await admit(request, id, model, charged);
         if (outcome !== 'staleVersion') return outcome;
         if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
-        catalog.forget();
+        modelCache.forget();
         model = await findModel(request);
       }
     } finally {
@@ -197,11 +197,11 @@ export function createPredictions(options: {
     const arrivedAt = performance.now();
     const request = await askHook(sent);
     const model = request.model === sent.model ? asked : await findModel(request);
-    await replies.subscribe(model.name);
+    await tracker.subscribe(model.name);
     if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const id = newPredictionId(model.name);
     // Before it is queued, so that an immediate answer is received.
-    const waiter = request.wait === 'no' ? undefined : openEndWaiter(replies, id, config.drainMs);
+    const waiter = request.wait === 'none' ? undefined : openResultWaiter(tracker, id, config.drainMs);
     settled.expect(id);
     try {
       const outcome = await admitCharged(request, id, model);
@@ -224,14 +224,14 @@ export function createPredictions(options: {
       if (state.id !== id && waiter) {
         // The key named an earlier prediction; read what happened to it before.
         waiter.close();
-        waiter = openEndWaiter(replies, state.id, config.drainMs);
+        waiter = openResultWaiter(tracker, state.id, config.drainMs);
         const present = await producer.read(state.id);
-        if (present) replies.offer(present.state, present.position);
+        if (present) tracker.offer(present.state, present.position);
       }
-      replies.offer(state, position);
+      tracker.offer(state, position);
       if (!waiter) return { state, position };
       const end = waitForEnd(waiter, state, request, { isOurs: state.id === id, arrivedAt });
-      return request.wait === 'later' ? { state, position, end } : { state: await end };
+      return request.wait === 'deferred' ? { state, position, end } : { state: await end };
     } catch (error) {
       waiter?.close();
       throw error;
@@ -285,16 +285,18 @@ export function createPredictions(options: {
      * The current state, then each newer one; ends after the terminal one.
      * @throws InferqlError NOT_FOUND, or UNAVAILABLE if the server shuts down or Redis does not answer
      */
-    async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<StateStream> {
+    async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<PredictionStream> {
       const { tenant } = caller;
       if (options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       const name = modelOfPrediction(id);
       // Subscribe only to channels of existing models, whatever an id names. A withdrawn model may still have work.
       const exists =
-        name && mayUseModel(caller, name) && ((await catalog.findModel(name)) || (await producer.readFor(tenant, id)));
+        name &&
+        mayUseModel(caller, name) &&
+        ((await modelCache.findModel(name)) || (await producer.readFor(tenant, id)));
       if (!exists) throw new InferqlError('NOT_FOUND');
-      await replies.subscribe(name);
-      const stream = new StateStream(replies, id, { wantsPositions });
+      await tracker.subscribe(name);
+      const stream = new PredictionStream(tracker, id, { wantsPositions });
       try {
         const present = await producer.readFor(tenant, id);
         if (!present) throw new InferqlError('NOT_FOUND');
@@ -308,7 +310,7 @@ export function createPredictions(options: {
   };
 
   async function waitForEnd(
-    waiter: EndWaiter,
+    waiter: ResultWaiter,
     state: PredictionState,
     request: SubmitRequest,
     { isOurs, arrivedAt }: { isOurs: boolean; arrivedAt: number },
@@ -319,8 +321,8 @@ export function createPredictions(options: {
     const last = await waiter.wait(Math.min(waitMs, leftMs), request.signal);
     const abandoned = request.signal?.aborted && last.status === 'QUEUED';
     // A caller that got the id, from a deferred answer or by an idempotency key, may come back for it.
-    const idIsKnown = request.wait !== 'end' || !isOurs || request.idempotencyKey !== undefined;
-    if (abandoned && !idIsKnown && config.cancelAbandoned && replies.countFollowers(last.id) === 0) {
+    const idIsKnown = request.wait !== 'result' || !isOurs || request.idempotencyKey !== undefined;
+    if (abandoned && !idIsKnown && config.cancelAbandoned && tracker.countListeners(last.id) === 0) {
       await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
     }
     return last;

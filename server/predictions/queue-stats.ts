@@ -1,11 +1,11 @@
 import type { QueueState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { NewestStream, shuttingDown } from './latest-value-stream.ts';
-import type { Catalog } from './model-cache.ts';
-import type { Meter } from './throughput-meter.ts';
+import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
+import type { ModelCache } from './model-cache.ts';
+import type { ThroughputMeter } from './throughput-meter.ts';
 
 /** A queue with this server's measurements. */
-export interface QueueView extends QueueState {
+export interface QueueStats extends QueueState {
   /** Successes per second over the last seconds. */
   measuredPerSecond: number | undefined;
   /** Median milliseconds from acceptance to success of the last predictions. */
@@ -21,23 +21,23 @@ interface Watched {
   timer: NodeJS.Timeout;
   latest: string;
   failedReadings: number;
-  watchers: Set<NewestStream<QueueView>>;
+  watchers: Set<LatestValueStream<QueueStats>>;
 }
 
 /** Queues as callers see them: one read per second for all who watch the same queue. */
-export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: Meter }) {
+export function createQueueStats({ modelCache, throughput }: { modelCache: ModelCache; throughput: ThroughputMeter }) {
   const watched = new Map<string, Watched>();
   let draining = false;
 
   /** @returns null if there is no such model, or none at all */
-  async function view(name: string | undefined, mayUse?: (model: string) => boolean): Promise<QueueView | null> {
-    const model = await catalog.findModel(name, mayUse);
-    const queue = model && (await catalog.readQueue(model.name));
-    return queue ? { ...queue, ...meter.read(model.name) } : null;
+  async function view(name: string | undefined, mayUse?: (model: string) => boolean): Promise<QueueStats | null> {
+    const model = await modelCache.findModel(name, mayUse);
+    const queue = model && (await modelCache.readQueue(model.name));
+    return queue ? { ...queue, ...throughput.read(model.name) } : null;
   }
 
   async function tell(model: string, entry: Watched): Promise<void> {
-    let queue: QueueView | null;
+    let queue: QueueStats | null;
     try {
       queue = await view(model);
     } catch {
@@ -64,7 +64,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
      * At once, then when it has changed, about once a second; a slow reader gets the newest.
      * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
      */
-    async watch(name: string | undefined, mayUse?: (model: string) => boolean): Promise<NewestStream<QueueView>> {
+    async watch(name: string | undefined, mayUse?: (model: string) => boolean): Promise<LatestValueStream<QueueStats>> {
       const first = await view(name, mayUse);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
       if (draining) throw shuttingDown();
@@ -80,7 +80,7 @@ export function createQueueViews({ catalog, meter }: { catalog: Catalog; meter: 
         entry = created;
       }
       const { watchers, timer } = entry;
-      const stream: NewestStream<QueueView> = new NewestStream(() => {
+      const stream: LatestValueStream<QueueStats> = new LatestValueStream(() => {
         watchers.delete(stream);
         if (watchers.size > 0) return;
         clearInterval(timer);

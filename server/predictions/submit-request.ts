@@ -21,7 +21,7 @@ export interface SubmitRequest {
   /** How many labels to keep with the prediction, if more than by default. */
   labels: number;
   /** `end`: answer once it has ended; `later`: answer at once and provide the end as a promise; `no`: answer at once. */
-  wait: 'end' | 'later' | 'no';
+  wait: 'result' | 'deferred' | 'none';
   caller: Principal;
   /** Aborted when the caller has gone. */
   signal: AbortSignal | undefined;
@@ -42,7 +42,7 @@ export function digestContent(file: Buffer, request: SubmitRequest): string {
 }
 
 /** The request's idempotency key, within its tenant, or within its client if callers are not identified. */
-export function nameRequest({ idempotencyKey, place, caller }: SubmitRequest): string | undefined {
+export function describeRequest({ idempotencyKey, place, caller }: SubmitRequest): string | undefined {
   if (idempotencyKey === undefined) return undefined;
   const key = place === undefined ? idempotencyKey : `${idempotencyKey}#${place}`;
   return caller.idempotencyScope === undefined ? key : JSON.stringify([caller.idempotencyScope, key]);
@@ -50,15 +50,15 @@ export function nameRequest({ idempotencyKey, place, caller }: SubmitRequest): s
 
 /** @throws InvalidArgumentError */
 export function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {
-  const refuse = (argument: string, message: string) => {
+  const onQueueFull = (argument: string, message: string) => {
     throw new InvalidArgumentError(argument, message);
   };
-  if (topK < 1 || topK > MAX_LABELS) refuse('topK', `topK must be between 1 and ${MAX_LABELS}.`);
+  if (topK < 1 || topK > MAX_LABELS) onQueueFull('topK', `topK must be between 1 and ${MAX_LABELS}.`);
   if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
-    refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
+    onQueueFull('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
   }
   if (idempotencyKey !== undefined && (idempotencyKey.length < 1 || idempotencyKey.length > MAX_KEY_LENGTH)) {
-    refuse('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
+    onQueueFull('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
   }
 }
 

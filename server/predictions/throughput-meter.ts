@@ -13,10 +13,10 @@ interface Metered {
   samples: { atMs: number; latencyMs: number }[];
 }
 
-export type Meter = ReturnType<typeof createMeter>;
+export type ThroughputMeter = ReturnType<typeof createThroughputMeter>;
 
 /** Measures events of the models that someone looks at: parsing other events is not worth it. */
-export function createMeter() {
+export function createThroughputMeter() {
   const models = new Map<string, Metered>();
 
   function trim(metered: Metered, nowMs: number): void {

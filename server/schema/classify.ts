@@ -7,7 +7,7 @@ import type { ServerContext } from './context.ts';
 import { type CallerError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
 import type { PredictionNode } from './prediction-node.ts';
-import { planWaiting, type WaitPlan } from './response-plan.ts';
+import { planResponse, type ResponsePlan } from './response-plan.ts';
 
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {
   description:
@@ -63,7 +63,7 @@ builder.mutationField('classifyImage', (t) =>
       }),
       ...options(),
     },
-    resolve: (_root, { image, ...args }, context, info) => classify(image, args, context, planWaiting(info)),
+    resolve: (_root, { image, ...args }, context, info) => classify(image, args, context, planResponse(info)),
   }),
 );
 
@@ -98,7 +98,7 @@ async function classifyAll(
       message: `images has more than the ${maxImages} files that one request may carry.`,
     });
   }
-  const plan = planWaiting(info);
+  const plan = planResponse(info);
   return images.map((image, place) => classify(image, args, context, plan, place));
 }
 
@@ -106,7 +106,7 @@ async function classify(
   image: UploadedFile,
   args: ClassifyArguments,
   { caller, services, signal }: ServerContext,
-  plan: WaitPlan,
+  plan: ResponsePlan,
   place?: number,
 ): Promise<PredictionNode | CallerError> {
   try {

@@ -4,7 +4,7 @@ import type { Principal } from '../access/principal.ts';
 import type { CreatedToken, TokenRequest } from '../access/tokens.ts';
 import type { Config } from '../config.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
-import type { QueueView } from '../predictions/queue-stats.ts';
+import type { QueueStats } from '../predictions/queue-stats.ts';
 import type { SubmitRequest } from '../predictions/submit-request.ts';
 
 /** What a server accepts; sizes in bytes, times in milliseconds. */
@@ -46,9 +46,9 @@ export interface Services {
   /** The class names of a version that the caller may use; null if no worker has announced them. */
   readClassNames(model: string, version: string): Promise<string[] | null>;
   /** Null if no model of that name (or none at all) is known. */
-  viewQueue(caller: Principal, model: string | undefined): Promise<QueueView | null>;
+  viewQueue(caller: Principal, model: string | undefined): Promise<QueueStats | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */
-  watchQueue(caller: Principal, model: string | undefined): Promise<AsyncIterable<QueueView>>;
+  watchQueue(caller: Principal, model: string | undefined): Promise<AsyncIterable<QueueStats>>;
   readonly limits: ServerLimits;
 }
 

@@ -1,5 +1,5 @@
 import type { WorkerRecord } from '@inferql/queue/contract';
-import type { QueueView } from '../predictions/queue-stats.ts';
+import type { QueueStats } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';
 
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
@@ -21,7 +21,7 @@ const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
   }),
 });
 
-const EndedCounts = builder.objectRef<QueueView['ended']>('EndedCounts').implement({
+const EndedCounts = builder.objectRef<QueueStats['ended']>('EndedCounts').implement({
   description: 'How many predictions ended, by how they ended, since the model is known.',
   fields: (t) => ({
     succeeded: t.exposeFloat('SUCCEEDED', { description: 'With a result.' }),
@@ -31,7 +31,7 @@ const EndedCounts = builder.objectRef<QueueView['ended']>('EndedCounts').impleme
   }),
 });
 
-export const Queue = builder.objectRef<QueueView>('Queue').implement({
+export const Queue = builder.objectRef<QueueStats>('Queue').implement({
   description: 'The queue of one model, at one moment.',
   fields: (t) => ({
     model: t.exposeString('model', { description: 'The name of the model.' }),

@@ -1,6 +1,6 @@
 import { buildSchema, execute, type GraphQLResolveInfo, parse } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { planWaiting, selectsPosition } from './response-plan.ts';
+import { planResponse, selectsPosition } from './response-plan.ts';
 
 const schema = buildSchema(`
   directive @defer(if: Boolean = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT
@@ -30,37 +30,37 @@ function infoOf(source: string, variables: Record<string, unknown> = {}): GraphQ
 }
 
 const planOf = (selection: string, variables?: Record<string, unknown>, rest = '', head = '') =>
-  planWaiting(infoOf(`query ${head} { classify { ${selection} } } ${rest}`, variables));
+  planResponse(infoOf(`query ${head} { classify { ${selection} } } ${rest}`, variables));
 
 describe('waiting', () => {
   test.each(['result { labels { name } }', 'error { name }', 'timings { name }', 'finishedAt'])('%s waits', (field) => {
-    expect(planOf(`... on Prediction { id ${field} }`).wait).toBe('end');
+    expect(planOf(`... on Prediction { id ${field} }`).wait).toBe('result');
   });
 
   test('fields that are known at once do not wait, nor do the same names elsewhere', () => {
-    expect(planOf('... on Prediction { id status queuePosition } ... on Refusal { message }').wait).toBe('no');
+    expect(planOf('... on Prediction { id status queuePosition } ... on Refusal { message }').wait).toBe('none');
   });
 
   test('an alias does not hide a field, nor does it make one', () => {
-    expect(planOf('... on Prediction { outcome: result { labels { name } } }').wait).toBe('end');
-    expect(planOf('... on Prediction { result: id }').wait).toBe('no');
+    expect(planOf('... on Prediction { outcome: result { labels { name } } }').wait).toBe('result');
+    expect(planOf('... on Prediction { result: id }').wait).toBe('none');
   });
 
   test('fragments are followed, nested ones too', () => {
     expect(planOf('...A', {}, 'fragment A on Prediction { ...B } fragment B on Prediction { finishedAt }').wait).toBe(
-      'end',
+      'result',
     );
   });
 
   test.each([
-    ['@include(if: false)', 'no'],
-    ['@include(if: true)', 'end'],
-    ['@skip(if: true)', 'no'],
-    ['@skip(if: false)', 'end'],
-    ['@include(if: $yes)', 'end'],
-    ['@include(if: $no)', 'no'],
-    ['@skip(if: $yes)', 'no'],
-    ['@skip(if: $no)', 'end'],
+    ['@include(if: false)', 'none'],
+    ['@include(if: true)', 'result'],
+    ['@skip(if: true)', 'none'],
+    ['@skip(if: false)', 'result'],
+    ['@include(if: $yes)', 'result'],
+    ['@include(if: $no)', 'none'],
+    ['@skip(if: $yes)', 'none'],
+    ['@skip(if: $no)', 'result'],
   ])('%s decides', (directive, wait) => {
     const head = '($yes: Boolean = true, $no: Boolean!)';
     const variables = { no: false };
@@ -70,12 +70,12 @@ describe('waiting', () => {
   });
 
   test.each([
-    ['@defer', 'later'],
-    ['@defer(if: true)', 'later'],
-    ['@defer(if: false)', 'end'],
-    ['@defer(if: $yes)', 'later'],
-    ['@defer(if: $no)', 'end'],
-    ['@defer(label: "x")', 'later'],
+    ['@defer', 'deferred'],
+    ['@defer(if: true)', 'deferred'],
+    ['@defer(if: false)', 'result'],
+    ['@defer(if: $yes)', 'deferred'],
+    ['@defer(if: $no)', 'result'],
+    ['@defer(label: "x")', 'deferred'],
   ])('inside %s', (directive, wait) => {
     const head = '($yes: Boolean = true, $no: Boolean = false)';
     expect(planOf(`... on Prediction { id ... ${directive} { finishedAt } }`, {}, '', head).wait).toBe(wait);
@@ -86,7 +86,7 @@ describe('waiting', () => {
 
   test('a deferred fragment that is also spread at once waits at once', () => {
     const plan = planOf('...A ...A @defer', {}, 'fragment A on Prediction { finishedAt }');
-    expect(plan.wait).toBe('end');
+    expect(plan.wait).toBe('result');
     expect(plan.deferredFields.size).toBe(0);
   });
 

@@ -26,9 +26,9 @@ const CHANGING_FIELDS = new Set([
 ]);
 
 /** What a mutation's selection asks for. */
-export interface WaitPlan {
+export interface ResponsePlan {
   /** `end`: a terminal field is selected; `later`: only inside @defer; `no`: none is. */
-  wait: 'end' | 'later' | 'no';
+  wait: 'result' | 'deferred' | 'none';
   /** A heatmap is selected somewhere. */
   heatmap: boolean;
   /** The largest topK that is selected somewhere; 0 if none is. */
@@ -50,7 +50,7 @@ interface Walk extends Reading {
 }
 
 /** Reads from a field's selection whether its answer must wait for the prediction's end. Honors fragments, @include, @skip and @defer. */
-export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
+export function planResponse(info: GraphQLResolveInfo): ResponsePlan {
   const walk: Walk = {
     fragments: info.fragments,
     variables: info.variableValues,
@@ -68,7 +68,7 @@ export function planWaiting(info: GraphQLResolveInfo): WaitPlan {
     [...walk.deferred].filter((field) => CHANGING_FIELDS.has(field.name.value) && !walk.atOnce.has(field)),
   );
   return {
-    wait: waitsAtOnce ? 'end' : waitsLater ? 'later' : 'no',
+    wait: waitsAtOnce ? 'result' : waitsLater ? 'deferred' : 'none',
     heatmap: walk.heatmap,
     labels: walk.labels,
     deferredFields,

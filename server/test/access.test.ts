@@ -123,7 +123,7 @@ describe('with keys', () => {
       expect([given, text.includes(code)]).toEqual([status, true]);
       outgoing.destroy();
     }
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('a key that Redis cannot be asked about is UNAVAILABLE, and one that was just used goes on', async () => {

@@ -34,7 +34,7 @@ describe('a mutation that selects the result', () => {
     expect(scores).toEqual([...scores].sort((a, b) => b - a));
     expect(classifyImage.timings!.inferenceMs).toBe(1.5);
     expect(classifyImage.timings!.totalMs).toBeGreaterThanOrEqual(classifyImage.timings!.queueMs);
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('gives topK labels, also where labels says its own', async () => {
@@ -85,7 +85,7 @@ describe('a mutation that selects the result', () => {
     const reds = Array.from({ length: 64 }, (_, i) => i * 3 + 20);
     const answers = await Promise.all(reds.map(async (red) => server.upload<Classified>(CLASSIFY, [await paint(red)])));
     expect(answers.map(({ data }) => data.classifyImage.result!.labels[0]!.index)).toEqual(reds);
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 });
 

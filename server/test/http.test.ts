@@ -153,7 +153,7 @@ describe('shutting down', () => {
       ['0', await paint(8), 'x.png'],
     ]);
     await new Promise<void>((resolve) => outgoing.write(body.subarray(0, -40), () => resolve()));
-    await server.spoolFilled(1);
+    await server.uploadDirFilled(1);
     const drained = server.listener.drain();
     outgoing.end(body.subarray(-40));
     const { status, text } = await answer;

@@ -36,7 +36,7 @@ describe('the class names of a model', () => {
     await server.redis.del(`${server.prefix}:{${model.name}}:labels`);
     const { data } = await server.query<ModelAnswer>('{ model(name: "tiny") { task labels { name } } }');
     expect(data.model).toEqual({ task: 'SINGLE_LABEL', labels: null });
-    await consumer.leave();
+    await consumer.deregister();
   });
 });
 

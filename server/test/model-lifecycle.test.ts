@@ -24,7 +24,7 @@ test('a model without a worker past its grace is not offered, never the default,
     { name: 'ant', isDefault: true },
     { name: 'zebra', isDefault: false },
   ]);
-  await ghost.consumer.leave();
+  await ghost.consumer.deregister();
   const { data } = await server.query<Models>(query);
   expect(data).toEqual({ models: [{ name: 'zebra', isDefault: true }], model: null });
   const refused = await server.upload<Answer>(ASK, [await paint(1)], { model: 'ant' });
@@ -49,7 +49,9 @@ test('the default model stays the default when another one comes, and one that o
   expect(await defaults()).toEqual(['zebra']);
   await registry.setDefaultModel('nothing');
   expect(await defaults()).toEqual(['ant']);
-  await startWorker(server.prefix, { name: 'bee', queue: { graceMs: 60_000 } }).then((bee) => bee.consumer.leave());
-  await zebra.consumer.leave();
+  await startWorker(server.prefix, { name: 'bee', queue: { graceMs: 60_000 } }).then((bee) =>
+    bee.consumer.deregister(),
+  );
+  await zebra.consumer.deregister();
   expect(await defaults()).toEqual(['ant']);
 });

@@ -18,7 +18,7 @@ async function expectUnavailable(server: Server) {
   expect(errors![0]!.extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
   expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
   expect(Date.now() - started).toBeLessThan(4_000);
-  await server.spoolEmptied();
+  await server.uploadDirEmptied();
 }
 
 async function expectRecovered(server: Server) {
@@ -66,7 +66,7 @@ test('those who watch a queue are told that it can no longer be read', async () 
     process.kill(pid, 'SIGCONT');
   }
   // Longer than a worker may be silent, so it sends a heartbeat, as a real one does regularly.
-  await worker.announce();
+  await worker.register();
   await expectRecovered(server);
   const again = (await watchQueue(ANONYMOUS, undefined))[Symbol.asyncIterator]();
   expect((await again.next()).value).toMatchObject({ waiting: 0 });
@@ -78,7 +78,7 @@ test.each([
   ['read-only', ['replicaof', '127.0.0.1', '1'], ['replicaof', 'no', 'one']],
 ] as const)(
   'a Redis that is %s is UNAVAILABLE, and then takes work again',
-  async (_name, [spoil, ...how], [mend, ...back]) => {
+  async (_name, [spoil, ...how], [restore, ...back]) => {
     const server = await startServer();
     await startWorker(server.prefix);
     await server.upload(CLASSIFY, [await paint(8)]);
@@ -86,10 +86,10 @@ test.each([
     try {
       await admin.call(spoil, ...how);
       await expectUnavailable(server);
-      await admin.call(mend, ...back);
+      await admin.call(restore, ...back);
       await expectRecovered(server);
     } finally {
-      await admin.call(mend, ...back);
+      await admin.call(restore, ...back);
       admin.disconnect();
     }
   },

@@ -119,7 +119,7 @@ test('equal work is computed once and shared, and answered from the cache; both 
 test('a model whose workers have gone is UNAVAILABLE after its grace period', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix, { queue: { graceMs: 0 } });
-  await worker.consumer.leave();
+  await worker.consumer.deregister();
   const { status, errors } = await server.upload(ENQUEUE, [await paint(1)]);
   expect(status).toBe(503);
   expect(errors![0]!.extensions).toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
@@ -130,7 +130,7 @@ test('a model whose workers have gone queues during its grace period', async () 
   const worker = await startWorker(server.prefix, { queue: { graceMs: 60_000 } });
   worker.claiming.close();
   worker.settling.close();
-  await worker.consumer.leave();
+  await worker.consumer.deregister();
   const { data } = await server.upload<{ classifyImage: { status: string } }>(ENQUEUE, [await paint(1)]);
   expect(data.classifyImage.status).toBe('QUEUED');
 });

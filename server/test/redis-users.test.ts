@@ -85,7 +85,7 @@ test('server, worker and operator do all their work', async () => {
 
   const LOOK = '{ models { name queue { waiting deadLetters } } viewer { limits { remaining } } }';
   expect((await server.query(LOOK, {}, headers)).errors).toBeUndefined();
-  await worker.announce();
+  await worker.register();
 
   const letters = createDeadLetters(redis, { prefix: PREFIX, producer: createProducer(redis, { prefix: PREFIX }) });
   const [letter] = await letters.list('tiny');

@@ -70,7 +70,7 @@ const FREE: Record<string, { queue?: Partial<typeof MODEL.queue>; ask(caller: Ca
       queue: { graceMs: 0 },
       async ask({ worker, upload }) {
         worker.claiming.close();
-        await worker.consumer.leave();
+        await worker.consumer.deregister();
         return upload(ENQUEUE, await paint(2));
       },
     },

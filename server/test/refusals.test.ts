@@ -34,7 +34,7 @@ describe('refusals that the caller can fix', () => {
     const server = await startServer();
     const before = await startWorker(server.prefix);
     const first = await server.upload<Classified>(CLASSIFY, [await paint(90)], { key: 'order 67' });
-    await before.consumer.leave();
+    await before.consumer.deregister();
     const input = { width: 4, height: 4, channels: 3, kernel: 'linear' } as const;
     await startWorker(server.prefix, { version: 'bbbbbbbbbbbb', input });
     await expect

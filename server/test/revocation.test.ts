@@ -9,9 +9,9 @@ import WebSocket from 'ws';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
 import { atEnd, ENQUEUE, paint, type Server, startWorker } from './server-harness.ts';
-import type { Told } from './subscriptions.ts';
+import type { StreamedAnswer } from './subscriptions.ts';
 
-const FOLLOW = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
+const WATCH = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
 const CLIENTS = 20;
 
 async function enqueueAs(server: Server, headers: Record<string, string>, red: number): Promise<string> {
@@ -23,7 +23,7 @@ async function enqueueAs(server: Server, headers: Record<string, string>, red: n
 function followSse(url: string, key: string, id: string) {
   const leaving = new AbortController();
   atEnd(() => leaving.abort());
-  const events = subscribeSse<object>(url, { query: FOLLOW, variables: { id } }, leaving.signal, bearer(key));
+  const events = subscribeSse<object>(url, { query: WATCH, variables: { id } }, leaving.signal, bearer(key));
   const first = events.next();
   const rest = first.then(async () => {
     const all: object[] = [];
@@ -52,14 +52,14 @@ function followOverSocket(url: string, key: string, id: string, count: number) {
     },
   });
   atEnd(() => client.dispose());
-  const streams = Array.from({ length: count }, () => client.iterate({ query: FOLLOW, variables: { id } }));
+  const streams = Array.from({ length: count }, () => client.iterate({ query: WATCH, variables: { id } }));
   const started = Promise.all(streams.map((stream) => stream.next()));
   const ended = started.then(() =>
     Promise.all(
       streams.map(async (stream) => {
         try {
-          for await (const told of stream)
-            if ((told as Told).errors) return (told as Told).errors![0]!.extensions!.code;
+          for await (const event of stream)
+            if ((event as StreamedAnswer).errors) return (event as StreamedAnswer).errors![0]!.extensions!.code;
           return 'complete';
         } catch (error) {
           return (error as { code: number }).code;

@@ -13,7 +13,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { createBackend } from '../backend.ts';
 import { readConfig } from '../config.ts';
-import { createListener } from '../http/http-server.ts';
+import { createHttpServer } from '../http/http-server.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
 
 let redisServer: TestRedis;
@@ -99,8 +99,8 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     startedAtMs: Date.now(),
   };
   /** Unlike a real worker, it does so only once automatically, when it starts. */
-  const announce = () => consumer.announce(record);
-  await announce();
+  const register = () => consumer.register(record);
+  await register();
   const claiming = createGate();
   const settling = createGate();
   if (idle) claiming.close();
@@ -123,7 +123,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     await claiming.passed();
     if (stopped) return;
     // Jobs that a lost connection left come first.
-    const lost = await consumer.recover(8);
+    const lost = await consumer.reclaim(8);
     const jobs = lost.length > 0 ? lost : await consumer.waitForJobs();
     // Jobs from a read that was in progress when the gate closed keep waiting, too.
     await claiming.passed();
@@ -145,7 +145,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     blockingRedis.disconnect();
     await loop;
   });
-  return { model, claiming, settling, consumer, announce, countRuns: () => batches };
+  return { model, claiming, settling, consumer, register, countRuns: () => batches };
 }
 
 function createGate() {
@@ -173,14 +173,14 @@ interface ServerOptions {
   /** @default the test's own Redis, as its administrator */
   redisUrl?: string;
   /** Folder for uploads. @default one per server */
-  spoolDir?: string;
+  uploadDir?: string;
 }
 
 /** A server without a port, ready for requests. Its uploads go to a separate folder. */
 export async function startServer({
   env = {},
   prefix = `test${++prefixCount}`,
-  spoolDir,
+  uploadDir,
   redisUrl,
 }: ServerOptions = {}) {
   const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
@@ -201,7 +201,7 @@ export async function startServer({
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
   const backend = createBackend({ config, redis, subscriber, log });
-  const listener = createListener({ config, backend, spoolDir: spoolDir ?? stateDir, log });
+  const listener = createHttpServer({ config, backend, uploadDir: uploadDir ?? stateDir, log });
   closers.push(async () => {
     await listener.drain();
     backend.close();
@@ -221,9 +221,9 @@ export async function startServer({
     stateDir,
     fetch,
     /** Resolves once no file of an upload is left. */
-    spoolEmptied: () => untilSpooled(stateDir, (count) => count === 0),
+    uploadDirEmptied: () => untilUploadFiles(stateDir, (count) => count === 0),
     /** Resolves once this many uploaded files have begun to arrive. */
-    spoolFilled: (wanted: number) => untilSpooled(stateDir, (count) => count === wanted),
+    uploadDirFilled: (wanted: number) => untilUploadFiles(stateDir, (count) => count === wanted),
     /** Sends an operation as JSON; the answer's body. */
     async query<T = Record<string, never>>(
       query: string,
@@ -246,7 +246,7 @@ export async function startServer({
 
 export type Server = Awaited<ReturnType<typeof startServer>>;
 
-async function untilSpooled(dir: string, isReached: (count: number) => boolean): Promise<void> {
+async function untilUploadFiles(dir: string, isReached: (count: number) => boolean): Promise<void> {
   const changes = watch(dir);
   try {
     const count = () => readdirSync(dir).filter((name) => name.startsWith('capacitor-')).length;

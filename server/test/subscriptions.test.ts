@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { jsonRequest } from './requests.ts';
 import { paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
-import { collect, enqueue, FOLLOW, type Told } from './subscriptions.ts';
+import { collect, enqueue, type StreamedAnswer, WATCH } from './subscriptions.ts';
 
 /** The events of a server-sent stream, until it completes. */
-async function* readEvents(response: Response): AsyncGenerator<Told> {
+async function* readEvents(response: Response): AsyncGenerator<StreamedAnswer> {
   expect(response.headers.get('content-type')).toContain('text/event-stream');
   let text = '';
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream()) as unknown as AsyncIterable<string>) {
@@ -19,11 +19,11 @@ async function* readEvents(response: Response): AsyncGenerator<Told> {
   throw new Error('the stream ended without complete');
 }
 
-async function follow(server: Server, id: string, query = FOLLOW): Promise<AsyncGenerator<Told>> {
+async function follow(server: Server, id: string, query = WATCH): Promise<AsyncGenerator<StreamedAnswer>> {
   return readEvents(await server.fetch('/graphql', jsonRequest(query, { id }, { accept: 'text/event-stream' })));
 }
 
-const statuses = (events: Told[]) => events.map(({ data }) => data?.prediction.status);
+const statuses = (events: StreamedAnswer[]) => events.map(({ data }) => data?.prediction.status);
 
 describe('over server-sent events', () => {
   test('one opened before the work tells QUEUED first, SUCCEEDED last, then completes', async () => {
@@ -32,7 +32,7 @@ describe('over server-sent events', () => {
     worker.settling.close();
     const id = await enqueue(server, 30);
     const events = await follow(server, id);
-    const first = (await events.next()).value as Told;
+    const first = (await events.next()).value as StreamedAnswer;
     expect(['QUEUED', 'PROCESSING']).toContain(first.data!.prediction.status);
     worker.settling.open();
     const rest = await collect(events);
@@ -42,8 +42,8 @@ describe('over server-sent events', () => {
       result: { labels: [{ index: 30 }] },
     });
     const order = ['QUEUED', 'PROCESSING', 'SUCCEEDED'];
-    const told = statuses([first, ...rest]).map((status) => order.indexOf(status!));
-    expect(told).toEqual([...told].sort((a, b) => a - b));
+    const event = statuses([first, ...rest]).map((status) => order.indexOf(status!));
+    expect(event).toEqual([...event].sort((a, b) => a - b));
   });
 
   test('one opened after the end, on another server, tells the end and completes', async () => {
@@ -59,7 +59,7 @@ describe('over server-sent events', () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const id = await enqueue(server, 32);
-    const query = new URLSearchParams({ query: FOLLOW, variables: JSON.stringify({ id }) });
+    const query = new URLSearchParams({ query: WATCH, variables: JSON.stringify({ id }) });
     const response = await server.fetch(`/graphql?${query}`, { headers: { accept: 'text/event-stream' } });
     expect(statuses(await collect(readEvents(response))).at(-1)).toBe('SUCCEEDED');
   });
@@ -69,9 +69,9 @@ describe('over server-sent events', () => {
     async (id) => {
       const server = await startServer();
       await startWorker(server.prefix);
-      const [told, ...rest] = await collect(await follow(server, id));
+      const [event, ...rest] = await collect(await follow(server, id));
       expect(rest).toEqual([]);
-      expect(told!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
+      expect(event!.errors![0]!.extensions!.code).toBe('NOT_FOUND');
     },
   );
 
@@ -100,10 +100,10 @@ describe('over server-sent events', () => {
     const before = [await enqueue(server, 2), await enqueue(server, 3)];
     const id = await enqueue(server, 4);
     const events = await follow(server, id);
-    const first = ((await events.next()).value as Told).data!.prediction.queuePosition!;
+    const first = ((await events.next()).value as StreamedAnswer).data!.prediction.queuePosition!;
     expect(first).toBeGreaterThanOrEqual(3);
     await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { id } }', { id: before[0] });
-    const second = ((await events.next()).value as Told).data!.prediction;
+    const second = ((await events.next()).value as StreamedAnswer).data!.prediction;
     expect(second).toMatchObject({ status: 'QUEUED', queuePosition: first - 1 });
     await events.return(undefined);
   });
@@ -127,7 +127,7 @@ describe('over server-sent events', () => {
     await worker.consumer.withdraw();
     await expect.poll(async () => (await server.query('{ models { name } }')).data).toEqual({ models: [] });
     const events = await follow(server, id);
-    expect(((await events.next()).value as Told).data?.prediction.status).toBe('QUEUED');
+    expect(((await events.next()).value as StreamedAnswer).data?.prediction.status).toBe('QUEUED');
     worker.claiming.open();
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
   });

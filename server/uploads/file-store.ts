@@ -27,7 +27,7 @@ export type MemoryBudget = ReturnType<typeof createMemoryBudget>;
 /** One file, written once and read as often as needed until it is freed. */
 export class FileStore {
   readonly #budget: MemoryBudget;
-  readonly #spoolDir: string;
+  readonly #uploadDir: string;
   #chunks: Buffer[] = [];
   #heldBytes = 0;
   #disk: WriteStream | undefined;
@@ -36,10 +36,10 @@ export class FileStore {
   #end!: () => void;
   #fail!: (error: unknown) => void;
 
-  /** @param spoolDir a folder that only this process uses */
-  constructor(budget: MemoryBudget, spoolDir: string) {
+  /** @param uploadDir a folder that only this process uses */
+  constructor(budget: MemoryBudget, uploadDir: string) {
     this.#budget = budget;
-    this.#spoolDir = spoolDir;
+    this.#uploadDir = uploadDir;
     this.#whole = new Promise((resolve, reject) => {
       this.#end = resolve;
       this.#fail = reject;
@@ -73,7 +73,7 @@ export class FileStore {
   }
 
   #spill(): void {
-    const disk = new WriteStream({ tmpdir: () => this.#spoolDir });
+    const disk = new WriteStream({ tmpdir: () => this.#uploadDir });
     disk.on('error', (error) => this.fail(error));
     this.#disk = disk;
     for (const chunk of this.#takeChunks()) disk.write(chunk);

@@ -27,17 +27,22 @@ function makeBody(parts: Part[], end = '--b0und--\r\n'): Buffer {
   return Buffer.concat([...pieces, Buffer.from(end)]);
 }
 
-let spool = '';
+let uploadDir = '';
 beforeEach(() => {
-  spool = mkdtempSync(join(tmpdir(), 'inferql-form-'));
+  uploadDir = mkdtempSync(join(tmpdir(), 'inferql-form-'));
 });
-afterEach(() => rmSync(spool, { recursive: true, force: true }));
+afterEach(() => rmSync(uploadDir, { recursive: true, force: true }));
 
 function read(body: Buffer, { memoryBytes = 10_000_000, type = TYPE, pieceBytes = 65_536 } = {}) {
   const memory = createMemoryBudget(memoryBytes);
   const pieces: Buffer[] = [];
   for (let at = 0; at < body.length; at += pieceBytes) pieces.push(body.subarray(at, at + pieceBytes));
-  const form = readForm(Readable.from(pieces), { 'content-type': type }, LIMITS, () => new FileStore(memory, spool));
+  const form = readForm(
+    Readable.from(pieces),
+    { 'content-type': type },
+    LIMITS,
+    () => new FileStore(memory, uploadDir),
+  );
   return { form, memory };
 }
 
@@ -73,11 +78,11 @@ describe('a file', () => {
     const { part, bytes, memory } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { memoryBytes });
     expect(bytes.equals(content)).toBe(true);
     expect((await part.file.readBytes()).equals(content)).toBe(true);
-    expect(readdirSync(spool)).toHaveLength(files);
+    expect(readdirSync(uploadDir)).toHaveLength(files);
     expect(memory.heldBytes()).toBe(held);
     part.file.release();
     expect(memory.heldBytes()).toBe(0);
-    await expect.poll(() => readdirSync(spool)).toEqual([]);
+    await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
     await expect(part.file.readBytes()).rejects.toThrow();
   });
 
@@ -86,7 +91,7 @@ describe('a file', () => {
     const [part] = (await form).parts;
     await expect(part!.file.arrived()).rejects.toMatchObject({ code: 'TOO_LARGE', message: /3000000 bytes/ });
     expect(memory.heldBytes()).toBe(0);
-    await expect.poll(() => readdirSync(spool)).toEqual([]);
+    await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
   });
 
   test('that was freed while it arrived does not hold the rest up', async () => {
@@ -227,7 +232,7 @@ test('a body cut anywhere ends with an error or a whole form, and leaves nothing
       .catch(() => 'cut');
     expect(outcome, `cut at ${end} of ${body.length}`).toBe(end >= body.length - 4 ? outcome : 'cut');
   }
-  await expect.poll(() => readdirSync(spool)).toEqual([]);
+  await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
 });
 
 test('a form that is refused while more of it comes is read to its end, so that its connection can go on', async () => {
@@ -238,7 +243,7 @@ test('a form that is refused while more of it comes is read to its end, so that 
   ]);
   // All in one piece: the parser is full in the same step in which the map is refused.
   const body = Readable.from([form.subarray(0, 1_000_000), form.subarray(1_000_000)]);
-  const store = () => new FileStore(createMemoryBudget(10_000_000), spool);
+  const store = () => new FileStore(createMemoryBudget(10_000_000), uploadDir);
   await expect(readForm(body, { 'content-type': TYPE }, LIMITS, store)).rejects.toThrow('variables.photo');
   if (!body.readableEnded) await once(body, 'end', { signal: AbortSignal.timeout(10_000) });
 });

@@ -3,18 +3,18 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openSpool } from './upload-dir.ts';
+import { openUploadDir } from './upload-dir.ts';
 
 let stateDir: string;
 beforeEach(() => {
-  stateDir = mkdtempSync(join(tmpdir(), 'inferql-spool-'));
+  stateDir = mkdtempSync(join(tmpdir(), 'inferql-uploads-'));
 });
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
 test('the folder is private, and gone after its removal', () => {
-  const spool = openSpool(stateDir);
-  expect(statSync(spool.dir).mode & 0o777).toBe(0o700);
-  spool.remove();
+  const uploadDir = openUploadDir(stateDir);
+  expect(statSync(uploadDir.dir).mode & 0o777).toBe(0o700);
+  uploadDir.remove();
   expect(readdirSync(join(stateDir, 'uploads'))).toEqual([]);
 });
 
@@ -24,9 +24,9 @@ test('what dead processes left is swept, what living ones have is not', () => {
     mkdirSync(join(stateDir, 'uploads', name), { recursive: true });
     writeFileSync(join(stateDir, 'uploads', name, 'capacitor-1.tmp'), 'x');
   }
-  const spool = openSpool(stateDir);
+  const uploadDir = openUploadDir(stateDir);
   expect(existsSync(join(stateDir, 'uploads', `${dead}-abc`))).toBe(false);
   expect(existsSync(join(stateDir, 'uploads', 'odd'))).toBe(false);
   expect(existsSync(join(stateDir, 'uploads', `${process.ppid}-abc`))).toBe(true);
-  expect(readdirSync(spool.dir)).toEqual([]);
+  expect(readdirSync(uploadDir.dir)).toEqual([]);
 });

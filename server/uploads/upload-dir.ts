@@ -5,7 +5,7 @@ import { join } from 'node:path';
  * Creates this process' private folder for uploads, and removes those that dead processes left.
  * @returns the folder, and a function that removes it
  */
-export function openSpool(stateDir: string): { dir: string; remove(): void } {
+export function openUploadDir(stateDir: string): { dir: string; remove(): void } {
   const uploads = join(stateDir, 'uploads');
   mkdirSync(uploads, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(uploads)) {

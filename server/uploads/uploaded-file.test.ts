@@ -33,7 +33,7 @@ describe.each([
     const { status, text } = await post(await open(server), body);
     expect(status).toBe(200);
     expect(JSON.parse(text)).toEqual({ data: { a: answer(70), b: answer(70) } });
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('a field that never reads it does no harm to the other', async () => {
@@ -47,7 +47,7 @@ describe.each([
       const body = form({ image: null, first, second }, { 0: ['variables.image'] }, await picture(71));
       expect(JSON.parse((await post(url, body)).text)).toEqual({ data });
     }
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('a list that carries it twice, and a variable beside the list', async () => {
@@ -60,7 +60,7 @@ describe.each([
     const body = form({ images: [null, null], image: null }, { 0: places }, await picture(72), query);
     const both = [{ result: { labels: [{ index: 72 }] } }, { result: { labels: [{ index: 72 }] } }];
     expect(JSON.parse((await post(await open(server), body)).text)).toEqual({ data: { a: both, b: both } });
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('it is gone before the last one waits', async () => {
@@ -70,7 +70,7 @@ describe.each([
     const body = form({ image: null, first: 'nobody' }, { 0: ['variables.image'] }, await picture(73));
     const reply = post(await open(server), body);
     while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))?.processing !== 1);
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
     worker.settling.open();
     expect(JSON.parse((await reply).text)).toEqual({ data: { a: unknown, b: answer(73) } });
   });
@@ -84,16 +84,16 @@ test('uploads that arrive slowly do not keep others from the decoder', async () 
   const begun = body.subarray(0, body.length - 50);
   const slow = Array.from({ length: 3 }, () => send(url, { ...MULTIPART_HEADERS, 'transfer-encoding': 'chunked' }));
   for (const { outgoing } of slow) await new Promise<void>((resolve) => outgoing.write(begun, () => resolve()));
-  await server.spoolFilled(slow.length);
+  await server.uploadDirFilled(slow.length);
   const quick = await server.upload<{ classifyImage: object }>(CLASSIFY, [await paint(75)]);
   expect(quick.data.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
   for (const { outgoing } of slow) outgoing.end(body.subarray(begun.length));
   for (const { answer: late } of slow) expect((await late).text).toContain('"index":74');
-  await server.spoolEmptied();
+  await server.uploadDirEmptied();
 });
 
 test('a file that the disk does not take is a fault of the server, not of the request', async () => {
-  const server = await startServer({ spoolDir: '/nowhere' });
+  const server = await startServer({ uploadDir: '/nowhere' });
   await startWorker(server.prefix);
   const file = Buffer.concat([await paint(76), Buffer.alloc(1_500_000)]);
   const { status, text } = await post(
@@ -124,5 +124,5 @@ test.each([
   ]);
   const { text } = await post(url, body);
   expect(text).toContain(query === CLASSIFY ? '"index":77' : 'GRAPHQL_VALIDATION_FAILED');
-  await server.spoolEmptied();
+  await server.uploadDirEmptied();
 });

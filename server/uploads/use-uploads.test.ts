@@ -46,7 +46,7 @@ describe('uploads', () => {
       expect(status, code).toBe(200);
       expect(JSON.parse(text).data.classifyImage).toMatchObject({ __typename: 'InvalidImageError', code });
     }
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('a file of exactly the limit passes, one byte more does not', async () => {
@@ -78,7 +78,7 @@ describe('uploads', () => {
     expect(status).toBe(200);
     expect(text).toContain('TOO_LARGE');
     outgoing.destroy();
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('an aborted upload leaves no file', async () => {
@@ -113,7 +113,7 @@ describe('uploads', () => {
         ['0', await paint(1), 'x.png'],
       ]),
     );
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   const whole: [string, Buffer | string, string?][] = [
@@ -196,7 +196,7 @@ describe('uploads', () => {
     expect(status, text).toBe(400);
     expect(JSON.parse(text).errors).toHaveLength(1);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test('a multipart request without a boundary is 400', async () => {
@@ -221,7 +221,7 @@ describe('uploads', () => {
       ...(kind === 'announced' ? { 'content-length': String(body.length) } : { 'transfer-encoding': 'chunked' }),
     };
     expect((await post(await open(server), body, headers)).status).toBe(413);
-    await server.spoolEmptied();
+    await server.uploadDirEmptied();
   });
 
   test.each(['announced', 'chunked'])('an oversized body without files is 413 (%s)', async (kind) => {

@@ -24,9 +24,9 @@ type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes' | 'up
  * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the spool folder.
  * Each is freed once nobody needs it, or with the response, also if the client disconnects. Malformed bodies are answered with 400,
  * oversized ones with 413, before anything is executed.
- * @param spoolDir a folder that only this process uses
+ * @param uploadDir a folder that only this process uses
  */
-export function useUploads(config: Limits, spoolDir: string): Plugin {
+export function useUploads(config: Limits, uploadDir: string): Plugin {
   const { maxBodyBytes } = config;
   const limits = {
     maxFiles: config.maxImages,
@@ -54,7 +54,7 @@ export function useUploads(config: Limits, spoolDir: string): Plugin {
           for (const store of stores) store.free();
         });
         const form = await readForm(source.body, source.headers, limits, () => {
-          const store = new FileStore(memory, spoolDir);
+          const store = new FileStore(memory, uploadDir);
           // A map may be read after an early answer.
           if (hasEnded) store.free();
           stores.push(store);

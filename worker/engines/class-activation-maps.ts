@@ -3,7 +3,7 @@
  * only a few maps go to the worker instead of all features.
  */
 import { fstatSync, openSync, readSync } from 'node:fs';
-import { bestIndexes } from '../serving/top-k.ts';
+import { topKIndexes } from '../serving/top-k.ts';
 import type { ActivationMaps, EngineModel } from './engine.ts';
 
 /** The last feature map before global average pooling: count x channels x height x width. */
@@ -41,7 +41,7 @@ export function createMapDrawer(
     const bytes = new Uint8Array(count * rows * rowBytes);
     for (let image = 0; image < count; image++) {
       const scores = probabilities.subarray(image * classCount, (image + 1) * classCount);
-      for (const [place, label] of bestIndexes(scores, rows).entries()) {
+      for (const [place, label] of topKIndexes(scores, rows).entries()) {
         const at = (image * rows + place) * rowBytes;
         if (readSync(file, bytes, at, rowBytes, label * rowBytes) !== rowBytes)
           throw new Error(`${kernelPath} is cut off`);

@@ -9,7 +9,7 @@ const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   tenant: 'anonymous',
   image: Buffer.alloc(1),
   options: { heatmap: false },
-  recovered: false,
+  redelivered: false,
   readable: true,
 });
 
@@ -141,10 +141,10 @@ test('while the engine runs, nothing is claimed before shortly before its expect
   expect(idsOf(await next)).toEqual(['3']);
 });
 
-test('what was recovered goes first, and alone where an attempt at it was lost', async () => {
+test('what was redelivered goes first, and alone where an attempt at it was lost', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 8, 0);
-  batcher.addRecovered([{ ...job('lost'), recovered: true }, job('only claimed')]);
+  batcher.pushRedelivered([{ ...job('lost'), redelivered: true }, job('only claimed')]);
   queue.push('1', '2');
   expect(idsOf(await batcher.next())).toEqual(['lost']);
   batcher.engineIsIdle();
@@ -158,7 +158,7 @@ test('a closed batcher gives out what it holds, then nothing, and is closed once
   const first = await batcher.next();
   batcher.engineIsIdle();
   const second = await batcher.next();
-  batcher.addRecovered([job('3')]);
+  batcher.pushRedelivered([job('3')]);
   let isClosed = false;
   const closing = batcher.close().then(() => {
     isClosed = true;

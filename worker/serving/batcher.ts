@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, StartedJob } from '@inferql/queue/consumer';
 import type { ClaimedJob } from '@inferql/queue/stream-entry';
-import { createBell } from './notifier.ts';
+import { createNotifier } from './notifier.ts';
 
 /** Claiming takes a few milliseconds; this long before the expected end of a run the next batch is claimed. */
 const PREFETCH_LEAD_MS = 10;
@@ -35,9 +35,9 @@ export interface Batcher {
   engineStarts(expectedEndMs: number): void;
   engineIsIdle(): void;
   /** Puts a job before all others, in a separate batch. */
-  addAlone(batch: Batch): void;
-  /** Puts recovered jobs before all others; those whose attempt was lost run alone. */
-  addRecovered(jobs: ClaimedJob[]): void;
+  pushIsolated(batch: Batch): void;
+  /** Puts redelivered jobs before all others; those whose attempt was lost run alone. */
+  pushRedelivered(jobs: ClaimedJob[]): void;
   /** All claimed jobs that were not released yet. */
   held(): ClaimedJob[];
   /** Reports that a job has ended for this worker. */
@@ -56,11 +56,11 @@ export function createBatcher(options: {
   onClaimError(error: unknown): void;
 }): Batcher {
   const { consumer, maxBatchSize, maxQueueDelayMs } = options;
-  const bell = createBell();
+  const notifier = createNotifier();
   const held = new Set<ClaimedJob>();
-  const alone: Batch[] = [];
+  const isolated: Batch[] = [];
   /** Claimed before anyone asked for them: the beginning of the next batch. */
-  const loose: ClaimedJob[] = [];
+  const pending: ClaimedJob[] = [];
   let busyUntilMs: number | undefined;
   let slot: Batch | undefined;
   let closed = false;
@@ -94,7 +94,7 @@ export function createBatcher(options: {
       const jobs = hold(await consumer.claim(max));
       claimFailures = 0;
       noteArrivals(jobs.length);
-      return keepLoners(jobs);
+      return separateRedelivered(jobs);
     } catch (error) {
       await backOff(error);
       return [];
@@ -110,12 +110,12 @@ export function createBatcher(options: {
         const jobs = hold(await consumer.waitForJobs());
         claimFailures = 0;
         noteArrivals(jobs.length);
-        loose.push(...keepLoners(jobs));
+        pending.push(...separateRedelivered(jobs));
       } catch (error) {
         await backOff(error);
       } finally {
         blockedRead = false;
-        bell.ring();
+        notifier.notify();
       }
     })();
   }
@@ -125,9 +125,9 @@ export function createBatcher(options: {
     await delay(Math.min(FIRST_BACKOFF_MS * 2 ** claimFailures++, LAST_BACKOFF_MS));
   }
 
-  function keepLoners(jobs: ClaimedJob[]): ClaimedJob[] {
-    for (const job of jobs) if (job.recovered) alone.push({ jobs: [job] });
-    return jobs.filter((job) => !job.recovered);
+  function separateRedelivered(jobs: ClaimedJob[]): ClaimedJob[] {
+    for (const job of jobs) if (job.redelivered) isolated.push({ jobs: [job] });
+    return jobs.filter((job) => !job.redelivered);
   }
 
   function mayMoreCome(): boolean {
@@ -137,24 +137,24 @@ export function createBatcher(options: {
   /** Forms the next batch; undefined once closed and nothing is held any more. */
   async function collect(): Promise<Batch | undefined> {
     for (;;) {
-      const first = alone.shift();
+      const first = isolated.shift();
       if (first) return first;
       if (closed) {
-        if (loose.length > 0) return { jobs: loose.splice(0, maxBatchSize) };
+        if (pending.length > 0) return { jobs: pending.splice(0, maxBatchSize) };
         if (held.size === 0 && !blockedRead) return undefined;
-        await bell.wait();
+        await notifier.wait();
         continue;
       }
       const claimAtMs = busyUntilMs === undefined ? 0 : busyUntilMs - PREFETCH_LEAD_MS;
       const nowMs = performance.now();
       if (nowMs < claimAtMs) {
-        await bell.wait(claimAtMs - nowMs);
+        await notifier.wait(claimAtMs - nowMs);
         continue;
       }
-      const jobs = loose.splice(0, maxBatchSize);
+      const jobs = pending.splice(0, maxBatchSize);
       // The blocked read in progress answers as soon as anything waits: nothing else needs to claim.
       if (jobs.length === 0 && blockedRead) {
-        await bell.wait();
+        await notifier.wait();
         continue;
       }
       // A single job that ended a wait runs at once, unless others are expected closely behind it.
@@ -163,21 +163,21 @@ export function createBatcher(options: {
       }
       if (jobs.length > 0) return { jobs: await fill(jobs) };
       // What arrived during this claim has woken nobody.
-      if (alone.length > 0 || loose.length > 0 || closed) continue;
+      if (isolated.length > 0 || pending.length > 0 || closed) continue;
       blockForJobs();
-      await bell.wait();
+      await notifier.wait();
     }
   }
 
   /** Waits up to maxQueueDelayMs for more, as long as the engine is idle and more jobs are expected. */
   async function fill(jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
     const untilMs = performance.now() + maxQueueDelayMs;
-    while (jobs.length < maxBatchSize && !closed && alone.length === 0) {
+    while (jobs.length < maxBatchSize && !closed && isolated.length === 0) {
       const restMs = untilMs - performance.now();
       if (restMs <= 0 || !mayMoreCome()) break;
       blockForJobs();
-      await bell.wait(restMs);
-      jobs.push(...loose.splice(0, maxBatchSize - jobs.length));
+      await notifier.wait(restMs);
+      jobs.push(...pending.splice(0, maxBatchSize - jobs.length));
       jobs.push(...(await claim(maxBatchSize - jobs.length)));
     }
     return jobs;
@@ -188,11 +188,11 @@ export function createBatcher(options: {
       const batch = await collect();
       if (!batch) break;
       slot = batch;
-      bell.ring();
-      while (slot) await bell.wait();
+      notifier.notify();
+      while (slot) await notifier.wait();
     }
     finished = true;
-    bell.ring();
+    notifier.notify();
   }
 
   let finished = false;
@@ -200,40 +200,40 @@ export function createBatcher(options: {
 
   return {
     async next() {
-      while (!slot && !finished) await bell.wait();
+      while (!slot && !finished) await notifier.wait();
       const batch = slot;
       slot = undefined;
       // Whoever takes a batch is about to run it.
       if (batch) busyUntilMs = performance.now() + options.expectedRunMs(batch.jobs.length);
-      bell.ring();
+      notifier.notify();
       return batch;
     },
     isNextReady: () => slot !== undefined,
     engineStarts(expectedEndMs) {
       busyUntilMs = expectedEndMs;
-      bell.ring();
+      notifier.notify();
     },
     engineIsIdle() {
       busyUntilMs = undefined;
-      bell.ring();
+      notifier.notify();
     },
-    addAlone(batch) {
-      alone.push(batch);
-      bell.ring();
+    pushIsolated(batch) {
+      isolated.push(batch);
+      notifier.notify();
     },
-    addRecovered(jobs) {
-      loose.unshift(...keepLoners(hold(jobs)));
-      if (jobs.length > 0) bell.ring();
+    pushRedelivered(jobs) {
+      pending.unshift(...separateRedelivered(hold(jobs)));
+      if (jobs.length > 0) notifier.notify();
     },
     held: () => [...held],
     release(jobs) {
       for (const job of jobs) held.delete(job);
-      bell.ring();
+      notifier.notify();
     },
     async close() {
       closed = true;
-      bell.ring();
-      while (!finished || held.size > 0) await bell.wait();
+      notifier.notify();
+      while (!finished || held.size > 0) await notifier.wait();
     },
   };
 }

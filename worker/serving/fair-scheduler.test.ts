@@ -1,21 +1,21 @@
 import { expect, test } from 'vitest';
-import { createTurns } from './fair-scheduler.ts';
+import { createFairScheduler } from './fair-scheduler.ts';
 
 test('of two busy models each has half of the time, though one run of the first is four times as long', async () => {
   let nowMs = 0;
-  const turns = createTurns(() => nowMs);
+  const scheduler = createFairScheduler(() => nowMs);
   const usedMs = { slow: 0, fast: 0 };
   const loop = async (name: 'slow' | 'fast', runMs: number) => {
-    let turn = turns.take(name);
+    let permit = scheduler.take(name);
     while (nowMs < 4_000) {
-      const end = await turn;
+      const end = await permit;
       nowMs += runMs;
       usedMs[name] += runMs;
       await Promise.resolve();
-      turn = turns.take(name);
+      permit = scheduler.take(name);
       end();
     }
-    (await turn)();
+    (await permit)();
   };
   await Promise.all([loop('slow', 40), loop('fast', 10)]);
   expect(usedMs.slow / (usedMs.slow + usedMs.fast)).toBeCloseTo(0.5, 1);
@@ -23,17 +23,17 @@ test('of two busy models each has half of the time, though one run of the first 
 
 test('a model that slept for long does not get the whole time for as long afterwards', async () => {
   let nowMs = 0;
-  const turns = createTurns(() => nowMs);
+  const scheduler = createFairScheduler(() => nowMs);
   const run = async (name: string) => {
-    const end = await turns.take(name);
+    const end = await scheduler.take(name);
     nowMs += 10;
     end();
   };
   for (let i = 0; i < 100; i++) await run('awake');
   const order: string[] = [];
-  const hold = await turns.take('other');
+  const hold = await scheduler.take('other');
   const runs = ['awake', 'slept', 'slept', 'slept', 'awake'].map((name) =>
-    turns.take(name).then((end) => {
+    scheduler.take(name).then((end) => {
       order.push(name);
       nowMs += 10;
       end();
@@ -45,10 +45,10 @@ test('a model that slept for long does not get the whole time for as long afterw
 });
 
 test('one run at a time, and an end that is told twice counts once', async () => {
-  const turns = createTurns();
-  const end = await turns.take('a');
+  const scheduler = createFairScheduler();
+  const end = await scheduler.take('a');
   let second = false;
-  const waiting = turns.take('b').then((endSecond) => {
+  const waiting = scheduler.take('b').then((endSecond) => {
     second = true;
     return endSecond;
   });

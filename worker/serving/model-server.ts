@@ -6,18 +6,18 @@ import { InferqlError } from '@inferql/queue/errors';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
 import type { Logger } from 'pino';
 import { EngineLoadError } from '../engines/engine.ts';
-import { type RemoteEngine, startRemoteEngine } from '../engines/process/engine-process.ts';
-import type { Turns } from './fair-scheduler.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../engines/process/isolated-engine.ts';
+import type { FairScheduler } from './fair-scheduler.ts';
 import { startModelLoop } from './run-loop.ts';
 import type { ServableModel } from './servable.ts';
 
-export interface ServiceOptions {
+export interface ModelServerOptions {
   servable: ServableModel;
   /** Shared by all models of the worker. */
   redis: RedisConnection;
   redisUrl: string;
   prefix: string;
-  turns: Turns;
+  scheduler: FairScheduler;
   worker: string;
   engineThreads: number;
   engineTimeLimitMs: number;
@@ -28,23 +28,23 @@ export interface ServiceOptions {
   childPath?: string;
 }
 
-export interface ModelService {
+export interface ModelServer {
   model: ServedModel;
-  engine: Pick<RemoteEngine, 'pid' | 'rssBytes'>;
+  engine: Pick<IsolatedEngine, 'pid' | 'rssBytes'>;
   /** Stops claiming, finishes held jobs, leaves, and ends the engine. */
   drain(): Promise<void>;
-  /** Serves what is queued for this version, then drains. Call it once another version is announced. */
+  /** Serves what is queued for this version, then drains. Call it once another version is registered. */
   retire(): Promise<void>;
   /** The model left the repository: it is no longer offered, but queued jobs are still done. */
   withdraw(): Promise<void>;
 }
 
 /**
- * Chooses an engine, loads the model, warms it up, and only then announces it and accepts work.
+ * Chooses an engine, loads the model, warms it up, and only then registers it and accepts work.
  * @throws EngineLoadError if no engine can run the model.
  */
-export async function startModelService(options: ServiceOptions): Promise<ModelService> {
-  const { servable, redis, redisUrl, prefix, turns, worker } = options;
+export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
+  const { servable, redis, redisUrl, prefix, scheduler, worker } = options;
   const log = options.log.child({ model: servable.name, version: servable.version });
   const { engine, name: engineName, reason } = await chooseEngine(options, log);
   const { labels, candidates, ruledOut, heatmap, ...spec } = servable;
@@ -66,7 +66,7 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
       engine,
       model,
       labels,
-      turns,
+      scheduler,
       worker,
       log,
       ...(options.onBatch && { onBatch: options.onBatch }),
@@ -93,12 +93,12 @@ export async function startModelService(options: ServiceOptions): Promise<ModelS
 }
 
 /** Starts and warms up the first engine that can run the model; the reason says why earlier candidates could not. */
-async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log: Logger) {
+async function chooseEngine({ servable, scheduler, ...options }: ModelServerOptions, log: Logger) {
   const refusals: string[] = [...(servable.ruledOut ?? [])];
   for (const { engine: name, reason, model } of servable.candidates) {
-    let engine: RemoteEngine | undefined;
+    let engine: IsolatedEngine | undefined;
     try {
-      engine = await startRemoteEngine({
+      engine = await startIsolatedEngine({
         model: {
           engine: name,
           input: servable.input,
@@ -110,7 +110,7 @@ async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log
         log,
         ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
       });
-      await warmUp(engine, servable, turns);
+      await warmUp(engine, servable, scheduler);
       return { engine, name, reason: [reason, ...refusals].join(' ') };
     } catch (error) {
       await engine?.close();
@@ -123,15 +123,19 @@ async function chooseEngine({ servable, turns, ...options }: ServiceOptions, log
 }
 
 /** The first runs of a batch size allocate and tune; no caller should wait for that. */
-async function warmUp(engine: RemoteEngine, { input, batching }: ServableModel, turns: Turns): Promise<void> {
+async function warmUp(
+  engine: IsolatedEngine,
+  { input, batching }: ServableModel,
+  scheduler: FairScheduler,
+): Promise<void> {
   const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
   for (const count of new Set([1, batching.maxBatchSize])) {
-    const endTurn = await turns.take('warm-up');
+    const endRun = await scheduler.take('warm-up');
     try {
       const images = Array.from({ length: count }, () => grey);
       await engine.run(images, engine.hasHeatmaps);
     } finally {
-      endTurn();
+      endRun();
     }
   }
 }

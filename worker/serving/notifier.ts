@@ -1,16 +1,16 @@
 /**
  * Wakes whoever waits for a change. Check the condition, then call `wait()` without an await in between: no notification is lost then.
  */
-export interface Bell {
-  ring(): void;
+export interface Notifier {
+  notify(): void;
   /** Resolves at the next notification, or after `limitMs`. */
   wait(limitMs?: number): Promise<void>;
 }
 
-export function createBell(): Bell {
+export function createNotifier(): Notifier {
   let listeners: (() => void)[] = [];
   return {
-    ring() {
+    notify() {
       const woken = listeners;
       listeners = [];
       for (const wake of woken) wake();

@@ -2,7 +2,7 @@
 import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
-import { bestIndexes } from './top-k.ts';
+import { topKIndexes } from './top-k.ts';
 
 /** Float32 has seven digits; more would only lengthen every event. */
 const SCORE_DIGITS = 7;
@@ -25,7 +25,7 @@ export function readResult(
   if (row.length !== labels.length) throw new InferqlError('MODEL_FAILED', { cause: new Error('too few values') });
   if (!row.every(Number.isFinite))
     throw new InferqlError('MODEL_FAILED', { cause: new Error('a value is not a number') });
-  const best = bestIndexes(row, labelCount).map(
+  const best = topKIndexes(row, labelCount).map(
     (at): Label => ({ index: at, name: labels[at]!, score: Number(row[at]!.toPrecision(SCORE_DIGITS)) }),
   );
   const extra = output.extra?.[index];

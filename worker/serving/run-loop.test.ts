@@ -4,18 +4,18 @@ import { type Consumer, createConsumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
-import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import { createTurns } from './fair-scheduler.ts';
+import { createFairScheduler } from './fair-scheduler.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';
 
 const CLASSES = 3;
 
 let server: TestRedis;
-let bed: QueueBed;
+let queue: QueueHarness;
 let connections: RedisConnection[];
 let loop: ModelLoop;
 
@@ -24,12 +24,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 beforeEach(() => {
-  bed = createQueueBed(server.url);
+  queue = createQueueHarness(server.url);
   connections = (['work', 'blocking'] as const).map((role) => connectRedis(server.url, role));
 });
 afterEach(async () => {
   await loop.drain();
-  await bed.close();
+  await queue.close();
   for (const connection of connections) connection.disconnect();
 });
 
@@ -56,7 +56,7 @@ async function serve(change: (consumer: Consumer) => Consumer) {
   const consumer = createConsumer({
     redis: redis!,
     blockingRedis: blockingRedis!,
-    prefix: bed.prefix,
+    prefix: queue.prefix,
     model,
     worker: 'worker',
   });
@@ -65,20 +65,20 @@ async function serve(change: (consumer: Consumer) => Consumer) {
     engine,
     model,
     labels,
-    turns: createTurns(),
+    scheduler: createFairScheduler(),
     worker: 'worker',
     log: pino({ level: 'silent' }),
   });
-  return bed.model('scripted');
+  return queue.model('scripted');
 }
 
 test('heatmaps that cannot be drawn fail the predictions that asked for one, and no other', async () => {
   const model = await serve((consumer) => consumer);
   const image = new Uint8Array(2 * 2 * 3);
   const ids = await Promise.all(
-    [false, true, false].map((heatmap) => bed.submit(model, image, { options: { heatmap } })),
+    [false, true, false].map((heatmap) => queue.submit(model, image, { options: { heatmap } })),
   );
-  const ends = await Promise.all(ids.map(bed.end));
+  const ends = await Promise.all(ids.map(queue.end));
   expect(ends.map(({ status }) => status)).toEqual(['SUCCEEDED', 'FAILED', 'SUCCEEDED']);
   expect(ends[1]).toMatchObject({ errorCode: 'MODEL_FAILED', attempts: model.queue.maxAttempts });
 });
@@ -92,6 +92,6 @@ test('results that Redis refuses are tried again by the same worker, where there
       return await consumer.settle(outcomes);
     },
   }));
-  const id = await bed.submit(model, new Uint8Array(2 * 2 * 3));
-  expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
+  const id = await queue.submit(model, new Uint8Array(2 * 2 * 3));
+  expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
 }, 20_000);

@@ -9,16 +9,17 @@ import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { isRedisUnavailable } from '@inferql/queue/redis';
 import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import type { Logger } from 'pino';
-import type { EngineRun, RemoteEngine } from '../engines/process/engine-process.ts';
+import type { EngineRun } from '../engines/process/engine-process.ts';
+import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
 import { type Batch, createBatcher } from './batcher.ts';
-import type { Turns } from './fair-scheduler.ts';
+import type { FairScheduler } from './fair-scheduler.ts';
 import { readResult } from './postprocess.ts';
-import { createPace } from './run-time-estimate.ts';
+import { createRunTimeEstimate } from './run-time-estimate.ts';
 
-const RECOVER_EVERY_MS = 2_000;
+const RECLAIM_EVERY_MS = 2_000;
 const SWEEP_EVERY_MS = 1_000;
 /** Pause between two checks of whether a retired version's streams are empty. */
-const RETIRE_LOOK_MS = 200;
+const RETIRE_CHECK_MS = 200;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
 /** A step is given up if Redis refuses it this many times while available. */
@@ -28,10 +29,10 @@ const MAX_UNSETTLED = 2;
 
 export interface ModelLoopOptions {
   consumer: Consumer;
-  engine: RemoteEngine;
+  engine: IsolatedEngine;
   model: ServedModel;
   labels: readonly string[];
-  turns: Turns;
+  scheduler: FairScheduler;
   /** This worker's name. */
   worker: string;
   log: Logger;
@@ -48,17 +49,17 @@ export interface ModelLoop {
   drain(): Promise<void>;
 }
 
-/** Announces the model and serves it. Resolves once it is announced. */
+/** Registers the model and serves it. Resolves once it is registered. */
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
-  const { consumer, engine, model, labels, turns, worker, log } = options;
+  const { consumer, engine, model, labels, scheduler, worker, log } = options;
   const { visibilityMs } = model.queue;
-  const pace = createPace();
+  const runTime = createRunTimeEstimate();
   const startedAtMs = Date.now();
   const unsettled = new Set<Promise<void>>();
   const reportOnce = createReporter(log);
 
   /** Repeats a step until Redis accepts it. @throws if Redis refuses it for another reason than being unavailable. */
-  async function insist<T>(name: string, step: () => Promise<T>): Promise<T> {
+  async function retryUntilAccepted<T>(name: string, step: () => Promise<T>): Promise<T> {
     for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
       try {
         const answer = await step();
@@ -72,27 +73,27 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     }
   }
 
-  const announce = () => {
-    const imageMs = pace.imageMs();
+  const register = () => {
+    const imageMs = runTime.imageMs();
     const record = { worker, version: model.version, engine: model.engine, startedAtMs };
-    return consumer.announce(imageMs === undefined ? record : { ...record, imageMs }, { leaving });
+    return consumer.register(imageMs === undefined ? record : { ...record, imageMs }, { leaving });
   };
 
   let leaving = false;
-  await insist('announce', announce);
+  await retryUntilAccepted('register', register);
   let draining = false;
   let withdrawn = false;
   const batcher = createBatcher({
     consumer,
     ...model.batching,
-    expectedRunMs: pace.expectedMs,
+    expectedRunMs: runTime.expectedMs,
     onClaimError: (error) => reportOnce('claim', error),
   });
 
   async function settle(outcomes: Outcome[]): Promise<void> {
     if (outcomes.length === 0) return;
     try {
-      const settlements = await insist('settle', () => consumer.settle(outcomes));
+      const settlements = await retryUntilAccepted('settle', () => consumer.settle(outcomes));
       outcomes.forEach(({ started }, i) => {
         if (settlements[i] === 'retry') retryLater(started);
         else batcher.release([started.job]);
@@ -115,12 +116,12 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   }
 
   function retryLater({ job, attempt }: StartedJob): void {
-    setTimeout(() => batcher.addAlone({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
+    setTimeout(() => batcher.pushIsolated({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
   }
 
   async function startAttempts(batch: Batch): Promise<StartedJob[]> {
     if (batch.started) return [batch.started];
-    const started = await insist('start', () => consumer.start(batch.jobs));
+    const started = await retryUntilAccepted('start', () => consumer.start(batch.jobs));
     const begun = new Set(started.map(({ job }) => job));
     batcher.release(batch.jobs.filter((job) => !begun.has(job)));
     const unreadable = started.filter(({ job }) => !job.readable);
@@ -131,7 +132,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   async function runStarted(started: StartedJob[]): Promise<void> {
     const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && engine.hasHeatmaps;
     let run: EngineRun;
-    batcher.engineStarts(performance.now() + pace.expectedMs(started.length));
+    batcher.engineStarts(performance.now() + runTime.expectedMs(started.length));
     try {
       run = await engine.run(
         started.map(({ job }) => job.image),
@@ -143,7 +144,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     } finally {
       batcher.engineIsIdle();
     }
-    pace.note(started.length, run.inferenceMs);
+    runTime.note(started.length, run.inferenceMs);
     options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
     settleInBackground(
       started.map((one, index): Outcome => {
@@ -160,17 +161,17 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     const errorCode = codeOf(error);
     log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
     if (started.length === 1) settleInBackground([{ started: started[0]!, errorCode }]);
-    else for (const one of started) batcher.addAlone({ jobs: [one.job], started: one });
+    else for (const one of started) batcher.pushIsolated({ jobs: [one.job], started: one });
   }
 
   async function runLoop(): Promise<void> {
-    let turn: Promise<() => void> | undefined;
+    let permit: Promise<() => void> | undefined;
     for (;;) {
       const batch = await batcher.next();
       if (!batch) break;
       await engine.ready();
-      const endTurn = await (turn ?? turns.take(model.name));
-      turn = undefined;
+      const endRun = await (permit ?? scheduler.take(model.name));
+      permit = undefined;
       try {
         const started = await startAttempts(batch);
         if (started.length > 0) await runStarted(started);
@@ -179,8 +180,8 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         giveUp(batch.jobs);
       } finally {
         batcher.engineIsIdle();
-        if (batcher.isNextReady()) turn = turns.take(model.name);
-        endTurn();
+        if (batcher.isNextReady()) permit = scheduler.take(model.name);
+        endRun();
       }
       while (unsettled.size >= MAX_UNSETTLED) await Promise.race(unsettled);
     }
@@ -194,17 +195,17 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   }
 
   const timers = [
-    every(WORKER_LIFETIME_MS / 3, 'announce', async () => {
-      if (!withdrawn && isEngineExpected()) await announce();
+    every(WORKER_LIFETIME_MS / 3, 'register', async () => {
+      if (!withdrawn && isEngineExpected()) await register();
     }),
-    every(visibilityMs / 3, 'renew', async () => {
-      if (isEngineExpected()) await consumer.renew(batcher.held());
+    every(visibilityMs / 3, 'extend leases', async () => {
+      if (isEngineExpected()) await consumer.extendLeases(batcher.held());
     }),
-    every(RECOVER_EVERY_MS, 'recover', async () => {
+    every(RECLAIM_EVERY_MS, 'reclaim', async () => {
       if (draining) return;
       const room = model.batching.maxBatchSize - batcher.held().length;
-      if (engine.downSinceMs() === undefined) batcher.addRecovered(await consumer.recover(Math.max(1, room)));
-      await consumer.adoptRetired();
+      if (engine.downSinceMs() === undefined) batcher.pushRedelivered(await consumer.reclaim(Math.max(1, room)));
+      await consumer.migrateRetired();
     }),
     every(SWEEP_EVERY_MS, 'expire', () => consumer.expireDue()),
   ];
@@ -235,7 +236,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       await batcher.close();
       await running;
       for (const timer of timers) clearInterval(timer);
-      await consumer.leave();
+      await consumer.deregister();
     })();
     return drained;
   }
@@ -243,7 +244,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   /** Other workers empty the streams, too, and no event reports it. */
   async function retire(): Promise<void> {
     leaving = true;
-    while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_LOOK_MS);
+    while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_CHECK_MS);
     await drain();
   }
 
@@ -252,7 +253,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     retire,
     async withdraw() {
       withdrawn = true;
-      const isLast = await insist('withdraw', () => consumer.withdraw());
+      const isLast = await retryUntilAccepted('withdraw', () => consumer.withdraw());
       await (isLast ? retire() : drain());
     },
   };

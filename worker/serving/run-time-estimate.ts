@@ -1,5 +1,5 @@
 /** Measured time of recent runs, and an estimate for the next one. Milliseconds. */
-export interface Pace {
+export interface RunTimeEstimate {
   note(batchSize: number, inferenceMs: number): void;
   /** Moving average of the time per image; undefined before the first run. */
   imageMs(): number | undefined;
@@ -9,7 +9,7 @@ export interface Pace {
 
 const WEIGHT = 0.2;
 
-export function createPace(): Pace {
+export function createRunTimeEstimate(): RunTimeEstimate {
   let imageMs: number | undefined;
   const runMs = new Map<number, number>();
   const average = (old: number | undefined, value: number) =>

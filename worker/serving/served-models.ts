@@ -1,21 +1,21 @@
 /** The models that this worker serves, kept in sync with its repository while it runs. */
 import type { Logger } from 'pino';
-import type { ModelService } from './model-server.ts';
+import type { ModelServer } from './model-server.ts';
 import type { ServableModel } from './servable.ts';
 
-export interface FleetOptions {
+export interface ServedModelsOptions {
   /** Names of the models to serve. */
   list(): Promise<string[]>;
   /** Reads one; fast if it did not change. @throws if it cannot be read */
   load(name: string): Promise<ServableModel>;
-  /** Starts to serve it; resolves once it is warm and announced. `worker` is a name that only this service uses. */
-  start(servable: ServableModel, worker: string): Promise<ModelService>;
+  /** Starts to serve it; resolves once it is warm and registered. `worker` is a name that only this service uses. */
+  start(servable: ServableModel, worker: string): Promise<ModelServer>;
   /** The process' name. */
   worker: string;
   log: Logger;
 }
 
-export interface Fleet {
+export interface ServedModels {
   /**
    * Syncs with the repository: serves new models, replaces changed ones (the old version finishes what is queued for it) and
    * withdraws removed ones. A model that cannot be served is logged; its previous version and other models are not affected.
@@ -24,28 +24,28 @@ export interface Fleet {
   /** Names of the models served now. */
   names(): string[];
   /** All engines, including those of retiring versions. */
-  engines(): ModelService['engine'][];
+  engines(): ModelServer['engine'][];
   /** Ends all services; nothing is started after that. */
   drain(): Promise<void>;
 }
 
-export function createFleet({ list, load, start, worker, log }: FleetOptions): Fleet {
-  const services = new Map<string, ModelService>();
-  const leaving = new Map<ModelService, Promise<void>>();
+export function createServedModels({ list, load, start, worker, log }: ServedModelsOptions): ServedModels {
+  const services = new Map<string, ModelServer>();
+  const leaving = new Map<ModelServer, Promise<void>>();
   /** The last logged reason per model that cannot be served, so that it is logged once. */
-  const complaints = new Map<string, string>();
+  const reported = new Map<string, string>();
   let started = 0;
   let closed = false;
   let syncing: Promise<void> = Promise.resolve();
 
-  function complain(name: string, error: unknown): void {
+  function reportOnce(name: string, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    if (complaints.get(name) === message) return;
-    complaints.set(name, message);
+    if (reported.get(name) === message) return;
+    reported.set(name, message);
     log.error({ err: error, model: name, isServed: services.has(name) }, 'model cannot be served as it is');
   }
 
-  function letGo(service: ModelService, how: 'retire' | 'withdraw'): void {
+  function startLeaving(service: ModelServer, how: 'retire' | 'withdraw'): void {
     const { name, version } = service.model;
     log.info({ model: name, version, how }, 'version leaves');
     const gone = service[how]()
@@ -61,10 +61,10 @@ export function createFleet({ list, load, start, worker, log }: FleetOptions): F
       if (closed || old?.model.version === servable.version) return;
       const service = await start(servable, `${worker}.${++started}`);
       services.set(name, service);
-      complaints.delete(name);
-      if (old) letGo(old, 'retire');
+      reported.delete(name);
+      if (old) startLeaving(old, 'retire');
     } catch (error) {
-      complain(name, error);
+      reportOnce(name, error);
     }
   }
 
@@ -73,7 +73,7 @@ export function createFleet({ list, load, start, worker, log }: FleetOptions): F
     for (const [name, service] of services) {
       if (closed || names.includes(name)) continue;
       services.delete(name);
-      letGo(service, 'withdraw');
+      startLeaving(service, 'withdraw');
     }
     for (const name of names) if (!closed) await update(name);
   }

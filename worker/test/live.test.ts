@@ -10,7 +10,7 @@ import { registryKeys } from '@inferql/queue/keys';
 import { connectRedis } from '@inferql/queue/redis';
 import { createRegistry } from '@inferql/queue/registry';
 import { buildSystem } from '@inferql/testing/build';
-import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
@@ -18,7 +18,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
 let buildDir: string;
 let server: TestRedis;
-let bed: QueueBed;
+let queue: QueueHarness;
 let folder: string;
 let workers: ChildProcess[] = [];
 
@@ -28,14 +28,14 @@ beforeAll(async () => {
 beforeEach(async () => {
   [server, folder] = await Promise.all([startTestRedis(), mkdtemp(join(tmpdir(), 'inferql-live-'))]);
   await mkdir(join(folder, 'models'));
-  bed = createQueueBed(server.url);
+  queue = createQueueHarness(server.url);
 });
 afterEach(async () => {
   const exits = workers.map((worker) => worker.exitCode ?? worker.signalCode ?? once(worker, 'exit'));
   for (const worker of workers) worker.kill('SIGKILL');
   await Promise.all(exits);
   workers = [];
-  await bed.close();
+  await queue.close();
   await Promise.all([server.stop(), rm(folder, { recursive: true })]);
 });
 
@@ -49,7 +49,7 @@ async function launch(env: NodeJS.ProcessEnv = {}): Promise<{ worker: ChildProce
       PATH: process.env.PATH,
       HOME: process.env.HOME,
       REDIS_URL: server.url,
-      INFERQL_PREFIX: bed.prefix,
+      INFERQL_PREFIX: queue.prefix,
       INFERQL_MODELS_DIR: modelsDir(),
       INFERQL_STATE_DIR: join(folder, 'state'),
       INFERQL_ENGINE_THREADS: '1',
@@ -71,10 +71,10 @@ const image = () => Uint8Array.from({ length: 6 * 5 * 3 }, () => Math.floor(Math
 /** As a server does: reads the models, admits, and reads them again if the version is outdated. */
 async function submitAsServer(name: string): Promise<string | undefined> {
   for (;;) {
-    const model = (await bed.producer.models()).find((one) => one.name === name);
+    const model = (await queue.producer.models()).find((one) => one.name === name);
     if (!model) return undefined;
     try {
-      return await bed.submit(model, image());
+      return await queue.submit(model, image());
     } catch (error) {
       if ((error as Error).message !== 'staleVersion') throw error;
     }
@@ -84,7 +84,7 @@ async function submitAsServer(name: string): Promise<string | undefined> {
 /** Reads the models until one fits. */
 async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<ServedModel[]> {
   for (;;) {
-    const models = await bed.producer.models();
+    const models = await queue.producer.models();
     if (fits(models)) return models;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -93,7 +93,7 @@ async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<Serv
 test('a model that is added, updated and removed under load: no prediction fails, each says its version', async () => {
   await writeTinyModel(modelsDir(), 'first', { favourite: 0 });
   const { log } = await launch();
-  const before = await bed.model('first');
+  const before = await queue.model('first');
   expect(before).toMatchObject({ engine: 'onnxruntime', heatmap: { available: true }, classCount: 3 });
 
   const ids: string[] = [];
@@ -108,17 +108,17 @@ test('a model that is added, updated and removed under load: no prediction fails
       if (id === undefined) return;
       ids.push(id);
       announceNext?.(id);
-      if (ids.length % 20 === 0) await bed.end(id);
+      if (ids.length % 20 === 0) await queue.end(id);
     }
   })();
   /** Resolves when this many more are in progress. */
   const submitted = async (more: number) => {
-    for (const until = ids.length + more; ids.length < until; ) await bed.end(await whenNext());
+    for (const until = ids.length + more; ids.length < until; ) await queue.end(await whenNext());
   };
   await writeTinyModel(modelsDir(), 'second', { favourite: 1 });
   await whenModel((models) => models.some(({ name }) => name === 'second'));
-  await bed.model('second');
-  const second = await bed.end((await submitAsServer('second'))!);
+  await queue.model('second');
+  const second = await queue.end((await submitAsServer('second'))!);
   expect(second.result!.labels[0]!.name).toBe('green');
 
   // A broken model does not affect others.
@@ -129,7 +129,7 @@ test('a model that is added, updated and removed under load: no prediction fails
   await writeTinyModel(modelsDir(), 'first', { favourite: 2 });
   const isUpdated = ({ name, version }: ServedModel) => name === 'first' && version !== before.version;
   const after = (await whenModel((models) => models.some(isUpdated))).find(isUpdated)!;
-  const updated = await bed.end((await submitAsServer('first'))!);
+  const updated = await queue.end((await submitAsServer('first'))!);
   expect(updated.result!.labels[0]!.name).toBe('blue');
 
   await submitted(50);
@@ -138,7 +138,7 @@ test('a model that is added, updated and removed under load: no prediction fails
   await load;
 
   const ends: PredictionState[] = [];
-  for (const id of ids) ends.push(await bed.end(id));
+  for (const id of ids) ends.push(await queue.end(id));
   expect(ends.length).toBeGreaterThan(100);
   expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['SUCCEEDED']));
   for (const { version, result } of ends) {
@@ -152,24 +152,24 @@ test('SIGHUP looks at the repository at once, and INFERQL_MODELS says which are 
   await writeTinyModel(modelsDir(), 'wanted');
   await writeTinyModel(modelsDir(), 'unwanted');
   const { worker } = await launch({ INFERQL_MODELS: 'wanted, later' });
-  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['wanted']);
+  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['wanted']);
   await writeTinyModel(modelsDir(), 'later');
   worker.kill('SIGHUP');
   await whenModel((models) => models.length === 2);
-  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
+  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
 });
 
-test('the repository says which model is the default one, and the worker announces it, also when it changes', async () => {
+test('the repository says which model is the default one, and the worker registers it, also when it changes', async () => {
   await writeTinyModel(modelsDir(), 'ant');
   await writeTinyModel(modelsDir(), 'bee');
   await writeDefaultModel(modelsDir(), 'bee');
   const subscriber = connectRedis(server.url, 'subscriber');
   const redis = connectRedis(server.url, 'work');
-  const registry = createRegistry(redis, { prefix: bed.prefix });
+  const registry = createRegistry(redis, { prefix: queue.prefix });
   const untilDefault = async (name: string): Promise<void> => {
     while ((await registry.defaultModel()) !== name) await once(subscriber, 'message');
   };
-  await subscriber.subscribe(registryKeys(bed.prefix).changed);
+  await subscriber.subscribe(registryKeys(queue.prefix).changed);
   const { worker } = await launch();
   await untilDefault('bee');
   await writeDefaultModel(modelsDir(), 'ant');
@@ -190,19 +190,19 @@ test('a layer that the converter does not know falls to the next engine, and the
   await writeTinyModel(modelsDir(), 'covered', { spec: { engine: 'wasm' } });
   await writeTinyModel(modelsDir(), 'impossible', { middle, spec: { engine: 'onnxruntime' } });
   const { log } = await launch();
-  const fallen = await bed.model('remembering');
+  const fallen = await queue.model('remembering');
   expect(['tensorflow', 'wasm']).toContain(fallen.engine);
   expect(fallen.engineReason).toMatch(/onnxruntime: .*LSTM/);
-  const insisting = await bed.model('insisting');
+  const insisting = await queue.model('insisting');
   expect(insisting).toMatchObject({ engine: 'wasm', engineReason: 'The spec names it.' });
   for (const model of [fallen, insisting]) {
-    const end = await bed.end(await bed.submit(model, image()));
+    const end = await queue.end(await queue.submit(model, image()));
     expect(end.result!.labels[0]!.name).toBe('red');
   }
-  expect((await bed.producer.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
-  const covered = await bed.model('covered');
+  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
+  const covered = await queue.model('covered');
   expect(covered).toMatchObject({ engine: 'wasm', heatmap: { available: true } });
-  const end = await bed.end(await bed.submit(covered, image(), { options: { heatmap: true } }));
+  const end = await queue.end(await queue.submit(covered, image(), { options: { heatmap: true } }));
   expect(end.result!.heatmaps).toMatchObject({ width: 6, height: 5 });
   expect(end.result!.heatmaps!.maps.map(({ values }) => values.length)).toEqual([30, 30, 30]);
   expect(log()).toMatch(/no engine can run impossible: onnxruntime: .*LSTM/);

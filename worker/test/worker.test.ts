@@ -5,31 +5,31 @@ import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { GROUP, modelKeys, streamKey } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
 import { buildSystem } from '@inferql/testing/build';
-import { createQueueBed, type QueueBed } from '@inferql/testing/queue-harness';
+import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ScriptedBehavior } from '../engines/engine.ts';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import { createTurns } from '../serving/fair-scheduler.ts';
-import { type ModelService, type ServiceOptions, startModelService } from '../serving/model-server.ts';
+import { createFairScheduler } from '../serving/fair-scheduler.ts';
+import { type ModelServer, type ModelServerOptions, startModelServer } from '../serving/model-server.ts';
 
 const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 const IMAGE_BYTES = 4 * 4 * 3;
 
 let buildDir: string;
 let server: TestRedis;
-let bed: QueueBed;
+let bed: QueueHarness;
 let workRedis: RedisConnection;
-let services: ModelService[] = [];
+let services: ModelServer[] = [];
 
 beforeAll(async () => {
   [buildDir, server] = await Promise.all([buildSystem(), startTestRedis()]);
 });
 afterAll(() => server?.stop());
 beforeEach(() => {
-  bed = createQueueBed(server.url);
+  bed = createQueueHarness(server.url);
   workRedis = connectRedis(server.url, 'work');
 });
 afterEach(async () => {
@@ -44,18 +44,18 @@ interface Setting {
   script?: Partial<ScriptedBehavior>;
   batching?: Partial<ServedModel['batching']>;
   queue?: Partial<ServedModel['queue']>;
-  options?: Partial<ServiceOptions>;
+  options?: Partial<ModelServerOptions>;
 }
 
-async function serve({ name = 'scripted', script, batching, queue, options }: Setting = {}): Promise<ModelService> {
+async function serve({ name = 'scripted', script, batching, queue, options }: Setting = {}): Promise<ModelServer> {
   const input = { width: 4, height: 4, channels: 3 };
   const [model] = ScriptedModels.parse(JSON.stringify([{ name, classCount: 500, input, script, batching, queue }]));
-  const service = await startModelService({
+  const service = await startModelServer({
     servable: makeScriptedModel(model!),
     redis: workRedis,
     redisUrl: server.url,
     prefix: bed.prefix,
-    turns: createTurns(),
+    scheduler: createFairScheduler(),
     worker: `worker-${services.length + 1}`,
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
@@ -154,7 +154,7 @@ test('a job whose worker died in the middle is run alone by another; one that wa
     model: first.model,
     worker: 'dead',
   });
-  await dead.announce({ worker: 'dead', version: model.version, engine: 'scripted', startedAtMs: Date.now() });
+  await dead.register({ worker: 'dead', version: model.version, engine: 'scripted', startedAtMs: Date.now() });
   const ids = await Promise.all([1, 2, 3, 4].map((index) => bed.submit(model, imageOf(index))));
   const claimed = await dead.claim(8);
   expect(claimed).toHaveLength(4);
@@ -240,9 +240,9 @@ test('a job longer than the visibility time is renewed and not taken over', asyn
 });
 
 test('two models share one worker, each answers its own', async () => {
-  const turns = createTurns();
-  await serve({ name: 'one', script: { waitMs: 10 }, options: { turns } });
-  await serve({ name: 'two', script: { waitMs: 10, throwOn: [99] }, options: { turns } });
+  const scheduler = createFairScheduler();
+  await serve({ name: 'one', script: { waitMs: 10 }, options: { scheduler } });
+  await serve({ name: 'two', script: { waitMs: 10, throwOn: [99] }, options: { scheduler } });
   const models = [await bed.model('one'), await bed.model('two')];
   const ids = await Promise.all(
     Array.from({ length: 40 }, (_, index) => bed.submit(models[index % 2]!, imageOf(index))),
@@ -254,18 +254,18 @@ test('two models share one worker, each answers its own', async () => {
 
 test('a worker survives a Redis that is killed and comes back', async () => {
   const own = await startTestRedis({ persistent: true });
-  const ownBed = createQueueBed(own.url);
+  const ownBed = createQueueHarness(own.url);
   const ownRedis = connectRedis(own.url, 'work');
   ownRedis.on('error', () => {});
   const [scripted] = ScriptedModels.parse(
     JSON.stringify([{ name: 'scripted', input: { width: 4, height: 4 }, script: { waitMs: 300 } }]),
   );
-  const service = await startModelService({
+  const service = await startModelServer({
     servable: makeScriptedModel(scripted!),
     redis: ownRedis,
     redisUrl: own.url,
     prefix: ownBed.prefix,
-    turns: createTurns(),
+    scheduler: createFairScheduler(),
     worker: 'survivor',
     engineThreads: 1,
     engineTimeLimitMs: 10_000,

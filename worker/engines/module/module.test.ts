@@ -6,7 +6,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
-import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const LABELS = ['dark', 'bright'];
 /** Returns the brightness of the first byte; some values cause failures. */
@@ -36,7 +36,7 @@ export default {
 
 let childPath: string;
 let folder: string;
-let engine: RemoteEngine | undefined;
+let engine: IsolatedEngine | undefined;
 
 beforeAll(async () => {
   childPath = join(await buildSystem(), 'worker/engines/process/engine-process-main.js');
@@ -68,10 +68,10 @@ async function writeModel(files: Record<string, string> = {}) {
   return loadRepositoryModel('light', { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
 }
 
-async function start(files?: Record<string, string>, timeLimitMs = 30_000): Promise<RemoteEngine> {
+async function start(files?: Record<string, string>, timeLimitMs = 30_000): Promise<IsolatedEngine> {
   const { candidates, input, classCount } = await writeModel(files);
   const { engine: name, model } = candidates[0]!;
-  engine = await startRemoteEngine({
+  engine = await startIsolatedEngine({
     model: { engine: name, input, classCount, threads: 1, ...model },
     timeLimitMs,
     log: pino({ level: 'silent' }),

@@ -8,7 +8,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
-import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const IMAGE_BYTES = 8 * 8 * 3;
 const CLASSES = 4;
@@ -16,7 +16,7 @@ const IMAGES = 7;
 
 let buildDir: string;
 let folder: string;
-let engines: RemoteEngine[] = [];
+let engines: IsolatedEngine[] = [];
 
 beforeAll(async () => {
   buildDir = await buildSystem();
@@ -30,7 +30,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function startEngine(name: string, batch: number | undefined, threads: number): Promise<RemoteEngine> {
+async function startEngine(name: string, batch: number | undefined, threads: number): Promise<IsolatedEngine> {
   const modelDir = join(folder, 'models', name);
   await mkdir(modelDir, { recursive: true });
   await writeFile(join(modelDir, 'model.onnx'), encodeClassifier(batch === undefined ? {} : { batch }));
@@ -45,7 +45,7 @@ async function startEngine(name: string, batch: number | undefined, threads: num
   const dirs = { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') };
   const model = await loadRepositoryModel(name, dirs);
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
-  const engine = await startRemoteEngine({
+  const engine = await startIsolatedEngine({
     model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),

@@ -10,7 +10,8 @@ import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
-import { type EngineRun, type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+import type { EngineRun } from '../process/engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const IMAGE_BYTES = 6 * 5 * 3;
 const CLASSES = 3;
@@ -19,7 +20,7 @@ const IMAGES = 9;
 let buildDir: string;
 let folder: string;
 let model: ServableModel;
-let engines: RemoteEngine[] = [];
+let engines: IsolatedEngine[] = [];
 
 beforeAll(async () => {
   buildDir = await buildSystem();
@@ -38,9 +39,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function startEngine(threads: number): Promise<RemoteEngine> {
+async function startEngine(threads: number): Promise<IsolatedEngine> {
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
-  const engine = await startRemoteEngine({
+  const engine = await startIsolatedEngine({
     model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),
@@ -56,30 +57,30 @@ const optimizedFolders = async () => (await readdir(versionDir())).filter((name)
 const pixels = randomPixels({ width: 6, height: 5, channels: 3, kernel: 'linear', normalization: 'unit' }, IMAGES);
 const images = Array.from({ length: IMAGES }, (_, at) => pixels.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
 
-async function runOneByOne(engine: RemoteEngine): Promise<EngineRun[]> {
+async function runOneByOne(engine: IsolatedEngine): Promise<EngineRun[]> {
   const runs: EngineRun[] = [];
   for (const image of images) runs.push(await engine.run([image], true));
   return runs;
 }
 
-function expectSame(run: EngineRun, alone: EngineRun[]): void {
+function expectSame(run: EngineRun, isolated: EngineRun[]): void {
   const concat = (rows: Float32Array[]) => rows.flatMap((row) => [...row]);
   const near = (actual: Float32Array, expected: number[]) => {
     expect(actual.length).toBe(expected.length);
     for (const [at, value] of actual.entries()) expect(value).toBeCloseTo(expected[at]!, 6);
   };
-  near(run.probabilities, concat(alone.map(({ probabilities }) => probabilities)));
-  if (run.maps) near(run.maps.values, concat(alone.map(({ maps }) => maps!.values)));
+  near(run.probabilities, concat(isolated.map(({ probabilities }) => probabilities)));
+  if (run.maps) near(run.maps.values, concat(isolated.map(({ maps }) => maps!.values)));
 }
 
 test.each([1, 2, 3])(
   'on %i threads each image of a batch of any size has the answer that it has alone',
   async (threads) => {
     const engine = await startEngine(threads);
-    const alone = await runOneByOne(engine);
+    const isolated = await runOneByOne(engine);
     for (let count = 1; count <= IMAGES; count++) {
-      expectSame(await engine.run(images.slice(0, count), false), alone.slice(0, count));
-      expectSame(await engine.run(images.slice(0, count), true), alone.slice(0, count));
+      expectSame(await engine.run(images.slice(0, count), false), isolated.slice(0, count));
+      expectSame(await engine.run(images.slice(0, count), true), isolated.slice(0, count));
     }
   },
 );
@@ -95,8 +96,8 @@ test('the file for this machine is made once, and used by every later start', as
 test('several engines that start at once leave one whole file', async () => {
   const started = await Promise.all([startEngine(2), startEngine(2), startEngine(2)]);
   expect(await optimizedFolders()).toHaveLength(1);
-  const alone = await runOneByOne(started[0]!);
-  for (const engine of started) expectSame(await engine.run(images, true), alone);
+  const isolated = await runOneByOne(started[0]!);
+  for (const engine of started) expectSame(await engine.run(images, true), isolated);
 });
 
 test.each(['model.onnx', 'weights.bin'])(

@@ -1,7 +1,7 @@
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
 import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
 import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts';
-import { type Lane, startLanes } from './session-pool.ts';
+import { type SessionThread, startSessionPool } from './session-pool.ts';
 
 /**
  * Runs the ONNX file that `converter/` wrote. Each thread runs its share of a batch in its own session, which takes a tenth less CPU
@@ -10,34 +10,37 @@ import { type Lane, startLanes } from './session-pool.ts';
  */
 export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> {
   if (!model.onnx) throw new EngineLoadError('unsupported', 'the model has no ONNX file');
-  const { together, lanes } = await loadSessions(model, await findOnnxFile(model.onnx.path));
+  const { together, sessions } = await loadSessions(model, await findOnnxFile(model.onnx.path));
   const imageBytes = model.input.height * model.input.width * model.input.channels;
 
   return {
     hasHeatmaps: together.hasHeatmaps,
     async run({ images, count, wantHeatmaps }) {
-      const share = lanes.length > 0 ? Math.floor(count / lanes.length) : 0;
+      const share = sessions.length > 0 ? Math.floor(count / sessions.length) : 0;
       const take = (from: number, to: number) => ({
         images: images.subarray(from * imageBytes, to * imageBytes),
         count: to - from,
         wantHeatmaps,
       });
-      const shares = share > 0 ? lanes.map((lane, at) => lane.run(take(at * share, (at + 1) * share))) : [];
-      const outputs = await joinLanes(shares);
-      const done = share * lanes.length;
+      const shares = share > 0 ? sessions.map((session, at) => session.run(take(at * share, (at + 1) * share))) : [];
+      const outputs = await settleShares(shares);
+      const done = share * sessions.length;
       if (done < count) outputs.push(await together.run(take(done, count)));
       return joinOutputs(outputs);
     },
   };
 }
 
-async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ together: OnnxSession; lanes: Lane[] }> {
+async function loadSessions(
+  model: EngineModel,
+  file: OnnxFile,
+): Promise<{ together: OnnxSession; sessions: SessionThread[] }> {
   // Without the shared file each session would hold a copy of the weights.
-  const laneCount = file.isOptimized && model.threads > 1 ? model.threads : 0;
+  const sessionCount = file.isOptimized && model.threads > 1 ? model.threads : 0;
   try {
     // The first one shows whether the file can be read at all.
     const together = await createOnnxSession(model, file, model.threads);
-    return { together, lanes: await startLanes(laneCount, { model, file }) };
+    return { together, sessions: await startSessionPool(sessionCount, { model, file }) };
   } catch (error) {
     if (!file.isOptimized) {
       throw new EngineLoadError('failed', `onnxruntime cannot load the model: ${String(error)}`, error);
@@ -48,7 +51,7 @@ async function loadSessions(model: EngineModel, file: OnnxFile): Promise<{ toget
 }
 
 /** Every session has finished before the next batch begins, even if one of them failed. */
-async function joinLanes(shares: Promise<EngineOutput>[]): Promise<EngineOutput[]> {
+async function settleShares(shares: Promise<EngineOutput>[]): Promise<EngineOutput[]> {
   await Promise.allSettled(shares);
   return Promise.all(shares);
 }

@@ -3,18 +3,18 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
 import { createOnnxSession, type OnnxFile } from './session.ts';
 
-export interface LaneSettings {
+export interface SessionThreadSettings {
   model: EngineModel;
   file: OnnxFile;
 }
 
-export type LaneAnswer = { output: EngineOutput } | { error: string };
+export type SessionThreadAnswer = { output: EngineOutput } | { error: string };
 
-const { model, file } = workerData as LaneSettings;
+const { model, file } = workerData as SessionThreadSettings;
 const session = await createOnnxSession(model, file, 1);
 
 parentPort!.on('message', async (batch: EngineBatch) => {
-  let answer: LaneAnswer;
+  let answer: SessionThreadAnswer;
   try {
     answer = { output: await session.run(batch) };
   } catch (error) {

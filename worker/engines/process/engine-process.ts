@@ -1,22 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { InferqlError } from '@inferql/queue/errors';
 import type { Logger } from 'pino';
 import { EngineLoadError, type EngineModel, type EngineOutput } from '../engine.ts';
 import { ANSWERS_AT, type FromEngine, type ToEngine } from './protocol.ts';
-import { openSharedFile, readFloats, writeImages } from './shared-memory.ts';
+import { openSharedMemory, readFloats, writeImages } from './shared-memory.ts';
 
-const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 5_000;
 /** A timer that fires this late means that this process was stopped, not that the engine hangs. */
 const LATE_TIMER_MS = 250;
 const AFTER_LATE_TIMER_MS = 2_000;
 const LAST_LINES = 20;
 
-export interface RemoteEngineOptions {
+export interface EngineProcessOptions {
   model: EngineModel;
   /** Time limit of one run; an engine that takes longer is killed and restarted. */
   timeLimitMs: number;
@@ -32,105 +29,8 @@ export interface EngineRun extends EngineOutput {
   inferenceMs: number;
 }
 
-/** A model in a separate engine process, which is restarted whenever it ends. */
-export interface RemoteEngine {
-  /** Resolves once the model is loaded, again after a crash. @throws InferqlError UNAVAILABLE once closed. */
-  ready(): Promise<void>;
-  /** Since when there is no loaded model (`performance.now()`), undefined while there is one. */
-  downSinceMs(): number | undefined;
-  /**
-   * Runs one batch; the images have height x width x channels bytes each. One run at a time.
-   * @throws InferqlError ENGINE_CRASHED, ENGINE_TIMEOUT, MODEL_FAILED (the engine threw), UNAVAILABLE (closed).
-   */
-  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
-  /** Whether a run can return maps. */
-  hasHeatmaps: boolean;
-  /** Resident memory of the engine process after its last answer. */
-  rssBytes(): number;
-  /** The engine process, while there is one. */
-  pid(): number | undefined;
-  /** Ends the process. A run in progress fails. */
-  close(): Promise<void>;
-}
-
-/**
- * Starts an engine process and loads the model. Later it is restarted automatically, with backoff.
- * @throws EngineLoadError if the first loading fails.
- */
-export async function startRemoteEngine(options: RemoteEngineOptions): Promise<RemoteEngine> {
-  const { log } = options;
-  const first = await startEngineProcess(options);
-  let current: EngineProcess | undefined = first;
-  let closed = false;
-  let downSinceMs: number | undefined;
-  let rssBytes = first.rssBytes();
-  let starting: Promise<void> = Promise.resolve();
-  const closing = new AbortController();
-  let failuresInARow = 0;
-
-  const watch = (engine: EngineProcess) => {
-    void engine.ended.then((how) => {
-      if (closed) return;
-      current = undefined;
-      downSinceMs = performance.now();
-      failuresInARow++;
-      log.error({ ...how, lastLines: engine.lastLines() }, 'engine ended, starting it again');
-      starting = startAgain();
-    });
-  };
-
-  async function startAgain(): Promise<void> {
-    while (!closed) {
-      const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (failuresInARow - 1), LAST_BACKOFF_MS);
-      await delay(backoffMs, undefined, { signal: closing.signal }).catch(() => {});
-      if (closed) return;
-      try {
-        const engine = await startEngineProcess(options);
-        if (closed) return engine.kill();
-        current = engine;
-        downSinceMs = undefined;
-        log.info({ pid: engine.pid }, 'engine is back');
-        watch(engine);
-        return;
-      } catch (error) {
-        failuresInARow++;
-        log.error({ err: error }, 'engine could not be started again');
-      }
-    }
-  }
-
-  async function ready(): Promise<void> {
-    while (!current && !closed) await starting;
-    if (closed) throw new InferqlError('UNAVAILABLE');
-  }
-
-  watch(first);
-  return {
-    ready,
-    downSinceMs: () => downSinceMs,
-    async run(images, wantHeatmaps) {
-      await ready();
-      const engine = current!;
-      const answer = await engine.run(images, wantHeatmaps);
-      failuresInARow = 0;
-      rssBytes = engine.rssBytes();
-      return answer;
-    },
-    hasHeatmaps: first.hasHeatmaps,
-    rssBytes: () => rssBytes,
-    pid: () => current?.pid,
-    async close() {
-      closed = true;
-      closing.abort();
-      await current?.kill();
-      current = undefined;
-      await starting;
-    },
-  };
-}
-
 /** One run of an engine process, from start to exit. */
-interface EngineProcess {
+export interface EngineProcess {
   pid: number;
   hasHeatmaps: boolean;
   run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
@@ -140,9 +40,9 @@ interface EngineProcess {
   kill(): Promise<void>;
 }
 
-async function startEngineProcess(options: RemoteEngineOptions): Promise<EngineProcess> {
+export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
   const { model, timeLimitMs, log } = options;
-  const sharedFd = openSharedFile();
+  const sharedFd = openSharedMemory();
   const child = fork(options.childPath ?? fileURLToPath(new URL('./engine-process-main.js', import.meta.url)), [], {
     // The end of standard input shows the engine its worker's death; nothing is ever written to it.
     stdio: ['pipe', 'pipe', 'pipe', 'ipc', sharedFd],

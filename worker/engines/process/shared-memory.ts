@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** An unnamed file: in memory if there is /dev/shm, else in the temporary folder. It is freed with its last open descriptor. */
-export function openSharedFile(): number {
+export function openSharedMemory(): number {
   const name = `inferql-${process.pid}-${randomBytes(6).toString('hex')}`;
   let folder = '/dev/shm';
   try {

@@ -11,7 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { readResult } from '../../serving/postprocess.ts';
 import type { ServableModel } from '../../serving/servable.ts';
-import { type EngineRun, type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+import type { EngineRun } from '../process/engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const PHOTOGRAPHS = join(ROOT, '../shared/images');
@@ -21,14 +22,14 @@ const BATCH = 4;
 
 let buildDir: string;
 let model: ServableModel;
-const engines = new Map<string, RemoteEngine>();
+const engines = new Map<string, IsolatedEngine>();
 
 beforeAll(async () => {
   const dirs = { modelsDir: join(ROOT, 'models'), stateDir: join(ROOT, '.inferql') };
   await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build-tfjs-node.mjs')]);
   [buildDir, model] = await Promise.all([buildSystem(), loadRepositoryModel('resnet50', dirs)]);
   for (const candidate of model.candidates) {
-    const engine = await startRemoteEngine({
+    const engine = await startIsolatedEngine({
       model: { engine: candidate.engine, input: model.input, classCount: 1000, threads: 2, ...candidate.model },
       timeLimitMs: 120_000,
       log: pino({ level: 'silent' }),

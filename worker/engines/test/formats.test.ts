@@ -32,7 +32,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineName } from '../engine.ts';
-import { type RemoteEngine, startRemoteEngine } from '../process/engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const COUNT = 3;
 
@@ -196,9 +196,9 @@ async function prepare(name: string, { input = inputOf('tf'), activation = 'soft
   return loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
 }
 
-async function start(model: ServableModel, engine: EngineName): Promise<RemoteEngine> {
+async function start(model: ServableModel, engine: EngineName): Promise<IsolatedEngine> {
   const candidate = model.candidates.find((one) => one.engine === engine)!;
-  return startRemoteEngine({
+  return startIsolatedEngine({
     model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
     timeLimitMs: 30_000,
     log: pino({ level: 'silent' }),

@@ -18,7 +18,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { EngineName } from '../engine.ts';
-import { startRemoteEngine } from '../process/engine-process.ts';
+import { startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
 const INPUT = { width: 8, height: 11, channels: 3 as const, kernel: 'linear' as const, normalization: 'unit' as const };
@@ -51,7 +51,7 @@ async function answersOf(name: string, saved: TestModel, output: object, labels:
   await writeFile(join(modelsDir, name, 'model.json5'), JSON.stringify(spec));
   const model = await loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
   const candidate = model.candidates.find((one) => one.engine === engine)!;
-  const running = await startRemoteEngine({
+  const running = await startIsolatedEngine({
     model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
     timeLimitMs: 30_000,
     log: pino({ level: 'silent' }),

@@ -6,7 +6,7 @@ import { needsToneMap } from './tone-map.ts';
  * Where an image is decoded. `quick` and `medium`: on the threads of this process, of which medium ones leave some free for files.
  * `isolated`: in a process that can be ended, because it may take long, or is decoded by JavaScript, which blocks its thread.
  */
-export type Lane = 'quick' | 'medium' | 'isolated';
+export type DecodePlace = 'quick' | 'medium' | 'isolated';
 
 const QUICK_MS = 30;
 const MEDIUM_MS = 300;
@@ -15,7 +15,7 @@ const MEDIUM_BYTES = 250e6;
 /** JavaScript works on fewer pixels than this in 10 ms. */
 const MAX_BLOCKING_PIXELS = 300_000;
 
-export function chooseLane(facts: ImageFacts, fileBytes: number): Lane {
+export function chooseDecodePlace(facts: ImageFacts, fileBytes: number): DecodePlace {
   if (facts.costMs > MEDIUM_MS || facts.memoryBytes > MEDIUM_BYTES || facts.format === 'heic') return 'isolated';
   if (blocksThread(facts, fileBytes)) return 'isolated';
   return facts.costMs > QUICK_MS ? 'medium' : 'quick';

@@ -37,7 +37,7 @@ end
 -- If nothing has failed for a week, nothing else removes the old ones.
 trim_dead(now)
 
--- The newest announcement is current. A heartbeat makes its version current only if nobody serves the current one, and not while leaving.
+-- The newest registration is current. A heartbeat makes its version current only if nobody serves the current one, and not while leaving.
 if not request.leaving and current ~= request.version and (request.first or not current_is_served) then
   redis.call('HSET', specs, 'current', request.version)
   return 1

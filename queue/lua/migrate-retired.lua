@@ -25,7 +25,7 @@ end
 
 local count, left = 0, 0
 
-local function adopt(job_id, priority)
+local function migrate(job_id, priority)
   if request.take then move(job_id, priority) else bury(job_id, 'VERSION_RETIRED', now) end
   count = count + 1
 end
@@ -35,13 +35,13 @@ for _, priority in ipairs(request.lanes) do
   local stream = stream_of .. lane
   for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count)) do
     local job_id = field_of(entry, 'job')
-    if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then adopt(job_id, priority) end
+    if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then migrate(job_id, priority) end
     redis.pcall('XACK', stream, GROUP, entry[1])
     redis.call('XDEL', stream, entry[1])
   end
   for _, tenant in ipairs(redis.call('ZRANGE', active_of(lane), 0, -1)) do
     if count >= request.limit then break end
-    for _, job_id in ipairs(redis.call('ZRANGE', backlog_of(lane, tenant), 0, request.limit - count - 1)) do adopt(job_id, priority) end
+    for _, job_id in ipairs(redis.call('ZRANGE', backlog_of(lane, tenant), 0, request.limit - count - 1)) do migrate(job_id, priority) end
   end
   left = left + redis.call('XLEN', stream) + redis.call('ZCARD', active_of(lane))
 end

@@ -4,7 +4,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
-import { type RemoteEngine, startRemoteEngine } from './engine-process.ts';
+import { type IsolatedEngine, startIsolatedEngine } from './isolated-engine.ts';
 
 const log = pino({ level: 'silent' });
 const input = { width: 4, height: 2, channels: 3 };
@@ -21,7 +21,7 @@ const QUIET: ScriptedBehavior = {
 };
 
 let buildDir: string;
-let engine: RemoteEngine | undefined;
+let engine: IsolatedEngine | undefined;
 
 beforeAll(async () => {
   buildDir = await buildSystem();
@@ -31,7 +31,7 @@ afterEach(() => engine?.close());
 async function start(
   script: Partial<ScriptedBehavior> = {},
   limits: { timeLimitMs?: number } = {},
-): Promise<RemoteEngine> {
+): Promise<IsolatedEngine> {
   const model: EngineModel = {
     engine: 'scripted',
     input,
@@ -40,7 +40,7 @@ async function start(
     scripted: { ...QUIET, ...script },
   };
   const childPath = join(buildDir, 'worker/engines/process/engine-process-main.js');
-  engine = await startRemoteEngine({ model, timeLimitMs: limits.timeLimitMs ?? 30_000, log, childPath });
+  engine = await startIsolatedEngine({ model, timeLimitMs: limits.timeLimitMs ?? 30_000, log, childPath });
   return engine;
 }
 
