@@ -8,7 +8,7 @@ import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
 import { writeWrapped } from './onnx-file/write-wrapped.ts';
-import { pullSource } from './pull.ts';
+import { pullSource } from './sources/pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
 import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';

@@ -4,17 +4,17 @@ import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { readLabels } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
-import { pullSource } from '../pull.ts';
+import { pullSource } from '../sources/pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { type Ask, askLabels, askNormalization } from './ask.ts';
 import { tryModel } from './check.ts';
 import { compareWithTfjs } from './compare.ts';
 import { type Folders, listSamples } from './folders.ts';
-import { type Inspection, inspectModel } from './inspect.ts';
+import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { createProgressPrinter } from './progress.ts';
 import { keepDefault } from './repository.ts';
-import { nameOfSource, obtainSource, type SourceWithoutLabels } from './source.ts';
-import { describeNormalization, type Told } from './told.ts';
+import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
+import { describeNormalization, type Told } from '../inspect/overrides.ts';
 
 export interface AddOptions extends Told {
   name?: string;

@@ -6,7 +6,7 @@ import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
 import { describeOddFolders, type Folders, listModels, listSamples, requireModel } from './folders.ts';
-import { runOne } from './probe.ts';
+import { runOne } from '../inspect/probe-onnx.ts';
 
 const SHOWN_LABELS = 3;
 

@@ -14,7 +14,7 @@ import { compareWithTfjs } from './compare.ts';
 import { type Folders, listModels } from './folders.ts';
 import { quantizeModel } from './quantize.ts';
 import { printModels, removeModel } from './repository.ts';
-import { unpackZip } from './zip.ts';
+import { unpackZip } from '../sources/zip.ts';
 
 const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 

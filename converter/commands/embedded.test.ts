@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GraphWriter, ints, text } from '../golden/graph-writer.fixture.ts';
 import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/harness.fixture.ts';
-import { inspectModel } from './inspect.ts';
+import { inspectModel } from '../inspect/inspect.ts';
 
 let root: string;
 

@@ -8,9 +8,9 @@ import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
-import { downloadTarball } from '../npm.ts';
+import { downloadTarball } from '../sources/npm.ts';
 import { readSample } from '../sample.ts';
-import { unpackFiles } from '../tarball.ts';
+import { unpackFiles } from '../sources/tarball.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 /** Five classes, MIT: a Keras MobileNet v2 with uint8 weights, a MobileNet v2 as a graph, and a Keras Inception v3. */

@@ -6,7 +6,7 @@ import ort from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addModel } from '../../commands/add.ts';
 import type { Folders } from '../../commands/folders.ts';
-import { runOne } from '../../commands/probe.ts';
+import { runOne } from '../../inspect/probe-onnx.ts';
 import type { PreparedModel } from '../../prepare.ts';
 
 const HERE = import.meta.dirname;

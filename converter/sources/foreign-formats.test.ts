@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addModel } from './add.ts';
-import type { Folders } from './folders.ts';
+import { addModel } from '../commands/add.ts';
+import type { Folders } from '../commands/folders.ts';
 
 let root: string;
 let folders: Folders;

@@ -1,7 +1,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as tar from 'tar';
-import { ModelError } from './errors.ts';
+import { ModelError } from '../errors.ts';
 
 const MAX_ENTRY_BYTES = 2 ** 31;
 

@@ -3,15 +3,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
-import { findIntegrity } from '../npm.ts';
+import { findIntegrity } from './npm.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
-import { COMPANION_FILES } from './companions.ts';
+import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { downloadModel } from './download.ts';
-import type { Folders } from './folders.ts';
-import { explainForeign, listFolder } from './foreign.ts';
+import type { Folders } from '../commands/folders.ts';
+import { explainForeign, listFolder } from './foreign-formats.ts';
 import { unpackZip } from './zip.ts';
 
 /** What a spec says about a source; labels are chosen later. */

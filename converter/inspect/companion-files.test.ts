@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { nameNormalization, readCompanions } from './companions.ts';
+import { nameNormalization, readCompanions } from './companion-files.ts';
 
 let folder: string;
 

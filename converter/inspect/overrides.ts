@@ -1,7 +1,7 @@
 import { ModelError } from '../errors.ts';
 import type { Layout } from '../onnx-file/trace.ts';
 import type { InputSpec, ModelSpec, NORMALIZATIONS, NormalizationSpec } from '../spec.ts';
-import { nameNormalization } from './companions.ts';
+import { nameNormalization } from './companion-files.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 

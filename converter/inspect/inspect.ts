@@ -11,12 +11,12 @@ import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
-import type { Ask } from './ask.ts';
-import { type Companions, readCompanions } from './companions.ts';
+import type { Ask } from '../commands/ask.ts';
+import { type Companions, readCompanions } from './companion-files.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
 import { chooseResizing } from './resizing.ts';
-import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
+import { type Activation, describeNormalization, type Told, toldNormalization } from './overrides.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
 export interface Inspection {

@@ -1,7 +1,7 @@
 import type { InputSpec } from '../spec.ts';
-import type { Preprocessing } from './companions.ts';
+import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
-import type { Told } from './told.ts';
+import type { Told } from './overrides.ts';
 
 type Resize = NonNullable<InputSpec['resize']>;
 

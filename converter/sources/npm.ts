@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { ModelError } from './errors.ts';
+import { ModelError } from '../errors.ts';
 
 const run = promisify(execFile);
 

@@ -7,13 +7,13 @@ import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
-import { type Ask, askOutput } from './ask.ts';
-import type { Companions, Preprocessing } from './companions.ts';
+import { type Ask, askOutput } from '../commands/ask.ts';
+import type { Companions, Preprocessing } from './companion-files.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
-import { activationOfRows, probeOnnx } from './probe.ts';
+import { activationOfRows, probeOnnx } from './probe-onnx.ts';
 import { chooseResizing } from './resizing.ts';
-import { type Activation, describeNormalization, type Told, toldNormalization } from './told.ts';
+import { type Activation, describeNormalization, type Told, toldNormalization } from './overrides.ts';
 
 const DEFAULT_SIDE = 224;
 
