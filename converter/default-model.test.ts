@@ -2,19 +2,19 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Folders } from './commands/folders.ts';
+import type { CommandContext } from './commands/command-context.ts';
 import { chooseDefault, keepDefault, printModels, removeModel } from './commands/repository.ts';
 import { REPOSITORY_FILE, readDefaultModel } from './default-model.ts';
 
 let modelsDir: string;
 let printed: string[];
-let folders: Folders;
+let context: CommandContext;
 
 beforeEach(async () => {
   modelsDir = await mkdtemp(path.join(os.tmpdir(), 'inferql-default-'));
   printed = [];
   const { signal } = new AbortController();
-  folders = { modelsDir, stateDir: path.join(modelsDir, '.state'), signal, print: (line) => printed.push(line) };
+  context = { modelsDir, stateDir: path.join(modelsDir, '.state'), signal, print: (line) => printed.push(line) };
 });
 afterEach(() => rm(modelsDir, { recursive: true, force: true }));
 
@@ -25,9 +25,9 @@ async function makeModel(name: string): Promise<void> {
 
 test('the first model is the default one, and stays it when others are added', async () => {
   await makeModel('net');
-  await keepDefault('net', folders);
+  await keepDefault('net', context);
   await makeModel('ant');
-  await keepDefault('ant', folders);
+  await keepDefault('ant', context);
   expect(await readDefaultModel(modelsDir)).toBe('net');
   expect(printed).toEqual([
     'net is the default model',
@@ -38,18 +38,18 @@ test('the first model is the default one, and stays it when others are added', a
 test('a repository of before keeps the model that was the default one', async () => {
   await makeModel('bee');
   await makeModel('ant');
-  await keepDefault('ant', folders);
+  await keepDefault('ant', context);
   expect(await readDefaultModel(modelsDir)).toBe('bee');
 });
 
 test('another default is chosen by name, and by removing the present one', async () => {
   await makeModel('ant');
   await makeModel('bee');
-  await chooseDefault('bee', folders);
-  await chooseDefault(undefined, folders);
+  await chooseDefault('bee', context);
+  await chooseDefault(undefined, context);
   expect(printed).toEqual(['the default model is bee now', 'bee']);
-  await expect(chooseDefault('cow', folders)).rejects.toThrow(/no model cow .*ant, bee/);
-  await removeModel('bee', folders);
+  await expect(chooseDefault('cow', context)).rejects.toThrow(/no model cow .*ant, bee/);
+  await removeModel('bee', context);
   expect(await readDefaultModel(modelsDir)).toBe('ant');
   expect(printed.at(-1)).toBe('the default model is ant now');
 });
@@ -65,7 +65,7 @@ test('a file that says something else is refused with what was expected', async 
 test('a folder without a spec gets a sentence', async () => {
   await mkdir(path.join(modelsDir, 'export'));
   await mkdir(path.join(modelsDir, 'samples'));
-  await printModels(folders);
+  await printModels(context);
   expect(printed).toEqual([
     expect.stringMatching(/export has no model\.json5 and is not served: .*models -- add .*export/),
   ]);

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AddOptions } from './commands/add.ts';
-import { createAsk } from './commands/ask.ts';
-import { type Folders, listModels } from './commands/folders.ts';
+import { type CommandContext, listModels } from './commands/command-context.ts';
 import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
+import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
 import { prepareModel } from './prepare.ts';
@@ -57,7 +57,7 @@ const program = new Command('models')
   .option('--state-dir <folder>', 'the folder for the state of this machine', '.inferql')
   .option('--samples-dir <folder>', "images to try models on if the models' folder has no samples");
 
-const folders = (): Folders => {
+const context = (): CommandContext => {
   const { modelsDir, stateDir, samplesDir } = program.opts<{
     modelsDir: string;
     stateDir: string;
@@ -72,7 +72,7 @@ program
   .argument('[names...]', 'the models; all by default')
   .option('--all', 'all models of the repository')
   .action(async (names: string[], options: { all?: boolean }) => {
-    const { modelsDir, stateDir, signal } = folders();
+    const { modelsDir, stateDir, signal } = context();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
     if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} holds no model`);
     let refused = 0;
@@ -134,25 +134,25 @@ program
   )
   .action(async (source: string, options: AddOptions) => {
     const { addModel } = await import('./commands/add.ts');
-    await addModel(source, options, folders());
+    await addModel(source, options, context());
   });
 
 program
   .command('list')
   .description('the models of the repository')
-  .action(() => printModels(folders()));
+  .action(() => printModels(context()));
 
 program
   .command('remove')
   .description('remove a model from the repository, with what this machine keeps of it')
   .argument('<name>', 'the model')
-  .action((name: string) => removeModel(name, folders()));
+  .action((name: string) => removeModel(name, context()));
 
 program
   .command('default')
   .description('the model of requests that name none')
   .argument('[name]', 'the model that it is to be; without one the present name is printed')
-  .action((name: string | undefined) => chooseDefault(name, folders()));
+  .action((name: string | undefined) => chooseDefault(name, context()));
 
 program
   .command('check')
@@ -160,7 +160,7 @@ program
   .argument('[names...]', 'the models; all by default')
   .action(async (names: string[]) => {
     const { checkModels } = await import('./commands/check.ts');
-    if ((await checkModels(names, folders())) > 0) process.exitCode = 1;
+    if ((await checkModels(names, context())) > 0) process.exitCode = 1;
   });
 
 program
@@ -171,7 +171,7 @@ program
   .option('--raw <file>', 'write them as bytes: height x width x channels, uint8')
   .option('--png <file>', 'write a picture of them')
   .action((name: string, image: string, options: { raw?: string; png?: string }) =>
-    writePixels(name, image, options, folders()),
+    writePixels(name, image, options, context()),
   );
 
 program
@@ -187,7 +187,7 @@ program
   )
   .action(async (model: string, options: { images: string; expected: string }) => {
     const { verifyModel } = await import('./commands/verify.ts');
-    if (!(await verifyModel(model, options, folders()))) process.exitCode = 1;
+    if (!(await verifyModel(model, options, context()))) process.exitCode = 1;
   });
 
 program
@@ -202,7 +202,7 @@ program
   )
   .action(async (name: string, options: { images?: string; minAgreement?: number }) => {
     const { quantizeModel } = await import('./commands/quantize.ts');
-    await quantizeModel(name, options.images, folders(), options.minAgreement);
+    await quantizeModel(name, options.images, context(), options.minAgreement);
   });
 
 try {

@@ -7,25 +7,25 @@ import { encodeClassifier } from '../golden/onnx-file.fixture.ts';
 import { BATCH, floatTensor, type OnnxNode } from '../onnx/graph.ts';
 import { encodeModel } from '../onnx/write.ts';
 import { addModel } from './add.ts';
-import type { Folders } from './folders.ts';
+import type { CommandContext } from './command-context.ts';
 
 const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 const CLASSES = 4;
 
 let root: string;
-let folders: Folders;
+let context: CommandContext;
 let printed: string[];
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-onnx-'));
   printed = [];
-  folders = {
+  context = {
     modelsDir: path.join(root, 'models'),
     stateDir: path.join(root, 'state'),
     signal: new AbortController().signal,
     print: (line) => printed.push(line),
   };
-  await cp(SAMPLES, path.join(folders.modelsDir, 'samples'), { recursive: true });
+  await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
   await writeFile(path.join(root, 'labels.txt'), 'a\nb\nc\nd');
 });
 
@@ -66,14 +66,14 @@ describe('models add of an ONNX file', () => {
   ] as const)('reads the activation %s from an end in %j', async (activation, endings) => {
     const file = await writeClassifier('net', ...endings);
     const options = { labels: path.join(root, 'labels.txt'), width: 8, height: 8 };
-    const model = await addModel(file, options, folders);
+    const model = await addModel(file, options, context);
     expect(model.spec.output.activation).toBe(activation);
   });
 
   test('refuses to apply a softmax to probabilities', async () => {
     const file = await writeClassifier('net', 'Softmax');
     const options = { labels: path.join(root, 'labels.txt'), width: 8, height: 8, activation: 'logits' } as const;
-    await expect(addModel(file, options, folders)).rejects.toThrow('ends in Softmax already: expected softmax');
+    await expect(addModel(file, options, context)).rejects.toThrow('ends in Softmax already: expected softmax');
   });
 });
 
@@ -81,7 +81,7 @@ describe('models add at a terminal', () => {
   /** Answers one question after another, and records the questions. */
   function answerWith(...answers: string[]): string[] {
     const asked: string[] = [];
-    folders.ask = async (question) => {
+    context.ask = async (question) => {
       asked.push(question);
       return answers.shift() ?? '';
     };
@@ -101,7 +101,7 @@ describe('models add at a terminal', () => {
     await writeFile(path.join(root, 'two.txt'), 'a\nb');
     const [two, four] = ['two.txt', 'labels.txt'].map((name) => path.join(root, name));
     const asked = answerWith('imagenet', '0.5,0.5 / 0.5', '0.48,0.46,0.41 / 0.27,0.26,0.28', two ?? '', four ?? '');
-    const model = await addModel(file, {}, folders);
+    const model = await addModel(file, {}, context);
     expect(model.spec.input.normalization).toEqual({
       scale: 1 / 255,
       mean: [0.48, 0.46, 0.41],
@@ -118,7 +118,7 @@ describe('models add at a terminal', () => {
   test('takes what was guessed if nothing is answered', async () => {
     const file = await writeAlone(encodeClassifier());
     const asked = answerWith('', '');
-    const model = await addModel(file, {}, folders);
+    const model = await addModel(file, {}, context);
     expect(model.spec.input.normalization).toBe('torch');
     expect(model.labels).toEqual(['class 0', 'class 1', 'class 2', 'class 3']);
     expect(asked).toHaveLength(2);
@@ -129,14 +129,14 @@ describe('models add at a terminal', () => {
     async (features) => {
       const file = await writeAlone(encodeClassifier({ features }));
       const asked = answerWith('scores', 'logits');
-      const model = await addModel(file, { normalization: 'unit' }, folders);
+      const model = await addModel(file, { normalization: 'unit' }, context);
       expect(model.spec.output.name).toBe('logits');
       expect(model.classCount).toBe(4);
       expect(asked[1]).toMatch(/expected one of .*features/);
-      delete folders.ask;
-      await expect(addModel(file, { name: 'other' }, folders)).rejects.toThrow(/--output: .*features.*name the one/);
+      delete context.ask;
+      await expect(addModel(file, { name: 'other' }, context)).rejects.toThrow(/--output: .*features.*name the one/);
       const labels = path.join(root, 'labels.txt');
-      const byLabels = await addModel(file, { name: 'third', labels }, folders);
+      const byLabels = await addModel(file, { name: 'third', labels }, context);
       expect(byLabels.spec.output.name).toBe('logits');
     },
   );
@@ -145,11 +145,11 @@ describe('models add at a terminal', () => {
     const file = await writeAlone(encodeClassifier());
     const asked = answerWith();
     const labels = path.join(root, 'labels.txt');
-    const model = await addModel(file, { mean: [104, 117, 124], order: 'bgr', labels, batch: 2 }, folders);
+    const model = await addModel(file, { mean: [104, 117, 124], order: 'bgr', labels, batch: 2 }, context);
     expect(asked).toEqual([]);
     expect(model.spec.input.normalization).toEqual({ scale: 1, mean: [104, 117, 124], std: [1], order: 'bgr' });
     expect(model.spec.batching.maxBatchSize).toBe(2);
-    await expect(addModel(file, { name: 'b', normalization: 'tf', mean: [1] }, folders)).rejects.toThrow(
+    await expect(addModel(file, { name: 'b', normalization: 'tf', mean: [1] }, context)).rejects.toThrow(
       /either a name, or/,
     );
   });

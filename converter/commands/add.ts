@@ -2,21 +2,21 @@ import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
+import { type Inspection, inspectModel } from '../inspect/inspect.ts';
+import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
 import { readLabels } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
-import { type Ask, askLabels, askNormalization } from './ask.ts';
 import { tryModel } from './check.ts';
+import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
-import { type Folders, listSamples } from './folders.ts';
-import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { createProgressPrinter } from './progress.ts';
+import { type Ask, askLabels, askNormalization } from './questions.ts';
 import { keepDefault } from './repository.ts';
-import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
-import { describeNormalization, type Told } from '../inspect/overrides.ts';
 
-export interface AddOptions extends Told {
+export interface AddOptions extends Overrides {
   name?: string;
   /** Labels: a file here, or, for an npm source, a path in the package. */
   labels?: string;
@@ -31,32 +31,32 @@ const LABELS_FILE = 'labels.json';
  * tfjs runs it, and only then puts it where workers find it.
  * @throws ModelError if the model cannot be got, read or run, or if tfjs gives other answers
  */
-export async function addModel(source: string, options: AddOptions, folders: Folders): Promise<PreparedModel> {
+export async function addModel(source: string, options: AddOptions, context: CommandContext): Promise<PreparedModel> {
   const name = options.name ?? nameOfSource(source);
   if (!MODEL_NAME.test(name)) {
     throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, "_" or "-", found ${name}`);
   }
-  const target = path.join(folders.modelsDir, name);
+  const target = path.join(context.modelsDir, name);
   const exists = (await stat(target).catch(() => undefined)) !== undefined;
   if (exists && !options.replace)
     throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
-  const workshop = path.join(folders.stateDir, `adding-${process.pid}`);
-  const modelDir = path.join(workshop, name);
+  const staging = path.join(context.stateDir, `adding-${process.pid}`);
+  const modelDir = path.join(staging, name);
   await mkdir(modelDir, { recursive: true });
   try {
-    folders.print(`getting ${source}`);
-    const obtained = await obtainSource(source, modelDir, folders);
-    await writeSpec(obtained, options, modelDir, folders);
-    const { stateDir, signal } = folders;
+    context.print(`getting ${source}`);
+    const obtained = await obtainSource(source, modelDir, context);
+    await writeSpec(obtained, options, modelDir, context);
+    const { stateDir, signal } = context;
     const model = await prepareModel({ modelDir, stateDir, signal });
-    await tryModel(model, folders);
-    await compareWithTfjs(model, folders);
+    await tryModel(model, context);
+    await compareWithTfjs(model, context);
     await moveIntoPlace(modelDir, target, exists);
-    folders.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
-    await keepDefault(name, folders);
+    context.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
+    await keepDefault(name, context);
     return model;
   } finally {
-    await rm(workshop, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
   }
 }
 
@@ -64,10 +64,10 @@ async function writeSpec(
   source: SourceWithoutLabels,
   options: AddOptions,
   modelDir: string,
-  folders: Folders,
+  context: CommandContext,
 ): Promise<void> {
   const name = path.basename(modelDir);
-  const printProgress = createProgressPrinter(folders.print);
+  const printProgress = createProgressPrinter(context.print);
   const inPackage = source.type === 'npm' ? options.labels : undefined;
   const withLabels = { ...source, ...(inPackage === undefined ? {} : { labels: inPackage }) };
   const format = source.model.endsWith('.onnx') ? 'onnx' : 'tfjs-layers';
@@ -77,7 +77,7 @@ async function writeSpec(
           modelDir,
           source: { ...withLabels, type: 'npm' } as ModelSpec['source'],
           format,
-          storeDir: path.resolve(folders.stateDir, 'models', name),
+          storeDir: path.resolve(context.stateDir, 'models', name),
           onProgress: (doneBytes, totalBytes) => {
             printProgress({
               model: name,
@@ -87,30 +87,30 @@ async function writeSpec(
               ...(totalBytes ? { totalBytes } : {}),
             });
           },
-          signal: folders.signal,
+          signal: context.signal,
         })
       : { folder: modelDir };
   const toldLabels =
     options.labels !== undefined && source.type !== 'npm' ? await readLabels(options.labels) : undefined;
   const found = await inspectModel(path.join(pulled.folder, source.model), options, {
     labels: toldLabels,
-    images: await listSamples(folders),
-    ask: folders.ask,
+    images: await listSamples(context),
+    ask: context.ask,
     scratch: path.dirname(modelDir),
   });
-  if (folders.ask && found.normalizationIsGuess) {
+  if (context.ask && found.normalizationIsGuess) {
     const guess = describeNormalization(found.input.normalization);
-    const answer = await askNormalization(folders.ask, guess);
+    const answer = await askNormalization(context.ask, guess);
     if (answer !== undefined) {
       found.input = { ...found.input, normalization: answer };
       found.findings.answered('normalization', describeNormalization(answer));
     }
   }
   if (inPackage === undefined) {
-    const labels = await chooseLabels(found, toldLabels, folders.ask);
+    const labels = await chooseLabels(found, toldLabels, context.ask);
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
-  found.findings.print(folders.print);
+  found.findings.print(context.print);
   const isBeside = source.type === 'folder' ? { labels: LABELS_FILE } : {};
   const spec = {
     source: { ...withLabels, ...isBeside },
@@ -127,12 +127,12 @@ async function writeSpec(
 /** Labels from the command line, the model or a file beside it, or, as a last resort, numbers. */
 async function chooseLabels(
   { findings, labels, classCount }: Inspection,
-  told: string[] | undefined,
+  overrides: string[] | undefined,
   ask: Ask | undefined,
 ): Promise<string[]> {
-  if (told !== undefined) {
-    findings.given('labels', `${told.length} names`, '--labels');
-    return told;
+  if (overrides !== undefined) {
+    findings.given('labels', `${overrides.length} names`, '--labels');
+    return overrides;
   }
   if (labels) {
     findings.read('labels', `${labels.names.length} names`, labels.from);

@@ -2,11 +2,11 @@ import os from 'node:os';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
+import { runOne } from '../inspect/probe-onnx.ts';
 import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
-import { describeOddFolders, type Folders, listModels, listSamples, requireModel } from './folders.ts';
-import { runOne } from '../inspect/probe-onnx.ts';
+import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
 
 const SHOWN_LABELS = 3;
 
@@ -14,22 +14,22 @@ const SHOWN_LABELS = 3;
  * Prepares models and runs each on the samples.
  * @returns how many of them cannot be served
  */
-export async function checkModels(names: readonly string[], folders: Folders): Promise<number> {
+export async function checkModels(names: readonly string[], context: CommandContext): Promise<number> {
   let failed = 0;
-  for (const name of names.length > 0 ? names : await listModels(folders.modelsDir)) {
+  for (const name of names.length > 0 ? names : await listModels(context.modelsDir)) {
     try {
-      const modelDir = await requireModel(folders.modelsDir, name);
-      const { stateDir, signal } = folders;
+      const modelDir = await requireModel(context.modelsDir, name);
+      const { stateDir, signal } = context;
       const model = await prepareModel({ modelDir, stateDir, signal });
-      folders.print(`${name} ${model.version}: ${model.classCount} classes`);
-      await tryModel(model, folders);
+      context.print(`${name} ${model.version}: ${model.classCount} classes`);
+      await tryModel(model, context);
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
       failed++;
-      folders.print(`${name} cannot be served: ${error.message}`);
+      context.print(`${name} cannot be served: ${error.message}`);
     }
   }
-  if (names.length === 0) for (const line of await describeOddFolders(folders.modelsDir)) folders.print(line);
+  if (names.length === 0) for (const line of await describeOddFolders(context.modelsDir)) context.print(line);
   return failed;
 }
 
@@ -37,11 +37,11 @@ export async function checkModels(names: readonly string[], folders: Folders): P
  * Runs a model on the repository's samples and prints its first answers.
  * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities
  */
-export async function tryModel(model: PreparedModel, folders: Folders): Promise<void> {
-  const { print } = folders;
+export async function tryModel(model: PreparedModel, context: CommandContext): Promise<void> {
+  const { print } = context;
   const trial = await openTrial(model, print);
   try {
-    const samples = await listSamples(folders);
+    const samples = await listSamples(context);
     if (samples.length === 0) {
       checkProbabilities(await trial.run(noise(model)), model);
       print('  there are no samples to try it on: look at its answers yourself');
@@ -75,7 +75,7 @@ export interface Trial {
  * Loads a model for a few images.
  * @throws ModelError SOURCE_INVALID if no engine runs it
  */
-export function openTrial(model: PreparedModel, print: Folders['print']): Promise<Trial> {
+export function openTrial(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
   if (model.modulePath !== undefined) return openModule(model, model.modulePath);
   return model.onnxPath === undefined ? openWasm(model, print) : openOnnx(model, model.onnxPath);
 }
@@ -105,7 +105,7 @@ async function openModule({ spec, labels }: PreparedModel, modulePath: string): 
 }
 
 /** The engine that runs everything shows whether any does. */
-async function openWasm(model: PreparedModel, print: Folders['print']): Promise<Trial> {
+async function openWasm(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
   const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
   print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
   // Imports tfjs, which most models do not need.

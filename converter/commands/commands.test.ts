@@ -7,31 +7,31 @@ import { crc32 } from 'node:zlib';
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/harness.fixture.ts';
+import { unpackZip } from '../sources/zip.ts';
 import { readSpec } from '../spec.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
+import { type CommandContext, listModels } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
-import { type Folders, listModels } from './folders.ts';
 import { quantizeModel } from './quantize.ts';
 import { printModels, removeModel } from './repository.ts';
-import { unpackZip } from '../sources/zip.ts';
 
 const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 
 let root: string;
-let folders: Folders;
+let context: CommandContext;
 let printed: string[];
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-commands-'));
   printed = [];
-  folders = {
+  context = {
     modelsDir: path.join(root, 'models'),
     stateDir: path.join(root, 'state'),
     signal: new AbortController().signal,
     print: (line) => printed.push(line),
   };
-  await cp(SAMPLES, path.join(folders.modelsDir, 'samples'), { recursive: true });
+  await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
 });
 
 afterEach(() => rm(root, { recursive: true, force: true }));
@@ -103,10 +103,10 @@ describe('models add', () => {
     const files = { ...(await filesOf(network())), 'metadata.json': METADATA };
     const archive = path.join(root, 'converted_keras.zip');
     await writeFile(archive, zip(Object.entries(files).map(([name, data]) => ({ name, data }))));
-    const model = await addModel(archive, { name: 'hands' }, folders);
+    const model = await addModel(archive, { name: 'hands' }, context);
     expect(model.labels).toEqual(['one', 'two', 'three']);
     expect(model.cam).toHaveProperty('featuresOutput');
-    const { spec } = await readSpec(path.join(folders.modelsDir, 'hands'));
+    const { spec } = await readSpec(path.join(context.modelsDir, 'hands'));
     // What Teachable Machine's code does: pixels / 127 - 1.
     const normalization = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
     expect(spec.input).toMatchObject({ width: 32, height: 32, shortSide: 32, resize: 'canvas', normalization });
@@ -114,7 +114,7 @@ describe('models add', () => {
     expect(spec.output.activation).toBe('softmax');
     expect(printed.join('\n')).toMatch(/chelsea\.png: (one|two|three) \d/);
     expect(printed.join('\n')).toMatch(/compared with tfjs on 5 images: the largest difference is [\d.]+e-(8|7|6)/);
-    expect(await readdir(folders.stateDir)).toEqual(['models']);
+    expect(await readdir(context.stateDir)).toEqual(['models']);
   });
 
   test("takes labels, but no crop and no normalization, from a metadata.json that is not Teachable Machine's", async () => {
@@ -125,7 +125,7 @@ describe('models add', () => {
     ];
     for (const [name, text, labels] of cases) {
       const files = { ...(await filesOf(network())), 'metadata.json': text };
-      const model = await addModel(await writeFiles(path.join(root, name), files), {}, folders);
+      const model = await addModel(await writeFiles(path.join(root, name), files), {}, context);
       expect(model.labels).toEqual(labels);
       expect(model.spec.input).toMatchObject({ width: 32, height: 32, normalization: 'unit' });
       expect(model.spec.input.shortSide).toBeUndefined();
@@ -134,7 +134,7 @@ describe('models add', () => {
       ...(await filesOf(network())),
       'metadata.json': METADATA.replace('{', '{"packageName":"@teachablemachine/pose",'),
     };
-    await expect(addModel(await writeFiles(path.join(root, 'pose'), pose), {}, folders)).rejects.toThrow(/pose.*only/);
+    await expect(addModel(await writeFiles(path.join(root, 'pose'), pose), {}, context)).rejects.toThrow(/pose.*only/);
   });
 
   test('sees what a model does with pixels before its first layer', async () => {
@@ -152,7 +152,7 @@ describe('models add', () => {
     ];
     for (const [name, scale, offset, expected] of cases) {
       const folder = await writeFiles(path.join(root, name), await filesOf(front(scale, offset)));
-      const { spec } = await addModel(folder, {}, folders);
+      const { spec } = await addModel(folder, {}, context);
       expect(spec.input.normalization, name).toBe(expected);
       // A softmax of one number would always be one.
       expect(spec.output.activation).toBe('logits-sigmoid');
@@ -166,11 +166,11 @@ describe('models add', () => {
       tf.layers.dense({ name, units, activation: 'softmax' }).apply(pooled) as tf.SymbolicTensor;
     const files = await filesOf(tf.model({ inputs: input, outputs: [head('kind', 2), head('color', 4)] }));
     const folder = await writeFiles(path.join(root, 'heads'), files);
-    await expect(addModel(folder, {}, folders)).rejects.toThrow(/2 outputs: choose one with --output: kind, color/);
-    await expect(addModel(folder, { output: 'size' }, folders)).rejects.toThrow(
+    await expect(addModel(folder, {}, context)).rejects.toThrow(/2 outputs: choose one with --output: kind, color/);
+    await expect(addModel(folder, { output: 'size' }, context)).rejects.toThrow(
       /--output: expected one of kind, color/,
     );
-    const model = await addModel(folder, { output: 'color' }, folders);
+    const model = await addModel(folder, { output: 'color' }, context);
     expect(model.classCount).toBe(4);
     expect(model.spec.output).toEqual({ activation: 'softmax', name: 'color' });
   });
@@ -187,24 +187,24 @@ describe('models add', () => {
           ? [tf.layers.dense({ ...answer, inputShape })]
           : [tf.layers.flatten({ inputShape }), tf.layers.dense(answer)];
       const model = tf.sequential({ layers });
-      const added = await addModel(await writeFiles(path.join(root, name), await filesOf(model)), {}, folders);
+      const added = await addModel(await writeFiles(path.join(root, name), await filesOf(model)), {}, context);
       expect(added.spec.input).toMatchObject(input);
     }
   });
 
   test('takes a folder, sees logits, numbers the classes that have no names, and can be listed, checked and removed', async () => {
     const folder = await writeFiles(path.join(root, 'My Net'), await filesOf(network('linear', 4)));
-    const model = await addModel(folder, {}, folders);
+    const model = await addModel(folder, {}, context);
     expect(model).toMatchObject({ name: 'my-net', labels: ['class 0', 'class 1', 'class 2', 'class 3'] });
     expect(model.spec.output.activation).toBe('logits');
-    expect(await listModels(folders.modelsDir)).toEqual(['my-net']);
-    expect(await checkModels([], folders)).toBe(0);
+    expect(await listModels(context.modelsDir)).toEqual(['my-net']);
+    expect(await checkModels([], context)).toBe(0);
     printed.length = 0;
-    await printModels(folders);
+    await printModels(context);
     expect(printed.join()).toMatch(/my-net +tfjs-layers +32x32x3 +float32 +folder/);
-    await removeModel('my-net', folders);
-    expect(await listModels(folders.modelsDir)).toEqual([]);
-    await expect(removeModel('../state', folders)).rejects.toThrow(/no model/);
+    await removeModel('my-net', context);
+    expect(await listModels(context.modelsDir)).toEqual([]);
+    await expect(removeModel('../state', context)).rejects.toThrow(/no model/);
   });
 
   test('takes the URL of a model.json, and keeps its query for the weights', async () => {
@@ -221,28 +221,28 @@ describe('models add', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
       const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hub`;
-      const model = await addModel(`${base}/model.json?tfjs-format=file`, { name: 'hub' }, folders);
+      const model = await addModel(`${base}/model.json?tfjs-format=file`, { name: 'hub' }, context);
       expect(model.spec.output.activation).toBe('sigmoid');
       expect(asked).toContain('/hub/weights.bin?tfjs-format=file');
       files['weights.bin'] = new Uint8Array(10_000);
-      await expect(addModel(`${base}/model.json`, { name: 'long' }, folders)).rejects.toThrow(/longer than/);
+      await expect(addModel(`${base}/model.json`, { name: 'long' }, context)).rejects.toThrow(/longer than/);
       delete files['weights.bin'];
-      await expect(addModel(`${base}/model.json`, { name: 'gone' }, folders)).rejects.toThrow(/answered 404/);
+      await expect(addModel(`${base}/model.json`, { name: 'gone' }, context)).rejects.toThrow(/answered 404/);
     } finally {
       await new Promise((resolve) => server.close(resolve));
     }
-    expect(await listModels(folders.modelsDir)).toEqual(['hub']);
+    expect(await listModels(context.modelsDir)).toEqual(['hub']);
   });
 
   test('puts another version in the place of a model only when told to', async () => {
     const first = await writeFiles(path.join(root, 'first'), await filesOf(network('softmax', 2)));
     const second = await writeFiles(path.join(root, 'second'), await filesOf(network('softmax', 5)));
-    const before = await addModel(first, { name: 'net' }, folders);
-    await expect(addModel(second, { name: 'net' }, folders)).rejects.toThrow(/--replace/);
-    const after = await addModel(second, { name: 'net', replace: true }, folders);
+    const before = await addModel(first, { name: 'net' }, context);
+    await expect(addModel(second, { name: 'net' }, context)).rejects.toThrow(/--replace/);
+    const after = await addModel(second, { name: 'net', replace: true }, context);
     expect(after.version).not.toBe(before.version);
     expect(after.classCount).toBe(5);
-    expect((await readdir(folders.modelsDir)).sort()).toEqual(['net', 'repository.json5', 'samples']);
+    expect((await readdir(context.modelsDir)).sort()).toEqual(['net', 'repository.json5', 'samples']);
   });
 
   test('adds nothing when the model cannot be read', async () => {
@@ -277,16 +277,16 @@ describe('models add', () => {
     ];
     for (const [name, content, message] of cases) {
       const folder = await writeFiles(path.join(root, name), content);
-      await expect(addModel(folder, {}, folders), name).rejects.toThrow(message);
+      await expect(addModel(folder, {}, context), name).rejects.toThrow(message);
     }
-    await expect(addModel(path.join(root, 'nowhere'), {}, folders)).rejects.toThrow(/no such folder/);
-    await expect(addModel('npm:what', {}, folders)).rejects.toThrow(/expected npm:<package>@<version>#/);
-    const latest = addModel('npm:what@latest#model.json', {}, folders);
+    await expect(addModel(path.join(root, 'nowhere'), {}, context)).rejects.toThrow(/no such folder/);
+    await expect(addModel('npm:what', {}, context)).rejects.toThrow(/expected npm:<package>@<version>#/);
+    const latest = addModel('npm:what@latest#model.json', {}, context);
     await expect(latest).rejects.toThrow(/version: expected an exact version/);
-    const outside = addModel('npm:what@1.0.0#../../model.json', {}, folders);
+    const outside = addModel('npm:what@1.0.0#../../model.json', {}, context);
     await expect(outside).rejects.toThrow(/model: expected a relative path/);
-    expect(await listModels(folders.modelsDir)).toEqual([]);
-    expect((await readdir(folders.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
+    expect(await listModels(context.modelsDir)).toEqual([]);
+    expect((await readdir(context.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
   });
 
   test('names the layer that the converter does not cover, and tries the model on the engine that runs everything', async () => {
@@ -300,30 +300,30 @@ describe('models add', () => {
       ],
     });
     const files: Record<string, string | Uint8Array> = { ...(await filesOf(recurrent)), 'labels.txt': 'a\nb\nc' };
-    const model = await addModel(await writeFiles(path.join(root, 'odd'), files), {}, folders);
+    const model = await addModel(await writeFiles(path.join(root, 'odd'), files), {}, context);
     expect(model.onnxPath).toBeUndefined();
     expect(model.onnxUnavailable).toContain('RepeatVector');
     expect(printed.join('\n')).toMatch(/RepeatVector.*\n.*chelsea\.png: [abc] \d/);
     const json = String(files['model.json']).replace('"RepeatVector"', '"CapsuleRouting"');
     const strange = await writeFiles(path.join(root, 'strange'), { ...files, 'model.json': json });
-    await expect(addModel(strange, {}, folders)).rejects.toThrow(
+    await expect(addModel(strange, {}, context)).rejects.toThrow(
       /does not cover CapsuleRouting.*wasm.*CapsuleRouting/s,
     );
-    expect(await listModels(folders.modelsDir)).toEqual(['odd']);
+    expect(await listModels(context.modelsDir)).toEqual(['odd']);
   });
 });
 
 test('a converted model that answers something else than tfjs is not accepted', async () => {
   const [one, two] = ['one', 'two'].map((name) => path.join(root, name)) as [string, string];
-  const first = await addModel(await writeFiles(one, await filesOf(network())), {}, folders);
+  const first = await addModel(await writeFiles(one, await filesOf(network())), {}, context);
   const other = network();
-  const second = await addModel(await writeFiles(two, await filesOf(other)), { activation: 'sigmoid' }, folders);
-  await expect(compareWithTfjs(first, folders)).resolves.toBeUndefined();
+  const second = await addModel(await writeFiles(two, await filesOf(other)), { activation: 'sigmoid' }, context);
+  await expect(compareWithTfjs(first, context)).resolves.toBeUndefined();
   // As if the converter had read another model.
   const wrong = { ...first, spec: { ...first.spec, input: { ...first.spec.input, normalization: 'tf' as const } } };
-  await expect(compareWithTfjs(wrong, folders)).rejects.toThrow(/differs from tfjs by .*it is not added/);
+  await expect(compareWithTfjs(wrong, context)).rejects.toThrow(/differs from tfjs by .*it is not added/);
   printed.length = 0;
-  await compareWithTfjs({ ...second, tfjsPath: path.join(root, 'nowhere.json') }, folders);
+  await compareWithTfjs({ ...second, tfjsPath: path.join(root, 'nowhere.json') }, context);
   expect(printed.join()).toMatch(/not compared with tfjs, which does not run it/);
 });
 
@@ -363,28 +363,28 @@ describe('a hostile zip', () => {
 });
 
 test('models check goes on after a model that cannot be served', async () => {
-  await addModel(await writeFiles(path.join(root, 'good'), await filesOf(network())), {}, folders);
-  const bad = path.join(folders.modelsDir, 'bad');
+  await addModel(await writeFiles(path.join(root, 'good'), await filesOf(network())), {}, context);
+  const bad = path.join(context.modelsDir, 'bad');
   await writeFiles(bad, { 'model.json5': "{ format: 'onnx' }" });
-  expect(await checkModels([], folders)).toBe(1);
+  expect(await checkModels([], context)).toBe(1);
   expect(printed.join('\n')).toMatch(/bad cannot be served: .*model\.json5/);
   expect(printed.join('\n')).toMatch(/good [0-9a-f]{12}: 3 classes/);
 });
 
 test('models quantize writes ranges beside the spec and reports on images that it has not calibrated on', async () => {
-  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, folders);
-  const report = await quantizeModel('net', path.join(folders.modelsDir, 'samples'), folders);
+  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, context);
+  const report = await quantizeModel('net', path.join(context.modelsDir, 'samples'), context);
   expect(report).toMatchObject({ images: 1 });
-  const text = await readFile(path.join(folders.modelsDir, 'net/calibration.json'), 'utf8');
+  const text = await readFile(path.join(context.modelsDir, 'net/calibration.json'), 'utf8');
   expect(JSON.parse(text)).toMatchObject({ images: 2 });
   expect(printed.join('\n')).toMatch(/times as fast/);
 });
 
 test('models quantize refuses a version that agrees on too few images, and writes nothing', async () => {
-  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, folders);
-  const images = path.join(folders.modelsDir, 'samples');
-  await expect(quantizeModel('net', images, folders, 1.01)).rejects.toThrow(
+  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, context);
+  const images = path.join(context.modelsDir, 'samples');
+  await expect(quantizeModel('net', images, context, 1.01)).rejects.toThrow(
     /refused: int8 and float32 agree on \d+\.\d % of 1 images, less than 101\.0 %/,
   );
-  expect(await readdir(path.join(folders.modelsDir, 'net'))).not.toContain('calibration.json');
+  expect(await readdir(path.join(context.modelsDir, 'net'))).not.toContain('calibration.json');
 });

@@ -3,7 +3,7 @@ import { normalizationOf } from '../normalization.ts';
 import type { PreparedModel } from '../prepare.ts';
 import { readSample } from '../sample.ts';
 import { openTrial } from './check.ts';
-import { type Folders, listSamples } from './folders.ts';
+import { type CommandContext, listSamples } from './command-context.ts';
 
 /** Of probabilities. Rounding in another order gave up to 1e-4 in the deepest models that were tried. */
 export const LARGEST_DIFFERENCE = 1e-3;
@@ -14,8 +14,8 @@ const RANDOM_IMAGES = 2;
  * Runs a converted tfjs model and tfjs itself on the samples and on random pixels, and prints the largest difference.
  * @throws ModelError SOURCE_INVALID if they do not agree: the converter has misread something
  */
-export async function compareWithTfjs(model: PreparedModel, folders: Folders): Promise<void> {
-  const { print } = folders;
+export async function compareWithTfjs(model: PreparedModel, context: CommandContext): Promise<void> {
+  const { print } = context;
   const { spec, tfjsPath, onnxPath } = model;
   if (tfjsPath === undefined || onnxPath === undefined || spec.format === 'onnx') return;
   const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
@@ -27,7 +27,7 @@ export async function compareWithTfjs(model: PreparedModel, folders: Folders): P
   let images = 0;
   let largest = 0;
   try {
-    for (const pixels of await chooseImages(model, folders)) {
+    for (const pixels of await chooseImages(model, context)) {
       const expected = await reference(pixels).catch((error: Error) => error);
       if (expected instanceof Error) {
         print(`  not compared with tfjs, which does not run it: ${firstLine(expected)}`);
@@ -73,8 +73,8 @@ async function openTfjs(model: PreparedModel, path: string) {
   return async (images: Uint8Array) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities;
 }
 
-async function chooseImages({ spec }: PreparedModel, folders: Folders): Promise<Uint8Array[]> {
-  const files = (await listSamples(folders)).slice(0, SAMPLES);
+async function chooseImages({ spec }: PreparedModel, context: CommandContext): Promise<Uint8Array[]> {
+  const files = (await listSamples(context)).slice(0, SAMPLES);
   const samples = await Promise.all(files.map((file) => readSample(file, spec.input)));
   const size = spec.input.width * spec.input.height * spec.input.channels;
   let state = 1;

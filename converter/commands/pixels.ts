@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../sample.ts';
 import { readSpec } from '../spec.ts';
-import { type Folders, requireModel } from './folders.ts';
+import { type CommandContext, requireModel } from './command-context.ts';
 
 /**
  * Writes the pixels that a model gets of an image, to compare them with a notebook's.
@@ -17,7 +17,7 @@ export async function writePixels(
   name: string,
   image: string,
   options: { raw?: string; png?: string },
-  { modelsDir, print }: Pick<Folders, 'modelsDir' | 'print'>,
+  { modelsDir, print }: Pick<CommandContext, 'modelsDir' | 'print'>,
 ): Promise<void> {
   if (options.raw === undefined && options.png === undefined)
     throw new ModelError('SPEC_INVALID', 'nothing to write: give --raw FILE, --png FILE, or both');

@@ -11,7 +11,7 @@ import { readSample, varySamples } from '../sample.ts';
 import type { InputSpec, ModelSpec } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { readWeights } from '../tfjs/weights.ts';
-import { type Folders, listImages, requireModel } from './folders.ts';
+import { type CommandContext, listImages, requireModel } from './command-context.ts';
 
 /** Below these an int8 version is not worth its loss. */
 const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
@@ -42,11 +42,11 @@ export const MIN_AGREEMENT = 0.9;
 export async function quantizeModel(
   name: string,
   imagesDir: string | undefined,
-  folders: Folders,
+  context: CommandContext,
   minAgreement = MIN_AGREEMENT,
 ): Promise<QuantizeReport> {
-  const modelDir = await requireModel(folders.modelsDir, name);
-  const model = await prepareModel({ modelDir: modelDir, stateDir: folders.stateDir, signal: folders.signal });
+  const modelDir = await requireModel(context.modelsDir, name);
+  const model = await prepareModel({ modelDir: modelDir, stateDir: context.stateDir, signal: context.signal });
   if (model.tfjsPath === undefined)
     throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantised, a tfjs model can');
   const { input } = model.spec;
@@ -56,15 +56,15 @@ export async function quantizeModel(
   const shape = [input.height, input.width, input.channels] as const;
   const threads = os.availableParallelism();
 
-  const { seen, unseen, headroom } = await splitImages(imagesDir, input, folders);
-  folders.print(`calibrating ${name}`);
+  const { seen, unseen, headroom } = await splitImages(imagesDir, input, context);
+  context.print(`calibrating ${name}`);
   const calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, {
     threads,
     headroom,
   });
   const bytes = (ranges?: Calibration) => convertModel(modelJson, weights, input, output, ranges).bytes;
   const report = await compareVersions(bytes(), bytes(calibration), shape, unseen, threads);
-  printReport(name, report, model.spec, folders);
+  printReport(name, report, model.spec, context);
   const file = path.join(modelDir, CALIBRATION_FILE);
   if (report.agreement < minAgreement) {
     const [agreement, bound] = [report.agreement, minAgreement].map((share) => `${(share * 100).toFixed(1)} %`);
@@ -74,11 +74,11 @@ export async function quantizeModel(
     );
   }
   await writeFile(file, formatCalibration(calibration));
-  folders.print(`wrote ${file} from ${calibration.images} images`);
+  context.print(`wrote ${file} from ${calibration.images} images`);
   return report;
 }
 
-async function splitImages(imagesDir: string | undefined, input: InputSpec, { modelsDir, print }: Folders) {
+async function splitImages(imagesDir: string | undefined, input: InputSpec, { modelsDir, print }: CommandContext) {
   if (imagesDir === undefined) {
     const samples = await listImages(path.join(modelsDir, 'samples'));
     print(`no --images: calibrating on views of ${samples.length} samples, measuring on other views of them`);
@@ -140,7 +140,7 @@ async function compareVersions(
   };
 }
 
-function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: Folders): void {
+function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: CommandContext): void {
   const speedup = report.floatMsPerImage / report.int8MsPerImage;
   const isWorth = speedup >= WORTHWHILE.speedup && report.agreement >= WORTHWHILE.agreement;
   print(`measured on ${report.images} images that calibration has not seen, both versions in turn:`);

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { readDefaultModel, writeDefaultModel } from '../default-model.ts';
 import { ModelError } from '../errors.ts';
 import { readSpec } from '../spec.ts';
-import { describeOddFolders, type Folders, listModels, requireModel } from './folders.ts';
+import { type CommandContext, describeOddFolders, listModels, requireModel } from './command-context.ts';
 
 /** Prints one line per model, and why other folders are not models. */
-export async function printModels({ modelsDir, print }: Folders): Promise<void> {
+export async function printModels({ modelsDir, print }: CommandContext): Promise<void> {
   const chosen = await readDefaultModel(modelsDir);
   for (const name of await listModels(modelsDir)) {
     try {
@@ -29,7 +29,7 @@ export async function printModels({ modelsDir, print }: Folders): Promise<void> 
  * Makes a model the default for requests that do not name one.
  * @throws ModelError SPEC_INVALID if there is no such model
  */
-export async function chooseDefault(name: string | undefined, { modelsDir, print }: Folders): Promise<void> {
+export async function chooseDefault(name: string | undefined, { modelsDir, print }: CommandContext): Promise<void> {
   if (name === undefined) {
     const chosen = await readDefaultModel(modelsDir);
     print(chosen === undefined ? 'no default model is named: the first one that is served is taken' : chosen);
@@ -41,7 +41,7 @@ export async function chooseDefault(name: string | undefined, { modelsDir, print
 }
 
 /** A model that is added does not become the default one, unless it is the first. */
-export async function keepDefault(added: string, { modelsDir, print }: Folders): Promise<void> {
+export async function keepDefault(added: string, { modelsDir, print }: CommandContext): Promise<void> {
   const others = (await listModels(modelsDir)).filter((name) => name !== added);
   const chosen = (await readDefaultModel(modelsDir)) ?? others[0] ?? added;
   await writeDefaultModel(modelsDir, chosen);
@@ -53,7 +53,7 @@ export async function keepDefault(added: string, { modelsDir, print }: Folders):
 }
 
 /** Removes a model from the repository, with what this machine keeps of it. */
-export async function removeModel(name: string, { modelsDir, stateDir, print }: Folders): Promise<void> {
+export async function removeModel(name: string, { modelsDir, stateDir, print }: CommandContext): Promise<void> {
   const modelDir = await requireModel(modelsDir, name);
   await rm(modelDir, { recursive: true });
   await rm(path.join(stateDir, 'models', name), { recursive: true, force: true });

@@ -10,7 +10,7 @@ import { readSample } from '../sample.ts';
 import type { InputSpec } from '../spec.ts';
 import { addModel } from './add.ts';
 import { openTrial } from './check.ts';
-import type { Folders } from './folders.ts';
+import type { CommandContext } from './command-context.ts';
 import { verifyModel } from './verify.ts';
 
 const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
@@ -18,14 +18,14 @@ const IMAGES = ['chelsea.png', 'coffee.png', 'rocket.jpg'];
 
 let root: string;
 let images: string;
-let folders: Folders;
+let context: CommandContext;
 let printed: string[];
 
 /** A model that looks at every pixel, so that it notices how images are resized. */
 beforeAll(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-verify-'));
   printed = [];
-  folders = {
+  context = {
     modelsDir: path.join(root, 'models'),
     stateDir: path.join(root, 'state'),
     signal: new AbortController().signal,
@@ -47,15 +47,15 @@ beforeAll(async () => {
   await mkdir(source);
   await writeFile(path.join(source, 'model.json'), JSON.stringify(saved.modelJson));
   await writeFile(path.join(source, 'weights.bin'), new Uint8Array(saved.weightData));
-  await addModel(source, { name: 'net', normalization: 'tf', resize: 'pillow-bilinear' }, folders);
+  await addModel(source, { name: 'net', normalization: 'tf', resize: 'pillow-bilinear' }, context);
 });
 
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** What a notebook that prepares images so would have answered. */
 async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
-  const model = await prepareModel({ modelDir: path.join(folders.modelsDir, 'net'), stateDir: folders.stateDir });
-  const trial = await openTrial(model, folders.print);
+  const model = await prepareModel({ modelDir: path.join(context.modelsDir, 'net'), stateDir: context.stateDir });
+  const trial = await openTrial(model, context.print);
   const lines = ['file,a,b,"c, d",e'];
   for (const name of IMAGES) {
     const values = await trial.run(await readSample(path.join(images, name), { ...model.spec.input, ...change }));
@@ -70,7 +70,7 @@ async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
 
 test('the same answers are called the same', async () => {
   const expected = await writeAnswers({});
-  expect(await verifyModel('net', { images, expected }, folders)).toBe(true);
+  expect(await verifyModel('net', { images, expected }, context)).toBe(true);
   expect(printed.join('\n')).toMatch(
     /^same answers .*same first answer on 3 of 3 images, .*0\.0000 \(resize: 'pillow-b/,
   );
@@ -82,8 +82,8 @@ test.each([
   [{ resize: 'pillow-lanczos', shortSide: 27 }, "resize: 'pillow-lanczos', shortSide: 27"],
 ] as const)('another preprocessing is found: %o', async (change, description) => {
   const expected = await writeAnswers(change);
-  const model = path.join(folders.modelsDir, 'net');
-  expect(await verifyModel(model, { images, expected }, folders)).toBe(false);
+  const model = path.join(context.modelsDir, 'net');
+  expect(await verifyModel(model, { images, expected }, context)).toBe(false);
   const text = printed.join('\n');
   expect(text).toMatch(/^different answers: /);
   expect(text).toContain(`best match: ${description}: same first answer on 3 of 3 images`);
@@ -94,7 +94,7 @@ test('answers that no preprocessing gives are not explained by one', async () =>
   const file = await writeAnswers({});
   const text = await readFile(file, 'utf8');
   await writeFile(file, text.replace(/^(notebook[^,]*),([^,]*),([^,]*),/gm, '$1,$3,$2,'));
-  expect(await verifyModel('net', { images, expected: file }, folders)).toBe(false);
+  expect(await verifyModel('net', { images, expected: file }, context)).toBe(false);
   expect(printed.join('\n')).toContain('order of the classes');
 });
 
@@ -107,5 +107,5 @@ test.each([
 ])('answers that are wrong in themselves are refused: %j', async (text, message) => {
   const expected = path.join(root, 'wrong.csv');
   await writeFile(expected, text);
-  await expect(verifyModel('net', { images, expected }, folders)).rejects.toThrow(message);
+  await expect(verifyModel('net', { images, expected }, context)).rejects.toThrow(message);
 });

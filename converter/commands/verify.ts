@@ -8,7 +8,7 @@ import { parseAnswers } from '../verify/answers.ts';
 import { describeInput } from '../verify/candidates.ts';
 import { type Comparison, compareAnswers, findBestInput, isSame } from '../verify/verify.ts';
 import { openTrial } from './check.ts';
-import { type Folders, requireModel } from './folders.ts';
+import { type CommandContext, requireModel } from './command-context.ts';
 
 /**
  * Compares a model's answers with those of the notebook that it comes from. If they differ, tries the other ways to crop and
@@ -22,10 +22,10 @@ import { type Folders, requireModel } from './folders.ts';
 export async function verifyModel(
   model: string,
   options: { images: string; expected: string },
-  folders: Folders,
+  context: CommandContext,
 ): Promise<boolean> {
-  const { stateDir, signal, print } = folders;
-  const prepared = await prepareModel({ modelDir: await findModel(model, folders), stateDir, signal });
+  const { stateDir, signal, print } = context;
+  const prepared = await prepareModel({ modelDir: await findModel(model, context), stateDir, signal });
   const text = await readFile(options.expected, 'utf8').catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', `${options.expected} cannot be read: ${cause.message}`, { cause });
   });
@@ -58,7 +58,7 @@ export async function verifyModel(
   }
 }
 
-async function findModel(model: string, { modelsDir }: Folders): Promise<string> {
+async function findModel(model: string, { modelsDir }: CommandContext): Promise<string> {
   const hasSpec = await stat(path.join(model, SPEC_FILE)).catch(() => undefined);
   return hasSpec ? path.resolve(model) : requireModel(modelsDir, path.basename(model));
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
-import type { Folders } from '../commands/folders.ts';
+import type { CommandContext } from '../commands/command-context.ts';
 import { openHdf5 } from '../keras/hdf5.ts';
 import { readKerasFile } from '../keras/keras-file.ts';
 import { toSnakeCase } from '../keras/layer-paths.ts';
@@ -53,20 +53,20 @@ describe.each(['keras2', 'keras3'])('%s', (version) => {
 
 describe('files of Keras', () => {
   let root: string;
-  let folders: Folders;
+  let context: CommandContext;
 
   beforeEach(async () => {
     root = await mkdtemp(path.join(os.tmpdir(), 'inferql-keras-files-'));
     const print = () => undefined;
     const signal = new AbortController().signal;
-    folders = { modelsDir: path.join(root, 'models'), stateDir: path.join(root, 'state'), signal, print };
-    await mkdir(folders.modelsDir);
+    context = { modelsDir: path.join(root, 'models'), stateDir: path.join(root, 'state'), signal, print };
+    await mkdir(context.modelsDir);
   });
 
   afterEach(() => rm(root, { recursive: true, force: true }));
 
   test.each(['keras3.keras', 'keras2.h5'])('%s is added as it is', async (name) => {
-    const model = await addModel(path.join(FILES, name), { name: 'own' }, folders);
+    const model = await addModel(path.join(FILES, name), { name: 'own' }, context);
     expect(model).toMatchObject({ classCount: 5 });
     expect(model.spec).toMatchObject({ format: 'tfjs-layers', input: { width: SIZE, normalization: 'none' } });
   });

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
 import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
@@ -7,13 +8,12 @@ import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
-import { type Ask, askOutput } from '../commands/ask.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
+import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 import { activationOfRows, probeOnnx } from './probe-onnx.ts';
 import { chooseResizing } from './resizing.ts';
-import { type Activation, describeNormalization, type Told, toldNormalization } from './overrides.ts';
 
 const DEFAULT_SIDE = 224;
 
@@ -23,22 +23,22 @@ const DEFAULT_SIDE = 224;
  */
 export async function inspectOnnx(
   file: string,
-  told: Told,
+  overrides: Overrides,
   companions: Companions,
   context: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
-  const facts = readFacts(decodeOnnx(await readFile(file)), path.dirname(file), told.layout);
+  const facts = readFacts(decodeOnnx(await readFile(file)), path.dirname(file), overrides.layout);
   const embeddedMetadata = readOnnxMetadata(facts.metadata);
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
   const labelCount = (context.labels ?? labels?.names)?.length;
-  const chosen = await choose(facts, told, labelCount, findings, context.ask);
-  const input = inputOf(facts, told, preprocessing, findings);
-  const { normalization, isGuess } = normalizationFor(facts, told, preprocessing, findings);
+  const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
+  const input = inputOf(facts, overrides, preprocessing, findings);
+  const { normalization, isGuess } = normalizationFor(facts, overrides, preprocessing, findings);
   const spec = draftSpec({ ...input, normalization }, chosen.output.name, path.basename(file));
   const probe = await probeOnnx(file, spec, context.images, context.scratch);
-  const activation = activationFor(chosen, told, probe, findings);
+  const activation = activationFor(chosen, overrides, probe, findings);
   findings.read('classes', String(probe.classCount), `output ${chosen.output.name}`);
   return {
     format: 'onnx',
@@ -86,14 +86,14 @@ function splitNames(text: string): string[] | undefined {
 
 async function choose(
   facts: OnnxFacts,
-  told: Told,
+  overrides: Overrides,
   labelCount: number | undefined,
   findings: Findings,
   ask: Ask | undefined,
 ): Promise<ChosenOutput> {
-  const chosen = chooseOutput(facts.outputs, told.output, labelCount);
+  const chosen = chooseOutput(facts.outputs, overrides.output, labelCount);
   const { output, certain, why } = chosen;
-  if (told.output !== undefined) findings.given('output', output.name, '--output');
+  if (overrides.output !== undefined) findings.given('output', output.name, '--output');
   else if (certain) findings.read('output', output.name, why);
   else {
     const fit = facts.outputs
@@ -113,18 +113,19 @@ async function choose(
 
 function inputOf(
   { input, producer }: OnnxFacts,
-  told: Told,
+  overrides: Overrides,
   preprocessing: Preprocessing | undefined,
   findings: Findings,
 ) {
-  const width = told.width ?? input.width ?? preprocessing?.width ?? DEFAULT_SIDE;
-  const height = told.height ?? input.height ?? preprocessing?.height ?? DEFAULT_SIDE;
+  const width = overrides.width ?? input.width ?? preprocessing?.width ?? DEFAULT_SIDE;
+  const height = overrides.height ?? input.height ?? preprocessing?.height ?? DEFAULT_SIDE;
   const size = `${width} x ${height}`;
-  if (told.width !== undefined || told.height !== undefined) findings.given('size', size, '--width, --height');
+  if (overrides.width !== undefined || overrides.height !== undefined)
+    findings.given('size', size, '--width, --height');
   else if (input.width !== undefined && input.height !== undefined) findings.read('size', size, `input ${input.name}`);
   else if (preprocessing?.width !== undefined) findings.read('size', size, preprocessing.from);
   else findings.guessed('size', size, 'the file leaves it open: --width, --height');
-  const channels = told.channels ?? input.channels ?? 3;
+  const channels = overrides.channels ?? input.channels ?? 3;
   if (channels !== 1 && channels !== 3 && channels !== 4) {
     const shape = describeSizes(input.sizes);
     throw new ModelError(
@@ -133,20 +134,20 @@ function inputOf(
     );
   }
   const layout = `${channels}, ${input.layout}, ${input.typeName}`;
-  if (told.layout !== undefined || told.channels !== undefined)
+  if (overrides.layout !== undefined || overrides.channels !== undefined)
     findings.given('channels', layout, '--channels, --layout');
   else if (input.layoutIsCertain) findings.read('channels', layout, `input ${input.name}`);
   else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
   if (input.batch !== undefined)
     findings.read('batch', `${input.batch}, fixed`, 'images are run part by part, threads beside each other');
   const readShortSide = shortSideFor(preprocessing, width, height);
-  const resizing = chooseResizing(told, { preprocessing, readShortSide }, { producer, width, height }, findings);
+  const resizing = chooseResizing(overrides, { preprocessing, readShortSide }, { producer, width, height }, findings);
   return {
     width,
     height,
     channels,
     ...resizing,
-    ...(told.layout || !input.layoutIsCertain ? { layout: input.layout } : {}),
+    ...(overrides.layout || !input.layoutIsCertain ? { layout: input.layout } : {}),
   };
 }
 
@@ -160,13 +161,13 @@ function shortSideFor(preprocessing: Preprocessing | undefined, width: number, h
 
 function normalizationFor(
   facts: OnnxFacts,
-  told: Told,
+  overrides: Overrides,
   preprocessing: Preprocessing | undefined,
   findings: Findings,
 ): { normalization: NormalizationSpec; isGuess: boolean } {
   const { input, trace } = facts;
   const take = (normalization: NormalizationSpec) => ({ normalization, isGuess: false });
-  const given = toldNormalization(told);
+  const given = overriddenNormalization(overrides);
   if (given !== undefined) {
     findings.given('normalization', describeNormalization(given), 'the command line');
     return take(given);
@@ -189,7 +190,7 @@ function normalizationFor(
     findings.guessed('normalization', describeNormalization('none'), why);
     return { normalization: 'none', isGuess: true };
   }
-  const channels = told.channels ?? input.channels ?? 3;
+  const channels = overrides.channels ?? input.channels ?? 3;
   const normalization = channels === 3 && input.layout === 'nchw' ? 'torch' : 'unit';
   const does = embedded ? `the model itself ${embedded.does}; ` : '';
   findings.guessed(
@@ -209,13 +210,13 @@ function draftSpec(input: object, outputName: string, file: string): ModelSpec {
 /** The graph's end is trusted unless the numbers contradict it. */
 function activationFor(
   { output }: ChosenOutput,
-  told: Told,
+  overrides: Overrides,
   probe: Awaited<ReturnType<typeof probeOnnx>>,
   findings: Findings,
 ): Activation {
-  if (told.activation !== undefined) {
-    findings.given('activation', told.activation, '--activation');
-    return told.activation;
+  if (overrides.activation !== undefined) {
+    findings.given('activation', overrides.activation, '--activation');
+    return overrides.activation;
   }
   const { ending } = output;
   const isSingle = probe.classCount === 1;

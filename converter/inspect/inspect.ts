@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Ask } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import { buildGraph } from '../onnx/convert.ts';
@@ -11,12 +12,11 @@ import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import { readWeights } from '../tfjs/weights.ts';
-import type { Ask } from '../commands/ask.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
+import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 import { chooseResizing } from './resizing.ts';
-import { type Activation, describeNormalization, type Told, toldNormalization } from './overrides.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
 export interface Inspection {
@@ -52,34 +52,41 @@ const DEFAULT_SIDE = 224;
  * Finds out what a model's spec should say from the model and the files beside it.
  * @throws ModelError if the model cannot be read
  */
-export async function inspectModel(file: string, told: Told, context: InspectionContext): Promise<Inspection> {
+export async function inspectModel(
+  file: string,
+  overrides: Overrides,
+  context: InspectionContext,
+): Promise<Inspection> {
   const companions = await readCompanions(path.dirname(file));
-  return file.endsWith('.onnx') ? inspectOnnx(file, told, companions, context) : inspectTfjs(file, told, companions);
+  return file.endsWith('.onnx')
+    ? inspectOnnx(file, overrides, companions, context)
+    : inspectTfjs(file, overrides, companions);
 }
 
-async function inspectTfjs(file: string, told: Told, companions: Companions): Promise<Inspection> {
+async function inspectTfjs(file: string, overrides: Overrides, companions: Companions): Promise<Inspection> {
   const findings = new Findings();
   const { preprocessing } = companions;
   const modelJson = await readModelJson(file);
   const [height, width, channels] = imageShape(modelJson);
   const size = {
-    width: told.width ?? width ?? preprocessing?.width ?? DEFAULT_SIDE,
-    height: told.height ?? height ?? preprocessing?.height ?? DEFAULT_SIDE,
+    width: overrides.width ?? width ?? preprocessing?.width ?? DEFAULT_SIDE,
+    height: overrides.height ?? height ?? preprocessing?.height ?? DEFAULT_SIDE,
   };
   const sizeText = `${size.width} x ${size.height}`;
-  if (told.width !== undefined || told.height !== undefined) findings.given('size', sizeText, '--width, --height');
+  if (overrides.width !== undefined || overrides.height !== undefined)
+    findings.given('size', sizeText, '--width, --height');
   else if (width !== undefined && height !== undefined) findings.read('size', sizeText, "the model's input");
   else if (preprocessing?.width !== undefined) findings.read('size', sizeText, preprocessing.from);
   else findings.guessed('size', sizeText, 'the model leaves it open: --width, --height');
-  const channelCount = told.channels ?? channels ?? 3;
+  const channelCount = overrides.channels ?? channels ?? 3;
   if (channelCount !== 1 && channelCount !== 3 && channelCount !== 4) {
     throw new ModelError('SOURCE_INVALID', `the model takes images of ${channelCount} channels: expected 1, 3 or 4`);
   }
-  if (told.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
+  if (overrides.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
   else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
   else findings.guessed('channels', String(channelCount), 'the model leaves them open: --channels');
   const resizing = chooseResizing(
-    told,
+    overrides,
     { preprocessing, readShortSide: preprocessing?.shortSide },
     { ...size, producer: producerOf(modelJson) },
     findings,
@@ -90,18 +97,18 @@ async function inspectTfjs(file: string, told: Told, companions: Companions): Pr
     ...resizing,
   };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
-  const outputName = nameOutput(modelJson, told.output);
+  const outputName = nameOutput(modelJson, overrides.output);
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const outcome = await outcomeOf(modelJson, file, spec);
-  const chosen = normalizationFor(modelJson, outcome, told, companions, findings);
-  if (told.activation !== undefined) findings.given('activation', told.activation, '--activation');
+  const chosen = normalizationFor(modelJson, outcome, overrides, companions, findings);
+  if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
   else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
   else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
   findings.read('classes', String(outcome.classCount), "the model's output");
   return {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
-    activation: told.activation ?? outcome.activation,
+    activation: overrides.activation ?? outcome.activation,
     outputName,
     classCount: outcome.classCount,
     labels: companions.labels,
@@ -156,18 +163,18 @@ function squareOf(count: number): number[] {
  * The output to serve, if a model has several.
  * @throws ModelError SPEC_INVALID if it is not specified
  */
-function nameOutput(modelJson: ModelJson, told: string | undefined): string | undefined {
+function nameOutput(modelJson: ModelJson, overrides: string | undefined): string | undefined {
   const names = isGraphModel(modelJson)
     ? parseGraph(modelJson.modelTopology, signatureOf(modelJson)).outputs.map(({ name }) => name)
     : nameOutputs(parseTopology(modelJson.modelTopology));
-  if (told !== undefined && !names.includes(told)) {
-    throw new ModelError('SPEC_INVALID', `--output: expected one of ${names.join(', ')}, found ${told}`);
+  if (overrides !== undefined && !names.includes(overrides)) {
+    throw new ModelError('SPEC_INVALID', `--output: expected one of ${names.join(', ')}, found ${overrides}`);
   }
-  if (told === undefined && names.length > 1) {
+  if (overrides === undefined && names.length > 1) {
     const list = names.join(', ');
     throw new ModelError('SPEC_INVALID', `the model has ${names.length} outputs: choose one with --output: ${list}`);
   }
-  return told;
+  return overrides;
 }
 
 type Outcome =
@@ -213,12 +220,12 @@ async function countByTfjs(
 function normalizationFor(
   modelJson: ModelJson,
   outcome: Outcome,
-  told: Told,
+  overrides: Overrides,
   { preprocessing }: Companions,
   findings: Findings,
 ): { normalization: NormalizationSpec; isGuess: boolean } {
   const what = 'normalization';
-  const given = toldNormalization(told);
+  const given = overriddenNormalization(overrides);
   if (given !== undefined) {
     findings.given(what, describeNormalization(given), 'the command line');
     return { normalization: given, isGuess: false };

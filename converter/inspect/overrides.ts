@@ -6,7 +6,7 @@ import { nameNormalization } from './companion-files.ts';
 export type Activation = ModelSpec['output']['activation'];
 
 /** What a user said on the command line; it goes before what the model says. */
-export interface Told {
+export interface Overrides {
   width?: number | undefined;
   height?: number | undefined;
   channels?: 1 | 3 | 4 | undefined;
@@ -29,7 +29,13 @@ export interface Told {
  * The normalization that the command line asks for.
  * @throws ModelError SPEC_INVALID if it says two
  */
-export function toldNormalization({ normalization, mean, std, scale, order }: Told): NormalizationSpec | undefined {
+export function overriddenNormalization({
+  normalization,
+  mean,
+  std,
+  scale,
+  order,
+}: Overrides): NormalizationSpec | undefined {
   if (mean === undefined && std === undefined && scale === undefined && order === undefined) return normalization;
   if (normalization !== undefined) {
     throw new ModelError('SPEC_INVALID', '--normalization: expected either a name, or --mean, --std, --scale, --order');

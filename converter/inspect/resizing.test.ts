@@ -21,10 +21,10 @@ test('a crop keeps the share of torchvision at other sizes', () => {
 
 test('the command line goes before files, files before guesses, and each is reported', () => {
   const origin = { ...SIZE, producer: 'pytorch' };
-  const choose = (told: object, preprocessing?: object, readShortSide?: number) => {
+  const choose = (overrides: object, preprocessing?: object, readShortSide?: number) => {
     const findings = new Findings();
     const beside = preprocessing && { from: 'config.json', ...preprocessing };
-    const resizing = chooseResizing(told, { preprocessing: beside, readShortSide }, origin, findings);
+    const resizing = chooseResizing(overrides, { preprocessing: beside, readShortSide }, origin, findings);
     return [resizing, ...findings.rows.map(({ what, certainty }) => `${what} ${certainty}`)];
   };
   expect(choose({})).toEqual([{ resize: 'pillow-bilinear', shortSide: 256 }, 'resize guessed', 'crop guessed']);

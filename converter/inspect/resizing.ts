@@ -1,7 +1,7 @@
 import type { InputSpec } from '../spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
-import type { Told } from './overrides.ts';
+import type { Overrides } from './overrides.ts';
 
 type Resize = NonNullable<InputSpec['resize']>;
 
@@ -44,22 +44,22 @@ export function guessResizing(producer: string, size: { width: number; height: n
  * @param readShortSide the short side from files beside the model, for the size of the model
  */
 export function chooseResizing(
-  told: Told,
+  overrides: Overrides,
   { preprocessing, readShortSide }: { preprocessing: Preprocessing | undefined; readShortSide: number | undefined },
   origin: { producer: string; width: number; height: number },
   findings: Findings,
 ): Resizing {
   const guess = guessResizing(origin.producer, origin);
   const compare = 'models verify compares with your notebook';
-  const resize = told.resize ?? preprocessing?.resize ?? guess.resize;
-  if (told.resize !== undefined) findings.given('resize', resize, '--resize');
+  const resize = overrides.resize ?? preprocessing?.resize ?? guess.resize;
+  if (overrides.resize !== undefined) findings.given('resize', resize, '--resize');
   else if (preprocessing?.resize !== undefined) findings.read('resize', resize, preprocessing.from);
   else findings.guessed('resize', resize, `${guess.because}: --resize; ${compare}`);
   // A crop belongs to the guessed tool: if the user names another resize, it does not apply.
-  const guessedSide = preprocessing || told.resize !== undefined ? undefined : guess.shortSide;
-  const shortSide = told.shortSide ?? readShortSide ?? guessedSide;
+  const guessedSide = preprocessing || overrides.resize !== undefined ? undefined : guess.shortSide;
+  const shortSide = overrides.shortSide ?? readShortSide ?? guessedSide;
   const crop = shortSide === undefined ? 'stretched' : `short side to ${shortSide}, center cropped`;
-  if (told.shortSide !== undefined) findings.given('crop', crop, '--short-side');
+  if (overrides.shortSide !== undefined) findings.given('crop', crop, '--short-side');
   else if (preprocessing) findings.read('crop', crop, preprocessing.from);
   else findings.guessed('crop', crop, `--short-side; ${compare}`);
   return { resize, ...(shortSide === undefined ? {} : { shortSide }) };

@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { unpackZip } from '../sources/zip.ts';
 import { ModelError } from '../errors.ts';
+import { unpackZip } from '../sources/zip.ts';
 import { type ModelJson, parseModelJson } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';

@@ -145,9 +145,9 @@ export function describeSizes(sizes: readonly (number | undefined)[] | undefined
   return sizes === undefined ? 'an open shape' : sizes.map((size) => size ?? '?').join(' x ') || 'a single number';
 }
 
-function toImageInput(port: Port, trace: InputTrace, told: Layout | undefined): ImageInput {
+function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefined): ImageInput {
   const { sizes = [undefined, undefined, undefined, undefined], sizeNames } = port;
-  const found = told ?? trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(sizeNames);
+  const found = overrides ?? trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(sizeNames);
   const layout = found ?? 'nchw';
   const [channels, height, width] = layout === 'nchw' ? [1, 2, 3] : [3, 1, 2];
   return {

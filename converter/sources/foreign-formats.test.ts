@@ -3,15 +3,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
-import type { Folders } from '../commands/folders.ts';
+import type { CommandContext } from '../commands/command-context.ts';
 
 let root: string;
-let folders: Folders;
+let context: CommandContext;
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-foreign-'));
   const { signal } = new AbortController();
-  folders = {
+  context = {
     modelsDir: path.join(root, 'models'),
     stateDir: path.join(root, 'state'),
     signal,
@@ -65,5 +65,5 @@ test.each([
   ['an empty folder', { 'net/readme.txt': '' }, 'net', /found none/],
 ])('%s is named, with what to do', async (_, files, source, message) => {
   await write(files);
-  await expect(addModel(path.join(root, source), { name: 'net' }, folders)).rejects.toThrow(message);
+  await expect(addModel(path.join(root, source), { name: 'net' }, context)).rejects.toThrow(message);
 });

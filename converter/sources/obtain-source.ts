@@ -1,17 +1,17 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { CommandContext } from '../commands/command-context.ts';
 import { ModelError } from '../errors.ts';
+import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
-import { findIntegrity } from './npm.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
-import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { downloadModel } from './download.ts';
-import type { Folders } from '../commands/folders.ts';
 import { explainForeign, listFolder } from './foreign-formats.ts';
+import { findIntegrity } from './npm.ts';
 import { unpackZip } from './zip.ts';
 
 /** What a spec says about a source; labels are chosen later. */
@@ -26,15 +26,19 @@ const NPM_SOURCE = /^npm:((?:@[^/@]+\/)?[^/@#]+)@([^#]+)#(.+)$/;
  * `npm:<package>@<version>#path` only the checksum is looked up, since its files are pulled by it later.
  * @throws ModelError SOURCE_INVALID, SOURCE_UNREACHABLE
  */
-export async function obtainSource(text: string, modelDir: string, folders: Folders): Promise<SourceWithoutLabels> {
+export async function obtainSource(
+  text: string,
+  modelDir: string,
+  context: CommandContext,
+): Promise<SourceWithoutLabels> {
   const npm = NPM_SOURCE.exec(text);
   if (npm) {
     const [, name = '', version = '', model = ''] = npm;
-    const told = npmSource.omit({ integrity: true }).safeParse({ type: 'npm', package: name, version, model });
-    const issue = told.error?.issues[0];
+    const overrides = npmSource.omit({ integrity: true }).safeParse({ type: 'npm', package: name, version, model });
+    const issue = overrides.error?.issues[0];
     // Reported before a hundred megabytes are pulled for nothing.
     if (issue) throw new ModelError('SOURCE_INVALID', `${text}: ${issue.path.join('.')}: expected ${issue.message}`);
-    const integrity = await findIntegrity(name, version, folders.signal);
+    const integrity = await findIntegrity(name, version, context.signal);
     return { type: 'npm', package: name, version, integrity, model };
   }
   if (text.startsWith('npm:')) {
@@ -42,7 +46,7 @@ export async function obtainSource(text: string, modelDir: string, folders: Fold
   }
   if (/^https?:\/\//.test(text)) {
     if (!URL.canParse(text)) throw new ModelError('SOURCE_INVALID', `${text}: not a URL`);
-    await downloadModel(new URL(text), modelDir, folders);
+    await downloadModel(new URL(text), modelDir, context);
     return { type: 'folder', model: 'model.json' };
   }
   const found = await stat(text).catch((cause: unknown) => {

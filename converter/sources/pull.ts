@@ -3,13 +3,13 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
-import { type DownloadProgress, downloadTarball } from './npm.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
 import { stageFolder } from '../staging.ts';
-import { unpackFiles } from './tarball.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
+import { type DownloadProgress, downloadTarball } from './npm.ts';
+import { unpackFiles } from './tarball.ts';
 
 /** More than that is not a model's folder. */
 const MAX_MODULE_FILES = 1_000;

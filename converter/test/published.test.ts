@@ -8,8 +8,8 @@ import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
-import { downloadTarball } from '../sources/npm.ts';
 import { readSample } from '../sample.ts';
+import { downloadTarball } from '../sources/npm.ts';
 import { unpackFiles } from '../sources/tarball.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -65,11 +65,11 @@ test.each([
   'the published model %s is added as it is, converted, and agrees with tfjs within 1e-5',
   async (name, shards, format) => {
     const folder = await unwrapModel(name, shards);
-    const folders = { modelsDir: path.join(work, `${name}-models`), stateDir: path.join(work, `${name}-state`) };
+    const context = { modelsDir: path.join(work, `${name}-models`), stateDir: path.join(work, `${name}-state`) };
     const added = await addModel(
       folder,
       {},
-      { ...folders, print: () => undefined, signal: new AbortController().signal },
+      { ...context, print: () => undefined, signal: new AbortController().signal },
     );
     expect(added).toMatchObject({ name, classCount: 5, labels: LABELS, spec: { format, engine: 'auto' } });
     const { input } = added.spec;

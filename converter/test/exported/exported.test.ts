@@ -5,7 +5,7 @@ import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addModel } from '../../commands/add.ts';
-import type { Folders } from '../../commands/folders.ts';
+import type { CommandContext } from '../../commands/command-context.ts';
 import { runOne } from '../../inspect/probe-onnx.ts';
 import type { PreparedModel } from '../../prepare.ts';
 
@@ -37,19 +37,19 @@ async function answersOf(model: PreparedModel): Promise<number[][]> {
 }
 
 let root: string;
-let folders: Folders;
+let context: CommandContext;
 let printed: string[];
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-exported-'));
   printed = [];
-  folders = {
+  context = {
     modelsDir: path.join(root, 'models'),
     stateDir: path.join(root, 'state'),
     signal: new AbortController().signal,
     print: (line) => printed.push(line),
   };
-  await cp(SAMPLES, path.join(folders.modelsDir, 'samples'), { recursive: true });
+  await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
 });
 
 afterEach(() => rm(root, { recursive: true, force: true }));
@@ -69,7 +69,7 @@ describe('an ONNX file of a real exporter', () => {
     const options = Object.fromEntries(
       flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flags[i + 1]]] : [])),
     );
-    const model = await addModel(path.join(HERE, name), options, folders);
+    const model = await addModel(path.join(HERE, name), options, context);
     expect(model.spec.input).toMatchObject(spec.input);
     expect(model.spec.output).toMatchObject(spec.output);
     if (spec.labels) expect([model.labels[0], model.labels.at(-1)]).toEqual(spec.labels);
@@ -82,7 +82,7 @@ describe('an ONNX file of a real exporter', () => {
   });
 
   test('that is not of images is refused with a sentence', async () => {
-    const adding = addModel(path.join(HERE, 'sklearn'), {}, folders);
+    const adding = addModel(path.join(HERE, 'sklearn'), {}, context);
     await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
   });
 });

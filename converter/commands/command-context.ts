@@ -2,10 +2,10 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
-import type { Ask } from './ask.ts';
+import type { Ask } from './questions.ts';
 
 /** The folders of the commands. */
-export interface Folders {
+export interface CommandContext {
   modelsDir: string;
   stateDir: string;
   /** Images to try models on if the models' folder has no `samples`. */
@@ -69,7 +69,7 @@ export async function listImages(folder: string): Promise<string[]> {
 }
 
 /** Images to try a model on: the repository's, else the project's; empty if there are none. */
-export async function listSamples({ modelsDir, samplesDir }: Folders): Promise<string[]> {
+export async function listSamples({ modelsDir, samplesDir }: CommandContext): Promise<string[]> {
   const own = await listImages(path.join(modelsDir, 'samples')).catch(() => []);
   if (own.length > 0 || samplesDir === undefined) return own;
   return listImages(samplesDir).catch(() => []);
