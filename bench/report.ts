@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Section } from './bench.ts';
+import type { Section } from './scenario.ts';
 import { drawChart } from './svg.ts';
 
 /** A machine with more than this many waiting processes per core is busy with something else. */

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { answerWith } from '../ask.ts';
+import { answerWith } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from './plan.ts';
 
 const SUBSCRIPTION =

@@ -1,6 +1,6 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, NULL_MODEL, type Section } from '../bench.ts';
+import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
 import { type ProcessCpu, readCpu, subtractCpu } from '../proc.ts';
 import { readProfile } from '../profile.ts';
 import { startSystem } from '../system.ts';

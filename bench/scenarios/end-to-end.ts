@@ -1,4 +1,4 @@
-import type { Bench, Section } from '../bench.ts';
+import type { Bench, Section } from '../scenario.ts';
 import type { LoadResult } from '../load/plan.ts';
 import { readMemory } from '../proc.ts';
 import { median, type Spread, spreadOf } from '../stats.ts';

@@ -4,8 +4,8 @@ import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/qu
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { createProducer, type Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis';
-import { startAnswerer } from '../ask.ts';
-import type { Bench, Section } from '../bench.ts';
+import { startAnswerer } from '../child-rpc.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from '../events/plan.ts';
 import { readMemory } from '../proc.ts';
 import { type Spread, spreadOf } from '../stats.ts';

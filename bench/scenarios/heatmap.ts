@@ -6,7 +6,7 @@ import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
 import { readResult } from '@inferql/worker/serving/postprocess';
 import type { ServableModel } from '@inferql/worker/serving/servable';
 import { pino } from 'pino';
-import { type Bench, type Section, STATE_DIR } from '../bench.ts';
+import { type Bench, type Section, STATE_DIR } from '../scenario.ts';
 import { readCpu } from '../proc.ts';
 import { percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';

@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bench, Section } from '../bench.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';
 

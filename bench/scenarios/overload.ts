@@ -1,4 +1,4 @@
-import type { Bench, Section } from '../bench.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { readMemory } from '../proc.ts';
 import { percentile } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { type Bench, NULL_MODEL, type Section } from '../bench.ts';
+import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
 
 const WAIT_MS = 50;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Bench, Section } from '../bench.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { findFreePort } from '../ports.ts';
 import { spreadOf } from '../stats.ts';
 

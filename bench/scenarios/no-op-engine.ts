@@ -1,4 +1,4 @@
-import { type Bench, NULL_MODEL, type Section } from '../bench.ts';
+import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
 import { readCpu, subtractCpu } from '../proc.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { PreparedModel } from '@inferql/converter/prepare';
-import type { Answerer } from './ask.ts';
+import type { Answerer } from './child-rpc.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
-import type { RawAnswer, RawQuestion } from './raw/plan.ts';
+import type { RawAnswer, RawQuestion } from './baseline/plan.ts';
 import type { Chart } from './svg.ts';
 
 /** The folder of prepared models and measurements. */

@@ -1,7 +1,7 @@
 /** The bare engine: onnxruntime and the model in a separate process, without any of InferQL's code. */
 import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { answerWith } from '../ask.ts';
+import { answerWith } from '../child-rpc.ts';
 import type { RawAnswer, RawQuestion } from './plan.ts';
 
 let session: InferenceSession | undefined;
