@@ -2,33 +2,33 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-/** A separate process that answers one question after another. */
-export interface Answerer<Question, Answer> {
+/** A separate process that answers one request after another. */
+export interface RpcChild<Request, Response> {
   pid: number;
   /** One at a time. @throws if the process fails or ends. */
-  ask(question: Question): Promise<Answer>;
+  call(request: Request): Promise<Response>;
   close(): Promise<void>;
 }
 
 /** @param file path of the process' main file from this folder, `.js` */
-export function startAnswerer<Question extends object, Answer>(file: string): Answerer<Question, Answer> {
+export function startRpcChild<Request extends object, Response>(file: string): RpcChild<Request, Response> {
   const child: ChildProcess = fork(join(import.meta.dirname, file), [], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',
   });
   return {
     pid: child.pid!,
-    ask(question) {
-      return new Promise<Answer>((resolve, reject) => {
+    call(request) {
+      return new Promise<Response>((resolve, reject) => {
         const onExit = (code: number | null, signal: string | null) =>
           reject(new Error(`${file} ended (${signal ?? code})`));
         child.once('exit', onExit);
-        child.once('message', (reply: { answer: Answer } | { error: string }) => {
+        child.once('message', (reply: { response: Response } | { error: string }) => {
           child.off('exit', onExit);
           if ('error' in reply) reject(new Error(`${file}: ${reply.error}`));
-          else resolve(reply.answer);
+          else resolve(reply.response);
         });
-        child.send(question);
+        child.send(request);
       });
     },
     async close() {
@@ -40,11 +40,11 @@ export function startAnswerer<Question extends object, Answer>(file: string): An
   };
 }
 
-/** The other end: answers each question that arrives. */
-export function answerWith<Question, Answer>(answer: (question: Question) => Promise<Answer>): void {
-  process.on('message', (question: Question) => {
-    answer(question).then(
-      (given) => process.send!({ answer: given }),
+/** The other end: answers each request that arrives. */
+export function serveRpc<Request, Response>(response: (request: Request) => Promise<Response>): void {
+  process.on('message', (request: Request) => {
+    response(request).then(
+      (given) => process.send!({ response: given }),
       (error: unknown) =>
         process.send!({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     );

@@ -32,7 +32,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp();
 });
 
-test('a photograph is read from the request without a copy', async () => {
+test('an image is read from the request without a copy', async () => {
   const parts = [
     '--frontier\r\ncontent-disposition: form-data; name="operations"\r\n\r\n{"query":"","variables":{"image":null}}',
     '\r\n--frontier\r\ncontent-disposition: form-data; name="map"\r\n\r\n{"0":["variables.image"]}',

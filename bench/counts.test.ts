@@ -16,7 +16,7 @@ const model = {
   classCount: 1000,
   input: { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' },
 };
-const photograph = readFileSync(join(import.meta.dirname, '../models/samples/rocket.jpg'));
+const image = readFileSync(join(import.meta.dirname, '../models/samples/rocket.jpg'));
 
 let system: TestSystem | undefined;
 let redis: Redis | undefined;
@@ -48,12 +48,12 @@ async function readCounts(): Promise<Counts> {
 }
 
 async function classify(): Promise<void> {
-  const answer = await send<{ classifyImage: { status: string } }>(system!.url, {
+  const response = await send<{ classifyImage: { status: string } }>(system!.url, {
     query: CLASSIFY,
     variables: { image: null },
-    files: { image: photograph },
+    files: { image: image },
   });
-  expect(answer.data?.classifyImage.status).toBe('SUCCEEDED');
+  expect(response.data?.classifyImage.status).toBe('SUCCEEDED');
 }
 
 test('a prediction takes three steps, two events, and its pixels once into Redis and once out of it', async () => {
@@ -94,7 +94,7 @@ test('a subscriber is sent no more states than a prediction has', async () => {
     const { data } = await send<{ classifyImage: { id: string } }>(system!.url, {
       query: 'mutation Begin($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id } } }',
       variables: { image: null },
-      files: { image: photograph },
+      files: { image: image },
     });
     const statuses: string[] = [];
     const states = socket.subscribe<{ prediction: { status: string } }>({

@@ -7,7 +7,7 @@ const PREPARED = 48;
 const MAX_PIXELS = 64e6;
 
 /** The images of a folder; by default of ../shared/images if it exists, else the project's samples. */
-export function findPhotographs(folder?: string): string[] {
+export function findImages(folder?: string): string[] {
   const folders = folder ? [folder] : ['../shared/images', 'models/samples'];
   for (const candidate of folders) {
     try {
@@ -15,18 +15,18 @@ export function findPhotographs(folder?: string): string[] {
       if (names.length > 0) return names.sort().map((name) => resolve(candidate, name));
     } catch {}
   }
-  throw new Error(`no photographs in ${folders.join(' or ')}`);
+  throw new Error(`no images in ${folders.join(' or ')}`);
 }
 
 /** Writes a few of them as the model's input, one after the other. `size`: height, width, channels. */
 export async function preparePixels(
   input: ModelSpec['input'],
-  photographs: string[],
+  images: string[],
   dir: string,
 ): Promise<{ pixelsPath: string; size: [number, number, number] }> {
   const prepared = await Promise.all(
     Array.from({ length: PREPARED }, (_, index) =>
-      prepareImage(readFileSync(photographs[index % photographs.length]!), input, MAX_PIXELS),
+      prepareImage(readFileSync(images[index % images.length]!), input, MAX_PIXELS),
     ),
   );
   const pixelsPath = join(dir, 'pixels');

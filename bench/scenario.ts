@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { PreparedModel } from '@inferql/converter/prepare';
-import type { Answerer } from './child-rpc.ts';
+import type { BaselineRequest, BaselineResponse } from './baseline/plan.ts';
+import type { RpcChild } from './child-rpc.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
-import type { RawAnswer, RawQuestion } from './baseline/plan.ts';
 import type { Chart } from './svg.ts';
 
 /** The folder of prepared models and measurements. */
@@ -12,14 +12,14 @@ export const STATE_DIR = resolve('.inferql');
 export interface Bench {
   /** Fewer and shorter rounds. */
   quick: boolean;
-  photographs: string[];
+  images: string[];
   model: PreparedModel;
   /** The bare engine, loaded, on all cores. */
-  raw: Answerer<RawQuestion, RawAnswer>;
-  load: Answerer<LoadPlan, LoadResult>;
+  baseline: RpcChild<BaselineRequest, BaselineResponse>;
+  load: RpcChild<LoadPlan, LoadResult>;
   /** A folder for this run's files. */
   dir: string;
-  say(line: string): void;
+  print(line: string): void;
 }
 
 /** A scenario's results: a table for people, and the same and more for programs. */
@@ -38,7 +38,7 @@ export interface Section {
 export type Scenario = (bench: Bench) => Promise<Section[]>;
 
 /** The scripted stand-in for ResNet50: the same input, constant answers. */
-export const NULL_MODEL = {
-  name: 'null',
+export const NOOP_MODEL = {
+  name: 'no-op',
   input: { width: 224, height: 224, channels: 3 as const, shortSide: 256, kernel: 'linear' as const },
 };

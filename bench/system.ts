@@ -80,7 +80,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   };
   try {
     const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker/main.js', [], {}));
-    await Promise.all(workers.map((worker) => toldBy(worker, 'ready')));
+    await Promise.all(workers.map((worker) => waitForMessage(worker, 'ready')));
     const servers = Array.from({ length: options.servers ?? 1 }, (_, index) =>
       start('server/main.js', options.serverArgs ?? [], {
         PORT: '0',
@@ -88,7 +88,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
         INFERQL_STATE_DIR: join(uploads, String(index)),
       }),
     );
-    const told = await Promise.all(servers.map((server) => toldBy(server, 'listening')));
+    const told = await Promise.all(servers.map((server) => waitForMessage(server, 'listening')));
     return {
       redisUrl: redis.url,
       urls: told.map(({ url }) => new URL('/graphql', url).href),
@@ -106,7 +106,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 }
 
-function toldBy(child: ChildProcess, type: string): Promise<Record<string, string>> {
+function waitForMessage(child: ChildProcess, type: string): Promise<Record<string, string>> {
   return new Promise((resolve, reject) => {
     const limit = setTimeout(() => reject(new Error(`no '${type}' in ${START_LIMIT_MS} ms`)), START_LIMIT_MS);
     child.once('exit', (code, signal) => {

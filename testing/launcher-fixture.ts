@@ -1,9 +1,10 @@
 /** Shared by the tests of `npm start`: one clone per file, and starts that end with their test. Importing it creates the clone. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findFreePort } from '@inferql/launcher/free-port';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { type Clone, cloneProject } from './clone.ts';
-import { findFreePort, type Launcher, listProcesses, startLauncher } from './launcher.ts';
+import { type Launcher, listProcesses, startLauncher } from './launcher.ts';
 
 export const CATS = [281, 282, 285];
 export const poll = { timeout: 40_000, interval: 50 };

@@ -1,6 +1,4 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 
 /** A running `npm start` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {
@@ -92,13 +90,4 @@ export function listProcesses(wanted: (row: { group: number; command: string }) 
     if (wanted({ group: Number(group), command: command! })) found.set(Number(pid), command!);
   }
   return found;
-}
-
-export async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

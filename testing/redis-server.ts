@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { findFreePort } from '@inferql/launcher/free-port';
 
 /** Options of a test's private Redis. */
 export interface TestRedisOptions {
@@ -105,16 +106,6 @@ function findRedisServer(): string {
     }
   }
   throw new Error('no redis-server or valkey-server on the PATH; install one, or name it in INFERQL_REDIS_SERVER');
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  if (address === null || typeof address === 'string') throw new Error('the probe has no port');
-  probe.close();
-  await once(probe, 'close');
-  return address.port;
 }
 
 async function spawnRedis(binary: string, args: string[], port: number): Promise<ChildProcess> {

@@ -1,22 +1,22 @@
 /** The bare engine: onnxruntime and the model in a separate process, without any of InferQL's code. */
 import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { answerWith } from '../child-rpc.ts';
-import type { RawAnswer, RawQuestion } from './plan.ts';
+import { serveRpc } from '../child-rpc.ts';
+import type { BaselineRequest, BaselineResponse } from './plan.ts';
 
 let session: InferenceSession | undefined;
 let pixels: Buffer = Buffer.alloc(0);
 let size: [number, number, number] = [0, 0, 0];
 
-answerWith<RawQuestion, RawAnswer>(async (question) => {
-  if (question.type === 'load') {
-    session = await InferenceSession.create(question.onnxPath, { intraOpNumThreads: question.threads });
-    pixels = readFileSync(question.pixelsPath);
-    size = question.size;
+serveRpc<BaselineRequest, BaselineResponse>(async (request) => {
+  if (request.type === 'load') {
+    session = await InferenceSession.create(request.onnxPath, { intraOpNumThreads: request.threads });
+    pixels = readFileSync(request.pixelsPath);
+    size = request.size;
     return { imagesPerSecond: Number.NaN, runsMs: [], rssBytes: process.memoryUsage.rss() };
   }
   if (!session) throw new Error('no model is loaded');
-  const { batch, durationMs } = question;
+  const { batch, durationMs } = request;
   const imageBytes = size[0] * size[1] * size[2];
   const batches = Math.floor(pixels.length / (imageBytes * batch));
   const inputName = session.inputNames[0]!;

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { answerWith } from '../child-rpc.ts';
-import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from './plan.ts';
+import { serveRpc } from '../child-rpc.ts';
+import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from './plan.ts';
 
 const SUBSCRIPTION =
   'subscription Watch($id: ID!) { prediction(id: $id) { id status result { labels(topK: 5) { name score } } } }';
@@ -64,16 +64,16 @@ async function openWebSocket(url: URL, ids: string[]): Promise<void> {
   });
 }
 
-answerWith<SubscriberQuestion, SubscriberAnswer>(async (question) => {
-  switch (question.type) {
+serveRpc<SubscriberRequest, SubscriberResponse>(async (request) => {
+  switch (request.type) {
     case 'open': {
-      const url = new URL(question.url);
+      const url = new URL(request.url);
       const groups: string[][] = [];
-      const size = question.transport === 'ws' ? question.perSocket : 1;
-      for (let at = 0; at < question.ids.length; at += size) groups.push(question.ids.slice(at, at + size));
+      const size = request.transport === 'ws' ? request.perSocket : 1;
+      for (let at = 0; at < request.ids.length; at += size) groups.push(request.ids.slice(at, at + size));
       const openNext = async () => {
         for (let group = groups.shift(); group; group = groups.shift()) {
-          if (question.transport === 'ws') await openWebSocket(url, group);
+          if (request.transport === 'ws') await openWebSocket(url, group);
           else await openSse(url, group[0]!);
         }
       };
@@ -82,7 +82,7 @@ answerWith<SubscriberQuestion, SubscriberAnswer>(async (question) => {
     }
     case 'await':
       await new Promise<void>((resolve) => {
-        onArrival = () => arrived >= question.count && resolve();
+        onArrival = () => arrived >= request.count && resolve();
         onArrival();
       });
       return { arrivedAtMs: { ...arrivedAtMs } };
@@ -92,6 +92,6 @@ answerWith<SubscriberQuestion, SubscriberAnswer>(async (question) => {
       arrived = 0;
       return { arrivedAtMs: {} };
     default:
-      return question satisfies never;
+      return request satisfies never;
   }
 });

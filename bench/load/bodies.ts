@@ -21,7 +21,7 @@ function part(disposition: string, content: string): string {
 }
 
 /** Whole request bodies, built once, so that building them does not affect the measurement. */
-export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photographs' | 'heatmap'>): Buffer[] {
+export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'images' | 'heatmap'>): Buffer[] {
   const query = writeMutation(plan.heatmap ? HEATMAP : '');
   const operations = JSON.stringify({ query, variables: { image: null, model: plan.model ?? null } });
   const fields =
@@ -29,7 +29,7 @@ export function buildBodies(plan: Pick<LoadPlan, 'request' | 'model' | 'photogra
       ? part('name="operations"', operations) + part('name="map"', '{"0":["variables.image"]}')
       : '';
   const field = plan.request === 'graphql' ? '0' : 'file';
-  return plan.photographs.map((path) => {
+  return plan.images.map((path) => {
     const type = path.endsWith('.png') ? 'image/png' : 'image/jpeg';
     const head = `${fields}--${BOUNDARY}\r\nContent-Disposition: form-data; name="${field}"; filename="${basename(path)}"\r\nContent-Type: ${type}\r\n\r\n`;
     return Buffer.concat([Buffer.from(head), readFileSync(path), Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);

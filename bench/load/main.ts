@@ -1,7 +1,7 @@
 /** The load generator: a separate process, so that it does not share an event loop with what it measures. */
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answerWith } from '../child-rpc.ts';
+import { serveRpc } from '../child-rpc.ts';
 import { ratePerSecond } from '../stats.ts';
 import { BODY_TYPE, buildBodies, judgeAnswer } from './bodies.ts';
 import type { LoadPlan, LoadResult } from './plan.ts';
@@ -108,4 +108,4 @@ async function measureCpu(fromMs: number, untilMs: number): Promise<number> {
   return (user + system) / 1000;
 }
 
-answerWith(generateLoad);
+serveRpc(generateLoad);

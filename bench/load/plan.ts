@@ -8,7 +8,7 @@ export interface LoadPlan {
   model?: string;
   /** Each answer brings the heatmap of its best label, too. */
   heatmap?: boolean;
-  photographs: string[];
+  images: string[];
   /**
    * `clients`: each sends its next request when its last is answered. `ratePerSecond`: requests are due at fixed times whatever
    * the answers do, and their latency counts from then (so that a slow server cannot hide its own delays).

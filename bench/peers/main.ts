@@ -8,15 +8,15 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
+import { findFreePort } from '@inferql/launcher/free-port';
 import { startTestRedis } from '@inferql/testing/redis-server';
-import { startAnswerer } from '../child-rpc.ts';
-import { NULL_MODEL } from '../scenario.ts';
+import type { BaselineRequest, BaselineResponse } from '../baseline/plan.ts';
+import { startRpcChild } from '../child-rpc.ts';
+import { findImages, preparePixels } from '../images.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
-import { findPhotographs, preparePixels } from '../images.ts';
-import { findFreePort } from '../ports.ts';
 import { readTreeCpuMs } from '../proc.ts';
-import type { RawAnswer, RawQuestion } from '../baseline/plan.ts';
 import { describeBusyness, formatTable, readBusyness } from '../report.ts';
+import { NOOP_MODEL } from '../scenario.ts';
 import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { median, percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';
@@ -45,7 +45,7 @@ interface Started {
 interface Peer {
   name: string;
   request: LoadPlan['request'];
-  start(isNull: boolean): Promise<Started>;
+  start(isNoop: boolean): Promise<Started>;
 }
 
 /** A virtual environment with the packages of requirements.txt, created once. */
@@ -80,7 +80,7 @@ async function getModel(name: string): Promise<{ modelsDir: string; model: Prepa
 async function startPython(
   { onnxPath, labels }: { onnxPath: string; labels: string[] },
   scripts: string[][],
-  isNull: boolean,
+  isNoop: boolean,
   env: Record<string, string> = {},
 ): Promise<Started> {
   const port = await findFreePort();
@@ -91,7 +91,7 @@ async function startPython(
         PORT: String(port),
         MODEL: onnxPath,
         LABELS: JSON.stringify(labels),
-        NULL: isNull ? '1' : '0',
+        NULL: isNoop ? '1' : '0',
         ...env,
       },
       stdio: ['ignore', 'ignore', 'ignore'],
@@ -128,29 +128,29 @@ function listPeers({ modelsDir, model }: Awaited<ReturnType<typeof getModel>>): 
     {
       name: 'InferQL',
       request: 'graphql',
-      async start(isNull) {
-        const options = isNull ? { scripted: [NULL_MODEL] } : { models: [model.name], modelsDir };
+      async start(isNoop) {
+        const options = isNoop ? { scripted: [NOOP_MODEL] } : { models: [model.name], modelsDir };
         const { urls, pids, stop } = await startSystem(options);
         const roots = [pids.redis, ...pids.servers, ...pids.workers];
-        return { url: urls[0]!, model: isNull ? NULL_MODEL.name : model.name, pids: roots, stop };
+        return { url: urls[0]!, model: isNoop ? NOOP_MODEL.name : model.name, pids: roots, stop };
       },
     },
     {
       name: 'FastAPI + ONNX Runtime, in process, no queue',
       request: 'file',
-      start: (isNull) => startPython(model, [['plain.py']], isNull),
+      start: (isNoop) => startPython(model, [['plain.py']], isNoop),
     },
-    { name: 'LitServe', request: 'file', start: (isNull) => startPython(model, [['lit.py']], isNull) },
+    { name: 'LitServe', request: 'file', start: (isNoop) => startPython(model, [['lit.py']], isNoop) },
     {
       name: 'FastAPI + Redis list + polling worker',
       request: 'file',
-      async start(isNull) {
+      async start(isNoop) {
         const redis = await startTestRedis();
         const scripts = [
           ['polling.py', 'web'],
           ['polling.py', 'worker'],
         ];
-        const started = await startPython(model, scripts, isNull, { REDIS_URL: redis.url });
+        const started = await startPython(model, scripts, isNoop, { REDIS_URL: redis.url });
         const stop = () => started.stop().then(() => redis.stop());
         return { ...started, pids: [redis.pid, ...started.pids], stop };
       },
@@ -158,11 +158,11 @@ function listPeers({ modelsDir, model }: Awaited<ReturnType<typeof getModel>>): 
   ];
 }
 
-const photographs = findPhotographs();
+const images = findImages();
 const dir = resolve('.inferql/bench/peers-run');
 mkdirSync(dir, { recursive: true });
-const raw = startAnswerer<RawQuestion, RawAnswer>('raw/main.js');
-const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
+const baseline = startRpcChild<BaselineRequest, BaselineResponse>('baseline/main.js');
+const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
 
 const rounds = 3;
 const durationMs = values.quick ? 5_000 : 12_000;
@@ -178,57 +178,57 @@ interface Figures {
   /** Median latency of one client. */
   oneMs: number[];
   /** Answers per second with a constant model. */
-  nulls: number[];
+  noops: number[];
 }
 
 /** Loads the bare engine, and finds its fastest batch size on this machine. */
-async function loadRaw({ model }: Awaited<ReturnType<typeof getModel>>): Promise<number> {
-  const { pixelsPath, size } = await preparePixels(model.spec.input, photographs, dir);
-  await raw.ask({ type: 'load', onnxPath: model.onnxPath, threads: availableParallelism(), pixelsPath, size });
+async function loadBaseline({ model }: Awaited<ReturnType<typeof getModel>>): Promise<number> {
+  const { pixelsPath, size } = await preparePixels(model.spec.input, images, dir);
+  await baseline.call({ type: 'load', onnxPath: model.onnxPath, threads: availableParallelism(), pixelsPath, size });
   const rates: number[] = [];
   for (const batch of BATCHES) {
-    await raw.ask({ type: 'run', batch, durationMs: 1_000 });
-    rates.push((await raw.ask({ type: 'run', batch, durationMs: 3_000 })).imagesPerSecond);
+    await baseline.call({ type: 'run', batch, durationMs: 1_000 });
+    rates.push((await baseline.call({ type: 'run', batch, durationMs: 3_000 })).imagesPerSecond);
   }
   return BATCHES[rates.indexOf(Math.max(...rates))]!;
 }
 
 async function measurePeer(peer: Peer, batch: number, figures: Figures): Promise<void> {
-  const drive = async (isNull: boolean, work: (plan: Omit<LoadPlan, 'load'>, pids: number[]) => Promise<void>) => {
-    const { url, model: served, pids, stop } = await peer.start(isNull);
+  const drive = async (isNoop: boolean, work: (plan: Omit<LoadPlan, 'load'>, pids: number[]) => Promise<void>) => {
+    const { url, model: served, pids, stop } = await peer.start(isNoop);
     try {
-      const plan = { urls: [url], request: peer.request, photographs, warmupMs: 2_000, durationMs };
+      const plan = { urls: [url], request: peer.request, images, warmupMs: 2_000, durationMs };
       await work(served === undefined ? plan : { ...plan, model: served }, pids);
     } finally {
       await stop();
     }
   };
   await drive(false, async (plan, pids) => {
-    await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 4_000 });
-    const before = await raw.ask({ type: 'run', batch, durationMs: 3_000 });
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 4_000 });
+    const before = await baseline.call({ type: 'run', batch, durationMs: 3_000 });
     const cpuBefore = readTreeCpuMs(pids);
-    const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0 });
+    const many = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0 });
     figures.cpuMs.push((readTreeCpuMs(pids) - cpuBefore) / many.answered);
-    const after = await raw.ask({ type: 'run', batch, durationMs: 3_000 });
+    const after = await baseline.call({ type: 'run', batch, durationMs: 3_000 });
     figures.perSecond.push(many.answeredPerSecond);
     figures.shares.push((2 * many.answeredPerSecond) / (before.imagesPerSecond + after.imagesPerSecond));
-    const one = await load.ask({ ...plan, load: { clients: 1 } });
+    const one = await load.call({ ...plan, load: { clients: 1 } });
     figures.oneMs.push(percentile(one.latenciesMs, 0.5));
   });
   await drive(true, async (plan) => {
     // Long enough for Node to compile hot code.
-    const many = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 10_000 });
-    figures.nulls.push(many.answeredPerSecond);
+    const many = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 10_000 });
+    figures.noops.push(many.answeredPerSecond);
   });
 }
 
 /** Every peer with one model, one after the other, several rounds. */
 async function measureModel(name: string) {
   const found = await getModel(name);
-  const batch = await loadRaw(found);
+  const batch = await loadBaseline(found);
   const peers = listPeers(found).map((peer) => ({
     peer,
-    figures: { shares: [], perSecond: [], cpuMs: [], oneMs: [], nulls: [] } as Figures,
+    figures: { shares: [], perSecond: [], cpuMs: [], oneMs: [], noops: [] } as Figures,
   }));
   for (let round = 0; round < rounds; round++) {
     for (const { peer, figures } of peers) {
@@ -243,7 +243,7 @@ const results: Awaited<ReturnType<typeof measureModel>>[] = [];
 try {
   for (const name of values.models.split(',')) results.push(await measureModel(name));
 } finally {
-  await raw.close();
+  await baseline.close();
   await load.close();
 }
 
@@ -263,13 +263,13 @@ const sections = results.flatMap(({ name, batch, peers }) => [
       'p50 ms, 1 client',
       'answers/s with a constant model, 32 clients',
     ],
-    peers.map(({ name, shares, perSecond, cpuMs, oneMs, nulls }) => [
+    peers.map(({ name, shares, perSecond, cpuMs, oneMs, noops }) => [
       name,
       median(perSecond).toFixed(1),
       median(shares).toFixed(2),
       median(cpuMs).toFixed(1),
       median(oneMs).toFixed(0),
-      median(nulls).toFixed(0),
+      median(noops).toFixed(0),
     ]),
   ),
   '',
@@ -279,7 +279,7 @@ const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions
 const text = [
   '# Beside other servers',
   '',
-  `Written by \`npm run bench -- peers${values.quick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${photographs.length} images, the same cores, one server after the other, median of ${rounds} rounds. The share is of the bare engine just before and after, at the batch of ${BATCHES.join(', ')} with which it is fastest; with a constant model only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue.`,
+  `Written by \`npm run bench -- peers${values.quick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${images.length} images, the same cores, one server after the other, median of ${rounds} rounds. The share is of the bare engine just before and after, at the batch of ${BATCHES.join(', ')} with which it is fastest; with a constant model only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue.`,
   '',
   `resnet50 is resized by sharp, as its spec says; ${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights, resized as Pillow does, which the Python servers call.`,
   '',

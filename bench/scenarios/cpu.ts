@@ -1,12 +1,12 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
 import { type ProcessCpu, readCpu, subtractCpu } from '../proc.ts';
 import { readProfile } from '../profile.ts';
+import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
 
 /** (d): CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile. */
-export async function measureCpu({ quick, load, photographs, dir }: Bench): Promise<Section[]> {
+export async function measureCpu({ quick, load, images, dir }: Bench): Promise<Section[]> {
   const durationMs = quick ? 6_000 : 15_000;
   const counted = await drive([], durationMs);
   const profileDir = mkdtempSync(join(dir, 'profile-'));
@@ -39,10 +39,10 @@ export async function measureCpu({ quick, load, photographs, dir }: Bench): Prom
   ];
 
   async function drive(serverArgs: string[], runMs: number) {
-    const system = await startSystem({ scripted: [NULL_MODEL], serverArgs });
+    const system = await startSystem({ scripted: [NOOP_MODEL], serverArgs });
     try {
-      const plan = { urls: system.urls, request: 'graphql' as const, model: NULL_MODEL.name, photographs };
-      await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 2_000 });
+      const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
+      await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 2_000 });
       const pids = {
         server: system.pids.servers[0]!,
         worker: system.pids.workers[0]!,
@@ -56,7 +56,7 @@ export async function measureCpu({ quick, load, photographs, dir }: Bench): Prom
         >;
       const before = read();
       // Everything sent counts, from the first request to the last answer.
-      const result = await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: runMs });
+      const result = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: runMs });
       const after = read();
       const spent = (name: keyof typeof pids) => subtractCpu(after[name], before[name]);
       return {

@@ -1,6 +1,6 @@
-import type { Bench, Section } from '../scenario.ts';
 import type { LoadResult } from '../load/plan.ts';
 import { readMemory } from '../proc.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { median, type Spread, spreadOf } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';
 
@@ -10,7 +10,7 @@ interface Round {
   clients: number;
   perSecond: number;
   /** The bare engine just before and after, at batch 8 and at batch 1. */
-  rawPerSecond: number;
+  baselinePerSecond: number;
   rawOneMs: number;
   latencyMs: Spread;
   refused: Record<string, number>;
@@ -20,20 +20,20 @@ interface Round {
  * (a), (b), (g) and the open loop: the real model end to end, interleaved with the bare engine, on one system; then its memory.
  */
 export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
-  const { quick, load, photographs, model, say } = bench;
+  const { quick, load, images, model, print } = bench;
   const rounds = 3;
   const durationMs = quick ? 8_000 : 20_000;
   const rawMs = quick ? 2_500 : 6_000;
   const system = await startSystem({ models: [model.name] });
   try {
-    const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, photographs };
+    const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, images };
     // A newly started process still compiles its code.
-    await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 20_000 });
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 20_000 });
     const found: Round[] = [];
     const rawByBatch = { one: [] as number[], oneMs: [] as number[], eight: [] as number[] };
-    const measureRaw = async () => {
-      const eight = await bench.raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
-      const one = await bench.raw.ask({ type: 'run', batch: 1, durationMs: rawMs });
+    const measureBaseline = async () => {
+      const eight = await bench.baseline.call({ type: 'run', batch: 8, durationMs: rawMs });
+      const one = await bench.baseline.call({ type: 'run', batch: 1, durationMs: rawMs });
       rawByBatch.eight.push(eight.imagesPerSecond);
       rawByBatch.one.push(one.imagesPerSecond);
       const oneMs = median(one.runsMs);
@@ -43,19 +43,19 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
     const meanOf = (a: number, b: number) => (a + b) / 2;
     for (let round = 0; round < rounds; round++) {
       for (const clients of CLIENTS) {
-        const before = await measureRaw();
-        const result = await load.ask({ ...plan, load: { clients }, warmupMs: 2_000 + clients * 50, durationMs });
-        const after = await measureRaw();
-        const rawPerSecond = meanOf(before.perSecond, after.perSecond);
+        const before = await measureBaseline();
+        const result = await load.call({ ...plan, load: { clients }, warmupMs: 2_000 + clients * 50, durationMs });
+        const after = await measureBaseline();
+        const baselinePerSecond = meanOf(before.perSecond, after.perSecond);
         found.push({
           clients,
           perSecond: result.answeredPerSecond,
-          rawPerSecond,
+          baselinePerSecond,
           rawOneMs: meanOf(before.oneMs, after.oneMs),
           latencyMs: spreadOf(result.latenciesMs),
           refused: countRefusals(result),
         });
-        say(`${clients} clients: ${result.answeredPerSecond.toFixed(1)}/s, raw ${rawPerSecond.toFixed(1)}/s`);
+        print(`${clients} clients: ${result.answeredPerSecond.toFixed(1)}/s, raw ${baselinePerSecond.toFixed(1)}/s`);
       }
     }
     const byClients = CLIENTS.map((clients) => {
@@ -64,7 +64,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
       return {
         clients,
         perSecond: of((round) => round.perSecond),
-        share: of((round) => round.perSecond / round.rawPerSecond),
+        share: of((round) => round.perSecond / round.baselinePerSecond),
         p50: of((round) => round.latencyMs.p50),
         overRawOneMs: of((round) => round.latencyMs.p50 - round.rawOneMs),
         p95: of((round) => round.latencyMs.p95),
@@ -74,7 +74,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
       };
     });
     const rawOneMs = median(rawByBatch.oneMs);
-    const rawEight = median(rawByBatch.eight);
+    const baselineEight = median(rawByBatch.eight);
     const at = (clients: number) => byClients.find((row) => row.clients === clients)!;
     const openLoop = await measureOpenLoop(bench, system, at(32).perSecond);
     const memory = await measureMemory(bench, system);
@@ -86,7 +86,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
         columns: ['batch', 'images/s', 'ms an image'],
         rows: [
           [1, median(rawByBatch.one).toFixed(1), rawOneMs.toFixed(1)],
-          [8, rawEight.toFixed(1), (1000 / rawEight).toFixed(1)],
+          [8, baselineEight.toFixed(1), (1000 / baselineEight).toFixed(1)],
         ],
         data: rawByBatch,
       },
@@ -123,7 +123,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
               x: CLIENTS,
               lines: [
                 { name: 'end to end', y: byClients.map((row) => row.perSecond) },
-                { name: 'raw engine, batch 8', y: CLIENTS.map(() => rawEight) },
+                { name: 'raw engine, batch 8', y: CLIENTS.map(() => baselineEight) },
               ],
             },
           },
@@ -148,16 +148,16 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
 }
 
 async function measureOpenLoop(
-  { quick, load, photographs, model }: Bench,
+  { quick, load, images, model }: Bench,
   system: System,
   capacity: number,
 ): Promise<Section> {
   const ratePerSecond = capacity * 0.8;
-  const result = await load.ask({
+  const result = await load.call({
     urls: system.urls,
     request: 'graphql',
     model: model.name,
-    photographs,
+    images,
     load: { ratePerSecond },
     warmupMs: 2_000,
     durationMs: quick ? 8_000 : 30_000,
@@ -181,7 +181,7 @@ async function measureOpenLoop(
   };
 }
 
-async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
+async function measureMemory({ baseline }: Bench, system: System): Promise<Section> {
   const { pids } = system;
   const engines = pids.engines();
   const rows = [
@@ -189,7 +189,7 @@ async function measureMemory({ raw }: Bench, system: System): Promise<Section> {
     ['worker', pids.workers[0]!],
     ...engines.map((pid) => ['engine', pid] as const),
     ['redis', pids.redis],
-    ['bare engine', raw.pid],
+    ['bare engine', baseline.pid],
   ].map(([name, pid]) => ({ name: name as string, ...readMemory(pid as number) }));
   const extraBy = (kind: 'rssBytes' | 'pssBytes') =>
     rows

@@ -4,10 +4,10 @@ import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/qu
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { createProducer, type Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis';
-import { startAnswerer } from '../child-rpc.ts';
-import type { Bench, Section } from '../scenario.ts';
-import { machineClockMs, type SubscriberAnswer, type SubscriberQuestion } from '../events/plan.ts';
+import { startRpcChild } from '../child-rpc.ts';
+import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
 import { readMemory } from '../proc.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { type Spread, spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
@@ -51,13 +51,13 @@ const LABELS = Array.from({ length: 20 }, (_, index) => ({
  * (e): from the moment that a worker sends its settle step to Redis until the event is at the subscriber's socket. The worker is this
  * process, on the real queue; server and subscribers are separate processes.
  */
-export async function measureEvents({ quick, say }: Bench): Promise<Section[]> {
+export async function measureEvents({ quick, print }: Bench): Promise<Section[]> {
   const rows: Row[] = [];
   for (const transport of ['sse', 'ws'] as const) {
     for (const open of quick ? [1_000, 10_000] : [1, 1_000, 10_000]) {
       const row = { open, transport, ...(await measureOpen(open, transport)) };
       rows.push(row);
-      say(
+      print(
         `${open} by ${transport}: p50 ${row.latencyMs.p50.toFixed(2)} ms, ${(row.bytesEach / 1024).toFixed(1)} KB each`,
       );
     }
@@ -102,7 +102,7 @@ interface Row {
 
 async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<Row, 'latencyMs' | 'bytesEach'>> {
   const system = await startSystem({ workers: 0 });
-  const subscribers = startAnswerer<SubscriberQuestion, SubscriberAnswer>('events/main.js');
+  const subscribers = startRpcChild<SubscriberRequest, SubscriberResponse>('events/main.js');
   const redis = connectRedis(system.redisUrl, 'work');
   const blockingRedis = connectRedis(system.redisUrl, 'blocking');
   const consumer = createConsumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
@@ -113,19 +113,19 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
   const server = system.pids.servers[0]!;
   const watch = async (count: number) => {
     const ids = await admitAll(producer, count);
-    await subscribers.ask({ type: 'open', url: system.urls[0]!, ids, transport, perSocket: PER_SOCKET });
+    await subscribers.call({ type: 'open', url: system.urls[0]!, ids, transport, perSocket: PER_SOCKET });
   };
   const latencies: number[] = [];
   const settleSome = async (count: number) => {
     const settledAtMs = await settleOneByOne(consumer, count);
-    const { arrivedAtMs } = await subscribers.ask({ type: 'await', count });
+    const { arrivedAtMs } = await subscribers.call({ type: 'await', count });
     for (const [id, atMs] of settledAtMs) latencies.push(arrivedAtMs[id]! - atMs);
   };
   try {
     // The first ones load and compile shared code.
     await watch(WARM_UP);
     await settleSome(WARM_UP);
-    await subscribers.ask({ type: 'close' });
+    await subscribers.call({ type: 'close' });
     latencies.length = 0;
     const before = readMemory(server).rssBytes;
     await watch(open);
@@ -136,7 +136,7 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
     else {
       await settleSome(open);
       while (latencies.length < SETTLED) {
-        await subscribers.ask({ type: 'close' });
+        await subscribers.call({ type: 'close' });
         await watch(open);
         await settleSome(open);
       }

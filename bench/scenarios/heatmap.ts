@@ -6,8 +6,8 @@ import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
 import { readResult } from '@inferql/worker/serving/postprocess';
 import type { ServableModel } from '@inferql/worker/serving/servable';
 import { pino } from 'pino';
-import { type Bench, type Section, STATE_DIR } from '../scenario.ts';
 import { readCpu } from '../proc.ts';
+import { type Bench, type Section, STATE_DIR } from '../scenario.ts';
 import { percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
@@ -90,17 +90,17 @@ function prepareRuns(engine: IsolatedEngine, { input, labels }: ServableModel, p
 }
 
 /** CPU instead of a rate: other work on the machine changes it less. */
-async function measureAnswers({ quick, load, photographs, model, raw, say }: Bench) {
-  const { imagesPerSecond } = await raw.ask({ type: 'run', batch: 8, durationMs: 2_000 });
+async function measureAnswers({ quick, load, images, model, baseline, print }: Bench) {
+  const { imagesPerSecond } = await baseline.call({ type: 'run', batch: 8, durationMs: 2_000 });
   const system = await startSystem({ models: [model.name] });
   try {
     const { redis, servers, workers, engines } = system.pids;
     const pids = [redis, ...servers, ...workers, ...engines()];
     const spentMs = () => pids.reduce((sum, pid) => sum + readCpu(pid).totalMs, 0);
-    const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, photographs };
+    const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, images };
     const measure = async (heatmap: boolean) => {
       const before = spentMs();
-      const result = await load.ask({
+      const result = await load.call({
         ...plan,
         heatmap,
         // Requests that are due in this time count, however late the answer, so that all CPU belongs to an answer.
@@ -114,7 +114,7 @@ async function measureAnswers({ quick, load, photographs, model, raw, say }: Ben
     const pairs: Pair[] = [];
     for (let turn = 0; turn < 10; turn++) {
       const pair = await measurePair(turn, measure);
-      say(`CPU of an answer ${pair.plainMs.toFixed(1)} ms, with a heatmap ${pair.heatmapMs.toFixed(1)} ms`);
+      print(`CPU of an answer ${pair.plainMs.toFixed(1)} ms, with a heatmap ${pair.heatmapMs.toFixed(1)} ms`);
       pairs.push(pair);
     }
     return { what: 'CPU of an answer', pairs };

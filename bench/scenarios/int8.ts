@@ -5,7 +5,7 @@ import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
 /** The int8 version of the same model end to end, against the bare float32 engine in the same run. */
-export async function measureInt8({ quick, load, photographs, model, raw, dir }: Bench): Promise<Section[]> {
+export async function measureInt8({ quick, load, images, model, baseline, dir }: Bench): Promise<Section[]> {
   const modelsDir = join(dir, 'models');
   const name = `${model.name}-int8`;
   const specPath = join(modelsDir, name, 'model.json5');
@@ -14,19 +14,19 @@ export async function measureInt8({ quick, load, photographs, model, raw, dir }:
   writeFileSync(specPath, `${spec.slice(0, -1)} precision: 'int8' }`);
   const system = await startSystem({ modelsDir, models: [name] });
   try {
-    const plan = { urls: system.urls, request: 'graphql' as const, model: name, photographs, load: { clients: 32 } };
-    const rounds: { perSecond: number; rawPerSecond: number }[] = [];
+    const plan = { urls: system.urls, request: 'graphql' as const, model: name, images, load: { clients: 32 } };
+    const rounds: { perSecond: number; baselinePerSecond: number }[] = [];
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       const rawMs = quick ? 2_500 : 6_000;
-      const before = await raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
-      const result = await load.ask({ ...plan, warmupMs: 3_000, durationMs: quick ? 8_000 : 20_000 });
-      const after = await raw.ask({ type: 'run', batch: 8, durationMs: rawMs });
+      const before = await baseline.call({ type: 'run', batch: 8, durationMs: rawMs });
+      const result = await load.call({ ...plan, warmupMs: 3_000, durationMs: quick ? 8_000 : 20_000 });
+      const after = await baseline.call({ type: 'run', batch: 8, durationMs: rawMs });
       rounds.push({
         perSecond: result.answeredPerSecond,
-        rawPerSecond: (before.imagesPerSecond + after.imagesPerSecond) / 2,
+        baselinePerSecond: (before.imagesPerSecond + after.imagesPerSecond) / 2,
       });
     }
-    const times = median(rounds.map(({ perSecond, rawPerSecond }) => perSecond / rawPerSecond));
+    const times = median(rounds.map(({ perSecond, baselinePerSecond }) => perSecond / baselinePerSecond));
     return [
       {
         title: 'End to end, int8',
@@ -35,7 +35,7 @@ export async function measureInt8({ quick, load, photographs, model, raw, dir }:
         rows: [
           [
             median(rounds.map(({ perSecond }) => perSecond)).toFixed(1),
-            median(rounds.map(({ rawPerSecond }) => rawPerSecond)).toFixed(1),
+            median(rounds.map(({ baselinePerSecond }) => baselinePerSecond)).toFixed(1),
             times.toFixed(2),
           ],
         ],

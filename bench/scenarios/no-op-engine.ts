@@ -1,23 +1,23 @@
-import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
 import { readCpu, subtractCpu } from '../proc.ts';
+import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 
 const CLIENTS = [1, 8, 32, 128];
 
 /** (c): the same path, images and input size, with an engine of constant answers. */
-export async function measureNull({ quick, load, photographs, say }: Bench): Promise<Section[]> {
+export async function measureNoopEngine({ quick, load, images, print }: Bench): Promise<Section[]> {
   const durationMs = quick ? 4_000 : 12_000;
-  const system = await startSystem({ scripted: [NULL_MODEL] });
+  const system = await startSystem({ scripted: [NOOP_MODEL] });
   try {
-    const plan = { urls: system.urls, request: 'graphql' as const, model: NULL_MODEL.name, photographs };
-    await load.ask({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 3_000 });
+    const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 3_000 });
     const rows = [];
     for (const clients of CLIENTS) {
       const serverBefore = readCpu(system.pids.servers[0]!);
-      const result = await load.ask({ ...plan, load: { clients }, warmupMs: 1_000, durationMs });
+      const result = await load.call({ ...plan, load: { clients }, warmupMs: 1_000, durationMs });
       const server = subtractCpu(readCpu(system.pids.servers[0]!), serverBefore);
-      say(`${clients} clients: ${result.answeredPerSecond.toFixed(0)}/s (server ${server.totalMs} ms CPU)`);
+      print(`${clients} clients: ${result.answeredPerSecond.toFixed(0)}/s (server ${server.totalMs} ms CPU)`);
       const { p50, p95, p99 } = spreadOf(result.latenciesMs);
       const refused = Object.values(result.refusals).reduce((total, latencies) => total + latencies.length, 0);
       const clientMs = result.cpuMs / result.answered;
@@ -25,7 +25,7 @@ export async function measureNull({ quick, load, photographs, say }: Bench): Pro
     }
     return [
       {
-        title: 'Null engine',
+        title: 'No-op engine',
         how: 'As end to end, decoding included, with constant answers in place of the model. The load generator shares the two cores; its own CPU is in the table.',
         columns: ['clients', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', "client's CPU ms a request", 'refused'],
         rows: rows.map((row) => [
@@ -40,7 +40,7 @@ export async function measureNull({ quick, load, photographs, say }: Bench): Pro
         data: rows,
         charts: [
           {
-            file: 'null.svg',
+            file: 'no-op-engine.svg',
             chart: {
               title: 'Constant answers: requests a second',
               xLabel: 'clients',

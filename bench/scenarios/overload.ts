@@ -1,8 +1,8 @@
-import type { Bench, Section } from '../scenario.ts';
 import { readMemory } from '../proc.ts';
+import type { Bench, Section } from '../scenario.ts';
 import { percentile } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';
-import { makeSmallPhotographs, WAITING_MODEL } from './scale.ts';
+import { makeSmallImages, WAITING_MODEL } from './scale.ts';
 
 const WORKERS = 2;
 const QUEUE_SIZE = 100;
@@ -10,7 +10,7 @@ const QUEUE_SIZE = 100;
 /** Ten times what the workers can do, with engines that wait, so that the queue is tested, not the arithmetic. */
 export async function measureOverload(bench: Bench): Promise<Section[]> {
   const { quick, load } = bench;
-  const photographs = await makeSmallPhotographs(bench);
+  const images = await makeSmallImages(bench);
   const durationMs = quick ? 8_000 : 30_000;
   const model = { ...WAITING_MODEL, queue: { maxQueueSize: QUEUE_SIZE } };
   const system = await startSystem({ workers: WORKERS, scripted: [model] });
@@ -19,14 +19,14 @@ export async function measureOverload(bench: Bench): Promise<Section[]> {
       urls: system.urls,
       request: 'graphql' as const,
       model: model.name,
-      photographs,
+      images,
       warmupMs: 4_000,
       durationMs,
     };
-    const unloaded = await load.ask({ ...plan, load: { clients: WORKERS * 4 } });
+    const unloaded = await load.call({ ...plan, load: { clients: WORKERS * 4 } });
     const memoryBefore = totalMemory(system);
     const ratePerSecond = unloaded.answeredPerSecond * 10;
-    const loaded = await load.ask({ ...plan, load: { ratePerSecond } });
+    const loaded = await load.call({ ...plan, load: { ratePerSecond } });
     const memoryAfter = totalMemory(system);
     const share = loaded.answeredPerSecond / unloaded.answeredPerSecond;
     const refused = loaded.refusals.QUEUE_FULL ?? [];

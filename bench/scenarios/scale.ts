@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { type Bench, NULL_MODEL, type Section } from '../scenario.ts';
+import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
 
 const WAIT_MS = 50;
@@ -10,12 +10,9 @@ const SMALL_SIDE = 96;
 const WARM_UP_MS = 20_000;
 
 /** Images of 96 pixels: the queue is measured, and decoding must not use up the cores. */
-export async function makeSmallPhotographs({
-  photographs,
-  dir,
-}: Pick<Bench, 'photographs' | 'dir'>): Promise<string[]> {
+export async function makeSmallImages({ images, dir }: Pick<Bench, 'images' | 'dir'>): Promise<string[]> {
   return await Promise.all(
-    photographs.map(async (path, index) => {
+    images.map(async (path, index) => {
       const small = join(dir, `small-${index}.jpg`);
       await writeFile(
         small,
@@ -37,24 +34,24 @@ export const WAITING_MODEL = {
 
 /** (h): workers whose engine waits instead of computing, on one Redis and one server; then servers with constant answers. */
 export async function measureScale(bench: Bench): Promise<Section[]> {
-  const { quick, load, say } = bench;
-  const small = await makeSmallPhotographs(bench);
+  const { quick, load, print } = bench;
+  const small = await makeSmallImages(bench);
   const durationMs = quick ? 4_000 : 10_000;
   const workerRows = [];
   for (const workers of quick ? [1, 4, 16] : [1, 2, 4, 8, 16]) {
     const system = await startSystem({ workers, scripted: [WAITING_MODEL] });
     try {
-      const result = await load.ask({
+      const result = await load.call({
         urls: system.urls,
         request: 'graphql',
         model: WAITING_MODEL.name,
-        photographs: small,
+        images: small,
         load: { clients: workers * 4 },
         warmupMs: WARM_UP_MS,
         durationMs,
       });
       workerRows.push({ workers, perSecond: result.answeredPerSecond });
-      say(`${workers} workers: ${result.answeredPerSecond.toFixed(1)}/s`);
+      print(`${workers} workers: ${result.answeredPerSecond.toFixed(1)}/s`);
     } finally {
       await system.stop();
     }
@@ -62,19 +59,19 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
   const one = workerRows[0]!.perSecond;
   const serverRows = [];
   for (const servers of quick ? [1, 2] : [1, 2, 4]) {
-    const system = await startSystem({ servers, scripted: [NULL_MODEL] });
+    const system = await startSystem({ servers, scripted: [NOOP_MODEL] });
     try {
-      const result = await load.ask({
+      const result = await load.call({
         urls: system.urls,
         request: 'graphql',
-        model: NULL_MODEL.name,
-        photographs: bench.photographs,
+        model: NOOP_MODEL.name,
+        images: bench.images,
         load: { clients: 32 },
         warmupMs: 2_000,
         durationMs,
       });
       serverRows.push({ servers, perSecond: result.answeredPerSecond });
-      say(`${servers} servers: ${result.answeredPerSecond.toFixed(0)}/s`);
+      print(`${servers} servers: ${result.answeredPerSecond.toFixed(0)}/s`);
     } finally {
       await system.stop();
     }

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { findFreePort } from '@inferql/launcher/free-port';
 import type { Bench, Section } from '../scenario.ts';
-import { findFreePort } from '../ports.ts';
 import { spreadOf } from '../stats.ts';
 
 const POLL_MS = 10;

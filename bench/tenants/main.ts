@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startAnswerer } from '../child-rpc.ts';
-import { NULL_MODEL, type Section } from '../scenario.ts';
+import { startRpcChild } from '../child-rpc.ts';
+import { findImages } from '../images.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
-import { findPhotographs } from '../images.ts';
 import { readCpu } from '../proc.ts';
 import { formatSection, readBusyness } from '../report.ts';
-import { makeSmallPhotographs } from '../scenarios/scale.ts';
+import { NOOP_MODEL, type Section } from '../scenario.ts';
+import { makeSmallImages } from '../scenarios/scale.ts';
 import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import { by } from './clients.ts';
@@ -38,7 +38,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: 'shares,cost' },
   },
 });
-const say = (line: string) => console.log(`  ${line}`);
+const print = (line: string) => console.log(`  ${line}`);
 
 async function measureFairness(): Promise<Section> {
   const system = await startSystem({ scripted: [SLOW, QUICK] });
@@ -49,11 +49,11 @@ async function measureFairness(): Promise<Section> {
       backlog: 2_000,
     });
     const bound = p95(alone) + 2 * BATCH_MS;
-    say(`p95 alone ${p95(alone).toFixed(0)} ms, behind 2,000 ${p95(behind).toFixed(0)} ms`);
+    print(`p95 alone ${p95(alone).toFixed(0)} ms, behind 2,000 ${p95(behind).toFixed(0)} ms`);
     const equal = Array.from({ length: 8 }, (_, i) => by(`tenant${i}`));
     const shares = await measureShares(system.redisUrl, QUICK.name, { callers: equal, each: 200, count: 800 });
     const index = fairnessIndex(equal.map(({ tenant }) => shares.get(tenant) ?? 0));
-    say(`8 tenants: ${[...shares.values()].join(' ')}, index ${index.toFixed(4)}`);
+    print(`8 tenants: ${[...shares.values()].join(' ')}, index ${index.toFixed(4)}`);
     const weighted = [by('one', 1), by('two', 2), by('four', 4)];
     // As many images as its weight asks for, so that all have a backlog to the end.
     const senders = weighted.flatMap((caller) => Array.from({ length: caller.weight }, () => caller));
@@ -62,12 +62,12 @@ async function measureFairness(): Promise<Section> {
     const errors = weighted.map(({ tenant, weight }) =>
       Math.abs(((parts.get(tenant) ?? 0) * 7) / (total * weight) - 1),
     );
-    say(`weights 1, 2, 4: ${weighted.map(({ tenant }) => parts.get(tenant)).join(', ')}`);
+    print(`weights 1, 2, 4: ${weighted.map(({ tenant }) => parts.get(tenant)).join(', ')}`);
     const keys = Array.from({ length: 50 }, (_, i) => by('many', 1, `key${i}`));
     const callers = [...keys, ...Array.from({ length: 50 }, () => by('single', 1, 'key'))];
     const sybil = await measureShares(system.redisUrl, QUICK.name, { callers, each: 12, count: 600 });
     const advantage = (sybil.get('many') ?? 0) / (sybil.get('single') ?? 1);
-    say(`50 keys against one: ${sybil.get('many')} to ${sybil.get('single')}`);
+    print(`50 keys against one: ${sybil.get('many')} to ${sybil.get('single')}`);
     return {
       title: 'Fair shares',
       how: `One worker whose engine waits ${SLOW.script.waitMs} ms and ${SLOW.script.waitMsPerImage} ms per image (the first two rows and the weights; else ${QUICK.script.waitMs} and ${QUICK.script.waitMsPerImage}), batches of ${MAX_BATCH}. Tenants queue images of 8x8 pixels themselves.`,
@@ -110,36 +110,36 @@ async function measureFairness(): Promise<Section> {
 /** The same requests over HTTP, alternating between a model with fair shares and one without. */
 async function measureCost(): Promise<Section> {
   const dir = mkdtempSync(join(tmpdir(), 'inferql-bench-'));
-  const load = startAnswerer<LoadPlan, LoadResult>('load/main.js');
+  const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
   const names = ['fair', 'fifo'] as const;
   const system = await startSystem({
-    scripted: names.map((name) => ({ ...NULL_MODEL, name, queue: { fairShares: name === 'fair' } })),
+    scripted: names.map((name) => ({ ...NOOP_MODEL, name, queue: { fairShares: name === 'fair' } })),
   });
   try {
-    const photographs = await makeSmallPhotographs({ photographs: findPhotographs(''), dir });
+    const images = await makeSmallImages({ images: findImages(''), dir });
     const rates = { fair: [] as number[], fifo: [] as number[] };
     const redisMs = { fair: [] as number[], fifo: [] as number[] };
     const [rounds, roundMs] = values.quick ? [3, 2_500] : [10, 4_000];
-    const ask = (model: string, durationMs: number) =>
-      load.ask({
+    const call = (model: string, durationMs: number) =>
+      load.call({
         urls: system.urls,
         request: 'graphql',
         model,
-        photographs,
+        images,
         load: { clients: 64 },
         warmupMs: 500,
         durationMs,
       });
-    for (const name of names) await ask(name, 2_000);
+    for (const name of names) await call(name, 2_000);
     for (let round = 0; round < rounds; round++) {
       // Each is first in every other round, so that other work on the machine affects both alike.
       for (const name of round % 2 ? names : names.toReversed()) {
         const before = readCpu(system.pids.redis);
-        const result = await ask(name, roundMs);
+        const result = await call(name, roundMs);
         rates[name].push(result.answeredPerSecond);
         redisMs[name].push((readCpu(system.pids.redis).totalMs - before.totalMs) / result.answered);
       }
-      say(
+      print(
         `round ${round + 1}: fair ${rates.fair.at(-1)!.toFixed(0)}/s, first come first served ${rates.fifo.at(-1)!.toFixed(0)}/s`,
       );
     }

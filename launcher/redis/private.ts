@@ -12,10 +12,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
+import { findFreePort } from '../free-port.ts';
 import { type Lock, tryLock } from '../lock.mjs';
 import { identifyProcess, killForeignProcess, readCommandLine } from '../processes.mjs';
 import { printError, SetupError, showStep } from '../terminal.ts';
@@ -199,15 +199,6 @@ function setDamagedDataAside(dataDir: string): void {
   printError(
     `  Redis could not read its data (another version's, or damaged). It starts empty; the old files are in ${aside}`,
   );
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 function quote(path: string): string {
