@@ -179,7 +179,7 @@ function errorOfStatus(response: Response): InferqlError {
   const { status } = response;
   const details = { retryAfterMs: readRetryAfter(response) };
   if (status === 413) return new InferqlError('TOO_LARGE', 'The request is larger than the server accepts.');
-  if (status === 401) return new InferqlError('UNAUTHENTICATED', 'The server asks for an API key.');
+  if (status === 401) return new InferqlError('UNAUTHENTICATED', 'The server requires an API key.');
   if (status === 403) return new InferqlError('FORBIDDEN', 'The server refuses this (HTTP 403).');
   if (status === 429) return new InferqlError('RATE_LIMITED', 'Too many requests.', details);
   if (status >= 502 && status <= 504) {

@@ -4,13 +4,13 @@
  */
 
 /**
- * How an error is delivered: `caller` errors are members of a result union, `retry` errors are GraphQL errors with
- * `extensions.code`, `later` errors are data: the `error` of a prediction that ended without a result.
+ * How an error reaches the caller: `member` of a result union, a GraphQL `error` with `extensions.code`, or part of the `state` of a
+ * prediction that ended without a result.
  */
-export type ErrorTier = 'caller' | 'retry' | 'later';
+export type ErrorDelivery = 'member' | 'error' | 'state';
 
 interface ErrorRule {
-  tier: ErrorTier;
+  delivery: ErrorDelivery;
   /** Whether the same request can succeed when it is sent again unchanged. */
   retryable: boolean;
   /** HTTP status when the response carries no data. */
@@ -19,147 +19,162 @@ interface ErrorRule {
 }
 
 export const ERRORS = {
-  EMPTY: { tier: 'caller', retryable: false, httpStatus: 200, message: 'The file is empty.' },
+  EMPTY: { delivery: 'member', retryable: false, httpStatus: 200, message: 'The file is empty.' },
   TOO_LARGE: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
     message: 'The file is larger than this server accepts.',
   },
   TOO_MANY_PIXELS: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
     message: 'The image has more pixels than this server accepts.',
   },
   TOO_COMPLEX: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
     message: 'The image takes more work to decode than this server accepts.',
   },
   UNSUPPORTED_FORMAT: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
     message: 'This is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO).',
   },
-  CORRUPT: { tier: 'caller', retryable: false, httpStatus: 200, message: 'The image is damaged or cut short.' },
-  MODEL_NOT_FOUND: { tier: 'caller', retryable: false, httpStatus: 200, message: 'There is no model of that name.' },
-  INVALID_INPUT: { tier: 'caller', retryable: false, httpStatus: 200, message: 'An argument is out of its range.' },
+  CORRUPT: { delivery: 'member', retryable: false, httpStatus: 200, message: 'The image is damaged or truncated.' },
+  MODEL_NOT_FOUND: {
+    delivery: 'member',
+    retryable: false,
+    httpStatus: 200,
+    message: 'There is no model with that name.',
+  },
+  INVALID_INPUT: { delivery: 'member', retryable: false, httpStatus: 200, message: 'An argument is out of range.' },
   IDEMPOTENCY_KEY_REUSED: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
     message: 'This idempotencyKey was used for another image or other options.',
   },
   HEATMAP_UNAVAILABLE: {
-    tier: 'caller',
+    delivery: 'member',
     retryable: false,
     httpStatus: 200,
-    message: 'This model has no heatmap, or none was asked for when the image was sent.',
+    message: 'This model has no heatmap, or none was requested when the image was sent.',
   },
   UNAUTHENTICATED: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 401,
-    message: 'This server asks for an API key or a token: `Authorization: Bearer KEY`.',
+    message: 'This server requires an API key or a token: `Authorization: Bearer KEY`.',
   },
   FORBIDDEN: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 403,
-    message: 'This API key or token does not have the scope for this.',
+    message: 'This API key or token does not have the scope for this operation.',
   },
   NOT_FOUND: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 200,
     message: 'There is no prediction with that id, or it ended long ago.',
   },
   QUEUE_FULL: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: true,
     httpStatus: 503,
     message: 'The queue is full. Try again a little later.',
   },
   UNAVAILABLE: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: true,
     httpStatus: 503,
-    message: 'The service cannot take this now. Try again a little later.',
+    message: 'The service cannot accept this now. Try again a little later.',
   },
   DEADLINE_UNREACHABLE: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: true,
     httpStatus: 503,
-    message: 'The queue is too long for this timeoutMs. Try again a little later, or with more time.',
+    message: 'The queue is too long for this timeoutMs. Try again a little later, or with a longer timeoutMs.',
   },
   RATE_LIMITED: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: true,
     httpStatus: 429,
     message: 'Too many requests. Try again a little later.',
   },
   BAD_REQUEST: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 400,
-    message: 'The request is not one that this server understands.',
+    message: 'The server does not understand this request.',
   },
   CSRF_HEADER_MISSING: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 403,
     message: 'Mutations and uploads need the header x-graphql-yoga-csrf, with any value.',
   },
   REQUEST_TIMEOUT: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: true,
     httpStatus: 408,
-    message: 'The request did not come in time. Send it again.',
+    message: 'The request did not arrive in time. Send it again.',
   },
   REQUEST_TOO_LARGE: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 413,
     message: 'The request is larger than this server accepts.',
   },
   UNSUPPORTED_MEDIA_TYPE: {
-    tier: 'retry',
+    delivery: 'error',
     retryable: false,
     httpStatus: 415,
-    message: 'The body of the request has a type or an encoding that this server does not read.',
+    message: 'The body of the request has a content type or encoding that this server does not support.',
   },
-  INTERNAL_SERVER_ERROR: { tier: 'retry', retryable: true, httpStatus: 500, message: 'Unexpected error.' },
-  MODEL_FAILED: { tier: 'later', retryable: true, httpStatus: 200, message: 'The model could not process this image.' },
-  ENGINE_CRASHED: {
-    tier: 'later',
+  INTERNAL_SERVER_ERROR: { delivery: 'error', retryable: true, httpStatus: 500, message: 'Unexpected error.' },
+  MODEL_FAILED: {
+    delivery: 'state',
     retryable: true,
     httpStatus: 200,
-    message: 'The engine stopped while it processed this image.',
+    message: 'The model could not process this image.',
+  },
+  ENGINE_CRASHED: {
+    delivery: 'state',
+    retryable: true,
+    httpStatus: 200,
+    message: 'The engine crashed while it processed this image.',
   },
   ENGINE_TIMEOUT: {
-    tier: 'later',
+    delivery: 'state',
     retryable: true,
     httpStatus: 200,
-    message: 'The engine did not answer in its time limit.',
+    message: 'The engine exceeded its time limit.',
   },
   WORKER_LOST: {
-    tier: 'later',
+    delivery: 'state',
     retryable: true,
     httpStatus: 200,
-    message: 'Each worker that processed this image was lost.',
+    message: 'Every worker that processed this image was lost.',
   },
   VERSION_RETIRED: {
-    tier: 'later',
+    delivery: 'state',
     retryable: true,
     httpStatus: 200,
-    message: 'The model was replaced by a version that needs other images. Send it again.',
+    message: 'The model was replaced by a version that prepares images differently. Send it again.',
   },
-  UNREADABLE_JOB: { tier: 'later', retryable: false, httpStatus: 200, message: 'The queued work could not be read.' },
+  UNREADABLE_JOB: {
+    delivery: 'state',
+    retryable: false,
+    httpStatus: 200,
+    message: 'The queued job could not be read.',
+  },
   DEADLINE_EXCEEDED: {
-    tier: 'later',
+    delivery: 'state',
     retryable: true,
     httpStatus: 200,
     message: 'The prediction did not end within its timeoutMs.',

@@ -12,7 +12,7 @@ const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
     code: 'REQUEST_TIMEOUT',
-    message: 'The headers of the request did not come in time. Send it again.',
+    message: 'The headers of the request did not arrive in time. Send it again.',
   },
 };
 const MALFORMED = { status: 400, code: 'BAD_REQUEST', message: 'This is not an HTTP/1.1 request.' } as const;

@@ -248,7 +248,7 @@ export function createPredictions(options: {
   return {
     /**
      * Queues an image's prediction and waits for its end if the request says so.
-     * @throws InferqlError of the `caller` tier (the image, an argument), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE
+     * @throws InferqlError of a `member` code (the image, an argument), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE
      */
     async submit(request: SubmitRequest): Promise<PredictionView> {
       let leave: () => void;

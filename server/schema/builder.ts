@@ -14,10 +14,10 @@ export const builder = new SchemaBuilder<{
   };
 }>({ defaultFieldNullability: false });
 
-builder.queryType({ description: 'Reading: predictions, models and queues as they are at this moment.' });
+builder.queryType({ description: 'Read the current state of predictions, models and queues.' });
 builder.mutationType({
   description:
-    'Sending photographs and taking them back. Over HTTP they need the header `x-graphql-yoga-csrf`, with any value, so that no other web page can make a browser send them.',
+    'Send images, and cancel predictions. Over HTTP, mutations need the header `x-graphql-yoga-csrf` with any value, so that another web page cannot make a browser send them.',
 });
 builder.subscriptionType({
   description:

@@ -11,7 +11,7 @@ import { planResponse, type ResponsePlan } from './response-plan.ts';
 
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {
   description:
-    'An accepted prediction, or an error that the caller can fix. What only time can fix (`QUEUE_FULL`, `UNAVAILABLE`) comes as a GraphQL error with `extensions.code` and `extensions.retryAfterMs`.',
+    'An accepted prediction, or an error that the caller can fix. Transient errors (`QUEUE_FULL`, `UNAVAILABLE`) are GraphQL errors with `extensions.code` and `extensions.retryAfterMs`.',
   types: [Prediction, InvalidImageError, ModelNotFoundError, InvalidInputError],
   resolveType: (value) => ('type' in value ? value.type : 'Prediction'),
 });
@@ -26,26 +26,25 @@ interface ClassifyArguments {
 }
 
 const KEY_DESCRIPTION =
-  'Your own name for this request, 1 to 200 characters. Sent again with the same image and options it gives the same prediction instead of a second one; after FAILED or EXPIRED it begins a new one.';
+  'Identifies this request, 1 to 200 characters of your choice. A repeated request with the same image and options returns the same prediction instead of a second one; after FAILED or EXPIRED it starts a new one.';
 
 const options = (keyDescription = KEY_DESCRIPTION) =>
   builder.args((t) => ({
-    model: t.string({ description: 'The name of a model from `models`. Left out: the default model.' }),
+    model: t.string({ description: 'The name of a model from `models`. Default: the default model.' }),
     topK: t.int({
       defaultValue: 5,
       description:
-        'How many labels `labels` gives in this answer, 1 to 1000. More than 20 are kept only if they are asked for here.',
+        'How many labels `labels` returns in this response, 1 to 1000. More than 20 are kept only if they are requested here.',
     }),
     priority: t.field({ type: PriorityEnum, defaultValue: 'NORMAL', description: 'How urgent it is.' }),
     timeoutMs: t.int({
       description:
-        'How long the work may take from its acceptance, in milliseconds: past it a prediction ends EXPIRED, whether it waits or runs. 1 to 86,400,000. Left out: what the model says (300,000 unless set otherwise). A mutation that waits for the end waits this long, but never more than 60 seconds; its prediction goes on.',
+        "How long the prediction may take after it was accepted, in milliseconds, 1 to 86,400,000. After that it ends EXPIRED, whether it waits or runs. Default: the model's setting (300,000 by default). A mutation that waits for the result waits this long, but at most 60 seconds; the prediction continues.",
     }),
     idempotencyKey: t.string({ description: keyDescription }),
     heatmap: t.boolean({
       defaultValue: false,
-      description:
-        'Also compute heatmaps, for those who read them later. Selecting `heatmap` in this mutation does the same.',
+      description: 'Also compute heatmaps, to be read later. Selecting `heatmap` in this mutation does the same.',
     }),
   }));
 
@@ -54,12 +53,12 @@ builder.mutationField('classifyImage', (t) =>
     extensions: { scope: 'infer' },
     type: ClassifyImageResult,
     description:
-      'Classifies a photograph (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers: with `result`, once there is one; with `id` and `status` only, as soon as it is queued, to be followed by the subscription `prediction`; with `result` inside `@defer`, both on one response.',
+      'Classifies an image (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers: with `result`, when there is one; with `id` and `status` only, as soon as it is queued (watch it with the subscription `prediction`); with `result` inside `@defer`, both in one response.',
     args: {
       image: t.arg({
         type: 'Upload',
         required: true,
-        description: 'The photograph, at most 10 MB (unless the server is set otherwise).',
+        description: 'The image, at most 10 MB by default.',
       }),
       ...options(),
     },
@@ -73,14 +72,14 @@ builder.mutationField('classifyImages', (t) =>
     type: [ClassifyImageResult],
     nullable: { list: false, items: true },
     description:
-      'Classifies several photographs, each a prediction of its own: a bad one does not harm its neighbours. Answers in the order of the files. An item that had no place in the queue is null, with its error and path in `errors`.',
+      'Classifies several images, each as a separate prediction: a bad file does not affect the others. The results are in the order of the files. If the queue refused an item, it is null, with its error and path in `errors`.',
     args: {
       images: t.arg({
         type: ['Upload'],
         required: true,
-        description: 'The photographs, at most 32, each at most 10 MB (unless the server is set otherwise).',
+        description: 'The images, by default at most 32 of at most 10 MB each.',
       }),
-      ...options(`${KEY_DESCRIPTION} It counts for each file by its place in the list.`),
+      ...options(`${KEY_DESCRIPTION} Each file of the list counts separately.`),
     },
     resolve: (_root, { images, ...args }, context, info) => classifyAll(images, args, context, info),
   }),
@@ -128,7 +127,7 @@ async function classify(
     const deferred = view.end && { fields: plan.deferredFields, end: view.end };
     return { state: view.state, position: view.position, topK, deferred };
   } catch (error) {
-    if (error instanceof InferqlError && ERRORS[error.code].tier === 'caller') return describeRefusal(error);
+    if (error instanceof InferqlError && ERRORS[error.code].delivery === 'member') return describeRefusal(error);
     throw error;
   }
 }

@@ -21,7 +21,7 @@ export type ServerLimits = Pick<
 
 /** What resolvers use from the rest of the server. */
 export interface Services {
-  /** Rejects with an InferqlError of the `caller` or the `retry` tier. */
+  /** Rejects with an InferqlError that is a union member or a GraphQL error. */
   submit(request: SubmitRequest): Promise<PredictionView>;
   /** Null if there is no such prediction, or if it is another tenant's. */
   readPrediction(caller: Principal, id: string): Promise<PredictionView | null>;

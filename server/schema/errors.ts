@@ -12,60 +12,61 @@ export interface CallerError {
 
 const DESCRIPTIONS: Record<ErrorCode, string> = {
   EMPTY: 'The file has no bytes.',
-  TOO_LARGE: 'The file is larger than the server accepts (10 MB unless set otherwise). Its upload was cut.',
-  TOO_MANY_PIXELS: 'The image has more pixels than the server accepts (64 megapixels unless set otherwise).',
+  TOO_LARGE: 'The file is larger than the server accepts (10 MB by default). The upload was stopped.',
+  TOO_MANY_PIXELS: 'The image has more pixels than the server accepts (64 megapixels by default).',
   TOO_COMPLEX:
-    'Decoding the image would take more work than the server accepts for one: CPU time, memory, or parts like scans, tiles and chunks. The message says which, and the limit.',
+    'Decoding the image would take more work than the server accepts for one: CPU time, memory, or parts such as scans, tiles and chunks. The message names it and the limit.',
   UNSUPPORTED_FORMAT:
-    'The file is none of JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP and ICO (and HEIC if the operator installed its decoder), or it is one of a kind that is not decoded. The message names the kind. SVG is refused, too.',
-  CORRUPT: 'The file begins like an image, but is damaged or cut short.',
-  MODEL_NOT_FOUND: 'No model of that name was ever announced by a worker.',
-  INVALID_INPUT: 'An argument is out of its range.',
+    'The file is not a JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP or ICO (or HEIC, if the operator installed its decoder), or it uses a feature of its format that is not supported. The message names the feature. SVG is refused, too.',
+  CORRUPT: 'The file begins like an image, but is damaged or truncated.',
+  MODEL_NOT_FOUND: 'No worker has registered a model of that name.',
+  INVALID_INPUT: 'An argument is out of range.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
-  HEATMAP_UNAVAILABLE: 'There is no heatmap: the model cannot give one, or none was asked for when the image was sent.',
+  HEATMAP_UNAVAILABLE:
+    'There is no heatmap: the model cannot produce one, or none was requested when the image was sent.',
   UNAUTHENTICATED:
-    'No API key or token was sent, or it is unknown, expired or revoked. HTTP status 401 where the response has no data; a WebSocket is closed with code 4401.',
+    'No API key or token was sent, or it is unknown, expired or revoked. HTTP status 401 if the response has no data; a WebSocket is closed with code 4401.',
   FORBIDDEN:
-    'The API key or token does not have the scope that this operation needs. HTTP status 403 where the response has no data.',
+    'The API key or token does not have the scope that this operation needs. HTTP status 403 if the response has no data.',
   NOT_FOUND: 'There is no prediction with that id, or it ended so long ago that it was forgotten.',
   QUEUE_FULL:
-    'The queue has no place left. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
+    'The queue is full. Try again after `extensions.retryAfterMs`. HTTP status 503 if the response has no data.',
   UNAVAILABLE:
-    'The service cannot take work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 where the response has no data.',
+    'The service cannot accept work now: Redis does not answer, the model has had no worker for too long, or the server is shutting down. Try again after `extensions.retryAfterMs`. HTTP status 503 if the response has no data.',
   DEADLINE_UNREACHABLE:
-    'By the measured rate the prediction cannot end within its timeoutMs, and the model is set to refuse such requests. Try again after `extensions.retryAfterMs`, or with a longer timeoutMs. HTTP status 503 where the response has no data.',
+    'By the measured rate the prediction cannot end within its timeoutMs, and the model is set to refuse such requests. Try again after `extensions.retryAfterMs`, or with a longer timeoutMs. HTTP status 503 if the response has no data.',
   RATE_LIMITED:
-    'A limit or quota of the tenant, the key or the address is used up, or it holds too much open at once. Try again after `extensions.retryAfterMs`. HTTP status 429 where the response has no data; `viewer` shows what is left.',
+    'A limit or quota of the tenant, the key or the address is used up, or the caller has too many requests open at once. Try again after `extensions.retryAfterMs`. HTTP status 429 if the response has no data; `viewer` shows what is left.',
   BAD_REQUEST:
     'The request is malformed: its body, its multipart form or its headers. HTTP status 400, or 421 for a foreign Host.',
   CSRF_HEADER_MISSING:
     'A mutation or an upload came without one of the headers that keep other web pages from sending it: `x-graphql-yoga-csrf`, `apollo-require-preflight` or `graphql-require-preflight`. HTTP status 403.',
-  REQUEST_TIMEOUT: 'The body of the request fell silent, or came slower than 1 KB per second. HTTP status 408.',
+  REQUEST_TIMEOUT: 'The body of the request stopped arriving, or arrived slower than 1 KB per second. HTTP status 408.',
   REQUEST_TOO_LARGE:
     'The request is larger than the server accepts, or has too many files, or its headers are too long. HTTP status 413 or 431.',
   UNSUPPORTED_MEDIA_TYPE:
     'The body has a content type or a content encoding that the server does not read. HTTP status 415.',
-  INTERNAL_SERVER_ERROR: 'A fault of the server. Its details are in the log of the server only.',
-  MODEL_FAILED: 'The model gave no usable answer for this image, in each attempt.',
-  ENGINE_CRASHED: 'The engine stopped while it worked on this image, in each attempt.',
-  ENGINE_TIMEOUT: 'The engine did not answer within its time limit, in each attempt.',
+  INTERNAL_SERVER_ERROR: "A fault of the server. The details are only in the server's log.",
+  MODEL_FAILED: 'The model gave no usable output for this image in any attempt.',
+  ENGINE_CRASHED: 'The engine crashed on this image in every attempt.',
+  ENGINE_TIMEOUT: 'The engine exceeded its time limit in every attempt.',
   VERSION_RETIRED:
-    'The model was replaced, while this image waited, by a version that needs its images prepared in another way. Send it again.',
-  WORKER_LOST: 'Each worker that worked on this image was lost.',
-  UNREADABLE_JOB: 'The queued work could not be read by the worker.',
+    'While this image waited, the model was replaced by a version that prepares images differently. Send it again.',
+  WORKER_LOST: 'Every worker that started on this image was lost.',
+  UNREADABLE_JOB: 'The worker could not read the queued job.',
   DEADLINE_EXCEEDED: 'The prediction did not end within its timeoutMs.',
 };
 
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description:
-    'What went wrong, in one enum for all errors: members of result unions, the `error` of a prediction, and `extensions.code` of GraphQL errors.',
+    'One enum for all errors: members of result unions, the `error` of a prediction, and `extensions.code` of GraphQL errors.',
   values: Object.fromEntries(
     Object.entries(DESCRIPTIONS).map(([code, description]) => [code, { description }]),
   ) as Record<ErrorCode, { description: string }>,
 });
 
 export const ErrorInterface = builder.interfaceRef<{ code: ErrorCode; message: string }>('Error').implement({
-  description: 'What all errors have. `message` is for people, `code` for programs.',
+  description: 'Fields of every error. `message` is for people, `code` for programs.',
   fields: (t) => ({
     code: t.expose('code', { type: ErrorCodeEnum, description: 'The kind of error.' }),
     message: t.exposeString('message', { description: 'A sentence for people, in English.' }),
@@ -79,13 +80,13 @@ export const InvalidImageError = builder.objectRef<CallerError>('InvalidImageErr
 });
 
 export const ModelNotFoundError = builder.objectRef<CallerError>('ModelNotFoundError').implement({
-  description: 'There is no model of the name that was given (`MODEL_NOT_FOUND`). `models` lists those there are.',
+  description: 'No model has the given name (`MODEL_NOT_FOUND`). `models` lists the names.',
   interfaces: [ErrorInterface],
 });
 
 export const InvalidInputError = builder.objectRef<CallerError>('InvalidInputError').implement({
   description:
-    'An argument is out of its range (`INVALID_INPUT`), or the idempotencyKey belongs to another request (`IDEMPOTENCY_KEY_REUSED`).',
+    'An argument is out of range (`INVALID_INPUT`), or the idempotencyKey belongs to another request (`IDEMPOTENCY_KEY_REUSED`).',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     argument: t.exposeString('argument', { nullable: true, description: 'The name of the argument, such as `topK`.' }),

@@ -21,19 +21,18 @@ import './token.ts';
 
 const DeferDirective = new GraphQLDirective({
   name: 'defer',
-  description:
-    'Answers the rest first, and sends this fragment later on the same response (`multipart/mixed` or `text/event-stream`).',
+  description: 'Sends this fragment later, on the same response (`multipart/mixed` or `text/event-stream`).',
   locations: [DirectiveLocation.FRAGMENT_SPREAD, DirectiveLocation.INLINE_FRAGMENT],
   args: {
     if: { type: GraphQLBoolean, defaultValue: true, description: 'Defers only when true.' },
-    label: { type: GraphQLString, description: 'A name for this fragment, given back with its data.' },
+    label: { type: GraphQLString, description: 'A name for this fragment, returned with its data.' },
   },
 });
 
 /** The schema's description: the first page that GraphiQL and other schema viewers show. */
-const FRONT_PAGE = `Classification of photographs over a queue.
+const FRONT_PAGE = `Image classification over a queue.
 
-**Send one** with \`classifyImage\`. What you select decides when it answers: with \`result\`, once there is one; without, as soon as it is queued.
+**Send an image** with \`classifyImage\`. What you select decides when it answers: with \`result\`, when there is one; without, as soon as the image is queued.
 
 \`\`\`graphql
 mutation ($image: Upload!) {
@@ -50,15 +49,15 @@ mutation ($image: Upload!) {
 }
 \`\`\`
 
-The file goes along as a multipart request (see \`Upload\`), and mutations need the header \`x-graphql-yoga-csrf\`.
+The file is sent in a multipart request (see \`Upload\`). Mutations need the header \`x-graphql-yoga-csrf\`.
 
-**Follow it** with the subscription \`prediction(id)\`: the present state at once, then each change, always the last one. Read it with the query of the same name, take it back with \`cancelPrediction\`.
+**Watch it** with the subscription \`prediction(id)\`: the current state at once, then each change, and always the last one. Read it with the query of the same name; cancel it with \`cancelPrediction\`.
 
-**Errors** come in three ways, all with an \`ErrorCode\`. What you can fix is a member of the result (\`... on Error\`). What time will fix is a GraphQL error with \`extensions.code\` and \`extensions.retryAfterMs\`. What went wrong later is \`Prediction.error\`.
+**Errors** come in three ways, all with an \`ErrorCode\`. Errors that you can fix are members of the result (\`... on Error\`). Transient errors are GraphQL errors with \`extensions.code\` and \`extensions.retryAfterMs\`. If the work fails later, \`Prediction.error\` says why.
 
-**Say who you are** where the server asks for it: \`Authorization: Bearer KEY\`, over WebSocket as \`authorization\` in the connectionParams. \`viewer\` shows what a key may do.
+**Authenticate** if the server requires it: send \`Authorization: Bearer KEY\`, over WebSocket as \`authorization\` in the connectionParams. \`viewer\` shows what a key may do.
 
-**Look around** with \`models\` and \`queue\`.`;
+**Explore** with \`models\` and \`queue\`.`;
 
 export const schema = guardRootFields(
   new GraphQLSchema({

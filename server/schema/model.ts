@@ -5,20 +5,20 @@ import { builder } from './builder.ts';
 import { Queue } from './queue.ts';
 
 const Precision = builder.enumType('Precision', {
-  description: 'The arithmetic of a model.',
+  description: 'The numeric precision of a model.',
   values: {
-    FLOAT32: { value: 'float32', description: '32-bit floating point: the weights as they were trained.' },
-    INT8: { value: 'int8', description: 'Quantised to 8-bit integers: faster, almost as right.' },
+    FLOAT32: { value: 'float32', description: '32-bit floating point, as trained.' },
+    INT8: { value: 'int8', description: 'Quantized to 8-bit integers: faster, slightly less accurate.' },
   } as const,
 });
 
 const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').implement({
   description:
-    'How images are prepared for a model: turned upright, laid on white if transparent, cropped and resized. With `shortSide`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
+    'How images are prepared for a model: rotated upright, composited on white if transparent, cropped and resized. With `shortSide`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
   fields: (t) => ({
-    width: t.exposeInt('width', { description: 'Pixels across.' }),
-    height: t.exposeInt('height', { description: 'Pixels down.' }),
-    channels: t.exposeInt('channels', { description: '3 for color, 1 for grey, 4 for color with transparency.' }),
+    width: t.exposeInt('width', { description: 'Width in pixels.' }),
+    height: t.exposeInt('height', { description: 'Height in pixels.' }),
+    channels: t.exposeInt('channels', { description: '3 for color, 1 for gray, 4 for color with transparency.' }),
     resize: t.string({
       description:
         'The library whose resizing is reproduced, and its filter, for example `pillow-bilinear` or `tensorflow-area`.',
@@ -31,16 +31,16 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
     }),
     cropFraction: t.float({
       nullable: true,
-      description: 'This share of each side, around the center, is cut out and stretched.',
+      description: 'This share of each side, around the center, is cropped and stretched.',
       resolve: (input) => input.cropFraction ?? null,
     }),
     cover: t.boolean({
-      description: 'True: the largest centered part with the proportions of width and height is cut out and resized.',
+      description: 'True: the largest centered part with the proportions of width and height is cropped and resized.',
       resolve: (input) => input.cover ?? false,
     }),
     padColor: t.string({
       nullable: true,
-      description: 'The whole image is fitted in, and the rest is filled with this color, `#rrggbb`.',
+      description: 'The whole image is fitted, and the rest is filled with this color, `#rrggbb`.',
       resolve: (input) => input.padColor ?? null,
     }),
     ignoresColorProfile: t.boolean({
@@ -56,9 +56,9 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
 });
 
 const ModelHeatmap = builder.objectRef<ServedModel['heatmap']>('ModelHeatmap').implement({
-  description: 'Whether a model can say where in the image it saw a class.',
+  description: 'Whether a model can show where in the image it saw a class.',
   fields: (t) => ({
-    available: t.exposeBoolean('available', { description: 'True where `heatmap` can be selected.' }),
+    available: t.exposeBoolean('available', { description: 'True if `heatmap` can be selected.' }),
     reason: t.string({
       nullable: true,
       description: 'Why it is not available.',
@@ -68,9 +68,9 @@ const ModelHeatmap = builder.objectRef<ServedModel['heatmap']>('ModelHeatmap').i
 });
 
 const Batching = builder.objectRef<ServedModel['batching']>('Batching').implement({
-  description: 'How a worker gathers images for one run of the model.',
+  description: 'How a worker forms batches.',
   fields: (t) => ({
-    maxBatchSize: t.exposeInt('maxBatchSize', { description: 'At most this many images a run.' }),
+    maxBatchSize: t.exposeInt('maxBatchSize', { description: 'At most this many images per run.' }),
     maxQueueDelayMs: t.exposeFloat('maxQueueDelayMs', {
       description: 'An idle worker waits at most this many milliseconds for more images.',
     }),
@@ -78,7 +78,7 @@ const Batching = builder.objectRef<ServedModel['batching']>('Batching').implemen
 });
 
 const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').implement({
-  description: 'The bounds of a queue and of what stands in it.',
+  description: 'The limits of a queue and of the predictions in it.',
   fields: (t) => ({
     maxQueueSize: t.exposeInt('maxQueueSize', {
       description: 'At most this many predictions wait; more are refused with QUEUE_FULL.',
@@ -86,30 +86,42 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
     maxQueuedBytes: t.exposeFloat('maxQueuedBytes', {
       description: 'At most this many bytes of prepared images wait.',
     }),
-    defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', { description: 'timeoutMs of a prediction that names none.' }),
-    resultTtlMs: t.exposeFloat('resultTtlMs', { description: 'How long an ended prediction can be read.' }),
-    visibilityMs: t.exposeFloat('visibilityMs', {
-      description: 'A worker not heard of for this long has its work taken over by another.',
+    defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', {
+      description: 'timeoutMs of a prediction if the mutation does not set it.',
     }),
-    maxAttempts: t.exposeInt('maxAttempts', { description: 'How often work is started before it ends FAILED.' }),
+    resultTtlMs: t.exposeFloat('resultTtlMs', {
+      description: 'How long a prediction can be read after it ended, in milliseconds.',
+    }),
+    visibilityMs: t.exposeFloat('visibilityMs', {
+      description:
+        'The lease: a job whose worker does not extend it for this many milliseconds is reclaimed by another worker.',
+    }),
+    maxAttempts: t.exposeInt('maxAttempts', {
+      description: 'How many attempts a prediction gets before it ends FAILED.',
+    }),
     fairShares: t.boolean({
       description: 'Whether tenants share the work of a priority by their weights; false: first come, first served.',
       resolve: ({ fairShares }) => fairShares ?? false,
     }),
     refuseUnreachableDeadlines: t.boolean({
       description:
-        'Whether a request that by the measured rate cannot end before its deadline is refused with DEADLINE_UNREACHABLE.',
+        'Whether a request is refused with DEADLINE_UNREACHABLE if, by the measured rate, it cannot end before its deadline.',
       resolve: ({ refuseUnreachableDeadlines }) => refuseUnreachableDeadlines ?? false,
     }),
-    graceMs: t.exposeFloat('graceMs', { description: 'How long a model without a worker still takes work.' }),
+    graceMs: t.exposeFloat('graceMs', {
+      description: 'How long a model without a worker still accepts predictions, in milliseconds.',
+    }),
   }),
 });
 
 const Task = builder.enumType('Task', {
-  description: 'What a classifier says of an image.',
+  description: 'What a classifier decides about an image.',
   values: {
     SINGLE_LABEL: { value: 'single-label', description: 'One class: the scores of all classes sum to 1.' },
-    MULTI_LABEL: { value: 'multi-label', description: 'Any number of classes: each has a score of its own, 0 to 1.' },
+    MULTI_LABEL: {
+      value: 'multi-label',
+      description: 'Any number of classes, each with a separate score from 0 to 1.',
+    },
   } as const,
 });
 
@@ -119,9 +131,9 @@ interface ClassName {
 }
 
 const ModelLabel = builder.objectRef<ClassName>('ModelLabel').implement({
-  description: 'One class that a model knows.',
+  description: 'One class of a model.',
   fields: (t) => ({
-    index: t.exposeInt('index', { description: 'Its place in the output of the model, from 0 on: `Label.index`.' }),
+    index: t.exposeInt('index', { description: "Zero-based index of the class in the model's output: `Label.index`." }),
     name: t.exposeString('name', { description: 'Its name: `Label.name`.' }),
   }),
 });
@@ -129,30 +141,30 @@ const ModelLabel = builder.objectRef<ClassName>('ModelLabel').implement({
 const MAX_PAGE = 1000;
 
 const Model = builder.objectRef<ServedModel>('Model').implement({
-  description: 'A model that workers serve, or served a short while ago.',
+  description: 'A model that workers serve, or served recently.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name, for the argument `model`.' }),
     version: t.exposeString('version', {
       description: 'The current version: a digest of its weights and specification.',
     }),
-    description: t.exposeString('description', { description: 'What it is, in a sentence. May be empty.' }),
+    description: t.exposeString('description', { description: 'What it is, in one sentence. May be empty.' }),
     engine: t.exposeString('engine', { description: 'What runs it: `onnxruntime`, `tensorflow` or `wasm`.' }),
     engineReason: t.exposeString('engineReason', { description: 'Why that engine was chosen.' }),
-    precision: t.expose('precision', { type: Precision, description: 'Its arithmetic.' }),
-    input: t.expose('input', { type: ModelInput, description: 'How photographs are prepared for it.' }),
-    classCount: t.exposeInt('classCount', { description: 'How many classes it knows.' }),
+    precision: t.expose('precision', { type: Precision, description: 'Its numeric precision.' }),
+    input: t.expose('input', { type: ModelInput, description: 'How images are prepared for it.' }),
+    classCount: t.exposeInt('classCount', { description: 'How many classes it has.' }),
     task: t.field({
       type: Task,
-      description: 'Whether an image has one class, or any number of them.',
+      description: 'Whether an image has exactly one class, or any number of them.',
       resolve: ({ task }) => task ?? 'single-label',
     }),
     labels: t.field({
       type: [ModelLabel],
       nullable: true,
       description:
-        'The classes that it knows, a page of them by index; `classCount` is how many there are. Null if no worker has announced their names.',
+        'A page of its classes, by index; `classCount` is how many there are. Null if no worker has registered their names.',
       args: {
-        offset: t.arg.int({ defaultValue: 0, description: 'The index to begin with.' }),
+        offset: t.arg.int({ defaultValue: 0, description: 'The first index.' }),
         limit: t.arg.int({ defaultValue: 100, description: `At most this many, 1 to ${MAX_PAGE}.` }),
       },
       resolve: async ({ name, version }, { offset, limit }, { services }) => {
@@ -166,18 +178,18 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
         return names?.slice(from, from + count).map((label, at) => ({ index: from + at, name: label })) ?? null;
       },
     }),
-    heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can give heatmaps.' }),
-    batching: t.expose('batching', { type: Batching, description: 'How images are gathered for one run.' }),
+    heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can produce heatmaps.' }),
+    batching: t.expose('batching', { type: Batching, description: 'How images are batched.' }),
     limits: t.field({ type: QueueLimits, description: 'The bounds of its queue.', resolve: ({ queue }) => queue }),
     isDefault: t.boolean({
-      description: 'True for the model that is meant where none is named.',
+      description: 'True for the model used if a request does not name one.',
       resolve: async ({ name }, _args, { caller, services }) =>
         (await services.findModel(caller, undefined))?.name === name,
     }),
     queue: t.field({
       type: Queue,
       nullable: true,
-      description: 'Its queue and workers at this moment.',
+      description: 'Its queue and workers now.',
       resolve: ({ name }, _args, { caller, services }) => services.viewQueue(caller, name),
     }),
   }),
@@ -187,8 +199,7 @@ builder.queryField('models', (t) =>
   t.field({
     extensions: { scope: 'read' },
     type: [Model],
-    description:
-      'All models that workers serve, or served until a short while ago, and that the caller may use, by name.',
+    description: 'All models that workers serve, or served recently, and that the caller may use, by name.',
     resolve: (_root, _args, { caller, services }) => services.listModels(caller),
   }),
 );
@@ -198,7 +209,7 @@ builder.queryField('model', (t) =>
     extensions: { scope: 'read' },
     type: Model,
     nullable: true,
-    description: 'One model. Null if none of that name is served, or was until a short while ago.',
+    description: 'One model. Null if no model of that name is served or was served recently.',
     args: { name: t.arg.string({ required: true, description: 'Its name.' }) },
     resolve: async (_root, { name }, { caller, services }) => (await services.findModel(caller, name)) ?? null,
   }),

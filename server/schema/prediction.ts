@@ -7,7 +7,7 @@ import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
 
 export const PriorityEnum = builder.enumType('Priority', {
-  description: 'How urgent a prediction is. Lower ones get their share of the work while higher ones wait, too.',
+  description: 'How urgent a prediction is. Lower priorities still get a share of the work while higher ones wait.',
   values: {
     HIGH: { description: 'Before the others: someone waits for it.' },
     NORMAL: { description: 'The default.' },
@@ -17,13 +17,15 @@ export const PriorityEnum = builder.enumType('Priority', {
 
 const PredictionStatusEnum = builder.enumType('PredictionStatus', {
   description:
-    'Where a prediction stands. It begins as QUEUED, becomes PROCESSING, and ends in exactly one of the other four, which never changes again.',
+    'The status of a prediction. It begins as QUEUED, becomes PROCESSING, and ends in exactly one of the other four, which is final.',
   values: {
-    QUEUED: { description: 'It waits for a worker: see `queuePosition`.' },
-    PROCESSING: { description: 'A worker has begun. After a lost worker or a failed attempt it is begun again.' },
-    SUCCEEDED: { description: 'It ended with a `result`.' },
-    FAILED: { description: 'It ended without a result, after all its attempts: see `error`.' },
-    CANCELED: { description: 'It was cancelled by `cancelPrediction`, or its caller left before it began.' },
+    QUEUED: { description: 'Waiting for a worker: see `queuePosition`.' },
+    PROCESSING: {
+      description: 'A worker has started on it. After a lost worker or a failed attempt, another attempt starts.',
+    },
+    SUCCEEDED: { description: 'Ended with a `result`.' },
+    FAILED: { description: 'Ended without a result, after all attempts: see `error`.' },
+    CANCELED: { description: 'Canceled by `cancelPrediction`, or because its caller disconnected before it started.' },
     EXPIRED: { description: 'Its `timeoutMs` passed before it ended.' },
   } satisfies Record<(typeof PREDICTION_STATUSES)[number], object>,
 });
@@ -40,22 +42,22 @@ const PredictionError = builder.objectRef<{ code: ErrorCode; message: string }>(
 });
 
 const Timings = builder.objectRef<PredictionState>('Timings').implement({
-  description: 'Where the time of an ended prediction went, in milliseconds.',
+  description: 'Durations of an ended prediction, in milliseconds.',
   fields: (t) => ({
     queueMs: t.float({
       nullable: true,
-      description: 'From its acceptance to the (last) start of the work. Null where the work never started.',
+      description: 'From acceptance to the (last) start of processing. Null if it never started.',
       resolve: ({ startedAtMs, createdAtMs }) =>
         startedAtMs === undefined ? null : Math.max(0, startedAtMs - createdAtMs),
     }),
     inferenceMs: t.float({
       nullable: true,
-      description: 'The run of the model that gave the result, for its whole batch. Null without a result.',
+      description: 'The run of the model that produced the result, for its whole batch. Null without a result.',
       resolve: ({ inferenceMs }) => inferenceMs ?? null,
     }),
     totalMs: t.float({
       nullable: true,
-      description: 'From its acceptance to its end.',
+      description: 'From acceptance to the end.',
       resolve: ({ finishedAtMs, createdAtMs }) =>
         finishedAtMs === undefined ? null : Math.max(0, finishedAtMs - createdAtMs),
     }),
@@ -64,21 +66,21 @@ const Timings = builder.objectRef<PredictionState>('Timings').implement({
 
 export const Prediction = builder.objectRef<PredictionNode>('Prediction').implement({
   description:
-    'One image on its way through one model. It is kept for a while after its end (an hour unless the model says otherwise), and any server can answer for it. `result`, `error`, `timings` and `finishedAt` belong to the end: a mutation that selects one of them (outside of `@defer`) answers when the prediction has ended, at most 60 seconds later; one that selects none answers as soon as it is queued.',
+    'One image classified by one model. It can be read for a while after it ended (an hour by default), on any server. `result`, `error`, `timings` and `finishedAt` are final: a mutation that selects one of them outside `@defer` answers when the prediction has ended, at most 60 seconds later; a mutation that selects none of them answers as soon as the image is queued.',
   fields: (t) => ({
     id: t.id({
       description:
-        'Unguessable. It is known to its tenant only; if the server does not ask who calls, who knows it may read and cancel the prediction.',
+        'Unguessable, and known to its tenant only. If the server does not authenticate callers, whoever knows the id may read and cancel the prediction.',
       resolve: ({ state }) => state.id,
     }),
     status: t.field({
       type: PredictionStatusEnum,
-      description: 'Where it stands.',
+      description: 'Its status.',
       resolve: async (node, _args, _context, info) => (await stateForField(node, info)).status,
     }),
     queuePosition: t.int({
       nullable: true,
-      description: 'Its place in the queue: 1 is next. Null once it no longer waits.',
+      description: 'Its position in the queue; 1 is next. Null if it no longer waits.',
       resolve: async (node, _args, { services }, info) => {
         const state = await stateForField(node, info);
         if (state.status !== 'QUEUED') return null;
@@ -88,7 +90,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     estimatedStartMs: t.int({
       nullable: true,
       description:
-        'In how many milliseconds from now its work begins, from the measured rate of the workers. Null once it no longer waits, and while no rate is known.',
+        'Estimated milliseconds until processing starts, from measured worker throughput. Null if it no longer waits, or if no throughput was measured yet.',
       resolve: async (node, _args, { services }, info) => {
         const state = await stateForField(node, info);
         if (state.status !== 'QUEUED') return null;
@@ -105,7 +107,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     result: t.field({
       type: PredictionResult,
       nullable: true,
-      description: 'What the model says. Null unless the status is SUCCEEDED.',
+      description: "The model's output. Null unless the status is SUCCEEDED.",
       resolve: async (node, _args, _context, info) => {
         const { result } = await stateForField(node, info);
         return result ? { result, topK: node.topK } : null;
@@ -114,7 +116,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     error: t.field({
       type: PredictionError,
       nullable: true,
-      description: 'Why there is no result. Null while it has not ended, and when it succeeded or was cancelled.',
+      description: 'Why there is no result. Null until it has ended, and if it succeeded or was canceled.',
       resolve: async (node, _args, _context, info) => {
         const { errorCode, status } = await stateForField(node, info);
         const code =
@@ -123,18 +125,18 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       },
     }),
     attempts: t.int({
-      description: 'How often its work was started. More than 1 after a lost worker or a failed attempt.',
+      description: 'How often a worker started on it. More than 1 after a lost worker or a failed attempt.',
       resolve: async (node, _args, _context, info) => (await stateForField(node, info)).attempts,
     }),
     cached: t.boolean({
       description:
-        'True where the result was not computed for this prediction alone: shared with an equal one, or from the cache.',
+        'True if the result was not computed for this prediction alone: it is shared with an identical request, or comes from the cache.',
       resolve: async (node, _args, _context, info) => (await stateForField(node, info)).cached,
     }),
     timings: t.field({
       type: Timings,
       nullable: true,
-      description: 'Where the time went. Null until it has ended.',
+      description: 'Its durations. Null until it has ended.',
       resolve: async (node, _args, _context, info) => {
         const state = await stateForField(node, info);
         return isTerminal(state.status) ? state : null;
@@ -142,7 +144,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     }),
     batchSize: t.int({
       nullable: true,
-      description: 'How many images the model ran at once when it gave this result. Null until then.',
+      description: 'The size of the batch that produced the result. Null until then.',
       resolve: async (node, _args, _context, info) => (await stateForField(node, info)).batchSize ?? null,
     }),
     createdAt: t.field({
@@ -153,7 +155,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     startedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When its work was (last) started.',
+      description: 'When a worker (last) started on it.',
       resolve: async (node, _args, _context, info) => (await stateForField(node, info)).startedAtMs ?? null,
     }),
     finishedAt: t.field({
@@ -164,12 +166,12 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     }),
     deadlineAt: t.field({
       type: 'DateTime',
-      description: 'When it expires unless it has ended: acceptance plus timeoutMs.',
+      description: 'When it expires: its acceptance plus timeoutMs.',
       resolve: ({ state }) => state.deadlineMs,
     }),
     retryOf: t.id({
       nullable: true,
-      description: 'The failed prediction that this one tries again, where an operator asked for that.',
+      description: 'The failed prediction that an operator retried as this one.',
       resolve: ({ state }) => state.retryOf ?? null,
     }),
   }),
@@ -181,8 +183,8 @@ builder.queryField('prediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'A prediction as it is at this moment. Null where the id is unknown or of another tenant, or the prediction ended long ago.',
-    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
+      'The current state of a prediction. Null if the id is unknown, belongs to another tenant, or was forgotten after its end.',
+    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.readPrediction(caller, id)),
   }),
 );
@@ -193,8 +195,8 @@ builder.mutationField('cancelPrediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'Takes a waiting prediction off the queue, or drops the result of a running one. Gives the state after it: CANCELED, or the end that came first. Null where the id is unknown.',
-    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
+      'Removes a waiting prediction from the queue, or discards the result of a running one. Returns the state after that: CANCELED, or the terminal state that it had already. Null if the id is unknown.',
+    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.cancelPrediction(caller, id)),
   }),
 );
@@ -205,8 +207,8 @@ builder.subscriptionField('prediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'A prediction as it goes: the present state at once, then its changes in order (place in the queue included, at a bounded rate), and always the last one, after which the stream ends. Can begin at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
-    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation gave.' }) },
+      'The states of a prediction: the current one at once, then each change in order (positions in the queue at a bounded rate), and always the terminal one, which ends the stream. It can start at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
+    args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     subscribe: (_root, { id }, { caller, services }, info) =>
       services.watchPrediction(caller, id, selectsPosition(info)),
     resolve: (view) => viewPrediction(view),

@@ -3,14 +3,14 @@ import type { QueueStats } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';
 
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
-  description: 'A live worker process, as it serves one model.',
+  description: 'A live worker that serves a model.',
   fields: (t) => ({
     id: t.exposeID('worker', { description: 'Its name, unique among the workers.' }),
     version: t.exposeString('version', { description: 'The version of the model that it serves.' }),
     engine: t.exposeString('engine', { description: 'The engine that it runs the model on.' }),
     imageMs: t.float({
       nullable: true,
-      description: 'Its time an image, in milliseconds, as a moving average. Null before its first batch.',
+      description: 'Its time per image in milliseconds, a moving average. Null before its first batch.',
       resolve: ({ imageMs }) => imageMs ?? null,
     }),
     startedAt: t.field({
@@ -22,37 +22,38 @@ const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
 });
 
 const EndedCounts = builder.objectRef<QueueStats['ended']>('EndedCounts').implement({
-  description: 'How many predictions ended, by how they ended, since the model is known.',
+  description: 'How many predictions have ended, by status, since the model was first registered.',
   fields: (t) => ({
     succeeded: t.exposeFloat('SUCCEEDED', { description: 'With a result.' }),
     failed: t.exposeFloat('FAILED', { description: 'Without a result, after all attempts.' }),
-    canceled: t.exposeFloat('CANCELED', { description: 'Cancelled.' }),
-    expired: t.exposeFloat('EXPIRED', { description: 'Past their timeoutMs.' }),
+    canceled: t.exposeFloat('CANCELED', { description: 'Canceled.' }),
+    expired: t.exposeFloat('EXPIRED', { description: 'Ended at their timeoutMs.' }),
   }),
 });
 
 export const Queue = builder.objectRef<QueueStats>('Queue').implement({
-  description: 'The queue of one model, at one moment.',
+  description: 'The queue of one model, at one point in time.',
   fields: (t) => ({
     model: t.exposeString('model', { description: 'The name of the model.' }),
     waiting: t.exposeInt('waiting', { description: 'Predictions that wait for a worker.' }),
-    processing: t.exposeInt('processing', { description: 'Predictions that workers have begun.' }),
+    processing: t.exposeInt('processing', { description: 'Predictions that workers have started.' }),
     maxQueueSize: t.exposeInt('maxQueueSize', { description: 'At most this many may wait.' }),
-    queuedBytes: t.exposeFloat('queuedBytes', { description: 'Bytes of prepared images that are held in Redis.' }),
+    queuedBytes: t.exposeFloat('queuedBytes', { description: 'Bytes of prepared images in Redis.' }),
     ratePerSecond: t.float({
       nullable: true,
-      description: 'Predictions that succeeded per second, over the last seconds. Null until it was measured.',
+      description: 'Predictions that succeeded per second, over the last few seconds. Null until measured.',
       resolve: ({ measuredPerSecond }) => measuredPerSecond ?? null,
     }),
     capacityPerSecond: t.float({
       nullable: true,
       description:
-        'What the live workers can do together, from their measured time an image. Null before the first batch.',
+        'Predictions per second that all live workers can do together, from their measured time per image. Null before the first batch.',
       resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
     }),
     latencyMs: t.float({
       nullable: true,
-      description: 'The median time from acceptance to success of the last predictions. Null until one succeeded.',
+      description:
+        'The median time from acceptance to success of recent predictions, in milliseconds. Null until one succeeded.',
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
     workers: t.expose('workers', { type: [Worker], description: 'The live workers.' }),
@@ -65,7 +66,7 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
     deadLetters: t.int({
       nullable: true,
       description:
-        'Failed work that is kept for an operator to look at, to retry or to drop. Null without the scope `operate`.',
+        'Failed jobs that are kept for an operator to inspect, retry or delete. Null without the scope `operate`.',
       resolve: ({ deadLetters }, _args, { caller }) => (caller.scopes.has('operate') ? deadLetters : null),
     }),
   }),
@@ -76,8 +77,8 @@ builder.queryField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     nullable: true,
-    description: 'The queue of a model at this moment. Null where there is no such model.',
-    args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
+    description: 'The queue of a model now. Null if there is no such model.',
+    args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     resolve: (_root, { model }, { caller, services }) => services.viewQueue(caller, model ?? undefined),
   }),
 );
@@ -87,8 +88,8 @@ builder.subscriptionField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     description:
-      'The queue of a model: at once, then when it has changed, about once a second. One that cannot be read for some seconds ends the stream with an error UNAVAILABLE: subscribe again.',
-    args: { model: t.arg.string({ description: 'The name of the model. Left out: the default model.' }) },
+      'The queue of a model: at once, then whenever it has changed, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
+    args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     subscribe: (_root, { model }, { caller, services }) => services.watchQueue(caller, model ?? undefined),
     resolve: (view) => view,
   }),

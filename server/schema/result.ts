@@ -22,34 +22,33 @@ interface HeatmapRefusal {
 }
 
 const LabelRef = builder.objectRef<Label>('Label').implement({
-  description: 'One class that the model knows, with what it gives for this image.',
+  description: 'One class of the model, with its score for this image.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'The name of the class, from the label file of the model.' }),
-    index: t.exposeInt('index', { description: 'The place of the class in the output of the model, from 0 on.' }),
+    name: t.exposeString('name', { description: "The name of the class, from the model's label file." }),
+    index: t.exposeInt('index', { description: "Zero-based index of the class in the model's output." }),
     score: t.exposeFloat('score', { description: 'The probability of the class, between 0 and 1.' }),
   }),
 });
 
 const HeatmapRef = builder.objectRef<HeatmapView>('Heatmap').implement({
   description:
-    'Where in the image the model saw a class: a class activation map over the part of the image that the model was given. 0 is cold, 1 is hot.',
+    'Where in the image the model saw a class: a class activation map over the part of the image that the model gets. 0 is cold, 1 is hot.',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Columns of the map.' }),
     height: t.exposeInt('height', { description: 'Rows of the map.' }),
     values: t.exposeFloatList('values', {
-      description:
-        'The map row by row from the top left corner, width * height values, scaled so that they fill 0 to 1.',
+      description: 'The map row by row from the top left corner: width * height values, scaled to the range 0 to 1.',
     }),
     image: t.string({
       description:
-        'The map as a PNG with transparency in a `data:` URI, ready to be laid over the photograph: stretch it over the part that the model was given (the centre square for a model that crops).',
+        'The map as a PNG with transparency in a `data:` URI, ready to overlay on the image: stretch it over the part that the model gets (the center square for a model that crops).',
       resolve: (map) => renderHeatmap(map),
     }),
   }),
 });
 
 const HeatmapUnavailableRef = builder.objectRef<HeatmapRefusal>('HeatmapUnavailableError').implement({
-  description: 'Why there is no heatmap (`HEATMAP_UNAVAILABLE`). The labels are not touched by it.',
+  description: 'Why there is no heatmap (`HEATMAP_UNAVAILABLE`). The labels are not affected.',
   interfaces: [ErrorInterface],
 });
 
@@ -60,14 +59,14 @@ const HeatmapResult = builder.unionType('HeatmapResult', {
 });
 
 export const PredictionResult = builder.objectRef<ResultView>('PredictionResult').implement({
-  description: 'What the model says about the image.',
+  description: "The model's output for the image.",
   fields: (t) => ({
     labels: t.field({
       type: [LabelRef],
-      description: `The best labels by descending score. The ${STORED_LABELS} best ones are kept with a prediction, more if its mutation asked for more.`,
+      description: `The best labels, by descending score. A prediction keeps the ${STORED_LABELS} best, or more if its mutation requested more.`,
       args: {
         topK: t.arg.int({
-          description: `How many labels, 1 to ${MAX_LABELS}. Left out: the topK of the mutation in its own answer, 5 elsewhere.`,
+          description: `How many labels, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise 5.`,
         }),
       },
       resolve: ({ result, topK }, args) => result.labels.slice(0, checkTopK(args.topK ?? topK)),
@@ -75,16 +74,16 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
     extra: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'What the code of a model added to its labels, as JSON. Null if it added nothing.',
+      description: "JSON that the model's code added to the labels. Null if it added nothing.",
       resolve: ({ result }) => result.extra ?? null,
     }),
     heatmap: t.field({
       type: HeatmapResult,
       description:
-        'Where in the image the model saw a class. Only there when the mutation selected it or was sent with `heatmap: true`, and the model can give one (`Model.heatmap`).',
+        'Where in the image the model saw a class. Available if the mutation selected it or was sent with `heatmap: true`, and if the model can produce one (`Model.heatmap`).',
       args: {
         index: t.arg.int({
-          description: 'The class, by its `Label.index`, among the labels kept. Left out: the best label.',
+          description: 'The class, by its `Label.index`, among the labels kept. Default: the best label.',
         }),
       },
       resolve: ({ result }, { index }) => findHeatmap(result.heatmaps, index ?? result.labels[0]?.index),

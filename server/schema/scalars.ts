@@ -9,6 +9,6 @@ builder.scalarType('JSON', {
 });
 
 builder.scalarType('DateTime', {
-  description: 'A moment in UTC, as ISO 8601 text with milliseconds: `2026-11-23T15:04:05.678Z`.',
+  description: 'A time in UTC, as ISO 8601 text with milliseconds: `2026-11-23T15:04:05.678Z`.',
   serialize: (unixMs) => new Date(unixMs).toISOString(),
 });

@@ -3,20 +3,20 @@ import { builder } from './builder.ts';
 import { ScopeEnum } from './viewer.ts';
 
 const Token = builder.objectRef<CreatedToken>('Token').implement({
-  description: 'A short-lived credential for a browser. It ends with the key that made it.',
+  description: 'A short-lived credential for a browser. It expires with the key that made it, at the latest.',
   fields: (t) => ({
     token: t.exposeString('token', {
-      description: 'Its text, to be sent as an API key is. It is shown here only.',
+      description: 'The token. Send it in place of an API key. It is shown only here.',
     }),
     scopes: t.expose('scopes', { type: [ScopeEnum], description: 'What it may do.' }),
     models: t.stringList({
       nullable: true,
-      description: 'The names of the models that it may use. Null: those of the key.',
+      description: 'The names of the models that it may use. Null if it may use those of the key.',
       resolve: ({ models }) => models ?? null,
     }),
     expiresAt: t.field({
       type: 'DateTime',
-      description: 'When it ends.',
+      description: 'When it expires.',
       resolve: ({ expiresAtMs }) => expiresAtMs,
     }),
   }),
@@ -26,12 +26,12 @@ builder.mutationField('createToken', (t) =>
   t.field({
     type: Token,
     description:
-      'Makes a short-lived token that acts for the API key of this request, for a web page to use. It can do no more than the key, and ends with it. Needs the scope `TOKENS`, which the token itself never has.',
+      'Creates a short-lived token on behalf of the API key of this request, for a web page. It can do no more than the key, and expires with it. Needs the scope `TOKENS`, which the token itself never has.',
     extensions: { scope: 'tokens' },
     args: {
       scopes: t.arg({ type: [ScopeEnum], required: true, description: 'What it may do: scopes that the key has.' }),
       models: t.arg.stringList({
-        description: 'Names of the models that it may use. Left out: those that the key may use.',
+        description: 'Names of the models that it may use. Default: those that the key may use.',
       }),
       ttlSeconds: t.arg.int({ defaultValue: 900, description: 'How long it is valid, 1 to 86,400 seconds.' }),
     },

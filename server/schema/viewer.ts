@@ -7,7 +7,7 @@ export const ScopeEnum = builder.enumType('Scope', {
   description: 'What an API key or a token may be used for.',
   values: {
     INFER: { value: 'infer', description: 'Send images, and cancel predictions.' },
-    READ: { value: 'read', description: 'Read and follow predictions, models and queues.' },
+    READ: { value: 'read', description: 'Read and watch predictions, models and queues.' },
     OPERATE: { value: 'operate', description: 'See counts over all tenants, dead letters and the schema.' },
     TOKENS: { value: 'tokens', description: 'Make short-lived tokens for browsers.' },
   } as const satisfies Record<Uppercase<Scope>, { value: Scope; description: string }>,
@@ -23,9 +23,9 @@ const LimitUnitEnum = builder.enumType('LimitUnit', {
 });
 
 const LimitPeriodEnum = builder.enumType('LimitPeriod', {
-  description: 'When a limit is whole again.',
+  description: 'When a limit is full again.',
   values: {
-    RATE: { value: 'rate', description: 'It is refilled all the time.' },
+    RATE: { value: 'rate', description: 'Refilled continuously.' },
     DAY: { value: 'day', description: 'At midnight UTC.' },
     MONTH: { value: 'month', description: 'At the first midnight of the next month, UTC.' },
   } as const satisfies Record<string, { value: LimitState['period']; description: string }>,
@@ -33,22 +33,22 @@ const LimitPeriodEnum = builder.enumType('LimitPeriod', {
 
 const Limit = builder.objectRef<LimitState>('Limit').implement({
   description:
-    'A rate limit or a quota. What is refused takes nothing from it, and what ends without work is given back.',
+    'A rate limit or a quota. Refused requests consume nothing, and predictions that end without work are refunded.',
   fields: (t) => ({
     owner: t.string({
       description: 'Whose it is: `tenant`, `key` or `address`.',
       resolve: ({ owner }) => owner.replace(/:.*/, ''),
     }),
     unit: t.expose('unit', { type: LimitUnitEnum, description: 'What it counts.' }),
-    period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is whole again.' }),
-    limit: t.exposeFloat('limit', { description: 'How much there is when it is whole: the burst of a rate.' }),
+    period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is full again.' }),
+    limit: t.exposeFloat('limit', { description: 'The whole amount; for a rate, its burst.' }),
     remaining: t.exposeFloat('remaining', {
-      description: 'How much is left. Less than nothing after a request larger than the burst.',
+      description: 'How much is left. Negative after a request larger than the burst.',
     }),
-    used: t.float({ description: 'How much was taken.', resolve: ({ limit, remaining }) => limit - remaining }),
+    used: t.float({ description: 'How much was used.', resolve: ({ limit, remaining }) => limit - remaining }),
     resetsAt: t.field({
       type: 'DateTime',
-      description: 'When it is whole again if nothing more is taken.',
+      description: 'When it is full again if nothing more is used.',
       resolve: ({ resetsAtMs }) => resetsAtMs,
     }),
   }),
@@ -58,11 +58,12 @@ const Viewer = builder.objectRef<Principal>('Viewer').implement({
   description: 'Who sends this request, as the server sees it.',
   fields: (t) => ({
     tenant: t.exposeString('tenant', {
-      description: 'Whose predictions it reads and sends; `anonymous` if the server does not ask who calls.',
+      description:
+        'The owner of the predictions that it sends and reads; `anonymous` if the server does not authenticate callers.',
     }),
     key: t.id({
       nullable: true,
-      description: 'The id of the API key, or of the key behind the token. Null without one. It is no secret.',
+      description: 'The id of the API key, or of the key that made the token. Null without one. It is not a secret.',
       resolve: ({ keyId }) => keyId ?? null,
     }),
     scopes: t.field({
@@ -72,18 +73,18 @@ const Viewer = builder.objectRef<Principal>('Viewer').implement({
     }),
     models: t.stringList({
       nullable: true,
-      description: 'The names of the models that it may use. Null: all.',
+      description: 'The names of the models that it may use. Null if it may use all.',
       resolve: ({ models }) => (models ? [...models].sort() : null),
     }),
     expiresAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When its key or token expires. Null: it does not.',
+      description: 'When its key or token expires. Null if it does not.',
       resolve: ({ expiresAtMs }) => expiresAtMs ?? null,
     }),
     limits: t.field({
       type: [Limit],
-      description: 'The limits and quotas that bind it, as they are at this moment. Empty if there are none.',
+      description: 'The limits and quotas that apply now. Empty if there are none.',
       resolve: (caller, _args, { services }) => services.readLimits(caller),
     }),
   }),

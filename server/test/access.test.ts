@@ -60,8 +60,8 @@ describe('with keys', () => {
     const expired = await makeKey({ expiresAtMs: Date.now() - 1 });
     const [, environment, id, secret] = good.text.split('_');
     const cases: [string, string | undefined, RegExp][] = [
-      ['none', undefined, /asks for an API key/],
-      ['empty', '', /asks for an API key/],
+      ['none', undefined, /requires an API key/],
+      ['empty', '', /requires an API key/],
       ['another scheme', `Basic ${good.text}`, /Bearer KEY/],
       ['no scheme', good.text, /Bearer KEY/],
       ['two', `Bearer ${good.text} ${good.text}`, /Bearer KEY/],

@@ -21,7 +21,7 @@ const panel = createPanel();
 globalThis.fetch = createSupplyingFetch(createKeyFetch(globalThis.fetch.bind(globalThis), askForKey), panel);
 
 function askForKey(): string | undefined {
-  return prompt('This server asks for an API key. GraphiQL needs one with the scope operate.')?.trim() || undefined;
+  return prompt('This server requires an API key. GraphiQL needs one with the scope operate.')?.trim() || undefined;
 }
 
 const root = document.getElementById('root')!;
