@@ -88,7 +88,7 @@ describe('a Redis that refuses is one line with its own words and the cure', () 
     });
     await redis.restart();
     await expect.poll(() => shown().length).toBe(2);
-    expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis can be used again' });
+    expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis available again' });
   });
 });
 

@@ -59,7 +59,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
     const reason = await findReason(error, url);
     if (!isOut) return;
     const cure = findCure(reason);
-    log.warn({ redis: shown, reason, ...(cure && { cure }) }, 'Redis cannot be used; trying again until it can');
+    log.warn({ redis: shown, reason, ...(cure && { cure }) }, 'Redis unavailable; retrying');
   }
 
   function remindLater(error: unknown): void {
@@ -94,7 +94,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
       isOut = false;
       clearTimeout(reminder);
       reminderMs = FIRST_REMINDER_MS;
-      log.info({ redis: shown }, 'Redis can be used again');
+      log.info({ redis: shown }, 'Redis available again');
     });
   }
 }
@@ -136,7 +136,7 @@ export function logConsole(log: ConnectionLog, target: Pick<Console, 'warn' | 'e
     const text = args.map(String).join(' ').slice(0, 500);
     if (seen.has(text) || seen.size >= 100) return;
     seen.add(text);
-    log.warn({ text }, 'a library wrote to the console');
+    log.warn({ text }, 'console output of a library');
   };
   target.warn = write;
   target.error = write;

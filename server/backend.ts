@@ -51,7 +51,7 @@ export function createBackend(options: {
   const { config, redis, subscriber, log, authenticate, hooks = {} } = options;
   let draining = false;
   const unreadable = createUnreadableRecords((place, error) =>
-    log.error({ err: error, place }, 'a record in Redis cannot be read by this release; it is left out'),
+    log.error({ err: error, place }, 'unreadable record in Redis (another release?); skipped'),
   );
   const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
   const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
@@ -116,7 +116,7 @@ export function createBackend(options: {
     try {
       for (const { name } of await modelCache.listModels()) await tracker.subscribe(name);
     } catch (error) {
-      log.debug({ err: error }, 'models are not known yet');
+      log.debug({ err: error }, 'could not list models yet');
     }
   }
 
@@ -125,7 +125,7 @@ export function createBackend(options: {
     try {
       for (const name of await producer.modelNames()) await sweepModel(name);
     } catch (error) {
-      log.debug({ err: error }, 'what is overdue will be ended once Redis answers');
+      log.debug({ err: error }, 'deadline sweep failed; retrying');
     }
   }
 
@@ -145,9 +145,9 @@ export function createBackend(options: {
   /** Removes what is left of models that were removed for good. */
   async function forgetIdleModels(): Promise<void> {
     try {
-      for (const model of await registry.forgetIdle()) log.info({ model }, 'model forgotten: nobody served it');
+      for (const model of await registry.forgetIdle()) log.info({ model }, 'idle model forgotten');
     } catch (error) {
-      log.debug({ err: error }, 'idle models will be forgotten once Redis answers');
+      log.debug({ err: error }, 'could not forget idle models; retrying');
     }
   }
   const forgetTimer = setInterval(() => void forgetIdleModels(), FORGET_EVERY_MS);

@@ -60,7 +60,7 @@ process.on('SIGINT', () => {
   if (!launched) stop('SIGINT');
 });
 if (launched) process.on('disconnect', () => stop('the launcher is gone'));
-process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody took'));
+process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled promise rejection'));
 
 await mayListen;
 if (!stopping) {

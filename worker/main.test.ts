@@ -154,7 +154,7 @@ test('wrong settings are named, each one, and the exit code is 1', async () => {
   expect(printed).toContain('INFERQL_SCRIPTED_MODELS');
 });
 
-test('a model that cannot be loaded leaves the others served; with none to serve the worker ends with exit code 1', async () => {
+test('a model that cannot be loaded leaves the others served; with none to serve the worker exits with exit code 1', async () => {
   const broken = { ...scripted({ failToLoad: true }), name: 'broken' };
   const worker = launch([broken, scripted()]);
   const [ready] = await once(worker, 'message');

@@ -86,13 +86,13 @@ async function registerDefault(names: string[]): Promise<void> {
 
 function drain(exitCode: number, reason: string): void {
   draining ??= (async () => {
-    log.info({ reason }, 'worker drains');
+    log.info({ reason }, 'draining');
     setTimeout(() => {
-      log.error('the drain takes too long, others take over what is left');
+      log.error('drain limit reached; other workers reclaim the remaining jobs');
       process.exit(1);
     }, config.drainLimitMs);
     await servedModels.drain();
-    log.info('worker ends');
+    log.info('worker exits');
     process.exit(exitCode);
   })();
 }
@@ -103,7 +103,7 @@ function checkMemory(): void {
   const rssBytes = process.memoryUsage.rss() + engines.reduce((sum, bytes) => sum + bytes, 0);
   if (rssBytes <= config.maxRssBytes) return;
   const rssMb = Math.round(rssBytes / MEBIBYTE);
-  log.warn({ rssMb, maxRssMb: config.maxRssBytes / MEBIBYTE }, 'memory limit passed');
+  log.warn({ rssMb, maxRssMb: config.maxRssBytes / MEBIBYTE }, 'memory limit exceeded; restarting');
   drain(EXIT_RESTART, 'memory');
 }
 

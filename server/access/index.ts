@@ -84,7 +84,7 @@ export function createAccess(options: {
     try {
       await store.noteUse(ids);
     } catch (error) {
-      log.debug({ err: error }, 'last use of keys not noted');
+      log.debug({ err: error }, 'could not record when keys were last used');
     }
   }
 

@@ -64,7 +64,7 @@ export function createLimits(options: {
     decidedLocally++;
     if (performance.now() - loggedAtMs > LOG_EVERY_MS) {
       loggedAtMs = performance.now();
-      log.warn({ decidedLocally }, 'Redis does not answer; limits are counted by this server alone');
+      log.warn({ decidedLocally }, 'Redis unavailable; this server enforces limits locally');
     }
     const refused = local.take(bucket, rules, cost);
     if (refused) throw new RateLimitedError(refused.limit, refused.retryAfterMs);
@@ -126,7 +126,7 @@ export function createLimits(options: {
   };
 
   async function refund(id: string, charge: string): Promise<void> {
-    await limiter.refund(id, charge).catch((error) => log.debug({ err: error }, 'a charge was not given back'));
+    await limiter.refund(id, charge).catch((error) => log.debug({ err: error }, 'refund failed'));
   }
 }
 

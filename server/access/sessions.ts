@@ -45,7 +45,7 @@ export function createSessions({
       watchExpiry(group);
     } catch (error) {
       if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') endGroup(group, error);
-      else log.debug({ err: error }, 'credential cannot be checked now');
+      else log.debug({ err: error }, 'credential check failed; retrying');
     }
   }
 

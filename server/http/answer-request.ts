@@ -23,8 +23,8 @@ export async function answerRequest(
     const answered = await app.handleNodeRequestAndResponse(request, response, context);
     await sendNodeResponse(answered, response, request, true);
   } catch (error) {
-    if (response.destroyed) log.debug({ err: error }, 'the client left before it was answered');
-    else log.error({ err: error }, 'a request could not be answered');
+    if (response.destroyed) log.debug({ err: error }, 'client disconnected before the response');
+    else log.error({ err: error }, 'could not answer a request');
     if (response.headersSent) response.destroy();
     else answerBare(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
   }

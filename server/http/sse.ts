@@ -71,7 +71,7 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
       open.add(res);
       sendEvents(res, results)
         .catch((error) => {
-          log.error({ err: error }, 'events could not be sent');
+          log.error({ err: error }, 'could not send events');
           res.destroy();
         })
         .finally(() => open.delete(res));

@@ -82,7 +82,7 @@ export function useWebPage(webDir: string, log: Logger): Plugin {
 async function opened(stream: Readable, { res }: { res?: ServerResponse }, log: Logger): Promise<void> {
   if (stream instanceof ReadStream && stream.pending) await once(stream, 'open');
   stream.on('error', (error) => {
-    log.error({ err: error }, 'a file of the page could not be read');
+    log.error({ err: error }, 'could not read a file of the page');
     res?.destroy();
   });
 }

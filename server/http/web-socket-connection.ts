@@ -37,7 +37,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
         onMessage(receive) {
           socket.on('message', (data: RawData) => {
             receive(String(data)).catch((error) => {
-              log.error({ err: error }, 'a WebSocket message could not be handled');
+              log.error({ err: error }, 'could not handle a WebSocket message');
               socket.close(CloseCode.InternalServerError, 'Internal server error');
             });
           });
@@ -47,7 +47,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
     );
     socket.once('close', (code, reason) => {
       stopPinging();
-      closed(code, String(reason)).catch((error) => log.error({ err: error }, 'a closed WebSocket was not cleaned up'));
+      closed(code, String(reason)).catch((error) => log.error({ err: error }, 'could not clean up a closed WebSocket'));
     });
   });
 }

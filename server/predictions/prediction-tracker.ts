@@ -97,7 +97,7 @@ export function createPredictionTracker(options: {
   });
 
   const auditTimer = setInterval(() => {
-    channel.audit().catch((error) => log.debug({ err: error }, 'the audit has to wait for Redis'));
+    channel.audit().catch((error) => log.debug({ err: error }, 'audit postponed; Redis unavailable'));
     for (const [model, { stale }] of models) if (stale) void readAgain(model);
   }, options.auditIntervalMs);
   auditTimer.unref();
@@ -163,7 +163,7 @@ export function createPredictionTracker(options: {
       }
     } catch (error) {
       model.stale = true;
-      log.debug({ err: error, model: name }, 'open predictions will be read again once Redis answers');
+      log.debug({ err: error, model: name }, 'could not read open predictions; retrying');
     } finally {
       model.reading = false;
     }
@@ -188,7 +188,7 @@ export function createPredictionTracker(options: {
     try {
       while ((await producer.expireDue(name)) === EXPIRE_BATCH_SIZE);
     } catch (error) {
-      log.debug({ err: error, model: name }, 'what is overdue will be ended once Redis answers');
+      log.debug({ err: error, model: name }, 'deadline sweep failed; retrying');
     }
     model.deadline = undefined;
     let next = Number.POSITIVE_INFINITY;
@@ -216,7 +216,9 @@ export function createPredictionTracker(options: {
         latest?.status === 'QUEUED' && [...listeners].some(({ wantsPositions }) => wantsPositions),
     );
     if (waiting.length === 0) return;
-    await readIds(waiting.map(({ id }) => id)).catch((error) => log.debug({ err: error }, 'places are not known now'));
+    await readIds(waiting.map(({ id }) => id)).catch((error) =>
+      log.debug({ err: error }, 'queue positions unavailable'),
+    );
   }
 
   return {

@@ -115,7 +115,7 @@ async function chooseEngine({ servable, scheduler, ...options }: ModelServerOpti
     } catch (error) {
       await engine?.close();
       const cause = error instanceof InferqlError && error.cause instanceof Error ? error.cause : (error as Error);
-      log.info({ engine: name, reason: cause.message }, 'the engine cannot run the model');
+      log.info({ engine: name, reason: cause.message }, 'engine cannot run the model');
       refusals.push(`${name}: ${cause.message.replace(/\.?$/, '.')}`);
     }
   }

@@ -100,7 +100,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       });
     } catch (error) {
       // They are retried like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
-      log.error({ err: error }, 'results could not be settled');
+      log.error({ err: error }, 'could not settle results');
       giveUp(outcomes.map(({ started }) => started.job));
     }
   }
@@ -176,7 +176,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         const started = await startAttempts(batch);
         if (started.length > 0) await runStarted(started);
       } catch (error) {
-        log.error({ err: error }, 'batch was not run');
+        log.error({ err: error }, 'could not run a batch');
         giveUp(batch.jobs);
       } finally {
         batcher.engineIsIdle();
@@ -277,10 +277,10 @@ function createReporter(log: Logger) {
   const report = (name: string, error: unknown) => {
     if (failing.has(name)) return;
     failing.add(name);
-    log.warn({ err: error, step: name }, 'a step on the queue failed and is tried again');
+    log.warn({ err: error, step: name }, 'queue step failed; retrying');
   };
   report.clear = (name: string) => {
-    if (failing.delete(name)) log.info({ step: name }, 'the step on the queue works again');
+    if (failing.delete(name)) log.info({ step: name }, 'queue step succeeds again');
   };
   return report;
 }

@@ -42,14 +42,14 @@ export function createServedModels({ list, load, start, worker, log }: ServedMod
     const message = error instanceof Error ? error.message : String(error);
     if (reported.get(name) === message) return;
     reported.set(name, message);
-    log.error({ err: error, model: name, isServed: services.has(name) }, 'model cannot be served as it is');
+    log.error({ err: error, model: name, isServed: services.has(name) }, 'cannot serve the model');
   }
 
   function startLeaving(service: ModelServer, how: 'retire' | 'withdraw'): void {
     const { name, version } = service.model;
-    log.info({ model: name, version, how }, 'version leaves');
+    log.info({ model: name, version, how }, 'version leaving');
     const gone = service[how]()
-      .catch((error) => log.error({ err: error, model: name, version }, 'version did not leave well'))
+      .catch((error) => log.error({ err: error, model: name, version }, 'could not retire a version cleanly'))
       .finally(() => leaving.delete(service));
     leaving.set(service, gone);
   }
@@ -80,7 +80,9 @@ export function createServedModels({ list, load, start, worker, log }: ServedMod
 
   return {
     sync() {
-      syncing = syncing.then(syncOnce).catch((error) => log.error({ err: error }, 'the repository cannot be read'));
+      syncing = syncing
+        .then(syncOnce)
+        .catch((error) => log.error({ err: error }, 'could not read the model repository'));
       return syncing;
     },
     names: () => [...services.keys()],

@@ -47,7 +47,7 @@ export async function startIsolatedEngine(options: EngineProcessOptions): Promis
       current = undefined;
       downSinceMs = performance.now();
       failuresInARow++;
-      log.error({ ...how, lastLines: engine.lastLines() }, 'engine ended, starting it again');
+      log.error({ ...how, lastLines: engine.lastLines() }, 'engine process ended; restarting');
       starting = startAgain();
     });
   };
@@ -62,12 +62,12 @@ export async function startIsolatedEngine(options: EngineProcessOptions): Promis
         if (closed) return engine.kill();
         current = engine;
         downSinceMs = undefined;
-        log.info({ pid: engine.pid }, 'engine is back');
+        log.info({ pid: engine.pid }, 'engine process restarted');
         watch(engine);
         return;
       } catch (error) {
         failuresInARow++;
-        log.error({ err: error }, 'engine could not be started again');
+        log.error({ err: error }, 'could not restart the engine process');
       }
     }
   }
