@@ -9,7 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 SIDE = 64
 Image.MAX_IMAGE_PIXELS = 64_000_000
@@ -25,6 +25,7 @@ def seeds(source: str, folder: Path) -> None:
     rgba = rgb.copy()
     rgba.putalpha(Image.linear_gradient('L').resize(rgb.size))
     other = ImageOps.invert(rgb)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
     exif = Image.Exif()
     exif[0x0112] = 6
     part = Image.new('P', (200, 160))
@@ -40,6 +41,13 @@ def seeds(source: str, folder: Path) -> None:
         'rgba.png': (rgba, {}),
         'grey.png': (grey, {}),
         'one-bit.png': (grey.convert('1'), {}),
+        'grey-alpha.png': (rgba.convert('LA'), {}),
+        'profile.png': (rgb, {'icc_profile': srgb}),
+        'profile.jpg': (rgb, {'quality': 85, 'icc_profile': srgb}),
+        'profile.webp': (rgb, {'quality': 80, 'icc_profile': srgb}),
+        'profile.avif': (rgb, {'quality': 70, 'speed': 10, 'icc_profile': srgb}),
+        'profile.tif': (rgb, {'compression': 'tiff_lzw', 'icc_profile': srgb}),
+        'two.mpo': (rgb, {'save_all': True, 'append_images': [other]}),
         'palette.png': (palette, {}),
         'sixteen-bits.png': (grey.convert('I').point(lambda value: value * 257).convert('I;16'), {}),
         'animated.png': (rgb, {'save_all': True, 'append_images': [other]}),
@@ -60,6 +68,10 @@ def seeds(source: str, folder: Path) -> None:
         'strips.tif': (rgb, {'compression': 'tiff_lzw', 'tiffinfo': {278: 16}}),
         'rgba.tif': (rgba, {'compression': 'tiff_lzw'}),
         'grey.tif': (grey, {}),
+        'palette.tif': (palette, {}),
+        'big.tif': (rgb, {'compression': 'tiff_lzw', 'big_tiff': True}),
+        # Copies: the JPEG encoder leaves its options with an image.
+        'pages.tif': (rgb.copy(), {'compression': 'tiff_lzw', 'save_all': True, 'append_images': [other.copy()]}),
         'rgb.bmp': (rgb, {}),
         'rgba.bmp': (rgba, {}),
         'grey.bmp': (grey, {}),

@@ -59,6 +59,14 @@ describe.skipIf(!existsSync(INPUTS))('files that people sent', () => {
     });
   });
 
+  test('an AVIF whose color coding has bits without a meaning is CORRUPT', async () => {
+    const file = read('pq.avif');
+    const range = file.indexOf('colrnclx') + 14;
+    expect(file[range]! & 0x7f).toBe(0);
+    file[range]! |= 0x10;
+    expect(await answer(file)).toBe('CORRUPT');
+  });
+
   test.each(['damaged-lzw-tiles.tif', 'damaged-zlib-tiles.tif'])('%s is CORRUPT', async (name) => {
     expect(await answer(read(name))).toBe('CORRUPT');
   });

@@ -1,4 +1,5 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import { hasDamagedProfile } from '../color-profile.ts';
 import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/facts.ts';
 import { inspectJpeg } from '../inspect/jpeg.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
@@ -41,9 +42,10 @@ export interface OpenOptions {
 export async function openImage(
   file: Buffer,
   facts: ImageFacts,
-  options: OpenOptions = { ignoreIcc: false, failOn: 'error' },
+  wanted: OpenOptions = { ignoreIcc: false, failOn: 'error' },
 ): Promise<Sharp> {
   if (!facts.isWhole) throw refuseDamage();
+  const options = { ...wanted, ignoreIcc: wanted.ignoreIcc || hasDamagedProfile(file, facts) };
   switch (facts.format) {
     case 'jpeg':
       return openPlain(facts.hasEndMarker ? file : closeJpeg(file), options);
@@ -59,7 +61,7 @@ export async function openImage(
       return coversCanvas(facts) ? frame : openRaw(await decodeOnCanvas(frame, facts));
     }
     case 'avif':
-      return openAvif(file, facts);
+      return openAvif(file, facts, options);
     case 'heic':
       return openHeic(file);
     case 'tiff':
@@ -82,11 +84,11 @@ function openPlain(file: Buffer, options: SharpOptions = {}): Sharp {
   return image.timeout({ seconds: DECODE_LIMIT_SECONDS });
 }
 
-async function openAvif(file: Buffer, { color }: AvifFacts): Promise<Sharp> {
+async function openAvif(file: Buffer, { color }: AvifFacts, options: OpenOptions): Promise<Sharp> {
   // The library does not know the brand of sequences, which begin with a still picture.
   const isSequence = file.toString('latin1', 8, 12) !== 'avif';
   const still = isSequence ? Buffer.concat([file.subarray(0, 8), Buffer.from('avif'), file.subarray(12)]) : file;
-  const image = openPlain(still, { unlimited: true });
+  const image = openPlain(still, { ...options, unlimited: true });
   return needsToneMap(color) ? openRaw(await decodeHdr(image, color)) : image;
 }
 

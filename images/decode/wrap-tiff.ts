@@ -13,7 +13,7 @@ export function wrapTiff({ data, width, height, channels }: RawImage, profile: B
   const entries = [
     [256, LONG, 1, width],
     [257, LONG, 1, height],
-    [258, SHORT, channels, bitsAt],
+    [258, SHORT, channels, channels === 1 ? 8 : channels === 2 ? 0x0008_0008 : bitsAt],
     [259, SHORT, 1, 1],
     [262, SHORT, 1, channels < 3 ? 1 : 2],
     [273, LONG, 1, pixelsAt],

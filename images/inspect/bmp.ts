@@ -5,6 +5,7 @@ import { refuseDamage, refuseFeature } from './refusals.ts';
 const DECODE_MS = 15;
 
 const MAX_COLORS = 65_536;
+const MAX_PALETTE = 256;
 
 export interface BmpLayout {
   width: number;
@@ -65,9 +66,9 @@ export function readBmpLayout(file: Buffer, at: number, pixels: number): BmpLayo
   const paletteAt = at + headerBytes + maskBytes;
   const entryBytes = isOld ? 3 : 4;
   const named = has(36) ? file.readUInt32LE(at + 32) : 0;
-  if (named > MAX_COLORS) throw refuseDamage();
+  if (named > (bits <= 8 ? MAX_PALETTE : MAX_COLORS)) throw refuseDamage();
   const most = bits <= 8 ? 2 ** bits : 0;
-  const count = Math.min(named || most, bits <= 8 ? most : named, 256);
+  const count = Math.min(named || most, bits <= 8 ? most : named, MAX_PALETTE);
   return {
     width,
     height: Math.abs(signedHeight),

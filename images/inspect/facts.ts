@@ -55,6 +55,8 @@ export interface WebpFacts extends CommonFacts {
 export interface AvifFacts extends CommonFacts {
   format: 'avif';
   color: ColorCoding | undefined;
+  /** The color profile (ICC.1), if there is one. */
+  profile: Buffer | undefined;
 }
 
 export interface HeicFacts extends CommonFacts {

@@ -106,10 +106,7 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
   const found = new Map<string, Buffer>();
   if (!container || !association) return found;
   const all = listBoxes(file, container.start, container.end);
-  // A decoder would ignore alpha that it does not recognize.
-  if (all.some(({ type, start, end }) => type === 'auxC' && !nameOf(file, start + 4, end).startsWith('urn:'))) {
-    throw refuseDamage();
-  }
+  if (!all.every((box) => isSoundProperty(file, box))) throw refuseDamage();
   const reader = createReader(file, association.start, association.end);
   const head = reader.read(4);
   const isLongIndex = (head & 1) === 1;
@@ -127,6 +124,19 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
     }
   }
   return found;
+}
+
+/** Damage in properties that a decoder does not use, or not recognize, would make another picture of it. */
+function isSoundProperty(file: Buffer, { type, start, end }: Box): boolean {
+  if (type === 'auxC') return nameOf(file, start + 4, end).startsWith('urn:');
+  const byte = (at: number) => (start + at < end ? file[start + at]! : 0xff);
+  if (type === 'av1C') {
+    // Marker and version; then reserved bits (AV1 in ISO base media files, 2.3.3).
+    const hasDelay = (byte(3) & 0x10) !== 0;
+    return byte(0) === 0x81 && (byte(3) & (hasDelay ? 0xe0 : 0xef)) === 0;
+  }
+  const isCoding = type === 'colr' && file.toString('latin1', start, start + 4) === 'nclx';
+  return !isCoding || (byte(10) & 0x7f) === 0;
 }
 
 function findContent(file: Buffer, boxes: readonly Box[], id: number): Buffer | undefined {

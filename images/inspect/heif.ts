@@ -33,6 +33,7 @@ export function inspectHeif(file: Buffer): AvifFacts | HeicFacts {
     memoryBytes: pixelBytes(width, height, isDeep ? 26 : 19),
     isWhole: true,
     color: readColor(picture),
+    profile: (picture.properties.get('colr/prof') ?? picture.properties.get('colr/rICC'))?.subarray(4),
   };
 }
 

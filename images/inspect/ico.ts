@@ -8,8 +8,9 @@ const MAX_ENTRIES = 256;
 interface Entry {
   offset: number;
   length: number;
-  /** Pixels and bits as the directory says, which is enough to choose. */
+  /** As the picture itself says: the directory's size is often wrong. */
   pixels: number;
+  /** As the directory says. */
   bits: number;
 }
 
@@ -24,19 +25,20 @@ export function inspectIco(file: Buffer): IcoFacts {
   const isIcon = file[2] === 1;
   const entries = Array.from({ length: count }, (_, i): Entry => {
     const at = 6 + 16 * i;
+    const offset = file.readUInt32LE(at + 12);
     return {
-      pixels: (file[at]! || 256) * (file[at + 1]! || 256),
+      pixels: countPixels(file, offset),
       // A cursor has the position of its tip there.
       bits: isIcon ? file.readUInt16LE(at + 6) : 0,
       length: file.readUInt32LE(at + 8),
-      offset: file.readUInt32LE(at + 12),
+      offset,
     };
   });
   const entry = entries.reduce((best, other) =>
     other.pixels > best.pixels || (other.pixels === best.pixels && other.bits > best.bits) ? other : best,
   );
   const content = file.subarray(entry.offset, entry.offset + entry.length);
-  const isPng = content.toString('latin1', 0, 8) === '\x89PNG\r\n\x1a\n';
+  const isPng = startsPng(content, 0);
   const place = { offset: entry.offset, length: entry.length, isPng };
   const isInside = entry.offset + entry.length <= file.length;
   if (isPng) {
@@ -49,4 +51,15 @@ export function inspectIco(file: Buffer): IcoFacts {
   if (height === 0) throw refuseDamage();
   const isWhole = isInside && pixels + bmpRowBytes(width, bits) * height <= content.length;
   return { format: 'ico', width, height, ...estimateBmp(width, height), isWhole, entry: place };
+}
+
+function startsPng(file: Buffer, at: number): boolean {
+  return file.toString('latin1', at, at + 8) === '\x89PNG\r\n\x1a\n';
+}
+
+/** Throws InferqlError CORRUPT or UNSUPPORTED_FORMAT; RangeError if the picture's header is beyond the file. */
+function countPixels(file: Buffer, at: number): number {
+  if (startsPng(file, at)) return file.readUInt32BE(at + 16) * file.readUInt32BE(at + 20);
+  const { width, height } = readBmpLayout(file, at, 0);
+  return width * (height >> 1);
 }

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { type ColorCoding, megapixels, type PngFacts, pixelBytes } from './facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 
@@ -9,6 +10,8 @@ const MAX_CHUNKS = 50_000;
 /** Some encoders pad. */
 const SLACK_BYTES = 65_536;
 const [IDAT, IEND, CICP] = [0x49444154, 0x49454e44, 0x63494350];
+/** What says how numbers become colors, and the orientation. The decoder skips these if they are damaged. */
+const CHECKED = new Set(['cICP', 'iCCP', 'gAMA', 'cHRM', 'sRGB', 'sBIT', 'tRNS', 'eXIf'].map(codeOf));
 const CHANNELS: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX */
@@ -39,6 +42,15 @@ export function inspectPng(file: Buffer): PngFacts {
   };
 }
 
+function codeOf(name: string): number {
+  return Buffer.from(name, 'latin1').readUInt32BE();
+}
+
+function isIntact(file: Buffer, at: number): boolean {
+  const end = at + 8 + file.readUInt32BE(at);
+  return end + 4 <= file.length && crc32(file.subarray(at + 4, end)) === file.readUInt32BE(end);
+}
+
 function readChunks(file: Buffer, maxDataBytes: number): { isWhole: boolean; color: ColorCoding | undefined } {
   let color: ColorCoding | undefined;
   let chunks = 0;
@@ -49,6 +61,7 @@ function readChunks(file: Buffer, maxDataBytes: number): { isWhole: boolean; col
     if (name === IDAT) dataBytes += file.readUInt32BE(at);
     // Compressed data is not longer than stored data. Longer data hides other data, which a decoder has to skip.
     if (dataBytes > maxDataBytes) throw refuseWork('more compressed data than the picture has pixels');
+    if (CHECKED.has(name) && !isIntact(file, at)) throw refuseDamage();
     if (name === CICP) color = { primaries: file[at + 8]!, transfer: file[at + 9]! };
     if (name === IEND) return { isWhole: true, color };
   }

@@ -21,6 +21,12 @@ const COMPRESSIONS: Record<number, string> = {
   52546: 'JPEG XL compression',
 };
 const DECODED_COMPRESSIONS = [1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946];
+/** Tags whose numbers are SHORT, LONG or LONG8: size, samples, compression, predictor, color, palette, strips and tiles, orientation. */
+const STRUCTURE_TAGS = [256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339];
+const STRUCTURE_TYPES = [3, 4, 16];
+/** Tags that change pixels: the above, bit order, fax options, JPEG tables, YCbCr. */
+const DECODING_TAGS = [...STRUCTURE_TAGS, 266, 292, 293, 347, 512, 513, 514, 529, 530, 531, 532];
+const PALETTE = 3;
 const COLOR_CHANNELS: Record<number, number> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3 };
 const PHOTOMETRICS: Record<number, string> = {
   4: 'transparency masks',
@@ -36,18 +42,23 @@ const PHOTOMETRICS: Record<number, string> = {
 /** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX; RangeError if the directory is truncated */
 export function inspectTiff(file: Buffer): TiffFacts {
   const directory = openTiffDirectory(file);
+  checkEntries(directory, file.length);
   const number = (tag: number, otherwise: number) => directory.readFirst(tag) ?? otherwise;
   const width = number(256, 0);
   const height = number(257, 0);
   if (width === 0 || height === 0) throw refuseDamage();
   const compression = number(259, 1);
-  const photometric = number(262, number(277, 1) >= 3 ? 2 : 1);
+  const photometric = directory.readFirst(262);
+  // Without it, readers guess, and some guess the negative.
+  if (photometric === undefined) throw refuseDamage();
   checkFeatures(compression, photometric);
   const channels = number(277, 1);
   const colorChannels = COLOR_CHANNELS[photometric]!;
   if (channels < colorChannels) throw refuseDamage();
   const bits = checkSamples(directory, channels);
+  if (photometric === PALETTE && directory.read(320, 3 * 2 ** bits + 1).length !== 3 * 2 ** bits) throw refuseDamage();
   const extraSamples = directory.read(338, channels - colorChannels);
+  checkExtraSamples(photometric, channels - colorChannels, extraSamples.length);
   const isPlanar = number(284, 1) === 2 && channels > 1;
   const layout = readLayout(directory, { width, height, planes: isPlanar ? channels : 1 });
   const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
@@ -76,6 +87,17 @@ export function inspectTiff(file: Buffer): TiffFacts {
   };
 }
 
+/** Readers skip what they cannot read and differ in which of two equal tags they take, so they would see different pictures. */
+function checkEntries({ entries }: TiffDirectory, fileBytes: number): void {
+  const seen = new Set<number>();
+  for (const { tag, type, values, bytes } of entries) {
+    if (!DECODING_TAGS.includes(tag)) continue;
+    const hasOtherType = STRUCTURE_TAGS.includes(tag) && !STRUCTURE_TYPES.includes(type);
+    if (hasOtherType || seen.has(tag) || values + bytes > fileBytes) throw refuseDamage();
+    seen.add(tag);
+  }
+}
+
 function checkFeatures(compression: number, photometric: number): void {
   if (!DECODED_COMPRESSIONS.includes(compression)) {
     throw refuseFeature(`TIFF with ${COMPRESSIONS[compression] ?? `compression ${compression}`}`);
@@ -102,6 +124,14 @@ function checkSamples(directory: TiffDirectory, channels: number): number {
     throw refuseFeature(`TIFF with ${kind} samples of ${bits} bits`);
   }
   return bits;
+}
+
+/** Without a list of further channels, a damaged color interpretation would make colors of them. Many programs omit it for RGBA alone. */
+function checkExtraSamples(photometric: number, needed: number, stated: number): void {
+  const isPlainRgba = photometric === 2 && needed === 1;
+  if (stated < needed && !(stated === 0 && isPlainRgba)) {
+    throw refuseFeature('TIFF with channels whose meaning it does not state');
+  }
 }
 
 interface Layout {
