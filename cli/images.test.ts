@@ -1,8 +1,9 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { findImages } from './images.ts';
+import { EXIT } from './exit.ts';
+import { describeSkipped, findImages } from './images.ts';
 
 const NOBODY = 65_534;
 
@@ -20,11 +21,47 @@ test('a folder that cannot be read is one of what was named, and harms no other;
     process.seteuid!(NOBODY);
     onTestFinished(() => process.seteuid!(0));
   }
-  const images = await findImages([dir, join(dir, 'locked')], process.stdin, new AbortController().signal);
+  const { images, skipped } = await findImages([dir, join(dir, 'locked')], process.stdin, new AbortController().signal);
   expect(images.map(({ name, size }) => [name.slice(dir.length + 1), size])).toEqual([
     ['a/1.jpg', 0],
     ['locked', undefined],
     ['z/3.jpg', 0],
     ['z/dangling.png', undefined],
   ]);
+  expect(skipped).toEqual([join(dir, 'z/notes.txt')]);
+});
+
+test('files in folders are images by their name or by their first bytes; all others are named', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'inferql-images-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const jpeg = await readFile('models/samples/rocket.jpg');
+  const byName = ['a.jfif', 'b.jpe', 'c.mpo', 'd.dng', 'e.HEIC', 'f.bmp', 'g.pjpeg', 'h.jxl'];
+  const byContent = ['IMG_0001', 'picture.dat'];
+  const others = ['empty', 'film.mov', 'notes.txt', 'page.html'];
+  for (const name of byContent) await writeFile(join(dir, name), jpeg);
+  for (const name of [...byName, ...others])
+    await writeFile(join(dir, name), name === 'empty' ? '' : 'nothing that is an image');
+  const found = await findImages([dir], process.stdin, new AbortController().signal);
+  expect(found.images.map(({ name }) => basename(name)).sort()).toEqual([...byName, ...byContent].sort());
+  expect(found.skipped.map((name) => basename(name))).toEqual(others);
+  expect(describeSkipped(['x/a.txt'])).toBe(' Skipped 1 file that is not an image: x/a.txt.');
+  expect(describeSkipped(['a', 'b', 'c', 'd', 'e', 'f', 'g'])).toBe(
+    ' Skipped 7 files that are not images: a, b, c, d, e and 2 more.',
+  );
+});
+
+test('a folder without images is an error that names what is in it, unless a file was also named', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'inferql-images-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const notes = join(dir, 'notes.txt');
+  await writeFile(notes, 'no image');
+  const { signal } = new AbortController();
+  await expect(findImages([dir], process.stdin, signal)).rejects.toMatchObject({
+    exitCode: EXIT.usage,
+    message: expect.stringContaining('notes.txt'),
+  });
+  expect(await findImages([dir, notes], process.stdin, signal)).toMatchObject({
+    images: [{ name: notes }],
+    skipped: [],
+  });
 });

@@ -1,12 +1,18 @@
 import type { Dirent, Stats } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
+import { detectFormat } from '@inferql/images/inspect/inspect';
 import { CommandFailure, EXIT } from './exit.ts';
+import { safeText } from './text.ts';
 
 /** Far more than any server accepts, so that an endless input does not fill the memory. */
 const MAX_INPUT_BYTES = 256_000_000;
-const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;
+/** Files that people mean as images, also if the server cannot read them: its refusal says what is wrong. */
+const IMAGE_NAME =
+  /\.(jpe?g|jpe|jfif|pjpe?g|pjp|mpo|a?png|webp|gif|avifs?|hei[cf]s?|hif|tiff?|bmp|dib|ico|cur|dng|jxl|jp2|cr[23]|nef|arw|orf|raf|rw2)$/i;
+/** As many as a format needs to be recognized. */
+const FIRST_BYTES = 256;
 
 /** An image named on the command line, directly or by its folder. */
 export interface ImageSource {
@@ -19,17 +25,20 @@ export interface ImageSource {
   mtimeMs?: number;
 }
 
+export interface FoundImages {
+  images: ImageSource[];
+  /** Files in folders that are not images by name or content. */
+  skipped: string[];
+}
+
 /**
- * The images that arguments name, each once: files, all files in folders that have the names of image files, and `-` for
- * standard input. Unreadable files are included, so that they are reported with the others.
+ * The images that arguments name, each once: files, all files in folders that are images by their name or their first bytes, and `-`
+ * for standard input. Unreadable files are included, so that they are reported with the others.
  * @throws CommandFailure if there are none; the signal's reason
  */
-export async function findImages(
-  args: string[],
-  input: NodeJS.ReadStream,
-  signal: AbortSignal,
-): Promise<ImageSource[]> {
+export async function findImages(args: string[], input: NodeJS.ReadStream, signal: AbortSignal): Promise<FoundImages> {
   const found = new Map<string, ImageSource>();
+  const skipped = new Set<string>();
   for (const name of args) {
     if (name === '-') {
       if (input.isTTY) throw new CommandFailure(EXIT.usage, "'-' reads an image from the standard input: pipe one in.");
@@ -37,11 +46,43 @@ export async function findImages(
       continue;
     }
     const about = await stat(name).catch(() => undefined);
-    if (about?.isDirectory()) for await (const image of walkFolder(name)) found.set(resolve(image.name), image);
-    else found.set(resolve(name), describeFile(name, about));
+    if (about?.isDirectory()) {
+      for await (const file of walkFolder(name)) {
+        signal.throwIfAborted();
+        if (await isImage(file)) found.set(resolve(file.name), file);
+        else skipped.add(file.name);
+      }
+    } else found.set(resolve(name), describeFile(name, about));
   }
-  if (found.size === 0) throw new CommandFailure(EXIT.usage, 'There is no image in what was named.');
-  return [...found.values()];
+  const others = [...skipped].filter((name) => !found.has(resolve(name)));
+  if (found.size === 0) throw new CommandFailure(EXIT.usage, `No images in the given paths.${describeSkipped(others)}`);
+  return { images: [...found.values()], skipped: others };
+}
+
+const NAMED_SKIPPED = 5;
+
+/** A sentence after others, or nothing. */
+export function describeSkipped(skipped: string[]): string {
+  if (skipped.length === 0) return '';
+  const names = skipped.slice(0, NAMED_SKIPPED).map(safeText).join(', ');
+  const more = skipped.length > NAMED_SKIPPED ? ` and ${skipped.length - NAMED_SKIPPED} more` : '';
+  const files = skipped.length === 1 ? '1 file that is not an image' : `${skipped.length} files that are not images`;
+  return ` Skipped ${files}: ${names}${more}.`;
+}
+
+/** An unreadable file counts as an image, since nobody knows. */
+async function isImage({ name, content, size }: ImageSource): Promise<boolean> {
+  if (size === undefined || typeof content !== 'string' || IMAGE_NAME.test(name)) return true;
+  const file = await open(content).catch(() => undefined);
+  if (!file) return true;
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(FIRST_BYTES), 0, FIRST_BYTES, 0);
+    return detectFormat(buffer.subarray(0, bytesRead)) !== undefined;
+  } catch {
+    return true;
+  } finally {
+    await file.close();
+  }
 }
 
 async function readInput(input: NodeJS.ReadStream, signal: AbortSignal): Promise<Blob> {
@@ -65,7 +106,7 @@ function describeFile(name: string, about: Stats | undefined): ImageSource {
 }
 
 /**
- * Sorted by name. Skips hidden files and folders, and does not follow links to folders, which could form a cycle. A folder that
+ * All files, sorted by name. Skips hidden files and folders, and does not follow links to folders, which could form a cycle. A folder that
  * cannot be read is listed itself.
  */
 async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
@@ -79,9 +120,9 @@ async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
     if (entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* walkFolder(path);
-    else if (IMAGE_FILE.test(entry.name)) {
+    else {
       const about = await stat(path).catch(() => undefined);
-      if (!about || about.isFile()) yield describeFile(path, about);
+      if (about ? about.isFile() : IMAGE_NAME.test(entry.name)) yield describeFile(path, about);
     }
   }
 }

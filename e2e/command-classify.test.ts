@@ -29,21 +29,24 @@ test('folders and files together, in order; what fails is told, harms no other, 
   const labels = [
     await writePicture('album/1.png'),
     await writePicture('album/inner/2.PNG'),
+    await writePicture('album/inner/IMG_0003'),
     await writePicture('zero.png'),
   ];
   await writeFile(join(dir, 'album/inner/broken.jpg'), 'no image');
-  await writeFile(join(dir, 'album/notes.txt'), 'no image, and not named like one');
+  await writeFile(join(dir, 'album/notes.txt'), 'no image, and not like one');
   await writePicture('album/.hidden.png');
   const { code, out, err } = await run(['classify', 'album', 'zero.png', 'gone.png', 'album/1.png', '--json']);
   expect(code).toBe(1);
   expect(jsonLines(out).map((line) => [line.file, line.ok ? line.labels[0].name : line.error.code])).toEqual([
     ['album/1.png', labels[0]],
     ['album/inner/2.PNG', labels[1]],
+    ['album/inner/IMG_0003', labels[2]],
     ['album/inner/broken.jpg', 'UNSUPPORTED_FORMAT'],
-    ['zero.png', labels[2]],
+    ['zero.png', labels[3]],
     ['gone.png', 'UNREADABLE_FILE'],
   ]);
-  expect(err).toMatch(/3 classified, 2 failed/);
+  expect(err).toMatch(/4 classified, 2 failed/);
+  expect(err).toContain('Skipped 1 file that is not an image: album/notes.txt.');
 });
 
 test('a standard input that never ends is interrupted at once, and is not kept without bound', async () => {

@@ -44,7 +44,7 @@ photographs are answered from the server's cache: start it with INFERQL_CACHE_TT
 }
 
 async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
-  const sources = await findImages(args, session.stdin, session.signal);
+  const { images: sources } = await findImages(args, session.stdin, session.signal);
   await requireModel(session, flags.url, flags.model);
   const photographs = await Promise.all(
     sources.map(async ({ name, content }) => {

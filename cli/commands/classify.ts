@@ -1,7 +1,7 @@
 import type { InferqlError, Priority } from '@inferql/client';
 import { type Command, Option } from 'commander';
 import { EXIT } from '../exit.ts';
-import { findImages, type ImageSource } from '../images.ts';
+import { describeSkipped, findImages, type ImageSource } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../record.ts';
 import { type Memory, openMemory } from '../resume.ts';
@@ -58,7 +58,7 @@ changed since is done anew, and so is one that failed.`,
 
 async function classifyImages(args: string[], flags: ClassifyFlags, session: Session): Promise<void> {
   const { screen, signal, stdout } = session;
-  const images = await findImages(args, session.stdin, signal);
+  const { images, skipped } = await findImages(args, session.stdin, signal);
   await requireModel(session, flags.url, flags.model);
   const memory = flags.resume === undefined ? undefined : await openMemory(flags.resume, flags.model);
   try {
@@ -69,7 +69,9 @@ async function classifyImages(args: string[], flags: ClassifyFlags, session: Ses
     if (writer.head) screen.print(writer.head);
     const counts = await runImages(images, { ...flags, top }, session, memory, printInOrder(writer, session));
     screen.clearProgress();
-    if (images.length > 1) screen.note(summarize(counts));
+    if (images.length > 1 || skipped.length > 0) {
+      screen.note(`${summarize(counts)}${skipped.length > 0 ? `.${describeSkipped(skipped)}` : ''}`);
+    }
     if (counts.failed > 0) process.exitCode = EXIT.failed;
   } finally {
     screen.clearProgress();
