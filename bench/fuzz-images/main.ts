@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { prepareImage } from '@inferql/images/preprocess';
+import { setSharpGlobals } from '@inferql/images/sharp-settings';
 import { InferqlError } from '@inferql/queue/errors';
 import sharp from 'sharp';
 import { createRandom, damage } from './damage.ts';
@@ -39,6 +40,7 @@ const { values } = parseArgs({
   },
 });
 
+setSharpGlobals();
 // The commands of the benchmarks run in the project's folder.
 const script = join('bench', 'fuzz-images', 'pillow.py');
 const work = mkdtempSync(join(tmpdir(), 'inferql-fuzz-'));

@@ -5,8 +5,10 @@
 import { InferqlError } from '@inferql/queue/errors';
 import { inspectImage } from '../inspect/inspect.ts';
 import { decodeImage } from '../preprocess.ts';
+import { setSharpGlobals } from '../sharp-settings.ts';
 import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
+setSharpGlobals();
 process.on('message', (request: DecodeRequest) => void answer(request));
 // Exiting would wait for the thread that decodes.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));

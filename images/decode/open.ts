@@ -12,16 +12,10 @@ import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
 import { decodeIconBitmap } from './ico.ts';
 import { closeJpeg } from './jpeg.ts';
 import { openRaw } from './raw.ts';
+import { cutSecondPicture } from './second-picture.ts';
 import { decodeTiff, isPlainTiff } from './tiff.ts';
 import { needsToneMap } from './tone-map.ts';
 import { wrapTiff } from './wrap-tiff.ts';
-
-// Images do not repeat, and with one thread each, several are decoded in parallel without waiting for each other.
-sharp.cache(false);
-sharp.concurrency(1);
-// A phone's image for HDR displays is a JPEG followed by a second picture, which no model needs. Read as a plain JPEG, it takes
-// a fifth less CPU, and the second picture's parser does not see hostile files.
-sharp.block({ operation: ['VipsForeignLoadUhdr'] });
 
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */
 const DECODE_LIMIT_SECONDS = 30;
@@ -48,7 +42,7 @@ export async function openImage(
   const options = { ...wanted, ignoreIcc: wanted.ignoreIcc || hasDamagedProfile(file, facts) };
   switch (facts.format) {
     case 'jpeg':
-      return openPlain(facts.hasEndMarker ? file : closeJpeg(file), options);
+      return openPlain(cutSecondPicture(facts.hasEndMarker ? file : closeJpeg(file)), options);
     case 'png':
       return needsToneMap(facts.color)
         ? openRaw(await decodeHdr(openPlain(file), facts.color))

@@ -62,7 +62,12 @@ export function resolveOptions(options: InferQLOptions): ResolvedOptions {
     graphiql: graphiql ?? false,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
-  return { config, endpoint: options.endpoint ?? '/graphql', log: options.logger ?? pino({ level: 'silent' }) };
+  return { config, endpoint: options.endpoint ?? '/graphql', log: options.logger ?? createSilentLog() };
+}
+
+/** With pino's default destination, the process would get a listener of its exit. */
+function createSilentLog(): Logger {
+  return pino({ level: 'silent' }, { write() {} });
 }
 
 function checkOption(name: string, value: unknown): void {
