@@ -1,12 +1,12 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects. */
 
-import { checkRedisSetup } from '@inferql/queue/check-redis';
-import { logConsole, reportConnections } from '@inferql/queue/connection-report';
-import { connectRedis } from '@inferql/queue/redis';
+import { setSharpGlobals } from '@inferql/images/sharp-settings';
+import { logConsole } from '@inferql/queue/connection-report';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
+import { openConnections } from './connections.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
 
@@ -27,16 +27,10 @@ const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.
 // A launcher has reported them already.
 if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 logConsole(log);
+setSharpGlobals();
 const uploadDir = openUploadDir(config.stateDir);
 
-const redis = connectRedis(config.redisUrl, 'request');
-const subscriber = connectRedis(config.redisUrl, 'subscriber');
-reportConnections([redis, subscriber], config.redisUrl, log);
-redis.once('ready', () => {
-  checkRedisSetup(redis).then((problems) => {
-    for (const problem of problems) log.warn(problem);
-  });
-});
+const { redis, subscriber, close } = openConnections(config, log);
 const backend = createBackend({ config, redis, subscriber, log });
 const listener = createHttpServer({ config, backend, uploadDir: uploadDir.dir, log });
 
@@ -47,7 +41,7 @@ function stop(reason: string): void {
     log.info({ reason }, 'draining');
     await listener.drain();
     backend.close();
-    redis.disconnect();
+    close();
     uploadDir.remove();
     log.info('stopped');
     process.exit(0);

@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import type { RedisConnection } from '@inferql/queue/redis';
 import { openAddedFields } from '../access/authorize.ts';
 import { describeCustomCaller } from '../access/custom.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
 import { createBackend } from '../backend.ts';
+import { openConnections } from '../connections.ts';
 import { answerRequest } from '../http/answer-request.ts';
-import { createApp, makeContext } from '../http/app.ts';
-import { createWebSockets, pathOf } from '../http/web-socket.ts';
+import { makeContext } from '../http/app.ts';
+import { createTransports } from '../http/transports.ts';
+import { pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 import { resolveOptions } from './options.ts';
 import { toSubgraph } from './subgraph.ts';
@@ -37,41 +39,18 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
   let stopping: Promise<void> | undefined;
 
   async function open() {
-    const redis = connectRedis(config.redisUrl, 'request');
-    const subscriber = connectRedis(config.redisUrl, 'subscriber');
-    for (const connection of [redis, subscriber]) {
-      connection.on('error', (error: unknown) => log.warn({ err: error }, 'Redis does not answer'));
-    }
-    const { authenticate, hooks } = options;
+    const connections = openConnections(config, log);
+    const { redis, subscriber } = connections;
+    const { authenticate, hooks, plugins } = options;
     const backend = createBackend({ config, redis, subscriber, log, authenticate, hooks });
-    const { services, access, isReady, isDraining, unreadable } = backend;
-    const app = createApp({
-      config,
-      services,
-      access,
-      isReady,
-      isDraining,
-      listUnreadable: unreadable,
-      // Each file in it has a random name and is readable only by this user.
-      uploadDir: tmpdir(),
-      log,
-      schema,
-      endpoint,
-      plugins: options.plugins ?? [],
-      servesSite: false,
-    });
-    const webSockets = createWebSockets({
-      app,
-      access,
-      makeContext: (caller, signal) => makeContext(services, caller, signal),
-      config,
-      log,
-    });
+    // Each file in the folder for uploads has a random name and is readable only by this user.
+    const transports = { config, backend, uploadDir: tmpdir(), log, schema, endpoint, plugins, servesSite: false };
+    const { app, webSockets } = createTransports(transports);
     await Promise.race([
       Promise.all([redis, subscriber].map(untilReady)),
       delay(CONNECT_WAIT_MS, undefined, { ref: false }),
     ]);
-    return { redis, subscriber, backend, app, webSockets };
+    return { connections, backend, app, webSockets };
   }
 
   async function close(): Promise<void> {
@@ -81,8 +60,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     await opened.webSockets.drain();
     await opened.app.dispose();
     opened.backend.close();
-    opened.redis.disconnect();
-    opened.subscriber.disconnect();
+    opened.connections.close();
   }
 
   function ensureRunning(): Promise<Running> {

@@ -37,7 +37,7 @@ export interface AppDependencies {
   /** Path of the GraphQL API. */
   endpoint: string;
   /** Run after the others. @default none */
-  plugins?: Plugin[];
+  plugins?: Plugin[] | undefined;
   /** Health checks and the web page, which a host application provides itself. @default true */
   servesSite?: boolean;
 }

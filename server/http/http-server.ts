@@ -7,14 +7,14 @@ import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
 import { schema } from '../schema/index.ts';
 import { answerRequest } from './answer-request.ts';
-import { createApp, makeContext } from './app.ts';
 import { answerBare, answerOnSocket } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
 import { answerParserErrors } from './parser-errors.ts';
 import { inOrder } from './request-order.ts';
-import { createWebSockets, pathOf } from './web-socket.ts';
+import { createTransports } from './transports.ts';
+import { pathOf } from './web-socket.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';
@@ -54,20 +54,8 @@ export function createHttpServer(options: {
   uploadDir: string;
   log: Logger;
 }) {
-  const { config, backend, uploadDir, log } = options;
-  const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
-  const app = createApp({
-    config,
-    services,
-    access,
-    isReady,
-    isDraining,
-    listUnreadable,
-    uploadDir,
-    log,
-    schema,
-    endpoint: ENDPOINT,
-  });
+  const { config, backend, log } = options;
+  const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
   const bodies = createBodyWatch();
   const timeouts = {
     requestTimeout: 0,
@@ -81,13 +69,6 @@ export function createHttpServer(options: {
     inOrder((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
-  const webSockets = createWebSockets({
-    app,
-    access,
-    makeContext: (caller, signal) => makeContext(services, caller, signal),
-    config,
-    log,
-  });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
     if (pathOf(request) === ENDPOINT || findHostProblem(request, config))

@@ -70,11 +70,13 @@ export function createWebSockets(options: {
   const operations = new WeakMap<object, Map<string, AbortController>>();
 
   const mask = createResultMask(config, log);
-  const tooManySubscriptions = mask(
-    new InferqlError('RATE_LIMITED', {
-      message: `One connection may have ${config.maxSubscriptionsPerConnection} operations at once. End some, or open another connection.`,
-    }),
-  );
+  /** Logged for each refusal, as every error is. */
+  const refuseOperation = () =>
+    mask(
+      new InferqlError('RATE_LIMITED', {
+        message: `One connection may have ${config.maxSubscriptionsPerConnection} operations at once. End some, or open another connection.`,
+      }),
+    );
 
   serveWebSockets<Record<string, unknown>, SocketExtra & Connection & Partial<Record<PropertyKey, never>>>(
     {
@@ -102,7 +104,7 @@ export function createWebSockets(options: {
         return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
       },
       async onSubscribe({ extra, subscriptions }, id, params) {
-        if (Object.keys(subscriptions).length > config.maxSubscriptionsPerConnection) return [tooManySubscriptions];
+        if (Object.keys(subscriptions).length > config.maxSubscriptionsPerConnection) return [refuseOperation()];
         const enveloped = app.getEnveloped({ params });
         try {
           const document = enveloped.parse(params.query) as DocumentNode;

@@ -1,0 +1,25 @@
+import { checkRedisSetup } from '@inferql/queue/check-redis';
+import { reportConnections } from '@inferql/queue/connection-report';
+import { connectRedis } from '@inferql/queue/redis';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+
+/** A server's connections to Redis: outages are logged once each, and settings of Redis that lose data. */
+export function openConnections({ redisUrl }: Pick<Config, 'redisUrl'>, log: Logger) {
+  const redis = connectRedis(redisUrl, 'request');
+  const subscriber = connectRedis(redisUrl, 'subscriber');
+  reportConnections([redis, subscriber], redisUrl, log);
+  redis.once('ready', () => {
+    checkRedisSetup(redis).then((problems) => {
+      for (const problem of problems) log.warn(problem);
+    });
+  });
+  return {
+    redis,
+    subscriber,
+    close(): void {
+      redis.disconnect();
+      subscriber.disconnect();
+    },
+  };
+}

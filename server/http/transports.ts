@@ -1,0 +1,37 @@
+import type { GraphQLSchema } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import type { Backend } from '../backend.ts';
+import type { Config } from '../config.ts';
+import { createApp, makeContext } from './app.ts';
+import { createWebSockets } from './web-socket.ts';
+
+export interface TransportOptions {
+  config: Config;
+  backend: Backend;
+  /** Folder for uploads that are not kept in memory. Other processes do not read or remove files in it. */
+  uploadDir: string;
+  log: Logger;
+  schema: GraphQLSchema;
+  /** Path of the GraphQL API. */
+  endpoint: string;
+  /** Yoga plugins, run after InferQL's. @default none */
+  plugins?: Plugin[] | undefined;
+  /** Health checks and the web page, which a host application provides itself. */
+  servesSite: boolean;
+}
+
+/** HTTP with server-sent events, and WebSockets, in front of the same backend: for a port as for a host application. */
+export function createTransports({ backend, ...options }: TransportOptions) {
+  const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
+  const { config, log } = options;
+  const app = createApp({ ...options, services, access, isReady, isDraining, listUnreadable });
+  const webSockets = createWebSockets({
+    app,
+    access,
+    makeContext: (caller, signal) => makeContext(services, caller, signal),
+    config,
+    log,
+  });
+  return { app, webSockets };
+}
