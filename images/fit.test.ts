@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { planCrop } from './crop.ts';
-import { type FitRule, fitPixels } from './fit.ts';
+import { type FitRule, findSourceArea, fitPixels } from './fit.ts';
 import { distanceOf, drawPixels, type GoldenAnswer } from './resize/golden/golden.fixture.ts';
+import { RESIZERS, type ResizeName } from './resize/names.ts';
 
 interface CropCase extends GoldenAnswer {
   rule: FitRule;
@@ -78,4 +79,43 @@ test.each([
   expect(pixels).toHaveLength(224 * 224 * 3);
   // Without the bound it takes minutes.
   expect((user + system) / 1e6).toBeLessThan(10);
+});
+
+test('pixels outside of the source area change nothing, whatever the resize and the crop', () => {
+  const crops: Partial<FitRule>[] = [
+    {},
+    { shortSide: 40 },
+    { shortSide: 90 },
+    { cropFraction: 0.6 },
+    { cover: true },
+    { padColor: '#102030' },
+  ];
+  const sizes = [
+    [200, 150],
+    [61, 300],
+    [33, 20],
+    [500, 41],
+  ] as const;
+  for (const resize of Object.keys(RESIZERS) as ResizeName[]) {
+    for (const crop of crops) {
+      for (const [width, height] of sizes) {
+        const rule: FitRule = { width: 32, height: 24, channels: 3, resize, ...crop };
+        const source = drawPixels(width, height, 3);
+        const area = findSourceArea(source, rule);
+        const data = source.data.map((value, at) => {
+          const [x, y] = [Math.floor(at / 3) % width, Math.floor(at / 3 / width)];
+          const isInside = x >= area.left && x < area.left + area.width && y >= area.top && y < area.top + area.height;
+          return isInside ? value : 255 - value;
+        });
+        const changed = fitPixels({ ...source, data }, rule);
+        expect(Buffer.compare(changed, fitPixels(source, rule)), `${resize} ${JSON.stringify(crop)} ${width}`).toBe(0);
+      }
+    }
+  }
+});
+
+test('a cropped image needs a part of its source', () => {
+  const rule: FitRule = { width: 224, height: 224, channels: 3, shortSide: 256, resize: 'pillow-bilinear' };
+  const area = findSourceArea({ width: 500, height: 375 }, rule);
+  expect((area.width * area.height) / (500 * 375)).toBeLessThan(0.7);
 });

@@ -1,7 +1,7 @@
 /** From decoded pixels to a model's input, by the rules of its spec. Server, converter and bench all use it. */
 import { type CropRule, type Library, planCrop } from './crop.ts';
 import { RESIZERS, type ResizeName } from './resize/names.ts';
-import { type Area, cutPixels, type Pixels } from './resize/pixels.ts';
+import { type Area, cutPixels, type Pixels, type Size } from './resize/pixels.ts';
 
 export interface FitRule extends CropRule {
   channels: 1 | 3 | 4;
@@ -36,6 +36,24 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
   const pixels = repeatGrey(resized, seen.channels, rule.channels);
   const isFilled = plan.part.width === rule.width && plan.part.height === rule.height;
   return isFilled ? pixels : pad(pixels, { ...plan.part, ...plan.at }, rule);
+}
+
+/** No filter reads pixels farther away than this: output pixels if the image shrinks, otherwise its own pixels. */
+const MAX_REACH = 4;
+
+/** The part of a source that `fitPixels` reads; its other pixels change nothing in the result. */
+export function findSourceArea(source: Size, rule: FitRule): Area {
+  const { from, size, part } = planCrop(source, rule, libraryOf(rule.resize));
+  const isAveraged = from.height * part.width > MAX_BETWEEN_PIXELS;
+  if (isAveraged) return { left: 0, top: 0, width: source.width, height: source.height };
+  const find = (start: number, length: number, scale: number, origin: number, end: number) => {
+    const reach = MAX_REACH * Math.max(scale, 1) + 1;
+    const first = Math.max(Math.floor(origin + start * scale - reach), 0);
+    return [first, Math.min(Math.ceil(origin + (start + length) * scale + reach), end) - first] as const;
+  };
+  const [left, width] = find(part.left, part.width, from.width / size.width, from.left, source.width);
+  const [top, height] = find(part.top, part.height, from.height / size.height, from.top, source.height);
+  return { left, top, width, height };
 }
 
 /** Whether a resize reads every pixel of an image that it shrinks. */

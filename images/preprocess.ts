@@ -4,7 +4,10 @@ import { openImage } from './decode/open.ts';
 import type { ImageFacts } from './inspect/facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
+import { createDecodeThreads } from './jpeg/decode-threads.ts';
+import { isPlainSize } from './jpeg/plain-jpeg.ts';
 import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render.ts';
+import { isResizeName } from './resize/names.ts';
 
 /** Longer than this many times its width (or the reverse), an image is cropped to its center before it is resized. */
 const MAX_ASPECT_RATIO = 64;
@@ -26,6 +29,8 @@ export async function prepareImage(file: Buffer, input: ModelInput, maxPixels: n
  * @throws InferqlError UNSUPPORTED_FORMAT, CORRUPT or UNAVAILABLE
  */
 export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelInput): Promise<Buffer> {
+  const plain = await preparePlain(file, facts, input);
+  if (plain) return Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength);
   const decode = async (failOn: 'warning' | 'error') => {
     const image = await openImage(file, facts, { ignoreIcc: ignoresProfile(input), failOn });
     return renderInput(isTooLong(facts, input) ? await cutMiddle(image) : image, input);
@@ -33,6 +38,18 @@ export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelI
   if (facts.format !== 'jpeg') return decode('error').catch(refuse);
   // The JPEG decoder only warns about missing or damaged data, as about harmless things.
   return decode('warning').catch((error) => (isHarmless(error) ? decode('error').catch(refuse) : refuse(error)));
+}
+
+const threads = createDecodeThreads();
+
+/** An ordinary JPEG, by a decoder for these alone. Undefined: the general decoder has to do it. */
+async function preparePlain(file: Buffer, facts: ImageFacts, input: ModelInput): Promise<Uint8Array | undefined> {
+  const resize = resizeOf(input);
+  const isCandidate = facts.format === 'jpeg' && facts.isOnePass && facts.hasEndMarker && isPlainSize(facts);
+  if (!isCandidate || input.channels === 4 || !isResizeName(resize)) return undefined;
+  const options = { ignoreIcc: ignoresProfile(input), rule: { ...input, resize } };
+  // If its thread ends, the image may still be decoded in general.
+  return threads.prepare(file, options).catch(() => undefined);
 }
 
 const HARMLESS = /extraneous bytes before marker 0xd9|progression|sequential|Adobe|JFIF|ICC marker/i;

@@ -31,6 +31,8 @@ export interface JpegFacts extends CommonFacts {
   format: 'jpeg';
   /** False: there is no end marker. The image may be complete all the same, with something else after it. */
   hasEndMarker: boolean;
+  /** One scan holds everything; a progressive JPEG has several. */
+  isOnePass: boolean;
 }
 
 export interface PngFacts extends CommonFacts {

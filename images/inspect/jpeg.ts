@@ -59,14 +59,16 @@ export function inspectJpeg(file: Buffer): JpegFacts {
     memoryBytes: coefficients + pixelBytes(width, height, Math.max(3, components.size)),
     isWhole: true,
     hasEndMarker,
+    isOnePass,
   };
 }
 
 /** Whether the first marker after the only scan is the end marker. Other data inside the pixels is damage that a decoder notices too late. */
 function endsWithItsScan(file: Buffer, scan: number): boolean {
-  for (let at = scan + 2 + file.readUInt16BE(scan + 2); at + 1 < file.length; at++) {
-    if (file[at] !== 0xff) continue;
-    const next = file[at + 1]!;
+  const data = scan + 2 + file.readUInt16BE(scan + 2);
+  for (let at = file.indexOf(0xff, data); at >= 0; at = file.indexOf(0xff, at + 1)) {
+    const next = file[at + 1];
+    if (next === undefined) return false;
     const isData = next === 0 || next === 0xff || (next >= 0xd0 && next <= 0xd7);
     if (!isData) return next === 0xd9;
   }

@@ -30,6 +30,7 @@ const ScriptedModel = z.strictObject({
       channels: z.union([z.literal(1), z.literal(3)]).default(3),
       shortSide: z.number().int().positive().optional(),
       kernel: ServedModel.shape.input.shape.kernel.default('nearest'),
+      resize: ServedModel.shape.input.shape.resize,
     })
     .prefault({}),
   script: Script.prefault({}),
@@ -78,6 +79,7 @@ export function makeScriptedModel(model: ScriptedModels[number]): ServableModel 
       channels: input.channels,
       kernel: input.kernel,
       ...(input.shortSide === undefined ? {} : { shortSide: input.shortSide }),
+      ...(input.resize === undefined ? {} : { resize: input.resize }),
     },
     classCount,
     labels: Array.from({ length: classCount }, (_, index) => `class ${index}`),

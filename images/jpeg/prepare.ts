@@ -1,0 +1,27 @@
+import { type FitRule, findSourceArea, fitPixels } from '../fit.ts';
+import { hasSrgbProfile } from '../srgb-profile.ts';
+import { readPlainHeader } from './header.ts';
+import { decodePlainJpeg } from './plain-jpeg.ts';
+
+export interface PrepareRequest extends PrepareOptions {
+  file: Uint8Array;
+}
+
+export interface PrepareOptions {
+  /** Whether a color profile is ignored. */
+  ignoreIcc: boolean;
+  /** For 1 or 3 channels. */
+  rule: FitRule;
+}
+
+/**
+ * Decodes an ordinary JPEG, of which only what the model sees, and resizes it.
+ * @returns uint8, rule.height x rule.width x rule.channels. Undefined if a general decoder has to decide, as for everything unusual and
+ * everything damaged.
+ */
+export function preparePlainJpeg(file: Buffer, { ignoreIcc, rule }: PrepareOptions): Uint8Array | undefined {
+  const jpeg = readPlainHeader(file);
+  if (!jpeg || (jpeg.hasProfile && !ignoreIcc && !hasSrgbProfile(file))) return undefined;
+  const decoded = decodePlainJpeg(file, jpeg, findSourceArea(jpeg, rule));
+  return decoded && fitPixels(decoded, rule);
+}
