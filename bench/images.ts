@@ -8,7 +8,7 @@ const MAX_PIXELS = 64e6;
 
 /** The images of a folder; by default of ../shared/images if it exists, else the project's samples. */
 export function findImages(folder?: string): string[] {
-  const folders = folder ? [folder] : ['../shared/images', 'models/samples'];
+  const folders = folder ? [folder] : ['../shared/images', 'bench/samples'];
   for (const candidate of folders) {
     try {
       const names = readdirSync(candidate).filter((name) => /\.(jpe?g|png)$/i.test(name));

@@ -46,7 +46,7 @@ const wanted = values.only.split(',');
 if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
   console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--images folder] [--charts folder]
   --quick   shorter rounds, about twelve minutes
-  --images  a folder of JPEG or PNG files (../shared/images if it exists, else models/samples)
+  --images  a folder of JPEG or PNG files (../shared/images if it exists, else bench/samples)
   --charts  where the charts go (docs/images)
   --page    write docs/measurements.md, too`);
   process.exit(values.help ? 0 : 2);

@@ -37,8 +37,8 @@ export interface Section {
 
 export type Scenario = (bench: Bench) => Promise<Section[]>;
 
-/** The scripted stand-in for ResNet50: the same input, constant answers. */
+/** Constant answers; images are prepared as the compared servers prepare theirs, by Pillow. */
 export const NOOP_MODEL = {
   name: 'no-op',
-  input: { width: 224, height: 224, channels: 3 as const, shortSide: 256, kernel: 'linear' as const },
+  input: { width: 224, height: 224, channels: 3 as const, shortSide: 256, resize: 'pillow-bilinear' },
 };

@@ -12,7 +12,7 @@ const STOP_LIMIT_MS = 30_000;
 /** A model that the scripted engine serves; the fields are those of worker/engines/scripted/scripted-models.ts. */
 export interface ScriptedModel {
   name: string;
-  input?: { width: number; height: number; channels: 3; shortSide?: number; kernel?: 'linear' };
+  input?: { width: number; height: number; channels: 3; shortSide?: number; resize?: string };
   script?: { waitMs?: number; waitMsPerImage?: number };
   batching?: { maxBatchSize?: number; maxQueueDelayMs?: number };
   queue?: { maxQueueSize?: number; fairShares?: boolean };

@@ -1,0 +1,104 @@
+/** docs/peers.md, from measurements of one or several runs. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { resolve } from 'node:path';
+import { describeBusyness, formatTable } from '../report.ts';
+import { SMALL_MODEL } from '../small-model.ts';
+import { median } from '../stats.ts';
+
+/** The name of the constant answers among the models. */
+export const CONSTANT = 'constant';
+const SHOWN_PACKAGES = ['fastapi', 'uvicorn', 'onnxruntime', 'pillow', 'litserve', 'redis'];
+const RESULTS = resolve('.inferql/bench/peers.json');
+
+/** One value per round. */
+export interface Figures {
+  /** Of the bare engine's rate, at 32 clients. */
+  shares: number[];
+  perSecond: number[];
+  /** CPU of all processes per image, at 32 clients. */
+  cpuMs: number[];
+  /** The same by role. */
+  roleMs: Record<string, number[]>;
+  /** Median latency of one client. */
+  oneMs: number[];
+}
+
+export interface Measured {
+  name: string;
+  /** The bare engine's fastest; undefined for constant answers. */
+  batch: number | undefined;
+  peers: ({ name: string } & Figures)[];
+}
+
+export interface PageFacts {
+  isQuick: boolean;
+  rounds: number;
+  batches: readonly number[];
+  images: number;
+  /** As `pip freeze` prints them. */
+  versions: string;
+  pythonVersion: string;
+  busyness: number;
+}
+
+/** Results of earlier runs whose models were not measured now. */
+function readEarlier(results: readonly Measured[]): Measured[] {
+  try {
+    const earlier = JSON.parse(readFileSync(RESULTS, 'utf8')) as { results: Measured[] };
+    return earlier.results.filter(({ name }) => !results.some((result) => result.name === name));
+  } catch {
+    return [];
+  }
+}
+
+function formatModel({ name, batch, peers }: Measured): string[] {
+  const isConstant = batch === undefined;
+  const columns = [
+    '',
+    'answers/s, 32 clients',
+    ...(isConstant ? [] : [`share of the bare engine (batch ${batch}, its best here)`]),
+    'CPU ms per image, all processes',
+    'of these',
+    'p50 ms, 1 client',
+  ];
+  const rows = peers.map(({ name, shares, perSecond, cpuMs, roleMs, oneMs }) => [
+    name,
+    median(perSecond).toFixed(1),
+    ...(isConstant ? [] : [median(shares).toFixed(2)]),
+    median(cpuMs).toFixed(1),
+    Object.entries(roleMs)
+      .map(([role, ms]) => `${role} ${median(ms).toFixed(1)}`)
+      .join(', '),
+    median(oneMs).toFixed(1),
+  ]);
+  return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), ''];
+}
+
+/** Writes docs/peers.md. @returns its text */
+export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
+  const results = [...readEarlier(fresh), ...fresh];
+  const versions = facts.versions
+    .split('\n')
+    .filter((line) => SHOWN_PACKAGES.includes(line.split('==')[0]!.toLowerCase()))
+    .join(', ');
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
+  const text = [
+    '# Beside other servers',
+    '',
+    `Written by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${facts.images} images, the same cores, one server after the other, median of ${facts.rounds} rounds. The share is of the bare engine just before and after, at the batch of ${facts.batches.join(', ')} with which it is fastest; with constant answers only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
+    '',
+    `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
+    '',
+    ...results.flatMap(formatModel),
+    `${date}; ${machine}; ${facts.pythonVersion}, ${versions}.`,
+    ...describeBusyness(facts.busyness),
+    '',
+    'What it does not show: what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can do; GPUs; several machines. The client shares the cores with the servers. The polling stack is our own small program of the design that InferQL grew out of, not that project itself.',
+    '',
+  ].join('\n');
+  writeFileSync('docs/peers.md', text);
+  writeFileSync(RESULTS, `${JSON.stringify({ date, machine, versions, results }, null, 2)}\n`);
+  return text;
+}
