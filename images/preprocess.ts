@@ -54,7 +54,8 @@ async function preparePlain(file: Buffer, facts: ImageFacts, input: ModelInput):
 
 const HARMLESS = /extraneous bytes before marker 0xd9|progression|sequential|Adobe|JFIF|ICC marker/i;
 
-function isHarmless(error: unknown): boolean {
+/** Whether the JPEG decoder warns of something that changes no pixel. */
+export function isHarmless(error: unknown): boolean {
   return error instanceof Error && !(error instanceof InferqlError) && HARMLESS.test(error.message);
 }
 
