@@ -1,18 +1,17 @@
 /** `npm run bench -- peers`: other servers and InferQL, one after another: same weights, same client, same images, same cores. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '@inferql/converter/prepare';
-import type { BaselineRequest, BaselineResponse } from '../baseline/plan.ts';
 import { startRpcChild } from '../child-rpc.ts';
-import { findImages, preparePixels } from '../images.ts';
+import { findImages } from '../images.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { readTreeCpuMs } from '../proc.ts';
 import { readBusyness } from '../report.ts';
 import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { percentile } from '../stats.ts';
+import { type BareEngine, startBareEngines } from './bare-engines.ts';
 import { CONSTANT, type Figures, type Measured, writePeersPage } from './page.ts';
 import { type ComparedModel, installPython, listPeers, type Peer } from './servers.ts';
 
@@ -43,26 +42,11 @@ async function getModel(name: string): Promise<ComparedModel> {
 const images = findImages();
 const dir = resolve('.inferql/bench/peers-run');
 mkdirSync(dir, { recursive: true });
-const baseline = startRpcChild<BaselineRequest, BaselineResponse>('baseline/main.js');
+const bareEngines = startBareEngines(python);
 const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
 
 const rounds = Number(values.rounds);
 const durationMs = values.quick ? 5_000 : 12_000;
-/** Batch sizes to try with the bare engine; the servers are compared with the best. */
-const BATCHES = [1, 2, 4, 8];
-
-/** Loads the bare engine, and finds its fastest batch size on this machine. */
-async function loadBaseline({ model }: ComparedModel): Promise<number> {
-  const { pixelsPath, size } = await preparePixels(model.spec.input, images, dir);
-  await baseline.call({ type: 'load', onnxPath: model.onnxPath, threads: availableParallelism(), pixelsPath, size });
-  const rates: number[] = [];
-  for (const batch of BATCHES) {
-    await baseline.call({ type: 'run', batch, durationMs: 1_000 });
-    rates.push((await baseline.call({ type: 'run', batch, durationMs: 3_000 })).imagesPerSecond);
-  }
-  return BATCHES[rates.indexOf(Math.max(...rates))]!;
-}
-
 /** CPU since they began of each role's processes, with all that they started. */
 function readRoles(pids: Record<string, number[]>): Record<string, number> {
   return Object.fromEntries(Object.entries(pids).map(([role, roots]) => [role, readTreeCpuMs(roots)]));
@@ -84,8 +68,8 @@ async function driveCounted(plan: LoadPlan, pids: Record<string, number[]>, figu
   return result;
 }
 
-async function measurePeer(peer: Peer, batch: number | undefined, figures: Figures): Promise<void> {
-  const { url, model: served, pids, stop } = await peer.start(batch === undefined);
+async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Figures): Promise<void> {
+  const { url, model: served, pids, stop } = await peer.start(bare === undefined);
   try {
     const plan: Omit<LoadPlan, 'load'> = {
       urls: [url],
@@ -96,12 +80,12 @@ async function measurePeer(peer: Peer, batch: number | undefined, figures: Figur
       ...(served !== undefined && { model: served }),
     };
     // Long enough for Node to compile hot code.
-    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: batch === undefined ? 10_000 : 4_000 });
-    const before = batch && (await baseline.call({ type: 'run', batch, durationMs: 3_000 }));
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: bare === undefined ? 10_000 : 4_000 });
+    const before = await bare?.measure(3_000);
     const many = await driveCounted({ ...plan, load: { clients: 32 }, warmupMs: 0 }, pids, figures);
-    const after = batch && (await baseline.call({ type: 'run', batch, durationMs: 3_000 }));
+    const after = await bare?.measure(3_000);
     if (before && after) {
-      figures.shares.push((2 * many.answeredPerSecond) / (before.imagesPerSecond + after.imagesPerSecond));
+      figures.shares.push((2 * many.answeredPerSecond) / (before + after));
     }
     const one = await load.call({ ...plan, load: { clients: 1 } });
     figures.oneMs.push(percentile(one.latenciesMs, 0.5));
@@ -113,7 +97,7 @@ async function measurePeer(peer: Peer, batch: number | undefined, figures: Figur
 /** Every peer with one model, one after the other, several rounds. */
 async function measureModel(name: string): Promise<Measured> {
   const found = await getModel(name);
-  const batch = name === CONSTANT ? undefined : await loadBaseline(found);
+  const bare = name === CONSTANT ? undefined : await bareEngines.findBest(found, images, dir);
   const wanted = values.peers.split(',');
   const peers = listPeers(python, found)
     .filter(({ id }) => wanted.includes(id))
@@ -123,20 +107,20 @@ async function measureModel(name: string): Promise<Measured> {
     }));
   for (let round = 0; round < rounds; round++) {
     for (const { peer, figures } of peers) {
-      await measurePeer(peer, batch, figures);
+      await measurePeer(peer, bare, figures);
       const roles = Object.entries(figures.roleMs).map(([role, ms]) => `${role} ${ms.at(-1)!.toFixed(1)}`);
       const rate = `${figures.perSecond.at(-1)!.toFixed(1)}/s, CPU ${figures.cpuMs.at(-1)!.toFixed(1)} ms`;
       console.log(`  ${name}, round ${round + 1}: ${peer.name}: ${rate} (${roles.join(', ')})`);
     }
   }
-  return { name, batch, peers: peers.map(({ peer, figures }) => ({ name: peer.name, ...figures })) };
+  return { name, bare: bare?.name, peers: peers.map(({ peer, figures }) => ({ name: peer.name, ...figures })) };
 }
 
 const results: Measured[] = [];
 try {
   for (const name of values.models.split(',')) results.push(await measureModel(name));
 } finally {
-  await baseline.close();
+  await bareEngines.close();
   await load.close();
 }
 
@@ -144,6 +128,6 @@ const versions = execFileSync(python, ['-m', 'pip', 'freeze'], { encoding: 'utf8
 const pythonVersion = execFileSync(python, ['--version'], { encoding: 'utf8' }).trim();
 const isQuick = values.quick;
 console.log(
-  `\n${writePeersPage(results, { isQuick, rounds, batches: BATCHES, images: images.length, versions, pythonVersion, busyness })}`,
+  `\n${writePeersPage(results, { isQuick, rounds, images: images.length, versions, pythonVersion, busyness })}`,
 );
 process.exit(0);

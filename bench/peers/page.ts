@@ -26,15 +26,14 @@ export interface Figures {
 
 export interface Measured {
   name: string;
-  /** The bare engine's fastest; undefined for constant answers. */
-  batch: number | undefined;
+  /** The fastest bare engine; undefined for constant answers. */
+  bare: string | undefined;
   peers: ({ name: string } & Figures)[];
 }
 
 export interface PageFacts {
   isQuick: boolean;
   rounds: number;
-  batches: readonly number[];
   images: number;
   /** As `pip freeze` prints them. */
   versions: string;
@@ -52,12 +51,12 @@ function readEarlier(results: readonly Measured[]): Measured[] {
   }
 }
 
-function formatModel({ name, batch, peers }: Measured): string[] {
-  const isConstant = batch === undefined;
+function formatModel({ name, bare, peers }: Measured): string[] {
+  const isConstant = bare === undefined;
   const columns = [
     '',
     'answers/s, 32 clients',
-    ...(isConstant ? [] : [`share of the bare engine (batch ${batch}, its best here)`]),
+    ...(isConstant ? [] : ['share of the bare engine']),
     'CPU ms per image, all processes',
     'of these',
     'p50 ms, 1 client',
@@ -72,7 +71,8 @@ function formatModel({ name, batch, peers }: Measured): string[] {
       .join(', '),
     median(oneMs).toFixed(1),
   ]);
-  return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), ''];
+  const engine = isConstant ? [] : [`The fastest bare engine was ${bare}.`, ''];
+  return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), '', ...engine];
 }
 
 /** Writes docs/peers.md. @returns its text */
@@ -87,7 +87,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
   const text = [
     '# Beside other servers',
     '',
-    `Written by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${facts.images} images, the same cores, one server after the other, median of ${facts.rounds} rounds. The share is of the bare engine just before and after, at the batch of ${facts.batches.join(', ')} with which it is fastest; with constant answers only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
+    `Written by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${facts.images} images, the same cores, one server after the other, median of ${facts.rounds} rounds. The share is of the bare engine just before and after, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
     '',
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
