@@ -8,7 +8,13 @@ export type FixedTaps = Taps & { weights: Int32Array; bits: number };
 
 /** Weights in fixed point, halves away from zero. */
 export function toFixedTaps(taps: FloatTaps, bits: number): FixedTaps {
-  const weights = Int32Array.from(taps.weights, (w) => Math.trunc((w < 0 ? -0.5 : 0.5) + w * 2 ** bits));
+  const one = 2 ** bits;
+  // A loop: `Int32Array.from` with a function takes ten times as long.
+  const weights = new Int32Array(taps.weights.length);
+  for (let i = 0; i < weights.length; i++) {
+    const weight = taps.weights[i]!;
+    weights[i] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * one);
+  }
   return { ...taps, weights, bits };
 }
 

@@ -3,32 +3,70 @@
 (module
   (memory (export "memory") 1)
 
-  ;; One row: $count output pixels of 3 or 4 channels. A pixel is read and written as 4 bytes; of 3 channels the fourth byte belongs to
-  ;; the next pixel and is overwritten by it. $starts: byte offset of the first source pixel per output pixel; $counts: taps per output
+  ;; Four rows at once, which share weights and loops: $count output pixels of 3 or 4 channels each. A pixel is read and written as 4
+  ;; bytes; of 3 channels the fourth byte belongs to the next pixel and is overwritten by it. $pitch, $targetPitch: bytes from row to row,
+  ;; of which at least one is spare in a target. $starts: byte offset of the first source pixel per output pixel; $counts: taps per output
   ;; pixel; $weights: $stride bytes per output pixel.
   (func (export "columns")
-    (param $source i32) (param $target i32) (param $channels i32) (param $count i32)
+    (param $source i32) (param $pitch i32) (param $target i32) (param $targetPitch i32) (param $channels i32) (param $count i32)
     (param $starts i32) (param $counts i32) (param $weights i32) (param $stride i32) (param $bits i32)
-    (local $from i32) (local $weight i32) (local $end i32) (local $half v128) (local $sum v128)
+    (local $from i32) (local $weight i32) (local $end i32) (local $half v128) (local $w v128)
+    (local $at2 i32) (local $at3 i32) (local $to2 i32) (local $to3 i32)
+    (local $sum0 v128) (local $sum1 v128) (local $sum2 v128) (local $sum3 v128)
     (local.set $half (i32x4.splat (i32.shl (i32.const 1) (i32.sub (local.get $bits) (i32.const 1)))))
+    (local.set $at2 (i32.mul (local.get $pitch) (i32.const 2)))
+    (local.set $at3 (i32.mul (local.get $pitch) (i32.const 3)))
+    (local.set $to2 (i32.mul (local.get $targetPitch) (i32.const 2)))
+    (local.set $to3 (i32.mul (local.get $targetPitch) (i32.const 3)))
     (loop $pixels
-      (local.set $sum (local.get $half))
+      (local.set $sum0 (local.get $half))
+      (local.set $sum1 (local.get $half))
+      (local.set $sum2 (local.get $half))
+      (local.set $sum3 (local.get $half))
       (local.set $from (i32.add (local.get $source) (i32.load (local.get $starts))))
       (local.set $weight (local.get $weights))
       (local.set $end (i32.add (local.get $weights) (i32.shl (i32.load (local.get $counts)) (i32.const 2))))
       (loop $taps
-        (local.set $sum
+        (local.set $w (v128.load32_splat (local.get $weight)))
+        (local.set $sum0
           (i32x4.add
-            (local.get $sum)
+            (local.get $sum0)
             (i32x4.mul
-              (i32x4.extend_low_i16x8_u (i16x8.extend_low_i8x16_u (v128.load32_zero (local.get $from))))
-              (v128.load32_splat (local.get $weight)))))
+              (local.get $w)
+              (i32x4.extend_low_i16x8_u (i16x8.extend_low_i8x16_u (v128.load32_zero (local.get $from)))))))
+        (local.set $sum1
+          (i32x4.add
+            (local.get $sum1)
+            (i32x4.mul
+              (local.get $w)
+              (i32x4.extend_low_i16x8_u (i16x8.extend_low_i8x16_u (v128.load32_zero (i32.add (local.get $from) (local.get $pitch))))))))
+        (local.set $sum2
+          (i32x4.add
+            (local.get $sum2)
+            (i32x4.mul
+              (local.get $w)
+              (i32x4.extend_low_i16x8_u (i16x8.extend_low_i8x16_u (v128.load32_zero (i32.add (local.get $from) (local.get $at2))))))))
+        (local.set $sum3
+          (i32x4.add
+            (local.get $sum3)
+            (i32x4.mul
+              (local.get $w)
+              (i32x4.extend_low_i16x8_u (i16x8.extend_low_i8x16_u (v128.load32_zero (i32.add (local.get $from) (local.get $at3))))))))
         (local.set $from (i32.add (local.get $from) (local.get $channels)))
         (local.set $weight (i32.add (local.get $weight) (i32.const 4)))
         (br_if $taps (i32.lt_u (local.get $weight) (local.get $end))))
-      (local.set $sum (i32x4.shr_s (local.get $sum) (local.get $bits)))
-      (local.set $sum (i16x8.narrow_i32x4_s (local.get $sum) (local.get $sum)))
-      (v128.store32_lane 0 (local.get $target) (i8x16.narrow_i16x8_u (local.get $sum) (local.get $sum)))
+      (local.set $sum0 (i32x4.shr_s (local.get $sum0) (local.get $bits)))
+      (local.set $sum0 (i16x8.narrow_i32x4_s (local.get $sum0) (local.get $sum0)))
+      (v128.store32_lane 0 (local.get $target) (i8x16.narrow_i16x8_u (local.get $sum0) (local.get $sum0)))
+      (local.set $sum1 (i32x4.shr_s (local.get $sum1) (local.get $bits)))
+      (local.set $sum1 (i16x8.narrow_i32x4_s (local.get $sum1) (local.get $sum1)))
+      (v128.store32_lane 0 (i32.add (local.get $target) (local.get $targetPitch)) (i8x16.narrow_i16x8_u (local.get $sum1) (local.get $sum1)))
+      (local.set $sum2 (i32x4.shr_s (local.get $sum2) (local.get $bits)))
+      (local.set $sum2 (i16x8.narrow_i32x4_s (local.get $sum2) (local.get $sum2)))
+      (v128.store32_lane 0 (i32.add (local.get $target) (local.get $to2)) (i8x16.narrow_i16x8_u (local.get $sum2) (local.get $sum2)))
+      (local.set $sum3 (i32x4.shr_s (local.get $sum3) (local.get $bits)))
+      (local.set $sum3 (i16x8.narrow_i32x4_s (local.get $sum3) (local.get $sum3)))
+      (v128.store32_lane 0 (i32.add (local.get $target) (local.get $to3)) (i8x16.narrow_i16x8_u (local.get $sum3) (local.get $sum3)))
       (local.set $target (i32.add (local.get $target) (local.get $channels)))
       (local.set $starts (i32.add (local.get $starts) (i32.const 4)))
       (local.set $counts (i32.add (local.get $counts) (i32.const 4)))

@@ -8,7 +8,9 @@ interface Kernels {
   memory: WebAssembly.Memory;
   columns(
     source: number,
+    pitch: number,
     target: number,
+    targetPitch: number,
     channels: number,
     count: number,
     starts: number,
@@ -23,6 +25,9 @@ interface Kernels {
 const PAGE_BYTES = 65_536;
 /** A vector's bytes; what is read or written in vectors may end this far behind its last byte. */
 const LANES = 16;
+
+/** Rows that are resampled across at once. */
+const ROWS = 4;
 
 /** Undefined if this processor or Node has no SIMD in WebAssembly. */
 const kernels = loadKernels();
@@ -52,7 +57,8 @@ function run(
   const columnCount = columns.starts.length;
   const rowCount = rows.starts.length;
   const rowLength = columnCount * channels;
-  const pitch = Math.ceil(rowLength / LANES) * LANES;
+  // At least one byte is spare.
+  const pitch = (Math.floor(rowLength / LANES) + 1) * LANES;
   const sourcePitch = width * channels;
   let end = 0;
   const place = (bytes: number): number => {
@@ -64,8 +70,8 @@ function run(
   const counts = place(columnCount * 4);
   const columnWeights = place(columns.weights.length * 4);
   const rowWeights = place(rows.weights.length * 4);
-  const sourceRow = place(sourcePitch);
-  const between = place(sources.length * pitch);
+  const sourceRows = place(sourcePitch * ROWS);
+  const between = place((sources.length + ROWS - 1) * pitch);
   const result = place(rowCount * pitch);
   const missing = end - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
@@ -76,13 +82,17 @@ function run(
   words.set(columns.counts, counts / 4);
   words.set(columns.weights, columnWeights / 4);
   words.set(rows.weights, rowWeights / 4);
-  for (let slot = 0; slot < sources.length; slot++) {
-    const from = sources[slot]! * sourcePitch;
-    bytes.set(data.subarray(from, from + sourcePitch), sourceRow);
-    const target = between + slot * pitch;
+  for (let slot = 0; slot < sources.length; slot += ROWS) {
+    // Of the last rows some may be missing: then old bytes are resampled in vain.
+    for (let row = 0; row < ROWS && slot + row < sources.length; row++) {
+      const from = sources[slot + row]! * sourcePitch;
+      bytes.set(data.subarray(from, from + sourcePitch), sourceRows + row * sourcePitch);
+    }
     kernel.columns(
-      sourceRow,
-      target,
+      sourceRows,
+      sourcePitch,
+      between + slot * pitch,
+      pitch,
       channels,
       columnCount,
       starts,
