@@ -80,7 +80,7 @@ export function createAuthenticator(options: {
         const clientId = header(CLIENT_ID_HEADER);
         return {
           ...ANONYMOUS,
-          bucket: `address:${networkOf(address)}`,
+          bucket: address ? `address:${networkOf(address)}` : ANONYMOUS.bucket,
           rules: addressRules,
           idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
         };

@@ -1,5 +1,5 @@
 import type { KeyStore } from '@inferql/queue/api-keys';
-import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
+import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { Limiter } from '@inferql/queue/limits';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
@@ -122,7 +122,6 @@ export function createAccess(options: {
         leave();
         throw error;
       }
-      if (caller.kind === 'anonymous' && !hasLimits(caller.rules)) return stream;
       sessions.add(caller, stream);
       stream.whenEnded(() => {
         leave();

@@ -4,7 +4,7 @@ import { hasLimits } from '@inferql/queue/limit-rules';
 import type { LimitCost, Limiter, LimitRules, LimitState } from '@inferql/queue/limits';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
-import type { Principal } from './principal.ts';
+import { ANONYMOUS, type Principal } from './principal.ts';
 
 /** Assumed milliseconds per image of a model until a worker has measured it. */
 const UNMEASURED_IMAGE_MS = 100;
@@ -104,8 +104,8 @@ export function createLimits(options: {
      * @throws InferqlError RATE_LIMITED if it holds as many as it may
      */
     hold(caller: Principal, what: Holding): () => void {
-      // Without keys and limits per address, everybody would be one caller.
-      if (caller.kind === 'anonymous' && !hasLimits(caller.rules)) return () => undefined;
+      // Inside a host application addresses are not known: everybody would be one caller.
+      if (caller.bucket === ANONYMOUS.bucket && !hasLimits(caller.rules)) return () => undefined;
       const counts = held[what];
       const count = counts.get(caller.bucket) ?? 0;
       if (count >= most[what]) {

@@ -75,6 +75,7 @@ export function createWebSockets(options: {
     mask(
       new InferqlError('RATE_LIMITED', {
         message: `One connection may have ${config.maxSubscriptionsPerConnection} operations at once. End some, or open another connection.`,
+        retryAfterMs: 1_000,
       }),
     );
 

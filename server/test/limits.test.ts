@@ -1,6 +1,5 @@
 /** Limits of callers, through a whole server. queue/limits.test.ts tests the step. */
 import { createLimiter } from '@inferql/queue/limits';
-import { subscribeSse } from '@inferql/testing/graphql-client';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { createLimits } from '../access/limits.ts';
@@ -9,17 +8,7 @@ import { readConfig } from '../config.ts';
 import { startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
 import { type Answer, uploadRequest } from './requests.ts';
-import {
-  atEnd,
-  CLASSIFY,
-  connect,
-  ENQUEUE,
-  MODEL,
-  paint,
-  type Server,
-  startServer,
-  startWorker,
-} from './server-harness.ts';
+import { CLASSIFY, connect, ENQUEUE, MODEL, paint, type Server, startServer, startWorker } from './server-harness.ts';
 
 interface Classified {
   classifyImage: { __typename: string; id: string; status: string } | null;
@@ -130,47 +119,6 @@ test('without keys each client address has its own limit, as far as the proxy is
   expect(await upload('2001:db8:0:1::1')).toBe(200);
   expect(await upload('2001:db8::1:ffff:0:0:2')).toBe(429);
   expect(await upload('2001:db8:0:2::1')).toBe(200);
-});
-
-describe('what is held open', () => {
-  test('subscriptions of a caller are bounded, and a place is free again when one has ended', async () => {
-    const { server, makeKey } = await startGuardedServer({ env: { INFERQL_MAX_SUBSCRIPTIONS: '2' } });
-    await startWorker(server.prefix);
-    const url = await open(server);
-    const [key, bob] = [await makeKey(), await makeKey({ tenant: 'bob' })];
-    const watch = async (headers: Record<string, string>) => {
-      const leaving = new AbortController();
-      atEnd(() => leaving.abort());
-      const query = 'subscription { queue { waiting } }';
-      const events = subscribeSse<object>(url, { query }, leaving.signal, headers);
-      const { value } = await events.next();
-      return { code: value?.errors?.[0]?.extensions?.code, leave: () => leaving.abort() };
-    };
-    const first = await watch(key.headers);
-    expect([first.code, (await watch(key.headers)).code, (await watch(key.headers)).code]).toEqual([
-      undefined,
-      undefined,
-      'RATE_LIMITED',
-    ]);
-    expect((await watch(bob.headers)).code).toBeUndefined();
-    first.leave();
-    await expect.poll(async () => (await watch(key.headers)).code).toBeUndefined();
-  });
-
-  test('mutations that wait are bounded', async () => {
-    const { server, makeKey } = await startGuardedServer({ env: { INFERQL_MAX_WAITING: '1' } });
-    const worker = await startWorker(server.prefix);
-    worker.settling.close();
-    const key = await makeKey();
-    const upload = async () => server.upload<Classified>(CLASSIFY, [await paint(1)], {}, key.headers);
-    const waiting = upload();
-    while (worker.countRuns() === 0) await server.backend.isReady();
-    const refused = await upload();
-    expect([refused.status, codeOf(refused)]).toEqual([429, 'RATE_LIMITED']);
-    worker.settling.open();
-    expect((await waiting).data.classifyImage!.status).toBe('SUCCEEDED');
-    expect((await upload()).status).toBe(200);
-  });
 });
 
 test('while Redis is away a server counts alone, and says so', async () => {

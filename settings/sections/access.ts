@@ -91,14 +91,16 @@ export const access = defineSettings({
     name: 'INFERQL_MAX_SUBSCRIPTIONS',
     type: integer({ min: 1 }),
     default: 10_000,
-    description: 'Most open subscriptions of a tenant, or of an address that has limits, per server.',
+    description:
+      'Most open subscriptions of a tenant, or of a client address if callers are not identified, per server.',
     readBy: ['server'],
   },
   maxWaiting: {
     name: 'INFERQL_MAX_WAITING',
     type: integer({ min: 1 }),
     default: 1_000,
-    description: 'Most mutations of a tenant, or of an address that has limits, that wait for an answer, per server.',
+    description:
+      'Most mutations that wait for an answer, of a tenant, or of a client address if callers are not identified, per server.',
     readBy: ['server'],
   },
 });
