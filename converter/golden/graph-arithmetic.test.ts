@@ -1,7 +1,7 @@
 /** Graph operations that compute. */
 import { describe, expect, test } from 'vitest';
 import { type GraphWriter, ints, text } from './graph-writer.fixture.ts';
-import { conv, difference, features, LIMIT } from './graphs.fixture.ts';
+import { conv, convertOnly, difference, features, LIMIT } from './graphs.fixture.ts';
 
 describe('graph ops agree with tfjs', () => {
   for (const padding of ['SAME', 'VALID']) {
@@ -64,6 +64,35 @@ describe('graph ops agree with tfjs', () => {
       expect(await difference(dense)).toBeLessThan(LIMIT);
     },
   );
+
+  // tfjs lacks these, so the steps that TensorFlow merged are written out for it.
+  const steps: Record<string, (g: GraphWriter, value: string) => string> = {
+    Tanh: (g, value) => g.node('Tanh', [value]),
+    _FusedHardSwish: (g, value) => {
+      const gate = g.node('Relu6', [g.node('AddV2', [value, g.float(3)])]);
+      return g.node('Mul', [g.node('Mul', [value, gate]), g.float(1 / 6)]);
+    },
+    GeluExact: (g, value) => {
+      const error = g.node('Erf', [g.node('Mul', [value, g.float(Math.SQRT1_2)])]);
+      return g.node('Mul', [g.node('Mul', [value, g.float(0.5)]), g.node('AddV2', [error, g.float(1)])]);
+    },
+    GeluApproximate: (g, value) => {
+      const cube = g.node('Mul', [g.node('Mul', [value, g.node('Square', [value])]), g.float(0.044715)]);
+      const sum = g.node('AddV2', [value, cube]);
+      const tanh = g.node('Tanh', [g.node('Mul', [sum, g.float(Math.sqrt(2 / Math.PI))])]);
+      return g.node('Mul', [g.node('Mul', [value, g.float(0.5)]), g.node('AddV2', [tanh, g.float(1)])]);
+    },
+  };
+  test.each(Object.entries(steps))('fused with BiasAdd and %s, as the same steps one by one', async (step, write) => {
+    const attr = conv(2, 'SAME');
+    const fused = { ...attr, fused_ops: { list: { s: ['BiasAdd', step].map(text) } }, num_args: { i: '1' } };
+    const whole = (g: GraphWriter) => g.node('_FusedConv2D', ['image', g.weights(3, 3, 3, 5), g.weights(5)], fused);
+    const parts = (g: GraphWriter) => {
+      const product = g.node('Conv2D', ['image', g.weights(3, 3, 3, 5)], attr);
+      return write(g, g.node('BiasAdd', [product, g.weights(5)]));
+    };
+    expect(await difference(whole, parts)).toBeLessThan(LIMIT);
+  });
 
   test.each(['SAME', 'VALID'])('transposed convolution, %s', async (padding) => {
     for (const strides of [1, 2, 3]) {
@@ -167,4 +196,33 @@ describe('graph ops agree with tfjs', () => {
       expect(await difference(attention)).toBeLessThan(LIMIT);
     }
   });
+
+  test('Einsum, as the attention of Keras writes it', async () => {
+    const attention = (g: GraphWriter) => {
+      const rows = g.node('Reshape', [features(g), g.ints(-1, 88, 6)]);
+      const product = (equation: string, ...inputs: string[]) =>
+        g.node('Einsum', inputs, { equation: { s: text(equation) }, N: { i: String(inputs.length) } });
+      const [query, key, value] = [0, 1, 2].map(() => product('abc,cde->abde', rows, g.weights(6, 2, 4)));
+      const scores = g.node('Softmax', [product('aecd,abcd->acbe', key!, query!)]);
+      return product('abcd,cde->abe', product('acbe,aecd->abcd', scores, value!), g.weights(2, 4, 6));
+    };
+    expect(await difference(attention)).toBeLessThan(LIMIT);
+    // tfjs takes B and b for one axis, TensorFlow does not.
+    const letters = (equation: string) => (g: GraphWriter) => {
+      const rows = g.node('Reshape', [features(g), g.ints(-1, 88, 6)]);
+      return g.node('Einsum', [rows, g.weights(6, 4)], { equation: { s: text(equation) }, N: { i: '2' } });
+    };
+    expect(await difference(letters('bBc,cC->bBC'), letters('bpc,cq->bpq'))).toBeLessThan(LIMIT);
+  });
+
+  test.each(['...bc,cd->...bd', 'abb->ab', 'ab,bc', 'abc->abd', 'abc,cd,de->abe'])(
+    'Einsum %s is refused',
+    async (equation) => {
+      const write = (g: GraphWriter) => {
+        const rows = g.node('Reshape', [features(g), g.ints(-1, 88, 6)]);
+        return g.node('Einsum', [rows, g.weights(6, 4)], { equation: { s: text(equation) }, N: { i: '2' } });
+      };
+      await expect(convertOnly(write)).rejects.toThrow('Einsum');
+    },
+  );
 });

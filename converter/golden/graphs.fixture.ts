@@ -11,16 +11,30 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
-/** Largest difference of a converted graph's output in onnxruntime from tfjs'. */
-export async function difference(write: (graph: GraphWriter) => string): Promise<number> {
+type Write = (graph: GraphWriter) => string;
+
+function save(write: Write) {
   const writer = new GraphWriter();
-  const saved = writer.model(write(writer));
+  return writer.model(write(writer));
+}
+
+/** A converted graph's output in onnxruntime. */
+export async function convertOnly(write: Write): Promise<Float32Array> {
+  return (await runConverted(save(write), randomPixels(INPUT, 2), INPUT)).probabilities;
+}
+
+/**
+ * Largest difference of a converted graph's output in onnxruntime from tfjs'.
+ * @param reference the same graph with nodes that tfjs has; it must make the same weights in the same order
+ */
+export async function difference(write: Write, reference = write): Promise<number> {
+  const saved = save(reference);
   const json = saved.modelJson as {
     modelTopology: object;
     signature: object;
     weightsManifest: tf.io.WeightsManifestConfig;
   };
-  const reference = await tf.loadGraphModel({
+  const model = await tf.loadGraphModel({
     load: async () => ({
       format: 'graph-model',
       modelTopology: structuredClone(json.modelTopology),
@@ -30,9 +44,8 @@ export async function difference(write: (graph: GraphWriter) => string): Promise
     }),
   });
   const pixels = randomPixels(INPUT, 2);
-  const expected = tf.tidy(() => (reference.execute(toTensor(pixels, INPUT)) as tf.Tensor).dataSync());
-  const { probabilities } = await runConverted(saved, pixels, INPUT);
-  return largestDifference(probabilities, expected);
+  const expected = tf.tidy(() => (model.execute(toTensor(pixels, INPUT)) as tf.Tensor).dataSync());
+  return largestDifference(await convertOnly(write), expected);
 }
 
 export const conv = (strides: number, padding: string, dilation = 1) => ({

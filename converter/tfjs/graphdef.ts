@@ -85,6 +85,11 @@ export class NodeAttributes {
     return value === undefined ? fallback : decodeText(value);
   }
 
+  /** As it is written; empty if it is absent. */
+  exactText(name: string): string {
+    return decodeExactText(this.#get(name)?.s ?? '');
+  }
+
   /** In lower case. */
   texts(name: string): string[] {
     return this.#get(name)?.list?.s?.map(decodeText) ?? [];
@@ -113,9 +118,13 @@ function isUnset({ s, i, f, b, list, ...others }: z.infer<typeof attrSchema>): b
   return !b && Number(i ?? 0) === 0 && Number(f ?? 0) === 0 && Object.values(list ?? {}).flat().length === 0;
 }
 
-function decodeText(value: string | number[]): string {
+function decodeExactText(value: string | number[]): string {
   const bytes = typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.from(value);
-  return bytes.toString('latin1').toLowerCase();
+  return bytes.toString('latin1');
+}
+
+function decodeText(value: string | number[]): string {
+  return decodeExactText(value).toLowerCase();
 }
 
 /** One tensor of a graph: a node and which of its outputs. */

@@ -56,8 +56,18 @@ export function applyFused(call: NodeCall, result: Value, position: number): Val
       case 'relu6':
       case 'elu':
       case 'sigmoid':
+      case 'tanh':
       case 'linear':
         value = activate(builder, step, value);
+        break;
+      case '_fusedhardswish':
+        value = activate(builder, 'hard_swish', value);
+        break;
+      case 'geluexact':
+        value = activate(builder, 'gelu', value);
+        break;
+      case 'geluapproximate':
+        value = activate(builder, 'gelu_new', value);
         break;
       default:
         throw new UnsupportedOpError(call.op, `fused with ${step}, node ${call.name}`);

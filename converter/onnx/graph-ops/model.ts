@@ -4,6 +4,7 @@ import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import { CONSTANT_NODES, computeConstant } from './constants.ts';
 import { CONVOLUTION_NODES } from './convolution.ts';
+import { EINSUM_NODES } from './einsum.ts';
 import { MATH_NODES } from './math.ts';
 import { REDUCTION_NODES } from './reduction.ts';
 import { type NodeConverter, requireAllRead } from './registry.ts';
@@ -13,6 +14,7 @@ import { SHAPE_NODES } from './shape.ts';
 const NODES: Record<string, NodeConverter> = {
   ...CONSTANT_NODES,
   ...CONVOLUTION_NODES,
+  ...EINSUM_NODES,
   ...MATH_NODES,
   ...REDUCTION_NODES,
   ...SHAPE_NODES,
