@@ -230,8 +230,8 @@ async function writeArtefacts(
   }
   if (spec.format === 'onnx') {
     if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
-    const options = { labelCount: labels.length, folder: path.dirname(file) };
-    const classCount = (await writeWrapped(await readFile(file), spec, options, staging)) ?? labels.length;
+    const options = { labelCount: labels.length };
+    const classCount = (await writeWrapped(file, spec, options, staging)) ?? labels.length;
     const unavailable = 'class activation maps need a model that the converter wrote';
     return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
   }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
@@ -6,7 +5,7 @@ import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
 import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
-import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 import { Findings } from './findings.ts';
@@ -28,7 +27,7 @@ export async function inspectOnnx(
   context: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
-  const facts = readFacts(decodeOnnx(await readFile(file)), path.dirname(file), overrides.layout);
+  const facts = readFacts(readOnnx(file), file, overrides.layout);
   const embeddedMetadata = readOnnxMetadata(facts.metadata);
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
@@ -24,7 +24,7 @@ export async function probeOnnx(file: string, spec: ModelSpec, images: string[],
   try {
     // Answers as they come.
     const asIs = { ...spec, output: { ...spec.output, activation: 'softmax' as const } };
-    await writeWrapped(await readFile(file), asIs, { folder: path.dirname(file) }, folder);
+    await writeWrapped(file, asIs, {}, folder);
     const session = await ort.InferenceSession.create(path.join(folder, 'model.onnx'), { logSeverityLevel: 3 });
     try {
       const rows: Float32Array[] = [];

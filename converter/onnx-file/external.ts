@@ -6,6 +6,8 @@ export interface ExternalPart {
   /** Relative to the folder of the ONNX file. */
   location: string;
   offset: number;
+  /** In bytes; undefined if the file does not say. */
+  length: number | undefined;
 }
 
 /** Of tensors, the part that external data is about. */
@@ -13,6 +15,9 @@ type TensorLike = Pick<onnx.ITensorProto, 'dataLocation' | 'externalData' | 'nam
 type GraphLike = onnx.IGraphProto;
 
 const EXTERNAL = 1;
+
+/** The location of weights that are in the ONNX file itself and were left there by `readOnnx`. No file can have this name. */
+export const OWN_FILE = '//';
 
 /**
  * Where a tensor's bytes are; undefined if they are in the ONNX file itself.
@@ -24,18 +29,23 @@ export function externalPartOf(tensor: TensorLike): ExternalPart | undefined {
   const entryOf = (wanted: string) => entries.find(({ key }) => key === wanted)?.value ?? undefined;
   const location = entryOf('location') ?? '';
   const offset = Number(entryOf('offset') ?? 0);
+  const length = entryOf('length') === undefined ? undefined : Number(entryOf('length'));
+  const isSize = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (location === OWN_FILE && length !== undefined && isSize(offset) && isSize(length)) {
+    return { location, offset, length };
+  }
   const parts = location.split('/');
   const isPlain =
     parts.every((part) => part !== '' && part !== '.' && part !== '..') &&
     !/[\\:\0]/.test(location) &&
     location.length <= 500;
-  if (!isPlain || !Number.isSafeInteger(offset) || offset < 0) {
+  if (!isPlain || !isSize(offset) || (length !== undefined && !isSize(length))) {
     throw new ModelError(
       'SOURCE_INVALID',
       `the ONNX file names ${JSON.stringify(location)} for its weights: expected a file beside it`,
     );
   }
-  return { location, offset };
+  return { location, offset, length };
 }
 
 /** Calls `visit` for each tensor of a graph: initializers, constants in attributes, and those of graphs inside it. */
@@ -62,9 +72,40 @@ export function listExternalFiles(graph: GraphLike): string[] {
   const locations = new Set<string>();
   visitTensors(graph, (tensor) => {
     const part = externalPartOf(tensor);
-    if (part) locations.add(part.location);
+    if (part && part.location !== OWN_FILE) locations.add(part.location);
   });
   return [...locations];
+}
+
+/** Onnxruntime maps files into memory; numbers begin at multiples of a cache line. */
+const ALIGNMENT = 64;
+
+/** Bytes that move from an ONNX file into another file. */
+export interface MovedPart {
+  from: number;
+  to: number;
+  length: number;
+}
+
+/**
+ * Lets tensors whose bytes were left in the ONNX file name another file.
+ * @returns what must be written into it, in order
+ */
+export function moveOwnParts(graph: GraphLike, name: string): MovedPart[] {
+  const moved: MovedPart[] = [];
+  let end = 0;
+  visitTensors(graph, (tensor) => {
+    const part = externalPartOf(tensor);
+    if (part?.location !== OWN_FILE) return;
+    const { offset: from, length = 0 } = part;
+    moved.push({ from, to: end, length });
+    tensor.externalData = Object.entries({ location: name, offset: end, length }).map(([key, value]) => ({
+      key,
+      value: String(value),
+    }));
+    end = Math.ceil((end + length) / ALIGNMENT) * ALIGNMENT;
+  });
+  return moved;
 }
 
 /** Lets tensors name other files. */

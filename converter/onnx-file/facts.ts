@@ -62,13 +62,13 @@ export interface OnnxFacts {
 
 /**
  * Reads from an ONNX file what a classifier's spec must say.
- * @param folder holds the files with external data
+ * @param file the ONNX file, if its weights, or files with external data beside it, are to be read
  * @param layout what a user says, if the file does not
  * @throws ModelError SOURCE_INVALID for what is not a classifier of images
  */
 export function readFacts(
   { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
-  folder?: string,
+  file?: string,
   layout?: Layout,
 ): OnnxFacts {
   const opset = Number(model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0);
@@ -79,7 +79,7 @@ export function readFacts(
     );
   }
   const port = imagePort(graph);
-  const constantOf = readConstants(graph, folder);
+  const constantOf = readConstants(graph, file);
   const trace = traceInput(
     { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
     port.name,

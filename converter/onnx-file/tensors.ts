@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import type { onnx } from 'onnx-proto';
-import { externalPartOf } from './external.ts';
+import { externalPartOf, OWN_FILE } from './external.ts';
 import type { OnnxModelGraph } from './model-file.ts';
 import { spreadOf } from './trace.ts';
 
@@ -13,15 +13,15 @@ export interface Constant {
   shape: number[];
   /** Undefined for long ones and for types without a plain form. */
   values: number[] | undefined;
-  /** The standard deviation of weights; undefined for other types than float32 and for weights in other files. */
+  /** The standard deviation of weights; undefined for other types than float32. */
   readSpread(): number | undefined;
 }
 
-/** Finds a graph's constants: initializers and Constant nodes. `folder` holds the files with external data. */
-export function readConstants(
-  graph: OnnxModelGraph,
-  folder: string | undefined,
-): (name: string) => Constant | undefined {
+/**
+ * Finds a graph's constants: initializers and Constant nodes.
+ * @param file the ONNX file; those with external data are beside it
+ */
+export function readConstants(graph: OnnxModelGraph, file: string | undefined): (name: string) => Constant | undefined {
   const tensors = new Map<string, onnx.ITensorProto>();
   for (const tensor of graph.initializer) tensors.set(tensor.name ?? '', tensor);
   for (const node of graph.node) {
@@ -32,26 +32,31 @@ export function readConstants(
     const tensor = tensors.get(name);
     if (!tensor) return undefined;
     const shape = (tensor.dims ?? []).map(Number);
-    return { shape, values: readValues(tensor, folder), readSpread: () => readSpread(tensor) };
+    return { shape, values: readValues(tensor, file), readSpread: () => readSpread(tensor, file) };
   };
 }
 
 const FLOAT = 1;
+/** Of the first weights of a model. Only a dense layer over large images has more. */
+const MAX_SPREAD_NUMBERS = 16 * 1024 * 1024;
 
-function readSpread({ dataType, rawData, floatData }: onnx.ITensorProto): number | undefined {
-  if (dataType !== FLOAT) return undefined;
+function readSpread(tensor: onnx.ITensorProto, file: string | undefined): number | undefined {
+  const { dataType, rawData, floatData, dims } = tensor;
+  const count = (dims ?? []).map(Number).reduce((a, b) => a * b, 1);
+  if (dataType !== FLOAT || !(count > 0 && count <= MAX_SPREAD_NUMBERS)) return undefined;
   if (floatData?.length) return spreadOf(Float32Array.from(floatData));
+  const bytes = rawData?.length ? rawData : readExternal(tensor, file, count);
   // A copy, because what was read may begin at any byte.
-  return rawData?.length ? spreadOf(new Float32Array(new Uint8Array(rawData).buffer)) : undefined;
+  return bytes && bytes.length === count * 4 ? spreadOf(new Float32Array(new Uint8Array(bytes).buffer)) : undefined;
 }
 
-function readValues(tensor: onnx.ITensorProto, folder: string | undefined): number[] | undefined {
+function readValues(tensor: onnx.ITensorProto, file: string | undefined): number[] | undefined {
   const count = (tensor.dims ?? []).map(Number).reduce((a, b) => a * b, 1);
   if (!(count >= 0 && count <= MAX_NUMBERS)) return undefined;
   const listed = [tensor.floatData, tensor.int32Data, tensor.int64Data, tensor.doubleData].find((data) => data?.length);
   // Half floats in `int32_data` are bits, not numbers.
   if (listed && tensor.dataType !== 10) return listed.map(Number);
-  const bytes = tensor.rawData?.length ? tensor.rawData : readExternal(tensor, folder, count);
+  const bytes = tensor.rawData?.length ? tensor.rawData : readExternal(tensor, file, count);
   if (!bytes) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const read = READERS[tensor.dataType ?? 0];
@@ -80,15 +85,16 @@ function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function readExternal(tensor: onnx.ITensorProto, folder: string | undefined, count: number): Uint8Array | undefined {
+function readExternal(tensor: onnx.ITensorProto, file: string | undefined, count: number): Uint8Array | undefined {
   const part = externalPartOf(tensor);
   const size = READERS[tensor.dataType ?? 0]?.size;
-  if (!part || folder === undefined || size === undefined) return undefined;
+  if (!part || file === undefined || size === undefined) return undefined;
   const bytes = new Uint8Array(count * size);
-  const file = openSync(path.join(folder, part.location), 'r');
+  const from = part.location === OWN_FILE ? file : path.join(path.dirname(file), part.location);
+  const descriptor = openSync(from, 'r');
   try {
-    return readSync(file, bytes, 0, bytes.length, part.offset) === bytes.length ? bytes : undefined;
+    return readSync(descriptor, bytes, 0, bytes.length, part.offset) === bytes.length ? bytes : undefined;
   } finally {
-    closeSync(file);
+    closeSync(descriptor);
   }
 }

@@ -3,13 +3,19 @@ import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { createRandom, inputOf, largestDifference, randomPixels } from '../golden/harness.fixture.ts';
 import { normalizationOf } from '../normalization.ts';
+import { decodeOnnx } from '../onnx-file/model-file.ts';
 import { parseSpec } from '../spec.ts';
 import { BATCH, floatTensor, type OnnxGraph } from './graph.ts';
-import { wrapOnnx } from './wrap-onnx-file.ts';
+import { wrapOnnx as wrapDecoded } from './wrap-onnx-file.ts';
 import { encodeModel } from './write.ts';
 
 const { onnx } = onnxProto;
 const INPUT = inputOf(6, 5, 3);
+
+const wrapOnnx = (file: Uint8Array, ...rest: ParametersAfterFirst<typeof wrapDecoded>) =>
+  wrapDecoded(decodeOnnx(file), ...rest);
+
+type ParametersAfterFirst<F> = F extends (first: never, ...rest: infer R) => unknown ? R : never;
 
 function specOf(output: object, batching: object = {}, normalization = 'caffe') {
   const { width, height, channels } = INPUT;

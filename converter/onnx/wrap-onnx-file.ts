@@ -2,9 +2,9 @@ import onnxProto from 'onnx-proto';
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import { chooseOutput } from '../onnx-file/choose-output.ts';
-import { listExternalFiles, relocateExternalFiles } from '../onnx-file/external.ts';
+import { listExternalFiles, type MovedPart, moveOwnParts, relocateExternalFiles } from '../onnx-file/external.ts';
 import { type AnswerOutput, describeSizes, ELEMENT, type ImageInput, readFacts } from '../onnx-file/facts.ts';
-import { decodeOnnx, type OnnxModelGraph as Graph } from '../onnx-file/model-file.ts';
+import type { OnnxModelGraph as Graph, OnnxModel } from '../onnx-file/model-file.ts';
 import type { ModelSpec } from '../spec.ts';
 import { BATCH, floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
 import { encodeNode, encodePort, encodeTensor } from './write.ts';
@@ -17,7 +17,7 @@ const PREFIX = 'inferql_';
 const MIN_IR_VERSION = 4;
 
 /** Changes whenever the files that `wrapOnnx` writes, or refuses to write, change. */
-export const WRAPPER_VERSION = 2;
+export const WRAPPER_VERSION = 3;
 
 export interface WrappedModel {
   bytes: Uint8Array;
@@ -25,28 +25,37 @@ export interface WrappedModel {
   classCount: number | undefined;
   /** Files with weights that must be beside the written file: by their place beside the original, and by their new name. */
   externalFiles: { from: string; to: string }[];
+  /** Bytes of the original file that must be in OWN_WEIGHTS beside the written file. */
+  ownWeights: MovedPart[];
 }
+
+export const OWN_WEIGHTS = 'weights.bin';
 
 export interface WrapOptions {
   /** A binary head of one output becomes two classes if there are two labels. */
   labelCount?: number | undefined;
-  /** Holds the files with external data. */
-  folder?: string | undefined;
+  /** The ONNX file; those with external data are beside it. */
+  file?: string | undefined;
 }
 
 /**
  * Gives an ONNX classifier the interface of a converted one: uint8 images in, probabilities out. Its nodes stay.
  * A file of a fixed batch keeps it.
+ * @param decoded the file; it is changed
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
-export function wrapOnnx(file: Uint8Array, spec: ModelSpec, options: WrapOptions = {}): WrappedModel {
-  const decoded = decodeOnnx(file);
+export function wrapOnnx(
+  decoded: { model: OnnxModel; graph: Graph },
+  spec: ModelSpec,
+  options: WrapOptions = {},
+): WrappedModel {
   const { model, graph } = decoded;
   const externalFiles = listExternalFiles(graph).map((from, i) => ({ from, to: `weights-${i}.bin` }));
-  const { input, outputs } = readFacts(decoded, options.folder, spec.input.layout);
+  const { input, outputs } = readFacts(decoded, options.file, spec.input.layout);
   checkInput(input, spec);
   const output = answerOutput(outputs, spec);
   checkActivation(output, spec);
+  const ownWeights = moveOwnParts(graph, OWN_WEIGHTS);
   relocateExternalFiles(graph, new Map(externalFiles.map(({ from, to }) => [from, to])));
   const inputName = `${PREFIX}input`;
   const outputName = `${PREFIX}output`;
@@ -69,7 +78,7 @@ export function wrapOnnx(file: Uint8Array, spec: ModelSpec, options: WrapOptions
     encodePort({ name: 'probabilities', type: 'float32', shape: [input.batch ?? BATCH, classCount ?? -2] }),
   ] as Graph['output'];
   model.irVersion = Math.max(Number(model.irVersion), MIN_IR_VERSION);
-  return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles };
+  return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles, ownWeights };
 }
 
 function checkInput(input: ImageInput, spec: ModelSpec): void {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { CommandContext } from '../commands/command-context.ts';
@@ -6,7 +6,7 @@ import { ModelError } from '../errors.ts';
 import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
-import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
@@ -128,7 +128,7 @@ async function copyModelFiles(file: string, modelDir: string, model: string): Pr
   const isOnnx = model.endsWith('.onnx');
   await copyPlain(file, path.join(modelDir, model));
   const shards = isOnnx
-    ? listExternalFiles(decodeOnnx(await readFile(file)).graph)
+    ? listExternalFiles(readOnnx(file).graph)
     : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
 }

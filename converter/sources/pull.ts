@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
-import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
 import { stageFolder } from '../staging.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
@@ -108,9 +108,7 @@ async function linkPackages(modelDir: string, staging: string): Promise<void> {
 
 /** The files beside an ONNX file that it keeps its weights in, relative to the source's folder. */
 async function listWeightFiles(file: string, base: string): Promise<string[]> {
-  const names = await computeOnce('weights', file, async () =>
-    listExternalFiles(decodeOnnx(await readFile(file)).graph),
-  );
+  const names = await computeOnce('weights', file, async () => listExternalFiles(readOnnx(file).graph));
   return names.map((name) => path.posix.join(base, name));
 }
 
