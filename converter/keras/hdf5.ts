@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { Dataset, File, Group, ready } from 'h5wasm';
 import { ModelError } from '../errors.ts';
@@ -8,10 +8,12 @@ const SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 const MAX_TOTAL_ELEMENTS = 2 ** 29;
 
-/** A tensor of numbers, row-major. */
+/** A tensor of numbers, row-major, which is read when it is needed. */
 export interface Hdf5Tensor {
   shape: number[];
-  data: Float32Array | Int32Array;
+  dtype: 'float32' | 'int32';
+  /** @throws ModelError SOURCE_INVALID */
+  read(): Float32Array | Int32Array;
 }
 
 /** An HDF5 file that is open for reading. Paths have no slash in front. */
@@ -31,8 +33,8 @@ export interface Hdf5 {
 let opened = 0;
 
 /**
- * Opens an HDF5 file. It is read in WebAssembly, which sees a copy of this file and nothing else of the disk: links to other
- * files lead nowhere.
+ * Opens an HDF5 file. It is read in WebAssembly, which sees this file under another name and nothing else of the disk: links to other
+ * files lead nowhere. Only what is asked for is read.
  * @throws ModelError SOURCE_INVALID
  */
 export async function openHdf5(file: string): Promise<Hdf5> {
@@ -40,20 +42,43 @@ export async function openHdf5(file: string): Promise<Hdf5> {
   const { FS, activate_throwing_error_handler } = await ready;
   // Otherwise errors of a file are printed line by line.
   activate_throwing_error_handler();
-  const { size } = await stat(file);
-  if (size > MAX_FILE_BYTES) throw new ModelError('SOURCE_INVALID', `${name} is over 2 GB`);
-  const bytes = await readFile(file);
-  if (!bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE)) {
-    throw new ModelError('SOURCE_INVALID', `${name} is not an HDF5 file`);
-  }
-  const copy = `/model-${opened++}.h5`;
-  FS.writeFile(copy, bytes);
+  const descriptor = openSync(file, 'r');
+  const mounted = `/model-${opened++}.h5`;
+  const close = () => {
+    if (FS.analyzePath(mounted, false).exists) FS.unlink(mounted);
+    closeSync(descriptor);
+  };
   try {
-    return describeFile(new File(copy, 'r'), name, () => FS.unlink(copy));
+    const { size } = fstatSync(descriptor);
+    if (size > MAX_FILE_BYTES) throw new ModelError('SOURCE_INVALID', `${name} is over 2 GB`);
+    const start = Buffer.alloc(SIGNATURE.length);
+    readSync(descriptor, start, 0, start.length, 0);
+    if (!start.equals(SIGNATURE)) throw new ModelError('SOURCE_INVALID', `${name} is not an HDF5 file`);
+    mountFile(FS, mounted, descriptor, size);
+    return describeFile(new File(mounted, 'r'), name, close);
   } catch (cause) {
-    FS.unlink(copy);
+    close();
+    if (cause instanceof ModelError) throw cause;
     throw new ModelError('SOURCE_INVALID', `${name} is damaged`, { cause });
   }
+}
+
+/** A file of Emscripten's memory file system, as far as it matters here. */
+interface MemoryNode {
+  usedBytes: number;
+  stream_ops: object;
+}
+
+/** Puts a file that is read from the disk where Emscripten expects one in memory. */
+function mountFile(FS: Awaited<typeof ready>['FS'], at: string, descriptor: number, size: number): void {
+  FS.writeFile(at, new Uint8Array());
+  const { node } = FS.lookupPath(at, {}) as unknown as { node: MemoryNode };
+  node.usedBytes = size;
+  node.stream_ops = {
+    ...node.stream_ops,
+    read: (_stream: unknown, buffer: Uint8Array, offset: number, length: number, position: number) =>
+      position >= size ? 0 : readSync(descriptor, buffer, offset, Math.min(length, size - position), position),
+  };
 }
 
 function describeFile(root: File, name: string, remove: () => void): Hdf5 {
@@ -104,22 +129,49 @@ function describeFile(root: File, name: string, remove: () => void): Hdf5 {
         if (dtype !== '<f' && dtype !== '<d' && dtype !== '<i' && dtype !== '<q') {
           throw invalid(at, `is of type ${JSON.stringify(dtype)}: expected 32 or 64 bits, little-endian`);
         }
-        const value = dataset.value;
-        const numbers = ArrayBuffer.isView(value)
-          ? Array.from(value as unknown as ArrayLike<number | bigint>, Number)
-          : [Number(value)];
-        const data =
-          value instanceof Float32Array
-            ? value
-            : dtype === '<d' || dtype === '<f'
-              ? Float32Array.from(numbers)
-              : Int32Array.from(numbers);
-        if (data.length !== count) throw invalid(at, 'has another size than it says');
-        return { shape, data };
+        return {
+          shape,
+          dtype: dtype.endsWith('i') || dtype.endsWith('q') ? 'int32' : 'float32',
+          read: () =>
+            reading(at, () => readNumbers(dataset, dtype, count, () => invalid(at, 'has another size than it says'))),
+        };
       }),
     close: () => {
       root.close();
       remove();
     },
   };
+}
+
+/** Numbers that WebAssembly's memory holds at once. */
+const PIECE = 2 ** 20;
+
+function readNumbers(dataset: Dataset, dtype: string, count: number, wrongSize: () => ModelError) {
+  const [rows = 1] = dataset.shape ?? [];
+  const data = dtype === '<f' && count > PIECE && rows > 1 ? readRows(dataset, rows, count) : readWhole(dataset, dtype);
+  if (data?.length !== count) throw wrongSize();
+  return data;
+}
+
+function readWhole(dataset: Dataset, dtype: string): Float32Array | Int32Array {
+  const value = dataset.value;
+  if (value instanceof Float32Array) return value;
+  const numbers = ArrayBuffer.isView(value)
+    ? Array.from(value as unknown as ArrayLike<number | bigint>, Number)
+    : [Number(value)];
+  return dtype === '<d' || dtype === '<f' ? Float32Array.from(numbers) : Int32Array.from(numbers);
+}
+
+/** Row by row: WebAssembly's memory never shrinks. */
+function readRows(dataset: Dataset, rows: number, count: number): Float32Array | undefined {
+  const data = new Float32Array(count);
+  const width = count / rows;
+  const step = Math.max(1, Math.floor(PIECE / width));
+  for (let row = 0; row < rows; row += step) {
+    const end = Math.min(row + step, rows);
+    const part = dataset.slice([[row, end]]);
+    if (!(part instanceof Float32Array) || part.length !== (end - row) * width) return undefined;
+    data.set(part, row * width);
+  }
+  return data;
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
@@ -6,7 +6,7 @@ import { unpackZip } from '../sources/zip.ts';
 import { type ModelJson, parseModelJson } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
-import { type Hdf5, openHdf5 } from './hdf5.ts';
+import { type Hdf5, type Hdf5Tensor, openHdf5 } from './hdf5.ts';
 import { LAYER_GROUPS, layerPaths } from './layer-paths.ts';
 
 /** A Keras model in the form that tfjs' converter would give it. */
@@ -22,10 +22,19 @@ const MAX_DEPTH = 16;
  * @throws ModelError as readKerasFile does
  */
 export async function storeKerasModel(file: string, folder: string): Promise<void> {
-  const { modelJson, weights } = await readKerasFile(file);
-  const parts = [...weights.values()].map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  await writeFile(path.join(folder, 'weights.bin'), parts);
-  await writeFile(path.join(folder, 'model.json'), JSON.stringify(modelJson));
+  await withKerasFile(file, async ({ modelJson, weights }) => {
+    const target = await open(path.join(folder, 'weights.bin'), 'w');
+    try {
+      // One weight at a time in memory.
+      for (const weight of weights) {
+        const { buffer, byteOffset, byteLength } = weight.read();
+        await target.writeFile(new Uint8Array(buffer, byteOffset, byteLength));
+      }
+    } finally {
+      await target.close();
+    }
+    await writeFile(path.join(folder, 'model.json'), JSON.stringify(modelJson));
+  });
 }
 
 /** Whether a file is one that readKerasFile reads, by its name. */
@@ -38,10 +47,29 @@ export function isKerasFile(file: string): boolean {
  * @throws ModelError SOURCE_INVALID, TOPOLOGY_INVALID, MANIFEST_INVALID
  */
 export async function readKerasFile(file: string): Promise<KerasModel> {
-  return /\.keras$/i.test(file) ? readArchive(file) : readHdf5(file);
+  return withKerasFile(file, async ({ modelJson, weights }) => ({
+    modelJson,
+    weights: new Map(weights.map((weight) => [weight.name, { ...weight, data: weight.read() }])),
+  }));
 }
 
-async function readArchive(file: string): Promise<KerasModel> {
+/** A model whose weights are read when they are needed. */
+interface OpenKerasFile {
+  modelJson: ModelJson;
+  weights: StoredWeight[];
+}
+
+interface StoredWeight extends Hdf5Tensor {
+  name: string;
+}
+
+type Use<T> = (file: OpenKerasFile) => Promise<T>;
+
+function withKerasFile<T>(file: string, use: Use<T>): Promise<T> {
+  return /\.keras$/i.test(file) ? withArchive(file, use) : withHdf5(file, use);
+}
+
+async function withArchive<T>(file: string, use: Use<T>): Promise<T> {
   const name = path.basename(file);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'inferql-keras-'));
   try {
@@ -62,7 +90,7 @@ async function readArchive(file: string): Promise<KerasModel> {
     const modelTopology = { keras_version: String(keras_version), backend: 'tensorflow', model_config };
     const hdf5 = await openHdf5(weightsFile);
     try {
-      return describe(modelTopology, readNumberedWeights(hdf5, modelTopology, name), name);
+      return await use(describe(modelTopology, readNumberedWeights(hdf5, modelTopology, name), name));
     } finally {
       hdf5.close();
     }
@@ -72,7 +100,7 @@ async function readArchive(file: string): Promise<KerasModel> {
 }
 
 /** A .keras file's weights have no names: they are found by the layer's class and its number within the class. */
-function readNumberedWeights(hdf5: Hdf5, modelTopology: Record<string, unknown>, name: string): Weight[] {
+function readNumberedWeights(hdf5: Hdf5, modelTopology: Record<string, unknown>, name: string): StoredWeight[] {
   const group = LAYER_GROUPS.find((candidate) => hdf5.keys(candidate)) ?? LAYER_GROUPS[0];
   const operations = /^(TFOpLambda|SlicingOpLambda)$/;
   const isThree = String(modelTopology.keras_version).startsWith('3');
@@ -88,7 +116,7 @@ function readNumberedWeights(hdf5: Hdf5, modelTopology: Record<string, unknown>,
 }
 
 /** The numbered weights of a layer, and those of the layers that it is made of. */
-function readGroup(hdf5: Hdf5, at: string, names: readonly string[], depth: number): Weight[] {
+function readGroup(hdf5: Hdf5, at: string, names: readonly string[], depth: number): StoredWeight[] {
   if (depth > MAX_DEPTH) throw new ModelError('SOURCE_INVALID', `${at} is nested too deeply`);
   return (hdf5.keys(at) ?? []).flatMap((key) => {
     const child = `${at}/${key}`;
@@ -97,7 +125,7 @@ function readGroup(hdf5: Hdf5, at: string, names: readonly string[], depth: numb
   });
 }
 
-async function readHdf5(file: string): Promise<KerasModel> {
+async function withHdf5<T>(file: string, use: Use<T>): Promise<T> {
   const name = path.basename(file);
   const hdf5 = await openHdf5(file);
   try {
@@ -116,7 +144,7 @@ async function readHdf5(file: string): Promise<KerasModel> {
       backend: hdf5.text('', 'backend') ?? 'tensorflow',
       model_config: parseText(text, name),
     };
-    return describe(modelTopology, readNamedWeights(hdf5), name);
+    return await use(describe(modelTopology, readNamedWeights(hdf5), name));
   } finally {
     hdf5.close();
   }
@@ -131,7 +159,7 @@ function parseText(text: string, name: string): unknown {
 }
 
 /** An .h5 file has a group for each layer, which says the names of its weights. */
-function readNamedWeights(hdf5: Hdf5): Weight[] {
+function readNamedWeights(hdf5: Hdf5): StoredWeight[] {
   const groups = readList(hdf5, 'model_weights', 'layer_names');
   return groups.flatMap((layer) => {
     const at = `model_weights/${layer}`;
@@ -157,12 +185,8 @@ function readList(hdf5: Hdf5, group: string, attribute: string): string[] {
 }
 
 /** Checked as a model.json from elsewhere would be. */
-function describe(modelTopology: Record<string, unknown>, weights: Weight[], name: string): KerasModel {
-  const specs = weights.map(({ name, shape, data }) => ({
-    name,
-    shape,
-    dtype: data instanceof Float32Array ? 'float32' : 'int32',
-  }));
+function describe(modelTopology: Record<string, unknown>, weights: StoredWeight[], name: string): OpenKerasFile {
+  const specs = weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
   const json = {
     format: 'layers-model',
     generatedBy: `keras v${modelTopology.keras_version}`,
@@ -171,5 +195,5 @@ function describe(modelTopology: Record<string, unknown>, weights: Weight[], nam
     weightsManifest: [{ paths: ['weights.bin'], weights: specs }],
   };
   const modelJson = parseModelJson(JSON.stringify(json), name);
-  return { modelJson, weights: new Map(weights.map((weight) => [weight.name, weight])) };
+  return { modelJson, weights };
 }

@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { type ModelJson, storedBytes, type WeightSpec } from './manifest.ts';
+import { ShardReader, unreadable } from './shards.ts';
 
 /** A weight as tfjs would hold it: row-major, float32 or int32 (bool as 0 and 1). */
 export interface Weight {
@@ -15,21 +16,33 @@ export interface Weight {
  * @throws ModelError WEIGHTS_INVALID for a missing shard or one of another size than the manifest says
  */
 export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
-  const shards = new Map<string, Buffer>();
+  const weights = new Map<string, Weight>();
   for (const group of modelJson.weightsManifest) {
-    const unreadable = (shard: string) => (cause: unknown) => {
-      throw new ModelError('WEIGHTS_INVALID', `weight file ${shard} is missing or cannot be read`, { cause });
-    };
-    const files = group.paths.map((shard) => ({ shard, file: path.join(modelDir, shard) }));
     // Before anything is read: a file may be larger than memory.
-    const sizes = await Promise.all(files.map(({ shard, file }) => stat(file).catch(unreadable(shard))));
+    const shards = await Promise.all(group.paths.map((name) => findShard(name, modelDir)));
     checkSize(
       group,
-      sizes.reduce((sum, { size }) => sum + size, 0),
+      shards.reduce((sum, { bytes }) => sum + bytes, 0),
     );
-    for (const { shard, file } of files) shards.set(shard, await readFile(file).catch(unreadable(shard)));
+    // One weight at a time, so that a model is in memory once.
+    const reader = new ShardReader(shards);
+    try {
+      for (const weight of group.weights) {
+        weights.set(weight.name, decodeWeight(weight, await reader.read(storedBytes(weight))));
+      }
+    } finally {
+      await reader.close();
+    }
   }
-  return decodeWeights(modelJson, (shard) => shards.get(shard) ?? Buffer.alloc(0));
+  return weights;
+}
+
+async function findShard(name: string, modelDir: string) {
+  const file = path.join(modelDir, name);
+  const found = await stat(file).catch((cause: unknown) => {
+    throw unreadable(name, cause);
+  });
+  return { name, path: file, bytes: found.size };
 }
 
 /** The same for shards in memory. */
@@ -42,7 +55,8 @@ export function decodeWeights(modelJson: ModelJson, readShard: (shard: string) =
     let offset = 0;
     for (const weight of group.weights) {
       const size = storedBytes(weight);
-      weights.set(weight.name, decodeWeight(weight, bytes.subarray(offset, offset + size)));
+      // A separate copy, aligned for the typed array.
+      weights.set(weight.name, decodeWeight(weight, new Uint8Array(bytes.subarray(offset, offset + size)).buffer));
       offset += size;
     }
   }
@@ -58,9 +72,7 @@ function checkSize({ paths, weights }: ModelJson['weightsManifest'][number], byt
   );
 }
 
-function decodeWeight(weight: WeightSpec, stored: Buffer): Weight {
-  // A separate copy: aligned for the typed array, and the shard can be freed.
-  const buffer = new Uint8Array(stored).buffer;
+function decodeWeight(weight: WeightSpec, buffer: ArrayBuffer): Weight {
   const { name, shape } = weight;
   const type = weight.quantization?.dtype ?? weight.dtype;
   switch (type) {
