@@ -167,6 +167,27 @@ describe('layers mean what their writer means', () => {
     close(await answer('2.15.0', [{ class_name: 'Normalization', config: { axis }, weights }]));
   });
 
+  test.each([1, 3, -1])('GroupNormalization of %i groups', async (groups) => {
+    const gamma = [0.5, 2, 3];
+    const beta = [-1, 0, 1];
+    const weights = { gamma: { shape: [3], data: gamma }, beta: { shape: [3], data: beta } };
+    const config = { groups, axis: -1, epsilon: 0.5, center: true, scale: true };
+    const found = await answer('3.15.1', [CENTRED, { class_name: 'GroupNormalization', config, weights }]);
+    const groupOf = (channel: number) => (groups === 1 ? 0 : channel);
+    const expected = centred.map((value, i) => {
+      const members = centred.filter((_, k) => groupOf(k % 3) === groupOf(i % 3));
+      const mean = members.reduce((a, b) => a + b, 0) / members.length;
+      const variance = members.reduce((sum, member) => sum + (member - mean) ** 2, 0) / members.length;
+      return ((value - mean) / Math.sqrt(variance + 0.5)) * gamma[i % 3]! + beta[i % 3]!;
+    });
+    for (const [i, value] of found.entries()) expect(value).toBeCloseTo(expected[i]!, 4);
+    expect(found).toHaveLength(centred.length);
+    const plain = { class_name: 'GroupNormalization', config: { ...config, center: false, scale: false } };
+    await expect(answer('3.15.1', [plain])).resolves.toHaveLength(centred.length);
+    const odd = { class_name: 'GroupNormalization', config: { ...config, groups: 2 }, weights };
+    await expect(answer('3.15.1', [odd])).rejects.toThrow(/layer l0: 3 channels, 2 groups/);
+  });
+
   test('a bilinear UpSampling2D counts from the middle of pixels for Keras, from their corner for tfjs', async () => {
     const layer = { class_name: 'UpSampling2D', config: { size: [1, 2], interpolation: 'bilinear' } };
     const row = [PIXELS[0]!, PIXELS[3]!, PIXELS[6]!];

@@ -36,7 +36,7 @@ export interface LabelCount {
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 3;
+export const CONVERTER_VERSION = 4;
 
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {

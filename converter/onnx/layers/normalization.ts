@@ -1,7 +1,8 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { binary } from '../emit/binary.ts';
 import { batchNormalization } from '../emit/dense.ts';
-import { floatTensor } from '../graph.ts';
+import { transpose } from '../emit/shape.ts';
+import { BATCH, elementCount, floatTensor } from '../graph.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
 
 /** @throws UnsupportedOpError if a layer works on another dimension than the channels */
@@ -48,6 +49,29 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
       { ...plain },
       { axis: { int: -1 }, epsilon: { float: config.number('epsilon', 1e-3) } },
     );
+  },
+  GroupNormalization: (call) => {
+    requireLastAxis(call);
+    const { builder, config, weight } = call;
+    const input = onlyInput(call);
+    const channels = input.shape.at(-1) ?? 1;
+    const given = config.number('groups', 32);
+    const groups = given === -1 ? channels : given;
+    if (!Number.isInteger(channels / groups)) {
+      throw new ModelError('TOPOLOGY_INVALID', `layer ${config.layer}: ${channels} channels, ${groups} groups`);
+    }
+    // A group's mean and deviation are over its channels and all positions: an instance normalization of rows.
+    const axes = input.shape.map((_, axis) => axis);
+    const first = transpose(builder, input, [0, axes.length - 1, ...axes.slice(1, -1)]);
+    const rows = builder.reshape(first, [BATCH, groups, elementCount(first.shape.slice(1)) / groups]);
+    const fill = (value: number) => builder.constant(floatTensor([groups], new Float32Array(groups).fill(value)));
+    const epsilon = { epsilon: { float: config.number('epsilon', 1e-3) } };
+    const normal = builder.emit('InstanceNormalization', [rows, fill(1), fill(0)], { ...rows }, epsilon);
+    const back = builder.reshape(normal, first.shape);
+    let result = transpose(builder, back, [0, ...axes.slice(2), 1]);
+    if (config.boolean('scale', true)) result = binary(builder, 'Mul', result, builder.constant(weight('gamma')));
+    if (config.boolean('center', true)) result = binary(builder, 'Add', result, builder.constant(weight('beta')));
+    return result;
   },
   Normalization: (call) => {
     const { builder, config } = call;

@@ -75,6 +75,7 @@ export function orderOf(className: string, config: LayerConfig): string[] {
         'moving_mean',
         'moving_variance',
       ];
+    case 'GroupNormalization':
     case 'LayerNormalization':
       return [...(config.boolean('scale', true) ? ['gamma'] : []), 'beta'];
     case 'SeparableConv2D':
