@@ -1,4 +1,4 @@
-/** `npm run bench`: the set-up of `npm start`, then the measurements; `npm run bench -- peers` compares with other servers, `… tenants` measures fair shares, `… fuzz-images` feeds damaged files to the decoders. */
+/** `npm run bench`: the set-up of `npm start`, then the measurements; `npm run bench -- peers` compares with other servers, `… tenants` measures fair shares, `… classifiers` converts every model of keras.applications and torchvision, `… fuzz-images` feeds damaged files to the decoders. */
 import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';
 import type { Project } from '../project.ts';
@@ -16,7 +16,7 @@ export async function benchmark(project: Project, args: readonly string[]): Prom
     return binary;
   });
   const [first = '', ...others] = args;
-  const [main, ...rest] = ['peers', 'tenants', 'fuzz-images'].includes(first)
+  const [main, ...rest] = ['peers', 'tenants', 'classifiers', 'fuzz-images'].includes(first)
     ? [`${first}/main.js`, ...others]
     : ['main.js', ...args];
   const program = join(project.benchDir, 'bench', main);

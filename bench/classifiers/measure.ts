@@ -1,0 +1,91 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { inspectModel } from '@inferql/converter/inspect/inspect';
+import { runOne } from '@inferql/converter/inspect/probe-onnx';
+import { isKerasFile, storeKerasModel } from '@inferql/converter/keras/keras-file';
+import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
+import ort from 'onnxruntime-node';
+import type { FrameworkModel } from './framework.ts';
+import type { Measured, Refused } from './table.ts';
+
+/** Long enough for a stable figure, short enough for hundreds of models. */
+const RATE_CPU_MS = 1_500;
+
+interface Form extends Pick<FrameworkModel, 'normalization'> {
+  exported: { file: string } | { error: string };
+  folder: string;
+  form: string;
+  /** uint8, height x width x 3 each. */
+  images: Uint8Array[];
+  /** The framework's probabilities per image. */
+  answers: number[][];
+}
+
+/** Converts an exported model as `models add` does, and runs it on the engine that a worker chooses. */
+export async function measureForm(form: Form): Promise<Measured | Refused> {
+  const { exported, folder, normalization } = form;
+  if ('error' in exported) return { refused: `the exporter fails: ${exported.error}` };
+  const stateDir = join(folder, `state-${form.form}`);
+  try {
+    let file = join(folder, exported.file);
+    if (isKerasFile(file)) {
+      const modelDir = join(folder, `read-${form.form}`);
+      mkdirSync(modelDir);
+      await storeKerasModel(file, modelDir);
+      file = join(modelDir, 'model.json');
+    }
+    const modelDir = dirname(file);
+    const found = await inspectModel(file, {}, { labels: undefined, images: [], scratch: folder });
+    const labels = Array.from(form.answers[0] ?? [], (_, i) => `class ${i}`);
+    writeFileSync(join(modelDir, 'labels.json'), JSON.stringify(labels));
+    const spec = {
+      source: { type: 'folder', model: basename(file), labels: 'labels.json' },
+      format: found.format,
+      input: { ...found.input, normalization },
+      output: { activation: found.activation },
+    };
+    writeFileSync(join(modelDir, 'model.json5'), JSON.stringify(spec));
+    const model = await prepareModel({ modelDir, stateDir });
+    if (model.onnxPath === undefined) return { refused: model.onnxUnavailable ?? 'no ONNX file' };
+    return {
+      ...(await compare(model, model.onnxPath, form)),
+      isGuessRight: found.input.normalization === normalization,
+    };
+  } catch (error) {
+    return { refused: (error as Error).message.slice(0, 400) };
+  } finally {
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+}
+
+async function compare({ spec }: PreparedModel, onnxPath: string, { images, answers }: Form) {
+  // One thread: images per second of CPU time then do not depend on what else the machine does.
+  const session = await ort.InferenceSession.create(onnxPath, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  try {
+    let difference = 0;
+    let agreeing = 0;
+    for (const [i, image] of images.entries()) {
+      const found = [...(await runOne(session, image, spec))];
+      const expected = answers[i] ?? [];
+      if (found.length !== expected.length) return { refused: `answers with ${found.length} numbers` };
+      for (const [k, value] of found.entries()) difference = Math.max(difference, Math.abs(value - (expected[k] ?? 0)));
+      if (argmax(found) === argmax(expected)) agreeing++;
+      if (!found.every(Number.isFinite)) return { refused: 'answers with NaN' };
+    }
+    const start = process.cpuUsage();
+    let runs = 0;
+    let cpuMs = 0;
+    while (cpuMs < RATE_CPU_MS) {
+      await runOne(session, images[runs++ % images.length] ?? new Uint8Array(), spec);
+      const { user, system } = process.cpuUsage(start);
+      cpuMs = (user + system) / 1_000;
+    }
+    return { engine: 'onnxruntime', difference, agreeing, images: images.length, perSecond: (runs / cpuMs) * 1_000 };
+  } finally {
+    await session.release();
+  }
+}
+
+function argmax(values: readonly number[]): number {
+  return values.indexOf(Math.max(...values));
+}
