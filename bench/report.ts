@@ -72,7 +72,7 @@ export function describeBusyness(busyness: number): string[] {
   if (busyness <= BUSY) return [];
   return [
     '',
-    `The machine was not idle: ${busyness.toFixed(1)} processes a core wanted to run when it began. Read the ratios, and those with care.`,
+    `The machine was not idle: ${busyness.toFixed(1)} processes per core were runnable at the start. Rely on the ratios only, and with care.`,
   ];
 }
 
@@ -83,7 +83,7 @@ export function formatPage(sections: Section[], { quick, busyness }: { quick: bo
   return [
     '# Measurements',
     '',
-    `Written by \`npm run bench -- ${quick ? '--quick ' : ''}--page\` on ${new Date().toISOString().slice(0, 10)}: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) tells how it is measured and what was tried.`,
+    `Written by \`npm run bench -- ${quick ? '--quick ' : ''}--page\` on ${new Date().toISOString().slice(0, 10)}: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains how it is measured and what was tried.`,
     ...describeBusyness(busyness),
     ...sections.map(formatSection),
     '',

@@ -16,11 +16,11 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_HELP = `
 Exit codes:
-  0    all went well
+  0    success
   1    some images failed, or the prediction did not succeed
-  2    the arguments make no sense
+  2    invalid arguments
   3    no server answers (for 'dead' and 'keys': no Redis)
-  130  interrupted; what was on its way is cancelled`;
+  130  interrupted; images in flight are canceled`;
 
 /** Ends the command with a message for people and a code for scripts. */
 export class CommandFailure extends Error {

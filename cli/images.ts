@@ -41,7 +41,7 @@ export async function findImages(args: string[], input: NodeJS.ReadStream, signa
   const skipped = new Set<string>();
   for (const name of args) {
     if (name === '-') {
-      if (input.isTTY) throw new CommandFailure(EXIT.usage, "'-' reads an image from the standard input: pipe one in.");
+      if (input.isTTY) throw new CommandFailure(EXIT.usage, "'-' reads an image from standard input. Pipe one in.");
       if (!found.has('-')) found.set('-', { name, content: await readInput(input, signal) });
       continue;
     }
@@ -92,7 +92,7 @@ async function readInput(input: NodeJS.ReadStream, signal: AbortSignal): Promise
     for await (const chunk of addAbortSignal(signal, input)) {
       chunks.push(chunk);
       size += chunk.length;
-      if (size > MAX_INPUT_BYTES) throw new CommandFailure(EXIT.usage, 'The standard input is too large for an image.');
+      if (size > MAX_INPUT_BYTES) throw new CommandFailure(EXIT.usage, 'Standard input is too large for an image.');
     }
   } catch (error) {
     signal.throwIfAborted();

@@ -21,7 +21,7 @@ function createProgram(session: Session, version: string): Command {
   const program = new Command('inferql')
     .description(DESCRIPTION)
     .version(version)
-    .option('-k, --key <key>', 'API key for the server (INFERQL_KEY, which other users of this machine do not see)')
+    .option('-k, --key <key>', 'API key (better: INFERQL_KEY, which other users of this machine cannot see)')
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();

@@ -53,7 +53,7 @@ async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
   if (/^\d+$/.test(port.trim())) return `redis://127.0.0.1:${port.trim()}`;
   throw new CommandFailure(
     EXIT.unreachable,
-    'No Redis is known: start the system in this folder with `inferql serve` (or `npm start`), or name one with --redis or REDIS_URL.',
+    'No Redis found. Start the system in this folder with `inferql serve` (or `npm start`), or give a URL with --redis or REDIS_URL.',
   );
 }
 

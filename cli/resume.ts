@@ -46,7 +46,7 @@ export interface Memory {
  */
 export async function openMemory(path: string, model: string | undefined): Promise<Memory> {
   const file = await open(path, 'a+').catch((error: NodeJS.ErrnoException) => {
-    throw new CommandFailure(EXIT.usage, `The state file cannot be opened: ${error.message}`);
+    throw new CommandFailure(EXIT.usage, `Cannot open the state file: ${error.message}`);
   });
   try {
     const { head, lines } = await readLines(file, path, model ?? null);
@@ -92,7 +92,7 @@ async function readLines(file: FileHandle, path: string, model: string | null) {
   if (!head.success) throw notOurs(path);
   if (head.data.model !== model) {
     const name = head.data.model ?? 'the default model';
-    throw new CommandFailure(EXIT.usage, `${path} remembers a run with ${name}: name that one, or another state file.`);
+    throw new CommandFailure(EXIT.usage, `${path} belongs to a run with ${name}. Use the same, or another state file.`);
   }
   const lines = rest.flatMap((line) => Line.safeParse(parseJson(line)).data ?? []);
   return { head: head.data, lines };
@@ -107,5 +107,5 @@ function parseJson(text: string): unknown {
 }
 
 function notOurs(path: string): CommandFailure {
-  return new CommandFailure(EXIT.usage, `${path} is no state file of this command, and is left as it is.`);
+  return new CommandFailure(EXIT.usage, `${path} is not an inferql state file; it was left unchanged.`);
 }

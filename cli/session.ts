@@ -49,7 +49,7 @@ export function connectServer(
   } catch {
     throw new CommandFailure(
       EXIT.usage,
-      `'${safeText(hidePassword(url))}' is no address of a server, such as http://localhost:4000.`,
+      `'${safeText(hidePassword(url))}' is not a server URL. Expected e.g. http://localhost:4000.`,
     );
   }
 }
@@ -63,7 +63,7 @@ export async function requireModel(session: Session, url: string, model: string 
   if (models.length === 0) throw new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
   if (model !== undefined && !models.some(({ name }) => name === model)) {
     const names = models.map(({ name }) => name).join(', ');
-    throw new CommandFailure(EXIT.usage, `There is no model '${safeText(model)}'. There is: ${names}.`);
+    throw new CommandFailure(EXIT.usage, `No model '${safeText(model)}'. Available: ${names}.`);
   }
 }
 
@@ -85,22 +85,19 @@ Start one in the project's folder with
 or name another with --url or INFERQL_URL.`,
       );
     case 'BAD_RESPONSE':
-      return new CommandFailure(
-        EXIT.unreachable,
-        `What answers at ${url} is no InferQL server of this version. ${message}`,
-      );
+      return new CommandFailure(EXIT.unreachable, `${url} does not serve the InferQL API of this version. ${message}`);
     case 'UNAVAILABLE':
     case 'QUEUE_FULL':
     case 'DEADLINE_UNREACHABLE':
     case 'RATE_LIMITED':
       return new CommandFailure(
         EXIT.unreachable,
-        `The server at ${url} cannot take work now (${error.code}): ${message}`,
+        `The server at ${url} cannot accept work now (${error.code}): ${message}`,
       );
     case 'UNAUTHENTICATED':
       return new CommandFailure(
         EXIT.usage,
-        `The server at ${url} does not let you in: ${message}\n\nGive an API key in INFERQL_KEY or with --key. Operators make them with \`inferql keys create\`.`,
+        `The server at ${url} refused access: ${message}\n\nGive an API key in INFERQL_KEY or with --key. Operators make them with \`inferql keys create\`.`,
       );
     case 'FORBIDDEN':
     case 'INVALID_INPUT':

@@ -102,7 +102,7 @@ function requireSuccess(prediction: Prediction | undefined): SucceededPrediction
     case 'SUCCEEDED':
       return prediction as SucceededPrediction;
     case 'CANCELED':
-      throw new InferqlError('CANCELED', 'The prediction was cancelled.', { prediction });
+      throw new InferqlError('CANCELED', 'The prediction was canceled.', { prediction });
     case 'FAILED':
     case 'EXPIRED': {
       const { code, message } = prediction.error ?? { code: 'MODEL_FAILED', message: 'The prediction failed.' };

@@ -122,7 +122,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
   if ((await readStamp(folder)) === undefined) {
-    if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was cancelled`);
+    if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was canceled`);
     report('convert', `converting ${name} to ONNX`);
     await stageFolder(folder, async (staging) => {
       await convertInto(staging, spec, source.folder, labels, calibration);

@@ -45,11 +45,11 @@ describe('a model spec', () => {
       RESNET.replace(`'caffe'`, `'cafe'`),
       /input\.normalization: expected caffe, tf, torch, unit, none, or \{ mean, std/,
     ],
-    ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /^ {2}batchin: there is no such field$/m],
+    ['a field that is not known', RESNET.replace('batching:', 'batchin:'), /^ {2}batchin: unknown field$/m],
     [
       'a field inside another that is not known',
       RESNET.replace('maxQueueDelayMs', 'maxDelayMs'),
-      /^ {2}batching\.maxDelayMs: there is no such field$/m,
+      /^ {2}batching\.maxDelayMs: unknown field$/m,
     ],
     ['a size of nothing', RESNET.replace('width: 224', 'width: 0'), /^ {2}input\.width: expected at least 1$/m],
     ['an absurd size', RESNET.replace('width: 224', 'width: 1e9'), /^ {2}input\.width: expected at most 4096$/m],

@@ -159,7 +159,7 @@ const modelSpec = z
   })
   .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
     path: ['input', 'shortSide'],
-    error: 'at least as long as width and height, so that the centre crop fits',
+    error: 'at least as long as width and height, so that the center crop fits',
   })
   .refine((spec) => (spec.engine === 'module') === (spec.format === 'module'), {
     path: ['engine'],
@@ -220,7 +220,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
   const line = (path: PropertyKey[], what: string) => `  ${path.map(String).join('.') || '(the whole file)'}: ${what}`;
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => line([...issue.path, key], 'there is no such field'));
+      return issue.keys.map((key) => line([...issue.path, key], 'unknown field'));
     case 'too_small':
       return [
         line(issue.path, `expected ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}${unitOf(issue)}`),

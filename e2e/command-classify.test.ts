@@ -61,7 +61,7 @@ test('a standard input that never ends is interrupted at once, and is not kept w
   const endless = start(['classify', '-']);
   endless.child.stdin!.on('error', () => {});
   Readable.from(repeat(Buffer.alloc(4_000_000))).pipe(endless.child.stdin!);
-  expect(await endless.ended).toMatchObject({ code: 2, err: 'The standard input is too large for an image.\n' });
+  expect(await endless.ended).toMatchObject({ code: 2, err: 'Standard input is too large for an image.\n' });
 });
 
 function* repeat(chunk: Buffer) {

@@ -34,7 +34,7 @@ const COMMANDS: Record<string, Command> = {
 export async function runCommand(projectDir: string, [name = '', ...args]: readonly string[]): Promise<void> {
   try {
     const command = COMMANDS[name];
-    if (!command) throw new Error(`There is no command '${name}': expected ${Object.keys(COMMANDS).join(', ')}.`);
+    if (!command) throw new Error(`Unknown command '${name}'. Expected one of ${Object.keys(COMMANDS).join(', ')}.`);
     await command(openProject(projectDir), args);
   } catch (error) {
     printError(`\n${describeFailure(error)}`);

@@ -62,6 +62,6 @@ test('INFERQL_INSTALL=0: nothing runs, and the command is named', async () => {
 
 test('a machine without a package manager is reported', async () => {
   vi.stubEnv('PATH', dir);
-  await expect(install(true)).rejects.toThrow('there is no package manager here that works without a password');
+  await expect(install(true)).rejects.toThrow('no package manager works here without a password');
   expect(findOnPath('sh')).toBeUndefined();
 });

@@ -66,7 +66,7 @@ export async function installSystemPackage(
   isAllowed: boolean,
 ): Promise<void> {
   const plan = planInstallation(names, process.getuid?.() === 0, (command) => findOnPath(command) !== undefined);
-  if (!plan) throw new SetupError(`${title}: there is no package manager here that works without a password.`);
+  if (!plan) throw new SetupError(`${title}: no package manager works here without a password.`);
   const { command, steps } = plan;
   const lines = steps.map((args) => [command, ...args].join(' ')).join(' && ');
   if (!isAllowed) throw new SetupError(`${title}: INFERQL_INSTALL=0 forbids '${lines}'.`);

@@ -264,7 +264,7 @@ export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: str
       const old = await find(id);
       const now = Date.now();
       if (!old || old.parent !== undefined || whyInvalid(old, now)) {
-        throw new InferqlError('NOT_FOUND', { message: 'There is no valid API key of that id.' });
+        throw new InferqlError('NOT_FOUND', { message: 'No valid API key has that id.' });
       }
       const created = await create(old, id);
       const expiresAtMs = Math.min(old.expiresAtMs ?? Number.POSITIVE_INFINITY, now + graceMs);

@@ -15,7 +15,7 @@ export async function checkRedisSetup(redis: RedisConnection): Promise<string[]>
   const problems: string[] = [];
   if (read('aof_enabled') === '0') {
     problems.push(
-      'Redis keeps no append-only file: what is queued is lost if it ends, although clients were told that it was accepted. Set appendonly yes.',
+      'Redis keeps no append-only file: accepted work is lost if it ends. Set appendonly yes.',
     );
   }
   const policy = read('maxmemory_policy');

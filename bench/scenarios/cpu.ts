@@ -31,7 +31,7 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
   return [
     {
       title: 'CPU a prediction',
-      how: `Milliseconds of CPU a prediction with constant answers, 32 clients, from the kernel's counters (${counted.answered} predictions). The server's main thread is divided as a profile of a second run (${profiled.answered} predictions, start included) divides it.`,
+      how: `Milliseconds of CPU per prediction with constant answers, 32 clients, from the kernel's counters (${counted.answered} predictions). The server's main thread is split by a profile of a second run (${profiled.answered} predictions, including the start).`,
       columns: ['where', 'ms'],
       rows,
       data: { counted, profiled, parts, top },

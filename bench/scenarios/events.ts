@@ -66,7 +66,7 @@ export async function measureEvents({ quick, print }: Bench): Promise<Section[]>
   return [
     {
       title: 'Events',
-      how: `From a worker's settle step to the subscriber's socket, ${SETTLED} predictions one after the other, each watched by one of the open subscriptions. SSE: a connection a subscription; ws: ${PER_SOCKET} subscriptions a WebSocket. Each row on a system of its own. Memory is the growth of the server's resident memory divided by the subscriptions.`,
+      how: `From a worker's settle step to the subscriber's socket, ${SETTLED} predictions one after the other, each watched by one of the open subscriptions. SSE: one connection per subscription; ws: ${PER_SOCKET} subscriptions per WebSocket. Each row uses a new system. Memory is the growth of the server's resident memory divided by the subscriptions.`,
       columns: ['open', 'transport', 'p50 ms', 'p95 ms', 'p99 ms', 'KB a subscription'],
       rows: rows.map(({ open, transport, latencyMs, bytesEach }) => [
         open,

@@ -26,8 +26,8 @@ export async function measureNoopEngine({ quick, load, images, print }: Bench): 
     return [
       {
         title: 'No-op engine',
-        how: 'As end to end, decoding included, with constant answers in place of the model. The load generator shares the two cores; its own CPU is in the table.',
-        columns: ['clients', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', "client's CPU ms a request", 'refused'],
+        how: 'As end to end, including decoding, with constant answers instead of a model. The load generator shares the two cores; its CPU is in the table.',
+        columns: ['clients', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', 'client CPU ms per request', 'refused'],
         rows: rows.map((row) => [
           row.clients,
           row.perSecond.toFixed(0),
@@ -42,10 +42,10 @@ export async function measureNoopEngine({ quick, load, images, print }: Bench): 
           {
             file: 'no-op-engine.svg',
             chart: {
-              title: 'Constant answers: requests a second',
+              title: 'Constant answers: requests per second',
               xLabel: 'clients',
               x: CLIENTS,
-              lines: [{ name: 'requests a second', y: rows.map((row) => row.perSecond) }],
+              lines: [{ name: 'requests per second', y: rows.map((row) => row.perSecond) }],
             },
           },
         ],

@@ -35,7 +35,7 @@ export async function measureOverload(bench: Bench): Promise<Section[]> {
     return [
       {
         title: 'Overload',
-        how: `${WORKERS} workers whose engines wait 50 ms an image, a queue of ${QUEUE_SIZE}; requests at fixed times at ten times the rate that the workers reach.`,
+        how: `${WORKERS} workers whose engines wait 50 ms per image, a queue of ${QUEUE_SIZE}; requests at fixed times, at ten times the rate of the workers.`,
         columns: [
           'load',
           'answered/s',

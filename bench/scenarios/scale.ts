@@ -80,7 +80,7 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
   return [
     {
       title: 'More workers',
-      how: `Each engine waits ${WAIT_MS} ms an image, alone in its batch; one Redis, one server, ${SMALL_SIDE}-pixel photographs, four clients a worker.`,
+      how: `Each engine waits ${WAIT_MS} ms per image, one image per batch; one Redis, one server, ${SMALL_SIDE}-pixel images, four clients per worker.`,
       columns: ['workers', 'answers/s', 'times one worker'],
       rows: workerRows.map(({ workers, perSecond }) => [workers, perSecond.toFixed(1), (perSecond / one).toFixed(2)]),
       data: workerRows,
@@ -102,7 +102,7 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
     },
     {
       title: 'More servers',
-      how: 'Constant answers, one worker, whole photographs, 32 clients. All of it shares the cores of this machine with the load generator.',
+      how: 'Constant answers, one worker, full-size images, 32 clients. Everything shares the cores of this machine with the load generator.',
       columns: ['servers', 'answers/s'],
       rows: serverRows.map(({ servers, perSecond }) => [servers, perSecond.toFixed(0)]),
       data: serverRows,

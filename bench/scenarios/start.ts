@@ -39,7 +39,7 @@ export async function measureStart({ quick }: Bench): Promise<Section[]> {
   return [
     {
       title: 'Start',
-      how: 'npm start with everything installed, with its private Redis and the real model, until the first 200 of /health/ready; and from SIGTERM until it has ended.',
+      how: 'npm start with everything installed, a private Redis and the real model: time until the first 200 from /health/ready, and from SIGTERM until the process has exited.',
       columns: ['what', 'median ms', 'slowest ms'],
       rows: [
         ['start', start.p50.toFixed(0), Math.max(...starts).toFixed(0)],

@@ -146,7 +146,7 @@ async function measureCost(): Promise<Section> {
     const ratio = median(rates.fair) / median(rates.fifo);
     return {
       title: 'The cost of fair shares with one tenant',
-      how: `64 clients of one tenant, constant answers, an input of 224x224; ${rounds} rounds each, by turns; medians.`,
+      how: `64 clients of one tenant, constant answers, an input of 224x224; ${rounds} rounds each, interleaved; medians.`,
       columns: ['queue', 'requests/s', "Redis' CPU ms per request"],
       rows: names.map((name) => [
         name === 'fair' ? 'fair shares' : 'first come, first served',

@@ -26,14 +26,14 @@ interface Measured {
 export function addBench(program: Command, session: Session): void {
   program
     .command('bench')
-    .description('Send photographs again and again, each client the next as soon as it has its answer, and measure.')
-    .argument('<images...>', 'photographs, in turn')
+    .description('Send images repeatedly and measure: each client sends the next image as soon as it has its answer.')
+    .argument('<images...>', 'images, sent one after the other')
     .addOption(urlOption(session.env))
     .addOption(modelOption())
-    .option('-c, --clients <n>', 'clients at once', integerBetween(1, 1_000), 8)
-    .option('-d, --duration <seconds>', 'how long', integerBetween(1, 3_600), 10)
-    .option('-n, --requests <n>', 'stop after so many, if that is earlier', integerBetween(1, 10_000_000))
-    .option('--json', 'as a JSON object on a line')
+    .option('-c, --clients <n>', 'concurrent clients', integerBetween(1, 1_000), 8)
+    .option('-d, --duration <seconds>', 'duration', integerBetween(1, 3_600), 10)
+    .option('-n, --requests <n>', 'stop after this many requests, if that is earlier', integerBetween(1, 10_000_000))
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `

@@ -27,20 +27,24 @@ const KEPT_LABELS = 20;
 export function addClassify(program: Command, session: Session): void {
   program
     .command('classify')
-    .description('Classify photographs: files, folders with all images in them, or - for the standard input.')
+    .description('Classify images: files, folders, or - for standard input.')
     .argument('<images...>', 'photo.jpg  folder/  *.png  -')
     .addOption(urlOption(session.env))
     .addOption(modelOption())
-    .option('-t, --top <n>', 'labels to show (default: 5, with many images 1)', integerBetween(1, 20))
-    .addOption(new Option('--json', 'one JSON object a line and image').conflicts(['csv', 'table']))
-    .addOption(new Option('--csv', 'file,rank,label,index,score,error: a line a label').conflicts(['json', 'table']))
-    .addOption(new Option('--table', 'for people (the default)').conflicts(['json', 'csv']))
-    .option('-c, --concurrency <n>', 'images on their way at once', integerBetween(1, 256), 8)
+    .option('-t, --top <n>', 'labels to show (default: 5, or 1 with several images)', integerBetween(1, 20))
+    .addOption(new Option('--json', 'one line of JSON per image').conflicts(['csv', 'table']))
     .addOption(
-      new Option('-p, --priority <level>', 'how urgent they are').choices(['high', 'normal', 'low']).default('normal'),
+      new Option('--csv', 'file,rank,label,index,score,error: one line per label').conflicts(['json', 'table']),
     )
-    .option('--timeout <seconds>', 'bound the work on each image', integerBetween(1, 86_400))
-    .option('--resume <file>', 'remember in this file what is done, and do only the rest the next time')
+    .addOption(new Option('--table', 'a table for people (default)').conflicts(['json', 'csv']))
+    .option('-c, --concurrency <n>', 'images in flight at the same time', integerBetween(1, 256), 8)
+    .addOption(
+      new Option('-p, --priority <level>', 'priority of the images')
+        .choices(['high', 'normal', 'low'])
+        .default('normal'),
+    )
+    .option('--timeout <seconds>', 'time limit per image', integerBetween(1, 86_400))
+    .option('--resume <file>', 'record finished images in this file, and continue from it the next time')
     .addHelpText(
       'after',
       `
@@ -51,7 +55,7 @@ Examples:
   curl -s https://example.org/cat.jpg | inferql classify -
 
 With --resume the results of earlier runs are written again, so that the output is always whole. An image that
-changed since is done anew, and so is one that failed.`,
+changed since then is classified again, and so is one that failed.`,
     )
     .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, session));
 }

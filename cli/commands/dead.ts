@@ -19,17 +19,19 @@ const PAGE = 500;
 
 /** For operators: it uses Redis directly, since callers who may only classify must not see or run what others sent. */
 export function addDead(program: Command, session: Session): void {
-  const dead = program.command('dead').description('For operators: images that failed for good, straight from Redis.');
+  const dead = program
+    .command('dead')
+    .description('For operators: failed jobs (dead letters), read from Redis directly.');
   const { screen } = session;
 
   const addAction = (name: string, description: string) =>
     addRedisOptions(dead.command(name).description(description)).option(
       '-m, --model <name>',
-      'model that they were for (default: the only one)',
+      'model (default: the only one)',
     );
 
   addAction('list', 'List them, the oldest first.')
-    .option('--json', 'one JSON object a line and entry')
+    .option('--json', 'one line of JSON per entry')
     .action((flags: DeadFlags) =>
       withDeadLetters(flags, session, async (letters, model) => {
         const rows: string[][] = [];
@@ -44,8 +46,8 @@ export function addDead(program: Command, session: Session): void {
     );
 
   addAction('retry', 'Queue them again, as new predictions that name the old ones.')
-    .argument('[entries...]', 'as `dead list` names them')
-    .option('--all', 'all of the model')
+    .argument('[entries...]', 'ids from `dead list`')
+    .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
       withDeadLetters(flags, session, async (letters, model) => {
         for (const entryId of await chooseEntries(letters, model, entries, flags)) {
@@ -56,8 +58,8 @@ export function addDead(program: Command, session: Session): void {
     );
 
   addAction('drop', 'Forget them.')
-    .argument('[entries...]', 'as `dead list` names them')
-    .option('--all', 'all of the model')
+    .argument('[entries...]', 'ids from `dead list`')
+    .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
       withDeadLetters(flags, session, async (letters, model) => {
         const chosen = await chooseEntries(letters, model, entries, flags);
@@ -78,7 +80,7 @@ async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): 
       const names = models.length > 0 ? `There is: ${models.join(', ')}.` : 'There is none in this Redis.';
       throw new CommandFailure(
         EXIT.usage,
-        `${model ? `There is no model '${safeText(model)}'` : 'Name a model with --model'}. ${names}`,
+        `${model ? `No model '${safeText(model)}'` : 'Choose a model with --model'}. ${names}`,
       );
     }
     await work(createDeadLetters(redis, { prefix: flags.prefix, producer }), model);
@@ -102,10 +104,10 @@ async function chooseEntries(
   { all }: DeadFlags,
 ): Promise<string[]> {
   if (all ? entries.length > 0 : entries.length === 0)
-    throw new CommandFailure(EXIT.usage, 'Name entries, or all of them with --all.');
+    throw new CommandFailure(EXIT.usage, 'Give entry ids, or --all.');
   for (const entry of entries) {
     if (!/^\d+-\d+$/.test(entry))
-      throw new CommandFailure(EXIT.usage, `'${safeText(entry)}' is no entry: see \`inferql dead list\`.`);
+      throw new CommandFailure(EXIT.usage, `Unknown entry '${safeText(entry)}'. See \`inferql dead list\`.`);
   }
   if (!all) return entries;
   const found: string[] = [];

@@ -10,9 +10,9 @@ export function addDoctor(program: Command, session: Session): void {
   program
     .command('doctor')
     .description(
-      'Check Node, settings, port, memory, Redis and engines of this machine. Exit code 1 if something is wrong.',
+      'Check Node, settings, port, memory, Redis and engines on this machine. Exits with 1 if something is wrong.',
     )
-    .option('--json', 'one JSON object per line and finding')
+    .option('--json', 'one line of JSON per check')
     .action(async ({ json }: { json?: true }) => {
       if (existsSync('.env')) process.loadEnvFile('.env');
       const { runChecks } = await import('../doctor/checks.ts');

@@ -12,7 +12,7 @@ export function addInit(program: Command, session: Session): void {
     .description(
       'Write a small project: a model, settings, a compose file and a typed front end. Existing files are kept.',
     )
-    .argument('[folder]', 'where', '.')
+    .argument('[folder]', 'target folder', '.')
     .action(async (folder: string) => {
       const { writeProject } = await import('../project/write.ts');
       const dir = resolve(folder);
@@ -24,7 +24,7 @@ export function addInit(program: Command, session: Session): void {
         throw new CommandFailure(EXIT.failed, `Cannot write the project: ${safeText(error.message)}`);
       });
       for (const path of written) session.screen.print(`  ${path}`);
-      if (kept.length > 0) session.screen.print(`Kept as they were: ${kept.join(', ')}`);
+      if (kept.length > 0) session.screen.print(`Left unchanged: ${kept.join(', ')}`);
       const change = dir === process.cwd() ? '' : `cd ${safeText(relative(process.cwd(), dir))} && `;
       session.screen.print(`Next: ${change}npm install && npm start`);
     });

@@ -45,10 +45,12 @@ const LONGEST_MS = 3_650 * DAY_MS;
 
 /** For operators: it uses Redis directly, so whoever can reach Redis can create keys. */
 export function addKeys(program: Command, session: Session): void {
-  const keys = program.command('keys').description('For operators: make, list and revoke API keys, straight in Redis.');
+  const keys = program
+    .command('keys')
+    .description('For operators: create, list and revoke API keys, in Redis directly.');
   const { screen } = session;
   const addAction = (name: string, description: string) =>
-    addRedisOptions(keys.command(name).description(description)).option('--json', 'as a JSON object on a line');
+    addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
   const withStore = (flags: RedisFlags, work: (store: KeyStore) => Promise<void>) =>
     withRedis(flags, session, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
 
@@ -67,20 +69,20 @@ export function addKeys(program: Command, session: Session): void {
       'names of the models that it may use (default: all)',
       listOf(ModelName, 'names of models'),
     )
-    .option('--name <text>', 'what you call it, at most 200 characters', matching(Name, 'at most 200 characters'))
+    .option('--name <text>', 'a name for the key, at most 200 characters', matching(Name, 'at most 200 characters'))
     .option(
       '--env <name>',
-      'part of its text, such as live or test',
+      'environment, part of the key, such as live or test',
       matching(KeyEnvironment, '1 to 12 of a-z and 0-9'),
       'live',
     )
-    .option('--expires <duration>', 'valid for so long, such as 90d or 12h (default: for ever)', duration)
+    .option('--expires <duration>', 'validity, such as 90d or 12h (default: unlimited)', duration)
     .option(
       '--limits <list>',
-      'what it may take, such as 500ms/s:5000,100000images/month (default: what its tenant may)',
+      'limits, such as 500ms/s:5000,100000images/month (default: the limits of its tenant)',
       limitList,
     )
-    .option('--weight <number>', "the tenant's part of the work, 0.01 to 100 (default: 1)", weight)
+    .option('--weight <number>', "the tenant's weight in fair sharing, 0.01 to 100 (default: 1)", weight)
     .action((flags: CreateFlags) =>
       withStore(flags, async (store) => {
         const created = await store.create({
@@ -98,18 +100,18 @@ export function addKeys(program: Command, session: Session): void {
     );
 
   addAction('list', 'List the keys, the oldest first.')
-    .option('-t, --tenant <name>', 'only those of this tenant')
+    .option('-t, --tenant <name>', 'only keys of this tenant')
     .action((flags: ListFlags) =>
       withStore(flags, async (store) => {
         const all = (await store.list()).filter(({ tenant }) => flags.tenant === undefined || tenant === flags.tenant);
         if (flags.json) for (const key of all) screen.print(safeJson(describeKey(key)));
-        else if (all.length === 0) screen.note('There are no keys: make one with `inferql keys create`.');
+        else if (all.length === 0) screen.note('No keys yet. Create one with `inferql keys create`.');
         else screen.print(drawKeys(all));
       }),
     );
 
   addAction('show', 'Show one key, without its secret.')
-    .argument('<id>', 'as `keys list` shows it')
+    .argument('<id>', 'id from `keys list`')
     .action((id: string, flags: ListFlags) =>
       withStore(flags, async (store) => {
         const key = (await store.list()).find((candidate) => candidate.id === id);
@@ -118,8 +120,8 @@ export function addKeys(program: Command, session: Session): void {
       }),
     );
 
-  addAction('revoke', 'End keys at once, on every server, with their subscriptions and tokens.')
-    .argument('<ids...>', 'as `keys list` shows them')
+  addAction('revoke', 'Revoke keys immediately, on every server, with their subscriptions and tokens.')
+    .argument('<ids...>', 'ids from `keys list`')
     .action((ids: string[], flags: ListFlags) =>
       withStore(flags, async (store) => {
         const unknown: string[] = [];
@@ -132,8 +134,8 @@ export function addKeys(program: Command, session: Session): void {
     );
 
   addAction('rotate', 'Make a key with the same rights; the old one ends a while later.')
-    .argument('<id>', 'as `keys list` shows it')
-    .option('--grace <duration>', 'the old one stays valid for so long, such as 1h or 7d', duration, DAY_MS)
+    .argument('<id>', 'id from `keys list`')
+    .option('--grace <duration>', 'how long the old key stays valid, such as 1h or 7d', duration, DAY_MS)
     .action((id: string, flags: RotateFlags) =>
       withStore(flags, async (store) => showCreated(await store.rotate(id, flags.grace), flags.json)),
     );
@@ -197,7 +199,7 @@ function drawKey(key: ListedKey): string {
 }
 
 function unknownKey(id: string): CommandFailure {
-  return new CommandFailure(EXIT.failed, `There is no key '${safeText(id)}': see \`inferql keys list\`.`);
+  return new CommandFailure(EXIT.failed, `Unknown key '${safeText(id)}'. See \`inferql keys list\`.`);
 }
 
 const Name = z.string().max(200);

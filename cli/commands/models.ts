@@ -9,9 +9,9 @@ import { formatTable, safeJson, safeText } from '../text.ts';
 export function addModels(program: Command, session: Session): void {
   const models = program.command('models');
   models
-    .description('List the models that can be asked for; * marks the default.')
+    .description('List the models; * marks the default.')
     .addOption(urlOption(session.env))
-    .option('--json', 'one JSON object a line and model')
+    .option('--json', 'one line of JSON per model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
       const served = await connectServer(session, url, 0).models({ signal: session.signal });
       if (json) {
@@ -39,9 +39,9 @@ export function addModels(program: Command, session: Session): void {
     });
 
   addRedisOptions(models.command('forget'))
-    .description('For operators: remove what Redis keeps of a model that nobody serves any more.')
+    .description('For operators: remove a model that is no longer served from Redis.')
     .argument('<name>', 'the model')
-    .option('--with-dead-letters', 'also if it has dead letters, which are removed')
+    .option('--with-dead-letters', 'remove its dead letters, too')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>
       withRedis(flags, session, async (redis) => {
         const registry = createRegistry(redis, { prefix: flags.prefix });

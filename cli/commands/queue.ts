@@ -15,10 +15,10 @@ export function addQueue(program: Command, session: Session): void {
   program
     .command('queue')
     .description('Show the queue of a model, its rate and its workers.')
-    .argument('[model]', "name of the model (default: the server's)")
+    .argument('[model]', "model (default: the server's default)")
     .addOption(urlOption(session.env))
-    .option('--json', 'as a JSON object on a line')
-    .option('-w, --watch', 'again whenever it has changed, until interrupted')
+    .option('--json', 'print one JSON object')
+    .option('-w, --watch', 'print it again whenever it changes, until interrupted')
     .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, session));
 }
 
@@ -26,8 +26,7 @@ async function showQueue(model: string | undefined, { url, json, watch }: QueueF
   const { screen, signal } = session;
   const show = (queue: Queue) => screen.print(json ? safeJson(queue) : watch ? describeQueue(queue) : drawQueue(queue));
   const queue = await connectServer(session, url, 0).queue(model, { signal });
-  if (!queue)
-    throw new CommandFailure(EXIT.usage, model ? `There is no model '${safeText(model)}'.` : 'There is no model yet.');
+  if (!queue) throw new CommandFailure(EXIT.usage, model ? `No model '${safeText(model)}'.` : 'No model yet.');
   if (!watch) return show(queue);
   for await (const state of connectServer(session, url).watchQueue(model, { signal })) show(state);
 }
@@ -40,7 +39,7 @@ function describeQueue({ waiting, processing, ratePerSecond, latencyMs, workers 
 }
 
 const describeEnded = ({ succeeded, failed, canceled, expired }: NonNullable<Queue['ended']>) =>
-  `${succeeded} succeeded, ${failed} failed, ${canceled} cancelled, ${expired} expired`;
+  `${succeeded} succeeded, ${failed} failed, ${canceled} canceled, ${expired} expired`;
 
 function drawQueue(queue: Queue): string {
   const facts = formatTable(

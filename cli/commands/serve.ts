@@ -11,8 +11,8 @@ It runs a server, a worker and a private Redis, and ends with Ctrl-C. Settings a
 export function addServe(program: Command, session: Session): void {
   program
     .command('serve')
-    .description('Run the whole system here: API, web page, GraphiQL, worker, and a private Redis.')
-    .argument('[folder]', 'a folder with a folder per model (default: INFERQL_MODELS_DIR, else ResNet50)')
+    .description('Run the whole system on this machine: API, web page, GraphiQL, worker, and a private Redis.')
+    .argument('[folder]', 'model repository, one folder per model (default: INFERQL_MODELS_DIR, else ResNet50)')
     .addHelpText('after', HELP)
     .action(async (folder: string | undefined) => {
       // The launcher has its own signal handlers: a system stops in steps.

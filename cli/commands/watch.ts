@@ -16,12 +16,12 @@ export function addWatch(program: Command, session: Session): void {
   program
     .command('watch')
     .description(
-      'Follow a prediction to its end, over restarts of the server. Exits with 0 once it SUCCEEDED, else with 1.',
+      'Watch a prediction until it ends, across restarts of the server. Exits with 0 if it SUCCEEDED, else with 1.',
     )
     .argument('<id>', 'id of the prediction')
     .addOption(urlOption(session.env))
     .option('-t, --top <n>', 'labels to show', integerBetween(1, 20), 5)
-    .option('--json', 'every state as a JSON object on a line')
+    .option('--json', 'one line of JSON per state')
     .action((id: string, flags: WatchFlags) => watchPrediction(id, flags, session));
 }
 

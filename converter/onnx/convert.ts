@@ -63,7 +63,7 @@ export function convertModel(
   const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
   if (calibration) {
     if (calibration.graph !== fingerprint) {
-      throw new ModelError('SPEC_INVALID', 'calibration.json belongs to another model or converter: calibrate anew');
+      throw new ModelError('SPEC_INVALID', 'calibration.json belongs to another model or converter: calibrate again');
     }
     quantizeGraph(graph, calibration.ranges);
   }

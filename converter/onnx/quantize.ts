@@ -23,7 +23,7 @@ export function quantizeGraph(graph: OnnxGraph, ranges: Record<string, readonly 
   const scales = new Map<string, ByteScale>();
   for (const name of tensorsToQuantize(graph)) {
     const range = ranges[name];
-    if (!range) throw new ModelError('SPEC_INVALID', `calibration.json has no range of ${name}: calibrate anew`);
+    if (!range) throw new ModelError('SPEC_INVALID', `calibration.json has no range of ${name}: calibrate again`);
     scales.set(name, scaleOf(withinCut(graph, name, range)));
   }
   shareScales(graph, scales);

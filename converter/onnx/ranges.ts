@@ -20,7 +20,7 @@ export function parseCalibration(text: string, file: string): Calibration {
   try {
     return rangesSchema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new ModelError('SPEC_INVALID', `${file} is not a calibration: make it anew with the quantize command`, {
+    throw new ModelError('SPEC_INVALID', `${file} is not a calibration: create it again with the quantize command`, {
       cause,
     });
   }

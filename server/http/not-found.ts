@@ -8,7 +8,7 @@ const PAGE = `<!doctype html>
 <style>
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1rem; color-scheme: light dark }
 </style>
-<h1>There is no such page</h1>
+<h1>Page not found</h1>
 <p>The address may have a typing error. <a href="/">Classify images</a>, or explore <a href="/graphql">the API</a>.</p>
 </html>
 `;

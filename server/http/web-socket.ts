@@ -74,7 +74,7 @@ export function createWebSockets(options: {
   const refuseOperation = () =>
     mask(
       new InferqlError('RATE_LIMITED', {
-        message: `One connection may have ${config.maxSubscriptionsPerConnection} operations at once. End some, or open another connection.`,
+        message: `A connection may have at most ${config.maxSubscriptionsPerConnection} operations open. End some, or open another connection.`,
         retryAfterMs: 1_000,
       }),
     );

@@ -13,7 +13,7 @@ function quote(text: string): string {
 
 const MISTAKES = {
   noBoundary: () =>
-    'The Content-Type has no boundary, so the parts cannot be told apart. Do not set this header: your HTTP library does, when it encodes a form.',
+    'The Content-Type has no boundary, so the parts cannot be separated. Do not set this header: your HTTP library does, when it encodes a form.',
   notWhole: () => 'The body is not a whole multipart form: it ends too early, or a part is malformed.',
   noOperations: () => "The form has no field 'operations', the GraphQL request as JSON.",
   noMap: () => "The form has no field 'map', which names the variable of each file.",
