@@ -57,6 +57,10 @@ export function createClientWith<Image>(
 /**
  * A client of one server, for browsers and Node.
  * @throws TypeError if the url is not an HTTP URL
+ * @example
+ * const client = createClient({ url: 'https://inferql.example.org/graphql' });
+ * const { result } = await client.classify(input.files[0]);
+ * console.log(result.labels[0].name);
  */
 export function createClient(options?: ClientOptions): Client<ImageInput> {
   return createClientWith(blobOf, options);

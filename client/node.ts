@@ -15,6 +15,9 @@ export type NodeImageInput = ImageInput | string | URL;
 /**
  * A client of one server. A file that cannot be read is an InferqlError UNREADABLE_FILE.
  * @throws TypeError if the url is not an HTTP URL
+ * @example
+ * const client = createClient({ url: 'http://127.0.0.1:4000' });
+ * const { result } = await client.classify('cat.jpg');
  */
 export function createClient(options?: ClientOptions): Client<NodeImageInput> {
   return createClientWith(readImage, options);

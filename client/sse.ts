@@ -6,7 +6,14 @@ export interface ServerEvent {
 /** A larger event, in characters, does not come from InferQL. */
 const LONGEST_EVENT = 16_000_000;
 
-/** Splits the text of an event stream (WHATWG HTML, 'Server-sent events') into events, however it was chunked. */
+/**
+ * Splits the text of an event stream (WHATWG HTML, 'Server-sent events') into events, however it was chunked.
+ * @example
+ * const parse = createEventParser();
+ * for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+ *   for (const { event, data } of parse(text)) console.log(event, data);
+ * }
+ */
 export function createEventParser(): (text: string) => ServerEvent[] {
   let rest = '';
   let afterCarriageReturn = false;

@@ -1,6 +1,7 @@
 /** The tarballs in an empty folder outside the repository, as users install them. Real programs, the real model. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from '@inferql/testing/build';
@@ -40,19 +41,36 @@ test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM
   await expect.poll(listOurs).toEqual([]);
 });
 
-test('inferql init writes a project whose system runs and whose front end builds', async () => {
+test('inferql init writes a project that runs as written: system, types of its labels, front end', async () => {
   const { code, out } = await installed.inferql(['init', 'project']);
   expect([code, out]).toEqual([0, expect.stringContaining('npm start')]);
-  const system = await installed.serve(['./project/models']);
+  const project = join(installed.dir, 'project');
+  // So that the model is not pulled again.
+  await mkdir(join(project, '.inferql'));
+  await symlink(join(installed.dir, '.inferql/models'), join(project, '.inferql/models'));
+  const env = { PATH: process.env.PATH!, HOME: installed.dir };
+  const run = (args: string[], more: Record<string, string> = {}) =>
+    promisify(execFile)(args[0]!, args.slice(1), { cwd: project, env: { ...env, ...more } });
+
+  const system = await installed.serve(['./models'], {}, project);
   const { out: models } = await installed.inferql(['models', '--json'], { INFERQL_URL: system.url });
   expect(JSON.parse(models)).toMatchObject({ name: 'resnet50' });
+  // npm finds the command of the folder above.
+  await run(['npm', 'run', 'types'], { INFERQL_URL: system.url });
   expect(await system.stop()).toBe(0);
-  const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
+
+  const tsc = [process.execPath, join(projectDir, 'node_modules/typescript/bin/tsc'), '-p', project];
+  await run(tsc);
+  const wrong =
+    "import { createClient } from '@inferql/client';\nconst { result } = await createClient().classify(new Blob(), { model: 'resnet50' });\nexport const isTench = result.labels[0]?.name === 'NAME';\n";
+  await writeFile(join(project, 'src/check.ts'), wrong.replace('NAME', 'tench'));
+  await run(tsc);
+  await writeFile(join(project, 'src/check.ts'), wrong.replace('NAME', 'trench'));
+  await expect(run(tsc)).rejects.toMatchObject({ stdout: expect.stringContaining('"trench"') });
+
   // Its own vite would be installed from the registry.
-  await promisify(execFile)(process.execPath, [vite, 'build', '--logLevel', 'error'], {
-    cwd: join(installed.dir, 'project'),
-  });
-  expect(existsSync(join(installed.dir, 'project/dist/index.html'))).toBe(true);
+  await run([process.execPath, join(projectDir, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'error']);
+  expect(existsSync(join(project, 'dist/index.html'))).toBe(true);
 });
 
 test('inferql doctor finds no problem on a machine that can run it', async () => {

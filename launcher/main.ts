@@ -9,7 +9,7 @@ import { generateCode, printSchema } from './commands/schema.ts';
 import { start } from './commands/start.ts';
 import { test } from './commands/test.ts';
 import { openProject, type Project } from './project.ts';
-import { describeFailure, printError } from './terminal.ts';
+import { describeFailure, outliveReaders, printError } from './terminal.ts';
 
 type Command = (project: Project, args: readonly string[]) => Promise<void>;
 
@@ -32,6 +32,7 @@ const COMMANDS: Record<string, Command> = {
  * @param args the command's name and its arguments
  */
 export async function runCommand(projectDir: string, [name = '', ...args]: readonly string[]): Promise<void> {
+  outliveReaders();
   try {
     const command = COMMANDS[name];
     if (!command) throw new Error(`Unknown command '${name}'. Expected one of ${Object.keys(COMMANDS).join(', ')}.`);

@@ -8,7 +8,7 @@ import { provideRedisServer } from './redis/binary.ts';
 import { startPrivateRedis } from './redis/private.ts';
 import { runSystem } from './run-system.ts';
 import { endLeftoverTool } from './run-tool.ts';
-import { print, SetupError } from './terminal.ts';
+import { outliveReaders, print, SetupError } from './terminal.ts';
 
 export interface InstalledPrograms {
   /** The paths of `main.js` of the packages. */
@@ -34,6 +34,7 @@ export interface ServeOptions {
  * from `.env`. Exits the process: 0 after a signal, 1 after a failure.
  */
 export async function serve({ dir, modelsDir, webDir, programs, missingEngine }: ServeOptions): Promise<void> {
+  outliveReaders();
   const stateDir = resolve(dir, process.env.INFERQL_STATE_DIR || '.inferql');
   const folders = { dir, setupDir: stateDir, logsDir: join(stateDir, 'logs') };
   await runSystem({

@@ -2,8 +2,10 @@
 const SHOW_AFTER_MS = 1_000;
 const REPEAT_PLAIN_MS = 10_000;
 
-// A reader may leave (`npm start | head`), which must not end this process.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+/** A reader may leave (`npm start | head`), which must not end this process. Call it in programs, not in libraries. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
 
 const isTerminal = process.stdout.isTTY === true;
 let liveLine = '';

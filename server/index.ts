@@ -2,6 +2,8 @@
 
 export type { Credentials, CustomAuthenticate, CustomCaller } from './access/custom.ts';
 export { createInferQL } from './embed/create-inferql.ts';
+export type { InlineOptions } from './embed/inline.ts';
 export type { Limits } from './embed/options.ts';
+export { toSubgraph } from './embed/subgraph.ts';
 export type { InferQL, InferQLOptions, PredictionEvent, SubmitOptions } from './embed/types.ts';
 export type { AdmissionDecision, AdmissionRequest, Hooks } from './predictions/hooks.ts';

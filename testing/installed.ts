@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
@@ -15,9 +15,23 @@ export interface Installation {
   readonly command: string;
   /** Runs the command to its end. Does not throw if it fails. */
   inferql(args: string[], env?: Record<string, string>): Promise<{ code: number; out: string; err: string }>;
-  /** Starts `inferql serve` and resolves once it is ready. */
-  serve(args: string[], env?: Record<string, string>): Promise<{ url: string; stop(): Promise<number> }>;
+  /**
+   * Starts a program, such as `['server.mjs', 'argument']` for Node, and resolves with what `ready` finds in its output.
+   * @throws with its output if it ends before
+   */
+  start(args: string[], ready: RegExp, env?: Record<string, string>): Promise<Program>;
+  /** Starts `inferql serve`, in the installation or another folder, and resolves once it is ready. */
+  serve(args: string[], env?: Record<string, string>, cwd?: string): Promise<{ url: string; stop(): Promise<number> }>;
   remove(): Promise<void>;
+}
+
+export interface Program {
+  /** The first group of the expression. */
+  found: string;
+  pid: number;
+  output(): string;
+  /** SIGTERM, and the exit code once it has ended; 128 + n after a signal n. */
+  stop(): Promise<number>;
 }
 
 /** Packs all packages into a folder. Returns the paths of the tarballs. */
@@ -30,17 +44,31 @@ export async function packPackages(folder: string, env: Record<string, string> =
 }
 
 /**
- * Packs and installs all packages. The models that this project has prepared are linked, so that none is pulled.
+ * Packs and installs all packages.
+ * @param options.others packages from the registry, such as `express@5.3.0`; npm's cache keeps them between runs
+ * @param options.linksModels links the models that this project has prepared, so that none is pulled
  * @throws with npm's output
  */
-export async function installPackages(): Promise<Installation> {
+export async function installPackages({
+  others = [],
+  linksModels = true,
+}: {
+  others?: readonly string[];
+  linksModels?: boolean;
+} = {}): Promise<Installation> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'inferql-installed-')));
   const tarballs = await packPackages(join(dir, 'tarballs'));
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', ...tarballs], {
-    cwd: dir,
-  });
-  await mkdir(join(dir, '.inferql'));
-  await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
+  await run(
+    'npm',
+    ['install', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', ...tarballs, ...others],
+    {
+      cwd: dir,
+    },
+  );
+  if (linksModels) {
+    await mkdir(join(dir, '.inferql'));
+    await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
+  }
   const command = join(dir, 'node_modules/.bin/inferql');
   const environment = (env: Record<string, string>) => ({ PATH: process.env.PATH!, HOME: dir, ...env });
 
@@ -60,33 +88,44 @@ export async function installPackages(): Promise<Installation> {
       const [code] = (await once(child, 'close')) as [number | null];
       return { code: code ?? -1, out, err };
     },
-    async serve(args, env = {}) {
-      const child = spawn(command, ['serve', ...args], {
-        cwd: dir,
-        env: environment({ PORT: '0', ...env }),
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const ended = once(child, 'exit') as Promise<[number | null]>;
-      const url = await new Promise<string>((resolve, reject) => {
-        let output = '';
-        for (const stream of [child.stdout, child.stderr]) {
-          stream.on('data', (chunk) => {
-            output += chunk;
-            const ready = /ready: (http:\S+)/.exec(output);
-            if (ready) resolve(ready[1]!);
-          });
-        }
-        ended.then(([code]) => reject(new Error(`inferql serve ended (${code}):\n${output}`)));
-      });
-      return {
-        url,
-        async stop() {
-          child.kill('SIGTERM');
-          const [code] = await ended;
-          return code ?? -1;
-        },
-      };
+    start: (args, ready, env = {}) => startProgram(process.execPath, args, ready, { cwd: dir, env: environment(env) }),
+    async serve(args, env = {}, cwd = dir) {
+      const options = { cwd, env: environment({ PORT: '0', ...env }) };
+      const { found: url, stop } = await startProgram(command, ['serve', ...args], /ready: (http:\S+)/, options);
+      return { url, stop };
     },
     remove: () => rm(dir, { recursive: true, force: true }),
+  };
+}
+
+async function startProgram(
+  file: string,
+  args: string[],
+  ready: RegExp,
+  options: { cwd: string; env: Record<string, string> },
+): Promise<Program> {
+  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'exit').then(
+    ([code, signal]) => (code as number | null) ?? 128 + constants.signals[signal as 'SIGTERM'],
+  );
+  let output = '';
+  const found = await new Promise<string>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+        const match = ready.exec(output);
+        if (match) resolve(match[1]!);
+      });
+    }
+    ended.then((code) => reject(new Error(`${file} ${args.join(' ')} ended (${code}):\n${output}`)));
+  });
+  return {
+    found,
+    pid: child.pid!,
+    output: () => output,
+    stop() {
+      child.kill('SIGTERM');
+      return ended;
+    },
   };
 }

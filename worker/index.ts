@@ -1,5 +1,7 @@
-/** Exports for the code of a model. */
+/** Exports for programs that embed a worker, and for the code of a model. */
 
+export type { ModelDefinition, WorkerOptions } from './embed/options.ts';
+export { type RunningWorker, startWorker } from './embed/start-worker.ts';
 export type {
   ModelModule,
   ModuleBatch,

@@ -1,20 +1,12 @@
 /** The worker's process: settings, connections, signals. */
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
-import { readDefaultModel } from '@inferql/converter/default-model';
 import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { checkRedisVersion, connectRedis } from '@inferql/queue/redis';
-import { createRegistry } from '@inferql/queue/registry';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
-import { makeScriptedModel } from './engines/scripted/scripted-models.ts';
-import { listModelNames, loadRepositoryModel } from './repository/load-model.ts';
-import { watchFolder } from './repository/watch-folder.ts';
-import { createFairScheduler } from './serving/fair-scheduler.ts';
-import { startModelServer } from './serving/model-server.ts';
-import { createServedModels } from './serving/served-models.ts';
+import { createFolderSource, createScriptedSource } from './repository/model-source.ts';
+import { createServing } from './serving/serving.ts';
 
 /** Exit code that asks the supervisor for a restart. */
 const EXIT_RESTART = 75;
@@ -36,53 +28,15 @@ process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } }, process.stdout);
 // A launcher has reported them already.
 if (!process.connected) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
-const worker = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
 const redis = connectRedis(config.redisUrl, 'work');
 reportConnections([redis], config.redisUrl, log);
 logConsole(log);
 
-const registry = createRegistry(redis, { prefix: config.prefix });
-let registeredDefault: string | undefined;
-const scheduler = createFairScheduler();
-/** Models without files come from the settings and never change. */
-const scripted = new Map(config.scriptedModels?.map((model) => [model.name, makeScriptedModel(model)]));
-const servedModels = createServedModels({
-  worker,
-  log,
-  async list() {
-    if (scripted.size > 0) return [...scripted.keys()];
-    const names = await listModelNames(config.modelsDir);
-    void registerDefault(names);
-    return names.filter((name) => config.models.length === 0 || config.models.includes(name));
-  },
-  load: async (name) => scripted.get(name) ?? loadRepositoryModel(name, config),
-  start: (servable, serviceName) =>
-    startModelServer({
-      servable,
-      redis,
-      redisUrl: config.redisUrl,
-      prefix: config.prefix,
-      scheduler,
-      worker: serviceName,
-      engineThreads: config.engineThreads,
-      engineTimeLimitMs: config.engineTimeLimitMs,
-      log,
-      onBatch: checkMemory,
-    }),
-});
+const source = config.scriptedModels
+  ? createScriptedSource(config.scriptedModels)
+  : createFolderSource({ ...config, redis, log });
+const servedModels = createServing({ ...config, source, redis, log, onBatch: checkMemory });
 let draining: Promise<void> | undefined;
-
-/** Publishes the repository's default model whenever it changes. */
-async function registerDefault(names: string[]): Promise<void> {
-  try {
-    const name = await readDefaultModel(config.modelsDir);
-    if (name === undefined || name === registeredDefault || !names.includes(name)) return;
-    await registry.setDefaultModel(name);
-    registeredDefault = name;
-  } catch (error) {
-    log.warn({ err: error }, 'default model not registered; trying again');
-  }
-}
 
 function drain(exitCode: number, reason: string): void {
   draining ??= (async () => {
@@ -128,7 +82,7 @@ if (!draining && servedModels.names().length === 0) {
   process.exit(1);
 }
 if (!draining && process.connected) process.send!({ type: 'ready', models: servedModels.names() });
-if (!draining && scripted.size === 0) {
-  watchFolder(config.modelsDir, servedModels.sync);
+if (!draining) {
+  source.watch(servedModels.sync);
   process.on('SIGHUP', servedModels.sync);
 }

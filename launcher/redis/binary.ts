@@ -1,7 +1,7 @@
 /** Finds a Redis server program, or gets one. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findNpm, runTool, type ToolFolders } from '../run-tool.ts';
 import { findOnPath, installSystemPackage } from '../system-packages.ts';
@@ -9,6 +9,8 @@ import { print, SetupError, showStep } from '../terminal.ts';
 
 const OLDEST_REDIS = 7;
 const NAMES = ['redis-server', 'valkey-server'];
+/** In the state folder. */
+export const BUILT_PATH_FILE = join('redis-binary', 'redis-server.path');
 const BUILT_BY = 'redis-memory-server@0.17.1';
 
 export interface RedisBinaryOptions {
@@ -20,16 +22,22 @@ export interface RedisBinaryOptions {
 
 /**
  * The path of a redis-server or valkey-server that is new enough, if there is one.
+ * @param builtPathFile the file with the path of one that was built from source: `BUILT_PATH_FILE` in the state folder
+ * @param warn gets a sentence per server that is too old. @default print
  * @throws SetupError if the named program does not exist
  */
-export function findRedisServer(chosen: string | undefined, builtPathFile?: string): string | undefined {
+export function findRedisServer(
+  chosen: string | undefined,
+  builtPathFile?: string,
+  warn: (text: string) => void = print,
+): string | undefined {
   if (chosen) {
     if (existsSync(chosen)) return chosen;
     throw new SetupError(`INFERQL_REDIS_SERVER names ${chosen}, which does not exist.`);
   }
   for (const name of NAMES) {
     const found = findOnPath(name);
-    if (found && isRecent(found)) return found;
+    if (found && isRecent(found, warn)) return found;
   }
   if (builtPathFile && existsSync(builtPathFile)) {
     const built = readFileSync(builtPathFile, 'utf8');
@@ -39,11 +47,11 @@ export function findRedisServer(chosen: string | undefined, builtPathFile?: stri
 }
 
 /** Scripts with flags came with Redis 7; every Valkey has them. */
-function isRecent(binary: string): boolean {
+function isRecent(binary: string, warn: (text: string) => void): boolean {
   const version = /v=(\d+)\.[\d.]+/.exec(spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout ?? '');
   if (version && Number(version[1]) >= OLDEST_REDIS) return true;
   const found = version ? `is version ${version[0].slice(2)}` : 'does not say its version';
-  print(`  ${binary} ${found}; ${OLDEST_REDIS} or later is needed.`);
+  warn(`  ${binary} ${found}; ${OLDEST_REDIS} or later is needed.`);
   return false;
 }
 
@@ -55,8 +63,8 @@ export async function provideRedisServer(
   project: ToolFolders,
   { redisServer, install }: RedisBinaryOptions,
 ): Promise<string> {
-  const builtDir = join(project.setupDir, 'redis-binary');
-  const builtPathFile = join(builtDir, 'redis-server.path');
+  const builtPathFile = join(project.setupDir, BUILT_PATH_FILE);
+  const builtDir = dirname(builtPathFile);
   const find = () => findRedisServer(redisServer, builtPathFile);
   const found = find();
   if (found) return found;

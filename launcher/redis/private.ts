@@ -18,7 +18,7 @@ import type { Writable } from 'node:stream';
 import { findFreePort } from '../free-port.ts';
 import { type Lock, tryLock } from '../lock.mjs';
 import { identifyProcess, killForeignProcess, readCommandLine } from '../processes.mjs';
-import { printError, SetupError, showStep } from '../terminal.ts';
+import * as terminal from '../terminal.ts';
 import { withRedis } from './connect.ts';
 import { GUARD_SCRIPT } from './guard-script.ts';
 
@@ -26,6 +26,9 @@ const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 const PORT_TRIES = 5;
 const SHOWN_LINES = 15;
+
+/** For programs that have no terminal to themselves. */
+export type RedisOutput = Pick<typeof terminal, 'showStep' | 'printError'>;
 
 export interface RunningRedis {
   readonly url: string;
@@ -38,13 +41,18 @@ export interface RunningRedis {
  * Starts a private Redis and resolves once it answers. Two systems with the same state folder get separate Redis servers and data.
  * @param binary the redis-server or valkey-server
  * @param stateDir its data are in `redis/` below it
+ * @param output where progress and trouble are shown. @default the terminal
  * @throws SetupError with the end of Redis' log
  */
-export async function startPrivateRedis(binary: string, stateDir: string): Promise<RunningRedis> {
+export async function startPrivateRedis(
+  binary: string,
+  stateDir: string,
+  output: RedisOutput = terminal,
+): Promise<RunningRedis> {
   const { dataDir, lock } = takeDataFolder(stateDir);
   try {
     await endStrayRedis(dataDir);
-    return await showStep('Starting Redis', () => startOnFreePort(binary, dataDir, lock));
+    return await output.showStep('Starting Redis', () => startOnFreePort(binary, dataDir, lock, output));
   } catch (error) {
     lock.release();
     throw error;
@@ -61,10 +69,15 @@ function takeDataFolder(stateDir: string): { dataDir: string; lock: Lock } {
   }
 }
 
-async function startOnFreePort(binary: string, dataDir: string, lock: Lock): Promise<RunningRedis> {
+async function startOnFreePort(
+  binary: string,
+  dataDir: string,
+  lock: Lock,
+  output: RedisOutput,
+): Promise<RunningRedis> {
   let isRepaired = false;
   for (let attempt = 1; ; attempt++) {
-    const redis = runGuarded(binary, dataDir, await findFreePort());
+    const redis = runGuarded(binary, dataDir, await findFreePort(), output);
     const failure = await redis.answered;
     if (failure === undefined) {
       return {
@@ -80,14 +93,14 @@ async function startOnFreePort(binary: string, dataDir: string, lock: Lock): Pro
     if (/in use|Failed listening/i.test(failure) && attempt < PORT_TRIES) continue;
     if (/append only file|AOF|RDB|Unrecoverable error/i.test(failure) && !isRepaired) {
       isRepaired = true;
-      setDamagedDataAside(dataDir);
+      setDamagedDataAside(dataDir, output);
       continue;
     }
-    throw new SetupError(`The private Redis (${binary}) does not start:\n${failure}`);
+    throw new terminal.SetupError(`The private Redis (${binary}) does not start:\n${failure}`);
   }
 }
 
-function runGuarded(binary: string, dataDir: string, port: number) {
+function runGuarded(binary: string, dataDir: string, port: number, output: RedisOutput) {
   const logPath = join(dataDir, 'redis.log');
   rmSync(logPath, { force: true });
   const guard = spawnGuard(binary, dataDir, port, logPath);
@@ -101,7 +114,7 @@ function runGuarded(binary: string, dataDir: string, port: number) {
   const answered = new Promise<string | undefined>((resolve) => {
     createInterface({ input: guard.stdout! }).on('line', (line) => {
       if (isStopping || !line.startsWith('ended')) return;
-      if (hasAnswered) printError('  Redis ended unexpectedly; it is started again on its data.');
+      if (hasAnswered) output.printError('  Redis ended unexpectedly; it is started again on its data.');
       else resolve(readLog(logPath));
     });
     const ready = withRedis(
@@ -190,13 +203,13 @@ async function endStrayRedis(dataDir: string): Promise<void> {
 }
 
 /** A working start matters more than old predictions. Nothing is deleted, though. */
-function setDamagedDataAside(dataDir: string): void {
+function setDamagedDataAside(dataDir: string, output: RedisOutput): void {
   const aside = join(dataDir, `damaged-${Date.now()}`);
   mkdirSync(aside);
   for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb']) {
     if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(aside, name));
   }
-  printError(
+  output.printError(
     `  Redis could not read its data (another version's, or damaged). It starts empty; the old files are in ${aside}`,
   );
 }

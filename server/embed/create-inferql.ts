@@ -14,6 +14,7 @@ import { makeContext } from '../http/app.ts';
 import { createTransports } from '../http/transports.ts';
 import { pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
+import { startInlineRedis, startInlineWorker } from './inline.ts';
 import { resolveOptions } from './options.ts';
 import { toSubgraph } from './subgraph.ts';
 import { followSubmission } from './submit.ts';
@@ -39,28 +40,49 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
   let stopping: Promise<void> | undefined;
 
   async function open() {
-    const connections = openConnections(config, log);
-    const { redis, subscriber } = connections;
-    const { authenticate, hooks, plugins } = options;
-    const backend = createBackend({ config, redis, subscriber, log, authenticate, hooks });
-    // Each file in the folder for uploads has a random name and is readable only by this user.
-    const transports = { config, backend, uploadDir: tmpdir(), log, schema, endpoint, plugins, servesSite: false };
-    const { app, webSockets } = createTransports(transports);
-    await Promise.race([
-      Promise.all([redis, subscriber].map(untilReady)),
-      delay(CONNECT_WAIT_MS, undefined, { ref: false }),
-    ]);
-    return { connections, backend, app, webSockets };
+    const inline = options.runInline === true ? {} : options.runInline || undefined;
+    const closers: (() => Promise<void> | void)[] = [];
+    const closeAll = async () => {
+      for (const closePart of closers.reverse()) await closePart();
+    };
+    try {
+      let { redisUrl } = config;
+      if (inline && options.redisUrl === undefined) {
+        const privateRedis = await startInlineRedis(inline, log);
+        closers.push(() => privateRedis.stop());
+        redisUrl = privateRedis.url;
+      }
+      const { redis, subscriber, close } = openConnections({ redisUrl }, log);
+      closers.push(close);
+      if (inline) {
+        const worker = await startInlineWorker(inline, { redisUrl, prefix: config.prefix, log });
+        closers.push(() => worker.stop());
+      }
+      const { authenticate, hooks, plugins } = options;
+      const backend = createBackend({ config, redis, subscriber, log, authenticate, hooks });
+      closers.push(backend.close);
+      // Each file in the folder for uploads has a random name and is readable only by this user.
+      const transports = { config, backend, uploadDir: tmpdir(), log, schema, endpoint, plugins, servesSite: false };
+      const { app, webSockets } = createTransports(transports);
+      closers.push(async () => {
+        backend.drain();
+        await webSockets.drain();
+        await app.dispose();
+      });
+      await Promise.race([
+        Promise.all([redis, subscriber].map(untilReady)),
+        delay(CONNECT_WAIT_MS, undefined, { ref: false }),
+      ]);
+      return { backend, app, webSockets, close: closeAll };
+    } catch (error) {
+      await closeAll();
+      throw error;
+    }
   }
 
   async function close(): Promise<void> {
     const opened = await running?.catch(() => undefined);
-    if (!opened) return;
-    opened.backend.drain();
-    await opened.webSockets.drain();
-    await opened.app.dispose();
-    opened.backend.close();
-    opened.connections.close();
+    await opened?.close();
   }
 
   function ensureRunning(): Promise<Running> {

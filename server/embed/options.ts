@@ -21,9 +21,12 @@ const LIMITS = [
 
 export type Limits = { [Name in (typeof LIMITS)[number]]?: number };
 
+const INLINE = ['models', 'stateDir', 'redisServer', 'engineThreads'];
+
 /** What is expected of each option, for messages and checks. */
 const EXPECTED = {
   redisUrl: ['a URL such as redis://127.0.0.1:6379', isFilledString],
+  runInline: ['true, false or an object with models, stateDir, redisServer, engineThreads', isInline],
   prefix: ['a string, the first part of every Redis key', isFilledString],
   endpoint: ['a path such as /api/graphql', (value) => typeof value === 'string' && /^\/[\w./-]*$/.test(value)],
   authenticate: ['a function that returns a caller, or null', isFunction],
@@ -101,6 +104,10 @@ function describe(value: unknown): string {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+function isInline(value: unknown): boolean {
+  return isBoolean(value) || (isObject(value) && Object.keys(value).every((name) => INLINE.includes(name)));
 }
 
 function isFunction(value: unknown): boolean {

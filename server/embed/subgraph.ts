@@ -47,6 +47,8 @@ const ADDED = parse(`
  * `read` and finds the caller's own predictions only; `_service` shows the whole schema, and needs `operate` as introspection does.
  * @param schema InferQL's schema, as it is or extended
  * @returns another schema with the root fields that a gateway uses
+ * @example
+ * const schema = toSubgraph(mergeSchemas({ schemas: [inferql.schema], typeDefs, resolvers }));
  */
 export function toSubgraph(schema: GraphQLSchema): GraphQLSchema {
   const subgraph = extendSchema(schema, ADDED);

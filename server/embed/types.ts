@@ -7,11 +7,17 @@ import type { Logger } from 'pino';
 import type { CustomAuthenticate, CustomCaller } from '../access/custom.ts';
 import type { Hooks } from '../predictions/hooks.ts';
 import type { ServerContext } from '../schema/context.ts';
+import type { InlineOptions } from './inline.ts';
 import type { Limits } from './options.ts';
 
 export interface InferQLOptions {
   /** Redis 7 or later. @default redis://127.0.0.1:6379 */
   redisUrl?: string;
+  /**
+   * Runs a worker in this process and, unless `redisUrl` is given, a private Redis: for a laptop. Needs the packages @inferql/worker and
+   * @inferql/launcher. @default false
+   */
+  runInline?: boolean | InlineOptions;
   /** First part of every Redis key and channel; the workers need the same. @default inferql */
   prefix?: string;
   /** Path of the GraphQL endpoint, for HTTP, SSE and WebSocket. @default /graphql */
@@ -84,8 +90,8 @@ export interface InferQL {
   attachWebSockets(server: Server): void;
   /** Classifies an image without HTTP: yields the current state, then each change, ending with the terminal one. */
   submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
-  /** Connects to Redis. The first request does so, too. */
+  /** Connects to Redis, and starts what `runInline` runs. The first request does so, too. */
   start(): Promise<void>;
-  /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, and disconnects. */
+  /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, disconnects, and stops what `runInline` runs. */
   stop(): Promise<void>;
 }

@@ -1,0 +1,83 @@
+/** Where a worker's models come from. */
+
+import { basename, dirname } from 'node:path';
+import { readDefaultModel } from '@inferql/converter/default-model';
+import type { RedisConnection } from '@inferql/queue/redis';
+import { createRegistry } from '@inferql/queue/registry';
+import type { Logger } from 'pino';
+import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';
+import type { ServableModel } from '../serving/servable.ts';
+import { listModelNames, loadRepositoryModel } from './load-model.ts';
+import { watchFolder } from './watch-folder.ts';
+
+export interface ModelSource {
+  /** Names of the models to serve. */
+  list(): Promise<string[]>;
+  /** Reads one; fast if it did not change. @throws if it cannot be read */
+  load(name: string): Promise<ServableModel>;
+  /** Calls back when a model may have changed. Returns a function that ends it. */
+  watch(onChange: () => void): () => void;
+}
+
+export interface FolderOptions {
+  modelsDir: string;
+  stateDir: string;
+  /** Names of the models to serve; empty: all. */
+  models: readonly string[];
+  redis: RedisConnection;
+  prefix: string;
+  log: Logger;
+}
+
+/** A folder with a folder per model. Its default model is published whenever it changes. */
+export function createFolderSource(options: FolderOptions): ModelSource {
+  const { modelsDir, models, redis, prefix, log } = options;
+  const registry = createRegistry(redis, { prefix });
+  let registeredDefault: string | undefined;
+
+  async function registerDefault(names: string[]): Promise<void> {
+    try {
+      const name = await readDefaultModel(modelsDir);
+      if (name === undefined || name === registeredDefault || !names.includes(name)) return;
+      await registry.setDefaultModel(name);
+      registeredDefault = name;
+    } catch (error) {
+      log.warn({ err: error }, 'default model not registered; trying again');
+    }
+  }
+
+  return {
+    async list() {
+      const names = await listModelNames(modelsDir);
+      void registerDefault(names);
+      return names.filter((name) => models.length === 0 || models.includes(name));
+    },
+    load: (name) => loadRepositoryModel(name, options),
+    watch: (onChange) => watchFolder(modelsDir, onChange),
+  };
+}
+
+/** Folders of single models, anywhere. @param folders absolute paths; the last part of each is the model's name */
+export function createListSource(folders: readonly string[], stateDir: string): ModelSource {
+  const parents = new Map(folders.map((folder) => [basename(folder), dirname(folder)]));
+  return {
+    list: async () => [...parents.keys()],
+    load: (name) => loadRepositoryModel(name, { modelsDir: parents.get(name)!, stateDir }),
+    watch(onChange) {
+      const ends = folders.map((folder) => watchFolder(folder, onChange));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+  };
+}
+
+/** Models without files, which never change. */
+export function createScriptedSource(models: ScriptedModels): ModelSource {
+  const scripted = new Map(models.map((model) => [model.name, makeScriptedModel(model)]));
+  return {
+    list: async () => [...scripted.keys()],
+    load: async (name) => scripted.get(name)!,
+    watch: () => () => {},
+  };
+}
