@@ -103,7 +103,7 @@ export interface Model {
   batching: { maxBatchSize: number; maxQueueDelayMs: number };
 }
 
-/** The queue of one model at one moment. Rates are predictions per second. */
+/** The queue of one model at one moment. Rates are predictions per second. Without the scope `operate`, counts and bytes are the tenant's own. */
 export interface Queue {
   model: string;
   waiting: number;
@@ -115,6 +115,8 @@ export interface Queue {
   ratePerSecond: number | null;
   capacityPerSecond: number | null;
   latencyMs: number | null;
+  /** Those with most waiting first; null without the scope `operate`. */
+  tenants: { tenant: string; waiting: number; processing: number }[] | null;
   /** Over all tenants; null without the scope `operate`. */
   ended: { succeeded: number; failed: number; canceled: number; expired: number } | null;
   workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];

@@ -199,8 +199,12 @@ export type WorkerRecord = z.infer<typeof WorkerRecord>;
 export interface QueueState {
   model: string;
   waiting: number;
-  /** How many jobs wait, per tenant that has any. Operators see all, each tenant sees its count. */
-  tenants: Record<string, number>;
+  /** How many jobs wait, per tenant that has any. */
+  tenants: ReadonlyMap<string, number>;
+  /** How many jobs workers have begun, per tenant that has any. */
+  running: ReadonlyMap<string, number>;
+  /** Of one prepared image. */
+  imageBytes: number;
   processing: number;
   queuedBytes: number;
   deadLetters: number;

@@ -94,6 +94,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       entries: sum(lengths),
       open: asNumbers(await redis.hgetall(keys.open)),
       tenants: asNumbers(await redis.hgetall(keys.tenants)),
+      running: asNumbers(await redis.hgetall(keys.running)),
       weights: Object.keys(await redis.hgetall(keys.weights)).sort(),
       backlogs: backlogs.flat().sort(),
       backlogCounts: Object.assign(
@@ -114,6 +115,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       entries: sum(jobs.map(({ entries }) => entries)),
       open: countBy(open.map(({ tenant }) => tenant)),
       tenants: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant]))),
+      running: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [tenant] : []))),
       weights: [...new Set(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant])))].sort(),
       backlogs: queued.map(({ id }) => id).sort(),
       backlogCounts: countBy(queued.map(({ lane, tenant }) => `${lane} ${tenant}`)),

@@ -26,7 +26,11 @@ export function accessKeys(prefix: string) {
     ids: `${base}:ids`,
     /** Hash: when a key was last used, in Unix milliseconds, by id. */
     lastUsed: `${base}:last-used`,
-    /** Pub/sub channel: the id of each key that was created, changed or revoked. */
+    /** Hash per tenant for which something is set, see tenant-store.ts. */
+    tenant: `${base}:tenant:`,
+    /** Set: the names of those tenants. */
+    tenants: `${base}:tenants`,
+    /** Pub/sub channel: the id of each key that was created, changed or revoked; tenants whose settings changed. */
     changed: `${base}:changed`,
   };
 }
@@ -75,6 +79,8 @@ export function modelKeys(prefix: string, model: string) {
     weights: `${base}:weights`,
     /** Hash: how many predictions are open, waiting or running, per tenant that has any. */
     open: `${base}:open`,
+    /** Hash: how many jobs workers have begun, per tenant that has any. */
+    running: `${base}:running`,
     /** Sorted set: charges of jobs that ended before any worker began them, as id and charge; servers give them back. */
     refunds: `${base}:refunds`,
   };

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import {
   type Caller,
+  imageByteLength,
   type JobOptions,
   ModelName,
   modelOfPrediction,
@@ -64,6 +65,13 @@ export type AdmitOutcome =
   /** Another version became current meanwhile: read the models again and prepare the image again. */
   | { kind: 'staleVersion' }
   | { kind: 'idempotencyConflict' };
+
+/** A hash of counters, as scripts return it. */
+function toCounts(flat: string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (let i = 0; i < flat.length; i += 2) counts.set(flat[i]!, Number(flat[i + 1]));
+  return counts;
+}
 
 export type Producer = ReturnType<typeof createProducer>;
 
@@ -282,18 +290,17 @@ export function createProducer(
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
       if (!spec || spec === 'unreadable') return null;
-      const [waiting, deadLetters, flat, records, held] = reply as [number, number, string[], string[], string[]];
-      const tenants: Record<string, number> = {};
-      for (let i = 0; i < held.length; i += 2) tenants[held[i]!] = Number(held[i + 1]);
-      const counters = new Map<string, number>();
-      for (let i = 0; i < flat.length; i += 2) counters.set(flat[i]!, Number(flat[i + 1]));
+      const [waiting, deadLetters, flat, records, held, begun] = reply as [number, number, ...string[][]];
+      const counters = toCounts(flat!);
       const ended = (status: string) => counters.get(`ended:${status}`) ?? 0;
-      const workers = records.flatMap((record) => readRecord(model, record) ?? []);
+      const workers = records!.flatMap((record) => readRecord(model, record) ?? []);
       const rates = workers.flatMap(({ imageMs }) => (imageMs ? [1000 / imageMs] : []));
       return {
         model,
         waiting,
-        tenants,
+        tenants: toCounts(held!),
+        running: toCounts(begun!),
+        imageBytes: imageByteLength(spec.input),
         processing: counters.get('processing') ?? 0,
         queuedBytes: counters.get('bytes') ?? 0,
         deadLetters,

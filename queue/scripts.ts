@@ -112,6 +112,7 @@ export async function runStep(
     keys.weights,
     keys.open,
     keys.refunds,
+    keys.running,
   ];
   return await run(redis, load(name, SHARED_PARTS), names, args);
 }

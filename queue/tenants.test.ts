@@ -48,6 +48,23 @@ describe('a prediction belongs to its tenant', () => {
     expect(await consumer.settle(started.map(success))).toEqual(['settled']);
   });
 
+  it('what a release without counts per tenant ends is not counted forever', async () => {
+    const { admit, producer, consumer, redis, keys } = await setUp();
+    await admit(1, { caller: alice });
+    await admit(2, { caller: bob });
+    await redis.hset(keys.running, 'carol', 3);
+    const started = await consumer.start(await consumer.claim(8));
+    await consumer.settle(started.slice(0, 1).map(success));
+    expect((await producer.queueState('tiny'))!.running).toEqual(
+      new Map([
+        ['carol', 3],
+        ['bob', 1],
+      ]),
+    );
+    await consumer.settle(started.slice(1).map(success));
+    expect((await producer.queueState('tiny'))!.running).toEqual(new Map());
+  });
+
   it('a worker sees whose work it claims', async () => {
     const { admit, consumer } = await setUp();
     await admit(1, { caller: alice });

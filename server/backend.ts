@@ -13,7 +13,7 @@ import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
 import { createAccess } from './access/index.ts';
-import { mayUseModel } from './access/principal.ts';
+import { mayUseModel, type Principal } from './access/principal.ts';
 import type { Config } from './config.ts';
 import { createAdmissionControl } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
@@ -21,7 +21,7 @@ import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
 import { createModelCache } from './predictions/model-cache.ts';
 import { createPredictionTracker } from './predictions/prediction-tracker.ts';
 import { createPredictions } from './predictions/predictions.ts';
-import { createQueueStats } from './predictions/queue-stats.ts';
+import { type Audience, createQueueStats } from './predictions/queue-stats.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import type { Services } from './schema/context.ts';
 
@@ -174,9 +174,9 @@ export function createBackend(options: {
     listModels: async (caller) => (await modelCache.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
     findModel: (caller, name) => modelCache.findModel(name, (model) => mayUseModel(caller, model)),
     readClassNames: createClassNames(registry),
-    viewQueue: (caller, name) => queueStats.view(name, (model) => mayUseModel(caller, model)),
+    viewQueue: (caller, name) => queueStats.view(name, audienceOf(caller)),
     async watchQueue(caller, name) {
-      return access.subscribe(caller, () => queueStats.watch(name, (model) => mayUseModel(caller, model)));
+      return access.subscribe(caller, () => queueStats.watch(name, audienceOf(caller)));
     },
   };
 
@@ -215,4 +215,9 @@ export function createBackend(options: {
       decoder.close();
     },
   };
+}
+
+function audienceOf(caller: Principal): Audience {
+  const { tenant, scopes } = caller;
+  return { tenant, isOperator: scopes.has('operate'), mayUse: (model) => mayUseModel(caller, model) };
 }

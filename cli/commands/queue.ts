@@ -54,7 +54,8 @@ function drawQueue(queue: Queue): string {
       ...(queue.deadLetters === null ? [] : [['dead letters', String(queue.deadLetters)]]),
     ],
   );
-  if (queue.workers.length === 0) return `${facts}\n\nNo worker is alive.`;
+  const whole = `${facts}${drawTenants(queue.tenants ?? [])}`;
+  if (queue.workers.length === 0) return `${whole}\n\nNo worker is alive.`;
   const workers = formatTable(
     ['WORKER', 'ENGINE', 'VERSION', 'IMAGE', 'SINCE'],
     queue.workers.map(({ id, engine, version, imageMs, startedAt }) =>
@@ -62,5 +63,17 @@ function drawQueue(queue: Queue): string {
     ),
     [3],
   );
-  return `${facts}\n\n${workers}`;
+  return `${whole}\n\n${workers}`;
+}
+
+const MAX_ROWS = 20;
+
+/** Nothing without several tenants: the counts are those of the whole queue. */
+function drawTenants(tenants: NonNullable<Queue['tenants']>): string {
+  if (tenants.length < 2) return '';
+  const rows = tenants
+    .slice(0, MAX_ROWS)
+    .map(({ tenant, waiting, processing }) => [safeText(tenant), String(waiting), String(processing)]);
+  const more = tenants.length > MAX_ROWS ? `\nand ${tenants.length - MAX_ROWS} more tenants` : '';
+  return `\n\n${formatTable(['TENANT', 'WAITING', 'PROCESSING'], rows, [1, 2])}${more}`;
 }

@@ -13,5 +13,5 @@ if letters > 0 and ARGV[2] ~= '1' then return { 'deadLetters', letters } end
 for _, version in ipairs(redis.call('HKEYS', specs)) do
   for lane in pairs(LANES) do redis.call('DEL', stream_of .. version .. ':' .. lane) end
 end
-redis.call('DEL', specs, alive, workers, waiting, counters, dead, tenants, weights, refunds)
+redis.call('DEL', specs, alive, workers, waiting, counters, dead, tenants, weights, refunds, running)
 return { 'forgotten' }

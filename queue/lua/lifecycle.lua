@@ -16,7 +16,12 @@ local function drop_job(job_id)
     if job[10] then redis.call('ZADD', refunds, now_ms(), job_id .. ' ' .. job[10]) end
     if job[2] ~= '' then refill(job[7], job[8]) end
   else
-    redis.call('HINCRBY', counters, 'processing', -1)
+    -- At 0 all tenants are: an older release ends jobs without counting them per tenant.
+    if redis.call('HINCRBY', counters, 'processing', -1) <= 0 then
+      redis.call('DEL', running)
+    elseif redis.call('HINCRBY', running, tenant, -1) <= 0 then
+      redis.call('HDEL', running, tenant)
+    end
   end
   if job[4] and redis.call('GET', shared_of .. job[4]) == job_id then redis.call('DEL', shared_of .. job[4]) end
   redis.call('DEL', key, predictions_of .. job_id)

@@ -4,7 +4,8 @@ local prediction_of, job_of, predictions_of = KEYS[1], KEYS[2], KEYS[3]
 local waiting, deadlines, counters, channel = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local dead, specs, alive, workers = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local shared_of, cache_of, idempotency_of, stream_of = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
-local fair_of, tenants, weights, open_of_tenants, refunds = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local fair_of, tenants, weights, open_of_tenants = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local refunds, running = KEYS[20], KEYS[21]
 local GROUP = 'workers'
 local ANONYMOUS = 'anonymous'
 local LANES = { HIGH = 0, NORMAL = 1, LOW = 2 }

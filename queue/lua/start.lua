@@ -38,6 +38,7 @@ local function start(job_id, entry_id, stream, known)
     stop_waiting(job_id, job[8] or ANONYMOUS)
     lanes_to_refill[job[7]] = job[6]
     redis.call('HINCRBY', counters, 'processing', 1)
+    redis.call('HINCRBY', running, job[8] or ANONYMOUS, 1)
   elseif job[9] then
     -- A further attempt is charged again; its result corrects only one charge.
     charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))

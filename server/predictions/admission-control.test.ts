@@ -15,7 +15,7 @@ function startQueue(waiting: number) {
     queuedBytes: 0,
     ratePerSecond: 20 as number | undefined,
     looks: 0,
-    tenants: {} as Record<string, number>,
+    tenants: new Map<string, number>(),
   };
   const admission = createAdmissionControl({
     readQueue: async () => {
@@ -70,7 +70,7 @@ test.each([
 
 test('a tenant that holds its part is refused before its images are decoded, and no one else is', async () => {
   const { queue, admission } = startQueue(8);
-  queue.tenants.flood = 8;
+  queue.tenants.set('flood', 8);
   const flood = { tenant: 'flood', queueShare: 0.8 };
   await admission.onQueueFull(MODEL, flood);
   await expect(admission.reserveSlot(MODEL, flood)).rejects.toMatchObject({ code: 'QUEUE_FULL' });

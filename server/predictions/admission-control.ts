@@ -44,7 +44,7 @@ export function createAdmissionControl(modelCache: Pick<ModelCache, 'readQueue'>
     if (!queue) return;
     const { maxQueueSize, maxQueuedBytes } = model.queue;
     const bytesFree = Math.floor((maxQueuedBytes - queue.queuedBytes) / imageByteLength(model.input));
-    const held = queue.tenants[share.tenant] ?? 0;
+    const held = queue.tenants.get(share.tenant) ?? 0;
     const roomIn = (free: number) => countRoom(free, held, share.queueShare);
     const free = Math.min(roomIn(maxQueueSize - queue.waiting), roomIn(bytesFree)) - overload.pending;
     overload.sample = { atMs: performance.now(), free, retryAfterMs: estimateRetryMs(queue) };

@@ -4,18 +4,39 @@ import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
 import type { ModelCache } from './model-cache.ts';
 import type { ThroughputMeter } from './throughput-meter.ts';
 
-/** A queue with this server's measurements. */
-export interface QueueStats extends QueueState {
+export interface TenantCounts {
+  tenant: string;
+  waiting: number;
+  processing: number;
+}
+
+/** A queue with this server's measurements, as a caller may see it. */
+export interface QueueStats extends Omit<QueueState, 'tenants' | 'running' | 'imageBytes' | 'deadLetters' | 'ended'> {
+  /** For operators: the tenants with work, those with most first. */
+  tenants: TenantCounts[] | undefined;
+  /** For operators. */
+  deadLetters: number | undefined;
+  /** For operators. */
+  ended: QueueState['ended'] | undefined;
   /** Successes per second over the last seconds. */
   measuredPerSecond: number | undefined;
   /** Median milliseconds from acceptance to success of the last predictions. */
   latencyMs: number | undefined;
 }
 
+/** More tenants than one answer lists. */
+const MAX_TENANTS = 1_000;
 /** Watchers get updates at most this often. */
 const TELL_INTERVAL_MS = 1_000;
 /** After this many failed reads in a row, the watchers' last state is considered outdated. */
 const MAX_FAILED_READINGS = 3;
+
+/** Whose counts a caller sees: its tenant's, or those of all. */
+export interface Audience {
+  tenant: string;
+  isOperator: boolean;
+  mayUse(model: string): boolean;
+}
 
 interface Watched {
   timer: NodeJS.Timeout;
@@ -24,22 +45,31 @@ interface Watched {
   watchers: Set<LatestValueStream<QueueStats>>;
 }
 
-/** Queues as callers see them: one read per second for all who watch the same queue. */
+/** Queues as callers see them: one read per second for all who may see the same of a queue. */
 export function createQueueStats({ modelCache, throughput }: { modelCache: ModelCache; throughput: ThroughputMeter }) {
   const watched = new Map<string, Watched>();
   let draining = false;
 
   /** @returns null if there is no such model, or none at all */
-  async function view(name: string | undefined, mayUse?: (model: string) => boolean): Promise<QueueStats | null> {
-    const model = await modelCache.findModel(name, mayUse);
-    const queue = model && (await modelCache.readQueue(model.name));
-    return queue ? { ...queue, ...throughput.read(model.name) } : null;
+  async function view(name: string | undefined, audience: Audience): Promise<QueueStats | null> {
+    const model = await modelCache.findModel(name, audience.mayUse);
+    return model ? read(model.name, audience) : null;
   }
 
-  async function tell(model: string, entry: Watched): Promise<void> {
+  async function read(model: string, audience: Omit<Audience, 'mayUse'>): Promise<QueueStats | null> {
+    const queue = await modelCache.readQueue(model);
+    return (
+      queue && {
+        ...(audience.isOperator ? showAll(queue) : showOwn(queue, audience.tenant)),
+        ...throughput.read(model),
+      }
+    );
+  }
+
+  async function tell(model: string, audience: Audience, entry: Watched): Promise<void> {
     let queue: QueueStats | null;
     try {
-      queue = await view(model);
+      queue = await read(model, audience);
     } catch {
       entry.failedReadings += 1;
       if (entry.failedReadings >= MAX_FAILED_READINGS) end(entry, new InferqlError('UNAVAILABLE'));
@@ -64,19 +94,20 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
      * At once, then when it has changed, about once a second; a slow reader gets the newest.
      * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
      */
-    async watch(name: string | undefined, mayUse?: (model: string) => boolean): Promise<LatestValueStream<QueueStats>> {
-      const first = await view(name, mayUse);
+    async watch(name: string | undefined, audience: Audience): Promise<LatestValueStream<QueueStats>> {
+      const first = await view(name, audience);
       if (!first) throw new InferqlError('MODEL_NOT_FOUND');
       if (draining) throw shuttingDown();
-      let entry = watched.get(first.model);
+      const key = audience.isOperator ? first.model : `${first.model} ${audience.tenant}`;
+      let entry = watched.get(key);
       if (!entry) {
         const created: Watched = {
-          timer: setInterval(() => void tell(first.model, created), TELL_INTERVAL_MS),
+          timer: setInterval(() => void tell(first.model, audience, created), TELL_INTERVAL_MS),
           latest: JSON.stringify(first),
           failedReadings: 0,
           watchers: new Set(),
         };
-        watched.set(first.model, created);
+        watched.set(key, created);
         entry = created;
       }
       const { watchers, timer } = entry;
@@ -84,7 +115,7 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
         watchers.delete(stream);
         if (watchers.size > 0) return;
         clearInterval(timer);
-        watched.delete(first.model);
+        watched.delete(key);
       });
       watchers.add(stream);
       stream.push(first);
@@ -96,5 +127,39 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
       draining = true;
       for (const entry of [...watched.values()]) end(entry, shuttingDown());
     },
+  };
+}
+
+function showAll({
+  tenants,
+  running,
+  imageBytes: _,
+  ...queue
+}: QueueState): Omit<QueueStats, keyof ReturnType<ThroughputMeter['read']>> {
+  const names = [...new Set([...tenants.keys(), ...running.keys()])];
+  const counts = names.map((tenant) => ({
+    tenant,
+    waiting: tenants.get(tenant) ?? 0,
+    processing: running.get(tenant) ?? 0,
+  }));
+  counts.sort((a, b) => b.waiting - a.waiting || b.processing - a.processing || (a.tenant < b.tenant ? -1 : 1));
+  return { ...queue, tenants: counts.slice(0, MAX_TENANTS) };
+}
+
+/** The queue as if the tenant were alone, so that nothing of it reveals how much others send. */
+function showOwn(
+  { tenants, running, imageBytes, ...queue }: QueueState,
+  tenant: string,
+): Omit<QueueStats, keyof ReturnType<ThroughputMeter['read']>> {
+  const waiting = tenants.get(tenant) ?? 0;
+  const processing = running.get(tenant) ?? 0;
+  return {
+    ...queue,
+    waiting,
+    processing,
+    queuedBytes: (waiting + processing) * imageBytes,
+    tenants: undefined,
+    deadLetters: undefined,
+    ended: undefined,
   };
 }

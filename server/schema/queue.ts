@@ -1,5 +1,5 @@
 import type { WorkerRecord } from '@inferql/queue/contract';
-import type { QueueStats } from '../predictions/queue-stats.ts';
+import type { QueueStats, TenantCounts } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';
 
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
@@ -21,7 +21,7 @@ const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
   }),
 });
 
-const EndedCounts = builder.objectRef<QueueStats['ended']>('EndedCounts').implement({
+const EndedCounts = builder.objectRef<NonNullable<QueueStats['ended']>>('EndedCounts').implement({
   description: 'How many predictions have ended, by status, since the model was first registered.',
   fields: (t) => ({
     succeeded: t.exposeFloat('SUCCEEDED', { description: 'With a result.' }),
@@ -31,8 +31,18 @@ const EndedCounts = builder.objectRef<QueueStats['ended']>('EndedCounts').implem
   }),
 });
 
+const TenantQueue = builder.objectRef<TenantCounts>('TenantQueue').implement({
+  description: "One tenant's part of a queue.",
+  fields: (t) => ({
+    tenant: t.exposeString('tenant', { description: 'The tenant; `anonymous` for callers that are not identified.' }),
+    waiting: t.exposeInt('waiting', { description: 'Its predictions that wait for a worker.' }),
+    processing: t.exposeInt('processing', { description: 'Its predictions that workers have started.' }),
+  }),
+});
+
 export const Queue = builder.objectRef<QueueStats>('Queue').implement({
-  description: 'The queue of one model, at one point in time.',
+  description:
+    "The queue of one model, at one point in time. Without the scope `operate`, counts and bytes are those of the caller's tenant.",
   fields: (t) => ({
     model: t.exposeString('model', { description: 'The name of the model.' }),
     waiting: t.exposeInt('waiting', { description: 'Predictions that wait for a worker.' }),
@@ -57,17 +67,24 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
     workers: t.expose('workers', { type: [Worker], description: 'The live workers.' }),
+    tenants: t.field({
+      type: [TenantQueue],
+      nullable: true,
+      description:
+        'The tenants that have predictions here, those with most waiting first, at most 1000. Null without the scope `operate`.',
+      resolve: ({ tenants }) => tenants ?? null,
+    }),
     ended: t.field({
       type: EndedCounts,
       nullable: true,
       description: 'How many ended, and how, over all tenants. Null without the scope `operate`.',
-      resolve: ({ ended }, _args, { caller }) => (caller.scopes.has('operate') ? ended : null),
+      resolve: ({ ended }) => ended ?? null,
     }),
     deadLetters: t.int({
       nullable: true,
       description:
         'Failed jobs that are kept for an operator to inspect, retry or delete. Null without the scope `operate`.',
-      resolve: ({ deadLetters }, _args, { caller }) => (caller.scopes.has('operate') ? deadLetters : null),
+      resolve: ({ deadLetters }) => deadLetters ?? null,
     }),
   }),
 });

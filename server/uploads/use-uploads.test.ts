@@ -269,7 +269,7 @@ describe('uploads', () => {
     const waiting = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
     while ((await waiting()).waiting + (await waiting()).processing < 2);
     outgoing.destroy();
-    while ((await waiting()).ended.CANCELED !== 1);
+    while ((await waiting()).ended!.CANCELED !== 1);
   });
 
   test('with INFERQL_CANCEL_ABANDONED off it goes on', async () => {
@@ -291,7 +291,7 @@ describe('uploads', () => {
     outgoing.destroy();
     worker.claiming.open();
     worker.settling.open();
-    while ((await queue()).ended.SUCCEEDED !== 1);
-    expect((await queue()).ended.CANCELED).toBe(0);
+    while ((await queue()).ended!.SUCCEEDED !== 1);
+    expect((await queue()).ended!.CANCELED).toBe(0);
   });
 });
