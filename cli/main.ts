@@ -8,6 +8,7 @@ import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addQueue } from './commands/queue.ts';
 import { addServe } from './commands/serve.ts';
+import { addTenants } from './commands/tenants.ts';
 import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
@@ -35,6 +36,7 @@ function createProgram(session: Session, version: string): Command {
     addModels,
     addQueue,
     addKeys,
+    addTenants,
     addDead,
     addBench,
   ])

@@ -72,6 +72,38 @@ test('the other commands send the key of INFERQL_KEY or --key, and say what to d
   expect([queue.code, queue.out.includes('dead letters')]).toEqual([0, false]);
 });
 
+test('a tenant gets limits and a weight, which every request meets at once', async () => {
+  const { key } = JSON.parse((await keys('create', '-t', 'carol', '--json')).out) as { key: string };
+  const tenants = async (...args: string[]) =>
+    run(['tenants', ...args], { env: { INFERQL_STATE_DIR: join(dir, 'state'), INFERQL_URL: guarded.url } });
+  const limits = async () => {
+    const { data } = await send<{ viewer: { limits: { limit: number }[] } }>(
+      guarded.url,
+      { query: '{ viewer { limits { limit } } }' },
+      undefined,
+      { authorization: `Bearer ${key}` },
+    );
+    return data!.viewer.limits.map(({ limit }) => limit);
+  };
+  expect(await limits()).toEqual([]);
+  const set = await tenants('set', 'carol', '--limits', '7images/day', '--weight', '3', '--json');
+  expect([set.code, JSON.parse(set.out)]).toEqual([0, { tenant: 'carol', limits: '7images/day', weight: 3 }]);
+  await expect.poll(limits).toEqual([7]);
+  expect((await tenants('list')).out).toMatch(/carol +7images\/day +3/);
+  expect((await tenants('set', 'carol', '--limits', 'none')).out).toMatch(/carol +none +3/);
+  await expect.poll(limits).toEqual([]);
+  expect((await tenants('reset', 'carol')).out).toBe('carol reset\n');
+  expect((await tenants('reset', 'carol')).code).toBe(1);
+  for (const args of [
+    ['set', 'carol'],
+    ['set', 'carol', '--weight', '0'],
+    ['set', 'carol', '--limits', 'lots'],
+    ['set'],
+  ]) {
+    expect((await tenants(...args)).code, args.join(' ')).toBe(2);
+  }
+});
+
 test('mistakes are named, with exit code 2; an unknown id with 1', async () => {
   for (const args of [
     ['create'],

@@ -9,6 +9,7 @@ import { callRedis, type RedisConnection } from '@inferql/queue/redis';
 import { createRefunds, REFUND_BATCH_SIZE } from '@inferql/queue/refunds';
 import { createRegistry } from '@inferql/queue/registry';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
+import { createTenantStore } from '@inferql/queue/tenant-store';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
@@ -61,6 +62,7 @@ export function createBackend(options: {
   const access = createAccess({
     config,
     store: createKeyStore(redis, { prefix: config.prefix }),
+    tenantStore: createTenantStore(redis, { prefix: config.prefix }),
     limiter,
     async findImageMs(model) {
       const measured = (await modelCache.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];

@@ -6,10 +6,10 @@ import {
   Scope,
   whyInvalid,
 } from '@inferql/queue/api-keys';
-import { ModelName, TenantName, Weight } from '@inferql/queue/contract';
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
+import { ModelName } from '@inferql/queue/contract';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { limitList, matching, tenantName, weight } from '../arguments.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import type { Session } from '../session.ts';
@@ -55,11 +55,7 @@ export function addKeys(program: Command, session: Session): void {
     withRedis(flags, session, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
 
   addAction('create', 'Make a key. Its text is shown once and cannot be read again.')
-    .requiredOption(
-      '-t, --tenant <name>',
-      'whose predictions it sends and reads',
-      matching(TenantName, 'a name of letters, digits and ._@:|/+=-, at most 128'),
-    )
+    .requiredOption('-t, --tenant <name>', 'whose predictions it sends and reads', tenantName)
     .option('-s, --scopes <list>', 'infer, read, operate, tokens', listOf(Scope, 'infer, read, operate and tokens'), [
       'infer',
       'read',
@@ -204,14 +200,6 @@ function unknownKey(id: string): CommandFailure {
 
 const Name = z.string().max(200);
 
-function matching<T extends z.ZodType>(schema: T, expected: string): (text: string) => z.output<T> {
-  return (text) => {
-    const parsed = schema.safeParse(text);
-    if (!parsed.success) throw new InvalidArgumentError(`Expected ${expected}.`);
-    return parsed.data;
-  };
-}
-
 function listOf<T extends z.ZodType>(schema: T, expected: string): (text: string) => z.output<T>[] {
   const parse = matching(schema, expected);
   return (text) => {
@@ -219,13 +207,6 @@ function listOf<T extends z.ZodType>(schema: T, expected: string): (text: string
     if (items.length === 0) throw new InvalidArgumentError(`Expected ${expected}, separated by commas.`);
     return [...new Set(items.map((item) => parse(item.trim())))];
   };
-}
-
-const weight = matching(z.string().min(1).pipe(z.coerce.number()).pipe(Weight), 'a number from 0.01 to 100');
-
-function limitList(text: string): string {
-  if (!parseLimits(text, 'key')) throw new InvalidArgumentError(`Expected ${LIMITS_EXPECTED}.`);
-  return text;
 }
 
 /** @returns milliseconds */

@@ -1,12 +1,14 @@
 import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
-import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
+import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { LimitRules } from '@inferql/queue/limits';
-import { type CustomAuthenticate, describeCustomCaller } from './custom.ts';
+import type { TenantSettings } from '@inferql/queue/tenant-store';
+import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
+import type { ReadCache } from './read-cache.ts';
 
 export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
 
@@ -30,7 +32,9 @@ export type Authenticator = ReturnType<typeof createAuthenticator>;
 export function createAuthenticator(options: {
   mode: AuthMode;
   keys: KeyCache;
-  /** Limits of each tenant. */
+  /** What operators have set for single tenants. */
+  tenants: Pick<ReadCache<TenantSettings | null>, 'find'>;
+  /** Limits of each other tenant. */
   tenantRules: LimitRules;
   /** Limits of each address if callers are not identified. */
   addressRules: LimitRules;
@@ -41,7 +45,7 @@ export function createAuthenticator(options: {
   /** A host application's authentication, which replaces all others. */
   custom: CustomAuthenticate | undefined;
 }) {
-  const { mode, keys, tenantRules, addressRules, onKeyUsed, jwt, custom } = options;
+  const { mode, keys, tenants, tenantRules, addressRules, onKeyUsed, jwt, custom } = options;
   const isOff = !custom && (mode === 'off' || mode === 'off-and-public');
   const takesKeys = mode === 'keys' || mode === 'keys+jwt';
 
@@ -53,14 +57,28 @@ export function createAuthenticator(options: {
     return acceptKey(found);
   }
 
-  function acceptKey(found: FoundKey): Principal {
+  function acceptKey(found: FoundKey): Promise<Principal> {
     const ended = whyEnded(found, Date.now());
     if (ended) {
       const what = found.parent ? 'token' : 'API key';
       throw refuse(ended === 'revoked' ? `The ${what} was revoked.` : `The ${what} has expired.`);
     }
     onKeyUsed(found.parent?.id ?? found.record.id);
-    return describeKey(found, tenantRules);
+    return bindTenant(describeKey(found));
+  }
+
+  /** Adds the tenant's limits to the caller's own, and gives it the tenant's weight if one is set. */
+  async function bindTenant(caller: Principal): Promise<Principal> {
+    // Whoever needs Redis fails there. Until then the server's settings apply.
+    const set = await tenants.find(caller.tenant).catch(() => null);
+    const rules = set?.limits === undefined ? tenantRules : (parseLimits(set.limits, 'tenant') ?? tenantRules);
+    const { limits, quotas } = caller.rules;
+    if (!hasLimits(rules) && set?.weight === undefined) return caller;
+    return {
+      ...caller,
+      weight: set?.weight ?? caller.weight,
+      rules: { limits: [...rules.limits, ...limits], quotas: [...rules.quotas, ...quotas] },
+    };
   }
 
   return {
@@ -74,8 +92,9 @@ export function createAuthenticator(options: {
      * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis is needed and does not answer
      */
     async authenticate({ authorization, address = '', header }: ShownCredentials): Promise<Principal> {
-      if (custom)
-        return describeCustomCaller(await custom({ authorization: authorization ?? undefined, header }), tenantRules);
+      if (custom) {
+        return bindTenant(describeCustomCaller(await custom({ authorization: authorization ?? undefined, header })));
+      }
       if (isOff) {
         const clientId = header(CLIENT_ID_HEADER);
         return {
@@ -89,9 +108,12 @@ export function createAuthenticator(options: {
       const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
       if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
       if (takesKeys && looksLikeKey(credential)) return authenticateKey(credential);
-      if (jwt) return jwt.verify(credential);
+      if (jwt) return bindTenant(await jwt.verify(credential));
       throw refuse('The credential is not an API key of this server.');
     },
+
+    /** A caller that a host application names without a request. */
+    accept: async (caller: CustomCaller): Promise<Principal> => bindTenant(describeCustomCaller(caller)),
 
     /**
      * Checks that an accepted caller is still allowed, and with which rights.
@@ -121,13 +143,12 @@ export function createAuthenticator(options: {
 }
 
 /** A token can do no more than its key can now. */
-function describeKey({ record, parent }: FoundKey, tenantRules: LimitRules): Principal {
+function describeKey({ record, parent }: FoundKey): Principal {
   const scopes = parent ? record.scopes.filter((scope) => parent.scopes.includes(scope)) : record.scopes;
   const models = parent?.models
     ? (record.models ?? parent.models).filter((model) => parent.models?.includes(model))
     : record.models;
   const key = parent ?? record;
-  const own = parseLimits(key.limits, `key:${key.id}`) ?? NO_LIMITS;
   const ends = [record.expiresAtMs, parent?.expiresAtMs].filter((end) => end !== undefined);
   return {
     kind: parent ? 'token' : 'key',
@@ -139,7 +160,7 @@ function describeKey({ record, parent }: FoundKey, tenantRules: LimitRules): Pri
     expiresAtMs: ends.length > 0 ? Math.min(...ends) : undefined,
     credential: record.id,
     bucket: key.tenant,
-    rules: { limits: [...tenantRules.limits, ...own.limits], quotas: [...tenantRules.quotas, ...own.quotas] },
+    rules: parseLimits(key.limits, `key:${key.id}`) ?? NO_LIMITS,
     idempotencyScope: undefined,
   };
 }

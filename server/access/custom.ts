@@ -1,7 +1,7 @@
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import type { LimitRules } from '@inferql/queue/limits';
+import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import type { Principal } from './principal.ts';
 
 /** The caller, as a host application describes it. */
@@ -33,7 +33,7 @@ export type CustomAuthenticate = (
 /**
  * @throws InferqlError UNAUTHENTICATED if there is no caller; TypeError if the host application returned an unusable one
  */
-export function describeCustomCaller(caller: CustomCaller | null | undefined, tenantRules: LimitRules): Principal {
+export function describeCustomCaller(caller: CustomCaller | null | undefined): Principal {
   if (!caller) throw new InferqlError('UNAUTHENTICATED');
   const { tenant, scopes = SCOPES, models, weight = 1, expiresAtMs } = caller;
   if (!TenantName.safeParse(tenant).success) {
@@ -50,7 +50,7 @@ export function describeCustomCaller(caller: CustomCaller | null | undefined, te
     expiresAtMs,
     credential: `${tenant} ${expiresAtMs ?? ''}`,
     bucket: tenant,
-    rules: tenantRules,
+    rules: NO_LIMITS,
     idempotencyScope: undefined,
   };
 }

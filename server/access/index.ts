@@ -1,6 +1,7 @@
 import type { KeyStore } from '@inferql/queue/api-keys';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { Limiter } from '@inferql/queue/limits';
+import { readChangedTenant, type TenantStore } from '@inferql/queue/tenant-store';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { createAuthenticator } from './authenticate.ts';
@@ -9,6 +10,7 @@ import { createJwtVerifier } from './jwt.ts';
 import { createKeyCache } from './key-cache.ts';
 import { createLimits } from './limits.ts';
 import type { Principal } from './principal.ts';
+import { createReadCache } from './read-cache.ts';
 import { createSessions, type Session } from './sessions.ts';
 import { createToken, type TokenRequest } from './tokens.ts';
 
@@ -37,35 +39,35 @@ export function createAccess(options: {
     | 'maxWaiting'
   >;
   store: KeyStore;
+  tenantStore: Pick<TenantStore, 'find'>;
   limiter: Limiter;
   findImageMs(model: string): Promise<number | undefined>;
   log: Logger;
   custom: CustomAuthenticate | undefined;
 }) {
-  const { config, store, limiter, findImageMs, log, custom } = options;
+  const { config, store, tenantStore, limiter, findImageMs, log, custom } = options;
   const keys = createKeyCache(store);
+  const tenants = createReadCache((tenant) => tenantStore.find(tenant));
   const used = new Set<string>();
   const tenantRules = parseLimits(config.tenantLimits, 'tenant') ?? NO_LIMITS;
   const takesJwt = config.auth === 'jwt' || config.auth === 'keys+jwt';
   const authenticator = createAuthenticator({
     mode: config.auth,
     keys,
+    tenants,
     tenantRules,
     addressRules: parseLimits(config.addressLimits, 'address') ?? NO_LIMITS,
     onKeyUsed: (id) => used.add(id),
     jwt: takesJwt
-      ? createJwtVerifier(
-          {
-            jwksUrl: config.jwks,
-            issuer: config.jwtIssuer,
-            audience: config.jwtAudience,
-            algorithms: config.jwtAlgorithms,
-            tenantClaim: config.jwtTenantClaim,
-            scopesClaim: config.jwtScopesClaim,
-            modelsClaim: config.jwtModelsClaim,
-          },
-          tenantRules,
-        )
+      ? createJwtVerifier({
+          jwksUrl: config.jwks,
+          issuer: config.jwtIssuer,
+          audience: config.jwtAudience,
+          algorithms: config.jwtAlgorithms,
+          tenantClaim: config.jwtTenantClaim,
+          scopesClaim: config.jwtScopesClaim,
+          modelsClaim: config.jwtModelsClaim,
+        })
       : undefined,
     custom,
   });
@@ -95,11 +97,15 @@ export function createAccess(options: {
 
     createToken: (caller: Principal, request: TokenRequest) => createToken(store, caller, request),
 
-    /** Call it with the id of a changed key; undefined if any may have changed. */
+    /** Call it with the id of a changed key, or a message about a tenant; undefined if any may have changed. */
     onKeyChanged(id: string | undefined): void {
+      const tenant = id === undefined ? undefined : readChangedTenant(id);
       if (id === undefined) {
         keys.forgetAll();
+        tenants.forgetAll();
         void sessions.checkAll();
+      } else if (tenant !== undefined) {
+        tenants.forget(tenant);
       } else {
         keys.forget(id);
         void sessions.checkKey(id);

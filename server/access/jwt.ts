@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { ModelName, TenantName } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import type { LimitRules } from '@inferql/queue/limits';
+import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Principal } from './principal.ts';
@@ -44,7 +44,7 @@ export interface JwtSettings {
 export type JwtVerifier = ReturnType<typeof createJwtVerifier>;
 
 /** Tokens of an identity provider, checked against its published keys. */
-export function createJwtVerifier(settings: JwtSettings, tenantRules: LimitRules) {
+export function createJwtVerifier(settings: JwtSettings) {
   const published = createRemoteJWKSet(new URL(settings.jwksUrl), {
     cacheMaxAge: KEYS_MAX_AGE_MS,
     cooldownDuration: KEYS_COOLDOWN_MS,
@@ -89,7 +89,7 @@ export function createJwtVerifier(settings: JwtSettings, tenantRules: LimitRules
       expiresAtMs: payload.exp! * 1_000,
       credential: digest,
       bucket: tenant.data,
-      rules: tenantRules,
+      rules: NO_LIMITS,
       idempotencyScope: undefined,
     };
   }

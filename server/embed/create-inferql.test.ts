@@ -235,3 +235,19 @@ test.each([
 ])('bad options are named: %o', (options, message) => {
   expect(() => createInferQL(options as InferQLOptions)).toThrow(message);
 });
+
+test('submit binds the tenant that it is given to its limits; what the host sends for nobody is not limited', async () => {
+  const { inferql, prefix } = embed({ tenantLimits: '1images/day' });
+  await startWorker(prefix);
+  const submit = async (tenant?: string) =>
+    collect(inferql.submit(await paint(7), tenant === undefined ? {} : { caller: { tenant } }));
+  expect((await submit('alice')).at(-1)).toMatchObject({ status: 'SUCCEEDED' });
+  // The image is the same, but embedded servers share and cache work by default: another image is work.
+  await expect(collect(inferql.submit(await paint(8), { caller: { tenant: 'alice' } }))).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+    retryAfterMs: expect.any(Number),
+  });
+  expect((await submit('bob')).at(-1)).toMatchObject({ status: 'SUCCEEDED' });
+  for (let i = 0; i < 3; i++) expect((await submit()).at(-1)).toMatchObject({ status: 'SUCCEEDED' });
+  expect(() => createInferQL({ tenantLimits: 'lots' })).toThrow(/'tenantLimits' is "lots"\. Expected limits such as/);
+});

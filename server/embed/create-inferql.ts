@@ -2,10 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import type { RedisConnection } from '@inferql/queue/redis';
 import { openAddedFields } from '../access/authorize.ts';
-import { describeCustomCaller } from '../access/custom.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
 import { createBackend } from '../backend.ts';
 import { openConnections } from '../connections.ts';
@@ -132,7 +130,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     async *submit(image, submitOptions = {}) {
       const { backend } = await ensureRunning();
       const caller: Principal = submitOptions.caller
-        ? describeCustomCaller(submitOptions.caller, NO_LIMITS)
+        ? await backend.access.authenticator.accept(submitOptions.caller)
         : ANONYMOUS;
       yield* followSubmission(backend.services, image, caller, submitOptions);
     },

@@ -1,3 +1,4 @@
+import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { Config } from '../config.ts';
@@ -35,6 +36,7 @@ const EXPECTED = {
   federation: ['true or false', isBoolean],
   hooks: ['an object with beforeAdmit, onSettled or both', isObject],
   limits: [`an object with ${LIMITS.join(', ')}`, isObject],
+  tenantLimits: [LIMITS_EXPECTED, (value) => typeof value === 'string' && parseLimits(value, 'tenant') !== undefined],
   defaultModel: ['the name of a model', isFilledString],
   corsOrigins: ['an array of origins such as https://example.org', isStringArray],
   graphiql: ['true or false', isBoolean],
@@ -56,8 +58,16 @@ export function resolveOptions(options: InferQLOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null)
     throw new TypeError('createInferQL: expected an object of options.');
   for (const [name, value] of Object.entries(options)) checkOption(name, value);
-  const { redisUrl, prefix, defaultModel, corsOrigins, graphiql, introspection } = options;
-  const given = { redisUrl, prefix, defaultModel, corsOrigins, introspection, ...checkLimits(options.limits ?? {}) };
+  const { redisUrl, prefix, tenantLimits, defaultModel, corsOrigins, graphiql, introspection } = options;
+  const given = {
+    redisUrl,
+    prefix,
+    tenantLimits,
+    defaultModel,
+    corsOrigins,
+    introspection,
+    ...checkLimits(options.limits ?? {}),
+  };
   const config: Config = {
     ...readConfig({}),
     // A host application checks host names itself.

@@ -9,7 +9,7 @@ const DEFAULT_TOP_K = 5;
 
 /**
  * Submits an image and yields its prediction's states: the current one, then each change, ending with the terminal one.
- * @throws InferqlError of a `member` code (the image, an option), QUEUE_FULL or UNAVAILABLE; the signal's reason
+ * @throws InferqlError of a `member` code (the image, an option), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE; the signal's reason
  */
 export async function* followSubmission(
   services: Services,

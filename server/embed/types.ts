@@ -34,6 +34,8 @@ export interface InferQLOptions {
   hooks?: Hooks;
   /** Limits of one request's size and cost. @default the server's settings */
   limits?: Limits;
+  /** Limits of each tenant, such as `500ms/s:5000,100000images/month`: see docs/security.md. @default none */
+  tenantLimits?: string;
   /** The model used if a request does not name one. @default the first by name */
   defaultModel?: string;
   /** Origins of other web pages that may use the API; `*` for all. @default none */
@@ -57,7 +59,7 @@ export interface SubmitOptions {
   timeoutMs?: number;
   /** Your name for this request: sent again with the same image, it is the same prediction. */
   idempotencyKey?: string;
-  /** The tenant that the prediction belongs to. @default the anonymous caller */
+  /** Who it is for: the prediction belongs to its tenant, whose limits apply. @default the anonymous caller, without limits */
   caller?: CustomCaller;
   /** Cancels the prediction, and rejects with its reason. */
   signal?: AbortSignal;
@@ -88,7 +90,10 @@ export interface InferQL {
   createContext(request: { headers: Headers; signal?: AbortSignal }): Promise<ServerContext>;
   /** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws) at the endpoint; other paths are not touched. */
   attachWebSockets(server: Server): void;
-  /** Classifies an image without HTTP: yields the current state, then each change, ending with the terminal one. */
+  /**
+   * Classifies an image without HTTP: yields the current state, then each change, ending with the terminal one. The host application
+   * decides who may call it; with a `caller`, that tenant's limits apply and RATE_LIMITED is thrown.
+   */
   submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
   /** Connects to Redis, and starts what `runInline` runs. The first request does so, too. */
   start(): Promise<void>;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createKeyStore } from '@inferql/queue/api-keys';
 import { createDeadLetters } from '@inferql/queue/dead-letters';
 import { createProducer } from '@inferql/queue/producer';
+import { createTenantStore } from '@inferql/queue/tenant-store';
 import { beforeEach, expect, test } from 'vitest';
 import { bearer } from './callers.ts';
 import { jsonRequest } from './requests.ts';
@@ -92,6 +93,10 @@ test('server, worker and operator do all their work', async () => {
   expect(await letters.retry('tiny', letter!.entryId)).toMatchObject({ kind: 'admitted' });
   while ((await letters.list('tiny')).length === 0);
   expect(await letters.drop('tiny', [(await letters.list('tiny'))[0]!.entryId])).toBe(1);
+  const tenants = createTenantStore(redis, { prefix: PREFIX });
+  await tenants.set('alice', { limits: '100images/h', weight: 2 });
+  expect(await tenants.list()).toHaveLength(1);
+  await tenants.reset('alice');
   const next = await store.rotate(record.id, 60_000);
   expect(await store.list()).toHaveLength(2);
   await store.revoke(next.record.id);
