@@ -141,7 +141,7 @@ test('while Redis is away a server counts alone, and says so', async () => {
   await limits.charge({ ...caller, bucket: 'bob' }, '4', MODEL);
   expect(limits.decidedLocally()).toBe(5);
   expect(lines).toHaveLength(1);
-  expect(lines[0]).toContain('counted by this server alone');
+  expect(lines[0]).toContain('enforces limits locally');
 });
 
 test('limits that cannot be read are refused at the start', () => {
