@@ -231,6 +231,11 @@ test.each([
   [{ endpoint: 'graphql' }, /option 'endpoint' is "graphql"\. Expected a path/],
   [{ limits: { maxUploadBytes: '5 MB' } }, /'limits\.maxUploadBytes' is "5 MB"\. Expected a whole number/],
   [{ limits: { maxUpload: 5 } }, /unknown option 'limits\.maxUpload'/],
+  [{ runInline: 'yes' }, /option 'runInline' is "yes"\. Expected true, false or an object with models/],
+  [
+    { runInline: { model: './cats' } },
+    /option 'runInline' is an object\. Expected true, false or an object with models/,
+  ],
   [{ authenticate: 'secret' }, /option 'authenticate' is "secret"\. Expected a function/],
 ])('bad options are named: %o', (options, message) => {
   expect(() => createInferQL(options as InferQLOptions)).toThrow(message);
