@@ -25,7 +25,7 @@ export interface ImageSource {
   mtimeMs?: number;
 }
 
-export interface FoundImages {
+interface FoundImages {
   images: ImageSource[];
   /** Files in folders that are not images by name or content. */
   skipped: string[];

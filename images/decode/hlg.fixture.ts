@@ -16,7 +16,7 @@ function encodeLight(light: number): number {
 }
 
 /** @param gain the brightness of SDR white against diffuse white */
-export function encodeHlg(rgb: readonly number[], gain = 1): number[] {
+function encodeHlg(rgb: readonly number[], gain = 1): number[] {
   const shown = rgb.map((value) => {
     const coded = value / 255;
     return gain * WHITE * (coded <= 0.040_45 ? coded / 12.92 : ((coded + 0.055) / 1.055) ** 2.4);
