@@ -1,0 +1,75 @@
+/** What the process of `models add` takes at most, as a multiple of the model's file. */
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { buildSystem } from '@inferql/testing/build';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BATCH, floatTensor } from '../onnx/graph.ts';
+import { encodeModel } from '../onnx/write.ts';
+
+const MEGABYTE = 2 ** 20;
+/** As docs/export-your-model.md says. */
+const MAX_BYTES = (fileBytes: number) => 2.5 * fileBytes + 300 * MEGABYTE;
+const SIDE = 64;
+const HIDDEN = 2_600;
+const CLASSES = 10;
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(path.join(tmpdir(), 'inferql-memory-'));
+  cpSync(path.resolve(import.meta.dirname, '../../models/samples'), path.join(root, 'models/samples'), {
+    recursive: true,
+  });
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const weights = (rows: number, columns: number) =>
+  floatTensor(
+    [rows, columns],
+    Float32Array.from({ length: rows * columns }, (_, i) => ((i * 7919) % 1000) / 1e5 - 0.005),
+  );
+
+/** Two dense layers over all pixels: 122 MB of weights in the file itself. */
+function writeModel(): string {
+  const size = SIDE * SIDE * 3;
+  const bytes = encodeModel(
+    {
+      nodes: [
+        { op: 'Flatten', inputs: ['input'], outputs: ['flat'], attributes: { axis: { int: 1 } } },
+        { op: 'MatMul', inputs: ['flat', 'first'], outputs: ['hidden'], attributes: {} },
+        { op: 'Relu', inputs: ['hidden'], outputs: ['positive'], attributes: {} },
+        { op: 'MatMul', inputs: ['positive', 'second'], outputs: ['scores'], attributes: {} },
+      ],
+      constants: new Map([
+        ['first', weights(size, HIDDEN)],
+        ['second', weights(HIDDEN, CLASSES)],
+      ]),
+      inputs: [{ name: 'input', type: 'float32', shape: [BATCH, 3, SIDE, SIDE] }],
+      outputs: [{ name: 'scores', type: 'float32', shape: [BATCH, CLASSES] }],
+    },
+    'large',
+  );
+  const file = path.join(root, 'large.onnx');
+  writeFileSync(file, bytes);
+  return file;
+}
+
+test('adding an ONNX file with its weights inside takes no more than 2.5 times the file and 300 MB', async () => {
+  const file = writeModel();
+  const { size } = statSync(file);
+  expect(size).toBeGreaterThan(100 * MEGABYTE);
+  const report = `process.on('exit', () => process.stderr.write('peak ' + process.resourceUsage().maxRSS));`;
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(report)}`,
+    path.join(await buildSystem(), 'converter/main.js'),
+    ...['--models-dir', path.join(root, 'models'), '--state-dir', path.join(root, 'state')],
+    ...['add', file],
+  ]);
+  expect(stdout).toContain('added large');
+  const peakBytes = Number(/peak (\d+)/.exec(stderr)?.[1]) * 1024;
+  expect(peakBytes).toBeGreaterThan(size / 2);
+  expect(peakBytes).toBeLessThan(MAX_BYTES(size));
+});
