@@ -184,7 +184,9 @@ export function createProducer(
     /** Registers the prediction and queues its job, or says why not. Safe to send again with the same id. */
     async admit(request: AdmitRequest): Promise<AdmitOutcome> {
       const { model } = request;
-      const work = fingerprint(request);
+      const isCompared = request.share || request.cacheTtlMs > 0 || request.idempotencyKey !== undefined;
+      // A digest of the pixels costs as much as the rest of this function.
+      const work = isCompared ? fingerprint(request) : '';
       const wire = {
         id: request.id,
         model: model.name,

@@ -1,7 +1,7 @@
 #!lua
 -- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
 -- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
---   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options), share, cacheTtlMs, idempotency (absent, or
+--   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options; empty if nothing is compared with it), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
 --   charge (absent, or what its caller's limits were charged, opaque here), capacityPerSecond (absent, or the measured rate of all workers: a deadline out of reach is refused)
 -- ARGV[2] the pixels
