@@ -14,9 +14,7 @@ export async function checkRedisSetup(redis: RedisConnection): Promise<string[]>
   const read = (name: string) => new RegExp(`^${name}:([^\r\n]*)`, 'm').exec(info)?.[1];
   const problems: string[] = [];
   if (read('aof_enabled') === '0') {
-    problems.push(
-      'Redis keeps no append-only file: accepted work is lost if it ends. Set appendonly yes.',
-    );
+    problems.push('Redis keeps no append-only file: accepted work is lost if it ends. Set appendonly yes.');
   }
   const policy = read('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction' && read('maxmemory') !== '0') {
