@@ -184,6 +184,18 @@ describe('HEAD', () => {
     },
   );
 
+  test.each(['multipart/mixed', 'text/event-stream, */*', 'image/png'])(
+    'of an answer as %s says that the connection closes, as asked, and closes it',
+    async (accept) => {
+      const server = await startServer();
+      const url = await server.listener.listen();
+      const headers = `host: x\r\naccept: ${accept}\r\nconnection: close\r\n`;
+      const text = await exchange(url, get('/graphql?query={models{name}}', headers).replace('GET', 'HEAD'));
+      expect(text).toMatch(/^HTTP\/1\.1 \d+ [\s\S]*\r\n\r\n$/);
+      expect(text.toLowerCase()).toContain('\r\nconnection: close\r\n');
+    },
+  );
+
   test('of an event stream opens none', async () => {
     const server = await startServer();
     const url = await server.listener.listen();

@@ -11,6 +11,7 @@ import { answerBare, answerOnSocket } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
+import { closeAfterBody } from './lingering-close.ts';
 import { answerParserErrors } from './parser-errors.ts';
 import { inOrder } from './request-order.ts';
 import { createTransports } from './transports.ts';
@@ -22,6 +23,8 @@ const ENDPOINT = '/graphql';
 const KEEP_ALIVE_MS = 65_000;
 /** The headers of a request must arrive within this time; a body has no total limit, see body-watch.ts. */
 const HEADERS_TIMEOUT_MS = 30_000;
+/** How often Node looks for headers that are late. */
+const HEADERS_CHECK_MS = 2_000;
 /** After waits have ended, their answers have this long to be sent. */
 const SEND_GRACE_MS = 1_000;
 
@@ -60,6 +63,7 @@ export function createHttpServer(options: {
   const timeouts = {
     requestTimeout: 0,
     headersTimeout: HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: HEADERS_CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     // Checked here with other mistakes, so that the answer has a message.
     requireHostHeader: false,
@@ -84,11 +88,13 @@ export function createHttpServer(options: {
     request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
     const problem = findHostProblem(request, config);
     if (problem) {
+      closeAfterBody(request);
       request.resume();
       return answerBare(response, HOST_ANSWERS[problem]);
     }
     if (request.headers['sec-websocket-key']) return answerBare(response, UPGRADE_LOST, { upgrade: 'websocket' });
     bodies.watch(request, response);
+    closeAfterBody(request);
     await answerRequest(app, request, response, log);
   }
 

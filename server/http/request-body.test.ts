@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { MAP, multipart, OPERATIONS, open, post } from '../test/http-harness.ts';
@@ -80,6 +82,31 @@ describe('what cannot be read', () => {
       message: expect.stringContaining(name),
       extensions: { code: 'BAD_REQUEST' },
     });
+  });
+
+  test.each(['variables', 'extensions'])('%s in a form that are no JSON are 400', async (name) => {
+    const { status, error } = await send(`query={__typename}&${name}=x`, {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-graphql-yoga-csrf': '1',
+    });
+    expect([status, error.extensions.code]).toEqual([400, 'BAD_REQUEST']);
+    expect(error.message).toContain(name);
+  });
+
+  test('a client that leaves in the middle of it is no error in the log', async () => {
+    const lines: string[] = [];
+    const server = await startServer({ onLog: (line) => lines.push(line) });
+    const url = await open(server);
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write(
+      'POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"query',
+    );
+    // The server has begun to read once it has answered what was asked later.
+    await fetch(`${url}/health/live`);
+    socket.destroy();
+    await once(socket, 'close');
+    await server.listener.drain();
+    expect(lines.filter((line) => !line.includes('"level":20'))).toEqual([]);
   });
 
   test.each([

@@ -6,6 +6,7 @@ import type { GraphQLParams, Plugin } from 'graphql-yoga';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;
+const FORM_TYPE = /^application\/x-www-form-urlencoded\b/i;
 /** Content types that the framework or the multipart reader reads. */
 const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x-www-form-urlencoded)\b/i;
 
@@ -16,7 +17,7 @@ const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x
 export function useRequestBody(maxQueryBytes: number): Plugin {
   return {
     onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI }) {
-      if (request.method === 'GET') return checkParameters(url.searchParams);
+      if (request.method === 'GET') return checkParameters(url.searchParams, 'URL');
       if (request.method !== 'POST') return;
       const type = request.headers.get('content-type') ?? '';
       const encoding = readEncoding(request.headers.get('content-encoding'));
@@ -37,6 +38,7 @@ export function useRequestBody(maxQueryBytes: number): Plugin {
         const sent = await readBytes(whole, maxQueryBytes);
         const bytes = encoding ? await decode(sent, encoding, maxQueryBytes) : sent;
         if (JSON_TYPE.test(type)) return parseJson(bytes);
+        if (FORM_TYPE.test(type)) checkParameters(new URLSearchParams(bytes.toString('utf8')), 'form');
         if (!parse) throw refuse('UNSUPPORTED_MEDIA_TYPE', 'Send the request as application/json.');
         const headers = new fetchAPI.Headers(whole.headers);
         for (const name of ['content-encoding', 'content-length']) headers.delete(name);
@@ -74,9 +76,14 @@ async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Prom
 async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
   if (!request.body) return Buffer.alloc(0);
   const reader = request.body.getReader();
+  // The client is gone: nobody reads this answer, and it is no fault of the server.
+  const readPart = () =>
+    reader.read().catch(() => {
+      throw refuse('BAD_REQUEST', 'The body ended before it was complete.');
+    });
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+  for (let part = await readPart(); !part.done; part = await readPart()) {
     bytes += part.value.byteLength;
     // The body is left unread, not canceled: canceling would close the connection before the answer.
     if (bytes > maxBytes) throw tooLarge(maxBytes);
@@ -99,15 +106,15 @@ function parseJson(bytes: Buffer): GraphQLParams {
   throw refuse('BAD_REQUEST', "The body is not a JSON object with 'query' and 'variables'.");
 }
 
-/** The JSON parameters of a GET beside its query. */
-function checkParameters(parameters: URLSearchParams): void {
+/** The JSON parameters of a GET or a form beside the query. */
+function checkParameters(parameters: URLSearchParams, place: 'URL' | 'form'): void {
   for (const name of ['variables', 'extensions']) {
     const text = parameters.get(name);
     if (!text) continue;
     try {
       JSON.parse(text);
     } catch {
-      throw refuse('BAD_REQUEST', `The parameter '${name}' of the URL is not JSON.`);
+      throw refuse('BAD_REQUEST', `The parameter '${name}' of the ${place} is not JSON.`);
     }
   }
 }

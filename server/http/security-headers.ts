@@ -1,11 +1,16 @@
 import type { Plugin } from 'graphql-yoga';
 import { SECURITY_HEADERS } from './bare-answer.ts';
 
-/** Headers for all responses. While the server shuts down, `Connection: close` keeps clients from sending more requests on their connection. */
+/**
+ * Headers for all responses. How the connection goes on is for Node to say, which knows whether the client asked to close it. While the server shuts down, `Connection: close` keeps clients
+ * from sending more requests on their connection.
+ */
 export function useSecurityHeaders(isDraining: () => boolean): Plugin {
   return {
     onResponse({ response }) {
       for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value);
+      // The framework's multipart answers keep alive what the client wants closed.
+      response.headers.delete('connection');
       if (isDraining()) response.headers.set('connection', 'close');
     },
   };

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'graphql-ws';
-import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
+import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 
@@ -12,6 +12,7 @@ export interface SocketExtra {
 
 /** Shorter than the time after which proxies close a silent connection. */
 const PING_EVERY_MS = 12_000;
+const MAX_REASON_BYTES = 123;
 
 /**
  * Speaks graphql-transport-ws on the sockets of a server. Like graphql-ws' adapter, but errors are logged once, and no
@@ -33,12 +34,17 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
       {
         protocol: socket.protocol,
         send: (data) => send(socket, data),
-        close: (code, reason) => socket.close(code, reason),
+        close: (code, reason) => socket.close(code, shortenReason(reason)),
         onMessage(receive) {
           socket.on('message', (data: RawData) => {
             receive(String(data)).catch((error) => {
-              log.error({ err: error }, 'could not handle a WebSocket message');
-              socket.close(CloseCode.InternalServerError, 'Internal server error');
+              if (isMistake(data, error)) {
+                log.debug({ err: error }, 'a WebSocket was ended for what its client sent');
+                socket.close(CloseCode.BadRequest, 'Invalid message received');
+              } else {
+                log.error({ err: error }, 'could not handle a WebSocket message');
+                socket.close(CloseCode.InternalServerError, 'Internal server error');
+              }
             });
           });
         },
@@ -50,6 +56,19 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
       closed(code, String(reason)).catch((error) => log.error({ err: error }, 'could not clean up a closed WebSocket'));
     });
   });
+}
+
+/** Types that only a server sends. The protocol's implementation throws at them, as at its own failures. */
+const ANSWER_TYPES: readonly unknown[] = [MessageType.ConnectionAck, MessageType.Next, MessageType.Error];
+
+/** Whether the client is to blame: an answer sent to the server, or a value too deeply nested to be returned. */
+function isMistake(data: RawData, error: unknown): boolean {
+  return error instanceof RangeError || ANSWER_TYPES.includes((JSON.parse(String(data)) as { type?: unknown }).type);
+}
+
+/** The protocol's implementation quotes the client's id, and a close frame holds only 123 bytes. */
+function shortenReason(reason = ''): string {
+  return Buffer.byteLength(reason) <= MAX_REASON_BYTES ? reason : `${reason.slice(0, 30)}…`;
 }
 
 function send(socket: WebSocket, data: string): Promise<void> {

@@ -133,6 +133,12 @@ describe('one connection', () => {
     ['no JSON', 'x', 4400],
     ['another message than the protocol knows', '{"type":"wonder"}', 4400],
     ['a second init', '{"type":"connection_init"}', 4429],
+    ['what only a server may send', '{"id":"1","type":"next","payload":{}}', 4400],
+    [
+      'a payload too deep to be returned',
+      `{"type":"ping","payload":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
+      4400,
+    ],
     ['a frame over the limit', 'x'.repeat(300_000), 1009],
   ])('that sends %s is closed with a code, and nothing of the inside', async (_name, data, code) => {
     const server = await startServer();
@@ -141,5 +147,14 @@ describe('one connection', () => {
     const [closedWith, reason] = (await once(socket, 'close')) as [number, Buffer];
     expect(closedWith).toBe(code);
     expect(String(reason)).not.toMatch(/JSON|position|token/);
+  });
+
+  test('that uses a long id twice is closed with the code for it', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const { socket } = await openRaw(server);
+    const payload = { query: 'subscription { queue { waiting } }' };
+    for (let i = 0; i < 2; i++) socket.send(JSON.stringify({ id: 'é'.repeat(5_000), type: 'subscribe', payload }));
+    expect((await once(socket, 'close'))[0]).toBe(4409);
   });
 });

@@ -174,6 +174,8 @@ interface ServerOptions {
   redisUrl?: string;
   /** Folder for uploads. @default one per server */
   uploadDir?: string;
+  /** Called with each line of the log, from level debug on. @default nothing is logged */
+  onLog?(line: string): void;
 }
 
 /** A server without a port, ready for requests. Its uploads go to a separate folder. */
@@ -182,6 +184,7 @@ export async function startServer({
   prefix = `test${++prefixCount}`,
   uploadDir,
   redisUrl,
+  onLog,
 }: ServerOptions = {}) {
   const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
   const config = readConfig({
@@ -197,7 +200,7 @@ export async function startServer({
     INFERQL_DRAIN_MS: '300',
     ...env,
   });
-  const log = pino({ level: config.logLevel });
+  const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
   const backend = createBackend({ config, redis, subscriber, log });
