@@ -1,4 +1,5 @@
 /** GraphQL over HTTP: JSON, multipart requests for files, server-sent events for subscriptions. */
+import { findRefusedOrigin } from './cross-origin.ts';
 import { errorOfCode, InferqlError } from './errors.ts';
 import { createEventParser } from './sse.ts';
 import type { ClientOptions } from './types.ts';
@@ -80,7 +81,7 @@ export function createTransport(settings: Settings): Transport {
         text = await response.text();
       } catch (error) {
         signal?.throwIfAborted();
-        throw unreachable(settings.url, error);
+        throw await explainFailure(settings, error);
       }
       return readData(parseJson(text), response);
     },
@@ -124,7 +125,7 @@ export function createTransport(settings: Settings): Transport {
         }
       } catch (error) {
         signal?.throwIfAborted();
-        throw error instanceof InferqlError ? error : unreachable(settings.url, error);
+        throw error instanceof InferqlError ? error : await explainFailure(settings, error);
       } finally {
         clearTimeout(timer);
         // Ends the request if the reader of the answers left early.
@@ -195,10 +196,15 @@ function readRetryAfter(response: Response): number | undefined {
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
 
-function unreachable(url: URL, cause: unknown): InferqlError {
+async function explainFailure({ url, fetch }: Settings, cause: unknown): Promise<InferqlError> {
   // The file was changed or removed while it was sent.
   if (cause instanceof Error && [cause, cause.cause].some((each) => (each as Error)?.name === 'NotReadableError')) {
     return new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
+  }
+  const origin = await findRefusedOrigin(url, fetch);
+  if (origin) {
+    const message = `${url.origin} answers, but not to pages of ${origin}. Name this origin in the server's INFERQL_CORS_ORIGINS.`;
+    return new InferqlError('BAD_RESPONSE', message, { cause });
   }
   return new InferqlError('UNREACHABLE', `No answer from ${url.origin}.`, { cause });
 }

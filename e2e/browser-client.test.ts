@@ -124,3 +124,19 @@ test('predictions on their way survive a restart of the server', async () => {
   await system.servers[0]!.restart();
   expect(await classified).toEqual(Array.from({ length: 20 }, (_, i) => `class ${expectedClass(200 + i)}`));
 });
+
+test('a page that the server does not allow learns that at once, with the setting to change', async () => {
+  const { port } = pages.address() as AddressInfo;
+  const { page: foreign } = await openPage(browser, `http://localhost:${port}/`);
+  const refusal = await foreign.evaluate(
+    `import('/client.js').then(({ createClient }) =>
+      createClient({ url: ${JSON.stringify(system.url)}, retryForMs: 600_000 }).models().then(
+        () => 'allowed',
+        ({ code, message }) => code + ' ' + message,
+      ))`,
+  );
+  expect(refusal).toBe(
+    `BAD_RESPONSE ${system.url} answers, but not to pages of http://localhost:${port}. Name this origin in the server's INFERQL_CORS_ORIGINS.`,
+  );
+  await foreign.close();
+});
