@@ -59,3 +59,12 @@ export function withDescendants(pids: readonly number[]): number[] {
 export function readTreeCpuMs(pids: readonly number[]): number {
   return withDescendants(pids).reduce((sum, pid) => sum + readCpu(pid).totalMs, 0);
 }
+
+/** False once it has ended, also if its parent has not noticed yet. Linux only. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^\S+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

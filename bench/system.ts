@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { childrenOf } from './proc.ts';
 
@@ -12,6 +13,7 @@ const STOP_LIMIT_MS = 30_000;
 /** A model that the scripted engine serves; the fields are those of worker/engines/scripted/scripted-models.ts. */
 export interface ScriptedModel {
   name: string;
+  classCount?: number;
   input?: { width: number; height: number; channels: 3; shortSide?: number; resize?: string };
   script?: { waitMs?: number; waitMsPerImage?: number };
   batching?: { maxBatchSize?: number; maxQueueDelayMs?: number };
@@ -32,6 +34,8 @@ export interface SystemOptions {
   env?: Record<string, string>;
   /** Further arguments of Node for the servers, such as `--cpu-prof`. */
   serverArgs?: string[];
+  /** Called with each line that a server or worker writes. @default they write to the terminal */
+  onLog?(line: string): void;
 }
 
 export interface System {
@@ -68,8 +72,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const start = (file: string, args: string[], more: Record<string, string>) => {
     const child = spawn(process.execPath, [...args, join(import.meta.dirname, '..', file)], {
       env: { ...env, ...more },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: options.onLog ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
     });
+    for (const input of [child.stdout, child.stderr]) {
+      if (input) createInterface({ input }).on('line', (line) => options.onLog?.(line));
+    }
     children.push(child);
     return child;
   };

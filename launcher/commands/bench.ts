@@ -1,24 +1,30 @@
-/** `npm run bench`: the set-up of `npm start`, then the measurements; `npm run bench -- peers` compares with other servers, `… tenants` measures fair shares, `… classifiers` converts every model of keras.applications and torchvision, `… fuzz-images` feeds damaged files to the decoders. */
+/**
+ * `npm run bench`: the set-up of `npm start`, then the measurements. `npm run bench -- peers` compares with other servers, `… tenants` measures
+ * fair shares, `… classifiers` converts every model of keras.applications and torchvision, `… fuzz-images` feeds damaged files to the decoders,
+ * `… fuzz-requests` malformed requests to a server, `… soak` runs good clients beside hostile ones.
+ */
 import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/binary.ts';
 import { runProgram } from '../run-program.ts';
 import { buildBench } from '../setup/build.ts';
-import { setUpProject, withSetupLock } from '../setup/setup.ts';
+import { buildProject, setUpProject, withSetupLock } from '../setup/setup.ts';
+
+const PROGRAMS = ['peers', 'tenants', 'classifiers', 'fuzz-images', 'fuzz-requests', 'soak'];
+const WITHOUT_MODELS = ['fuzz-images', 'fuzz-requests', 'soak'];
 
 export async function benchmark(project: Project, args: readonly string[]): Promise<void> {
+  const [first = '', ...others] = args;
   const settings = readSettings('launcher', process.env);
   const redisServer = await withSetupLock(project, async () => {
     const binary = await provideRedisServer(project, settings);
-    await setUpProject(project);
+    if (WITHOUT_MODELS.includes(first)) await buildProject(project);
+    else await setUpProject(project);
     await buildBench(project);
     return binary;
   });
-  const [first = '', ...others] = args;
-  const [main, ...rest] = ['peers', 'tenants', 'classifiers', 'fuzz-images'].includes(first)
-    ? [`${first}/main.js`, ...others]
-    : ['main.js', ...args];
+  const [main, ...rest] = PROGRAMS.includes(first) ? [`${first}/main.js`, ...others] : ['main.js', ...args];
   const program = join(project.benchDir, 'bench', main);
   process.exit(
     await runProgram([program, ...rest], {

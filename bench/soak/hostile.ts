@@ -1,0 +1,156 @@
+/** The hostile clients, a separate process: its own load must not delay the clients that are measured. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { send } from '@inferql/testing/graphql-client';
+import { WebSocket } from 'ws';
+import { answerWith } from '../ask.ts';
+import { createDice } from '../fuzz-requests/dice.ts';
+import { createDocuments } from '../fuzz-requests/documents.ts';
+import { exchange } from '../fuzz-requests/exchange.ts';
+import { makeForm } from '../fuzz-requests/forms.ts';
+import { makeSocketCase, runSocketCase } from '../fuzz-requests/frames.ts';
+import { judgeExchange } from '../fuzz-requests/judge.ts';
+import { formRequest, graphqlRequest } from '../fuzz-requests/requests.ts';
+import { makeInterlacedPng } from './hostile-images.ts';
+
+export interface HostilePlan {
+  /** A server's address, without the path of the API. */
+  url: string;
+  durationMs: number;
+  seed: number;
+}
+
+export interface HostileResult {
+  /** How often each attack was made. */
+  attacks: Record<string, number>;
+  /** Answers that no input may cause. */
+  faults: string[];
+}
+
+/** How long a connection is held that neither sends nor reads. */
+const HOLD_MS = 5_000;
+const SLOW_BODIES = 50;
+const DOCUMENT_BYTES = 250_000;
+const SUBSCRIPTIONS = 2_000;
+const IMAGE_SIDE = 8_000;
+const UPLOAD = 'mutation ($image: Upload!) { classifyImage(image: $image) { __typename ... on Error { code } } }';
+
+async function attack({ url, durationMs, seed }: HostilePlan): Promise<HostileResult> {
+  const address = new URL(url);
+  const attacks: Record<string, number> = {};
+  const faults: string[] = [];
+  const documents = createDocuments(readFileSync('schema.graphql', 'utf8'));
+  const image = makeInterlacedPng(IMAGE_SIDE);
+  const end = performance.now() + durationMs;
+  let stopped = false;
+  // Attacks in progress are given up: some would wait for a minute.
+  const stop = new Promise<void>((resolve) => {
+    // Ctrl-C reaches this process, too.
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+      process.on(signal, () => {
+        stopped = true;
+        resolve();
+      });
+    }
+  });
+  const isOver = () => stopped || performance.now() > end;
+  const open = (): Socket => connect(Number(address.port), address.hostname).on('error', () => undefined);
+  let number = 0;
+
+  /** One attack after the other, each counted; what it throws is what the attacker deserves. */
+  async function lane(name: string, pauseMs: number, attackOnce: () => Promise<void>): Promise<void> {
+    while (!isOver()) {
+      await attackOnce().catch(() => undefined);
+      attacks[name] = (attacks[name] ?? 0) + 1;
+      await delay(pauseMs);
+    }
+  }
+
+  const asset = findLargestAsset();
+  const lanes = [
+    lane('unread pipelines of the largest asset', 500, async () => {
+      const socket = open();
+      socket.pause();
+      socket.write(`GET ${asset} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(100));
+      await delay(HOLD_MS);
+      socket.destroy();
+    }),
+    lane(`${SLOW_BODIES} bodies at a byte per second`, 500, async () => {
+      const sockets = Array.from({ length: SLOW_BODIES }, open);
+      for (const socket of sockets) {
+        socket.write(
+          'POST /graphql HTTP/1.1\r\nhost: localhost\r\nx-graphql-yoga-csrf: 1\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 9000000\r\n\r\n--x\r\n',
+        );
+      }
+      for (let second = 0; second < 40 && !isOver(); second++) {
+        await delay(1_000);
+        for (const socket of sockets) if (!socket.destroyed) socket.write('-');
+      }
+      for (const socket of sockets) socket.destroy();
+    }),
+    ...Array.from({ length: 2 }, () =>
+      lane('interlaced images of 64 megapixels', 100, async () => {
+        await send(url, { query: UPLOAD, variables: { image: null }, files: { image } }, AbortSignal.timeout(65_000));
+      }),
+    ),
+    lane('documents of 250 KB, each another', 250, async () => {
+      await send(url, { query: `{ __typename } #${number++}${'a'.repeat(DOCUMENT_BYTES)}` });
+    }),
+    lane(`WebSockets with ${SUBSCRIPTIONS} subscriptions`, 2_000, () => floodSocket(url)),
+    lane('introspections of all', 500, async () => {
+      await send(url, {
+        query: '{ __schema { types { name fields { name args { name } type { name ofType { name } } } } } }',
+      });
+    }),
+    lane('connections opened and left', 50, async () => {
+      const socket = open();
+      await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+      socket.destroy();
+    }),
+    ...Array.from({ length: 2 }, () =>
+      lane('malformed requests', 50, async () => {
+        const dice = createDice(seed, number++);
+        const kind = dice.pick(['form', 'graphql', 'socket']);
+        if (kind === 'socket') {
+          report(await runSocketCase(address, makeSocketCase(documents, dice)));
+          return;
+        }
+        const httpCase =
+          kind === 'form' ? formRequest(makeForm(dice), dice) : graphqlRequest(documents.params(dice), dice);
+        report(judgeExchange(httpCase, await exchange(address, httpCase)));
+      }),
+    ),
+  ];
+  await Promise.race([stop, Promise.all(lanes)]);
+  return { attacks, faults };
+
+  function report(verdict: string): void {
+    if (verdict.includes('FAULT')) faults.push(`${number}: ${verdict}`);
+  }
+}
+
+function findLargestAsset(): string {
+  const folder = join('dist', 'web', 'assets');
+  const files = readdirSync(folder).filter((name) => name.endsWith('.js'));
+  const bytes = (name: string) => readFileSync(join(folder, name)).length;
+  return `/assets/${files.sort((a, b) => bytes(b) - bytes(a))[0]}`;
+}
+
+async function floodSocket(url: string): Promise<void> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined);
+  socket.once('open', () => socket.send('{"type":"connection_init"}'));
+  socket.once('message', () => {
+    for (let id = 0; id < SUBSCRIPTIONS; id++) {
+      const query = id % 2 ? 'subscription { queue { waiting latencyMs } }' : '{ models { name } }';
+      socket.send(JSON.stringify({ id: `${id}`, type: 'subscribe', payload: { query } }));
+    }
+  });
+  await Promise.race([closed, delay(HOLD_MS)]);
+  socket.terminate();
+}
+
+answerWith(attack);
