@@ -12,6 +12,7 @@ test.each([
   ['bench/counts.test.ts', imports('@inferql/testing/system'), 'e2e'],
   ['e2e/client.test.ts', '', 'e2e'],
   ['e2e/faults/redis.test.ts', '', 'faults'],
+  ['e2e/containers/compose.test.ts', '', 'containers'],
   ['e2e/web.test.ts', imports('@inferql/testing/browser'), 'browser'],
 ])('%s importing %s is of suite %s', (path, source, suite) => {
   expect(findSuite(path, source)).toBe(suite);

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 
 /** From the quickest to the slowest set-up. */
 export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
-export type Suite = (typeof SUITES)[number];
+/** Run only if it is named: it needs a container engine, and ten minutes. */
+export const CONTAINER_SUITE = 'containers';
+export const ALL_SUITES = [...SUITES, CONTAINER_SUITE] as const;
+export type Suite = (typeof ALL_SUITES)[number];
 
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'generated', 'tarballs']);
 const BROWSER = /from '@inferql\/testing\/browser'/;
@@ -16,6 +19,7 @@ const PARTS =
 /** The suite of a test file. @param path from the project's root @param source the file's text */
 export function findSuite(path: string, source: string): Suite {
   if (BROWSER.test(source)) return 'browser';
+  if (path.startsWith('e2e/containers/')) return CONTAINER_SUITE;
   if (path.startsWith('e2e/faults/')) return 'faults';
   if (path.startsWith('e2e/') || SYSTEM.test(source)) return 'e2e';
   if (PARTS.test(source) || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path)) return 'integration';
@@ -24,7 +28,14 @@ export function findSuite(path: string, source: string): Suite {
 
 /** All test files below a folder, by suite, as paths from it. */
 export function listSuites(root: string): Record<Suite, string[]> {
-  const found: Record<Suite, string[]> = { unit: [], integration: [], e2e: [], faults: [], browser: [] };
+  const found: Record<Suite, string[]> = {
+    unit: [],
+    integration: [],
+    e2e: [],
+    faults: [],
+    browser: [],
+    containers: [],
+  };
   const walk = (folder: string) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = folder ? `${folder}/${entry.name}` : entry.name;

@@ -1,14 +1,15 @@
-/** `npm test`: the set-up of a start, the tests' programs, then every suite, or those that are named. Other arguments go to vitest. */
+/** `npm test`: the set-up of a start, the tests' programs, then every suite except that of containers, or those that are named. Other arguments go to vitest. */
 import { join } from 'node:path';
 import type { Project } from '../project.ts';
 import { runProgram } from '../run-program.ts';
-import { SUITES, type Suite, setUpTests } from '../setup/tests.ts';
+import { CONTAINER_SUITE, SUITES, type Suite, setUpTests } from '../setup/tests.ts';
 
 export async function test(project: Project, args: readonly string[]): Promise<void> {
-  const isSuite = (arg: string): arg is Suite => SUITES.some((suite) => suite === arg);
-  const suites = args.filter(isSuite);
+  const isSuite = (arg: string): arg is Suite => [...SUITES, CONTAINER_SUITE].some((suite) => suite === arg);
+  const named = args.filter(isSuite);
+  const suites = named.length > 0 ? named : SUITES;
   const others = args.filter((arg) => !isSuite(arg));
-  const env = await setUpTests(project, suites.length > 0 ? suites : SUITES);
+  const env = await setUpTests(project, suites);
   const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
   const reporter = join(project.dir, 'testing/progress-reporter.ts');
   const chosen = suites.map((suite) => `--project=${suite}`);
