@@ -9,6 +9,7 @@ import { schema } from '../schema/index.ts';
 import { answerRequest } from './answer-request.ts';
 import { answerBare, answerOnSocket } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
+import { limitConnections, readConnectionLimit } from './connection-limit.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
 import { closeAfterBody } from './lingering-close.ts';
@@ -34,6 +35,11 @@ const UPGRADE_LOST = {
   status: 426,
   code: 'BAD_REQUEST',
   message: 'A WebSocket was asked for, but the Upgrade header did not arrive: a proxy in front has to pass it on.',
+} as const;
+const TOO_MANY_CONNECTIONS = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'This server has too many connections. Try again a little later.',
 } as const;
 const HOST_ANSWERS = {
   malformed: {
@@ -73,7 +79,9 @@ export function createHttpServer(options: {
     inOrder((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
+  const isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (isBeyondLimit(request)) return answerOnSocket(socket, TOO_MANY_CONNECTIONS);
     if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
     if (pathOf(request) === ENDPOINT || findHostProblem(request, config))
       return webSockets.accept(request, socket, head);
@@ -87,6 +95,14 @@ export function createHttpServer(options: {
     // The absolute form for proxies, which every server must accept.
     request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
     const problem = findHostProblem(request, config);
+    if (isBeyondLimit(request)) {
+      response.setHeader('connection', 'close');
+      if (!request.url.startsWith('/health/')) {
+        closeAfterBody(request);
+        request.resume();
+        return answerBare(response, TOO_MANY_CONNECTIONS, { 'retry-after': '1' });
+      }
+    }
     if (problem) {
       closeAfterBody(request);
       request.resume();

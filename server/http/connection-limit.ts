@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+
+/** Files, decoders and Redis need handles, too. */
+const SHARE_OF_HANDLES = 0.75;
+const OTHER_HANDLES = 64;
+/** Connections beyond the limit, for health checks and refusals. */
+const SPARE_CONNECTIONS = 32;
+/** A connection beyond the limit is closed if no request comes within this time. */
+const SPARE_TIMEOUT_MS = 1_000;
+/** The limit is reported once until the connections have become fewer than this share of it. */
+const RELIEVED_SHARE = 0.9;
+
+/** How many connections leave enough handles for everything else; Infinity if the system does not say how many there are. */
+export function readConnectionLimit(limits = readLimits()): number {
+  // Node raises its soft limit to the hard one, which is the second number.
+  const handles = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  return Math.max(SPARE_CONNECTIONS, Math.floor((handles - OTHER_HANDLES) * SHARE_OF_HANDLES) - SPARE_CONNECTIONS);
+}
+
+function readLimits(): string {
+  try {
+    return readFileSync('/proc/self/limits', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * Keeps connections from taking all file handles of the process, after which the system would close new ones without a word, health checks too.
+ * A few connections beyond the limit are accepted for one request each.
+ * @returns whether a request came on one of those: only health checks are answered there
+ */
+export function limitConnections(server: Server, limit: number, log: Logger): (request: IncomingMessage) => boolean {
+  const spare = new WeakSet<Socket>();
+  let open = 0;
+  let isReported = false;
+  server.maxConnections = limit + SPARE_CONNECTIONS;
+
+  const report = () => {
+    if (isReported) return;
+    isReported = true;
+    log.error(
+      { connections: open, limit },
+      'too many connections for the file handles of this process; new ones are refused. Raise its limit of open files (ulimit -n)',
+    );
+  };
+  server.on('drop', report);
+  server.on('connection', (socket: Socket) => {
+    open++;
+    socket.once('close', () => {
+      open--;
+      if (!isReported || open > limit * RELIEVED_SHARE) return;
+      isReported = false;
+      log.info({ connections: open, limit }, 'connections are accepted again');
+    });
+    if (open <= limit) return;
+    report();
+    spare.add(socket);
+    const timer = setTimeout(() => socket.destroy(), SPARE_TIMEOUT_MS);
+    socket.once('close', () => clearTimeout(timer));
+  });
+  return ({ socket }) => spare.has(socket);
+}
