@@ -16,7 +16,8 @@ import { createSession, defaultUrl, explainError, type Session } from './session
 
 const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and look at models and queues.
 
-The server is expected at --url, else at INFERQL_URL, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;
+The server is expected at --url, else at INFERQL_URL, else where the system of this folder
+runs, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;
 
 function createProgram(session: Session, version: string): Command {
   const program = new Command('inferql')

@@ -1,5 +1,6 @@
 import { type Client, createClient, InferqlError, type NodeImageInput } from '@inferql/client/node';
 import { CommandFailure, EXIT } from './exit.ts';
+import { findRunningUrl } from './running-system.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { hidePassword, safeText } from './text.ts';
 
@@ -33,9 +34,10 @@ export function createSession(signal: AbortSignal, releaseSignals: () => void): 
   };
 }
 
-/** The server's URL if no --url is given. */
+/** The server's URL if no --url is given: INFERQL_URL, else that of the system that runs from this folder, else PORT of this machine. */
 export function defaultUrl(env: NodeJS.ProcessEnv): string {
-  return env.INFERQL_URL || `http://127.0.0.1:${env.PORT || 4000}`;
+  if (env.INFERQL_URL) return env.INFERQL_URL;
+  return findRunningUrl(env.INFERQL_STATE_DIR || '.inferql') ?? `http://127.0.0.1:${env.PORT || 4000}`;
 }
 
 export function connectServer(

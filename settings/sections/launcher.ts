@@ -53,7 +53,7 @@ export const launcher = defineSettings({
   serverUrl: {
     name: 'INFERQL_URL',
     type: text('the address of a server'),
-    defaultText: '`http://127.0.0.1:` and `PORT`',
+    defaultText: 'that of this folder, else `http://127.0.0.1:` and `PORT`',
     description: 'Server that the command `inferql` uses.',
     readBy: ['cli'],
   },

@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * The address of the system that runs from a folder, whatever its port. The launcher records it there (launcher/supervise/system.ts); a killed
+ * launcher leaves its record.
+ * @param stateDir the system's state folder, usually `.inferql`
+ * @returns undefined if none runs, or several do and it cannot be known which one is wanted
+ */
+export function findRunningUrl(stateDir: string): string | undefined {
+  const urls = readRecords(stateDir)
+    .filter(({ pid }) => isRunning(pid))
+    .map(({ url }) => url);
+  return urls.length === 1 ? urls[0] : undefined;
+}
+
+function readRecords(stateDir: string): { pid: number; url: string }[] {
+  try {
+    return readdirSync(stateDir)
+      .filter((name) => /^running-\d+\.json$/.test(name))
+      .map((name) => JSON.parse(readFileSync(join(stateDir, name), 'utf8')));
+  } catch {
+    // No such folder, or a system that starts or ends just now.
+    return [];
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Of another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
