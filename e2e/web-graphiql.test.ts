@@ -76,7 +76,7 @@ test('running a mutation asks for the file and sends it', () =>
     await waitForResponse(page, new RegExp(`"name": "${picture!.label}"`));
     await page.getByText(picture!.file.name).waitFor();
     // The file stays chosen for the next run and the next tab.
-    await openTab(page, 'ClassifyDeferred');
+    await openTab(page, 'ClassifyIdFirst');
     await run(page);
     await waitForResponse(page, new RegExp(`"status": "SUCCEEDED"[\\s\\S]*"name": "${picture!.label}"`));
     // What GraphiQL itself draws is its own matter.
@@ -99,7 +99,7 @@ test('a list of uploads takes all chosen files, and samples can be added', () =>
 test('the prediction seen last is followed, read and cancelled without typing its id', () =>
   withGraphiql(async (page) => {
     await page.locator('#upload-chooser').setInputFiles(join(projectDir, 'models/samples/chelsea.png'));
-    await openTab(page, 'Queue');
+    await openTab(page, 'SubmitImage');
     await run(page);
     await waitForResponse(page, /"id": "scripted\.[^"]+"/);
     const id = /"id": "([^"]+)"/.exec(await readResponse(page))![1]!;

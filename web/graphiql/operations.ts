@@ -39,7 +39,7 @@ mutation ClassifyImage($image: Upload!) {
   {
     query: `# The id comes first, the result follows
 # on the same response.
-mutation ClassifyDeferred($image: Upload!) {
+mutation ClassifyIdFirst($image: Upload!) {
   classifyImage(image: $image) {
     ... on Prediction {
       id
@@ -88,7 +88,7 @@ mutation ClassifyImages($images: [Upload!]!) {
   {
     query: `# Answers as soon as it is queued, since nothing
 # of its end is selected. Follow it in the next tab.
-mutation Queue($image: Upload!) {
+mutation SubmitImage($image: Upload!) {
   classifyImage(image: $image, heatmap: true, priority: HIGH, timeoutMs: 60000) {
     ... on Prediction {
       id
