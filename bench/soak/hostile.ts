@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { send } from '@inferql/testing/graphql-client';
 import { WebSocket } from 'ws';
-import { answerWith } from '../ask.ts';
+import { serveRpc } from '../child-rpc.ts';
 import { createDice } from '../fuzz-requests/dice.ts';
 import { createDocuments } from '../fuzz-requests/documents.ts';
 import { exchange } from '../fuzz-requests/exchange.ts';
@@ -153,4 +153,4 @@ async function floodSocket(url: string): Promise<void> {
   socket.terminate();
 }
 
-answerWith(attack);
+serveRpc(attack);

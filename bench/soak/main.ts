@@ -8,7 +8,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startAnswerer } from '../ask.ts';
+import { startRpcChild } from '../child-rpc.ts';
 import { createGoodClient, WAYS } from '../good-client.ts';
 import { isRunning, readMemory, withDescendants } from '../proc.ts';
 import { type Spread, spreadOf } from '../stats.ts';
@@ -99,8 +99,8 @@ console.log(`  ${show(alone)}; ${state()}; ${memoryAlone}`);
 
 const besideMs = Math.max(0, wholeMs - aloneMs);
 console.log(`good clients beside hostile ones for ${(besideMs / 60_000).toFixed(1)} minutes`);
-const hostile = startAnswerer<HostilePlan, HostileResult>('soak/hostile.js');
-const attacked = hostile.ask({ url, durationMs: besideMs, seed: Number(values.seed) });
+const hostile = startRpcChild<HostilePlan, HostileResult>('soak/hostile.js');
+const attacked = hostile.call({ url, durationMs: besideMs, seed: Number(values.seed) });
 stop.signal.addEventListener('abort', () => process.kill(hostile.pid, 'SIGTERM'));
 const besideTimes: number[] = [];
 const startedAt = performance.now();
