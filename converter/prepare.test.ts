@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -54,7 +54,7 @@ describe('a model in a folder', () => {
     await writeSpec(SPEC);
   });
 
-  test('is converted once; the second call only reads a stamp', async () => {
+  test('is converted once; the second call only compares digests', async () => {
     const steps: string[] = [];
     const first = await prepareModel({ modelDir, stateDir, onProgress: ({ step }) => steps.push(step) });
     expect(steps).toEqual(['convert', 'ready']);
@@ -63,6 +63,38 @@ describe('a model in a folder', () => {
     steps.length = 0;
     expect(await prepareModel({ modelDir, stateDir, onProgress: ({ step }) => steps.push(step) })).toEqual(first);
     expect(steps).toEqual(['ready']);
+  });
+
+  const DAMAGES: Record<string, (file: string) => Promise<unknown>> = {
+    'with noise in it': async (file) => {
+      const bytes = await readFile(file);
+      bytes[bytes.length >> 1]! ^= 0x55;
+      await writeFile(file, bytes);
+    },
+    'cut short': async (file) => writeFile(file, (await readFile(file)).subarray(0, -1)),
+    'that is empty': (file) => writeFile(file, ''),
+    'that is gone': (file) => rm(file),
+  };
+  const FILES = ['model.onnx', 'cam.bin', 'prepared.json', '.digests.json'];
+  const SOURCE_FILES = ['model.json', 'weights.bin', 'labels.txt', '.digests.json'];
+
+  test.each(
+    [...FILES.map((name) => ['the version', name]), ...SOURCE_FILES.map((name) => ['the source', name])].flatMap(
+      ([place, name]) => Object.keys(DAMAGES).map((how) => [place!, name!, how]),
+    ),
+  )('makes %s again for a file %s %s', async (place, name, how) => {
+    const first = await prepareModel({ modelDir, stateDir });
+    const store = path.join(stateDir, 'models/tiny');
+    const source = (await readdir(store)).find((folder) => folder.startsWith('source-'))!;
+    const file = path.join(store, place === 'the version' ? first.version : source, name);
+    const whole = await readFile(file);
+    await DAMAGES[how]!(file);
+    expect(await prepareModel({ modelDir, stateDir })).toEqual(first);
+    expect((await readFile(file)).equals(whole)).toBe(true);
+    // What is not known to be damaged is not made again.
+    const { mtimeMs } = await stat(file);
+    await prepareModel({ modelDir, stateDir });
+    expect((await stat(file)).mtimeMs).toBe(mtimeMs);
   });
 
   test('is another version when a weight or the spec changes, and the old one stays whole', async () => {

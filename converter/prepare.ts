@@ -8,6 +8,7 @@ import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
 import { writeWrapped } from './onnx-file/write-wrapped.ts';
+import { discardFolder, isIntact } from './seal.ts';
 import { pullSource } from './sources/pull.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
@@ -92,8 +93,8 @@ const POSTPROCESS_FILE = 'postprocess.mjs';
 export const CALIBRATION_FILE = 'calibration.json';
 
 /**
- * Pulls, verifies and converts a model, once: the second call reads a small stamp and takes milliseconds. An
- * interrupted call leaves nothing that looks complete; several may run at once.
+ * Pulls, verifies and converts a model, once: the second call only compares the files with their digests. A file that was damaged meanwhile is
+ * made again. An interrupted call leaves nothing that looks complete; several may run at once.
  * @throws ModelError with a code of errors.ts
  */
 export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
@@ -121,9 +122,10 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   const postprocess = spec.postprocess && (await readCode(path.join(options.modelDir, spec.postprocess)));
   const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
-  if ((await readStamp(folder)) === undefined) {
+  if (!(await isIntact(folder)) || (await readStamp(folder)) === undefined) {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was canceled`);
     report('convert', `converting ${name} to ONNX`);
+    await discardFolder(folder);
     await stageFolder(folder, async (staging) => {
       await convertInto(staging, spec, source.folder, labels, calibration);
       if (postprocess) await writeFile(path.join(staging, POSTPROCESS_FILE), postprocess);

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { sealFolder } from './seal.ts';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /**
- * Fills a new folder next to `target` and renames it into place when `fill` is done: `target` exists completely or not at
+ * Fills and seals a new folder next to `target` and renames it into place when `fill` is done: `target` exists completely or not at
  * all, and if two fill it at once, the first wins.
  */
 export async function stageFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
@@ -18,6 +19,7 @@ export async function stageFolder(target: string, fill: (folder: string) => Prom
   await mkdir(folder);
   try {
     await fill(folder);
+    await sealFolder(folder);
     await rename(folder, target).catch(async (cause: NodeJS.ErrnoException) => {
       if (cause.code !== 'ENOTEMPTY' && cause.code !== 'EEXIST' && cause.code !== 'EPERM') throw cause;
       await stat(target);

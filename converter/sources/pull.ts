@@ -5,6 +5,7 @@ import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
+import { discardFolder, isIntact } from '../seal.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
 import { stageFolder } from '../staging.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
@@ -32,13 +33,14 @@ export interface PulledSource {
 }
 
 /**
- * Copies a model's files into the store, once: completely or not at all.
+ * Copies a model's files into the store, once: completely or not at all. A copy that was damaged is made again.
  * @throws ModelError SOURCE_UNREACHABLE, INTEGRITY_MISMATCH, SOURCE_INVALID, MANIFEST_INVALID, CANCELED
  */
 export async function pullSource(pull: Pull): Promise<PulledSource> {
   const digest = await digestSource(pull);
   const folder = path.join(pull.storeDir, `source-${digest.slice(0, 12)}`);
-  if (await exists(folder)) return { folder, digest };
+  if (await isIntact(folder)) return { folder, digest };
+  await discardFolder(folder);
   await stageFolder(folder, async (staging) => {
     if (pull.source.type === 'npm') await unpackPackage(pull, staging);
     else await copyFolder(pull, staging);

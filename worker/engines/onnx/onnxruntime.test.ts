@@ -1,5 +1,5 @@
 /** The engine onnxruntime with several threads: how a batch is divided among them changes no answer. */
-import { mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
@@ -100,16 +100,31 @@ test('several engines that start at once leave one whole file', async () => {
   for (const engine of started) expectSame(await engine.run(images, true), isolated);
 });
 
-test.each(['model.onnx', 'weights.bin'])(
-  '%s without its contents is removed, and the model is served all the same',
-  async (name) => {
-    const before = await runOneByOne(await startEngine(2));
-    const [folder] = await optimizedFolders();
-    await truncate(join(versionDir(), folder!, name), 0);
-    expectSame(await (await startEngine(2)).run(images, true), before);
-    expect(await optimizedFolders()).toEqual([]);
+const DAMAGES: Record<string, (path: string) => Promise<unknown>> = {
+  'without its contents': (path) => truncate(path, 0),
+  'cut short': async (path) => truncate(path, (await stat(path)).size - 1),
+  'with noise in it': async (path) => {
+    const bytes = await readFile(path);
+    bytes[bytes.length >> 1]! ^= 0x55;
+    await writeFile(path, bytes);
   },
-);
+  'that is gone': (path) => rm(path),
+};
+
+test.each(
+  ['model.onnx', 'weights.bin', '.digests.json'].flatMap((name) =>
+    Object.keys(DAMAGES).map((how) => [name, how] as const),
+  ),
+)('%s %s is noticed and written again', async (name, how) => {
+  const before = await runOneByOne(await startEngine(2));
+  const [folder] = await optimizedFolders();
+  const path = join(versionDir(), folder!, name);
+  const whole = await readFile(path);
+  await DAMAGES[how]!(path);
+  expectSame(await (await startEngine(2)).run(images, true), before);
+  expect(await optimizedFolders()).toEqual([folder]);
+  expect((await readFile(path)).equals(whole)).toBe(true);
+});
 
 test('a folder that cannot be written to serves the ONNX file itself', async () => {
   const before = await runOneByOne(await startEngine(2));

@@ -7,19 +7,21 @@ import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { isIntact, sealFolder } from '@inferql/converter/seal';
 import type { Optimization } from './optimize-main.ts';
 import type { OnnxFile } from './session.ts';
 
 const OPTIMIZED_NAME = 'model.onnx';
 
 /**
- * The model as onnxruntime runs it on this machine, written beside the ONNX file on first use (takes a second or two); the ONNX file
- * itself if that is not possible, for example in a read-only folder.
+ * The model as onnxruntime runs it on this machine, written beside the ONNX file on first use (takes a second or two), and again if it was
+ * damaged; the ONNX file itself if that is not possible, for example in a read-only folder.
  */
 export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   const dir = `${onnxPath}.${identifyMachine()}`;
   const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
-  if (existsSync(optimized.path)) return optimized;
+  if (await isIntact(dir)) return optimized;
+  if (existsSync(dir)) await removeOnnxFile(optimized);
   // Several workers may start at once, and any may be killed: a folder with its final name is complete.
   const unfinished = nameAside(dir);
   try {
@@ -27,6 +29,7 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
     const script = fileURLToPath(new URL('./optimize-main.js', import.meta.url));
     const optimization: Optimization = { onnxPath, optimizedPath: join(unfinished, OPTIMIZED_NAME) };
     await promisify(execFile)(process.execPath, [script, JSON.stringify(optimization)]);
+    await sealFolder(unfinished);
     await rename(unfinished, dir).catch((error) => {
       // Another worker was first.
       if (!existsSync(optimized.path)) throw error;
@@ -41,7 +44,7 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   }
 }
 
-/** Removes an unreadable folder, for example after a crash of the machine; the next start writes it again. */
+/** Removes an unusable folder; the next start writes it again. */
 export async function removeOnnxFile({ path }: OnnxFile): Promise<void> {
   const dir = dirname(path);
   const unusable = nameAside(dir);
