@@ -71,11 +71,11 @@ function shortenReason(reason = ''): string {
   return Buffer.byteLength(reason) <= MAX_REASON_BYTES ? reason : `${reason.slice(0, 30)}…`;
 }
 
+/** Resolves when the data is written, or cannot be: the connection is broken, and its close event follows. */
 function send(socket: WebSocket, data: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     if (socket.readyState !== socket.OPEN) resolve();
-    // If it closes meanwhile, there is nobody to notify.
-    else socket.send(data, (error) => (error && socket.readyState === socket.OPEN ? reject(error) : resolve()));
+    else socket.send(data, () => resolve());
   });
 }
 

@@ -15,6 +15,8 @@ const MISTAKES = {
   noBoundary: () =>
     'The Content-Type has no boundary, so the parts cannot be separated. Do not set this header: your HTTP library does, when it encodes a form.',
   notWhole: () => 'The body is not a whole multipart form: it ends too early, or a part is malformed.',
+  unknownCharset: (name: string) =>
+    `The text field ${quote(name)} is in a character set that this server does not know. Send it in UTF-8.`,
   noOperations: () => "The form has no field 'operations', the GraphQL request as JSON.",
   noMap: () => "The form has no field 'map', which names the variable of each file.",
   mapFirst: () => "The field 'map' came before 'operations'. The order is: operations, map, files.",

@@ -57,6 +57,21 @@ const PLAIN: Part[] = [
   ['map', MAP],
 ];
 
+test('a text field in an unknown character set is refused in words', async () => {
+  const head = '--b0und\r\ncontent-disposition: form-data; name="operations"\r\ncontent-type: text/plain; charset=';
+  const field = (charset: string) => Buffer.from(`${head}${charset}\r\n\r\n${OPERATIONS}\r\n`);
+  const rest = makeBody([
+    ['map', MAP],
+    ['0', 'x', 'x.png'],
+  ]);
+  for (const charset of ['utf-7', 'x'.repeat(500)]) {
+    const refusal = await read(Buffer.concat([field(charset), rest])).form.catch((error: GraphQLError) => error);
+    expect(refusal).toMatchObject({ message: expect.stringContaining('UTF-8'), extensions: { code: 'BAD_REQUEST' } });
+  }
+  const { params } = await read(Buffer.concat([field('utf-8'), rest])).form;
+  expect(params).toMatchObject({ query: 'mutation' });
+});
+
 describe('a file', () => {
   test.each([1, 7, 1_000, 65_536])(
     'takes the place that the map names, byte for byte, in pieces of %i',

@@ -84,7 +84,7 @@ class FormReader {
       return;
     }
     this.#parser
-      .on('field', (name, value) => this.#guard(() => this.#takeField(name, value)))
+      .on('field', (name, value: string | undefined) => this.#guard(() => this.#takeField(name, value)))
       .on('file', (name, content) => this.#guard(() => this.#takeFile(name, content)))
       .on('filesLimit', () => this.#fail(tooLarge(`The request has more than ${maxFiles} files.`)))
       .on('fieldsLimit', () => this.#fail(describeMistake('notWhole')))
@@ -122,8 +122,10 @@ class FormReader {
     if (!this.#body.readableEnded) this.#fail(describeMistake('notWhole'));
   };
 
-  #takeField(name: string, value: string): void {
+  /** @param value undefined if the field names a charset that nobody knows */
+  #takeField(name: string, value: string | undefined): void {
     if (this.#isOver) return;
+    if (value === undefined) throw describeMistake('unknownCharset', name);
     if (Buffer.byteLength(value) > this.#limits.maxFieldBytes) {
       const message = `A text field of the form is larger than the ${this.#limits.maxFieldBytes} bytes that this server accepts.`;
       throw tooLarge(message);
