@@ -34,20 +34,10 @@ function readLimits(): string {
  * @returns whether a request came on one of those: only health checks are answered there
  */
 export function limitConnections(server: Server, limit: number, log: Logger): (request: IncomingMessage) => boolean {
-  const spare = new WeakSet<Socket>();
+  /** In the order in which they came. */
+  const spare = new Set<Socket>();
   let open = 0;
   let isReported = false;
-  server.maxConnections = limit + SPARE_CONNECTIONS;
-
-  const report = () => {
-    if (isReported) return;
-    isReported = true;
-    log.error(
-      { connections: open, limit },
-      'too many connections for the file handles of this process; new ones are refused. Raise its limit of open files (ulimit -n)',
-    );
-  };
-  server.on('drop', report);
   server.on('connection', (socket: Socket) => {
     open++;
     socket.once('close', () => {
@@ -57,10 +47,22 @@ export function limitConnections(server: Server, limit: number, log: Logger): (r
       log.info({ connections: open, limit }, 'connections are accepted again');
     });
     if (open <= limit) return;
-    report();
+    if (!isReported) {
+      isReported = true;
+      log.error(
+        { connections: open, limit },
+        'too many connections for the file handles of this process; new ones are refused. Raise its limit of open files (ulimit -n)',
+      );
+    }
     spare.add(socket);
     const timer = setTimeout(() => socket.destroy(), SPARE_TIMEOUT_MS);
-    socket.once('close', () => clearTimeout(timer));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      spare.delete(socket);
+    });
+    // The newest one gets its chance: it may be a health check.
+    const [oldest] = spare;
+    if (spare.size > SPARE_CONNECTIONS) oldest!.destroy();
   });
   return ({ socket }) => spare.has(socket);
 }
