@@ -210,7 +210,13 @@ describe('a model in an npm package', () => {
     expect(progress.at(-1)).toBe(tarball.length);
     expect(model.labels).toEqual(['cat', 'dog']);
     const unpacked = await readdir(path.join(path.dirname(model.tfjsPath ?? ''), '..'), { recursive: true });
-    expect(unpacked.sort()).toEqual(['tiny', 'tiny/labels.txt', 'tiny/model.json', 'tiny/weights.bin']);
+    expect(unpacked.sort()).toEqual([
+      '.digests.json',
+      'tiny',
+      'tiny/labels.txt',
+      'tiny/model.json',
+      'tiny/weights.bin',
+    ]);
   });
 
   test('is not taken for whole when the pull was cut, and comes whole the next time', async () => {

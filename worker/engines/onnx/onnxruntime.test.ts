@@ -3,6 +3,7 @@ import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
+import { isIntact } from '@inferql/converter/seal';
 import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
@@ -118,12 +119,12 @@ test.each(
 )('%s %s is noticed and written again', async (name, how) => {
   const before = await runOneByOne(await startEngine(2));
   const [folder] = await optimizedFolders();
-  const path = join(versionDir(), folder!, name);
-  const whole = await readFile(path);
-  await DAMAGES[how]!(path);
+  const dir = join(versionDir(), folder!);
+  await DAMAGES[how]!(join(dir, name));
+  expect(await isIntact(dir)).toBe(false);
   expectSame(await (await startEngine(2)).run(images, true), before);
   expect(await optimizedFolders()).toEqual([folder]);
-  expect((await readFile(path)).equals(whole)).toBe(true);
+  expect(await isIntact(dir)).toBe(true);
 });
 
 test('a folder that cannot be written to serves the ONNX file itself', async () => {
