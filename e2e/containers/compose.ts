@@ -1,10 +1,10 @@
 /** The images and docker-compose.yml of this repository, run by a container engine. */
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { findFreePort } from '@inferql/launcher/free-port';
 import { projectDir } from '@inferql/testing/build';
 
 const run = promisify(execFile);
@@ -110,11 +110,3 @@ async function docker(...args: string[]): Promise<string> {
 }
 
 const inspect = (container: string, format: string) => docker('inspect', '--format', format, container);
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
