@@ -186,7 +186,10 @@ function errorOfStatus(response: Response): InferqlError {
   if (status >= 502 && status <= 504) {
     return new InferqlError('UNAVAILABLE', `The server cannot be reached now (HTTP ${status}).`, details);
   }
-  return new InferqlError('BAD_RESPONSE', `Unexpected response (HTTP ${status}): this URL does not serve the InferQL API.`);
+  return new InferqlError(
+    'BAD_RESPONSE',
+    `Unexpected response (HTTP ${status}): this URL does not serve the InferQL API.`,
+  );
 }
 
 function readRetryAfter(response: Response): number | undefined {
