@@ -1,11 +1,12 @@
 /** `npm run bench -- peers`: other servers and InferQL, one after another: same weights, same client, same images, same cores. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '@inferql/converter/prepare';
 import { startRpcChild } from '../child-rpc.ts';
 import { findImages } from '../images.ts';
+import { countAgreement, writeInt8Model } from '../int8-model.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { readTreeCpuMs } from '../proc.ts';
 import { readBusyness } from '../report.ts';
@@ -20,7 +21,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     python: { type: 'string', default: 'python3' },
     models: { type: 'string', default: `resnet50,${SMALL_MODEL},${CONSTANT}` },
-    peers: { type: 'string', default: 'inferql,fastapi,litserve,polling' },
+    peers: { type: 'string', default: 'inferql,inferql-int8,fastapi,litserve,polling' },
     rounds: { type: 'string', default: '3' },
   },
 });
@@ -36,7 +37,14 @@ async function getModel(name: string): Promise<ComparedModel> {
   const model = await prepareModel({ modelDir, stateDir: resolve('.inferql') });
   const { onnxPath } = model;
   if (!onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
-  return { modelsDir: dirname(modelDir), model: { ...model, onnxPath } };
+  const compared = { modelsDir: dirname(modelDir), model: { ...model, onnxPath } };
+  if (isSmall || !existsSync(join(modelDir, 'calibration.json'))) return compared;
+  const int8Dir = join(dir, 'models');
+  const int8Name = writeInt8Model(name, int8Dir);
+  const int8 = await prepareModel({ modelDir: join(int8Dir, int8Name), stateDir: resolve('.inferql') });
+  const same = await countAgreement([model, int8], images);
+  const agreement = `first answer as float32's on ${same} of ${images.length} images`;
+  return { ...compared, int8: { name: int8Name, modelsDir: int8Dir, agreement } };
 }
 
 const images = findImages();
@@ -47,6 +55,7 @@ const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
 
 const rounds = Number(values.rounds);
 const durationMs = values.quick ? 5_000 : 12_000;
+
 /** CPU since they began of each role's processes, with all that they started. */
 function readRoles(pids: Record<string, number[]>): Record<string, number> {
   return Object.fromEntries(Object.entries(pids).map(([role, roots]) => [role, readTreeCpuMs(roots)]));

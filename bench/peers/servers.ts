@@ -19,6 +19,8 @@ const START_LIMIT_MS = 60_000;
 export interface ComparedModel {
   modelsDir: string;
   model: PreparedModel & { onnxPath: string };
+  /** Its int8 version, if it has one. */
+  int8?: { name: string; modelsDir: string; agreement: string };
 }
 
 export interface Started {
@@ -101,7 +103,20 @@ async function startPython(
   return { url: `http://127.0.0.1:${port}/classify`, pids: { python: processes.map(({ pid }) => pid!) }, stop };
 }
 
-export function listPeers(python: string, { modelsDir, model }: ComparedModel): Peer[] {
+function describeInt8({ name, modelsDir, agreement }: NonNullable<ComparedModel['int8']>): Peer {
+  return {
+    id: 'inferql-int8',
+    name: `InferQL, int8 (${agreement})`,
+    request: 'graphql',
+    async start() {
+      const { urls, pids, stop } = await startSystem({ models: [name], modelsDir });
+      const roles = { server: pids.servers, worker: pids.workers, redis: [pids.redis] };
+      return { url: urls[0]!, model: name, pids: roles, stop };
+    },
+  };
+}
+
+export function listPeers(python: string, { modelsDir, model, int8 }: ComparedModel): Peer[] {
   return [
     {
       id: 'inferql',
@@ -114,6 +129,7 @@ export function listPeers(python: string, { modelsDir, model }: ComparedModel): 
         return { url: urls[0]!, model: isNoop ? NOOP_MODEL.name : model.name, pids: roles, stop };
       },
     },
+    ...(int8 ? [describeInt8(int8)] : []),
     {
       id: 'fastapi',
       name: 'FastAPI + ONNX Runtime, in process, no queue',

@@ -1,5 +1,5 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeInt8Model } from '../int8-model.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';
@@ -7,11 +7,7 @@ import { startSystem } from '../system.ts';
 /** The int8 version of the same model end to end, against the bare float32 engine in the same run. */
 export async function measureInt8({ quick, load, images, model, baseline, dir }: Bench): Promise<Section[]> {
   const modelsDir = join(dir, 'models');
-  const name = `${model.name}-int8`;
-  const specPath = join(modelsDir, name, 'model.json5');
-  cpSync(join('models', model.name), join(modelsDir, name), { recursive: true });
-  const spec = readFileSync(specPath, 'utf8').trimEnd();
-  writeFileSync(specPath, `${spec.slice(0, -1)} precision: 'int8' }`);
+  const name = writeInt8Model(model.name, modelsDir);
   const system = await startSystem({ modelsDir, models: [name] });
   try {
     const plan = { urls: system.urls, request: 'graphql' as const, model: name, images, load: { clients: 32 } };
