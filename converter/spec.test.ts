@@ -94,17 +94,17 @@ describe('a model spec', () => {
     ],
     [
       'a resize of no library',
-      RESNET.replace("kernel: 'linear'", "resize: 'pillow-cubic'"),
+      RESNET.replace("resize: 'pillow-bilinear'", "resize: 'pillow-cubic'"),
       /^ {2}input\.resize: .*"pillow-bicubic"/m,
     ],
     [
       'two rules of cropping',
-      RESNET.replace("kernel: 'linear'", 'cover: true'),
+      RESNET.replace("resize: 'pillow-bilinear'", 'cover: true'),
       /input\.cover: .*one rule of cropping/,
     ],
     [
       'a rule that sharp does not know',
-      RESNET.replace("shortSide: 256, kernel: 'linear'", "padColor: '#000000'"),
+      RESNET.replace("shortSide: 256, resize: 'pillow-bilinear'", "padColor: '#000000'"),
       /input\.padColor: .*resize. other than sharp/,
     ],
     ['what is no JSON5 at all', '{ source: ', /is not JSON5/],
