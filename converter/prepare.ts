@@ -8,9 +8,10 @@ import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
 import { writeWrapped } from './onnx-file/write-wrapped.ts';
+import { listLabelFiles, type PreparedOutput, prepareOutputs } from './output-spec.ts';
 import { discardFolder, isIntact } from './seal.ts';
 import { pullSource } from './sources/pull.ts';
-import { type ModelSpec, readSpec } from './spec.ts';
+import { LABELS_FILE, type ModelSpec, readSpec } from './spec.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
 import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
 import { readModelJson } from './tfjs/manifest.ts';
@@ -65,9 +66,12 @@ export interface PreparedModel {
   spec: ModelSpec;
   /** One per class; empty if the number of classes is only known once an engine has loaded the model. */
   labels: string[];
+  /** 0 for a model without labels. */
   classCount: number;
+  /** Outputs besides the labels. In the ONNX file their names are those of `outputPort`. */
+  outputs: PreparedOutput[];
   /**
-   * Input `image`: uint8 [batch, height, width, channels]; output `probabilities`: float32 [batch, classes].
+   * Input `image`: uint8 [batch, height, width, channels]; output `probabilities`, unless there are no labels: float32 [batch, classes].
    * Undefined if the converter does not cover the model; `onnxUnavailable` says why.
    */
   onnxPath: string | undefined;
@@ -85,8 +89,6 @@ export interface PreparedModel {
 const STAMP_FILE = 'prepared.json';
 /** Of each model, on this machine's disk. */
 const KEPT_VERSIONS = 3;
-/** Beside the spec, if an npm source names no labels. */
-const LABELS_FILE = 'labels.json';
 /** In the folder of a version. A module whatever packages are around it. */
 const POSTPROCESS_FILE = 'postprocess.mjs';
 /** Beside the spec. */
@@ -107,6 +109,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     modelDir: options.modelDir,
     source: spec.source,
     format: spec.format,
+    files: listLabelFiles(spec.outputs),
     storeDir,
     signal: options.signal,
     onProgress: (doneBytes, totalBytes) => {
@@ -114,11 +117,8 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     },
   });
   const calibration = spec.precision === 'int8' ? await readCalibration(options.modelDir) : undefined;
-  const labels = await readLabels(
-    spec.source.labels === undefined
-      ? path.join(options.modelDir, LABELS_FILE)
-      : path.join(source.folder, spec.source.labels),
-  );
+  const labels = await readMainLabels(spec, options.modelDir, source.folder);
+  const outputs = await prepareOutputs(spec.outputs, source.folder);
   const postprocess = spec.postprocess && (await readCode(path.join(options.modelDir, spec.postprocess)));
   const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
@@ -127,7 +127,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     report('convert', `converting ${name} to ONNX`);
     await discardFolder(folder);
     await stageFolder(folder, async (staging) => {
-      await convertInto(staging, spec, source.folder, labels, calibration);
+      await convertInto(staging, spec, source.folder, { labels, outputs }, calibration);
       if (postprocess) await writeFile(path.join(staging, POSTPROCESS_FILE), postprocess);
     });
     await sweepOldFolders(storeDir, /^[0-9a-f]{12}$/, KEPT_VERSIONS, folder);
@@ -143,6 +143,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     spec,
     labels: stamp.labels,
     classCount: stamp.classCount,
+    outputs,
     onnxPath: stamp.onnxPath === undefined ? undefined : absolute(stamp.onnxPath),
     onnxUnavailable: stamp.onnxUnavailable,
     tfjsPath: spec.format.startsWith('tfjs') ? path.join(source.folder, spec.source.model) : undefined,
@@ -155,7 +156,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 function digestVersion(
   spec: ModelSpec,
   sourceDigest: string,
-  labels: string[],
+  labels: readonly string[],
   calibration: Calibration | undefined,
   postprocess: string | undefined,
 ): string {
@@ -170,6 +171,12 @@ function digestVersion(
     ...(postprocess === undefined ? {} : { postprocess }),
   });
   return createHash('sha256').update(identity).digest('hex').slice(0, 12);
+}
+
+/** A source in a folder may have no labels; one from npm has them in its package or beside the spec. */
+async function readMainLabels({ source }: ModelSpec, modelDir: string, folder: string): Promise<string[]> {
+  if (source.labels !== undefined) return readLabels(path.join(folder, source.labels));
+  return source.type === 'npm' ? readLabels(path.join(modelDir, LABELS_FILE)) : [];
 }
 
 /** @throws ModelError SPEC_INVALID */
@@ -201,14 +208,16 @@ async function readCalibration(modelDir: string): Promise<Calibration> {
   return parseCalibration(text, file);
 }
 
+type Answers = Pick<PreparedModel, 'labels' | 'outputs'>;
+
 async function convertInto(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,
-  labels: string[],
+  { labels, outputs }: Answers,
   calibration: Calibration | undefined,
 ): Promise<void> {
-  const stamp = await writeArtefacts(staging, spec, sourceFolder, labels, calibration);
+  const stamp = await writeArtefacts(staging, spec, sourceFolder, { labels, outputs }, calibration);
   if (stamp.classCount !== labels.length) {
     throw new ModelError(
       'SOURCE_INVALID',
@@ -222,7 +231,7 @@ async function writeArtefacts(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,
-  labels: string[],
+  { labels, outputs }: Answers,
   calibration: Calibration | undefined,
 ): Promise<z.infer<typeof stampSchema>> {
   const file = path.join(sourceFolder, spec.source.model);
@@ -232,12 +241,12 @@ async function writeArtefacts(
   }
   if (spec.format === 'onnx') {
     if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
-    const options = { labelCount: labels.length };
+    const options = { labelCount: labels.length, outputs };
     const classCount = (await writeWrapped(file, spec, options, staging)) ?? labels.length;
     const unavailable = 'class activation maps need a model that the converter wrote';
     return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
   }
-  const output = { ...spec.output, labelCount: labels.length };
+  const output = { ...spec.output, labelCount: labels.length, outputs };
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));
   try {

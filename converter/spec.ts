@@ -1,18 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
+import { Task, Threshold } from '@inferql/queue/outputs';
 import JSON5 from 'json5';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
-
-const relativePath = z
-  .string()
-  .min(1)
-  .max(500)
-  .refine(
-    (value) => !path.posix.isAbsolute(value) && !/[\\:\0]/.test(value) && !value.split('/').includes('..'),
-    'a relative path with forward slashes and without ".."',
-  );
+import { activation, outputSpecs } from './output-spec.ts';
+import { relativePath } from './relative-path.ts';
 
 export const npmSource = z.strictObject({
   type: z.literal('npm'),
@@ -28,7 +22,8 @@ const folderSource = z.strictObject({
   type: z.literal('folder'),
   /** The model's file, relative to the folder of the spec. */
   model: relativePath,
-  labels: relativePath,
+  /** Absent: the model has none, but `outputs`. */
+  labels: relativePath.optional(),
 });
 
 const perChannel = z.array(z.number()).min(1).max(4);
@@ -145,14 +140,22 @@ const modelSpec = z
        * What the model's output holds: softmax and sigmoid are probabilities already; logits get a softmax,
        * logits-sigmoid a sigmoid per label.
        */
-      activation: z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']).default('softmax'),
+      activation: activation.default('softmax'),
       /** Which output of a graph model with several, by its signature's name; absent: the first. */
       name: z.string().min(1).optional(),
+      /** Whether an image has one class or any number of them; absent: any number for a sigmoid over more than two classes. */
+      task: Task.optional(),
+      /** Labels with a lower score are shown only if a caller asks for them. */
+      threshold: Threshold.optional(),
     }),
+    /** What the model gives besides its labels. */
+    outputs: outputSpecs.optional(),
     /** `module` is written as the path of the module: `engine: './engine.js'`. */
     engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm', 'module']).default('auto'),
     /** A module beside the spec that changes each image's output. */
     postprocess: z.string().regex(CODE_FILE, 'a path such as ./postprocess.js').optional(),
+    /** How long it may take per image; an image for which it takes longer fails. @default 1000 */
+    postprocessTimeLimitMs: z.int().min(1).max(60_000).optional(),
     precision: z.enum(['float32', 'int8']).default('float32'),
     batching: batchingSpec.prefault({}),
     queue: queueSpec.prefault({}),
@@ -160,6 +163,10 @@ const modelSpec = z
   .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
     path: ['input', 'shortSide'],
     error: 'at least as long as width and height, so that the center crop fits',
+  })
+  .refine(({ source, outputs }) => source.type === 'npm' || source.labels !== undefined || outputs !== undefined, {
+    path: ['source', 'labels'],
+    error: 'a file with the names of the classes, or `outputs` for a model without labels',
   })
   .refine((spec) => (spec.engine === 'module') === (spec.format === 'module'), {
     path: ['engine'],
@@ -178,6 +185,8 @@ export type OutputSpec = ModelSpec['output'];
 
 /** The file that makes a folder of the repository a model. */
 export const SPEC_FILE = 'model.json5';
+/** Beside the spec, if it names no other. */
+export const LABELS_FILE = 'labels.json';
 
 /** Names become parts of Redis keys, paths and prediction ids, in which a dot ends the name: the queue's `ModelName`. */
 export const MODEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -203,10 +212,11 @@ export function parseSpec(text: string, file: string): ModelSpec {
 /** `engine: './engine.js'` is short for a source, a format and an input whose bytes are given as they are. */
 function expandModule(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('engine' in raw)) return raw;
-  const { engine, labels = 'labels.json', input, ...rest } = raw as Record<string, unknown>;
+  const { engine, labels, input, ...rest } = raw as Record<string, unknown>;
   if (typeof engine !== 'string' || !CODE_FILE.test(engine)) return raw;
+  const names = labels ?? ('outputs' in rest ? undefined : LABELS_FILE);
   return {
-    source: { type: 'folder', model: engine.slice('./'.length), labels },
+    source: { type: 'folder', model: engine.slice('./'.length), ...(names === undefined ? {} : { labels: names }) },
     format: 'module',
     output: {},
     ...rest,
@@ -221,6 +231,8 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => line([...issue.path, key], 'unknown field'));
+    case 'invalid_key':
+      return [line(issue.path, `expected ${issue.issues[0]?.message ?? 'another name'}`)];
     case 'too_small':
       return [
         line(issue.path, `expected ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}${unitOf(issue)}`),

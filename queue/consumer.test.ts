@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createConsumer } from './consumer.ts';
+import { Result } from './contract.ts';
+import { MAX_OUTPUT_BYTES } from './outputs.ts';
 import { connect, failure, leftovers, setUp, success, takeOver } from './queue.fixture.ts';
 
 describe('a prediction', () => {
@@ -243,4 +245,26 @@ it('a model that is withdrawn is not offered again by the heartbeat of an older 
   await consumer.register(leaving, { leaving: true });
   expect(await producer.models()).toEqual([]);
   await expect(admit(1)).rejects.toThrow();
+});
+
+it('settles long results step by step, each once', async () => {
+  const { admit, consumer, producer } = await setUp();
+  const ids = [];
+  for (let n = 1; n <= 16; n++) ids.push((await admit(n)).id);
+  const started = await consumer.start(await consumer.claim(16));
+  const data = Buffer.alloc(MAX_OUTPUT_BYTES).toString('base64');
+  const vector = { type: 'embedding', name: 'vector', size: MAX_OUTPUT_BYTES / 4, data } as const;
+  const outcomes = started.map((one) => ({ ...success(one), result: { labels: [], outputs: [vector] } }));
+  expect(await consumer.settle(outcomes)).toEqual(ids.map(() => 'settled'));
+  expect(await consumer.settle(outcomes)).toEqual(ids.map(() => 'gone'));
+  for (const id of ids) {
+    expect((await producer.read(id))!.state.result?.outputs).toEqual([vector]);
+  }
+});
+
+it('reads what a later release stores of outputs, without what this one does not know', () => {
+  const known = { type: 'embedding', name: 'vector', size: 1, data: 'AACAPw==' };
+  const result = { labels: [], outputs: [{ type: 'mesh', name: 'shape', faces: 3 }, known] };
+  expect(Result.parse(result).outputs).toEqual([known]);
+  expect(() => Result.parse({ labels: [], outputs: [{ ...known, size: 'one' }] })).toThrow();
 });

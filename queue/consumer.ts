@@ -27,6 +27,38 @@ export const WORKER_LIFETIME_MS = 6_000;
 /** How many jobs of a retired version one step moves at most, so that Redis is never blocked for long. */
 const MIGRATE_BATCH_SIZE = 100;
 
+/** One step settles results of at most this many characters, or a single one, so that Redis is never blocked for long. */
+const SETTLE_LENGTH = 1_048_576;
+
+function toWire(outcome: Outcome): string {
+  const { job, attempt } = outcome.started;
+  return JSON.stringify(
+    'result' in outcome
+      ? {
+          jobId: job.jobId,
+          attempt,
+          result: JSON.stringify(outcome.result),
+          inferenceMs: Math.round(outcome.inferenceMs * 100) / 100,
+          batchSize: outcome.batchSize,
+        }
+      : { jobId: job.jobId, attempt, errorCode: outcome.errorCode, retryable: ERRORS[outcome.errorCode].retryable },
+  );
+}
+
+function inSteps(texts: readonly string[]): string[][] {
+  const steps: string[][] = [];
+  let length = Number.POSITIVE_INFINITY;
+  for (const text of texts) {
+    if (length + text.length > SETTLE_LENGTH) {
+      steps.push([]);
+      length = 0;
+    }
+    steps.at(-1)!.push(text);
+    length += text.length;
+  }
+  return steps;
+}
+
 /**
  * Every call may be sent again after a lost connection.
  * @param redis a connection of the role 'work'
@@ -40,6 +72,8 @@ export function createConsumer(options: {
   model: ServedModel;
   /** The model's class names. */
   labels?: readonly string[] | undefined;
+  /** The class names of its further heads, by head. */
+  headLabels?: Readonly<Record<string, readonly string[]>> | undefined;
   worker: string;
 }) {
   const { redis, blockingRedis, prefix, model, worker } = options;
@@ -55,9 +89,14 @@ export function createConsumer(options: {
   async function registerLabels(): Promise<void> {
     try {
       const versions = await redis.hkeys(keys.specs);
-      const old = (await redis.hkeys(keys.labels)).filter((version) => !versions.includes(version));
-      if (old.length > 0) await redis.hdel(keys.labels, ...old);
-      await redis.hset(keys.labels, model.version, JSON.stringify(options.labels));
+      for (const [key, names] of [
+        [keys.labels, options.labels],
+        [keys.headLabels, options.headLabels],
+      ] as const) {
+        const old = (await redis.hkeys(key)).filter((version) => !versions.includes(version));
+        if (old.length > 0) await redis.hdel(key, ...old);
+        if (names) await redis.hset(key, model.version, JSON.stringify(names));
+      }
       hasLabels = true;
     } catch (error) {
       if (!isRedisUnavailable(error)) throw error;
@@ -129,22 +168,12 @@ export function createConsumer(options: {
       ]);
     },
 
-    /** Ends attempts. Returns one word per attempt, in their order. */
+    /** Ends attempts. Returns one word per attempt, in their order. Sent again it ends only what has not ended. */
     async settle(outcomes: Outcome[]): Promise<Settlement[]> {
-      if (outcomes.length === 0) return [];
-      const wire = outcomes.map((outcome) => {
-        const { job, attempt } = outcome.started;
-        return 'result' in outcome
-          ? {
-              jobId: job.jobId,
-              attempt,
-              result: JSON.stringify(outcome.result),
-              inferenceMs: Math.round(outcome.inferenceMs * 100) / 100,
-              batchSize: outcome.batchSize,
-            }
-          : { jobId: job.jobId, attempt, errorCode: outcome.errorCode, retryable: ERRORS[outcome.errorCode].retryable };
-      });
-      const settlements = (await runStep(redis, 'settle', keys, [JSON.stringify(wire)])) as Settlement[];
+      const settlements: Settlement[] = [];
+      for (const step of inSteps(outcomes.map(toWire))) {
+        settlements.push(...((await runStep(redis, 'settle', keys, [`[${step.join()}]`])) as Settlement[]));
+      }
       settlements.forEach((settlement, i) => {
         if (settlement !== 'retry') claims.forget(outcomes[i]!.started.job);
       });

@@ -5,6 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
+import { Label, MAX_OUTPUTS, ModelOutput, StoredOutputs, Task, Threshold } from './outputs.ts';
+
+export { Label };
 
 /** Lanes of the queue, the most urgent first. */
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
@@ -50,10 +53,6 @@ export const ANONYMOUS_CALLER: Caller = { tenant: ANONYMOUS_TENANT, keyId: undef
 
 export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
 
-/** `index` is the zero-based index of the class in the model's output, `score` its probability in 0..1. */
-export const Label = z.object({ index: z.number().int().min(0), name: z.string(), score: z.number() });
-export type Label = z.infer<typeof Label>;
-
 /** Class activation maps, one per stored label: `values` has width*height entries, row by row, scaled to 0..1 over the map. */
 export const Heatmaps = z.object({
   width: z.number().int().positive(),
@@ -62,10 +61,14 @@ export const Heatmaps = z.object({
 });
 export type Heatmaps = z.infer<typeof Heatmaps>;
 
-/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}. */
+/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}; none if the model has no labels. */
 export const Result = z.object({
   labels: z.array(Label),
+  /** Labels below it are not shown unless a caller asks for them. */
+  threshold: Threshold.optional(),
   heatmaps: Heatmaps.optional(),
+  /** Further heads, embeddings and tensors, in the order of the model's specification. */
+  outputs: StoredOutputs.optional(),
   /** What the model's code added, as JSON. */
   extra: z.unknown().optional(),
 });
@@ -151,9 +154,14 @@ export const ServedModel = z.object({
       .regex(/^#[0-9a-fA-F]{6}$/)
       .optional(),
   }),
-  classCount: z.number().int().positive(),
+  /** 0 for a model that has `outputs` and no labels. */
+  classCount: z.number().int().min(0),
   /** Whether an image has one class, or any number of them; absent: one. */
-  task: z.enum(['single-label', 'multi-label']).optional(),
+  task: Task.optional(),
+  /** Labels with a lower score are not shown unless a caller asks for them. */
+  threshold: Threshold.optional(),
+  /** What it gives besides its labels. */
+  outputs: z.array(ModelOutput).max(MAX_OUTPUTS).optional(),
   heatmap: z.object({ available: z.boolean(), reason: z.string().optional() }),
   batching: z.object({ maxBatchSize: z.number().int().positive(), maxQueueDelayMs: z.number().min(0) }),
   queue: z.object({

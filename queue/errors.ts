@@ -64,6 +64,12 @@ export const ERRORS = {
     httpStatus: 200,
     message: 'This model has no heatmap, or none was requested when the image was sent.',
   },
+  OUTPUT_UNAVAILABLE: {
+    delivery: 'member',
+    retryable: false,
+    httpStatus: 200,
+    message: 'This model has no output of that name and type.',
+  },
   UNAUTHENTICATED: {
     delivery: 'error',
     retryable: false,

@@ -59,6 +59,8 @@ export function modelKeys(prefix: string, model: string) {
     specs: `${base}:specs`,
     /** Hash: the class names of each version, as JSON. */
     labels: `${base}:labels`,
+    /** Hash: the class names of each version's further heads, as a JSON object by head. */
+    headLabels: `${base}:head-labels`,
     /** Sorted set: workers by the time at which they count as gone. */
     alive: `${base}:alive`,
     /** Hash per worker: its record. */

@@ -10,6 +10,7 @@ import type { ReportUnreadable } from './unreadable.ts';
 export const FORGET_AFTER_MS = 24 * 60 * 60 * 1000;
 
 const labelsSchema = z.array(z.string());
+const headLabelsSchema = z.record(z.string(), labelsSchema);
 
 export interface KnownModel {
   model: ServedModel;
@@ -74,6 +75,12 @@ export function createRegistry(
       return labels?.data ?? null;
     },
 
+    /** The class names of a version's further heads, by head; null if no worker has announced them. */
+    async readHeadLabels(name: string, version: string): Promise<Record<string, string[]> | null> {
+      const text = await callRedis(() => redis.hget(modelKeys(prefix, name).headLabels, version));
+      return (text === null ? undefined : headLabelsSchema.safeParse(JSON.parse(text)).data) ?? null;
+    },
+
     /** The name of the default model, as the repository of the last worker says; null if none does. */
     async defaultModel(): Promise<string | null> {
       return callRedis(() => redis.get(registry.default));
@@ -102,7 +109,8 @@ export function createRegistry(
       if (kind === 'open' || kind === 'deadLetters') return { kind, count };
       // A worker that registers it at this moment adds the name again with its next heartbeat.
       if (kind === 'forgotten') {
-        await callRedis(() => redis.del(modelKeys(prefix, name).labels));
+        const { labels, headLabels } = modelKeys(prefix, name);
+        await callRedis(() => redis.del(labels, headLabels));
         await callRedis(() => redis.srem(registry.models, name));
         await callRedis(() => redis.publish(registry.changed, name));
       }

@@ -110,6 +110,7 @@ export function createBackend(options: {
     settled,
     isDraining: () => draining,
   });
+  const classNames = createClassNames(registry);
   const queueStats = createQueueStats({ modelCache, throughput });
 
   /** Subscribes to announced models before the first request for them. */
@@ -175,7 +176,8 @@ export function createBackend(options: {
     // A caller may know about a model before this server does.
     listModels: async (caller) => (await modelCache.listModels(0)).filter(({ name }) => mayUseModel(caller, name)),
     findModel: (caller, name) => modelCache.findModel(name, (model) => mayUseModel(caller, model)),
-    readClassNames: createClassNames(registry),
+    readClassNames: classNames.ofModel,
+    readHeadLabels: classNames.ofHeads,
     viewQueue: (caller, name) => queueStats.view(name, audienceOf(caller)),
     async watchQueue(caller, name) {
       return access.subscribe(caller, () => queueStats.watch(name, audienceOf(caller)));

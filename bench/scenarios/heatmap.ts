@@ -84,7 +84,7 @@ function prepareRuns(engine: IsolatedEngine, { input, labels }: ServableModel, p
   return async (wantHeatmaps: boolean) => {
     const startedAt = performance.now();
     const run = await engine.run(images, wantHeatmaps);
-    for (let index = 0; index < batch; index++) readResult(run, index, labels, wantHeatmaps);
+    for (let index = 0; index < batch; index++) readResult(run, index, { labels }, wantHeatmaps);
     return (performance.now() - startedAt) / batch;
   };
 }

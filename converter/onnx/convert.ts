@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
+import type { PreparedOutput } from '../output-spec.ts';
 import type { InputSpec, OutputSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
@@ -11,9 +13,10 @@ import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
 import { softmax, unary } from './emit/activation.ts';
 import { binary } from './emit/binary.ts';
 import { foldGraph } from './fold.ts';
-import { BATCH, floatTensor, int64Tensor, type OnnxGraph } from './graph.ts';
+import { BATCH, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
 import { convertGraph } from './graph-ops/model.ts';
 import { convertLayers } from './layers/model.ts';
+import { outputPort } from './output-port.ts';
 import { quantizeGraph } from './quantize.ts';
 import type { Calibration } from './ranges.ts';
 import { encodeModel } from './write.ts';
@@ -30,9 +33,11 @@ export interface ConvertedModel {
   cam: CamHead | { unavailable: string };
 }
 
-/** Two labels make two classes of a model that gives one number per image. */
-export interface LabelCount {
+export interface Answers {
+  /** Two labels make two classes of a model that gives one number per image. 0: the model has no labels. */
   labelCount?: number;
+  /** What is given besides the probabilities, as outputs named by `outputPort`. */
+  outputs?: readonly PreparedOutput[];
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
@@ -57,7 +62,7 @@ export function convertModel(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
-  output: OutputSpec & LabelCount,
+  output: OutputSpec & Answers,
   calibration?: Calibration,
 ): ConvertedModel {
   const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
@@ -78,23 +83,36 @@ export function buildGraph(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
-  output: OutputSpec & LabelCount,
+  output: OutputSpec & Answers,
   fold = true,
 ): FloatModel {
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
   const normalized = normalize(builder, image, input);
-  const result = isGraphModel(modelJson)
-    ? convertNodes(builder, modelJson, weights, normalized, output)
-    : convertTopology(builder, modelJson, weights, normalized, input, output);
-  const probabilities = finish(builder, result, output);
+  const convert = isGraphModel(modelJson) ? convertNodes : convertTopology;
+  const { outputs = [], labelCount } = output;
+  const hasLabels = labelCount !== 0;
+  const main = hasLabels ? [{ field: 'output.name', name: output.name }] : [];
+  const wanted = [...main, ...outputs.map(({ name, from }) => ({ field: `outputs.${name}.from`, name: from }))];
+  const results = convert(builder, modelJson, weights, normalized, input, wanted);
   const graph = builder.graph;
-  const classCount = probabilities.shape[1] ?? 0;
   // Outputs have fixed names, values do not: an Identity costs nothing at run time.
-  graph.nodes.push({ op: 'Identity', inputs: [probabilities.name], outputs: [PROBABILITIES_OUTPUT], attributes: {} });
-  graph.outputs.push({ name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
+  const add = (value: Value, port: GraphPort) => {
+    graph.nodes.push({ op: 'Identity', inputs: [value.name], outputs: [port.name], attributes: {} });
+    graph.outputs.push(port);
+  };
+  let classCount = 0;
+  if (hasLabels) {
+    const probabilities = finish(builder, results.shift()!, output);
+    classCount = probabilities.shape[1] ?? 0;
+    add(probabilities, { name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
+  }
+  for (const [i, declared] of outputs.entries()) {
+    const { value, port } = finishNamed(builder, results[i]!, declared);
+    add(value, port);
+  }
   if (fold) foldGraph(graph);
-  const cam = exposeFeatures(graph, output);
+  const cam = hasLabels ? exposeFeatures(graph, output) : { unavailable: 'the model has no labels' };
   return { graph, classCount, cam, fingerprint: fingerprintOf(graph) };
 }
 
@@ -103,30 +121,26 @@ function fingerprintOf(graph: OnnxGraph): string {
   return createHash('sha256').update(JSON.stringify(nodes)).digest('hex').slice(0, 16);
 }
 
+/** An output of the model's file. Without a name: its only one. */
+interface WantedOutput {
+  name: string | undefined;
+  /** The spec's field that names it, for messages. */
+  field: string;
+}
+
 function convertTopology(
   builder: GraphBuilder,
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   image: Value,
   input: InputSpec,
-  output: OutputSpec,
-): Value {
+  wanted: readonly WantedOutput[],
+): Value[] {
   const topology = parseTopology(modelJson.modelTopology);
+  const places = placesOf(nameOutputs(topology), wanted);
   const shaped = shapeImage(builder, image, topology, input);
   const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [shaped]);
-  return chooseOutput(topology, results, output);
-}
-
-/** @throws ModelError SPEC_INVALID if the spec does not name one of several outputs */
-function chooseOutput(topology: LayersModel, results: readonly Value[], output: OutputSpec): Value {
-  const names = nameOutputs(topology);
-  const at = output.name === undefined && names.length === 1 ? 0 : names.indexOf(output.name ?? '');
-  const result = results[at];
-  if (result) return result;
-  throw new ModelError(
-    'SPEC_INVALID',
-    `output.name: expected one of ${names.join(', ')}, found ${output.name ?? 'none'}`,
-  );
+  return places.map((at) => results[at]!);
 }
 
 function convertNodes(
@@ -134,17 +148,29 @@ function convertNodes(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   image: Value,
-  output: OutputSpec,
-): Value {
+  _input: InputSpec,
+  wanted: readonly WantedOutput[],
+): Value[] {
   const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
-  const [only, ...others] = graph.outputs;
-  const chosen = output.name === undefined ? only : graph.outputs.find(({ name }) => name === output.name);
-  if (!chosen || (output.name === undefined && others.length > 0)) {
-    const names = graph.outputs.map(({ name }) => name).join(', ');
-    const found = output.name === undefined ? 'none' : output.name;
-    throw new ModelError('SPEC_INVALID', `output.name: expected one of ${names}, found ${found} (--output)`);
-  }
-  return convertGraph(builder, graph, weights, image, chosen.ref);
+  const names = graph.outputs.map(({ name }) => name);
+  const refs = placesOf(names, wanted).map((at) => graph.outputs[at]!.ref);
+  return convertGraph(builder, graph, weights, image, refs);
+}
+
+/**
+ * Where the wanted outputs are among those of the model.
+ * @throws ModelError SPEC_INVALID if the spec does not name one of several outputs; what others name is not meant
+ */
+function placesOf(names: readonly string[], wanted: readonly WantedOutput[]): number[] {
+  const rest = names.filter((name) => wanted.every((other) => other.name !== name));
+  return wanted.map(({ name = rest.length === 1 ? rest[0] : undefined, field }) => {
+    const at = name === undefined ? -1 : names.indexOf(name);
+    if (at >= 0) return at;
+    throw new ModelError(
+      'SPEC_INVALID',
+      `${field}: expected one of ${names.join(', ')}, found ${name ?? 'none (--output)'}`,
+    );
+  });
 }
 
 /**
@@ -188,15 +214,48 @@ function normalize(builder: GraphBuilder, image: Value, input: InputSpec): Value
   return value;
 }
 
+/**
+ * A named output as a row of values per image, in tfjs' order.
+ * @throws ModelError SPEC_INVALID if it has another size than the spec says
+ */
+function finishNamed(
+  builder: GraphBuilder,
+  result: Value,
+  declared: PreparedOutput,
+): { value: Value; port: GraphPort } {
+  const elements = elementsOf(declared);
+  const type = dtypeOf(declared);
+  const port: GraphPort = { name: outputPort(declared.name), type, shape: [BATCH, elements] };
+  const field = `outputs.${declared.name}`;
+  if (declared.type === 'labels') {
+    const answer = { activation: declared.activation ?? 'softmax', labelCount: elements };
+    const value = finish(builder, result, answer, `${field}.activation`);
+    checkElements(field, value, elements);
+    return { value, port };
+  }
+  const flat = result.shape.length === 2 ? result : builder.flatten(result);
+  checkElements(field, flat, elements);
+  if (flat.type === type) return { value: flat, port };
+  const to = { float32: 1, int32: 6, uint8: 2 }[type];
+  return { value: builder.emit('Cast', [flat], { ...flat, type }, { to: { int: to } }), port };
+}
+
+function checkElements(field: string, { shape }: Value, elements: number): void {
+  if (shape[1] === elements) return;
+  throw new ModelError('SPEC_INVALID', `${field}: the model has ${shape[1]} numbers per image, expected ${elements}`);
+}
+
 /** The model's output as probabilities [batch, classes]; one number per image becomes two classes for two labels. */
-function finish(builder: GraphBuilder, result: Value, output: OutputSpec & LabelCount): Value {
+function finish(
+  builder: GraphBuilder,
+  result: Value,
+  output: Pick<OutputSpec, 'activation'> & Answers,
+  field = 'output.activation',
+): Value {
   const flat = result.shape.length === 2 ? result : builder.flatten(result);
   const isSingle = flat.shape[1] === 1;
   if (isSingle && output.activation === 'logits') {
-    throw new ModelError(
-      'SPEC_INVALID',
-      'output.activation: one number per image is for a sigmoid: expected logits-sigmoid',
-    );
+    throw new ModelError('SPEC_INVALID', `${field}: one number per image is for a sigmoid: expected logits-sigmoid`);
   }
   const probabilities = activate(builder, flat, output);
   if (!isSingle || output.labelCount !== 2) return probabilities;
@@ -205,7 +264,7 @@ function finish(builder: GraphBuilder, result: Value, output: OutputSpec & Label
   return builder.emit('Concat', [other, probabilities], { ...flat, shape: [BATCH, 2] }, { axis: { int: 1 } });
 }
 
-function activate(builder: GraphBuilder, flat: Value, output: OutputSpec): Value {
+function activate(builder: GraphBuilder, flat: Value, output: Pick<OutputSpec, 'activation'>): Value {
   switch (output.activation) {
     case 'softmax':
     case 'sigmoid':

@@ -1,3 +1,4 @@
+import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import onnxProto from 'onnx-proto';
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
@@ -5,8 +6,11 @@ import { chooseOutput } from '../onnx-file/choose-output.ts';
 import { listExternalFiles, type MovedPart, moveOwnParts, relocateExternalFiles } from '../onnx-file/external.ts';
 import { type AnswerOutput, describeSizes, ELEMENT, type ImageInput, readFacts } from '../onnx-file/facts.ts';
 import type { OnnxModelGraph as Graph, OnnxModel } from '../onnx-file/model-file.ts';
+import type { PreparedOutput } from '../output-spec.ts';
 import type { ModelSpec } from '../spec.ts';
 import { BATCH, floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
+import { checkActivation, findOutput } from './named-outputs.ts';
+import { outputPort } from './output-port.ts';
 import { encodeNode, encodePort, encodeTensor } from './write.ts';
 
 const { onnx } = onnxProto;
@@ -21,7 +25,7 @@ export const WRAPPER_VERSION = 3;
 
 export interface WrappedModel {
   bytes: Uint8Array;
-  /** Undefined if the file does not say. */
+  /** Undefined if the file does not say, 0 for a model without labels. */
   classCount: number | undefined;
   /** Files with weights that must be beside the written file: by their place beside the original, and by their new name. */
   externalFiles: { from: string; to: string }[];
@@ -32,14 +36,16 @@ export interface WrappedModel {
 export const OWN_WEIGHTS = 'weights.bin';
 
 export interface WrapOptions {
-  /** A binary head of one output becomes two classes if there are two labels. */
+  /** A binary head of one output becomes two classes if there are two labels. 0: the model has no labels. */
   labelCount?: number | undefined;
+  /** What is given besides the probabilities, as outputs named by `outputPort`. */
+  outputs?: readonly PreparedOutput[];
   /** The ONNX file; those with external data are beside it. */
   file?: string | undefined;
 }
 
 /**
- * Gives an ONNX classifier the interface of a converted one: uint8 images in, probabilities out. Its nodes stay.
+ * Gives an ONNX classifier the interface of a converted one: uint8 images in; probabilities and named outputs out. Its nodes stay.
  * A file of a fixed batch keeps it.
  * @param decoded the file; it is changed
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
@@ -53,30 +59,56 @@ export function wrapOnnx(
   const externalFiles = listExternalFiles(graph).map((from, i) => ({ from, to: `weights-${i}.bin` }));
   const { input, outputs } = readFacts(decoded, options.file, spec.input.layout);
   checkInput(input, spec);
-  const output = answerOutput(outputs, spec);
-  checkActivation(output, spec);
+  const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
+  const output = options.labelCount === 0 ? undefined : answerOutput(outputs, spec, options.outputs);
+  if (output) checkActivation(output, spec.output.activation, 'output.activation');
   const ownWeights = moveOwnParts(graph, OWN_WEIGHTS);
   relocateExternalFiles(graph, new Map(externalFiles.map(({ from, to }) => [from, to])));
   const inputName = `${PREFIX}input`;
   const outputName = `${PREFIX}output`;
   const taken = ['image', 'probabilities'].map((name) => [name, `${PREFIX}own_${name}`] as const);
-  rename(graph, new Map([...taken, [input.name, inputName], [output.name, outputName]]));
-  const isBinary = output.classCount === 1 && options.labelCount === 2;
+  const names = new Map([...taken, [input.name, inputName]]);
+  if (output) names.set(output.name, outputName);
+  rename(graph, names);
+  const isBinary = output?.classCount === 1 && options.labelCount === 2;
   const front = frontNodes(input, spec, inputName);
-  const back = backNodes(input, output, spec, outputName, isBinary);
+  const backs = named.map(({ declared, found }, i) => {
+    const ending = {
+      prefix: `output${i}_`,
+      source: names.get(found.name) ?? found.name,
+      target: outputPort(declared.name),
+    };
+    return backNodes(input, ending, {
+      from: found.type,
+      to: declared.type === 'tensor' ? ELEMENT_OF[declared.dtype] : ELEMENT.float,
+      activation: declared.type === 'labels' ? declared.activation : undefined,
+      isBinary: declared.type === 'labels' && found.classCount === 1 && declared.classCount === 2,
+    });
+  });
+  if (output) {
+    const { type: from } = output;
+    const ending = { prefix: 'back', source: outputName, target: 'probabilities' };
+    backs.unshift(backNodes(input, ending, { from, to: ELEMENT.float, activation: spec.output.activation, isBinary }));
+  }
   const { width, height, channels } = spec.input;
-  graph.node = [...front.nodes.map(encodeNode), ...graph.node, ...back.nodes.map(encodeNode)] as Graph['node'];
+  const after = backs.flatMap(({ nodes }) => nodes.map(encodeNode));
+  graph.node = [...front.nodes.map(encodeNode), ...graph.node, ...after] as Graph['node'];
   graph.initializer.push(
-    ...([...front.constants, ...back.constants].map(([name, tensor]) =>
-      encodeTensor(name, tensor),
-    ) as Graph['initializer']),
+    ...([front, ...backs]
+      .flatMap(({ constants }) => constants)
+      .map(([name, tensor]) => encodeTensor(name, tensor)) as Graph['initializer']),
   );
   const shape = [input.batch ?? BATCH, height, width, channels];
   graph.input = [encodePort({ name: 'image', type: 'uint8', shape })] as Graph['input'];
-  const classCount = isBinary ? 2 : output.classCount;
-  graph.output = [
-    encodePort({ name: 'probabilities', type: 'float32', shape: [input.batch ?? BATCH, classCount ?? -2] }),
-  ] as Graph['output'];
+  const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
+  const batch = input.batch ?? BATCH;
+  const answer = output ? [{ name: 'probabilities', type: 'float32', shape: [batch, classCount ?? -2] } as const] : [];
+  const further = (options.outputs ?? []).map((declared) => ({
+    name: outputPort(declared.name),
+    type: dtypeOf(declared),
+    shape: [batch, elementsOf(declared)],
+  }));
+  graph.output = [...answer, ...further].map(encodePort) as Graph['output'];
   model.irVersion = Math.max(Number(model.irVersion), MIN_IR_VERSION);
   return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles, ownWeights };
 }
@@ -101,29 +133,14 @@ function checkInput(input: ImageInput, spec: ModelSpec): void {
   }
 }
 
-/** With several outputs the spec names one, so that none is dropped unseen. */
-function answerOutput(outputs: AnswerOutput[], spec: ModelSpec): AnswerOutput {
+/** With several outputs the spec names one, so that none is dropped unseen; what `outputs` names is not meant. */
+function answerOutput(all: AnswerOutput[], spec: ModelSpec, named: readonly PreparedOutput[] = []): AnswerOutput {
+  const rest = all.filter(({ name }) => named.every(({ from }) => from !== name));
+  const outputs = spec.output.name === undefined && rest.length > 0 ? rest : all;
   const chosen = chooseOutput(outputs, spec.output.name);
   if (chosen.certain) return chosen.output;
   const names = outputs.map(({ name, sizes }) => `${name} (${describeSizes(sizes)})`).join(', ');
   throw new ModelError('SPEC_INVALID', `output.name: the ONNX file has the outputs ${names}: expected one of them`);
-}
-
-/** @throws ModelError SPEC_INVALID if a softmax or sigmoid would be applied to probabilities */
-function checkActivation({ ending, classCount }: AnswerOutput, spec: ModelSpec): void {
-  const { activation } = spec.output;
-  if (activation === 'logits' && classCount === 1) {
-    throw new ModelError(
-      'SPEC_INVALID',
-      'output.activation: one number per image is for a sigmoid: expected logits-sigmoid',
-    );
-  }
-  if (!ending.certain || ending.activation === 'logits') return;
-  if (activation === 'softmax' || activation === 'sigmoid') return;
-  throw new ModelError(
-    'SPEC_INVALID',
-    `output.activation: the ONNX file ends in ${ending.op} already: expected ${ending.activation}, found ${activation}`,
-  );
 }
 
 /** Renames values that collide with the wrapper's names, also inside control flow, whose graphs may refer to values outside. */
@@ -191,13 +208,34 @@ function frontNodes(input: ImageInput, spec: ModelSpec, target: string): Part {
   return chain.end(target);
 }
 
-function backNodes(input: ImageInput, output: AnswerOutput, spec: ModelSpec, source: string, isBinary: boolean): Part {
-  const chain = createChain(source, 'back');
+/** ONNX' numbers of the element types of named outputs. */
+const ELEMENT_OF = { float32: ELEMENT.float, int32: ELEMENT.int32, uint8: ELEMENT.uint8 } as const;
+
+interface Ending {
+  /** Of the names of its values. */
+  prefix: string;
+  source: string;
+  target: string;
+}
+
+interface Conversion {
+  /** Element types. */
+  from: number;
+  to: number;
+  /** Undefined: the values as they are. */
+  activation: ModelSpec['output']['activation'] | undefined;
+  /** One number per image becomes two classes. */
+  isBinary: boolean;
+}
+
+/** From the file's output to a row of values per image. */
+function backNodes(input: ImageInput, { prefix, source, target }: Ending, { from, to, ...answer }: Conversion): Part {
+  const chain = createChain(source, prefix);
   // A file of a fixed batch may have squeezed the batch's dimension away.
   if (input.batch !== undefined) chain.add('Reshape', {}, int64Tensor([input.batch, -1]));
   else chain.add('Flatten', { axis: { int: 1 } });
-  let last = output.type === ELEMENT.float ? '' : chain.add('Cast', { to: { int: ELEMENT.float } });
-  switch (spec.output.activation) {
+  let last = from === to ? '' : chain.add('Cast', { to: { int: to } });
+  switch (answer.activation) {
     case 'logits':
       last = chain.add('Softmax', { axis: { int: 1 } });
       break;
@@ -207,12 +245,11 @@ function backNodes(input: ImageInput, output: AnswerOutput, spec: ModelSpec, sou
     default:
       last = chain.add('Identity');
   }
-  if (!isBinary) return chain.end('probabilities');
+  if (!answer.isBinary) return chain.end(target);
   const { part } = chain;
-  part.constants.push([`${PREFIX}one`, floatTensor([1], [1])]);
-  const other = `${PREFIX}other`;
-  part.nodes.push({ op: 'Sub', inputs: [`${PREFIX}one`, last], outputs: [other], attributes: {} });
-  const concat = { inputs: [other, last], outputs: ['probabilities'], attributes: { axis: { int: 1 } } };
-  part.nodes.push({ op: 'Concat', ...concat });
+  const [one, other] = [`${PREFIX}${prefix}_one`, `${PREFIX}${prefix}_other`] as const;
+  part.constants.push([one, floatTensor([1], [1])]);
+  part.nodes.push({ op: 'Sub', inputs: [one, last], outputs: [other], attributes: {} });
+  part.nodes.push({ op: 'Concat', inputs: [other, last], outputs: [target], attributes: { axis: { int: 1 } } });
   return part;
 }

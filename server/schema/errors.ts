@@ -24,6 +24,8 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
   HEATMAP_UNAVAILABLE:
     'There is no heatmap: the model cannot produce one, or none was requested when the image was sent.',
+  OUTPUT_UNAVAILABLE:
+    'The model has no output of that name and type. The message lists those it has, and so does `Model.outputs`.',
   UNAUTHENTICATED:
     'No API key or token was sent, or it is unknown, expired or revoked. HTTP status 401 if the response has no data; a WebSocket is closed with code 4401.',
   FORBIDDEN:

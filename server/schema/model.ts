@@ -1,7 +1,9 @@
 import { ignoresProfile, resizeOf } from '@inferql/images/render';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
+import { dtypeOf, elementsOf, type ModelOutput } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
+import { TaskEnum, TensorTypeEnum } from './outputs.ts';
 import { Queue } from './queue.ts';
 
 const Precision = builder.enumType('Precision', {
@@ -114,17 +116,6 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
   }),
 });
 
-const Task = builder.enumType('Task', {
-  description: 'What a classifier decides about an image.',
-  values: {
-    SINGLE_LABEL: { value: 'single-label', description: 'One class: the scores of all classes sum to 1.' },
-    MULTI_LABEL: {
-      value: 'multi-label',
-      description: 'Any number of classes, each with a separate score from 0 to 1.',
-    },
-  } as const,
-});
-
 interface ClassName {
   index: number;
   name: string;
@@ -140,6 +131,83 @@ const ModelLabel = builder.objectRef<ClassName>('ModelLabel').implement({
 
 const MAX_PAGE = 1000;
 
+const pageArguments = builder.args((t) => ({
+  offset: t.int({ defaultValue: 0, description: 'The first index.' }),
+  limit: t.int({ defaultValue: 100, description: `At most this many, 1 to ${MAX_PAGE}.` }),
+}));
+
+/** @throws InferqlError INVALID_INPUT if the page is out of its range */
+function cutPage(
+  names: readonly string[] | null | undefined,
+  page: { offset?: number | null | undefined; limit?: number | null | undefined },
+): ClassName[] | null {
+  const from = page.offset ?? 0;
+  const count = page.limit ?? 100;
+  if (from < 0 || count < 1 || count > MAX_PAGE) {
+    const message = `offset must be 0 or more, and limit between 1 and ${MAX_PAGE}.`;
+    throw new InferqlError('INVALID_INPUT', { message });
+  }
+  return names?.slice(from, from + count).map((label, at) => ({ index: from + at, name: label })) ?? null;
+}
+
+interface OutputView {
+  output: ModelOutput;
+  model: { name: string; version: string };
+}
+
+const OutputTypeEnum = builder.enumType('OutputType', {
+  description: 'What an output of a model is.',
+  values: {
+    LABELS: { value: 'labels', description: 'A classification: `PredictionResult.head`.' },
+    EMBEDDING: { value: 'embedding', description: 'A vector that describes the image: `PredictionResult.embedding`.' },
+    TENSOR: { value: 'tensor', description: 'A raw output: `PredictionResult.tensor`.' },
+  } as const satisfies Record<string, { value: ModelOutput['type']; description: string }>,
+});
+
+const ModelOutputRef = builder.objectRef<OutputView>('ModelOutput').implement({
+  description: 'What a model gives for each image besides its labels.',
+  fields: (t) => ({
+    name: t.string({ description: 'Its name.', resolve: ({ output }) => output.name }),
+    type: t.field({ type: OutputTypeEnum, description: 'What it is.', resolve: ({ output }) => output.type }),
+    classCount: t.int({
+      nullable: true,
+      description: 'How many classes a head has.',
+      resolve: ({ output }) => (output.type === 'labels' ? output.classCount : null),
+    }),
+    task: t.field({
+      type: TaskEnum,
+      nullable: true,
+      description: 'Whether an image has one class of a head, or any number of them.',
+      resolve: ({ output }) => (output.type === 'labels' ? output.task : null),
+    }),
+    threshold: t.float({
+      nullable: true,
+      description: 'Labels of a head with a lower score are left out unless the caller gives another threshold.',
+      resolve: ({ output }) => (output.type === 'labels' ? (output.threshold ?? null) : null),
+    }),
+    labels: t.field({
+      type: [ModelLabel],
+      nullable: true,
+      description: 'A page of the classes of a head, by index. Null if no worker has registered their names.',
+      args: pageArguments,
+      resolve: async ({ output, model }, page, { services }) => {
+        if (output.type !== 'labels') return null;
+        const heads = await services.readHeadLabels(model.name, model.version);
+        return cutPage(heads?.[output.name], page);
+      },
+    }),
+    dtype: t.field({
+      type: TensorTypeEnum,
+      description: 'The type of its elements.',
+      resolve: ({ output }) => dtypeOf(output),
+    }),
+    shape: t.intList({
+      description: 'Its dimensions, without the batch.',
+      resolve: ({ output }) => (output.type === 'tensor' ? output.shape : [elementsOf(output)]),
+    }),
+  }),
+});
+
 const Model = builder.objectRef<ServedModel>('Model').implement({
   description: 'A model that workers serve, or served recently.',
   fields: (t) => ({
@@ -154,7 +222,7 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
     input: t.expose('input', { type: ModelInput, description: 'How images are prepared for it.' }),
     classCount: t.exposeInt('classCount', { description: 'How many classes it has.' }),
     task: t.field({
-      type: Task,
+      type: TaskEnum,
       description: 'Whether an image has exactly one class, or any number of them.',
       resolve: ({ task }) => task ?? 'single-label',
     }),
@@ -163,20 +231,19 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
       nullable: true,
       description:
         'A page of its classes, by index; `classCount` is how many there are. Null if no worker has registered their names.',
-      args: {
-        offset: t.arg.int({ defaultValue: 0, description: 'The first index.' }),
-        limit: t.arg.int({ defaultValue: 100, description: `At most this many, 1 to ${MAX_PAGE}.` }),
-      },
-      resolve: async ({ name, version }, { offset, limit }, { services }) => {
-        const from = offset ?? 0;
-        const count = limit ?? 100;
-        if (from < 0 || count < 1 || count > MAX_PAGE) {
-          const message = `offset must be 0 or more, and limit between 1 and ${MAX_PAGE}.`;
-          throw new InferqlError('INVALID_INPUT', { message });
-        }
-        const names = await services.readClassNames(name, version);
-        return names?.slice(from, from + count).map((label, at) => ({ index: from + at, name: label })) ?? null;
-      },
+      args: pageArguments,
+      resolve: async ({ name, version }, page, { services }) =>
+        cutPage(await services.readClassNames(name, version), page),
+    }),
+    threshold: t.float({
+      nullable: true,
+      description: 'Labels with a lower score are left out of results unless the caller gives another threshold.',
+      resolve: ({ threshold }) => threshold ?? null,
+    }),
+    outputs: t.field({
+      type: [ModelOutputRef],
+      description: 'What results contain besides labels: further heads, embeddings and tensors.',
+      resolve: ({ name, version, outputs = [] }) => outputs.map((output) => ({ output, model: { name, version } })),
     }),
     heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can produce heatmaps.' }),
     batching: t.expose('batching', { type: Batching, description: 'How images are batched.' }),

@@ -98,6 +98,8 @@ function selectsHeatmap(selectionSet: SelectionSetNode, walk: Walk): boolean {
 function largestTopK(selectionSet: SelectionSetNode, walk: Walk): number {
   let largest = 0;
   selectsField(selectionSet, walk, (field) => {
+    const isHead = field.name.value === 'head' || field.name.value === 'heads';
+    if (isHead && field.selectionSet) largest = Math.max(largest, largestTopK(field.selectionSet, walk));
     const topK = field.name.value === 'labels' && field.arguments?.find(({ name }) => name.value === 'topK');
     const value = topK && valueFromASTUntyped(topK.value, walk.variables);
     if (typeof value === 'number') largest = Math.max(largest, value);

@@ -1,8 +1,25 @@
 import { renderHeatmap } from '@inferql/images/render-heatmap';
-import { type Heatmaps, type Label, MAX_LABELS, type Result, STORED_LABELS } from '@inferql/queue/contract';
-import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/errors';
+import { type Heatmaps, type Result, STORED_LABELS } from '@inferql/queue/contract';
+import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
+import {
+  EmbeddingRef,
+  EmbeddingResult,
+  findEmbedding,
+  findHead,
+  findTensor,
+  HeadRef,
+  HeadResult,
+  LabelRef,
+  labelArguments,
+  listEmbeddings,
+  listHeads,
+  listTensors,
+  selectLabels,
+  TensorRef,
+  TensorResult,
+} from './outputs.ts';
 
 /** A stored result, and how many labels this request wants if `labels` does not say. */
 export interface ResultView {
@@ -20,15 +37,6 @@ interface HeatmapRefusal {
   code: ErrorCode;
   message: string;
 }
-
-const LabelRef = builder.objectRef<Label>('Label').implement({
-  description: 'One class of the model, with its score for this image.',
-  fields: (t) => ({
-    name: t.exposeString('name', { description: "The name of the class, from the model's label file." }),
-    index: t.exposeInt('index', { description: "Zero-based index of the class in the model's output." }),
-    score: t.exposeFloat('score', { description: 'The probability of the class, between 0 and 1.' }),
-  }),
-});
 
 const HeatmapRef = builder.objectRef<HeatmapView>('Heatmap').implement({
   description:
@@ -63,13 +71,43 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
   fields: (t) => ({
     labels: t.field({
       type: [LabelRef],
-      description: `The best labels, by descending score. A prediction keeps the ${STORED_LABELS} best, or more if its mutation requested more.`,
-      args: {
-        topK: t.arg.int({
-          description: `How many labels, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise 5.`,
-        }),
-      },
-      resolve: ({ result, topK }, args) => result.labels.slice(0, checkTopK(args.topK ?? topK)),
+      description: `The best labels, by descending score. A prediction keeps the ${STORED_LABELS} best, or more if its mutation requested more. Empty for a model that has \`Model.outputs\` and no labels.`,
+      args: labelArguments,
+      resolve: ({ result, topK }, args) =>
+        selectLabels(result.labels, { topK: args.topK ?? topK, threshold: args.threshold ?? result.threshold }),
+    }),
+    heads: t.field({
+      type: [HeadRef],
+      description: 'Further classifications, in the order of `Model.outputs`. Empty for a model that has none.',
+      resolve: listHeads,
+    }),
+    head: t.field({
+      type: HeadResult,
+      description: 'One of `heads`.',
+      args: { name: t.arg.string({ required: true, description: 'Its name, from `Model.outputs`.' }) },
+      resolve: (view, { name }) => findHead(view, name),
+    }),
+    embedding: t.field({
+      type: EmbeddingResult,
+      description: 'A vector that describes the image.',
+      args: { name: t.arg.string({ description: 'Its name, from `Model.outputs`. Default: the first one.' }) },
+      resolve: (view, { name }) => findEmbedding(view, name ?? undefined),
+    }),
+    embeddings: t.field({
+      type: [EmbeddingRef],
+      description: 'All embeddings, in the order of `Model.outputs`. Empty for a model that has none.',
+      resolve: listEmbeddings,
+    }),
+    tensor: t.field({
+      type: TensorResult,
+      description: 'One of `tensors`.',
+      args: { name: t.arg.string({ required: true, description: 'Its name, from `Model.outputs`.' }) },
+      resolve: (view, { name }) => findTensor(view, name),
+    }),
+    tensors: t.field({
+      type: [TensorRef],
+      description: 'Raw outputs of the model, in the order of `Model.outputs`. Empty for a model that has none.',
+      resolve: listTensors,
     }),
     extra: t.field({
       type: 'JSON',
@@ -90,12 +128,6 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
     }),
   }),
 });
-
-/** @throws InferqlError INVALID_INPUT if topK is out of its range. */
-export function checkTopK(topK: number): number {
-  if (topK >= 1 && topK <= MAX_LABELS) return topK;
-  throw new InferqlError('INVALID_INPUT', { message: `topK must be between 1 and ${MAX_LABELS}.` });
-}
 
 function findHeatmap(heatmaps: Heatmaps | undefined, index: number | undefined): HeatmapView | HeatmapRefusal {
   if (!heatmaps) return { code: 'HEATMAP_UNAVAILABLE', message: ERRORS.HEATMAP_UNAVAILABLE.message };

@@ -4,6 +4,7 @@
  */
 
 import type { Normalization } from '@inferql/converter/normalization';
+import type { EngineOutputSpec, OutputArrays } from './output-arrays.ts';
 
 export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'module' | 'scripted';
 
@@ -31,8 +32,12 @@ export interface EngineOutput {
   /** count x classCount, row by row. */
   probabilities: Float32Array;
   maps?: ActivationMaps;
+  /** The outputs that the model declares, all of them. */
+  outputs?: OutputArrays;
   /** Further output to store per image, as JSON. */
   extra?: unknown[];
+  /** Why single images of the batch have no result; undefined for the others. */
+  failures?: (string | undefined)[];
 }
 
 /** A model loaded by an engine. One run at a time. */
@@ -75,7 +80,10 @@ export interface ScriptedBehavior {
 export interface EngineModel {
   engine: EngineName;
   input: { width: number; height: number; channels: number };
+  /** 0 for a model without labels. */
   classCount: number;
+  /** What it gives besides probabilities. */
+  outputs?: EngineOutputSpec[];
   /** Threads that a run may use. */
   threads: number;
   onnx?: { path: string };
@@ -101,7 +109,7 @@ export interface EngineModel {
   /** The user's code, and its class names. */
   module?: { path: string; labels: readonly string[] };
   /** A module that changes each image's output; runs after any engine. */
-  postprocess?: { path: string; labels: readonly string[] };
+  postprocess?: { path: string; labels: readonly string[]; timeLimitMs: number };
   scripted?: ScriptedBehavior;
 }
 

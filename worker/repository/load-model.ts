@@ -2,10 +2,16 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normalizationOf } from '@inferql/converter/normalization';
+import type { PreparedOutput } from '@inferql/converter/output-spec';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
 import { SPEC_FILE } from '@inferql/converter/spec';
 import { ModelName, STORED_LABELS } from '@inferql/queue/contract';
+import type { ModelOutput } from '@inferql/queue/outputs';
+import { toEngineOutput } from '../engines/output-arrays.ts';
 import type { EngineCandidate, ServableModel } from '../serving/servable.ts';
+
+/** How long a model's postprocessing may take per image if its spec does not say. */
+const POSTPROCESS_LIMIT_MS = 1_000;
 
 /** Names of the folders of `modelsDir` that contain a spec, sorted; none if the folder is missing. */
 export async function listModelNames(modelsDir: string): Promise<string[]> {
@@ -28,7 +34,7 @@ export async function loadRepositoryModel(
   dirs: { modelsDir: string; stateDir: string },
 ): Promise<ServableModel> {
   const prepared = await prepareModel({ modelDir: join(dirs.modelsDir, name), stateDir: dirs.stateDir });
-  const { version, spec, labels, classCount, cam } = prepared;
+  const { version, spec, labels, classCount, cam, outputs } = prepared;
   const { normalization: _, layout: __, ...input } = spec.input;
   const { candidates, ruledOut } = nameCandidates(prepared);
   return {
@@ -39,6 +45,8 @@ export async function loadRepositoryModel(
     input,
     classCount,
     task: taskOf(prepared),
+    ...(spec.output.threshold === undefined ? {} : { threshold: spec.output.threshold }),
+    ...(outputs.length === 0 ? {} : { outputs: outputs.map(toDeclared), headLabels: headLabelsOf(outputs) }),
     labels,
     heatmap: 'unavailable' in cam ? { available: false, reason: cam.unavailable } : { available: true },
     batching: spec.batching,
@@ -50,8 +58,18 @@ export async function loadRepositoryModel(
 
 /** A sigmoid per class allows several classes per image; a single one distinguishes two classes. */
 function taskOf({ spec, labels }: PreparedModel): NonNullable<ServableModel['task']> {
+  if (spec.output.task !== undefined) return spec.output.task;
   const isMulti = spec.output.activation.endsWith('sigmoid') && labels.length > 2;
   return isMulti ? 'multi-label' : 'single-label';
+}
+
+/** What workers register of an output: neither its names, nor where it is in the model's file. */
+function toDeclared({ labels: _, activation: __, from: ___, ...output }: PreparedOutput): ModelOutput {
+  return output;
+}
+
+function headLabelsOf(outputs: readonly PreparedOutput[]): Record<string, readonly string[]> {
+  return Object.fromEntries(outputs.flatMap(({ name, labels }) => (labels ? [[name, labels]] : [])));
 }
 
 /** Engines, the fastest first; a spec may name one. */
@@ -64,15 +82,18 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
       ? {}
       : { heatmap: { featuresOutput: cam.featuresOutput, kernelPath: cam.kernelPath, labels: STORED_LABELS } };
   const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
-  const postprocess = postprocessPath === undefined ? {} : { postprocess: { path: postprocessPath, labels } };
+  const timeLimitMs = spec.postprocessTimeLimitMs ?? POSTPROCESS_LIMIT_MS;
+  const code = postprocessPath === undefined ? {} : { postprocess: { path: postprocessPath, labels, timeLimitMs } };
+  const outputs = prepared.outputs.length === 0 ? {} : { outputs: prepared.outputs.map(toEngineOutput) };
+  const shared = { ...code, ...outputs };
   if (modulePath !== undefined) {
-    const model = { module: { path: modulePath, labels }, ...postprocess };
+    const model = { module: { path: modulePath, labels }, ...shared };
     return { candidates: [{ engine: 'module', reason: 'The spec names it.', model }], ruledOut };
   }
   if (spec.engine === 'auto' || spec.engine === 'onnxruntime') {
     if (onnxPath === undefined) ruledOut.push(`onnxruntime: ${onnxUnavailable?.replace(/\.?$/, '.')}`);
     else {
-      const model = { onnx: { path: onnxPath }, ...heatmap, ...postprocess };
+      const model = { onnx: { path: onnxPath }, ...heatmap, ...shared };
       candidates.push({ engine: 'onnxruntime', reason: why('onnxruntime', 'The fastest engine.'), model });
     }
   }
@@ -91,7 +112,7 @@ function nameCandidates(prepared: PreparedModel): { candidates: EngineCandidate[
   ] as const;
   for (const [engine, reason] of others) {
     if (spec.engine === 'auto' || spec.engine === engine) {
-      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap, ...postprocess } });
+      candidates.push({ engine, reason: why(engine, reason), model: { tfjs, ...heatmap, ...shared } });
     }
   }
   return { candidates, ruledOut };

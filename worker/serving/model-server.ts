@@ -47,7 +47,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const { servable, redis, redisUrl, prefix, scheduler, worker } = options;
   const log = options.log.child({ model: servable.name, version: servable.version });
   const { engine, name: engineName, reason } = await chooseEngine(options, log);
-  const { labels, candidates, ruledOut, heatmap, ...spec } = servable;
+  const { labels, headLabels, candidates, ruledOut, heatmap, ...spec } = servable;
   const model: ServedModel = {
     ...spec,
     engine: engineName,
@@ -60,12 +60,13 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const blockingRedis = connectRedis(redisUrl, 'blocking');
   blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
   try {
-    const consumer = createConsumer({ redis, blockingRedis, prefix, model, labels, worker });
+    const consumer = createConsumer({ redis, blockingRedis, prefix, model, labels, headLabels, worker });
     const loop = await startModelLoop({
       consumer,
       engine,
       model,
       labels,
+      ...(headLabels && { headLabels }),
       scheduler,
       worker,
       log,

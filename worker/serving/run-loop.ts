@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
-import type { Result, ServedModel } from '@inferql/queue/contract';
+import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { isRedisUnavailable } from '@inferql/queue/redis';
 import type { ClaimedJob } from '@inferql/queue/stream-entry';
@@ -13,7 +13,7 @@ import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 import type { FairScheduler } from './fair-scheduler.ts';
-import { readResult } from './postprocess.ts';
+import { type AnswerSpec, readResult } from './postprocess.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
 
 const RECLAIM_EVERY_MS = 2_000;
@@ -32,6 +32,7 @@ export interface ModelLoopOptions {
   engine: IsolatedEngine;
   model: ServedModel;
   labels: readonly string[];
+  headLabels?: AnswerSpec['headLabels'];
   scheduler: FairScheduler;
   /** This worker's name. */
   worker: string;
@@ -53,6 +54,12 @@ export interface ModelLoop {
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
   const { consumer, engine, model, labels, scheduler, worker, log } = options;
   const { visibilityMs } = model.queue;
+  const answers: AnswerSpec = {
+    labels,
+    threshold: model.threshold,
+    outputs: model.outputs,
+    ...(options.headLabels && { headLabels: options.headLabels }),
+  };
   const runTime = createRunTimeEstimate();
   const startedAtMs = Date.now();
   const unsettled = new Set<Promise<void>>();
@@ -148,10 +155,13 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
     settleInBackground(
       started.map((one, index): Outcome => {
-        const result = readOrError(() => readResult(run, index, labels, wantsHeatmap(one), one.job.options.labels));
-        return typeof result === 'string'
-          ? { started: one, errorCode: result }
-          : { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
+        try {
+          const result = readResult(run, index, answers, wantsHeatmap(one), one.job.options.labels);
+          return { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
+        } catch (error) {
+          log.warn({ err: error, code: codeOf(error) }, 'an image of a batch failed');
+          return { started: one, errorCode: codeOf(error) };
+        }
       }),
     );
   }
@@ -257,14 +267,6 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       await (isLast ? retire() : drain());
     },
   };
-}
-
-function readOrError(read: () => Result): Result | ErrorCode {
-  try {
-    return read();
-  } catch (error) {
-    return codeOf(error);
-  }
 }
 
 function codeOf(error: unknown): ErrorCode {

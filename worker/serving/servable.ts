@@ -12,6 +12,8 @@ export interface EngineCandidate {
 /** A model that is ready on this machine, before an engine has been chosen for it. */
 export interface ServableModel extends Omit<ServedModel, 'engine' | 'engineReason'> {
   labels: readonly string[];
+  /** The class names of each head of `outputs`. */
+  headLabels?: Readonly<Record<string, readonly string[]>>;
   /** The engines to try, the best first. */
   candidates: EngineCandidate[];
   /** Why faster engines than the first candidate are not among the candidates, one sentence each. */

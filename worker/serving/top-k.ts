@@ -1,5 +1,5 @@
 /** Indexes of the `count` largest values, the largest first; the lower index first if equal. */
-export function topKIndexes(row: Float32Array, count: number): number[] {
+export function topKIndexes(row: ArrayLike<number>, count: number): number[] {
   const best: number[] = [];
   for (let at = 0; at < row.length; at++) {
     const score = row[at]!;

@@ -21,8 +21,9 @@ const NODES: Record<string, NodeConverter> = {
 };
 
 /**
- * Writes the nodes that one output of a graph needs.
+ * Writes the nodes that the given outputs of a graph need.
  * @param image the value of the graph's placeholder
+ * @returns the values of the outputs
  * @throws UnsupportedOpError naming the op that is not covered
  */
 export function convertGraph(
@@ -30,17 +31,20 @@ export function convertGraph(
   graph: GraphDef,
   weights: Map<string, Weight>,
   image: Value,
-  output: OutputRef,
-): Value {
+  outputs: readonly OutputRef[],
+): Value[] {
   const done = new Map<string, Value[]>();
-  const nodes = orderNodes(graph, output.node);
+  const nodes = orderNodes(
+    graph,
+    outputs.map(({ node }) => node),
+  );
   const [first, second] = nodes.filter(({ op }) => op === 'Placeholder');
   if (first && second) throw new UnsupportedOpError('a second input', `nodes ${first.name} and ${second.name}`);
   for (const node of nodes) {
     const inputs = node.inputs.map((ref) => outputOf(done, ref));
     done.set(node.name, convertNode(builder, node, weights, image, inputs));
   }
-  return outputOf(done, output);
+  return outputs.map((output) => outputOf(done, output));
 }
 
 function outputOf(done: Map<string, Value[]>, { node, output }: OutputRef): Value {
@@ -49,11 +53,11 @@ function outputOf(done: Map<string, Value[]>, { node, output }: OutputRef): Valu
   return value;
 }
 
-/** The nodes that an output needs, each after its inputs. */
-function orderNodes(graph: GraphDef, output: string): GraphNode[] {
+/** The nodes that outputs need, each after its inputs. */
+function orderNodes(graph: GraphDef, outputs: readonly string[]): GraphNode[] {
   const ordered: GraphNode[] = [];
   const state = new Map<string, 'open' | 'done'>();
-  const stack = [output];
+  const stack = [...outputs];
   for (let name = stack.at(-1); name !== undefined; name = stack.at(-1)) {
     const node = graph.nodes.get(name);
     if (!node) throw new ModelError('TOPOLOGY_INVALID', `node ${name} is not in the graph`);

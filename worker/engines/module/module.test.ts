@@ -114,21 +114,48 @@ test.each([
   expect([...probabilities]).toEqual([0, 1]);
 });
 
-test('postprocess changes each image, and what it throws fails that image alone', async () => {
-  const spec = "{ engine: './engine.js', postprocess: './after.js', input: { width: 2, height: 2, channels: 1 } }";
+test('postprocess changes each image, and what it throws, hangs in or gets wrong fails that image alone', async () => {
+  const spec = `{
+    engine: './engine.js', postprocess: './after.js', postprocessTimeLimitMs: 300,
+    input: { width: 2, height: 2, channels: 1 },
+  }`;
   const after = `export default ({ probabilities, extra }, { labels }) => {
-    if (extra.first === 7) throw new Error('seven');
-    if (extra.first === 8) return undefined;
+    switch (extra.first) {
+      case 7: throw new Error('seven');
+      case 8: return undefined;
+      case 9: for (;;);
+      case 10: return { probabilities: [1] };
+      case 11: return 'bright';
+      case 12: return Promise.resolve({});
+      case 18: return { outputs: { color: [1] } };
+      case 19: return { extra: 'x'.repeat(70000) };
+      case 20: return { extra: 10n };
+    }
     return { probabilities: Array.from(probabilities, (p) => (p > 0.5 ? 1 : 0)), extra: { is: labels[probabilities[1] > 0.5 ? 1 : 0] } };
   };`;
   const running = await start({ 'model.json5': spec, 'after.js': after });
-  const { probabilities, extra } = await running.run([200, 7, 8, 20].map(imageOf), false);
-  const rows = Array.from({ length: 4 }, (_, i) => [...probabilities.slice(2 * i, 2 * i + 2)]);
-  expect(rows[0]).toEqual([0, 1]);
-  expect(rows[1]!.every(Number.isNaN)).toBe(true);
-  expect(rows[2]![0]).toBeCloseTo(1 - 8 / 255);
-  expect(rows[3]).toEqual([1, 0]);
-  expect(extra).toEqual([{ is: 'bright' }, { first: 7 }, { first: 8 }, { is: 'dark' }]);
+  const pid = running.pid();
+  const firsts = [200, 7, 8, 9, 10, 11, 12, 18, 19, 20, 21];
+  const { probabilities, extra, failures } = await running.run(firsts.map(imageOf), false);
+  const rowOf = (first: number) => [...probabilities.slice(2 * firsts.indexOf(first))].slice(0, 2);
+  expect(rowOf(200)).toEqual([0, 1]);
+  expect(rowOf(21)).toEqual([1, 0]);
+  expect(rowOf(8)[0]).toBeCloseTo(1 - 8 / 255);
+  expect([extra![0], extra![2], extra![10]]).toEqual([{ is: 'bright' }, { first: 8 }, { is: 'dark' }]);
+  expect(Array.from(firsts, (_, at) => failures?.[at])).toEqual([
+    undefined,
+    'postprocess failed: seven',
+    undefined,
+    'postprocess failed: it took longer than 300 ms',
+    'postprocess failed: it returned 1 probabilities, expected 2',
+    'postprocess failed: it returned a string, expected an object or nothing',
+    'postprocess failed: it returned a promise, expected an object or nothing',
+    'postprocess failed: it returned an output color, expected none',
+    'extra has 70002 characters of JSON, more than 65536',
+    expect.stringContaining('extra cannot be written as JSON: '),
+    undefined,
+  ]);
+  expect(running.pid()).toBe(pid);
 });
 
 test('every file of its folder is part of the version', async () => {

@@ -1,17 +1,25 @@
 /** Models with user code: a module that loads the model and runs batches. */
 import { pathToFileURL } from 'node:url';
+import type { TensorType } from '@inferql/queue/outputs';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
-import type { ModelModule, ModuleModel } from './types.ts';
+import { createArray, type EngineOutputSpec, type OutputArray, type OutputArrays } from '../output-arrays.ts';
+import type { ModelModule, ModuleModel, Rows } from './types.ts';
 
 /**
  * Imports the module and loads its model.
  * @throws EngineLoadError if the module cannot be imported, exports nothing usable, or fails to load
  */
 export async function loadModule(model: EngineModel): Promise<LoadedModel> {
-  const { input, classCount, threads, module } = model;
+  const { input, classCount, threads, module, outputs = [] } = model;
   if (!module) throw new EngineLoadError('unsupported', 'the model has no module');
   const load = await importLoad(module.path);
-  const loaded = await load({ input, classCount, threads, labels: module.labels });
+  const loaded = await load({
+    input,
+    classCount,
+    threads,
+    labels: module.labels,
+    outputs: outputs.map(({ name, dtype, elements }) => ({ name, dtype, elements })),
+  });
   if (typeof loaded?.run !== 'function') {
     throw new EngineLoadError('failed', 'the engine module must return an object with a function `run` from `load`');
   }
@@ -19,8 +27,10 @@ export async function loadModule(model: EngineModel): Promise<LoadedModel> {
     hasHeatmaps: false,
     async run({ images, count }) {
       const output = await loaded.run({ images, count });
+      const rows = classCount === 0 ? new Float32Array(0) : output?.probabilities;
       return {
-        probabilities: readProbabilities(output?.probabilities, count, classCount),
+        probabilities: Float32Array.from(readRows(rows, { count, columns: classCount, what: 'probabilities' })),
+        outputs: readOutputs(output?.outputs, outputs, count),
         ...readExtra(output?.extra, count),
       };
     },
@@ -44,28 +54,47 @@ async function importLoad(path: string): Promise<ModelModule['load']> {
 
 type Output = Awaited<ReturnType<ModuleModel['run']>>;
 
+/** @throws Error that names what is missing, unknown or of another shape */
+function readOutputs(given: Output['outputs'], specs: readonly EngineOutputSpec[], count: number): OutputArrays {
+  const unknown = Object.keys(given ?? {}).find((name) => specs.every((spec) => spec.name !== name));
+  if (unknown !== undefined) throw new Error(`run gave an output ${unknown}, which the specification does not declare`);
+  return Object.fromEntries(
+    specs.map(({ name, dtype, elements }) => {
+      const values = readRows(given?.[name], { count, columns: elements, what: `numbers of output ${name}` });
+      return [name, toArray(dtype, values)];
+    }),
+  );
+}
+
+function toArray(dtype: TensorType, values: ArrayLike<number>): OutputArray {
+  const array = createArray(dtype, values.length);
+  array.set(values);
+  return array;
+}
+
+interface Expected {
+  count: number;
+  /** Numbers per image. */
+  columns: number;
+  what: string;
+}
+
 /** @throws Error that says what was returned and what was expected */
-function readProbabilities(
-  given: Output['probabilities'] | undefined,
-  count: number,
-  classCount: number,
-): Float32Array {
-  const expected = `${count} x ${classCount} numbers for ${count} images`;
-  if (given instanceof Float32Array || isNumbers(given)) {
-    if (given.length === count * classCount) return Float32Array.from(given);
-    throw new Error(`run gave ${given.length} probabilities, expected ${expected}`);
+function readRows(given: Rows | undefined, { count, columns, what }: Expected): ArrayLike<number> {
+  const expected = `${count} x ${columns} numbers for ${count} images`;
+  if (ArrayBuffer.isView(given) || isNumbers(given)) {
+    if (given.length === count * columns) return given as ArrayLike<number>;
+    throw new Error(`run gave ${given.length} ${what}, expected ${expected}`);
   }
-  if (!Array.isArray(given)) throw new Error(`run gave no probabilities, expected ${expected}`);
+  if (!Array.isArray(given)) throw new Error(`run gave no ${what}, expected ${expected}`);
   const rows = given as ArrayLike<number>[];
-  const wrong = rows.findIndex((row) => row?.length !== classCount);
+  const wrong = rows.findIndex((row) => row?.length !== columns);
   if (rows.length !== count || wrong !== -1) {
-    const what =
-      rows.length === count ? `${rows[wrong]?.length} probabilities for image ${wrong}` : `${rows.length} rows`;
-    throw new Error(`run gave ${what}, expected ${expected}`);
+    const found =
+      rows.length === count ? `${rows[wrong]?.length} ${what} for image ${wrong}` : `${rows.length} rows of ${what}`;
+    throw new Error(`run gave ${found}, expected ${expected}`);
   }
-  const values = new Float32Array(count * classCount);
-  for (const [index, row] of rows.entries()) values.set(Array.from(row), index * classCount);
-  return values;
+  return rows.flatMap((row) => Array.from(row));
 }
 
 function isNumbers(given: unknown): given is number[] {

@@ -5,6 +5,8 @@ export interface ModuleContext {
   input: { width: number; height: number; channels: number };
   classCount: number;
   labels: readonly string[];
+  /** What `run` must give under `outputs`. */
+  outputs: readonly { name: string; dtype: 'float32' | 'int32' | 'uint8'; elements: number }[];
   /** Cores that a run may use. */
   threads: number;
 }
@@ -15,9 +17,14 @@ export interface ModuleBatch {
   count: number;
 }
 
+/** Numbers of several images: one after the other, or a row per image. */
+export type Rows = Float32Array | Int32Array | Uint8Array | number[] | ArrayLike<number>[];
+
 export interface ModuleOutput {
-  /** count x classCount, between 0 and 1: flat, or a row per image. */
-  probabilities: Float32Array | number[] | ArrayLike<number>[];
+  /** count x classCount, between 0 and 1: flat, or a row per image. Left out by a model without labels. */
+  probabilities?: Rows;
+  /** Of each output that the specification declares, by its name: count x elements, flat, or a row per image. */
+  outputs?: Readonly<Record<string, Rows>>;
   /** What else to store per image, as JSON: `result.extra` in the API. */
   extra?: unknown[];
 }
@@ -36,12 +43,16 @@ export interface ModelModule {
 export interface RowOutput {
   /** classCount values between 0 and 1. */
   probabilities: Float32Array;
+  /** A copy of the image's values of each output that the specification declares. */
+  outputs: Record<string, Float32Array | Int32Array | Uint8Array>;
   extra: unknown;
 }
 
 /** What `postprocess` may change; omitted fields stay. */
 export interface RowChanges {
   probabilities?: ArrayLike<number>;
+  /** As many values as the output has. */
+  outputs?: Readonly<Record<string, ArrayLike<number>>>;
   extra?: unknown;
 }
 

@@ -1,4 +1,5 @@
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
+import { type EngineOutputSpec, joinOutputArrays } from '../output-arrays.ts';
 import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
 import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts';
 import { type SessionThread, startSessionPool } from './session-pool.ts';
@@ -26,7 +27,7 @@ export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> 
       const outputs = await settleShares(shares);
       const done = share * sessions.length;
       if (done < count) outputs.push(await together.run(take(done, count)));
-      return joinOutputs(outputs);
+      return joinOutputs(outputs, model.outputs, count);
     },
   };
 }
@@ -56,12 +57,18 @@ async function settleShares(shares: Promise<EngineOutput>[]): Promise<EngineOutp
   return Promise.all(shares);
 }
 
-function joinOutputs(outputs: EngineOutput[]): EngineOutput {
+function joinOutputs(outputs: EngineOutput[], specs: EngineOutputSpec[] | undefined, count: number): EngineOutput {
   const [first] = outputs;
   if (outputs.length === 1) return first!;
   const probabilities = joinFloats(outputs.map((output) => output.probabilities));
-  if (!first!.maps) return { probabilities };
-  return { probabilities, maps: { ...first!.maps, values: joinFloats(outputs.map(({ maps }) => maps!.values)) } };
+  const parts = outputs.map((output) => output.outputs);
+  const named = specs && { outputs: joinOutputArrays(specs, parts, count) };
+  if (!first!.maps) return { probabilities, ...named };
+  return {
+    probabilities,
+    ...named,
+    maps: { ...first!.maps, values: joinFloats(outputs.map(({ maps }) => maps!.values)) },
+  };
 }
 
 function joinFloats(parts: Float32Array[]): Float32Array {

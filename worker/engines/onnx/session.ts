@@ -1,6 +1,8 @@
+import { outputPort } from '@inferql/converter/onnx/output-port';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { createMapDrawer } from '../class-activation-maps.ts';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
+import { joinOutputArrays, type OutputArray, type OutputArrays } from '../output-arrays.ts';
 import { createMultiply } from './matmul.ts';
 
 /** Which file a session reads, and how. */
@@ -18,9 +20,10 @@ export interface OnnxSession {
 
 const SPIN_US = '200';
 
-type OnnxModel = Pick<EngineModel, 'input' | 'classCount' | 'heatmap'>;
+type OnnxModel = Pick<EngineModel, 'input' | 'classCount' | 'heatmap' | 'outputs'>;
+type Fetched = Awaited<ReturnType<InferenceSession['run']>>;
 
-/** Uint8 `[N,H,W,C]` in, `probabilities` out, normalization inside the graph. @throws whatever the library throws. */
+/** Uint8 `[N,H,W,C]` in, `probabilities` and named outputs out, normalization inside the graph. @throws whatever the library throws. */
 export async function createOnnxSession(model: OnnxModel, file: OnnxFile, threads: number): Promise<OnnxSession> {
   const { height, width, channels } = model.input;
   const session = await InferenceSession.create(file.path, {
@@ -42,8 +45,10 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
   const probabilitiesName = session.outputNames[0]!;
   const featuresName = model.heatmap?.featuresOutput ?? '';
   const drawMaps = model.heatmap && createMapDrawer(model.heatmap, model.classCount, await createMultiply());
-  const plainFetches = [probabilitiesName];
-  const heatmapFetches = drawMaps ? [probabilitiesName, featuresName] : plainFetches;
+  const specs = model.outputs ?? [];
+  const hasLabels = model.classCount > 0;
+  const plainFetches = [...(hasLabels ? [probabilitiesName] : []), ...specs.map(({ name }) => outputPort(name))];
+  const heatmapFetches = drawMaps ? [...plainFetches, featuresName] : plainFetches;
 
   const fixedBatch = fixedBatchOf(session);
   const imageBytes = height * width * channels;
@@ -52,6 +57,7 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
   async function runInParts(images: Uint8Array, count: number): Promise<EngineOutput> {
     const size = fixedBatch ?? count;
     const probabilities = new Float32Array(count * model.classCount);
+    const parts: OutputArrays[] = [];
     for (let at = 0; at < count; at += size) {
       const part = new Uint8Array(size * imageBytes);
       part.set(images.subarray(at * imageBytes, (at + size) * imageBytes));
@@ -59,10 +65,19 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
         { [inputName]: new Tensor('uint8', part, [size, height, width, channels]) },
         plainFetches,
       );
-      const answers = outputs[probabilitiesName]!.data as Float32Array;
+      const answers = probabilitiesOf(outputs);
       probabilities.set(answers.subarray(0, Math.min(size, count - at) * model.classCount), at * model.classCount);
+      parts.push(namedOf(outputs));
     }
-    return { probabilities };
+    return { probabilities, ...(model.outputs && { outputs: joinOutputArrays(specs, parts, count) }) };
+  }
+
+  function probabilitiesOf(outputs: Fetched): Float32Array {
+    return hasLabels ? (outputs[probabilitiesName]!.data as Float32Array) : new Float32Array(0);
+  }
+
+  function namedOf(outputs: Fetched): OutputArrays {
+    return Object.fromEntries(specs.map(({ name }) => [name, outputs[outputPort(name)]!.data as OutputArray]));
   }
 
   return {
@@ -71,9 +86,10 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
       if (fixedBatch !== undefined && fixedBatch !== count) return runInParts(images, count);
       const input = new Tensor('uint8', images, [count, height, width, channels]);
       const outputs = await session.run({ [inputName]: input }, wantHeatmaps ? heatmapFetches : plainFetches);
-      const probabilities = outputs[probabilitiesName]!.data as Float32Array;
+      const probabilities = probabilitiesOf(outputs);
+      const named = model.outputs && { outputs: namedOf(outputs) };
       const features = outputs[featuresName];
-      if (!features || !drawMaps) return { probabilities };
+      if (!features || !drawMaps) return { probabilities, ...named };
       const [, featureChannels, featureHeight, featureWidth] = features.dims as [number, number, number, number];
       const maps = await drawMaps(probabilities, {
         values: features.data as Float32Array,
@@ -81,7 +97,7 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
         width: featureWidth,
         channels: featureChannels,
       });
-      return { probabilities, maps };
+      return { probabilities, ...named, maps };
     },
   };
 }

@@ -6,7 +6,8 @@ import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
 import { withPostprocess } from '../module/postprocess-module.ts';
-import { ANSWERS_AT, type FromEngine, SHARED_FD, type ToEngine } from './protocol.ts';
+import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
+import { ANSWERS_AT, type FromEngine, paddedLength, SHARED_FD, type ToEngine } from './protocol.ts';
 
 /** Engines are imported on demand: each pulls in a native library or a megabyte of code. */
 const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
@@ -22,6 +23,7 @@ const MAX_EXTRA_LENGTH = 65_536;
 
 let loaded: LoadedModel | undefined;
 let imageBytes = 0;
+let outputSpecs: EngineOutputSpec[] = [];
 /** Reused by every run: a new buffer per batch would only feed the garbage collector. */
 let images = Buffer.alloc(0);
 
@@ -34,7 +36,8 @@ async function loadModel(model: EngineModel): Promise<void> {
   try {
     const load = await LOADERS[model.engine]();
     loaded = await load(model);
-    if (model.postprocess) loaded = await withPostprocess(loaded, model.postprocess);
+    outputSpecs = model.outputs ?? [];
+    if (model.postprocess) loaded = await withPostprocess(loaded, model, model.postprocess);
     imageBytes = model.input.width * model.input.height * model.input.channels;
     send({ type: 'loaded', rssBytes: process.memoryUsage.rss(), hasHeatmaps: loaded.hasHeatmaps });
   } catch (error) {
@@ -50,17 +53,29 @@ async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: '
     if (images.length < bytes) images = Buffer.alloc(bytes);
     readFully(images, bytes);
     const startedAt = performance.now();
-    const { probabilities, maps, extra } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
+    const {
+      probabilities,
+      maps,
+      extra,
+      outputs,
+      failures = [],
+    } = await loaded.run({ images: images.subarray(0, bytes), count, wantHeatmaps });
     const inferenceMs = performance.now() - startedAt;
-    writeFully(probabilities, ANSWERS_AT);
-    if (maps) writeFully(maps.values, ANSWERS_AT + probabilities.byteLength);
+    const arrays = outputSpecs.map((spec) => requireArray(spec, outputs?.[spec.name], count));
+    let at = ANSWERS_AT;
+    for (const values of [probabilities, ...(maps ? [maps.values] : []), ...arrays]) {
+      writeFully(values, at);
+      at += paddedLength(values.byteLength);
+    }
+    const extraTexts = extra && Array.from({ length: count }, (_, index) => toJson(extra[index], index, failures));
     send({
       type: 'done',
       id,
       inferenceMs,
       rssBytes: process.memoryUsage.rss(),
       probabilities: probabilities.length,
-      ...(extra && { extra: extra.map(toJson) }),
+      ...(extraTexts?.some((text) => text !== null) && { extra: extraTexts }),
+      ...(failures.length > 0 && { failures: Array.from(failures, (failure) => failure ?? null) }),
       ...(maps && { maps: { labels: maps.labels, width: maps.width, height: maps.height } }),
     });
   } catch (error) {
@@ -76,18 +91,31 @@ function readFully(target: Buffer, bytes: number): void {
   }
 }
 
-function writeFully(values: Float32Array, position: number): void {
+function writeFully(values: OutputArray, position: number): void {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   for (let at = 0; at < bytes.length; ) at += writeSync(SHARED_FD, bytes, at, bytes.length - at, position + at);
 }
 
-/** @throws Error if it is larger than results may be */
-function toJson(value: unknown): string | null {
-  const text = JSON.stringify(value) ?? null;
-  if (text !== null && text.length > MAX_EXTRA_LENGTH) {
-    throw new Error(`extra has ${text.length} characters of JSON, more than ${MAX_EXTRA_LENGTH}`);
+/** @throws Error if an engine gave another array than the model declares */
+function requireArray(
+  { name, elements }: EngineOutputSpec,
+  values: OutputArray | undefined,
+  count: number,
+): OutputArray {
+  if (values?.length === count * elements) return values;
+  throw new Error(`output ${name} has ${values?.length ?? 'no'} values, expected ${count} x ${elements}`);
+}
+
+/** Fails the image if it is larger than results may be, or cannot be written as JSON. */
+function toJson(value: unknown, index: number, failures: (string | undefined)[]): string | null {
+  try {
+    const text = JSON.stringify(value) ?? null;
+    if (text === null || text.length <= MAX_EXTRA_LENGTH) return text;
+    failures[index] ??= `extra has ${text.length} characters of JSON, more than ${MAX_EXTRA_LENGTH}`;
+  } catch (error) {
+    failures[index] ??= `extra cannot be written as JSON: ${messageOf(error)}`;
   }
-  return text;
+  return null;
 }
 
 function messageOf(error: unknown): string {

@@ -3,10 +3,12 @@ import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { InferqlError } from '@inferql/queue/errors';
+import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
 import type { Logger } from 'pino';
 import { EngineLoadError, type EngineModel, type EngineOutput } from '../engine.ts';
-import { ANSWERS_AT, type FromEngine, type ToEngine } from './protocol.ts';
-import { openSharedMemory, readFloats, writeImages } from './shared-memory.ts';
+import { type EngineOutputSpec, type OutputArrays, viewArray } from '../output-arrays.ts';
+import { ANSWERS_AT, type FromEngine, paddedLength, type ToEngine } from './protocol.ts';
+import { openSharedMemory, readBytes, readFloats, writeImages } from './shared-memory.ts';
 
 /** A timer that fires this late means that this process was stopped, not that the engine hangs. */
 const LATE_TIMER_MS = 250;
@@ -94,11 +96,14 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
       const probabilities = readFloats(sharedFd, message.probabilities, ANSWERS_AT);
       const { inferenceMs, maps } = message;
       const extra = message.extra?.map((text) => (text === null ? undefined : JSON.parse(text)));
-      const plain = { probabilities, inferenceMs, ...(extra && { extra }) };
-      if (!maps) return resolve(plain);
-      const length = count * maps.labels * maps.width * maps.height;
-      const values = readFloats(sharedFd, length, ANSWERS_AT + probabilities.byteLength);
-      resolve({ ...plain, maps: { ...maps, values } });
+      const failures = message.failures?.map((failure) => failure ?? undefined);
+      const plain = { probabilities, inferenceMs, ...(extra && { extra }), ...(failures && { failures }) };
+      const mapsLength = maps ? count * maps.labels * maps.width * maps.height : 0;
+      const mapsAt = ANSWERS_AT + probabilities.byteLength;
+      const outputs = model.outputs && readOutputs(sharedFd, model.outputs, count, mapsAt + mapsLength * 4);
+      const answer = { ...plain, ...(outputs && { outputs }) };
+      if (!maps) return resolve(answer);
+      resolve({ ...answer, maps: { ...maps, values: readFloats(sharedFd, mapsLength, mapsAt) } });
     } catch (error) {
       reject(new InferqlError('MODEL_FAILED', { cause: error }));
     }
@@ -168,6 +173,18 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
   });
 
   return { pid: child.pid!, hasHeatmaps, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
+}
+
+/** The arrays that the engine wrote behind its probabilities and maps, in the order of the specification. */
+function readOutputs(fd: number, specs: readonly EngineOutputSpec[], count: number, position: number): OutputArrays {
+  const outputs: OutputArrays = {};
+  let at = position;
+  for (const { name, dtype, elements } of specs) {
+    const bytes = count * elements * BYTES_PER_ELEMENT[dtype];
+    outputs[name] = viewArray(dtype, readBytes(fd, bytes, at));
+    at += paddedLength(bytes);
+  }
+  return outputs;
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {

@@ -10,9 +10,14 @@ export const SHARED_FD = 4;
 
 /**
  * Where the answers begin; images begin at 0. The file is sparse, so that the distance costs nothing. Answers are
- * little-endian float32: probabilities, then maps if requested.
+ * little-endian: probabilities and maps, if requested, as float32, then each output that the model declares, padded to 4 bytes.
  */
 export const ANSWERS_AT = 2 ** 31;
+
+/** Arrays begin at multiples of 4 bytes. */
+export function paddedLength(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
 
 export type ToEngine =
   | { type: 'load'; model: EngineModel }
@@ -31,5 +36,7 @@ export type FromEngine =
       maps?: { labels: number; width: number; height: number };
       /** JSON per image. */
       extra?: (string | null)[];
+      /** Why single images have no result. */
+      failures?: (string | null)[];
     }
   | { type: 'failed'; id: number; message: string };

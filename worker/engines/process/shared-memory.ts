@@ -34,12 +34,16 @@ export function writeImages(fd: number, images: readonly Uint8Array[]): void {
 
 /** Reads `length` float32 values. @throws if the file is shorter. */
 export function readFloats(fd: number, length: number, position: number): Float32Array {
-  const values = new Float32Array(length);
-  const bytes = new Uint8Array(values.buffer);
+  return new Float32Array(readBytes(fd, length * 4, position));
+}
+
+/** @throws if the file is shorter. */
+export function readBytes(fd: number, length: number, position: number): ArrayBuffer {
+  const bytes = new Uint8Array(length);
   for (let at = 0; at < bytes.length; ) {
     const read = readSync(fd, bytes, at, bytes.length - at, position + at);
     if (read === 0) throw new Error('the engine wrote less than it said');
     at += read;
   }
-  return values;
+  return bytes.buffer;
 }

@@ -99,7 +99,7 @@ describe('ResNet50', () => {
     for (const engine of engines.values()) {
       const run = await engine.run(images, true);
       expect(run.maps).toMatchObject({ labels: 20, width: 7, height: 7 });
-      results.push(images.map((_, index) => readResult(run, index, model.labels, true)));
+      results.push(images.map((_, index) => readResult(run, index, { labels: model.labels }, true)));
     }
     const [first, ...others] = results;
     for (const other of others) {

@@ -1,31 +1,13 @@
 /** Shared by the engines tensorflow and wasm: a tfjs model from its folder, run by the current backend. */
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { parseGraph } from '@inferql/converter/tfjs/graphdef';
-import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
-import {
-  isGraphModel,
-  type ModelJson,
-  readModelJson,
-  signatureOf,
-  storedBytes,
-} from '@inferql/converter/tfjs/manifest';
-import { nameOutputs, parseTopology } from '@inferql/converter/tfjs/topology';
-import { readWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
-
-/** Predicts normalized images: the model's probabilities, and features if it has any. */
-interface Predictor {
-  /** The model's fixed batch size; undefined: any number. */
-  fixedBatch: number | undefined;
-  predict(images: tf.Tensor4D, wantFeatures: boolean): Promise<{ answers: tf.Tensor; features?: tf.Tensor4D }>;
-  hasFeatures: boolean;
-}
+import { type EngineOutputSpec, joinOutputArrays, type OutputArray, type OutputArrays } from '../output-arrays.ts';
+import { loadPredictor, type Predictor } from './predictor.ts';
 
 interface PredictedPart {
   probabilities: Float32Array;
+  outputs: OutputArrays;
   features?: Features;
 }
 
@@ -34,11 +16,11 @@ interface PredictedPart {
  * @throws EngineLoadError 'unsupported' if there is no tfjs model, 'failed' if tfjs cannot read it
  */
 export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
-  const { tfjs, input, classCount } = model;
+  const { tfjs, input, classCount, outputs: specs = [] } = model;
   if (!tfjs) throw new EngineLoadError('unsupported', 'the model is not a tfjs model');
   let predictor: Predictor;
   try {
-    predictor = await loadPredictor(tfjs);
+    predictor = await loadPredictor(tfjs, { hasLabels: classCount > 0, from: specs.map(({ from }) => from) });
   } catch (error) {
     throw new EngineLoadError('failed', `tfjs cannot load the model: ${(error as Error).message}`, error);
   }
@@ -58,23 +40,29 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
 
   async function runPart(images: Uint8Array, count: number, wantFeatures: boolean): Promise<PredictedPart> {
     const normalized = normalize(images, count);
-    const { answers, features } = await predictor.predict(normalized, wantFeatures);
-    const probabilities = tf.tidy(() => {
-      const values = activate(answers.reshape([count, -1]) as tf.Tensor2D, tfjs!.activation);
-      // One number per image distinguishes two classes.
-      return values.shape[1] === 1 && classCount === 2 ? tf.concat([tf.sub(1, values), values], 1) : values;
-    });
+    const { answers, named, features } = await predictor.predict(normalized, wantFeatures);
+    const probabilities = answers && toProbabilities(answers, count, classCount, tfjs!.activation);
     const channelsFirst = features?.transpose([0, 3, 1, 2]);
     try {
-      if (probabilities.shape[1] !== classCount) {
+      if (probabilities && probabilities.shape[1] !== classCount) {
         throw new Error(`the model answers ${probabilities.shape[1]} values an image, not ${classCount}`);
       }
-      const output: PredictedPart = { probabilities: (await probabilities.data()) as Float32Array };
+      const outputs: OutputArrays = {};
+      for (const [at, spec] of specs.entries()) outputs[spec.name] = await readNamed(named[at]!, spec, count);
+      const output: PredictedPart = {
+        probabilities: probabilities ? ((await probabilities.data()) as Float32Array) : new Float32Array(0),
+        outputs,
+      };
       if (!channelsFirst) return output;
       const [, channels, height, width] = channelsFirst.shape as [number, number, number, number];
       return { ...output, features: { values: (await channelsFirst.data()) as Float32Array, channels, height, width } };
     } finally {
-      tf.dispose([normalized, answers, probabilities, ...(features ? [features, channelsFirst!] : [])]);
+      tf.dispose([
+        normalized,
+        ...(answers ? [answers, probabilities!] : []),
+        ...named,
+        ...(features ? [features, channelsFirst!] : []),
+      ]);
     }
   }
 
@@ -88,11 +76,43 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
         parts.push(await runPart(cutPart(images, at * imageBytes, fixedBatch * imageBytes), fixedBatch, wantFeatures));
       }
       const { probabilities, features } = joinParts(parts, count, classCount);
-      return features && drawMaps
-        ? { probabilities, maps: await drawMaps(probabilities, features) }
-        : { probabilities };
+      const joined =
+        model.outputs &&
+        joinOutputArrays(
+          specs,
+          parts.map(({ outputs }) => outputs),
+          count,
+        );
+      const output = { probabilities, ...(joined && { outputs: joined }) };
+      return features && drawMaps ? { ...output, maps: await drawMaps(probabilities, features) } : output;
     },
   };
+}
+
+type Activation = NonNullable<EngineModel['tfjs']>['activation'];
+
+/** A row of probabilities per image. One number per image distinguishes two classes. */
+function toProbabilities(answers: tf.Tensor, count: number, classCount: number, activation: Activation): tf.Tensor {
+  return tf.tidy(() => {
+    const values = activate(answers.reshape([count, -1]), activation);
+    return values.shape[1] === 1 && classCount === 2 ? tf.concat([tf.sub(1, values), values], 1) : values;
+  });
+}
+
+async function readNamed(tensor: tf.Tensor, spec: EngineOutputSpec, count: number): Promise<OutputArray> {
+  const { name, dtype, elements, activation } = spec;
+  const values = activation
+    ? toProbabilities(tensor, count, elements, activation)
+    : tf.tidy(() => tensor.cast(dtype === 'float32' ? 'float32' : 'int32').clone());
+  try {
+    if (values.size !== count * elements) {
+      throw new Error(`output ${name} has ${values.size / count} values per image, expected ${elements}`);
+    }
+    const data = await values.data();
+    return dtype === 'uint8' ? Uint8Array.from(data) : (data as Float32Array | Int32Array);
+  } finally {
+    values.dispose();
+  }
 }
 
 /** A model of a fixed batch size gets black images if there are too few. */
@@ -107,7 +127,7 @@ function joinParts(parts: PredictedPart[], count: number, classCount: number): P
   const [only, ...others] = parts;
   if (only && others.length === 0 && only.probabilities.length === count * classCount) return only;
   const joined = joinFloats(parts.map(({ probabilities }) => probabilities));
-  const output: PredictedPart = { probabilities: joined.subarray(0, count * classCount) };
+  const output: PredictedPart = { probabilities: joined.subarray(0, count * classCount), outputs: {} };
   const first = parts[0]?.features;
   if (!first) return output;
   const values = joinFloats(parts.map(({ features }) => features!.values));
@@ -134,7 +154,7 @@ const multiply: Multiply = async (left, right, { count, rows, inner, columns }) 
   return values;
 };
 
-function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs']>['activation']): tf.Tensor {
+function activate(answers: tf.Tensor, activation: Activation): tf.Tensor {
   switch (activation) {
     case 'softmax':
     case 'sigmoid':
@@ -149,16 +169,6 @@ function activate(answers: tf.Tensor, activation: NonNullable<EngineModel['tfjs'
   }
 }
 
-async function loadPredictor({ path, outputName }: NonNullable<EngineModel['tfjs']>): Promise<Predictor> {
-  const json = await readModelJson(path);
-  const handler = { load: () => readArtifacts(json, path) };
-  if (isGraphModel(json)) return loadGraphModel(handler, findOutput(json, outputName));
-  const names = nameOutputs(parseTopology(json.modelTopology));
-  const at = outputName === undefined ? 0 : names.indexOf(outputName);
-  if (at < 0) throw new Error(`there is no output ${outputName}, but ${names.join(', ')}`);
-  return loadLayersModel(handler, at);
-}
-
 /**
  * How many numbers a model returns per image, found by running it on a gray one.
  * @throws if tfjs' current backend cannot run it
@@ -171,110 +181,7 @@ export async function countAnswers(
   const batch = predictor.fixedBatch ?? 1;
   const images = tf.fill([batch, input.height, input.width, input.channels], 0.5) as tf.Tensor4D;
   const { answers } = await predictor.predict(images, false);
-  const count = answers.size / batch;
-  tf.dispose([images, answers]);
+  const count = answers!.size / batch;
+  tf.dispose([images, answers!]);
   return count;
-}
-
-async function readArtifacts(json: ModelJson, path: string): Promise<tf.io.ModelArtifacts> {
-  const isGraph = isGraphModel(json);
-  if (!isGraph) requireFaithful(json.modelTopology);
-  if (!isGraph && isKeras3(json.modelTopology)) {
-    return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
-  }
-  const { weightsManifest, ...modelJson } = json;
-  // Old converters write the tensor's name, which tfjs does not accept as the layer's weight.
-  const toWeightName = (name: string) => (isGraph ? name : name.replace(/:0$/, ''));
-  const weights = weightsManifest.flatMap((group) =>
-    group.weights.map((weight) => ({ ...weight, name: toWeightName(weight.name) })),
-  );
-  const shards = weightsManifest.flatMap((group) => group.paths);
-  const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(join(dirname(path), shard)))));
-  const expected = weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
-  if (bytes.length !== expected) throw new Error(`the weights have ${bytes.length} bytes, not ${expected}`);
-  return {
-    ...(modelJson as object),
-    modelTopology: modelJson.modelTopology,
-    weightSpecs: weights as tf.io.WeightsManifestEntry[],
-    weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
-  };
-}
-
-async function loadLayersModel(handler: tf.io.IOHandler, at: number): Promise<Predictor> {
-  const model = await tf.loadLayersModel(handler);
-  const output = model.outputs[at]!;
-  const pooling = model.layers.findLast((layer) => layer.getClassName() === 'GlobalAveragePooling2D');
-  const withFeatures =
-    pooling && !Array.isArray(pooling.input) && model.layers.at(-1)?.getClassName() !== 'Sequential'
-      ? tryModel(() => tf.model({ inputs: model.inputs, outputs: [output, pooling.input as tf.SymbolicTensor] }))
-      : undefined;
-  return {
-    fixedBatch: fixedBatchOf(model.inputs[0]?.shape),
-    hasFeatures: withFeatures !== undefined,
-    async predict(images, wantFeatures) {
-      if (wantFeatures && withFeatures) {
-        const [answers, features] = withFeatures.predict(images) as [tf.Tensor, tf.Tensor4D];
-        return { answers, features };
-      }
-      const answers = model.predict(images) as tf.Tensor | tf.Tensor[];
-      return { answers: keepOutput(answers, at) };
-    },
-  };
-}
-
-/** The tensor behind an output's name in the signature; undefined for the first one. */
-function findOutput(json: ModelJson, name: string | undefined): string | undefined {
-  if (name === undefined) return undefined;
-  const found = parseGraph(json.modelTopology, signatureOf(json)).outputs.find((output) => output.name === name);
-  if (!found) throw new Error(`there is no output ${name}`);
-  return `${found.ref.node}:${found.ref.output}`;
-}
-
-async function loadGraphModel(handler: tf.io.IOHandler, output: string | undefined): Promise<Predictor> {
-  const model = await tf.loadGraphModel(handler);
-  let needsAsync = false;
-  return {
-    fixedBatch: fixedBatchOf(model.inputs[0]?.shape ?? []),
-    hasFeatures: false,
-    async predict(images) {
-      if (!needsAsync) {
-        try {
-          const answers = output === undefined ? model.predict(images) : model.execute(images, output);
-          return { answers: keepFirst(answers as tf.Tensor | tf.Tensor[] | tf.NamedTensorMap) };
-        } catch (error) {
-          // A graph with control flow fails at its first run.
-          if (!/executeAsync/.test((error as Error).message)) throw error;
-          needsAsync = true;
-        }
-      }
-      return { answers: keepFirst(await model.executeAsync(images, output)) };
-    },
-  };
-}
-
-/** A graph's named outputs, or several: the first is the classifier's answer, the others are freed. */
-function keepFirst(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap): tf.Tensor {
-  return keepOutput(answers, 0);
-}
-
-/** The output at that index; the others are freed. */
-function keepOutput(answers: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap, at: number): tf.Tensor {
-  if (answers instanceof tf.Tensor) return answers;
-  const all = Array.isArray(answers) ? [...answers] : Object.values(answers);
-  const [kept] = all.splice(at, 1);
-  tf.dispose(all);
-  return kept!;
-}
-
-function fixedBatchOf(shape: readonly (number | null)[] | undefined): number | undefined {
-  const batch = shape?.[0];
-  return typeof batch === 'number' && batch > 0 ? batch : undefined;
-}
-
-function tryModel<T>(make: () => T): T | undefined {
-  try {
-    return make();
-  } catch {
-    return undefined;
-  }
 }

@@ -1,0 +1,122 @@
+/** Each engine on a model with two heads, an embedding and a tensor. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import {
+  largestDifference,
+  randomizeWeights,
+  randomPixels,
+  saveLayersModel,
+} from '@inferql/converter/golden/harness.fixture';
+import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '@inferql/converter/golden/onnx-file.fixture';
+import { buildSystem } from '@inferql/testing/build';
+import * as tf from '@tensorflow/tfjs';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadRepositoryModel } from '../../repository/load-model.ts';
+import type { EngineName } from '../engine.ts';
+import { startIsolatedEngine } from '../process/isolated-engine.ts';
+
+const INPUT = { width: 8, height: 8, channels: 3 as const, kernel: 'linear' as const, normalization: 'unit' as const };
+const COUNT = 5;
+const IMAGE_BYTES = 8 * 8 * 3;
+const PIXELS = randomPixels(INPUT, COUNT);
+const IMAGES = Array.from({ length: COUNT }, (_, at) => PIXELS.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
+
+let buildDir: string;
+let folder: string;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
+  buildDir = await buildSystem();
+  folder = await mkdtemp(join(tmpdir(), 'inferql-engine-outputs-'));
+}, 600_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function writeModel(name: string, files: Record<string, string | Uint8Array>): Promise<void> {
+  await mkdir(join(folder, 'models', name), { recursive: true });
+  for (const [file, content] of Object.entries(files)) await writeFile(join(folder, 'models', name, file), content);
+}
+
+/** One run of all images. */
+async function runModel(name: string, engine: EngineName, threads = 1, wantHeatmaps = false) {
+  const model = await loadRepositoryModel(name, { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
+  const candidate = model.candidates.find((one) => one.engine === engine)!;
+  const running = await startIsolatedEngine({
+    model: { engine, input: model.input, classCount: model.classCount, threads, ...candidate.model },
+    timeLimitMs: 60_000,
+    log: pino({ level: 'silent' }),
+    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
+  });
+  try {
+    return await running.run(IMAGES, wantHeatmaps);
+  } finally {
+    await running.close();
+  }
+}
+
+describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) => {
+  test('gives each output of a tfjs model as tfjs does', async () => {
+    const image = tf.input({ shape: [8, 8, 3] });
+    const conv = { filters: 4, kernelSize: 3, activation: 'relu', padding: 'same', name: 'grid' } as const;
+    const grid = tf.layers.conv2d(conv).apply(image) as tf.SymbolicTensor;
+    const features = tf.layers.globalAveragePooling2d({ name: 'features' }).apply(grid) as tf.SymbolicTensor;
+    const head = (name: string, units: number, activation: 'softmax' | 'linear') =>
+      tf.layers.dense({ units, activation, name }).apply(features) as tf.SymbolicTensor;
+    const outputs = [head('color', 3, 'linear'), head('kind', 4, 'softmax'), features, grid];
+    const model = tf.model({ inputs: image, outputs });
+    randomizeWeights(model);
+    const unit = tf.tensor4d(PIXELS, [COUNT, 8, 8, 3], 'int32').toFloat().div(255);
+    const [color, kind, vector, map] = model.predict(unit) as tf.Tensor[];
+    const { modelJson, weightData } = await saveLayersModel(model);
+    const spec = {
+      source: { type: 'folder', model: 'model.json', labels: 'labels.json' },
+      format: 'tfjs-layers',
+      input: INPUT,
+      output: { name: 'kind' },
+      outputs: {
+        color: { type: 'labels', labels: ['red', 'green', 'blue'], activation: 'logits-sigmoid' },
+        vector: { type: 'embedding', size: 4, from: 'features' },
+        grid: { type: 'tensor', shape: [8, 8, 4] },
+      },
+    };
+    await writeModel('layers', {
+      'model.json': JSON.stringify(modelJson),
+      'weights.bin': new Uint8Array(weightData),
+      'labels.json': JSON.stringify(TWO_HEADS_LABELS),
+      'model.json5': JSON.stringify(spec),
+    });
+    const run = await runModel('layers', engine, 2);
+    expect(largestDifference(run.probabilities, await kind!.data())).toBeLessThan(1e-5);
+    expect(Object.keys(run.outputs!)).toEqual(['color', 'vector', 'grid']);
+    expect(largestDifference(run.outputs!.color!, await color!.sigmoid().data())).toBeLessThan(1e-5);
+    expect(largestDifference(run.outputs!.vector!, await vector!.data())).toBeLessThan(1e-5);
+    expect(largestDifference(run.outputs!.grid!, await map!.data())).toBeLessThan(1e-5);
+  });
+});
+
+test.each([
+  ['any batch on two threads', undefined, 2],
+  ['a fixed batch', 2, 1],
+])('an ONNX file of %s gives the same for each image', async (_what, batch, threads) => {
+  const name = `heads-${batch ?? 'any'}`;
+  const labels = JSON.stringify(TWO_HEADS_LABELS);
+  const file = encodeTwoHeads(batch === undefined ? {} : { batch });
+  await writeModel(name, { 'model.onnx': file, 'labels.json': labels, 'model.json5': JSON.stringify(TWO_HEADS_SPEC) });
+  await writeModel('heads', {
+    'model.onnx': encodeTwoHeads(),
+    'labels.json': labels,
+    'model.json5': JSON.stringify(TWO_HEADS_SPEC),
+  });
+  const [expected, found] = [await runModel('heads', 'onnxruntime'), await runModel(name, 'onnxruntime', threads)];
+  expect(found.outputs!.grid).toBeInstanceOf(Int32Array);
+  expect(found.outputs!.grid!.length).toBe(COUNT * 512);
+  for (const output of ['color', 'vector', 'grid']) {
+    expect(largestDifference(found.outputs![output]!, expected.outputs![output]!), output).toBeLessThan(0.05);
+  }
+  expect(largestDifference(found.outputs!.vector!, expected.outputs!.vector!)).toBeLessThan(1e-6);
+  expect(largestDifference(found.probabilities, expected.probabilities)).toBeLessThan(1e-6);
+});

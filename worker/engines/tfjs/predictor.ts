@@ -1,0 +1,190 @@
+/** A tfjs model on the current backend: which of its outputs are read, and how it is run. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parseGraph } from '@inferql/converter/tfjs/graphdef';
+import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
+import {
+  isGraphModel,
+  type ModelJson,
+  readModelJson,
+  signatureOf,
+  storedBytes,
+} from '@inferql/converter/tfjs/manifest';
+import { nameOutputs, parseTopology } from '@inferql/converter/tfjs/topology';
+import { readWeights } from '@inferql/converter/tfjs/weights';
+import * as tf from '@tensorflow/tfjs';
+import type { EngineModel } from '../engine.ts';
+
+/** Predicts normalized images: the model's probabilities, the named outputs in the order of the spec, and features if it has any. */
+export interface Predictor {
+  /** The model's fixed batch size; undefined: any number. */
+  fixedBatch: number | undefined;
+  predict(
+    images: tf.Tensor4D,
+    wantFeatures: boolean,
+  ): Promise<{ answers: tf.Tensor | undefined; named: tf.Tensor[]; features?: tf.Tensor4D }>;
+  hasFeatures: boolean;
+}
+
+/** Which outputs to read: the scores of the labels, and the named ones by their names in the file. */
+interface Wanted {
+  hasLabels: boolean;
+  from: readonly string[];
+}
+
+/**
+ * Loads a tfjs model on the current backend.
+ * @throws whatever tfjs throws if it cannot read the model
+ */
+export async function loadPredictor(
+  { path, outputName }: NonNullable<EngineModel['tfjs']>,
+  { hasLabels, from }: Wanted = { hasLabels: true, from: [] },
+): Promise<Predictor> {
+  const json = await readModelJson(path);
+  const handler = { load: () => readArtifacts(json, path) };
+  if (isGraphModel(json)) {
+    // The first output of all, however its signature says so.
+    if (outputName === undefined && hasLabels && from.length === 0) return loadGraphModel(handler, undefined, []);
+    const outputs = parseGraph(json.modelTopology, signatureOf(json)).outputs;
+    const nodeOf = (at: number) => `${outputs[at]!.ref.node}:${outputs[at]!.ref.output}`;
+    const { main, named } = findPlaces(
+      outputs.map(({ name }) => name),
+      { outputName, hasLabels, from },
+    );
+    return loadGraphModel(handler, main === undefined ? undefined : nodeOf(main), named.map(nodeOf));
+  }
+  const { main, named } = findPlaces(nameOutputs(parseTopology(json.modelTopology)), { outputName, hasLabels, from });
+  return loadLayersModel(handler, main, named);
+}
+
+/** The places of the wanted outputs among those of the file. What other outputs of the spec name is not the one with the scores. */
+function findPlaces(
+  names: readonly string[],
+  { outputName, hasLabels, from }: Wanted & { outputName: string | undefined },
+): { main: number | undefined; named: number[] } {
+  const placeOf = (name: string) => {
+    const at = names.indexOf(name);
+    if (at < 0) throw new Error(`there is no output ${name}, but ${names.join(', ')}`);
+    return at;
+  };
+  const named = from.map(placeOf);
+  if (!hasLabels) return { main: undefined, named };
+  if (outputName !== undefined) return { main: placeOf(outputName), named };
+  return {
+    main: Math.max(
+      0,
+      names.findIndex((name) => !from.includes(name)),
+    ),
+    named,
+  };
+}
+
+async function readArtifacts(json: ModelJson, path: string): Promise<tf.io.ModelArtifacts> {
+  const isGraph = isGraphModel(json);
+  if (!isGraph) requireFaithful(json.modelTopology);
+  if (!isGraph && isKeras3(json.modelTopology)) {
+    return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
+  }
+  const { weightsManifest, ...modelJson } = json;
+  // Old converters write the tensor's name, which tfjs does not accept as the layer's weight.
+  const toWeightName = (name: string) => (isGraph ? name : name.replace(/:0$/, ''));
+  const weights = weightsManifest.flatMap((group) =>
+    group.weights.map((weight) => ({ ...weight, name: toWeightName(weight.name) })),
+  );
+  const shards = weightsManifest.flatMap((group) => group.paths);
+  const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(join(dirname(path), shard)))));
+  const expected = weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
+  if (bytes.length !== expected) throw new Error(`the weights have ${bytes.length} bytes, not ${expected}`);
+  return {
+    ...(modelJson as object),
+    modelTopology: modelJson.modelTopology,
+    weightSpecs: weights as tf.io.WeightsManifestEntry[],
+    weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
+  };
+}
+
+/** @param main the place of the output with the scores; undefined for a model without labels */
+async function loadLayersModel(
+  handler: tf.io.IOHandler,
+  main: number | undefined,
+  named: readonly number[],
+): Promise<Predictor> {
+  const model = await tf.loadLayersModel(handler);
+  const wanted = [...(main === undefined ? [] : [main]), ...named].map((at) => model.outputs[at]!);
+  const pooling = model.layers.findLast((layer) => layer.getClassName() === 'GlobalAveragePooling2D');
+  const canDraw = main !== undefined && pooling && !Array.isArray(pooling.input);
+  const withFeatures =
+    canDraw && model.layers.at(-1)?.getClassName() !== 'Sequential'
+      ? tryModel(() => tf.model({ inputs: model.inputs, outputs: [...wanted, pooling.input as tf.SymbolicTensor] }))
+      : undefined;
+  return {
+    fixedBatch: fixedBatchOf(model.inputs[0]?.shape),
+    hasFeatures: withFeatures !== undefined,
+    async predict(images, wantFeatures) {
+      if (wantFeatures && withFeatures) {
+        const all = withFeatures.predict(images) as tf.Tensor[];
+        const features = all.pop() as tf.Tensor4D;
+        return { answers: all[0], named: all.slice(1), features };
+      }
+      const found = model.predict(images);
+      const all = found instanceof tf.Tensor ? [found] : found;
+      // Two of the spec's outputs may be the same one of the file.
+      const kept = [...(main === undefined ? [] : [main]), ...named].map((at) => all[at]!.clone());
+      tf.dispose(all);
+      return { answers: main === undefined ? undefined : kept.shift(), named: kept };
+    },
+  };
+}
+
+/**
+ * @param main the node with the scores; undefined for a model without labels
+ * @param named nodes of other outputs; if there are none of either, the scores are the first output
+ */
+async function loadGraphModel(
+  handler: tf.io.IOHandler,
+  main: string | undefined,
+  named: readonly string[],
+): Promise<Predictor> {
+  const model = await tf.loadGraphModel(handler);
+  const wanted = [...(main === undefined ? [] : [main]), ...named];
+  const nodes = [...new Set(wanted)];
+  const isFirst = wanted.length === 0;
+  let needsAsync = false;
+
+  const pick = (found: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap) => {
+    const all = found instanceof tf.Tensor ? [found] : Object.values(found);
+    const kept = (isFirst ? [0] : wanted.map((node) => nodes.indexOf(node))).map((at) => all[at]!.clone());
+    tf.dispose(all);
+    return { answers: isFirst || main !== undefined ? kept.shift() : undefined, named: kept };
+  };
+
+  return {
+    fixedBatch: fixedBatchOf(model.inputs[0]?.shape ?? []),
+    hasFeatures: false,
+    async predict(images) {
+      if (!needsAsync) {
+        try {
+          return pick(isFirst ? model.predict(images) : model.execute(images, nodes));
+        } catch (error) {
+          // A graph with control flow fails at its first run.
+          if (!/executeAsync/.test((error as Error).message)) throw error;
+          needsAsync = true;
+        }
+      }
+      return pick(await model.executeAsync(images, isFirst ? undefined : nodes));
+    },
+  };
+}
+
+function fixedBatchOf(shape: readonly (number | null)[] | undefined): number | undefined {
+  const batch = shape?.[0];
+  return typeof batch === 'number' && batch > 0 ? batch : undefined;
+}
+
+function tryModel<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch {
+    return undefined;
+  }
+}
