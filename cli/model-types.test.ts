@@ -35,7 +35,13 @@ function compile(declarations: string, program: string): string {
 }
 
 const declarations = printModelTypes([
-  { name: 'cats', version: '0123456789ab', labels: ['tabby', 'siamese', 'tabby'] },
+  {
+    name: 'cats',
+    version: '0123456789ab',
+    labels: ['tabby', 'siamese', 'tabby'],
+    heads: { color: ['black', 'white'], 'coat-length': ['short', 'long'] },
+  },
+  { name: 'vectors', version: '0123456789ab', labels: [], heads: {} },
   { name: 'odd-names', version: '0123456789ab', labels: ['"', "'", '*/', '\n', '\u2028', '`$`', '\\'] },
 ]);
 
@@ -57,4 +63,25 @@ test('labels may hold anything', () => {
   const program = `import type { LabelName } from '@inferql/client';
     export const names: LabelName<'odd-names'>[] = ['"', "'", '*/', '\\n', '\\u2028', '\`$\`', '\\\\'];`;
   expect(compile(declarations, program)).toBe('');
+});
+
+test('heads of a model are typed by their names, those of others are text', () => {
+  const program = `import { createClient } from '@inferql/client';
+    const client = createClient();
+    export async function run(image: Blob) {
+      const { heads } = (await client.classify(image, { model: 'cats', outputs: true })).result;
+      for (const head of heads ?? []) {
+        switch (head.name) {
+          case 'color': { const color: 'black' | 'white' | undefined = head.labels[0]?.name; return color; }
+          case 'coat-length': { const length: 'short' | 'long' | undefined = head.labels[0]?.name; return length; }
+          default: head satisfies never;
+        }
+      }
+      const other: string | undefined = (await client.classify(image, { model: 'dogs' })).result.heads?.[0]?.labels[0]?.name;
+      return other;
+    }`;
+  expect(compile(declarations, program)).toBe('');
+  expect(compile(declarations, program.replace("'short' | 'long' | undefined", "'bald' | undefined"))).toContain(
+    'bald',
+  );
 });

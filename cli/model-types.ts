@@ -5,25 +5,35 @@ export interface ModelLabels {
   readonly version: string;
   /** In the order of the model's output. */
   readonly labels: readonly string[];
+  /** The labels of its further heads, by head. */
+  readonly heads?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A declaration file that gives `client.classify(image, { model })` the label names of each model. */
 export function printModelTypes(models: readonly ModelLabels[]): string {
-  const members = [...models]
-    .sort((one, other) => (one.name < other.name ? -1 : 1))
-    .map(({ name, version, labels }) => {
-      const names = [...new Set(labels)].map((label) => `      | ${quote(label)}`);
-      return `    /** Version ${version}, ${labels.length} classes. */\n    ${quote(name)}:\n${names.join('\n')};`;
-    });
+  const sorted = [...models].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const members = sorted.map(({ name, version, labels }) => {
+    const type = labels.length === 0 ? ' never' : printUnion(labels, 3);
+    return `    /** Version ${version}, ${labels.length} classes. */\n    ${quote(name)}:${type};`;
+  });
+  const heads = sorted.flatMap(({ name, heads = {} }) => {
+    const fields = Object.entries(heads).map(([head, labels]) => `      ${quote(head)}:${printUnion(labels, 4)};`);
+    return fields.length === 0 ? [] : `    ${quote(name)}: {\n${fields.join('\n')}\n    };`;
+  });
+  const headTypes = heads.length === 0 ? '' : `\n  interface ModelHeads {\n${heads.join('\n')}\n  }`;
   return `// Written by \`inferql types\`. Run it again when models change.
 import '@inferql/client';
 
 declare module '@inferql/client' {
   interface ModelLabels {
 ${members.join('\n')}
-  }
+  }${headTypes}
 }
 `;
+}
+
+function printUnion(labels: readonly string[], depth: number): string {
+  return [...new Set(labels)].map((label) => `\n${'  '.repeat(depth)}| ${quote(label)}`).join('');
 }
 
 /** A label may contain anything, including quotes and line breaks, and must not end the comment or string that it is in. */

@@ -1,6 +1,14 @@
-import type { Label, Outcome } from '@inferql/client';
+import type { Embedding, HeadOf, Label, Outcome, Tensor } from '@inferql/client';
 import type { ImageSource } from './images.ts';
 import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './text.ts';
+
+/** What a model gives besides its labels. */
+export interface RecordedOutputs {
+  heads: HeadOf[];
+  embeddings: Embedding[];
+  tensors: Tensor[];
+  extra: unknown;
+}
 
 /** The command's final record of an image. */
 export type ImageRecord =
@@ -11,6 +19,8 @@ export type ImageRecord =
       model: string;
       modelVersion: string;
       labels: Label[];
+      /** If they were asked for. */
+      outputs?: RecordedOutputs | undefined;
       cached: boolean;
       batchSize: number | null;
       timings: { queueMs: number | null; inferenceMs: number | null; totalMs: number | null } | null;
@@ -28,7 +38,10 @@ export interface RecordWriter {
 export function recordOutcome({ image, prediction, error }: Outcome<ImageSource>): ImageRecord {
   if (error) return { file: image.name, ok: false, error: { code: error.code, message: error.message } };
   const { id, model, modelVersion, result, cached, batchSize, timings } = prediction;
-  return { file: image.name, ok: true, id, model, modelVersion, labels: result.labels, cached, batchSize, timings };
+  const { labels, heads = [], embeddings = [], tensors = [], extra = null } = result;
+  // With `outputs` in the request, lists are there even if they are empty.
+  const outputs = result.heads === undefined ? {} : { outputs: { heads, embeddings, tensors, extra } };
+  return { file: image.name, ok: true, id, model, modelVersion, labels, ...outputs, cached, batchSize, timings };
 }
 
 /**
@@ -49,6 +62,21 @@ export function createWriter(format: Format, names: string[], top: number, isTer
     default:
       return format satisfies never;
   }
+}
+
+/** A line per output. */
+function describeOutputs({ heads, embeddings, tensors, extra }: RecordedOutputs, top: number): string[] {
+  const listLabels = (labels: readonly Label[]) =>
+    labels
+      .slice(0, top)
+      .map(({ name, score }) => `${safeText(name)} ${formatPercent(score)}`)
+      .join(', ') || 'no label above the threshold';
+  return [
+    ...heads.map(({ name, labels }) => `${safeText(name)}: ${listLabels(labels)}`),
+    ...embeddings.map(({ name, size }) => `${safeText(name)}: ${size} numbers`),
+    ...tensors.map(({ name, shape, dtype }) => `${safeText(name)}: ${shape.join(' x ') || 1} ${dtype.toLowerCase()}`),
+    ...(extra === null ? [] : [`extra: ${safeJson(extra)}`]),
+  ];
 }
 
 const BAR_WIDTH = 24;
@@ -75,6 +103,7 @@ function writeAlone(top: number): RecordWriter['write'] {
     return [
       safeText(record.file),
       ...lines.map((line) => line.trimEnd()),
+      ...(record.outputs ? describeOutputs(record.outputs, top) : []).map((line) => `  ${line}`),
       `  ${safeText(record.model)}: ${parts.join(', ')}`,
     ].join('\n');
   };
@@ -86,13 +115,12 @@ function writeRows(names: string[], top: number): RecordWriter['write'] {
     const name = shortenPath(safeText(record.file), width);
     const column = name + ' '.repeat(width - [...name].length);
     if (!record.ok) return `${column}  ${describeError(record.error)}`;
-    return record.labels
-      .slice(0, top)
-      .map(
-        (label, rank) =>
-          `${rank === 0 ? column : ' '.repeat(width)}  ${formatPercent(label.score).padStart(6)}  ${safeText(label.name)}`,
-      )
-      .join('\n');
+    const lines = [
+      ...record.labels.slice(0, top).map(({ name, score }) => `${formatPercent(score).padStart(6)}  ${safeText(name)}`),
+      ...(record.outputs ? describeOutputs(record.outputs, top) : []),
+    ];
+    if (lines.length === 0) lines.push('no labels');
+    return lines.map((line, rank) => `${rank === 0 ? column : ' '.repeat(width)}  ${line}`).join('\n');
   };
 }
 
@@ -104,6 +132,8 @@ function formatCsv(record: ImageRecord, top: number, isTerminal: boolean): strin
   const rows = record.ok
     ? record.labels.slice(0, top).map(({ name, index, score }, rank) => [record.file, rank + 1, name, index, score, ''])
     : [[record.file, '', '', '', '', record.error.code]];
+  // A model may have no labels; its images have a line, too.
+  if (rows.length === 0) rows.push([record.file, '', '', '', '', '']);
   return rows
     .map((row) =>
       row

@@ -1,6 +1,7 @@
 /** A state file with finished images, so that a run over many images can be interrupted and resumed. */
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { Embedding, HeadOf, Tensor } from '@inferql/client';
 import { z } from 'zod';
 import { CommandFailure, EXIT } from './exit.ts';
 import type { ImageSource } from './images.ts';
@@ -23,6 +24,14 @@ const Line = z.object({
     model: z.string(),
     modelVersion: z.string(),
     labels: z.array(z.object({ name: z.string(), index: z.number(), score: z.number() })),
+    outputs: z
+      .object({
+        heads: z.array(z.custom<HeadOf>((head) => typeof head === 'object')),
+        embeddings: z.array(z.custom<Embedding>((embedding) => typeof embedding === 'object')),
+        tensors: z.array(z.custom<Tensor>((tensor) => typeof tensor === 'object')),
+        extra: z.unknown(),
+      })
+      .optional(),
     cached: z.boolean(),
     batchSize: z.number().nullable(),
     timings: z.object({ queueMs: Millis, inferenceMs: Millis, totalMs: Millis }).nullable(),

@@ -1,3 +1,4 @@
 export { createClient } from './client.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
 export type * from './types.ts';
+export { readValues } from './values.ts';

@@ -8,6 +8,7 @@ import type { Client, ClientOptions, ImageInput } from './types.ts';
 
 export { type ErrorCode, InferqlError } from './errors.ts';
 export type * from './types.ts';
+export { readValues } from './values.ts';
 
 /** An image in memory, a path or a `file:` URL. */
 export type NodeImageInput = ImageInput | string | URL;

@@ -21,6 +21,23 @@ export interface ModelLabels {}
 /** The label names of a model: a union if its labels are declared, else `string`. */
 export type LabelName<Model extends string = string> = Model extends keyof ModelLabels ? ModelLabels[Model] : string;
 
+/**
+ * The label names of models' further heads, by model and head. Empty unless the file that `inferql types` writes declares those of a server.
+ * @example
+ * declare module '@inferql/client' {
+ *   interface ModelHeads {
+ *     cats: { color: 'black' | 'white' };
+ *   }
+ * }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: declarations of users are merged into it
+export interface ModelHeads {}
+
+/** The label names of a model's heads, by head: unions if they are declared, else `string`. */
+export type HeadNames<Model extends string = string> = Model extends keyof ModelHeads
+  ? ModelHeads[Model]
+  : Record<string, string>;
+
 /** One class of the model; `score` is its probability, between 0 and 1. */
 export interface Label<Name = string> {
   name: Name;
@@ -44,10 +61,49 @@ export interface HeatmapUnavailable {
   message: string;
 }
 
-/** The model's result: the best labels by descending score. `heatmap` is set if it was requested. */
-export interface PredictionResult<Name = string> {
+/** A further classification of the image. Labels below `threshold` are left out. */
+export interface Head<HeadName = string, Name = string> {
+  name: HeadName;
+  task: 'SINGLE_LABEL' | 'MULTI_LABEL';
+  threshold: number | null;
+  labels: Label<Name>[];
+}
+
+/** Any head of a model, from the label names of its heads. */
+export type HeadOf<Heads = Record<string, string>> = {
+  [HeadName in keyof Heads]: Head<HeadName, Heads[HeadName]>;
+}[keyof Heads];
+
+/** A vector that describes the image. `readValues` decodes it. */
+export interface Embedding {
+  name: string;
+  size: number;
+  /** Little-endian float32. */
+  base64: string;
+}
+
+/** A raw output of the model, row-major. `readValues` decodes it. */
+export interface Tensor {
+  name: string;
+  dtype: 'FLOAT32' | 'INT32' | 'UINT8';
+  /** Without the batch. */
+  shape: number[];
+  /** Little-endian. */
+  base64: string;
+}
+
+/**
+ * The model's result: the best labels by descending score. `heatmap` is set if it was requested; `heads`, `embeddings`, `tensors` and
+ * `extra` if `outputs` were.
+ */
+export interface PredictionResult<Name = string, Heads = Record<string, string>> {
   labels: Label<Name>[];
   heatmap?: Heatmap | HeatmapUnavailable;
+  heads?: HeadOf<Heads>[];
+  embeddings?: Embedding[];
+  tensors?: Tensor[];
+  /** What the model's code added, as JSON; null for nothing. */
+  extra?: unknown;
 }
 
 /** The state of one image's prediction at the time of reading. Times are ISO 8601 text in UTC. */
@@ -83,9 +139,12 @@ export interface Prediction {
 }
 
 /** A prediction that has succeeded. */
-export type SucceededPrediction<Name = string> = Omit<Prediction, 'status' | 'result'> & {
+export type SucceededPrediction<Name = string, Heads = Record<string, string>> = Omit<
+  Prediction,
+  'status' | 'result'
+> & {
   status: 'SUCCEEDED';
-  result: PredictionResult<Name>;
+  result: PredictionResult<Name, Heads>;
 };
 
 /** A model that requests can name. */
@@ -153,6 +212,8 @@ export interface WatchOptions {
   topK?: number;
   /** Ask for the heatmap of the best label. @default false */
   heatmap?: boolean;
+  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
+  outputs?: boolean;
   /** Stops watching. The prediction itself goes on. */
   signal?: AbortSignal;
 }
@@ -164,6 +225,8 @@ export interface ClassifyOptions<Model extends string = string> {
   topK?: number;
   /** Compute the heatmap of the best label, too. @default false */
   heatmap?: boolean;
+  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
+  outputs?: boolean;
   /** @default 'NORMAL' */
   priority?: Priority;
   /** Time limit from acceptance, in milliseconds; after it the prediction ends EXPIRED. */
@@ -205,7 +268,7 @@ export interface Client<Image = ImageInput> {
   classify<const Model extends string = string>(
     image: Image,
     options?: ClassifyOptions<Model>,
-  ): Promise<SucceededPrediction<LabelName<Model>>>;
+  ): Promise<SucceededPrediction<LabelName<Model>, HeadNames<Model>>>;
   /** Classifies many images, a limited number at once. Returns the outcomes in the order of the images. A failure does not stop the others. */
   classifyAll(
     images: Iterable<Image> | AsyncIterable<Image>,

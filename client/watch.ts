@@ -9,8 +9,8 @@ export function isTerminal(status: PredictionStatus): boolean {
 }
 
 /** The variables that select how much of a prediction is read. */
-export function selectFields({ topK = 5, heatmap = false }: WatchOptions): { topK: number; heatmap: boolean } {
-  return { topK, heatmap };
+export function selectFields({ topK = 5, heatmap = false, outputs = false }: WatchOptions) {
+  return { topK, heatmap, outputs };
 }
 
 /** See Client.watch. */

@@ -19,6 +19,7 @@ interface ClassifyFlags {
   priority: Lowercase<Priority>;
   timeout?: number;
   resume?: string;
+  outputs?: true;
 }
 
 /** The labels to request if a state file keeps them: a later run may show more. */
@@ -44,6 +45,7 @@ export function addClassify(program: Command, session: Session): void {
         .default('normal'),
     )
     .option('--timeout <seconds>', 'time limit per image', integerBetween(1, 86_400))
+    .option('--outputs', 'also heads, embeddings, tensors and extra of models that have them')
     .option('--resume <file>', 'record finished images in this file, and continue from it the next time')
     .addHelpText(
       'after',
@@ -114,6 +116,7 @@ async function runImages(
       topK: memory ? KEPT_LABELS : flags.top,
       priority: flags.priority.toUpperCase() as Priority,
       signal,
+      ...(flags.outputs === undefined ? {} : { outputs: true }),
       ...(flags.model === undefined ? {} : { model: flags.model }),
       ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
       ...(memory ? { idempotencyKey: (_content, index) => memory.idempotencyKey(todo[index]!.image) } : {}),

@@ -10,9 +10,13 @@ import { safeText } from '../text.ts';
 const PAGE = 1_000;
 const TIMEOUT_MS = 30_000;
 const QUERY = `query ($offset: Int!, $limit: Int!) {
-  models { name version classCount labels(offset: $offset, limit: $limit) { name } }
+  models {
+    name version classCount labels(offset: $offset, limit: $limit) { name }
+    outputs { name type classCount labels(offset: $offset, limit: $limit) { name } }
+  }
 }`;
 
+const Page = z.array(z.object({ name: z.string() })).nullable();
 const Answer = z.object({
   data: z
     .object({
@@ -21,7 +25,10 @@ const Answer = z.object({
           name: z.string(),
           version: z.string(),
           classCount: z.number(),
-          labels: z.array(z.object({ name: z.string() })).nullable(),
+          labels: Page,
+          outputs: z.array(
+            z.object({ name: z.string(), type: z.string(), classCount: z.number().nullable(), labels: Page }),
+          ),
         }),
       ),
     })
@@ -54,20 +61,29 @@ export function addTypes(program: Command, session: Session): void {
  * @throws CommandFailure if there is no server, or it has no model with names
  */
 async function readLabels(session: Session, url: string): Promise<ModelLabels[]> {
-  const found = new Map<string, { name: string; version: string; labels: string[] }>();
+  const found = new Map<string, { name: string; version: string; labels: string[]; heads: Record<string, string[]> }>();
   for (let offset = 0; ; offset += PAGE) {
     const models = await askForPage(session, url, offset);
-    for (const { name, version, labels } of models) {
-      const model = found.get(name) ?? { name, version, labels: [] };
-      model.labels.push(...(labels ?? []).map((label) => label.name));
+    for (const { name, version, labels, outputs } of models) {
+      const model = found.get(name) ?? { name, version, labels: [], heads: {} };
+      model.labels.push(...namesOf(labels));
+      for (const head of outputs.filter(({ type }) => type === 'LABELS')) {
+        const names = [...(model.heads[head.name] ?? []), ...namesOf(head.labels)];
+        if (names.length > 0) model.heads[head.name] = names;
+      }
       found.set(name, model);
     }
-    if (models.every(({ classCount, labels }) => labels === null || classCount <= offset + PAGE)) break;
+    const lists = models.flatMap(({ outputs, ...model }) => [model, ...outputs]);
+    if (lists.every(({ classCount, labels }) => labels === null || (classCount ?? 0) <= offset + PAGE)) break;
   }
-  const named = [...found.values()].filter(({ labels }) => labels.length > 0);
+  const named = [...found.values()].filter(({ labels, heads }) => labels.length + Object.keys(heads).length > 0);
   if (named.length === 0)
     throw new CommandFailure(EXIT.failed, `The server at ${url} has no model with label names yet.`);
   return named;
+}
+
+function namesOf(page: z.infer<typeof Page>): string[] {
+  return (page ?? []).map(({ name }) => name);
 }
 
 async function askForPage({ key, signal }: Session, url: string, offset: number) {

@@ -25,7 +25,8 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
   const { key, prediction, heatmap } = card;
   const words = describeCard(card);
   const ended = hasEnded(card);
-  const labels = prediction?.result?.labels;
+  // A model may give none.
+  const labels = prediction?.result?.labels.length ? prediction.result.labels : undefined;
   const model = models.find(({ name }) => name === prediction?.model);
   return (
     <article className={alone ? 'card card-alone' : 'card'} data-tone={words.tone} aria-labelledby={titleId}>

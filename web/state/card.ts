@@ -54,7 +54,7 @@ const IMAGE_CODES = [
 
 /** Whether sending the same file again could end differently. */
 export function canRetry({ hasFile, phase, prediction }: Card): boolean {
-  if (!hasFile) return false;
+  if (!hasFile || prediction?.status === 'SUCCEEDED') return false;
   if (phase.kind === 'refused') return !IMAGE_CODES.includes(phase.problem.code);
   return prediction?.error?.retryable ?? true;
 }

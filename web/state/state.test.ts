@@ -1,11 +1,12 @@
 import { expect, test, vi } from 'vitest';
 import { isPassing, readProblem } from '../transport/problem.ts';
+import { type Card, canRetry, type Prediction } from './card.ts';
 import { readDroppedFiles } from './files.ts';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
 import { createPlaces } from './places.ts';
 import { createThrottle } from './throttle.ts';
-import { describeProblem, formatLabel, formatSeconds, formatShare } from './words.ts';
+import { describeCard, describeProblem, formatLabel, formatSeconds, formatShare } from './words.ts';
 
 test('places are given out in order, and given back once', async () => {
   const places = createPlaces(2);
@@ -51,6 +52,17 @@ test('the heatmap lies where the model looked: the middle of the short side, or 
     height: 0.875,
   });
   expect(findHeatmapBox({ ...input, shortSide: null }, { width: 640, height: 320 })).toEqual({ width: 2, height: 1 });
+});
+
+test('a photo without labels is done, and is not sent again', () => {
+  const prediction = { status: 'SUCCEEDED', result: { labels: [] }, error: null } as unknown as Prediction;
+  const card = { phase: { kind: 'accepted' }, prediction, hasFile: true } as unknown as Card;
+  expect(describeCard(card)).toEqual({
+    title: 'Done',
+    detail: 'The model gives no label for this photo.',
+    tone: 'good',
+  });
+  expect(canRetry(card)).toBe(false);
 });
 
 test("a prediction's link leads back to its id", () => {

@@ -46,7 +46,7 @@ function describePrediction(prediction: Prediction): Words {
         ? { title: 'The model is looking', detail: `Try number ${attempts}`, tone: 'busy' }
         : { title: 'The model is looking', tone: 'busy' };
     case 'SUCCEEDED':
-      return { title: formatLabel(prediction.result?.labels[0]?.name ?? 'Done'), tone: 'good' };
+      return describeSuccess(prediction.result?.labels[0]?.name);
     case 'CANCELED':
       return { title: 'Cancelled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
     case 'EXPIRED':
@@ -56,6 +56,12 @@ function describePrediction(prediction: Prediction): Words {
     default:
       return status satisfies never;
   }
+}
+
+/** A model may have no labels, or find none likely enough. */
+function describeSuccess(best: string | undefined): Words {
+  if (best !== undefined) return { title: formatLabel(best), tone: 'good' };
+  return { title: 'Done', detail: 'The model gives no label for this photo.', tone: 'good' };
 }
 
 function describePosition(position: number): string {
