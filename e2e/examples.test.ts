@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { launchBrowser, openPage } from '@inferql/testing/browser';
+import { withKeyStore } from '@inferql/testing/key-store';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import type { Browser } from 'playwright-core';
@@ -18,7 +19,6 @@ const PICTURE = 1_234;
 const LABEL = `class ${expectedClass(PICTURE)}`;
 const HTTPX = 'httpx==0.28.1';
 
-let system: TestSystem;
 let dir: string;
 let photo: string;
 
@@ -26,43 +26,22 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'inferql-examples-'));
   photo = join(dir, 'photo.png');
   await writeFile(photo, makePicture(PICTURE));
-  system = await startSystem();
 });
 
 afterAll(async () => {
-  await system?.end();
   await rm(dir, { recursive: true, force: true });
 });
-
-const env = () => ({ PATH: process.env.PATH!, HOME: process.env.HOME ?? dir, INFERQL_URL: system.url });
 
 async function requireProgram(program: string, context: TestContext): Promise<void> {
   await run(program, ['--version']).catch(() => context.skip(`${program} is missing on this machine`));
 }
 
-test('curl: the mutation answers with the result', async (context) => {
-  await requireProgram('curl', context);
-  const { stdout } = await run(join(examplesDir, 'curl/classify.sh'), [photo], { env: env() });
-  expect(JSON.parse(stdout).data.classifyImage).toMatchObject({
-    __typename: 'Prediction',
-    status: 'SUCCEEDED',
-    result: { labels: [{ name: LABEL }, {}, {}, {}, {}] },
+/** A key for the system, as an operator creates it. */
+async function makeKey({ redis }: TestSystem): Promise<string> {
+  return withKeyStore(redis.url, async (store) => {
+    return (await store.create({ tenant: 'examples', scopes: ['infer', 'read'] })).text;
   });
-});
-
-test('curl: the subscription ends with the result, and a refusal is shown', async (context) => {
-  await requireProgram('curl', context);
-  const { stdout } = await run(join(examplesDir, 'curl/watch.sh'), [photo], { env: env() });
-  const events = stdout.split('\n').filter((line) => line.startsWith('data: {'));
-  const states = events.map((line) => JSON.parse(line.slice(6)).data.prediction);
-  expect(states.at(-1)).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ name: LABEL }, {}, {}] } });
-
-  const text = join(dir, 'photo.txt');
-  await writeFile(text, 'no image');
-  const refused = await run(join(examplesDir, 'curl/watch.sh'), [text], { env: env() }).catch((error) => error);
-  expect(refused).toMatchObject({ code: 1 });
-  expect(refused.stderr).toContain('UNSUPPORTED_FORMAT');
-});
+}
 
 /** A Python with httpx, made once and kept with what else this machine has. */
 async function preparePython(context: TestContext): Promise<string> {
@@ -87,52 +66,101 @@ async function preparePython(context: TestContext): Promise<string> {
   return python;
 }
 
-test('Python: upload, live states, labels', async (context) => {
-  const python = await preparePython(context);
-  const { stdout } = await run(python, [join(examplesDir, 'python/classify.py'), photo], { env: env() });
-  expect(stdout).toMatch(/^((QUEUED|PROCESSING)\n)*SUCCEEDED\n/);
-  expect(stdout).toContain(`90.0%  ${LABEL}`);
-});
-
-describe('front ends', () => {
-  let vite: ViteDevServer;
-  let browser: Browser;
-  let address: string;
+describe.each(['off', 'keys'])('INFERQL_AUTH=%s', (auth) => {
+  let system: TestSystem;
+  /** As in the user's shell. */
+  let settings: Record<string, string>;
 
   beforeAll(async () => {
-    // As `npx vite examples` is told where the server is.
-    process.env.INFERQL_URL = system.url;
-    vite = await createServer({
-      root: examplesDir,
-      configFile: join(examplesDir, 'vite.config.ts'),
-      cacheDir: join(dir, 'vite'),
-      logLevel: 'error',
-      server: { port: 0, host: '127.0.0.1' },
-    });
-    await vite.listen();
-    address = vite.resolvedUrls!.local[0]!;
-    browser = await launchBrowser();
+    system = await startSystem({ env: { INFERQL_AUTH: auth } });
+    settings = { INFERQL_URL: system.url, ...(auth === 'keys' ? { INFERQL_KEY: await makeKey(system) } : {}) };
   });
 
   afterAll(async () => {
-    await browser?.close();
-    await vite?.close();
-    delete process.env.INFERQL_URL;
+    await system?.end();
   });
 
-  test.each(['urql', 'apollo'])('%s: upload, live states, labels; a refusal is shown', async (name) => {
-    const { page, complaints, close } = await openPage(browser, `${address}${name}/`);
-    await page.getByLabel('Photograph').setInputFiles(photo);
-    await page.getByRole('status').getByText('SUCCEEDED').waitFor();
-    expect(await page.getByRole('listitem').allTextContents()).toHaveLength(3);
-    expect(await page.getByRole('listitem').first().textContent()).toBe(`${LABEL} 90.0%`);
+  const env = () => ({ PATH: process.env.PATH!, HOME: process.env.HOME ?? dir, ...settings });
 
-    await page
-      .getByLabel('Photograph')
-      .setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
-    await page.getByRole('alert').waitFor();
-    expect(await page.getByRole('alert').textContent()).toContain('not an image');
-    expect(complaints).toEqual([]);
-    await close();
+  test('curl: the mutation answers with the result', async (context) => {
+    await requireProgram('curl', context);
+    const { stdout } = await run(join(examplesDir, 'curl/classify.sh'), [photo], { env: env() });
+    expect(JSON.parse(stdout).data.classifyImage).toMatchObject({
+      __typename: 'Prediction',
+      status: 'SUCCEEDED',
+      result: { labels: [{ name: LABEL }, {}, {}, {}, {}] },
+    });
+  });
+
+  test('curl: the subscription ends with the result, and a refusal is shown', async (context) => {
+    await requireProgram('curl', context);
+    const { stdout } = await run(join(examplesDir, 'curl/watch.sh'), [photo], { env: env() });
+    const events = stdout.split('\n').filter((line) => line.startsWith('data: {'));
+    const states = events.map((line) => JSON.parse(line.slice(6)).data.prediction);
+    expect(states.at(-1)).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ name: LABEL }, {}, {}] } });
+
+    const text = join(dir, 'photo.txt');
+    await writeFile(text, 'no image');
+    const refused = await run(join(examplesDir, 'curl/watch.sh'), [text], { env: env() }).catch((error) => error);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toContain('UNSUPPORTED_FORMAT');
+  });
+
+  test('Python: upload, live states, labels', async (context) => {
+    const python = await preparePython(context);
+    const { stdout } = await run(python, [join(examplesDir, 'python/classify.py'), photo], { env: env() });
+    expect(stdout).toMatch(/^((QUEUED|PROCESSING)\n)*SUCCEEDED\n/);
+    expect(stdout).toContain(`90.0%  ${LABEL}`);
+  });
+
+  describe('front ends', () => {
+    let vite: ViteDevServer;
+    let browser: Browser;
+    let address: string;
+
+    beforeAll(async () => {
+      // Read by the file of settings.
+      Object.assign(process.env, settings);
+      vite = await createServer({
+        root: examplesDir,
+        configFile: join(examplesDir, 'vite.config.ts'),
+        cacheDir: join(dir, 'vite'),
+        logLevel: 'error',
+        server: { port: 0, host: '127.0.0.1' },
+      });
+      await vite.listen();
+      address = vite.resolvedUrls!.local[0]!;
+      browser = await launchBrowser();
+    });
+
+    afterAll(async () => {
+      await browser?.close();
+      await vite?.close();
+      for (const name of Object.keys(settings)) delete process.env[name];
+    });
+
+    test.each(['urql', 'apollo'])('%s: upload, live states, labels; a refusal is shown', async (name) => {
+      const { page, complaints, close } = await openPage(browser, `${address}${name}/`);
+      await page.getByLabel('Photograph').setInputFiles(photo);
+      await page.getByRole('status').getByText('SUCCEEDED').waitFor();
+      expect(await page.getByRole('listitem').allTextContents()).toHaveLength(3);
+      expect(await page.getByRole('listitem').first().textContent()).toBe(`${LABEL} 90.0%`);
+
+      await page
+        .getByLabel('Photograph')
+        .setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
+      await page.getByRole('alert').waitFor();
+      expect(await page.getByRole('alert').textContent()).toContain('not an image');
+      expect(complaints).toEqual([]);
+      await close();
+    });
+  });
+
+  test.runIf(auth === 'keys')('without the key, the answer says that one is needed', async (context) => {
+    await requireProgram('curl', context);
+    const { INFERQL_KEY: _, ...without } = env() as Record<string, string>;
+    const refused = await run(join(examplesDir, 'curl/classify.sh'), [photo], { env: without }).catch((error) => error);
+    expect(refused.code).not.toBe(0);
+    expect(JSON.parse(refused.stdout).errors[0].extensions.code).toBe('UNAUTHENTICATED');
   });
 });

@@ -39,8 +39,11 @@ def read_data(answer: dict) -> dict:
 
 def main(path: str) -> None:
     url = os.environ.get("INFERQL_URL", "http://127.0.0.1:4000")
-    # The server gives a sign of life every 12 seconds.
-    with httpx.Client(base_url=url, headers={"x-graphql-yoga-csrf": "1"}, timeout=30) as client:
+    headers = {"x-graphql-yoga-csrf": "1"}
+    if key := os.environ.get("INFERQL_KEY"):
+        headers["authorization"] = f"Bearer {key}"
+    # The server sends a comment every 12 seconds.
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         with open(path, "rb") as photo:
             response = client.post(
                 "/graphql",
