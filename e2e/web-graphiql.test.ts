@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
+import { withKeyStore } from '@inferql/testing/key-store';
 import { buildTestPage } from '@inferql/testing/page-build';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
@@ -124,3 +125,59 @@ test('queries and subscriptions without files run as they are', () =>
     await run(page);
     await waitForResponse(page, /"waiting": 0/);
   }));
+
+test('if the server asks for keys, it asks for one, and reads the schema, runs and follows with it', async () => {
+  const guarded = await startSystem({ env: { INFERQL_AUTH: 'keys', INFERQL_WEB_DIR: await buildTestPage() } });
+  try {
+    const key = await withKeyStore(guarded.redis.url, (store) =>
+      store.create({ tenant: 'alice', scopes: ['infer', 'read', 'operate'] }),
+    );
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const asked: string[] = [];
+    const answers = [`${key.text}x`, key.text];
+    page.on('dialog', (dialog) => {
+      asked.push(dialog.message());
+      void dialog.accept(answers.shift());
+    });
+    await page.goto(`${guarded.url}/graphql`);
+    await page.getByRole('region', { name: 'Files for Upload variables' }).waitFor();
+    await openTab(page, 'ListModels');
+    // The first key is mistyped: it is asked for again.
+    await expect
+      .poll(async () => {
+        await run(page);
+        return readResponse(page);
+      })
+      .toMatch(/"name": "scripted"/);
+    expect(asked).toHaveLength(2);
+    expect(asked[0]).toContain('API key');
+    await openTab(page, 'FollowQueue');
+    await run(page);
+    await waitForResponse(page, /"waiting": 0/);
+    await openTab(page, 'ClassifyImage');
+    const [picture] = pictures;
+    await page.locator('#upload-chooser').setInputFiles([picture!.file]);
+    await run(page);
+    await waitForResponse(page, new RegExp(`"name": "${picture!.label}"`));
+    // The key is the tab's: a reload does not ask again, another tab does.
+    await page.reload();
+    await page.locator('.graphiql-query-editor .view-lines').waitFor();
+    await openTab(page, 'ListModels');
+    await run(page);
+    await waitForResponse(page, /"name": "scripted"/);
+    expect(asked).toHaveLength(2);
+    expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain(key.text);
+    await withKeyStore(guarded.redis.url, (store) => store.revoke(key.record.id));
+    answers.push('');
+    await expect
+      .poll(async () => {
+        await run(page);
+        return asked.length;
+      })
+      .toBeGreaterThan(2);
+    await context.close();
+  } finally {
+    await guarded.end();
+  }
+});

@@ -11,6 +11,8 @@ export interface LoadOptions {
   ledger: Ledger;
   /** So many clients, each with one prediction in flight at a time. */
   clients: number;
+  /** API keys, one tenant each: clients use them in turn, and ask after some predictions with another tenant's. @default none */
+  keys?: string[];
   /** Some clients cancel, and some give their predictions too little time. @default true */
   mixed?: boolean;
   /** The nth picture. @default makePicture */
@@ -28,6 +30,8 @@ export interface Load {
   ended: Record<string, number>;
   /** What clients were refused with, by code; they tried again. */
   refusals: Record<string, number>;
+  /** How often a tenant asked after another's prediction. */
+  foreignReads(): number;
   /** Resolves once a condition holds, which is looked at whenever something happened. @throws after a minute */
   until(condition: () => boolean): Promise<void>;
   /** Resolves once so many more predictions have ended. */
@@ -51,6 +55,7 @@ const CANCEL = `mutation ($id: ID!) { cancelPrediction(id: $id) { ${FIELDS} } }`
 const WAYS = ['sse', 'socket', 'query', 'wait', 'socket', 'sse', 'query', 'sse'] as const;
 
 const TERMINAL = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'];
+const FOREIGN_EACH = 5;
 const RETRY_MS = 50;
 const POLL_MS = 1_000;
 const CANCEL_EACH = 19;
@@ -71,13 +76,14 @@ function toSighting({ id, status, attempts = 0, error, result }: Seen): Sighting
 
 /** Begins to send pictures, each a new one, and to follow each prediction to its end. */
 export function startLoad(options: LoadOptions): Load {
-  const { urls, ledger, mixed = true, picture = makePicture, expected = expectedClass } = options;
+  const { urls, ledger, keys = [], mixed = true, picture = makePicture, expected = expectedClass } = options;
   const sockets = new Map<string, Socket>();
   const open = new Set<string>();
   const ended: Record<string, number> = {};
   const refusals: Record<string, number> = {};
   const listeners = new Set<() => void>();
   let pictures = 0;
+  let foreignReads = 0;
   let stopped = false;
   const failures: unknown[] = [];
 
@@ -88,11 +94,18 @@ export function startLoad(options: LoadOptions): Load {
     counts[key] = (counts[key] ?? 0) + 1;
   };
 
-  function socketOf(url: string): Socket {
-    let socket = sockets.get(url);
+  function headersOf(client: number): Record<string, string> {
+    const key = keys[client % keys.length];
+    return key === undefined ? {} : { authorization: `Bearer ${key}` };
+  }
+
+  function socketOf(url: string, client: number): Socket {
+    const headers = headersOf(client);
+    const name = `${url} ${headers.authorization}`;
+    let socket = sockets.get(name);
     if (!socket || socket.closeCode() !== undefined) {
-      socket = openSocket(url);
-      sockets.set(url, socket);
+      socket = openSocket(url, headers);
+      sockets.set(name, socket);
     }
     return socket;
   }
@@ -128,6 +141,8 @@ export function startLoad(options: LoadOptions): Load {
             variables: { image: null, key, timeoutMs },
             files: { image: picture(n) },
           },
+          undefined,
+          headersOf(client),
         );
         const answer = data?.classifyImage;
         if (answer?.__typename === 'Prediction') {
@@ -147,13 +162,13 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   /** One subscription, as long as its server and its connection live; true where the end was seen. */
-  async function subscribeOnce(url: string, id: string, way: 'sse' | 'socket'): Promise<boolean> {
+  async function subscribeOnce(url: string, id: string, way: 'sse' | 'socket', client: number): Promise<boolean> {
     const watch = ledger.watch(way);
     const operation = { query: SUBSCRIPTION, variables: { id } };
     const results =
       way === 'sse'
-        ? subscribeSse<{ prediction: Seen }>(url, operation)
-        : socketOf(url).subscribe<{ prediction: Seen }>(operation);
+        ? subscribeSse<{ prediction: Seen }>(url, operation, undefined, headersOf(client))
+        : socketOf(url, client).subscribe<{ prediction: Seen }>(operation);
     let sawEnd = false;
     let sawError = false;
     try {
@@ -171,9 +186,14 @@ export function startLoad(options: LoadOptions): Load {
     return sawEnd;
   }
 
-  async function queryOnce(url: string, id: string): Promise<boolean> {
+  async function queryOnce(url: string, id: string, client: number): Promise<boolean> {
     try {
-      const { data, errors } = await send<{ prediction: Seen | null }>(url, { query: QUERY, variables: { id } });
+      const { data, errors } = await send<{ prediction: Seen | null }>(
+        url,
+        { query: QUERY, variables: { id } },
+        undefined,
+        headersOf(client),
+      );
       if (data?.prediction) return record(ledger.watch('query'), data.prediction);
       if (errors) refuse(errors);
     } catch (error) {
@@ -182,9 +202,30 @@ export function startLoad(options: LoadOptions): Load {
     return false;
   }
 
-  async function cancel(url: string, id: string): Promise<void> {
+  /** Another tenant reads and cancels it: it must find nothing, and change nothing. */
+  async function pry(url: string, id: string, client: number): Promise<void> {
+    for (const operation of [QUERY, CANCEL]) {
+      const { data } = await send<Record<string, Seen | null>>(
+        url,
+        { query: operation, variables: { id } },
+        undefined,
+        headersOf(client + 1),
+      ).catch(() => ({ data: undefined }));
+      if (!data) continue;
+      foreignReads++;
+      if (Object.values(data).some((seen) => seen !== null))
+        throw new Error(`another tenant's prediction was shown: ${id}`);
+    }
+  }
+
+  async function cancel(url: string, id: string, client: number): Promise<void> {
     try {
-      const { data } = await send<{ cancelPrediction: Seen | null }>(url, { query: CANCEL, variables: { id } });
+      const { data } = await send<{ cancelPrediction: Seen | null }>(
+        url,
+        { query: CANCEL, variables: { id } },
+        undefined,
+        headersOf(client),
+      );
       if (data?.cancelPrediction) record(ledger.watch('cancel'), data.cancelPrediction);
     } catch (error) {
       refuse(error);
@@ -197,11 +238,14 @@ export function startLoad(options: LoadOptions): Load {
     const first = await submit(client, n, way === 'wait');
     const { id } = first;
     if (way === 'wait' && record(ledger.watch('mutation'), first)) return;
-    if (mixed && n % CANCEL_EACH === 0) await cancel(urls[(client + 1) % urls.length]!, id);
+    if (keys.length > 1 && n % FOREIGN_EACH === 0) await pry(urls[n % urls.length]!, id, client);
+    if (mixed && n % CANCEL_EACH === 0) await cancel(urls[(client + 1) % urls.length]!, id, client);
     for (let attempt = client; ; attempt++) {
       const url = urls[attempt % urls.length]!;
       const sawEnd =
-        way === 'query' ? await queryOnce(url, id) : await subscribeOnce(url, id, way === 'wait' ? 'sse' : way);
+        way === 'query'
+          ? await queryOnce(url, id, client)
+          : await subscribeOnce(url, id, way === 'wait' ? 'sse' : way, client);
       if (sawEnd) return;
       await delay(way === 'query' ? POLL_MS : RETRY_MS);
     }
@@ -243,6 +287,7 @@ export function startLoad(options: LoadOptions): Load {
     inFlight: () => open.size,
     ended,
     refusals,
+    foreignReads: () => foreignReads,
     until,
     async more(wanted) {
       const goal = sum() + wanted;

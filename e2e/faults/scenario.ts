@@ -1,5 +1,6 @@
 import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/keys';
 import type { Child } from '@inferql/testing/child-process';
+import { withKeyStore } from '@inferql/testing/key-store';
 import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis-proxy';
 import { startTestRedis, type TestRedis, type TestRedisOptions } from '@inferql/testing/redis-server';
 import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
@@ -37,6 +38,8 @@ export interface Scenario {
   fault: string;
   redis?: TestRedisOptions;
   system?: SystemOptions;
+  /** Tenants with a key each, whose clients know nothing of each other. @default none: nobody is asked for a key */
+  tenants?: string[];
   load?: Partial<LoadOptions>;
   /** @default false */
   proxies?: boolean;
@@ -61,7 +64,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'>> {
+async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'> & { keys: string[] }> {
   const redis = await startTestRedis(scenario.redis);
   cleanups.push(() => redis.stop());
   const serverProxy = await startRedisProxy(redis.port);
@@ -77,9 +80,19 @@ async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'>> {
     redis,
     ...(scenario.proxies ? { redisUrl } : {}),
     ...scenario.system,
+    ...(scenario.tenants ? { env: { ...scenario.system?.env, INFERQL_AUTH: 'keys' } } : {}),
   });
   cleanups.push(system.end);
-  return { system, redis, ledger, serverProxy, workerProxy };
+  const keys = await makeKeys(redis, scenario.tenants ?? []);
+  return { system, redis, ledger, serverProxy, workerProxy, keys };
+}
+
+async function makeKeys({ url }: TestRedis, tenants: string[]): Promise<string[]> {
+  if (tenants.length === 0) return [];
+  return withKeyStore(url, async (store) => {
+    const created = tenants.map((tenant) => store.create({ tenant, scopes: ['infer', 'read'] }));
+    return (await Promise.all(created)).map(({ text }) => text);
+  });
 }
 
 /**
@@ -89,10 +102,10 @@ async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'>> {
 export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdict; load: Load; system: TestSystem }> {
   await removeRow(scenario.fault);
   const stage = await prepare(scenario);
-  const { system, ledger } = stage;
+  const { system, ledger, keys } = stage;
   const urls = system.servers.map(({ url }) => url);
   await Promise.all(system.workers.map((worker) => worker.stop()));
-  const load = startLoad({ urls, ledger, clients: CLIENTS, ...scenario.load });
+  const load = startLoad({ urls, ledger, keys, clients: CLIENTS, ...scenario.load });
   try {
     // The queue fills while nobody works, however slow the machine is, and the fault comes early in its drain.
     await load.until(() => load.inFlight() >= IN_FLIGHT + SPARE);
@@ -103,7 +116,10 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
     await scenario.act({ ...stage, load });
     await load.more(AFTERWARDS);
     await load.finish();
-    const verdict = await ledger.judge(system.servers.map(({ url }) => url));
+    const verdict = await ledger.judge(
+      system.servers.map(({ url }) => url),
+      { keys },
+    );
     expect(sample(verdict)).toEqual({ lost: [], contradictory: [], missed: [], wrong: [] });
     expect(verdict.answered).toBeGreaterThanOrEqual(IN_FLIGHT + AFTERWARDS);
     await system.stop();

@@ -26,6 +26,10 @@ const FAULTS: Record<string, Fault> = {
   'an engine that hangs': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
   'an engine that exits': { seen: 'the engine is restarted, the image fails alone', costsAttempts: true },
   'kill -9 of a server': { seen: 'clients continue with the other server' },
+  'kill -9 of a worker and of a server, with two tenants and keys': {
+    seen: 'each tenant finds all of its predictions and none of the other',
+    costsAttempts: true,
+  },
   'rolling restart of servers and workers': { seen: 'no prediction failed' },
   'kill -9 of Redis, appendfsync everysec': { seen: 'everything waits and recovers automatically' },
   'kill -9 of Redis, appendfsync always': { seen: 'everything waits and recovers automatically' },

@@ -11,7 +11,7 @@ export interface Ledger {
   /** Begins one uninterrupted stream of states, such as one subscription. */
   watch(via: string): { seen(sighting: Sighting): void; completed(id: string): void };
   /** Asks every server for every id until each has ended or the time is up. */
-  judge(urls: string[], timeoutMs?: number): Promise<Verdict>;
+  judge(urls: string[], options?: { timeoutMs?: number; keys?: string[] }): Promise<Verdict>;
   end(): Promise<void>;
 }
 
@@ -38,11 +38,11 @@ export async function startLedger(): Promise<Ledger> {
         completed: (id) => tell({ type: 'completed', watch, id }),
       };
     },
-    async judge(urls, timeoutMs = 30_000) {
+    async judge(urls, { timeoutMs = 30_000, keys = [] } = {}) {
       const verdict = new Promise<Verdict>((resolve) => {
         giveVerdict = resolve;
       });
-      tell({ type: 'judge', urls, timeoutMs });
+      tell({ type: 'judge', urls, timeoutMs, keys });
       return await verdict;
     },
     end: () => child.end(),

@@ -19,12 +19,12 @@ interface Answer {
   result: { labels: { index: number }[] } | null;
 }
 
-async function ask(url: string, ids: string[]): Promise<void> {
+async function ask(url: string, ids: string[], key: string | undefined): Promise<void> {
   const fields = 'id status attempts error { code } result { labels(topK: 1) { index } }';
   const parameters = ids.map((_, i) => `$i${i}: ID!`).join(', ');
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) },
     body: JSON.stringify({
       query: `query (${parameters}) { ${ids.map((_, i) => `p${i}: prediction(id: $i${i}) { ${fields} }`).join(' ')} }`,
       variables: Object.fromEntries(ids.map((id, i) => [`i${i}`, id])),
@@ -47,13 +47,13 @@ async function ask(url: string, ids: string[]): Promise<void> {
   });
 }
 
-async function askAll(url: string, deadlineMs: number): Promise<void> {
-  for (;;) {
+async function askAll(url: string, deadlineMs: number, keys: (string | undefined)[]): Promise<void> {
+  for (let turn = 0; ; turn++) {
     const open = book.unconfirmed(url);
     if (open.length === 0 || Date.now() > deadlineMs) return;
     for (let from = 0; from < open.length; from += IDS_AT_ONCE) {
       // A server that does not answer is asked again, until the deadline.
-      await ask(url, open.slice(from, from + IDS_AT_ONCE)).catch(() => undefined);
+      await ask(url, open.slice(from, from + IDS_AT_ONCE), keys[turn % keys.length]).catch(() => undefined);
     }
     await delay(100);
   }
@@ -69,7 +69,8 @@ process.on('message', async (request: LedgerRequest) => {
       return book.complete(request.watch);
     case 'judge': {
       const deadlineMs = Date.now() + request.timeoutMs;
-      await Promise.all(request.urls.map((url) => askAll(url, deadlineMs)));
+      const keys = request.keys.length > 0 ? request.keys : [undefined];
+      await Promise.all(request.urls.map((url) => askAll(url, deadlineMs, keys)));
       process.send!(book.judge(request.urls));
       return;
     }

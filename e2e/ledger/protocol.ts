@@ -17,8 +17,8 @@ export type LedgerRequest =
   | ({ type: 'seen'; watch: string; via: string } & Sighting)
   /** A subscription completed, which it may do only after the end was seen. */
   | { type: 'completed'; watch: string; id: string }
-  /** Asks every server for every id until all have ended, and answers with the verdict. */
-  | { type: 'judge'; urls: string[]; timeoutMs: number };
+  /** Asks every server for every id until all have ended, and answers with the verdict. With keys, each of them, since an id is known to its tenant alone. */
+  | { type: 'judge'; urls: string[]; timeoutMs: number; keys: string[] };
 
 export interface Verdict {
   type: 'verdict';
