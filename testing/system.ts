@@ -137,7 +137,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
       : {
           INFERQL_MODELS_DIR: join(stateDir, 'models'),
           INFERQL_STATE_DIR: join(stateDir, `worker-${index}`),
-          INFERQL_SCRIPTED_MODELS: JSON.stringify(scripted),
+          // None: those of the folder alone, which `env` may name.
+          ...(scripted.length > 0 && { INFERQL_SCRIPTED_MODELS: JSON.stringify(scripted) }),
         };
     await mkdir(models.INFERQL_STATE_DIR, { recursive: true });
     const worker = await startChild({
