@@ -1,35 +1,17 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createRandom } from '../golden/harness.fixture.ts';
 import { encodeClassifier } from '../golden/onnx-file.fixture.ts';
 import { BATCH, floatTensor, type OnnxNode } from '../onnx/graph.ts';
 import { encodeModel } from '../onnx/write.ts';
 import { addModel } from './add.ts';
-import type { CommandContext } from './command-context.ts';
+import { useRepository } from './test-repository.fixture.ts';
 
-const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
 const CLASSES = 4;
 
-let root: string;
-let context: CommandContext;
-let printed: string[];
-
-beforeEach(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-onnx-'));
-  printed = [];
-  context = {
-    modelsDir: path.join(root, 'models'),
-    stateDir: path.join(root, 'state'),
-    signal: new AbortController().signal,
-    print: (line) => printed.push(line),
-  };
-  await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
-  await writeFile(path.join(root, 'labels.txt'), 'a\nb\nc\nd');
-});
-
-afterEach(() => rm(root, { recursive: true, force: true }));
+const repository = useRepository();
+beforeEach(() => writeFile(path.join(repository.root, 'labels.txt'), 'a\nb\nc\nd'));
 
 /** A classifier of 8 x 8 images, [N, 3, 8, 8], that ends in the given operators. */
 async function writeClassifier(name: string, ...endings: string[]): Promise<string> {
@@ -52,7 +34,7 @@ async function writeClassifier(name: string, ...endings: string[]): Promise<stri
     },
     name,
   );
-  const file = path.join(root, `${name}.onnx`);
+  const file = path.join(repository.root, `${name}.onnx`);
   await writeFile(file, bytes);
   return file;
 }
@@ -65,15 +47,22 @@ describe('models add of an ONNX file', () => {
     ['logits', []],
   ] as const)('reads the activation %s from an end in %j', async (activation, endings) => {
     const file = await writeClassifier('net', ...endings);
-    const options = { labels: path.join(root, 'labels.txt'), width: 8, height: 8 };
-    const model = await addModel(file, options, context);
+    const options = { labels: path.join(repository.root, 'labels.txt'), width: 8, height: 8 };
+    const model = await addModel(file, options, repository.context);
     expect(model.spec.output.activation).toBe(activation);
   });
 
   test('refuses to apply a softmax to probabilities', async () => {
     const file = await writeClassifier('net', 'Softmax');
-    const options = { labels: path.join(root, 'labels.txt'), width: 8, height: 8, activation: 'logits' } as const;
-    await expect(addModel(file, options, context)).rejects.toThrow('ends in Softmax already: expected softmax');
+    const options = {
+      labels: path.join(repository.root, 'labels.txt'),
+      width: 8,
+      height: 8,
+      activation: 'logits',
+    } as const;
+    await expect(addModel(file, options, repository.context)).rejects.toThrow(
+      'ends in Softmax already: expected softmax',
+    );
   });
 });
 
@@ -81,7 +70,7 @@ describe('models add at a terminal', () => {
   /** Answers one question after another, and records the questions. */
   function answerWith(...answers: string[]): string[] {
     const asked: string[] = [];
-    context.ask = async (question) => {
+    repository.context.ask = async (question) => {
       asked.push(question);
       return answers.shift() ?? '';
     };
@@ -90,7 +79,7 @@ describe('models add at a terminal', () => {
 
   /** In a folder without labels. */
   async function writeAlone(bytes: Uint8Array): Promise<string> {
-    const file = path.join(root, 'alone', 'net.onnx');
+    const file = path.join(repository.root, 'alone', 'net.onnx');
     await mkdir(path.dirname(file));
     await writeFile(file, bytes);
     return file;
@@ -98,10 +87,10 @@ describe('models add at a terminal', () => {
 
   test('asks for a guessed normalization and for class names, again until the answers can be used', async () => {
     const file = await writeAlone(encodeClassifier());
-    await writeFile(path.join(root, 'two.txt'), 'a\nb');
-    const [two, four] = ['two.txt', 'labels.txt'].map((name) => path.join(root, name));
+    await writeFile(path.join(repository.root, 'two.txt'), 'a\nb');
+    const [two, four] = ['two.txt', 'labels.txt'].map((name) => path.join(repository.root, name));
     const asked = answerWith('imagenet', '0.5,0.5 / 0.5', '0.48,0.46,0.41 / 0.27,0.26,0.28', two ?? '', four ?? '');
-    const model = await addModel(file, {}, context);
+    const model = await addModel(file, {}, repository.context);
     expect(model.spec.input.normalization).toEqual({
       scale: 1 / 255,
       mean: [0.48, 0.46, 0.41],
@@ -112,13 +101,13 @@ describe('models add at a terminal', () => {
     expect(asked).toHaveLength(5);
     expect(asked[1]).toContain('expected caffe, tf, torch, unit, none, or numbers');
     expect(asked[4]).toContain('two.txt names 2 classes, the model has 4');
-    expect(printed.join('\n')).toMatch(/normalization +mean 0\.48\/0\.46\/0\.41.* given +your answer/);
+    expect(repository.printed.join('\n')).toMatch(/normalization +mean 0\.48\/0\.46\/0\.41.* given +your answer/);
   });
 
   test('takes what was guessed if nothing is answered', async () => {
     const file = await writeAlone(encodeClassifier());
     const asked = answerWith('', '');
-    const model = await addModel(file, {}, context);
+    const model = await addModel(file, {}, repository.context);
     expect(model.spec.input.normalization).toBe('torch');
     expect(model.labels).toEqual(['class 0', 'class 1', 'class 2', 'class 3']);
     expect(asked).toHaveLength(2);
@@ -129,14 +118,16 @@ describe('models add at a terminal', () => {
     async (features) => {
       const file = await writeAlone(encodeClassifier({ features }));
       const asked = answerWith('scores', 'logits');
-      const model = await addModel(file, { normalization: 'unit' }, context);
+      const model = await addModel(file, { normalization: 'unit' }, repository.context);
       expect(model.spec.output.name).toBe('logits');
       expect(model.classCount).toBe(4);
       expect(asked[1]).toMatch(/expected one of .*features/);
-      delete context.ask;
-      await expect(addModel(file, { name: 'other' }, context)).rejects.toThrow(/--output: .*features.*name the one/);
-      const labels = path.join(root, 'labels.txt');
-      const byLabels = await addModel(file, { name: 'third', labels }, context);
+      delete repository.context.ask;
+      await expect(addModel(file, { name: 'other' }, repository.context)).rejects.toThrow(
+        /--output: .*features.*name the one/,
+      );
+      const labels = path.join(repository.root, 'labels.txt');
+      const byLabels = await addModel(file, { name: 'third', labels }, repository.context);
       expect(byLabels.spec.output.name).toBe('logits');
     },
   );
@@ -144,12 +135,12 @@ describe('models add at a terminal', () => {
   test('does not ask for what the command line says', async () => {
     const file = await writeAlone(encodeClassifier());
     const asked = answerWith();
-    const labels = path.join(root, 'labels.txt');
-    const model = await addModel(file, { mean: [104, 117, 124], order: 'bgr', labels, batch: 2 }, context);
+    const labels = path.join(repository.root, 'labels.txt');
+    const model = await addModel(file, { mean: [104, 117, 124], order: 'bgr', labels, batch: 2 }, repository.context);
     expect(asked).toEqual([]);
     expect(model.spec.input.normalization).toEqual({ scale: 1, mean: [104, 117, 124], std: [1], order: 'bgr' });
     expect(model.spec.batching.maxBatchSize).toBe(2);
-    await expect(addModel(file, { name: 'b', normalization: 'tf', mean: [1] }, context)).rejects.toThrow(
+    await expect(addModel(file, { name: 'b', normalization: 'tf', mean: [1] }, repository.context)).rejects.toThrow(
       /either a name, or/,
     );
   });
