@@ -2,17 +2,18 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 
 /**
  * Typed documents in `<folder>/generated/`, for each part that speaks GraphQL: from its `.graphql` files (`ClassifyDocument` of
- * `generated/graphql.ts`), or written in place with `graphql(...)` of `generated/gql.ts`. The folders are separate so that neither the
- * client nor the page carries the documents of the others.
+ * `generated/graphql.ts`), or written in place with `graphql(...)` of `generated/gql.ts`. The folders are separate so that the
+ * client does not carry the documents of the tests.
  */
-function typeDocuments(folder: string, documentMode: 'documentNode' | 'string'): CodegenConfig['generates'] {
+function typeDocuments(folder: string): CodegenConfig['generates'] {
   return {
     [`${folder}/generated/`]: {
       preset: 'client',
       documents: [`${folder}/**/*.{graphql,ts,tsx}`, `!${folder}/generated/**`],
       presetConfig: { fragmentMasking: false },
       config: {
-        documentMode,
+        // Text: the client and the tests need no GraphQL library to send it.
+        documentMode: 'string',
         enumsAsTypes: true,
         scalars: {
           ID: 'string',
@@ -37,10 +38,8 @@ const config: CodegenConfig = {
   ignoreNoDocuments: true,
   silent: true,
   generates: {
-    // Text: the client and the tests need no GraphQL library to send it.
-    ...typeDocuments('client', 'string'),
-    ...typeDocuments('e2e', 'string'),
-    ...typeDocuments('web', 'documentNode'),
+    ...typeDocuments('client'),
+    ...typeDocuments('e2e'),
   },
 };
 

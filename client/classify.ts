@@ -1,88 +1,150 @@
+import type { ClassifyOptions, SubmitOptions } from './api.ts';
 import { errorOfCode, InferqlError } from './errors.ts';
-import { CancelDocument, ClassifyDocument, type ClassifyMutation } from './generated/graphql.ts';
+import {
+  type AcceptedStateFragment,
+  CancelDocument,
+  ClassifyDocument,
+  type ClassifyMutation,
+} from './generated/graphql.ts';
 import { withRetries } from './retry.ts';
+import type { Semaphore } from './semaphore.ts';
+import type { Subscriber } from './subscriptions/subscriber.ts';
 import type { Transport } from './transport.ts';
-import type { ClassifyOptions, Prediction, SucceededPrediction } from './types.ts';
+import type { AcceptedPrediction, Prediction, SucceededPrediction } from './types.ts';
 import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
 /** How long an aborting caller waits for the server to be notified. */
 const FAREWELL_MS = 2_000;
 
+/** What images are sent with. */
+export interface Uploads {
+  transport: Transport;
+  subscriber: Subscriber;
+  /** Bounds the uploads at the same time. */
+  semaphore: Semaphore;
+}
+
 /** Sends the image and watches its prediction to the end. See Client.classify. */
 export async function classifyImage(
-  transport: Transport,
-  retryForMs: number,
+  uploads: Uploads,
   image: Blob,
   given: ClassifyOptions,
 ): Promise<SucceededPrediction> {
-  // A separate signal per call: Node warns about a leak if many listeners share one signal.
-  const options = given.signal ? { ...given, signal: AbortSignal.any([given.signal]) } : given;
+  const options = withSeparateSignal(given);
   const { signal, onState } = options;
   signal?.throwIfAborted();
-  const { id, end } = await submitImage(transport, retryForMs, image, options);
+  const { id, end } = await sendImage(uploads, image, options, onState ? 'id' : 'end');
   let last = end;
   try {
     signal?.throwIfAborted();
     if (!last) {
-      for await (const state of watchPrediction(transport, retryForMs, id, options)) {
+      for await (const state of watchPrediction(uploads.subscriber, id, options)) {
         last = state;
         onState?.(state);
       }
     }
   } catch (error) {
-    if (signal?.aborted) await sayFarewell(transport, id);
+    if (signal?.aborted) await sayFarewell(uploads.transport, id);
     throw error;
   }
   return requireSuccess(last);
 }
 
+/** Sends the image. See Client.submit. */
+export async function submitImage(uploads: Uploads, image: Blob, given: SubmitOptions): Promise<AcceptedPrediction> {
+  const options = withSeparateSignal(given);
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const { id, accepted } = await sendImage(uploads, image, options, 'state');
+  if (signal?.aborted) {
+    await sayFarewell(uploads.transport, id);
+    throw signal.reason;
+  }
+  if (!accepted) throw new InferqlError('BAD_RESPONSE', 'The server did not send the state of the prediction.');
+  return accepted;
+}
+
+/** A separate signal per call: Node warns about a leak if many listeners share one signal. */
+function withSeparateSignal<Options extends SubmitOptions>(options: Options): Options {
+  return options.signal ? { ...options, signal: AbortSignal.any([options.signal]) } : options;
+}
+
+interface Sent {
+  id: string;
+  /** The first state. */
+  accepted?: AcceptedPrediction;
+  /** The last one. */
+  end?: Prediction;
+}
+
 /**
- * @returns the id, and the end of the prediction if it came in the same response. It does not if the caller wants the states on
- *   the way, if the connection broke after the id, or if the server's wait ended first.
+ * Sends the image until it is accepted or retrying makes no sense.
+ * @param wanted the response: only the `id`, with the first `state`, or also the prediction's `end`. That end is missing if the
+ *   connection broke after the id, or if the server's wait ended first.
  */
-async function submitImage(
-  transport: Transport,
-  retryForMs: number,
+async function sendImage(
+  { transport, semaphore }: Uploads,
   image: Blob,
-  options: ClassifyOptions,
-): Promise<{ id: string; end?: Prediction }> {
-  const { model, priority, timeoutMs, signal, onState, idempotencyKey = crypto.randomUUID() } = options;
+  options: SubmitOptions,
+  wanted: 'id' | 'state' | 'end',
+): Promise<Sent> {
+  const { model, priority, timeoutMs, signal, onUploadProgress, heatmap = false } = options;
   const variables = {
     image: null as unknown as Blob,
     model: model ?? null,
     priority: priority ?? null,
     timeoutMs: timeoutMs ?? null,
-    idempotencyKey,
+    idempotencyKey: options.idempotencyKey ?? makeKey(),
     ...selectFields(options),
-    follow: onState === undefined,
+    keepHeatmap: heatmap,
+    state: wanted === 'state',
+    follow: wanted === 'end',
   };
-  return withRetries(retryForMs, signal, async () => {
+  return withRetries(options, async () => {
+    const release = await semaphore.acquire(signal);
+    let sent: number | undefined;
+    const onProgress = (share: number) => {
+      sent = share;
+      onUploadProgress?.(share);
+    };
     // The request may have been accepted when the caller aborts: a moment later the id arrives, with which it can be canceled.
-    const patience = delayAbort(signal, FAREWELL_MS);
-    let id: string | undefined;
+    const patience = delayAbort(signal, () => (sent === undefined || sent === 1 ? FAREWELL_MS : 0));
+    let answered: Sent | undefined;
     try {
+      onUploadProgress?.(0);
       const file = { name: 'image', blob: image } as const;
-      for await (const answer of transport.stream(ClassifyDocument, variables, { signal: patience.signal, file })) {
+      const stream = transport.stream(ClassifyDocument, variables, {
+        signal: patience.signal,
+        file,
+        onProgress: onUploadProgress && onProgress,
+      });
+      for await (const answer of stream) {
         if (answer.data) {
-          id = requireId(answer.data.classifyImage);
+          answered = readAccepted(answer.data.classifyImage);
+          if (sent !== 1) onUploadProgress?.(1);
+          release();
           patience.end();
           continue;
         }
         const end = answer.deferred.filter(isState).at(-1);
-        if (id && end && isTerminal(end.status)) return { id, end };
+        if (answered && end && isTerminal(end.status)) return { ...answered, end };
       }
     } catch (error) {
-      if (!id) throw error;
+      if (!answered) throw error;
     } finally {
       patience.stop();
+      release();
     }
-    if (!id) throw new InferqlError('BAD_RESPONSE', 'The server gave no answer to the upload.');
-    return { id };
+    if (!answered) throw new InferqlError('BAD_RESPONSE', 'The server gave no answer to the upload.');
+    return answered;
   });
 }
 
-function requireId(outcome: ClassifyMutation['classifyImage']): string {
-  if (outcome.__typename === 'Prediction') return outcome.id;
+function readAccepted(outcome: ClassifyMutation['classifyImage']): Sent {
+  if (outcome.__typename === 'Prediction') {
+    const { id, status } = outcome as Partial<AcceptedStateFragment>;
+    return status ? { id: id!, accepted: outcome as AcceptedStateFragment } : { id: id! };
+  }
   const argument = outcome.__typename === 'InvalidInputError' ? (outcome.argument ?? undefined) : undefined;
   throw errorOfCode(outcome.code, outcome.message, { argument });
 }
@@ -113,14 +175,24 @@ function requireSuccess(prediction: Prediction | undefined): SucceededPrediction
   }
 }
 
-/** A signal that follows another one with a delay. */
-function delayAbort(signal: AbortSignal | undefined, delayMs: number) {
+/** `crypto.randomUUID` exists only on pages with a secure origin. */
+function makeKey(): string {
+  if (typeof crypto.randomUUID === 'function') return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/**
+ * A signal that follows another one with a delay.
+ * @param getDelayMs asked when the other one is aborted
+ */
+function delayAbort(signal: AbortSignal | undefined, getDelayMs: () => number) {
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let patient = true;
   const begin = () => {
-    if (patient) timer = setTimeout(abort, delayMs);
+    const delayMs = patient ? getDelayMs() : 0;
+    if (delayMs > 0) timer = setTimeout(abort, delayMs);
     else abort();
   };
   signal?.addEventListener('abort', begin, { once: true });

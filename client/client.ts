@@ -1,9 +1,13 @@
-import { classifyImage } from './classify.ts';
-import { CancelDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
+import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './api.ts';
+import { classifyImage, submitImage } from './classify.ts';
+import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
 import { classifyAll, classifyEach } from './many.ts';
 import { withRetries } from './retry.ts';
+import { createSemaphore } from './semaphore.ts';
+import { createSharedSubscriber } from './subscriptions/shared-subscriber.ts';
+import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
 import { createTransport } from './transport.ts';
-import type { ClassifyOptions, Client, ClientOptions, ImageInput, SucceededPrediction } from './types.ts';
+import type { SucceededPrediction } from './types.ts';
 import { selectFields, watchPrediction, watchQueue } from './watch.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:4000/graphql';
@@ -13,43 +17,59 @@ export function createClientWith<Image>(
   readImage: (image: Image) => Blob | Promise<Blob>,
   options: ClientOptions = {},
 ): Client<Image> {
-  const { retryForMs = 30_000 } = options;
-  const transport = createTransport({
-    url: endpointOf(options.url ?? DEFAULT_URL),
-    headers: options.headers,
-    key: options.key,
-    // Looked up per call, so that it is the global fetch at the time of the request.
-    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
-    requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
-    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
-  });
-  const execute: typeof transport.execute = (document, variables, signal) =>
-    withRetries(retryForMs, signal, () => transport.execute(document, variables, signal));
+  const { requestTimeoutMs = 120_000, idleTimeoutMs = 30_000, maxUploads = Number.POSITIVE_INFINITY } = options;
+  const url = endpointOf(options.url ?? DEFAULT_URL);
+  const transport = createTransport({ ...options, url, requestTimeoutMs, idleTimeoutMs });
+  const subscriber =
+    options.subscriptions === 'shared'
+      ? createSharedSubscriber({ url, transport, onConnection: options.onConnection })
+      : createStreamSubscriber(transport);
+  const uploads = { transport, subscriber, semaphore: createSemaphore(maxUploads) };
+
+  /** A call's options, with the client's where it has none. */
+  function complete<Call extends { retryForMs?: ClientOptions['retryForMs'] }>(call: Call | undefined): Call {
+    return { ...call!, retryForMs: call?.retryForMs ?? options.retryForMs ?? 30_000 };
+  }
 
   const client: Client<Image> = {
-    async classify<Name extends string>(image: Image, classifyOptions: ClassifyOptions<Name> = {}) {
-      const prediction = await classifyImage(transport, retryForMs, await readImage(image), classifyOptions);
+    async classify<Name extends string>(image: Image, call?: ClassifyOptions<Name>) {
+      const prediction = await classifyImage(uploads, await readImage(image), complete<ClassifyOptions>(call));
       // The declared labels are those of the server that `inferql types` asked.
       return prediction as SucceededPrediction as never;
     },
-    classifyAll: (images, manyOptions) => classifyAll(client.classify, images, manyOptions),
-    classifyEach: (images, manyOptions) => classifyEach(client.classify, images, manyOptions),
-    watch: (id, watchOptions) => watchPrediction(transport, retryForMs, id, watchOptions),
-    async prediction(id, readOptions = {}) {
-      const variables = { id, ...selectFields(readOptions) };
-      return (await execute(ReadDocument, variables, readOptions.signal)).prediction ?? null;
+    submit: async (image, call) => submitImage(uploads, await readImage(image), complete<ClassifyOptions>(call)),
+    classifyAll: (images, call) => classifyAll(client.classify, images, call),
+    classifyEach: (images, call) => classifyEach(client.classify, images, call),
+    watch: (id, call) => watchPrediction(subscriber, id, complete(call)),
+    async prediction(id, given) {
+      const call = complete(given);
+      const variables = { id, ...selectFields(call) };
+      return (
+        (await withRetries(call, () => transport.execute(ReadDocument, variables, call.signal))).prediction ?? null
+      );
     },
-    async cancel(id, readOptions = {}) {
-      const variables = { id, ...selectFields(readOptions) };
-      return (await execute(CancelDocument, variables, readOptions.signal)).cancelPrediction ?? null;
+    async cancel(id, given) {
+      const call = complete(given);
+      const variables = { id, ...selectFields(call) };
+      return (
+        (await withRetries(call, () => transport.execute(CancelDocument, variables, call.signal))).cancelPrediction ??
+        null
+      );
     },
-    async models({ signal } = {}) {
-      return (await execute(ModelsDocument, {}, signal)).models;
+    async models(given) {
+      const call = complete(given);
+      return (await withRetries(call, () => transport.execute(ModelsDocument, {}, call.signal))).models;
     },
-    async queue(model, { signal } = {}) {
-      return (await execute(QueueDocument, { model: model ?? null }, signal)).queue ?? null;
+    async limits(given) {
+      const call = complete(given);
+      return (await withRetries(call, () => transport.execute(LimitsDocument, {}, call.signal))).limits;
     },
-    watchQueue: (model, { signal } = {}) => watchQueue(transport, retryForMs, model, signal),
+    async queue(model, given) {
+      const call = complete(given);
+      const variables = { model: model ?? null };
+      return (await withRetries(call, () => transport.execute(QueueDocument, variables, call.signal))).queue ?? null;
+    },
+    watchQueue: (model, call) => watchQueue(subscriber, model, complete(call)),
   };
   return client;
 }
@@ -58,9 +78,8 @@ export function createClientWith<Image>(
  * A client of one server, for browsers and Node.
  * @throws TypeError if the url is not an HTTP URL
  * @example
- * const client = createClient({ url: 'https://inferql.example.org/graphql' });
- * const { result } = await client.classify(input.files[0]);
- * console.log(result.labels[0].name);
+ * const client = createClient({ url: 'https://photos.example.org', key: () => session.token });
+ * const { result } = await client.classify(file);
  */
 export function createClient(options?: ClientOptions): Client<ImageInput> {
   return createClientWith(blobOf, options);
@@ -71,14 +90,14 @@ export function blobOf(image: ImageInput): Blob {
   if (image instanceof Blob) return image;
   if (image instanceof ArrayBuffer) return new Blob([image]);
   if (image instanceof Uint8Array) return new Blob([image as Uint8Array<ArrayBuffer>]);
-  throw new TypeError('an image is a Blob, an ArrayBuffer or a Uint8Array');
+  throw new TypeError('An image is a Blob, an ArrayBuffer or a Uint8Array.');
 }
 
 function endpointOf(url: string | URL): URL {
   const endpoint = new URL(url);
   if (!/^https?:$/.test(endpoint.protocol) || endpoint.username || endpoint.password) {
     throw new TypeError(
-      'the url begins with http:// or https://, and holds no user and password: those are for `headers`',
+      'The url begins with http:// or https://, without user and password. Pass those in `key` or `headers`.',
     );
   }
   if (endpoint.pathname === '/') endpoint.pathname = '/graphql';

@@ -44,7 +44,7 @@ const CLIENT_CODES = {
   CANCELED: true,
   /** The file cannot be read here. */
   UNREADABLE_FILE: false,
-  /** The response does not come from this API. */
+  /** The response does not come from this API; `httpStatus` is its status. */
   BAD_RESPONSE: false,
 } as const;
 
@@ -57,10 +57,20 @@ export interface InferqlErrorDetails {
   retryAfterMs?: number | undefined;
   argument?: string | undefined;
   prediction?: Prediction | undefined;
+  httpStatus?: number | undefined;
   cause?: unknown;
 }
 
-/** Every error that this client throws, except the reason of an aborted signal, which is thrown unchanged. */
+/**
+ * Every error that this client throws, except the reason of an aborted signal, which is thrown unchanged.
+ * @example
+ * try {
+ *   await client.classify(file);
+ * } catch (error) {
+ *   if (error instanceof InferqlError && error.code === 'TOO_LARGE') showHint(error.message);
+ *   else throw error;
+ * }
+ */
 export class InferqlError extends Error {
   override readonly name = 'InferqlError';
   readonly code: ErrorCode;
@@ -72,6 +82,8 @@ export class InferqlError extends Error {
   readonly argument: string | undefined;
   /** The last state of the prediction, if there is one. */
   readonly prediction: Prediction | undefined;
+  /** The HTTP status of a response that something else gave in the server's place, such as a proxy or a sign-in page. */
+  readonly httpStatus: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: InferqlErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -80,6 +92,7 @@ export class InferqlError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.argument = details.argument;
     this.prediction = details.prediction;
+    this.httpStatus = details.httpStatus;
   }
 }
 

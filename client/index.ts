@@ -1,3 +1,4 @@
+export type * from './api.ts';
 export { createClient } from './client.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
 export type * from './types.ts';

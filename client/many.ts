@@ -1,5 +1,6 @@
+import type { ClassifyManyOptions, ClassifyOptions, Outcome } from './api.ts';
 import { InferqlError } from './errors.ts';
-import type { ClassifyManyOptions, ClassifyOptions, Outcome, SucceededPrediction } from './types.ts';
+import type { SucceededPrediction } from './types.ts';
 
 type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
 

@@ -2,10 +2,11 @@
 import { openAsBlob } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { Client, ClientOptions, ImageInput } from './api.ts';
 import { blobOf, createClientWith } from './client.ts';
 import { InferqlError } from './errors.ts';
-import type { Client, ClientOptions, ImageInput } from './types.ts';
 
+export type * from './api.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
 export type * from './types.ts';
 export { readValues } from './values.ts';
@@ -18,7 +19,7 @@ export type NodeImageInput = ImageInput | string | URL;
  * @throws TypeError if the url is not an HTTP URL
  * @example
  * const client = createClient({ url: 'http://127.0.0.1:4000' });
- * const { result } = await client.classify('cat.jpg');
+ * const { result } = await client.classify('photo.jpg');
  */
 export function createClient(options?: ClientOptions): Client<NodeImageInput> {
   return createClientWith(readImage, options);

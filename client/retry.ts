@@ -1,19 +1,19 @@
+import type { CallOptions } from './api.ts';
 import { InferqlError } from './errors.ts';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
+/** For callers that retry without an end: a server's wish to be left alone for an hour is asked about again earlier. */
+const LONGEST_WISH_MS = 60_000;
 
 /** Counts the failures of one request, and waits between two tries as long as the server asks, or a growing time. */
 export class RetryClock {
-  readonly #retryForMs: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: CallOptions;
   #failedAtMs: number | undefined;
   #failures = 0;
 
-  /** @param retryForMs how long to retry after the first failure */
-  constructor(retryForMs: number, signal: AbortSignal | undefined) {
-    this.#retryForMs = retryForMs;
-    this.#signal = signal;
+  constructor(options: CallOptions) {
+    this.#options = options;
   }
 
   /** Reports a success: the next failure is the first one again. */
@@ -23,29 +23,40 @@ export class RetryClock {
   }
 
   /**
-   * Resolves when it is time to try again.
+   * Reports a failure.
+   * @returns how long to wait before the next try, in milliseconds
    * @throws the error if a retry cannot help or would be too late; the signal's reason once it is aborted
    */
-  async waitAfter(error: unknown): Promise<void> {
-    this.#signal?.throwIfAborted();
-    if (!(error instanceof InferqlError && error.retryable)) throw error;
+  fail(error: unknown): number {
+    const { signal, retryForMs = 0, onRetry } = this.#options;
+    signal?.throwIfAborted();
+    if (!(error instanceof InferqlError)) throw error;
+    const budgetMs = typeof retryForMs === 'function' ? retryForMs(error) : error.retryable ? retryForMs : 0;
+    const isEndless = budgetMs === Number.POSITIVE_INFINITY;
     const nowMs = performance.now();
-    this.#failedAtMs ??= nowMs;
+    // What may last as long as it likes does not use up the time of other failures.
+    this.#failedAtMs = isEndless ? undefined : (this.#failedAtMs ?? nowMs);
     const grown = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++);
     // Clients that lost the same server should not come back at the same time.
-    const delayMs = error.retryAfterMs ?? grown * (0.5 + Math.random() / 2);
-    if (nowMs + delayMs - this.#failedAtMs > this.#retryForMs) throw error;
-    await delay(delayMs, this.#signal);
+    const wishMs = error.retryAfterMs ?? grown * (0.5 + Math.random() / 2);
+    const delayMs = isEndless ? Math.min(wishMs, LONGEST_WISH_MS) : wishMs;
+    if (nowMs + delayMs - (this.#failedAtMs ?? nowMs) > budgetMs) throw error;
+    onRetry?.(error);
+    return delayMs;
+  }
+
+  /**
+   * Resolves when it is time to try again.
+   * @throws as {@link fail} does
+   */
+  async waitAfter(error: unknown): Promise<void> {
+    await delay(this.fail(error), this.#options.signal);
   }
 }
 
 /** Runs `attempt` until it succeeds or a retry makes no sense. */
-export async function withRetries<T>(
-  retryForMs: number,
-  signal: AbortSignal | undefined,
-  attempt: () => Promise<T>,
-): Promise<T> {
-  const clock = new RetryClock(retryForMs, signal);
+export async function withRetries<T>(options: CallOptions, attempt: () => Promise<T>): Promise<T> {
+  const clock = new RetryClock(options);
   for (;;) {
     try {
       return await attempt();

@@ -1,8 +1,10 @@
 /** GraphQL over HTTP: JSON, multipart requests for files, server-sent events for subscriptions. */
+import { parseAnswer, readData } from './answer.ts';
+import type { ClientOptions } from './api.ts';
 import { findRefusedOrigin } from './cross-origin.ts';
-import { errorOfCode, InferqlError } from './errors.ts';
+import { InferqlError } from './errors.ts';
 import { createEventParser } from './sse.ts';
-import type { ClientOptions } from './types.ts';
+import { canReportProgress, createUploadFetch } from './upload-fetch.ts';
 
 /** A typed document, as the code generator writes it. */
 export interface Document<Data, Variables> {
@@ -14,6 +16,8 @@ interface SendOptions<Variables> {
   signal?: AbortSignal | undefined;
   /** Sent as `variables[name]`. */
   file?: { name: keyof Variables & string; blob: Blob };
+  /** Gets the share of the file that was sent, 0 to 1. Called in browsers only: elsewhere nobody knows it. */
+  onProgress?: ((share: number) => void) | undefined;
 }
 
 export interface Transport {
@@ -36,88 +40,131 @@ export interface Transport {
     variables: Variables,
     options?: SendOptions<Variables>,
   ): AsyncGenerator<{ data: Data; deferred?: undefined } | { data?: undefined; deferred: unknown[] }, void, undefined>;
+  /**
+   * Sends the text of a query.
+   * @returns the text of the response, and the response for its status and headers
+   * @throws InferqlError, UNREACHABLE if there is none; the signal's reason once it is aborted
+   */
+  ask(query: string, variables: object, signal?: AbortSignal): Promise<{ text: string; response: Response }>;
+  /** The headers that show who calls. */
+  authorization(): Promise<Record<string, string>>;
 }
 
-/** 256 kbit/s. There is no upload progress, so only time distinguishes a slow connection from a dead one. */
+/** 256 kbit/s. What was sent may still wait in the buffers of the system, so only time distinguishes a slow line from a dead one. */
 const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
 
-type Settings = Required<Pick<ClientOptions, 'fetch' | 'requestTimeoutMs' | 'idleTimeoutMs'>> & {
-  url: URL;
-  headers: ClientOptions['headers'];
-  key: ClientOptions['key'];
-};
+export type TransportSettings = Required<Pick<ClientOptions, 'requestTimeoutMs' | 'idleTimeoutMs'>> &
+  Pick<ClientOptions, 'fetch' | 'headers' | 'key'> & { url: URL };
 
-export function createTransport(settings: Settings): Transport {
-  async function send(body: BodyInit, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
-    const own = typeof settings.headers === 'function' ? await settings.headers() : settings.headers;
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+export function createTransport(settings: TransportSettings): Transport {
+  const { url, requestTimeoutMs, idleTimeoutMs } = settings;
+  // Looked up per call, so that it is the global fetch at the time of the request.
+  const plainFetch: typeof fetch = settings.fetch ?? ((input, init) => fetch(input, init));
+  let hasAnswered = false;
+
+  async function authorization(): Promise<Record<string, string>> {
     const key = typeof settings.key === 'function' ? await settings.key() : settings.key;
-    return settings.fetch(settings.url, {
+    return key ? { authorization: `Bearer ${key}` } : {};
+  }
+
+  async function send(
+    body: BodyInit,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+    through = plainFetch,
+  ): Promise<Response> {
+    const own = typeof settings.headers === 'function' ? await settings.headers() : settings.headers;
+    const response = await through(url, {
       method: 'POST',
       // The server accepts mutations and uploads only with this header, so that no other web page can send them.
-      headers: {
-        ...headers,
-        'x-graphql-yoga-csrf': '1',
-        ...(key ? { authorization: `Bearer ${key}` } : {}),
-        ...own,
-      },
+      headers: { ...headers, 'x-graphql-yoga-csrf': '1', ...(await authorization()), ...own },
       body,
       signal,
     });
+    hasAnswered = true;
+    return response;
   }
 
+  /** Why a request got no response. */
+  async function explain(cause: unknown, file?: Blob): Promise<InferqlError> {
+    if (cause instanceof InferqlError) return cause;
+    if (file && !(await isReadable(file))) {
+      return new InferqlError('UNREADABLE_FILE', 'The file was changed, moved or removed.', { cause });
+    }
+    const origin = hasAnswered ? undefined : await findRefusedOrigin(url, plainFetch);
+    if (origin) {
+      const message = `${url.origin} answers, but not to pages of ${origin}. Name this origin in the server's INFERQL_CORS_ORIGINS.`;
+      return new InferqlError('BAD_RESPONSE', message, { cause });
+    }
+    return new InferqlError('UNREACHABLE', `No answer from ${url.origin}.`, { cause });
+  }
+
+  const ask: Transport['ask'] = async (query, variables, signal) => {
+    // Everything but uploads and subscriptions is answered at once.
+    const timeout = AbortSignal.timeout(Math.min(requestTimeoutMs, idleTimeoutMs));
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    try {
+      const accept = 'application/graphql-response+json, application/json';
+      const response = await send(JSON.stringify({ query, variables }), { accept, ...JSON_TYPE }, either);
+      return { text: await response.text(), response };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw await explain(error);
+    }
+  };
+
   return {
+    ask,
+    authorization,
+
     async execute(document, variables, signal) {
-      const timeout = AbortSignal.timeout(settings.requestTimeoutMs);
-      const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
-      let response: Response;
-      let text: string;
-      try {
-        const body = JSON.stringify({ query: document.toString(), variables });
-        response = await send(
-          body,
-          { accept: 'application/graphql-response+json, application/json', ...jsonType },
-          either,
-        );
-        text = await response.text();
-      } catch (error) {
-        signal?.throwIfAborted();
-        throw await explainFailure(settings, error);
-      }
-      return readData(parseJson(text), response);
+      const { text, response } = await ask(document.toString(), variables, signal);
+      return readData(parseAnswer(text), response);
     },
 
     async *stream<Data, Variables extends object>(
       document: Document<Data, Variables>,
       variables: Variables,
-      { signal, file }: SendOptions<Variables> = {},
+      { signal, file, onProgress }: SendOptions<Variables> = {},
     ) {
       const silence = new AbortController();
       const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
-      const uploadMs = (file?.blob.size ?? 0) / SLOWEST_UPLOAD_BYTES_PER_MS;
-      let timer = setTimeout(() => silence.abort(), settings.requestTimeoutMs + uploadMs);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const expectMore = (withinMs: number) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), withinMs);
+      };
+      const uploadMs = requestTimeoutMs + (file?.blob.size ?? 0) / SLOWEST_UPLOAD_BYTES_PER_MS;
+      const report = (share: number) => {
+        expectMore(uploadMs);
+        onProgress?.(share);
+      };
+      const uploadFetch = onProgress && !settings.fetch && canReportProgress() ? createUploadFetch(report) : undefined;
       let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+      expectMore(uploadMs);
       try {
         const operation = { query: document.toString(), variables };
         const response = file
-          ? await send(multipartBody(operation, file), { accept: 'text/event-stream' }, either)
-          : await send(JSON.stringify(operation), { accept: 'text/event-stream', ...jsonType }, either);
+          ? await send(multipartBody(operation, file), { accept: 'text/event-stream' }, either, uploadFetch)
+          : await send(JSON.stringify(operation), { accept: 'text/event-stream', ...JSON_TYPE }, either);
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
-          yield { data: readData<Data>(parseJson(await response.text()), response) };
+          yield { data: readData<Data>(parseAnswer(await response.text()), response) };
           return;
         }
         reader = response.body.getReader();
         const decoder = new TextDecoder();
         const parse = createEventParser();
         for (;;) {
-          clearTimeout(timer);
-          timer = setTimeout(() => silence.abort(), settings.idleTimeoutMs);
+          expectMore(idleTimeoutMs);
           const { done, value } = await reader.read();
           if (done) throw new InferqlError('UNREACHABLE', 'The server closed the connection.');
           for (const { event, data } of parse(decoder.decode(value, { stream: true }))) {
             if (event === 'complete') return;
             clearTimeout(timer);
             if (event !== 'next') continue;
-            const answer = parseJson(data);
+            const answer = parseAnswer(data);
             yield answer && !answer.errors && !answer.data
               ? { deferred: (answer.incremental ?? []).map((piece) => piece.data) }
               : { data: readData<Data>(answer, response) };
@@ -125,7 +172,7 @@ export function createTransport(settings: Settings): Transport {
         }
       } catch (error) {
         signal?.throwIfAborted();
-        throw error instanceof InferqlError ? error : await explainFailure(settings, error);
+        throw await explain(error, file?.blob);
       } finally {
         clearTimeout(timer);
         // Ends the request if the reader of the answers left early.
@@ -134,8 +181,6 @@ export function createTransport(settings: Settings): Transport {
     },
   };
 }
-
-const jsonType = { 'content-type': 'application/json' };
 
 /** A request of the GraphQL multipart request specification, with one file. */
 function multipartBody(operation: object, { name, blob }: { name: string; blob: Blob }): FormData {
@@ -147,67 +192,13 @@ function multipartBody(operation: object, { name, blob }: { name: string; blob: 
   return form;
 }
 
-interface Answer {
-  data?: unknown;
-  incremental?: { data?: unknown }[];
-  errors?: { message?: unknown; extensions?: { code?: unknown; retryAfterMs?: unknown } }[];
-}
-
-function parseJson(text: string): Answer | undefined {
-  try {
-    const answer: unknown = JSON.parse(text);
-    return typeof answer === 'object' && answer !== null ? answer : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Returns the data of an answer, or throws its first error. */
-function readData<Data>(answer: Answer | undefined, response: Response): Data {
-  const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
-  if (error) {
-    const { code, retryAfterMs } = error.extensions ?? {};
-    throw errorOfCode(code, typeof error.message === 'string' ? error.message : 'The server gave an error.', {
-      retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : readRetryAfter(response),
-    });
-  }
-  if (answer?.data && response.ok) return answer.data as Data;
-  throw errorOfStatus(response);
-}
-
-/** For answers that are not GraphQL, for example from a proxy. */
-function errorOfStatus(response: Response): InferqlError {
-  const { status } = response;
-  const details = { retryAfterMs: readRetryAfter(response) };
-  if (status === 413) return new InferqlError('TOO_LARGE', 'The request is larger than the server accepts.');
-  if (status === 401) return new InferqlError('UNAUTHENTICATED', 'The server requires an API key.');
-  if (status === 403) return new InferqlError('FORBIDDEN', 'The server refuses this (HTTP 403).');
-  if (status === 429) return new InferqlError('RATE_LIMITED', 'Too many requests.', details);
-  if (status >= 502 && status <= 504) {
-    return new InferqlError('UNAVAILABLE', `The server cannot be reached now (HTTP ${status}).`, details);
-  }
-  return new InferqlError(
-    'BAD_RESPONSE',
-    `Unexpected response (HTTP ${status}): this URL does not serve the InferQL API.`,
-  );
-}
-
-function readRetryAfter(response: Response): number | undefined {
-  const text = response.headers.get('retry-after');
-  if (!text) return undefined;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
-}
-
-async function explainFailure({ url, fetch }: Settings, cause: unknown): Promise<InferqlError> {
-  // The file was changed or removed while it was sent.
-  if (cause instanceof Error && [cause, cause.cause].some((each) => (each as Error)?.name === 'NotReadableError')) {
-    return new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
-  }
-  const origin = await findRefusedOrigin(url, fetch);
-  if (origin) {
-    const message = `${url.origin} answers, but not to pages of ${origin}. Name this origin in the server's INFERQL_CORS_ORIGINS.`;
-    return new InferqlError('BAD_RESPONSE', message, { cause });
-  }
-  return new InferqlError('UNREACHABLE', `No answer from ${url.origin}.`, { cause });
+/** Whether the file is unchanged: nothing reads one that was changed, moved or removed since it was chosen. */
+function isReadable(file: Blob): Promise<boolean> {
+  return file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
 }

@@ -1,5 +1,4 @@
-/** Types of the client's API. Names and meanings are those of the GraphQL schema. */
-import type { InferqlError } from './errors.ts';
+/** What the server answers. Names and meanings are those of the GraphQL schema. */
 
 /** It starts as QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
 export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED';
@@ -45,7 +44,7 @@ export interface Label<Name = string> {
   score: number;
 }
 
-/** Where in the image the model saw the best label: `values` row by row, 0 is cold and 1 is hot; `image` is a PNG `data:` URI. */
+/** Where in the image the model saw a label: `values` row by row, 0 is cold and 1 is hot; `image` is a PNG `data:` URI. */
 export interface Heatmap {
   __typename: 'Heatmap';
   width: number;
@@ -138,6 +137,9 @@ export interface Prediction {
   result: PredictionResult | null;
 }
 
+/** A prediction as it was accepted: what is known only at its end is left out. */
+export type AcceptedPrediction = Omit<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>;
+
 /** A prediction that has succeeded. */
 export type SucceededPrediction<Name = string, Heads = Record<string, string>> = Omit<
   Prediction,
@@ -157,7 +159,8 @@ export interface Model {
   engineReason: string;
   precision: 'FLOAT32' | 'INT8';
   classCount: number;
-  input: { width: number; height: number; channels: number };
+  /** `shortSide`: the image's short side is scaled to this before the center is cropped; null if the whole image is stretched. */
+  input: { width: number; height: number; channels: number; shortSide: number | null };
   heatmap: { available: boolean; reason: string | null };
   batching: { maxBatchSize: number; maxQueueDelayMs: number };
 }
@@ -181,117 +184,16 @@ export interface Queue {
   workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];
 }
 
-/** An image in memory. `@inferql/client/node` accepts paths and `file:` URLs, too. */
-export type ImageInput = Blob | ArrayBuffer | Uint8Array;
-
-export interface ClientOptions {
-  /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
-  url?: string | URL;
-  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. */
-  key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
-  /** Headers sent with every request. If a function, it is called for each request. */
-  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
-  /** Used instead of the global fetch. */
-  fetch?: typeof fetch;
-  /**
-   * How long a failed request or lost subscription is retried after its first failure, in milliseconds. 0: never.
-   * @default 30_000
-   */
-  retryForMs?: number;
-  /**
-   * An answer that takes longer counts as a lost connection, in milliseconds. An upload gets one second more per 32 kB.
-   * @default 120_000
-   */
-  requestTimeoutMs?: number;
-  /** A subscription that is silent for longer counts as lost; the server sends a comment every 12 s. @default 30_000 */
-  idleTimeoutMs?: number;
-}
-
-export interface WatchOptions {
-  /** How many labels the result carries, 1 to 20. @default 5 */
-  topK?: number;
-  /** Ask for the heatmap of the best label. @default false */
-  heatmap?: boolean;
-  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
-  outputs?: boolean;
-  /** Stops watching. The prediction itself goes on. */
-  signal?: AbortSignal;
-}
-
-export interface ClassifyOptions<Model extends string = string> {
-  /** The name of a model. Default: the server's default model. */
-  model?: Model;
-  /** How many labels the result carries, 1 to 20. @default 5 */
-  topK?: number;
-  /** Compute the heatmap of the best label, too. @default false */
-  heatmap?: boolean;
-  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
-  outputs?: boolean;
-  /** @default 'NORMAL' */
-  priority?: Priority;
-  /** Time limit from acceptance, in milliseconds; after it the prediction ends EXPIRED. */
-  timeoutMs?: number;
-  /** Your own name for the request, 1 to 200 characters. Default: a random one, so that a retry never does the work twice. */
-  idempotencyKey?: string;
-  /** Cancels: stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
-  signal?: AbortSignal;
-  /** Called with every state, from the first one on. */
-  onState?: (prediction: Prediction) => void;
-}
-
-/** The outcome of one image of many; `index` is its position in the input. */
-export type Outcome<Image> =
-  | { index: number; image: Image; prediction: SucceededPrediction; error?: undefined }
-  | { index: number; image: Image; prediction?: undefined; error: InferqlError };
-
-export interface Progress {
-  done: number;
-  failed: number;
-  /** Undefined if the length of the source is unknown. */
-  total: number | undefined;
-}
-
-export interface ClassifyManyOptions<Image> extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState'> {
-  /** How many images are sent at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
-  concurrency?: number;
-  /** The idempotency key of each image's request. Default: random ones. */
-  idempotencyKey?: (image: Image, index: number) => string;
-  onProgress?: (progress: Progress) => void;
-}
-
-export interface Client<Image = ImageInput> {
-  /**
-   * Classifies one image.
-   * @returns the prediction, once it has SUCCEEDED
-   * @throws InferqlError if the image is refused, the prediction ends otherwise, or no server could be reached
-   */
-  classify<const Model extends string = string>(
-    image: Image,
-    options?: ClassifyOptions<Model>,
-  ): Promise<SucceededPrediction<LabelName<Model>, HeadNames<Model>>>;
-  /** Classifies many images, a limited number at once. Returns the outcomes in the order of the images. A failure does not stop the others. */
-  classifyAll(
-    images: Iterable<Image> | AsyncIterable<Image>,
-    options?: ClassifyManyOptions<Image>,
-  ): Promise<Outcome<Image>[]>;
-  /** Like classifyAll, but yields each outcome as soon as it is known. Leaving the loop cancels open predictions. */
-  classifyEach(
-    images: Iterable<Image> | AsyncIterable<Image>,
-    options?: ClassifyManyOptions<Image>,
-  ): AsyncGenerator<Outcome<Image>, void, undefined>;
-  /**
-   * Yields the current state at once, then each later one, and always the terminal one, after which it ends. Survives lost
-   * connections and restarts of the server for up to `retryForMs`.
-   * @throws InferqlError NOT_FOUND if the id is unknown
-   */
-  watch(id: string, options?: WatchOptions): AsyncGenerator<Prediction, void, undefined>;
-  /** The current state; null if the id is unknown or was forgotten. */
-  prediction(id: string, options?: WatchOptions): Promise<Prediction | null>;
-  /** Cancels a prediction. Returns its state after that, or null if the id is unknown. */
-  cancel(id: string, options?: WatchOptions): Promise<Prediction | null>;
-  models(options?: { signal?: AbortSignal }): Promise<Model[]>;
-  /** The current state of a queue; null if there is no such model. Default: the default model. */
-  queue(model?: string, options?: { signal?: AbortSignal }): Promise<Queue | null>;
-  /** The queue at once, then whenever it has changed. Never ends unless the caller stops it. */
-  watchQueue(model?: string, options?: { signal?: AbortSignal }): AsyncGenerator<Queue, void, undefined>;
+/** What the server accepts at most. */
+export interface Limits {
+  /** Bytes of one image file. */
+  maxUploadBytes: number;
+  /** Width times height of one image. */
+  maxPixels: number;
+  /** Images in one request. */
+  maxImages: number;
+  /** Bytes of one request with files. */
+  maxBodyBytes: number;
+  /** How long a mutation waits for its result, in milliseconds. */
+  maxWaitMs: number;
 }

@@ -1,29 +1,30 @@
+import type { CallOptions, ReadOptions } from './api.ts';
 import { InferqlError } from './errors.ts';
-import { WatchDocument, WatchQueueDocument } from './generated/graphql.ts';
+import { QueueDocument, ReadDocument, WatchDocument, WatchQueueDocument } from './generated/graphql.ts';
 import { RetryClock } from './retry.ts';
-import type { Document, Transport } from './transport.ts';
-import type { Prediction, PredictionStatus, Queue, WatchOptions } from './types.ts';
+import type { Subscriber, SubscriptionRequest } from './subscriptions/subscriber.ts';
+import type { Prediction, PredictionStatus, Queue } from './types.ts';
 
 export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'QUEUED' && status !== 'PROCESSING';
 }
 
 /** The variables that select how much of a prediction is read. */
-export function selectFields({ topK = 5, heatmap = false, outputs = false }: WatchOptions) {
-  return { topK, heatmap, outputs };
+export function selectFields({ topK = 5, heatmap = false, outputs = false }: ReadOptions) {
+  return { topK, heatmap: heatmap !== false, heatmapOf: typeof heatmap === 'number' ? heatmap : null, outputs };
 }
 
 /** See Client.watch. */
 export async function* watchPrediction(
-  transport: Transport,
-  retryForMs: number,
+  subscriber: Subscriber,
   id: string,
-  options: WatchOptions = {},
+  options: ReadOptions,
 ): AsyncGenerator<Prediction, void, undefined> {
   const variables = { id, ...selectFields(options) };
   let shown = '';
-  for await (const { prediction } of follow(transport, retryForMs, WatchDocument, variables, options.signal)) {
-    if (!prediction) throw new InferqlError('NOT_FOUND', 'The prediction was forgotten.');
+  const request = { subscription: WatchDocument, query: ReadDocument, variables };
+  for await (const { prediction } of follow(subscriber, request, options)) {
+    if (!prediction) throw new InferqlError('NOT_FOUND', 'The server no longer has this prediction.');
     // A new subscription begins with the current state, which may already have been delivered.
     const state = JSON.stringify(prediction);
     if (state !== shown) yield prediction;
@@ -34,30 +35,27 @@ export async function* watchPrediction(
 
 /** See Client.watchQueue. */
 export async function* watchQueue(
-  transport: Transport,
-  retryForMs: number,
+  subscriber: Subscriber,
   model: string | undefined,
-  signal: AbortSignal | undefined,
+  options: CallOptions,
 ): AsyncGenerator<Queue, void, undefined> {
-  for await (const { queue } of follow(transport, retryForMs, WatchQueueDocument, { model: model ?? null }, signal)) {
-    yield queue;
-  }
+  const request = { subscription: WatchQueueDocument, query: QueueDocument, variables: { model: model ?? null } };
+  for await (const { queue } of follow(subscriber, request, options)) yield queue;
 }
 
 /** Reopens the subscription until the reader of the answers leaves: neither operation ends before that. */
 async function* follow<Data, Variables extends object>(
-  transport: Transport,
-  retryForMs: number,
-  document: Document<Data, Variables>,
-  variables: Variables,
-  signal: AbortSignal | undefined,
+  subscriber: Subscriber,
+  request: SubscriptionRequest<Data, Variables>,
+  options: CallOptions,
 ): AsyncGenerator<Data, void, undefined> {
-  const clock = new RetryClock(retryForMs, signal);
+  const clock = new RetryClock(options);
   for (;;) {
     try {
-      for await (const { data } of transport.stream(document, variables, { signal })) {
+      const onLost = (error: InferqlError) => void clock.fail(error);
+      for await (const data of subscriber.subscribe(request, { signal: options.signal, onLost })) {
         clock.reset();
-        if (data) yield data;
+        yield data;
       }
       throw new InferqlError('UNREACHABLE', 'The server ended the subscription.');
     } catch (error) {

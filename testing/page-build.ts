@@ -35,12 +35,15 @@ export async function buildTestPage(): Promise<string> {
 }
 
 async function digestSources(): Promise<string> {
-  const entries = await readdir(join(projectDir, 'web'), { recursive: true, withFileTypes: true });
-  const paths = entries
+  const folders = ['web', 'client'].map((name) =>
+    readdir(join(projectDir, name), { recursive: true, withFileTypes: true }),
+  );
+  const paths = (await Promise.all(folders))
+    .flat()
     .filter((entry) => entry.isFile() && !/\.test\.tsx?$/.test(entry.name))
     .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
   const hash = createHash('sha256');
-  for (const path of ['package-lock.json', 'client/sse.ts', ...paths.sort()]) {
+  for (const path of ['package-lock.json', ...paths.sort()]) {
     hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
   }
   return hash.digest('hex').slice(0, 16);

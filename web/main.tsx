@@ -2,10 +2,11 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './components/app.tsx';
 import { KeyForm } from './components/key-form.tsx';
+import { createApi } from './state/api.ts';
 import { findRefusal, keepApiKey, readApiKey } from './state/api-key.ts';
 import { createBoard } from './state/board.ts';
 import { keepSession } from './state/session.ts';
-import { createTransport } from './transport/client.ts';
+
 import './styles/base.css';
 import './styles/page.css';
 import './styles/intake.css';
@@ -14,13 +15,13 @@ import './styles/key-form.css';
 
 const root = createRoot(document.getElementById('root')!);
 const key = readApiKey();
-const transport = createTransport(location.origin, { key, onRefused: () => void askForKey() });
-const board = createBoard(transport);
+const api = createApi(location.origin, { key, onRefused: () => void askForKey() });
+const board = createBoard(api);
 const notSent = keepSession(board);
 
 root.render(
   <StrictMode>
-    <App transport={transport} board={board} notSent={notSent} />
+    <App api={api} board={board} notSent={notSent} />
   </StrictMode>,
 );
 

@@ -1,8 +1,9 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { Card } from '../state/card.ts';
 import { hasEnded } from '../state/card.ts';
+import { describeCard } from '../state/card-texts.ts';
+import { formatLabel, formatShare } from '../state/format.ts';
 import { createThrottle } from '../state/throttle.ts';
-import { describeCard, formatLabel, formatShare } from '../state/words.ts';
 
 /** Hundreds of cards end within seconds; nobody wants to hear about each. */
 const MIN_INTERVAL_MS = 2_000;

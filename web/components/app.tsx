@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
+import type { Api } from '../state/api.ts';
 import type { Board } from '../state/board.ts';
 import { readPredictionId } from '../state/location.ts';
-import type { Transport } from '../transport/client.ts';
 import { Announcer } from './announcer.tsx';
 import { BoardView } from './board-view.tsx';
 import { DropAnywhere } from './drop-anywhere.tsx';
@@ -12,9 +12,9 @@ import { Notice } from './notice.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
 
-/** The page. Everything on it depends on the transport and the board. */
-export function App({ transport, board, notSent }: { transport: Transport; board: Board; notSent: readonly string[] }) {
-  const models = useModels(transport);
+/** The page. Everything on it depends on the api and the board. */
+export function App({ api, board, notSent }: { api: Api; board: Board; notSent: readonly string[] }) {
+  const models = useModels(api);
   const [chosen, setChosen] = useState<string>();
   const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
   const cards = useCards(board);
@@ -43,9 +43,9 @@ export function App({ transport, board, notSent }: { transport: Transport; board
 
   return (
     <div className="page">
-      <Header transport={transport} models={models} model={model} onModel={setChosen} goTo={goTo} />
+      <Header api={api} models={models} model={model} onModel={setChosen} goTo={goTo} />
       <main ref={main} tabIndex={-1}>
-        <QueueStrip transport={transport} model={model} />
+        <QueueStrip api={api} model={model} />
         <DropAnywhere onFiles={add} onLeftOut={setLeftOut} />
         {lost.length > 0 && (
           <Notice

@@ -1,7 +1,8 @@
+import type { Model } from '@inferql/client';
 import type { Board } from '../state/board.ts';
 import { type Card, hasEnded } from '../state/card.ts';
-import type { Model } from '../state/models.ts';
 import { CardView } from './card-view.tsx';
+import { moveFocus } from './focus.ts';
 
 interface BoardViewProps {
   cards: readonly Card[];
@@ -32,7 +33,10 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
           type="button"
           className="button button-quiet"
           disabled={ended === 0}
-          onClick={() => board.removeEnded()}
+          onClick={() => {
+            moveFocus(null);
+            board.removeEnded();
+          }}
         >
           Clear what is done
         </button>

@@ -1,24 +1,27 @@
+import type { Prediction } from '@inferql/client';
 import { useState } from 'react';
-import type { Card, Prediction } from '../state/card.ts';
+import type { Card } from '../state/card.ts';
+import { formatSeconds } from '../state/format.ts';
 import { predictionPath } from '../state/location.ts';
-import { formatSeconds } from '../state/words.ts';
 import { LinkIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';
 
 interface CardFactsProps {
   card: Card;
+  /** The name of the model, before the server has answered, too. */
+  model: string | undefined;
   alone: boolean;
   goTo(path: string): void;
 }
 
 /** Details of the answer, and the link that opens it again. The line exists from the start, so that nothing moves. */
-export function CardFacts({ card: { prediction }, alone, goTo }: CardFactsProps) {
+export function CardFacts({ card: { prediction }, model, alone, goTo }: CardFactsProps) {
   return (
     <div className="card-facts">
       <p
         title={prediction?.cached ? 'An equal picture had it computed at the same time, or shortly before' : undefined}
       >
-        {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (prediction?.model ?? '')}
+        {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (model ?? '')}
       </p>
       {prediction && (
         <span className="card-links">

@@ -1,14 +1,19 @@
+import type { Model } from '@inferql/client';
 import { type CSSProperties, useState } from 'react';
 import type { Card } from '../state/card.ts';
+import { formatLabel } from '../state/format.ts';
 import { type Box, findHeatmapBox } from '../state/heatmap-box.ts';
-import type { Model } from '../state/models.ts';
-import { formatLabel } from '../state/words.ts';
 
 interface CardPhotoProps {
   card: Card;
   model: Model | undefined;
   busy: boolean;
 }
+
+const CHANGE_TEXTS = {
+  smaller: 'Sent smaller: it was over the limit',
+  converted: 'Sent as JPEG: converted from HEIC',
+};
 
 /** The center of the image, with progress and heatmap over it. */
 export function CardPhoto({ card, model, busy }: CardPhotoProps) {
@@ -46,6 +51,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
       )}
       {heatmap?.kind === 'unavailable' && <p className="card-note">{heatmap.message}</p>}
       {heatmap?.kind === 'shown' && <p className="card-note">{label}</p>}
+      {!heatmap && card.change && <p className="card-note">{CHANGE_TEXTS[card.change]}</p>}
       {phase.kind === 'uploading' ? (
         <div
           className="card-progress"

@@ -1,10 +1,11 @@
+import type { Model } from '@inferql/client';
 import { memo, useId } from 'react';
 import type { Board } from '../state/board.ts';
 import { type Card, canRetry, hasEnded } from '../state/card.ts';
-import type { Model } from '../state/models.ts';
-import { describeCard } from '../state/words.ts';
+import { describeCard } from '../state/card-texts.ts';
 import { CardFacts } from './card-facts.tsx';
 import { CardPhoto } from './card-photo.tsx';
+import { moveFocus } from './focus.ts';
 import { CloseIcon, RetryIcon } from './icons.tsx';
 import { LabelBars } from './label-bars.tsx';
 import { WaitingTime } from './waiting-time.tsx';
@@ -27,6 +28,8 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
   const ended = hasEnded(card);
   // A model may give none.
   const labels = prediction?.result?.labels.length ? prediction.result.labels : undefined;
+  // Until the server says which one it is, the one that was chosen.
+  const modelName = prediction?.model ?? card.model ?? (card.hasFile ? models[0]?.name : undefined);
   const model = models.find(({ name }) => name === prediction?.model);
   return (
     <article className={alone ? 'card card-alone' : 'card'} data-tone={words.tone} aria-labelledby={titleId}>
@@ -42,7 +45,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
               className="icon-button"
               aria-label={`Remove ${card.name ?? 'it'}`}
               onClick={({ currentTarget }) => {
-                focusNeighbour(currentTarget);
+                moveFocus(currentTarget.closest('li'));
                 board.remove(key);
               }}
             >
@@ -79,15 +82,8 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
             </div>
           )}
         </div>
-        <CardFacts card={card} alone={alone} goTo={goTo} />
+        <CardFacts card={card} model={modelName} alone={alone} goTo={goTo} />
       </div>
     </article>
   );
 });
-
-/** When a card is removed, the focus moves to the next one, or the previous one. */
-function focusNeighbour(button: HTMLElement) {
-  const item = button.closest('li');
-  const neighbour = item?.nextElementSibling ?? item?.previousElementSibling;
-  neighbour?.querySelector<HTMLElement>('button, a')?.focus({ preventScroll: true });
-}

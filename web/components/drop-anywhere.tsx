@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import { readDroppedFiles } from '../state/files.ts';
+import { readDroppedFiles } from '../state/dropped-files.ts';
 
 interface DropAnywhereProps {
   onFiles(files: File[]): void;

@@ -1,18 +1,18 @@
-import type { Model } from '../state/models.ts';
-import type { Transport } from '../transport/client.ts';
-import type { Connection } from '../transport/live/live.ts';
+import type { Connection, Model } from '@inferql/client';
+import type { Api } from '../state/api.ts';
 import { useConnection } from './hooks.ts';
 import { PageLink } from './page-link.tsx';
 
 const CONNECTION_WORDS: Record<Connection, string> = {
+  idle: 'Connecting…',
   connecting: 'Connecting…',
-  open: 'Live',
-  events: 'Live (event stream)',
+  websocket: 'Live',
+  'event-stream': 'Live (event stream)',
   polling: 'Updating every second',
 };
 
 interface HeaderProps {
-  transport: Transport;
+  api: Api;
   models: readonly Model[];
   /** The chosen model's name; undefined means the default one. */
   model: string | undefined;
@@ -21,8 +21,8 @@ interface HeaderProps {
 }
 
 /** Name, connection, model chooser and the link to GraphiQL. */
-export function Header({ transport, models, model, onModel, goTo }: HeaderProps) {
-  const connection = useConnection(transport);
+export function Header({ api, models, model, onModel, goTo }: HeaderProps) {
+  const connection = useConnection(api);
   const current = models.find(({ name }) => name === model) ?? models[0];
   return (
     <header className="header">

@@ -1,9 +1,10 @@
+import type { Connection, Model } from '@inferql/client';
 import { useCallback, useEffect, useLayoutEffect, useState, useSyncExternalStore } from 'react';
+import type { Api } from '../state/api.ts';
 import type { Board } from '../state/board.ts';
 import { onTick, readClock } from '../state/clock.ts';
-import { loadModels, type Model } from '../state/models.ts';
-import { followQueue, type QueueView } from '../state/queue.ts';
-import type { Transport } from '../transport/client.ts';
+import { loadModels } from '../state/models.ts';
+import { type QueueHistory, watchQueue } from '../state/queue.ts';
 
 const MODELS_RETRY_MS = 2_000;
 
@@ -13,8 +14,13 @@ export function useCards(board: Board) {
 }
 
 /** Whether the page is connected to the server, and how. */
-export function useConnection(transport: Transport) {
-  return useSyncExternalStore(transport.onConnection, transport.getConnection);
+export function useConnection(api: Api) {
+  return useSyncExternalStore(api.onConnection, api.getConnection);
+}
+
+/** Whether updates arrive. */
+export function isConnected(connection: Connection): boolean {
+  return connection !== 'idle' && connection !== 'connecting';
 }
 
 /** The time in milliseconds, updated each second. */
@@ -23,15 +29,15 @@ export function useNow(): number {
 }
 
 /** The models, fetched at each new connection, since a restart may bring others. */
-export function useModels(transport: Transport): readonly Model[] {
+export function useModels(api: Api): readonly Model[] {
   const [models, setModels] = useState<readonly Model[]>([]);
-  const connection = useConnection(transport);
+  const connection = useConnection(api);
   useEffect(() => {
-    if (connection === 'connecting') return;
+    if (!isConnected(connection)) return;
     let left = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const load = async () => {
-      const loaded = await loadModels(transport);
+      const loaded = await loadModels(api);
       if (left) return;
       if (loaded) setModels(loaded);
       // A server may be up before its first worker.
@@ -42,15 +48,15 @@ export function useModels(transport: Transport): readonly Model[] {
       left = true;
       clearTimeout(timer);
     };
-  }, [transport, connection]);
+  }, [api, connection]);
   return models;
 }
 
 /** A model's queue, live. */
-export function useQueue(transport: Transport, model: string | undefined): QueueView {
-  const [view, setView] = useState<QueueView>({ now: undefined, past: [] });
-  useEffect(() => followQueue(transport, model, setView), [transport, model]);
-  return view;
+export function useQueue(api: Api, model: string | undefined): QueueHistory {
+  const [history, setHistory] = useState<QueueHistory>({ now: undefined, past: [] });
+  useEffect(() => watchQueue(api, model, setHistory), [api, model]);
+  return history;
 }
 
 /**

@@ -1,9 +1,10 @@
-import type { HeatmapView, Prediction } from '../state/card.ts';
-import { formatLabel, formatShare } from '../state/words.ts';
+import type { Prediction } from '@inferql/client';
+import type { CardHeatmap } from '../state/card.ts';
+import { formatLabel, formatShare } from '../state/format.ts';
 
 interface LabelBarsProps {
   labels: NonNullable<Prediction['result']>['labels'];
-  heatmap: HeatmapView | undefined;
+  heatmap: CardHeatmap | undefined;
   /** Undefined if the model has no heatmaps. */
   onChoose: ((index: number) => void) | undefined;
 }

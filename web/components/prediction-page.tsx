@@ -1,8 +1,8 @@
+import type { Model } from '@inferql/client';
 import { useEffect } from 'react';
 import type { Board } from '../state/board.ts';
 import type { Card } from '../state/card.ts';
-import type { Model } from '../state/models.ts';
-import { formatLabel } from '../state/words.ts';
+import { formatLabel } from '../state/format.ts';
 import { CardView } from './card-view.tsx';
 import { BackIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';

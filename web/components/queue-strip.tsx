@@ -1,14 +1,14 @@
-import { formatSeconds } from '../state/words.ts';
-import type { Transport } from '../transport/client.ts';
-import { useConnection, useQueue } from './hooks.ts';
+import type { Api } from '../state/api.ts';
+import { formatSeconds } from '../state/format.ts';
+import { isConnected, useConnection, useQueue } from './hooks.ts';
 import { Sparkline } from './sparkline.tsx';
 
 const NOTHING = '–';
 
 /** The queue at a glance, live. Numbers keep their positions, so that nothing moves when they change. */
-export function QueueStrip({ transport, model }: { transport: Transport; model: string | undefined }) {
-  const { now, past } = useQueue(transport, model);
-  const isStale = useConnection(transport) === 'connecting';
+export function QueueStrip({ api, model }: { api: Api; model: string | undefined }) {
+  const { now, past } = useQueue(api, model);
+  const isStale = !isConnected(useConnection(api));
   const rate = now?.ratePerSecond;
   return (
     <section className="strip" aria-label="The queue now" data-stale={isStale}>

@@ -1,5 +1,5 @@
-import type { Prediction } from '../state/card.ts';
-import { formatSeconds } from '../state/words.ts';
+import type { Prediction } from '@inferql/client';
+import { formatSeconds } from '../state/format.ts';
 
 const NOTHING = '–';
 

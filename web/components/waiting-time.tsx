@@ -1,4 +1,4 @@
-import { formatSeconds } from '../state/words.ts';
+import { formatSeconds } from '../state/format.ts';
 import { useNow } from './hooks.ts';
 
 /** Time since a card was created, in whole seconds. Hidden from screen readers, since it changes each second. */

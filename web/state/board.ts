@@ -1,13 +1,12 @@
-import { CancelPredictionDocument, FollowPredictionDocument, HeatmapOfLabelDocument } from '../generated/graphql.ts';
-import type { Transport } from '../transport/client.ts';
-import { followSubscription } from '../transport/follow.ts';
-import { isPassing, readProblem } from '../transport/problem.ts';
-import { type Card, hasEnded, isTerminal, type Prediction } from './card.ts';
-import { createPlaces } from './places.ts';
-import { sendPhotograph } from './send.ts';
-import type { SmallCopy } from './shrink.worker.ts';
+import type { Prediction } from '@inferql/client';
+import type { Api } from './api.ts';
+import { makeSmallCopy } from './browser-images.ts';
+import { type Card, hasEnded } from './card.ts';
+import type { SmallCopy } from './image.worker.ts';
+import { readProblem } from './problem.ts';
 import { createThrottle } from './throttle.ts';
-import { keepThumbnail, makeSmallCopy, readThumbnail } from './thumbnails.ts';
+import { keepThumbnail, readThumbnail } from './thumbnails.ts';
+import { uploadImage } from './upload.ts';
 
 /** The images on the page: their states, and the actions on them. */
 export interface Board {
@@ -31,11 +30,8 @@ export interface Board {
   toggleHeatmap(key: string, index: number): void;
 }
 
-/** A browser opens six connections per site over HTTP/1.1; some are left for the rest of the page. */
-const UPLOADS_AT_ONCE = 4;
 /** When the queue moves, each of hundreds of cards gets an event: they are rendered together. */
 const MIN_NOTIFY_INTERVAL_MS = 40;
-const CANCEL_RETRY_MS = 1_000;
 
 /** Larger files are shown only as small copies: many phone photos fill a browser's memory, and scroll slowly. */
 const MAX_SHOWN_BYTES = 500_000;
@@ -50,10 +46,9 @@ interface Source {
 }
 
 /** Makes an empty board. */
-export function createBoard({ client }: Transport): Board {
+export function createBoard({ client }: Api): Board {
   const listeners = new Set<() => void>();
   const sources = new Map<string, Source>();
-  const places = createPlaces(UPLOADS_AT_ONCE);
   let cards: readonly Card[] = [];
   let count = 0;
 
@@ -64,48 +59,45 @@ export function createBoard({ client }: Transport): Board {
     cards = next;
     notify();
   };
+  const onChange = (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
   const update = (key: string, change: Partial<Card>) =>
     setCards(cards.map((card) => (card.key === key ? stampEnd({ ...card, ...change }) : card)));
   const find = (key: string) => cards.find((card) => card.key === key);
   const nextKey = () => `card-${++count}`;
 
-  const follow = (key: string, id: string, signal: AbortSignal) => {
-    const stop = followSubscription(
-      client,
-      FollowPredictionDocument,
-      { id },
-      {
-        onData({ prediction }) {
-          if (prediction) update(key, { prediction });
-          return prediction ? isTerminal(prediction.status) : false;
-        },
-        onProblem: (problem) => update(key, { phase: { kind: 'refused', problem } }),
-      },
-    );
-    signal.addEventListener('abort', stop, { once: true });
+  const watch = async (key: string, id: string, signal: AbortSignal) => {
+    try {
+      for await (const prediction of client.watch(id, { signal })) update(key, { prediction });
+    } catch (error) {
+      if (!signal.aborted) update(key, { phase: { kind: 'refused', problem: readProblem(error) } });
+    }
   };
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
     // A request that is being given up may still report something.
-    const setPhase = (phase: Card['phase']) => !signal.aborted && update(key, { phase });
-    const outcome = await sendPhotograph(
+    const change = (changed: Partial<Card>) => !signal.aborted && update(key, changed);
+    const outcome = await uploadImage(
       client,
-      { file, model, idempotencyKey: makeIdempotencyKey() },
+      { file, model },
       {
         onProgress: (sent) => {
           // Each attempt reports 0 at its start and 1 at its end: only progress in between replaces the reason for the delay.
-          if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1)) setPhase({ kind: 'uploading', sent });
+          if (find(key)?.phase.kind !== 'delayed' || (sent > 0 && sent < 1))
+            change({ phase: { kind: 'uploading', sent } });
         },
-        onDelay: (problem) => setPhase({ kind: 'delayed', problem }),
+        onDelay: (problem) => change({ phase: { kind: 'delayed', problem } }),
+        onFitted: (fitted) => change({ change: fitted }),
       },
-      places.take,
       signal,
     );
     if (signal.aborted) return;
     if (outcome.kind === 'refused') return update(key, { phase: { kind: 'refused', problem: outcome.problem } });
     const { prediction } = outcome;
     update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
-    follow(key, prediction.id, signal);
+    void watch(key, prediction.id, signal);
     void sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
   };
 
@@ -129,20 +121,30 @@ export function createBoard({ client }: Transport): Board {
     });
   };
 
-  /** Asks an unreachable server again, as long as there is something to cancel. */
+  /** An unreachable server is asked again, as long as there is something to cancel. */
   const cancelPrediction = async (key: string, id: string) => {
     const isWanted = () => {
       const card = find(key);
       return card?.prediction?.id === id && !hasEnded(card);
     };
     update(key, { isCanceling: true });
-    while (isWanted()) {
-      const { error } = await client.mutation(CancelPredictionDocument, { id }).toPromise();
-      if (!error || !isPassing(readProblem(error))) break;
-      await new Promise((resolve) => setTimeout(resolve, readProblem(error).retryAfterMs ?? CANCEL_RETRY_MS));
-    }
+    const unwanted = new AbortController();
+    const stop = onChange(() => isWanted() || unwanted.abort());
     // The subscription reports the cancellation; if it was refused, it can be requested again.
+    await client.cancel(id, { signal: unwanted.signal }).catch(() => {});
+    stop();
     if (isWanted()) update(key, { isCanceling: false });
+  };
+
+  const readHeatmap = async (id: string, index: number): Promise<Card['heatmap']> => {
+    try {
+      const prediction = await client.prediction(id, { heatmap: index, retryForMs: 0 });
+      const heatmap = prediction?.result?.heatmap;
+      if (heatmap?.__typename === 'Heatmap') return { kind: 'shown', index, image: heatmap.image };
+      return { kind: 'unavailable', index, message: heatmap?.message ?? 'The server no longer has it.' };
+    } catch (error) {
+      return { kind: 'unavailable', index, message: readProblem(error).message };
+    }
   };
 
   const drop = (gone: readonly Card[]) => {
@@ -157,10 +159,7 @@ export function createBoard({ client }: Transport): Board {
 
   return {
     getCards: () => cards,
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onChange,
 
     add(files, model) {
       const fresh = files.map((file) => {
@@ -185,7 +184,7 @@ export function createBoard({ client }: Transport): Board {
         ...cards,
         { ...makeCard({ key: id, name, photoUrl, model: undefined, hasFile: false }), phase: { kind: 'accepted' } },
       ]);
-      follow(id, id, stop.signal);
+      void watch(id, id, stop.signal);
     },
 
     cancel(key) {
@@ -205,7 +204,13 @@ export function createBoard({ client }: Transport): Board {
       if (!card || !source?.file) return;
       source.stop.abort();
       source.stop = new AbortController();
-      update(key, { phase: { kind: 'in-line' }, prediction: undefined, heatmap: undefined, addedAtMs: Date.now() });
+      update(key, {
+        phase: { kind: 'in-line' },
+        change: undefined,
+        prediction: undefined,
+        heatmap: undefined,
+        addedAtMs: Date.now(),
+      });
       start(key, source.file, card.model, source.stop);
     },
 
@@ -223,20 +228,10 @@ export function createBoard({ client }: Transport): Board {
       if (!card || !id) return;
       if (card.heatmap?.index === index) return update(key, { heatmap: undefined });
       update(key, { heatmap: { kind: 'loading', index } });
-      void client
-        .query(HeatmapOfLabelDocument, { id, index })
-        .toPromise()
-        .then(({ data, error }) => {
-          // Another label may have been chosen meanwhile.
-          if (find(key)?.heatmap?.index !== index) return;
-          const heatmap = data?.prediction?.result?.heatmap;
-          if (heatmap?.__typename === 'Heatmap') {
-            update(key, { heatmap: { kind: 'shown', index, image: heatmap.image } });
-          } else {
-            const message = heatmap?.message ?? (error && readProblem(error).message) ?? 'The server no longer has it.';
-            update(key, { heatmap: { kind: 'unavailable', index, message } });
-          }
-        });
+      void readHeatmap(id, index).then((heatmap) => {
+        // Another label may have been chosen meanwhile.
+        if (find(key)?.heatmap?.index === index) update(key, { heatmap });
+      });
     },
   };
 }
@@ -253,6 +248,7 @@ function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'has
     ...known,
     isPhotoComing: false,
     phase: { kind: 'in-line' },
+    change: undefined,
     prediction: undefined,
     heatmap: undefined,
     addedAtMs: Date.now(),
@@ -264,9 +260,4 @@ function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'has
 function stampEnd(card: Card): Card {
   if (!hasEnded(card)) return { ...card, endedAtMs: undefined };
   return { ...card, endedAtMs: card.endedAtMs ?? Date.now(), isCanceling: false };
-}
-
-/** `crypto.randomUUID` exists only on pages with a secure origin. */
-function makeIdempotencyKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,8 +1,6 @@
-import type { FollowPredictionSubscription } from '../generated/graphql.ts';
-import type { Problem } from '../transport/problem.ts';
-
-/** A prediction as the page follows it. */
-export type Prediction = NonNullable<FollowPredictionSubscription['prediction']>;
+import type { Prediction } from '@inferql/client';
+import type { FittedImage } from './browser-images.ts';
+import type { Problem } from './problem.ts';
 
 /** A card's activity. Once the server has accepted the image, `prediction` has the details. */
 export type Phase =
@@ -14,7 +12,7 @@ export type Phase =
   | { kind: 'withdrawn' };
 
 /** The heatmap of one label, or that it is loading, or why there is none. */
-export type HeatmapView =
+export type CardHeatmap =
   | { kind: 'loading'; index: number }
   | { kind: 'shown'; index: number; image: string }
   | { kind: 'unavailable'; index: number; message: string };
@@ -30,8 +28,10 @@ export interface Card {
   /** The model's name; undefined means the default one. */
   model: string | undefined;
   phase: Phase;
+  /** What was done to the image before it was sent. */
+  change: FittedImage['change'] | undefined;
   prediction: Prediction | undefined;
-  heatmap: HeatmapView | undefined;
+  heatmap: CardHeatmap | undefined;
   /** Whether the page still has the file, to send it again. */
   hasFile: boolean;
   /** When the card was created, by this machine's clock. */

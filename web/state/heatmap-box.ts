@@ -1,4 +1,4 @@
-import type { Model } from './models.ts';
+import type { Model } from '@inferql/client';
 
 /** Width and height, in any unit. */
 export interface Box {
@@ -12,7 +12,10 @@ export interface Box {
  * @param photo the image's size in pixels, upright
  * @returns in units of the image's short side
  */
-export function findHeatmapBox({ width, height, shortSide }: Model['input'], photo: Box): Box {
+export function findHeatmapBox(
+  { width, height, shortSide }: Pick<Model['input'], 'width' | 'height' | 'shortSide'>,
+  photo: Box,
+): Box {
   if (shortSide) return { width: width / shortSide, height: height / shortSide };
   const short = Math.min(photo.width, photo.height);
   return { width: photo.width / short, height: photo.height / short };

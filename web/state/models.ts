@@ -1,10 +1,8 @@
-import { ListModelsDocument, type ListModelsQuery } from '../generated/graphql.ts';
-import type { Transport } from '../transport/client.ts';
-
-export type Model = ListModelsQuery['models'][number];
+import type { Model } from '@inferql/client';
+import type { Api } from './api.ts';
 
 /** The models that the server knows, the default one first. Undefined if it cannot be asked. */
-export async function loadModels({ client }: Transport): Promise<readonly Model[] | undefined> {
-  const { data } = await client.query(ListModelsDocument, {}).toPromise();
-  return data?.models.toSorted((a, b) => Number(b.isDefault) - Number(a.isDefault));
+export async function loadModels({ client }: Api): Promise<readonly Model[] | undefined> {
+  const models = await client.models({ retryForMs: 0 }).catch(() => undefined);
+  return models?.toSorted((a, b) => Number(b.isDefault) - Number(a.isDefault));
 }

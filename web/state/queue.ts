@@ -1,15 +1,12 @@
-import { FollowQueueDocument, type FollowQueueSubscription } from '../generated/graphql.ts';
-import type { Transport } from '../transport/client.ts';
-import { followSubscription } from '../transport/follow.ts';
-
-export type QueueMoment = FollowQueueSubscription['queue'];
+import { InferqlError, type Queue } from '@inferql/client';
+import type { Api } from './api.ts';
 
 /** A queue as it is, and as it was in the last minute. */
-export interface QueueView {
+export interface QueueHistory {
   /** Undefined if unknown. */
-  now: QueueMoment | undefined;
+  now: Queue | undefined;
   /** Oldest first, one per second. */
-  past: readonly QueueMoment[];
+  past: readonly Queue[];
 }
 
 const SAMPLE_INTERVAL_MS = 1_000;
@@ -21,39 +18,43 @@ const RETRY_MS = 2_000;
  * @param model a model's name, or undefined for the default one
  * @returns a function that stops
  */
-export function followQueue(
-  { client }: Transport,
+export function watchQueue(
+  api: Api,
   model: string | undefined,
-  onView: (view: QueueView) => void,
+  onHistory: (history: QueueHistory) => void,
 ): () => void {
-  let view: QueueView = { now: undefined, past: [] };
-  const show = (next: QueueView) => {
-    view = next;
-    onView(next);
+  const stop = new AbortController();
+  const { signal } = stop;
+  let history: QueueHistory = { now: undefined, past: [] };
+  const show = (next: QueueHistory) => {
+    if (signal.aborted) return;
+    history = next;
+    onHistory(next);
   };
-  let stop = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const follow = () => {
-    stop = followSubscription(client, FollowQueueDocument, model === undefined ? {} : { model }, {
-      onData({ queue }) {
-        show({ ...view, now: queue });
-        return false;
-      },
-      onBreak: () => show({ ...view, now: undefined }),
+  const watch = async () => {
+    // What was read last is outdated; a connection that is lost is shown otherwise.
+    const onRetry = ({ code }: InferqlError) => code !== 'UNREACHABLE' && show({ ...history, now: undefined });
+    try {
+      for await (const queue of api.client.watchQueue(model, { signal, onRetry })) show({ ...history, now: queue });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED' && error.httpStatus === undefined) {
+        api.refuse();
+        return;
+      }
       // A server may be up before its first worker.
-      onProblem() {
-        timer = setTimeout(follow, RETRY_MS);
-      },
-    });
+      timer = setTimeout(() => void watch(), RETRY_MS);
+    }
   };
-  follow();
+  void watch();
   // Events arrive when something changes; the curves show time.
   const sampling = setInterval(() => {
-    if (view.now) show({ now: view.now, past: [...view.past, view.now].slice(-MAX_PAST) });
+    if (history.now) show({ now: history.now, past: [...history.past, history.now].slice(-MAX_PAST) });
   }, SAMPLE_INTERVAL_MS);
   return () => {
     clearInterval(sampling);
     clearTimeout(timer);
-    stop();
+    stop.abort();
   };
 }

@@ -1,33 +1,15 @@
+import { createClient, InferqlError } from '@inferql/client';
 import { expect, test, vi } from 'vitest';
-import { isPassing, readProblem } from '../transport/problem.ts';
-import { type Card, canRetry, type Prediction } from './card.ts';
-import { readDroppedFiles } from './files.ts';
+import type { Prediction } from '@inferql/client';
+import { isHeic } from './browser-images.ts';
+import { type Card, canRetry } from './card.ts';
+import { describeCard, describeProblem } from './card-texts.ts';
+import { readDroppedFiles } from './dropped-files.ts';
+import { formatLabel, formatSeconds, formatShare } from './format.ts';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
-import { createPlaces } from './places.ts';
+import { isPassing, readProblem } from './problem.ts';
 import { createThrottle } from './throttle.ts';
-import { describeCard, describeProblem, formatLabel, formatSeconds, formatShare } from './words.ts';
-
-test('places are given out in order, and given back once', async () => {
-  const places = createPlaces(2);
-  const { signal } = new AbortController();
-  const first = await places.take(signal);
-  await places.take(signal);
-  const order: string[] = [];
-  const third = places.take(signal).then(() => order.push('third'));
-  const gone = new AbortController();
-  const fourth = places.take(gone.signal);
-  const fifth = places.take(signal).then(() => order.push('fifth'));
-  gone.abort(new Error('left'));
-  await expect(fourth).rejects.toThrow('left');
-  first();
-  first();
-  await third;
-  expect(order).toEqual(['third']);
-  (await places.take(AbortSignal.timeout(0)).catch(() => undefined))?.();
-  expect(order).toEqual(['third']);
-  void fifth;
-});
 
 test('a share never reads as all or nothing when it is not', () => {
   expect([0.9999, 0.996, 0.99, 0.616, 0.0123, 0.0004].map(formatShare)).toEqual([
@@ -129,8 +111,12 @@ test('a folder that is dropped gives what may be an image by name, and names the
   expect(leftOut).toEqual(['notes.txt']);
 });
 
-const answered = (status: number, headers: Record<string, string> = {}) =>
-  readProblem({ graphQLErrors: [], response: new Response('<html>', { status, headers }) });
+/** The problem with an answer that is not of the API, as the client reports it. */
+async function answered(status: number) {
+  const answer = async () => new Response('<html>', { status });
+  const client = createClient({ url: 'http://server', fetch: answer, retryForMs: 0 });
+  return readProblem(await client.models().catch((error: unknown) => error));
+}
 
 test.each([
   [200, 'FOREIGN_ANSWER', true],
@@ -140,15 +126,26 @@ test.each([
   [413, 'REQUEST_TOO_LARGE', false],
   [429, 'RATE_LIMITED', true],
   [502, 'GATEWAY', true],
-])('an answer %i that is not of the API is %s', (status, code, passes) => {
-  const problem = answered(status);
+])('an answer %i that is not of the API is %s', async (status, code, passes) => {
+  const problem = await answered(status);
   expect(problem.code).toBe(code);
   expect(isPassing(problem)).toBe(passes);
   expect(describeProblem(problem).title).not.toBe('It did not work');
 });
 
-test('no answer at all passes, and a proxy may say how long to wait', () => {
-  expect(isPassing(readProblem({ graphQLErrors: [], response: undefined }))).toBe(true);
-  expect(answered(503, { 'retry-after': '7' }).retryAfterMs).toBe(7_000);
-  expect(answered(503, { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }).retryAfterMs).toBeUndefined();
+test('no answer at all passes, and a file that went away does not', () => {
+  expect(isPassing(readProblem(new InferqlError('UNREACHABLE', '')))).toBe(true);
+  expect(readProblem(new InferqlError('UNREADABLE_FILE', '')).code).toBe('FILE_CHANGED');
+  expect(isPassing({ code: 'FILE_CHANGED', message: '' })).toBe(false);
+});
+
+test('HEIC is known by its first bytes, whatever the name says', async () => {
+  const file = (brand: string) => new Blob([`\0\0\0\x18ftyp${brand}`]);
+  expect(await Promise.all(['heic', 'mif1', 'avif', 'mp42'].map((brand) => isHeic(file(brand))))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(await isHeic(new Blob([]))).toBe(false);
 });

@@ -1,40 +1,6 @@
-import { createPlaces } from './places.ts';
-import type { SmallCopy } from './shrink.worker.ts';
-
 const PREFIX = 'inferql.thumbnail.';
 const ORDER_KEY = 'inferql.thumbnails';
 const MAX_KEPT = 60;
-
-/** One at a time: shrinking a phone's photo takes some 50 MB. */
-const places = createPlaces(1);
-let worker: Worker | undefined;
-
-/**
- * Makes small copies of an image, when its turn has come.
- * @returns undefined for a format that the browser does not support
- * @throws the signal's reason when it is aborted before its turn
- */
-export async function makeSmallCopy(photograph: Blob, signal: AbortSignal): Promise<SmallCopy | undefined> {
-  const release = await places.take(signal);
-  try {
-    worker ??= new Worker(new URL('./shrink.worker.ts', import.meta.url), { type: 'module' });
-    return await askWorker(worker, photograph);
-  } catch {
-    // A worker that could not be started never answers.
-    worker = undefined;
-    return undefined;
-  } finally {
-    release();
-  }
-}
-
-function askWorker(asked: Worker, photograph: Blob): Promise<SmallCopy | undefined> {
-  return new Promise((resolve, reject) => {
-    asked.onmessage = ({ data }: MessageEvent<SmallCopy | undefined>) => resolve(data);
-    asked.onerror = () => reject(new Error('The worker for small copies failed'));
-    asked.postMessage(photograph);
-  });
-}
 
 /**
  * Keeps an image's small copy in this browser, so that a prediction's link shows it again. The server keeps no images.

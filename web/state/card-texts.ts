@@ -1,15 +1,17 @@
-import type { Problem } from '../transport/problem.ts';
-import type { Card, Prediction } from './card.ts';
+import type { Prediction } from '@inferql/client';
+import type { Card } from './card.ts';
+import { formatLabel, formatSeconds } from './format.ts';
+import type { Problem } from './problem.ts';
 
 /** A card's text: one line, and a second one if it helps. */
-export interface Words {
+export interface CardText {
   title: string;
   detail?: string;
   tone: 'quiet' | 'busy' | 'good' | 'bad';
 }
 
 /** The card's state in plain words. */
-export function describeCard(card: Card): Words {
+export function describeCard(card: Card): CardText {
   const { phase, prediction } = card;
   switch (phase.kind) {
     case 'in-line':
@@ -31,7 +33,7 @@ export function describeCard(card: Card): Words {
   }
 }
 
-function describePrediction(prediction: Prediction): Words {
+function describePrediction(prediction: Prediction): CardText {
   const { status, queuePosition, estimatedStartMs, attempts, error } = prediction;
   switch (status) {
     case 'QUEUED': {
@@ -150,26 +152,4 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     default:
       return { title: 'It did not work', ...(message && { detail: message }) };
   }
-}
-
-/** A label as people read it: many label files write `Egyptian_cat`. */
-export function formatLabel(name: string): string {
-  return name.replaceAll('_', ' ');
-}
-
-/** A share as people read it, such as `62%`; never 100% or 0% for a value that is only close to it. */
-export function formatShare(score: number): string {
-  const percent = score * 100;
-  if (percent >= 99.95) return '> 99.9%';
-  if (percent >= 99.5) return `${percent.toFixed(1)}%`;
-  if (percent < 0.1) return '< 0.1%';
-  return percent < 10 ? `${percent.toFixed(1)}%` : `${Math.round(percent)}%`;
-}
-
-/** A duration as people read it. */
-export function formatSeconds(durationMs: number): string {
-  if (durationMs < 1_000) return `${Math.round(durationMs)} ms`;
-  if (durationMs < 10_000) return `${(durationMs / 1_000).toFixed(1)} s`;
-  if (durationMs < 90_000) return `${Math.round(durationMs / 1_000)} s`;
-  return `${Math.round(durationMs / 60_000)} min`;
 }

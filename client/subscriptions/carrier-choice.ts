@@ -1,15 +1,19 @@
-/** How the events of subscriptions come: over the WebSocket, as event streams, or by asking again and again. */
-export type Way = 'socket' | 'events' | 'polling';
+/** What carries the events of subscriptions: the WebSocket, event streams, or queries again and again. */
+export type Carrier = 'websocket' | 'event-stream' | 'polling';
 
-/** Decides on the way from what the transports report. */
-export interface Chooser {
-  getWay(): Way;
+/** Decides on the carrier from what the carriers report. */
+export interface CarrierChoice {
+  get(): Carrier;
+  /** The WebSocket is about to be opened. */
+  socketStarted(): void;
   socketOpened(): void;
   socketClosed(): void;
+  /** There is no WebSocket here. */
+  socketMissing(): void;
   /** An event stream brought nothing in time, or another answer came in its place. */
   streamWithheld(): void;
-  /** The server does not let this page in: no other way is tried. */
-  stop(): void;
+  /** Nothing is subscribed: time does not count. */
+  pause(): void;
   /**
    * How long to wait before the next try to open the WebSocket, in milliseconds.
    * @param retries how often it was tried again already since it was last open
@@ -26,47 +30,50 @@ const MAX_RETURN_WAIT_MS = 60_000;
 
 /**
  * Begins with the WebSocket. Leaves it if it never opened in two tries or five seconds, and comes back when it opens. A WebSocket that
- * has been open is waited for: the server is away then, and other ways to it are no better.
+ * has been open is waited for: the server is away then, and no other carrier gets through either.
  */
-export function createChooser(onChange: (way: Way) => void): Chooser {
-  let way: Way = 'socket';
-  /** It was open once, or there is no reason to try. */
-  let isKept = false;
+export function createCarrierChoice(onChange: (carrier: Carrier) => void): CarrierChoice {
+  let carrier: Carrier = 'websocket';
+  let wasOpen = false;
   let failures = 0;
   let returns = 0;
+  let patience: ReturnType<typeof setTimeout> | undefined;
 
-  const setWay = (next: Way) => {
-    if (next === way) return;
-    way = next;
+  const set = (next: Carrier) => {
+    if (next === carrier) return;
+    carrier = next;
     onChange(next);
   };
   const leaveSocket = () => {
     clearTimeout(patience);
-    if (!isKept) setWay(way === 'socket' ? 'events' : way);
+    if (!wasOpen) set(carrier === 'websocket' ? 'event-stream' : carrier);
   };
-  const patience = setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
 
   return {
-    getWay: () => way,
+    get: () => carrier,
+    socketStarted() {
+      clearTimeout(patience);
+      if (!wasOpen && carrier === 'websocket') patience = setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
+    },
     socketOpened() {
       clearTimeout(patience);
-      isKept = true;
+      wasOpen = true;
       returns = 0;
-      setWay('socket');
+      set('websocket');
     },
     socketClosed() {
       failures++;
       if (failures >= FAILURES_BEFORE_FALLBACK) leaveSocket();
     },
+    socketMissing: leaveSocket,
     streamWithheld() {
-      if (way === 'events') setWay('polling');
+      if (carrier === 'event-stream') set('polling');
     },
-    stop() {
+    pause() {
       clearTimeout(patience);
-      isKept = true;
     },
     getSocketWaitMs(retries) {
-      if (way !== 'socket') return Math.min(MAX_RETURN_WAIT_MS, FIRST_RETURN_WAIT_MS * 2 ** returns++);
+      if (carrier !== 'websocket') return Math.min(MAX_RETURN_WAIT_MS, FIRST_RETURN_WAIT_MS * 2 ** returns++);
       // Longer from try to try, and spread out, so that many pages do not all come back in the same moment.
       return Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
     },

@@ -1,11 +1,11 @@
-/** Gives out a bounded number of places, first come, first served. */
-export interface Places {
-  /** Resolves with the way to give the place back; rejects with the signal's reason. */
-  take(signal: AbortSignal): Promise<() => void>;
+/** Lets a bounded number of callers go on at the same time; the others wait, first come, first served. */
+export interface Semaphore {
+  /** Resolves with the function that lets the next one go on; rejects with the signal's reason. */
+  acquire(signal: AbortSignal | undefined): Promise<() => void>;
 }
 
-/** @param count how many places there are */
-export function createPlaces(count: number): Places {
+/** @param count how many may go on at the same time; Infinity: all */
+export function createSemaphore(count: number): Semaphore {
   const waiting: (() => void)[] = [];
   let free = count;
   const release = () => {
@@ -21,8 +21,8 @@ export function createPlaces(count: number): Places {
     };
   };
   return {
-    async take(signal) {
-      signal.throwIfAborted();
+    async acquire(signal) {
+      signal?.throwIfAborted();
       if (free > 0) {
         free--;
         return once(release);
@@ -30,13 +30,13 @@ export function createPlaces(count: number): Places {
       await new Promise<void>((resolve, reject) => {
         const leave = () => {
           waiting.splice(waiting.indexOf(enter), 1);
-          reject(signal.reason);
+          reject(signal?.reason);
         };
         const enter = () => {
-          signal.removeEventListener('abort', leave);
+          signal?.removeEventListener('abort', leave);
           resolve();
         };
-        signal.addEventListener('abort', leave, { once: true });
+        signal?.addEventListener('abort', leave, { once: true });
         waiting.push(enter);
       });
       return once(release);

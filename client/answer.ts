@@ -1,0 +1,72 @@
+/** What comes back from a GraphQL endpoint, or from whatever answers in its place. */
+import { errorOfCode, InferqlError } from './errors.ts';
+
+/** A GraphQL response, before it is checked. */
+export interface Answer {
+  data?: unknown;
+  incremental?: { data?: unknown }[];
+  errors?: { message?: unknown; path?: unknown; extensions?: { code?: unknown; retryAfterMs?: unknown } }[];
+}
+
+/** @returns undefined if the text is not a JSON object */
+export function parseAnswer(text: string): Answer | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return typeof answer === 'object' && answer !== null ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns the data of an answer.
+ * @param response what the answer came with; undefined for a message of a WebSocket
+ * @throws InferqlError the answer's first error, or what the status means if the answer is not of this API
+ */
+export function readData<Data>(answer: Answer | undefined, response?: Response): Data {
+  const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
+  if (error) throw readError(error, response);
+  if (answer?.data && (response?.ok ?? true)) return answer.data as Data;
+  if (!response) throw new InferqlError('BAD_RESPONSE', 'The server sent a message that is not of this API.');
+  throw errorOfStatus(response);
+}
+
+/** The InferqlError of one GraphQL error. */
+export function readError(error: NonNullable<Answer['errors']>[number], response?: Response): InferqlError {
+  const { code, retryAfterMs } = error?.extensions ?? {};
+  return errorOfCode(code, typeof error?.message === 'string' ? error.message : 'The server gave an error.', {
+    retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : response && readRetryAfter(response),
+  });
+}
+
+/** The meaning of a response that is not GraphQL, for example from a proxy. */
+function errorOfStatus(response: Response): InferqlError {
+  const { status } = response;
+  const details = { httpStatus: status, retryAfterMs: readRetryAfter(response) };
+  const answerer = `Something between this client and the server answered with HTTP ${status}`;
+  switch (status) {
+    case 401:
+    case 407:
+      return new InferqlError('UNAUTHENTICATED', `${answerer}: it asks for a sign-in.`, details);
+    case 403:
+      return new InferqlError('FORBIDDEN', `${answerer}: it refuses the request.`, details);
+    case 413:
+      return new InferqlError('REQUEST_TOO_LARGE', `${answerer}: the request is too large for it.`, details);
+    case 429:
+      return new InferqlError('RATE_LIMITED', `${answerer}: there are too many requests.`, details);
+    default:
+      if (status >= 500) return new InferqlError('UNAVAILABLE', `${answerer}: the server cannot be reached.`, details);
+      return new InferqlError(
+        'BAD_RESPONSE',
+        `Unexpected response (HTTP ${status}): this URL does not serve the InferQL API.`,
+        details,
+      );
+  }
+}
+
+function readRetryAfter(response: Response): number | undefined {
+  const text = response.headers.get('retry-after');
+  if (!text) return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}

@@ -1,0 +1,193 @@
+/** The client and its options. */
+import type { InferqlError } from './errors.ts';
+import type {
+  AcceptedPrediction,
+  HeadNames,
+  LabelName,
+  Limits,
+  Model,
+  Prediction,
+  Priority,
+  Queue,
+  SucceededPrediction,
+} from './types.ts';
+
+/** An image in memory. `@inferql/client/node` accepts paths and `file:` URLs, too. */
+export type ImageInput = Blob | ArrayBuffer | Uint8Array;
+
+/**
+ * How updates of watched predictions and queues arrive now. `idle`: nothing is watched; `connecting`: nothing arrives yet, or no
+ * longer.
+ */
+export type Connection = 'idle' | 'connecting' | 'websocket' | 'event-stream' | 'polling';
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Ends the call, which then rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long a failed request or lost subscription is retried after its first failure, in milliseconds. 0: never. A function decides
+   * for each error, also for those that are not `retryable`. Default: that of the client.
+   */
+  retryForMs?: number | ((error: InferqlError) => number) | undefined;
+  /** Called with each error that is retried. */
+  onRetry?: ((error: InferqlError) => void) | undefined;
+}
+
+export interface ClientOptions {
+  /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
+  url?: string | URL;
+  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. */
+  key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
+  /** Headers sent with every HTTP request. If a function, it is called for each request. */
+  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
+  /** Used instead of the global fetch. It reports no upload progress. */
+  fetch?: typeof fetch;
+  /** See {@link CallOptions.retryForMs}. @default 30_000 */
+  retryForMs?: CallOptions['retryForMs'];
+  /**
+   * An upload whose answer takes longer counts as lost, in milliseconds, plus one second per 32 kB. @default 120_000
+   */
+  requestTimeoutMs?: number;
+  /**
+   * Any other request or subscription that is silent for longer counts as lost, in milliseconds; the server sends a comment every 12 s.
+   * @default 30_000
+   */
+  idleTimeoutMs?: number;
+  /** How many uploads this client sends at the same time; the others wait. @default Infinity */
+  maxUploads?: number;
+  /**
+   * How updates arrive. `event-stream`: a stream for each prediction and queue that is watched. `shared`: one WebSocket for all; if none
+   * gets through, at most three event streams, and queries every second for the rest.
+   * @default 'event-stream'
+   */
+  subscriptions?: 'event-stream' | 'shared';
+  /** Called when the way changes in which updates arrive. Only with `subscriptions: 'shared'`. */
+  onConnection?: (connection: Connection) => void;
+}
+
+/** What a prediction is read with. */
+export interface ReadOptions extends CallOptions {
+  /** How many labels the result carries. @default 5 */
+  topK?: number;
+  /** Read a heatmap: `true` of the best label, a number that of the label with this `index`. @default false */
+  heatmap?: boolean | number;
+  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
+  outputs?: boolean;
+}
+
+/** What a prediction is watched with. The signal stops watching; the prediction itself goes on. */
+export type WatchOptions = ReadOptions;
+
+/** What an image is sent with. */
+export interface SubmitOptions<Model extends string = string> extends CallOptions {
+  /** The name of a model. Default: the server's default model. */
+  model?: Model | undefined;
+  /** How many labels the result carries. @default 5 */
+  topK?: number;
+  /** Let the model compute heatmaps, too. @default false */
+  heatmap?: boolean;
+  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
+  outputs?: boolean;
+  /** @default 'NORMAL' */
+  priority?: Priority;
+  /** Time limit from acceptance, in milliseconds; after it the prediction ends EXPIRED. */
+  timeoutMs?: number;
+  /** Your own name for the request, 1 to 200 characters. Default: a random one, so that a retry never does the work twice. */
+  idempotencyKey?: string;
+  /**
+   * Called with the share of the upload that was sent, 0 to 1, from 0 again for each attempt. Browsers call it on the way, others at the
+   * beginning and the end.
+   */
+  onUploadProgress?: (share: number) => void;
+  /** Cancels: stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface ClassifyOptions<Model extends string = string> extends SubmitOptions<Model> {
+  /** Called with every state, from the first one on. */
+  onState?: (prediction: Prediction) => void;
+}
+
+/** The outcome of one image of many; `index` is its position in the input. */
+export type Outcome<Image> =
+  | { index: number; image: Image; prediction: SucceededPrediction; error?: undefined }
+  | { index: number; image: Image; prediction?: undefined; error: InferqlError };
+
+export interface Progress {
+  done: number;
+  failed: number;
+  /** Undefined if the length of the source is unknown. */
+  total: number | undefined;
+}
+
+export interface ClassifyManyOptions<Image>
+  extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState' | 'onUploadProgress'> {
+  /** How many images are sent at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
+  concurrency?: number;
+  /** The idempotency key of each image's request. Default: random ones. */
+  idempotencyKey?: (image: Image, index: number) => string;
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface Client<Image = ImageInput> {
+  /**
+   * Classifies one image.
+   * @returns the prediction, once it has SUCCEEDED
+   * @throws InferqlError if the image is refused, the prediction ends otherwise, or no server could be reached
+   * @example
+   * const { result } = await client.classify(file, { topK: 3, onUploadProgress: (share) => (bar.value = share) });
+   * console.log(result.labels[0].name);
+   */
+  classify<const Model extends string = string>(
+    image: Image,
+    options?: ClassifyOptions<Model>,
+  ): Promise<SucceededPrediction<LabelName<Model>, HeadNames<Model>>>;
+  /**
+   * Sends one image and does not wait for its result: {@link Client.watch} and {@link Client.prediction} give it, here or elsewhere.
+   * @throws InferqlError if the image is refused, or no server could be reached
+   * @example
+   * const { id } = await client.submit(file);
+   * history.pushState(null, '', `/p/${id}`);
+   */
+  submit<const Model extends string = string>(
+    image: Image,
+    options?: SubmitOptions<Model>,
+  ): Promise<AcceptedPrediction>;
+  /**
+   * Classifies many images, a limited number at once. Returns the outcomes in the order of the images. A failure does not stop the others.
+   * @example
+   * const outcomes = await client.classifyAll(files, { onProgress: ({ done, total }) => console.log(`${done} of ${total}`) });
+   * for (const { image, prediction, error } of outcomes) {
+   *   console.log(image.name, prediction?.result.labels[0].name ?? error?.message);
+   * }
+   */
+  classifyAll(
+    images: Iterable<Image> | AsyncIterable<Image>,
+    options?: ClassifyManyOptions<Image>,
+  ): Promise<Outcome<Image>[]>;
+  /** Like classifyAll, but yields each outcome as soon as it is known. Leaving the loop cancels open predictions. */
+  classifyEach(
+    images: Iterable<Image> | AsyncIterable<Image>,
+    options?: ClassifyManyOptions<Image>,
+  ): AsyncGenerator<Outcome<Image>, void, undefined>;
+  /**
+   * Yields the current state at once, then each later one, and always the terminal one, after which it ends. Survives lost
+   * connections and restarts of the server for up to `retryForMs`.
+   * @throws InferqlError NOT_FOUND if the id is unknown
+   * @example
+   * for await (const { status, queuePosition } of client.watch(id)) console.log(status, queuePosition);
+   */
+  watch(id: string, options?: WatchOptions): AsyncGenerator<Prediction, void, undefined>;
+  /** The current state; null if the id is unknown or was forgotten. */
+  prediction(id: string, options?: ReadOptions): Promise<Prediction | null>;
+  /** Cancels a prediction. Returns its state after that, or null if the id is unknown. */
+  cancel(id: string, options?: ReadOptions): Promise<Prediction | null>;
+  models(options?: CallOptions): Promise<Model[]>;
+  /** What the server accepts at most, to check or shrink an image before it is sent. */
+  limits(options?: CallOptions): Promise<Limits>;
+  /** The current state of a queue; null if there is no such model. Default: the default model. */
+  queue(model?: string, options?: CallOptions): Promise<Queue | null>;
+  /** The queue at once, then whenever it has changed. Never ends unless the caller stops it. */
+  watchQueue(model?: string, options?: CallOptions): AsyncGenerator<Queue, void, undefined>;
+}

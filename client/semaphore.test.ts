@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { createSemaphore } from './semaphore.ts';
+
+test('callers go on in the order in which they came, and each lets one go on', async () => {
+  const semaphore = createSemaphore(2);
+  const { signal } = new AbortController();
+  const first = await semaphore.acquire(signal);
+  await semaphore.acquire(signal);
+  const order: string[] = [];
+  const third = semaphore.acquire(signal).then(() => order.push('third'));
+  const gone = new AbortController();
+  const fourth = semaphore.acquire(gone.signal);
+  const fifth = semaphore.acquire(signal).then(() => order.push('fifth'));
+  gone.abort(new Error('left'));
+  await expect(fourth).rejects.toThrow('left');
+  first();
+  first();
+  await third;
+  expect(order).toEqual(['third']);
+  (await semaphore.acquire(AbortSignal.timeout(0)).catch(() => undefined))?.();
+  expect(order).toEqual(['third']);
+  void fifth;
+});

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Carrier, createCarrierChoice } from './carrier-choice.ts';
+
+let carriers: Carrier[];
+const create = () => {
+  const choice = createCarrierChoice((carrier) => carriers.push(carrier));
+  choice.socketStarted();
+  return choice;
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  carriers = [];
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('a WebSocket that is refused once is tried again, and left after the second time', () => {
+  const choice = create();
+  choice.socketClosed();
+  expect(choice.get()).toBe('websocket');
+  choice.socketClosed();
+  expect(carriers).toEqual(['event-stream']);
+});
+
+test('a WebSocket that says nothing is left after five seconds', () => {
+  create();
+  vi.advanceTimersByTime(4_999);
+  expect(carriers).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(carriers).toEqual(['event-stream']);
+});
+
+test('a WebSocket that was open is waited for', () => {
+  const choice = create();
+  choice.socketOpened();
+  for (let i = 0; i < 10; i++) choice.socketClosed();
+  vi.advanceTimersByTime(600_000);
+  expect(carriers).toEqual([]);
+});
+
+test('streams that are held back lead to polling, from event streams only', () => {
+  const choice = create();
+  choice.streamWithheld();
+  expect(carriers).toEqual([]);
+  vi.advanceTimersByTime(5_000);
+  choice.streamWithheld();
+  choice.streamWithheld();
+  expect(carriers).toEqual(['event-stream', 'polling']);
+});
+
+test.each(['event-stream', 'polling'])(
+  'a WebSocket that opens later ends %s, and further failures do not change the carrier',
+  (from) => {
+    const choice = create();
+    vi.advanceTimersByTime(5_000);
+    if (from === 'polling') choice.streamWithheld();
+    for (let i = 0; i < 10; i++) choice.socketClosed();
+    expect(choice.get()).toBe(from);
+    choice.socketOpened();
+    expect(choice.get()).toBe('websocket');
+  },
+);
+
+test('time does not count while nothing is subscribed', () => {
+  const choice = create();
+  vi.advanceTimersByTime(4_000);
+  choice.pause();
+  vi.advanceTimersByTime(600_000);
+  expect(carriers).toEqual([]);
+  choice.socketStarted();
+  vi.advanceTimersByTime(5_000);
+  expect(carriers).toEqual(['event-stream']);
+});
+
+test('there is no waiting for a WebSocket that does not exist', () => {
+  createCarrierChoice((carrier) => carriers.push(carrier)).socketMissing();
+  expect(carriers).toEqual(['event-stream']);
+});
+
+test('the waits for the WebSocket grow to four seconds, and to a minute beside a fallback', () => {
+  const choice = create();
+  expect(choice.getSocketWaitMs(0)).toBeLessThanOrEqual(200);
+  expect(choice.getSocketWaitMs(100)).toBeLessThanOrEqual(4_000);
+  expect(choice.getSocketWaitMs(100)).toBeGreaterThanOrEqual(2_000);
+  vi.advanceTimersByTime(5_000);
+  const waits = Array.from({ length: 7 }, () => choice.getSocketWaitMs(3));
+  expect(waits).toEqual([4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+});

@@ -1,0 +1,64 @@
+import { InferqlError } from '../errors.ts';
+import type { Transport } from '../transport.ts';
+import type { Sink, SubscriptionRequest } from './subscriber.ts';
+
+/** What one event stream reports besides its events. */
+export interface StreamReports {
+  /** The first event, or an error of the API, came. */
+  onDelivery(): void;
+  /** The current state, which the server sends at once, did not come: something holds it back, or answers in the server's place. */
+  onWithheld(): void;
+  /** The server cannot be reached, or the stream broke off. */
+  onBreak(): void;
+}
+
+/** A subscription begins with the current state. */
+const MAX_FIRST_EVENT_MS = 4_000;
+
+/**
+ * Subscribes over one event stream.
+ * @returns a function that stops; nothing is reported after that
+ */
+export function openEventStream(
+  transport: Transport,
+  { subscription, variables }: SubscriptionRequest,
+  sink: Sink,
+  { onDelivery, onWithheld, onBreak }: StreamReports,
+): () => void {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const end = () => {
+    clearTimeout(timer);
+    stop.abort();
+  };
+  const withhold = () => {
+    end();
+    onWithheld();
+  };
+  const timer = setTimeout(withhold, MAX_FIRST_EVENT_MS);
+
+  void (async () => {
+    try {
+      for await (const { data } of transport.stream(subscription, variables, { signal })) {
+        if (signal.aborted) return;
+        clearTimeout(timer);
+        onDelivery();
+        sink.next(data);
+      }
+      if (signal.aborted) return;
+      end();
+      sink.complete();
+    } catch (error) {
+      if (signal.aborted) return;
+      const { code, httpStatus } = error instanceof InferqlError ? error : {};
+      // A gateway whose server is away for now (5xx) may well pass event streams.
+      if (httpStatus !== undefined && httpStatus < 500) return withhold();
+      end();
+      if (code === 'UNREACHABLE' || httpStatus !== undefined) onBreak();
+      else onDelivery();
+      sink.error(error);
+    }
+  })();
+
+  return end;
+}

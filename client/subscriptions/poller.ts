@@ -1,0 +1,169 @@
+import { type Answer, parseAnswer, readData, readError } from '../answer.ts';
+import { InferqlError } from '../errors.ts';
+import type { Transport } from '../transport.ts';
+import type { Sink, SubscriptionRequest } from './subscriber.ts';
+
+/** Asks for the state of many subscriptions again and again. */
+export interface Poller {
+  /** @returns a function that stops; nothing is reported after that */
+  add(request: SubscriptionRequest, sink: Sink): () => void;
+}
+
+/** Whether the server answered. */
+export interface PollReports {
+  onAnswer(): void;
+  onBreak(): void;
+}
+
+interface Polled {
+  request: SubscriptionRequest;
+  sink: Sink;
+  stop: AbortController;
+  shown: string;
+}
+
+const INTERVAL_MS = 1_000;
+/** A browser opens six connections per server over HTTP/1.1; the others are for uploads and event streams. */
+const REQUESTS_AT_ONCE = 2;
+/** The server bounds the aliases of a query. */
+const PREDICTIONS_PER_REQUEST = 10;
+
+/**
+ * Asks for each subscription once per second. Predictions are read ten per request, so that hundreds of them do not wait for each other;
+ * they share a request if their variables are the same but for the id.
+ */
+export function createPoller(transport: Transport, { onAnswer, onBreak }: PollReports): Poller {
+  const due: Polled[] = [];
+  let batchSize = PREDICTIONS_PER_REQUEST;
+  let running = 0;
+  let isScheduled = false;
+
+  const enter = (polled: Polled) => {
+    if (polled.stop.signal.aborted) return;
+    due.push(polled);
+    // Those that are due in the same moment share requests.
+    if (!isScheduled) setTimeout(advance);
+    isScheduled = true;
+  };
+
+  function advance(): void {
+    isScheduled = false;
+    while (running < REQUESTS_AT_ONCE && due.length > 0) {
+      const batch = takeBatch();
+      if (batch.length === 0) continue;
+      running++;
+      void ask(batch).finally(() => {
+        running--;
+        advance();
+      });
+    }
+  }
+
+  function takeBatch(): Polled[] {
+    const first = due.shift()!;
+    if (first.stop.signal.aborted) return [];
+    const batch = [first];
+    for (let i = 0; i < due.length && batch.length < batchSize && 'id' in first.request.variables; ) {
+      if (due[i]!.stop.signal.aborted) due.splice(i, 1);
+      else if (isAlike(first.request, due[i]!.request)) batch.push(...due.splice(i, 1));
+      else i++;
+    }
+    return batch;
+  }
+
+  async function ask(batch: Polled[]): Promise<void> {
+    try {
+      const { query, variables } = batch.length === 1 ? writeSingle(batch[0]!) : writeBatch(batch);
+      const { text, response } = await transport.ask(query, variables);
+      const answer = parseAnswer(text);
+      // Throws if nothing in it is of the API.
+      if (!answer?.errors) readData(answer, response);
+      if (answer?.errors && !answer.data && batch.length > 1 && isRefused(answer)) {
+        // The operator allows fewer aliases.
+        batchSize = 1;
+        for (const polled of batch) enter(polled);
+        return;
+      }
+      onAnswer();
+      for (const [index, polled] of batch.entries())
+        settle(polled, () => readPart(answer!, index, batch.length, response));
+    } catch (error) {
+      const open = batch.filter(({ stop }) => !stop.signal.aborted);
+      if (open.length > 0) onBreak();
+      for (const polled of open) {
+        settle(polled, () => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  function settle(polled: Polled, read: () => unknown): void {
+    const { sink, stop } = polled;
+    if (stop.signal.aborted) return;
+    try {
+      const data = read();
+      const text = JSON.stringify(data);
+      const isNews = text !== polled.shown;
+      polled.shown = text;
+      if (isNews) sink.next(data);
+      if (!stop.signal.aborted) setTimeout(() => enter(polled), INTERVAL_MS);
+    } catch (error) {
+      stop.abort();
+      sink.error(error);
+    }
+  }
+
+  return {
+    add(request, sink) {
+      const stop = new AbortController();
+      enter({ request, sink, stop, shown: '' });
+      return () => stop.abort();
+    },
+  };
+}
+
+function isAlike(a: SubscriptionRequest, b: SubscriptionRequest): boolean {
+  const others = ({ variables }: SubscriptionRequest) => JSON.stringify({ ...variables, id: undefined });
+  return a.query === b.query && others(a) === others(b);
+}
+
+function writeSingle({ request }: Polled): { query: string; variables: object } {
+  return { query: request.query.toString(), variables: request.variables };
+}
+
+/**
+ * One query for several predictions: `query Read($id: ID!, …) { prediction(id: $id) {…} }` becomes
+ * `query Read($id0: ID!, $id1: ID!, …) { p0: prediction(id: $id0) {…} p1: prediction(id: $id1) {…} }`.
+ */
+function writeBatch(batch: Polled[]): { query: string; variables: object } {
+  const { query, variables } = batch[0]!.request;
+  const text = query.toString();
+  const [, head, others, body, rest] = /^(\s*query \w+\()\$id: ID!([^)]*)\) \{\n([\s\S]*?)\n\}([\s\S]*)$/.exec(text)!;
+  const ids = batch.map((_, i) => `$id${i}: ID!`).join(', ');
+  const fields = batch.map((_, i) => `p${i}: ${body!.trim().replace('$id', `$id${i}`)}`).join('\n');
+  const { id: _, ...shared } = variables as { id: string };
+  const byName = batch.map(({ request }, i) => [`id${i}`, (request.variables as { id: string }).id]);
+  return {
+    query: `${head}${ids}${others}) {\n${fields}\n}${rest}`,
+    variables: { ...shared, ...Object.fromEntries(byName) },
+  };
+}
+
+/** The server refuses the document itself, not one of its fields. */
+function isRefused({ errors }: Answer): boolean {
+  return errors!.every((error) => !error?.path) && readError(errors![0]!).code === 'BAD_REQUEST';
+}
+
+/** The data of one subscription, as its event has it. */
+function readPart(answer: Answer, index: number, count: number, response: Response): unknown {
+  const data = answer.data as Record<string, unknown> | null | undefined;
+  const name = count === 1 ? Object.keys(data ?? {})[0] : `p${index}`;
+  const error = answer.errors?.find(({ path }) => !Array.isArray(path) || path[0] === name);
+  if (error) throw readError(error, response);
+  const value = name === undefined ? undefined : data?.[name];
+  // What a subscription answers if a query has null.
+  if (value === null || value === undefined)
+    throw new InferqlError('NOT_FOUND', 'The server does not know it, or no longer.');
+  return { [count === 1 ? name! : 'prediction']: value };
+}

@@ -1,0 +1,58 @@
+import { type Client, type Connection, createClient } from '@inferql/client';
+import { isPassing, readProblem } from './problem.ts';
+
+/** The server's API, and how the page is connected to it. */
+export interface Api {
+  client: Client;
+  getConnection(): Connection;
+  /** Calls back at each change of the connection. Returns a function that stops that. */
+  onConnection(listener: () => void): () => void;
+  /** To be called when the server does not accept the key, or no longer. */
+  refuse(): void;
+}
+
+interface ApiOptions {
+  /** The API key, if the server wants one. */
+  key: string | undefined;
+  /** Called once, when the server does not accept the key, or no longer. */
+  onRefused(): void;
+}
+
+/** A browser opens six connections per site over HTTP/1.1; some are left for the rest of the page. */
+const MAX_UPLOADS = 4;
+/** Without these limits, a silently dead connection lasts until the system gives it up, which takes a quarter of an hour. */
+const MAX_UPLOAD_SILENCE_MS = 60_000;
+const MAX_SILENCE_MS = 20_000;
+
+/** All subscriptions share one WebSocket, because a page may watch hundreds of predictions. What fails for now is tried for ever. */
+export function createApi(origin: string, { key, onRefused }: ApiOptions): Api {
+  const listeners = new Set<() => void>();
+  let connection: Connection = 'idle';
+  let isRefused = false;
+  const client = createClient({
+    url: origin,
+    key,
+    subscriptions: 'shared',
+    maxUploads: MAX_UPLOADS,
+    requestTimeoutMs: MAX_UPLOAD_SILENCE_MS,
+    idleTimeoutMs: MAX_SILENCE_MS,
+    retryForMs: (error) => (isPassing(readProblem(error)) ? Number.POSITIVE_INFINITY : 0),
+    onConnection(next) {
+      connection = next;
+      for (const listener of listeners) listener();
+    },
+  });
+  return {
+    client,
+    getConnection: () => connection,
+    onConnection(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    refuse() {
+      if (isRefused) return;
+      isRefused = true;
+      onRefused();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { type AcceptedPrediction, type Client, InferqlError, type Limits } from '@inferql/client';
+import { type FittedImage, fitImage, isHeic } from './browser-images.ts';
+import { isPassing, isQueueing, type Problem, readProblem } from './problem.ts';
+
+export type UploadOutcome =
+  | { kind: 'accepted'; prediction: AcceptedPrediction }
+  | { kind: 'refused'; problem: Problem };
+
+interface UploadListeners {
+  /** The share of the file that was sent, 0 to 1, from 0 again for each attempt. */
+  onProgress(share: number): void;
+  /** The image could not be sent for now and is retried. */
+  onDelay(problem: Problem): void;
+  /** The browser made another file of it, which is sent in its place. */
+  onFitted(change: FittedImage['change']): void;
+}
+
+/** A server that does not answer, or a proxy without a server, is given up after this long; a button retries. */
+const GIVE_UP_AFTER_MS = 180_000;
+const TOO_BIG = ['TOO_LARGE', 'TOO_MANY_PIXELS'];
+
+/**
+ * Sends an image until it is accepted or refused for good. Waits for a full queue as long as it takes; silence and answers of proxies
+ * have a limit. An image that is larger than the server accepts is sent smaller, and HEIC as JPEG, if this browser can read it.
+ * @throws the signal's reason when it is aborted
+ */
+export async function uploadImage(
+  client: Client,
+  { file, model }: { file: File; model: string | undefined },
+  { onProgress, onDelay, onFitted }: UploadListeners,
+  signal: AbortSignal,
+): Promise<UploadOutcome> {
+  const submit = async (image: Blob): Promise<UploadOutcome> => {
+    try {
+      const prediction = await client.submit(image, {
+        model,
+        heatmap: true,
+        signal,
+        onUploadProgress: onProgress,
+        onRetry: (error) => onDelay(readProblem(error)),
+        retryForMs: patienceWith,
+      });
+      return { kind: 'accepted', prediction };
+    } catch (error) {
+      if (!(error instanceof InferqlError)) throw error;
+      const problem = readProblem(error);
+      return {
+        kind: 'refused',
+        problem: isPassing(problem) ? { ...problem, code: `${problem.code}_FOR_LONG` } : problem,
+      };
+    }
+  };
+  const fit = async (limits: Limits | undefined) => {
+    const fitted = await fitImage(file, limits, signal).catch(() => undefined);
+    signal.throwIfAborted();
+    if (fitted) onFitted(fitted.change);
+    return fitted?.image;
+  };
+
+  const limits = await readLimits(client);
+  const isTooLarge = limits !== undefined && file.size > limits.maxUploadBytes;
+  const fitted = isTooLarge || (await isHeic(file)) ? await fit(limits) : undefined;
+  signal.throwIfAborted();
+  const outcome = await submit(fitted ?? file);
+  // Only the server reads the size in pixels of every format.
+  if (outcome.kind === 'accepted' || fitted || !TOO_BIG.includes(outcome.problem.code)) return outcome;
+  const smaller = await fit(limits);
+  return smaller ? submit(smaller) : outcome;
+}
+
+function patienceWith(error: InferqlError): number {
+  const problem = readProblem(error);
+  if (isQueueing(problem)) return Number.POSITIVE_INFINITY;
+  return isPassing(problem) ? GIVE_UP_AFTER_MS : 0;
+}
+
+let known: Limits | undefined;
+
+/** The server's limits; undefined if it cannot be asked now: the upload then reports why. */
+async function readLimits(client: Client): Promise<Limits | undefined> {
+  known ??= await client.limits({ retryForMs: 0 }).catch(() => undefined);
+  return known;
+}
