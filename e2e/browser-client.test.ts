@@ -139,4 +139,38 @@ test('a page that the server does not allow learns that at once, with the settin
     `BAD_RESPONSE ${system.url} answers, but not to pages of http://localhost:${port}. Name this origin in the server's INFERQL_CORS_ORIGINS.`,
   );
   await foreign.close();
+
+test('many predictions share one WebSocket, and an upload reports its progress', async () => {
+  const sockets: string[] = [];
+  page.on('websocket', (socket) => sockets.push(socket.url()));
+  const seen = await page.evaluate(
+    async ({ url, pictures }) => {
+      const { createClient: create } = (await import('/client.js' as string)) as { createClient: typeof createClient };
+      const connections: string[] = [];
+      const client = create({
+        url,
+        subscriptions: 'shared',
+        maxUploads: 2,
+        onConnection: (connection) => connections.push(connection),
+      });
+      const shares: number[] = [];
+      const { toFile } = window as unknown as Holder;
+      const labels = await Promise.all(
+        pictures.map(async (bytes, index) => {
+          const onUploadProgress = index === 0 ? (share: number) => void shares.push(share) : () => {};
+          const { id } = await client.submit(toFile(bytes), { onUploadProgress });
+          let label: string | undefined;
+          for await (const { result } of client.watch(id)) label = result?.labels[0]?.name;
+          return label;
+        }),
+      );
+      return { labels, shares, connections };
+    },
+    { url: system.url, pictures: Array.from({ length: 12 }, (_, i) => [...makePicture(300 + i)]) },
+  );
+  expect(seen.labels).toEqual(Array.from({ length: 12 }, (_, i) => `class ${expectedClass(300 + i)}`));
+  expect(seen.shares.at(0)).toBe(0);
+  expect(seen.shares.at(-1)).toBe(1);
+  expect(seen.connections.slice(0, 2)).toEqual(['connecting', 'websocket']);
+  expect(sockets).toHaveLength(1);
 });

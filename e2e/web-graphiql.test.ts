@@ -97,7 +97,7 @@ test('a list of uploads takes all chosen files, and samples can be added', () =>
     expect(await readResponse(page)).not.toContain(`"${pictures[1]!.label}"`);
   }));
 
-test('the prediction seen last is followed, read and cancelled without typing its id', () =>
+test('the prediction seen last is followed, read and canceled without typing its id', () =>
   withGraphiql(async (page) => {
     await page.locator('#upload-chooser').setInputFiles(join(projectDir, 'models/samples/chelsea.png'));
     await openTab(page, 'SubmitImage');

@@ -127,7 +127,7 @@ test('the progress of a slow upload is shown', () =>
     await findCard(page, 'slow.png').locator('.bars').waitFor();
   }));
 
-test('an upload can be cancelled on its way, and nothing is sent', () =>
+test('an upload can be canceled on its way, and nothing is sent', () =>
   withPage(async ({ page }) => {
     await choose(page, [await slowDown(page)]);
     const card = findCard(page, 'slow.png');
@@ -139,7 +139,7 @@ test('an upload can be cancelled on its way, and nothing is sent', () =>
     await card.waitFor({ state: 'detached' });
   }));
 
-test('a waiting prediction can be cancelled and sent once more', () =>
+test('a waiting prediction can be canceled and sent once more', () =>
   withPage(async ({ page }) => {
     const [kept, given] = makePictures(2);
     system.workers[0]!.pause();
@@ -149,7 +149,7 @@ test('a waiting prediction can be cancelled and sent once more', () =>
     const card = findCard(page, given!.file.name);
     await card.getByText('Number 2 in line').waitFor();
     await card.getByRole('button', { name: 'Cancel' }).click();
-    await card.getByText('Cancelled').waitFor();
+    await card.getByText('Canceled').waitFor();
     system.workers[0]!.resume();
     await findLabel(page, kept!.file.name, kept!.label).waitFor();
     await card.getByRole('button', { name: 'Try again' }).click();
@@ -223,7 +223,7 @@ test('a full queue is waited for', () =>
     expect(changes.filter((change) => /^The queue is full > Uploa/.test(change))).toEqual([]);
   }));
 
-test('what is cancelled while the server is away is cancelled once it is back', () =>
+test('what is canceled while the server is away is canceled once it is back', () =>
   withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     system.workers[0]!.pause();
@@ -234,7 +234,7 @@ test('what is cancelled while the server is away is cancelled once it is back', 
     await page.getByText('Connecting…').waitFor();
     await card.getByRole('button', { name: 'Cancel' }).focus();
     await page.keyboard.press('Enter');
-    await card.getByRole('button', { name: 'Cancelling…' }).waitFor();
+    await card.getByRole('button', { name: 'Canceling…' }).waitFor();
     await system.servers[0]!.restart();
     await card.getByText('Its place in the queue was given up.').waitFor();
     expect(await card.getByRole('button', { name: 'Try again' }).evaluate((it) => it === document.activeElement)).toBe(

@@ -75,7 +75,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
                     onClick={() => (ended ? board.retry(key) : board.cancel(key))}
                   >
                     {ended && <RetryIcon />}
-                    {ended ? 'Try again' : card.isCanceling ? 'Cancelling…' : 'Cancel'}
+                    {ended ? 'Try again' : card.isCanceling ? 'Canceling…' : 'Cancel'}
                   </button>
                 )}
               </div>

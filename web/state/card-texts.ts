@@ -25,7 +25,7 @@ export function describeCard(card: Card): CardText {
     case 'refused':
       return { ...describeProblem(phase.problem), tone: 'bad' };
     case 'withdrawn':
-      return { title: 'Cancelled', detail: 'It was not sent.', tone: 'quiet' };
+      return { title: 'Canceled', detail: 'It was not sent.', tone: 'quiet' };
     case 'accepted':
       return prediction ? describePrediction(prediction) : { title: 'Asking the server', tone: 'quiet' };
     default:
@@ -50,7 +50,7 @@ function describePrediction(prediction: Prediction): CardText {
     case 'SUCCEEDED':
       return describeSuccess(prediction.result?.labels[0]?.name);
     case 'CANCELED':
-      return { title: 'Cancelled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
+      return { title: 'Canceled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
     case 'EXPIRED':
       return { title: 'It took too long', detail: 'The server gave up waiting for its turn.', tone: 'bad' };
     case 'FAILED':
