@@ -6,10 +6,11 @@ import { createApi } from './state/api.ts';
 import { findRefusal, keepApiKey, readApiKey } from './state/api-key.ts';
 import { createBoard } from './state/board.ts';
 import { keepSession } from './state/session.ts';
-
 import './styles/base.css';
+import './styles/queue-strip.css';
 import './styles/page.css';
 import './styles/intake.css';
+import './styles/card-photo.css';
 import './styles/card.css';
 import './styles/key-form.css';
 

@@ -234,7 +234,7 @@ test('the connection is closed when nothing is watched, and opened for the next'
   await settle();
   await lastSocket().accept();
   stop();
-  await pass(1_000);
+  await pass(5_000);
   expect(lastSocket().isClosed).toBe(true);
   expect(lastConnection()).toBe('idle');
   watch('b');

@@ -24,8 +24,8 @@ interface Running {
 
 /** A browser opens six connections per server over HTTP/1.1; uploads and everything else need the others. */
 const MAX_STREAMS = 3;
-/** The next subscription often follows the last one at once. */
-const LINGER_MS = 1_000;
+/** The next subscription often follows the last one soon, for example after an error. */
+const LINGER_MS = 5_000;
 
 /**
  * All subscriptions over one WebSocket. If it does not open, they go over at most three event streams and the rest is polled; if these

@@ -17,6 +17,8 @@ interface UploadListeners {
 
 /** A server that does not answer, or a proxy without a server, is given up after this long; a button retries. */
 const GIVE_UP_AFTER_MS = 180_000;
+/** Hardly any server accepts less: a smaller file is sent without asking for the limits. */
+const ASK_FROM_BYTES = 1_000_000;
 const TOO_BIG = ['TOO_LARGE', 'TOO_MANY_PIXELS'];
 
 /**
@@ -50,21 +52,21 @@ export async function uploadImage(
       };
     }
   };
-  const fit = async (limits: Limits | undefined) => {
-    const fitted = await fitImage(file, limits, signal).catch(() => undefined);
+  const fit = async () => {
+    const fitted = await fitImage(file, await readLimits(client), signal).catch(() => undefined);
     signal.throwIfAborted();
     if (fitted) onFitted(fitted.change);
     return fitted?.image;
   };
 
-  const limits = await readLimits(client);
-  const isTooLarge = limits !== undefined && file.size > limits.maxUploadBytes;
-  const fitted = isTooLarge || (await isHeic(file)) ? await fit(limits) : undefined;
+  const isTooLarge =
+    file.size > ASK_FROM_BYTES && file.size > ((await readLimits(client))?.maxUploadBytes ?? Number.POSITIVE_INFINITY);
+  const fitted = isTooLarge || (await isHeic(file)) ? await fit() : undefined;
   signal.throwIfAborted();
   const outcome = await submit(fitted ?? file);
   // Only the server reads the size in pixels of every format.
   if (outcome.kind === 'accepted' || fitted || !TOO_BIG.includes(outcome.problem.code)) return outcome;
-  const smaller = await fit(limits);
+  const smaller = await fit();
   return smaller ? submit(smaller) : outcome;
 }
 
@@ -74,10 +76,13 @@ function patienceWith(error: InferqlError): number {
   return isPassing(problem) ? GIVE_UP_AFTER_MS : 0;
 }
 
-let known: Limits | undefined;
+let limits: Promise<Limits | undefined> | undefined;
 
-/** The server's limits; undefined if it cannot be asked now: the upload then reports why. */
-async function readLimits(client: Client): Promise<Limits | undefined> {
-  known ??= await client.limits({ retryForMs: 0 }).catch(() => undefined);
-  return known;
+/** The server's limits, asked for once; undefined if it does not answer: the upload then reports why. */
+function readLimits(client: Client): Promise<Limits | undefined> {
+  limits ??= client.limits({ retryForMs: 0 }).catch(() => {
+    limits = undefined;
+    return undefined;
+  });
+  return limits;
 }
