@@ -16,6 +16,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 /** What the page of the test holds in its `window`. */
 interface Holder {
+  create: typeof createClient;
   client: ReturnType<typeof createClient>;
   toFile(bytes: number[]): File;
 }
@@ -54,6 +55,7 @@ beforeAll(async () => {
   ({ page } = await openPage(browser, address));
   await page.evaluate(
     `import('/client.js').then(({ createClient }) => {
+      window.create = createClient;
       window.client = createClient({ url: ${JSON.stringify(system.url)} });
       window.toFile = (bytes) => new File([new Uint8Array(bytes)], 'photo.png', { type: 'image/png' });
     })`,
@@ -139,13 +141,14 @@ test('a page that the server does not allow learns that at once, with the settin
     `BAD_RESPONSE ${system.url} answers, but not to pages of http://localhost:${port}. Name this origin in the server's INFERQL_CORS_ORIGINS.`,
   );
   await foreign.close();
+});
 
 test('many predictions share one WebSocket, and an upload reports its progress', async () => {
   const sockets: string[] = [];
   page.on('websocket', (socket) => sockets.push(socket.url()));
   const seen = await page.evaluate(
     async ({ url, pictures }) => {
-      const { createClient: create } = (await import('/client.js' as string)) as { createClient: typeof createClient };
+      const { create } = window as unknown as Holder;
       const connections: string[] = [];
       const client = create({
         url,

@@ -149,3 +149,8 @@ test('HEIC is known by its first bytes, whatever the name says', async () => {
   ]);
   expect(await isHeic(new Blob([]))).toBe(false);
 });
+
+test('what the server says about a format, such as the two ways out for HEIC, is on the card', () => {
+  const message = 'This server does not read HEIC. Send a JPEG, or install the decoder.';
+  expect(describeProblem({ code: 'UNSUPPORTED_FORMAT', message }).detail).toBe(message);
+});
