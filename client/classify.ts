@@ -116,6 +116,7 @@ async function sendImage(
       const stream = transport.stream(ClassifyDocument, variables, {
         signal: patience.signal,
         file,
+        isSingle: wanted !== 'end',
         onProgress: onUploadProgress && onProgress,
       });
       for await (const answer of stream) {

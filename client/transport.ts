@@ -16,6 +16,8 @@ interface SendOptions<Variables> {
   signal?: AbortSignal | undefined;
   /** Sent as `variables[name]`. */
   file?: { name: keyof Variables & string; blob: Blob };
+  /** Whether there is one answer and nothing deferred: it comes as JSON, which no proxy holds back. */
+  isSingle?: boolean;
   /** Gets the share of the file that was sent, 0 to 1. Called in browsers only: elsewhere nobody knows it. */
   onProgress?: ((share: number) => void) | undefined;
 }
@@ -56,6 +58,7 @@ const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
 export type TransportSettings = Required<Pick<ClientOptions, 'requestTimeoutMs' | 'idleTimeoutMs'>> &
   Pick<ClientOptions, 'fetch' | 'headers' | 'key'> & { url: URL };
 
+const JSON_ACCEPT = 'application/graphql-response+json, application/json';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 export function createTransport(settings: TransportSettings): Transport {
@@ -106,8 +109,7 @@ export function createTransport(settings: TransportSettings): Transport {
     const timeout = AbortSignal.timeout(Math.min(requestTimeoutMs, idleTimeoutMs));
     const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
     try {
-      const accept = 'application/graphql-response+json, application/json';
-      const response = await send(JSON.stringify({ query, variables }), { accept, ...JSON_TYPE }, either);
+      const response = await send(JSON.stringify({ query, variables }), { accept: JSON_ACCEPT, ...JSON_TYPE }, either);
       return { text: await response.text(), response };
     } catch (error) {
       signal?.throwIfAborted();
@@ -127,7 +129,7 @@ export function createTransport(settings: TransportSettings): Transport {
     async *stream<Data, Variables extends object>(
       document: Document<Data, Variables>,
       variables: Variables,
-      { signal, file, onProgress }: SendOptions<Variables> = {},
+      { signal, file, onProgress, isSingle = false }: SendOptions<Variables> = {},
     ) {
       const silence = new AbortController();
       const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
@@ -147,7 +149,12 @@ export function createTransport(settings: TransportSettings): Transport {
       try {
         const operation = { query: document.toString(), variables };
         const response = file
-          ? await send(multipartBody(operation, file), { accept: 'text/event-stream' }, either, uploadFetch)
+          ? await send(
+              multipartBody(operation, file),
+              { accept: isSingle ? JSON_ACCEPT : 'text/event-stream' },
+              either,
+              uploadFetch,
+            )
           : await send(JSON.stringify(operation), { accept: 'text/event-stream', ...JSON_TYPE }, either);
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
           yield { data: readData<Data>(parseAnswer(await response.text()), response) };

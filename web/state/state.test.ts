@@ -1,6 +1,6 @@
+import type { Prediction } from '@inferql/client';
 import { createClient, InferqlError } from '@inferql/client';
 import { expect, test, vi } from 'vitest';
-import type { Prediction } from '@inferql/client';
 import { isHeic } from './browser-images.ts';
 import { type Card, canRetry } from './card.ts';
 import { describeCard, describeProblem } from './card-texts.ts';
