@@ -61,7 +61,7 @@ function describePrediction(prediction: Prediction): CardText {
 }
 
 /** A model may have no labels, or find none likely enough. */
-function describeSuccess(best: string | undefined): Words {
+function describeSuccess(best: string | undefined): CardText {
   if (best !== undefined) return { title: formatLabel(best), tone: 'good' };
   return { title: 'Done', detail: 'The model gives no label for this photo.', tone: 'good' };
 }
