@@ -120,7 +120,7 @@ test('an unknown address has a page with ways on', async () => {
     const page = await context.newPage();
     const response = await page.goto(`${system.url}/nonsense`);
     expect(response!.status()).toBe(404);
-    await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+    await page.getByRole('heading', { name: 'Page not found' }).waitFor();
     await page.getByRole('link', { name: 'Classify images' }).click();
     await page.getByRole('button', { name: 'Choose photos' }).waitFor();
   } finally {
