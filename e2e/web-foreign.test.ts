@@ -36,10 +36,10 @@ const isUpload = (route: Route) => route.request().method() === 'POST' && isMult
 const isMultipart = (route: Route) => (route.request().headers()['content-type'] ?? '').startsWith('multipart/');
 
 test.each([
-  [413, 'The server does not take that much at once'],
+  [413, 'This upload is too large for the server'],
   [401, 'Sign in first'],
-  [403, 'It was not let through'],
-  [404, 'It was not let through'],
+  [403, 'The request was blocked'],
+  [404, 'The request was blocked'],
 ])('a refusal of a proxy (%i) is final and explained, and keeps no other photograph waiting', (status, words) =>
   withPage(async (page) => {
     const [refused, ...others] = makePictures(3);
@@ -83,7 +83,7 @@ test('photographs that a gateway or a sign-in page answers for are tried again, 
       stuck.map(({ file }) => file),
     );
     await findCard(page, names[0]!).getByText('The server cannot be reached').waitFor();
-    await findCard(page, names[1]!).getByText('Something else answers here').waitFor();
+    await findCard(page, names[1]!).getByText('Unexpected answer').waitFor();
     await choose(page, [good!.file]);
     await findLabel(page, good!.file.name, good!.label).waitFor();
     isBroken = false;
@@ -130,5 +130,5 @@ test('a page that is left with photographs unsent asks first, and names them whe
     });
     await page.getByRole('button', { name: 'Choose photos' }).focus();
     await Promise.all([asked, page.reload()]);
-    await page.getByText(`Not sent before the page was closed; add them again: ${picture!.file.name}.`).waitFor();
+    await page.getByText(`Not sent before the page was closed. Add again: ${picture!.file.name}.`).waitFor();
   }));

@@ -104,7 +104,7 @@ test('the prediction seen last is followed, read and canceled without typing its
     await run(page);
     await waitForResponse(page, /"id": "scripted\.[^"]+"/);
     const id = /"id": "([^"]+)"/.exec(await readResponse(page))![1]!;
-    await page.getByText(`$id, where it has no value: ${id}`).waitFor();
+    await page.getByText(`$id, if it has no value: ${id}`).waitFor();
     await openTab(page, 'FollowPrediction');
     await run(page);
     await waitForResponse(page, new RegExp(`"id": "${id}"[\\s\\S]*"status": "SUCCEEDED"`));

@@ -80,7 +80,7 @@ test('cards show their place in the queue, then the model at work, then labels; 
       () =>
         new Promise((resolve) => {
           const observer = new MutationObserver(() => {
-            if (!document.body.textContent?.includes('The model is looking')) return;
+            if (!document.body.textContent?.includes('Analyzing')) return;
             observer.disconnect();
             resolve(true);
           });
@@ -154,7 +154,7 @@ test('a waiting prediction can be canceled and sent once more', () =>
     await findLabel(page, kept!.file.name, kept!.label).waitFor();
     await card.getByRole('button', { name: 'Try again' }).click();
     await findLabel(page, given!.file.name, given!.label).waitFor();
-    await page.getByRole('button', { name: 'Clear what is done' }).click();
+    await page.getByRole('button', { name: 'Clear finished' }).click();
     expect(await page.getByRole('article').count()).toBe(0);
   }));
 
@@ -166,7 +166,7 @@ test('sixty photographs at once each get their own card and their own answer', (
       pictures.map(({ file }) => file),
     );
     expect(await page.getByRole('article').count()).toBe(60);
-    await page.getByText('60 photographs').waitFor();
+    await page.getByText('60 photos').waitFor();
     for (const { file, label } of pictures) expect(await findLabel(page, file.name, label).count()).toBe(1);
     expect(await page.getByText(/batch of [2-4]/).count()).toBeGreaterThan(0);
   }));
@@ -175,7 +175,7 @@ test('bad files are told in plain words, each on its own card, and harm no neigh
   withPage(async ({ page }) => {
     const [good] = makePictures(1);
     const bad = [
-      { name: 'notes.txt', buffer: Buffer.from('not a picture'), words: 'This is not a photograph we can read' },
+      { name: 'notes.txt', buffer: Buffer.from('not a picture'), words: 'This is not a photo we can read' },
       { name: 'nothing.png', buffer: Buffer.alloc(0), words: 'This file is empty' },
       {
         name: 'cut.png',
@@ -186,7 +186,7 @@ test('bad files are told in plain words, each on its own card, and harm no neigh
       {
         name: 'poison.png',
         buffer: Buffer.from(makeMishap(POISON)),
-        words: 'The model had no answer',
+        words: 'The model gave no answer',
       },
     ];
     await choose(page, [...bad.map(({ name, buffer }) => ({ name, mimeType: 'image/png', buffer })), good!.file]);
@@ -236,7 +236,7 @@ test('what is canceled while the server is away is canceled once it is back', ()
     await page.keyboard.press('Enter');
     await card.getByRole('button', { name: 'Canceling…' }).waitFor();
     await system.servers[0]!.restart();
-    await card.getByText('Its place in the queue was given up.').waitFor();
+    await card.getByText('It was removed from the queue.').waitFor();
     expect(await card.getByRole('button', { name: 'Try again' }).evaluate((it) => it === document.activeElement)).toBe(
       true,
     );
@@ -245,7 +245,7 @@ test('what is canceled while the server is away is canceled once it is back', ()
 
 test('a link to a prediction that nobody knows says so', async () => {
   const watched = await openPage(browser, `${system.url}/p/scripted.AAAAAAAAAAAAAAAAAAAAAA`);
-  await watched.page.getByText('The server does not know it', { exact: true }).waitFor();
+  await watched.page.getByText('Prediction not found', { exact: true }).waitFor();
   expect(await findAccessibilityFaults(watched.page)).toEqual([]);
   expect(watched.complaints).toEqual([]);
   await watched.close();

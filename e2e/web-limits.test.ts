@@ -106,7 +106,7 @@ test('the keyboard stays in place when the last card is removed, one at a time o
       const remove =
         file === pictures[0]!.file
           ? page.getByRole('button', { name: `Remove ${file.name}` })
-          : page.getByRole('button', { name: 'Clear what is done' });
+          : page.getByRole('button', { name: 'Clear finished' });
       await remove.focus();
       await page.keyboard.press('Enter');
       await findCard(page, file.name).waitFor({ state: 'detached' });

@@ -65,7 +65,7 @@ test('a photograph that is dropped on the page of a prediction is classified, an
     const [shown, dropped] = makePictures(2);
     await choose(page, [shown!.file]);
     await findCard(page, shown!.file.name).getByRole('link', { name: 'Open' }).click();
-    await page.getByRole('link', { name: 'All photographs' }).waitFor();
+    await page.getByRole('link', { name: 'All photos' }).waitFor();
     const drop = (type: string) =>
       page.evaluate(
         ({ type, name, bytes }) => {
@@ -78,12 +78,12 @@ test('a photograph that is dropped on the page of a prediction is classified, an
         { type, name: dropped!.file.name, bytes: [...dropped!.file.buffer] },
       );
     expect(await drop('dragover')).toBe(true);
-    await page.getByText('Let go to classify').waitFor();
+    await page.getByText('Drop to classify').waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
     expect(await drop('drop')).toBe(true);
     await findLabel(page, dropped!.file.name, dropped!.label).waitFor();
     expect(new URL(page.url()).pathname).toBe('/');
-    expect(await page.getByText('Let go to classify').count()).toBe(0);
+    expect(await page.getByText('Drop to classify').count()).toBe(0);
   }));
 
 test('who goes back from a prediction finds the board as it was left, and a removed card leaves the keyboard at the next', () =>
@@ -93,15 +93,15 @@ test('who goes back from a prediction finds the board as it was left, and a remo
       page,
       pictures.map(({ file }) => file),
     );
-    await page.getByText('24 photographs').waitFor();
+    await page.getByText('24 photos').waitFor();
     const open = findCard(page, pictures[20]!.file.name).getByRole('link', { name: 'Open' });
     const readScroll = () => page.evaluate(() => Math.round(scrollY));
-    for (const back of [() => page.goBack(), () => page.getByRole('link', { name: 'All photographs' }).click()]) {
+    for (const back of [() => page.goBack(), () => page.getByRole('link', { name: 'All photos' }).click()]) {
       await open.scrollIntoViewIfNeeded();
       const left = await readScroll();
       expect(left).toBeGreaterThan(500);
       await open.click();
-      await page.getByRole('link', { name: 'All photographs' }).waitFor();
+      await page.getByRole('link', { name: 'All photos' }).waitFor();
       expect(await readScroll()).toBe(0);
       await back();
       await open.waitFor();
@@ -124,7 +124,7 @@ test('a photograph that ends without an answer is told to a screen reader, too, 
     await choose(page, [{ name: 'notes.txt', mimeType: 'image/png', buffer: Buffer.from('not a picture') }]);
     const told = page.getByRole('status').filter({ hasText: '1 of 2 done' });
     await told.waitFor({ state: 'attached' });
-    expect(await told.textContent()).toBe('notes.txt: This is not a photograph we can read. 1 of 2 done.');
+    expect(await told.textContent()).toBe('notes.txt: This is not a photo we can read. 1 of 2 done.');
     system.workers[0]!.resume();
     const last = page.getByRole('status').filter({ hasText: '2 of 2 done' });
     await last.waitFor({ state: 'attached' });
@@ -187,7 +187,7 @@ test('a cancellation that got no answer is asked for again', () =>
     await card.getByRole('button', { name: 'Cancel' }).click();
     await expect.poll(() => asked).toBe(1);
     await page.clock.fastForward(21_000);
-    await card.getByText('Its place in the queue was given up.').waitFor();
+    await card.getByText('It was removed from the queue.').waitFor();
     expect(asked).toBe(2);
     system.workers[0]!.resume();
   }));

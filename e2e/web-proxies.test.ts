@@ -111,9 +111,9 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
 
   check.each([
     [401, 'Sign in first'],
-    [403, 'It was not let through'],
-    [404, 'It was not let through'],
-    [413, 'The server does not take that much at once'],
+    [403, 'The request was blocked'],
+    [404, 'The request was blocked'],
+    [413, 'This upload is too large for the server'],
   ])('its refusal with %i is final and explained, and keeps no other image waiting', (status, words) =>
     inCase(String(status), async (page, reset) => {
       const [refused, other] = makePictures(2);
@@ -135,7 +135,7 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
         const [large, small] = makePictures(2);
         const file = { ...large!.file, buffer: Buffer.concat([large!.file.buffer, Buffer.alloc(100_000, 1)]) };
         await choose(page, [file]);
-        await findCard(page, file.name).getByText('The server does not take that much at once').waitFor();
+        await findCard(page, file.name).getByText('This upload is too large for the server').waitFor();
         await choose(page, [small!.file]);
         await findLabel(page, small!.file.name, small!.label).waitFor();
       }),
@@ -143,9 +143,9 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
 
   check.each([
     // A proxy that closes while the file is still being sent looks unreachable to the browser.
-    [429, /Too many at once|cannot be reached/],
+    [429, /Too many requests|cannot be reached/],
     [502, /The server cannot be reached/],
-    [200, /Something else answers here/],
+    [200, /Unexpected answer/],
   ])('its %i is waited out: the image is sent again and gets its labels', (status, words) =>
     inCase(String(status), async (page, reset) => {
       const [picture] = makePictures(1);

@@ -86,9 +86,9 @@ test("a prediction's link opens it again, on another server and in another brows
     expect(await page.title()).toBe('espresso · InferQL');
     const facts = await page.locator('.run-facts').textContent();
     expect(facts).toMatch(
-      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatch1 imageIn all[\d.]+ m?s$/,
+      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatch1 imageTotal[\d.]+ m?s$/,
     );
-    await page.getByRole('link', { name: 'All photographs' }).click();
+    await page.getByRole('link', { name: 'All photos' }).click();
     expect(await page.title()).toBe('InferQL');
     await card.getByText('espresso').waitFor();
 
@@ -100,7 +100,7 @@ test("a prediction's link opens it again, on another server and in another brows
 
     const other = await openPage(browser, system.servers[1]!.url + path);
     await other.page.getByRole('button', { name: /^espresso/ }).waitFor();
-    await other.page.getByText('The server keeps no photographs').waitFor();
+    await other.page.getByText('The server does not keep photos').waitFor();
     expect(other.complaints).toEqual([]);
     await other.close();
   }));
@@ -124,7 +124,7 @@ test.each([
       }).observe({ type: 'layout-shift' });
     });
     await page.locator('input[type=file][multiple]').setInputFiles(SAMPLES);
-    await page.getByText('3 photographs').waitFor();
+    await page.getByText('3 photos').waitFor();
     await findCard(page, 'chelsea.png').getByRole('button').nth(1).click();
     await page.getByRole('img', { name: /^Where the model saw/ }).waitFor();
     expect(await page.evaluate(() => (globalThis as unknown as { seen: { score: number } }).seen.score)).toBeLessThan(
@@ -183,7 +183,7 @@ test("a phone's photograph is shown by a small copy, upright and on white where 
       });
     expect(await readImage('large.jpg')).toMatchObject({ width: 800, height: 1067 });
     expect(await readImage('clear.png')).toMatchObject({ width: 1067, height: 800, pixel: [255, 255, 255, 255] });
-    await page.getByText('2 photographs').waitFor();
+    await page.getByText('2 photos').waitFor();
   }));
 
 test('everything can be done with the keyboard', () =>
@@ -214,10 +214,10 @@ test('the camera takes a photograph', () =>
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     expect(await hasFocus()).toBe(true);
     await take.click();
-    await page.getByRole('button', { name: 'Take it', disabled: false }).waitFor();
+    await page.getByRole('button', { name: 'Take photo', disabled: false }).waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
-    await page.getByRole('button', { name: 'Take it' }).click();
-    const card = page.getByRole('article', { name: /^Photograph \d\d\.\d\d\.\d\d\.jpg$/ });
+    await page.getByRole('button', { name: 'Take photo' }).click();
+    const card = page.getByRole('article', { name: /^Photo \\d\d\.\d\d\.\d\d\.jpg$/ });
     await card.locator('.bar').nth(4).waitFor();
     expect(await hasFocus()).toBe(true);
   }));
@@ -227,11 +227,11 @@ test('where there is no camera, a file can be chosen in its place', () =>
     await page.evaluate(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
     await page.getByRole('button', { name: 'Take a photo' }).click();
     const dialog = page.getByRole('dialog');
-    const words = (await dialog.getByText('The browser gives this page no camera').boundingBox())!;
+    const words = (await dialog.getByText('This page cannot use the camera').boundingBox())!;
     const button = (await dialog.locator('label', { hasText: 'Choose a photo instead' }).boundingBox())!;
     const view = (await dialog.locator('.camera-view').boundingBox())!;
     expect(words.y + button.y + button.height).toBeCloseTo(2 * view.y + view.height, -1);
-    expect(await dialog.getByRole('button', { name: 'Take it' }).count()).toBe(0);
+    expect(await dialog.getByRole('button', { name: 'Take photo' }).count()).toBe(0);
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await dialog.locator('input[type=file]').setInputFiles(SAMPLES[2]!);
     await findCard(page, 'rocket.jpg').locator('.bar').nth(4).waitFor();

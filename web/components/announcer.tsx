@@ -10,16 +10,16 @@ const MIN_INTERVAL_MS = 2_000;
 
 /** Announces to a screen reader that cards were added and how they ended, in one sentence for all. */
 export function Announcer({ cards }: { cards: readonly Card[] }) {
-  const [told, setTold] = useState('');
+  const [announced, setAnnounced] = useState('');
   const text = describeCards(cards);
   const latest = useRef(text);
   latest.current = text;
-  const tell = useMemo(() => createThrottle(() => setTold(latest.current), MIN_INTERVAL_MS), []);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: it is told when the text has changed
-  useEffect(tell, [tell, text]);
+  const announce = useMemo(() => createThrottle(() => setAnnounced(latest.current), MIN_INTERVAL_MS), []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it runs when the text has changed
+  useEffect(announce, [announce, text]);
   return (
     <p className="visually-hidden" role="status">
-      {told}
+      {announced}
     </p>
   );
 }

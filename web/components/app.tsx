@@ -49,13 +49,13 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
         <DropAnywhere onFiles={add} onLeftOut={setLeftOut} />
         {lost.length > 0 && (
           <Notice
-            title="Not sent before the page was closed; add them again:"
+            title="Not sent before the page was closed. Add again:"
             names={lost}
             onClose={() => setLost([])}
           />
         )}
         {leftOut.length > 0 && (
-          <Notice title="No pictures, and left out:" names={leftOut} onClose={() => setLeftOut([])} />
+          <Notice title="Left out, because they are not images:" names={leftOut} onClose={() => setLeftOut([])} />
         )}
         {predictionId === undefined ? (
           <>

@@ -21,11 +21,11 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
       models.some(({ name, heatmap }) => name === prediction.model && heatmap.available),
   );
   return (
-    <section className="board" aria-label="Photographs">
+    <section className="board" aria-label="Photos">
       <div className="board-bar">
         <h2>
           {ended === cards.length
-            ? `${cards.length} ${cards.length === 1 ? 'photograph' : 'photographs'}`
+            ? `${cards.length} ${cards.length === 1 ? 'photo' : 'photos'}`
             : `${ended} of ${cards.length} done`}
         </h2>
         <p className="board-hint">{hasHeatmaps && 'Choose a label to see where the model saw it'}</p>
@@ -38,7 +38,7 @@ export function BoardView({ cards, board, models, goTo }: BoardViewProps) {
             board.removeEnded();
           }}
         >
-          Clear what is done
+          Clear finished
         </button>
       </div>
       <ul className="cards">
@@ -58,10 +58,10 @@ const GHOST_BARS = ['72%', '44%', '30%', '22%', '16%'];
 /** Placeholders for cards, so that the page shows what it is for, and nothing moves when the first ones appear. */
 function EmptyBoard() {
   return (
-    <section className="board" aria-label="Photographs">
+    <section className="board" aria-label="Photos">
       <div className="board-bar">
         <p className="board-empty">
-          They appear here: first their place in the queue, then what the model sees in them.
+          Your photos appear here: first their place in the queue, then what the model sees in them.
         </p>
       </div>
       <ul className="cards ghosts" aria-hidden="true">

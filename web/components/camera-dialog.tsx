@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 
 interface CameraDialogProps {
-  onPhotograph(file: File): void;
+  onPhoto(file: File): void;
   onClose(): void;
 }
 
@@ -9,7 +9,7 @@ interface CameraDialogProps {
  * The camera's live picture and a shutter. If the page may not use the camera, it offers the phone's camera app. The dialog is
  * closed before it is removed, so that the browser restores the focus.
  */
-export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
+export function CameraDialog({ onPhoto, onClose }: CameraDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const [state, setState] = useState<'asking' | 'live' | 'unavailable'>('asking');
@@ -46,7 +46,7 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
     canvas.getContext('2d')?.drawImage(from, 0, 0);
     canvas.toBlob(
       (blob) => {
-        if (blob) onPhotograph(new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }));
+        if (blob) onPhoto(new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }));
         dialog.current?.close();
       },
       'image/jpeg',
@@ -55,13 +55,13 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
   };
 
   return (
-    <dialog ref={dialog} className="camera" aria-label="Take a photograph" onClose={onClose}>
+    <dialog ref={dialog} className="camera" aria-label="Take a photo" onClose={onClose}>
       <div className="camera-view">
         <video ref={video} muted playsInline hidden={state !== 'live'} />
         {state === 'asking' && <p>Waiting for the camera…</p>}
         {state === 'unavailable' && (
           <>
-            <p>The browser gives this page no camera. It may ask for your permission, or for an https address.</p>
+            <p>This page cannot use the camera. Allow it in the browser, and open the page by an https address.</p>
             <label className="button button-primary">
               <span className="for-mouse">Choose a photo instead</span>
               <span className="for-touch">Use the camera app</span>
@@ -72,7 +72,7 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
                 className="visually-hidden"
                 onChange={({ target }) => {
                   const [file] = target.files ?? [];
-                  if (file) onPhotograph(file);
+                  if (file) onPhoto(file);
                   dialog.current?.close();
                 }}
               />
@@ -86,7 +86,7 @@ export function CameraDialog({ onPhotograph, onClose }: CameraDialogProps) {
         </button>
         {state !== 'unavailable' && (
           <button type="button" className="button button-primary" disabled={state !== 'live'} onClick={release}>
-            Take it
+            Take photo
           </button>
         )}
       </div>
@@ -99,5 +99,5 @@ function stopStream(stream: MediaStream) {
 }
 
 function formatMoment(moment: Date): string {
-  return `Photograph ${moment.toTimeString().slice(0, 8).replaceAll(':', '.')}`;
+  return `Photo ${moment.toTimeString().slice(0, 8).replaceAll(':', '.')}`;
 }

@@ -19,7 +19,7 @@ export function CardFacts({ card: { prediction }, model, alone, goTo }: CardFact
   return (
     <div className="card-facts">
       <p
-        title={prediction?.cached ? 'An equal picture had it computed at the same time, or shortly before' : undefined}
+        title={prediction?.cached ? 'Shared with an identical photo, sent at the same time or shortly before' : undefined}
       >
         {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (model ?? '')}
       </p>
@@ -39,7 +39,7 @@ export function CardFacts({ card: { prediction }, model, alone, goTo }: CardFact
 }
 
 function describeRun({ model, timings, batchSize, cached }: Prediction): string {
-  if (cached) return `${model} · shared answer`;
+  if (cached) return `${model} · shared result`;
   const parts = [model];
   if (typeof timings?.totalMs === 'number') parts.push(`in ${formatSeconds(timings.totalMs)}`);
   if (batchSize) parts.push(batchSize === 1 ? 'not batched' : `batch of ${batchSize}`);

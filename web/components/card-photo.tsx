@@ -28,7 +28,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
       {photoUrl && !broken ? (
         <img
           src={photoUrl}
-          alt={name ?? 'The photograph'}
+          alt={name ?? 'The photo'}
           decoding="async"
           loading="lazy"
           onLoad={({ currentTarget }) =>
@@ -38,7 +38,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
         />
       ) : (
         <p className="card-no-photo">
-          {!card.isPhotoComing && (name ? 'No preview' : 'The server keeps no photographs')}
+          {!card.isPhotoComing && (name ? 'No preview' : 'The server does not keep photos')}
         </p>
       )}
       {heatmap?.kind === 'shown' && (place || !photoUrl || broken) && (

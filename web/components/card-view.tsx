@@ -37,7 +37,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
       <div className="card-body">
         <div className="card-head">
           <Heading id={titleId} title={card.name}>
-            {card.name ?? 'A prediction by its link'}
+            {card.name ?? 'A prediction opened by its link'}
           </Heading>
           {!alone && ended && (
             <button

@@ -45,5 +45,5 @@ export function DropAnywhere({ onFiles, onLeftOut }: DropAnywhereProps) {
     };
   }, []);
 
-  return dragging ? <p className="drop-target">Let go to classify</p> : null;
+  return dragging ? <p className="drop-target">Drop to classify</p> : null;
 }

@@ -15,7 +15,7 @@ export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
     <section className="intake" aria-labelledby="intake-title">
       <div>
         <h2 id="intake-title" className="intake-title">
-          Add photographs
+          Add photos
         </h2>
         <p className="intake-hint">
           <span className="for-mouse">Drop them anywhere on the page, or paste them</span>
@@ -45,7 +45,7 @@ export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
         </div>
       </div>
       <Samples onFile={(file) => onFiles([file])} />
-      {cameraOpen && <CameraDialog onPhotograph={(file) => onFiles([file])} onClose={() => setCameraOpen(false)} />}
+      {cameraOpen && <CameraDialog onPhoto={(file) => onFiles([file])} onClose={() => setCameraOpen(false)} />}
     </section>
   );
 }

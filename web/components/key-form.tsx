@@ -29,7 +29,7 @@ export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
       <form onSubmit={(event) => void submit(event)}>
         <h1>InferQL</h1>
         <label htmlFor="key">API key</label>
-        <p id="key-hint">This server asks who you are. The key stays in this tab until you close it.</p>
+        <p id="key-hint">This server requires an API key. This tab keeps it until you close it.</p>
         <input
           id="key"
           name="key"

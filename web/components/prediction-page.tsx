@@ -32,7 +32,7 @@ export function PredictionPage({ id, cards, board, models, goTo }: PredictionPag
     <section className="alone" aria-label="One prediction">
       <PageLink to="/" goTo={goBack} className="back">
         <BackIcon />
-        All photographs
+        All photos
       </PageLink>
       {card && <CardView card={card} board={board} models={models} goTo={goTo} alone />}
       <RunFacts prediction={card?.prediction} />

@@ -11,7 +11,7 @@ export function QueueStrip({ api, model }: { api: Api; model: string | undefined
   const isStale = !isConnected(useConnection(api));
   const rate = now?.ratePerSecond;
   return (
-    <section className="strip" aria-label="The queue now" data-stale={isStale}>
+    <section className="strip" aria-label="Queue" data-stale={isStale}>
       <dl>
         <div>
           <dt>Waiting</dt>
@@ -19,7 +19,7 @@ export function QueueStrip({ api, model }: { api: Api; model: string | undefined
           <Sparkline values={past.map(({ waiting }) => waiting)} />
         </div>
         <div>
-          <dt>At work</dt>
+          <dt>Processing</dt>
           <dd data-figure="processing">{now ? now.processing.toLocaleString('en') : NOTHING}</dd>
           <Sparkline values={past.map(({ processing }) => processing)} />
         </div>
@@ -42,7 +42,7 @@ export function QueueStrip({ api, model }: { api: Api; model: string | undefined
           <dt>Workers</dt>
           <dd data-figure="workers">{now ? now.workers.length : NOTHING}</dd>
           <dd className="strip-note">
-            {typeof now?.capacityPerSecond === 'number' && `can do about ${formatRate(now.capacityPerSecond)} /s`}
+            {typeof now?.capacityPerSecond === 'number' && `up to about ${formatRate(now.capacityPerSecond)} /s`}
           </dd>
         </div>
       </dl>

@@ -11,11 +11,11 @@ export function RunFacts({ prediction }: { prediction: Prediction | undefined })
     ['Sent at', createdAt && new Date(createdAt).toLocaleTimeString()],
     ['In the queue', formatMs(timings?.queueMs)],
     [
-      attempts && attempts > 1 ? `Model run, try ${attempts}` : 'Model run',
+      attempts && attempts > 1 ? `Model run, attempt ${attempts}` : 'Model run',
       cached ? 'none' : formatMs(timings?.inferenceMs),
     ],
     ['Batch', cached ? undefined : describeBatch(batchSize)],
-    ['In all', formatMs(timings?.totalMs)],
+    ['Total', formatMs(timings?.totalMs)],
   ];
   return (
     <dl className="run-facts">

@@ -11,12 +11,12 @@ const SAMPLES = [
 /** Sample images, for people who have none at hand. */
 export function Samples({ onFile }: { onFile(file: File): void }) {
   const fetchSample = async (name: string, url: string) => {
-    const photograph = await (await fetch(url)).blob();
-    onFile(new File([photograph], name, { type: photograph.type }));
+    const photo = await (await fetch(url)).blob();
+    onFile(new File([photo], name, { type: photo.type }));
   };
   return (
     <div className="samples">
-      <p id="samples-title">Nothing at hand? Try one of these</p>
+      <p id="samples-title">No photo at hand? Try one of these</p>
       <ul aria-labelledby="samples-title">
         {SAMPLES.map(({ name, url, what }) => (
           <li key={name}>

@@ -37,14 +37,14 @@ test('the key is asked for once, kept, and sent from then on', async () => {
   expect(readApiKey()).toBe('good');
 });
 
-test('a header of the person’s own wins, and is not asked about', async () => {
+test('a header that the person set wins, and no key is asked for', async () => {
   const { sent, plainFetch } = serve();
   const ask = vi.fn(() => 'good');
   const answer = await createKeyFetch(plainFetch, ask)('/graphql', { headers: { Authorization: 'Bearer mine' } });
   expect([answer.status, sent, ask.mock.calls.length]).toEqual([401, ['Bearer mine'], 0]);
 });
 
-test('whoever has none sees the refusal', async () => {
+test('a person without a key sees the refusal', async () => {
   const { sent, plainFetch } = serve();
   expect((await createKeyFetch(plainFetch, () => undefined)('/graphql')).status).toBe(401);
   expect(sent).toEqual([null]);

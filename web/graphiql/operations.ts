@@ -7,8 +7,8 @@ export interface Tab {
 /** One tab per prepared operation. The panel under the editor fills in omitted files and `$id`. */
 export const TABS: Tab[] = [
   {
-    query: `# Classifies a photograph.
-# Press play: you are asked for the file.
+    query: `# Classifies an image.
+# Press play, then choose the file.
 mutation ClassifyImage($image: Upload!) {
   classifyImage(image: $image) {
     __typename
@@ -37,8 +37,8 @@ mutation ClassifyImage($image: Upload!) {
 `,
   },
   {
-    query: `# The id comes first, the result follows
-# on the same response.
+    query: `# Returns the id first. The result follows
+# in the same response.
 mutation ClassifyIdFirst($image: Upload!) {
   classifyImage(image: $image) {
     ... on Prediction {
@@ -63,8 +63,8 @@ mutation ClassifyIdFirst($image: Upload!) {
 `,
   },
   {
-    query: `# Several photographs: a bad file does not
-# harm the others.
+    query: `# Classifies several images. A bad file does
+# not affect the others.
 mutation ClassifyImages($images: [Upload!]!) {
   classifyImages(images: $images) {
     ... on Prediction {
@@ -86,8 +86,8 @@ mutation ClassifyImages($images: [Upload!]!) {
 `,
   },
   {
-    query: `# Answers as soon as it is queued, since nothing
-# of its end is selected. Follow it in the next tab.
+    query: `# Answers as soon as the image is queued, because
+# no result is selected. Follow it in the next tab.
 mutation SubmitImage($image: Upload!) {
   classifyImage(image: $image, heatmap: true, priority: HIGH, timeoutMs: 60000) {
     ... on Prediction {
@@ -104,9 +104,9 @@ mutation SubmitImage($image: Upload!) {
 `,
   },
   {
-    query: `# The present state at once, then each change,
-# and always the last one. Without variables it
-# follows the prediction that was seen last.
+    query: `# Sends the current state, then each change, and
+# always the final one. Without variables it follows
+# the prediction that was seen last.
 subscription FollowPrediction($id: ID!) {
   prediction(id: $id) {
     id
@@ -129,8 +129,8 @@ subscription FollowPrediction($id: ID!) {
 `,
   },
   {
-    query: `# A prediction as it is now, from any server,
-# with the heatmap of its best label.
+    query: `# Reads a prediction from any server, with the
+# heatmap of its best label.
 query ReadPrediction($id: ID!) {
   prediction(id: $id) {
     id
@@ -164,7 +164,7 @@ query ReadPrediction($id: ID!) {
 `,
   },
   {
-    query: `# Takes a waiting prediction off the queue.
+    query: `# Removes a waiting prediction from the queue.
 mutation CancelPrediction($id: ID!) {
   cancelPrediction(id: $id) {
     id
@@ -174,7 +174,7 @@ mutation CancelPrediction($id: ID!) {
 `,
   },
   {
-    query: `# The models, what runs them, their workers.
+    query: `# Lists the models, their engines and workers.
 query ListModels {
   models {
     name
@@ -208,8 +208,8 @@ query ListModels {
 `,
   },
   {
-    query: `# The queue of the default model, about once
-# a second while it changes.
+    query: `# Follows the queue of the default model: about
+# one event per second while it changes.
 subscription FollowQueue {
   queue {
     model

@@ -35,9 +35,9 @@ export function createPanel(): Panel {
     chosen.replaceChildren(...files.map(showFile));
     hint.textContent =
       files.length === 0
-        ? 'They fill the Upload variables that have no value.'
+        ? 'Sent for Upload variables without a value.'
         : `Sent for ${files.length === 1 ? 'the Upload variable' : 'the Upload variables'} without a value.`;
-    id.textContent = lastId === undefined ? '' : `$id, where it has no value: ${lastId}`;
+    id.textContent = lastId === undefined ? '' : `$id, if it has no value: ${lastId}`;
     id.hidden = lastId === undefined;
   };
   const setFiles = (next: readonly File[]) => {

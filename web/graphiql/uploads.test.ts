@@ -24,7 +24,7 @@ test('a document that cannot be read is left to the server', () => {
   expect(findOpenVariables({ query: 'mutation (' })).toEqual([]);
 });
 
-test('a list takes all files, and single variables take one each in turn', async () => {
+test('a list takes all files, and single variables take one each, in order', async () => {
   const files = ['a.png', 'b.png'].map((name) => new File([name], name));
   const open = [
     { name: 'list', type: 'Upload', isList: true },

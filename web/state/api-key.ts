@@ -32,7 +32,7 @@ export async function findRefusal(origin: string, key: string): Promise<string |
     });
     if (response.ok) return undefined;
     const answer = (await response.json()) as { errors?: { message?: string }[] };
-    return answer.errors?.[0]?.message ?? 'The server refuses this key.';
+    return answer.errors?.[0]?.message ?? 'The server rejected this key.';
   } catch {
     return 'The server does not answer.';
   }

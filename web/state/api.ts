@@ -24,7 +24,7 @@ const MAX_UPLOADS = 4;
 const MAX_UPLOAD_SILENCE_MS = 60_000;
 const MAX_SILENCE_MS = 20_000;
 
-/** All subscriptions share one WebSocket, because a page may watch hundreds of predictions. What fails for now is tried for ever. */
+/** All subscriptions share one WebSocket, because a page may watch hundreds of predictions. Temporary failures are retried without a limit. */
 export function createApi(origin: string, { key, onRefused }: ApiOptions): Api {
   const listeners = new Set<() => void>();
   let connection: Connection = 'idle';

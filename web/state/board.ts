@@ -141,7 +141,7 @@ export function createBoard({ client }: Api): Board {
       const prediction = await client.prediction(id, { heatmap: index, retryForMs: 0 });
       const heatmap = prediction?.result?.heatmap;
       if (heatmap?.__typename === 'Heatmap') return { kind: 'shown', index, image: heatmap.image };
-      return { kind: 'unavailable', index, message: heatmap?.message ?? 'The server no longer has it.' };
+      return { kind: 'unavailable', index, message: heatmap?.message ?? 'The server no longer has this heatmap.' };
     } catch (error) {
       return { kind: 'unavailable', index, message: readProblem(error).message };
     }

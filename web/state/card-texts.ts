@@ -19,7 +19,7 @@ export function describeCard(card: Card): CardText {
     case 'uploading':
       return phase.sent < 1
         ? { title: `Uploading, ${Math.floor(phase.sent * 100)}%`, tone: 'busy' }
-        : { title: 'Uploaded, being checked', tone: 'busy' };
+        : { title: 'Uploaded. Checking the file', tone: 'busy' };
     case 'delayed':
       return { ...describeProblem(phase.problem), tone: 'quiet' };
     case 'refused':
@@ -27,7 +27,7 @@ export function describeCard(card: Card): CardText {
     case 'withdrawn':
       return { title: 'Canceled', detail: 'It was not sent.', tone: 'quiet' };
     case 'accepted':
-      return prediction ? describePrediction(prediction) : { title: 'Asking the server', tone: 'quiet' };
+      return prediction ? describePrediction(prediction) : { title: 'Loading', tone: 'quiet' };
     default:
       return phase satisfies never;
   }
@@ -38,21 +38,21 @@ function describePrediction(prediction: Prediction): CardText {
   switch (status) {
     case 'QUEUED': {
       const title =
-        attempts > 0 ? 'Waiting for another try' : queuePosition ? describePosition(queuePosition) : 'In the queue';
+        attempts > 0 ? 'Waiting for another attempt' : queuePosition ? describePosition(queuePosition) : 'In the queue';
       return estimatedStartMs
         ? { title, detail: describeStart(estimatedStartMs), tone: 'busy' }
         : { title, tone: 'busy' };
     }
     case 'PROCESSING':
       return attempts > 1
-        ? { title: 'The model is looking', detail: `Try number ${attempts}`, tone: 'busy' }
-        : { title: 'The model is looking', tone: 'busy' };
+        ? { title: 'Analyzing', detail: `Attempt ${attempts}`, tone: 'busy' }
+        : { title: 'Analyzing', tone: 'busy' };
     case 'SUCCEEDED':
       return describeSuccess(prediction.result?.labels[0]?.name);
     case 'CANCELED':
-      return { title: 'Canceled', detail: 'Its place in the queue was given up.', tone: 'quiet' };
+      return { title: 'Canceled', detail: 'It was removed from the queue.', tone: 'quiet' };
     case 'EXPIRED':
-      return { title: 'It took too long', detail: 'The server gave up waiting for its turn.', tone: 'bad' };
+      return { title: 'It took too long', detail: 'Its deadline passed before it was done.', tone: 'bad' };
     case 'FAILED':
       return { ...describeProblem(error ?? { code: 'MODEL_FAILED', message: '' }), tone: 'bad' };
     default:
@@ -63,7 +63,7 @@ function describePrediction(prediction: Prediction): CardText {
 /** A model may have no labels, or find none likely enough. */
 function describeSuccess(best: string | undefined): CardText {
   if (best !== undefined) return { title: formatLabel(best), tone: 'good' };
-  return { title: 'Done', detail: 'The model gives no label for this photo.', tone: 'good' };
+  return { title: 'Done', detail: 'The model found no label for this photo.', tone: 'good' };
 }
 
 function describePosition(position: number): string {
@@ -78,78 +78,78 @@ function describeStart(startMs: number): string {
 export function describeProblem({ code, message }: Problem): { title: string; detail?: string } {
   switch (code) {
     case 'UNREACHABLE':
-      return { title: 'The server does not answer', detail: 'It is tried again for some minutes.' };
+      return { title: 'The server does not answer', detail: 'Retrying for a few minutes.' };
     case 'GATEWAY':
-      return { title: 'The server cannot be reached', detail: 'A proxy answers in its place. It is tried again.' };
+      return { title: 'The server cannot be reached', detail: 'A proxy answered instead. Retrying.' };
     case 'FOREIGN_ANSWER':
       return {
-        title: 'Something else answers here',
-        detail: 'Perhaps a sign-in page of your network. It is tried again.',
+        title: 'Unexpected answer',
+        detail: 'It may come from a sign-in page of your network. Retrying.',
       };
     case 'UNREACHABLE_FOR_LONG':
     case 'GATEWAY_FOR_LONG':
     case 'FOREIGN_ANSWER_FOR_LONG':
     case 'UNAVAILABLE_FOR_LONG':
-      return { title: 'It could not be sent', detail: 'The server was not there for some minutes. Try again.' };
+      return { title: 'It could not be sent', detail: 'The server was unavailable for several minutes. Try again.' };
     case 'SIGN_IN':
       return { title: 'Sign in first', detail: `${message} Reload the page to sign in.` };
     case 'BLOCKED':
-      return { title: 'It was not let through', detail: message };
+      return { title: 'The request was blocked', detail: message };
     case 'FILE_CHANGED':
       return {
         title: 'The file has changed',
-        detail: 'It was changed, moved or removed since you chose it. Add it again.',
+        detail: 'It was changed, moved or deleted after you chose it. Add it again.',
       };
     case 'UNAVAILABLE':
-      return { title: 'The service is not ready', detail: 'It is tried again in a moment.' };
+      return { title: 'The service is not ready', detail: 'Retrying in a moment.' };
     case 'QUEUE_FULL':
-      return { title: 'The queue is full', detail: 'It is sent as soon as there is room.' };
+      return { title: 'The queue is full', detail: 'It will be sent as soon as there is room.' };
     case 'DEADLINE_UNREACHABLE':
-      return { title: 'The queue is too long now', detail: 'It is sent again in a moment.' };
+      return { title: 'The queue is too long', detail: 'Retrying in a moment.' };
     case 'RATE_LIMITED':
-      return { title: 'Too many at once', detail: 'It is sent again in a moment.' };
+      return { title: 'Too many requests', detail: 'Retrying in a moment.' };
     case 'EMPTY':
       return { title: 'This file is empty', detail: 'Choose another one.' };
     case 'TOO_LARGE':
       return { title: 'This file is too large', detail: message || 'Choose a smaller one.' };
     case 'TOO_MANY_PIXELS':
-      return { title: 'This picture has too many pixels', detail: message || 'Make it smaller and try again.' };
+      return { title: 'This photo has too many pixels', detail: message || 'Make it smaller and try again.' };
     case 'TOO_COMPLEX':
       return {
-        title: 'This picture takes too much work to open',
-        detail: 'Save it again as a plain JPEG or PNG and try that.',
+        title: 'This photo is too complex to open',
+        detail: 'Save it again as a plain JPEG or PNG, and add that file.',
       };
     case 'UNSUPPORTED_FORMAT':
       return {
-        title: 'This is not a photograph we can read',
-        detail: message || 'JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP and ICO work.',
+        title: 'This is not a photo we can read',
+        detail: message || 'Use JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP or ICO.',
       };
     case 'CORRUPT':
-      return { title: 'This file is damaged', detail: 'Part of the picture is missing or broken.' };
+      return { title: 'This file is damaged', detail: 'Part of the photo is missing or broken.' };
     case 'MODEL_NOT_FOUND':
       return {
-        title: 'There is no such model now',
-        detail: 'Choose another one and add the picture again, or try again in a moment.',
+        title: 'This model is not available',
+        detail: 'Choose another one and add the photo again, or try again in a moment.',
       };
     case 'NOT_FOUND':
-      return { title: 'The server does not know it', detail: 'Predictions are kept for a while only.' };
+      return { title: 'Prediction not found', detail: 'The server keeps predictions only for a while.' };
     case 'WORKER_LOST':
     case 'ENGINE_CRASHED':
-      return { title: 'The model broke down on this picture', detail: 'It was tried several times.' };
+      return { title: 'The model crashed on this photo', detail: 'Several attempts failed.' };
     case 'ENGINE_TIMEOUT':
-      return { title: 'The model did not finish', detail: 'It was tried several times.' };
+      return { title: 'The model took too long', detail: 'Several attempts failed.' };
     case 'MODEL_FAILED':
     case 'UNREADABLE_JOB':
-      return { title: 'The model had no answer', detail: 'You can try it once more.' };
+      return { title: 'The model gave no answer', detail: 'You can try again.' };
     case 'VERSION_RETIRED':
-      return { title: 'The model was replaced meanwhile', detail: 'Send the picture again.' };
+      return { title: 'The model was replaced', detail: 'Send the photo again.' };
     case 'REQUEST_TIMEOUT':
-      return { title: 'The connection was too slow', detail: 'Try again, or add a smaller picture.' };
+      return { title: 'The connection was too slow', detail: 'Try again, or add a smaller photo.' };
     case 'REQUEST_TOO_LARGE':
-      return { title: 'The server does not take that much at once', detail: 'Add a smaller picture.' };
+      return { title: 'This upload is too large for the server', detail: 'Add a smaller photo.' };
     case 'INTERNAL_SERVER_ERROR':
-      return { title: 'Something went wrong on the server', detail: 'You can try it once more.' };
+      return { title: 'Something went wrong on the server', detail: 'You can try again.' };
     default:
-      return { title: 'It did not work', ...(message && { detail: message }) };
+      return { title: 'Something went wrong', ...(message && { detail: message }) };
   }
 }

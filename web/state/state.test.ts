@@ -27,7 +27,7 @@ test('durations and labels read as people write them', () => {
   expect(formatLabel('Egyptian_cat')).toBe('Egyptian cat');
 });
 
-test('the heatmap lies where the model looked: the middle of the short side, or everything', () => {
+test('the heatmap covers what the model looked at: the middle of the short side, or everything', () => {
   const input = { width: 224, height: 224 };
   expect(findHeatmapBox({ ...input, shortSide: 256 }, { width: 640, height: 480 })).toEqual({
     width: 0.875,
@@ -41,7 +41,7 @@ test('a photo without labels is done, and is not sent again', () => {
   const card = { phase: { kind: 'accepted' }, prediction, hasFile: true } as unknown as Card;
   expect(describeCard(card)).toEqual({
     title: 'Done',
-    detail: 'The model gives no label for this photo.',
+    detail: 'The model found no label for this photo.',
     tone: 'good',
   });
   expect(canRetry(card)).toBe(false);
@@ -85,7 +85,7 @@ const folderEntry = (name: string, ...parts: { name: string }[][]) => ({
   createReader: () => ({ readEntries: (give: (part: { name: string }[]) => void) => give(parts.shift() ?? []) }),
 });
 
-test('a folder that is dropped gives what may be an image by name, and names the rest; a file that is dropped itself is always taken', async () => {
+test('a dropped folder gives the files that may be images and names the rest; a dropped file is always taken', async () => {
   const inner = folderEntry('b', [fileEntry('2.jpg')], [fileEntry('1.png', 'image/png')]);
   const entries = [
     folderEntry(
@@ -130,7 +130,7 @@ test.each([
   const problem = await answered(status);
   expect(problem.code).toBe(code);
   expect(isPassing(problem)).toBe(passes);
-  expect(describeProblem(problem).title).not.toBe('It did not work');
+  expect(describeProblem(problem).title).not.toBe('Something went wrong');
 });
 
 test('no answer at all passes, and a file that went away does not', () => {
@@ -150,7 +150,7 @@ test('HEIC is known by its first bytes, whatever the name says', async () => {
   expect(await isHeic(new Blob([]))).toBe(false);
 });
 
-test('what the server says about a format, such as the two ways out for HEIC, is on the card', () => {
+test('the card shows what the server says about a format, such as the two ways out for HEIC', () => {
   const message = 'This server does not read HEIC. Send a JPEG, or install the decoder.';
   expect(describeProblem({ code: 'UNSUPPORTED_FORMAT', message }).detail).toBe(message);
 });
