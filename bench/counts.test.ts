@@ -88,7 +88,7 @@ test('a prediction takes three steps, two events, and its pixels once into Redis
   expect(outputBytes - IMAGE_BYTES).toBeLessThan(6_000 + background(4_000));
 });
 
-test('a subscriber is sent no more states than a prediction has', async () => {
+test('a subscriber gets no more states than a prediction has', async () => {
   const socket = openSocket(system!.url);
   try {
     const { data } = await send<{ classifyImage: { id: string } }>(system!.url, {

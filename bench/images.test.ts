@@ -3,7 +3,7 @@ import { inspectImage } from '@inferql/images/inspect/inspect';
 import { expect, test } from 'vitest';
 import { findImages } from './images.ts';
 
-test('without ../shared/images there are eight JPEGs of different sizes', () => {
+test('if ../shared/images is missing, there are eight JPEGs of different sizes', () => {
   const facts = findImages('bench/samples').map((file) => inspectImage(readFileSync(file)));
   expect(facts.map(({ format }) => format)).toEqual(Array.from({ length: 8 }, () => 'jpeg'));
   expect(new Set(facts.map(({ width, height }) => `${width}x${height}`)).size).toBe(8);

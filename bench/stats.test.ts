@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { percentile, ratePerSecond, spreadOf } from './stats.ts';
 
-test('percentiles are values that were measured, by nearest rank', () => {
+test('percentiles are measured values, by nearest rank', () => {
   const values = Array.from({ length: 100 }, (_, index) => 100 - index);
   expect(spreadOf(values)).toEqual({ p50: 50, p95: 95, p99: 99 });
   expect(percentile([7], 0.99)).toBe(7);

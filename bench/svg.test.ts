@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { drawChart } from './svg.ts';
 
-test('a chart is one self-contained picture with every line, place and name', () => {
+test('a chart is one self-contained image with every line, point and name', () => {
   const svg = drawChart({
     title: 'Images & a "second"',
     xLabel: 'clients',
@@ -17,7 +17,7 @@ test('a chart is one self-contained picture with every line, place and name', ()
   expect(svg).not.toMatch(/NaN|undefined|Infinity/);
 });
 
-test('a logarithmic axis has a tick a power of ten', () => {
+test('a logarithmic axis has a tick per power of ten', () => {
   const svg = drawChart({
     title: 't',
     xLabel: 'x',

@@ -7,7 +7,7 @@ import { describeSkipped, findImages } from './images.ts';
 
 const NOBODY = 65_534;
 
-test('a folder that cannot be read is one of what was named, and harms no other; links in circles are not followed', async () => {
+test('an unreadable folder is reported and does not affect others; circular links are not followed', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'inferql-images-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   await chmod(dir, 0o755);
@@ -31,7 +31,7 @@ test('a folder that cannot be read is one of what was named, and harms no other;
   expect(skipped).toEqual([join(dir, 'z/notes.txt')]);
 });
 
-test('files in folders are images by their name or by their first bytes; all others are named', async () => {
+test('files in folders are images by their name or by their first bytes; all others are reported', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'inferql-images-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const jpeg = await readFile('models/samples/rocket.jpg');
@@ -50,7 +50,7 @@ test('files in folders are images by their name or by their first bytes; all oth
   );
 });
 
-test('a folder without images is an error that names what is in it, unless a file was also named', async () => {
+test('a folder without images is an error that says what is in it, unless a file was also named', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'inferql-images-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const notes = join(dir, 'notes.txt');

@@ -59,7 +59,7 @@ test('label names of a model are typed, those of others are text, and a wrong on
   expect(compile(declarations, wrong)).toContain('poodle');
 });
 
-test('labels may hold anything', () => {
+test('labels may contain anything', () => {
   const program = `import type { LabelName } from '@inferql/client';
     export const names: LabelName<'odd-names'>[] = ['"', "'", '*/', '\\n', '\\u2028', '\`$\`', '\\\\'];`;
   expect(compile(declarations, program)).toBe('');

@@ -37,7 +37,7 @@ test('the record of a killed launcher does not count', async () => {
   expect(findRunningUrl(dir)).toBe('http://127.0.0.1:4200');
 });
 
-test('of several systems none is guessed, nor one whose record cannot be read, nor in a folder without any', () => {
+test('if there are several systems, an unreadable record or none at all, nothing is guessed', () => {
   record(process.pid);
   record(process.ppid);
   expect(findRunningUrl(dir)).toBeUndefined();

@@ -14,7 +14,7 @@ function openTerminal(columns: number) {
   return { written, stream: Object.assign(stream, { isTTY: true, columns }) as unknown as NodeJS.WriteStream };
 }
 
-test('the bar fits into one line of a narrow terminal, and is drawn anew after a line of results', () => {
+test('the bar fits into one line of a narrow terminal, and is drawn again after a line of results', () => {
   const { written, stream } = openTerminal(40);
   const screen = createScreen(stream, stream);
   screen.showProgress({ done: 3, failed: 1, total: 10_000 });

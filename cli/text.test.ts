@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { createScreen } from './screen.ts';
 import { formatBar, formatDuration, formatTable, safeJson, safeText, shortenPath } from './text.ts';
 
-test('nothing in a text can steer a terminal, and plain text stays as it is', () => {
+test('no text can control a terminal, and plain text is unchanged', () => {
   expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
@@ -38,7 +38,7 @@ test('tables, bars, paths and durations', () => {
   ]);
 });
 
-test('the bar stands below the results on a terminal, and nothing of it is in a file', () => {
+test('the bar is below the results on a terminal, and not in a file', () => {
   const draw = (isTTY: boolean) => {
     const stream = Object.assign(new PassThrough(), { isTTY }) as unknown as NodeJS.WriteStream;
     const screen = createScreen(stream, stream);

@@ -21,7 +21,7 @@ test('a server that answers, but not to this page, refuses its origin', async ()
   expect(await findRefusedOrigin(SERVER, refusing)).toBe('http://page.test');
 });
 
-test('a server that is away, was away for a moment, or allows the page does not', async () => {
+test('a server that is away, was away for a moment, or allows the page does not refuse its origin', async () => {
   vi.stubGlobal('location', { origin: 'http://page.test' });
   expect(await findRefusedOrigin(SERVER, browser({ isUp: () => false, allows: true }))).toBeUndefined();
   expect(await findRefusedOrigin(SERVER, browser({ isUp: () => true, allows: true }))).toBeUndefined();
@@ -30,7 +30,7 @@ test('a server that is away, was away for a moment, or allows the page does not'
   expect(await findRefusedOrigin(SERVER, flickering)).toBeUndefined();
 });
 
-test('outside a browser, and on the page of the server itself, nobody is asked', async () => {
+test('outside a browser, and on the page of the server itself, no request is made', async () => {
   const never: typeof fetch = () => expect.unreachable('asked');
   expect(await findRefusedOrigin(SERVER, never)).toBeUndefined();
   vi.stubGlobal('location', { origin: SERVER.origin });

@@ -2,7 +2,7 @@ import { ERROR_CODES, ERRORS } from '@inferql/queue/errors';
 import { expect, test } from 'vitest';
 import { errorOfCode } from './errors.ts';
 
-test('the client and the server agree on what is worth another try', () => {
+test('the client and the server agree on what is retryable', () => {
   const told = ERROR_CODES.map((code) => {
     const error = errorOfCode(code, 'm');
     return [error.code, error.retryable];
@@ -10,7 +10,7 @@ test('the client and the server agree on what is worth another try', () => {
   expect(told).toEqual(ERROR_CODES.map((code) => [code, ERRORS[code].retryable]));
 });
 
-test('a code of a newer server is no code of ours', () => {
+test('an unknown code of a newer server is BAD_RESPONSE', () => {
   for (const code of ['TOO_NEW', 'toString', 'UNREACHABLE', undefined, 7]) {
     expect(errorOfCode(code, 'm')).toMatchObject({ code: 'BAD_RESPONSE', message: 'm', retryable: false });
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createSemaphore } from './semaphore.ts';
 
-test('callers go on in the order in which they came, and each lets one go on', async () => {
+test('callers proceed in the order in which they came, and each lets the next one proceed', async () => {
   const semaphore = createSemaphore(2);
   const { signal } = new AbortController();
   const first = await semaphore.acquire(signal);

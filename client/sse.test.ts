@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createEventParser } from './sse.ts';
 
-test('an event stream gives the same events, however it is cut and whatever ends its lines', () => {
+test('an event stream gives the same events, however it is chunked and whatever ends its lines', () => {
   const events = [
     { event: 'next', data: '{"data":{"prediction":{"id":"a"}}}' },
     { event: 'message', data: 'two\nlines' },
@@ -45,7 +45,7 @@ test('an event stream gives the same events, however it is cut and whatever ends
   );
 });
 
-test('an event without an end is given up before it fills the memory', () => {
+test('an endless event is rejected before it fills the memory', () => {
   const parse = createEventParser();
   expect(() => {
     for (let i = 0; i < 20; i++) parse('x'.repeat(1_000_000));

@@ -65,7 +65,7 @@ function keyOf(body: string): string | undefined {
   return /"idempotencyKey":"([^"]+)"/.exec(body)?.[1];
 }
 
-test('a full queue and a lost connection are tried again, when the server said, with one idempotency key', async () => {
+test('after a full queue or a lost connection the client retries when the server says, with one idempotency key', async () => {
   const { client, bodies } = await serve([
     json(refusal('QUEUE_FULL', { retryAfterMs: 300 }), 503),
     cut,
@@ -81,7 +81,7 @@ test('a full queue and a lost connection are tried again, when the server said, 
   expect(new Set(keys).size).toBe(1);
 });
 
-test('the end comes on the response of the upload; where that breaks off, the prediction is followed', async () => {
+test('the end comes in the response of the upload; if that breaks off, the prediction is followed', async () => {
   const id = next({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } }, hasNext: true });
   const end = { incremental: [{ path: ['classifyImage'], data: succeeded.data.prediction }], hasNext: false };
   const open = { incremental: [{ path: ['classifyImage'], data: state({}).data.prediction }], hasNext: false };
@@ -103,7 +103,7 @@ test('the end comes on the response of the upload; where that breaks off, the pr
   ]);
 });
 
-test('Retry-After of a proxy is honoured, and one that is too far away is not waited for', async () => {
+test('Retry-After of a proxy is respected, and one that is too far away is not waited for', async () => {
   const { client, bodies } = await serve([
     (response) => response.writeHead(503, { 'retry-after': '1' }).end('<html>no</html>'),
     (response) => response.writeHead(503, { 'retry-after': '3600' }).end('<html>no</html>'),
@@ -114,7 +114,7 @@ test('Retry-After of a proxy is honoured, and one that is too far away is not wa
   expect(bodies).toHaveLength(2);
 });
 
-test('a refusal that the caller must mend is thrown at once, with its code and argument', async () => {
+test('a refusal that the caller must fix is thrown at once, with its code and argument', async () => {
   const { client, bodies } = await serve([
     json({
       data: { classifyImage: { __typename: 'InvalidInputError', code: 'INVALID_INPUT', message: 'm', argument: 'x' } },
@@ -131,7 +131,7 @@ test('a refusal that the caller must mend is thrown at once, with its code and a
   expect(bodies).toHaveLength(2);
 });
 
-test('a watched prediction is followed over cut, ended and refused subscriptions, and no state is told twice', async () => {
+test('a watched prediction is followed over cut, ended and refused subscriptions, and no state is repeated', async () => {
   const { client } = await serve([
     events(next(state({ queuePosition: 2 })), next(state({ queuePosition: 1 }))),
     cut,
@@ -145,7 +145,7 @@ test('a watched prediction is followed over cut, ended and refused subscriptions
   expect(states).toEqual(['QUEUED 2', 'QUEUED 1', 'PROCESSING ', 'SUCCEEDED ']);
 });
 
-test('a subscription that falls silent is opened anew', async () => {
+test('a silent subscription is opened again', async () => {
   const { url } = await serve([
     (response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).write(next(state({}))),
     events(next(succeeded)),
@@ -156,7 +156,7 @@ test('a subscription that falls silent is opened anew', async () => {
   expect(states).toEqual(['QUEUED', 'SUCCEEDED']);
 });
 
-test('an unknown id is NOT_FOUND, without another try', async () => {
+test('an unknown id is NOT_FOUND, without a retry', async () => {
   const { client, bodies } = await serve([events(next(refusal('NOT_FOUND')), 'event: complete\ndata:\n\n')]);
   await expect(client.watch('m.1').next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
   expect(bodies).toHaveLength(1);
@@ -174,7 +174,7 @@ test('a prediction that ends otherwise is an error that carries it', async () =>
   await expect(client.classify(photo)).rejects.toMatchObject({ code: 'CANCELED', prediction: { status: 'CANCELED' } });
 });
 
-test('an abort while the answer to the upload is under way still cancels what it accepted', async () => {
+test('an abort while the answer to the upload is on its way still cancels what was accepted', async () => {
   const abort = new AbortController();
   const { client, bodies } = await serve([
     (response, body, request) => {
@@ -188,7 +188,7 @@ test('an abort while the answer to the upload is under way still cancels what it
   expect(bodies[1]).toContain('"id":"m.1"');
 });
 
-test('no server, and a server of another kind, are told apart', async () => {
+test('no server, and a server of another kind, are distinguished', async () => {
   const { client, url } = await serve([(response) => response.end('hello')]);
   await expect(client.queue()).rejects.toMatchObject({ code: 'BAD_RESPONSE' });
   const nobody = createClient({ url: 'http://127.0.0.1:9', retryForMs: 0 });
@@ -218,7 +218,7 @@ test('a large upload is given more time than a small one', async () => {
   expect((await large).status).toBe('SUCCEEDED');
 });
 
-test('of many images a bounded number is on its way, one that fails harms no other, and the order stays', async () => {
+test('of many images a bounded number is sent at once, a failure does not affect others, and the order stays', async () => {
   let running = 0;
   let most = 0;
   const submit: Answer = (response, body, request) => {
@@ -250,7 +250,7 @@ test('of many images a bounded number is on its way, one that fails harms no oth
   expect(progress.at(-1)).toBe('30/30 1');
 });
 
-test('a loop over outcomes that is left cancels what is on its way and closes its source', async () => {
+test('leaving a loop over outcomes cancels open predictions and closes its source', async () => {
   const canceled: string[] = [];
   let count = 0;
   const { client } = await serve([
@@ -282,7 +282,7 @@ test('a loop over outcomes that is left cancels what is on its way and closes it
   expect(canceled.sort()).toEqual(['m.1', 'm.2']);
 });
 
-test('a path that names no file is UNREADABLE_FILE', async () => {
+test('a path that does not exist is UNREADABLE_FILE', async () => {
   const { client, bodies } = await serve([accepted]);
   for (const path of ['/nowhere/at/all.jpg', import.meta.dirname]) {
     await expect(client.classify(path)).rejects.toMatchObject({

@@ -35,14 +35,14 @@ test('the first model is the default one, and stays it when others are added', a
   ]);
 });
 
-test('a repository of before keeps the model that was the default one', async () => {
+test('a repository of an earlier release keeps its default model', async () => {
   await makeModel('bee');
   await makeModel('ant');
   await keepDefault('ant', context);
   expect(await readDefaultModel(modelsDir)).toBe('bee');
 });
 
-test('another default is chosen by name, and by removing the present one', async () => {
+test('another default is chosen by name, and by removing the current one', async () => {
   await makeModel('ant');
   await makeModel('bee');
   await chooseDefault('bee', context);
@@ -54,7 +54,7 @@ test('another default is chosen by name, and by removing the present one', async
   expect(printed.at(-1)).toBe('the default model is ant now');
 });
 
-test('a file that says something else is refused with what was expected', async () => {
+test('a file with other content is refused, with what was expected', async () => {
   expect(await readDefaultModel(modelsDir)).toBeUndefined();
   for (const text of ['{', '{ default: 7 }', "{ default: '../x' }", "{ standard: 'x' }"]) {
     await writeFile(path.join(modelsDir, REPOSITORY_FILE), text);
@@ -62,7 +62,7 @@ test('a file that says something else is refused with what was expected', async 
   }
 });
 
-test('a folder without a spec gets a sentence', async () => {
+test('a folder without a spec gets an error message', async () => {
   await mkdir(path.join(modelsDir, 'export'));
   await mkdir(path.join(modelsDir, 'samples'));
   await printModels(context);

@@ -16,7 +16,7 @@ function own(more: Partial<Exclude<NormalizationSpec, string>>): NormalizationSp
 }
 
 describe('a normalization', () => {
-  test('by its own mean and deviation is (pixel * scale - mean) / std', () => {
+  test('with a given mean and deviation is (pixel * scale - mean) / std', () => {
     const torch = own({ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] });
     for (const [i, value] of normalize([10, 100, 250], torch).entries()) {
       expect(value).toBeCloseTo(normalize([10, 100, 250], 'torch')[i] ?? 0, 10);
@@ -32,7 +32,7 @@ describe('a normalization', () => {
     expect(normalize([1, 2, 3], own({ scale: 1, mean: [1, 0, 0], std: [2, 1, 1], order: 'bgr' }))).toEqual([1, 2, 1]);
   });
 
-  test('with one number applies it to every channel, of grey and of four', () => {
+  test('with one number applies it to every channel, of one and of four', () => {
     expect(normalize([51], own({ mean: [0.1], std: [0.5] }))[0]).toBeCloseTo(0.2, 10);
     expect(normalize([0, 255, 255, 0], own({ mean: [0.5], std: [0.5] }))).toEqual([-1, 1, 1, -1]);
     expect(normalize([0, 255, 255, 0], 'tf')).toEqual([-1, 1, 1, -1]);

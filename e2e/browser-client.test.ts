@@ -114,7 +114,7 @@ test('an abort cancels on the server', async () => {
   expect(seen).toEqual({ reason: 'AbortError', status: 'CANCELED' });
 });
 
-test('predictions on their way survive a restart of the server', async () => {
+test('open predictions survive a restart of the server', async () => {
   const classified = page.evaluate(
     async (pictures) => {
       const { client, toFile } = window as unknown as Holder;
@@ -127,7 +127,7 @@ test('predictions on their way survive a restart of the server', async () => {
   expect(await classified).toEqual(Array.from({ length: 20 }, (_, i) => `class ${expectedClass(200 + i)}`));
 });
 
-test('a page that the server does not allow learns that at once, with the setting to change', async () => {
+test('a page of a refused origin learns so at once, and which setting to change', async () => {
   const { port } = pages.address() as AddressInfo;
   const { page: foreign } = await openPage(browser, `http://localhost:${port}/`);
   const refusal = await foreign.evaluate(

@@ -37,7 +37,7 @@ async function whileWorkerStands<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-test('a photograph comes back as a finished prediction, and the same by its id', async () => {
+test('an image comes back as a finished prediction, and the same by its id', async () => {
   const client = createClient({ url: system.url });
   const { picture, label } = newPicture();
   const states: Prediction[] = [];
@@ -69,7 +69,7 @@ test('refusals and failures have codes', async () => {
   await expect(client.watch('scripted.AAAAAAAAAAAAAAAAAAAAAA').next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('more work than the queue takes is all done, by waiting as long as the server says', async () => {
+test('if the queue is full, the client waits as long as the server says, and all work is done', async () => {
   const client = createClient({ url: system.url });
   const work = Array.from({ length: 60 }, newPicture);
   const outcomes = await client.classifyAll(
@@ -100,7 +100,7 @@ test('an abort reaches the server: the prediction ends CANCELED', async () => {
   expect(await client.prediction(id)).toMatchObject({ status: 'CANCELED' });
 });
 
-test('cancel ends a prediction, and who classifies it learns of that', async () => {
+test('cancel ends a prediction, and the call that classifies it learns so', async () => {
   const client = createClient({ url: system.url });
   await whileWorkerStands(async () => {
     const classified = client.classify(newPicture().picture, {
@@ -163,7 +163,7 @@ test('a watch that begins before a restart of the server sees the end after it',
   expect((await first.ended).id).toBe(id);
 });
 
-test('models and queues are read, and a queue that changes is told of', async () => {
+test('models and queues are read, and changes of a queue are reported', async () => {
   const client = createClient({ url: system.url });
   const models = await client.models();
   expect(models.map(({ name }) => name)).toEqual(['scripted', 'slow']);

@@ -7,7 +7,7 @@ import { createClient } from '@inferql/client/node';
 import { dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/cli';
 import { expect, test } from 'vitest';
 
-test('one photograph is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
+test('one image is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
   const label = await writePicture('photo.png');
   const table = await run(['classify', 'photo.png']);
   expect(table).toMatchObject({ code: 0, err: '' });
@@ -24,7 +24,7 @@ test('one photograph is shown with its labels, as a table, JSON or CSV, from a f
   expect(jsonLines(piped.out)[0]).toMatchObject({ file: '-', ok: true, labels: [{ name: label }, {}, {}, {}, {}] });
 });
 
-test('folders and files together, in order; what fails is told, harms no other, and the code is 1', async () => {
+test('folders and files together, in order; a failure is reported, does not affect the others, and the exit code is 1', async () => {
   await mkdir(join(dir, 'album/inner'), { recursive: true });
   const labels = [
     await writePicture('album/1.png'),
@@ -49,7 +49,7 @@ test('folders and files together, in order; what fails is told, harms no other, 
   expect(err).toContain('Skipped 1 file that is not an image: album/notes.txt.');
 });
 
-test('a standard input that never ends is interrupted at once, and is not kept without bound', async () => {
+test('an endless standard input can be interrupted at once, and is not buffered without a bound', async () => {
   const waiting = start(['classify', '-']);
   await once(waiting.child, 'spawn');
   // It takes signals once it reads: a first chunk has gone through.
@@ -68,7 +68,7 @@ function* repeat(chunk: Buffer) {
   for (;;) yield chunk;
 }
 
-test("a file's name cannot write to the terminal", async () => {
+test("a file name cannot write to the terminal", async () => {
   const name = '\u001b[2J\u001b]0;owned\u0007 \u202egnp.png';
   await writePicture(name);
   const controls = /[^\n\P{C}]/u;
@@ -80,7 +80,7 @@ test("a file's name cannot write to the terminal", async () => {
   expect(jsonLines(json.out)[0].file).toBe(name);
 });
 
-test('a run that was interrupted cancels what is on its way, and is taken up where it stopped', async () => {
+test('an interrupted run cancels its open predictions, and --resume continues it', async () => {
   const labels: string[] = [];
   for (let i = 0; i < 6; i++) labels.push(await writePicture(`${i}.png`));
   const args = ['classify', '.', '-m', 'slower', '--json', '-c', '4', '--resume', 'state.jsonl'];
@@ -115,7 +115,7 @@ test('a run that was interrupted cancels what is on its way, and is taken up whe
   }
 });
 
-test('a reader of the results that leaves early ends the run quietly', async () => {
+test('if the reader of the results leaves early, the run ends quietly', async () => {
   for (let i = 0; i < 20; i++) await writePicture(`${i}.png`);
   const { child, ended } = start(['classify', '.', '-m', 'slow', '--csv']);
   await once(child.stdout!, 'data');

@@ -54,7 +54,7 @@ test('a key is made, used, listed, rotated and revoked', async () => {
   }
 });
 
-test('the other commands send the key of INFERQL_KEY or --key, and say what to do without one', async () => {
+test('the other commands send the key of INFERQL_KEY or --key, and say what to do if there is none', async () => {
   const label = await writePicture('a.png');
   const { key } = JSON.parse((await keys('create', '-t', 'bob', '--json')).out) as { key: string };
   const url = ['--url', guarded.url];
@@ -72,7 +72,7 @@ test('the other commands send the key of INFERQL_KEY or --key, and say what to d
   expect([queue.code, queue.out.includes('dead letters')]).toEqual([0, false]);
 });
 
-test('a tenant gets limits and a weight, which every request meets at once', async () => {
+test('a tenant gets limits and a weight, which apply to every request at once', async () => {
   const { key } = JSON.parse((await keys('create', '-t', 'carol', '--json')).out) as { key: string };
   const tenants = async (...args: string[]) =>
     run(['tenants', ...args], { env: { INFERQL_STATE_DIR: join(dir, 'state'), INFERQL_URL: guarded.url } });
@@ -104,7 +104,7 @@ test('a tenant gets limits and a weight, which every request meets at once', asy
   }
 });
 
-test('mistakes are named, with exit code 2; an unknown id with 1', async () => {
+test('mistakes are named, with exit code 2; an unknown id with exit code 1', async () => {
   for (const args of [
     ['create'],
     ['create', '-t', 'two words'],

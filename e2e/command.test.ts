@@ -10,7 +10,7 @@ import { command, dir, jsonLines, POISON, run, start, system, writePicture } fro
 import { makePng } from '@inferql/testing/test-images';
 import { expect, test } from 'vitest';
 
-test('--help of the command and of each part explains it and ends with 0', async () => {
+test('--help explains the command and each of its parts, and exits with 0', async () => {
   const { code, out } = await run(['--help']);
   expect(code).toBe(0);
   for (const part of ['classify', 'watch', 'models', 'queue', 'dead', 'bench']) {
@@ -22,12 +22,12 @@ test('--help of the command and of each part explains it and ends with 0', async
   expect(out).toContain('Exit codes');
 });
 
-test('--version says which one it is', async () => {
+test('--version prints the version', async () => {
   const { version } = JSON.parse(await readFile(join(projectDir, 'package.json'), 'utf8'));
   expect(await run(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
 });
 
-test('usage errors end with 2', async () => {
+test('usage errors exit with 2', async () => {
   const label = await writePicture('a.png');
   expect(label).toMatch(/^class/);
   for (const args of [
@@ -55,11 +55,11 @@ test('usage errors end with 2', async () => {
   expect(password.err).not.toContain('secret');
 });
 
-test('the address of the server may be written without http://', async () => {
+test('the URL of the server may omit http://', async () => {
   expect(await run(['models', '--url', new URL(system.url).host])).toMatchObject({ code: 0 });
 });
 
-test('without a server it says how to start one and ends with 3', async () => {
+test('without a server it says how to start one and exits with 3', async () => {
   await writePicture('a.png');
   const env = { INFERQL_URL: '', PORT: '9' };
   for (const args of [['classify', 'a.png'], ['models'], ['queue'], ['watch', 'a.b'], ['bench', 'a.png']]) {
@@ -107,7 +107,7 @@ test('models and queue show what there is', async () => {
   expect((await watch.ended).code).toBe(130);
 });
 
-test('dead letters are listed, tried again and dropped', async () => {
+test('dead letters are listed, retried and dropped', async () => {
   for (let i = 0; i < 3; i++) await writeFile(join(dir, `${i}.png`), makePng(4, 4, [POISON, i, 1]));
   expect((await run(['classify', '.'])).code).toBe(1);
   const env = { REDIS_URL: system.redis.url };
@@ -146,7 +146,7 @@ test('bench measures with real uploads', async () => {
   expect(table.out).toMatch(/rate +[\d.]+\/s/);
 });
 
-test('a command that was not built says what to run', async () => {
+test('a command that is not built says what to run', async () => {
   await mkdir(join(dir, 'cli/bin'), { recursive: true });
   await cp(command, join(dir, 'cli/bin/inferql.mjs'));
   const child = spawn(process.execPath, ['cli/bin/inferql.mjs', 'models'], { cwd: dir, stdio: 'pipe' });

@@ -24,7 +24,7 @@ const Compose = z.object({ services: z.record(z.string(), Service), volumes: z.r
 const compose = Compose.parse(parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }));
 const dockerfile = readFileSync('Dockerfile', 'utf8');
 
-test('every service is there, and what it depends on and mounts exists', () => {
+test('every service exists, and so does what it depends on and mounts', () => {
   expect(Object.keys(compose.services).sort()).toEqual(['models', 'redis', 'server', 'worker']);
   for (const service of Object.values(compose.services)) {
     for (const [name, { condition }] of Object.entries(service.depends_on ?? {})) {
@@ -47,7 +47,7 @@ test('Redis writes before it answers, keeps its data in a volume and evicts noth
   expect(volumes).toContain('redis-data:/data');
 });
 
-test('workers can be scaled: no port and no name of their own, and the models come first', () => {
+test('workers can be scaled: they have no port and no fixed name, and the models come first', () => {
   const worker = compose.services.worker!;
   expect(worker.ports).toBeUndefined();
   expect(worker.depends_on?.models?.condition).toBe('service_completed_successfully');
@@ -63,7 +63,7 @@ test('folders that .env names for the host do not reach the containers', () => {
   expect(mounted).toContain(worker!.environment!.INFERQL_MODELS_DIR);
 });
 
-test('the server is published to this machine only unless told otherwise', () => {
+test('the server is published to this machine only, unless configured otherwise', () => {
   expect(compose.services.server!.ports).toEqual([expect.stringMatching(/^\$\{BIND:-127\.0\.0\.1\}:.*:4000$/)]);
 });
 
@@ -73,7 +73,7 @@ test('every build target exists in the Dockerfile, which copies only from stages
   for (const [, source] of dockerfile.matchAll(/--from=(\S+)/g)) expect(stages).toContain(source);
 });
 
-test('what runs does not run as root, and server and worker have a health check', () => {
+test('nothing runs as root, and server and worker have a health check', () => {
   const stages = dockerfile.split(/^(?=FROM )/m);
   const runtime = stages.find((stage) => stage.includes(' AS runtime\n'))!;
   expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER node');
@@ -87,7 +87,7 @@ test('what runs does not run as root, and server and worker have a health check'
   }
 });
 
-test('the image is installed from the manifests of all packages, and the server from its part alone', () => {
+test('the image is installed from the manifests of all packages, and the server from its package alone', () => {
   const { workspaces } = JSON.parse(readFileSync('package.json', 'utf8'));
   const copied = [...dockerfile.matchAll(/^COPY ([\w-]+)\/package\.json \1\/$/gm)].map(([, name]) => name);
   expect(copied.sort()).toEqual([...workspaces].sort());

@@ -180,7 +180,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     expect(data?.classifyImage).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ name: 'gray 31' }] } });
   });
 
-  test("a file over the host's own limit of a body arrives", async ({ skip }) => {
+  test("a file over the host’s body limit is accepted", async ({ skip }) => {
     requireInstalled(skip);
     const image = await paint(7, 1_000);
     expect(image.length).toBeGreaterThan(LARGE_BYTES);
@@ -204,7 +204,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     await socket.close();
   });
 
-  test('a query answers, and what is not an image or not GraphQL is refused with a code', async ({ skip }) => {
+  test('a query is answered; what is not an image or not GraphQL is refused with a code', async ({ skip }) => {
     requireInstalled(skip);
     const models = await send<{ models: { name: string }[] }>(api, { query: '{ models { name } }' });
     expect(models.data?.models).toEqual([{ name: 'gray' }]);
@@ -218,7 +218,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     expect(response.status).toBe(400);
   });
 
-  test('what else the host has, works', async ({ skip }) => {
+  test('the host’s other routes work', async ({ skip }) => {
     requireInstalled(skip);
     if (name === 'Yoga') {
       const { data } = await send<{ hello: string }>(api, { query: '{ hello models { name } }' });
@@ -229,7 +229,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     for (const path of ['/graphql', '/health/live']) expect((await fetch(`${origin}${path}`)).status).toBe(404);
   });
 
-  test('a large upload that is refused early does not cost the next request its connection', async ({ skip }) => {
+  test('a large upload that is refused early does not break the connection for the next request', async ({ skip }) => {
     requireInstalled(skip);
     // Its map names a variable that is not there.
     const { httpStatus } = await send(api, { query: CLASSIFY, files: { image: Buffer.alloc(LARGE_BYTES) } });
@@ -238,7 +238,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     expect((await send(api, { query: '{ __typename }' })).httpStatus).toBe(200);
   });
 
-  test('SIGTERM ends it, and nothing is left running', async ({ skip }) => {
+  test('SIGTERM ends it, and no process is left', async ({ skip }) => {
     requireInstalled(skip);
     // Next.js ends as by the signal.
     expect(await host!.stop()).toBe(name === 'Next.js' ? 143 : 0);
@@ -274,7 +274,7 @@ describe('a federated gateway', () => {
     api = `${gateway.found}/api`;
   });
 
-  test('an upload goes through it, and one query joins predictions with another subgraph, for the same tenant alone', async ({
+  test('it passes uploads on, and one query joins predictions with another subgraph, for the same tenant only', async ({
     skip,
   }) => {
     requireInstalled(skip);
@@ -291,7 +291,7 @@ describe('a federated gateway', () => {
     expect(JSON.stringify(await ask({ 'x-tenant': 'bob' }))).not.toContain('SUCCEEDED');
   });
 
-  test('a subscription goes through it', async ({ skip }) => {
+  test('it passes subscriptions on', async ({ skip }) => {
     requireInstalled(skip);
     const { data } = await send<Classified>(api, upload(ENQUEUE, await paint(42)), undefined, asAlice);
     const { id } = data!.classifyImage;
@@ -341,7 +341,7 @@ test('the worker of the example ends with its engine', async ({ skip }) => {
   await expect.poll(() => listOurs('')).toEqual([]);
 });
 
-test('runInline runs Redis and a worker in one program, and nothing is left running after it', async ({ skip }) => {
+test('runInline runs Redis and a worker in one program, and leaves no process behind', async ({ skip }) => {
   const { dir, start } = requireInstalled(skip);
   await writeFile(join(dir, 'image.png'), await paint(99));
   const program = await start(['inline.mjs', 'image.png'], /(SUCCEEDED .*)\n/);
@@ -349,7 +349,7 @@ test('runInline runs Redis and a worker in one program, and nothing is left runn
   await expect.poll(() => listOurs('')).toEqual([]);
 });
 
-test('runInline ends with its program, also by SIGKILL', async ({ skip }) => {
+test('runInline ends with its program, also after SIGKILL', async ({ skip }) => {
   const { dir, start } = requireInstalled(skip);
   await writeFile(
     join(dir, 'inline-killed.mjs'),

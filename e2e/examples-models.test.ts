@@ -24,7 +24,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('brightness: an engine in a few lines classifies', async () => {
+test('brightness: an engine of a few lines classifies', async () => {
   const { data } = await send<{ classifyImage: { result: { labels: { name: string; score: number }[] } } }>(
     system.url,
     {
@@ -41,12 +41,12 @@ test('brightness: an engine in a few lines classifies', async () => {
   ]);
 });
 
-test('the engine in the documentation is the one of the example', async () => {
+test('the engine in the documentation is the engine of the example', async () => {
   const code = await readFile(join(examples, 'models/brightness/engine.js'), 'utf8');
   expect(await readFile(join(projectDir, 'docs/custom-engine.md'), 'utf8')).toContain(code);
 });
 
-test('palette: images are compared by their embeddings, and have the colors of the second head', async () => {
+test('palette: images are compared by their embeddings, and the second head gives their colors', async () => {
   // As where the client is installed.
   await cp(join(examples, 'outputs/similar.mjs'), join(dir, 'similar.mjs'));
   await mkdir(join(dir, 'node_modules/@inferql'), { recursive: true });

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => installed?.remove());
 
-test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM ends all of it with 0', async () => {
+test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM ends all of it with exit code 0', async () => {
   const system = await installed.serve([]);
   const { code, out } = await installed.inferql(
     ['classify', join(installed.dir, 'node_modules/inferql/models/samples/chelsea.png'), '--json'],
@@ -41,7 +41,7 @@ test('inferql serve runs the whole system: ResNet50, the page, GraphiQL; SIGTERM
   await expect.poll(listOurs).toEqual([]);
 });
 
-test('inferql init writes a project that runs as written: system, types of its labels, front end', async () => {
+test('inferql init writes a project that runs unchanged: system, types of its labels, front end', async () => {
   const { code, out } = await installed.inferql(['init', 'project']);
   expect([code, out]).toEqual([0, expect.stringContaining('npm start')]);
   const project = join(installed.dir, 'project');

@@ -48,7 +48,7 @@ async function classify(image: Uint8Array): Promise<Prediction> {
 }
 
 test.skipIf(noImages)(
-  'at least 44 of 50 photographs get their class (skipped where ../shared/images is missing)',
+  'at least 44 of 50 images get their class (skipped if ../shared/images is missing)',
   async () => {
     const [, ...lines] = (await readFile(join(imagesDir, 'reference.csv'), 'utf8')).trim().split('\n');
     const photographs = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));

@@ -110,7 +110,7 @@ test('a model with two heads, an embedding and a tensor gives all of them, and s
   expect(again).toMatchObject({ cached: true, result });
 });
 
-test('a result stays the same for whoever reads it later', async () => {
+test('a result stays the same for every later reader', async () => {
   const { id, result } = await classify('heads', RESULT);
   const { data } = await send<{ prediction: Answer['classifyImage'] }>(system.url, {
     query: `query ($id: ID!) { prediction(id: $id) { result { ${RESULT} } } }`,
@@ -119,7 +119,7 @@ test('a result stays the same for whoever reads it later', async () => {
   expect(data!.prediction.result).toEqual(result);
 });
 
-test('a custom engine without labels gives its outputs and extra; what it has not is refused, with what it has', async () => {
+test('a custom engine without labels gives its outputs and extra; a request for others is refused, and the message lists what it has', async () => {
   const { result } = await classify('vectors', `${RESULT} extra named: embedding(name: "none") { ${REFUSAL} }`);
   const message = 'Its outputs besides labels: mean (embedding).';
   expect(result).toEqual({
@@ -143,7 +143,7 @@ test('a custom engine without labels gives its outputs and extra; what it has no
   });
 });
 
-test('models say what they give', async () => {
+test('models describe their outputs', async () => {
   const { data } = await send(system.url, {
     query: `{ models { name classCount threshold labels { name }
       outputs { name type classCount task threshold dtype shape labels(offset: 1, limit: 1) { index name } } } }`,
@@ -185,7 +185,7 @@ test('models say what they give', async () => {
 test.each([
   ['head(name: "color") { ... on Head { labels(threshold: 1.5) { name } } }', 'threshold must be between 0 and 1.'],
   ['heads { labels(topK: 0) { name } }', 'topK must be between 1 and 1000.'],
-])('an argument out of its range is named: %s', async (selection, message) => {
+])('an argument out of range is named: %s', async (selection, message) => {
   const { id } = await classify('heads', 'labels { name }');
   const { errors } = await send(system.url, {
     query: `query ($id: ID!) { prediction(id: $id) { result { ${selection} } } }`,
@@ -194,7 +194,7 @@ test.each([
   expect(errors).toMatchObject([{ message, extensions: { code: 'INVALID_INPUT' } }]);
 });
 
-test('the client gives outputs if they are asked for', async () => {
+test('the client gives outputs if they are requested', async () => {
   const client = createClient({ url: system.url });
   const image = new Blob([IMAGE as Uint8Array<ArrayBuffer>]);
   const { result } = await client.classify(image, { model: 'heads', outputs: true });

@@ -91,7 +91,7 @@ test('every workspace that is not private is packed', async () => {
 });
 
 describe.each(folders)('%s', (folder) => {
-  test('publint finds nothing', async () => {
+  test('publint finds no problem', async () => {
     const { stdout } = await run(bin('publint'), ['run', packedFrom(folder).tarball, '--strict']).catch(
       (error: { stdout: string }) => error,
     );
@@ -193,7 +193,7 @@ describe.each(folders)('%s', (folder) => {
     },
   );
 
-  test('what its README imports is there', async () => {
+  test('what its README imports exists', async () => {
     const packed = packedFrom(folder);
     const readme = await readFile(join(packed.dir, 'README.md'), 'utf8');
     for (const [, names, from] of readme.matchAll(/^import \{ ([^}]+) \} from '([^']+)'/gm)) {

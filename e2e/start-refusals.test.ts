@@ -38,7 +38,7 @@ test.each([
   ],
   ['locked', () => '-NOAUTH Authentication required.\r\n', /refuses the login of REDIS_URL/],
   ['not Redis', () => 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is not Redis/],
-])('a REDIS_URL that leads to one that is %s is told before anything is set up', async (_name, answer, message) => {
+])('a REDIS_URL that leads to one that is %s is reported before anything is set up', async (_name, answer, message) => {
   const address = await listen(answer);
   const launcher = startLauncher(projectDir, {
     PORT: '0',

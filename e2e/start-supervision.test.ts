@@ -29,7 +29,7 @@ function findPid(launcher: Launcher, text: string): number | undefined {
   return pid;
 }
 
-test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; echoes and a later Ctrl-C do no harm', async () => {
+test('Ctrl-C lets accepted work finish, exits with 0 and leaves no process; repeated and later signals do no harm', async () => {
   const { launcher, url } = await startReady({ INFERQL_SHARE: 'off', INFERQL_CACHE_TTL_MS: '0' });
   // The engine stands still until all are accepted and the signal is there.
   const engine = findPid(launcher, 'engine-process-main')!;
@@ -45,14 +45,14 @@ test('Ctrl-C lets what was accepted finish, ends with 0 and leaves no process; e
   await expect.poll(listOurs, soon).toEqual([]);
 });
 
-test('the terminal goes away: it stops in the same way', async () => {
+test('if the terminal closes, it stops in the same way', async () => {
   const { launcher } = await startReady();
   launcher.signalGroup('SIGHUP');
   expect(await launcher.exited()).toBe(0);
   await expect.poll(listOurs, soon).toEqual([]);
 });
 
-test('nobody reads its output any more: it serves on', async () => {
+test('if nobody reads its output, it continues to serve', async () => {
   const { launcher, url } = await startReady();
   launcher.process.stdout!.destroy();
   launcher.process.stderr!.destroy();
@@ -61,7 +61,7 @@ test('nobody reads its output any more: it serves on', async () => {
   expect(launcher.process.exitCode).toBeNull();
 });
 
-test('each worker is one process named worker/main; one that is killed comes back in the same group and serves', async () => {
+test('each worker is one process named worker/main; a killed one is restarted in the same group and serves', async () => {
   const { launcher, url } = await startReady({ INFERQL_WORKERS: '2', INFERQL_ENGINE_THREADS: '1' });
   const listWorkers = () => [
     ...listProcesses(({ group, command }) => group === launcher.pid && command.includes('worker/main')).keys(),
@@ -74,7 +74,7 @@ test('each worker is one process named worker/main; one that is killed comes bac
   expect(listWorkers().some((pid) => before.includes(pid))).toBe(false);
 });
 
-test('a server that is killed comes back on its port', async () => {
+test('a killed server is restarted on its port', async () => {
   const { launcher, url } = await startReady();
   process.kill(findPid(launcher, 'server/main')!, 'SIGKILL');
   await launcher.printed(/server ended \(SIGKILL\)/);
@@ -87,7 +87,7 @@ test('a server that is killed comes back on its port', async () => {
   expect(CATS).toContain(await classifyCat(url));
 });
 
-test('its Redis is killed: it comes back with its data and predictions go on', async () => {
+test('a killed Redis is restarted with its data, and predictions continue', async () => {
   const { launcher, url, redisPort, redisUrl } = await startReady();
   await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
   const [pid] = listProcesses(({ command }) => command.endsWith(`127.0.0.1:${redisPort}`)).keys();
@@ -97,7 +97,7 @@ test('its Redis is killed: it comes back with its data and predictions go on', a
   expect(await withRedis(redisUrl, (redis) => redis.get('kept'))).toBe('yes');
 });
 
-test('its Redis listens to this machine only, writes before it answers, evicts nothing', async () => {
+test('its Redis listens on this machine only, writes before it answers, evicts nothing', async () => {
   const { redisUrl } = await startReady();
   const settings = await withRedis(redisUrl, async (redis) => {
     const pairs = await Promise.all(
@@ -115,14 +115,14 @@ test('its Redis listens to this machine only, writes before it answers, evicts n
   });
 });
 
-test('the launcher is killed: everything that it started leaves by itself', async () => {
+test('if the launcher is killed, everything that it started exits', async () => {
   const { launcher } = await startReady();
   process.kill(launcher.pid, 'SIGKILL');
   await launcher.exited();
   await expect.poll(listOurs, poll).toEqual([]);
 });
 
-test('launcher and guard are killed: the next start ends the Redis that they left and goes on with its data', async () => {
+test('if launcher and guard are killed, the next start ends the Redis that they left and continues with its data', async () => {
   const { launcher, redisUrl } = await startReady();
   await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
   const guards = listProcesses(({ command }) => command.endsWith(`${clone.dir}/.inferql/redis/guard.sh`));
@@ -132,7 +132,7 @@ test('launcher and guard are killed: the next start ends the Redis that they lef
   await expect(withRedis(redisUrl, (redis) => redis.ping())).rejects.toThrow();
 });
 
-test('Redis data that cannot be read are set aside, not deleted, and the start goes on', async () => {
+test('unreadable Redis data are set aside, not deleted, and the start continues', async () => {
   const dataDir = join(clone.dir, '.inferql/redis');
   const log = readdirSync(join(dataDir, 'appendonlydir')).find((name) => name.endsWith('.incr.aof'))!;
   writeFileSync(

@@ -10,7 +10,7 @@ import { expect, test } from 'vitest';
 const TEST = 'queue/memory.test.ts';
 
 test(
-  'runs beside it, and leaves it, its build and the models of the user as they are',
+  'runs beside it, and leaves it, its build and the user’s models unchanged',
   async () => {
     // A model that cannot be prepared: preparing it would fail the run.
     const mine = join(clone.dir, 'models/mine/model.json5');

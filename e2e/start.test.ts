@@ -10,7 +10,7 @@ import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
 
 test(
-  'a clone that was never built starts, and its first answer is a prediction',
+  'a clone that was never built starts, and answers its first prediction',
   async () => {
     const { launcher, url } = await startReady();
     expect(launcher.output()).toMatch(/✓ Building, [\d.]+ s/);
@@ -32,7 +32,7 @@ test('a second start installs, builds, generates and pulls nothing', async () =>
   expect(times()).toEqual(before);
 });
 
-test('a taken port is told before anything else is done, with exit code 1', async () => {
+test('a port in use is reported before anything else is done, with exit code 1', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => other.once('listening', resolve));
   const { port } = other.address() as { port: number };
@@ -58,7 +58,7 @@ test.each([
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
 
-test('settings may stand in .env, and the environment beats it', async () => {
+test('settings may be in .env, and the environment overrides it', async () => {
   const [filePort, ownPort] = [await findFreePort(), await findFreePort()];
   writeFileSync(join(clone.dir, '.env'), `PORT=${filePort}\nWORKERS=nonsense\n`);
   try {
@@ -73,7 +73,7 @@ test('settings may stand in .env, and the environment beats it', async () => {
   }
 });
 
-test('REDIS_URL: no Redis of its own is started; one that refuses or does not answer is told', async () => {
+test('REDIS_URL: no private Redis is started; one that refuses or does not answer is reported', async () => {
   const redis = await startTestRedis({ args: ['--requirepass', 'secret'] });
   const address = `127.0.0.1:${redis.port}`;
   try {
@@ -96,7 +96,7 @@ test('REDIS_URL: no Redis of its own is started; one that refuses or does not an
   expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not answer`));
 });
 
-test('no Redis and no way to get one: the three ways are named', async () => {
+test('if there is no Redis and no way to get one, the three ways are named', async () => {
   const programs = join(clone.dir, 'programs');
   mkdirSync(programs);
   for (const name of ['sh', 'ps'])
@@ -109,7 +109,7 @@ test('no Redis and no way to get one: the three ways are named', async () => {
 });
 
 test(
-  'two starts at once set up one after the other and run side by side, each with a Redis of its own',
+  'two starts at once set up one after the other and run side by side, each with a separate Redis',
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const [one, other] = await Promise.all([startReady(), startReady()]);
@@ -122,7 +122,7 @@ test(
 );
 
 test(
-  'a signal in the middle of building ends the compiler first, and leaves nobody behind',
+  'a signal in the middle of building ends the compiler first, and leaves no process',
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
@@ -139,7 +139,7 @@ test(
 );
 
 test(
-  'it is killed in the middle of building: the next start builds again and runs',
+  'if it is killed in the middle of building, the next start builds again and runs',
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
@@ -156,7 +156,7 @@ test(
 );
 
 test(
-  'it is killed in the middle of pulling the model: the next start pulls it whole and runs',
+  'if it is killed in the middle of pulling the model, the next start pulls it completely and runs',
   async () => {
     const models = join(clone.dir, '.inferql/models');
     rmSync(models);

@@ -37,7 +37,7 @@ async function classify(image: Uint8Array, args = ''): Promise<Answer> {
   return data!.classifyImage;
 }
 
-test('64 uploads at once come back each with its own answer', async () => {
+test('64 uploads at once each get the right answer', async () => {
   const numbers = Array.from({ length: 64 }, (_, n) => n);
   const answers = await Promise.all(numbers.map((n) => classify(makePicture(n))));
   expect(answers.map(({ result }) => result!.labels[0]!.index)).toEqual(numbers.map(expectedClass));
@@ -86,7 +86,7 @@ test.each([
   expect(await classify(makePicture(1), args)).toEqual(refusal);
 });
 
-test('one bad file among several harms no neighbour', async () => {
+test('one bad file among several does not affect the others', async () => {
   const files = {
     'images.0': makePicture(100),
     'images.1': Buffer.from('no photograph'),
@@ -105,7 +105,7 @@ test('one bad file among several harms no neighbour', async () => {
   ]);
 });
 
-test('multipart that makes no sense is answered with 400', async () => {
+test('malformed multipart is answered with 400', async () => {
   for (const body of [
     '--x\r\nnonsense',
     '--x\r\ncontent-disposition: form-data; name="operations"\r\n\r\n{\r\n--x--\r\n',
@@ -128,7 +128,7 @@ test('a body beyond all limits is answered with 413', async () => {
   expect(status).toBe(413);
 });
 
-test('an upload that is broken off leaves nothing behind, nor do the others', async () => {
+test('an aborted upload leaves nothing behind, and neither do the others', async () => {
   // Too large to be kept in memory, as is the part that is sent below. A refusal that is quicker than its file is one of the others.
   const large = Buffer.concat([makePicture(1), Buffer.alloc(2 * 1024 * 1024)]);
   for (let upload = 0; upload < 20; upload++) await classify(large, 'topK: 0');

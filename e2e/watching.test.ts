@@ -90,7 +90,7 @@ test.each(['sse', 'socket'] as const)(
   },
 );
 
-test('a place in the queue is told as it moves', async () => {
+test('changes of a place in the queue are reported', async () => {
   system.workers[0]!.pause();
   const first = pictures;
   for (let n = 0; n < 20; n++) await submit(pictures++);
@@ -128,7 +128,7 @@ test('a mutation with @defer gives the id first and the result on the same respo
   expect(parts.at(-1)!.hasNext).toBe(false);
 });
 
-test('an id that nobody was given: the query knows nothing, the subscription ends with NOT_FOUND', async () => {
+test('an id that was never given out: the query returns null, the subscription ends with NOT_FOUND', async () => {
   const id = 'scripted.AAAAAAAAAAAAAAAAAAAAAA';
   const answer = await send(system.url, { query: `query { prediction(id: "${id}") { id } }` });
   expect(answer.data).toEqual({ prediction: null });
@@ -138,7 +138,7 @@ test('an id that nobody was given: the query knows nothing, the subscription end
   }
 });
 
-test('a server that drains ends subscriptions with a reason to come back, and answers what it waits for', async () => {
+test('a server that drains ends subscriptions with a retryable reason, and answers what it waits for', async () => {
   const drained = await startSystem({ models: [scriptedModel({ script: { waitMs: 1_500 } })] });
   try {
     const [server] = drained.servers;

@@ -130,7 +130,7 @@ async function classifyMany(page: Page): Promise<void> {
   for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
 }
 
-test.each([403, 400, 502])('a proxy that answers a WebSocket with %i leaves event streams, three at most', (status) =>
+test.each([403, 400, 502])('if a proxy answers a WebSocket with %i, event streams take its place, three at most', (status) =>
   behindProxy({ status, buffers: false }, async (page, { streams }) => {
     await waitForHeader(page, 'Live (event stream)');
     await page.locator('[data-figure=workers]', { hasText: '1' }).waitFor();
@@ -141,7 +141,7 @@ test.each([403, 400, 502])('a proxy that answers a WebSocket with %i leaves even
   }),
 );
 
-test('behind a proxy that also holds event streams back, the page asks every second', () =>
+test('if a proxy also holds event streams back, the page asks every second', () =>
   behindProxy({ status: 403, buffers: true }, async (page, { streams }) => {
     await waitForHeader(page, 'Updating every second');
     await page.locator('[data-figure=workers]', { hasText: '1' }).waitFor();
@@ -154,7 +154,7 @@ test('behind a proxy that also holds event streams back, the page asks every sec
     expect(await findAccessibilityFaults(page)).toEqual([]);
   }));
 
-test('an image that is chosen before it is known that streams are held back gets its labels, too', () =>
+test('an image that is chosen before the page knows that streams are held back gets its labels, too', () =>
   behindProxy({ status: 403, buffers: true }, async (page) => {
     const [picture] = makePictures(1);
     await choose(page, [picture!.file]);
@@ -163,7 +163,7 @@ test('an image that is chosen before it is known that streams are held back gets
     await waitForHeader(page, 'Updating every second');
   }));
 
-test('the page goes back to a WebSocket that gets through at last, with an image that waits', () =>
+test('the page returns to a WebSocket that opens later, with an image that waits', () =>
   behindProxy({ status: 403, buffers: false }, async (page, proxy) => {
     const [picture] = makePictures(1);
     await waitForHeader(page, 'Live (event stream)');

@@ -40,7 +40,7 @@ test.each([
   [401, 'Sign in first'],
   [403, 'The request was blocked'],
   [404, 'The request was blocked'],
-])('a refusal of a proxy (%i) is final and explained, and keeps no other photograph waiting', (status, words) =>
+])('a refusal of a proxy (%i) is final and explained, and does not hold up other images', (status, words) =>
   withPage(async (page) => {
     const [refused, ...others] = makePictures(3);
     let first = true;
@@ -62,7 +62,7 @@ test.each([
   }),
 );
 
-test('photographs that a gateway or a sign-in page answers for are tried again, and keep no other waiting', () =>
+test('images that a gateway or a sign-in page answers for are retried, and do not hold up others', () =>
   withPage(async (page) => {
     const stuck = makePictures(5);
     const [good] = makePictures(1);
@@ -90,7 +90,7 @@ test('photographs that a gateway or a sign-in page answers for are tried again, 
     for (const { file, label } of stuck) await findLabel(page, file.name, label).waitFor();
   }));
 
-test('a file that was removed after it was chosen is named, not tried for ever', () =>
+test('a file that was removed after it was chosen is named, and not retried', () =>
   withPage(async (page) => {
     const [gone, good] = makePictures(2);
     const folder = await mkdtemp(join(tmpdir(), 'inferql-gone-'));
@@ -114,7 +114,7 @@ test('a file that was removed after it was chosen is named, not tried for ever',
     }
   }));
 
-test('a page that is left with photographs unsent asks first, and names them when it comes back', () =>
+test('a page with unsent images asks before it is left, and names them when it is opened again', () =>
   withPage(async (page) => {
     const [picture] = makePictures(1);
     await page.route('**/graphql', async (route) => {

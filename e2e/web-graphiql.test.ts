@@ -116,7 +116,7 @@ test('the prediction seen last is followed, read and canceled without typing its
     await waitForResponse(page, /"cancelPrediction": \{[\s\S]*"status": "SUCCEEDED"/);
   }));
 
-test('queries and subscriptions without files run as they are', () =>
+test('queries and subscriptions without files pass through unchanged', () =>
   withGraphiql(async (page) => {
     await openTab(page, 'ListModels');
     await run(page);
@@ -126,7 +126,7 @@ test('queries and subscriptions without files run as they are', () =>
     await waitForResponse(page, /"waiting": 0/);
   }));
 
-test('if the server asks for keys, it asks for one, and reads the schema, runs and follows with it', async () => {
+test('if the server requires keys, it asks for one, and uses it for the schema, operations and subscriptions', async () => {
   const guarded = await startSystem({ env: { INFERQL_AUTH: 'keys', INFERQL_WEB_DIR: await buildTestPage() } });
   try {
     const key = await withKeyStore(guarded.redis.url, (store) =>

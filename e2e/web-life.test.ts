@@ -58,7 +58,7 @@ async function withPage<Result>(use: (watched: WatchedPage) => Promise<Result>):
   }
 }
 
-test('cards show their place in the queue, then the model at work, then labels; the strip counts along', () =>
+test('cards show their place in the queue, then that the model runs, then labels; the strip counts along', () =>
   withPage(async ({ page }) => {
     const [first, second, third] = makePictures(3);
     system.workers[0]!.pause();
@@ -139,7 +139,7 @@ test('an upload can be canceled on its way, and nothing is sent', () =>
     await card.waitFor({ state: 'detached' });
   }));
 
-test('a waiting prediction can be canceled and sent once more', () =>
+test('a waiting prediction can be canceled and sent again', () =>
   withPage(async ({ page }) => {
     const [kept, given] = makePictures(2);
     system.workers[0]!.pause();
@@ -158,7 +158,7 @@ test('a waiting prediction can be canceled and sent once more', () =>
     expect(await page.getByRole('article').count()).toBe(0);
   }));
 
-test('sixty photographs at once each get their own card and their own answer', () =>
+test('sixty images at once each get a card and the right answer', () =>
   withPage(async ({ page }) => {
     const pictures = makePictures(60);
     await choose(
@@ -171,7 +171,7 @@ test('sixty photographs at once each get their own card and their own answer', (
     expect(await page.getByText(/batch of [2-4]/).count()).toBeGreaterThan(0);
   }));
 
-test('bad files are told in plain words, each on its own card, and harm no neighbour', () =>
+test('bad files are explained in plain words, each on its card, and do not affect the others', () =>
   withPage(async ({ page }) => {
     const [good] = makePictures(1);
     const bad = [
@@ -199,7 +199,7 @@ test('bad files are told in plain words, each on its own card, and harm no neigh
     await keepScreenshot(page, 'page-errors');
   }));
 
-test('a full queue is waited for', () =>
+test('the page waits for a full queue', () =>
   withPage(async ({ page }) => {
     await page.getByLabel('Model').selectOption('small-queue');
     const pictures = makePictures(8);
@@ -243,7 +243,7 @@ test('what is canceled while the server is away is canceled once it is back', ()
     system.workers[0]!.resume();
   }));
 
-test('a link to a prediction that nobody knows says so', async () => {
+test('a link to an unknown prediction says so', async () => {
   const watched = await openPage(browser, `${system.url}/p/scripted.AAAAAAAAAAAAAAAAAAAAAA`);
   await watched.page.getByText('Prediction not found', { exact: true }).waitFor();
   expect(await findAccessibilityFaults(watched.page)).toEqual([]);
@@ -279,7 +279,7 @@ test.each([
   }),
 );
 
-test('a page that is opened before the first worker comes alive with it', async () => {
+test('a page that is opened before the first worker works once there is one', async () => {
   const early = await startSystem({ workers: 0, env: { INFERQL_WEB_DIR: await buildTestPage() } });
   try {
     const { page, complaints, close } = await openPage(browser, early.url);

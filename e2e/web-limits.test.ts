@@ -59,7 +59,7 @@ test.each([
   }),
 );
 
-test('what the browser cannot make smaller is refused with the limit', () =>
+test('an image that the browser cannot make smaller is refused, and the limit is named', () =>
   withPage(async ({ page }) => {
     await choose(page, [{ name: 'huge.png', mimeType: 'image/png', buffer: Buffer.alloc(MAX_UPLOAD_BYTES + 1, 1) }]);
     const card = findCard(page, 'huge.png');

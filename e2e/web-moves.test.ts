@@ -39,7 +39,7 @@ async function withPage(
   }
 }
 
-test('photographs can be dropped and pasted', () =>
+test('images can be dropped and pasted', () =>
   withPage(async ({ page }) => {
     const pictures = makePictures(2);
     for (const [index, type] of (['drop', 'paste'] as const).entries()) {
@@ -60,7 +60,7 @@ test('photographs can be dropped and pasted', () =>
     }
   }));
 
-test('a photograph that is dropped on the page of a prediction is classified, and the page is not left', () =>
+test('an image that is dropped on the page of a prediction is classified, and the page stays open', () =>
   withPage(async ({ page }) => {
     const [shown, dropped] = makePictures(2);
     await choose(page, [shown!.file]);
@@ -86,7 +86,7 @@ test('a photograph that is dropped on the page of a prediction is classified, an
     expect(await page.getByText('Drop to classify').count()).toBe(0);
   }));
 
-test('who goes back from a prediction finds the board as it was left, and a removed card leaves the keyboard at the next', () =>
+test('going back from a prediction shows the board as it was, and removing a card moves the focus to the next one', () =>
   withPage(async ({ page }) => {
     const pictures = makePictures(24);
     await choose(
@@ -114,7 +114,7 @@ test('who goes back from a prediction finds the board as it was left, and a remo
     expect(await removeOf(21).evaluate((it) => it === document.activeElement)).toBe(true);
   }));
 
-test('a photograph that ends without an answer is told to a screen reader, too, though it was added before the others', () =>
+test('an image that ends without a result is announced to screen readers, even if it was added before the others', () =>
   withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     system.workers[0]!.pause();
@@ -148,7 +148,7 @@ test('a reload of the page keeps its cards, finished and waiting ones', () =>
     await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
 
-test('an upload on a line that died without a word is sent again, and makes one prediction', () =>
+test('an upload on a silently dead connection is sent again, and makes one prediction', () =>
   withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.clock.install();
@@ -170,7 +170,7 @@ test('an upload on a line that died without a word is sent again, and makes one 
     expect(keys).toEqual([keys[0], keys[0]]);
   }));
 
-test('a cancellation that got no answer is asked for again', () =>
+test('a cancellation that got no answer is repeated', () =>
   withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.clock.install();
@@ -192,7 +192,7 @@ test('a cancellation that got no answer is asked for again', () =>
     system.workers[0]!.resume();
   }));
 
-test('figures of a queue that cannot be read are not shown for its present ones', () =>
+test('outdated figures of an unreadable queue are not shown as current', () =>
   withPage(async ({ page }) => {
     const workers = (figure: string) => page.locator('[data-figure=workers]', { hasText: figure }).waitFor();
     await workers('1');
@@ -205,7 +205,7 @@ test('figures of a queue that cannot be read are not shown for its present ones'
     await workers('1');
   }));
 
-test('nothing moves for those who asked for that', () =>
+test('nothing moves for people who prefer reduced motion', () =>
   withPage(
     async ({ page }) => {
       const [picture] = makePictures(1);

@@ -114,7 +114,7 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
     [403, 'The request was blocked'],
     [404, 'The request was blocked'],
     [413, 'This upload is too large for the server'],
-  ])('its refusal with %i is final and explained, and keeps no other image waiting', (status, words) =>
+  ])('its refusal with %i is final and explained, and does not hold up other images', (status, words) =>
     inCase(String(status), async (page, reset) => {
       const [refused, other] = makePictures(2);
       await choose(page, [refused!.file]);
@@ -146,7 +146,7 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
     [429, /Too many requests|cannot be reached/],
     [502, /The server cannot be reached/],
     [200, /Unexpected answer/],
-  ])('its %i is waited out: the image is sent again and gets its labels', (status, words) =>
+  ])('its %i passes: the image is sent again and gets its labels', (status, words) =>
     inCase(String(status), async (page, reset) => {
       const [picture] = makePictures(1);
       await choose(page, [picture!.file]);
@@ -160,7 +160,7 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
     ['none', 'Live'],
     ['nows', 'Live (event stream)'],
     ['nosse', 'Updating every second'],
-  ])('with what it passes on (%s) the header says "%s", and labels come', (choice, words) =>
+  ])('if it passes %s, the header says "%s", and labels come', (choice, words) =>
     inCase(choice, async (page) => {
       await page.locator('.connection').getByText(words, { exact: true }).waitFor();
       const pictures = makePictures(3);

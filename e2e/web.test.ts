@@ -51,7 +51,7 @@ async function withPage<Result>(
   }
 }
 
-test('a sample photograph gets its labels, and a heatmap for the label that is chosen', () =>
+test('a sample image gets its labels, and a heatmap for the label that is chosen', () =>
   withPage({}, async ({ page }) => {
     await page.getByRole('button', { name: 'Classify a cat' }).click();
     const card = findCard(page, 'chelsea.png');
@@ -149,7 +149,7 @@ function findClippedFigures(page: Page): Promise<(string | null)[]> {
   });
 }
 
-test("a phone's photograph is shown by a small copy, upright and on white where it is transparent", () =>
+test("an image from a phone is shown by a small copy, upright, and on white if it is transparent", () =>
   withPage({}, async ({ page }) => {
     const [large, clear] = await Promise.all([
       sharp(SAMPLES[1]!).resize(4032, 3024, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer(),
@@ -205,7 +205,7 @@ test('everything can be done with the keyboard', () =>
     await card.waitFor({ state: 'detached' });
   }));
 
-test('the camera takes a photograph', () =>
+test('the camera takes a photo', () =>
   withPage({}, async ({ page }) => {
     const take = page.getByRole('button', { name: 'Take a photo' });
     const hasFocus = () => take.evaluate((it) => it === document.activeElement);
@@ -222,7 +222,7 @@ test('the camera takes a photograph', () =>
     expect(await hasFocus()).toBe(true);
   }));
 
-test('where there is no camera, a file can be chosen in its place', () =>
+test('if there is no camera, a file can be chosen instead', () =>
   withPage({}, async ({ page }) => {
     await page.evaluate(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
     await page.getByRole('button', { name: 'Take a photo' }).click();

@@ -34,7 +34,7 @@ test('a small one is fitted here', async () => {
   expect(source.data.length).toBe(300 * 200 * 3);
 });
 
-test('what a thread throws reaches its caller, and the thread goes on', async () => {
+test('what a thread throws reaches its caller, and the thread continues', async () => {
   const thread = createFitThread(mainPath);
   const wrong = { ...RULE, resize: 'no-such' as 'canvas' };
   await expect(thread.fit(drawPixels(1000, 800, 3), wrong)).rejects.toThrow(TypeError);
@@ -42,7 +42,7 @@ test('what a thread throws reaches its caller, and the thread goes on', async ()
   await thread.close();
 });
 
-test('a thread that dies fails what it had, and is replaced', async () => {
+test('a thread that dies fails its tasks, and is replaced', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'inferql-thread-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const dying = path.join(folder, 'dying.mjs');

@@ -33,7 +33,7 @@ describe.each(['keras', 'opencv', 'torchvision', 'canvas'])('as the code of %s c
   });
 });
 
-test('grey becomes equal channels, and opaque', () => {
+test('grayscale becomes equal channels, and opaque', () => {
   const grey = drawPixels(30, 20, 1);
   const rule = { width: 10, height: 10, resize: 'pillow-bilinear' } as const;
   const one = fitPixels(grey, { ...rule, channels: 1 });

@@ -79,7 +79,7 @@ describe('formats', () => {
 describe('a model of four channels', () => {
   const input: ServedModel['input'] = { ...STRETCHED, channels: 4 };
 
-  test('gets transparency as its fourth, of color and of grey', async () => {
+  test('gets transparency as its fourth, of color and grayscale images', async () => {
     const half = { r: 255, g: 0, b: 0, alpha: 0.5 };
     const red = sharp({ create: { width: 64, height: 48, channels: 4, background: half } });
     const data = await prepareImage(await red.png().toBuffer(), input, MAX_PIXELS);
@@ -97,7 +97,7 @@ describe('a model of four channels', () => {
   });
 });
 
-describe('what photographs carry', () => {
+describe('what photos carry', () => {
   test.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %i is turned upright', async (orientation) => {
     const upright = await prepareImage(await drawFlag().png().toBuffer(), CROPPED, MAX_PIXELS);
     const turned = await turnAgainst(orientation);
@@ -111,7 +111,7 @@ describe('what photographs carry', () => {
     }
   });
 
-  test('colours of a wide-gamut profile are converted to sRGB', async () => {
+  test('colors of a wide-gamut profile are converted to sRGB', async () => {
     const background = { r: 200, g: 100, b: 50 };
     const file = await sharp({ create: { width: 64, height: 64, channels: 3, background } })
       .withIccProfile('p3')
@@ -122,7 +122,7 @@ describe('what photographs carry', () => {
     expectNear(pixelAt(await prepareImage(file, CROPPED, MAX_PIXELS), CROPPED, 0.5, 0.5), [200, 100, 50], 3);
   });
 
-  test('a second picture behind a JPEG, as phones append for HDR displays, is left aside', async () => {
+  test('a second image behind a JPEG, as phones append for HDR displays, is ignored', async () => {
     const photograph = await drawFlag().jpeg().toBuffer();
     const second = await sharp({ create: { width: 100, height: 75, channels: 3, background: '#fff' } })
       .jpeg()
@@ -131,7 +131,7 @@ describe('what photographs carry', () => {
     expect(both).toEqual(await prepareImage(photograph, CROPPED, MAX_PIXELS));
   });
 
-  test('transparency is laid on white', async () => {
+  test('transparency is drawn on white', async () => {
     const background = { r: 255, g: 0, b: 0, alpha: 0.5 };
     const file = await sharp({ create: { width: 64, height: 64, channels: 4, background } })
       .png()
@@ -146,7 +146,7 @@ describe('what photographs carry', () => {
     expect([g, b]).toEqual([r, r]);
   });
 
-  test('greyscale with transparency is laid on white', async () => {
+  test('grayscale with transparency is drawn on white', async () => {
     const file = await sharp(Buffer.from([0, 0]), { raw: { width: 1, height: 1, channels: 2 } })
       .resize(64, 64, { kernel: 'nearest' })
       .toColourspace('b-w')
@@ -167,7 +167,7 @@ describe('what photographs carry', () => {
     expect(Math.max(g!, b!)).toBeLessThan(90);
   });
 
-  test('a model of one channel is given grey', async () => {
+  test('a model of one channel gets grayscale', async () => {
     const input = { ...CROPPED, channels: 1 as const };
     const colour = await drawFlag().png().toBuffer();
     const grey = await sharp(Buffer.alloc(64 * 64, 76), { raw: { width: 64, height: 64, channels: 1 } })

@@ -21,7 +21,7 @@ test('cold is a transparent blue, warm green to yellow, hot red', async () => {
   expect(hot.pixelAt(111, 111)).toEqual([128, 0, 0, 180]);
 });
 
-test('a map keeps its shape and its sides, with the values in the middle of their squares', async () => {
+test('a map keeps its shape and orientation, with the values in the middle of their squares', async () => {
   const { width, height, pixelAt } = await decode(
     await renderHeatmap({ width: 3, height: 2, values: [0, 0, 1, 0, 0, 0] }),
   );
@@ -40,7 +40,7 @@ test('a map keeps its shape and its sides, with the values in the middle of thei
   expect(pixelAt(167, 0)[3]).toBeGreaterThan(170);
 });
 
-test('between the middles of the squares an even slope stays an even slope', async () => {
+test('between the middles of the squares an even slope stays even', async () => {
   const values = Array.from({ length: 7 * 5 }, (_, at) => (at % 7) / 6);
   const { width, pixelAt } = await decode(await renderHeatmap({ width: 7, height: 5, values }));
   const square = width / 7;
@@ -50,7 +50,7 @@ test('between the middles of the squares an even slope stays an even slope', asy
   }
 });
 
-test('a map larger than the picture has to be is painted as it is', async () => {
+test('a map that is larger than the image need be is drawn unchanged', async () => {
   const values = Array.from({ length: 120 * 130 }, (_, at) => (at % 120) / 119);
   expect(await decode(await renderHeatmap({ width: 120, height: 130, values }))).toMatchObject({
     width: 120,

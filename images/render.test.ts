@@ -45,7 +45,7 @@ test.each(RULES)('the rule %o is applied to what was decoded', async (rule) => {
   expect(Buffer.compare(rendered, ours)).toBe(0);
 });
 
-test('grey and transparency become the channels of the model', async () => {
+test('grayscale and transparency become the channels of the model', async () => {
   const greyAlpha = Buffer.from([10, 255, 200, 0, 90, 128, 30, 255]);
   const open = () => sharp(greyAlpha, { raw: { width: 2, height: 2, channels: 2 } }).toColourspace('b-w');
   const size = { ...INPUT, width: 2, height: 2 };

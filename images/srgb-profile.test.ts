@@ -61,7 +61,7 @@ test('a JPEG with a wide-gamut profile is not, nor one without a profile', async
   expect(hasSrgbProfile(await image.clone().jpeg().toBuffer())).toBe(false);
 });
 
-test('damage anywhere in it is an answer and no exception', () => {
+test('damage anywhere in it gives an answer and no exception', () => {
   const file = withProfile(makeProfile());
   for (let at = 0; at < file.length; at += 7) {
     hasSrgbProfile(file.subarray(0, at));
@@ -80,7 +80,7 @@ function listPhotographs(): string[] {
 }
 
 // Skipped if ../shared/images is missing.
-test.skipIf(listPhotographs().length === 0)('photographs whose profile is left out keep every pixel', async () => {
+test.skipIf(listPhotographs().length === 0)('images whose profile is omitted keep every pixel', async () => {
   const own = listPhotographs()
     .map((name) => readFileSync(`${SHARED_IMAGES}/${name}`))
     .filter(hasSrgbProfile);

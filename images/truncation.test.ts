@@ -48,7 +48,7 @@ describe.each(Object.keys(encodings))('%s', (name) => {
     file = await encode(name);
   });
 
-  test('whole, also with something behind its end, it is taken', async () => {
+  test('a complete file is accepted, also with something behind its end', async () => {
     await prepare(file);
     await prepare(Buffer.concat([file, Buffer.alloc(100)]));
   });

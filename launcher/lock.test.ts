@@ -16,7 +16,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-test('a lock is held by one, who is named to the others, until it is released', async () => {
+test('a lock has one holder, whose process id the others get, until it is released', async () => {
   const lock = tryLock(path);
   expect(lock.taken).toBe(true);
   expect(tryLock(path)).toEqual({ taken: false, holderPid: process.pid });

@@ -35,7 +35,7 @@ function addFakeManagers(): void {
 const install = (isAllowed: boolean) =>
   installSystemPackage({ dir, logsDir: dir, setupDir: dir }, 'Installing Redis', names, isAllowed);
 
-test('root uses the package manager of the system, others one that needs no password', () => {
+test('root uses the package manager of the system, other users one that needs no password', () => {
   expect(planInstallation(names, true, (command) => command === 'apt-get')).toEqual({
     command: 'apt-get',
     steps: [['update'], ['install', '-y', '--no-install-recommends', 'redis-server']],

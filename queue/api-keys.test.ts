@@ -9,7 +9,7 @@ async function openStore() {
 }
 
 describe('the text of a key', () => {
-  it('names its id, and one changed, missing or added character is found without asking Redis', async () => {
+  it('contains its id, and one changed, missing or added character is detected without Redis', async () => {
     const { store } = await openStore();
     const { text, record } = await store.create({ tenant: 'alice', scopes: ['read'] });
     expect(text).toMatch(/^iql_live_[0-9A-Za-z]{8}_[0-9A-Za-z]{49}$/);
@@ -23,7 +23,7 @@ describe('the text of a key', () => {
     expect(looksLikeKey(text)).toBe(true);
   });
 
-  it('is different each time, and nowhere in Redis', async () => {
+  it('is different each time, and not stored in Redis', async () => {
     const { store, redis, keys } = await openStore();
     const made = await Promise.all(Array.from({ length: 50 }, () => store.create({ tenant: 'a', scopes: ['read'] })));
     expect(new Set(made.map(({ text }) => text)).size).toBe(50);
@@ -33,7 +33,7 @@ describe('the text of a key', () => {
     expect(stored).toContain(record.hash);
   });
 
-  it('opens its own record only', async () => {
+  it('opens only its record', async () => {
     const { store } = await openStore();
     const [one, two] = [
       await store.create({ tenant: 'a', scopes: ['read'] }),
@@ -46,7 +46,7 @@ describe('the text of a key', () => {
 });
 
 describe('keys in Redis', () => {
-  it('are read as they were made', async () => {
+  it('are read as they were created', async () => {
     const { store } = await openStore();
     const expiresAtMs = Date.now() + 60_000;
     const { record } = await store.create({
@@ -71,7 +71,7 @@ describe('keys in Redis', () => {
     expect(await store.find('AAAAAAAA')).toBeNull();
   });
 
-  it('are listed by age with their last use; what Redis forgot is listed no more', async () => {
+  it('are listed by age with their last use; those that Redis forgot are not listed', async () => {
     const { store, redis, keys } = await openStore();
     const first = await store.create({ tenant: 'a', scopes: ['read'] });
     const second = await store.create({ tenant: 'b', scopes: ['read'] });
@@ -86,7 +86,7 @@ describe('keys in Redis', () => {
     expect(await redis.exists(keys.lastUsed)).toBe(0);
   });
 
-  it('end when they are revoked, once, and say so on the channel', async () => {
+  it('end when they are revoked, once, and the channel reports it', async () => {
     const { store, redis, keys } = await openStore();
     const { record } = await store.create({ tenant: 'a', scopes: ['read'] });
     expect(await store.revoke('AAAAAAAA')).toBe(false);
@@ -99,7 +99,7 @@ describe('keys in Redis', () => {
     expect(await redis.pttl(`${keys.record}${record.id}`)).toBeGreaterThan(86_400_000);
   });
 
-  it('are rotated: the new one has the same rights, the old one a while to live', async () => {
+  it('are rotated: the new one has the same rights, the old one stays valid for a while', async () => {
     const { store } = await openStore();
     const { record } = await store.create({ tenant: 'a', scopes: ['infer'], models: ['tiny'], weight: 3 });
     const before = Date.now();
@@ -119,7 +119,7 @@ describe('keys in Redis', () => {
     await expect(store.rotate(record.id, 0)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('damaged or foreign records are no keys', async () => {
+  it('damaged or foreign records are not keys', async () => {
     const { store, redis, keys } = await openStore();
     const { record } = await store.create({ tenant: 'a', scopes: ['read'] });
     for (const [field, value] of [

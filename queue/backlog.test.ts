@@ -4,8 +4,8 @@ import { createDeadLetters } from './dead-letters.ts';
 import { by, flood } from './fairness.fixture.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
 
-describe('the bounded part of a tenant', () => {
-  it('leaves room for whoever comes, however many come', async () => {
+describe('the bounded share of a tenant', () => {
+  it('leaves room for newcomers, however many come', async () => {
     const { producer, request, status } = await setUp({ maxQueueSize: 100 });
     const tryToHold = async (tenant: string, count: number) => {
       let admitted = 0;
@@ -23,7 +23,7 @@ describe('the bounded part of a tenant', () => {
     expect(await status(refused.id)).toBeUndefined();
   });
 
-  it('bounds bytes, too, and is all of the queue where the share is 1', async () => {
+  it('bounds bytes, too, and is the whole queue if the share is 1', async () => {
     const { producer, request } = await setUp({ maxQueueSize: 100, maxQueuedBytes: 120 });
     const kinds: string[] = [];
     const send = async (tenantShare: number) =>
@@ -36,7 +36,7 @@ describe('the bounded part of a tenant', () => {
 });
 
 describe('open predictions of a tenant', () => {
-  it('are bounded, too: thousands that share one computation leave room for others', async () => {
+  it('are bounded, too: thousands that share one job leave room for others', async () => {
     const { producer, request, admit, consumer, redis, keys } = await setUp({ maxQueueSize: 2 });
     const send = (tenant: string) => producer.admit(request(1, { caller: by(tenant), tenantShare: 0.5 }));
     const kinds: string[] = [];
@@ -51,7 +51,7 @@ describe('open predictions of a tenant', () => {
 });
 
 describe('deadlines out of reach', () => {
-  it('are refused by position and measured rate, and not where no rate is known', async () => {
+  it('are refused by position and measured rate, but not if no rate is known', async () => {
     const queue = await setUp();
     const { producer, request } = queue;
     await flood(queue, by('a'), 20);
@@ -65,7 +65,7 @@ describe('deadlines out of reach', () => {
     expect(await ask('a', 1, undefined)).toMatchObject({ kind: 'admitted' });
   });
 
-  it('leave nothing behind, and an answer that is there already is given', async () => {
+  it('leave nothing behind, and a cached answer is still given', async () => {
     const { producer, request, consumer, admit } = await setUp();
     const refused = request(1, { timeoutMs: 10, capacityPerSecond: 1, idempotencyKey: 'k' });
     expect(await producer.admit(refused)).toMatchObject({ kind: 'deadlineUnreachable' });
@@ -78,7 +78,7 @@ describe('deadlines out of reach', () => {
 });
 
 describe('what waits in a backlog', () => {
-  it('keeps its pixels, is taken by a worker that waits, and leaves nothing behind', async () => {
+  it('keeps its pixels, is claimed by a worker that waits, and leaves nothing behind', async () => {
     const queue = await setUp();
     const ids = await flood(queue, by('a'), 20);
     await flood(queue, by('b'), 5);
@@ -106,7 +106,7 @@ describe('what waits in a backlog', () => {
     expect((await queue.consumer.claim(1))[0]).toMatchObject({ image: Buffer.alloc(12, 2), tenant: 'a' });
   });
 
-  it('wakes a blocked worker when another one took what was in the stream', async () => {
+  it('wakes a blocked worker when another one claimed what was in the stream', async () => {
     const queue = await setUp();
     const other = await queue.addWorker();
     await flood(queue, by('a'), 3);
@@ -117,7 +117,7 @@ describe('what waits in a backlog', () => {
     expect(await waiting).toHaveLength(1);
   });
 
-  it('is found though the worker that took what was in the stream is lost', async () => {
+  it('is found even if the worker that claimed what was in the stream is lost', async () => {
     const queue = await setUp();
     const ids = await flood(queue, by('a'), 3);
     expect(await queue.consumer.waitForJobs()).toHaveLength(1);
@@ -126,7 +126,7 @@ describe('what waits in a backlog', () => {
     expect((await other.claim(8)).map(({ jobId }) => jobId)).toEqual(ids.slice(1));
   });
 
-  it('moves to the next version where the images fit, in its order, and ends FAILED where they do not', async () => {
+  it('moves to the next version if the images fit, in its order, and ends FAILED if they do not', async () => {
     const queue = await setUp({ graceMs: 0 });
     const { prefix, redis, model, consumer, producer, keys } = queue;
     const a = await flood(queue, by('a'), 4);
@@ -160,7 +160,7 @@ describe('what waits in a backlog', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
-  it('is hastened by a more urgent follower of its tenant, and not shared with one of another tenant', async () => {
+  it('is hastened by a more urgent follower of its tenant, and not shared with another tenant', async () => {
     const queue = await setUp();
     await flood(queue, by('a'), 5, 'LOW');
     const shared = { shareAcrossTenants: true };

@@ -16,7 +16,7 @@ async function check(options: Parameters<typeof startTestRedis>[0]): Promise<str
   return checkRedisSetup(redis);
 }
 
-test('a Redis that keeps what is queued and drops nothing is all right', async () => {
+test('a Redis that keeps what is queued and evicts nothing passes', async () => {
   expect(await check({ persistent: true })).toEqual([]);
 });
 
@@ -24,7 +24,7 @@ test('one without an append-only file is named', async () => {
   expect(await check({})).toEqual([expect.stringContaining('appendonly yes')]);
 });
 
-test('one that drops keys is named', async () => {
+test('one that evicts keys is named', async () => {
   const args = ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'];
   expect(await check({ persistent: true, args })).toEqual([expect.stringContaining('noeviction')]);
 });

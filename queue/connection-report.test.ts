@@ -34,7 +34,7 @@ function watch(url: string) {
   };
 }
 
-describe('a Redis that refuses is one line with its own words and the cure', () => {
+describe('a Redis that refuses is reported in one line with its message and the cure', () => {
   test('that wants a password', async () => {
     const redis = await startTestRedis({ args: ['--requirepass', 's3cret'] });
     closers.push(() => redis.stop());
@@ -59,7 +59,7 @@ describe('a Redis that refuses is one line with its own words and the cure', () 
     expect(JSON.stringify(shown())).not.toMatch(/wr0ng|s3cret/);
   });
 
-  test('that hangs up at once, as in protected mode', async () => {
+  test('that closes the connection at once, as in protected mode', async () => {
     const words = 'DENIED Redis is running in protected mode because protected mode is enabled';
     const server = createServer((socket) => socket.on('error', () => undefined).end(`-${words}\r\n`)).listen(
       0,
@@ -98,7 +98,7 @@ test.each([
   ['self-signed certificate', 'rediss://'],
 ])('%s has a cure', (reason, word) => expect(findCure(reason)).toContain(word));
 
-test('what a library writes to the console comes once, through the log', () => {
+test('what a library writes to the console appears once, through the log', () => {
   const lines: object[] = [];
   const target = { warn: (_text: string) => undefined, error: (_text: string) => undefined } as unknown as Console;
   const log = { warn: (fields: object) => lines.push(fields), info: () => undefined, debug: () => undefined };

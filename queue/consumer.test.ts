@@ -5,7 +5,7 @@ import { MAX_OUTPUT_BYTES } from './outputs.ts';
 import { connect, failure, leftovers, setUp, success, takeOver } from './queue.fixture.ts';
 
 describe('a prediction', () => {
-  it('goes from admission to its result, and its pixels leave Redis with its end', async () => {
+  it('goes from admission to its result, and its pixels leave Redis when it ends', async () => {
     const { admit, consumer, producer, redis, prefix, keys } = await setUp();
     const { id } = await admit(7);
     expect(await producer.read(id)).toMatchObject({
@@ -67,7 +67,7 @@ describe('a prediction', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
-  it('that cannot be read fails at once and harms nobody', async () => {
+  it('that cannot be read fails at once and affects no other', async () => {
     const { admit, consumer, status } = await setUp();
     const bad = await admit(1, { image: Buffer.alloc(5) });
     const good = await admit(2);
@@ -121,7 +121,7 @@ describe('a worker', () => {
     expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_LOST', attempts: 2 });
   });
 
-  it('that renews keeps its jobs, and does not take back those that another one took over', async () => {
+  it('that extends its leases keeps its jobs, and does not take back those that another one reclaimed', async () => {
     const { admit, consumer, addWorker, redis, model, keys } = await setUp({ visibilityMs: 200 });
     await admit(1);
     const jobs = await consumer.claim(8);
@@ -144,7 +144,7 @@ describe('a worker', () => {
     expect((await look()).owner).toBe('worker2');
   });
 
-  it('that leaves gives what it holds free at once', async () => {
+  it('that leaves releases what it holds at once', async () => {
     const { admit, consumer, addWorker } = await setUp();
     await admit(1);
     await consumer.claim(8);
@@ -153,7 +153,7 @@ describe('a worker', () => {
     expect(await other.reclaim(8)).toHaveLength(1);
   });
 
-  it('takes from every lane: the urgent first, the lowest never starved', async () => {
+  it('claims from every lane: the urgent first, the lowest never starved', async () => {
     const { admit, consumer } = await setUp();
     for (let i = 0; i < 30; i++) {
       await admit(i, { priority: 'LOW', share: false });
@@ -168,7 +168,7 @@ describe('a worker', () => {
   });
 });
 
-it('a version is current when it is registered, and gives way only when nobody serves it', async () => {
+it('a version is current once it is registered, and is replaced only when nobody serves it', async () => {
   const { prefix, redis, producer, model, consumer, request } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
   const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
@@ -183,7 +183,7 @@ it('a version is current when it is registered, and gives way only when nobody s
   expect(await producer.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
 });
 
-it('what a retired version left behind runs on the next one where the images fit, and ends FAILED where they do not', async () => {
+it('what a retired version left behind runs on the next one if the images fit, and ends FAILED if they do not', async () => {
   const { prefix, redis, producer, model, consumer, admit, keys } = await setUp({ graceMs: 0 });
   const [first, second] = [await admit(1), await admit(2)];
   await consumer.start(await consumer.claim(1));
@@ -213,7 +213,7 @@ it('what a retired version left behind runs on the next one where the images fit
   expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['cccccccccccc', 'current']);
 });
 
-it('what another version computed is no answer to what is asked of the one that it was meant for', async () => {
+it('a result of another version does not answer a request for this one', async () => {
   const { prefix, redis, producer, model, consumer, admit, request } = await setUp();
   async function serve(version: string, worker: string) {
     const changed = { ...model, version };
@@ -262,7 +262,7 @@ it('settles long results step by step, each once', async () => {
   }
 });
 
-it('reads what a later release stores of outputs, without what this one does not know', () => {
+it('reads what a later release stores of outputs, and ignores what it does not know', () => {
   const known = { type: 'embedding', name: 'vector', size: 1, data: 'AACAPw==' };
   const result = { labels: [], outputs: [{ type: 'mesh', name: 'shape', faces: 3 }, known] };
   expect(Result.parse(result).outputs).toEqual([known]);

@@ -24,7 +24,7 @@ describe('dead letters', () => {
     expect(await redis.hget(keys.counters, 'deadBytes')).toBe('0');
   });
 
-  it('are bounded by all that they cost, however small their images, and by their age', async () => {
+  it('are bounded by their total size, however small their images, and by their age', async () => {
     const { admit, consumer, producer, redis, prefix, keys, model } = await setUp({ maxAttempts: 1 });
     const dead = createDeadLetters(redis, { prefix, producer });
     const fail = async (pixel: number) => {

@@ -20,7 +20,7 @@ describe('the channel', () => {
     return { channel, heard, gaps, subscriber };
   }
 
-  it('tells every change in order', async () => {
+  it('reports every change in order', async () => {
     const { prefix, admit, consumer } = await setUp();
     const { heard } = await listen(prefix);
     const { id } = await admit(1);
@@ -50,7 +50,7 @@ describe('the channel', () => {
     expect(gaps.length).toBe(before + 2);
   });
 
-  it('comes back by itself after its connection was cut, and says that something may have been missed', async () => {
+  it('reconnects after its connection was cut, and reports that messages may have been missed', async () => {
     const { prefix, admit, producer, redis } = await setUp();
     const { channel, gaps, heard } = await listen(prefix);
     const before = gaps.length;
@@ -61,7 +61,7 @@ describe('the channel', () => {
     await expect.poll(() => heard.length).toBe(1);
   });
 
-  it('notices by the first message on a new connection what was lost on it before', async () => {
+  it('notices by the first message on a new connection what was lost before it', async () => {
     const { prefix, admit, producer, redis, keys } = await setUp();
     const { gaps, heard, subscriber } = await listen(prefix);
     const ids = [await admit(1), await admit(2)].map(({ id }) => id);

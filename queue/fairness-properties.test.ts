@@ -29,7 +29,7 @@ const step = fc.oneof(
 /** A step, and whether it is sent again because its reply was lost. */
 const sending = fc.tuple(step, fc.boolean());
 
-it('whatever tenants do, places are 1 to n, each tenant’s in its order, and the order in which work starts', async () => {
+it('whatever tenants do, places are 1 to n, in each tenant’s order, and in the order in which work starts', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 50, size: 'max' }), async (steps) => {
       const { prefix, redis, network, producer, consumer, request } = await setUp({ maxAttempts: 2 });

@@ -15,7 +15,7 @@ describe('shares', () => {
     }
   });
 
-  it('8 equal tenants with a backlog get equal parts, whatever their backlogs', async () => {
+  it('of 8 equal tenants with a backlog are equal, whatever their backlogs', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });
     for (let i = 0; i < 8; i++) await flood(queue, by(`tenant${i}`), 20 + 10 * i);
     const counts = countBy(await serve(queue, 120));
@@ -39,7 +39,7 @@ describe('shares', () => {
     }
   });
 
-  it('a tenant that spreads over many keys wins nothing', async () => {
+  it('of a tenant do not grow if it uses many keys', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });
     for (let i = 0; i < 100; i++) await flood(queue, { ...by('many'), keyId: `key${i}` }, 1);
     await flood(queue, by('one'), 100);
@@ -47,7 +47,7 @@ describe('shares', () => {
     expect(Math.abs(counts.many! - counts.one!)).toBeLessThanOrEqual(2);
   });
 
-  it('are of the work and not of the images: whose images take three times as long gets a third as many', async () => {
+  it('are of the work, not of the images: a tenant whose images take three times as long gets a third as many', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });
     await flood(queue, by('light'), 200);
     await flood(queue, by('heavy'), 200);
@@ -56,7 +56,7 @@ describe('shares', () => {
     expect(counts.light! / counts.heavy!).toBeLessThan(3.2);
   });
 
-  it('a tenant that was idle has saved up nothing', async () => {
+  it('of an idle tenant are not saved up', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });
     await flood(queue, by('busy'), 300);
     await serve(queue, 150);
@@ -65,7 +65,7 @@ describe('shares', () => {
     expect(Math.abs(counts.busy! - counts.late!)).toBeLessThanOrEqual(2);
   });
 
-  it('what was canceled before it began is not charged', async () => {
+  it('are not charged for what was canceled before it began', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });
     await flood(queue, by('steady'), 100);
     const canceled = await flood(queue, by('fickle'), 50);
@@ -75,7 +75,7 @@ describe('shares', () => {
     expect(Math.abs(counts.steady! - counts.fickle!)).toBeLessThanOrEqual(2);
   });
 
-  it('every attempt is charged, so that images that fail cost their tenant and not the others', async () => {
+  it('are charged for every attempt, so that images that fail cost their tenant and not the others', async () => {
     const queue = await setUp({ maxQueueSize: 1_000, maxAttempts: 3 });
     await flood(queue, by('sound'), 100);
     await flood(queue, by('poison'), 100);
@@ -137,7 +137,7 @@ describe('positions', () => {
     for (const { id, place } of order) expect(started.indexOf(id)).toBe(place - 1);
   });
 
-  it('are heard to move when another tenant’s image goes before them', async () => {
+  it('are reported when another tenant’s image goes before them', async () => {
     const queue = await setUp();
     const heard: string[] = [];
     const channel = createEventChannel(
@@ -151,7 +151,7 @@ describe('positions', () => {
     channel.close();
   });
 
-  it('move while others come and go', async () => {
+  it('change while others come and go', async () => {
     const queue = await setUp();
     const place = async (id: string) => (await queue.producer.read(id))!.position;
     const a = await flood(queue, by('a'), 10);

@@ -125,7 +125,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
   };
 }
 
-it('whatever comes, goes and fails, across versions too, counters and sets say what is there, and an end is an end', async () => {
+it('whatever is sent, lost and fails, across versions too, counters and sets match the records, and an end is final', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), async (steps) => {
       const { prefix, redis, producer, request, model, keys } = await setUp({ visibilityMs: 0, maxAttempts: 2 });

@@ -58,7 +58,7 @@ describe('a rate limit', () => {
     await expect.poll(async () => (await take(10, rules)).allowed, { interval: 5 }).toBe(true);
   });
 
-  it('lets a cost that is larger than the burst pass when the bucket is full, into debt', async () => {
+  it('lets a cost that is larger than the burst pass if the bucket is full, into debt', async () => {
     const { take, limiter } = await start();
     expect((await take(250, rate(100))).allowed).toBe(true);
     expect((await limiter.read('alice', rate(100)))[0]!.remaining).toBeCloseTo(-150, 3);
@@ -67,7 +67,7 @@ describe('a rate limit', () => {
     expect((await take(250, rate(100), 'bob')).allowed).toBe(false);
   });
 
-  it('is never overspent by 64 parallel clients on several connections, to the last unit', async () => {
+  it('is never exceeded by 64 parallel clients on several connections, to the last unit', async () => {
     const { prefix } = await start();
     const limiters = Array.from({ length: 8 }, () => createLimiter(connect('work'), { prefix }));
     const rules: LimitRules = { ...rate(1_000), quotas: quota(700, 'day').quotas };
@@ -92,7 +92,7 @@ describe('a rate limit', () => {
     expect(day!.remaining).toBe(0);
   });
 
-  it('goes by the clock of Redis, whatever the server’s says', async () => {
+  it('uses the clock of Redis, whatever the server’s says', async () => {
     const { take, limiter } = await start();
     expect((await take(100, rate(100))).allowed).toBe(true);
     vi.useFakeTimers({ now: Date.now() + 365 * 86_400_000, toFake: ['Date'] });
@@ -102,7 +102,7 @@ describe('a rate limit', () => {
 });
 
 describe('a tenant and its keys', () => {
-  it('bind one request together: what one of them refuses takes nothing from the other', async () => {
+  it('apply to one request together: if one of them refuses, the other is not charged', async () => {
     const { take, limiter } = await start();
     const rules = (key: string): LimitRules => ({
       limits: [...rate(100).limits, ...rate(60, SLOW, `key:${key}`).limits],
@@ -116,7 +116,7 @@ describe('a tenant and its keys', () => {
     expect(remaining).toEqual([0, 20]);
   });
 
-  it('are apart from other tenants', async () => {
+  it('are separate from other tenants', async () => {
     const { take } = await start();
     expect((await take(100, rate(100), 'alice')).allowed).toBe(true);
     expect((await take(100, rate(100), 'bob')).allowed).toBe(true);
@@ -154,7 +154,7 @@ describe('a quota', () => {
     expect((await take(30, quota(100, period))).allowed).toBe(true);
   });
 
-  it('knows every day’s month, and where it ends', async () => {
+  it('knows the month of every day, and when it ends', async () => {
     const { redis } = await start();
     const calendar = await readFile(new URL('./lua/calendar.lua', import.meta.url), 'utf8');
     const script = `${calendar}
@@ -183,7 +183,7 @@ describe('a quota', () => {
 });
 
 describe('a refund', () => {
-  it('gives back what the request took, once', async () => {
+  it('returns what the request took, once', async () => {
     const { take, limiter } = await start();
     const rules: LimitRules = { ...rate(100), quotas: quota(100, 'month').quotas };
     const charge = chargeOf(await take(80, rules, 'alice', 'a'));
@@ -195,7 +195,7 @@ describe('a refund', () => {
     expect((await take(1, rules)).allowed).toBe(false);
   });
 
-  it('and a request are counted once, though their replies were lost and they were sent again', async () => {
+  it('and a request are counted once, even if their replies were lost and they were sent again', async () => {
     const { take, limiter, network } = await start();
     network.losesReplies = true;
     expect((await take(60, rate(100))).allowed).toBe(true);
@@ -213,7 +213,7 @@ describe('a refund', () => {
     expect((await limiter.read('alice', rules))[0]!.remaining).toBe(100);
   });
 
-  it('is possible after Redis has forgotten the request, from the copy that its job keeps, and once', async () => {
+  it('is possible after Redis has forgotten the request, from the copy in its job, and once', async () => {
     const { take, limiter, redis, prefix } = await start();
     const rules: LimitRules = { ...rate(100), quotas: quota(100, 'month').quotas };
     const charge = chargeOf(await take(80, rules, 'alice', 'a'));

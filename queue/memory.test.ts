@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { createConsumer } from './consumer.ts';
 import { connect, leftovers, setUp, success } from './queue.fixture.ts';
 
-it('a full Redis is emptied by a worker that comes only now, and every step but the admission passes', async () => {
+it('a full Redis is drained by a worker that starts only then, and every step except admission passes', async () => {
   const { admit, consumer, producer, redis, prefix, model, status } = await setUp({ visibilityMs: 0 });
   const ids: string[] = [];
   for (let pixel = 0; pixel < 5; pixel++) ids.push((await admit(pixel)).id);

@@ -26,7 +26,7 @@ describe('the end of a prediction before its result', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
-  it('by its deadline is seen by the start step even where nobody swept', async () => {
+  it('by its deadline is seen by the start step even if nobody swept', async () => {
     const { admit, consumer, status } = await setUp();
     const { id } = await admit(1, { timeoutMs: 1 });
     const jobs = await consumer.claim(8);
@@ -35,7 +35,7 @@ describe('the end of a prediction before its result', () => {
 });
 
 describe('sharing', () => {
-  it('computes identical work once; cancelling one follower leaves the other', async () => {
+  it('computes identical work once; canceling one follower leaves the other', async () => {
     const { admit, consumer, producer, status } = await setUp();
     const first = await admit(1);
     const second = await admit(1);
@@ -55,7 +55,7 @@ describe('sharing', () => {
     expect((await admit(1)).status).toBe('QUEUED');
   });
 
-  it('takes the computation into the lane of its most urgent follower, while no worker has it in hand', async () => {
+  it('moves the job into the lane of its most urgent follower, unless a worker has claimed it', async () => {
     const { admit, consumer, producer, redis, prefix } = await setUp();
     const low = await admit(1, { priority: 'LOW' });
     const before = await admit(2);
@@ -72,7 +72,7 @@ describe('sharing', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
-  it('lets a bounded number follow one computation, so that no step is long', async () => {
+  it('lets a bounded number of predictions follow one job, so that no step is long', async () => {
     const { request, producer, consumer, redis, prefix } = await setUp();
     const outcomes = await Promise.all(Array.from({ length: 250 }, () => producer.admit(request(1))));
     const jobIds = outcomes.map((outcome) => (outcome.kind === 'admitted' ? outcome.state.jobId : outcome.kind));
@@ -112,7 +112,7 @@ describe('sharing', () => {
 });
 
 describe('pushing back', () => {
-  it('beyond maxQueueSize and maxQueuedBytes, in figures; a refusal leaves nothing behind', async () => {
+  it('beyond maxQueueSize and maxQueuedBytes, with figures; a refusal leaves nothing behind', async () => {
     const { admit, producer, request } = await setUp({ maxQueueSize: 2 });
     await admit(1);
     await admit(2);
@@ -124,7 +124,7 @@ describe('pushing back', () => {
     expect(await small.producer.admit(small.request(2))).toEqual({ kind: 'queueFull', waiting: 1, queuedBytes: 12 });
   });
 
-  it('as unavailable once no worker lived for the grace period; a worker within it takes what was queued', async () => {
+  it('as unavailable if no worker was alive within the grace period; a worker within it claims what was queued', async () => {
     const patient = await setUp({ graceMs: 60_000 });
     await patient.consumer.deregister();
     await patient.admit(1);
@@ -134,7 +134,7 @@ describe('pushing back', () => {
     await expect.poll(async () => (await producer.admit(request(1, { share: false }))).kind).toBe('unavailable');
   });
 
-  it('as UNAVAILABLE, typed, where Redis is full, while what was accepted still ends', async () => {
+  it('as UNAVAILABLE, typed, if Redis is full, while what was accepted still ends', async () => {
     const { admit, consumer, producer, redis, request, status } = await setUp();
     const { id } = await admit(1);
     const [job] = await consumer.claim(8);

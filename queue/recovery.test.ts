@@ -68,7 +68,7 @@ it('a claim or reclaim that fails in one lane leaves what it had from the others
   expect(await consumer.reclaim(8)).toEqual([]);
 });
 
-it('a job that a worker gave up is found again, by the same one, too', async () => {
+it('a job that a worker gave up is found again, even by the same worker', async () => {
   const { admit, consumer } = await setUp();
   const { id } = await admit(1);
   const jobs = await consumer.claim(1);
@@ -79,7 +79,7 @@ it('a job that a worker gave up is found again, by the same one, too', async () 
   expect((await consumer.start([again!]))[0]!.attempt).toBe(2);
 });
 
-it('what was redelivered before a late reply brought it is not taken a second time', async () => {
+it('what was redelivered before a late reply brought it is not claimed a second time', async () => {
   const { admit, redis, prefix, model, keys } = await setUp();
   const blocking = connect('blocking');
   let deliver: (() => void) | undefined;
@@ -107,7 +107,7 @@ it('what was redelivered before a late reply brought it is not taken a second ti
   expect(await waiting).toEqual([]);
 });
 
-it('a worker whose streams are gone extends what it can and deregisters in peace', async () => {
+it('a worker whose streams are gone extends the leases that it can and deregisters without an error', async () => {
   const { admit, consumer, redis } = await setUp();
   await admit(1);
   const jobs = await consumer.claim(1);

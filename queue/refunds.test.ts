@@ -97,7 +97,7 @@ const WORKED: Record<string, (queue: Queue, id: string) => Promise<unknown>> = {
 describe.each([
   ['once', false],
   ['once, though every reply was lost and every step sent again', true],
-])('what was charged is given back %s', (_, losesReplies) => {
+])('what was charged is refunded %s', (_, losesReplies) => {
   it.each(Object.entries(UNWORKED))('if the job %s', async (_what, end) => {
     const queue = await setUpCharged();
     queue.network.losesReplies = losesReplies;
@@ -114,7 +114,7 @@ describe.each([
   });
 });
 
-it.each(Object.entries(WORKED))('nothing is given back if the job %s', async (_what, end) => {
+it.each(Object.entries(WORKED))('nothing is refunded if the job %s', async (_what, end) => {
   const queue = await setUpCharged({ visibilityMs: 1, maxAttempts: 1 });
   const { id } = await queue.admitCharged(1);
   await end(queue, id);
@@ -123,7 +123,7 @@ it.each(Object.entries(WORKED))('nothing is given back if the job %s', async (_w
   expect(await queue.countCharged()).toBe(1);
 });
 
-it('who leaves work that others wait for pays for it; if all leave, it is given back', async () => {
+it('a client that leaves work that others wait for pays for it; if all leave, it is refunded', async () => {
   const queue = await setUpCharged();
   const first = await queue.admitCharged(1);
   const follower = await queue.admit(1);
@@ -136,7 +136,7 @@ it('who leaves work that others wait for pays for it; if all leave, it is given 
   expect(await queue.countCharged()).toBe(0);
 });
 
-it('what a server that died left is given back by another, however much', async () => {
+it('what a dead server left is refunded by another, however much', async () => {
   const queue = await setUpCharged({ maxQueueSize: 1_000 });
   const count = REFUND_BATCH_SIZE + 20;
   for (let i = 0; i < count; i++) await queue.producer.cancel((await queue.admitCharged(1, { share: false })).id);
@@ -150,7 +150,7 @@ it('what a server that died left is given back by another, however much', async 
   expect(await queue.countCharged()).toBe(0);
 });
 
-it('a record that is no charge gives nothing back and blocks nothing', async () => {
+it('a record that is not a charge refunds nothing and blocks nothing', async () => {
   const queue = await setUpCharged();
   const { id } = await queue.admitCharged(1);
   await queue.redis.zadd(queue.keys.refunds, 0, 'nonsense', 0, `${randomUUID()} ${TENANT} {"limits":1}`);

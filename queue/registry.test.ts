@@ -47,7 +47,7 @@ test('a model that is served is not forgotten, nor one with open predictions or 
   expect(await registry.forget('../tiny')).toEqual({ kind: 'unknown' });
 });
 
-test('forgetting leaves nothing of the model but ended predictions, which end with their time', async () => {
+test('forgetting leaves nothing of the model except ended predictions, which expire in time', async () => {
   const { registry, consumer, admit, producer, redis, prefix, status } = await setUpRegistry();
   const { id } = await admit(1);
   await producer.cancel(id);
@@ -60,7 +60,7 @@ test('forgetting leaves nothing of the model but ended predictions, which end wi
   expect(await registry.knownModels()).toEqual([]);
 });
 
-test('a model that was idle for a day is forgotten by itself, and one that comes back is there again', async () => {
+test('a model that was idle for a day is forgotten automatically, and returns when it is served again', async () => {
   const { registry, consumer, addWorker, age } = await setUpRegistry();
   await consumer.deregister();
   await age(FORGET_AFTER_MS - 10_000);

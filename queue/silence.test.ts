@@ -32,7 +32,7 @@ async function startWay() {
   };
 }
 
-it('a connection on which nothing comes any more is made anew, and what was said on it is said again', async () => {
+it('a connection that fell silent is opened again, and its commands are sent again', async () => {
   const way = await startWay();
   const { admit, consumer } = await setUp({}, { url: way.url });
   const request = connect('request', way.url);

@@ -24,7 +24,7 @@ describe('settings of a tenant', () => {
     expect((await store.list()).map(({ tenant }) => tenant)).toEqual(['aard/vark']);
   });
 
-  it('are refused if they are wrong, and wrong ones in Redis are as good as none', async () => {
+  it('are refused if they are wrong, and wrong ones in Redis are ignored', async () => {
     const { store, redis, keys } = await start();
     await expect(store.set('acme', { weight: 0 })).rejects.toThrow();
     await expect(store.set('acme', { limits: 'lots' })).rejects.toThrow();

@@ -7,7 +7,7 @@ const alice: Caller = { tenant: 'alice', keyId: 'a1', weight: 1 };
 const bob: Caller = { tenant: 'bob', keyId: 'b1', weight: 1 };
 
 describe('a prediction belongs to its tenant', () => {
-  it('others can neither read nor cancel it, and see the same as for an id that never was', async () => {
+  it('others can neither read nor cancel it, and see the same as for an unknown id', async () => {
     const { admit, producer } = await setUp();
     const { id, tenant } = await admit(1, { caller: alice });
     expect(tenant).toBe('alice');
@@ -37,7 +37,7 @@ describe('a prediction belongs to its tenant', () => {
     }
   });
 
-  it('what was queued before tenants were is the anonymous tenant’s', async () => {
+  it('what was queued before there were tenants belongs to the anonymous tenant', async () => {
     const { admit, producer, consumer, redis, keys } = await setUp();
     const { id } = await admit(1);
     await redis.hdel(`${keys.prediction}${id}`, 'tenant');
@@ -72,7 +72,7 @@ describe('a prediction belongs to its tenant', () => {
     expect((await consumer.claim(8)).map(({ tenant }) => tenant)).toEqual(['alice', 'anonymous']);
   });
 
-  it('an operator’s retry of a dead letter is the tenant’s again, and no key of the tenant’s stands in its way', async () => {
+  it('an operator’s retry of a dead letter belongs to the tenant, and is not blocked by the tenant’s keys', async () => {
     const { admit, consumer, producer, redis, prefix, request } = await setUp({ maxAttempts: 1 });
     const { id } = await admit(1, { caller: alice });
     await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
@@ -86,7 +86,7 @@ describe('a prediction belongs to its tenant', () => {
 });
 
 describe('idempotency keys, shared work and the cache', () => {
-  it('are the tenant’s own, whichever of its keys is used', async () => {
+  it('are separate per tenant, whichever of its keys is used', async () => {
     const { admit, consumer, producer } = await setUp();
     const first = await admit(1, { caller: alice, idempotencyKey: 'k', cacheTtlMs: 60_000 });
     const sameTenant = { ...alice, keyId: 'a2' };

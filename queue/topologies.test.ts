@@ -168,7 +168,7 @@ describe('access', () => {
     await classifyOne(await setUp({}, { url }));
   });
 
-  it('speaks TLS to a server whose certificate it can check, and to no other', async () => {
+  it('uses TLS with a server whose certificate it can check, and with no other', async () => {
     const server = await start();
     const [key, cert] = [join(server.dir, 'key.pem'), join(server.dir, 'cert.pem')];
     const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
@@ -219,7 +219,7 @@ describe('access', () => {
   );
 });
 
-it('a Redis that is gone is UNAVAILABLE within seconds, and its return is noticed without help', async () => {
+it('while Redis is away everything is UNAVAILABLE within seconds, and its return is noticed automatically', async () => {
   const server = await start();
   const queue = await setUp({ graceMs: 60_000 }, { url: server.url });
   const redis = connect('request', server.url);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createUnreadableRecords } from './unreadable.ts';
 
-test('each place is logged once for each reason, and listed', () => {
+test('each place is logged once per reason, and listed', () => {
   const logged: string[] = [];
   const records = createUnreadableRecords((place, error) => logged.push(`${place}: ${(error as Error).message}`));
   for (let i = 0; i < 3; i++) records.report('model a', new Error('one'));

@@ -23,7 +23,7 @@ const table = defineSettings({
 
 const read = (env: Record<string, string | undefined>) => readTable(table, 'server', env);
 
-test('a part reads its own settings, typed, with their defaults', () => {
+test('a part reads its settings, typed, with their defaults', () => {
   const values = read({ LABEL: 'ignored' });
   expect(values).toEqual({
     port: 4000,
@@ -77,7 +77,7 @@ test.each(['http', '-1', '1.5', ' 1', '1e3', '0x10', '65536', '9'.repeat(400)])(
   expect(() => read({ PORT: value })).toThrow('PORT is');
 });
 
-test('a former name works, and the present one wins', () => {
+test('a former name works, and the current one wins', () => {
   expect(read({ SHARE: 'off' }).share).toBe(false);
   expect(read({ SHARE: 'off', INFERQL_SHARE: 'on' }).share).toBe(true);
   expect(renameFormerSettings(table, { SHARE: 'off', OTHER: 'x' })).toEqual({ INFERQL_SHARE: 'off', OTHER: 'x' });

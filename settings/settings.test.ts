@@ -14,7 +14,7 @@ test('docs/configuration.md is what the definitions print', () => {
   expect(page, 'docs/configuration.md differs: run `npm run schema`').toBe(printConfiguration());
 });
 
-test('every setting has our prefix or a name that others share, and a name of its own', () => {
+test('every setting has our prefix or a common name, and its name is unique', () => {
   for (const { name } of Object.values(settings)) {
     if (!UNPREFIXED.includes(name)) expect(name).toMatch(/^INFERQL_[A-Z0-9_]+$/);
   }
@@ -51,7 +51,7 @@ test('a typing error is reported with the nearest name', () => {
   ]);
 });
 
-test('a former name is reported once, with the present one', () => {
+test('a former name is reported once, with the current one', () => {
   expect(findSettingMistakes({ MAX_PIXELS: '1' })).toEqual([
     'MAX_PIXELS is a former name of INFERQL_MAX_PIXELS. It still works; please use INFERQL_MAX_PIXELS.',
   ]);

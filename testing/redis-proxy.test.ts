@@ -24,7 +24,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-test('messages are swallowed on a connection that goes on to live, until it is restored', async () => {
+test('messages are swallowed on a connection that stays open, until it is restored', async () => {
   const heard: string[] = [];
   through.on('message', (_, message) => heard.push(message));
   await through.subscribe('channel');
@@ -40,7 +40,7 @@ test('messages are swallowed on a connection that goes on to live, until it is r
   expect(heard).toEqual(['kept']);
 });
 
-test('a cut breaks what there is and refuses what comes, until it is restored', async () => {
+test('a cut closes existing connections and refuses new ones, until it is restored', async () => {
   await through.ping();
   // `once` of node:events would reject with the connection's error.
   const isClosed = () => new Promise<void>((resolve) => through.once('close', resolve));
@@ -52,7 +52,7 @@ test('a cut breaks what there is and refuses what comes, until it is restored', 
   expect(await through.ping()).toBe('PONG');
 });
 
-test('a slow way keeps the order and takes its time', async () => {
+test('a slow connection keeps the order and takes its time', async () => {
   await through.ping();
   proxy.slow(50);
   const startedAt = performance.now();
@@ -69,7 +69,7 @@ test('a SUBSCRIBE can be late', async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(99);
 });
 
-test('an answer that comes in one piece with the end of a swallowed message is not swallowed with it', async () => {
+test('an answer that comes in one chunk with the end of a swallowed message is not swallowed with it', async () => {
   const heard: string[] = [];
   through.on('message', (_, message) => heard.push(message));
   await through.subscribe('channel');

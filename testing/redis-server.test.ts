@@ -25,7 +25,7 @@ async function withClient<T>(url: string, use: (client: Redis) => Promise<T>): P
   }
 }
 
-test('several private servers live side by side and share nothing', async () => {
+test('several private servers run side by side and share nothing', async () => {
   const [one, other] = await Promise.all([start(), start()]);
   expect(one.port).not.toBe(other.port);
   await withClient(one.url, (client) => client.set('who', 'one'));

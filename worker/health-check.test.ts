@@ -29,6 +29,6 @@ test('a worker is healthy while it is registered', async () => {
   expect(await checkHealth(system.redis.url)).toBe(1);
 });
 
-test('no Redis is no health, and no hanging check', async () => {
+test('without Redis a worker is unhealthy, and the check does not hang', async () => {
   expect(await checkHealth('redis://127.0.0.1:1')).toBe(1);
 });

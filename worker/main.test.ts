@@ -71,7 +71,7 @@ async function whenGone(pid: number): Promise<void> {
   }
 }
 
-test('a warm worker tells its supervisor, and SIGTERM, however often, drains it to exit code 0', async () => {
+test('a warm worker notifies its supervisor, and SIGTERM, however often, drains it to exit code 0', async () => {
   const worker = launch([scripted({ waitMs: 300 })]);
   const [ready] = await once(worker, 'message');
   expect(ready).toEqual({ type: 'ready', models: ['scripted'] });
@@ -98,7 +98,7 @@ test('Ctrl-C alone does not stop a supervised worker, the end of its supervisor 
   expect(await exit).toEqual([0, null]);
 });
 
-test('an engine that hangs does not outlive a worker that is killed', async () => {
+test('an engine that hangs does not outlive a killed worker', async () => {
   const worker = launch([scripted({ hangOn: [9] })]);
   await once(worker, 'message');
   const [enginePid] = childrenOf(worker.pid!);
@@ -109,7 +109,7 @@ test('an engine that hangs does not outlive a worker that is killed', async () =
   await whenGone(enginePid!);
 });
 
-test('a worker that was stopped beyond its time limit and goes on does not take its engine for hanging', async () => {
+test('a worker that was stopped beyond its time limit and continues does not treat its engine as hanging', async () => {
   const worker = launch([scripted({ waitMs: 300 })], { INFERQL_ENGINE_TIME_LIMIT_MS: '600' });
   await once(worker, 'message');
   const engines = childrenOf(worker.pid!);
@@ -124,7 +124,7 @@ test('a worker that was stopped beyond its time limit and goes on does not take 
   expect(childrenOf(worker.pid!)).toEqual(engines);
 });
 
-test('a worker whose memory passes its limit finishes what it holds and ends for a restart', async () => {
+test('a worker whose memory exceeds its limit finishes what it holds and exits for a restart', async () => {
   const worker = launch([scripted({ leakBytes: 100 * 1024 * 1024 })], { INFERQL_MAX_RSS_MB: '600' });
   await once(worker, 'message');
   const exit = once(worker, 'exit');
@@ -154,7 +154,7 @@ test('wrong settings are named, each one, and the exit code is 1', async () => {
   expect(printed).toContain('INFERQL_SCRIPTED_MODELS');
 });
 
-test('a model that cannot be loaded leaves the others served; with none to serve the worker exits with exit code 1', async () => {
+test('a model that cannot be loaded does not affect the others; if there are no others, the worker exits with exit code 1', async () => {
   const broken = { ...scripted({ failToLoad: true }), name: 'broken' };
   const worker = launch([broken, scripted()]);
   const [ready] = await once(worker, 'message');

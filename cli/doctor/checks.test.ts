@@ -30,7 +30,7 @@ test('a machine like this one has no problems, and every check reports', async (
   ]);
 });
 
-test('settings: wrong values are problems, probable typing errors warnings', async () => {
+test('settings: wrong values are problems, probable typing errors are warnings', async () => {
   const findings = await checkSettings({ env: { PORT: 'http', INFERQL_SAHRE: 'off' }, dir });
   expect(findings).toEqual([
     expect.objectContaining({ verdict: 'problem', found: expect.stringContaining("PORT is 'http'") }),
@@ -48,7 +48,7 @@ test('a state folder that cannot be made is a problem with a cure', async () => 
   expect(finding).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_STATE_DIR') });
 });
 
-test('a Redis that does not answer, or a program that is not there, is a problem', async () => {
+test('a Redis that does not answer, and a program that does not exist, are problems', async () => {
   const [gone] = await checkRedis({ env: { REDIS_URL: 'redis://:secret@127.0.0.1:1' }, dir });
   expect(gone).toMatchObject({ verdict: 'problem', found: expect.stringContaining('127.0.0.1:1') });
   expect(JSON.stringify(gone)).not.toContain('secret');
@@ -56,7 +56,7 @@ test('a Redis that does not answer, or a program that is not there, is a problem
   expect(missing).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_REDIS_SERVER') });
 });
 
-test('a library that is missing, throws or crashes is found out, and this process survives it', async () => {
+test('a library that is missing, throws or crashes is found, and this process survives it', async () => {
   const options = { missing: 'problem', cure: 'Install it.' } as const;
   const file = (name: string, code: string) => {
     writeFileSync(join(dir, name), code);

@@ -37,7 +37,7 @@ test('its front end compiles in strict mode', () => {
   expect(() => execFileSync(process.execPath, [tsc, ...options], { stdio: 'pipe' })).not.toThrow();
 });
 
-test('what is there is kept', async () => {
+test('existing files are kept', async () => {
   writeFileSync(join(dir, '.env'), 'PORT=1\n');
   const { written, kept } = await writeProject(dir, '1.2.3', modelsDir);
   expect(written).toEqual([]);

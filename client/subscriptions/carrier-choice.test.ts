@@ -17,7 +17,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a WebSocket that is refused once is tried again, and left after the second time', () => {
+test('a WebSocket that is refused once is retried, and abandoned after the second refusal', () => {
   const choice = create();
   choice.socketClosed();
   expect(choice.get()).toBe('websocket');
@@ -25,7 +25,7 @@ test('a WebSocket that is refused once is tried again, and left after the second
   expect(carriers).toEqual(['event-stream']);
 });
 
-test('a WebSocket that says nothing is left after five seconds', () => {
+test('a silent WebSocket is abandoned after five seconds', () => {
   create();
   vi.advanceTimersByTime(4_999);
   expect(carriers).toEqual([]);
@@ -33,7 +33,7 @@ test('a WebSocket that says nothing is left after five seconds', () => {
   expect(carriers).toEqual(['event-stream']);
 });
 
-test('a WebSocket that was open is waited for', () => {
+test('after a WebSocket was open, its return is awaited', () => {
   const choice = create();
   choice.socketOpened();
   for (let i = 0; i < 10; i++) choice.socketClosed();
@@ -41,7 +41,7 @@ test('a WebSocket that was open is waited for', () => {
   expect(carriers).toEqual([]);
 });
 
-test('streams that are held back lead to polling, from event streams only', () => {
+test('streams that are held back lead to polling, but only from event streams', () => {
   const choice = create();
   choice.streamWithheld();
   expect(carriers).toEqual([]);
@@ -75,7 +75,7 @@ test('time does not count while nothing is subscribed', () => {
   expect(carriers).toEqual(['event-stream']);
 });
 
-test('there is no waiting for a WebSocket that does not exist', () => {
+test('if WebSockets do not exist, there is no wait for one', () => {
   createCarrierChoice((carrier) => carriers.push(carrier)).socketMissing();
   expect(carriers).toEqual(['event-stream']);
 });

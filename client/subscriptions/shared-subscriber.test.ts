@@ -167,7 +167,7 @@ async function answerPolls(status?: string): Promise<string[][]> {
   return polls.map(({ ids }) => ids);
 }
 
-test('subscriptions go over one WebSocket that shows the key, and nothing else is asked', async () => {
+test('subscriptions share one WebSocket that carries the key, and nothing else is requested', async () => {
   for (const id of ['a', 'b']) watch(id);
   await settle();
   await lastSocket().accept();
@@ -186,7 +186,7 @@ test('subscriptions go over one WebSocket that shows the key, and nothing else i
   expect(asked).toEqual([]);
 });
 
-test('a connection that is lost is opened again, with what is watched, and no state is repeated', async () => {
+test('a lost connection is opened again, with all subscriptions, and no state is repeated', async () => {
   watch('a');
   await settle();
   await lastSocket().accept();
@@ -202,7 +202,7 @@ test('a connection that is lost is opened again, with what is watched, and no st
   expect(connections).toEqual(['connecting', 'websocket', 'connecting', 'websocket']);
 });
 
-test('a connection that stays lost ends what is watched, when its time to retry is over', async () => {
+test('if a connection stays lost, subscriptions end when their time to retry is over', async () => {
   watch('patient', { retryForMs: Number.POSITIVE_INFINITY });
   watch('hasty', { retryForMs: 10_000 });
   await settle();
@@ -215,7 +215,7 @@ test('a connection that stays lost ends what is watched, when its time to retry 
   expect(seen).toEqual({ patient: [], hasty: ['UNREACHABLE'] });
 });
 
-test('a connection that answers no ping is given up', async () => {
+test('a connection that does not answer a ping is closed', async () => {
   watch('a');
   await settle();
   await lastSocket().accept();
@@ -229,7 +229,7 @@ test('a connection that answers no ping is given up', async () => {
   expect(ScriptedSocket.made[0]!.isClosed).toBe(true);
 });
 
-test('the connection is closed when nothing is watched, and opened for the next', async () => {
+test('the connection is closed when nothing is watched, and opened for the next subscription', async () => {
   const stop = watch('a');
   await settle();
   await lastSocket().accept();
@@ -244,7 +244,7 @@ test('the connection is closed when nothing is watched, and opened for the next'
   expect(lastConnection()).toBe('websocket');
 });
 
-test('errors of a subscription are that of its call: a refusal ends it, another is retried', async () => {
+test('an error of a subscription affects that one alone: a refusal ends it, another is retried', async () => {
   watch('gone');
   watch('waits');
   await settle();
@@ -317,7 +317,7 @@ test('one query for several predictions is valid, and gives each its state or it
   expect(seen).toMatchObject({ a: ['QUEUED'], b: ['NOT_FOUND'], c: ['FORBIDDEN'] });
 });
 
-test('a server that allows fewer aliases is asked for each prediction alone', async () => {
+test('a server that allows fewer aliases is asked for each prediction separately', async () => {
   vi.stubGlobal('WebSocket', undefined);
   for (const id of ['x', 'y', 'z', 'a', 'b']) watch(id);
   await settle();
@@ -330,7 +330,7 @@ test('a server that allows fewer aliases is asked for each prediction alone', as
   expect(seen).toMatchObject({ a: ['QUEUED'], b: ['QUEUED'] });
 });
 
-test('an ended stream leaves its place to the next subscription', async () => {
+test('an ended stream makes room for the next subscription', async () => {
   const [stopA] = ['a', 'b', 'c'].map((id) => watch(id));
   await refuseSockets();
   stopA!();
@@ -348,7 +348,7 @@ test.each([
     0,
     () => asked[0]!.answer(new Response('<h1>no</h1>', { status: 403, headers: { 'content-type': 'text/html' } })),
   ],
-])('everything is polled where an event stream %s', async (_what, afterMs, answer) => {
+])('everything is polled if an event stream %s', async (_what, afterMs, answer) => {
   for (const id of ['a', 'b']) watch(id);
   await refuseSockets();
   answer();
@@ -369,7 +369,7 @@ test.each([
       stream.end();
     },
   ],
-])('a stream is tried again when %s', async (_what, end) => {
+])('a stream is retried if %s', async (_what, end) => {
   watch('a');
   await refuseSockets();
   end();
@@ -379,7 +379,7 @@ test.each([
   expect(asked.filter(isStream)).toHaveLength(2);
 });
 
-test('a stream that falls silent is given up, comments keep it', async () => {
+test('a silent stream is abandoned, comments keep it', async () => {
   watch('a');
   await refuseSockets();
   const stream = openStream(asked[0]!);
@@ -396,7 +396,7 @@ test('a stream that falls silent is given up, comments keep it', async () => {
   expect(asked.filter(isStream)).toHaveLength(2);
 });
 
-test('running subscriptions go back to a WebSocket that opens at last, and do not notice', async () => {
+test('running subscriptions return to a WebSocket that opens later, and do not notice', async () => {
   watch('a');
   await refuseSockets();
   const stream = openStream(asked[0]!);

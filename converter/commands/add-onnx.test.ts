@@ -85,7 +85,7 @@ describe('models add at a terminal', () => {
     return file;
   }
 
-  test('asks for a guessed normalization and for class names, again until the answers can be used', async () => {
+  test('asks for a guessed normalization and for class names, until the answers are valid', async () => {
     const file = await writeAlone(encodeClassifier());
     await writeFile(path.join(repository.root, 'two.txt'), 'a\nb');
     const [two, four] = ['two.txt', 'labels.txt'].map((name) => path.join(repository.root, name));
@@ -104,7 +104,7 @@ describe('models add at a terminal', () => {
     expect(repository.printed.join('\n')).toMatch(/normalization +mean 0\.48\/0\.46\/0\.41.* given +your answer/);
   });
 
-  test('takes what was guessed if nothing is answered', async () => {
+  test('uses the guesses if nothing is answered', async () => {
     const file = await writeAlone(encodeClassifier());
     const asked = answerWith('', '');
     const model = await addModel(file, {}, repository.context);

@@ -16,7 +16,7 @@ import { filesOf, METADATA, network, useRepository, writeFiles } from './test-re
 const repository = useRepository();
 
 describe('models add', () => {
-  test("takes Teachable Machine's zip as it is downloaded: labels, crop and normalisation included", async () => {
+  test("takes Teachable Machine's zip as it is downloaded, with its labels, crop and normalization", async () => {
     const files = { ...(await filesOf(network())), 'metadata.json': METADATA };
     const archive = path.join(repository.root, 'converted_keras.zip');
     await writeFile(archive, zip(Object.entries(files).map(([name, data]) => ({ name, data }))));
@@ -58,7 +58,7 @@ describe('models add', () => {
     ).rejects.toThrow(/pose.*only/);
   });
 
-  test('sees what a model does with pixels before its first layer', async () => {
+  test('detects what a model does with pixels before its first layer', async () => {
     const input = tf.input({ shape: [8, 8, 3] });
     const front = (scale: number, offset: number) => {
       const pixels = tf.layers.rescaling({ scale, offset }).apply(input);
@@ -98,7 +98,7 @@ describe('models add', () => {
     expect(model.spec.output).toEqual({ activation: 'softmax', name: 'color' });
   });
 
-  test('takes grey images without a dimension for their channel, and pixels in a row', async () => {
+  test('takes grayscale images without a dimension for their channel, and pixels in a row', async () => {
     const shapes: [string, number[], object][] = [
       ['rows', [8, 8], { width: 8, height: 8, channels: 1 }],
       ['row', [108], { width: 6, height: 6, channels: 3 }],
@@ -119,7 +119,7 @@ describe('models add', () => {
     }
   });
 
-  test('takes a folder, sees logits, numbers the classes that have no names, and can be listed, checked and removed', async () => {
+  test('takes a folder, detects logits, numbers the classes without names, and can be listed, checked and removed', async () => {
     const folder = await writeFiles(path.join(repository.root, 'My Net'), await filesOf(network('linear', 4)));
     const model = await addModel(folder, {}, repository.context);
     expect(model).toMatchObject({ name: 'my-net', labels: ['class 0', 'class 1', 'class 2', 'class 3'] });
@@ -163,7 +163,7 @@ describe('models add', () => {
     expect(await listModels(repository.context.modelsDir)).toEqual(['hub']);
   });
 
-  test('puts another version in the place of a model only when told to', async () => {
+  test('replaces a model by another version only with --replace', async () => {
     const first = await writeFiles(path.join(repository.root, 'first'), await filesOf(network('softmax', 2)));
     const second = await writeFiles(path.join(repository.root, 'second'), await filesOf(network('softmax', 5)));
     const before = await addModel(first, { name: 'net' }, repository.context);
@@ -174,7 +174,7 @@ describe('models add', () => {
     expect((await readdir(repository.context.modelsDir)).sort()).toEqual(['net', 'repository.json5', 'samples']);
   });
 
-  test('adds nothing when the model cannot be read', async () => {
+  test('adds nothing if the model cannot be read', async () => {
     const files = await filesOf(network());
     const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
       ['no-model', { 'readme.txt': '' }, /expected one model\.json, \.onnx, \.keras or \.h5 file, found none/],
@@ -244,7 +244,7 @@ describe('models add', () => {
   });
 });
 
-test('a converted model that answers something else than tfjs is not accepted', async () => {
+test('a converted model whose answers differ from those of tfjs is rejected', async () => {
   const [one, two] = ['one', 'two'].map((name) => path.join(repository.root, name)) as [string, string];
   const first = await addModel(await writeFiles(one, await filesOf(network())), {}, repository.context);
   const other = network();

@@ -8,7 +8,7 @@ import { filesOf, network, useRepository, writeFiles } from './test-repository.f
 
 const repository = useRepository();
 
-test('models check goes on after a model that cannot be served', async () => {
+test('models check continues after a model that cannot be served', async () => {
   await addModel(
     await writeFiles(path.join(repository.root, 'good'), await filesOf(network())),
     {},
@@ -21,7 +21,7 @@ test('models check goes on after a model that cannot be served', async () => {
   expect(repository.printed.join('\n')).toMatch(/good [0-9a-f]{12}: 3 classes/);
 });
 
-test('models quantize writes ranges beside the spec and reports on images that it has not calibrated on', async () => {
+test('models quantize writes ranges beside the spec and reports on images that were not used for calibration', async () => {
   await addModel(await writeFiles(path.join(repository.root, 'net'), await filesOf(network())), {}, repository.context);
   const report = await quantizeModel('net', path.join(repository.context.modelsDir, 'samples'), repository.context);
   expect(report).toMatchObject({ images: 1 });

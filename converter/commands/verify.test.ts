@@ -68,7 +68,7 @@ async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
   return file;
 }
 
-test('the same answers are called the same', async () => {
+test('the same answers are accepted as the same', async () => {
   const expected = await writeAnswers({});
   expect(await verifyModel('net', { images, expected }, context)).toBe(true);
   expect(printed.join('\n')).toMatch(

@@ -151,7 +151,7 @@ describe('graph models', () => {
     expect(maps?.dims).toEqual([2, 6, 11, 8]);
   });
 
-  test('an op that is not covered is named; one that the output does not need is not looked at', async () => {
+  test('an op that is not covered is named; one that the output does not need is ignored', async () => {
     const writer = new GraphWriter();
     const strange = writer.node('NonMaxSuppressionV5', ['image']);
     const good = writer.node('Relu', ['image']);
@@ -165,7 +165,7 @@ describe('graph models', () => {
     await expect(runConverted(writer.model(strange, good), pixels, INPUT, second)).resolves.toBeDefined();
   });
 
-  test('a stride that is no number is refused', async () => {
+  test('a stride that is not a number is refused', async () => {
     const writer = new GraphWriter();
     const attr = { ...conv(1, 'SAME'), strides: { list: { i: ['1', '../../etc', '1', '1'] } } };
     const graph = writer.model(writer.node('Conv2D', ['image', writer.weights(3, 3, 3, 4)], attr));

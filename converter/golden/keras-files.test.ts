@@ -71,7 +71,7 @@ describe('files of Keras', () => {
     expect(model.spec).toMatchObject({ format: 'tfjs-layers', input: { width: SIZE, normalization: 'none' } });
   });
 
-  test('weights without layers, and what is not a model, get a sentence', async () => {
+  test('weights without layers, and what is not a model, get an error message', async () => {
     await expect(readKerasFile(path.join(FILES, 'only.weights.h5'))).rejects.toThrow(
       /only\.weights\.h5 holds the weights of a Keras model without its layers: save the whole model/,
     );
@@ -86,7 +86,7 @@ describe('files of Keras', () => {
     await expect(readKerasFile(archive)).rejects.toThrow(/not a zip archive/);
   });
 
-  test('a damaged file never makes another error than a ModelError', async () => {
+  test('a damaged file never causes another error than a ModelError', async () => {
     const whole = await readFile(path.join(FILES, 'keras3.h5'));
     for (let at = 64; at < whole.length; at += 1777) {
       const damaged = Buffer.from(whole);
@@ -103,7 +103,7 @@ describe('files of Keras', () => {
     expect(weights.size).toBeGreaterThan(10);
   });
 
-  test('an HDF5 file is read as a copy, so that links of it lead nowhere else', async () => {
+  test('an HDF5 file is read as a copy, so that its links cannot lead outside', async () => {
     const hdf5 = await openHdf5(path.join(FILES, 'keras2.h5'));
     expect(hdf5.keys('model_weights')).toContain('answer');
     expect(hdf5.keys('nowhere')).toBeUndefined();

@@ -154,7 +154,7 @@ describe('activations agree with tfjs', () => {
   });
 });
 
-describe('normalisation, dense and merging layers agree with tfjs', () => {
+describe('normalization, dense and merging layers agree with tfjs', () => {
   test('BatchNormalization behind a layer, in front of one, and on vectors', async () => {
     for (const options of [{}, { scale: false }, { center: false }, { epsilon: 0.01 }]) {
       const norm = () => tf.layers.batchNormalization(options);

@@ -88,7 +88,7 @@ describe('structures of layers models', () => {
     ).toBeLessThan(LIMIT);
   });
 
-  test('batch normalisation, padding and channel order are folded into the convolutions', async () => {
+  test('batch normalization, padding and channel order are folded into the convolutions', async () => {
     const model = tf.sequential({
       layers: [
         tf.layers.zeroPadding2d({ inputShape: [12, 10, 3], padding: 3 }),
@@ -122,7 +122,7 @@ describe('structures of layers models', () => {
     }
   });
 
-  test('logits get a softmax, and labels of their own a sigmoid', async () => {
+  test('logits get a softmax, and independent labels a sigmoid', async () => {
     const model = classifier('linear');
     randomizeWeights(model);
     const pixels = randomPixels(INPUT, 2);

@@ -85,7 +85,7 @@ describe('an argument that is not understood is refused by the name of the layer
     expect(await answer('2.15.0', [conv({}, { call: [['image', 0, 0, { training: false }]] })])).toEqual(plain);
   });
 
-  test("a user's own class is not taken for Keras' of that name", async () => {
+  test("a user's class is not mistaken for Keras' class of that name", async () => {
     const own = conv({}, { module: 'my_layers' });
     await expect(answer('3.15.1', [own])).rejects.toThrow(/layer l0 is a class of my_layers/);
     await expect(answer('3.15.1', [conv({}, { module: 'keras.layers' })])).resolves.toBeDefined();

@@ -91,7 +91,7 @@ describe('files beside a model', () => {
     expect(labels).toEqual({ names: ['a', 'b'], from: 'config.json' });
   });
 
-  test("are Teachable Machine's metadata, and no other metadata.json is taken for it", async () => {
+  test("are Teachable Machine's metadata, and another metadata.json is not mistaken for it", async () => {
     const teachable = await read({ 'metadata.json': { tmVersion: '2.4.7', labels: ['a', 'b'], imageSize: 96 } });
     expect(teachable.preprocessing).toMatchObject({ width: 96, height: 96, shortSide: 96 });
     // What Teachable Machine's code does: pixels / 127 - 1.
@@ -113,7 +113,7 @@ describe('files beside a model', () => {
   });
 });
 
-test('a normalization gets its usual name only where it is the same', () => {
+test('a normalization gets its usual name only if it is the same', () => {
   const own = { scale: 1 / 255, mean: [0.5], std: [0.5], order: 'rgb' as const };
   expect(nameNormalization(own)).toBe('tf');
   expect(nameNormalization({ ...own, mean: [0.5, 0.5, 0.5] })).toBe('tf');

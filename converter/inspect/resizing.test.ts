@@ -19,7 +19,7 @@ test('a crop keeps the share of torchvision at other sizes', () => {
   expect(guessResizing('pytorch', { width: 299, height: 299 }).shortSide).toBe(342);
 });
 
-test('the command line goes before files, files before guesses, and each is reported', () => {
+test('the command line overrides files, files override guesses, and each is reported', () => {
   const origin = { ...SIZE, producer: 'pytorch' };
   const choose = (overrides: object, preprocessing?: object, readShortSide?: number) => {
     const findings = new Findings();

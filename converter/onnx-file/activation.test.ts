@@ -31,7 +31,7 @@ describe('the end of an ONNX graph', () => {
     expect(readEnding(chain(...ops), 'output')).toMatchObject({ activation, certain });
   });
 
-  test('is found where a softmax or a sigmoid is spelled out', () => {
+  test('is found if a softmax or a sigmoid is spelled out', () => {
     const softmax = [
       { opType: 'Exp', input: ['x'], output: ['e'] },
       { opType: 'ReduceSum', input: ['e'], output: ['s'] },
@@ -52,7 +52,7 @@ describe('the end of an ONNX graph', () => {
     expect(readEnding(mean, 'output').certain).toBe(false);
   });
 
-  test('is a bias after a product too, and a graph that goes in a circle ends', () => {
+  test('may be a bias after a product, and a cyclic graph ends', () => {
     const bias = [
       { opType: 'MatMul', input: ['x', 'w'], output: ['m'] },
       { opType: 'Add', input: ['b', 'm'], output: ['output'] },

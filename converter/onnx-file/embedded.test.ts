@@ -104,7 +104,7 @@ describe('preprocessing inside a model', () => {
     expect(found?.does).toContain(does);
   });
 
-  test('is not seen where there is none', () => {
+  test('is not found if there is none', () => {
     expect(readEmbedded(traceOf(['Cast'], ['Identity']))).toBeUndefined();
     expect(readEmbedded(traceOf(['Relu'], ['Div', 255]))).toBeUndefined();
   });

@@ -59,7 +59,7 @@ describe('an ONNX file that is read without its weights', () => {
     expect(listExternalFiles(graph)).toEqual([]);
   });
 
-  test('is the same as one that is read whole if its weights are short', () => {
+  test('is the same as one that is read completely if its weights are short', () => {
     const bytes = modelOf({ name: 'g', node: Array.from({ length: 400 }, () => node), docString: 'x'.repeat(9000) });
     expect(onnx.ModelProto.encode(readOnnx(write(bytes)).model).finish()).toEqual(
       onnx.ModelProto.encode(decodeOnnx(bytes).model).finish(),
@@ -90,7 +90,7 @@ describe('an ONNX file that is read without its weights', () => {
     ]);
   });
 
-  test('is refused when it is cut off, at each length', () => {
+  test('is refused if it is cut off, at each length', () => {
     const tensor = { name: 'w', dims: [5000], dataType: 1, rawData: LONG };
     const bytes = modelOf({ name: 'g', node: [node], initializer: [tensor] });
     for (let length = 0; length < bytes.length; length += length < 64 ? 1 : 997) {
@@ -98,7 +98,7 @@ describe('an ONNX file that is read without its weights', () => {
     }
   });
 
-  test('is refused when messages are nested without end, or a length is absurd', () => {
+  test('is refused if messages are nested without end, or a length is absurd', () => {
     let graph: object = { name: 'g', node: [node], initializer: [{ name: 'w', dims: [5000], rawData: LONG }] };
     for (let i = 0; i < 100; i++) {
       graph = { name: 'g', node: [{ ...node, attribute: [{ name: 'body', type: 5, g: graph }] }] };

@@ -195,7 +195,7 @@ describe('an ONNX file', () => {
     expect(largestDifference(await run(bytes, pixels), await run(plain, pixels))).toBeLessThan(1e-6);
   });
 
-  test('of another size, or that is none at all is refused', () => {
+  test('of another size, or without any, is refused', () => {
     const other = parseSpec(JSON.stringify({ ...specOf({}), input: { ...specOf({}).input, width: 9 } }), 'model.json5');
     expect(() => wrapOnnx(denseModel(true), other)).toThrow(/takes images of 5 x 6 x 3 .*the spec says 9 x 6 x 3/);
     expect(() => wrapOnnx(new Uint8Array([1, 2, 3, 4]), specOf({}))).toThrow(/not an ONNX model|no graph/);

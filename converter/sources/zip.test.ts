@@ -33,7 +33,7 @@ describe('a hostile zip', () => {
     expect((await readdir(root)).filter((name) => name.startsWith('outside'))).toEqual([]);
   });
 
-  test('that says it is huge, or is no zip at all, is refused', async () => {
+  test('that claims to be huge, or is not a zip at all, is refused', async () => {
     const archive = path.join(root, 'hostile.zip');
     const bytes = zip([{ name: 'bomb', data: 'x' }]);
     const entry = bytes.indexOf('PK\x01\x02');

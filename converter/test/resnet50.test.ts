@@ -93,7 +93,7 @@ describe('ResNet50, converted from its tfjs weights', () => {
     expect(logit(first) - logit(second)).toBeCloseTo(Math.log((values[first] ?? 0) / (values[second] ?? 1)), 0);
   });
 
-  test.skipIf(!existsSync(IMAGES))('is right on 44 of 50 photographs at least (needs ../shared/images)', async () => {
+  test.skipIf(!existsSync(IMAGES))('is right on 44 of 50 images at least (needs ../shared/images)', async () => {
     const rows = (await readFile(path.join(IMAGES, 'reference.csv'), 'utf8')).trim().split('\n').slice(1);
     let right = 0;
     let asReference = 0;

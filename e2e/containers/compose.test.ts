@@ -51,7 +51,7 @@ describe.skipIf(missing)('docker compose', () => {
   });
   afterAll(() => system?.end());
 
-  test('comes up with two workers, and serves the page', async () => {
+  test('starts with two workers, and serves the page', async () => {
     expect((await system.list('worker')).length).toBe(WORKERS);
     const page = await fetch(system.url);
     expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<title>')]);
@@ -81,7 +81,7 @@ describe.skipIf(missing)('docker compose', () => {
     await socket.close();
   });
 
-  test('a worker, the server and Redis are killed under load: nothing is lost, no two ends are seen, and all stop in time', async () => {
+  test('if a worker, the server and Redis are killed under load, nothing is lost, no prediction ends twice, and all stop in time', async () => {
     const ledger = await startLedger();
     const load = startLoad({
       urls: [system.url],

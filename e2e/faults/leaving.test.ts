@@ -25,7 +25,7 @@ async function untilQueue(condition: (queue: Queue) => boolean): Promise<void> {
   while (!condition(await readQueue()));
 }
 
-test('what clients that left were the only ones to wait for is cancelled, and the others get their answers', async () => {
+test('what only clients that left waited for is canceled, and the others get their answers', async () => {
   system = await startSystem({ models: [busyModel({ waitMs: 20 })] });
   system.workers[0]!.pause();
   const leaving = new AbortController();

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { runScenario } from './scenario.ts';
 
-test('connections to Redis that are cut, and refused for a while, come back by themselves', async () => {
+test('connections to Redis that are cut, and refused for a while, recover automatically', async () => {
   await runScenario({
     fault: 'connections to Redis cut',
     proxies: true,
@@ -24,7 +24,7 @@ test('connections to Redis that are cut, and refused for a while, come back by t
   });
 });
 
-test('a slow way to Redis makes all slower and nothing wrong', async () => {
+test('a slow connection to Redis makes everything slower and nothing wrong', async () => {
   await runScenario({
     fault: 'connections to Redis slow (100 ms each way)',
     proxies: true,
@@ -52,7 +52,7 @@ test('answers that come before a late SUBSCRIBE is confirmed are not missed', as
   });
 });
 
-test('published messages that are lost on connections that look alive are made up for', async () => {
+test('published messages that are lost on connections that look alive are recovered', async () => {
   let dropped = 0;
   await runScenario({
     fault: 'published messages lost for 5 s',

@@ -16,7 +16,7 @@ interface Prediction {
   result: { labels: { index: number }[] };
 }
 
-test('far more work than the queue holds: each upload is answered, or refused with a time to come back', async () => {
+test('if far more work comes than the queue holds, each upload is answered, or refused with a time to retry', async () => {
   system = await startSystem({ servers: 2, models: [busyModel({ waitMs: 200 }, { maxQueueSize: MAX_QUEUE_SIZE })] });
   const query =
     'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { status result { labels(topK: 1) { index } } } } }';

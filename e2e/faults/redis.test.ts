@@ -7,7 +7,7 @@ test.each([
   ['everysec', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] }],
   ['always', { persistent: true }],
 ])(
-  'a Redis that was killed and started again, appendfsync %s: waits and subscriptions go on by themselves',
+  'a Redis that was killed and started again, appendfsync %s: waits and subscriptions continue automatically',
   async (fsync, redisOptions) => {
     await runScenario({
       fault: `kill -9 of Redis, appendfsync ${fsync}`,
@@ -23,7 +23,7 @@ test.each([
   },
 );
 
-test('a Redis out of memory takes nothing in, gives everything out, and recovers by itself', async () => {
+test('a Redis out of memory refuses new work, returns all results, and recovers automatically', async () => {
   const { load } = await runScenario({
     fault: 'Redis out of memory',
     redis: { args: ['--maxmemory', '24mb'] },

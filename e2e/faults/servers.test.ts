@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runScenario } from './scenario.ts';
 
-test('a server killed with its mutations and subscriptions: clients go on with the other one', async () => {
+test('a server is killed with its mutations and subscriptions: clients continue with the other one', async () => {
   const { load } = await runScenario({
     fault: 'kill -9 of a server',
     async act({ system, load }) {

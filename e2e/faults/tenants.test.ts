@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runScenario, untilBatchBegins } from './scenario.ts';
 
-test('two tenants with keys, a worker and a server killed: each finds all that is its own and nothing else', async () => {
+test('two tenants with keys, a worker and a server killed: each finds all of its predictions and no others', async () => {
   const { verdict, load } = await runScenario({
     fault: 'kill -9 of a worker and of a server, with two tenants and keys',
     tenants: ['alice', 'bob'],

@@ -3,7 +3,7 @@ import { expectedClass, makeMishap, makePicture } from '@inferql/testing/test-im
 import { expect, test } from 'vitest';
 import { busyModel, runScenario, untilBatchBegins, VISIBILITY_MS } from './scenario.ts';
 
-test('a worker killed in the midst of a batch loses nothing: the other one takes its jobs over', async () => {
+test('a worker killed in the middle of a batch loses nothing: the other one reclaims its jobs', async () => {
   const { verdict } = await runScenario({
     fault: 'kill -9 of a worker in the middle of a batch',
     async act({ system, redis }) {
@@ -17,7 +17,7 @@ test('a worker killed in the midst of a batch loses nothing: the other one takes
   expect(verdict.ended.FAILED).toBeUndefined();
 });
 
-test('all workers killed: what they held and what waits is done by new ones', async () => {
+test('all workers killed: new ones do what they held and what waits', async () => {
   const { verdict } = await runScenario({
     fault: 'kill -9 of all workers',
     async act({ system, redis }) {
@@ -30,7 +30,7 @@ test('all workers killed: what they held and what waits is done by new ones', as
   expect(verdict.ended.FAILED).toBeUndefined();
 });
 
-test('a worker that stood still beyond its visibility time goes on and changes nothing that others did', async () => {
+test('a worker that was stopped beyond its lease continues and changes nothing that others did', async () => {
   const { verdict } = await runScenario({
     fault: 'SIGSTOP of a worker beyond its lease, then SIGCONT',
     async act({ system, redis, load }) {

@@ -9,7 +9,7 @@ function openBook() {
   return book;
 }
 
-test('an id that every server ends alike is neither lost nor contradictory', () => {
+test('an id that ends the same on every server is neither lost nor contradictory', () => {
   const book = openBook();
   book.see('a', seen('one', 'QUEUED'));
   book.see('a', seen('one', 'SUCCEEDED', 1));
@@ -27,7 +27,7 @@ test('an id that one server does not know, or has not ended, is lost', () => {
   expect(book.judge(['s1', 's2']).lost).toEqual(['one']);
 });
 
-test('two ends, or anything after an end, contradict', () => {
+test('two ends, or any state after an end, are contradictory', () => {
   const book = openBook();
   book.see('a', seen('one', 'SUCCEEDED', 1));
   book.see('b', seen('one', 'CANCELED'));
@@ -40,7 +40,7 @@ test('two ends, or anything after an end, contradict', () => {
   expect(book.judge([]).contradictory).toEqual(['one', 'two', 'three']);
 });
 
-test("another picture's answer is wrong, and a subscription that completes without an end has missed it", () => {
+test("the answer of another image is wrong, and a subscription that completes without an end has missed it", () => {
   const book = openBook();
   book.see('a', seen('one', 'SUCCEEDED', 2));
   book.see('b', seen('one', 'PROCESSING'));

@@ -99,7 +99,7 @@ describe('BMP', () => {
   });
 });
 
-test('of an icon the largest picture is taken', async () => {
+test('of an icon the largest image is taken', async () => {
   const draw = (side: number, background: string) =>
     sharp({ create: { width: side, height: side, channels: 4, background } })
       .png()
@@ -199,7 +199,7 @@ test('a PQ PNG is tone-mapped: diffuse white of 203 cd/m2 is white', async () =>
   expect(dull![0]).toBeLessThan(155);
 });
 
-test("an app's own kind of PNG is named", async () => {
+test("a private variant of PNG is named", async () => {
   const png = await sharp('models/samples/rocket.jpg').resize(16).png().toBuffer();
   const file = Buffer.concat([
     png.subarray(0, 8),

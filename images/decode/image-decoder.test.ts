@@ -71,7 +71,7 @@ describe('a decoder process', () => {
     expect(pool.backlogMs()).toBe(0);
   });
 
-  test('that cannot start says nothing about the image: it may be sent again', async () => {
+  test('that cannot start is not blamed on the image: it may be sent again', async () => {
     pool = createDecoderPool({ size: 1, processPath: join(buildDir, 'missing.js') });
     await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({
       code: 'UNAVAILABLE',
@@ -103,7 +103,7 @@ describe('the decoder of a server', () => {
   };
   const source = (file: Buffer, signal?: AbortSignal) => ({ read: async () => file, signal });
 
-  test('images of every place are decoded as by prepareImage, and all memory is given back', async () => {
+  test('images of every place are decoded as by prepareImage, and all memory is released', async () => {
     open();
     const small = await sharp('models/samples/rocket.jpg').resize(500).jpeg().toBuffer();
     const medium = await sharp('models/samples/rocket.jpg').resize(4_000).jpeg({ progressive: true }).toBuffer();
@@ -121,7 +121,7 @@ describe('the decoder of a server', () => {
     await expect(decoder.prepare(source(large), INPUT)).rejects.toMatchObject({ code: 'TOO_COMPLEX' });
   });
 
-  test('more expensive images than can be decided in time are refused at once, to be sent again; small ones pass', async () => {
+  test('more expensive images than can be decoded in time are refused at once as retryable; small ones pass', async () => {
     open();
     const costMs = inspectImage(large).costMs;
     const leave = new AbortController();

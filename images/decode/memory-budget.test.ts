@@ -3,7 +3,7 @@ import { createMemoryBudget } from './memory-budget.ts';
 
 const { signal } = new AbortController();
 
-test('requests wait until there is memory, urgent ones go first, and what aborts leaves the queue', async () => {
+test('requests wait until there is memory, urgent ones go first, and aborted ones leave the queue', async () => {
   const budget = createMemoryBudget(100);
   const order: string[] = [];
   const reserve = (name: string, bytes: number, isUrgent: boolean, by = signal) =>
@@ -28,6 +28,6 @@ test('requests wait until there is memory, urgent ones go first, and what aborts
   expect(budget.usedBytes()).toBe(0);
 });
 
-test('more than all of it is a mistake of the caller', async () => {
+test('a request for more than the whole budget is an error of the caller', async () => {
   await expect(createMemoryBudget(10).reserve(11, { isUrgent: true, signal })).rejects.toThrow(RangeError);
 });

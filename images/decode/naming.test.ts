@@ -67,7 +67,7 @@ describe('is UNSUPPORTED_FORMAT, and the message names it:', () => {
   });
 });
 
-describe('is decoded like the plain picture:', () => {
+describe('is decoded like the plain image:', () => {
   test.each<[string, () => Promise<Buffer>]>([
     [
       'an AVIF sequence',

@@ -30,7 +30,7 @@ function distance(a: Buffer | string, b: Buffer | string): number {
 }
 
 // Skipped if the collection of files from bug reports is missing.
-describe.skipIf(!existsSync(INPUTS))('files that people sent', () => {
+describe.skipIf(!existsSync(INPUTS))('files from users', () => {
   test.each([
     ['grey-float.tif', 'ref-cat-small-grey.png', 1],
     ['rgb-two-alphas.tif', 'ref-cat-small.png', 1],

@@ -18,7 +18,7 @@ async function paintForHdr(): Promise<{ hdr: Buffer; first: Buffer }> {
   return { hdr, first: hdr.subarray(0, hdr.lastIndexOf(Buffer.from([0xff, 0xd8, 0xff]))) };
 }
 
-test('an Ultra HDR image is read up to the end of its first picture, without a copy', async () => {
+test('an Ultra HDR image is read up to the end of its first image, without a copy', async () => {
   const { hdr, first } = await paintForHdr();
   expect((await sharp(hdr).metadata()).gainMap).toBeDefined();
   const cut = cutSecondPicture(hdr);
@@ -31,7 +31,7 @@ test('an Ultra HDR image is read up to the end of its first picture, without a c
 test.each([
   ['sequential', {}],
   ['progressive', { progressive: true }],
-])('a %s JPEG with a thumbnail stays whole', async (_name, options) => {
+])('a %s JPEG with a thumbnail stays complete', async (_name, options) => {
   const thumbnail = await sharp({ create: { width: 16, height: 12, channels: 3, background: '#fff' } })
     .jpeg()
     .toBuffer();
@@ -43,7 +43,7 @@ test.each([
   expect(cutSecondPicture(image)).toBe(image);
 });
 
-test('a second picture inside the first is damage', async () => {
+test('a second image inside the first is damage', async () => {
   const { hdr, first } = await paintForHdr();
   const damaged = Buffer.concat([first.subarray(0, -2), hdr.subarray(first.length)]);
   expect(() => cutSecondPicture(damaged)).toThrow(InferqlError);

@@ -26,7 +26,7 @@ function start(limit: number) {
   return { add, began, ends, endOne, run };
 }
 
-test('as many run at once as may, and groups come by turns, each with its oldest', async () => {
+test('as many run at once as may, and groups alternate, each with its oldest', async () => {
   const { add, began, ends, endOne } = start(2);
   const tasks = [
     ...['a1', 'a2', 'a3', 'a4', 'a5'].map((name) => add('a', name)),
@@ -40,7 +40,7 @@ test('as many run at once as may, and groups come by turns, each with its oldest
   await Promise.all(tasks);
 });
 
-test('one that leaves while it waits takes nobody’s turn, nor leaves its group behind', async () => {
+test('a task that leaves while it waits takes nobody’s place, and does not leave its group behind', async () => {
   const { add, began, ends, endOne } = start(1);
   const first = add('a', 'a1');
   await expect.poll(() => began).toEqual(['a1']);
@@ -55,7 +55,7 @@ test('one that leaves while it waits takes nobody’s turn, nor leaves its group
   await Promise.all([first, last]);
 });
 
-test('a task that fails gives its place on', async () => {
+test('a task that fails frees its place', async () => {
   const { run } = start(1);
   await expect(run(forever(), async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(await run(forever(), async () => 'yes')).toBe('yes');

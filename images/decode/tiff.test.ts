@@ -60,7 +60,7 @@ test('a channel without a meaning is not transparency', async () => {
   expect(await corners(tiff)).toEqual([RED, RED, RED]);
 });
 
-test('sizes of a type that they cannot have are CORRUPT, channels without a list of meanings are not supported', async () => {
+test('sizes of an invalid type are CORRUPT, channels without a list of meanings are not supported', async () => {
   const rgb = { data: Buffer.alloc(8 * 4 * 3, 255), width: 8, height: 4, channels: 3 } as const;
   for (const entry of [0, 1, 3, 4, 6]) {
     const tiff = wrapTiff(rgb, Buffer.from('none'));
@@ -73,7 +73,7 @@ test('sizes of a type that they cannot have are CORRUPT, channels without a list
   await expect(prepare(grey)).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT', message });
 });
 
-test('a palette that is not whole, a tag that is there twice and a missing color interpretation are CORRUPT', async () => {
+test('an incomplete palette, a repeated tag and a missing color interpretation are CORRUPT', async () => {
   const tiff = wrapTiff({ data: Buffer.alloc(32, 1), width: 8, height: 4, channels: 1 }, Buffer.alloc(1_536, 255));
   const entry = (i: number) => 10 + 12 * i;
   tiff.writeUInt16LE(3, entry(4) + 8);

@@ -13,7 +13,7 @@ async function mapColor(rgb: number[], gain = 1): Promise<number[]> {
   return [...(await prepare(await writeHlgPng(pixels, 64, 64, gain))).subarray(0, 3)];
 }
 
-describe('an HLG picture', () => {
+describe('an HLG image', () => {
   test('keeps colors as dark as skin and foliage, whose primaries are converted', async () => {
     for (const color of [
       [0, 0, 0],
@@ -38,7 +38,7 @@ describe('an HLG picture', () => {
     expect(greys).toEqual([...greys].sort((a, b) => a - b));
   });
 
-  test('of a photograph is read like the photograph, not dull', async () => {
+  test('of a photo is read like the photo, not dull', async () => {
     const photograph = sharp('models/samples/rocket.jpg').resize(160, 120).removeAlpha();
     const pixels = await photograph.clone().raw().toBuffer();
     const hlg = await writeHlgPng(pixels, 160, 120);

@@ -62,7 +62,7 @@ describe('cost is read from the file', () => {
     expect(() => check(file)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /blocks/)));
   });
 
-  test('lists of a TIFF are read as far as the picture needs them', async () => {
+  test('lists of a TIFF are read as far as the image needs them', async () => {
     const tiff = await sharp('models/samples/rocket.jpg').resize(64, 64).tiff({ compression: 'lzw' }).toBuffer();
     const entries = tiff.readUInt16LE(tiff.readUInt32LE(4));
     const long = Buffer.concat([tiff, Buffer.alloc(4_000_000)]);
@@ -80,7 +80,7 @@ describe('cost is read from the file', () => {
     expect(performance.now() - began).toBeLessThan(200);
   });
 
-  test('the size of a picture is in the refusal, with the limit', async () => {
+  test('the refusal contains the size of the image and the limit', async () => {
     const png = await sharp({ create: { width: 300, height: 200, channels: 3, background: '#777' } })
       .png()
       .toBuffer();

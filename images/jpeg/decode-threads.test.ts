@@ -37,7 +37,7 @@ test('what is left to the general decoder is so in a thread, too', async () => {
   expect(await threads.prepare(file, OPTIONS)).toHaveLength(32 * 32 * 3);
 });
 
-test('a thread that dies fails what it had, and is replaced', async () => {
+test('a thread that dies fails its tasks, and is replaced', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'inferql-threads-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const dying = path.join(folder, 'dying.mjs');

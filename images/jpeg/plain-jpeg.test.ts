@@ -132,7 +132,7 @@ describe('damage', () => {
     );
   });
 
-  test('data that ends early, or goes on, is left to the general decoder', () => {
+  test('data that ends early, or continues, is left to the general decoder', () => {
     const file = readSample('420-95x61.jpg');
     const end = file.length - 2;
     for (const cut of [1, 2, 10, 200]) {

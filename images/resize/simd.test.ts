@@ -16,7 +16,7 @@ describe('with SIMD', () => {
   const filter = fc.constantFrom(...(Object.keys(PILLOW_FILTERS) as (keyof typeof PILLOW_FILTERS)[]));
   const channels = fc.constantFrom<3 | 4>(3, 4);
 
-  test('every byte is as without', () => {
+  test('every byte is the same as without', () => {
     fc.assert(
       fc.property(side, side, side, side, channels, filter, fc.infiniteStream(fc.nat(255)), (...given) => {
         const [width, height, toWidth, toHeight, channels, name, bytes] = given;
@@ -42,7 +42,7 @@ describe('with SIMD', () => {
     );
   });
 
-  test('grey pixels are left to the code without', () => {
+  test('grayscale pixels are left to the code without', () => {
     const pixels = { data: new Uint8Array(4), width: 2, height: 2, channels: 1 as const };
     const taps = copyTaps({ from: 0, length: 2 });
     expect(resampleFixedSimd(pixels, taps, taps, planRows(taps))).toBeUndefined();

@@ -48,7 +48,7 @@ function supervise(code: string) {
   return { next, child };
 }
 
-test('a program that ends is started again, and its failures in a row are counted', async () => {
+test('a program that ends is started again, and its consecutive failures are counted', async () => {
   const { next } = supervise(`process.send({ type: 'hello' }, () => process.exit(75));`);
   expect(await next()).toEqual({ type: 'hello' });
   expect(await next()).toEqual({ failuresInARow: 1, how: 'exit code 75' });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { describeEntry, parseEntry } from './logs.ts';
 
-test('an entry is one line: level, message, the cause, and what else it says', () => {
+test('an entry is one line: level, message, the cause, and the other fields', () => {
   const entry = parseEntry(
     JSON.stringify({
       level: 40,

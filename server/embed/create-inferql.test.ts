@@ -123,7 +123,7 @@ test('WebSockets of the host application are left alone', async () => {
   expect(response.headers['x-from']).toBe('host');
 });
 
-test('submit gives the states of a prediction without HTTP, and an image that cannot be read is an error with a code', async () => {
+test('submit yields the states of a prediction without HTTP, and an unreadable image is an error with a code', async () => {
   const { inferql, prefix } = embed();
   await startWorker(prefix);
   const events = await collect(inferql.submit(await paint(33), { topK: 2 }));
@@ -151,7 +151,7 @@ test('aborting a submission cancels its prediction', async () => {
   expect(answer.data?.prediction.status).toBe('CANCELED');
 });
 
-test('authenticate says who asks: nobody is refused, and tenants do not see each other', async () => {
+test('authenticate identifies the caller: nobody is refused, and tenants do not see each other', async () => {
   const { inferql, prefix } = embed({
     authenticate: ({ header }) => (header('cookie') ? { tenant: header('cookie')! } : null),
   });
@@ -170,7 +170,7 @@ test('authenticate says who asks: nobody is refused, and tenants do not see each
   expect((await read('bob')).data?.prediction).toBeNull();
 });
 
-test('beforeAdmit refuses in words or names another model, and onSettled hears of each end once', async () => {
+test('beforeAdmit refuses with a message or chooses another model, and onSettled is called once per end', async () => {
   const settled: PredictionState[] = [];
   const { inferql, prefix } = embed({
     hooks: {
@@ -210,7 +210,7 @@ test('the schema can be extended, and plugins run', async () => {
   expect(onExecute).toHaveBeenCalledOnce();
 });
 
-test('another GraphQL server can run the schema, with its own multipart reader', async () => {
+test('another GraphQL server can run the schema, with another multipart reader', async () => {
   const { inferql, prefix } = embed();
   await startWorker(prefix);
   const yoga = createYoga({ schema: inferql.schema, context: ({ request }) => inferql.createContext(request) });
@@ -241,7 +241,7 @@ test.each([
   expect(() => createInferQL(options as InferQLOptions)).toThrow(message);
 });
 
-test('submit binds the tenant that it is given to its limits; what the host sends for nobody is not limited', async () => {
+test('submit applies the limits of the tenant that it is given; without a tenant there are none', async () => {
   const { inferql, prefix } = embed({ tenantLimits: '1images/day' });
   await startWorker(prefix);
   const submit = async (tenant?: string) =>

@@ -32,7 +32,7 @@ const hdrPicture = sharp({ create: { width: 64, height: 48, channels: 3, backgro
   // It is missing in the library's types.
   .then((plain) => (sharp(plain) as Sharp & { withGainMap(): Sharp }).withGainMap().jpeg().toBuffer());
 
-test('an instance that classifies changes nothing of the process that it runs in', async () => {
+test('an instance that classifies changes nothing in its host process', async () => {
   await startWorker('host');
   const before = withoutCounters(await describeProcess());
   const { createInferQL } = await import('./create-inferql.ts');

@@ -144,7 +144,7 @@ test('a gateway composes it with another subgraph and answers one query from bot
   expect(other).toEqual({ data: { prediction: { status: 'SUCCEEDED', review: `checked ${ids[0]!.length}` } } });
 });
 
-test("a gateway's caller does not get another tenant's prediction", async () => {
+test("a caller of the gateway does not get another tenant's prediction", async () => {
   const subgraph = await startSubgraph();
   const gateway = await startGateway(subgraph);
   const id = await subgraph.classify(30, 'alice');
@@ -158,7 +158,7 @@ test("a gateway's caller does not get another tenant's prediction", async () => 
 });
 
 describe('_entities', () => {
-  test("answers in order, and null for what is unknown or another tenant's", async () => {
+  test("are answered in order, and null if unknown or another tenant's", async () => {
     const { classify, findEntities } = await startSubgraph();
     const mine = await classify(10, 'alice');
     const theirs = await classify(20, 'bob');
@@ -177,7 +177,7 @@ describe('_entities', () => {
     [represent(7)],
     [represent({ $ne: '' })],
     [{ __typename: 'Prediction' }],
-  ])('%j is an error in its place, and the others are answered', async (wrong) => {
+  ])('%j is an error at its position, and the others are answered', async (wrong) => {
     const { classify, findEntities } = await startSubgraph();
     const id = await classify(10, 'alice');
     const { data, errors } = await findEntities([wrong, represent(id)], { 'x-tenant': 'alice' });
@@ -185,7 +185,7 @@ describe('_entities', () => {
     expect(data._entities).toMatchObject([null, { id }]);
   });
 
-  test('at most 100 are answered at once', async () => {
+  test('are limited to 100 at once', async () => {
     const { findEntities } = await startSubgraph();
     const many = (count: number) => Array.from({ length: count }, (_, i) => represent(`tiny.${i}`));
     expect((await findEntities(many(100))).data._entities).toHaveLength(100);
@@ -208,7 +208,7 @@ describe('scopes', () => {
     if (status === 403) expect(answer.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 
-  test('hold if another server runs the schema', async () => {
+  test('apply if another server runs the schema', async () => {
     const { inferql } = await startSubgraph();
     const yoga = createYoga({
       schema: inferql.schema,
@@ -227,7 +227,7 @@ describe('scopes', () => {
   });
 });
 
-test('its SDL has what the host added, and nothing of federation but the key', async () => {
+test('its SDL has what the host added, and nothing of federation except the key', async () => {
   const { readSdl } = await startSubgraph({
     extendSchema: (schema) => extendSchema(schema, parse('extend type Query { hello: String }')),
   });
@@ -237,13 +237,13 @@ test('its SDL has what the host added, and nothing of federation but the key', a
   expect(sdl).not.toMatch(/_entities|_service|_Any|directive @/);
 });
 
-test('its SDL is there for a gateway if introspection is off', async () => {
+test('its SDL is available to a gateway if introspection is off', async () => {
   const { query, readSdl } = await startSubgraph({ introspection: false });
   expect((await query('{ __schema { description } }')).errors).toBeDefined();
   expect(await readSdl()).toContain('type Prediction @key');
 });
 
-test('without the option nothing of federation is there', async () => {
+test('without the option there is nothing of federation', async () => {
   const { query } = await startSubgraph({ federation: false });
   expect((await query('{ _service { sdl } }')).errors).toMatchObject([
     { message: expect.stringContaining('_service') },

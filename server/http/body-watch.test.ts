@@ -48,7 +48,7 @@ async function answered(socket: Socket & { text: string }): Promise<string> {
 
 describe('a body', () => {
   // These tests are about time: the connections are slow on purpose, and no wait replaces an event.
-  test('that comes slowly, but comes, is read to its end, longer than silence may last', async () => {
+  test('that comes slowly but steadily is read to its end, longer than the limit on silence', async () => {
     const socket = await startReader(readAll);
     socket.write(head(40 * 200));
     for (let i = 0; i < 40; i++) {
@@ -58,7 +58,7 @@ describe('a body', () => {
     expect(await answered(socket)).toContain('8000 bytes');
   });
 
-  test('of which nothing more comes is refused in words', async () => {
+  test('of which nothing more comes is refused with a message', async () => {
     const socket = await startReader(readAll);
     socket.write(head(1_000));
     socket.write('x');
@@ -68,7 +68,7 @@ describe('a body', () => {
     expect(text).toContain('Nothing of the request came');
   });
 
-  test('that trickles below the minimal rate is refused in words', async () => {
+  test('that trickles below the minimal rate is refused with a message', async () => {
     const socket = await startReader(readAll);
     socket.write(head(100_000));
     const trickle = setInterval(() => socket.write('x'), 50);
@@ -78,7 +78,7 @@ describe('a body', () => {
     expect(text).toContain('slower than 1000 bytes per second');
   });
 
-  test('that the server itself does not read is not the fault of the line', async () => {
+  test('that the server itself does not read is not blamed on the connection', async () => {
     const socket = await startReader(async (request) => {
       await wait(2 * LIMITS.silenceMs);
       return readAll(request);

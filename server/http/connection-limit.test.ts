@@ -12,7 +12,7 @@ import { readConnectionLimit } from './connection-limit.ts';
 
 const HANDLES = 300;
 
-test('the limit leaves handles for everything else, and there is none if the system says none', () => {
+test('the limit leaves handles for everything else, and there is none if the system has none', () => {
   const table = (handles: string) =>
     `Max processes  100  100  processes\nMax open files            ${handles}    files\n`;
   expect(readConnectionLimit(table('1024                 1024'))).toBe(688);
@@ -23,7 +23,7 @@ test('the limit leaves handles for everything else, and there is none if the sys
 });
 
 test.skipIf(process.platform !== 'linux')(
-  'a server that runs out of file handles says so once, answers health checks, and recovers',
+  'a server that runs out of file handles logs it once, answers health checks, and recovers',
   async () => {
     const redis = await startTestRedis();
     const dir = mkdtempSync(join(tmpdir(), 'inferql-handles-'));

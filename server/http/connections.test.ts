@@ -38,8 +38,8 @@ async function exchange(url: string, bytes: string, enough = (_text: string) => 
 
 const get = (path: string, headers = 'host: x\r\n') => `GET ${path} HTTP/1.1\r\n${headers}\r\n`;
 
-describe('requests sent before the answers were read', () => {
-  test('are run one after the other, and answered in order', async () => {
+describe('pipelined requests', () => {
+  test('run one after the other, and are answered in order', async () => {
     let running = 0;
     let most = 0;
     const server = createServer(
@@ -63,7 +63,7 @@ describe('requests sent before the answers were read', () => {
     expect(most).toBe(1);
   });
 
-  test('of a large file cost one piece of it, and too many of them end the connection', async () => {
+  test('of a large file are buffered by one chunk each, and too many of them end the connection', async () => {
     const folder = join((await startServer()).stateDir, 'page');
     mkdirSync(join(folder, 'assets'), { recursive: true });
     writeFileSync(join(folder, 'index.html'), '<!doctype html>');
@@ -89,7 +89,7 @@ describe('requests sent before the answers were read', () => {
   });
 });
 
-describe('an Upgrade that is not ours', () => {
+describe('an Upgrade to another protocol', () => {
   test.each([
     ['h2c', 'host: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'],
     ['TLS', 'host: x\r\nconnection: upgrade\r\nupgrade: TLS/1.0\r\n'],
@@ -127,7 +127,7 @@ describe('requests that cannot be routed or parsed', () => {
     ['headers of 20 KB', get('/health/live', `host: x\r\nx: ${'x'.repeat(20_000)}\r\n`), 431],
     ['an expectation', get('/health/live', 'host: x\r\nexpect: wonders\r\n'), 417],
     ['a name that may be made to lead here', get('/health/live', 'host: evil.test\r\n'), 421],
-  ])('%s is refused in words, with the security headers and nothing of the inside', async (_name, bytes, status) => {
+  ])('%s is refused with a message, with the security headers and no internals', async (_name, bytes, status) => {
     const server = await startServer();
     const text = await exchange(await server.listener.listen(), bytes, (all) => all.endsWith('}\n'));
     expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
@@ -159,7 +159,7 @@ describe('requests that cannot be routed or parsed', () => {
   });
 });
 
-test('a whole URL as the target, as proxies send it, is its path', async () => {
+test('a whole URL as the target, as proxies send it, is reduced to its path', async () => {
   const server = await startServer();
   const text = await exchange(await server.listener.listen(), get('http://x:1/health/live'), (all) =>
     all.endsWith('live\n'),
@@ -207,7 +207,7 @@ describe('HEAD', () => {
   });
 });
 
-test('an event stream on a connection that is to be closed says so, and closes it', async () => {
+test('an event stream on a connection that will be closed says so, and closes it', async () => {
   const server = await startServer();
   await startWorker(server.prefix);
   const id = await enqueue(server, 7);
@@ -220,7 +220,7 @@ test('an event stream on a connection that is to be closed says so, and closes i
   expect(text.match(/^connection: .*$/gim)).toEqual(['Connection: close']);
 });
 
-test('a request behind an event stream is answered when that has ended', async () => {
+test('a request behind an event stream is answered once that has ended', async () => {
   const server = await startServer();
   await startWorker(server.prefix);
   const id = await enqueue(server, 7);

@@ -23,12 +23,12 @@ test('documents of every shape are kept within a bound in bytes', () => {
   expect(wide.kept).toBeLessThan(100);
 });
 
-test('one document that is larger than its share is not kept, and drives nothing out', () => {
+test('one document that is larger than its share is not kept, and evicts nothing', () => {
   const { kept } = cached(['{ __typename }', `{ __typename } # ${'x'.repeat(300_000)}`]);
   expect(kept).toBe(1);
 });
 
-test('the documents of ordinary clients are kept, the tools’ introspection among them', async () => {
+test('the documents of ordinary clients are kept, including the introspection of tools', async () => {
   const { getIntrospectionQuery } = await import('graphql');
   expect(cached(['{ models { name } }', getIntrospectionQuery()]).kept).toBe(2);
 });

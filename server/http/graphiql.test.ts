@@ -28,7 +28,7 @@ async function open(path: string, graphiql: boolean): Promise<Response> {
   return app.fetch(`http://localhost${path}`, { headers: { accept: 'text/html' } });
 }
 
-test("GraphiQL's page is served at /graphql and nowhere else, and not at all when it is switched off", async () => {
+test("GraphiQL's page is served at /graphql only, and not at all if it is switched off", async () => {
   writeFileSync(join(webDir, 'index.html'), 'the page');
   writeFileSync(join(webDir, 'graphiql.html'), 'the playground');
   expect(await (await open('/graphql', true)).text()).toBe('the playground');
@@ -42,6 +42,6 @@ test("GraphiQL's page is served at /graphql and nowhere else, and not at all whe
   }
 });
 
-test('a page that was not built says so', async () => {
+test('a page that is not built says so', async () => {
   expect(await (await open('/graphql', true)).text()).toContain('INFERQL_WEB_DIR');
 });

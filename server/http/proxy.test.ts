@@ -29,16 +29,16 @@ describe('INFERQL_TRUST_PROXY', () => {
 
 describe("the client's address", () => {
   const forwarded = { 'x-forwarded-for': '6.6.6.6, 203.0.113.7, 10.0.0.2' };
-  test("is the peer's where no proxy is believed", () => {
+  test("is the peer's if no proxy is trusted", () => {
     expect(clientAddress(request(forwarded), false)).toBe('10.0.0.9');
   });
-  test('is the last hop that is no trusted proxy: what a client wrote itself does not count', () => {
+  test('is the last hop that is not a trusted proxy: what a client wrote itself does not count', () => {
     expect(clientAddress(request(forwarded), parseTrustProxy('private'))).toBe('203.0.113.7');
   });
-  test('is the first where all are believed', () => {
+  test('is the first if all are trusted', () => {
     expect(clientAddress(request(forwarded), true)).toBe('6.6.6.6');
   });
-  test('is the peer where the header is no list of addresses', () => {
+  test('is the peer if the header is not a list of addresses', () => {
     expect(clientAddress(request({ 'x-forwarded-for': 'unknown, <script>' }), true)).toBe('10.0.0.9');
   });
 });

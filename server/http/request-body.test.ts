@@ -39,7 +39,7 @@ describe('a compressed body', () => {
     ['gzip, br', QUERY, 415, 'UNSUPPORTED_MEDIA_TYPE'],
     ['gzip', QUERY, 400, 'BAD_REQUEST'],
   ])(
-    '(%s) that is not one of those, or not what it says, is refused in words',
+    '(%s) that is not one of those, or not what it claims to be, is refused with a message',
     async (encoding, body, status, code) => {
       const answer = await send(body, { 'content-encoding': encoding });
       expect([answer.status, answer.error.extensions.code]).toEqual([status, code]);
@@ -47,7 +47,7 @@ describe('a compressed body', () => {
     },
   );
 
-  test('with files is refused in words', async () => {
+  test('with files is refused with a message', async () => {
     const body = multipart([
       ['operations', OPERATIONS],
       ['map', MAP],
@@ -68,7 +68,7 @@ describe('what cannot be read', () => {
     ['nothing', '', 'application/json', 400, 'BAD_REQUEST'],
     ['a number', '3', 'application/json', 400, 'BAD_REQUEST'],
     ['another type', '<query/>', 'application/xml', 415, 'UNSUPPORTED_MEDIA_TYPE'],
-  ])('(%s) is refused in words, without what the parser says', async (_name, body, type, status, code) => {
+  ])("(%s) is refused with a message, without the parser's text", async (_name, body, type, status, code) => {
     const { text, error, ...answer } = await send(body, { 'content-type': type });
     expect([answer.status, error.extensions]).toEqual([status, { code }]);
     expect(text).not.toMatch(/SyntaxError|position|secret-word|token/);
@@ -93,7 +93,7 @@ describe('what cannot be read', () => {
     expect(error.message).toContain(name);
   });
 
-  test('a client that leaves in the middle of it is no error in the log', async () => {
+  test('a client that leaves in the middle of it is not an error in the log', async () => {
     const lines: string[] = [];
     const server = await startServer({ onLog: (line) => lines.push(line) });
     const url = await open(server);
@@ -117,14 +117,14 @@ describe('what cannot be read', () => {
       'query ($id: Int!) { model(name: "x") { name } prediction(id: "x") { id } labels: __type(name: "x") { fields(includeDeprecated: true) { name } } models { name @include(if: $id) } }',
       { id: 'y'.repeat(5_000) },
     ],
-  ])('%s is not echoed whole', async (_name, query, variables) => {
+  ])('%s is not echoed in full', async (_name, query, variables) => {
     const { text } = await send(JSON.stringify({ query, variables }));
     expect(JSON.parse(text).errors.length).toBeGreaterThan(0);
     expect(text.length).toBeLessThan(1_500);
   });
 });
 
-describe('without the header against forgery', () => {
+describe('without the CSRF header', () => {
   test.each([
     ['an upload', 'multipart/form-data; boundary=x'],
     ['a form', 'application/x-www-form-urlencoded'],
@@ -135,13 +135,13 @@ describe('without the header against forgery', () => {
     expect(error.message).toContain('x-graphql-yoga-csrf');
   });
 
-  test('a mutation is, too', async () => {
+  test('a mutation is refused, too', async () => {
     const { status, error } = await send(JSON.stringify({ query: 'mutation { cancelPrediction(id: "x") { id } }' }));
     expect([status, error.extensions.code]).toEqual([403, 'CSRF_HEADER_MISSING']);
   });
 });
 
-describe('an address that nobody answers', () => {
+describe('an unknown path', () => {
   test('has a page for people', async () => {
     const server = await startServer();
     const response = await server.fetch('/nonsense', { headers: { accept: 'text/html,*/*' } });

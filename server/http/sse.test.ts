@@ -47,7 +47,7 @@ describe('server-sent events through a socket', () => {
     expect(await readText(second)).toContain('"SUCCEEDED"');
   });
 
-  test('its headers are those of every response, and keep proxies from holding events back', async () => {
+  test('its headers are those of every response, and keep proxies from buffering', async () => {
     const server = await startServer({ env: { INFERQL_CORS_ORIGINS: 'https://friend.test' } });
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
@@ -64,7 +64,7 @@ describe('server-sent events through a socket', () => {
     response.destroy();
   });
 
-  test('an error of the source is masked like any other, and a bad document refused', async () => {
+  test('an error of the source is masked like any other, and a bad document is refused', async () => {
     const server = await startServer();
     server.backend.services.watchPrediction = async () => {
       throw new Error('secret: redis://user:password@host');
@@ -77,7 +77,7 @@ describe('server-sent events through a socket', () => {
     expect(await readText(await get(unknown, createAgent()))).toContain('Cannot query field');
   });
 
-  test('one that cannot begin now is 503 with a time to come back', async () => {
+  test('one that cannot begin now is 503 with a time to retry', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
@@ -89,7 +89,7 @@ describe('server-sent events through a socket', () => {
     expect(await readText(response)).toContain('"code":"UNAVAILABLE"');
   });
 
-  test('a client that leaves is followed no more', async () => {
+  test('a client that leaves is no longer followed', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -118,7 +118,7 @@ describe('server-sent events through a socket', () => {
     await returned;
   });
 
-  test('a mutation by the same server still learns that its caller has gone', async () => {
+  test('a mutation by the same server still learns that its caller has left', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -157,7 +157,7 @@ describe('server-sent events through a socket', () => {
 describe('a browser that opens a stream again', () => {
   const again = { 'last-event-id': 'done' };
 
-  test('that has ended is told that there is nothing more', async () => {
+  test('that has ended learns that there is nothing more', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
@@ -168,14 +168,14 @@ describe('a browser that opens a stream again', () => {
     response.resume();
   });
 
-  test('of an id that nobody knows is told so once', async () => {
+  test('with an unknown id gets NOT_FOUND once', async () => {
     const server = await startServer();
     const url = await server.listener.listen();
     const text = await readText(await get(followUrl(url, 'tiny.unknown'), createAgent()));
     expect(text).toContain('NOT_FOUND');
   });
 
-  test('that a server ended because it shuts down goes on with another one', async () => {
+  test('that a server ended because it shuts down continues with another one', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();

@@ -41,7 +41,7 @@ describe('over WebSocket', () => {
     expect(all.at(-1)!.data!.prediction).toEqual(data.prediction);
   });
 
-  test('an unknown id is NOT_FOUND, a bad document an error, and the connection lives on', async () => {
+  test('an unknown id is NOT_FOUND, a bad document an error, and the connection stays open', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { client } = await connect(server);
@@ -57,7 +57,7 @@ describe('over WebSocket', () => {
     expect(models).toMatchObject({ data: { models: [{ name: 'tiny' }] } });
   });
 
-  test('QUEUE_FULL and the like carry retryAfterMs and nothing of HTTP', async () => {
+  test('QUEUE_FULL and similar errors carry retryAfterMs and nothing of HTTP', async () => {
     const server = await startServer();
     const { client } = await connect(server);
     const [event] = await collect(
@@ -87,7 +87,7 @@ describe('over WebSocket', () => {
     else expect(String((await once(socket, 'error'))[0])).toContain('403');
   });
 
-  test('its own page may, another path is 404', async () => {
+  test("from the server's page is accepted, to another path it is 404", async () => {
     const server = await startServer();
     const url = (await server.listener.listen()).replace('http', 'ws');
     const own = new WebSocket(`${url}/graphql`, 'graphql-transport-ws', { origin: url.replace('ws', 'http') });
@@ -112,7 +112,7 @@ describe('one connection', () => {
     return { socket, messages };
   }
 
-  test('may have so many subscriptions, then a typed error, and again when some have ended', async () => {
+  test('has a limit on subscriptions: the next one is a typed error until some have ended', async () => {
     const server = await startServer({ env: { INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION: '5' } });
     await startWorker(server.prefix);
     const { socket, messages } = await openRaw(server);
@@ -140,7 +140,7 @@ describe('one connection', () => {
       4400,
     ],
     ['a frame over the limit', 'x'.repeat(300_000), 1009],
-  ])('that sends %s is closed with a code, and nothing of the inside', async (_name, data, code) => {
+  ])('that sends %s is closed with a code, and no internals', async (_name, data, code) => {
     const server = await startServer();
     const { socket } = await openRaw(server);
     socket.send(data);

@@ -28,13 +28,13 @@ function startQueue(waiting: number) {
 
 const codeOf = (error: unknown) => (error as { code?: string }).code;
 
-test('nothing is looked at before a queue was full', async () => {
+test('nothing is read before a queue was full', async () => {
   const { queue, admission } = startQueue(10);
   for (let i = 0; i < 100; i++) await admission.reserveSlot(MODEL);
   expect(queue.looks).toBe(0);
 });
 
-test('after a refusal only as many are let through as there are places', async () => {
+test('after a refusal only as many are admitted as there are places', async () => {
   const { queue, admission } = startQueue(10);
   await admission.onQueueFull(MODEL);
   await expect(admission.reserveSlot(MODEL)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
@@ -49,7 +49,7 @@ test('after a refusal only as many are let through as there are places', async (
   expect(queue.looks).toBe(1);
 });
 
-test('bytes count as places do', async () => {
+test('bytes count like places', async () => {
   const { queue, admission } = startQueue(0);
   queue.queuedBytes = 1_000_000 - 8 * 8 * 3;
   await admission.onQueueFull(MODEL);
@@ -62,13 +62,13 @@ test.each([
   [10_000, 20, 60_000],
   [4, 20, 1_000],
   [4, undefined, 5_000],
-])('%i waiting at %s a second: try again in %i ms', async (waiting, ratePerSecond, retryAfterMs) => {
+])('%i waiting at %s per second: retry in %i ms', async (waiting, ratePerSecond, retryAfterMs) => {
   const { queue, admission } = startQueue(waiting);
   queue.ratePerSecond = ratePerSecond;
   expect(await admission.onQueueFull(MODEL)).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs });
 });
 
-test('a tenant that holds its part is refused before its images are decoded, and no one else is', async () => {
+test('a tenant that holds its share is refused before its images are decoded, and no one else is', async () => {
   const { queue, admission } = startQueue(8);
   queue.tenants.set('flood', 8);
   const flood = { tenant: 'flood', queueShare: 0.8 };

@@ -24,7 +24,7 @@ const queued: PredictionState = {
   cached: false,
 };
 
-test('a wait whose time ran out in a shutdown before it began, as behind the decoder, ends at once', async () => {
+test('a wait whose time ran out before it began, because of a shutdown or the decoder, ends at once', async () => {
   vi.useFakeTimers();
   const listeners: PredictionListener[] = [];
   const tracker = {

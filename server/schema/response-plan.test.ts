@@ -41,7 +41,7 @@ describe('waiting', () => {
     expect(planOf('... on Prediction { id status queuePosition } ... on Refusal { message }').wait).toBe('none');
   });
 
-  test('an alias does not hide a field, nor does it make one', () => {
+  test('an alias neither hides a field nor makes one', () => {
     expect(planOf('... on Prediction { outcome: result { labels { name } } }').wait).toBe('result');
     expect(planOf('... on Prediction { result: id }').wait).toBe('none');
   });
@@ -84,13 +84,13 @@ describe('waiting', () => {
     ).toBe(wait);
   });
 
-  test('a deferred fragment that is also spread at once waits at once', () => {
+  test('a deferred fragment that is also spread without @defer waits at once', () => {
     const plan = planOf('...A ...A @defer', {}, 'fragment A on Prediction { finishedAt }');
     expect(plan.wait).toBe('result');
     expect(plan.deferredFields.size).toBe(0);
   });
 
-  test('changing fields beside a deferred result are told from the end, the id is not', () => {
+  test('changing fields beside a deferred result are those of the end, the id is not', () => {
     const { deferredFields } = planOf(
       '... on Prediction { status ... @defer { id status result { labels { name } } } }',
     );
@@ -99,7 +99,7 @@ describe('waiting', () => {
 });
 
 describe('heatmaps and places', () => {
-  test('a heatmap is seen through fragments and aliases', () => {
+  test('a heatmap is found through fragments and aliases', () => {
     expect(
       planOf('... on Prediction { result { ...R } }', {}, 'fragment R on Result { map: heatmap { name } }').heatmap,
     ).toBe(true);
@@ -107,7 +107,7 @@ describe('heatmaps and places', () => {
     expect(planOf('... on Prediction { result { labels { name } } }').heatmap).toBe(false);
   });
 
-  test('a place in the queue is seen through fragments', () => {
+  test('a place in the queue is found through fragments', () => {
     expect(selectsPosition(infoOf('{ classify { ...A } } fragment A on Prediction { queuePosition }'))).toBe(true);
     expect(selectsPosition(infoOf('{ classify { ... on Prediction { id } } }'))).toBe(false);
   });

@@ -9,7 +9,7 @@ import { CLASSIFY, paint, startServer, startWorker } from './server-harness.ts';
 
 const VIEWER = '{ viewer { tenant key scopes models expiresAt } }';
 
-test('a public address is refused while nobody is asked who they are, unless that is written out', () => {
+test('a public address is refused if there is no authentication, unless that is set explicitly', () => {
   for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'inferql.example', '127.0.0.1.evil.example']) {
     expect(() => readConfig({ HOST }), HOST).toThrow(/INFERQL_AUTH=keys/);
     expect(readConfig({ HOST, INFERQL_AUTH: 'off-and-public' }).auth).toBe('off-and-public');
@@ -35,7 +35,7 @@ test('without authentication every caller is anonymous, whatever it sends', asyn
 });
 
 describe('with keys', () => {
-  test('a key is let in and sees itself', async () => {
+  test('a valid key is accepted, and viewer describes it', async () => {
     const { server, makeKey } = await startGuardedServer();
     const expiresAtMs = Date.now() + 60_000;
     const key = await makeKey({ models: ['tiny'], expiresAtMs });
@@ -52,7 +52,7 @@ describe('with keys', () => {
     expect((await server.query(VIEWER, {}, lower)).status).toBe(200);
   });
 
-  test('everything else is 401 with its reason, and nothing of Redis', async () => {
+  test('everything else is 401 with its reason, and nothing is read from Redis', async () => {
     const { server, makeKey, store } = await startGuardedServer();
     const good = await makeKey();
     const revoked = await makeKey();
@@ -83,7 +83,7 @@ describe('with keys', () => {
     }
   });
 
-  test('the right text for the wrong record is not known', async () => {
+  test('the right text for the wrong record is refused', async () => {
     const { server, makeKey, store } = await startGuardedServer();
     const key = await makeKey();
     const other = await makeKey({ tenant: 'bob' });
@@ -126,7 +126,7 @@ describe('with keys', () => {
     await server.uploadDirEmptied();
   });
 
-  test('a key that Redis cannot be asked about is UNAVAILABLE, and one that was just used goes on', async () => {
+  test('a key that cannot be checked because Redis is away is UNAVAILABLE, and a recently used one still works', async () => {
     const { server, makeKey } = await startGuardedServer();
     const [known, unknown] = [await makeKey(), await makeKey()];
     await server.query(VIEWER, {}, known.headers);
@@ -136,7 +136,7 @@ describe('with keys', () => {
     expect([refused.status, refused.errors![0]!.extensions!.code]).toEqual([503, 'UNAVAILABLE']);
   });
 
-  test('another page may send a key only if it may send anything', async () => {
+  test('another page may send a key only if its origin is allowed', async () => {
     const { server } = await startGuardedServer({ env: { INFERQL_CORS_ORIGINS: 'https://friend.test' } });
     const preflight = await server.fetch('/graphql', {
       method: 'OPTIONS',
@@ -152,7 +152,7 @@ describe('with keys', () => {
 });
 
 describe('the models that a key may use', () => {
-  test('are all there is for it', async () => {
+  test('are the only ones that it sees', async () => {
     const { server, makeKey } = await startGuardedServer({ env: { INFERQL_DEFAULT_MODEL: 'tiny' } });
     await startWorker(server.prefix);
     await startWorker(server.prefix, { name: 'other' });

@@ -15,7 +15,7 @@ vi.mock('node:crypto', async (load) => {
 
 const REQUESTS = 1_000;
 
-test('a thousand requests with one key read Redis once each for the key and its tenant, and digest the key once each', async () => {
+test('a thousand requests with one key read Redis once for the key and once for its tenant, and hash the key once', async () => {
   const { store, makeKey } = await startGuardedServer();
   const { text } = await makeKey();
   const reads = { keys: 0, tenants: 0 };
@@ -60,7 +60,7 @@ test('a thousand requests with one key read Redis once each for the key and its 
   }
 });
 
-test('an authenticated request sends Redis no command while its key is remembered', async () => {
+test('an authenticated request sends no command to Redis while its key is cached', async () => {
   const { server, makeKey } = await startGuardedServer();
   const { headers } = await makeKey();
   const ask = () => server.query<{ viewer: { tenant: string } }>('{ viewer { tenant scopes } }', {}, headers);

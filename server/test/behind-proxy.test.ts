@@ -90,7 +90,7 @@ test.skipIf(!isProxyInstalled('nginx'))(
   },
 );
 
-test('every run names the proxies that it did without', () => {
+test('every run names the proxies that it skipped', () => {
   for (const proxy of REVERSE_PROXIES) {
     if (!isProxyInstalled(proxy)) console.warn(`${proxy} is not installed: its documented configuration was not tried`);
     expect(readDocumentedProxy(proxy)).toContain('127.0.0.1:4000');

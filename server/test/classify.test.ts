@@ -37,7 +37,7 @@ describe('a mutation that selects the result', () => {
     await server.uploadDirEmptied();
   });
 
-  test('gives topK labels, also where labels says its own', async () => {
+  test('gives topK labels, also if labels has an argument', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { data } = await server.upload<Classified>(CLASSIFY, [await paint(7)], { topK: 2 });
@@ -49,7 +49,7 @@ describe('a mutation that selects the result', () => {
     expect(own.data.classifyImage.result!.labels).toHaveLength(20);
   });
 
-  test('answers with the present state when its wait ends before the work', async () => {
+  test('answers with the current state if its wait ends before the work', async () => {
     const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: '100' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -59,7 +59,7 @@ describe('a mutation that selects the result', () => {
     expect(data.classifyImage).toMatchObject({ result: null, error: null, timings: null });
   });
 
-  test('answers EXPIRED on time when nobody works on it', async () => {
+  test('answers EXPIRED on time if no worker runs it', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -79,7 +79,7 @@ describe('a mutation that selects the result', () => {
     expect(data.classifyImage).toMatchObject({ status: 'FAILED', result: null, error: { code: 'UNREADABLE_JOB' } });
   });
 
-  test('64 at once come back with their own answers, and leave no file', async () => {
+  test('64 at once each get the right answer, and leave no file', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const reds = Array.from({ length: 64 }, (_, i) => i * 3 + 20);
@@ -89,7 +89,7 @@ describe('a mutation that selects the result', () => {
   });
 });
 
-describe('a mutation that selects no field of the end', () => {
+describe('a mutation that selects no field of the result', () => {
   test('answers as soon as it is queued, with its place', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
@@ -152,7 +152,7 @@ describe('classifyImages', () => {
   const query = `mutation ($images: [Upload!]!) { classifyImages(images: $images) { __typename
     ... on Prediction { status result { labels(topK: 1) { index } } } ... on Error { code } } }`;
 
-  test('answers in order, and a bad file does not harm its neighbours', async () => {
+  test('answers in order, and a bad file does not affect the others', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { data } = await server.upload<{ classifyImages: object[] }>(query, [
@@ -167,7 +167,7 @@ describe('classifyImages', () => {
     ]);
   });
 
-  test('an item without a place in the queue is null, with its error and path, and HTTP status 200', async () => {
+  test('an item that finds no place in the queue is null, with its error and path, and HTTP status 200', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix, { queue: { maxQueueSize: 2 } });
     worker.claiming.close();
@@ -187,7 +187,7 @@ describe('classifyImages', () => {
     }
   });
 
-  test('under one idempotencyKey, as long as one may be, each image is a prediction of its own', async () => {
+  test('under one idempotencyKey of maximal length, each image is a separate prediction', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const keyed = `mutation ($images: [Upload!]!, $key: String) { classifyImages(images: $images, idempotencyKey: $key) {
@@ -226,7 +226,7 @@ describe('heatmaps', () => {
     expect(heatmap.image).toMatch(/^data:image\/png;base64,/);
   });
 
-  test('say why there is none', async () => {
+  test('say why they are unavailable', async () => {
     const server = await startServer();
     await startWorker(server.prefix, { heatmap: { available: false, reason: 'no pooling' } });
     const { data } = await server.upload<{ classifyImage: { result: object } }>(query, [await paint(41)]);

@@ -11,7 +11,7 @@ interface Answer {
   classifyImage: { __typename: string; status: string; createdAt: string };
 }
 
-test('no mutation waits longer than INFERQL_MAX_WAIT_MS: the time that its image waited for the decoder counts', async () => {
+test('no mutation waits longer than INFERQL_MAX_WAIT_MS, including the time that its image waited for the decoder', async () => {
   const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: String(MAX_WAIT_MS) } });
   const worker = await startWorker(server.prefix);
   worker.settling.close();

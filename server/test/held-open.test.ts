@@ -36,7 +36,7 @@ const transports: Record<string, Watch> = {
 };
 
 describe.each(Object.entries(transports))('subscriptions over %s', (_, watch) => {
-  test('are bounded per tenant, over all its keys and connections, and a place is free again when one has ended', async () => {
+  test('are bounded per tenant, over all its keys and connections, and an ended one frees its place', async () => {
     const { server, makeKey } = await startGuardedServer({ env: { INFERQL_MAX_SUBSCRIPTIONS: '2' } });
     await startWorker(server.prefix);
     const url = await open(server);
@@ -77,7 +77,7 @@ test('addresses that a trusted proxy reports are counted separately, whatever th
   expect(await from('127.0.0.1')).toEqual(REFUSED);
 });
 
-test('a subscription that ends, or could not be opened, leaves its place', async () => {
+test('a subscription that ends, or could not be opened, frees its place', async () => {
   const server = await startServer({ env: { INFERQL_MAX_SUBSCRIPTIONS: '1' } });
   await startWorker(server.prefix);
   const url = await open(server);
@@ -135,7 +135,7 @@ describe('mutations that wait', () => {
   });
 });
 
-test('an upload over its limit is refused on an event stream as it is in JSON', async () => {
+test('an upload over its limit is refused on an event stream as in JSON', async () => {
   const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '1images/h' } });
   await startWorker(server.prefix);
   const url = await open(server);

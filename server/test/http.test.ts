@@ -68,7 +68,7 @@ describe('the web page', () => {
     }
   });
 
-  test('hashed files never change, and are compressed; a known one is not sent again', async () => {
+  test('hashed files never change, and are compressed; a cached one is not sent again', async () => {
     const server = await startWithPage();
     const compressed = { 'accept-encoding': 'gzip, br' };
     const response = await server.fetch('/assets/main-abc123.js', { headers: compressed });
@@ -129,7 +129,7 @@ describe('shutting down', () => {
     await expect(fetch(`${url}/health/live`)).rejects.toThrow();
   });
 
-  test('one whose work outlasts the drain is answered with the present state', async () => {
+  test('one whose work outlasts the drain is answered with the current state', async () => {
     const server = await startServer({ env: { INFERQL_DRAIN_MS: '100' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -142,7 +142,7 @@ describe('shutting down', () => {
     });
   });
 
-  test('one whose photograph is still on its way is refused, to be sent again, and not queued', async () => {
+  test('one whose image is still being sent is refused as retryable, and not queued', async () => {
     const server = await startServer({ env: { INFERQL_DRAIN_MS: '5000', INFERQL_UPLOAD_MEMORY_BYTES: '0' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -163,7 +163,7 @@ describe('shutting down', () => {
     expect((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
   });
 
-  test('a subscription that comes too late is refused, to be made again', async () => {
+  test('a subscription that comes too late is refused as retryable', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -178,7 +178,7 @@ describe('shutting down', () => {
     }
   });
 
-  test('neither a refused upgrade nor a silent connection holds it up', async () => {
+  test('neither a refused upgrade nor a silent connection delays it', async () => {
     const server = await startServer();
     const { port } = new URL(await open(server));
     const sockets = [

@@ -114,7 +114,7 @@ test('claims may have other names and forms', async () => {
 });
 
 describe('refused', () => {
-  test('is every token that is not wholly right', async () => {
+  test('is every token that is not entirely valid', async () => {
     const { key, ask, provider } = await startTrustingServer();
     const { privateKey: foreign } = await generateKeyPair('ES256');
     const rsa = await provider.addKey('rsa', 'RS512');
@@ -182,7 +182,7 @@ test('keys are read once, and again when the provider has a new one', async () =
   expect(provider.requests()).toBe(2);
 });
 
-test('while the provider is away, a token that must be checked is UNAVAILABLE and one that was checked goes on', async () => {
+test('while the provider is away, a token that must be checked is UNAVAILABLE and one that was checked still works', async () => {
   const { provider, key, ask } = await startTrustingServer();
   provider.setDown(true);
   const refused = await ask(await sign(key));
@@ -202,7 +202,7 @@ test('keys and tokens side by side', async () => {
   expect((await ask(await sign(key))).data.viewer).toMatchObject({ tenant: 'alice', key: null });
 });
 
-test('a server that could not check tokens in full does not start', () => {
+test('a server that could not check tokens fully does not start', () => {
   const whole = {
     INFERQL_AUTH: 'jwt',
     INFERQL_JWKS_URL: 'https://id.example/jwks',

@@ -27,7 +27,7 @@ async function remaining(server: Server, headers: Record<string, string> = {}): 
 }
 
 describe('a limit of a tenant', () => {
-  test('refuses with 429, the time to wait and what is left, and takes nothing for it', async () => {
+  test('refuses with 429, the time to wait and what is left, and a refusal takes nothing', async () => {
     const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '2images/h' } });
     await startWorker(server.prefix);
     const key = await makeKey();
@@ -62,7 +62,7 @@ describe('a limit of a tenant', () => {
     expect(await remaining(server, key.headers)).toEqual([950, 9_950]);
   });
 
-  test('is never overspent by 64 parallel clients', async () => {
+  test('is never exceeded by 64 parallel clients', async () => {
     const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '20images/day' } });
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -88,7 +88,7 @@ describe('a limit of a tenant', () => {
   });
 });
 
-test('a key may have limits beside those of its tenant', async () => {
+test('a key may have limits besides those of its tenant', async () => {
   const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '3images/day' } });
   await startWorker(server.prefix);
   const small = await makeKey({ limits: '1images/day' });
@@ -104,7 +104,7 @@ test('a key may have limits beside those of its tenant', async () => {
   expect((await upload(large.headers)).status).toBe(200);
 });
 
-test('without keys each client address has its own limit, as far as the proxy is trusted', async () => {
+test('without keys each client address has a separate limit, as far as the proxy is trusted', async () => {
   const server = await startServer({ env: { INFERQL_ADDRESS_LIMITS: '1images/day', INFERQL_TRUST_PROXY: 'loopback' } });
   await startWorker(server.prefix);
   const url = await open(server);
@@ -121,7 +121,7 @@ test('without keys each client address has its own limit, as far as the proxy is
   expect(await upload('2001:db8:0:2::1')).toBe(200);
 });
 
-test('while Redis is away a server counts alone, and says so', async () => {
+test('while Redis is away a server counts alone, and logs it', async () => {
   const redis = connect('request');
   redis.disconnect();
   const lines: string[] = [];
@@ -144,13 +144,13 @@ test('while Redis is away a server counts alone, and says so', async () => {
   expect(lines[0]).toContain('enforces limits locally');
 });
 
-test('limits that cannot be read are refused at the start', () => {
+test('unreadable limits are refused at the start', () => {
   expect(() => readConfig({ INFERQL_TENANT_LIMITS: '5photos/s' })).toThrow(/INFERQL_TENANT_LIMITS is '5photos\/s'/);
   expect(() => readConfig({ INFERQL_ADDRESS_LIMITS: 'lots' })).toThrow(/INFERQL_ADDRESS_LIMITS/);
 });
 
 describe('idempotency keys of anonymous callers', () => {
-  test('are their client’s own: by address, or by the id that it sends', async () => {
+  test('are separate per client: by address, or by the id that it sends', async () => {
     const server = await startServer({ env: { INFERQL_TRUST_PROXY: 'loopback' } });
     await startWorker(server.prefix);
     const url = await open(server);

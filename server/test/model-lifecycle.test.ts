@@ -15,7 +15,7 @@ interface Answer {
   classifyImage: { __typename: string; model?: string; code?: string };
 }
 
-test('a model without a worker past its grace is not offered, never the default, and refuses at once by name', async () => {
+test('a model without a worker beyond its grace period is not offered, never the default, and refuses at once by name', async () => {
   const server = await startServer();
   const ghost = await startWorker(server.prefix, { name: 'ant', queue: { graceMs: 0 } });
   await startWorker(server.prefix, { name: 'zebra' });

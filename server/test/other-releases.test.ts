@@ -26,7 +26,7 @@ describe('a model', () => {
   test.each([
     ['of a newer release', spec({ precision: 'float16' })],
     ['whose specification is no JSON', '{'],
-  ])('%s is left out, its uploads are UNAVAILABLE, and the others go on', async (_name, text) => {
+  ])('%s is left out, its uploads are UNAVAILABLE, and the others work', async (_name, text) => {
     const server = await startServer();
     await startWorker(server.prefix);
     await announceForeign(server, 'newer', text);
@@ -40,7 +40,7 @@ describe('a model', () => {
     expect(await ready.text()).toMatch(/^ready\n1 records in Redis cannot be read/);
   });
 
-  test('whose keys are other things is left out', async () => {
+  test('whose keys are of another type is left out', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     await server.redis.sadd(registryKeys(server.prefix).models, 'odd', 'no {name}');
@@ -61,7 +61,7 @@ test('a worker record of another release is left out of its queue', async () => 
   expect(server.backend.unreadable()).toEqual(['a worker of model tiny']);
 });
 
-test('a prediction in a state of another release is UNAVAILABLE here, and no other one suffers', async () => {
+test('a prediction in a state of another release is UNAVAILABLE here, and no other one is affected', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix, {}, { idle: true });
   const ids = [];

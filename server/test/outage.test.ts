@@ -31,7 +31,7 @@ async function expectRecovered(server: Server) {
   }
 }
 
-test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', async () => {
+test('while Redis is away everything is UNAVAILABLE, and everything recovers with it', async () => {
   const server = await startServer();
   await startWorker(server.prefix);
   const { data } = await server.upload<Classified>(CLASSIFY, [await paint(8)]);
@@ -50,7 +50,7 @@ test('a Redis that is gone is UNAVAILABLE for all, and all comes back with it', 
   expect(again.data.prediction).toEqual({ status: 'SUCCEEDED' });
 });
 
-test('those who watch a queue are told that it can no longer be read', async () => {
+test('queue subscriptions end with UNAVAILABLE if the queue cannot be read', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix);
   const { watchQueue } = server.backend.services;
@@ -95,7 +95,7 @@ test.each([
   },
 );
 
-test('a mutation that waits for what Redis has lost is UNAVAILABLE at once, not queued for ever', async () => {
+test('a mutation that waits for what Redis has lost is UNAVAILABLE at once, and does not wait forever', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix, {}, { idle: true });
   const answer = server.upload<Classified>(CLASSIFY, [await paint(8)]);

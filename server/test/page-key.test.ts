@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser?.close());
 
-test('it asks for a key, keeps it for the tab, and asks again when the key is revoked', async () => {
+test('it asks for a key, keeps it for the tab, and asks again if the key is revoked', async () => {
   const { server, store, makeKey } = await startGuardedServer({ env: { INFERQL_WEB_DIR: webDir } });
   await startWorker(server.prefix);
   const key = await makeKey();

@@ -105,7 +105,7 @@ describe('protection', () => {
     expect(errors![0]!.extensions).toEqual({ code: 'INVALID_INPUT' });
   });
 
-  test('other origins are told nothing unless they are named', async () => {
+  test('other origins get no CORS headers unless they are allowed', async () => {
     const closed = await startServer();
     const origin = { origin: 'http://friend.test' };
     expect(

@@ -11,7 +11,7 @@ interface Models {
   models: { name: string; isDefault: boolean }[];
 }
 
-test('models tells all of each, by name; the first is the default one', async () => {
+test('models describes each one, by name; the first is the default one', async () => {
   const server = await startServer();
   await startWorker(server.prefix, { name: 'zebra' });
   await startWorker(server.prefix, { name: 'ant', precision: 'int8' });
@@ -60,7 +60,7 @@ test('what does not exist is null', async () => {
   expect(cancelled.data).toEqual({ cancelPrediction: null });
 });
 
-test('a prediction is read whole, on another server too', async () => {
+test('a prediction can be read completely, on another server too', async () => {
   const server = await startServer();
   const other = await startServer({ prefix: server.prefix });
   await startWorker(server.prefix);
@@ -91,7 +91,7 @@ test('a prediction is read whole, on another server too', async () => {
   });
 });
 
-test('equal work is computed once and shared, and answered from the cache; both can be seen', async () => {
+test('identical work is computed once and shared, and answered from the cache; both are visible', async () => {
   const server = await startServer({ env: { INFERQL_SHARE: 'on', INFERQL_CACHE_TTL_MS: '60000' } });
   const worker = await startWorker(server.prefix);
   const query =
@@ -116,7 +116,7 @@ test('equal work is computed once and shared, and answered from the cache; both 
   expect(worker.countRuns()).toBe(1);
 });
 
-test('a model whose workers have gone is UNAVAILABLE after its grace period', async () => {
+test('a model without workers is UNAVAILABLE after its grace period', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix, { queue: { graceMs: 0 } });
   await worker.consumer.deregister();
@@ -125,7 +125,7 @@ test('a model whose workers have gone is UNAVAILABLE after its grace period', as
   expect(errors![0]!.extensions).toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
 });
 
-test('a model whose workers have gone queues during its grace period', async () => {
+test('a model without workers queues during its grace period', async () => {
   const server = await startServer();
   const worker = await startWorker(server.prefix, { queue: { graceMs: 60_000 } });
   worker.claiming.close();
@@ -135,7 +135,7 @@ test('a model whose workers have gone queues during its grace period', async () 
   expect(data.classifyImage.status).toBe('QUEUED');
 });
 
-test('limits tells what the server accepts', async () => {
+test('limits returns what the server accepts', async () => {
   const server = await startServer({ env: { INFERQL_MAX_UPLOAD_BYTES: '5000000', INFERQL_MAX_IMAGES: '7' } });
   const { data, errors } = await server.query(
     '{ limits { maxUploadBytes maxPixels maxImages maxBodyBytes maxQueryBytes maxWaitMs maxSubscriptionsPerConnection } }',

@@ -97,7 +97,7 @@ test.each(Object.entries(FREE))('%s takes nothing', async (name, { queue, ask })
   expect(await caller.countCharged()).toBe(1);
 });
 
-test('work that another request does already is charged once', async () => {
+test('work that another request already does is charged once', async () => {
   const { worker, upload, countCharged } = await setUp();
   worker.claiming.close();
   await upload(ENQUEUE, await paint(2));
@@ -105,7 +105,7 @@ test('work that another request does already is charged once', async () => {
   expect(await countCharged()).toBe(1);
 });
 
-test('a prediction that is canceled in the queue is given back in the same answer, once', async () => {
+test('a prediction that is canceled in the queue is refunded in the same answer, once', async () => {
   const { server, worker, upload, countCharged, headers } = await setUp();
   worker.claiming.close();
   await upload(ENQUEUE, await paint(1));
@@ -123,7 +123,7 @@ test('a prediction that is canceled in the queue is given back in the same answe
   expect(await countCharged()).toBe(1);
 });
 
-test('a prediction that expires in the queue is given back, though nobody watches it', async () => {
+test('a prediction that expires in the queue is refunded, even if nobody watches it', async () => {
   const { worker, upload, countCharged } = await setUp();
   worker.claiming.close();
   await upload(ENQUEUE, await paint(1));
@@ -131,7 +131,7 @@ test('a prediction that expires in the queue is given back, though nobody watche
   await expect.poll(countCharged).toBe(1);
 });
 
-test('what is left in the queue by a client that went away is given back', async () => {
+test('a prediction left in the queue by a client that went away is refunded', async () => {
   const { server, worker, upload, countCharged, headers } = await setUp();
   worker.claiming.close();
   await upload(ENQUEUE, await paint(1));
@@ -153,7 +153,7 @@ test('what is left in the queue by a client that went away is given back', async
   await expect.poll(countCharged).toBe(1);
 });
 
-test('a prediction that a worker has begun is paid for, however it ends', async () => {
+test('a prediction that a worker has started is charged, however it ends', async () => {
   const { server, worker, upload, countCharged, headers } = await setUp();
   worker.settling.close();
   const { data } = await upload(ENQUEUE, await paint(1));

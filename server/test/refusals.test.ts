@@ -30,7 +30,7 @@ describe('refusals that the caller can fix', () => {
     expect(data.classifyImage).toMatchObject({ __typename: 'ModelNotFoundError', code: 'MODEL_NOT_FOUND' });
   });
 
-  test('an idempotencyKey names the same prediction, too, when the model has changed and takes other pixels', async () => {
+  test('an idempotencyKey names the same prediction, even if the model has changed and takes other pixels', async () => {
     const server = await startServer();
     const before = await startWorker(server.prefix);
     const first = await server.upload<Classified>(CLASSIFY, [await paint(90)], { key: 'order 67' });
@@ -78,7 +78,7 @@ describe('refusals that only time can fix', () => {
     }
   });
 
-  test('a known full queue refuses before the image is looked at', async () => {
+  test('a queue known to be full refuses before the image is decoded', async () => {
     const server = await startServer();
     await startWorker(server.prefix, { queue: { maxQueueSize: 1 } }, { idle: true });
     expect((await server.upload<Classified>(ENQUEUE, [await paint(1)])).status).toBe(200);
@@ -86,7 +86,7 @@ describe('refusals that only time can fix', () => {
     expect((await server.upload(ENQUEUE, ['not even an image'])).status).toBe(503);
   });
 
-  test('a key makes no difference to that, unless it names a prediction that has its place', async () => {
+  test('a key changes nothing about that, unless it names a prediction that has its place', async () => {
     const server = await startServer();
     await startWorker(server.prefix, { queue: { maxQueueSize: 1 } }, { idle: true });
     const first = await server.upload<Classified>(ENQUEUE, [await paint(1)], { key: 'mine' });
@@ -96,7 +96,7 @@ describe('refusals that only time can fix', () => {
     expect(again.data.classifyImage).toEqual(first.data.classifyImage);
   });
 
-  test('no model at all is UNAVAILABLE', async () => {
+  test('if there is no model at all, it is UNAVAILABLE', async () => {
     const server = await startServer();
     const { status, errors, headers } = await server.upload(CLASSIFY, [await paint(1)]);
     expect(status).toBe(503);

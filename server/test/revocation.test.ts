@@ -104,7 +104,7 @@ describe('a revoked key', () => {
     for (const { rest } of others) expect(JSON.stringify((await rest).at(-1))).toContain('SUCCEEDED');
   }, 60_000);
 
-  test('ends what it holds open although the message of that was lost', async () => {
+  test('ends what it holds open even if the message was lost', async () => {
     const { server, makeKey } = await startGuardedServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -117,7 +117,7 @@ describe('a revoked key', () => {
     expect(JSON.stringify(await rest)).toContain('was revoked');
   });
 
-  test('cannot open a WebSocket, nor go on with one; its client does not try again', async () => {
+  test('cannot open a WebSocket, nor continue with one; its client does not retry', async () => {
     const { server, makeKey, store } = await startGuardedServer();
     const url = (await open(server)).replace('http', 'ws');
     const key = await makeKey();
@@ -145,7 +145,7 @@ test('an operation that comes before the connection was accepted is refused', as
   expect((await once(socket, 'close'))[0]).toBe(4401);
 });
 
-test('a key that expires ends its subscriptions by itself', async () => {
+test('a key that expires ends its subscriptions', async () => {
   const { server, makeKey } = await startGuardedServer();
   const worker = await startWorker(server.prefix);
   worker.claiming.close();

@@ -26,7 +26,7 @@ async function follow(server: Server, id: string, query = WATCH): Promise<AsyncG
 const statuses = (events: StreamedAnswer[]) => events.map(({ data }) => data?.prediction.status);
 
 describe('over server-sent events', () => {
-  test('one opened before the work tells QUEUED first, SUCCEEDED last, then completes', async () => {
+  test('one opened before the work sends QUEUED first, SUCCEEDED last, then completes', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -46,7 +46,7 @@ describe('over server-sent events', () => {
     expect(event).toEqual([...event].sort((a, b) => a - b));
   });
 
-  test('one opened after the end, on another server, tells the end and completes', async () => {
+  test('one opened after the end, on another server, sends the end and completes', async () => {
     const server = await startServer();
     const other = await startServer({ prefix: server.prefix });
     await startWorker(server.prefix);
@@ -75,7 +75,7 @@ describe('over server-sent events', () => {
     },
   );
 
-  test('cancelling while it waits is told, and ends the stream', async () => {
+  test('canceling while it waits is reported, and ends the stream', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -92,7 +92,7 @@ describe('over server-sent events', () => {
     expect(statuses(await collect(events)).at(-1)).toBe('CANCELED');
   });
 
-  test('the place in the queue is told as it changes', async () => {
+  test('changes of the place in the queue are reported', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -108,7 +108,7 @@ describe('over server-sent events', () => {
     await events.return(undefined);
   });
 
-  test('a message that cannot be read harms nobody', async () => {
+  test('an unreadable message affects nobody', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -120,7 +120,7 @@ describe('over server-sent events', () => {
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
   });
 
-  test('what a withdrawn model still has to do is told to its end', async () => {
+  test('predictions of a withdrawn model are reported to their end', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix, {}, { idle: true });
     const id = await enqueue(server, 38);
@@ -132,7 +132,7 @@ describe('over server-sent events', () => {
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
   });
 
-  test('messages lost for a while are made up for', async () => {
+  test('messages lost for a while are recovered', async () => {
     const server = await startServer({ env: { INFERQL_AUDIT_INTERVAL_MS: '50' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -145,7 +145,7 @@ describe('over server-sent events', () => {
     expect(statuses(await collect(events)).at(-1)).toBe('SUCCEEDED');
   });
 
-  test('a restart of Redis is survived by subscriptions and waiting mutations', async () => {
+  test('subscriptions and waiting mutations survive a restart of Redis', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
@@ -182,7 +182,7 @@ describe('over server-sent events', () => {
     });
   });
 
-  test('a queue is told at once and when it changes', async () => {
+  test('a queue is reported at once and when it changes', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();

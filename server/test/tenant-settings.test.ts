@@ -26,7 +26,7 @@ async function setUp() {
   };
 }
 
-test('they replace the server’s, at once, for that tenant alone, and no longer once they are reset', async () => {
+test('they replace the server’s, at once, for that tenant alone, until they are reset', async () => {
   const { tenants, makeKey, limits, upload } = await setUp();
   const bob = await makeKey({ tenant: 'bob' });
   expect(await upload()).toBe(200);
@@ -44,7 +44,7 @@ test('they replace the server’s, at once, for that tenant alone, and no longer
   expect(await upload()).toBe(429);
 });
 
-test('they bind beside those of a key, and its tokens', async () => {
+test('they apply besides those of a key and its tokens', async () => {
   const { server, tenants, makeKey, limits } = await setUp();
   await tenants.set('alice', { limits: '5images/day' });
   const key = await makeKey({ limits: '2images/day', scopes: ['infer', 'tokens'] });
@@ -57,7 +57,7 @@ test('they bind beside those of a key, and its tokens', async () => {
   expect(await limits({ authorization: `Bearer ${data.createToken.token}` })).toEqual(['tenant 5', 'key 2']);
 });
 
-test('a weight that is set counts instead of the keys’', async () => {
+test('a weight that is set replaces that of the keys', async () => {
   const { server, tenants, makeKey, limits, upload } = await setUp();
   await tenants.set('alice', { limits: '9images/day', weight: 4 });
   const heavy = await makeKey({ weight: 50 });

@@ -14,7 +14,7 @@ const CREATE = `mutation ($scopes: [Scope!]!, $models: [String!], $ttl: Int) {
 }`;
 const VIEWER = '{ viewer { tenant key scopes models } }';
 
-test('a token acts for its key, and can do no more than it was given', async () => {
+test('a token acts for its key, and can do no more than it was granted', async () => {
   const { server, makeKey } = await startGuardedServer();
   await startWorker(server.prefix);
   await startWorker(server.prefix, { name: 'other' });
@@ -51,7 +51,7 @@ test.each([
   expect([answer.status, answer.errors![0]!.extensions!.code]).toEqual([status, code]);
 });
 
-test('it ends before its key does, or with it, subscriptions included', async () => {
+test('it ends before its key or with it, and so do its subscriptions', async () => {
   const { server, makeKey, store } = await startGuardedServer();
   await startWorker(server.prefix);
   const url = await open(server);
@@ -72,7 +72,7 @@ test('it ends before its key does, or with it, subscriptions included', async ()
   expect((await server.query(VIEWER, {}, bearer(long.token))).status).toBe(401);
 });
 
-test('callers without a key make none', async () => {
+test('callers without a key cannot create one', async () => {
   const server = await startServer();
   const answer = await server.query(CREATE, { scopes: ['READ'] });
   expect([answer.status, answer.errors![0]!.extensions!.code]).toEqual([403, 'FORBIDDEN']);

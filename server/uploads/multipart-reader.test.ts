@@ -57,7 +57,7 @@ const PLAIN: Part[] = [
   ['map', MAP],
 ];
 
-test('a text field in an unknown character set is refused in words', async () => {
+test('a text field in an unknown character set is refused with a message', async () => {
   const head = '--b0und\r\ncontent-disposition: form-data; name="operations"\r\ncontent-type: text/plain; charset=';
   const field = (charset: string) => Buffer.from(`${head}${charset}\r\n\r\n${OPERATIONS}\r\n`);
   const rest = makeBody([
@@ -74,7 +74,7 @@ test('a text field in an unknown character set is refused in words', async () =>
 
 describe('a file', () => {
   test.each([1, 7, 1_000, 65_536])(
-    'takes the place that the map names, byte for byte, in pieces of %i',
+    'is put where the map says, byte for byte, in chunks of %i',
     async (pieceBytes) => {
       const content = Buffer.from([0, 13, 10, 45, 45, 255, 13, 10, 45, 45, 98, 48, 45, 13]);
       const { params, bytes } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { pieceBytes });
@@ -101,7 +101,7 @@ describe('a file', () => {
     await expect(part.file.readBytes()).rejects.toThrow();
   });
 
-  test('that is larger than the limit says so, and leaves nothing', async () => {
+  test('that exceeds the limit is refused, and leaves nothing', async () => {
     const { form, memory } = read(makeBody([...PLAIN, ['0', Buffer.alloc(LIMITS.maxFileBytes + 1), 'x.jpg']]));
     const [part] = (await form).parts;
     await expect(part!.file.arrived()).rejects.toMatchObject({ code: 'TOO_LARGE', message: /3000000 bytes/ });
@@ -109,7 +109,7 @@ describe('a file', () => {
     await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
   });
 
-  test('that was freed while it arrived does not hold the rest up', async () => {
+  test('that was freed while it arrived does not hold up the rest', async () => {
     const content = Buffer.alloc(2_900_000, 1);
     const body = makeBody([
       ['operations', '{"query":"m","variables":{"a":null,"b":null}}'],
@@ -124,7 +124,7 @@ describe('a file', () => {
   });
 });
 
-describe('a mistake is named, with a right request beside it', () => {
+describe('a mistake is named, and a correct request is shown', () => {
   test.each<[string, Buffer, RegExp, string?]>([
     ['no boundary', makeBody(PLAIN), /no boundary/, 'multipart/form-data'],
     ['no form', Buffer.from('hello'), /not a whole multipart form/],
@@ -205,7 +205,7 @@ describe('a mistake is named, with a right request beside it', () => {
     expect(({} as Record<string, unknown>).x).toBeUndefined();
   });
 
-  test('and what was sent is not echoed whole', async () => {
+  test('and the input is not echoed', async () => {
     const long = 'x'.repeat(500);
     const { form } = read(
       makeBody([
@@ -234,7 +234,7 @@ test.each<[string, Part[], RegExp]>([
   expect(error.extensions).toMatchObject({ code: 'REQUEST_TOO_LARGE', http: { status: 413 } });
 });
 
-test('a body cut anywhere ends with an error or a whole form, and leaves nothing', async () => {
+test('a body cut anywhere ends with an error or a complete form, and leaves nothing', async () => {
   const body = makeBody([...PLAIN, ['0', 'some content', 'x.jpg']]);
   for (let end = 0; end < body.length; end += 3) {
     const { form } = read(body.subarray(0, end), { memoryBytes: 0 });
@@ -250,7 +250,7 @@ test('a body cut anywhere ends with an error or a whole form, and leaves nothing
   await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
 });
 
-test('a form that is refused while more of it comes is read to its end, so that its connection can go on', async () => {
+test('a form that is refused while more of it comes is read to its end, so that its connection stays usable', async () => {
   const form = makeBody([
     ['operations', OPERATIONS],
     ['map', '{"0":["variables.photo"]}'],

@@ -18,7 +18,7 @@ test('the folder is private, and gone after its removal', () => {
   expect(readdirSync(join(stateDir, 'uploads'))).toEqual([]);
 });
 
-test('what dead processes left is swept, what living ones have is not', () => {
+test('files of dead processes are removed, those of living ones are not', () => {
   const dead = spawnSync(process.execPath, ['-e', '']).pid;
   for (const name of [`${dead}-abc`, `${process.ppid}-abc`, 'odd']) {
     mkdirSync(join(stateDir, 'uploads', name), { recursive: true });

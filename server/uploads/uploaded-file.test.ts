@@ -36,7 +36,7 @@ describe.each([
     await server.uploadDirEmptied();
   });
 
-  test('a field that never reads it does no harm to the other', async () => {
+  test('a field that never reads it does not affect the other', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const url = await open(server);
@@ -50,7 +50,7 @@ describe.each([
     await server.uploadDirEmptied();
   });
 
-  test('a list that carries it twice, and a variable beside the list', async () => {
+  test('a list that contains it twice, and another variable', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const query = `mutation ($images: [Upload!]!, $image: Upload!) {
@@ -92,7 +92,7 @@ test('uploads that arrive slowly do not keep others from the decoder', async () 
   await server.uploadDirEmptied();
 });
 
-test('a file that the disk does not take is a fault of the server, not of the request', async () => {
+test('a file that cannot be written to disk is a fault of the server, not of the request', async () => {
   const server = await startServer({ uploadDir: '/nowhere' });
   await startWorker(server.prefix);
   const file = Buffer.concat([await paint(76), Buffer.alloc(1_500_000)]);
@@ -110,7 +110,7 @@ test('a file that the disk does not take is a fault of the server, not of the re
 test.each([
   ['read', CLASSIFY],
   ['not read', 'mutation ($image: Upload!) { nothing(image: $image) }'],
-])('of several parts of one name the first counts, and none leaves a file (%s)', async (_name, query) => {
+])('of several parts with one name the first counts, and none leaves a file (%s)', async (_name, query) => {
   const server = await startServer();
   await startWorker(server.prefix);
   const url = await open(server);

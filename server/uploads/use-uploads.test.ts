@@ -241,7 +241,7 @@ describe('uploads', () => {
     expect([status, JSON.parse(text).data]).toEqual([200, { __typename: 'Query' }]);
   });
 
-  test('a plain object does not pass for a file', async () => {
+  test('a plain object is not accepted as a file', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { data, errors } = await server.query(CLASSIFY, { image: { file: 'x', promise: {} } });
@@ -249,7 +249,7 @@ describe('uploads', () => {
     expect(errors![0]!.message).toContain('multipart');
   });
 
-  test('a caller who leaves while its prediction waits has it cancelled', async () => {
+  test('if the caller leaves while its prediction waits, the prediction is canceled', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.claiming.close();
@@ -272,7 +272,7 @@ describe('uploads', () => {
     while ((await waiting()).ended!.CANCELED !== 1);
   });
 
-  test('with INFERQL_CANCEL_ABANDONED off it goes on', async () => {
+  test('with INFERQL_CANCEL_ABANDONED off it continues', async () => {
     const server = await startServer({ env: { INFERQL_CANCEL_ABANDONED: 'off' } });
     const worker = await startWorker(server.prefix);
     worker.claiming.close();

@@ -5,7 +5,7 @@ import { readSpec } from '@inferql/converter/spec';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeDefinitions } from './defined-models.ts';
 
-test('a definition becomes the folder of a model, beside folders that are there', async () => {
+test('a definition becomes the folder of a model, beside existing folders', async () => {
   const stateDir = await mkdtemp(join(tmpdir(), 'inferql-defined-'));
   onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
   const definition = {

@@ -38,7 +38,7 @@ function plainMap(image: number, index: number): number[] {
   });
 }
 
-test("twenty maps an image weigh the features by each class' weights, the best label first", async () => {
+test("twenty maps per image weigh the features by each class' weights, the best label first", async () => {
   const draw = createMapDrawer({ featuresOutput: '', kernelPath, labels: LABELS }, CLASSES, await createMultiply());
   const maps = await draw(probabilities, features);
   expect(maps).toMatchObject({ labels: LABELS, width: 5, height: 3 });
@@ -53,7 +53,7 @@ test("twenty maps an image weigh the features by each class' weights, the best l
   }
 });
 
-test('a model of fewer classes than labels are kept has a map a class', async () => {
+test('a model with fewer classes than labels has one map per class', async () => {
   writeFileSync(join(folder, 'two.bin'), kernel.subarray(0, 2 * features.channels));
   const heatmap = { featuresOutput: '', kernelPath: join(folder, 'two.bin'), labels: LABELS };
   const draw = createMapDrawer(heatmap, 2, await createMultiply());
@@ -68,7 +68,7 @@ test('weights of another model are refused', async () => {
   await expect(draw(numbers(2 * (CLASSES + 1), 0.9), features)).rejects.toThrow(/does not belong to features of 37/);
 });
 
-test("the product's file is what the converter's writer makes of its one node", () => {
+test("the shipped file is what the converter writes for its one node", () => {
   const port = (name: string, shape: number[]): GraphPort => ({ name, type: 'float32', shape });
   const graph: OnnxGraph = {
     nodes: [{ op: 'MatMul', inputs: ['left', 'right'], outputs: ['product'], attributes: {} }],

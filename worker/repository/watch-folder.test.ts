@@ -31,7 +31,7 @@ const nextChange = () =>
 // Shorter than the interval of the regular check.
 const SOON = { timeout: 8_000 };
 
-test('a folder that comes, changes, is replaced and goes is heard each time', SOON, async () => {
+test('each time a folder is added, changed, replaced or removed, it is reported', SOON, async () => {
   const model = join(folder, 'model');
   for (const change of [
     () => mkdir(model),
@@ -54,7 +54,7 @@ test('a folder that comes, changes, is replaced and goes is heard each time', SO
   }
 });
 
-test('what is written piece by piece is heard once', SOON, async () => {
+test('what is written piece by piece is reported once', SOON, async () => {
   const model = join(folder, 'model');
   await mkdir(model);
   const changed = nextChange();

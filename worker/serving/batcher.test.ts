@@ -13,7 +13,7 @@ const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   readable: true,
 });
 
-test('while a blocked read is under way nothing else asks the queue, and what ends it is taken at once', async () => {
+test('while a blocked read is pending nothing else is asked of the queue, and what ends it is claimed at once', async () => {
   let endBlockedRead: ((jobs: ClaimedJob[]) => void) | undefined;
   let claims = 0;
   const batcher = createBatcher({
@@ -89,7 +89,7 @@ function startBatcher(
 const idsOf = (batch: Batch | undefined) => batch?.jobs.map(({ entryId }) => entryId);
 const LONG_MS = 60_000;
 
-test('a lone job is not kept waiting for others that nothing announces', async () => {
+test('a lone job does not wait for others that nothing announces', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 8, LONG_MS);
   const next = batcher.next();
@@ -97,7 +97,7 @@ test('a lone job is not kept waiting for others that nothing announces', async (
   expect(idsOf(await next)).toEqual(['only']);
 });
 
-test('where jobs come close together an idle engine waits for more, and no longer once the batch is full', async () => {
+test('if jobs come close together, an idle engine waits for more, until the batch is full', async () => {
   const queue = createQueue();
   const burst = [
     ['1', '2', '3'],
@@ -127,7 +127,7 @@ test('a batch that stays short goes after maxQueueDelayMs', async () => {
   expect(idsOf(await batcher.next())).toEqual(['5', '6']);
 });
 
-test('while the engine runs, nothing is claimed before shortly before its expected end; when it ends early, at once', async () => {
+test('while the engine runs, nothing is claimed until shortly before its expected end; if it ends early, at once', async () => {
   const queue = createQueue();
   queue.push('1', '2', '3');
   const batcher = startBatcher(queue, 1, 0, LONG_MS);
@@ -141,7 +141,7 @@ test('while the engine runs, nothing is claimed before shortly before its expect
   expect(idsOf(await next)).toEqual(['3']);
 });
 
-test('what was redelivered goes first, and alone where an attempt at it was lost', async () => {
+test('what was redelivered goes first, and alone if an attempt at it was lost', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 8, 0);
   batcher.pushRedelivered([{ ...job('lost'), redelivered: true }, job('only claimed')]);
@@ -151,7 +151,7 @@ test('what was redelivered goes first, and alone where an attempt at it was lost
   expect(idsOf(await batcher.next())?.[0]).toBe('only claimed');
 });
 
-test('a closed batcher gives out what it holds, then nothing, and is closed once all is released', async () => {
+test('a closed batcher returns what it holds, then nothing, and is closed once all is released', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 1, 0);
   queue.push('1', '2');

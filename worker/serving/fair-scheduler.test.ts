@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createFairScheduler } from './fair-scheduler.ts';
 
-test('of two busy models each has half of the time, though one run of the first is four times as long', async () => {
+test('of two busy models each has half of the time, even if one run of the first takes four times as long', async () => {
   let nowMs = 0;
   const scheduler = createFairScheduler(() => nowMs);
   const usedMs = { slow: 0, fast: 0 };
@@ -21,7 +21,7 @@ test('of two busy models each has half of the time, though one run of the first 
   expect(usedMs.slow / (usedMs.slow + usedMs.fast)).toBeCloseTo(0.5, 1);
 });
 
-test('a model that slept for long does not get the whole time for as long afterwards', async () => {
+test('a model that was idle for long does not get all of the time afterwards', async () => {
   let nowMs = 0;
   const scheduler = createFairScheduler(() => nowMs);
   const run = async (name: string) => {
@@ -44,7 +44,7 @@ test('a model that slept for long does not get the whole time for as long afterw
   expect(order.indexOf('awake')).toBeLessThan(2);
 });
 
-test('one run at a time, and an end that is told twice counts once', async () => {
+test('one run at a time, and an end that is reported twice counts once', async () => {
   const scheduler = createFairScheduler();
   const end = await scheduler.take('a');
   let second = false;

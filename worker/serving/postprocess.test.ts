@@ -6,7 +6,7 @@ import { readResult } from './postprocess.ts';
 
 const namesOf = (count: number) => Array.from({ length: count }, (_, index) => `class ${index}`);
 
-test('the best twenty, by descending score, are those that sorting everything gives', () => {
+test('the best twenty, by descending score, are the same as by sorting all', () => {
   fc.assert(
     fc.property(fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 60 }), (scores) => {
       const row = Float32Array.from(scores);
@@ -25,7 +25,7 @@ test('each image of a batch reads its own row', () => {
   expect(readResult({ probabilities }, 1, labels).labels[0]).toEqual({ index: 0, name: 'a', score: 0.6 });
 });
 
-test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s fails its own image and not its neighbour', (bad) => {
+test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s fails its image and no other', (bad) => {
   const probabilities = Float32Array.from([0.1, bad, 0.4, 0.6]);
   expect(() => readResult({ probabilities }, 0, { labels: ['a', 'b'] })).toThrow(
     expect.objectContaining({ code: 'MODEL_FAILED' }),
@@ -33,7 +33,7 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s fails its own image and no
   expect(readResult({ probabilities }, 1, { labels: ['a', 'b'] }).labels).toHaveLength(2);
 });
 
-test('more labels than usual are kept if they are asked for, and maps of the first ones only', () => {
+test('more labels than usual are kept if requested, and maps of the first ones only', () => {
   const probabilities = Float32Array.from({ length: 60 }, (_, i) => i / 60);
   const maps = { values: new Float32Array(STORED_LABELS), labels: STORED_LABELS, width: 1, height: 1 };
   const result = readResult({ probabilities, maps }, 0, { labels: namesOf(60) }, true, 50);
@@ -48,7 +48,7 @@ test('an answer that is too short is refused', () => {
   );
 });
 
-test('each map is scaled to 0..1 and stands with the label at its place', () => {
+test('each map is scaled to 0..1 and is at the position of its label', () => {
   // Two images of two maps of 2 x 1 cells; the first image's maps must not be read.
   const output = {
     probabilities: Float32Array.from([0, 0, 0.2, 0.8]),
@@ -135,13 +135,13 @@ test.each([
   );
 });
 
-test('a failure of one image leaves its neighbor alone', () => {
+test('a failure of one image does not affect its neighbor', () => {
   const output = { probabilities: Float32Array.from([1, 1]), failures: ['no', undefined] };
   expect(() => readResult(output, 0, { labels: ['a'] })).toThrow(expect.objectContaining({ code: 'MODEL_FAILED' }));
   expect(readResult(output, 1, { labels: ['a'] }).labels).toHaveLength(1);
 });
 
-test('a result longer than a record may be fails the image', () => {
+test('a result that is longer than a record may be fails the image', () => {
   const long = 'x'.repeat(MAX_RESULT_LENGTH / 1000);
   const probabilities = new Float32Array(1000).fill(0.5);
   const spec = { labels: Array.from({ length: 1000 }, () => long), outputs: [EMBEDDING] };

@@ -72,7 +72,7 @@ async function serve(change: (consumer: Consumer) => Consumer) {
   return queue.model('scripted');
 }
 
-test('heatmaps that cannot be drawn fail the predictions that asked for one, and no other', async () => {
+test('heatmaps that cannot be drawn fail the predictions that requested one, and no other', async () => {
   const model = await serve((consumer) => consumer);
   const image = new Uint8Array(2 * 2 * 3);
   const ids = await Promise.all(
@@ -83,7 +83,7 @@ test('heatmaps that cannot be drawn fail the predictions that asked for one, and
   expect(ends[1]).toMatchObject({ errorCode: 'MODEL_FAILED', attempts: model.queue.maxAttempts });
 });
 
-test('results that Redis refuses are tried again by the same worker, where there is no other', async () => {
+test('results that Redis refuses are retried by the same worker if there is no other', async () => {
   let refusals = 0;
   const model = await serve((consumer) => ({
     ...consumer,

@@ -90,7 +90,7 @@ async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<Serv
   }
 }
 
-test('a model that is added, updated and removed under load: no prediction fails, each says its version', async () => {
+test('a model is added, updated and removed under load: no prediction fails, each has its version', async () => {
   await writeTinyModel(modelsDir(), 'first', { favourite: 0 });
   const { log } = await launch();
   const before = await queue.model('first');
@@ -148,7 +148,7 @@ test('a model that is added, updated and removed under load: no prediction fails
   expect(log()).toContain("broken/model.json5 is not a model's spec");
 });
 
-test('SIGHUP looks at the repository at once, and INFERQL_MODELS says which are served', async () => {
+test('SIGHUP rereads the repository at once, and INFERQL_MODELS limits which models are served', async () => {
   await writeTinyModel(modelsDir(), 'wanted');
   await writeTinyModel(modelsDir(), 'unwanted');
   const { worker } = await launch({ INFERQL_MODELS: 'wanted, later' });
@@ -159,7 +159,7 @@ test('SIGHUP looks at the repository at once, and INFERQL_MODELS says which are 
   expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
 });
 
-test('the repository says which model is the default one, and the worker registers it, also when it changes', async () => {
+test('the repository names the default model, and the worker registers it, also when it changes', async () => {
   await writeTinyModel(modelsDir(), 'ant');
   await writeTinyModel(modelsDir(), 'bee');
   await writeDefaultModel(modelsDir(), 'bee');
@@ -179,7 +179,7 @@ test('the repository says which model is the default one, and the worker registe
   redis.disconnect();
 });
 
-test('a layer that the converter does not know falls to the next engine, and the model says why', async () => {
+test('a layer that the converter does not know falls back to the next engine, and the model says why', async () => {
   const middle = () => [
     tf.layers.reshape({ targetShape: [30, 4] }),
     tf.layers.lstm({ units: 4, returnSequences: true }),

@@ -77,7 +77,7 @@ function imageOf(index: number): Uint8Array {
 
 const bestOf = (state: PredictionState) => state.result?.labels[0]?.index;
 
-test('64 predictions at once each get their own answer, in batches of at most maxBatchSize', async () => {
+test('64 predictions at once each get the right answer, in batches of at most maxBatchSize', async () => {
   await serve({ script: { waitMs: 5 }, batching: { maxBatchSize: 8 } });
   const model = await bed.model('scripted');
   const ids = await Promise.all(Array.from({ length: 64 }, (_, index) => bed.submit(model, imageOf(index + 200))));
@@ -88,7 +88,7 @@ test('64 predictions at once each get their own answer, in batches of at most ma
   for (const state of ends) expect(state).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
 });
 
-test('one poisonous image ends FAILED alone, its neighbours succeed', async () => {
+test('one poisonous image ends FAILED alone, its neighbors succeed', async () => {
   const service = await serve({ script: { waitMs: 20, throwOn: [13] } });
   const model = await bed.model('scripted');
   const enginePid = service.engine.pid();
@@ -125,7 +125,7 @@ test.each<{ how: string; script: Partial<ScriptedBehavior>; code: string }>([
   }
 });
 
-test('a job that cannot be read harms nobody: strange entries vanish, a wrong image ends UNREADABLE_JOB', async () => {
+test('an unreadable job affects no other: strange entries vanish, a wrong image ends UNREADABLE_JOB', async () => {
   await serve({ script: { waitMs: 10 } });
   const model = await bed.model('scripted');
   const raw = new Redis(server.url);
@@ -230,7 +230,7 @@ test('a canceled prediction is not run, and one canceled during its run stays ca
   expect(bed.heard(running).filter(({ status }) => status === 'SUCCEEDED')).toEqual([]);
 });
 
-test('a job longer than the visibility time is renewed and not taken over', async () => {
+test('a job that takes longer than its lease is extended and not reclaimed', async () => {
   const setting: Setting = { script: { waitMs: 1_500 }, queue: { visibilityMs: 300 }, batching: { maxBatchSize: 1 } };
   await serve(setting);
   await serve(setting);
@@ -239,7 +239,7 @@ test('a job longer than the visibility time is renewed and not taken over', asyn
   expect(await bed.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
 });
 
-test('two models share one worker, each answers its own', async () => {
+test('two models share one worker, and each answers its predictions', async () => {
   const scheduler = createFairScheduler();
   await serve({ name: 'one', script: { waitMs: 10 }, options: { scheduler } });
   await serve({ name: 'two', script: { waitMs: 10, throwOn: [99] }, options: { scheduler } });
@@ -252,7 +252,7 @@ test('two models share one worker, each answers its own', async () => {
   expect(ends.map(({ model }) => model)).toEqual(ids.map((_, index) => (index % 2 === 0 ? 'one' : 'two')));
 });
 
-test('a worker survives a Redis that is killed and comes back', async () => {
+test('a worker survives a Redis that is killed and restarted', async () => {
   const own = await startTestRedis({ persistent: true });
   const ownBed = createQueueHarness(own.url);
   const ownRedis = connectRedis(own.url, 'work');

@@ -81,7 +81,7 @@ describe('an ONNX file of a real exporter', () => {
     expect(largest).toBeLessThan(TOLERANCES[name] ?? 1e-4);
   });
 
-  test('that is not of images is refused with a sentence', async () => {
+  test('that does not take images is refused with a message', async () => {
     const adding = addModel(path.join(HERE, 'sklearn'), {}, context);
     await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
   });

@@ -115,7 +115,7 @@ test.each([
   [2, 'run gave 1 numbers of output vector, expected 1 x 2 numbers for 1 images'],
   [3, 'run gave an output other, which the specification does not declare'],
   [4, 'run gave 1 numbers of output shade for image 0, expected 1 x 2 numbers for 1 images'],
-])('what is missing, unknown or of another shape (%i) fails the batch, in words', async (first, message) => {
+])('what is missing, unknown or of another shape (%i) fails the batch, with a message', async (first, message) => {
   const { run } = await start();
   await expect(run([imageOf(first)], false)).rejects.toMatchObject({ code: 'MODEL_FAILED', cause: { message } });
   await run([imageOf(9)], false);

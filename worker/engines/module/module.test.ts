@@ -82,7 +82,7 @@ async function start(files?: Record<string, string>, timeLimitMs = 30_000): Prom
 
 const imageOf = (first: number) => new Uint8Array([first, 0, 0, 0]);
 
-test('a model of a few lines answers for each image, with what it adds', async () => {
+test('a model of a few lines answers for each image, with extra values', async () => {
   const running = await start();
   const { probabilities, extra } = await running.run([imageOf(0), imageOf(255), imageOf(51)], false);
   expect([...probabilities].map((value) => Math.round(value * 10) / 10)).toEqual([1, 0, 0, 1, 0.8, 0.2]);
@@ -114,7 +114,7 @@ test.each([
   expect([...probabilities]).toEqual([0, 1]);
 });
 
-test('postprocess changes each image, and what it throws, hangs in or gets wrong fails that image alone', async () => {
+test('postprocess changes each image; if it throws, hangs or returns a wrong result, that image alone fails', async () => {
   const spec = `{
     engine: './engine.js', postprocess: './after.js', postprocessTimeLimitMs: 300,
     input: { width: 2, height: 2, channels: 1 },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { callWithin } from './time-budget.ts';
 
-test('gives what the function returns, and passes on what it throws', () => {
+test('gives what the function returns, and rethrows what it throws', () => {
   expect(callWithin(1_000, () => 5)).toBe(5);
   expect(() =>
     callWithin(1_000, () => {

@@ -94,7 +94,7 @@ test('the file for this machine is made once, and used by every later start', as
   expect(await optimizedFolders()).toEqual(made);
 });
 
-test('several engines that start at once leave one whole file', async () => {
+test('several engines that start at once leave one complete file', async () => {
   const started = await Promise.all([startEngine(2), startEngine(2), startEngine(2)]);
   expect(await optimizedFolders()).toHaveLength(1);
   const isolated = await runOneByOne(started[0]!);
@@ -127,7 +127,7 @@ test.each(
   expect(await isIntact(dir)).toBe(true);
 });
 
-test('a folder that cannot be written to serves the ONNX file itself', async () => {
+test('if a folder cannot be written to, the ONNX file itself is served', async () => {
   const before = await runOneByOne(await startEngine(2));
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
   // Nobody can create a file in the folder of a process' open files, not even root.

@@ -68,7 +68,7 @@ test('each image of a batch gets its own answer, in order, batch after batch of 
   }
 });
 
-test('an exception of the engine fails the batch and leaves the process alone', async () => {
+test('an exception of the engine fails the batch and leaves the process running', async () => {
   const running = await start({ throwOn: [13] });
   const pid = running.pid();
   await expect(running.run([imageOf(1), imageOf(13)], false)).rejects.toMatchObject({ code: 'MODEL_FAILED' });
@@ -97,11 +97,11 @@ test('an engine that hangs is killed at its time limit and started again', async
   expect(bestClasses((await running.run([imageOf(6)], false)).probabilities)).toEqual([6]);
 });
 
-test('a model that cannot be loaded is told at once and leaves no process', async () => {
+test('a model that cannot be loaded is reported at once and leaves no process', async () => {
   await expect(start({ failToLoad: true })).rejects.toMatchObject({ name: 'EngineLoadError', failure: 'failed' });
 });
 
-test("the engine's process does not carry the worker's name", async () => {
+test("the engine's process does not have the worker's name", async () => {
   const running = await start();
   const commandLine = readFileSync(`/proc/${running.pid()}/cmdline`, 'utf8');
   expect(commandLine).not.toContain('worker/main');

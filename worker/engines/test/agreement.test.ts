@@ -81,7 +81,7 @@ describe('ResNet50', () => {
   });
 
   test.skipIf(!hasPhotographs)(
-    'the engines agree on 50 photographs, top five and within 1e-5 (needs ../shared/images)',
+    'the engines agree on 50 images, top five and within 1e-5 (needs ../shared/images)',
     async () => {
       const files = readdirSync(PHOTOGRAPHS).filter((name) => /\.(jpe?g|png)$/i.test(name));
       expect(files.length).toBe(50);

@@ -224,7 +224,7 @@ describe.each(CASES)('$name', (test_) => {
     expect(model.candidates.map(({ engine }) => engine)).toEqual(able);
   });
 
-  test.each(ENGINES.filter((engine) => engine !== test_.ruledOut))('%s answers as tfjs does', async (engine) => {
+  test.each(ENGINES.filter((engine) => engine !== test_.ruledOut))('%s answers like tfjs', async (engine) => {
     const running = await start(model, engine);
     try {
       const run = await running.run(images, running.hasHeatmaps);
@@ -240,7 +240,7 @@ describe.each(CASES)('$name', (test_) => {
 });
 
 describe.each<EngineName>(['tensorflow', 'wasm'])('%s', (engine) => {
-  test('a model with another number of classes than its labels is refused at its first run', async () => {
+  test('a model whose number of classes differs from that of its labels is refused at its first run', async () => {
     const wrong: Case = { name: 'wrong', saved: () => buildGraphModel(-1, EINSUM), input: inputOf('unit') };
     const model = await prepare(`wrong-${engine}`, wrong, CLASSES + 1);
     const refusal = start(model, engine).then(async (running) => {

@@ -59,7 +59,7 @@ async function runModel(name: string, engine: EngineName, threads = 1, wantHeatm
 }
 
 describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) => {
-  test('gives each output of a tfjs model as tfjs does', async () => {
+  test('gives each output of a tfjs model like tfjs', async () => {
     const image = tf.input({ shape: [8, 8, 3] });
     const conv = { filters: 4, kernelSize: 3, activation: 'relu', padding: 'same', name: 'grid' } as const;
     const grid = tf.layers.conv2d(conv).apply(image) as tf.SymbolicTensor;
