@@ -95,10 +95,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
         INFERQL_STATE_DIR: join(uploads, String(index)),
       }),
     );
-    const told = await Promise.all(servers.map((server) => waitForMessage(server, 'listening')));
+    const listening = await Promise.all(servers.map((server) => waitForMessage(server, 'listening')));
     return {
       redisUrl: redis.url,
-      urls: told.map(({ url }) => new URL('/graphql', url).href),
+      urls: listening.map(({ url }) => new URL('/graphql', url).href),
       pids: {
         redis: redis.pid,
         servers: servers.map(({ pid }) => pid!),

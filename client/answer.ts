@@ -1,4 +1,4 @@
-/** What comes back from a GraphQL endpoint, or from whatever answers in its place. */
+/** Answers of a GraphQL endpoint, or of a proxy that answers instead. */
 import { errorOfCode, InferqlError } from './errors.ts';
 
 /** A GraphQL response, before it is checked. */
@@ -27,14 +27,14 @@ export function readData<Data>(answer: Answer | undefined, response?: Response):
   const error = Array.isArray(answer?.errors) ? answer.errors[0] : undefined;
   if (error) throw readError(error, response);
   if (answer?.data && (response?.ok ?? true)) return answer.data as Data;
-  if (!response) throw new InferqlError('BAD_RESPONSE', 'The server sent a message that is not of this API.');
+  if (!response) throw new InferqlError('BAD_RESPONSE', 'The server sent a message that does not belong to this API.');
   throw errorOfStatus(response);
 }
 
 /** The InferqlError of one GraphQL error. */
 export function readError(error: NonNullable<Answer['errors']>[number], response?: Response): InferqlError {
   const { code, retryAfterMs } = error?.extensions ?? {};
-  return errorOfCode(code, typeof error?.message === 'string' ? error.message : 'The server gave an error.', {
+  return errorOfCode(code, typeof error?.message === 'string' ? error.message : 'The server returned an error without a message.', {
     retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : response && readRetryAfter(response),
   });
 }
@@ -43,7 +43,7 @@ export function readError(error: NonNullable<Answer['errors']>[number], response
 function errorOfStatus(response: Response): InferqlError {
   const { status } = response;
   const details = { httpStatus: status, retryAfterMs: readRetryAfter(response) };
-  const answerer = `Something between this client and the server answered with HTTP ${status}`;
+  const answerer = `A proxy between this client and the server answered with HTTP ${status}`;
   switch (status) {
     case 401:
     case 407:
@@ -51,7 +51,7 @@ function errorOfStatus(response: Response): InferqlError {
     case 403:
       return new InferqlError('FORBIDDEN', `${answerer}: it refuses the request.`, details);
     case 413:
-      return new InferqlError('REQUEST_TOO_LARGE', `${answerer}: the request is too large for it.`, details);
+      return new InferqlError('REQUEST_TOO_LARGE', `${answerer}: the request is too large.`, details);
     case 429:
       return new InferqlError('RATE_LIMITED', `${answerer}: there are too many requests.`, details);
     default:

@@ -16,12 +16,12 @@ import type {
 export type ImageInput = Blob | ArrayBuffer | Uint8Array;
 
 /**
- * How updates of watched predictions and queues arrive now. `idle`: nothing is watched; `connecting`: nothing arrives yet, or no
- * longer.
+ * How updates of watched predictions and queues currently arrive. `idle`: nothing is watched; `connecting`: not connected yet, or
+ * no longer.
  */
 export type Connection = 'idle' | 'connecting' | 'websocket' | 'event-stream' | 'polling';
 
-/** What every call takes. */
+/** The options of every call. */
 export interface CallOptions {
   /** Ends the call, which then rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
@@ -62,11 +62,11 @@ export interface ClientOptions {
    * @default 'event-stream'
    */
   subscriptions?: 'event-stream' | 'shared';
-  /** Called when the way changes in which updates arrive. Only with `subscriptions: 'shared'`. */
+  /** Called when the way in which updates arrive changes. Only with `subscriptions: 'shared'`. */
   onConnection?: (connection: Connection) => void;
 }
 
-/** What a prediction is read with. */
+/** The options for reading a prediction. */
 export interface ReadOptions extends CallOptions {
   /** How many labels the result carries. @default 5 */
   topK?: number;
@@ -76,10 +76,10 @@ export interface ReadOptions extends CallOptions {
   outputs?: boolean;
 }
 
-/** What a prediction is watched with. The signal stops watching; the prediction itself goes on. */
+/** The options for watching a prediction. The signal stops watching; the prediction continues. */
 export type WatchOptions = ReadOptions;
 
-/** What an image is sent with. */
+/** The options for sending an image. */
 export interface SubmitOptions<Model extends string = string> extends CallOptions {
   /** The name of a model. Default: the server's default model. */
   model?: Model | undefined;
@@ -96,8 +96,8 @@ export interface SubmitOptions<Model extends string = string> extends CallOption
   /** Your own name for the request, 1 to 200 characters. Default: a random one, so that a retry never does the work twice. */
   idempotencyKey?: string;
   /**
-   * Called with the share of the upload that was sent, 0 to 1, from 0 again for each attempt. Browsers call it on the way, others at the
-   * beginning and the end.
+   * Called with the share of the upload that was sent, 0 to 1, from 0 again for each attempt. Browsers call it during the upload, other
+   * environments only at its beginning and end.
    */
   onUploadProgress?: (share: number) => void;
   /** Cancels: stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
@@ -188,6 +188,6 @@ export interface Client<Image = ImageInput> {
   limits(options?: CallOptions): Promise<Limits>;
   /** The current state of a queue; null if there is no such model. Default: the default model. */
   queue(model?: string, options?: CallOptions): Promise<Queue | null>;
-  /** The queue at once, then whenever it has changed. Never ends unless the caller stops it. */
+  /** Yields the queue at once, then after each change. Never ends unless the caller stops it. */
   watchQueue(model?: string, options?: CallOptions): AsyncGenerator<Queue, void, undefined>;
 }

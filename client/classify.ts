@@ -136,7 +136,7 @@ async function sendImage(
       patience.stop();
       release();
     }
-    if (!answered) throw new InferqlError('BAD_RESPONSE', 'The server gave no answer to the upload.');
+    if (!answered) throw new InferqlError('BAD_RESPONSE', 'The server did not answer the upload.');
     return answered;
   });
 }
@@ -156,7 +156,7 @@ function isState(data: unknown): data is Prediction {
 
 async function sayFarewell(transport: Transport, id: string): Promise<void> {
   const variables = { id, ...selectFields({}) };
-  // A server that is gone cannot be notified.
+  // A server that is away cannot be notified.
   await transport.execute(CancelDocument, variables, AbortSignal.timeout(FAREWELL_MS)).catch(() => {});
 }
 

@@ -26,7 +26,7 @@ export function createClientWith<Image>(
       : createStreamSubscriber(transport);
   const uploads = { transport, subscriber, semaphore: createSemaphore(maxUploads) };
 
-  /** A call's options, with the client's where it has none. */
+  /** A call's options, with the client's as defaults. */
   function complete<Call extends { retryForMs?: ClientOptions['retryForMs'] }>(call: Call | undefined): Call {
     return { ...call!, retryForMs: call?.retryForMs ?? options.retryForMs ?? 30_000 };
   }

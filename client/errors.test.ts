@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { errorOfCode } from './errors.ts';
 
 test('the client and the server agree on what is retryable', () => {
-  const told = ERROR_CODES.map((code) => {
+  const answers = ERROR_CODES.map((code) => {
     const error = errorOfCode(code, 'm');
     return [error.code, error.retryable];
   });
-  expect(told).toEqual(ERROR_CODES.map((code) => [code, ERRORS[code].retryable]));
+  expect(answers).toEqual(ERROR_CODES.map((code) => [code, ERRORS[code].retryable]));
 });
 
 test('an unknown code of a newer server is BAD_RESPONSE', () => {

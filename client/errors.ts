@@ -82,7 +82,7 @@ export class InferqlError extends Error {
   readonly argument: string | undefined;
   /** The last state of the prediction, if there is one. */
   readonly prediction: Prediction | undefined;
-  /** The HTTP status of a response that something else gave in the server's place, such as a proxy or a sign-in page. */
+  /** The HTTP status of a response that is not from the server but, for example, from a proxy or a sign-in page. */
   readonly httpStatus: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: InferqlErrorDetails = {}) {

@@ -59,7 +59,7 @@ export async function* classifyEach<Image>(
       }
     }
   } finally {
-    left.abort(new DOMException('The loop over the outcomes was left.', 'AbortError'));
+    left.abort(new DOMException('The loop over the outcomes was left early.', 'AbortError'));
     await Promise.allSettled(running.values());
     if (!exhausted) await source.return?.();
   }

@@ -3,10 +3,10 @@ import { InferqlError } from './errors.ts';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
-/** For callers that retry without an end: a server's wish to be left alone for an hour is asked about again earlier. */
+/** For callers that retry without a limit: they ask again earlier, even if the server asks them to wait for an hour. */
 const LONGEST_WISH_MS = 60_000;
 
-/** Counts the failures of one request, and waits between two tries as long as the server asks, or a growing time. */
+/** Counts the failures of one request, and waits between attempts as long as the server asks, otherwise increasingly longer. */
 export class RetryClock {
   readonly #options: CallOptions;
   #failedAtMs: number | undefined;
@@ -16,7 +16,7 @@ export class RetryClock {
     this.#options = options;
   }
 
-  /** Reports a success: the next failure is the first one again. */
+  /** Reports a success, which resets the count of failures. */
   reset(): void {
     this.#failedAtMs = undefined;
     this.#failures = 0;
@@ -24,7 +24,7 @@ export class RetryClock {
 
   /**
    * Reports a failure.
-   * @returns how long to wait before the next try, in milliseconds
+   * @returns how long to wait before the next attempt, in milliseconds
    * @throws the error if a retry cannot help or would be too late; the signal's reason once it is aborted
    */
   fail(error: unknown): number {
@@ -34,10 +34,10 @@ export class RetryClock {
     const budgetMs = typeof retryForMs === 'function' ? retryForMs(error) : error.retryable ? retryForMs : 0;
     const isEndless = budgetMs === Number.POSITIVE_INFINITY;
     const nowMs = performance.now();
-    // What may last as long as it likes does not use up the time of other failures.
+    // Failures that are retried without a limit do not use up the time of others.
     this.#failedAtMs = isEndless ? undefined : (this.#failedAtMs ?? nowMs);
     const grown = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++);
-    // Clients that lost the same server should not come back at the same time.
+    // Clients that lost the same server should not reconnect at the same time.
     const wishMs = error.retryAfterMs ?? grown * (0.5 + Math.random() / 2);
     const delayMs = isEndless ? Math.min(wishMs, LONGEST_WISH_MS) : wishMs;
     if (nowMs + delayMs - (this.#failedAtMs ?? nowMs) > budgetMs) throw error;

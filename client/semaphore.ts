@@ -1,10 +1,10 @@
-/** Lets a bounded number of callers go on at the same time; the others wait, first come, first served. */
+/** Lets a bounded number of callers proceed at the same time; the others wait, first come, first served. */
 export interface Semaphore {
-  /** Resolves with the function that lets the next one go on; rejects with the signal's reason. */
+  /** Resolves with the function that lets the next one proceed; rejects with the signal's reason. */
   acquire(signal: AbortSignal | undefined): Promise<() => void>;
 }
 
-/** @param count how many may go on at the same time; Infinity: all */
+/** @param count how many may proceed at the same time; Infinity: all */
 export function createSemaphore(count: number): Semaphore {
   const waiting: (() => void)[] = [];
   let free = count;

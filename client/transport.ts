@@ -18,7 +18,7 @@ interface SendOptions<Variables> {
   file?: { name: keyof Variables & string; blob: Blob };
   /** Whether there is one answer and nothing deferred: it comes as JSON, which no proxy holds back. */
   isSingle?: boolean;
-  /** Gets the share of the file that was sent, 0 to 1. Called in browsers only: elsewhere nobody knows it. */
+  /** Gets the share of the file that was sent, 0 to 1. Called in browsers only: other environments do not report it. */
   onProgress?: ((share: number) => void) | undefined;
 }
 

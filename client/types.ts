@@ -1,4 +1,4 @@
-/** What the server answers. Names and meanings are those of the GraphQL schema. */
+/** The server's answers. Names and meanings are those of the GraphQL schema. */
 
 /** It starts as QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
 export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED';
@@ -44,7 +44,7 @@ export interface Label<Name = string> {
   score: number;
 }
 
-/** Where in the image the model saw a label: `values` row by row, 0 is cold and 1 is hot; `image` is a PNG `data:` URI. */
+/** Where in the image the model saw a label: `values` are row-major, 0 is cold and 1 is hot; `image` is a PNG `data:` URI. */
 export interface Heatmap {
   __typename: 'Heatmap';
   width: number;
@@ -177,7 +177,7 @@ export interface Queue {
   ratePerSecond: number | null;
   capacityPerSecond: number | null;
   latencyMs: number | null;
-  /** Those with most waiting first; null without the scope `operate`. */
+  /** Those with the most waiting first; null without the scope `operate`. */
   tenants: { tenant: string; waiting: number; processing: number }[] | null;
   /** Over all tenants; null without the scope `operate`. */
   ended: { succeeded: number; failed: number; canceled: number; expired: number } | null;

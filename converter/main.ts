@@ -101,7 +101,7 @@ program
   .option('--replace', 'put it in the place of the model of that name')
   .option('--width <pixels>', 'width of the input, if the model leaves it open', wholeNumber)
   .option('--height <pixels>', 'height of the input, if the model leaves it open', wholeNumber)
-  .option('--channels <count>', '1 grey, 3 RGB, 4 RGBA; if the model leaves it open', channelCount)
+  .option('--channels <count>', '1 gray, 3 RGB, 4 RGBA; if the model leaves it open', channelCount)
   .addOption(new Option('--layout <order>', "of an ONNX file's input, if it leaves it open").choices(['nchw', 'nhwc']))
   .addOption(new Option('--normalization <kind>', 'what pixels become').choices([...NORMALIZATIONS]))
   .option(

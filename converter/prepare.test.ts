@@ -139,7 +139,7 @@ describe('a model in a folder', () => {
     await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(/weights\.bin is missing/);
   });
 
-  test.each(['model.json', 'weights.bin'])('with a device for %s is refused instead of read for ever', async (name) => {
+  test.each(['model.json', 'weights.bin'])('with a device for %s is refused instead of read forever', async (name) => {
     await rm(path.join(modelDir, name));
     await symlink('/dev/zero', path.join(modelDir, name));
     await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow(new RegExp(`${name} is not a file`));

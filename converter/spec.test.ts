@@ -57,7 +57,7 @@ describe('a model spec', () => {
     [
       'two channels',
       RESNET.replace('width: 224', 'channels: 2, width: 224'),
-      /^ {2}input\.channels: expected 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\)$/m,
+      /^ {2}input\.channels: expected 1 \(gray\), 3 \(RGB\) or 4 \(RGBA\)$/m,
     ],
     [
       'a deviation of 0',
@@ -84,7 +84,7 @@ describe('a model spec', () => {
       RESNET.replace('ResNet50/model.json', '../../etc/passwd'),
       /source\.model: .*\.\./,
     ],
-    ['an integrity that is no hash', RESNET.replace('sha512-', 'md5-'), /source\.integrity: .*sha512/],
+    ['an integrity that is not a hash', RESNET.replace('sha512-', 'md5-'), /source\.integrity: .*sha512/],
     ['a version that is a range', RESNET.replace(`'1.0.4'`, `'^1.0.4'`), /source\.version: .*exact version/],
     ['a crop that does not fit', RESNET.replace('shortSide: 256', 'shortSide: 100'), /input\.shortSide: .*crop fits/],
     [
@@ -107,7 +107,7 @@ describe('a model spec', () => {
       RESNET.replace("shortSide: 256, resize: 'pillow-bilinear'", "padColor: '#000000'"),
       /input\.padColor: .*resize. other than sharp/,
     ],
-    ['what is no JSON5 at all', '{ source: ', /is not JSON5/],
+    ['what is not JSON5 at all', '{ source: ', /is not JSON5/],
   ])('with %s is refused, naming the file, the field and what was expected', (_, text, expected) => {
     const message = errorOf(text);
     expect(message).toContain('models/mine/model.json5');

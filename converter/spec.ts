@@ -51,7 +51,7 @@ const normalizationSpec = z.union([z.enum(NORMALIZATIONS), ownNormalization], {
 const inputFields = z.strictObject({
   width: z.int().min(1).max(4096),
   height: z.int().min(1).max(4096),
-  channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (grey), 3 (RGB) or 4 (RGBA)').default(3),
+  channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (gray), 3 (RGB) or 4 (RGBA)').default(3),
   /** Resize the short side to this, then crop the center; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
   /** This share of each side, around the center, is stretched: tf.image.central_crop. */

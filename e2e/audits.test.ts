@@ -10,7 +10,7 @@ beforeAll(async () => {
 
 afterAll(() => system?.end());
 
-// They ask where they are run, so that each can have a test of its own before there is a server.
+// They send their requests only when they run, so that each can be a separate test before there is a server.
 const audits = serverAudits({ url: () => `${system.url}/graphql`, fetchFn: fetch });
 
 test.each(audits.map((audit) => [audit.name, audit] as const))('GraphQL over HTTP: %s', async (_, audit) => {

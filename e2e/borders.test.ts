@@ -1,4 +1,4 @@
-/** The borders between packages: what each may import is what its package.json says, and nothing that ships needs what tests share. */
+/** Borders between packages: each imports only what its package.json lists, and nothing that ships depends on test support. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '@inferql/launcher/setup/assemble';
@@ -101,7 +101,7 @@ test('the queue knows neither server nor worker, and the server no engine', () =
 });
 
 // npm installs what a linked workspace needs for development, too, also with --omit=dev.
-test.each(['queue', 'settings', 'images'])('%s brings no engine into the server image', (folder) => {
+test.each(['queue', 'settings', 'images'])('%s adds no engine to the server image', (folder) => {
   const { dependencies, devDependencies } = readManifest(folder);
   const engines = Object.keys({ ...dependencies, ...devDependencies }).filter((name) => /tensorflow|onnx/.test(name));
   expect(engines).toEqual([]);

@@ -27,7 +27,7 @@ afterAll(async () => {
   await system?.end();
 });
 
-/** Holds all work where it is until the test says so. */
+/** Holds all work until the test releases it. */
 async function whileWorkerStands<T>(act: () => Promise<T>): Promise<T> {
   system.workers[0]!.pause();
   try {
@@ -47,7 +47,7 @@ test('an image comes back as a finished prediction, and the same by its id', asy
   expect(prediction.result.labels[0]!.name).toBe(label);
   expect(states.at(-1)).toEqual(prediction);
   expect(await client.prediction(prediction.id, { topK: 3 })).toEqual(prediction);
-  // Without anybody who wants the states on the way, the end comes on the response of the upload.
+  // If nobody asks for intermediate states, the end comes in the response of the upload.
   const other = newPicture();
   const quick = await client.classify(other.picture, { model: 'scripted' });
   expect(quick.result.labels[0]!.name).toBe(other.label);
@@ -113,7 +113,7 @@ test('cancel ends a prediction, and the call that classifies it learns so', asyn
   });
 });
 
-test.each(['stop', 'kill9'] as const)('predictions on their way survive a server that ends (%s)', async (way) => {
+test.each(['stop', 'kill9'] as const)('open predictions survive the end of a server (%s)', async (way) => {
   const client = createClient({ url: system.url });
   const work = Array.from({ length: 12 }, newPicture);
   const states: string[] = [];

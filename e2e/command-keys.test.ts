@@ -1,4 +1,4 @@
-/** `inferql keys`, as processes, with a server that asks for keys. */
+/** `inferql keys`, as processes, with a server that requires keys. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli';
@@ -48,7 +48,7 @@ test('a key is made, used, listed, rotated and revoked', async () => {
   expect((await ask(key.key)).httpStatus).toBe(401);
   expect(JSON.parse((await keys('show', key.id, '--json')).out)).toMatchObject({ id: key.id, status: 'revoked' });
 
-  // Nothing but the making shows the text.
+  // Only the creation shows the text.
   for (const args of [['list'], ['list', '--json'], ['show', rotated.id]]) {
     expect((await keys(...args)).out).not.toContain(rotated.key.slice(18, 40));
   }

@@ -28,10 +28,10 @@ const FRAMEWORKS = [
   '@graphql-mesh/transport-http@1.2.1',
   '@theguild/federation-composition@0.27.0',
 ];
-/** More than Express (100 KiB) and Fastify (1 MiB) let a body have. */
+/** More than the body limits of Express (100 KiB) and Fastify (1 MiB). */
 const LARGE_BYTES = 2_000_000;
 
-/** Runs an example that exports `createHost` until SIGTERM. It does not exit by force: what is left running would show. */
+/** Runs an example that exports `createHost` until SIGTERM. It does not exit explicitly, so that the test notices what keeps running. */
 const RUNNER = `
 import { once } from 'node:events';
 const { createHost } = await import(process.argv[2]);
@@ -247,7 +247,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
 
 async function startNext({ dir, start }: Installation): Promise<Program> {
   const next = join(dir, 'node_modules/next/dist/bin/next');
-  // Next.js takes no folder for its root that has the home folder in it.
+  // Next.js does not accept a root folder that contains the home folder.
   const env = {
     PATH: process.env.PATH!,
     HOME: tmpdir(),

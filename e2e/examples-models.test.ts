@@ -47,7 +47,7 @@ test('the engine in the documentation is the engine of the example', async () =>
 });
 
 test('palette: images are compared by their embeddings, and the second head gives their colors', async () => {
-  // As where the client is installed.
+  // As in a project that has the client installed.
   await cp(join(examples, 'outputs/similar.mjs'), join(dir, 'similar.mjs'));
   await mkdir(join(dir, 'node_modules/@inferql'), { recursive: true });
   await symlink(join(await buildSystem(), 'client'), join(dir, 'node_modules/@inferql/client'));

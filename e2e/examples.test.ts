@@ -43,7 +43,7 @@ async function makeKey({ redis }: TestSystem): Promise<string> {
   });
 }
 
-/** A Python with httpx, made once and kept with what else this machine has. */
+/** A Python with httpx, created once and kept in this machine's state folder. */
 async function preparePython(context: TestContext): Promise<string> {
   const home = join(projectDir, '.inferql', 'python', HTTPX);
   const python = join(home, 'bin/python');
@@ -141,13 +141,13 @@ describe.each(['off', 'keys'])('INFERQL_AUTH=%s', (auth) => {
 
     test.each(['urql', 'apollo'])('%s: upload, live states, labels; a refusal is shown', async (name) => {
       const { page, complaints, close } = await openPage(browser, `${address}${name}/`);
-      await page.getByLabel('Photograph').setInputFiles(photo);
+      await page.getByLabel('Photo').setInputFiles(photo);
       await page.getByRole('status').getByText('SUCCEEDED').waitFor();
       expect(await page.getByRole('listitem').allTextContents()).toHaveLength(3);
       expect(await page.getByRole('listitem').first().textContent()).toBe(`${LABEL} 90.0%`);
 
       await page
-        .getByLabel('Photograph')
+        .getByLabel('Photo')
         .setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
       await page.getByRole('alert').waitFor();
       expect(await page.getByRole('alert').textContent()).toContain('not an image');

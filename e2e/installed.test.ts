@@ -68,7 +68,7 @@ test('inferql init writes a project that runs unchanged: system, types of its la
   await writeFile(join(project, 'src/check.ts'), wrong.replace('NAME', 'trench'));
   await expect(run(tsc)).rejects.toMatchObject({ stdout: expect.stringContaining('"trench"') });
 
-  // Its own vite would be installed from the registry.
+  // Otherwise vite would be installed from the registry.
   await run([process.execPath, join(projectDir, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'error']);
   expect(existsSync(join(project, 'dist/index.html'))).toBe(true);
 });

@@ -6,14 +6,14 @@ import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphq
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-/** The real thing: photographs through server, Redis and the worker with ResNet50, and back. */
+/** Images through server, Redis and the worker with ResNet50, and back. */
 const imagesDir = join(projectDir, '..', 'shared', 'images');
 const noImages = !existsSync(imagesDir);
 
 let system: TestSystem;
 
 beforeAll(async () => {
-  // Each photograph is to be computed, though another test sent it before.
+  // Each image must be computed, even if another test sent it before.
   system = await startSystem({ models: 'resnet50', env: { INFERQL_CACHE_TTL_MS: '0' } });
 }, 300_000);
 

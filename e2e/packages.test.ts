@@ -1,4 +1,4 @@
-/** Every package as it would be published: what is in its tarball, and what the tools say that know how packages go wrong. */
+/** Every package as it would be published: what is in its tarball, and what publint and attw report. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 let close = () => {};
 afterEach(() => close());
 
-/** Something that listens and answers each command, or whatever comes, by `answer(name)`. */
+/** A listener that answers each command, or any other input, with `answer(name)`. */
 async function listen(answer: (command: string) => string): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -54,7 +54,7 @@ test.each([
 });
 
 test.each(['unix:///redis.sock', 'http://127.0.0.1', 'redis://'])(
-  'the REDIS_URL %s is told to be no address',
+  'the REDIS_URL %s is reported as invalid',
   async (url) => {
     const launcher = startLauncher(projectDir, { PORT: '0', REDIS_URL: url, INFERQL_STATE_DIR: '/dev/null/nowhere' });
     expect(await launcher.exited()).toBe(1);

@@ -1,4 +1,4 @@
-/** What `npm start` keeps running: its signals, and the deaths of it and of what it started. Real programs, the real model. */
+/** What `npm start` keeps running: signals, and deaths of the launcher and of its processes. Real programs, the real model. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Launcher, listProcesses } from '@inferql/testing/launcher';
@@ -15,7 +15,7 @@ import {
 import { Redis } from 'ioredis';
 import { beforeAll, expect, test } from 'vitest';
 
-// An engine sees its worker's end a moment later than the launcher does.
+// An engine notices its worker's end slightly later than the launcher does.
 const soon = { timeout: 2_000, interval: 20 };
 
 // The first start of a clone builds it, which may take longer than a test does.
@@ -31,7 +31,7 @@ function findPid(launcher: Launcher, text: string): number | undefined {
 
 test('Ctrl-C lets accepted work finish, exits with 0 and leaves no process; repeated and later signals do no harm', async () => {
   const { launcher, url } = await startReady({ INFERQL_SHARE: 'off', INFERQL_CACHE_TTL_MS: '0' });
-  // The engine stands still until all are accepted and the signal is there.
+  // The engine is stopped until all are accepted and the signal has arrived.
   const engine = findPid(launcher, 'engine-process-main')!;
   process.kill(engine, 'SIGSTOP');
   const answers = Promise.all(Array.from({ length: 4 }, () => classifyCat(url)));

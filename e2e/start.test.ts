@@ -1,4 +1,4 @@
-/** `npm start` as a person meets it: its first time, its second, its settings. Real programs, the real model. */
+/** `npm start` as a user meets it: the first start, the second one, settings. Real programs, the real model. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -20,7 +20,7 @@ test(
   BUILD_TIMEOUT_MS,
 );
 
-// How long it takes stands among the measurements (bench/scenarios/start.ts), where the machine is quiet.
+// How long it takes is measured on a quiet machine (bench/scenarios/start.ts).
 test('a second start installs, builds, generates and pulls nothing', async () => {
   const logsDir = join(clone.dir, '.inferql/logs');
   const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
@@ -129,7 +129,7 @@ test(
     const listCompilers = () => [
       ...listProcesses(({ command }) => command.includes(`-p ${clone.dir}/.inferql/unfinished/tsconfig-`)).values(),
     ];
-    // The one that does the work finishes it before it heeds a signal.
+    // The process that does the work finishes it before it reacts to a signal.
     await expect.poll(listCompilers, { ...poll, interval: 10 }).toContainEqual(expect.stringMatching(/\/lib\/tsc -p/));
     launcher.process.kill('SIGTERM');
     expect(await launcher.exited()).toBe(143);

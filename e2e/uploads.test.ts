@@ -129,7 +129,7 @@ test('a body beyond all limits is answered with 413', async () => {
 });
 
 test('an aborted upload leaves nothing behind, and neither do the others', async () => {
-  // Too large to be kept in memory, as is the part that is sent below. A refusal that is quicker than its file is one of the others.
+  // Too large to be kept in memory, as is the part that is sent below. Refusals that come before the file are tested elsewhere.
   const large = Buffer.concat([makePicture(1), Buffer.alloc(2 * 1024 * 1024)]);
   for (let upload = 0; upload < 20; upload++) await classify(large, 'topK: 0');
   await untilFiles((files) => files.length === 0);
@@ -150,7 +150,7 @@ test('an aborted upload leaves nothing behind, and neither do the others', async
   await untilFiles((files) => files.length === 0);
 });
 
-/** Looks again and again at what the server keeps in its folder; the test's time limit ends it. */
+/** Reads the server's folder repeatedly; the test's time limit ends it. */
 async function untilFiles(condition: (files: string[]) => boolean): Promise<void> {
   for (;;) {
     const entries = await readdir(system.serverStateDir, { recursive: true, withFileTypes: true });

@@ -38,7 +38,7 @@ afterAll(async () => {
 
 type Event = GraphqlResult<FollowSubscription>;
 
-/** Sends a picture; the id of its prediction. */
+/** Sends a picture and returns the id of its prediction. */
 async function submit(n: number, url = system.url): Promise<string> {
   const { data } = await send<SubmitMutation>(url, {
     query: String(SubmitDocument),
@@ -62,7 +62,7 @@ async function next(stream: AsyncGenerator<Event>): Promise<FollowedFragment> {
   return (value as Event).data!.prediction!;
 }
 
-/** What is left of a subscription. */
+/** The remaining events of a subscription. */
 async function rest(stream: AsyncGenerator<Event>): Promise<FollowedFragment[]> {
   const events: FollowedFragment[] = [];
   for await (const { data } of stream) events.push(data!.prediction!);
@@ -168,7 +168,7 @@ test('a server that drains ends subscriptions with a retryable reason, and answe
   }
 });
 
-/** Asks until so many are queued or run. */
+/** Asks until this many are queued or running. */
 async function waitForWaiting(url: string, wanted: number): Promise<void> {
   for (;;) {
     const { data } = await send<BusyQuery>(url, { query: String(BusyDocument) });

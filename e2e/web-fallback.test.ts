@@ -148,7 +148,7 @@ test('if a proxy also holds event streams back, the page asks every second', () 
     await classifyMany(page);
     await expect.poll(() => streams.open).toBe(0);
     await waitForHeader(page, 'Updating every second');
-    // The longest words of the header on the narrowest screen.
+    // The longest text of the header on the narrowest screen.
     await page.setViewportSize({ width: 320, height: 700 });
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
     expect(await findAccessibilityFaults(page)).toEqual([]);

@@ -1,4 +1,4 @@
-/** What the page does with answers that are not the API's, files that go away, and files that get no card. */
+/** The page with answers that are not of the API, files that disappear, and files that get no card. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ test.each([
       others.map(({ file }) => file),
     );
     for (const { file, label } of others) await findLabel(page, file.name, label).waitFor();
-    // With a way out.
+    // There is a way to retry.
     await findCard(page, refused!.file.name).getByRole('button', { name: 'Try again' }).click();
     await findLabel(page, refused!.file.name, refused!.label).waitFor();
   }),
@@ -97,7 +97,7 @@ test('a file that was removed after it was chosen is named, and not retried', ()
     try {
       const path = join(folder, gone!.file.name);
       await writeFile(path, gone!.file.buffer);
-      // The first try is refused for now, so that the file can go before the second.
+      // The first attempt is refused as retryable, so that the file can be removed before the second.
       let first = true;
       await page.route('**/graphql', async (route) => {
         if (!isUpload(route) || !first) return route.continue();

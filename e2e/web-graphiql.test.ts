@@ -39,7 +39,7 @@ async function withGraphiql(use: (page: Page) => Promise<void>): Promise<void> {
   }
 }
 
-/** Opens a tab. GraphiQL runs its operation a moment later only; what it then keeps of its tabs shows when that moment is over. */
+/** Opens a tab. GraphiQL switches to its operation slightly later; what it then stores about its tabs shows when that is done. */
 async function openTab(page: Page, name: string): Promise<void> {
   await page.getByRole('tablist').getByRole('button', { name, exact: true }).click();
   await page.locator('.graphiql-query-editor .view-lines', { hasText: name }).waitFor();
@@ -80,7 +80,7 @@ test('running a mutation asks for the file and sends it', () =>
     await openTab(page, 'ClassifyIdFirst');
     await run(page);
     await waitForResponse(page, new RegExp(`"status": "SUCCEEDED"[\\s\\S]*"name": "${picture!.label}"`));
-    // What GraphiQL itself draws is its own matter.
+    // The elements that GraphiQL draws are not checked.
     expect(await findAccessibilityFaults(page, '.upload-panel')).toEqual([]);
     await keepScreenshot(page, 'graphiql');
   }));

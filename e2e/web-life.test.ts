@@ -95,7 +95,7 @@ test('cards show their place in the queue, then that the model runs, then labels
     await page.getByRole('status').filter({ hasText: '3 of 3 done' }).waitFor({ state: 'attached' });
   }));
 
-/** Makes uploads from the page as slow as over a poor line. */
+/** Makes uploads from the page as slow as on a poor connection. */
 async function slowDown(page: Page): Promise<Upload> {
   const session = await page.context().newCDPSession(page);
   await session.send('Network.emulateNetworkConditions', {
@@ -192,7 +192,7 @@ test('bad files are explained in plain words, each on its card, and do not affec
     await choose(page, [...bad.map(({ name, buffer }) => ({ name, mimeType: 'image/png', buffer })), good!.file]);
     for (const { name, words } of bad) await findCard(page, name).getByText(words).waitFor();
     await findLabel(page, good!.file.name, good!.label).waitFor();
-    // Only what may end otherwise can be sent once more.
+    // Only what may end differently can be sent again.
     const retries = page.getByRole('article').filter({ has: page.getByRole('button', { name: 'Try again' }) });
     expect(await retries.getByRole('heading').allTextContents()).toEqual(['poison.png']);
     expect(await findAccessibilityFaults(page)).toEqual([]);
@@ -217,7 +217,7 @@ test('the page waits for a full queue', () =>
     );
     await full;
     for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
-    // The words stay while it is tried again and again.
+    // The text stays while the page retries.
     const changes = await page.evaluate(() => (globalThis as unknown as { changes: string[] }).changes);
     expect(changes).toContainEqual(expect.stringMatching(/> The queue is full$/));
     expect(changes.filter((change) => /^The queue is full > Uploa/.test(change))).toEqual([]);

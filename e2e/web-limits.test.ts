@@ -1,4 +1,4 @@
-/** Images that the server does not take as they are, and what the page does about them. */
+/** The page with images that the server does not accept unchanged. */
 import { findAccessibilityFaults, findCard, launchBrowser, openPage, type WatchedPage } from '@inferql/testing/browser';
 import { buildTestPage } from '@inferql/testing/page-build';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';

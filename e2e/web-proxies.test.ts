@@ -1,4 +1,4 @@
-/** The page in Chromium behind real nginx and Caddy: what they answer by themselves, and what they do not pass on. */
+/** The page in Chromium behind real nginx and Caddy: what they answer instead of the server, and what they do not pass on. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -137,7 +137,7 @@ test.each([
   }),
 );
 
-/** Figures of the strip that are wider than their place, also when they are long. */
+/** Figures of the strip that are wider than their cell, also if they are long. */
 function findClippedFigures(page: Page): Promise<(string | null)[]> {
   return page.evaluate(() => {
     const figures = [...document.querySelectorAll('.strip dd:not(.strip-note)')];

@@ -44,7 +44,7 @@ test('grayscale becomes equal channels, and opaque', () => {
 });
 
 test.each(['pillow', 'opencv', 'tensorflow', 'tfjs', 'torchvision', 'canvas'] as const)(
-  'every rule of %s stays inside of the image and of the input, whatever their sizes',
+  'every rule of %s stays inside the image and the input, whatever their sizes',
   (library) => {
     const sides = [1, 2, 3, 7, 31, 256, 999, 20_000];
     for (const width of sides) {

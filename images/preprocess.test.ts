@@ -139,7 +139,7 @@ describe('what photos carry', () => {
     expectNear(pixelAt(await prepareImage(file, CROPPED, MAX_PIXELS), CROPPED, 0.5, 0.5), [255, 128, 128], 3);
   });
 
-  test.each(['jpeg', 'png'] as const)('a greyscale %s becomes three equal channels', async (format) => {
+  test.each(['jpeg', 'png'] as const)('a grayscale %s becomes three equal channels', async (format) => {
     const file = await drawFlag().toColourspace('b-w').toFormat(format).toBuffer();
     expect((await sharp(file).metadata()).channels).toBe(1);
     const [r, g, b] = pixelAt(await prepareImage(file, CROPPED, MAX_PIXELS), CROPPED, 0.2, 0.3);
@@ -169,12 +169,12 @@ describe('what photos carry', () => {
 
   test('a model of one channel gets grayscale', async () => {
     const input = { ...CROPPED, channels: 1 as const };
-    const colour = await drawFlag().png().toBuffer();
+    const color = await drawFlag().png().toBuffer();
     const grey = await sharp(Buffer.alloc(64 * 64, 76), { raw: { width: 64, height: 64, channels: 1 } })
       .toColourspace('b-w')
       .png()
       .toBuffer();
-    for (const file of [colour, grey]) {
+    for (const file of [color, grey]) {
       const data = await prepareImage(file, input, MAX_PIXELS);
       expect(data.length).toBe(224 * 224);
       expectNear(pixelAt(data, input, 0.2, 0.3), [76], 3);

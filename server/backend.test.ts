@@ -5,7 +5,7 @@ test.each([
   ['no worker takes', 'leave'],
   ['whose model was withdrawn', 'withdraw'],
 ] as const)(
-  'a prediction that nobody follows and %s ends EXPIRED by itself, and its pixels leave Redis',
+  'a prediction that nobody follows and %s ends EXPIRED, and its pixels leave Redis',
   async (_, go) => {
     const server = await startServer();
     const worker = await startWorker(server.prefix, {}, { idle: true });

@@ -1,4 +1,4 @@
-/** Variables that are set and probably meant as a setting: former names, and names with a typing error. */
+/** Variables that are set and probably intended as a setting: former names, and names with a typing error. */
 import type { Environment, Setting, SettingTable } from './define-settings.ts';
 
 const PREFIX = 'INFERQL_';

@@ -14,7 +14,7 @@ export interface ReverseProxy {
   close(): Promise<void>;
 }
 
-/** What the configurations of the documentation have in place of names, ports and files of this machine. */
+/** The names, ports and files in the documented configurations, which are replaced by those of this machine. */
 export const DOCUMENTED_NAME = 'images.example.com';
 const DOCUMENTED_SERVER = '127.0.0.1:4000';
 const DOCUMENTED_FOLDER = '/etc/traefik';
@@ -90,7 +90,7 @@ const START: Record<ProxyName, (configuration: string, port: number, dir: string
     return spawn('caddy', args, { stdio: ['ignore', 'ignore', 'pipe'], env });
   },
   traefik(configuration, port, dir) {
-    // Without a name of its own there is no certificate.
+    // Without a host name there is no certificate.
     const ported = configuration
       .replace("address: ':443'", `address: '127.0.0.1:${port}'`)
       .replace(/tls: \{.*\}\n/, '\n')

@@ -13,7 +13,7 @@ function makeChunk(type: string, data: Uint8Array): Buffer {
 export function makePng(
   width: number,
   height: number,
-  colour: readonly [number, number, number],
+  color: readonly [number, number, number],
   rows = height,
 ): Uint8Array {
   const header = Buffer.alloc(13);
@@ -21,7 +21,7 @@ export function makePng(
   header.writeUInt32BE(height, 4);
   // 8 bits per channel, RGB.
   header.set([8, 2, 0, 0, 0], 8);
-  const row = Buffer.concat([Buffer.from([0]), Buffer.from(Array.from({ length: width }, () => colour).flat())]);
+  const row = Buffer.concat([Buffer.from([0]), Buffer.from(Array.from({ length: width }, () => color).flat())]);
   return Buffer.concat([
     Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
     makeChunk('IHDR', header),

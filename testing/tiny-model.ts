@@ -9,15 +9,15 @@ export interface TinyModelOptions {
   /** Laid over the spec. */
   spec?: Record<string, unknown>;
   /** Every bias of the last layer: another value is another version with another answer. */
-  favourite?: number;
+  favorite?: number;
 }
 
 /**
  * Writes a small convolutional classifier into a model repository: 6 x 5 RGB images, one convolution, global average pooling,
- * and a dense layer. The label at `favourite` wins whatever the image is.
+ * and a dense layer. The label at `favorite` wins whatever the image is.
  */
 export async function writeTinyModel(modelsDir: string, name: string, options: TinyModelOptions = {}): Promise<void> {
-  const { middle = () => [], labels = ['red', 'green', 'blue'], favourite = 0 } = options;
+  const { middle = () => [], labels = ['red', 'green', 'blue'], favorite = 0 } = options;
   await tf.setBackend('cpu');
   const model = tf.sequential({
     layers: [
@@ -29,7 +29,7 @@ export async function writeTinyModel(modelsDir: string, name: string, options: T
   });
   const dense = model.layers.at(-1)!;
   const [kernel] = dense.getWeights();
-  dense.setWeights([kernel!.mul(0.01), tf.oneHot(favourite, labels.length).mul(5).toFloat()]);
+  dense.setWeights([kernel!.mul(0.01), tf.oneHot(favorite, labels.length).mul(5).toFloat()]);
   // In one step, so that a watcher never sees half a model.
   const staging = join(modelsDir, `.${name}-${Date.now()}`);
   await mkdir(staging, { recursive: true });

@@ -21,7 +21,7 @@ function noteEnd(id: string): void {
   onArrival?.();
 }
 
-/** Resolves with the first state. The bytes are only searched: parsing is up to real subscribers. */
+/** Resolves with the first state. The bytes are only searched, not parsed, to keep the load low. */
 async function openSse(url: URL, id: string): Promise<void> {
   const socket: Socket = connect(Number(url.port), url.hostname);
   closers.push(() => socket.destroy());

@@ -115,7 +115,7 @@ function oddFrames(dice: Dice): [string, Buffer[]] {
     ],
     'a close with a bad reason': () => [frame(CLOSE, Buffer.from([3, 232, 0xff, 0xff]))],
     'a close, and more': () => [frame(CLOSE, Buffer.from([3, 232])), frame(TEXT, ping)],
-    'bytes that are no frame': () => [Buffer.from(Array.from({ length: 40 }, () => dice.below(256)))],
+    'bytes that are not a frame': () => [Buffer.from(Array.from({ length: 40 }, () => dice.below(256)))],
   };
   const how = dice.pick(Object.keys(ways));
   return [how, ways[how]!()];

@@ -45,7 +45,7 @@ async function attack({ url, durationMs, seed }: HostilePlan): Promise<HostileRe
   const image = makeInterlacedPng(IMAGE_SIDE);
   const end = performance.now() + durationMs;
   let stopped = false;
-  // Attacks in progress are given up: some would wait for a minute.
+  // Attacks in progress are aborted: some would wait for a minute.
   const stop = new Promise<void>((resolve) => {
     // Ctrl-C reaches this process, too.
     for (const signal of ['SIGINT', 'SIGTERM']) {

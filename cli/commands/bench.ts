@@ -38,7 +38,7 @@ export function addBench(program: Command, session: Session): void {
       'after',
       `
 A time is from the first byte of the upload to the finished prediction, as a user of the client sees it. Repeated
-photographs are answered from the server's cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
+images are answered from the server's cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
     )
     .action((args: string[], flags: BenchFlags) => measureServer(args, flags, session));
 }
@@ -46,7 +46,7 @@ photographs are answered from the server's cache: start it with INFERQL_CACHE_TT
 async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
   const { images: sources } = await findImages(args, session.stdin, session.signal);
   await requireModel(session, flags.url, flags.model);
-  const photographs = await Promise.all(
+  const images = await Promise.all(
     sources.map(async ({ name, content }) => {
       if (typeof content !== 'string') return content;
       // In memory, since the disk is not measured.
@@ -57,7 +57,7 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
       }
     }),
   );
-  const measured = await driveServer(photographs, flags, session);
+  const measured = await driveServer(images, flags, session);
   session.screen.clearProgress();
   const summary = summarize(measured, flags.clients);
   session.screen.print(flags.json ? safeJson(summary) : drawSummary(summary));
@@ -65,7 +65,7 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
   if (summary.failed > 0) process.exitCode = EXIT.failed;
 }
 
-async function driveServer(photographs: Blob[], flags: BenchFlags, session: Session): Promise<Measured> {
+async function driveServer(images: Blob[], flags: BenchFlags, session: Session): Promise<Measured> {
   const { screen, signal } = session;
   // A refusal is an answer here, not a reason to retry.
   const client = connectServer(session, flags.url, 0);
@@ -78,10 +78,10 @@ async function driveServer(photographs: Blob[], flags: BenchFlags, session: Sess
 
   async function runClient(): Promise<void> {
     while (sent < most && performance.now() < endMs && !signal.aborted) {
-      const photograph = photographs[sent++ % photographs.length]!;
+      const image = images[sent++ % images.length]!;
       const startMs = performance.now();
       try {
-        const { cached } = await client.classify(photograph, {
+        const { cached } = await client.classify(image, {
           signal,
           topK: 1,
           ...(flags.model === undefined ? {} : { model: flags.model }),

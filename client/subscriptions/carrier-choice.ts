@@ -1,4 +1,4 @@
-/** What carries the events of subscriptions: the WebSocket, event streams, or queries again and again. */
+/** What carries the events of subscriptions: the WebSocket, event streams, or repeated queries. */
 export type Carrier = 'websocket' | 'event-stream' | 'polling';
 
 /** Decides on the carrier from what the carriers report. */
@@ -8,15 +8,15 @@ export interface CarrierChoice {
   socketStarted(): void;
   socketOpened(): void;
   socketClosed(): void;
-  /** There is no WebSocket here. */
+  /** This environment has no WebSocket. */
   socketMissing(): void;
   /** An event stream brought nothing in time, or another answer came in its place. */
   streamWithheld(): void;
   /** Nothing is subscribed: time does not count. */
   pause(): void;
   /**
-   * How long to wait before the next try to open the WebSocket, in milliseconds.
-   * @param retries how often it was tried again already since it was last open
+   * How long to wait before the next attempt to open the WebSocket, in milliseconds.
+   * @param retries the number of retries since it was last open
    */
   getSocketWaitMs(retries: number): number;
 }
@@ -24,12 +24,12 @@ export interface CarrierChoice {
 const FAILURES_BEFORE_FALLBACK = 2;
 const MAX_FIRST_OPENING_MS = 5_000;
 const MAX_RECONNECT_WAIT_MS = 4_000;
-/** A fallback after a slow start is left soon; one behind a proxy that passes no WebSocket stays. */
+/** A fallback after a slow start is short; one behind a proxy that blocks WebSockets stays. */
 const FIRST_RETURN_WAIT_MS = 4_000;
 const MAX_RETURN_WAIT_MS = 60_000;
 
 /**
- * Begins with the WebSocket. Leaves it if it never opened in two tries or five seconds, and comes back when it opens. A WebSocket that
+ * Begins with the WebSocket. Leaves it if it did not open in two attempts or five seconds, and returns when it opens. A WebSocket that
  * has been open is waited for: the server is away then, and no other carrier gets through either.
  */
 export function createCarrierChoice(onChange: (carrier: Carrier) => void): CarrierChoice {
@@ -74,7 +74,7 @@ export function createCarrierChoice(onChange: (carrier: Carrier) => void): Carri
     },
     getSocketWaitMs(retries) {
       if (carrier !== 'websocket') return Math.min(MAX_RETURN_WAIT_MS, FIRST_RETURN_WAIT_MS * 2 ** returns++);
-      // Longer from try to try, and spread out, so that many pages do not all come back in the same moment.
+      // Longer with each attempt, with jitter, so that many pages do not reconnect at the same moment.
       return Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
     },
   };

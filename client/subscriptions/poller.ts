@@ -3,7 +3,7 @@ import { InferqlError } from '../errors.ts';
 import type { Transport } from '../transport.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
-/** Asks for the state of many subscriptions again and again. */
+/** Polls the state of many subscriptions. */
 export interface Poller {
   /** @returns a function that stops; nothing is reported after that */
   add(request: SubscriptionRequest, sink: Sink): () => void;
@@ -162,8 +162,8 @@ function readPart(answer: Answer, index: number, count: number, response: Respon
   const error = answer.errors?.find(({ path }) => !Array.isArray(path) || path[0] === name);
   if (error) throw readError(error, response);
   const value = name === undefined ? undefined : data?.[name];
-  // What a subscription answers if a query has null.
+  // A subscription reports an error if a query returns null.
   if (value === null || value === undefined)
-    throw new InferqlError('NOT_FOUND', 'The server does not know it, or no longer.');
+    throw new InferqlError('NOT_FOUND', 'The server does not know this prediction, or no longer.');
   return { [count === 1 ? name! : 'prediction']: value };
 }

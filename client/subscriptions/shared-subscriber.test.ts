@@ -414,7 +414,7 @@ test('running subscriptions return to a WebSocket that opens later, and do not n
 });
 
 test.each(['the WebSocket', 'event streams'])(
-  'a key that %s refuses ends what is watched, and is shown in no other way',
+  'a key that %s refuses ends all subscriptions, and is not sent in any other way',
   async (by) => {
     for (const id of ['a', 'b']) watch(id);
     await settle();

@@ -18,7 +18,7 @@ interface Running {
   request: SubscriptionRequest;
   sink: Sink;
   onLost(error: InferqlError): void;
-  /** Leaves the present carrier. */
+  /** Leaves the current carrier. */
   leave(): void;
 }
 
@@ -29,7 +29,7 @@ const LINGER_MS = 5_000;
 
 /**
  * All subscriptions over one WebSocket. If it does not open, they go over at most three event streams and the rest is polled; if these
- * are held back, all is polled. The subscriptions go back when the WebSocket opens, and notice nothing of it. Without a subscription,
+ * are held back, all is polled. The subscriptions return when the WebSocket opens, and do not notice. Without a subscription,
  * nothing is open.
  */
 export function createSharedSubscriber({ url, transport, onConnection }: SharedOptions): Subscriber {

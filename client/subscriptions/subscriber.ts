@@ -1,7 +1,7 @@
 import type { InferqlError } from '../errors.ts';
 import type { Document } from '../transport.ts';
 
-/** A subscription as it is asked for. */
+/** A requested subscription. */
 export interface SubscriptionRequest<Data = unknown, Variables extends object = object> {
   subscription: Document<Data, Variables>;
   /** Reads the same fields once, for when no subscription gets through. */

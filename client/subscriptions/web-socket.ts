@@ -18,9 +18,9 @@ export interface SharedSocket {
 interface SocketOptions {
   /** The GraphQL endpoint, over HTTP. */
   url: URL;
-  /** What the connection begins with: who calls. */
+  /** The first message's content, which identifies the caller. */
   getParams(): Promise<Record<string, string>>;
-  /** @param retries how often it was tried again already since it was last open */
+  /** @param retries the number of retries since it was last open */
   getWaitMs(retries: number): number;
   onOpened(): void;
   /** The connection was lost, or could not be opened. UNAUTHENTICATED: the server does not accept the caller. */

@@ -28,7 +28,7 @@ const LABELS_FILE = 'labels.json';
 
 /**
  * Adds a model to the repository: gets it, derives its spec, tries it on the samples, compares it with tfjs if
- * tfjs runs it, and only then puts it where workers find it.
+ * tfjs runs it, and only then moves it into the repository.
  * @throws ModelError if the model cannot be got, read or run, or if tfjs gives other answers
  */
 export async function addModel(source: string, options: AddOptions, context: CommandContext): Promise<PreparedModel> {

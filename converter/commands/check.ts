@@ -141,7 +141,7 @@ function checkProbabilities(values: Float32Array, model: PreparedModel): void {
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(
       'SPEC_INVALID',
-      `output.activation: ${model.spec.output.activation} gives numbers that are no probabilities; logits or logits-sigmoid may fit`,
+      `output.activation: ${model.spec.output.activation} gives numbers that are not probabilities; logits or logits-sigmoid may fit`,
     );
   }
 }

@@ -33,7 +33,7 @@ export async function listModels(modelsDir: string): Promise<string[]> {
 
 const NOT_MODELS = new Set(['samples']);
 
-/** A sentence per folder that is not served, though a user may expect it. */
+/** A sentence per folder that is not served, although a user may expect it. */
 export async function describeOddFolders(modelsDir: string): Promise<string[]> {
   const names = new Set(await listModels(modelsDir));
   const lines: string[] = [];

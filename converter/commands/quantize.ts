@@ -143,7 +143,7 @@ async function compareVersions(
 function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: CommandContext): void {
   const speedup = report.floatMsPerImage / report.int8MsPerImage;
   const isWorth = speedup >= WORTHWHILE.speedup && report.agreement >= WORTHWHILE.agreement;
-  print(`measured on ${report.images} images that calibration has not seen, both versions in turn:`);
+  print(`measured on ${report.images} images that calibration has not seen, both versions interleaved:`);
   print(`  same first answer   ${(report.agreement * 100).toFixed(1)} %`);
   print(`  largest change      ${report.largestChange.toFixed(3)} of a probability`);
   print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms an image`);

@@ -109,7 +109,7 @@ describe('graph ops agree with tfjs', () => {
   });
 
   test.each(['ResizeBilinear', 'ResizeNearestNeighbor'])(
-    '%s, corners aligned, pixel centres halved, neither',
+    '%s, corners aligned, half-pixel centers, neither',
     async (op) => {
       for (const flag of ['align_corners', 'half_pixel_centers', 'none']) {
         for (const size of [

@@ -65,7 +65,7 @@ describe('files of Keras', () => {
 
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  test.each(['keras3.keras', 'keras2.h5'])('%s is added as it is', async (name) => {
+  test.each(['keras3.keras', 'keras2.h5'])('%s is added unchanged', async (name) => {
     const model = await addModel(path.join(FILES, name), { name: 'own' }, context);
     expect(model).toMatchObject({ classCount: 5 });
     expect(model.spec).toMatchObject({ format: 'tfjs-layers', input: { width: SIZE, normalization: 'none' } });

@@ -108,7 +108,7 @@ describe('structures of layers models', () => {
     expect(nodes).not.toContain('Gather');
   });
 
-  test.each(['caffe', 'tf', 'torch', 'unit', 'none'] as const)('%s normalisation of colour and grey', async (kind) => {
+  test.each(['caffe', 'tf', 'torch', 'unit', 'none'] as const)('%s normalization of color and grayscale', async (kind) => {
     for (const channels of [1, 3] as const) {
       const input = { ...inputOf(9, 7, channels), normalization: kind };
       const model = tf.sequential({
@@ -222,7 +222,7 @@ describe('files of other converters', () => {
   });
 
   test.each(['uint8', 'uint16', 'float16'] as const)(
-    'weights quantised to %s are decoded as tfjs does',
+    'weights quantized to %s are decoded like in tfjs',
     async (dtype) => {
       const { saved, pixels } = await reference();
       const quantized = quantizeWeights(saved, dtype);

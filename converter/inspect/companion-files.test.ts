@@ -55,7 +55,7 @@ describe("Hugging Face's preprocessor_config.json", () => {
     ],
     ['bytes', { do_rescale: false, do_normalize: false }, { normalization: 'none' }],
     [
-      'CLIP: its own mean and deviation',
+      'CLIP: a different mean and deviation',
       { size: { shortest_edge: 224 }, crop_size: 224, image_mean: [0.48, 0.46, 0.41], image_std: [0.27, 0.26, 0.28] },
       { normalization: { scale: 1 / 255, mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28], order: 'rgb' } },
     ],

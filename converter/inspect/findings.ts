@@ -6,7 +6,7 @@ export interface Finding {
   what: string;
   value: string;
   certainty: Certainty;
-  /** Where it is from, or how to correct it. */
+  /** Its source, or how to correct it. */
   from: string;
 }
 

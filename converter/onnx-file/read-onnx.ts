@@ -3,7 +3,7 @@ import { ModelError } from '../errors.ts';
 import { OWN_FILE } from './external.ts';
 import { decodeOnnx, type OnnxModel, type OnnxModelGraph } from './model-file.ts';
 
-/** Shorter weights are read; longer ones stay where they are. */
+/** Shorter weights are read; longer ones stay in the file. */
 const MAX_READ_BYTES = 4096;
 const WINDOW_BYTES = 65_536;
 /** Of messages in messages. Exporters stay below ten. */
@@ -133,7 +133,7 @@ class Reader {
     }
   }
 
-  /** Numbers above 2 ** 53 are no lengths, and are only passed. */
+  /** Numbers above 2 ** 53 are not lengths, and are only skipped. */
   #varint(at: number, end: number): { value: number; end: number } {
     let value = 0;
     for (let i = 0; i < 10 && at + i < end; i++) {

@@ -12,7 +12,7 @@ import {
 
 /**
  * A tensor that flows through the graph. `shape` is always tfjs' (channels last); a rank-4 value whose ONNX tensor
- * has its channels first says so, so that transposes are written only where an op needs the other order.
+ * has its channels first says so, so that transposes are written only if an op needs the other order.
  */
 export interface Value {
   name: string;

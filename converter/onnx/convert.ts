@@ -159,7 +159,7 @@ function convertNodes(
 
 /**
  * Where the wanted outputs are among those of the model.
- * @throws ModelError SPEC_INVALID if the spec does not name one of several outputs; what others name is not meant
+ * @throws ModelError SPEC_INVALID if the spec does not name one of several outputs; those that `outputs` names do not count
  */
 function placesOf(names: readonly string[], wanted: readonly WantedOutput[]): number[] {
   const rest = names.filter((name) => wanted.every((other) => other.name !== name));

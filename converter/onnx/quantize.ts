@@ -4,7 +4,7 @@ import { elementCount, floatTensor, type OnnxGraph, type OnnxNode, type Tensor }
 import { cutAfter, isQuantized, tensorsToQuantize } from './ranges.ts';
 
 /**
- * Seven bits instead of eight: CPUs without VNNI add two products in 16 bits, where eight-bit weights would saturate.
+ * Seven bits instead of eight: CPUs without VNNI add two products in 16 bits, which eight-bit weights would saturate.
  */
 const WEIGHT_LEVELS = 64;
 

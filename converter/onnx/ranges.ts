@@ -38,7 +38,7 @@ export function isQuantized(index: GraphIndex, node: OnnxNode): boolean {
   return node.inputs.every((input) => index.constant(input) === undefined);
 }
 
-/** The activation that follows a node alone, and which its output's range stands for. */
+/** The activation that is the only reader of a node, whose output's range then replaces the node's. */
 export function cutAfter(index: GraphIndex, node: OnnxNode): OnnxNode | undefined {
   const follower = index.onlyReader(node.outputs[0]);
   return follower && CUT_OPS.has(follower.op) ? follower : undefined;

@@ -133,7 +133,7 @@ function checkInput(input: ImageInput, spec: ModelSpec): void {
   }
 }
 
-/** With several outputs the spec names one, so that none is dropped unseen; what `outputs` names is not meant. */
+/** With several outputs the spec names one, so that none is dropped silently; those that `outputs` names do not count. */
 function answerOutput(all: AnswerOutput[], spec: ModelSpec, named: readonly PreparedOutput[] = []): AnswerOutput {
   const rest = all.filter(({ name }) => named.every(({ from }) => from !== name));
   const outputs = spec.output.name === undefined && rest.length > 0 ? rest : all;

@@ -107,7 +107,7 @@ async function listModuleFiles(folder: string, named: readonly string[]): Promis
   return files.sort();
 }
 
-/** The copy finds the packages that its code imports where the original finds them. */
+/** The copy resolves the packages that its code imports from the same place as the original. */
 async function linkPackages(modelDir: string, staging: string): Promise<void> {
   for (let dir = path.resolve(modelDir); ; dir = path.dirname(dir)) {
     const packages = path.join(dir, 'node_modules');

@@ -62,7 +62,7 @@ test.each([
   ['mobilenet_v2_mid', 2, 'tfjs-graph'],
   ['inception_v3', 6, 'tfjs-layers'],
 ] as const)(
-  'the published model %s is added as it is, converted, and agrees with tfjs within 1e-5',
+  'the published model %s is added unchanged, converted, and agrees with tfjs within 1e-5',
   async (name, shards, format) => {
     const folder = await unwrapModel(name, shards);
     const context = { modelsDir: path.join(work, `${name}-models`), stateDir: path.join(work, `${name}-state`) };

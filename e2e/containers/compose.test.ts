@@ -21,7 +21,7 @@ const WORKERS = 2;
 const CLIENTS = 60;
 /** Of docker-compose.yml. */
 const GRACE_MS = 60_000;
-/** Each with the class that these weights are sure to see in it. */
+/** Each with the class that these weights certainly find in it. */
 const SAMPLES = [
   { file: 'chelsea.png', best: 285 },
   { file: 'coffee.png', best: 967 },

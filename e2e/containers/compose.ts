@@ -49,7 +49,7 @@ export async function startCompose(workers: number) {
   const envFile = join(mkdtempSync(join(tmpdir(), 'inferql-compose-')), 'env');
   writeFileSync(envFile, '');
   const override = join(envFile, '..', 'override.json');
-  // The same images come again and again, and each is to be computed.
+  // The same images are sent repeatedly, and each must be computed.
   const environment = { INFERQL_SHARE: '0', INFERQL_CACHE_TTL_MS: '0' };
   writeFileSync(override, JSON.stringify({ services: { server: { environment }, worker: { environment } } }));
   const files = ['--file', 'docker-compose.yml', '--file', override, '--env-file', envFile];

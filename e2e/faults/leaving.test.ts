@@ -20,7 +20,7 @@ async function readQueue(): Promise<Queue> {
   return data!.queue;
 }
 
-/** Asks again until the queue is so; the test's time limit ends it. */
+/** Asks repeatedly until the queue is in this state; the test's time limit ends it. */
 async function untilQueue(condition: (queue: Queue) => boolean): Promise<void> {
   while (!condition(await readQueue()));
 }
@@ -43,7 +43,7 @@ test('what only clients that left waited for is canceled, and the others get the
       () => 'left',
     );
   });
-  // A worker that stands still may hold what it read before.
+  // A stopped worker may hold what it read before.
   await untilQueue(({ waiting, processing }) => waiting + processing === 240);
   leaving.abort();
   await untilQueue(({ ended }) => ended.canceled === 120);

@@ -6,37 +6,37 @@ import type { Ledger } from '../ledger/client.ts';
 import type { Sighting } from '../ledger/protocol.ts';
 
 export interface LoadOptions {
-  /** Servers, among which clients choose as behind a load balancer: a client that is refused goes to the next one. */
+  /** Servers that clients choose from, as behind a load balancer: a client that is refused goes to the next one. */
   urls: string[];
   ledger: Ledger;
-  /** So many clients, each with one prediction in flight at a time. */
+  /** The number of clients, each with one prediction in flight at a time. */
   clients: number;
-  /** API keys, one tenant each: clients use them in turn, and ask after some predictions with another tenant's. @default none */
+  /** API keys, one tenant each: clients use them round-robin, and ask for some predictions with another tenant's key. @default none */
   keys?: string[];
-  /** Some clients cancel, and some give their predictions too little time. @default true */
+  /** Some clients cancel, and some set a timeout that is too short. @default true */
   mixed?: boolean;
   /** The nth picture. @default makePicture */
   picture?: (n: number) => Uint8Array;
   /** The class that the nth picture must get. @default expectedClass */
   expected?: (n: number) => number | undefined;
-  /** Told of the first sighting of each end. */
+  /** Called when an end is seen for the first time. */
   onEnd?: (end: Sighting) => unknown;
 }
 
 export interface Load {
-  /** Accepted and not known to have ended. */
+  /** Accepted, and no end seen yet. */
   inFlight(): number;
   /** Ends seen by clients, by status. */
   ended: Record<string, number>;
-  /** What clients were refused with, by code; they tried again. */
+  /** Refusals by code; the clients retried. */
   refusals: Record<string, number>;
-  /** How often a tenant asked after another's prediction. */
+  /** How often a tenant asked for another's prediction. */
   foreignReads(): number;
-  /** Resolves once a condition holds, which is looked at whenever something happened. @throws after a minute */
+  /** Resolves once a condition holds; it is checked after each event. @throws after a minute */
   until(condition: () => boolean): Promise<void>;
-  /** Resolves once so many more predictions have ended. */
+  /** Resolves once this many more predictions have ended. */
   more(count: number): Promise<void>;
-  /** Begins nothing new; resolves once every client has seen the end of its last prediction. @throws after two minutes */
+  /** Starts nothing new; resolves once every client has seen the end of its last prediction. @throws after two minutes */
   finish(): Promise<void>;
 }
 
@@ -74,7 +74,7 @@ function toSighting({ id, status, attempts = 0, error, result }: Seen): Sighting
   return { id, status, attempts, best: result?.labels[0]?.index, errorCode: error?.code };
 }
 
-/** Begins to send pictures, each a new one, and to follow each prediction to its end. */
+/** Starts to send pictures, each a new one, and follows each prediction to its end. */
 export function startLoad(options: LoadOptions): Load {
   const { urls, ledger, keys = [], mixed = true, picture = makePicture, expected = expectedClass } = options;
   const sockets = new Map<string, Socket>();
@@ -110,7 +110,7 @@ export function startLoad(options: LoadOptions): Load {
     return socket;
   }
 
-  /** Writes a state down; true where it is the end. */
+  /** Records a state. Returns whether it is the end. */
   function record(watch: ReturnType<Ledger['watch']>, seen: Seen): boolean {
     watch.seen(toSighting(seen));
     if (!TERMINAL.includes(seen.status)) return false;
@@ -161,7 +161,7 @@ export function startLoad(options: LoadOptions): Load {
     }
   }
 
-  /** One subscription, as long as its server and its connection live; true where the end was seen. */
+  /** One subscription, until its server or connection is lost. Returns whether the end was seen. */
   async function subscribeOnce(url: string, id: string, way: 'sse' | 'socket', client: number): Promise<boolean> {
     const watch = ledger.watch(way);
     const operation = { query: SUBSCRIPTION, variables: { id } };
@@ -202,7 +202,7 @@ export function startLoad(options: LoadOptions): Load {
     return false;
   }
 
-  /** Another tenant reads and cancels it: it must find nothing, and change nothing. */
+  /** Another tenant reads and cancels it, which must find and change nothing. */
   async function pry(url: string, id: string, client: number): Promise<void> {
     for (const operation of [QUERY, CANCEL]) {
       const { data } = await send<Record<string, Seen | null>>(

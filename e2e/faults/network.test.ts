@@ -60,7 +60,7 @@ test('published messages that are lost on connections that look alive are recove
     async act({ serverProxy, load }) {
       serverProxy.dropMessages();
       await delay(5_000);
-      // Nobody was told of an end meanwhile but by the servers' own looking.
+      // No end was published meanwhile: the servers found all of them when they read the states again.
       await load.more(20);
       dropped = serverProxy.droppedCount();
       serverProxy.restore();

@@ -32,10 +32,10 @@ test('a Redis out of memory refuses new work, returns all results, and recovers 
       const client = new Redis(redis.url);
       const piece = Buffer.alloc(1024 * 1024, 1);
       let pieces = 0;
-      // Until Redis itself refuses.
+      // Until Redis refuses writes.
       while (await client.rpush('filler', piece).then(Boolean, () => false)) pieces += 1;
       expect(pieces).toBeGreaterThan(0);
-      // It stays full whatever comes free in it while the queue drains.
+      // It stays full, even though the queue drains and frees memory.
       await client.config('SET', 'maxmemory', '12mb');
       await load.until(() => (load.refusals.UNAVAILABLE ?? 0) > 20);
       // The queue drains although nothing more can be stored.

@@ -5,10 +5,10 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { IN_FLIGHT, runScenario, untilBatchBegins } from './scenario.ts';
 
-/** The visibility time of its spec. */
+/** The lease in its spec. */
 const VISIBILITY_MS = 10_000;
 
-/** Each with the class that these weights are sure to see in it. */
+/** Each with the class that these weights certainly find in it. */
 const samples = [
   { file: 'chelsea.png', best: 285 },
   { file: 'coffee.png', best: 967 },
@@ -25,7 +25,7 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
   );
   const { verdict } = await runScenario({
     fault: 'ResNet50: kill -9 of one worker, of all, and SIGSTOP of one',
-    // The same photographs come again and again, and each is to be computed.
+    // The same images are sent repeatedly, and each must be computed.
     system: { models: 'resnet50', env: { INFERQL_SHARE: '0', INFERQL_CACHE_TTL_MS: '0' } },
     load: {
       clients: 290,

@@ -11,15 +11,15 @@ import type { Verdict } from '../ledger/protocol.ts';
 import { type Load, type LoadOptions, startLoad } from './load-generator.ts';
 import { removeRow, writeRow } from './table.ts';
 
-/** How many predictions are in flight, at least, at the moment of each fault. */
+/** How many predictions are in flight, at least, when a fault happens. */
 export const IN_FLIGHT = 200;
-/** Of them one in eight waits with its mutation and knows of no id until the end. */
+/** One client in eight waits with its mutation and gets no id before the end. */
 const CLIENTS = 310;
-/** How many more stand in the queue before the work begins. */
+/** How many more are queued before the work begins. */
 const SPARE = 40;
 /** How many more predictions must end after a fault, to show that work goes on. */
 const AFTERWARDS = 60;
-/** Of the model: short, so that a fault and what follows take seconds. */
+/** The model's lease: short, so that a fault and its consequences take seconds. */
 export const VISIBILITY_MS = 2_000;
 
 export interface Stage {
@@ -27,9 +27,9 @@ export interface Stage {
   redis: TestRedis;
   load: Load;
   ledger: Ledger;
-  /** Stands between the servers and Redis, where the scenario asked for one. */
+  /** The proxy between the servers and Redis, if the scenario requested one. */
   serverProxy: RedisProxy;
-  /** Stands between the workers and Redis, where the scenario asked for one. */
+  /** The proxy between the workers and Redis, if the scenario requested one. */
   workerProxy: RedisProxy;
 }
 
@@ -38,16 +38,16 @@ export interface Scenario {
   fault: string;
   redis?: TestRedisOptions;
   system?: SystemOptions;
-  /** Tenants with a key each, whose clients know nothing of each other. @default none: nobody is asked for a key */
+  /** Tenants, each with a key, whose clients know nothing of each other. @default none: no keys are required */
   tenants?: string[];
   load?: Partial<LoadOptions>;
   /** @default false */
   proxies?: boolean;
-  /** Does the mischief; at its end everything that is to live again must have been started. */
+  /** Causes the fault. When it resolves, everything that must run again has been started. */
   act(stage: Stage): Promise<void>;
 }
 
-/** Of two workers, batches of 8 in 400 ms: 40 predictions a second, which leaves 310 clients with a queue, and cores to spare. */
+/** Two workers with batches of 8 in 400 ms: 40 predictions per second, so that 310 clients have a queue, and cores stay free. */
 export function busyModel(script: object = {}, queue: object = {}): object {
   return scriptedModel({
     script: { waitMs: 400, ...script },
@@ -55,7 +55,7 @@ export function busyModel(script: object = {}, queue: object = {}): object {
   });
 }
 
-// Half a minute on two idle cores; more where other tests share them.
+// Half a minute on two idle cores; more if other tests share them.
 vi.setConfig({ testTimeout: 300_000 });
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -96,8 +96,8 @@ async function makeKeys({ url }: TestRedis, tenants: string[]): Promise<string[]
 }
 
 /**
- * Starts a system of its own, loads it, does the mischief while at least 200 predictions are in flight, waits until work goes on,
- * lets every client come to its end, and holds the ledger's verdict against the promise.
+ * Starts a separate system, loads it, causes the fault while at least 200 predictions are in flight, waits until work continues,
+ * lets every client finish, and compares the ledger's verdict with what is promised.
  */
 export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdict; load: Load; system: TestSystem }> {
   await removeRow(scenario.fault);
@@ -107,7 +107,7 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
   await Promise.all(system.workers.map((worker) => worker.stop()));
   const load = startLoad({ urls, ledger, keys, clients: CLIENTS, ...scenario.load });
   try {
-    // The queue fills while nobody works, however slow the machine is, and the fault comes early in its drain.
+    // The queue fills while no worker runs, however slow the machine is, and the fault comes early while it drains.
     await load.until(() => load.inFlight() >= IN_FLIGHT + SPARE);
     await Promise.all(system.workers.map((worker) => worker.restart()));
     await load.more(SPARE / 2);
@@ -133,7 +133,7 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
   }
 }
 
-/** Resolves when a worker has just begun a batch: what happens to it now happens in the midst of that one. */
+/** Resolves when a worker has just begun a batch, so that a fault now hits it in the middle. */
 export async function untilBatchBegins(redis: TestRedis, worker: Child, model = 'scripted'): Promise<void> {
   const client = new Redis(redis.url);
   const readBegun = async () => {
@@ -146,7 +146,7 @@ export async function untilBatchBegins(redis: TestRedis, worker: Child, model = 
   client.disconnect();
 }
 
-/** Enough of each to look into, and no pages of ids. */
+/** Enough ids of each kind to investigate, without printing all of them. */
 function sample({ lost, contradictory, missed, wrong }: Verdict) {
   const few = (ids: string[]) => (ids.length > 3 ? [...ids.slice(0, 3), `and ${ids.length - 3} more`] : ids);
   return { lost: few(lost), contradictory: few(contradictory), missed: few(missed), wrong: few(wrong) };

@@ -23,7 +23,7 @@ test('servers and workers restarted one after the other under load: no client se
     },
   });
   expect(verdict.ended).toEqual({ SUCCEEDED: verdict.answered });
-  // What a load balancer sees of it: refused connections and errors that say 'try again'.
+  // What a load balancer sees: refused connections and retryable errors.
   const { connection, UNAVAILABLE, ...others } = load.refusals;
   expect(others).toEqual({});
 });

@@ -16,6 +16,6 @@ test('two tenants with keys, a worker and a server killed: each finds all of its
   expect(verdict.retried.length).toBeGreaterThan(0);
   expect(verdict.ended.FAILED).toBeUndefined();
   expect(load.foreignReads()).toBeGreaterThan(40);
-  // No client was taken for one without a key.
+  // No client was treated as one without a key.
   expect([load.refusals.UNAUTHENTICATED, load.refusals.FORBIDDEN]).toEqual([undefined, undefined]);
 });

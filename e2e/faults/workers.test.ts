@@ -9,7 +9,7 @@ test('a worker killed in the middle of a batch loses nothing: the other one recl
     async act({ system, redis }) {
       await untilBatchBegins(redis, system.workers[0]!);
       await system.workers[0]!.kill9();
-      // The one that is left does all from here on, the lost attempts too.
+      // The remaining one does everything from here on, including the lost attempts.
       system.workers.shift();
     },
   });
@@ -45,7 +45,7 @@ test('a worker that was stopped beyond its lease continues and changes nothing t
   expect(verdict.ended.FAILED).toBeUndefined();
 });
 
-/** Pictures that set off a mishap, among the others: one in forty, so that each spoils a batch of its own. */
+/** Pictures that cause a failure, among the others: one in forty, so that each spoils a separate batch. */
 const MISHAPS_FROM = 100;
 const MISHAPS = 3;
 const isMishap = (n: number) => n >= MISHAPS_FROM && n < MISHAPS_FROM + 40 * MISHAPS && (n - MISHAPS_FROM) % 40 === 0;
@@ -54,7 +54,7 @@ test.each([
   ['throws', 'throwOn', 'MODEL_FAILED'],
   ['hangs', 'hangOn', 'ENGINE_TIMEOUT'],
   ['exits', 'exitOn', 'ENGINE_CRASHED'],
-] as const)('an engine that %s fails the image that made it, and no other', async (what, field, code) => {
+] as const)('an engine that %s fails the image that caused it, and no other', async (what, field, code) => {
   const firstByte = 210;
   const failed = new Set<string>();
   const { verdict } = await runScenario({
@@ -66,7 +66,7 @@ test.each([
       expected: (n) => (isMishap(n) ? undefined : expectedClass(n)),
       onEnd: ({ id, errorCode }) => errorCode === code && failed.add(id),
     },
-    // The mischief is on its way among the pictures.
+    // The pictures that cause failures are already on their way.
     act: async ({ load }) => load.until(() => failed.size > 0),
   });
   expect(verdict.ended).toEqual({ SUCCEEDED: verdict.answered - MISHAPS, FAILED: MISHAPS });

@@ -9,11 +9,11 @@ interface Account {
   ends: Map<string, Sighting>;
   broken: boolean;
   attempts: number;
-  /** Servers that gave the end when they were asked last. */
+  /** Servers that returned the end when they were last asked. */
   confirmedBy: Set<string>;
 }
 
-/** Who was promised what, and what became of it. Knows nothing of how the system works. */
+/** Records what clients were promised and what became of it. It does not depend on how the system works. */
 export function createBook() {
   const accounts = new Map<string, Account>();
   const endedWatches = new Set<string>();
@@ -56,12 +56,12 @@ export function createBook() {
     complete(watch: string): void {
       if (!endedWatches.has(watch)) missed.push(watch);
     },
-    /** What a server said of an id when the ledger itself asked; null: it does not know it. */
+    /** What a server answered when the ledger asked for an id; null if it does not know the id. */
     confirm(url: string, id: string, sighting: Sighting | null): void {
       if (!sighting || !TERMINAL.has(sighting.status)) return;
       see(`ledger ${url} ${id}`, sighting);
       open(id).confirmedBy.add(url);
-      // One stream of states a question: each begins anew.
+      // Each question is a separate stream of states.
       endedWatches.delete(`ledger ${url} ${id}`);
     },
     unconfirmed: (url: string): string[] =>

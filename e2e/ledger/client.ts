@@ -4,11 +4,11 @@ import { buildSystem, projectDir } from '@inferql/testing/build';
 import { startChild } from '@inferql/testing/child-process';
 import type { LedgerRequest, Sighting, Verdict } from './protocol.ts';
 
-/** The ledger's process, as a test speaks to it. */
+/** A test's handle on the ledger's process. */
 export interface Ledger {
   /** A client was given this id. */
   answered(id: string, expected?: number): void;
-  /** Begins one uninterrupted stream of states, such as one subscription. */
+  /** Starts one uninterrupted stream of states, such as one subscription. */
   watch(via: string): { seen(sighting: Sighting): void; completed(id: string): void };
   /** Asks every server for every id until each has ended or the time is up. */
   judge(urls: string[], options?: { timeoutMs?: number; keys?: string[] }): Promise<Verdict>;
@@ -28,21 +28,21 @@ export async function startLedger(): Promise<Ledger> {
       return type === 'ready';
     },
   });
-  const tell = (request: LedgerRequest) => child.send(request);
+  const send = (request: LedgerRequest) => child.send(request);
   return {
-    answered: (id, expected) => tell({ type: 'answered', id, expected }),
+    answered: (id, expected) => send({ type: 'answered', id, expected }),
     watch(via) {
       const watch = `${via} ${randomUUID()}`;
       return {
-        seen: (sighting) => tell({ type: 'seen', watch, via, ...sighting }),
-        completed: (id) => tell({ type: 'completed', watch, id }),
+        seen: (sighting) => send({ type: 'seen', watch, via, ...sighting }),
+        completed: (id) => send({ type: 'completed', watch, id }),
       };
     },
     async judge(urls, { timeoutMs = 30_000, keys = [] } = {}) {
       const verdict = new Promise<Verdict>((resolve) => {
         giveVerdict = resolve;
       });
-      tell({ type: 'judge', urls, timeoutMs, keys });
+      send({ type: 'judge', urls, timeoutMs, keys });
       return await verdict;
     },
     end: () => child.end(),

@@ -1,6 +1,6 @@
 /**
- * The ledger: a process of its own that writes down every id that a client was given and every state that a client saw, and at
- * last asks each server for each id itself. It shares no code with what it judges.
+ * The ledger: a separate process that records every id that a client was given and every state that a client saw, and in the
+ * end asks each server for each id. It shares no code with what it judges.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBook } from './book.ts';

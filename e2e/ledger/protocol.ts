@@ -1,10 +1,10 @@
-/** What a test and the ledger's process say to each other. */
+/** The messages between a test and the ledger's process. */
 
-/** A terminal or passing state, as some client saw it. */
+/** A state, terminal or not, as a client saw it. */
 export interface Sighting {
   id: string;
   status: string;
-  /** Class of the best label, where there is a result. */
+  /** Class of the best label, if there is a result. */
   best?: number | undefined;
   errorCode?: string | undefined;
   attempts: number;
@@ -13,7 +13,7 @@ export interface Sighting {
 export type LedgerRequest =
   /** A client was given this id: the prediction is accepted. `expected` is the class that its picture must get. */
   | { type: 'answered'; id: string; expected?: number | undefined }
-  /** A client saw a state. `watch` names one uninterrupted stream of states; within it nothing may follow the end. */
+  /** A client saw a state. `watch` names one uninterrupted stream of states; nothing may follow the end within it. */
   | ({ type: 'seen'; watch: string; via: string } & Sighting)
   /** A subscription completed, which it may do only after the end was seen. */
   | { type: 'completed'; watch: string; id: string }
@@ -33,7 +33,7 @@ export interface Verdict {
   contradictory: string[];
   /** Subscriptions that completed without an end. */
   missed: string[];
-  /** Ids whose answer is another picture's. */
+  /** Ids with the answer of another image. */
   wrong: string[];
   /** Ids that took more than one attempt. */
   retried: string[];

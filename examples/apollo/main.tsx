@@ -72,7 +72,7 @@ function App() {
   return (
     <main>
       <label>
-        Photograph{' '}
+        Photo{' '}
         <input
           type="file"
           accept="image/*"

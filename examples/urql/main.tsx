@@ -51,7 +51,7 @@ function App() {
   return (
     <main>
       <label>
-        Photograph{' '}
+        Photo{' '}
         <input type="file" accept="image/*" onChange={({ target }) => classify({ image: target.files?.[0] })} />
       </label>
       {fetching && <p>Sending …</p>}

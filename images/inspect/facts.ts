@@ -29,7 +29,7 @@ interface CommonFacts {
 
 export interface JpegFacts extends CommonFacts {
   format: 'jpeg';
-  /** False: there is no end marker. The image may be complete all the same, with something else after it. */
+  /** False: there is no end marker. The image may still be complete, with other data after it. */
   hasEndMarker: boolean;
   /** One scan holds everything; a progressive JPEG has several. */
   isOnePass: boolean;

@@ -1,4 +1,4 @@
-/** The items of a HEIF file (ISO/IEC 23008-12): which one is the picture, where its bytes are, and what is said about it. */
+/** The items of a HEIF file (ISO/IEC 23008-12): which one is the picture, where its bytes are, and its properties. */
 import { type Box, createReader, findBox, isPrintable, listBoxes } from './boxes.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 

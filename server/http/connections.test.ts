@@ -122,7 +122,7 @@ describe('requests that cannot be routed or parsed', () => {
     ['a Host with a space', get('/health/live', 'host: a b\r\n'), 400],
     ['a Host that is a URL', get('/health/live', 'host: http://x/\r\n'), 400],
     ['no Host', get('/health/live', ''), 400],
-    ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['a target that is not a path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400],
     ['no HTTP', 'hello\r\n\r\n', 400],
     ['headers of 20 KB', get('/health/live', `host: x\r\nx: ${'x'.repeat(20_000)}\r\n`), 431],
     ['an expectation', get('/health/live', 'host: x\r\nexpect: wonders\r\n'), 417],
@@ -185,7 +185,7 @@ describe('HEAD', () => {
   );
 
   test.each(['multipart/mixed', 'text/event-stream, */*', 'image/png'])(
-    'of an answer as %s says that the connection closes, as asked, and closes it',
+    'of an answer as %s says that the connection closes, as requested, and closes it',
     async (accept) => {
       const server = await startServer();
       const url = await server.listener.listen();

@@ -15,7 +15,7 @@ describe('introspection', () => {
   test.each([
     ['as tools send it', getIntrospectionQuery()],
     [
-      'with all that can be asked for',
+      'with all that can be requested',
       getIntrospectionQuery({
         specifiedByUrl: true,
         directiveIsRepeatable: true,

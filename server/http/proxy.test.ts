@@ -46,7 +46,7 @@ describe("the client's address", () => {
 describe('the origin of a WebSocket', () => {
   const cases: [string, Record<string, string>, string, boolean][] = [
     ['of a program', { host: 'a.test' }, 'off', true],
-    ['of its own page', { host: 'a.test:4000', origin: 'http://a.test:4000' }, 'off', true],
+    ['of the server’s page', { host: 'a.test:4000', origin: 'http://a.test:4000' }, 'off', true],
     ['of another page', { host: 'a.test', origin: 'http://b.test' }, 'off', false],
     ['of another port', { host: 'a.test:4000', origin: 'http://a.test:5173' }, 'off', false],
     ['of a sandboxed page', { host: 'a.test', origin: 'null' }, 'off', false],

@@ -74,7 +74,7 @@ describe('what cannot be read', () => {
     expect(text).not.toMatch(/SyntaxError|position|secret-word|token/);
   });
 
-  test.each(['variables', 'extensions'])('%s in the URL that are no JSON are 400', async (name) => {
+  test.each(['variables', 'extensions'])('%s in the URL that are not JSON are 400', async (name) => {
     const server = await startServer();
     const response = await server.fetch(`/graphql?query={__typename}&${name}=x`);
     expect(response.status).toBe(400);
@@ -84,7 +84,7 @@ describe('what cannot be read', () => {
     });
   });
 
-  test.each(['variables', 'extensions'])('%s in a form that are no JSON are 400', async (name) => {
+  test.each(['variables', 'extensions'])('%s in a form that are not JSON are 400', async (name) => {
     const { status, error } = await send(`query={__typename}&${name}=x`, {
       'content-type': 'application/x-www-form-urlencoded',
       'x-graphql-yoga-csrf': '1',

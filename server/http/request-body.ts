@@ -76,7 +76,7 @@ async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Prom
 async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
   if (!request.body) return Buffer.alloc(0);
   const reader = request.body.getReader();
-  // The client is gone: nobody reads this answer, and it is no fault of the server.
+  // The client is gone: nobody reads this answer, and it is not the server's fault.
   const readPart = () =>
     reader.read().catch(() => {
       throw refuse('BAD_REQUEST', 'The body ended before it was complete.');

@@ -75,7 +75,7 @@ export class LatestValueStream<T extends object> implements AsyncIterableIterato
   }
 }
 
-/** For subscriptions when the server shuts down: another server goes on with them. */
+/** For subscriptions when the server shuts down: another server continues them. */
 export function shuttingDown(): InferqlError {
   return new InferqlError('UNAVAILABLE', {
     message: 'This server is shutting down. Subscribe again.',

@@ -27,7 +27,7 @@ export interface QueueStats extends Omit<QueueState, 'tenants' | 'running' | 'im
 /** More tenants than one answer lists. */
 const MAX_TENANTS = 1_000;
 /** Watchers get updates at most this often. */
-const TELL_INTERVAL_MS = 1_000;
+const REPORT_INTERVAL_MS = 1_000;
 /** After this many failed reads in a row, the watchers' last state is considered outdated. */
 const MAX_FAILED_READINGS = 3;
 
@@ -66,7 +66,7 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
     );
   }
 
-  async function tell(model: string, audience: Audience, entry: Watched): Promise<void> {
+  async function report(model: string, audience: Audience, entry: Watched): Promise<void> {
     let queue: QueueStats | null;
     try {
       queue = await read(model, audience);
@@ -102,7 +102,7 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
       let entry = watched.get(key);
       if (!entry) {
         const created: Watched = {
-          timer: setInterval(() => void tell(first.model, audience, created), TELL_INTERVAL_MS),
+          timer: setInterval(() => void report(first.model, audience, created), REPORT_INTERVAL_MS),
           latest: JSON.stringify(first),
           failedReadings: 0,
           watchers: new Set(),

@@ -1,4 +1,4 @@
-/** Shared by the tests of authentication: a server that asks for keys, and a key of each kind. */
+/** Shared by the tests of authentication: a server that requires keys, and a key of each kind. */
 import { createKeyStore, type NewKey } from '@inferql/queue/api-keys';
 import { type Server, startServer } from './server-harness.ts';
 

@@ -129,8 +129,8 @@ describe('refused', () => {
       ['replayed from another service', sign(key, { aud: 'billing' }), /'aud'/],
       ['replayed from another issuer', sign(key, { iss: 'https://evil.example' }), /'iss'/],
       ['without a tenant', sign(key, { tenant: undefined }), /'tenant'/],
-      ['of a tenant that is no name', sign(key, { tenant: 'a b' }), /'tenant'/],
-      ['of a tenant that is no text', sign(key, { tenant: { toString: 'alice' } as never }), /'tenant'/],
+      ['of a tenant that is not a name', sign(key, { tenant: 'a b' }), /'tenant'/],
+      ['of a tenant that is not text', sign(key, { tenant: { toString: 'alice' } as never }), /'tenant'/],
       ['signed by another', sign(foreign), /not valid/],
       ['of an unknown key', sign(foreign, {}, { kid: 'two' }), /not valid/],
       [

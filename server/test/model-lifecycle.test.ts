@@ -1,4 +1,4 @@
-/** Models that nobody serves any more. */
+/** Models without workers. */
 import { createRegistry } from '@inferql/queue/registry';
 import { expect, test } from 'vitest';
 import { connect, paint, startServer, startWorker } from './server-harness.ts';

@@ -25,7 +25,7 @@ async function expectAllElseToWork(server: Server): Promise<void> {
 describe('a model', () => {
   test.each([
     ['of a newer release', spec({ precision: 'float16' })],
-    ['whose specification is no JSON', '{'],
+    ['whose specification is not JSON', '{'],
   ])('%s is left out, its uploads are UNAVAILABLE, and the others work', async (_name, text) => {
     const server = await startServer();
     await startWorker(server.prefix);

@@ -77,7 +77,7 @@ test.each([
   ['out of memory', ['config', 'set', 'maxmemory', '1'], ['config', 'set', 'maxmemory', '0']],
   ['read-only', ['replicaof', '127.0.0.1', '1'], ['replicaof', 'no', 'one']],
 ] as const)(
-  'a Redis that is %s is UNAVAILABLE, and then takes work again',
+  'while Redis is %s everything is UNAVAILABLE, and it accepts work again afterwards',
   async (_name, [spoil, ...how], [restore, ...back]) => {
     const server = await startServer();
     await startWorker(server.prefix);

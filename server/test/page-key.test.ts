@@ -1,4 +1,4 @@
-/** The page of a server that asks for keys, in a browser. */
+/** The page of a server that requires keys, in a browser. */
 import { launchBrowser, openPage } from '@inferql/testing/browser';
 import { buildTestPage } from '@inferql/testing/page-build';
 import type { Browser } from 'playwright-core';

@@ -45,7 +45,7 @@ function outcomeOf({ errors, data }: Answer<Classified>): string {
   return String(errors?.[0]?.extensions?.code ?? data.classifyImage?.code ?? data.classifyImage?.status);
 }
 
-/** By what a request comes to; each begins with one image charged, which is done. */
+/** By the outcome of a request; each begins with one image charged, which is done. */
 const FREE: Record<string, { queue?: Partial<typeof MODEL.queue>; ask(caller: Caller): Promise<Answer<Classified>> }> =
   {
     UNSUPPORTED_FORMAT: { ask: ({ upload }) => upload(CLASSIFY, 'no image') },

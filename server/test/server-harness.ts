@@ -45,7 +45,7 @@ export function connect(role: ConnectionRole, url = redisServer.url): RedisConne
 export const MODEL: ServedModel = {
   name: 'tiny',
   version: 'aaaaaaaaaaaa',
-  description: 'Answers by colour.',
+  description: 'Answers by color.',
   engine: 'scripted',
   engineReason: 'a test',
   precision: 'float32',

@@ -151,7 +151,7 @@ describe('a mistake is named, and a correct request is shown', () => {
     ['wrong quotes', makeBody([['operations', "{'query':'x'}"]]), /'operations' is not JSON.*quotes/],
     ['a list of requests', makeBody([['operations', '[]']]), /Lists of requests/],
     [
-      'a map that is no JSON',
+      'a map that is not JSON',
       makeBody([
         ['operations', OPERATIONS],
         ['map', '0=variables.image'],

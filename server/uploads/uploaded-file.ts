@@ -11,7 +11,7 @@ export interface UploadedFile {
   release(): void;
 }
 
-/** One part of the form, which may stand for several variables, and each of them for several arguments. */
+/** One part of the form. It may be the value of several variables, and each of them of several arguments. */
 export interface UploadedPart {
   file: UploadedFile;
   /** The variables that contain it, once per place. */

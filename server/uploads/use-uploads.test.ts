@@ -21,7 +21,7 @@ describe('uploads', () => {
       .jpeg()
       .toBuffer();
     const huge = await sharp({
-      create: { width: 12_000, height: 12_000, channels: 3, background: 'grey' },
+      create: { width: 12_000, height: 12_000, channels: 3, background: 'gray' },
       limitInputPixels: false,
     })
       .png()
@@ -122,10 +122,10 @@ describe('uploads', () => {
     ['0', 'x', 'x.jpg'],
   ];
   test.each<[string, Buffer]>([
-    ['garbage', Buffer.from('this is no multipart body')],
+    ['garbage', Buffer.from('this is not a multipart body')],
     ['nothing', Buffer.alloc(0)],
     [
-      'operations that are no JSON',
+      'operations that are not JSON',
       multipart([
         ['operations', '{'],
         ['map', MAP],
@@ -133,7 +133,7 @@ describe('uploads', () => {
       ]),
     ],
     [
-      'operations that are no object',
+      'operations that are not an object',
       multipart([
         ['operations', '"x"'],
         ['map', MAP],
@@ -141,7 +141,7 @@ describe('uploads', () => {
       ]),
     ],
     [
-      'a map that is no JSON',
+      'a map that is not JSON',
       multipart([
         ['operations', OPERATIONS],
         ['map', '['],
@@ -149,7 +149,7 @@ describe('uploads', () => {
       ]),
     ],
     [
-      'a map that is no object',
+      'a map that is not an object',
       multipart([
         ['operations', OPERATIONS],
         ['map', '[1]'],

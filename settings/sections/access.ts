@@ -8,7 +8,7 @@ export const access = defineSettings({
     type: choice(['off', 'off-and-public', 'keys', 'jwt', 'keys+jwt']),
     default: 'off',
     description:
-      'Whether callers must say who they are: `keys` asks for API keys, which `inferql keys` makes; `jwt` for tokens of an identity provider; `keys+jwt` takes both. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets anyone who reaches the port use everything. See docs/security.md.',
+      'How callers are identified: `keys` requires API keys, which `inferql keys` creates; `jwt` requires tokens of an identity provider; `keys+jwt` accepts both. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets anyone who reaches the port use everything. See docs/security.md.',
     readBy: ['server', 'launcher'],
   },
   jwks: {
@@ -19,7 +19,7 @@ export const access = defineSettings({
     ),
     default: '',
     defaultText: 'none',
-    description: 'Where the identity provider publishes the keys that its tokens are signed with. Needed with `jwt`.',
+    description: 'URL of the public keys with which the identity provider signs its tokens. Needed with `jwt`.',
     readBy: ['server'],
   },
   jwtIssuer: {
@@ -27,7 +27,7 @@ export const access = defineSettings({
     type: text(),
     default: '',
     defaultText: 'none',
-    description: 'The claim `iss` that tokens must have. Needed with `jwt`.',
+    description: 'Required value of the claim `iss`. Needed with `jwt`.',
     readBy: ['server'],
   },
   jwtAudience: {
@@ -36,7 +36,7 @@ export const access = defineSettings({
     default: '',
     defaultText: 'none',
     description:
-      'The claim `aud` that tokens must have, so that those for other services do not count. Needed with `jwt`.',
+      'Required value of the claim `aud`, so that tokens for other services are refused. Needed with `jwt`.',
     readBy: ['server'],
   },
   jwtAlgorithms: {
@@ -44,7 +44,7 @@ export const access = defineSettings({
     type: list('algorithms such as RS256, ES256 or EdDSA'),
     default: ['RS256', 'ES256', 'EdDSA'] as string[],
     defaultText: '`RS256,ES256,EdDSA`',
-    description: 'Algorithms that tokens may be signed with. `none` and those with a shared secret are never allowed.',
+    description: 'Allowed signature algorithms of tokens. `none` and algorithms with a shared secret are never allowed.',
     readBy: ['server'],
   },
   jwtTenantClaim: {
@@ -84,7 +84,7 @@ export const access = defineSettings({
     default: '',
     defaultText: 'none',
     description:
-      'What each client address may take if callers do not say who they are, written as `INFERQL_TENANT_LIMITS`. Behind a proxy, set `INFERQL_TRUST_PROXY`, or all clients are one.',
+      'What each client address may take if callers are not identified, in the format of `INFERQL_TENANT_LIMITS`. Behind a proxy, set `INFERQL_TRUST_PROXY`; otherwise all clients count as one.',
     readBy: ['server'],
   },
   maxSubscriptions: {
@@ -92,7 +92,7 @@ export const access = defineSettings({
     type: integer({ min: 1 }),
     default: 10_000,
     description:
-      'Most open subscriptions of a tenant, or of a client address if callers are not identified, per server.',
+      'Maximum number of open subscriptions per tenant, or per client address if callers are not identified, on one server.',
     readBy: ['server'],
   },
   maxWaiting: {
@@ -100,7 +100,7 @@ export const access = defineSettings({
     type: integer({ min: 1 }),
     default: 1_000,
     description:
-      'Most mutations that wait for an answer, of a tenant, or of a client address if callers are not identified, per server.',
+      'Maximum number of mutations that wait for an answer per tenant, or per client address if callers are not identified, on one server.',
     readBy: ['server'],
   },
 });

@@ -1,7 +1,7 @@
 import { defineSettings } from '../define-settings.ts';
 import { choice, integer, path, text } from '../value-types.ts';
 
-/** Where the parts find each other, and where they keep files. */
+/** Addresses of the server and of Redis, and folders. */
 export const connections = defineSettings({
   port: {
     name: 'PORT',

@@ -28,7 +28,7 @@ export const http = defineSettings({
     default: false as TrustProxy,
     defaultText: '`off`',
     description:
-      'Proxies whose `X-Forwarded-Host` and `X-Forwarded-For` are believed: `on` for whoever connects, or addresses, networks and the words `loopback` and `private`, separated by commas. See docs/behind-a-proxy.md.',
+      'Proxies whose `X-Forwarded-Host` and `X-Forwarded-For` are trusted: `on` for every peer, or addresses, networks and the words `loopback` and `private`, separated by commas. See docs/behind-a-proxy.md.',
     readBy: ['server'],
   },
   allowedHosts: {
@@ -37,7 +37,7 @@ export const http = defineSettings({
     default: [] as string[],
     defaultText: 'all; on a loopback address without `INFERQL_TRUST_PROXY`: those without a dot, and `*.localhost`',
     description:
-      'Names in the `Host` header that are answered, separated by commas; `*` allows all. Addresses and names without a dot always are.',
+      'Host names under which the server answers, separated by commas; `*` allows all. IP addresses and names without a dot are always allowed.',
     readBy: ['server'],
   },
   graphiql: {
@@ -53,7 +53,7 @@ export const http = defineSettings({
     formerNames: ['INTROSPECTION'],
     type: flag,
     default: true,
-    description: 'Lets clients ask for the schema. GraphiQL needs it.',
+    description: 'Lets clients query the schema. GraphiQL needs it.',
     readBy: ['server'],
   },
   maxQueryBytes: {
@@ -62,14 +62,14 @@ export const http = defineSettings({
     type: integer({ min: 1 }),
     default: 256 * 1024,
     unit: 'bytes',
-    description: 'Largest body without files, and largest WebSocket message.',
+    description: 'Maximum size of a request body without files, and of a WebSocket message.',
     readBy: ['server'],
   },
   maxSubscriptionsPerConnection: {
     name: 'INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION',
     type: integer({ min: 1 }),
     default: 1_000,
-    description: 'Most operations that are open at once on one WebSocket.',
+    description: 'Maximum number of operations open at once on one WebSocket.',
     readBy: ['server'],
   },
   maxDepth: {
@@ -77,7 +77,7 @@ export const http = defineSettings({
     formerNames: ['MAX_DEPTH'],
     type: integer({ min: 1 }),
     default: 12,
-    description: 'Deepest nesting of a query.',
+    description: 'Maximum nesting depth of a query.',
     readBy: ['server'],
   },
   maxAliases: {
@@ -85,7 +85,7 @@ export const http = defineSettings({
     formerNames: ['MAX_ALIASES'],
     type: integer({ min: 1 }),
     default: 30,
-    description: 'Most aliases in a query.',
+    description: 'Maximum number of aliases in a query.',
     readBy: ['server'],
   },
   maxTokens: {
@@ -93,7 +93,7 @@ export const http = defineSettings({
     formerNames: ['MAX_TOKENS'],
     type: integer({ min: 1 }),
     default: 2_000,
-    description: 'Most tokens in a query.',
+    description: 'Maximum number of tokens in a query.',
     readBy: ['server'],
   },
   maxCost: {
@@ -101,7 +101,7 @@ export const http = defineSettings({
     formerNames: ['MAX_COST'],
     type: integer({ min: 1 }),
     default: 20_000,
-    description: 'Highest cost of a query.',
+    description: 'Maximum cost of a query.',
     readBy: ['server'],
   },
   drainMs: {

@@ -17,7 +17,7 @@ export const images = defineSettings({
     type: integer({ min: 1 }),
     default: 10 * 1024 * 1024,
     unit: 'bytes',
-    description: 'Largest file.',
+    description: 'Maximum size of a file.',
     readBy: ['server'],
   },
   maxPixels: {
@@ -26,7 +26,7 @@ export const images = defineSettings({
     type: integer({ min: 1 }),
     default: 64_000_000,
     unit: 'pixels',
-    description: 'Largest image, checked before it is decoded.',
+    description: 'Maximum width times height of an image, checked before it is decoded.',
     readBy: ['server'],
   },
   maxImages: {
@@ -34,7 +34,7 @@ export const images = defineSettings({
     formerNames: ['MAX_IMAGES'],
     type: integer({ min: 1 }),
     default: 32,
-    description: 'Most files in one request.',
+    description: 'Maximum number of files in one request.',
     readBy: ['server'],
   },
   maxBodyBytes: {
@@ -43,7 +43,7 @@ export const images = defineSettings({
     type: integer({ min: 1 }),
     default: 128 * 1024 * 1024,
     unit: 'bytes',
-    description: 'Largest request body with files.',
+    description: 'Maximum size of a request body with files.',
     readBy: ['server'],
   },
   uploadMemoryBytes: {
@@ -52,7 +52,7 @@ export const images = defineSettings({
     default: 64 * 1024 * 1024,
     unit: 'bytes',
     description:
-      'Uploaded files of up to 1 MiB are kept in memory, all together within this; the others, and those beyond it, go to disk until they are decoded.',
+      'Memory for uploaded files of up to 1 MiB. Larger files, and those for which there is no room, are written to disk until they are decoded.',
     readBy: ['server'],
   },
   decodeMemoryBytes: {
@@ -62,7 +62,7 @@ export const images = defineSettings({
     defaultText: 'a quarter of the memory, 512 MiB to 2 GiB',
     unit: 'bytes',
     description:
-      'Memory that images in decoding may be expected to take together. Images wait for it; one that needs more than all of it is refused.',
+      'Memory for images that are being decoded, by their expected need. Images wait until there is enough; an image that needs more than the total is refused.',
     readBy: ['server'],
   },
   decodeProcesses: {
@@ -71,7 +71,7 @@ export const images = defineSettings({
     default: () => Math.max(1, availableParallelism() >> 1),
     defaultText: 'half of the cores',
     description:
-      'Processes that decode expensive images, at a lower priority, and are ended if one takes too long. They run only while there are such images.',
+      'Processes that decode expensive images at a lower priority. A process whose image takes too long is ended. They run only while there are such images.',
     readBy: ['server'],
   },
   decodeConcurrency: {
@@ -81,7 +81,7 @@ export const images = defineSettings({
     default: () => 2 * availableParallelism() + 4,
     defaultText: 'twice the cores plus 4',
     description:
-      'Small images that are handed to the decoding threads (`UV_THREADPOOL_SIZE` of them) at once: enough that no thread waits for the main one.',
+      'Small images that are given to the decoding threads (`UV_THREADPOOL_SIZE`) at once. The default keeps all threads busy.',
     readBy: ['server'],
   },
 });

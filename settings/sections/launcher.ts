@@ -16,7 +16,7 @@ export const launcher = defineSettings({
     type: choice(['people', 'all', 'json']),
     default: 'people',
     description:
-      'What `npm start` shows of the logs: `people` shows warnings and errors as text, `all` every message as text, `json` the lines as they are.',
+      'How `npm start` shows logs: `people` shows warnings and errors as text, `all` shows every message as text, `json` shows the lines unchanged.',
     readBy: ['launcher'],
   },
   redisWaitMs: {
@@ -32,7 +32,7 @@ export const launcher = defineSettings({
     name: 'INFERQL_REDIS_SERVER',
     type: path,
     defaultText: '`redis-server` or `valkey-server` on the PATH',
-    description: 'Program that `npm start` and the tests run as their private Redis.',
+    description: 'Program that `npm start` and the tests run as a private Redis.',
     readBy: ['launcher', 'tests'],
   },
   install: {
@@ -53,7 +53,7 @@ export const launcher = defineSettings({
   serverUrl: {
     name: 'INFERQL_URL',
     type: text('the address of a server'),
-    defaultText: 'that of this folder, else `http://127.0.0.1:` and `PORT`',
+    defaultText: 'the system that runs from this folder, else `http://127.0.0.1:PORT`',
     description: 'Server that the command `inferql` uses.',
     readBy: ['cli'],
   },

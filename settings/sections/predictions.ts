@@ -25,7 +25,7 @@ export const predictions = defineSettings({
     formerNames: ['SHARE'],
     type: flag,
     default: true,
-    description: 'Computes identical requests in flight once.',
+    description: 'Computes identical requests that are in flight only once.',
     readBy: ['server'],
   },
   shareAcrossTenants: {
@@ -34,7 +34,7 @@ export const predictions = defineSettings({
     type: flag,
     default: false,
     description:
-      'Shares identical requests and cached results across tenants. A tenant can then see by the time of an answer that another one sent the same image.',
+      'Shares identical requests and cached results across tenants. The response time can then reveal to a tenant that another one sent the same image.',
     readBy: ['server'],
   },
   tenantQueueShare: {
@@ -42,7 +42,7 @@ export const predictions = defineSettings({
     type: number({ min: 0.01, max: 1 }),
     default: 0.8,
     description:
-      'Part of a queue that one tenant alone may fill. Several hold less each, so that room is left for others. Callers that are not identified may fill all of it.',
+      'Share of a queue that a single tenant may fill. If several fill it, each may hold less, so that there is room for others. Callers that are not identified may fill all of it.',
     readBy: ['server'],
   },
   cacheTtlMs: {

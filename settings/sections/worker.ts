@@ -28,7 +28,7 @@ export const worker = defineSettings({
     type: integer({ min: 1 }),
     default: 60_000,
     unit: 'ms',
-    description: 'An engine that takes longer for one batch is killed and started again.',
+    description: 'An engine that takes longer for one batch is killed and restarted.',
     readBy: ['worker'],
   },
   maxRssMb: {
@@ -38,7 +38,7 @@ export const worker = defineSettings({
     default: 0,
     unit: 'MiB',
     defaultText: '0 (no limit)',
-    description: 'A worker whose memory, including its engines, passes this finishes its work and is started again.',
+    description: 'If the memory of a worker and its engines exceeds this, it finishes its work and is restarted.',
     readBy: ['worker'],
   },
   drainLimitMs: {
@@ -47,7 +47,7 @@ export const worker = defineSettings({
     type: integer({ min: 1 }),
     default: 25_000,
     unit: 'ms',
-    description: 'After SIGTERM, a worker that takes longer to finish is stopped; other workers take over its jobs.',
+    description: 'After SIGTERM, a worker that takes longer to finish is killed; other workers reclaim its jobs.',
     readBy: ['worker'],
   },
   scriptedModels: {

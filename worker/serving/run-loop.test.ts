@@ -88,7 +88,7 @@ test('results that Redis refuses are retried by the same worker if there is no o
   const model = await serve((consumer) => ({
     ...consumer,
     async settle(outcomes) {
-      if (refusals++ < 5) throw new Error('ERR of its own');
+      if (refusals++ < 5) throw new Error('ERR refused by the test');
       return await consumer.settle(outcomes);
     },
   }));

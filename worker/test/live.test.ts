@@ -91,7 +91,7 @@ async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<Serv
 }
 
 test('a model is added, updated and removed under load: no prediction fails, each has its version', async () => {
-  await writeTinyModel(modelsDir(), 'first', { favourite: 0 });
+  await writeTinyModel(modelsDir(), 'first', { favorite: 0 });
   const { log } = await launch();
   const before = await queue.model('first');
   expect(before).toMatchObject({ engine: 'onnxruntime', heatmap: { available: true }, classCount: 3 });
@@ -115,7 +115,7 @@ test('a model is added, updated and removed under load: no prediction fails, eac
   const submitted = async (more: number) => {
     for (const until = ids.length + more; ids.length < until; ) await queue.end(await whenNext());
   };
-  await writeTinyModel(modelsDir(), 'second', { favourite: 1 });
+  await writeTinyModel(modelsDir(), 'second', { favorite: 1 });
   await whenModel((models) => models.some(({ name }) => name === 'second'));
   await queue.model('second');
   const second = await queue.end((await submitAsServer('second'))!);
@@ -126,7 +126,7 @@ test('a model is added, updated and removed under load: no prediction fails, eac
   await writeFile(join(modelsDir(), 'broken', 'model.json5'), '{ format: "stone tablets" }');
 
   await submitted(50);
-  await writeTinyModel(modelsDir(), 'first', { favourite: 2 });
+  await writeTinyModel(modelsDir(), 'first', { favorite: 2 });
   const isUpdated = ({ name, version }: ServedModel) => name === 'first' && version !== before.version;
   const after = (await whenModel((models) => models.some(isUpdated))).find(isUpdated)!;
   const updated = await queue.end((await submitAsServer('first'))!);

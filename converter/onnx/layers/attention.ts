@@ -33,7 +33,7 @@ const PARTS: Record<string, string[]> = {
   attention_output: ['attention_output', 'output_dense', '_output_dense'],
 };
 
-/** Where a weight such as `query/kernel` may be: names of the sub-layer, and of the weight in it. */
+/** Possible places of a weight such as `query/kernel`: names of the sub-layer, and of the weight in it. */
 export function attentionWeight(name: string): { parts: string[]; names: string[] } {
   const [part = '', weight = ''] = name.split('/');
   return { parts: PARTS[part] ?? [], names: [weight, weight === 'kernel' ? '0' : '1'] };

@@ -9,7 +9,7 @@ import { findKeras2Operation, findKeras3Operation, type Operation } from './oper
 const NOT_PARAMETERS = new Set(['name', 'trainable', 'function']);
 
 /**
- * The operation that a layer stands for, if it stands for one: Keras wraps functions of tensors in layers.
+ * The operation that a layer wraps, if any: Keras wraps functions of tensors in layers.
  * @param hasLayer whether there is a layer of that class
  * @throws UnsupportedOpError for an operation that is not known
  */
