@@ -212,7 +212,7 @@ test('a large upload is given more time than a small one', async () => {
   const client = createClient({ url, retryForMs: 0, requestTimeoutMs: 1_000 });
   const large = client.classify(new Uint8Array(320_000));
   const answer = await arrived;
-  // Sent later, and given up earlier.
+  // Sent later, and timed out earlier.
   await expect(client.classify(photo)).rejects.toMatchObject({ code: 'UNREACHABLE' });
   answer();
   expect((await large).status).toBe('SUCCEEDED');

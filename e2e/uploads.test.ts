@@ -56,7 +56,7 @@ test.each(['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff'] as const)('%s is taken'
 
 const bad: [string, () => Promise<Uint8Array> | Uint8Array, string][] = [
   ['an empty file', () => new Uint8Array(), 'EMPTY'],
-  ['a text', () => Buffer.from('This is no photograph.'), 'UNSUPPORTED_FORMAT'],
+  ['a text', () => Buffer.from('This is not an image.'), 'UNSUPPORTED_FORMAT'],
   ['HTML', () => Buffer.from('<!doctype html><script>alert(1)</script>'), 'UNSUPPORTED_FORMAT'],
   ['SVG', () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), 'UNSUPPORTED_FORMAT'],
   ['random bytes', () => Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * 7919) % 256)), 'UNSUPPORTED_FORMAT'],
@@ -89,7 +89,7 @@ test.each([
 test('one bad file among several does not affect the others', async () => {
   const files = {
     'images.0': makePicture(100),
-    'images.1': Buffer.from('no photograph'),
+    'images.1': Buffer.from('not an image'),
     'images.2': makePicture(101),
   };
   const { data, errors } = await send<{ classifyImages: Answer[] }>(system.url, {

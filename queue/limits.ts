@@ -53,7 +53,7 @@ export type LimitOutcome =
   /** Nothing was taken. `refusedBy` is the limit that takes longest to allow it. */
   | { allowed: false; retryAfterMs: number; refusedBy: LimitState; states: LimitState[] };
 
-/** Redis remembers what a request took, and that it was given back, for this long. A job keeps a copy for as long as it is open. */
+/** Redis remembers what a request took, and that it was refunded, for this long. A job keeps a copy while it is open. */
 const RECEIPT_MS = 5 * 60 * 1000;
 
 export type Limiter = ReturnType<typeof createLimiter>;

@@ -34,7 +34,7 @@ export interface AdmitRequest {
   tenantShare?: number;
   /** Measured predictions per second of all workers, to refuse what cannot end before its deadline; absent: nothing is refused. */
   capacityPerSecond?: number | undefined;
-  /** From `Limiter.take`: given back if the job ends before a worker begins it (refunds.ts). */
+  /** From `Limiter.take`: refunded if the job ends before a worker starts it (refunds.ts). */
   charge?: string | undefined;
   /** An operator's idempotency keys are separate from those of the tenant for whom the operator acts. @default false */
   byOperator?: boolean;

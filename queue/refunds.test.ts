@@ -30,7 +30,7 @@ async function setUpCharged(settings: Parameters<typeof setUp>[0] = {}) {
       if (!taken.allowed) throw new Error('refused');
       return queue.admit(pixel, { ...sent, charge: taken.charge });
     },
-    /** Images that were charged and not given back, by both limits. */
+    /** Images that were charged and not refunded, by both limits. */
     async countCharged(): Promise<number> {
       const [rate, quota] = await limiter.read(TENANT, RULES);
       const requests = quota!.limit - quota!.remaining;

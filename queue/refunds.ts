@@ -30,7 +30,7 @@ export function createRefunds(
      * The step that ends a job lists its charge in the same transaction, so nothing is forgotten if a server dies. Any server may call this
      * at any time; the limiter gives back each charge once.
      * @returns how many were listed
-     * @throws InferqlError UNAVAILABLE while Redis cannot serve it; what is left is given back by the next call
+     * @throws InferqlError UNAVAILABLE while Redis cannot serve it; the next call refunds the rest
      */
     async settle(model: string): Promise<number> {
       const { refunds } = modelKeys(prefix, model);

@@ -45,7 +45,7 @@ function packageDir(name) {
   return dirname(require.resolve(`${name}/package.json`));
 }
 
-/** The libraries and the binding in a folder of their own, which only gets its name once it is whole. */
+/** The libraries and the binding in a separate folder, which gets its name only once it is complete. */
 async function build(tfjsNode) {
   const staging = `${home}.${process.pid}.partial`;
   await rm(staging, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+/** Wires queue, predictions, access and image decoding together, without HTTP. */
 import { createImageDecoder } from '@inferql/images/decode/image-decoder';
 import { createKeyStore } from '@inferql/queue/api-keys';
 import { newPredictionId } from '@inferql/queue/contract';

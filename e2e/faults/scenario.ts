@@ -17,7 +17,7 @@ export const IN_FLIGHT = 200;
 const CLIENTS = 310;
 /** How many more are queued before the work begins. */
 const SPARE = 40;
-/** How many more predictions must end after a fault, to show that work goes on. */
+/** How many more predictions must end after a fault, to show that work continues. */
 const AFTERWARDS = 60;
 /** The model's lease: short, so that a fault and its consequences take seconds. */
 export const VISIBILITY_MS = 2_000;

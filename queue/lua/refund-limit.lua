@@ -2,7 +2,7 @@
 -- Gives back what a request took, once: an empty receipt says that it was. A limit that is full again meanwhile gets nothing back.
 -- KEYS[1] prefix of the tenant's keys
 -- ARGV[1] the request's id; ARGV[2] a copy of its receipt, for when Redis' has expired, or ''; ARGV[3] how long to remember it, in milliseconds
--- Returns 1 if something was given back, else 0
+-- Returns 1 if something was refunded, else 0
 local receipt = KEYS[1] .. 'receipt:' .. ARGV[1]
 local text = redis.call('GET', receipt) or ARGV[2]
 if text == '' then return 0 end

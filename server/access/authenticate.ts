@@ -1,3 +1,4 @@
+/** Identifies callers: by API key, browser token, JWT, or the host application's function. */
 import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
@@ -69,7 +70,7 @@ export function createAuthenticator(options: {
 
   /** Adds the tenant's limits to the caller's own, and gives it the tenant's weight if one is set. */
   async function bindTenant(caller: Principal): Promise<Principal> {
-    // Whoever needs Redis fails there. Until then the server's settings apply.
+    // A request that needs Redis fails there. Until then the server's settings apply.
     const set = await tenants.find(caller.tenant).catch(() => null);
     const rules = set?.limits === undefined ? tenantRules : (parseLimits(set.limits, 'tenant') ?? tenantRules);
     const { limits, quotas } = caller.rules;

@@ -1,3 +1,4 @@
+/** Callers that a host application identifies with its `authenticate` option. */
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';

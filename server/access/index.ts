@@ -1,3 +1,4 @@
+/** Access to the server in one object: authentication, sessions, limits and tokens. */
 import type { KeyStore } from '@inferql/queue/api-keys';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { Limiter } from '@inferql/queue/limits';

@@ -1,3 +1,4 @@
+/** Verifies tokens of an identity provider against its published keys. */
 import { createHash } from 'node:crypto';
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { ModelName, TenantName } from '@inferql/queue/contract';

@@ -1,3 +1,4 @@
+/** Caches API keys for a few seconds, so that most requests do not read Redis. */
 import { type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 import { createReadCache } from './read-cache.ts';
 

@@ -1,3 +1,4 @@
+/** Rate limits, quotas, and limits on what a caller holds open at once. */
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { hasLimits } from '@inferql/queue/limit-rules';
@@ -27,9 +28,9 @@ export class RateLimitedError extends InferqlError {
 
 /** A cost that was charged. */
 export interface Charge {
-  /** For the job, so that it is given back if no worker begins it; undefined: nothing was charged in Redis. */
+  /** For the job, so that it is refunded if no worker starts it; undefined: nothing was charged in Redis. */
   text: string | undefined;
-  /** Gives it back: the request ended without work. */
+  /** Refunds it: the request ended without work. */
   refund(): Promise<void>;
 }
 

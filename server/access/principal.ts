@@ -1,3 +1,4 @@
+/** The principal: who sends a request, and what that caller may do. */
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';

@@ -1,3 +1,4 @@
+/** Open subscriptions and WebSockets by credential, which end when the credential ends. */
 import { InferqlError } from '@inferql/queue/errors';
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticate.ts';

@@ -1,3 +1,4 @@
+/** Creates browser tokens: short-lived credentials with at most the rights of a key. */
 import { type KeyStore, type Scope, whyInvalid } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
 import { mayUseModel, type Principal } from './principal.ts';

@@ -1,3 +1,4 @@
+/** The library's entry point: a server inside a host application. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
@@ -84,7 +85,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
   }
 
   function ensureRunning(): Promise<Running> {
-    if (stopping) return Promise.reject(new Error('InferQL was stopped. Create another instance to go on.'));
+    if (stopping) return Promise.reject(new Error('InferQL was stopped. Create another instance to continue.'));
     running ??= open();
     return running;
   }

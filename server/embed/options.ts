@@ -1,3 +1,4 @@
+/** Checks the options of `createInferQL` and fills in their defaults. */
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import type { Logger } from 'pino';
 import { pino } from 'pino';

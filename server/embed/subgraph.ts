@@ -1,3 +1,4 @@
+/** Turns the schema into an Apollo Federation v2 subgraph. */
 import { InferqlError } from '@inferql/queue/errors';
 import {
   type ConstDirectiveNode,

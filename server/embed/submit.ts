@@ -1,3 +1,4 @@
+/** Predictions without HTTP and GraphQL, for host applications. */
 import type { PredictionState } from '@inferql/queue/contract';
 import { ERRORS } from '@inferql/queue/errors';
 import type { Principal } from '../access/principal.ts';

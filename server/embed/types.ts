@@ -1,3 +1,4 @@
+/** The public types of `createInferQL`. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { PredictionStatus, Priority } from '@inferql/queue/contract';
 import type { ErrorCode } from '@inferql/queue/errors';

@@ -1,3 +1,4 @@
+/** The HTTP application: Yoga with all plugins, in the order in which they must run. */
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';

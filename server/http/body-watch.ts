@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerBare } from './bare-answer.ts';
 
-/** A body of which nothing arrives for this long is given up. */
+/** A body of which nothing arrives for this long is refused. */
 export const BODY_SILENCE_MS = 30_000;
 /** Minimum bytes per window, which is long enough for the pauses of a bad connection. */
 export const BODY_WINDOW_MS = 60_000;

@@ -1,3 +1,4 @@
+/** Limits open connections, so that the process does not run out of file handles. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';

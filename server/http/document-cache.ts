@@ -1,3 +1,4 @@
+/** The cache of parsed GraphQL documents. */
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 

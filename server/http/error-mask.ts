@@ -1,3 +1,4 @@
+/** Decides what an error reveals to clients, and logs the rest. */
 import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import type { LimitState } from '@inferql/queue/limits';
 import { GraphQLError } from 'graphql';

@@ -1,3 +1,4 @@
+/** Executes subscriptions with little memory per open one. */
 import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute, type GraphQLError } from 'graphql';
 
 type Mask = (error: GraphQLError) => GraphQLError;

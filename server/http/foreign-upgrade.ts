@@ -1,3 +1,4 @@
+/** Handles `Upgrade` requests to other protocols than WebSocket. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 

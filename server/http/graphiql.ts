@@ -1,3 +1,4 @@
+/** Serves the built GraphiQL page. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

@@ -1,3 +1,4 @@
+/** Checks the `Host` header and the request target, against DNS rebinding and malformed requests. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { isLoopback } from '@inferql/settings/network-types';

@@ -1,3 +1,4 @@
+/** The HTTP server: its port, timeouts, upgrades and drain. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

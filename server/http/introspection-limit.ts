@@ -1,3 +1,4 @@
+/** Limits how much of the schema one introspection query may return. */
 import {
   type ASTVisitor,
   type DocumentNode,

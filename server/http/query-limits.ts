@@ -1,3 +1,4 @@
+/** Limits of a GraphQL document: tokens, depth, aliases, cost and introspection. */
 import { costLimitPlugin } from '@escape.tech/graphql-armor-cost-limit';
 import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';

@@ -1,3 +1,4 @@
+/** Reads bodies without files: size limit, decompression, and JSON parameters. */
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS } from '@inferql/queue/errors';

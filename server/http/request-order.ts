@@ -19,7 +19,7 @@ const orderListeners = new WeakSet<object>();
 /** Whether a listener on a response belongs to this module; nobody else may remove it. */
 export const isOrderListener = (listener: object) => orderListeners.has(listener);
 
-/** Passes a connection's next request to the listener only when its last response was sent or given up. */
+/** Passes a connection's next request to the listener only when its last response was sent or aborted. */
 export function inOrder(listener: RequestListener): RequestListener {
   const connections = new WeakMap<Duplex, Connection>();
 

@@ -1,3 +1,4 @@
+/** Subscriptions over server-sent events. */
 import type { ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';

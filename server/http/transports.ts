@@ -1,3 +1,4 @@
+/** Creates the HTTP application and the WebSocket server on one backend. */
 import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';

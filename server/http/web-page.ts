@@ -1,3 +1,4 @@
+/** Serves the built web page. */
 import { once } from 'node:events';
 import { type Dirent, ReadStream, readdirSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';

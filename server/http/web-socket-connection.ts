@@ -1,3 +1,4 @@
+/** One WebSocket connection: pings, protocol errors and close codes. */
 import type { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'graphql-ws';
 import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';

@@ -1,3 +1,4 @@
+/** GraphQL over WebSocket: authentication, limits and the end of subscriptions. */
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';

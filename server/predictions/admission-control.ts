@@ -1,3 +1,4 @@
+/** Refuses images before they are decoded if the queue is known to be full. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { ANONYMOUS_TENANT, imageByteLength } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';

@@ -1,3 +1,4 @@
+/** Hooks of a host application around a prediction. */
 import type { Caller, PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 

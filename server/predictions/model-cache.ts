@@ -1,3 +1,4 @@
+/** Caches models and queues, so that most requests do not read Redis. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { Producer } from '@inferql/queue/producer';

@@ -1,3 +1,4 @@
+/** Waits for one prediction: for its end, or for each of its states. */
 import { isTerminal, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';

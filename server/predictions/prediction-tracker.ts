@@ -1,3 +1,4 @@
+/** Follows the open predictions that this server has listeners for. */
 import { isTerminal, modelOfPrediction, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { EventChannel, EventListener } from '@inferql/queue/events';

@@ -1,3 +1,4 @@
+/** The life of a prediction on the server: submit, read, cancel, watch. */
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import {
   ANONYMOUS_TENANT,

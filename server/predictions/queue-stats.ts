@@ -1,3 +1,4 @@
+/** Queue statistics as each caller may see them, read once for all. */
 import type { QueueState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';

@@ -1,3 +1,4 @@
+/** A request for a prediction: its fields, validation and idempotency. */
 import { createHash } from 'node:crypto';
 import { MAX_LABELS, type Priority, STORED_LABELS } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';

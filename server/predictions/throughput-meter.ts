@@ -1,3 +1,4 @@
+/** Measures rate and latency of models that someone watches. */
 import type { PredictionState } from '@inferql/queue/contract';
 
 /** Rates and latencies cover this span. */

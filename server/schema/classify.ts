@@ -1,3 +1,4 @@
+/** The mutations `classifyImage` and `classifyImages`. */
 import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import type { GraphQLResolveInfo } from 'graphql';
 import { InvalidArgumentError } from '../predictions/submit-request.ts';

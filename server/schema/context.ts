@@ -1,3 +1,4 @@
+/** The context of resolvers: the caller, and the services that they use. */
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { LimitState } from '@inferql/queue/limits';
 import type { Principal } from '../access/principal.ts';

@@ -1,3 +1,4 @@
+/** Error codes, and the types of errors in result unions. */
 import type { ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 

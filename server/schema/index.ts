@@ -1,3 +1,4 @@
+/** The complete schema: all types, its front page, and the guards of root fields. */
 import {
   DirectiveLocation,
   GraphQLBoolean,

@@ -1,3 +1,4 @@
+/** The type `Limits` and its query. */
 import { builder } from './builder.ts';
 import type { ServerLimits } from './context.ts';
 
@@ -6,7 +7,7 @@ const Limits = builder.objectRef<ServerLimits>('Limits').implement({
   fields: (t) => ({
     maxUploadBytes: t.exposeFloat('maxUploadBytes', { description: 'Largest image file, in bytes.' }),
     maxPixels: t.exposeFloat('maxPixels', { description: 'Largest image, in pixels (width times height).' }),
-    maxImages: t.exposeInt('maxImages', { description: 'Most images in one request.' }),
+    maxImages: t.exposeInt('maxImages', { description: 'Maximum number of images in one request.' }),
     maxBodyBytes: t.exposeFloat('maxBodyBytes', { description: 'Largest body of a request with files, in bytes.' }),
     maxQueryBytes: t.exposeFloat('maxQueryBytes', {
       description: 'Largest body of a request without files, and largest WebSocket message, in bytes.',
@@ -15,7 +16,7 @@ const Limits = builder.objectRef<ServerLimits>('Limits').implement({
       description: 'The longest time that a mutation waits for its result, in milliseconds.',
     }),
     maxSubscriptionsPerConnection: t.exposeInt('maxSubscriptionsPerConnection', {
-      description: 'Most operations that may be open at once on one WebSocket.',
+      description: 'Maximum number of operations open at once on one WebSocket.',
     }),
   }),
 });

@@ -1,3 +1,4 @@
+/** The type `Model` with its parts, and its queries. */
 import { ignoresProfile, resizeOf } from '@inferql/images/render';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';

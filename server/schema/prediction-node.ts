@@ -1,3 +1,4 @@
+/** What resolvers of `Prediction` read from. */
 import type { PredictionState } from '@inferql/queue/contract';
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
 import type { PredictionView } from '../predictions/predictions.ts';

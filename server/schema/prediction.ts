@@ -1,3 +1,4 @@
+/** The type `Prediction`, its queries, mutation and subscription. */
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';

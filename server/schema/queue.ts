@@ -1,3 +1,4 @@
+/** The type `Queue`, its query and its subscription. */
 import type { WorkerRecord } from '@inferql/queue/contract';
 import type { QueueStats, TenantCounts } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';

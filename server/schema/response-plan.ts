@@ -1,3 +1,4 @@
+/** Derives from a selection whether a mutation waits, defers or answers at once. */
 import {
   type FieldNode,
   type FragmentDefinitionNode,

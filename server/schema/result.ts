@@ -1,3 +1,4 @@
+/** The type `PredictionResult`: labels and heatmaps. */
 import { renderHeatmap } from '@inferql/images/render-heatmap';
 import { type Heatmaps, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/errors';

@@ -1,3 +1,4 @@
+/** The scalars of the schema. */
 import { UploadScalar } from '../uploads/upload-scalar.ts';
 import { builder } from './builder.ts';
 

@@ -1,3 +1,4 @@
+/** The mutation `createToken`. */
 import type { CreatedToken } from '../access/tokens.ts';
 import { builder } from './builder.ts';
 import { ScopeEnum } from './viewer.ts';

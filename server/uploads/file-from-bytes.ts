@@ -1,3 +1,4 @@
+/** Files for resolvers that did not come through the multipart reader. */
 import type { UploadedFile } from './uploaded-file.ts';
 
 /** An image in memory, as a file for resolvers. */

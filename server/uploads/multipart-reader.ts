@@ -25,7 +25,7 @@ interface Form {
 }
 
 /**
- * Reads a form up to its files, which go on arriving after the promise resolved. If several parts have one name, the first counts;
+ * Reads a form up to its files, which continue to arrive after the promise has resolved. If several parts have one name, the first counts;
  * files that the map does not name are ignored.
  * @param createStore creates the store that a file is written to
  * @throws GraphQLError BAD_REQUEST that names the mistake, or REQUEST_TOO_LARGE that names the limit
@@ -108,7 +108,7 @@ class FormReader {
     if (this.#bytes > maxBodyBytes) {
       this.#fail(tooLarge(`The request is larger than the ${maxBodyBytes} bytes that this server accepts.`));
     } else if (!this.#parser!.write(chunk) && !this.#isOver) {
-      // A parser that was given up in this chunk never drains: the rest of its body is let run.
+      // A parser that was abandoned in this chunk never drains: the rest of its body is discarded.
       this.#body.pause();
       this.#parser!.once('drain', () => this.#body.resume());
     }

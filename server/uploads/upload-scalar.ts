@@ -1,3 +1,4 @@
+/** The scalar `Upload`, and files among the variables of an operation. */
 import { GraphQLError, GraphQLScalarType } from 'graphql';
 import { Upload } from 'graphql-upload-ts';
 import { fileFromBlob } from './file-from-bytes.ts';

@@ -1,3 +1,4 @@
+/** The Yoga plugin for multipart requests with files. */
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';

@@ -77,7 +77,7 @@ export function createBoard({ client }: Api): Board {
   };
 
   const send = async (key: string, file: File, model: string | undefined, signal: AbortSignal) => {
-    // A request that is being given up may still report something.
+    // An aborted request may still report something.
     const change = (changed: Partial<Card>) => !signal.aborted && update(key, changed);
     const outcome = await uploadImage(
       client,

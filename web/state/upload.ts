@@ -15,7 +15,7 @@ interface UploadListeners {
   onFitted(change: FittedImage['change']): void;
 }
 
-/** A server that does not answer, or a proxy without a server, is given up after this long; a button retries. */
+/** After this long without a server's answer the page stops retrying; a button retries. */
 const GIVE_UP_AFTER_MS = 180_000;
 /** Hardly any server accepts less: a smaller file is sent without asking for the limits. */
 const ASK_FROM_BYTES = 1_000_000;

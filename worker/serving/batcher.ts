@@ -203,7 +203,7 @@ export function createBatcher(options: {
       while (!slot && !finished) await notifier.wait();
       const batch = slot;
       slot = undefined;
-      // Whoever takes a batch is about to run it.
+      // The caller is about to run the batch.
       if (batch) busyUntilMs = performance.now() + options.expectedRunMs(batch.jobs.length);
       notifier.notify();
       return batch;

@@ -1,5 +1,5 @@
 /**
- * Wakes whoever waits for a change. Check the condition, then call `wait()` without an await in between: no notification is lost then.
+ * Wakes those that wait for a change. Check the condition, then call `wait()` without an await in between: no notification is lost then.
  */
 export interface Notifier {
   notify(): void;

@@ -22,7 +22,7 @@ const SWEEP_EVERY_MS = 1_000;
 const RETIRE_CHECK_MS = 200;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
-/** A step is given up if Redis refuses it this many times while available. */
+/** A step is abandoned if Redis refuses it this many times while available. */
 const MAX_REFUSALS = 5;
 /** At most this many batches are settled in the background while the next one runs. */
 const MAX_UNSETTLED = 2;
