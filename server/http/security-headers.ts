@@ -2,8 +2,8 @@ import type { Plugin } from 'graphql-yoga';
 import { SECURITY_HEADERS } from './bare-answer.ts';
 
 /**
- * Headers for all responses. Node decides whether the connection stays open, since it knows whether the client asked to close it. While the server shuts down, `Connection: close` keeps clients
- * from sending more requests on their connection.
+ * Headers for all responses. Node decides whether the connection stays open, since it knows whether the client asked to close it.
+ * While the server shuts down, `Connection: close` keeps clients from sending more requests on their connection.
  */
 export function useSecurityHeaders(isDraining: () => boolean): Plugin {
   return {
