@@ -34,9 +34,13 @@ export function readData<Data>(answer: Answer | undefined, response?: Response):
 /** The InferqlError of one GraphQL error. */
 export function readError(error: NonNullable<Answer['errors']>[number], response?: Response): InferqlError {
   const { code, retryAfterMs } = error?.extensions ?? {};
-  return errorOfCode(code, typeof error?.message === 'string' ? error.message : 'The server returned an error without a message.', {
-    retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : response && readRetryAfter(response),
-  });
+  return errorOfCode(
+    code,
+    typeof error?.message === 'string' ? error.message : 'The server returned an error without a message.',
+    {
+      retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : response && readRetryAfter(response),
+    },
+  );
 }
 
 /** The meaning of a response that is not GraphQL, for example from a proxy. */

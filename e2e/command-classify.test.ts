@@ -68,7 +68,7 @@ function* repeat(chunk: Buffer) {
   for (;;) yield chunk;
 }
 
-test("a file name cannot write to the terminal", async () => {
+test('a file name cannot write to the terminal', async () => {
   const name = '\u001b[2J\u001b]0;owned\u0007 \u202egnp.png';
   await writePicture(name);
   const controls = /[^\n\P{C}]/u;

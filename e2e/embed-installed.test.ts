@@ -180,7 +180,7 @@ describe.each(HOSTS)('$name', ({ name, hasWebSockets }) => {
     expect(data?.classifyImage).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ name: 'gray 31' }] } });
   });
 
-  test("a file over the host’s body limit is accepted", async ({ skip }) => {
+  test('a file over the host’s body limit is accepted', async ({ skip }) => {
     requireInstalled(skip);
     const image = await paint(7, 1_000);
     expect(image.length).toBeGreaterThan(LARGE_BYTES);

@@ -47,23 +47,20 @@ async function classify(image: Uint8Array): Promise<Prediction> {
   return data!.classifyImage;
 }
 
-test.skipIf(noImages)(
-  'at least 44 of 50 images get their class (skipped if ../shared/images is missing)',
-  async () => {
-    const [, ...lines] = (await readFile(join(imagesDir, 'reference.csv'), 'utf8')).trim().split('\n');
-    const photographs = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));
-    expect(photographs).toHaveLength(50);
-    const answers = await Promise.all(
-      photographs.map(async ({ file, index }) => {
-        const { result, batchSize } = await classify(await readFile(join(imagesDir, file)));
-        return { right: result.labels[0]!.index === index, batchSize };
-      }),
-    );
-    expect(answers.filter(({ right }) => right).length).toBeGreaterThanOrEqual(44);
-    // They were sent at once, so the worker gathered them.
-    expect(Math.max(...answers.map(({ batchSize }) => batchSize))).toBeGreaterThan(1);
-  },
-);
+test.skipIf(noImages)('at least 44 of 50 images get their class (skipped if ../shared/images is missing)', async () => {
+  const [, ...lines] = (await readFile(join(imagesDir, 'reference.csv'), 'utf8')).trim().split('\n');
+  const photographs = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));
+  expect(photographs).toHaveLength(50);
+  const answers = await Promise.all(
+    photographs.map(async ({ file, index }) => {
+      const { result, batchSize } = await classify(await readFile(join(imagesDir, file)));
+      return { right: result.labels[0]!.index === index, batchSize };
+    }),
+  );
+  expect(answers.filter(({ right }) => right).length).toBeGreaterThanOrEqual(44);
+  // They were sent at once, so the worker gathered them.
+  expect(Math.max(...answers.map(({ batchSize }) => batchSize))).toBeGreaterThan(1);
+});
 
 test.each([
   ['chelsea.png', 1, [281, 282, 285]],

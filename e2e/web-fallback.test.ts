@@ -130,15 +130,17 @@ async function classifyMany(page: Page): Promise<void> {
   for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
 }
 
-test.each([403, 400, 502])('if a proxy answers a WebSocket with %i, event streams take its place, three at most', (status) =>
-  behindProxy({ status, buffers: false }, async (page, { streams }) => {
-    await waitForHeader(page, 'Live (event stream)');
-    await page.locator('[data-figure=workers]', { hasText: '1' }).waitFor();
-    await classifyMany(page);
-    expect(streams.most).toBe(3);
-    await waitForHeader(page, 'Live (event stream)');
-    expect(await findAccessibilityFaults(page)).toEqual([]);
-  }),
+test.each([403, 400, 502])(
+  'if a proxy answers a WebSocket with %i, event streams take its place, three at most',
+  (status) =>
+    behindProxy({ status, buffers: false }, async (page, { streams }) => {
+      await waitForHeader(page, 'Live (event stream)');
+      await page.locator('[data-figure=workers]', { hasText: '1' }).waitFor();
+      await classifyMany(page);
+      expect(streams.most).toBe(3);
+      await waitForHeader(page, 'Live (event stream)');
+      expect(await findAccessibilityFaults(page)).toEqual([]);
+    }),
 );
 
 test('if a proxy also holds event streams back, the page asks every second', () =>

@@ -149,7 +149,7 @@ function findClippedFigures(page: Page): Promise<(string | null)[]> {
   });
 }
 
-test("an image from a phone is shown by a small copy, upright, and on white if it is transparent", () =>
+test('an image from a phone is shown by a small copy, upright, and on white if it is transparent', () =>
   withPage({}, async ({ page }) => {
     const [large, clear] = await Promise.all([
       sharp(SAMPLES[1]!).resize(4032, 3024, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer(),

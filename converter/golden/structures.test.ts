@@ -108,19 +108,22 @@ describe('structures of layers models', () => {
     expect(nodes).not.toContain('Gather');
   });
 
-  test.each(['caffe', 'tf', 'torch', 'unit', 'none'] as const)('%s normalization of color and grayscale', async (kind) => {
-    for (const channels of [1, 3] as const) {
-      const input = { ...inputOf(9, 7, channels), normalization: kind };
-      const model = tf.sequential({
-        layers: [
-          tf.layers.conv2d({ inputShape: [9, 7, channels], filters: 4, kernelSize: 3, padding: 'same' }),
-          tf.layers.flatten(),
-          tf.layers.dense({ units: 4 }),
-        ],
-      });
-      expect((await compareLayersModel(model, input)).difference).toBeLessThan(LIMIT);
-    }
-  });
+  test.each(['caffe', 'tf', 'torch', 'unit', 'none'] as const)(
+    '%s normalization of color and grayscale',
+    async (kind) => {
+      for (const channels of [1, 3] as const) {
+        const input = { ...inputOf(9, 7, channels), normalization: kind };
+        const model = tf.sequential({
+          layers: [
+            tf.layers.conv2d({ inputShape: [9, 7, channels], filters: 4, kernelSize: 3, padding: 'same' }),
+            tf.layers.flatten(),
+            tf.layers.dense({ units: 4 }),
+          ],
+        });
+        expect((await compareLayersModel(model, input)).difference).toBeLessThan(LIMIT);
+      }
+    },
+  );
 
   test('logits get a softmax, and independent labels a sigmoid', async () => {
     const model = classifier('linear');

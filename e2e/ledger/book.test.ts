@@ -40,7 +40,7 @@ test('two ends, or any state after an end, are contradictory', () => {
   expect(book.judge([]).contradictory).toEqual(['one', 'two', 'three']);
 });
 
-test("the answer of another image is wrong, and a subscription that completes without an end has missed it", () => {
+test('the answer of another image is wrong, and a subscription that completes without an end has missed it', () => {
   const book = openBook();
   book.see('a', seen('one', 'SUCCEEDED', 2));
   book.see('b', seen('one', 'PROCESSING'));

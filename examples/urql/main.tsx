@@ -51,8 +51,7 @@ function App() {
   return (
     <main>
       <label>
-        Photo{' '}
-        <input type="file" accept="image/*" onChange={({ target }) => classify({ image: target.files?.[0] })} />
+        Photo <input type="file" accept="image/*" onChange={({ target }) => classify({ image: target.files?.[0] })} />
       </label>
       {fetching && <p>Sending …</p>}
       {(error || message) && <p role="alert">{error?.message ?? message}</p>}

@@ -199,7 +199,7 @@ test('a PQ PNG is tone-mapped: diffuse white of 203 cd/m2 is white', async () =>
   expect(dull![0]).toBeLessThan(155);
 });
 
-test("a private variant of PNG is named", async () => {
+test('a private variant of PNG is named', async () => {
   const png = await sharp('models/samples/rocket.jpg').resize(16).png().toBuffer();
   const file = Buffer.concat([
     png.subarray(0, 8),

@@ -73,16 +73,13 @@ test('a text field in an unknown character set is refused with a message', async
 });
 
 describe('a file', () => {
-  test.each([1, 7, 1_000, 65_536])(
-    'is put where the map says, byte for byte, in chunks of %i',
-    async (pieceBytes) => {
-      const content = Buffer.from([0, 13, 10, 45, 45, 255, 13, 10, 45, 45, 98, 48, 45, 13]);
-      const { params, bytes } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { pieceBytes });
-      expect(bytes).toEqual(content);
-      const { image } = params.variables as { image: unknown };
-      expect(UploadScalar.parseValue(image)).toHaveProperty('readBytes');
-    },
-  );
+  test.each([1, 7, 1_000, 65_536])('is put where the map says, byte for byte, in chunks of %i', async (pieceBytes) => {
+    const content = Buffer.from([0, 13, 10, 45, 45, 255, 13, 10, 45, 45, 98, 48, 45, 13]);
+    const { params, bytes } = await readFile(makeBody([...PLAIN, ['0', content, 'x.jpg']]), { pieceBytes });
+    expect(bytes).toEqual(content);
+    const { image } = params.variables as { image: unknown };
+    expect(UploadScalar.parseValue(image)).toHaveProperty('readBytes');
+  });
 
   test.each([
     ['in memory while it is small', 900_000, 10_000_000, 0, 900_000],

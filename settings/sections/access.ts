@@ -35,8 +35,7 @@ export const access = defineSettings({
     type: text(),
     default: '',
     defaultText: 'none',
-    description:
-      'Required value of the claim `aud`, so that tokens for other services are refused. Needed with `jwt`.',
+    description: 'Required value of the claim `aud`, so that tokens for other services are refused. Needed with `jwt`.',
     readBy: ['server'],
   },
   jwtAlgorithms: {
@@ -44,7 +43,8 @@ export const access = defineSettings({
     type: list('algorithms such as RS256, ES256 or EdDSA'),
     default: ['RS256', 'ES256', 'EdDSA'] as string[],
     defaultText: '`RS256,ES256,EdDSA`',
-    description: 'Allowed signature algorithms of tokens. `none` and algorithms with a shared secret are never allowed.',
+    description:
+      'Allowed signature algorithms of tokens. `none` and algorithms with a shared secret are never allowed.',
     readBy: ['server'],
   },
   jwtTenantClaim: {

@@ -19,7 +19,9 @@ export function CardFacts({ card: { prediction }, model, alone, goTo }: CardFact
   return (
     <div className="card-facts">
       <p
-        title={prediction?.cached ? 'Shared with an identical photo, sent at the same time or shortly before' : undefined}
+        title={
+          prediction?.cached ? 'Shared with an identical photo, sent at the same time or shortly before' : undefined
+        }
       >
         {prediction?.status === 'SUCCEEDED' ? describeRun(prediction) : (model ?? '')}
       </p>

@@ -68,7 +68,7 @@ test('weights of another model are refused', async () => {
   await expect(draw(numbers(2 * (CLASSES + 1), 0.9), features)).rejects.toThrow(/does not belong to features of 37/);
 });
 
-test("the shipped file is what the converter writes for its one node", () => {
+test('the shipped file is what the converter writes for its one node', () => {
   const port = (name: string, shape: number[]): GraphPort => ({ name, type: 'float32', shape });
   const graph: OnnxGraph = {
     nodes: [{ op: 'MatMul', inputs: ['left', 'right'], outputs: ['product'], attributes: {} }],
