@@ -12,8 +12,8 @@ wrong variable and what was expected. A variable whose name resembles a setting'
 
 Switches take \`on\` or \`off\` (also \`1\`, \`0\`, \`true\`, \`false\`, \`yes\`, \`no\`).
 
-Settings of InferQL begin with \`INFERQL_\`. The exceptions are names that hosting platforms and other programs share: \`PORT\`, \`HOST\`,
-\`REDIS_URL\`, \`NODE_ENV\`, \`LOG_LEVEL\` and \`METRICS_PORT\`. Former names, listed at the end, still work and are reported at start.
+Settings of InferQL begin with \`INFERQL_\`. The exceptions are names that hosting platforms and other programs share: ${listSharedNames()}.
+Former names, listed at the end, still work and are reported at start.
 
 Queue limits, deadlines and batching belong to a model: see its \`model.json5\`.
 `;
@@ -28,6 +28,15 @@ export function printConfiguration(): string {
     printFormerNames(),
   ];
   return parts.join('\n');
+}
+
+/** The names without our prefix. */
+function listSharedNames(): string {
+  const names = sections.flatMap(({ settings }) => Object.values(settings).map(({ name }) => name));
+  return names
+    .filter((name) => !name.startsWith('INFERQL_'))
+    .map((name) => `\`${name}\``)
+    .join(', ');
 }
 
 function printSection(title: string, settings: SettingTable): string {
