@@ -4,6 +4,7 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS } from '@inferql/queue/errors';
 import { GraphQLError } from 'graphql';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import { GrowingBuffer } from '../uploads/growing-buffer.ts';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;
@@ -82,15 +83,12 @@ async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
     reader.read().catch(() => {
       throw refuse('BAD_REQUEST', 'The body ended before it was complete.');
     });
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
+  const body = new GrowingBuffer(maxBytes);
   for (let part = await readPart(); !part.done; part = await readPart()) {
-    bytes += part.value.byteLength;
     // The body is left unread, not canceled: canceling would close the connection before the answer.
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(part.value);
+    if (!body.add(part.value)) throw tooLarge(maxBytes);
   }
-  return Buffer.concat(chunks);
+  return body.bytes();
 }
 
 function parseJson(bytes: Buffer): GraphQLParams {

@@ -1,6 +1,7 @@
 /** Keeps the bytes of an uploaded file until nobody needs them: small files in memory, others in a private file. */
 import { finished } from 'node:stream/promises';
 import { WriteStream } from 'graphql-upload-ts';
+import { GrowingBuffer } from './growing-buffer.ts';
 
 /** Most images of a web page or a phone's messenger are smaller. */
 const MAX_FILE_IN_MEMORY_BYTES = 1024 * 1024;
@@ -26,10 +27,8 @@ export type MemoryBudget = ReturnType<typeof createMemoryBudget>;
 
 /** One file, written once and read as often as needed until it is freed. */
 export class FileStore {
-  readonly #budget: MemoryBudget;
+  readonly #memory: GrowingBuffer;
   readonly #uploadDir: string;
-  #chunks: Buffer[] = [];
-  #heldBytes = 0;
   #disk: WriteStream | undefined;
   #isFreed = false;
   readonly #whole: Promise<void>;
@@ -38,7 +37,7 @@ export class FileStore {
 
   /** @param uploadDir a folder that only this process uses */
   constructor(budget: MemoryBudget, uploadDir: string) {
-    this.#budget = budget;
+    this.#memory = new GrowingBuffer(MAX_FILE_IN_MEMORY_BYTES, budget);
     this.#uploadDir = uploadDir;
     this.#whole = new Promise((resolve, reject) => {
       this.#end = resolve;
@@ -52,12 +51,7 @@ export class FileStore {
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.#isFreed) return undefined;
     if (!this.#disk) {
-      const fits = this.#heldBytes + chunk.length <= MAX_FILE_IN_MEMORY_BYTES && this.#budget.take(chunk.length);
-      if (fits) {
-        this.#heldBytes += chunk.length;
-        this.#chunks.push(chunk);
-        return undefined;
-      }
+      if (this.#memory.add(chunk)) return undefined;
       this.#spill();
     }
     const disk = this.#disk!;
@@ -76,21 +70,17 @@ export class FileStore {
     const disk = new WriteStream({ tmpdir: () => this.#uploadDir });
     disk.on('error', (error) => this.fail(error));
     this.#disk = disk;
-    for (const chunk of this.#takeChunks()) disk.write(chunk);
-  }
-
-  #takeChunks(): Buffer[] {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    this.#budget.give(this.#heldBytes);
-    this.#heldBytes = 0;
-    return chunks;
+    const begun = this.#memory.bytes();
+    if (begun.length > 0) disk.write(begun);
+    this.#memory.free();
   }
 
   /** The whole file was written. */
   end(): void {
-    if (!this.#disk) this.#end();
-    else finished(this.#disk.end(), { readable: false }).then(this.#end, this.#fail);
+    if (!this.#disk) {
+      this.#memory.trim();
+      this.#end();
+    } else finished(this.#disk.end(), { readable: false }).then(this.#end, this.#fail);
   }
 
   /** The rest of the file will not arrive; what has arrived is dropped. */
@@ -107,10 +97,7 @@ export class FileStore {
   async readBytes(): Promise<Buffer> {
     await this.#whole;
     if (this.#isFreed) throw new Error('the file was released before');
-    if (!this.#disk) {
-      if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
-      return this.#chunks[0] ?? Buffer.alloc(0);
-    }
+    if (!this.#disk) return this.#memory.bytes();
     const chunks: Buffer[] = [];
     for await (const chunk of this.#disk.createReadStream()) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks);
@@ -120,7 +107,7 @@ export class FileStore {
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
-    this.#takeChunks();
+    this.#memory.free();
     this.#disk?.release();
   }
 }

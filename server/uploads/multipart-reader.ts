@@ -6,6 +6,7 @@ import busboy from 'busboy';
 import type { GraphQLError } from 'graphql';
 import { ignoreStream } from 'graphql-upload-ts';
 import type { FileStore } from './file-store.ts';
+import { joinSmallChunks } from './join-small-chunks.ts';
 import { describeMistake, tooLarge } from './multipart-mistakes.ts';
 import { placeUpload } from './upload-scalar.ts';
 import { createPart, type UploadedPart } from './uploaded-file.ts';
@@ -107,14 +108,20 @@ class FormReader {
     const { maxBodyBytes } = this.#limits;
     if (this.#bytes > maxBodyBytes) {
       this.#fail(tooLarge(`The request is larger than the ${maxBodyBytes} bytes that this server accepts.`));
-    } else if (!this.#parser!.write(chunk) && !this.#isOver) {
-      // A parser that was abandoned in this chunk never drains: the rest of its body is discarded.
-      this.#body.pause();
-      this.#parser!.once('drain', () => this.#body.resume());
-    }
+    } else this.#joiner.write(chunk);
   };
 
+  readonly #joiner = joinSmallChunks((chunk) => {
+    if (this.#isOver) return;
+    const takesMore = this.#parser!.write(chunk);
+    // A parser that was abandoned in this chunk never drains: the rest of its body is discarded.
+    if (takesMore || this.#isOver) return;
+    this.#body.pause();
+    this.#parser!.once('drain', () => this.#body.resume());
+  });
+
   readonly #endBody = () => {
+    this.#joiner.flush();
     if (!this.#isOver) this.#parser!.end();
   };
 
@@ -219,6 +226,7 @@ class FormReader {
 
   #leave(): void {
     this.#isOver = true;
+    this.#joiner.drop();
     this.#body.off('data', this.#pass).off('end', this.#endBody).off('error', this.#cut).off('close', this.#cut);
     // The rest is dropped, but must be read from the connection for the next request.
     this.#body.on('error', () => undefined).resume();

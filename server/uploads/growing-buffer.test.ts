@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+import { createMemoryBudget, FileStore } from './file-store.ts';
+import { GrowingBuffer } from './growing-buffer.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+function usedBytes(): number {
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+test('chunks of any size are joined', () => {
+  const whole = randomBytes(100_000);
+  for (const size of [1, 7, 4_096, 65_536, 100_000]) {
+    const buffer = new GrowingBuffer(whole.length);
+    let added = 0;
+    for (let at = 0; at < whole.length; at += size) if (buffer.add(whole.subarray(at, at + size))) added++;
+    expect(added).toBe(Math.ceil(whole.length / size));
+    expect(buffer.bytes().equals(whole)).toBe(true);
+    expect(buffer.add(Buffer.alloc(1))).toBe(false);
+    expect(buffer.bytes().equals(whole)).toBe(true);
+  }
+});
+
+test('it takes from a budget what it allocates, and gives all of it back', () => {
+  const budget = createMemoryBudget(10_000);
+  const one = new GrowingBuffer(1_000_000, budget);
+  expect(one.add(Buffer.alloc(1))).toBe(true);
+  expect(budget.heldBytes()).toBe(4_096);
+  expect(one.add(Buffer.alloc(5_000))).toBe(true);
+  expect(budget.heldBytes()).toBe(8_192);
+  expect(one.add(Buffer.alloc(5_000))).toBe(false);
+  expect(one.bytes()).toHaveLength(5_001);
+  one.trim();
+  expect(budget.heldBytes()).toBe(5_001);
+  expect(one.bytes().equals(Buffer.alloc(5_001))).toBe(true);
+  one.free();
+  one.free();
+  expect(budget.heldBytes()).toBe(0);
+});
+
+test('a file that arrives byte by byte takes the memory of its bytes, as the budget counts it', () => {
+  const budget = createMemoryBudget(10_000_000);
+  const before = usedBytes();
+  const stores = Array.from({ length: 4 }, () => new FileStore(budget, '/nowhere'));
+  let waits = 0;
+  // Parts of large chunks, as a connection delivers them.
+  for (const store of stores) {
+    for (let i = 0; i < 200_000; i += 10_000) {
+      const chunk = Buffer.alloc(60_000);
+      for (let at = 0; at < 60_000; at += 6) if (store.write(chunk.subarray(at, at + 1))) waits++;
+    }
+  }
+  expect(waits).toBe(0);
+  expect(budget.heldBytes()).toBe(4 * 262_144);
+  expect(usedBytes() - before).toBeLessThan(2 * budget.heldBytes());
+  for (const store of stores) store.free();
+  expect(budget.heldBytes()).toBe(0);
+});
