@@ -102,6 +102,9 @@ const isOver = () => stopped || performance.now() > end;
 const rssMb = () =>
   system.pids.servers.map((pid) => (isRunning(pid) ? Math.round(readMemory(pid).rssBytes / 2 ** 20) : 0)).join(', ');
 const before = rssMb();
+/** A leak grows with the cases, from minute to minute; what is kept for later requests ends growing. */
+const eachMinute: string[] = [];
+setInterval(() => eachMinute.push(rssMb()), 60_000).unref();
 if (values.only) await runCase(Number(values.only));
 const goodMs: number[] = [];
 let goodTurn = 0;
@@ -129,7 +132,7 @@ const { p50, p99 } = spreadOf(goodMs);
 console.log(`
 ${tried} cases of seed ${seed} in ${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; the slowest took ${(slowestMs / 1000).toFixed(1)} s
 good client beside them: ${good.answered} right, ${good.wrong.length} wrong, ${good.lost.length} lost, refused ${JSON.stringify(good.refused)}; p50 ${Math.round(p50)} ms, p99 ${Math.round(p99)} ms
-resident memory of the server: ${before} MB before, ${rssMb()} MB after
+resident memory of the server: ${before} MB before, after each minute ${eachMinute.join(', ') || '-'}, ${rssMb()} MB after
 ${faults.length} faults${faults.length > 0 ? `; their requests are in ${values.keep}` : ''}`);
 await good.close();
 await system.stop();
