@@ -1,5 +1,7 @@
 import os from 'node:os';
 import path from 'node:path';
+import { listOutputs } from '@inferql/queue/outputs';
+import { toEngineOutput } from '@inferql/worker/engines/output-arrays';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { runOne } from '../inspect/probe-onnx.ts';
@@ -49,6 +51,10 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
     for (const file of samples) {
       const values = await trial.run(await readSample(file, model.spec.input));
       checkProbabilities(values, model);
+      if (values.length === 0) {
+        print(`  ${path.basename(file)}: no labels; it gives ${listOutputs(model.outputs)}`);
+        continue;
+      }
       const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, SHOWN_LABELS);
       const shown = order.map((i) => `${model.labels[i]} ${((values[i] ?? 0) * 100).toFixed(1)} %`);
       print(`  ${path.basename(file)}: ${shown.join(', ')}`);
@@ -91,10 +97,18 @@ async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> 
   };
 }
 
-async function openModule({ spec, labels }: PreparedModel, modulePath: string): Promise<Trial> {
+async function openModule({ spec, labels, outputs: declared }: PreparedModel, modulePath: string): Promise<Trial> {
   const { loadModule } = await import('@inferql/worker/engines/module/module');
   const module = { path: modulePath, labels };
-  const settings = { engine: 'module', input: spec.input, classCount: labels.length, threads: 1, module } as const;
+  const outputs = declared.map(toEngineOutput);
+  const settings = {
+    engine: 'module',
+    input: spec.input,
+    classCount: labels.length,
+    outputs,
+    threads: 1,
+    module,
+  } as const;
   const loaded = await loadModule(settings).catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', cause.message, { cause });
   });
@@ -107,13 +121,14 @@ async function openModule({ spec, labels }: PreparedModel, modulePath: string): 
 /** The engine that runs everything shows whether any does. */
 async function openWasm(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
   const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
+  const outputs = model.outputs.map(toEngineOutput);
   print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
   // Imports tfjs, which most models do not need.
   const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;
   const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
-  const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, threads: 1, tfjs } as const;
+  const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, outputs, threads: 1, tfjs } as const;
   const loaded = await loadWasm(settings).catch((cause: Error) => {
     const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}`;
     throw new ModelError('SOURCE_INVALID', reason, { cause });
@@ -134,9 +149,6 @@ function checkProbabilities(values: Float32Array, model: PreparedModel): void {
       'SOURCE_INVALID',
       'it answers with NaN or infinity: check the normalization, or whether its weights are damaged',
     );
-  }
-  if (values.some(Number.isNaN)) {
-    throw new ModelError('SOURCE_INVALID', 'it answers with NaN: its weights, or the normalization, do not fit');
   }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(

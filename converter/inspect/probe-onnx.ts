@@ -48,7 +48,7 @@ async function pixelsOf(images: string[], { input }: ModelSpec): Promise<Uint8Ar
   return [Uint8Array.from({ length: width * height * channels }, (_, i) => (i * 7919) % 256)];
 }
 
-/** Runs one image through a model that `wrapOnnxFile` wrote, also if it takes more at once. */
+/** Runs one image through a model that `wrapOnnxFile` wrote, also if it takes more at once. Without labels there are no numbers. */
 export async function runOne(
   session: ort.InferenceSession,
   pixels: Uint8Array,
@@ -60,7 +60,8 @@ export async function runOne(
   const images = new Uint8Array(batch * pixels.length);
   images.set(pixels);
   const image = new ort.Tensor('uint8', images, [batch, input.height, input.width, input.channels]);
-  const { probabilities } = await session.run({ image }, ['probabilities']);
+  const hasLabels = session.outputNames.includes('probabilities');
+  const { probabilities } = await session.run({ image }, hasLabels ? ['probabilities'] : session.outputNames);
   const values = (probabilities?.data ?? new Float32Array()) as Float32Array;
   return values.slice(0, values.length / batch);
 }
