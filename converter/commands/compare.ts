@@ -18,30 +18,25 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
   const { print } = context;
   const { spec, tfjsPath, onnxPath } = model;
   if (tfjsPath === undefined || onnxPath === undefined || spec.format === 'onnx') return;
+  const images = await chooseImages(model, context);
+  // One after the other: each holds all the weights.
+  const answers = await runConverted(model, images, print);
   const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
   if (reference instanceof Error) {
     print(`  not compared with tfjs, which does not run it: ${firstLine(reference)}`);
     return;
   }
-  const trial = await openTrial(model, print);
-  let images = 0;
   let largest = 0;
-  try {
-    for (const pixels of await chooseImages(model, context)) {
-      const expected = await reference(pixels).catch((error: Error) => error);
-      if (expected instanceof Error) {
-        print(`  not compared with tfjs, which does not run it: ${firstLine(expected)}`);
-        return;
-      }
-      const answers = await trial.run(pixels);
-      images++;
-      largest = Math.max(largest, differenceOf(answers, expected));
+  for (const [i, pixels] of images.entries()) {
+    const expected = await reference(pixels).catch((error: Error) => error);
+    if (expected instanceof Error) {
+      print(`  not compared with tfjs, which does not run it: ${firstLine(expected)}`);
+      return;
     }
-  } finally {
-    await trial.close();
+    largest = Math.max(largest, differenceOf(answers[i]!, expected));
   }
   if (largest <= LARGEST_DIFFERENCE) {
-    print(`  compared with tfjs on ${images} images: the largest difference is ${largest.toExponential(1)}`);
+    print(`  compared with tfjs on ${images.length} images: the largest difference is ${largest.toExponential(1)}`);
     return;
   }
   throw new ModelError(
@@ -49,6 +44,21 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
     `the converted model differs from tfjs by ${largest.toPrecision(2)}, more than ${LARGEST_DIFFERENCE}: ` +
       'it is not added. Please report it with the model',
   );
+}
+
+async function runConverted(
+  model: PreparedModel,
+  images: readonly Uint8Array[],
+  print: CommandContext['print'],
+): Promise<Float32Array[]> {
+  const trial = await openTrial(model, print);
+  try {
+    const answers: Float32Array[] = [];
+    for (const pixels of images) answers.push(await trial.run(pixels));
+    return answers;
+  } finally {
+    await trial.close();
+  }
 }
 
 function firstLine({ message }: Error): string {
