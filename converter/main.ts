@@ -9,6 +9,7 @@ import { createProgressPrinter } from './commands/progress.ts';
 import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
+import { parseOutputRequests } from './inspect/declared-outputs.ts';
 import { prepareModel } from './prepare.ts';
 import { NORMALIZATIONS } from './spec.ts';
 
@@ -120,7 +121,12 @@ program
       'logits-sigmoid',
     ]),
   )
-  .option('--output <name>', 'the output with the scores, if there are several')
+  .option('--output <name>', 'the output with the scores of the labels, if there are several')
+  .option(
+    '--outputs <list>',
+    'what is given besides the labels, such as color=labels:colors.txt,features=embedding,grid=tensor',
+    parseOutputRequests,
+  )
   .option('--batch <images>', 'at most this many images per run', wholeNumber)
   .option(
     '--short-side <pixels>',

@@ -52,6 +52,24 @@ describe('models add of an ONNX file', () => {
     expect(model.spec.output.activation).toBe(activation);
   });
 
+  test('says how sure it is of the normalization, and warns if nothing confirms it', async () => {
+    const warning = 'nothing confirms the normalization';
+    const printed = () => repository.printed.splice(0).join('\n');
+    const labels = path.join(repository.root, 'labels.txt');
+    const file = await writeClassifier('net');
+    await addModel(file, { labels }, repository.context);
+    const guess = printed();
+    expect(guess).toMatch(/normalization +torch .* guessed +nothing in the file says it/);
+    expect(guess).toContain(warning);
+    await addModel(file, { labels, name: 'sure', normalization: 'unit' }, repository.context);
+    expect(printed()).not.toContain(warning);
+    const pytorch = path.resolve(import.meta.dirname, '../test/exported/torch-opset17');
+    await addModel(pytorch, {}, repository.context);
+    const likely = printed();
+    expect(likely).toMatch(/normalization +torch .* likely +usual for PyTorch/);
+    expect(likely).not.toContain(warning);
+  });
+
   test('refuses to apply a softmax to probabilities', async () => {
     const file = await writeClassifier('net', 'Softmax');
     const options = {

@@ -25,6 +25,8 @@ export interface AddOptions extends Overrides {
 }
 
 const LABELS_FILE = 'labels.json';
+const GUESSED_NORMALIZATION =
+  'nothing confirms the normalization, and a wrong one gives wrong answers: see whether the labels below fit the images';
 
 /**
  * Adds a model to the repository: gets it, derives its spec, tries it on the samples, compares it with tfjs if
@@ -111,12 +113,14 @@ async function writeSpec(
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
   found.findings.print(context.print);
+  if (found.findings.isGuess('normalization')) context.print(`  ${GUESSED_NORMALIZATION}`);
   const isBeside = source.type === 'folder' ? { labels: LABELS_FILE } : {};
   const spec = {
     source: { ...withLabels, ...isBeside },
     format: found.format,
     input: found.input,
     output: { activation: found.activation, ...(found.outputName === undefined ? {} : { name: found.outputName }) },
+    ...(Object.keys(found.outputs).length === 0 ? {} : { outputs: found.outputs }),
     ...(options.batch === undefined ? {} : { batching: { maxBatchSize: options.batch } }),
   };
   const text = `${JSON5.stringify(spec, null, 2)}\n`;

@@ -81,8 +81,8 @@ export function askLabels(ask: Ask, classCount: number): Promise<string[] | unde
 }
 
 /** Asks which of several outputs has the scores. */
-export function askOutput(ask: Ask, outputs: readonly { name: string; shape: string }[]): Promise<string> {
-  const list = outputs.map(({ name, shape }) => `${name} (${shape})`).join(', ');
+export function askOutput(ask: Ask, outputs: readonly { name: string; shape?: string }[]): Promise<string> {
+  const list = outputs.map(({ name, shape }) => (shape === undefined ? name : `${name} (${shape})`)).join(', ');
   return askUntil(ask, `  which output has a score per class? ${list}: `, (answer) => {
     if (outputs.some(({ name }) => name === answer)) return answer;
     throw new ModelError('SPEC_INVALID', `expected one of ${outputs.map(({ name }) => name).join(', ')}`);

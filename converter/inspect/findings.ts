@@ -1,5 +1,5 @@
-/** How a value of a spec came about. */
-export type Certainty = 'given' | 'read' | 'guessed';
+/** How a value of a spec came about: a likely one has evidence in the model, a guessed one is only what is usual. */
+export type Certainty = 'given' | 'read' | 'likely' | 'guessed';
 
 /** One value of a spec, for people. */
 export interface Finding {
@@ -22,6 +22,10 @@ export class Findings {
     this.rows.push({ what, value, certainty: 'read', from });
   }
 
+  likely(what: string, value: string, why: string): void {
+    this.rows.push({ what, value, certainty: 'likely', from: why });
+  }
+
   guessed(what: string, value: string, correction: string): void {
     this.rows.push({ what, value, certainty: 'guessed', from: correction });
   }
@@ -30,6 +34,11 @@ export class Findings {
   answered(what: string, value: string): void {
     this.rows.splice(0, this.rows.length, ...this.rows.filter((row) => row.what !== what));
     this.given(what, value, 'your answer');
+  }
+
+  /** Whether a value rests on nothing in the model. */
+  isGuess(what: string): boolean {
+    return this.rows.some((row) => row.what === what && row.certainty === 'guessed');
   }
 
   /** A table, guesses marked. */

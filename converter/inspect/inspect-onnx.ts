@@ -4,10 +4,18 @@ import { ModelError } from '../errors.ts';
 import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
 import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
-import { describeSizes, ELEMENT, type OnnxFacts, readFacts } from '../onnx-file/facts.ts';
+import {
+  type AnswerOutput,
+  describeSizes,
+  ELEMENT,
+  NUMBER_TYPES,
+  type OnnxFacts,
+  readFacts,
+} from '../onnx-file/facts.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
+import { declareOutputs, namesForLabels, type OtherOutput } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
@@ -39,11 +47,14 @@ export async function inspectOnnx(
   const probe = await probeOnnx(file, spec, context.images, context.scratch);
   const activation = activationFor(chosen, overrides, probe, findings);
   findings.read('classes', String(probe.classCount), `output ${chosen.output.name}`);
+  const others = facts.outputs.filter(({ name }) => name !== chosen.output.name).map(toOther);
+  const outputs = await declareOutputs(overrides.outputs, others, findings);
   return {
     format: 'onnx',
     input: spec.input,
     activation,
     outputName: facts.outputs.length > 1 ? chosen.output.name : undefined,
+    outputs,
     classCount: probe.classCount,
     labels,
     normalizationIsGuess: isGuess,
@@ -90,24 +101,39 @@ async function choose(
   findings: Findings,
   ask: Ask | undefined,
 ): Promise<ChosenOutput> {
-  const chosen = chooseOutput(facts.outputs, overrides.output, labelCount);
+  const names = facts.outputs.map(({ name }) => name);
+  const left = namesForLabels(names, overrides.outputs, overrides.output);
+  const candidates = facts.outputs.filter(({ name }) => left.includes(name));
+  const chosen = chooseOutput(candidates, overrides.output, labelCount);
   const { output, certain, why } = chosen;
   if (overrides.output !== undefined) findings.given('output', output.name, '--output');
   else if (certain) findings.read('output', output.name, why);
   else {
-    const fit = facts.outputs
+    const fit = candidates
       .filter(({ unfit }) => unfit === undefined)
       .map(({ name, sizes }) => ({ name, shape: describeSizes(sizes) }));
     if (!ask) {
       const names = fit.map(({ name, shape }) => `${name} (${shape})`).join(', ');
-      const message = `--output: the ONNX file has the outputs ${names}: name the one with the scores`;
+      const message = `--output: the ONNX file has the outputs ${names}: name the one with the scores; --outputs serves others beside it`;
       throw new ModelError('SPEC_INVALID', message);
     }
     const name = await askOutput(ask, fit);
     findings.given('output', name, 'your answer');
-    return chooseOutput(facts.outputs, name);
+    return chooseOutput(candidates, name);
   }
   return chosen;
+}
+
+function toOther({ name, type, sizes, classCount, ending }: AnswerOutput): OtherOutput {
+  const isWhole = type === ELEMENT.int32 || type === ELEMENT.int64;
+  return {
+    name,
+    shape: classCount === undefined ? undefined : sizes?.slice(1).map(Number),
+    dtype: isWhole ? 'int32' : type === ELEMENT.uint8 ? 'uint8' : 'float32',
+    activation: ending.activation,
+    activationIsCertain: ending.certain,
+    unfit: NUMBER_TYPES.has(type) ? undefined : 'is not a tensor of numbers',
+  };
 }
 
 function inputOf(
@@ -186,17 +212,18 @@ function normalizationFor(
   }
   if (hasWeightsForBytes(trace)) {
     const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
-    findings.guessed('normalization', describeNormalization('none'), why);
+    findings.likely('normalization', describeNormalization('none'), why);
     return { normalization: 'none', isGuess: true };
   }
   const channels = overrides.channels ?? input.channels ?? 3;
-  const normalization = channels === 3 && input.layout === 'nchw' ? 'torch' : 'unit';
-  const does = embedded ? `the model itself ${embedded.does}; ` : '';
-  findings.guessed(
-    'normalization',
-    describeNormalization(normalization),
-    `${does}--normalization, or --mean and --std`,
-  );
+  const isPytorch = /pytorch/i.test(facts.producer);
+  const normalization = channels === 3 && (isPytorch || input.layout === 'nchw') ? 'torch' : 'unit';
+  const text = describeNormalization(normalization);
+  const correction = '--normalization, or --mean and --std';
+  if (embedded) findings.guessed('normalization', text, `the model itself ${embedded.does}; ${correction}`);
+  else if (isPytorch && normalization === 'torch')
+    findings.likely('normalization', text, `usual for PyTorch, which wrote it; ${correction}`);
+  else findings.guessed('normalization', text, `nothing in the file says it; ${correction}`);
   return { normalization, isGuess: true };
 }
 

@@ -10,13 +10,15 @@ import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
-import { readWeights } from '../tfjs/weights.ts';
+import { parseTopology } from '../tfjs/topology.ts';
+import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
+import { declareOutputs } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
 import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 import { chooseResizing } from './resizing.ts';
+import { describeOthers, lastActivation, nameOutput } from './tfjs-outputs.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
 export interface Inspection {
@@ -25,6 +27,8 @@ export interface Inspection {
   activation: Activation;
   /** Of a model with several outputs. */
   outputName?: string | undefined;
+  /** `outputs` of the spec. */
+  outputs: Record<string, object>;
   /** Undefined if it is only known once an engine has run the model. */
   classCount: number | undefined;
   /** From the model or from files beside it. */
@@ -60,10 +64,15 @@ export async function inspectModel(
   const companions = await readCompanions(path.dirname(file));
   return file.endsWith('.onnx')
     ? inspectOnnx(file, overrides, companions, context)
-    : inspectTfjs(file, overrides, companions);
+    : inspectTfjs(file, overrides, companions, context.ask);
 }
 
-async function inspectTfjs(file: string, overrides: Overrides, companions: Companions): Promise<Inspection> {
+async function inspectTfjs(
+  file: string,
+  overrides: Overrides,
+  companions: Companions,
+  ask: Ask | undefined,
+): Promise<Inspection> {
   const findings = new Findings();
   const { preprocessing } = companions;
   const modelJson = await readModelJson(file);
@@ -97,19 +106,22 @@ async function inspectTfjs(file: string, overrides: Overrides, companions: Compa
     ...resizing,
   };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
-  const outputName = nameOutput(modelJson, overrides.output);
+  const outputName = await nameOutput(modelJson, overrides, ask);
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
-  const outcome = await outcomeOf(modelJson, file, spec);
+  const weights = await readWeights(modelJson, path.dirname(file));
+  const outcome = await outcomeOf(modelJson, file, weights, spec);
   const chosen = normalizationFor(modelJson, outcome, overrides, companions, findings);
   if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
   else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
   else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
   findings.read('classes', String(outcome.classCount), "the model's output");
+  const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec), findings);
   return {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
     activation: overrides.activation ?? outcome.activation,
     outputName,
+    outputs,
     classCount: outcome.classCount,
     labels: companions.labels,
     normalizationIsGuess: chosen.isGuess,
@@ -159,31 +171,17 @@ function squareOf(count: number): number[] {
   return [side, side, channels];
 }
 
-/**
- * The output to serve, if a model has several.
- * @throws ModelError SPEC_INVALID if it is not specified
- */
-function nameOutput(modelJson: ModelJson, overrides: string | undefined): string | undefined {
-  const names = isGraphModel(modelJson)
-    ? parseGraph(modelJson.modelTopology, signatureOf(modelJson)).outputs.map(({ name }) => name)
-    : nameOutputs(parseTopology(modelJson.modelTopology));
-  if (overrides !== undefined && !names.includes(overrides)) {
-    throw new ModelError('SPEC_INVALID', `--output: expected one of ${names.join(', ')}, found ${overrides}`);
-  }
-  if (overrides === undefined && names.length > 1) {
-    const list = names.join(', ');
-    throw new ModelError('SPEC_INVALID', `the model has ${names.length} outputs: choose one with --output: ${list}`);
-  }
-  return overrides;
-}
-
 type Outcome =
   | { graph: OnnxGraph; trace: InputTrace; activation: Activation; classCount: number }
   | { uncovered: string; activation: 'softmax'; classCount: number };
 
 /** What the converter makes of the model, not folded, so that the arithmetic in front can be read. */
-async function outcomeOf(modelJson: ModelJson, file: string, { input, output }: ModelSpec): Promise<Outcome> {
-  const weights = await readWeights(modelJson, path.dirname(file));
+async function outcomeOf(
+  modelJson: ModelJson,
+  file: string,
+  weights: Map<string, Weight>,
+  { input, output }: ModelSpec,
+): Promise<Outcome> {
   try {
     const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
     const ending = lastActivation(graph);
@@ -241,43 +239,32 @@ function normalizationFor(
   }
   if ('trace' in outcome && hasWeightsForBytes(outcome.trace)) {
     const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
-    findings.guessed(what, describeNormalization('none'), why);
+    findings.likely(what, describeNormalization('none'), why);
     return { normalization: 'none', isGuess: true };
   }
-  const normalization = guessNormalization(modelJson);
-  const does = embedded ? `the model itself ${embedded.does}; ` : '';
-  findings.guessed(what, describeNormalization(normalization), `${does}--normalization, or --mean and --std`);
+  const family = familyOf(modelJson);
+  const normalization = family?.normalization ?? 'unit';
+  const text = describeNormalization(normalization);
+  const correction = '--normalization, or --mean and --std';
+  if (embedded) findings.guessed(what, text, `the model itself ${embedded.does}; ${correction}`);
+  else if (family) findings.likely(what, text, `usual for ${family.name}, as its layers are named; ${correction}`);
+  else findings.guessed(what, text, `nothing in the model says it; ${correction}`);
   return { normalization, isGuess: true };
 }
 
-/** By the habits of keras-applications: families are known by the names that they give their layers. */
-function guessNormalization(modelJson: ModelJson): NormalizationSpec {
-  const text = JSON.stringify(modelJson.modelTopology).toLowerCase();
-  if (/"class_name":"(rescaling|normalization)"/.test(text) || text.includes('efficientnet')) return 'none';
-  if (/resnet\d+v2|mobilenet|inception|xception|nasnet/.test(text)) return 'tf';
-  if (/resnet|vgg/.test(text)) return 'caffe';
-  if (text.includes('densenet')) return 'torch';
-  return 'unit';
-}
+const FAMILIES: readonly [names: RegExp, normalization: NormalizationSpec][] = [
+  [/"class_name":"(rescaling|normalization)"|efficientnet/, 'none'],
+  [/resnet\d+v2|mobilenet|inception|xception|nasnet/, 'tf'],
+  [/resnet|vgg/, 'caffe'],
+  [/densenet/, 'torch'],
+];
 
-/** What a model's own last op makes its output. */
-function lastActivation(graph: OnnxGraph): Activation {
-  let name = graph.outputs[0]?.name;
-  for (;;) {
-    const node = graph.nodes.find((candidate) => candidate.outputs[0] === name);
-    switch (node?.op) {
-      case 'Identity':
-      case 'Reshape':
-      case 'Flatten':
-      case 'Squeeze':
-        name = node.inputs[0];
-        break;
-      case 'Softmax':
-        return 'softmax';
-      case 'Sigmoid':
-        return 'sigmoid';
-      default:
-        return 'logits';
-    }
+/** By the habits of keras-applications: families are known by the names that they give their layers. */
+function familyOf(modelJson: ModelJson): { name: string; normalization: NormalizationSpec } | undefined {
+  const text = JSON.stringify(modelJson.modelTopology).toLowerCase();
+  for (const [names, normalization] of FAMILIES) {
+    const [found, className] = names.exec(text) ?? [];
+    if (found !== undefined) return { name: className ?? found, normalization };
   }
+  return undefined;
 }

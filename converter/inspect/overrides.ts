@@ -2,6 +2,7 @@ import { ModelError } from '../errors.ts';
 import type { Layout } from '../onnx-file/trace.ts';
 import type { InputSpec, ModelSpec, NORMALIZATIONS, NormalizationSpec } from '../spec.ts';
 import { nameNormalization } from './companion-files.ts';
+import type { OutputRequest } from './declared-outputs.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 
@@ -21,6 +22,8 @@ export interface Overrides {
   resize?: InputSpec['resize'];
   /** The name of the output with the scores. */
   output?: string | undefined;
+  /** What the spec declares besides the labels. */
+  outputs?: OutputRequest[] | undefined;
   /** At most this many images per run. */
   batch?: number | undefined;
 }

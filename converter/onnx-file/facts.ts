@@ -7,6 +7,8 @@ import { type InputTrace, type Layout, traceInput } from './trace.ts';
 
 /** ONNX' numbers of the element types that images and answers may have. */
 export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, half: 10, double: 11 } as const;
+/** Of outputs: whole numbers and floats; not texts, lists and maps. */
+export const NUMBER_TYPES: ReadonlySet<number> = new Set([...Object.values(ELEMENT), 3, 9]);
 const IMAGE_TYPES: Record<number, string> = {
   1: 'float32',
   2: 'uint8',

@@ -13,7 +13,7 @@ import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
 import { softmax, unary } from './emit/activation.ts';
 import { binary } from './emit/binary.ts';
 import { foldGraph } from './fold.ts';
-import { BATCH, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
+import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
 import { convertGraph } from './graph-ops/model.ts';
 import { convertLayers } from './layers/model.ts';
 import { outputPort } from './output-port.ts';
@@ -48,6 +48,8 @@ export interface FloatModel {
   graph: OnnxGraph;
   classCount: number;
   cam: CamHead | { unavailable: string };
+  /** The first output as the model gives it; its shape in tfjs' order, without the batch. */
+  result: { shape: readonly number[]; type: ElementType };
   /** Changes whenever the names of the graph's tensors may mean something else. */
   fingerprint: string;
 }
@@ -95,6 +97,7 @@ export function buildGraph(
   const main = hasLabels ? [{ field: 'output.name', name: output.name }] : [];
   const wanted = [...main, ...outputs.map(({ name, from }) => ({ field: `outputs.${name}.from`, name: from }))];
   const results = convert(builder, modelJson, weights, normalized, input, wanted);
+  const { shape = [], type = 'float32' } = results[0] ?? {};
   const graph = builder.graph;
   // Outputs have fixed names, values do not: an Identity costs nothing at run time.
   const add = (value: Value, port: GraphPort) => {
@@ -113,7 +116,7 @@ export function buildGraph(
   }
   if (fold) foldGraph(graph);
   const cam = hasLabels ? exposeFeatures(graph, output) : { unavailable: 'the model has no labels' };
-  return { graph, classCount, cam, fingerprint: fingerprintOf(graph) };
+  return { graph, classCount, cam, result: { shape: shape.slice(1), type }, fingerprint: fingerprintOf(graph) };
 }
 
 function fingerprintOf(graph: OnnxGraph): string {

@@ -1,12 +1,9 @@
 /** Outputs of a model's file that the spec names under `outputs`. */
 import { elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
-import { type AnswerOutput, describeSizes, ELEMENT } from '../onnx-file/facts.ts';
+import { type AnswerOutput, describeSizes, NUMBER_TYPES } from '../onnx-file/facts.ts';
 import type { PreparedOutput } from '../output-spec.ts';
 import type { OutputSpec } from '../spec.ts';
-
-/** Whole numbers and floats; not texts, lists and maps. */
-const NUMBER_TYPES = new Set<number>([...Object.values(ELEMENT), 3, 9]);
 
 /**
  * Finds a declared output in an ONNX file.

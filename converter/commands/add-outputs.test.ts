@@ -1,0 +1,113 @@
+/** `models add` of models with several outputs. */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { encodeTwoHeads } from '../golden/onnx-file.fixture.ts';
+import { parseOutputRequests } from '../inspect/declared-outputs.ts';
+import { addModel } from './add.ts';
+import { filesOf, useRepository, writeFiles } from './test-repository.fixture.ts';
+
+const repository = useRepository();
+let labels: string;
+let colors: string;
+beforeEach(async () => {
+  labels = path.join(repository.root, 'labels.txt');
+  colors = path.join(repository.root, 'colors.txt');
+  await writeFile(labels, 'cat\ndog\nbird\nfish');
+  await writeFile(colors, 'red\ngreen\nblue');
+});
+
+const printed = () => repository.printed.join('\n');
+
+describe('an ONNX file', () => {
+  let file: string;
+  beforeEach(async () => {
+    file = path.join(repository.root, 'net.onnx');
+    await writeFile(file, encodeTwoHeads());
+  });
+
+  test('is served with the outputs that are asked for, and the others are reported', async () => {
+    const outputs = parseOutputRequests(`color=labels:${colors},features=embedding`);
+    const model = await addModel(file, { labels, outputs }, repository.context);
+    expect(model.spec.output).toMatchObject({ name: 'kind', activation: 'softmax' });
+    expect(model.outputs).toEqual([
+      expect.objectContaining({ name: 'color', labels: ['red', 'green', 'blue'], activation: 'logits' }),
+      { type: 'embedding', name: 'features', size: 8, from: 'features' },
+    ]);
+    expect(printed()).toMatch(/output color +labels, 3 names +given/);
+    expect(printed()).toMatch(/output color: activation +logits +read/);
+    expect(printed()).toMatch(/not served +grid \(8 x 8 x 8\) +read +--outputs grid=tensor serves it/);
+  });
+
+  test('gives tensors in their own shape and type, and numbers the classes of a head without names', async () => {
+    const outputs = parseOutputRequests('grid=tensor, color=labels');
+    const model = await addModel(file, { labels, outputs }, repository.context);
+    expect(model.outputs).toContainEqual({
+      type: 'tensor',
+      name: 'grid',
+      shape: [8, 8, 8],
+      dtype: 'int32',
+      from: 'grid',
+    });
+    expect(model.outputs).toContainEqual(expect.objectContaining({ labels: ['class 0', 'class 1', 'class 2'] }));
+    expect(printed()).toMatch(/output color +labels, class 0 to class 2 +guessed/);
+  });
+
+  test('reports every other output if none is asked for', async () => {
+    const model = await addModel(file, { labels, output: 'kind' }, repository.context);
+    expect(model.outputs).toEqual([]);
+    for (const name of ['color', 'features', 'grid']) expect(printed()).toMatch(new RegExp(`not served +${name} \\(`));
+  });
+
+  test.each([
+    ['size=embedding', 'kind', /--outputs: expected some of kind, color, features, grid, found size/],
+    ['kind=labels', 'kind', /--outputs: kind has the labels already/],
+    ['color=labels,color=embedding', 'kind', /--outputs: color is named twice/],
+    ['kind=labels,color=labels,features=embedding,grid=tensor', undefined, /one output must be left for the labels/],
+    ['features=embedding:9', 'kind', /outputs\.features: .* has 8 numbers per image .*expected 9/],
+    ['grid=tensor:8x', 'kind', /grid: expected sizes such as 512 or 7x7, found 8x/],
+  ])('with --outputs %s is refused', async (text, output, message) => {
+    const adding = addModel(file, { labels, output, outputs: parseOutputRequests(text) }, repository.context);
+    await expect(adding).rejects.toThrow(message);
+  });
+});
+
+test.each(['', 'color', 'color=', '=labels', 'color=vector', 'a=labels,,b=tensor'])(
+  'what --outputs cannot be says what was expected: %j',
+  (text) => {
+    expect(() => parseOutputRequests(text)).toThrow(/--outputs: expected name=labels/);
+  },
+);
+
+test('a tfjs model is served with a head, a map and numbers under a name of the API', async () => {
+  const input = tf.input({ shape: [8, 8, 3] });
+  const map = tf.layers.conv2d({ name: 'map', filters: 5, kernelSize: 3, strides: 2 }).apply(input);
+  const pooled = tf.layers.globalAveragePooling2d({ name: 'pooled/all' }).apply(map) as tf.SymbolicTensor;
+  const dense = (name: string, units: number, activation: 'softmax' | 'sigmoid') =>
+    tf.layers.dense({ name, units, activation }).apply(pooled) as tf.SymbolicTensor;
+  const heads = [dense('kind', 4, 'softmax'), dense('safe', 1, 'sigmoid')];
+  const files = await filesOf(tf.model({ inputs: input, outputs: [...heads, map as tf.SymbolicTensor, pooled] }));
+  const folder = await writeFiles(path.join(repository.root, 'heads'), files);
+  const outputs = parseOutputRequests('safe=labels,map=tensor,pooled/all=embedding');
+  const model = await addModel(folder, { labels, outputs }, repository.context);
+  expect(model.spec.output.name).toBe('kind');
+  expect(model.outputs).toEqual([
+    expect.objectContaining({ name: 'safe', labels: ['class 0', 'class 1'], activation: 'sigmoid' }),
+    { type: 'tensor', name: 'map', shape: [3, 3, 5], dtype: 'float32', from: 'map' },
+    { type: 'embedding', name: 'pooled_all', size: 5, from: 'pooled/all' },
+  ]);
+  expect(printed()).not.toContain('not served');
+  // The spec is what a user reads and changes.
+  const spec = await readFile(path.join(repository.context.modelsDir, 'heads', 'model.json5'), 'utf8');
+  expect(spec).toContain("from: 'pooled/all'");
+
+  const asked: string[] = [];
+  repository.context.ask = async (question) => {
+    asked.push(question);
+    return 'kind';
+  };
+  const options = { name: 'asked', labels, normalization: 'unit' } as const;
+  expect((await addModel(folder, options, repository.context)).spec.output.name).toBe('kind');
+  expect(asked).toEqual([expect.stringContaining('which output has a score per class? kind, safe, map, pooled/all')]);
+});
