@@ -19,5 +19,7 @@ export async function manageModels(project: Project, args: readonly string[]): P
       : [join(distDir, 'converter/main.js'), ...folders, ...args];
   // Paths that a person writes are relative to the current folder.
   const cwd = process.env.INIT_CWD ?? dir;
-  process.exit(await runProgram(program, { cwd }));
+  // The state folder is relative to the project, wherever the command runs.
+  const env = { ...process.env, INFERQL_STATE_DIR: stateDir };
+  process.exit(await runProgram(program, { cwd, env }));
 }
