@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * The address of the system that runs from a folder, whatever its port. The launcher records it there (launcher/supervise/system.ts); a killed
+ * The address of the system that runs from a folder, whatever its port. The launcher records it there (launcher/supervise/running-system.ts); a killed
  * launcher leaves its record.
  * @param stateDir the system's state folder, usually `.inferql`
  * @returns undefined if none runs, or several do and it cannot be known which one is wanted

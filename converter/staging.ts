@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { sealFolder } from './seal.ts';
+import { sealFolder } from './folder-digests.ts';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */

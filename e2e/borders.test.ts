@@ -1,7 +1,7 @@
 /** Borders between packages: each imports only what its package.json lists, and nothing that ships depends on test support. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '@inferql/launcher/setup/assemble';
+import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
 import { expect, test } from 'vitest';
 import { z } from 'zod';

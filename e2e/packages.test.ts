@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import { promisify } from 'node:util';
-import { SHIPPED_PACKAGES } from '@inferql/launcher/setup/assemble';
+import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
 import { packPackages } from '@inferql/testing/installed';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

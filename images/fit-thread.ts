@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type FitRule, fitPixels } from './fit.ts';
-import { createRequestThread, type RequestThread } from './request-thread.ts';
 import type { Pixels } from './resize/pixels.ts';
+import { createRequestThread, type RequestThread } from './threads/request-thread.ts';
 
 export interface FitRequest {
   source: Pixels;

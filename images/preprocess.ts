@@ -4,8 +4,8 @@ import { openImage } from './decode/open.ts';
 import type { ImageFacts } from './inspect/facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
-import { createDecodeThreads } from './jpeg/decode-threads.ts';
-import { isPlainSize } from './jpeg/plain-jpeg.ts';
+import { createDecodeThreads } from './jpeg-decoder/decode-threads.ts';
+import { isPlainSize } from './jpeg-decoder/plain-jpeg.ts';
 import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render.ts';
 import { isResizeName } from './resize/names.ts';
 

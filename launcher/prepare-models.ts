@@ -1,8 +1,8 @@
 /** The models: pulled, verified and converted by the converter's command, which is not even started when nothing changed. */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './build-stamps.ts';
 import { runTool, type ToolFolders } from './run-tool.ts';
-import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './stamps.ts';
 
 const SMALL_FILE_BYTES = 65_536;
 

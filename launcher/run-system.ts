@@ -4,8 +4,8 @@ import { waitForExternalRedis } from './redis/external.ts';
 import type { RunningRedis } from './redis/private.ts';
 import { endRunningTool } from './run-tool.ts';
 import { checkPortIsFree } from './supervise/port.ts';
+import { RunningSystem, type SystemOptions } from './supervise/running-system.ts';
 import { listenForStop, type StopSignal } from './supervise/signals.ts';
-import { RunningSystem, type SystemOptions } from './supervise/system.ts';
 import { describeFailure, print, printError, showStep } from './terminal.ts';
 
 export type LauncherSettings = ReturnType<typeof readSettings<'launcher'>>;

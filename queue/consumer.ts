@@ -1,5 +1,5 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
-import { createClaims } from './claims.ts';
+import { createClaimedJobs } from './claimed-jobs.ts';
 import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contract.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
@@ -83,7 +83,7 @@ export function createConsumer(options: {
   const retiredSinceMs = new Map<string, number>();
   let registered = false;
   let hasLabels = options.labels === undefined;
-  const claims = createClaims({ redis, blockingRedis, keys, model, worker });
+  const claims = createClaimedJobs({ redis, blockingRedis, keys, model, worker });
 
   /** Kept apart from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
   async function registerLabels(): Promise<void> {

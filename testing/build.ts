@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { assemblePackages, SHIPPED_PACKAGES } from '@inferql/launcher/setup/assemble';
+import { assembleDist, SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 
 export const projectDir = join(import.meta.dirname, '..');
 
@@ -64,7 +64,7 @@ async function compile(dir: string, _sources: string[]): Promise<void> {
       throw new Error(`the build made no ${main}.js\n${output}`);
     });
   }
-  assemblePackages(projectDir, dir);
+  assembleDist(projectDir, dir);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { stagePackage } from '@inferql/launcher/setup/stage-package';
+import { stagePackage } from '@inferql/launcher/build/published-package';
 import { buildSystem, projectDir } from './build.ts';
 
 /**

@@ -11,7 +11,7 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { varySamples } from '@inferql/converter/sample';
+import { varySamples } from '@inferql/converter/sample-images';
 import { findImages } from '../images.ts';
 import { openFramework } from './framework.ts';
 import { measureForm } from './measure.ts';

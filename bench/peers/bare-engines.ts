@@ -37,7 +37,7 @@ export function startBareEngines(python: string): BareEngines {
       const { pixelsPath, size } = await preparePixels(spec.input, images, dir);
       await shared.call({ type: 'load', onnxPath, threads: cores, pixelsPath, size });
       for (const child of children) await child.call({ type: 'load', onnxPath, threads: 1, pixelsPath, size });
-      const script = join(resolve('bench/peers'), 'bare.py');
+      const script = join(resolve('bench/peers'), 'bare_engine.py');
       const ways = BATCHES.flatMap((batch): BareEngine[] => [
         {
           name: `Node, one session on all cores, batch ${batch}`,

@@ -134,13 +134,13 @@ export function listPeers(python: string, { modelsDir, model, int8 }: ComparedMo
       id: 'fastapi',
       name: 'FastAPI + ONNX Runtime, in process, no queue',
       request: 'file',
-      start: (isNoop) => startPython(python, model, [['plain.py']], isNoop),
+      start: (isNoop) => startPython(python, model, [['fastapi_server.py']], isNoop),
     },
     {
       id: 'litserve',
       name: 'LitServe',
       request: 'file',
-      start: (isNoop) => startPython(python, model, [['lit.py']], isNoop),
+      start: (isNoop) => startPython(python, model, [['litserve_server.py']], isNoop),
     },
     {
       id: 'polling',
@@ -149,8 +149,8 @@ export function listPeers(python: string, { modelsDir, model, int8 }: ComparedMo
       async start(isNoop) {
         const redis = await startTestRedis();
         const scripts = [
-          ['polling.py', 'web'],
-          ['polling.py', 'worker'],
+          ['polling_worker.py', 'web'],
+          ['polling_worker.py', 'worker'],
         ];
         const started = await startPython(python, model, scripts, isNoop, { REDIS_URL: redis.url });
         const stop = () => started.stop().then(() => redis.stop());

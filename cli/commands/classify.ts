@@ -1,9 +1,9 @@
 import type { InferqlError, Priority } from '@inferql/client';
 import { type Command, Option } from 'commander';
 import { EXIT } from '../exit.ts';
+import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../image-record.ts';
 import { describeSkipped, findImages, type ImageSource } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
-import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../record.ts';
 import { type Memory, openMemory } from '../resume.ts';
 import { connectServer, requireModel, type Session } from '../session.ts';
 import { formatDuration } from '../text.ts';

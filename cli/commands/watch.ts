@@ -1,8 +1,8 @@
 import type { Prediction } from '@inferql/client';
 import type { Command } from 'commander';
 import { EXIT } from '../exit.ts';
+import { createWriter, recordOutcome } from '../image-record.ts';
 import { integerBetween, urlOption } from '../options.ts';
-import { createWriter, recordOutcome } from '../record.ts';
 import { connectServer, type Session } from '../session.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';
 

@@ -7,7 +7,7 @@ import { ModelError } from '../errors.ts';
 import { runOne } from '../inspect/probe-onnx.ts';
 import { normalizationOf } from '../normalization.ts';
 import { type PreparedModel, prepareModel } from '../prepare.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
 
 const SHOWN_LABELS = 3;

@@ -1,7 +1,7 @@
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { PreparedModel } from '../prepare.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import { openTrial } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 

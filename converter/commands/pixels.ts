@@ -3,7 +3,7 @@ import path from 'node:path';
 import { resizeOf } from '@inferql/images/render';
 import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import { readSpec } from '../spec.ts';
 import { type CommandContext, requireModel } from './command-context.ts';
 

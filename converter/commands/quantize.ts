@@ -7,7 +7,7 @@ import { calibrate } from '../onnx/calibrate.ts';
 import { buildGraph, convertModel } from '../onnx/convert.ts';
 import type { Calibration } from '../onnx/ranges.ts';
 import { CALIBRATION_FILE, prepareModel } from '../prepare.ts';
-import { readSample, varySamples } from '../sample.ts';
+import { readSample, varySamples } from '../sample-images.ts';
 import type { InputSpec, ModelSpec } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { readWeights } from '../tfjs/weights.ts';

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomizeWeights, saveLayersModel } from '../golden/harness.fixture.ts';
 import { prepareModel } from '../prepare.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import type { InputSpec } from '../spec.ts';
 import { addModel } from './add.ts';
 import { openTrial } from './check.ts';

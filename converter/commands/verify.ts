@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { prepareModel } from '../prepare.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import { SPEC_FILE } from '../spec.ts';
 import { parseAnswers } from '../verify/answers.ts';
 import { describeInput } from '../verify/candidates.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { writeWrapped } from '../onnx-file/write-wrapped.ts';
-import { readSample } from '../sample.ts';
+import { readSample } from '../sample-images.ts';
 import type { ModelSpec } from '../spec.ts';
 
 /** What an ONNX file answers when it is run, before any activation is put behind it. */

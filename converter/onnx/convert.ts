@@ -14,11 +14,11 @@ import { softmax, unary } from './emit/activation.ts';
 import { binary } from './emit/binary.ts';
 import { foldGraph } from './fold.ts';
 import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
-import { convertGraph } from './graph-ops/model.ts';
-import { convertLayers } from './layers/model.ts';
+import { convertLayers } from './keras-layers/model.ts';
 import { outputPort } from './output-port.ts';
 import { quantizeGraph } from './quantize.ts';
 import type { Calibration } from './ranges.ts';
+import { convertGraph } from './tfjs-ops/model.ts';
 import { encodeModel } from './write.ts';
 
 /** Name of the graph's input: uint8 [batch, height, width, channels], RGB or gray. */

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createBook } from './book.ts';
+import { createLedger } from './ledger.ts';
 
 const seen = (id: string, status: string, best?: number) => ({ id, status, best, attempts: 1 });
 
 function openBook() {
-  const book = createBook();
+  const book = createLedger();
   book.answer('one', 1);
   return book;
 }

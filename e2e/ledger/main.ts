@@ -3,13 +3,13 @@
  * end asks each server for each id. It shares no code with what it judges.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { createBook } from './book.ts';
+import { createLedger } from './ledger.ts';
 import type { LedgerRequest, Sighting } from './protocol.ts';
 
 /** Below the servers' limit of aliases in a query. */
 const IDS_AT_ONCE = 25;
 
-const book = createBook();
+const book = createLedger();
 
 interface Answer {
   id: string;

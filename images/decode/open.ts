@@ -10,7 +10,7 @@ import { hasAllPixels } from './gif-data.ts';
 import { decodeHdr } from './hdr.ts';
 import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
 import { decodeIconBitmap } from './ico.ts';
-import { closeJpeg } from './jpeg.ts';
+import { closeJpeg } from './jpeg-end-marker.ts';
 import { openRaw } from './raw.ts';
 import { cutSecondPicture } from './second-picture.ts';
 import { decodeTiff, isPlainTiff } from './tiff.ts';

@@ -5,10 +5,10 @@
  */
 import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';
+import { buildBench } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/binary.ts';
 import { runProgram } from '../run-program.ts';
-import { buildBench } from '../setup/build.ts';
 import { buildProject, setUpProject, withSetupLock } from '../setup/setup.ts';
 
 const PROGRAMS = ['peers', 'tenants', 'classifiers', 'fuzz-images', 'fuzz-requests', 'soak'];

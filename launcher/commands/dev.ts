@@ -5,14 +5,14 @@
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compileInPlace, generateDocuments } from '../build/compile.ts';
 import { prepareModels } from '../prepare-models.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/binary.ts';
 import { startPrivateRedis } from '../redis/private.ts';
 import { runSystem } from '../run-system.ts';
-import { compileInPlace, generateDocuments } from '../setup/build.ts';
 import { withSetupLock } from '../setup/setup.ts';
-import type { RunningSystem } from '../supervise/system.ts';
+import type { RunningSystem } from '../supervise/running-system.ts';
 import { describeFailure, print, printError } from '../terminal.ts';
 
 /** The packages whose code each part runs. */

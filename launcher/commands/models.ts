@@ -1,8 +1,8 @@
 /** `npm run models -- <command>`: the model repository's commands, once their code is built. */
 import { join } from 'node:path';
+import { buildCode, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { runProgram } from '../run-program.ts';
-import { buildCode, generateDocuments } from '../setup/build.ts';
 import { withSetupLock } from '../setup/setup.ts';
 
 export async function manageModels(project: Project, args: readonly string[]): Promise<void> {

@@ -2,12 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { SHIPPED_PACKAGES } from '../build/dist-packages.ts';
+import { stagePackage, stagePage } from '../build/published-package.ts';
+import { findRepository } from '../build/repository-url.ts';
 import type { Project } from '../project.ts';
 import { findNpm } from '../run-tool.ts';
-import { SHIPPED_PACKAGES } from '../setup/assemble.ts';
-import { findRepository } from '../setup/repository.ts';
 import { buildProject, withSetupLock } from '../setup/setup.ts';
-import { stagePackage, stagePage } from '../setup/stage-package.ts';
 import { print } from '../terminal.ts';
 
 // The folder may be any, and hold what others packed.

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildCode, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
-import { buildCode, generateDocuments } from '../setup/build.ts';
 import { withSetupLock } from '../setup/setup.ts';
 import { print } from '../terminal.ts';
 

@@ -1,12 +1,12 @@
 /** The steps from installed packages to something that runs, one start at a time. Each takes milliseconds if its stamp is right. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildCode, buildPage, generateDocuments } from '../build/compile.ts';
 import { waitForLock } from '../lock.mjs';
 import { prepareModels } from '../prepare-models.ts';
 import { createStateDirs, type Project } from '../project.ts';
 import { endLeftoverTool } from '../run-tool.ts';
 import { print } from '../terminal.ts';
-import { buildCode, buildPage, generateDocuments } from './build.ts';
 
 /** Runs `work` while no other process sets up this project. */
 export async function withSetupLock<T>(project: Project, work: () => Promise<T>): Promise<T> {

@@ -1,11 +1,11 @@
 /** What the tests need: programs, a build, and the one model that they use. */
 import { join } from 'node:path';
 import { settings as definitions, readSettings } from '@inferql/settings/settings';
+import { generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/binary.ts';
 import { runTool } from '../run-tool.ts';
 import { printError } from '../terminal.ts';
-import { generateDocuments } from './build.ts';
 import { provideChromium } from './chromium.ts';
 import { buildProject, withSetupLock } from './setup.ts';
 

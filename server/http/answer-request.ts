@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { App } from './app.ts';
-import { answerBare, SECURITY_HEADERS } from './bare-answer.ts';
+import { answerRaw, SECURITY_HEADERS } from './raw-response.ts';
 
 /** Answers a Node request with the app. Errors outside the app are logged, and no detail is sent. */
 export async function answerRequest(
@@ -26,7 +26,7 @@ export async function answerRequest(
     if (response.destroyed) log.debug({ err: error }, 'client disconnected before the response');
     else log.error({ err: error }, 'could not answer a request');
     if (response.headersSent) response.destroy();
-    else answerBare(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
+    else answerRaw(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Closes dead connections but not slow ones: a request's body may take any time if it keeps a minimal rate and never stalls. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { answerBare } from './bare-answer.ts';
+import { answerRaw } from './raw-response.ts';
 
 /** A body of which nothing arrives for this long is refused. */
 export const BODY_SILENCE_MS = 30_000;
@@ -76,7 +76,7 @@ export function createBodyWatch(limits: Limits = {}) {
   }
 
   function refuse({ request, response }: Watched, message: string): void {
-    answerBare(response, { status: 408, code: 'REQUEST_TIMEOUT', message });
+    answerRaw(response, { status: 408, code: 'REQUEST_TIMEOUT', message });
     request.resume();
   }
 

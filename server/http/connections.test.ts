@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { atEnd, startServer, startWorker } from '../test/server-harness.ts';
 import { enqueue } from '../test/subscriptions.ts';
-import { inOrder, MAX_PIPELINED_REQUESTS } from './request-order.ts';
+import { MAX_PIPELINED_REQUESTS, oneAtATime } from './pipelining.ts';
 
 const ASSET_BYTES = 5_000_000;
 
@@ -43,7 +43,7 @@ describe('pipelined requests', () => {
     let running = 0;
     let most = 0;
     const server = createServer(
-      inOrder((request, response) => {
+      oneAtATime((request, response) => {
         most = Math.max(most, ++running);
         setImmediate(() => {
           running--;

@@ -8,14 +8,14 @@ import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
 import { schema } from '../schema/index.ts';
 import { answerRequest } from './answer-request.ts';
-import { answerBare, answerOnSocket } from './bare-answer.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { limitConnections, readConnectionLimit } from './connection-limit.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
 import { closeAfterBody } from './lingering-close.ts';
 import { answerParserErrors } from './parser-errors.ts';
-import { inOrder } from './request-order.ts';
+import { oneAtATime } from './pipelining.ts';
+import { answerOnSocket, answerRaw } from './raw-response.ts';
 import { createTransports } from './transports.ts';
 import { pathOf } from './web-socket.ts';
 
@@ -77,7 +77,7 @@ export function createHttpServer(options: {
   };
   const server = createServer(
     timeouts,
-    inOrder((request, response) => void answer(request, response)),
+    oneAtATime((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
   const isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
@@ -101,15 +101,15 @@ export function createHttpServer(options: {
       if (!request.url.startsWith('/health/')) {
         closeAfterBody(request);
         request.resume();
-        return answerBare(response, TOO_MANY_CONNECTIONS, { 'retry-after': '1' });
+        return answerRaw(response, TOO_MANY_CONNECTIONS, { 'retry-after': '1' });
       }
     }
     if (problem) {
       closeAfterBody(request);
       request.resume();
-      return answerBare(response, HOST_ANSWERS[problem]);
+      return answerRaw(response, HOST_ANSWERS[problem]);
     }
-    if (request.headers['sec-websocket-key']) return answerBare(response, UPGRADE_LOST, { upgrade: 'websocket' });
+    if (request.headers['sec-websocket-key']) return answerRaw(response, UPGRADE_LOST, { upgrade: 'websocket' });
     bodies.watch(request, response);
     closeAfterBody(request);
     await answerRequest(app, request, response, log);

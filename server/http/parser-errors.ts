@@ -1,7 +1,7 @@
 /** Answers what Node's HTTP parser refuses, with a message and the headers of every response. */
 import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { answerBare, answerOnSocket } from './bare-answer.ts';
+import { answerOnSocket, answerRaw } from './raw-response.ts';
 
 const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
   HPE_HEADER_OVERFLOW: {
@@ -26,6 +26,6 @@ export function answerParserErrors(server: Server): void {
     else answerOnSocket(socket, ANSWERS[error.code ?? ''] ?? MALFORMED);
   });
   server.on('checkExpectation', (_request, response) => {
-    answerBare(response, { status: 417, code: 'BAD_REQUEST', message: 'The only expectation known is 100-continue.' });
+    answerRaw(response, { status: 417, code: 'BAD_REQUEST', message: 'The only expectation known is 100-continue.' });
   });
 }

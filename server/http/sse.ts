@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { createResultMask } from './error-mask.ts';
 import { executeSubscription } from './execute-subscription.ts';
-import { isOrderListener } from './request-order.ts';
+import { isOrderListener } from './pipelining.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 

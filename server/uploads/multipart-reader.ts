@@ -7,7 +7,7 @@ import type { GraphQLError } from 'graphql';
 import { ignoreStream } from 'graphql-upload-ts';
 import type { FileStore } from './file-store.ts';
 import { joinSmallChunks } from './join-small-chunks.ts';
-import { describeMistake, tooLarge } from './multipart-mistakes.ts';
+import { describeMistake, tooLarge } from './multipart-errors.ts';
 import { placeUpload } from './upload-scalar.ts';
 import { createPart, type UploadedPart } from './uploaded-file.ts';
 

@@ -6,7 +6,7 @@ import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import { createMemoryBudget, FileStore } from './file-store.ts';
-import { tooLarge } from './multipart-mistakes.ts';
+import { tooLarge } from './multipart-errors.ts';
 import { readForm } from './multipart-reader.ts';
 import { countVariableUses } from './upload-references.ts';
 import type { UploadedPart } from './uploaded-file.ts';

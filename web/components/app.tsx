@@ -2,12 +2,12 @@ import { useEffect, useRef, useState } from 'react';
 import type { Api } from '../state/api.ts';
 import type { Board } from '../state/board.ts';
 import { readPredictionId } from '../state/location.ts';
+import { AddPhotos } from './add-photos.tsx';
 import { Announcer } from './announcer.tsx';
 import { BoardView } from './board-view.tsx';
 import { DropAnywhere } from './drop-anywhere.tsx';
 import { Header } from './header.tsx';
 import { useCards, useModels, usePath } from './hooks.ts';
-import { Intake } from './intake.tsx';
 import { Notice } from './notice.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
@@ -55,7 +55,7 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
         )}
         {predictionId === undefined ? (
           <>
-            <Intake onFiles={add} />
+            <AddPhotos onFiles={add} />
             <BoardView cards={cards} board={board} models={models} goTo={goTo} />
           </>
         ) : (

@@ -6,7 +6,7 @@ import { formatLabel } from '../state/format.ts';
 import { CardView } from './card-view.tsx';
 import { BackIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';
-import { RunFacts } from './run-facts.tsx';
+import { PredictionFacts } from './prediction-facts.tsx';
 
 interface PredictionPageProps {
   id: string;
@@ -35,7 +35,7 @@ export function PredictionPage({ id, cards, board, models, goTo }: PredictionPag
         All photos
       </PageLink>
       {card && <CardView card={card} board={board} models={models} goTo={goTo} alone />}
-      <RunFacts prediction={card?.prediction} />
+      <PredictionFacts prediction={card?.prediction} />
     </section>
   );
 }

@@ -2,8 +2,8 @@
 import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isIntact } from '@inferql/converter/folder-digests';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
-import { isIntact } from '@inferql/converter/seal';
 import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';

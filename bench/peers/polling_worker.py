@@ -1,6 +1,6 @@
 """
 The ancestor's design: a web process that pushes float32 images as base64 text to a Redis list and polls for the answer, and a
-worker that polls the list. `polling.py web` and `polling.py worker`.
+worker that polls the list. `polling_worker.py web` and `polling_worker.py worker`.
 """
 
 import base64

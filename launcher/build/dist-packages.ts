@@ -31,7 +31,7 @@ interface Manifest {
  * Adds what the compiler does not emit to each compiled package below `outDir`: its package.json, with `exports` that name the compiled
  * files, its assets, and the links by which the packages find each other.
  */
-export function assemblePackages(projectDir: string, outDir: string): void {
+export function assembleDist(projectDir: string, outDir: string): void {
   const links = join(outDir, 'node_modules', '@inferql');
   mkdirSync(links, { recursive: true });
   for (const folder of [...SHIPPED_PACKAGES, ...SUPPORT_PACKAGES]) {

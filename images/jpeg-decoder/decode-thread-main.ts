@@ -1,7 +1,7 @@
 /** A thread that prepares one JPEG after the other. */
-import { answerRequests } from '../answer-requests.ts';
+import { serveRequests } from '../threads/serve-requests.ts';
 import { type PrepareRequest, preparePlainJpeg } from './prepare.ts';
 
-answerRequests(({ file, ...options }: PrepareRequest) =>
+serveRequests(({ file, ...options }: PrepareRequest) =>
   preparePlainJpeg(Buffer.from(file.buffer, file.byteOffset, file.byteLength), options),
 );

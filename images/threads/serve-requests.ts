@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import type { ThreadAnswer, ThreadRequest } from './request-thread.ts';
 
 /** Answers the requests of `createRequestThread`, in a thread. Bytes whose memory is not shared with others are moved, not copied. */
-export function answerRequests<Request>(answer: (request: Request) => Uint8Array | undefined): void {
+export function serveRequests<Request>(answer: (request: Request) => Uint8Array | undefined): void {
   parentPort?.on('message', (request: ThreadRequest<Request>) => {
     const { id } = request;
     try {

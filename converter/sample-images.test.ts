@@ -6,7 +6,7 @@ import type { ModelInput } from '@inferql/images/render';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { writePixels } from './commands/pixels.ts';
-import { readSample, varySamples } from './sample.ts';
+import { readSample, varySamples } from './sample-images.ts';
 
 const SAMPLES = path.join(import.meta.dirname, '../models/samples');
 const ROCKET = path.join(SAMPLES, 'rocket.jpg');

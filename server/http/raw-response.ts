@@ -11,7 +11,7 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
-interface BareAnswer {
+interface RawResponse {
   status: number;
   code: ErrorCode;
   /** For people: what happened, then what to do. */
@@ -19,14 +19,14 @@ interface BareAnswer {
 }
 
 /** The errors of a GraphQL response, so that clients read this answer like any other. */
-function encode({ code, message }: BareAnswer): string {
+function encode({ code, message }: RawResponse): string {
   return `${JSON.stringify({ errors: [{ message, extensions: { code } }] })}\n`;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers through Node's response. What the framework later writes to the same response is dropped. */
-export function answerBare(response: ServerResponse, answer: BareAnswer, headers: Record<string, string> = {}): void {
+export function answerRaw(response: ServerResponse, answer: RawResponse, headers: Record<string, string> = {}): void {
   if (response.headersSent || response.destroyed) return;
   const body = encode(answer);
   response.writeHead(answer.status, {
@@ -39,7 +39,7 @@ export function answerBare(response: ServerResponse, answer: BareAnswer, headers
 }
 
 /** Answers on a socket that has no response, and closes it. */
-export function answerOnSocket(socket: Duplex, answer: BareAnswer): void {
+export function answerOnSocket(socket: Duplex, answer: RawResponse): void {
   const body = encode(answer);
   const headers: Record<string, string | number> = {
     connection: 'close',

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { createRequestThread } from '../request-thread.ts';
+import { createRequestThread } from '../threads/request-thread.ts';
 import { type PrepareOptions, type PrepareRequest, preparePlainJpeg } from './prepare.ts';
 
 export interface DecodeThreads {

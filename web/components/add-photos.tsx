@@ -7,7 +7,7 @@ import { Samples } from './samples.tsx';
 const ACCEPT = 'image/jpeg,image/png,image/webp,image/avif,image/gif,image/tiff';
 
 /** Sources of images other than dropping and pasting: chooser, camera, samples. */
-export function Intake({ onFiles }: { onFiles(files: File[]): void }) {
+export function AddPhotos({ onFiles }: { onFiles(files: File[]): void }) {
   const chooser = useRef<HTMLInputElement>(null);
   const [cameraOpen, setCameraOpen] = useState(false);
 

@@ -19,7 +19,7 @@ const nameJob = ({ stream, entryId }: InHand) => `${stream} ${entryId}`;
  * @param redis a connection of the role 'work'
  * @param blockingRedis a second one, of the role 'blocking', used only by this worker and model
  */
-export function createClaims(options: {
+export function createClaimedJobs(options: {
   redis: RedisConnection;
   blockingRedis: RedisConnection;
   keys: ModelKeys;

@@ -1,11 +1,11 @@
 /** Builds from sources: typed documents, dist/, the web page. Each is built aside, renamed, and has its own stamp. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { digestFiles, digestPackages, listFiles, readStamp, removeStamp, writeStamp } from '../build-stamps.ts';
 import type { Project } from '../project.ts';
 import { runPackageScript } from '../run-tool.ts';
-import { digestFiles, digestPackages, listFiles, readStamp, removeStamp, writeStamp } from '../stamps.ts';
 import { SetupError, showStep } from '../terminal.ts';
-import { assemblePackages, SHIPPED_PACKAGES } from './assemble.ts';
+import { assembleDist, SHIPPED_PACKAGES } from './dist-packages.ts';
 
 const WITH_DOCUMENTS = ['client', 'e2e', 'web'];
 const BUILD_STAMP = '.built-from';
@@ -54,7 +54,7 @@ export async function compileInPlace(project: Project): Promise<void> {
   await showStep('Compiling', () =>
     runPackageScript(project, 'tsc', 'typescript/bin/tsc', ['-p', config], { acceptCodes: [1, 2] }),
   );
-  assemblePackages(dir, distDir);
+  assembleDist(dir, distDir);
 }
 
 /** The benchmarks and what they measure. They are not shipped, so they are not in dist/. */
@@ -82,7 +82,7 @@ async function compilePackages(
     writeFileSync(config, JSON.stringify(describeCompilation(dir, folders, fresh)));
     // Exit code 2 is 'emitted, with type errors': the checks find those, not the start.
     await runPackageScript(project, 'tsc', 'typescript/bin/tsc', ['-p', config], { acceptCodes: [2] });
-    assemblePackages(dir, fresh);
+    assembleDist(dir, fresh);
   });
   for (const main of mains) {
     if (!existsSync(join(fresh, main))) throw new SetupError(`The build made no ${main}: see .inferql/logs/tsc.log`);

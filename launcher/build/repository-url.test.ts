@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findRepository, toPublicUrl } from './repository.ts';
+import { findRepository, toPublicUrl } from './repository-url.ts';
 
 test.each([
   ['https://git.example.org/team/inferql', 'git+https://git.example.org/team/inferql.git'],

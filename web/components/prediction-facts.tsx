@@ -4,7 +4,7 @@ import { formatSeconds } from '../state/format.ts';
 const NOTHING = '–';
 
 /** Details of one prediction. Each has its position from the start, so that nothing moves when it becomes known. */
-export function RunFacts({ prediction }: { prediction: Prediction | undefined }) {
+export function PredictionFacts({ prediction }: { prediction: Prediction | undefined }) {
   const { model, timings, batchSize, cached, attempts, createdAt } = prediction ?? {};
   const facts: [name: string, value: string | undefined][] = [
     ['Model', model],

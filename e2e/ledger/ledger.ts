@@ -14,7 +14,7 @@ interface Account {
 }
 
 /** Records what clients were promised and what became of it. It does not depend on how the system works. */
-export function createBook() {
+export function createLedger() {
   const accounts = new Map<string, Account>();
   const endedWatches = new Set<string>();
   const missed: string[] = [];

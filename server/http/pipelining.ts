@@ -20,7 +20,7 @@ const orderListeners = new WeakSet<object>();
 export const isOrderListener = (listener: object) => orderListeners.has(listener);
 
 /** Passes a connection's next request to the listener only when its last response was sent or aborted. */
-export function inOrder(listener: RequestListener): RequestListener {
+export function oneAtATime(listener: RequestListener): RequestListener {
   const connections = new WeakMap<Duplex, Connection>();
 
   function begin(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
