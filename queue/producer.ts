@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import {
   type Caller,
-  imageByteLength,
   type JobOptions,
   ModelName,
   modelOfPrediction,
@@ -14,6 +13,7 @@ import {
 } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
+import { parseQueueState, type QueueReply } from './queue-state.ts';
 import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
@@ -65,13 +65,6 @@ export type AdmitOutcome =
   /** Another version became current meanwhile: read the models again and prepare the image again. */
   | { kind: 'staleVersion' }
   | { kind: 'idempotencyConflict' };
-
-/** A hash of counters, as scripts return it. */
-function toCounts(flat: string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let i = 0; i < flat.length; i += 2) counts.set(flat[i]!, Number(flat[i + 1]));
-  return counts;
-}
 
 export type Producer = ReturnType<typeof createProducer>;
 
@@ -292,30 +285,7 @@ export function createProducer(
       const keys = keysOf(model);
       const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
       if (!spec || spec === 'unreadable') return null;
-      const [waiting, deadLetters, flat, records, held, begun] = reply as [number, number, ...string[][]];
-      const counters = toCounts(flat!);
-      const ended = (status: string) => counters.get(`ended:${status}`) ?? 0;
-      const workers = records!.flatMap((record) => readRecord(model, record) ?? []);
-      const rates = workers.flatMap(({ imageMs }) => (imageMs ? [1000 / imageMs] : []));
-      return {
-        model,
-        waiting,
-        tenants: toCounts(held!),
-        running: toCounts(begun!),
-        imageBytes: imageByteLength(spec.input),
-        processing: counters.get('processing') ?? 0,
-        queuedBytes: counters.get('bytes') ?? 0,
-        deadLetters,
-        workers,
-        ratePerSecond: rates.length > 0 ? rates.reduce((sum, rate) => sum + rate) : undefined,
-        maxQueueSize: spec.queue.maxQueueSize,
-        ended: {
-          SUCCEEDED: ended('SUCCEEDED'),
-          FAILED: ended('FAILED'),
-          CANCELED: ended('CANCELED'),
-          EXPIRED: ended('EXPIRED'),
-        },
-      };
+      return parseQueueState(spec, reply as QueueReply, (record) => readRecord(model, record));
     },
   };
 }

@@ -17,12 +17,13 @@ import type { CustomAuthenticate } from './access/custom.ts';
 import { createAccess } from './access/index.ts';
 import { mayUseModel, type Principal } from './access/principal.ts';
 import type { Config } from './config.ts';
+import { Admission } from './predictions/admission.ts';
 import { createAdmissionControl } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
 import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
 import { createModelCache } from './predictions/model-cache.ts';
 import { createPredictionTracker } from './predictions/prediction-tracker.ts';
-import { createPredictions } from './predictions/predictions.ts';
+import { Predictions } from './predictions/predictions.ts';
 import { type Audience, createQueueStats } from './predictions/queue-stats.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import type { Services } from './schema/context.ts';
@@ -98,15 +99,16 @@ export function createBackend(options: {
     memoryBytes: config.decodeMemoryBytes,
     processes: config.decodeProcesses,
   });
-  const predictions = createPredictions({
+  const control = createAdmissionControl(modelCache);
+  const { limits } = access;
+  const predictions = new Predictions({
     config,
     producer,
     tracker,
     modelCache,
-    admission: createAdmissionControl(modelCache),
-    limits: access.limits,
+    admission: new Admission({ config, producer, modelCache, control, limits, decoder }),
+    limits,
     refunds,
-    decoder,
     hooks,
     settled,
     isDraining: () => draining,
@@ -159,9 +161,9 @@ export function createBackend(options: {
 
   const services: Services = {
     limits: config,
-    submit: predictions.submit,
-    readPrediction: predictions.read,
-    cancelPrediction: predictions.cancel,
+    submit: (request) => predictions.submit(request),
+    readPrediction: (caller, id) => predictions.read(caller, id),
+    cancelPrediction: (caller, id) => predictions.cancel(caller, id),
     createToken: access.createToken,
     readLimits: access.limits.read,
     async watchPrediction(caller, id, wantsPositions) {

@@ -21,7 +21,7 @@ export interface SubmitRequest {
   heatmap: boolean;
   /** How many labels to keep with the prediction, if more than by default. */
   labels: number;
-  /** `end`: answer once it has ended; `later`: answer at once and provide the end as a promise; `no`: answer at once. */
+  /** `result`: answer once it has ended; `deferred`: answer now and provide the end as a promise; `none`: answer now. */
   wait: 'result' | 'deferred' | 'none';
   caller: Principal;
   /** Aborted when the caller has gone. */

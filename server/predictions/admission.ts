@@ -1,0 +1,158 @@
+import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
+import { ANONYMOUS_TENANT, type Caller, type ServedModel } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
+import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
+import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
+import type { Config } from '../config.ts';
+import type { AdmissionControl, TenantShare } from './admission-control.ts';
+import type { ModelCache } from './model-cache.ts';
+import { requireModel } from './require-model.ts';
+import { describeRequest, digestContent, moreLabels, type SubmitRequest } from './submit-request.ts';
+
+const VERSION_TRIES = 3;
+
+export type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
+
+export interface AdmissionOptions {
+  config: Pick<Config, 'share' | 'shareAcrossTenants' | 'tenantQueueShare' | 'cacheTtlMs'>;
+  producer: Producer;
+  modelCache: ModelCache;
+  control: AdmissionControl;
+  limits: Pick<Limits, 'charge'>;
+  decoder: Pick<ImageDecoder, 'prepare'>;
+}
+
+/** The way of one image into the queue: the caller's limits, a free place, its pixels, and the admission step in Redis. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Charges the work to the caller's limits and queues it. A prediction that needs no work costs nothing.
+   * @param id of the new prediction; the outcome has another one if the request's key names an earlier prediction
+   * @throws InferqlError that is a union member (the image, the key), RATE_LIMITED, QUEUE_FULL, DEADLINE_UNREACHABLE or UNAVAILABLE
+   */
+  async admit(request: SubmitRequest, id: string, model: ServedModel): Promise<Admitted> {
+    const charge = await this.#charge(request, id, model);
+    try {
+      const outcome = await this.#admitToCurrentVersion(request, id, model, charge);
+      if (outcome.state.id !== id || outcome.state.cached) await charge?.refund();
+      return outcome;
+    } catch (error) {
+      await charge?.refund();
+      throw error;
+    }
+  }
+
+  /** As `limits.charge`, but lets a known request through. */
+  async #charge(request: SubmitRequest, id: string, model: ServedModel): Promise<Charge | undefined> {
+    try {
+      return await this.#options.limits.charge(request.caller, id, model);
+    } catch (error) {
+      if (!(error instanceof RateLimitedError) || !(await this.#isKnown(request, model))) throw error;
+      return undefined;
+    }
+  }
+
+  /** A model may get a new version while its image is prepared for the old one. */
+  async #admitToCurrentVersion(
+    request: SubmitRequest,
+    id: string,
+    found: ServedModel,
+    charge: Charge | undefined,
+  ): Promise<Admitted> {
+    const { modelCache } = this.#options;
+    const releaseSlot = await this.#reserveSlot(request, found);
+    try {
+      let model = found;
+      for (let tries = 1; ; tries++) {
+        const outcome = await this.#prepareAndAdmit(request, id, model, charge);
+        if (outcome !== 'staleVersion') return outcome;
+        if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+        modelCache.forget();
+        model = await requireModel(modelCache, request);
+      }
+    } finally {
+      releaseSlot();
+    }
+  }
+
+  /** As `control.reserveSlot`, but lets a known request through. */
+  async #reserveSlot(request: SubmitRequest, model: ServedModel): Promise<() => void> {
+    try {
+      return await this.#options.control.reserveSlot(model, this.#shareOf(request.caller));
+    } catch (error) {
+      if (!(await this.#isKnown(request, model))) throw error;
+      return () => undefined;
+    }
+  }
+
+  async #prepareAndAdmit(
+    request: SubmitRequest,
+    id: string,
+    model: ServedModel,
+    charge: Charge | undefined,
+  ): Promise<Admitted | 'staleVersion'> {
+    const { config, producer, control, decoder } = this.#options;
+    let content: string | undefined;
+    const read = async () => {
+      const file = await request.image.readBytes();
+      if (request.idempotencyKey !== undefined) content ??= digestContent(file, request);
+      return file;
+    };
+    const image = await decoder.prepare({ read, signal: request.signal, tenant: request.caller.tenant }, model.input);
+    const outcome = await producer.admit({
+      id,
+      model,
+      image,
+      options: { heatmap: request.heatmap && model.heatmap.available, ...moreLabels(request) },
+      priority: request.priority,
+      timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
+      caller: request.caller,
+      idempotencyKey: describeRequest(request),
+      content,
+      share: config.share,
+      shareAcrossTenants: config.shareAcrossTenants,
+      tenantShare: this.#shareOf(request.caller).queueShare,
+      charge: charge?.text,
+      capacityPerSecond: await this.#readCapacity(model),
+      cacheTtlMs: config.cacheTtlMs,
+    });
+    switch (outcome.kind) {
+      case 'admitted':
+        return outcome;
+      case 'staleVersion':
+        return 'staleVersion';
+      case 'queueFull':
+        throw await control.onQueueFull(model, this.#shareOf(request.caller));
+      case 'deadlineUnreachable':
+        throw new InferqlError('DEADLINE_UNREACHABLE', { retryAfterMs: Math.max(1_000, outcome.lateMs) });
+      case 'unavailable':
+        throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
+      case 'idempotencyConflict':
+        throw new InferqlError('IDEMPOTENCY_KEY_REUSED');
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** Callers that are not identified are one tenant, which may fill the whole queue. */
+  #shareOf({ tenant }: Caller): TenantShare {
+    return { tenant, queueShare: tenant === ANONYMOUS_TENANT ? 1 : this.#options.config.tenantQueueShare };
+  }
+
+  /** For models that refuse what cannot end in time. A rate that cannot be read refuses nothing. */
+  async #readCapacity(model: ServedModel): Promise<number | undefined> {
+    if (!model.queue.refuseUnreachableDeadlines) return undefined;
+    return (await this.#options.modelCache.readQueue(model.name).catch(() => null))?.ratePerSecond;
+  }
+
+  /** Whether the request's key names a prediction that already exists: then it is not refused. */
+  async #isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
+    const key = describeRequest(request);
+    return key !== undefined && (await this.#options.producer.isKeyUsed(model.name, request.caller.tenant, key));
+  }
+}
