@@ -77,7 +77,7 @@ export function runScript(
   keys: string[],
   args: (string | number)[],
 ): Promise<unknown> {
-  return run(redis, load(name, name === 'limit' ? ['calendar'] : []), keys, args);
+  return run(redis, load(name, name === 'limit' ? ['quota-periods'] : []), keys, args);
 }
 
 /**

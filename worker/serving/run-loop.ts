@@ -1,9 +1,8 @@
 /**
- * The second of the worker's two loops: takes a batch, runs it, settles it. Timers of this process, not of the engine process,
- * renew leases, send the heartbeat, reclaim stalled jobs of other workers, and sweep deadlines.
+ * The second of the worker's two loops: takes a batch, runs it, settles it. lease-timers.ts keeps its leases meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Consumer, type Outcome, type StartedJob, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
+import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { isRedisUnavailable } from '@inferql/queue/redis';
@@ -13,11 +12,11 @@ import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
 import { type Batch, createBatcher } from './batcher.ts';
 import type { FairScheduler } from './fair-scheduler.ts';
+import { startLeaseTimers } from './lease-timers.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
+import { createStepReporter } from './step-reporter.ts';
 
-const RECLAIM_EVERY_MS = 2_000;
-const SWEEP_EVERY_MS = 1_000;
 /** Pause between two checks of whether a retired version's streams are empty. */
 const RETIRE_CHECK_MS = 200;
 const FIRST_RETRY_MS = 100;
@@ -53,7 +52,6 @@ export interface ModelLoop {
 /** Registers the model and serves it. Resolves once it is registered. */
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
   const { consumer, engine, model, labels, scheduler, worker, log } = options;
-  const { visibilityMs } = model.queue;
   const answers: AnswerSpec = {
     labels,
     threshold: model.threshold,
@@ -63,7 +61,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   const runTime = createRunTimeEstimate();
   const startedAtMs = Date.now();
   const unsettled = new Set<Promise<void>>();
-  const reportOnce = createReporter(log);
+  const reportOnce = createStepReporter(log);
 
   /** Repeats a step until Redis accepts it. @throws if Redis refuses it for another reason than being unavailable. */
   async function retryUntilAccepted<T>(name: string, step: () => Promise<T>): Promise<T> {
@@ -198,43 +196,17 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
     await Promise.all(unsettled);
   }
 
-  /** If the engine does not come back, this worker counts as gone, and others may reclaim what it holds. */
-  function isEngineExpected(): boolean {
-    const downSinceMs = engine.downSinceMs();
-    return downSinceMs === undefined || performance.now() - downSinceMs < visibilityMs;
-  }
-
-  const timers = [
-    every(WORKER_LIFETIME_MS / 3, 'register', async () => {
-      if (!withdrawn && isEngineExpected()) await register();
-    }),
-    every(visibilityMs / 3, 'extend leases', async () => {
-      if (isEngineExpected()) await consumer.extendLeases(batcher.held());
-    }),
-    every(RECLAIM_EVERY_MS, 'reclaim', async () => {
-      if (draining) return;
-      const room = model.batching.maxBatchSize - batcher.held().length;
-      if (engine.downSinceMs() === undefined) batcher.pushRedelivered(await consumer.reclaim(Math.max(1, room)));
-      await consumer.migrateRetired();
-    }),
-    every(SWEEP_EVERY_MS, 'expire', () => consumer.expireDue()),
-  ];
-
-  function every(periodMs: number, name: string, step: () => Promise<unknown>): NodeJS.Timeout {
-    let busy = false;
-    return setInterval(async () => {
-      if (busy) return;
-      busy = true;
-      try {
-        await step();
-        reportOnce.clear(name);
-      } catch (error) {
-        reportOnce(name, error);
-      }
-      busy = false;
-    }, periodMs);
-  }
-
+  const timers = startLeaseTimers({
+    consumer,
+    batcher,
+    engine,
+    model,
+    register: async () => {
+      if (!withdrawn) await register();
+    },
+    isDraining: () => draining,
+    reportOnce,
+  });
   const running = runLoop();
   let drained: Promise<void> | undefined;
 
@@ -245,7 +217,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       leaving = true;
       await batcher.close();
       await running;
-      for (const timer of timers) clearInterval(timer);
+      timers.stop();
       await consumer.deregister();
     })();
     return drained;
@@ -271,18 +243,4 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
 
 function codeOf(error: unknown): ErrorCode {
   return error instanceof InferqlError ? error.code : 'MODEL_FAILED';
-}
-
-/** Logs the first failure of each step, and that it works again, instead of one line per try while Redis is unavailable. */
-function createReporter(log: Logger) {
-  const failing = new Set<string>();
-  const report = (name: string, error: unknown) => {
-    if (failing.has(name)) return;
-    failing.add(name);
-    log.warn({ err: error, step: name }, 'queue step failed; retrying');
-  };
-  report.clear = (name: string) => {
-    if (failing.delete(name)) log.info({ step: name }, 'queue step succeeds again');
-  };
-  return report;
 }
