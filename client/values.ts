@@ -8,6 +8,11 @@ import type { Embedding, Tensor } from './types.ts';
  * const vector = readValues(result.embeddings![0]!);
  */
 export function readValues(output: Embedding): Float32Array;
+/**
+ * Decodes a tensor into an array of its type.
+ * @example
+ * const values = readValues(result.tensors![0]!);
+ */
 export function readValues(output: Embedding | Tensor): Float32Array | Int32Array | Uint8Array;
 export function readValues(output: Embedding | Tensor): Float32Array | Int32Array | Uint8Array {
   const bytes = Uint8Array.from(atob(output.base64), (character) => character.charCodeAt(0));
