@@ -7,7 +7,7 @@ import { settings } from '@inferql/settings/settings';
 import { expect, test } from 'vitest';
 import { BODY_SILENCE_MS, BODY_WINDOW_MS, MIN_BODY_BYTES_PER_SECOND } from '../http/body-watch.ts';
 import { DOCUMENT_CACHE_BYTES, MAX_DOCUMENT_BYTES } from '../http/document-cache.ts';
-import { MAX_PIPELINED_REQUESTS } from '../http/request-order.ts';
+import { MAX_PIPELINED_REQUESTS } from '../http/pipelining.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
 const UNITS = { '': 1, ' KB': 1024, ' MB': 1024 ** 2 };
