@@ -188,6 +188,18 @@ test('an abort while the answer to the upload is on its way still cancels what w
   expect(bodies[1]).toContain('"id":"m.1"');
 });
 
+test('a server of an earlier release, without the fields of outputs, is reported once and not tried again', async () => {
+  const message = 'Cannot query field "heads" on type "PredictionResult".';
+  const refused = { errors: [{ message, extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }] };
+  const { client, bodies } = await serve([json(refused, 400)]);
+  for (const call of [() => client.prediction('m.1'), () => client.classify(photo)]) {
+    bodies.length = 0;
+    await expect(call()).rejects.toMatchObject({ code: 'BAD_RESPONSE', message, retryable: false });
+    expect(bodies).toHaveLength(1);
+    expect(bodies[0]).toContain('heads');
+  }
+});
+
 test('no server, and a server of another kind, are distinguished', async () => {
   const { client, url } = await serve([(response) => response.end('hello')]);
   await expect(client.queue()).rejects.toMatchObject({ code: 'BAD_RESPONSE' });
