@@ -11,7 +11,8 @@ import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
 import { writeWrapped } from './onnx-file/write-wrapped.ts';
 import { listLabelFiles, type PreparedOutput, prepareOutputs } from './output-spec.ts';
 import { pullSource } from './sources/pull.ts';
-import { LABELS_FILE, type ModelSpec, readSpec } from './spec.ts';
+import { LABELS_FILE, type ModelSpec } from './spec.ts';
+import { readSpec } from './spec-file.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
 import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
 import { readModelJson } from './tfjs/manifest.ts';
@@ -174,7 +175,8 @@ function digestVersion(
 }
 
 /** A source in a folder may have no labels; one from npm has them in its package or beside the spec. */
-async function readMainLabels({ source }: ModelSpec, modelDir: string, folder: string): Promise<string[]> {
+async function readMainLabels({ source, labels }: ModelSpec, modelDir: string, folder: string): Promise<string[]> {
+  if (labels !== undefined) return labels;
   if (source.labels !== undefined) return readLabels(path.join(folder, source.labels));
   return source.type === 'npm' ? readLabels(path.join(modelDir, LABELS_FILE)) : [];
 }

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import { Task, Threshold } from '@inferql/queue/outputs';
 import JSON5 from 'json5';
@@ -48,7 +46,7 @@ const normalizationSpec = z.union([z.enum(NORMALIZATIONS), ownNormalization], {
   error: `${NORMALIZATIONS.join(', ')}, or { mean, std, scale, order } with numbers per channel, std and scale above 0, order rgb or bgr`,
 });
 
-const inputFields = z.strictObject({
+export const inputFields = z.strictObject({
   width: z.int().min(1).max(4096),
   height: z.int().min(1).max(4096),
   channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (gray), 3 (RGB) or 4 (RGBA)').default(3),
@@ -86,8 +84,10 @@ function checkNormalization({ normalization, channels }: z.infer<typeof inputFie
   return fits(mean) && fits(std) ? undefined : `mean and std with one number, or one for each of ${channels} channels`;
 }
 
+type CropFields = Pick<z.infer<typeof inputFields>, 'shortSide' | 'cropFraction' | 'cover' | 'padColor' | 'resize'>;
+
 /** What is wrong with the rules of cropping. */
-function checkCrop({ shortSide, cropFraction, cover, padColor, resize }: z.infer<typeof inputFields>) {
+export function checkCrop({ shortSide, cropFraction, cover, padColor, resize }: CropFields) {
   const rules = { shortSide, cropFraction, cover: cover || undefined, padColor };
   const given = Object.entries(rules).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (given.length > 1) return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
@@ -134,6 +134,8 @@ const modelSpec = z
     description: z.string().max(2000).optional(),
     source: z.discriminatedUnion('type', [npmSource, folderSource]),
     format: z.enum(['tfjs-layers', 'tfjs-graph', 'onnx', 'module']),
+    /** Class names of a model with user code, instead of a file in `source`. */
+    labels: z.array(z.string().min(1)).min(1).optional(),
     input: inputSpec,
     output: z.strictObject({
       /**
@@ -164,9 +166,13 @@ const modelSpec = z
     path: ['input', 'shortSide'],
     error: 'at least as long as width and height, so that the center crop fits',
   })
-  .refine(({ source, outputs }) => source.type === 'npm' || source.labels !== undefined || outputs !== undefined, {
+  .refine(hasAnswers, {
     path: ['source', 'labels'],
     error: 'a file with the names of the classes, or `outputs` for a model without labels',
+  })
+  .refine((spec) => spec.labels === undefined || (spec.format === 'module' && spec.source.labels === undefined), {
+    path: ['labels'],
+    error: 'names in `source.labels` for this format',
   })
   .refine((spec) => (spec.engine === 'module') === (spec.format === 'module'), {
     path: ['engine'],
@@ -176,6 +182,16 @@ const modelSpec = z
     path: ['precision'],
     error: 'float32 for this engine: onnxruntime alone runs int8',
   });
+
+interface Answers {
+  source: { type: string; labels?: string | undefined };
+  labels?: readonly string[] | undefined;
+  outputs?: object | undefined;
+}
+
+function hasAnswers({ source, labels, outputs }: Answers): boolean {
+  return source.type === 'npm' || [source.labels, labels, outputs].some((given) => given !== undefined);
+}
 
 /** `models/<name>/model.json5`, parsed, every default filled in. Sizes in pixels and bytes, times in milliseconds. */
 export type ModelSpec = z.infer<typeof modelSpec>;
@@ -197,36 +213,55 @@ export const MODEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
  * @throws ModelError SPEC_INVALID that names the file, each field and what was expected
  */
 export function parseSpec(text: string, file: string): ModelSpec {
-  let raw: unknown;
+  return checkSpec(parseJson5(text, file), file);
+}
+
+/** @throws ModelError SPEC_INVALID */
+export function parseJson5(text: string, file: string): unknown {
   try {
-    raw = JSON5.parse(text);
+    return JSON5.parse(text);
   } catch (cause) {
     throw new ModelError('SPEC_INVALID', `${file} is not JSON5: ${(cause as Error).message}`, { cause });
   }
+}
+
+/**
+ * Checks the fields of a spec and fills in defaults.
+ * @throws ModelError SPEC_INVALID that names the file, each field and what was expected
+ */
+export function checkSpec(raw: unknown, file: string): ModelSpec {
   const parsed = modelSpec.safeParse(expandModule(raw));
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.flatMap(describeIssue);
   throw new ModelError('SPEC_INVALID', `${file} is not a model's spec:\n${lines.join('\n')}`);
 }
 
+/** The path of the module in `engine`, as it is written in a spec; undefined if the spec names an engine, or is not an object. */
+export function findModule(raw: unknown): string | undefined {
+  if (typeof raw !== 'object' || raw === null || !('engine' in raw)) return undefined;
+  return typeof raw.engine === 'string' && CODE_FILE.test(raw.engine) ? raw.engine : undefined;
+}
+
 /** `engine: './engine.js'` is short for a source, a format and an input whose bytes are given as they are. */
 function expandModule(raw: unknown): unknown {
-  if (typeof raw !== 'object' || raw === null || !('engine' in raw)) return raw;
-  const { engine, labels, input, ...rest } = raw as Record<string, unknown>;
-  if (typeof engine !== 'string' || !CODE_FILE.test(engine)) return raw;
+  const module = findModule(raw);
+  if (module === undefined) return raw;
+  const { engine: _, labels, input, ...rest } = raw as Record<string, unknown>;
   const names = labels ?? ('outputs' in rest ? undefined : LABELS_FILE);
+  const file = typeof names === 'string' ? { labels: names } : {};
   return {
-    source: { type: 'folder', model: engine.slice('./'.length), ...(names === undefined ? {} : { labels: names }) },
+    source: { type: 'folder', model: module.slice('./'.length), ...file },
     format: 'module',
     output: {},
     ...rest,
+    ...(names === undefined || 'labels' in file ? {} : { labels: names }),
     input: typeof input === 'object' ? { normalization: 'none', ...input } : input,
     engine: 'module',
   };
 }
 
 /** One line per field: its name, and what was expected. */
-function describeIssue(issue: z.core.$ZodIssue): string[] {
+export function describeIssue(issue: z.core.$ZodIssue): string[] {
   const line = (path: PropertyKey[], what: string) => `  ${path.map(String).join('.') || '(the whole file)'}: ${what}`;
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -247,26 +282,4 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
 
 function unitOf({ origin }: { origin: string }): string {
   return origin === 'string' ? ' character(s)' : '';
-}
-
-/**
- * Reads `<modelDir>/model.json5`.
- * @throws ModelError SPEC_INVALID
- */
-export async function readSpec(modelDir: string): Promise<{ name: string; spec: ModelSpec }> {
-  const name = path.basename(path.resolve(modelDir));
-  const file = path.join(modelDir, SPEC_FILE);
-  if (!MODEL_NAME.test(name)) {
-    throw new ModelError(
-      'SPEC_INVALID',
-      `${file}: the folder's name is the model's name: expected lower-case letters, digits, "_" or "-", at most 64, not "${name}"`,
-    );
-  }
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new ModelError('SPEC_INVALID', `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  return { name, spec: parseSpec(text, file) };
 }

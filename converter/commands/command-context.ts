@@ -1,7 +1,8 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
+import { findModelFile } from '../spec-file.ts';
 import type { Ask } from './questions.ts';
 
 /** The folders of the commands. */
@@ -24,9 +25,7 @@ export async function listModels(modelsDir: string): Promise<string[]> {
   for (const entry of entries) {
     // Folders whose names begin with a dot are being added or replaced.
     if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
-    const spec = path.join(modelsDir, entry.name, SPEC_FILE);
-    const found = await stat(spec).catch(() => undefined);
-    if (found) names.push(entry.name);
+    if ((await findModelFile(path.join(modelsDir, entry.name))) !== undefined) names.push(entry.name);
   }
   return names.sort();
 }

@@ -4,7 +4,7 @@ import { resizeOf } from '@inferql/images/render';
 import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../sample-images.ts';
-import { readSpec } from '../spec.ts';
+import { readSpec } from '../spec-file.ts';
 import { type CommandContext, requireModel } from './command-context.ts';
 
 /**

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { readDefaultModel, writeDefaultModel } from '../default-model.ts';
 import { ModelError } from '../errors.ts';
-import { readSpec } from '../spec.ts';
+import { readSpec } from '../spec-file.ts';
 import { type CommandContext, describeOddFolders, listModels, requireModel } from './command-context.ts';
 
 /** Prints one line per model, and why other folders are not models. */

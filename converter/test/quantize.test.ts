@@ -17,7 +17,7 @@ import { buildGraph, convertModel } from '../onnx/convert.ts';
 import { parseCalibration } from '../onnx/ranges.ts';
 import { prepareModel } from '../prepare.ts';
 import { readSample } from '../sample-images.ts';
-import { readSpec } from '../spec.ts';
+import { readSpec } from '../spec-file.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, readWeights } from '../tfjs/weights.ts';
 

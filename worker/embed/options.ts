@@ -111,7 +111,7 @@ function checkDefinition(model: unknown, option: string): void {
   if (typeof model !== 'object' || model === null) throw refuse(option, model, 'the path of a folder, or a definition');
   // It could not be sent to the engine's process, which imports the module itself.
   if ('load' in model) {
-    throw refuse(option, model, "the path of the model's folder, whose model.json5 says engine: './engine.js'");
+    throw refuse(option, model, "the path of the model's folder, which has the code as engine.js");
   }
   const { source, labels } = model as Partial<ModelDefinition>;
   if (source?.type !== 'npm')

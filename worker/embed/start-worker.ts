@@ -104,7 +104,7 @@ async function untilReady(redis: RedisConnection, url: string): Promise<void> {
 function describeNone({ models }: ResolvedWorkerOptions, problems: readonly string[]): string {
   if (problems.length > 0) return `startWorker: no model of option 'models' can be served.\n${problems.join('\n')}`;
   return typeof models === 'string'
-    ? `startWorker: option 'models' names ${models}. Expected a folder with a folder per model, each with a model.json5.`
+    ? `startWorker: option 'models' names ${models}. Expected a folder with a folder per model, each with a model.json5 or an engine.js.`
     : `startWorker: no model of option 'models' can be served: the log says why.`;
 }
 

@@ -1,10 +1,10 @@
 /** The models of the repository, as the worker sees them. */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normalizationOf } from '@inferql/converter/normalization';
 import type { PreparedOutput } from '@inferql/converter/output-spec';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
-import { SPEC_FILE } from '@inferql/converter/spec';
+import { findModelFile } from '@inferql/converter/spec-file';
 import { ModelName, STORED_LABELS } from '@inferql/queue/contract';
 import type { ModelOutput } from '@inferql/queue/outputs';
 import { toEngineOutput } from '../engines/output-arrays.ts';
@@ -13,14 +13,13 @@ import type { EngineCandidate, ServableModel } from '../serving/servable.ts';
 /** How long a model's postprocessing may take per image if its spec does not say. */
 const POSTPROCESS_LIMIT_MS = 1_000;
 
-/** Names of the folders of `modelsDir` that contain a spec, sorted; none if the folder is missing. */
+/** Names of the folders of `modelsDir` that contain a spec or code that declares a model, sorted; none if the folder is missing. */
 export async function listModelNames(modelsDir: string): Promise<string[]> {
   const entries = await readdir(modelsDir, { withFileTypes: true }).catch(() => []);
   const names: string[] = [];
   for (const entry of entries) {
     if (!ModelName.safeParse(entry.name).success) continue;
-    const spec = await stat(join(modelsDir, entry.name, SPEC_FILE)).catch(() => undefined);
-    if (spec?.isFile()) names.push(entry.name);
+    if ((await findModelFile(join(modelsDir, entry.name))) !== undefined) names.push(entry.name);
   }
   return names.sort();
 }

@@ -1,5 +1,8 @@
 /** @type {import('@inferql/worker').ModelModule} */
 export default {
+  name: 'brightness',
+  input: { width: 32, height: 32, channels: 1 },
+  labels: ['dark', 'bright'],
   // Called once per engine process. Load weights here.
   load: ({ input }) => {
     const bytes = input.width * input.height * input.channels;

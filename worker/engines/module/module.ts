@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import type { TensorType } from '@inferql/queue/outputs';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
 import { createArray, type EngineOutputSpec, type OutputArray, type OutputArrays } from '../output-arrays.ts';
-import type { ModelModule, ModuleModel, Rows } from './types.ts';
+import type { ModelModule, ModuleContext, ModuleModel, Rows } from './types.ts';
 
 /**
  * Imports the module and loads its model.
@@ -12,14 +12,16 @@ import type { ModelModule, ModuleModel, Rows } from './types.ts';
 export async function loadModule(model: EngineModel): Promise<LoadedModel> {
   const { input, classCount, threads, module, outputs = [] } = model;
   if (!module) throw new EngineLoadError('unsupported', 'the model has no module');
-  const load = await importLoad(module.path);
-  const loaded = await load({
+  const { load, ...declared } = await importModule(module.path);
+  const context = {
     input,
     classCount,
     threads,
     labels: module.labels,
     outputs: outputs.map(({ name, dtype, elements }) => ({ name, dtype, elements })),
-  });
+  };
+  checkDeclared(declared, context);
+  const loaded = await load(context);
   if (typeof loaded?.run !== 'function') {
     throw new EngineLoadError('failed', 'the engine module must return an object with a function `run` from `load`');
   }
@@ -37,19 +39,50 @@ export async function loadModule(model: EngineModel): Promise<LoadedModel> {
   };
 }
 
-async function importLoad(path: string): Promise<ModelModule['load']> {
+async function importModule(path: string): Promise<ModelModule> {
   let exported: unknown;
   try {
     exported = (await import(pathToFileURL(path).href)).default;
   } catch (cause) {
     throw new EngineLoadError('failed', `the engine module cannot be imported: ${(cause as Error).message}`, cause);
   }
-  const load = typeof exported === 'function' ? exported : (exported as Partial<ModelModule> | undefined)?.load;
-  if (typeof load === 'function') return load as ModelModule['load'];
+  const module = typeof exported === 'function' ? { load: exported } : (exported as Partial<ModelModule> | undefined);
+  if (typeof module?.load === 'function') return module as ModelModule;
   throw new EngineLoadError(
     'failed',
     'the engine module must have a default export: a function `load`, or an object with one',
   );
+}
+
+interface Size {
+  width: number;
+  height: number;
+  channels?: number | undefined;
+}
+
+/**
+ * A `model.json5` with an `input` describes the model alone; the code may not contradict it.
+ * @throws EngineLoadError that names the field
+ */
+function checkDeclared({ input, labels, outputs }: Omit<ModelModule, 'load'>, context: ModuleContext): void {
+  const sizeOf = ({ width, height, channels = 3 }: Size) => `${width}x${height}x${channels}`;
+  const namesOf = (names: readonly string[]) => [...names].sort().join(', ') || 'none';
+  const pairs = [
+    ['input', input && sizeOf(input), sizeOf(context.input)],
+    ['labels', Array.isArray(labels) ? labels.join(', ') : undefined, context.labels.join(', ')],
+    ['outputs', outputs && namesOf(Object.keys(outputs)), namesOf(context.outputs.map(({ name }) => name))],
+  ] as const;
+  for (const [field, declared, served] of pairs) {
+    if (declared === undefined || declared === served) continue;
+    throw new EngineLoadError(
+      'failed',
+      `the engine module declares ${field} ${shorten(declared)}, model.json5 says ${shorten(served)}: remove one of them`,
+    );
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 type Output = Awaited<ReturnType<ModuleModel['run']>>;

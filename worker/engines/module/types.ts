@@ -1,4 +1,5 @@
 /** Inputs and outputs of a model's code. */
+import type { ModuleDeclaration } from '@inferql/converter/module-declaration';
 
 export interface ModuleContext {
   /** The pixels that `run` gets per image: uint8, height x width x channels. */
@@ -35,7 +36,9 @@ export interface ModuleModel {
   run(batch: ModuleBatch): ModuleOutput | Promise<ModuleOutput>;
 }
 
-export interface ModelModule {
+/** What the code declares instead of `model.json5`, and how the model is loaded. */
+export interface ModelModule extends ModuleDeclaration {
+  /** Called once per engine process. What is declared is read without it. */
   load(context: ModuleContext): ModuleModel | Promise<ModuleModel>;
 }
 
@@ -59,10 +62,14 @@ export interface RowChanges {
 export type Postprocess = (output: RowOutput, context: Pick<ModuleContext, 'labels'>) => RowChanges | undefined;
 
 /**
- * Types an engine module. The module's default export is what this returns, or the function `load` alone.
+ * Types an engine module. The module's default export is what this returns, or the function `load` alone. What it declares needs no
+ * `model.json5`.
  * @example
  * // models/brightness/engine.js
  * export default defineModel({
+ *   name: 'brightness',
+ *   input: { width: 32, height: 32, channels: 1 },
+ *   labels: ['dark', 'bright'],
  *   load: ({ input }) => ({
  *     run: ({ images, count }) => ({ probabilities: measureBrightness(images, count, input) }),
  *   }),

@@ -1,0 +1,24 @@
+/** The files of a model with user code. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { ModelError } from '../errors.ts';
+
+/** More than that is not a model's folder. */
+const MAX_MODULE_FILES = 1_000;
+
+/**
+ * All files of a model with user code, which may read any of them: neither packages nor what begins with a dot.
+ * @returns paths relative to the folder, with forward slashes, sorted
+ * @throws ModelError SOURCE_INVALID if there are too many
+ */
+export async function listModuleFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
+    .filter((name) => !/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name));
+  if (files.length > MAX_MODULE_FILES) {
+    throw new ModelError('SOURCE_INVALID', `${folder} has ${files.length} files, more than ${MAX_MODULE_FILES}`);
+  }
+  return files.sort();
+}
