@@ -4,6 +4,7 @@ import type { Board } from '../state/board.ts';
 import { type Card, canRetry, hasEnded } from '../state/card.ts';
 import { describeCard } from '../state/card-texts.ts';
 import { CardFacts } from './card-facts.tsx';
+import { CardOutputs } from './card-outputs.tsx';
 import { CardPhoto } from './card-photo.tsx';
 import { moveFocus } from './focus.ts';
 import { CloseIcon, RetryIcon } from './icons.tsx';
@@ -81,6 +82,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
               </div>
             </div>
           )}
+          {prediction?.result && <CardOutputs result={prediction.result} />}
         </div>
         <CardFacts card={card} model={modelName} alone={alone} goTo={goTo} />
       </div>

@@ -70,7 +70,7 @@ export function createBoard({ client }: Api): Board {
 
   const watch = async (key: string, id: string, signal: AbortSignal) => {
     try {
-      for await (const prediction of client.watch(id, { signal })) update(key, { prediction });
+      for await (const prediction of client.watch(id, { outputs: true, signal })) update(key, { prediction });
     } catch (error) {
       if (!signal.aborted) update(key, { phase: { kind: 'refused', problem: readProblem(error) } });
     }
