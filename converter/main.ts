@@ -191,7 +191,8 @@ program
     '--expected <file>',
     'the answers: a CSV file with a file name and one probability per class in each line',
   )
-  .action(async (model: string, options: { images: string; expected: string }) => {
+  .option('--time-limit <seconds>', 'try no alternative after that time (default 180)', wholeNumber)
+  .action(async (model: string, options: { images: string; expected: string; timeLimit?: number }) => {
     const { verifyModel } = await import('./commands/verify.ts');
     if (!(await verifyModel(model, options, context()))) process.exitCode = 1;
   });

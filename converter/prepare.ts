@@ -65,6 +65,8 @@ export interface PreparedModel {
   /** 12 hex digits: a digest of the source, the spec and the converter. */
   version: string;
   spec: ModelSpec;
+  /** Holds the files that the spec names. */
+  sourceFolder: string;
   /** One per class; empty if the number of classes is only known once an engine has loaded the model. */
   labels: string[];
   /** 0 for a model without labels. */
@@ -142,6 +144,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     name,
     version,
     spec,
+    sourceFolder: source.folder,
     labels: stamp.labels,
     classCount: stamp.classCount,
     outputs,
@@ -229,7 +232,13 @@ async function convertInto(
   await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(stamp));
 }
 
-async function writeArtefacts(
+/**
+ * Converts a source, or wraps an ONNX file, and writes what belongs to it into a folder.
+ * @param sourceFolder holds the files that the spec names
+ * @returns file names in that folder
+ * @throws ModelError SOURCE_INVALID, SPEC_INVALID
+ */
+export async function writeArtefacts(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,

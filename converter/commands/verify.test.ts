@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -8,8 +8,8 @@ import { randomizeWeights, saveLayersModel } from '../golden/harness.fixture.ts'
 import { prepareModel } from '../prepare.ts';
 import { readSample } from '../sample-images.ts';
 import type { InputSpec } from '../spec.ts';
+import { createVariants } from '../verify/variants.ts';
 import { addModel } from './add.ts';
-import { openTrial } from './check.ts';
 import type { CommandContext } from './command-context.ts';
 import { verifyModel } from './verify.ts';
 
@@ -55,17 +55,29 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 /** What a notebook that prepares images so would have answered. */
 async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
   const model = await prepareModel({ modelDir: path.join(context.modelsDir, 'net'), stateDir: context.stateDir });
-  const trial = await openTrial(model, context.print);
+  const variants = createVariants(model, context.print);
   const lines = ['file,a,b,"c, d",e'];
   for (const name of IMAGES) {
-    const values = await trial.run(await readSample(path.join(images, name), { ...model.spec.input, ...change }));
+    const input = { ...model.spec.input, ...change };
+    const values = await variants.run(await readSample(path.join(images, name), input), input);
     lines.push([`notebook/${name}`, ...values].join(','));
   }
-  await trial.close();
+  await variants.close();
   const file = path.join(root, 'answers.csv');
   await writeFile(file, `${lines.join('\r\n')}\r\n`);
   printed.length = 0;
   return file;
+}
+
+/** Keeps a spec as it was in another folder of the repository, with another normalization. */
+async function copyModel(name: string, normalization: string): Promise<void> {
+  const folder = path.join(context.modelsDir, name);
+  await cp(path.join(context.modelsDir, 'net'), folder, { recursive: true });
+  const file = path.join(folder, 'model.json5');
+  const text = await readFile(file, 'utf8');
+  const changed = text.replace(/normalization: (?:'|")tf(?:'|")/, `normalization: ${normalization}`);
+  expect(changed).not.toBe(text);
+  await writeFile(file, changed);
 }
 
 test('the same answers are accepted as the same', async () => {
@@ -86,8 +98,46 @@ test.each([
   expect(await verifyModel(model, { images, expected }, context)).toBe(false);
   const text = printed.join('\n');
   expect(text).toMatch(/^different answers: /);
-  expect(text).toContain(`best match: ${description}: same first answer on 3 of 3 images`);
+  expect(text).toContain(`best match: ${description}, normalization: 'tf': same first answer on 3 of 3 images`);
   expect(text).toContain("in the place of: resize: 'pillow-bilinear'");
+});
+
+test.each([
+  ['wrong', "'caffe'", {}, "resize: 'pillow-bilinear', normalization: 'tf'"],
+  ['order', "{ mean: [0.5], std: [0.5], order: 'bgr' }", {}, "resize: 'pillow-bilinear', normalization: 'tf'"],
+  [
+    'scale',
+    '{ mean: [100], std: [50] }',
+    { normalization: { scale: 1, mean: [100], std: [50], order: 'rgb' } },
+    "resize: 'pillow-bilinear', normalization: { scale: 1, mean: [100], std: [50] }",
+  ],
+  [
+    'both',
+    "'torch'",
+    { resize: 'pillow-lanczos', cover: true },
+    "resize: 'pillow-lanczos', cover: true, normalization: 'tf'",
+  ],
+  [
+    'colors',
+    "'unit'",
+    { normalization: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], order: 'bgr' } },
+    "resize: 'pillow-bilinear', normalization: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], order: 'bgr' }",
+  ],
+] as const)('a wrong normalization is found: %s, %s', async (name, normalization, change, description) => {
+  const expected = await writeAnswers(change as Partial<InputSpec>);
+  await copyModel(name, normalization);
+  expect(await verifyModel(name, { images, expected }, context)).toBe(false);
+  const text = printed.join('\n');
+  expect(text).toContain(`best match: ${description}: same first answer on 3 of 3 images`);
+  expect(text).toMatch(/in the place of: resize: 'pillow-bilinear', normalization: .*$/);
+});
+
+test('a time limit ends the search, which says so', async () => {
+  const expected = await writeAnswers({ resize: 'tfjs-bilinear' });
+  expect(await verifyModel('net', { images, expected, timeLimit: 0 }, context)).toBe(false);
+  expect(printed.join('\n')).toMatch(
+    /for at most 0 s\nbest match: resize: 'pillow-bilinear', .*\nthe time limit ended/,
+  );
 });
 
 test('answers that no preprocessing gives are not explained by one', async () => {

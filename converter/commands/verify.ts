@@ -6,22 +6,25 @@ import { readSample } from '../sample-images.ts';
 import { SPEC_FILE } from '../spec.ts';
 import { parseAnswers } from '../verify/answers.ts';
 import { describeInput } from '../verify/candidates.ts';
+import { createVariants } from '../verify/variants.ts';
 import { type Comparison, compareAnswers, findBestInput, isSame } from '../verify/verify.ts';
-import { openTrial } from './check.ts';
 import { type CommandContext, requireModel } from './command-context.ts';
 
+const TIME_LIMIT_SECONDS = 180;
+
 /**
- * Compares a model's answers with those of the notebook that it comes from. If they differ, tries the other ways to crop and
- * resize, and reports the best match.
+ * Compares a model's answers with those of the notebook that it comes from. If they differ, tries the other ways to normalize, crop
+ * and resize, and reports the best match.
  * @param model its name, or the folder of its spec
  * @param options.images the folder of the images that `expected` names
  * @param options.expected a CSV file: file name, then one probability per class
+ * @param options.timeLimit seconds after which no further alternative is tried. @default 180
  * @returns true if the answers are the same
  * @throws ModelError
  */
 export async function verifyModel(
   model: string,
-  options: { images: string; expected: string },
+  options: { images: string; expected: string; timeLimit?: number },
   context: CommandContext,
 ): Promise<boolean> {
   const { stateDir, signal, print } = context;
@@ -30,12 +33,12 @@ export async function verifyModel(
     throw new ModelError('SOURCE_INVALID', `${options.expected} cannot be read: ${cause.message}`, { cause });
   });
   const expected = parseAnswers(text, options.expected, prepared.labels.length);
-  const trial = await openTrial(prepared, print);
+  const variants = createVariants(prepared, print);
   try {
     const { input } = prepared.spec;
     const verifier = {
-      trial,
-      read: (file: string, tried: typeof input) => readSample(inFolder(options.images, file), tried),
+      answer: async (file: string, tried: typeof input) =>
+        variants.run(await readSample(inFolder(options.images, file), tried), tried),
     };
     const comparison = await compareAnswers(verifier, expected, input);
     if (isSame(comparison)) {
@@ -43,18 +46,22 @@ export async function verifyModel(
       return true;
     }
     print(`different answers: ${describe(comparison)} (${describeInput(input)})`);
-    print('trying other ways to crop and resize');
-    const best = await findBestInput(verifier, expected, input);
-    const isFound = isSame(best.comparison);
+    const seconds = options.timeLimit ?? TIME_LIMIT_SECONDS;
+    print(`trying other ways to normalize, crop and resize, for at most ${seconds} s`);
+    const best = await findBestInput(verifier, expected, input, seconds * 1000);
     print(`best match: ${describeInput(best.input)}: ${describe(best.comparison)}`);
-    print(
-      isFound
-        ? `put that into input of ${SPEC_FILE}, in the place of: ${describeInput(input)}`
-        : 'no crop and resize explains the difference: check the normalization, the order of the classes, and the weights',
-    );
+    if (isSame(best.comparison)) {
+      print(`put that into input of ${SPEC_FILE}, in the place of: ${describeInput(input)}`);
+    } else if (!best.isComplete) {
+      print('the time limit ended the search: give it more with --time-limit, or fewer images');
+    } else {
+      print(
+        'no normalization, crop and resize explains the difference: check the order of the classes, the activation and the weights',
+      );
+    }
     return false;
   } finally {
-    await trial.close();
+    await variants.close();
   }
 }
 

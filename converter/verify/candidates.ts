@@ -1,5 +1,6 @@
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
 import type { InputSpec } from '../spec.ts';
+import { describeNormalization } from './normalizations.ts';
 
 type Crop = Pick<InputSpec, 'shortSide' | 'cropFraction' | 'cover' | 'padColor'>;
 
@@ -47,10 +48,11 @@ export function listResizes(input: InputSpec): InputSpec[] {
   return RESIZE_NAMES.filter((resize) => isSharpCrop || !isSharp(resize)).map((resize) => change(input, resize, crop));
 }
 
-/** What differs between two inputs, as a spec says it. */
+/** What may differ between two inputs, as a spec says it. */
 export function describeInput(input: InputSpec): string {
-  const { resize, kernel, colorProfile } = input;
+  const { resize, kernel, colorProfile, normalization } = input;
   const colors = colorProfile === undefined ? {} : { colorProfile };
   const fields = Object.entries({ resize: resize ?? `sharp-${kernel}`, ...cropOf(input), ...colors });
-  return fields.map(([name, value]) => `${name}: ${typeof value === 'string' ? `'${value}'` : value}`).join(', ');
+  const pixels = fields.map(([name, value]) => `${name}: ${typeof value === 'string' ? `'${value}'` : value}`);
+  return [...pixels, `normalization: ${describeNormalization(normalization)}`].join(', ');
 }
