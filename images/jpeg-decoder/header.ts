@@ -1,4 +1,5 @@
 /** The headers of a sequential JPEG, as far as they are ordinary. */
+import type { Orientation } from './orientation.ts';
 
 interface PlainComponent {
   /** Blocks per unit. */
@@ -21,6 +22,8 @@ export interface PlainJpeg {
   /** Offset of the entropy-coded data. */
   dataAt: number;
   hasProfile: boolean;
+  /** As EXIF says; 1 if it does not. */
+  orientation: Orientation;
 }
 
 interface Frame {
@@ -37,8 +40,8 @@ const ORIENTATION = 0x0112;
 const MAX_DC_SIZE = 15;
 
 /**
- * Reads the headers of a JPEG that has eight bits, one Huffman-coded scan of all components, ordinary colors and subsampling, and is
- * upright.
+ * Reads the headers of a JPEG that has eight bits, one Huffman-coded scan of all components, and ordinary colors and
+ * subsampling.
  * @returns undefined for any other one, and for damage: a general decoder decides then
  */
 export function readPlainHeader(file: Buffer): PlainJpeg | undefined {
@@ -59,6 +62,7 @@ function readSegments(file: Buffer): PlainJpeg | undefined {
   let isJfif = false;
   let transform: number | undefined;
   let hasProfile = false;
+  let orientation: Orientation | undefined;
   for (let at = 2; file[at] === 0xff; ) {
     const marker = file[at + 1]!;
     const end = at + 2 + file.readUInt16BE(at + 2);
@@ -85,7 +89,11 @@ function readSegments(file: Buffer): PlainJpeg | undefined {
         isJfif ||= begins(JFIF);
         break;
       case 0xe1:
-        if (begins(EXIF) && !isUpright(segment.subarray(EXIF.length))) return undefined;
+        if (!begins(EXIF)) break;
+        // Of two, libraries may read another one.
+        if (orientation !== undefined) return undefined;
+        orientation = readOrientation(segment.subarray(EXIF.length));
+        if (orientation === undefined) return undefined;
         break;
       case 0xe2:
         hasProfile ||= begins(PROFILE);
@@ -98,7 +106,7 @@ function readSegments(file: Buffer): PlainJpeg | undefined {
         const isOrdinary = (transform === undefined || transform === 1) && (frame?.components.length === 1 || isColor);
         const components = frame && isOrdinary ? readScan(segment, frame, quants, codes) : undefined;
         if (!frame || !components) return undefined;
-        return { width: frame.width, height: frame.height, components, restartInterval, dataAt: end, hasProfile };
+        return { ...frame, components, restartInterval, dataAt: end, hasProfile, orientation: orientation ?? 1 };
       }
       default: {
         const isSkipped = marker === 0xfe || (marker >= 0xe3 && marker <= 0xef);
@@ -139,6 +147,8 @@ function readCodes(segment: Buffer, codes: Map<number, Uint8Array>): boolean {
   return true;
 }
 
+const isFactor = (factor: number): boolean => factor >= 1 && factor <= 4;
+
 function readFrame(segment: Buffer): Frame | undefined {
   const count = segment.readUInt8(5);
   const components = Array.from({ length: count }, (_, i) => ({
@@ -150,6 +160,9 @@ function readFrame(segment: Buffer): Frame | undefined {
   const width = segment.readUInt16BE(3);
   const isPlain = segment[0] === 8 && width > 0 && height > 0 && segment.length === 6 + 3 * count;
   if (!isPlain) return undefined;
+  // The only component's factors change no pixel, but readers refuse impossible ones.
+  const isPossible = components.every(({ sampling }) => isFactor(sampling >> 4) && isFactor(sampling & 15));
+  if (!isPossible) return undefined;
   if (count === 1) return { width, height, components: [{ ...components[0]!, sampling: 0x11 }] };
   const [luma, blue, red] = components;
   const isCommon = count === 3 && [0x11, 0x21, 0x22].includes(luma!.sampling);
@@ -182,17 +195,26 @@ function readScan(
   return components;
 }
 
-/** @param tiff the content of an Exif segment. @returns false also if it is damaged */
-function isUpright(tiff: Buffer): boolean {
+/**
+ * @param tiff the content of an Exif segment
+ * @returns 1 if it names none; undefined if it is damaged, or not clear
+ */
+function readOrientation(tiff: Buffer): Orientation | undefined {
   const order = tiff.toString('latin1', 0, 4);
   const isLittle = order === 'II*\0';
-  if (!isLittle && order !== 'MM\0*') return false;
+  if (!isLittle && order !== 'MM\0*') return undefined;
   const word = (at: number) => (isLittle ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
-  const directory = isLittle ? tiff.readUInt32LE(4) : tiff.readUInt32BE(4);
+  const long = (at: number) => (isLittle ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
+  const directory = long(4);
   const count = word(directory);
+  const found: number[] = [];
   for (let entry = 0; entry < count; entry++) {
     const at = directory + 2 + 12 * entry;
-    if (word(at) === ORIENTATION) return word(at + 2) === 3 && word(at + 8) === 1;
+    if (word(at) !== ORIENTATION) continue;
+    const isShort = word(at + 2) === 3 && long(at + 4) === 1;
+    found.push(isShort ? word(at + 8) : 0);
   }
-  return true;
+  const [orientation = 1, ...more] = found;
+  const isClear = more.length === 0 && orientation >= 1 && orientation <= 8;
+  return isClear ? (orientation as Orientation) : undefined;
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { fitPixels } from '../fit.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 import { isHarmless } from '../preprocess.ts';
 import type { Area, Pixels } from '../resize/pixels.ts';
@@ -11,6 +12,7 @@ import { compileKernels } from './compile-kernels.fixture.ts';
 import { readPlainHeader } from './header.ts';
 import { KERNELS } from './kernels.wasm.ts';
 import { decodePlainJpeg } from './plain-jpeg.ts';
+import { preparePlainJpeg } from './prepare.ts';
 
 const folder = path.join(import.meta.dirname, 'samples');
 const { sha256 } = JSON.parse(readFileSync(path.join(folder, 'pixels.json'), 'utf8')) as {
@@ -69,6 +71,35 @@ describe('the same pixels, bit by bit', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])("turned upright as sharp's: orientation %i", async (orientation) => {
+    for (const [width, height] of [
+      [64, 48],
+      [37, 61],
+      [5, 90],
+    ] as const) {
+      const file = await sharp(drawNoise(width, height, 7), { raw: { width, height, channels: 3 } })
+        .withMetadata({ orientation })
+        .jpeg()
+        .toBuffer();
+      const { data, info } = await sharp(file, { ignoreIcc: true })
+        .autoOrient()
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      const source = { data, width: info.width, height: info.height, channels: 3 } as const;
+      const whole = { width: info.width, height: info.height, channels: 3, resize: 'pillow-nearest' } as const;
+      for (const rule of [
+        whole,
+        { ...whole, width: 16, height: 20, resize: 'pillow-bilinear' },
+        { ...whole, width: 16, height: 20, shortSide: 24, resize: 'opencv-linear' },
+        { ...whole, width: 10, height: 10, cropFraction: 0.5, channels: 1, resize: 'tensorflow-bilinear' },
+      ] as const) {
+        const ours = preparePlainJpeg(file, { ignoreIcc: true, rule });
+        expect(ours, `${width} x ${height}`).toBeDefined();
+        expect(Buffer.compare(ours!, fitPixels(source, rule)), `${width} x ${height}: ${JSON.stringify(rule)}`).toBe(0);
+      }
+    }
   });
 
   test('a part of an image is as in the whole image', () => {
@@ -160,7 +191,25 @@ describe('what is not ordinary is left to the general decoder', () => {
   const files: Record<string, () => Promise<Buffer>> = {
     progressive: () => image().jpeg({ progressive: true }).toBuffer(),
     CMYK: () => image().toColourspace('cmyk').jpeg().toBuffer(),
-    'not upright': () => image().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+    'gray with impossible sampling factors': async () => {
+      const file = readSample('gray-17x16.jpg');
+      const at = file.indexOf(Buffer.from([0xff, 0xc0]));
+      file[at + 11] = 0x35;
+      return file;
+    },
+    'of two orientations': async () => {
+      const file = await image().withMetadata({ orientation: 6 }).jpeg().toBuffer();
+      const at = file.indexOf(Buffer.from([0xff, 0xe1]));
+      const end = at + 2 + file.readUInt16BE(at + 2);
+      return Buffer.concat([file.subarray(0, end), file.subarray(at)]);
+    },
+    'of an orientation that does not exist': async () => {
+      const file = await image().withMetadata({ orientation: 6 }).jpeg().toBuffer();
+      const at = file.indexOf(Buffer.from([0x12, 0x01, 0x03, 0x00, 0x01, 0x00, 0x00, 0x00, 0x06]));
+      expect(at).toBeGreaterThan(0);
+      file[at + 8] = 9;
+      return file;
+    },
   };
   test.each(Object.entries(files))('%s', async (_name, make) => {
     expect(decode(await make())).toBeUndefined();

@@ -1,6 +1,7 @@
 import { type FitRule, findSourceArea, fitPixels } from '../fit.ts';
 import { hasSrgbProfile } from '../srgb-profile.ts';
 import { readPlainHeader } from './header.ts';
+import { storedArea, turnUpright, uprightSize } from './orientation.ts';
 import { decodePlainJpeg } from './plain-jpeg.ts';
 
 export interface PrepareRequest extends PrepareOptions {
@@ -15,13 +16,15 @@ export interface PrepareOptions {
 }
 
 /**
- * Decodes an ordinary JPEG, of which only what the model sees, and resizes it.
+ * Decodes an ordinary JPEG, of which only what the model sees, turns it upright, and resizes it.
  * @returns uint8, rule.height x rule.width x rule.channels. Undefined if a general decoder has to decide, as for everything unusual and
  * everything damaged.
  */
 export function preparePlainJpeg(file: Buffer, { ignoreIcc, rule }: PrepareOptions): Uint8Array | undefined {
   const jpeg = readPlainHeader(file);
   if (!jpeg || (jpeg.hasProfile && !ignoreIcc && !hasSrgbProfile(file))) return undefined;
-  const decoded = decodePlainJpeg(file, jpeg, findSourceArea(jpeg, rule));
-  return decoded && fitPixels(decoded, rule);
+  const { orientation } = jpeg;
+  const seen = findSourceArea(uprightSize(jpeg, orientation), rule);
+  const decoded = decodePlainJpeg(file, jpeg, storedArea(seen, jpeg, orientation));
+  return decoded && fitPixels(orientation === 1 ? decoded : turnUpright(decoded, orientation, seen), rule);
 }
