@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { GraphWriter, ints, text } from '@inferql/converter/golden/graph-writer.fixture';
 import {
   largestDifference,
   randomizeWeights,
@@ -42,7 +43,7 @@ async function writeModel(name: string, files: Record<string, string | Uint8Arra
 }
 
 /** One run of all images. */
-async function runModel(name: string, engine: EngineName, threads = 1, wantHeatmaps = false) {
+async function runModel(name: string, engine: EngineName, threads = 1, images = IMAGES) {
   const model = await loadRepositoryModel(name, { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
   const candidate = model.candidates.find((one) => one.engine === engine)!;
   const running = await startIsolatedEngine({
@@ -52,7 +53,7 @@ async function runModel(name: string, engine: EngineName, threads = 1, wantHeatm
     childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
   try {
-    return await running.run(IMAGES, wantHeatmaps);
+    return await running.run(images, false);
   } finally {
     await running.close();
   }
@@ -95,6 +96,66 @@ describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) 
     expect(largestDifference(run.outputs!.color!, await color!.sigmoid().data())).toBeLessThan(1e-5);
     expect(largestDifference(run.outputs!.vector!, await vector!.data())).toBeLessThan(1e-5);
     expect(largestDifference(run.outputs!.grid!, await map!.data())).toBeLessThan(1e-5);
+  });
+
+  test('gives each output of a graph model as tfjs does', async () => {
+    const input = { ...INPUT, height: 11 };
+    const pixels = randomPixels(input, COUNT);
+    const graph = new GraphWriter();
+    const grid = graph.node('Conv2D', ['image', graph.weights(3, 3, 3, 4)], {
+      data_format: { s: text('NHWC') },
+      dilations: ints(1, 1, 1, 1),
+      strides: ints(1, 2, 2, 1),
+      padding: { s: text('SAME') },
+    });
+    const features = graph.node('Mean', [grid, graph.ints(1, 2)], { keep_dims: { b: false } });
+    const head = (units: number) => graph.node('MatMul', [features, graph.weights(4, units)]);
+    const [color, kind] = [head(3), graph.node('Softmax', [head(4)])];
+    const { modelJson, weightData } = graph.model(color, kind, features, grid);
+    const { modelTopology, weightsManifest } = modelJson as {
+      modelTopology: object;
+      weightsManifest: tf.io.WeightsManifestConfig;
+    };
+    const reference = await tf.loadGraphModel({
+      load: async () => ({
+        format: 'graph-model',
+        modelTopology: structuredClone(modelTopology),
+        weightSpecs: weightsManifest[0]!.weights,
+        weightData,
+      }),
+    });
+    const unit = tf.tensor4d(pixels, [COUNT, 11, 8, 3], 'int32').toFloat().div(255);
+    const expected = reference.execute(unit, [color, kind, features, grid]) as tf.Tensor[];
+    const spec = {
+      source: { type: 'folder', model: 'model.json', labels: 'labels.json' },
+      format: 'tfjs-graph',
+      input,
+      output: { name: 'output_1' },
+      outputs: {
+        color: { type: 'labels', labels: ['red', 'green', 'blue'], activation: 'logits', from: 'output_0' },
+        vector: { type: 'embedding', size: 4, from: 'output_2' },
+        grid: { type: 'tensor', shape: [6, 4, 4], from: 'output_3' },
+      },
+    };
+    const files = {
+      'model.json': JSON.stringify(modelJson),
+      'weights.bin': new Uint8Array(weightData),
+      'labels.json': JSON.stringify(TWO_HEADS_LABELS),
+    };
+    await writeModel('graph', { ...files, 'model.json5': JSON.stringify(spec) });
+    const bytes = pixels.length / COUNT;
+    const images = Array.from({ length: COUNT }, (_, at) => pixels.subarray(at * bytes, (at + 1) * bytes));
+    const run = await runModel('graph', engine, 2, images);
+    expect(Object.keys(run.outputs!)).toEqual(['color', 'vector', 'grid']);
+    const found = [run.outputs!.color!, run.probabilities, run.outputs!.vector!, run.outputs!.grid!];
+    expected[0] = expected[0]!.softmax();
+    for (const [at, values] of found.entries()) {
+      expect(largestDifference(values, await expected[at]!.data()), `output_${at}`).toBeLessThan(1e-5);
+    }
+
+    const wrong = { ...spec, outputs: { vector: { type: 'embedding', size: 4, from: 'output_7' } } };
+    await writeModel('graph-wrong', { ...files, 'model.json5': JSON.stringify(wrong) });
+    await expect(runModel('graph-wrong', engine)).rejects.toThrow('output_7');
   });
 });
 

@@ -1,0 +1,55 @@
+/** The page on a model with a second head and an embedding. */
+import { join } from 'node:path';
+import { findAccessibilityFaults, findCard, keepScreenshot, launchBrowser, openPage } from '@inferql/testing/browser';
+import { projectDir } from '@inferql/testing/build';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { choose } from '@inferql/testing/page-cards';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { makePng } from '@inferql/testing/test-images';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  const env = {
+    INFERQL_WEB_DIR: webDir,
+    INFERQL_MODELS_DIR: join(projectDir, 'examples/models'),
+    INFERQL_DEFAULT_MODEL: 'palette',
+  };
+  [system, browser] = await Promise.all([startSystem({ models: [], env }), launchBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+test('a card shows the labels, those of each further head, and what else the result has', async () => {
+  const { page, complaints, close } = await openPage(browser, system.url);
+  try {
+    await page.getByText('Live', { exact: true }).waitFor();
+    const file = { name: 'red.png', mimeType: 'image/png', buffer: Buffer.from(makePng(40, 40, [250, 10, 10])) };
+    await choose(page, [file]);
+    const card = findCard(page, 'red.png');
+    await card.locator('.card-content > .bars li:first-child').getByText('dark', { exact: true }).waitFor();
+    const head = card.getByRole('region', { name: 'color', exact: true });
+    // Green and blue are below the threshold.
+    expect(await head.getByRole('listitem').allTextContents()).toEqual(['red93%']);
+    await card.getByText('Also in the result: histogram (embedding of 24 numbers).', { exact: true }).waitFor();
+    const [content, facts] = [
+      await card.locator('.card-content').boundingBox(),
+      await card.locator('.card-facts').boundingBox(),
+    ];
+    const outputs = await card.locator('.card-outputs').boundingBox();
+    expect(outputs!.y + outputs!.height).toBeLessThanOrEqual(content!.y + content!.height + 1);
+    expect(content!.y + content!.height).toBeLessThanOrEqual(facts!.y + 1);
+    expect(await findAccessibilityFaults(page)).toEqual([]);
+    await keepScreenshot(page, 'outputs');
+    expect(complaints).toEqual([]);
+  } finally {
+    await close();
+  }
+});
