@@ -124,6 +124,39 @@ describe('what cannot be read', () => {
   });
 });
 
+describe('a body in HTTP chunks of one byte', () => {
+  const chunked = (text: string) => `${[...text].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`;
+  const head = [
+    'POST /graphql HTTP/1.1',
+    'host: x',
+    'connection: close',
+    'content-type: application/json',
+    'transfer-encoding: chunked',
+  ];
+
+  async function sendChunked(text: string): Promise<string> {
+    const server = await startServer();
+    const socket = connect(Number(new URL(await open(server)).port), '127.0.0.1');
+    const parts: Buffer[] = [];
+    socket.on('data', (part) => parts.push(part));
+    socket.write(`${head.join('\r\n')}\r\n\r\n${chunked(text)}`);
+    await once(socket, 'close');
+    return Buffer.concat(parts).toString();
+  }
+
+  test('is read as a whole', async () => {
+    const answer = await sendChunked(JSON.stringify({ query: `{ __typename } #${'x'.repeat(50_000)}` }));
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toContain('"__typename":"Query"');
+  });
+
+  test('is refused beyond the limit', async () => {
+    const answer = await sendChunked(JSON.stringify({ query: `{ __typename } #${'x'.repeat(300_000)}` }));
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer).toContain('REQUEST_TOO_LARGE');
+  });
+});
+
 describe('without the CSRF header', () => {
   test.each([
     ['an upload', 'multipart/form-data; boundary=x'],

@@ -1,4 +1,5 @@
 /** Reads bodies without files: size limit, decompression, and JSON parameters. */
+import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS } from '@inferql/queue/errors';
@@ -18,7 +19,7 @@ const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x
  */
 export function useRequestBody(maxQueryBytes: number): Plugin {
   return {
-    onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI }) {
+    onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI, serverContext }) {
       if (request.method === 'GET') return checkParameters(url.searchParams, 'URL');
       if (request.method !== 'POST') return;
       const type = request.headers.get('content-type') ?? '';
@@ -37,7 +38,7 @@ export function useRequestBody(maxQueryBytes: number): Plugin {
       if (Number(request.headers.get('content-length') ?? 0) > maxQueryBytes) throw tooLarge(maxQueryBytes);
       const parse = requestParser;
       setRequestParser(async (whole) => {
-        const sent = await readBytes(whole, maxQueryBytes);
+        const sent = await readBytes(whole, serverContext, maxQueryBytes);
         const bytes = encoding ? await decode(sent, encoding, maxQueryBytes) : sent;
         if (JSON_TYPE.test(type)) return parseJson(bytes);
         if (FORM_TYPE.test(type)) checkParameters(new URLSearchParams(bytes.toString('utf8')), 'form');
@@ -75,21 +76,57 @@ async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Prom
   }
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
-  if (!request.body) return Buffer.alloc(0);
+interface NodeContext {
+  /** Absent if a host application calls `fetch`. Some frameworks read the body and put it into `body`. */
+  req?: IncomingMessage & { body?: unknown };
+}
+
+async function readBytes(request: Request, context: object, maxBytes: number): Promise<Buffer> {
+  const { req } = context as NodeContext;
+  const isUnread = req && req.body === undefined && !req.readableDidRead;
+  const body = new GrowingBuffer(maxBytes);
+  if (isUnread) await readNodeBody(req, body, maxBytes);
+  else await readWebBody(request, body, maxBytes);
+  return body.bytes();
+}
+
+/** A client may send each byte in a chunk, and a web stream costs a hundred times as much per chunk as Node's events. */
+function readNodeBody(req: IncomingMessage, body: GrowingBuffer, maxBytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => req.off('data', onData).off('end', onEnd).off('error', onLost).off('close', onLost).pause();
+    const onData = (chunk: Buffer) => {
+      if (body.add(chunk)) return;
+      // The rest is left unread: closing the connection now would lose the answer.
+      stop();
+      reject(tooLarge(maxBytes));
+    };
+    const onEnd = () => {
+      stop();
+      resolve();
+    };
+    const onLost = () => {
+      stop();
+      reject(bodyLost());
+    };
+    req.on('data', onData).on('end', onEnd).on('error', onLost).on('close', onLost);
+  });
+}
+
+async function readWebBody(request: Request, body: GrowingBuffer, maxBytes: number): Promise<void> {
+  if (!request.body) return;
   const reader = request.body.getReader();
-  // The client is gone: nobody reads this answer, and it is not the server's fault.
   const readPart = () =>
     reader.read().catch(() => {
-      throw refuse('BAD_REQUEST', 'The body ended before it was complete.');
+      throw bodyLost();
     });
-  const body = new GrowingBuffer(maxBytes);
   for (let part = await readPart(); !part.done; part = await readPart()) {
     // The body is left unread, not canceled: canceling would close the connection before the answer.
     if (!body.add(part.value)) throw tooLarge(maxBytes);
   }
-  return body.bytes();
 }
+
+/** The client is gone: nobody reads this answer, and it is not the server's fault. */
+const bodyLost = () => refuse('BAD_REQUEST', 'The body ended before it was complete.');
 
 function parseJson(bytes: Buffer): GraphQLParams {
   let value: unknown;
