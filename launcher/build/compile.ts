@@ -7,13 +7,13 @@ import { runPackageScript } from '../run-tool.ts';
 import { SetupError, showStep } from '../terminal.ts';
 import { assembleDist, SHIPPED_PACKAGES } from './dist-packages.ts';
 
-const WITH_DOCUMENTS = ['client', 'e2e', 'web'];
+const WITH_DOCUMENTS = ['client', 'e2e'];
 const BUILD_STAMP = '.built-from';
 const NOT_COMPILED = ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'];
 
 const isTest = (path: string) => /\.test\.tsx?$/.test(path);
 
-/** Typed documents for the client, the page and the tests, from schema.graphql. */
+/** Typed documents for the client and the tests, from schema.graphql. */
 export async function generateDocuments(project: Project): Promise<void> {
   const { dir, stampsDir } = project;
   const isSource = (path: string) => /\.(graphql|tsx?)$/.test(path) && !path.includes('/generated/');

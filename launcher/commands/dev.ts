@@ -20,7 +20,7 @@ const CODE_OF = {
   server: ['server', 'queue', 'settings', 'images'],
   worker: ['worker', 'queue', 'settings', 'images', 'converter'],
 } as const;
-const WITH_DOCUMENTS = ['web', 'client'];
+const WITH_DOCUMENTS = ['client'];
 /** An editor may write a file in several steps, and a checkout many files. */
 const QUIET_MS = 150;
 
@@ -104,5 +104,5 @@ function watchSources(project: Project, system: RunningSystem): void {
   for (const folder of new Set([...CODE_OF.server, ...CODE_OF.worker, ...WITH_DOCUMENTS])) {
     watch(join(project.dir, folder), { recursive: true }, (_event, path) => onChange(folder, path));
   }
-  watch(join(project.dir, 'schema.graphql'), () => onChange('web', 'schema.graphql'));
+  watch(join(project.dir, 'schema.graphql'), () => onChange('client', 'schema.graphql'));
 }
