@@ -38,10 +38,10 @@ test('an image is read from the request without a copy', async () => {
     '\r\n--frontier\r\ncontent-disposition: form-data; name="map"\r\n\r\n{"0":["variables.image"]}',
     '\r\n--frontier\r\ncontent-disposition: form-data; name="0"; filename="a.jpg"\r\n\r\n',
   ].join('');
-  const body = Buffer.concat([Buffer.from(parts), Buffer.alloc(1000, 7), Buffer.from('\r\n--frontier--\r\n')]);
-  const limits = { maxFiles: 1, maxFileBytes: 10_000, maxFieldBytes: 10_000, maxBodyBytes: 10_000 };
+  const body = Buffer.concat([Buffer.from(parts), Buffer.alloc(20_000, 7), Buffer.from('\r\n--frontier--\r\n')]);
+  const limits = { maxFiles: 1, maxFileBytes: 100_000, maxFieldBytes: 10_000, maxBodyBytes: 100_000 };
   const headers = { 'content-type': 'multipart/form-data; boundary=frontier' };
-  const memory = createMemoryBudget(10_000);
+  const memory = createMemoryBudget(100_000);
   const { parts: files } = await readForm(
     Readable.from([body]),
     headers,
@@ -50,7 +50,7 @@ test('an image is read from the request without a copy', async () => {
   );
   const file = await files[0]!.file.readBytes();
   expect(file.buffer).toBe(body.buffer);
-  expect(file).toHaveLength(1000);
+  expect(file).toHaveLength(20_000);
 });
 
 test('the pixels of a claimed job are a view into what Redis sent', () => {

@@ -72,7 +72,7 @@ export function buildFunctionalOfSequential(): tf.LayersModel {
 }
 
 /** A frozen graph: convolution, mean, and a last step of the caller's choice on [batch, 4]. */
-export function buildGraphModel(batch: number, last: { op: string; attr: object }): TestModel {
+export function buildGraphModel(batch: number, last: { op: string; attr: object; after?: string }): TestModel {
   const random = createRandom(5);
   const float = { type: 'DT_FLOAT' };
   const weights = { kernel: [3, 3, 3, 4], dense: [4, CLASSES] };
@@ -97,7 +97,8 @@ export function buildGraphModel(batch: number, last: { op: string; attr: object 
     },
     { name: 'mean', op: 'Mean', input: ['conv', 'axes'], attr: { T: float, keep_dims: { b: false } } },
     { name: 'logits', op: last.op, input: ['mean', 'dense'], attr: { T: float, ...last.attr } },
-    { name: 'answer', op: 'Softmax', input: ['logits'], attr: { T: float } },
+    ...(last.after ? [{ name: 'after', op: last.after, input: ['logits'], attr: { T: float } }] : []),
+    { name: 'answer', op: 'Softmax', input: [last.after ? 'after' : 'logits'], attr: { T: float } },
   ];
   const manifest = [
     ...Object.entries(weights).map(([name, shape]) => ({ name, shape, dtype: 'float32' })),
@@ -115,7 +116,5 @@ export function buildGraphModel(batch: number, last: { op: string; attr: object 
 }
 
 export const MATMUL = { op: 'MatMul', attr: { transpose_a: { b: false }, transpose_b: { b: false } } };
-export const EINSUM = {
-  op: 'Einsum',
-  attr: { N: { i: '2' }, equation: { s: Buffer.from('nc,cd->nd').toString('base64') } },
-};
+/** tfjs has the second op, the converter does not. */
+export const UNCONVERTED = { ...MATMUL, after: 'Asinh' };

@@ -10,14 +10,16 @@ interface Budget {
 const UNLIMITED: Budget = { take: () => true, give: () => undefined };
 
 /**
- * Joins chunks as they arrive. Each is copied, because a client decides how large they are: a list of chunks of one byte takes a hundred
- * times the memory of its bytes, and a small part of a large chunk keeps all of it.
+ * Joins chunks as they arrive. They are copied, because a client decides how large they are: a list of chunks of one byte takes a hundred
+ * times the memory of its bytes, and a small part of a large chunk keeps all of it. A first chunk that is most of its memory is kept.
  */
 export class GrowingBuffer {
   readonly #maxBytes: number;
   readonly #budget: Budget;
   #memory = Buffer.alloc(0);
   #length = 0;
+  /** Bytes of the budget. */
+  #taken = 0;
 
   /**
    * @param maxBytes more than this is never taken
@@ -31,7 +33,10 @@ export class GrowingBuffer {
   /** @returns false if the chunk does not fit; nothing of it was taken */
   add(chunk: Uint8Array): boolean {
     const length = this.#length + chunk.length;
-    if (length > this.#maxBytes || !this.#reserve(length)) return false;
+    if (length > this.#maxBytes) return false;
+    if (this.#taken === 0 && chunk.length >= FIRST_BYTES && 2 * chunk.length >= chunk.buffer.byteLength)
+      return this.#keep(chunk);
+    if (!this.#reserve(length)) return false;
     this.#memory.set(chunk, this.#length);
     this.#length = length;
     return true;
@@ -44,24 +49,32 @@ export class GrowingBuffer {
 
   /** No more will be added: memory beyond the bytes is given back. */
   trim(): void {
-    const unused = this.#memory.length - this.#length;
-    if (unused === 0) return;
-    this.#resize(this.#length);
-    this.#budget.give(unused);
+    if (this.#memory.length > this.#length) this.#resize(this.#length);
   }
 
   /** Gives the memory back, and begins with nothing. */
   free(): void {
-    this.#budget.give(this.#memory.length);
+    this.#budget.give(this.#taken);
     this.#memory = Buffer.alloc(0);
     this.#length = 0;
+    this.#taken = 0;
+  }
+
+  #keep(chunk: Uint8Array): boolean {
+    const { buffer, byteOffset, byteLength } = chunk;
+    if (!this.#budget.take(buffer.byteLength)) return false;
+    this.#taken = buffer.byteLength;
+    this.#memory = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+    this.#length = byteLength;
+    return true;
   }
 
   #reserve(length: number): boolean {
     const present = this.#memory.length;
     if (length <= present) return true;
     const size = Math.min(this.#maxBytes, Math.max(FIRST_BYTES, 2 * present, length));
-    if (!this.#budget.take(size - present)) return false;
+    if (size > this.#taken && !this.#budget.take(size - this.#taken)) return false;
+    this.#taken = Math.max(size, this.#taken);
     this.#resize(size);
     return true;
   }
@@ -71,5 +84,7 @@ export class GrowingBuffer {
     const memory = Buffer.allocUnsafeSlow(bytes);
     memory.set(this.bytes());
     this.#memory = memory;
+    if (this.#taken > bytes) this.#budget.give(this.#taken - bytes);
+    this.#taken = bytes;
   }
 }

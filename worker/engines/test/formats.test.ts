@@ -11,10 +11,10 @@ import {
   buildGraphModel,
   buildNested,
   CLASSES,
-  EINSUM,
   MATMUL,
   SHAPE,
   saveRandom,
+  UNCONVERTED,
 } from '@inferql/converter/golden/classifiers.fixture';
 import {
   quantizeWeights,
@@ -141,8 +141,8 @@ const CASES: Case[] = [
     heatmaps: ['onnxruntime'],
   },
   {
-    name: 'a graph with an op that the converter and the wasm backend do not have',
-    saved: () => buildGraphModel(-1, EINSUM),
+    name: 'a graph with an op that the converter does not have',
+    saved: () => buildGraphModel(-1, UNCONVERTED),
     input: inputOf('unit'),
     ruledOut: 'onnxruntime',
     heatmaps: [],
@@ -241,7 +241,7 @@ describe.each(CASES)('$name', (test_) => {
 
 describe.each<EngineName>(['tensorflow', 'wasm'])('%s', (engine) => {
   test('a model whose number of classes differs from that of its labels is refused at its first run', async () => {
-    const wrong: Case = { name: 'wrong', saved: () => buildGraphModel(-1, EINSUM), input: inputOf('unit') };
+    const wrong: Case = { name: 'wrong', saved: () => buildGraphModel(-1, UNCONVERTED), input: inputOf('unit') };
     const model = await prepare(`wrong-${engine}`, wrong, CLASSES + 1);
     const refusal = start(model, engine).then(async (running) => {
       try {
