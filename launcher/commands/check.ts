@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Project } from '../project.ts';
-import { setUpTests } from '../setup/tests.ts';
+import { SUITES, setUpTests } from '../setup/tests.ts';
 import { describeFailure, print, printError } from '../terminal.ts';
 
 const SLOWEST = 10;
@@ -86,7 +86,8 @@ function runTests(project: Project, env: Environment, args: readonly string[], c
     '--reporter=json',
     `--outputFile.json=${reportPath}`,
   ];
-  const { status } = runScript(project, env, 'vitest/vitest.mjs', ['run', ...reporters, ...args]);
+  const chosen = SUITES.map((suite) => `--project=${suite}`);
+  const { status } = runScript(project, env, 'vitest/vitest.mjs', ['run', ...reporters, ...chosen, ...args]);
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
   counts.passed += report.numPassedTests;
   counts.failed += report.numFailedTests;
