@@ -116,7 +116,7 @@ export function createBackend(options: {
   const classNames = createClassNames(registry);
   const queueStats = createQueueStats({ modelCache, throughput });
 
-  /** Subscribes to announced models before the first request for them. */
+  /** Subscribes to registered models before the first request for them. */
   async function hearModels(): Promise<void> {
     modelCache.forget();
     try {

@@ -1,4 +1,5 @@
 /** Decodes ordinary JPEGs by the kernels of kernels.as: the same pixels as libjpeg-turbo's, in a fraction of the time of a general library. */
+import { loadKernels } from '../load-kernels.ts';
 import type { Area, Pixels, Size } from '../resize/pixels.ts';
 import type { PlainJpeg } from './header.ts';
 import { KERNELS } from './kernels.wasm.ts';
@@ -49,17 +50,7 @@ const SPARE_BYTES = 64;
 /** Larger images are left to a general decoder: a WebAssembly memory keeps its size. */
 const MAX_PIXELS = 4_000_000;
 
-/** Undefined if this processor or Node has no SIMD in WebAssembly. */
-const kernels = loadKernels();
-
-function loadKernels(): Kernels | undefined {
-  try {
-    const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
-    return new WebAssembly.Instance(module).exports as unknown as Kernels;
-  } catch {
-    return undefined;
-  }
-}
+const kernels = loadKernels<Kernels>(KERNELS);
 
 /** Whether an image of this size may be decoded here. */
 export const isPlainSize = ({ width, height }: Size): boolean => width * height <= MAX_PIXELS;

@@ -22,7 +22,7 @@ const MAX_FIELD_BYTES = 256 * 1024;
 type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes' | 'uploadMemoryBytes'>;
 
 /**
- * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the spool folder.
+ * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the upload folder.
  * Each is freed once nobody needs it, or with the response, also if the client disconnects. Malformed bodies are answered with 400,
  * oversized ones with 413, before anything is executed.
  * @param uploadDir a folder that only this process uses
