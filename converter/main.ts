@@ -10,7 +10,7 @@ import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
-import { prepareModel } from './prepare.ts';
+import { prepareModel } from './prepared-model.ts';
 import { NORMALIZATIONS } from './spec.ts';
 
 /** Exit code of `prepare` when the other models are ready. */

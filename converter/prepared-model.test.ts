@@ -9,7 +9,7 @@ import JSON5 from 'json5';
 import * as tar from 'tar';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { saveLayersModel } from './golden/harness.fixture.ts';
-import { prepareModel } from './prepare.ts';
+import { prepareModel } from './prepared-model.ts';
 
 let root: string;
 let modelDir: string;

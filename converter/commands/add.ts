@@ -5,7 +5,7 @@ import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
 import { readLabels } from '../labels.ts';
-import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';

@@ -6,7 +6,7 @@ import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { runOne } from '../inspect/probe-onnx.ts';
 import { normalizationOf } from '../normalization.ts';
-import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
 
@@ -98,7 +98,7 @@ async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> 
 }
 
 async function openModule({ spec, labels, outputs: declared }: PreparedModel, modulePath: string): Promise<Trial> {
-  const { loadModule } = await import('@inferql/worker/engines/module/module');
+  const { loadModule } = await import('@inferql/worker/engines/custom/custom-engine');
   const module = { path: modulePath, labels };
   const outputs = declared.map(toEngineOutput);
   const settings = {

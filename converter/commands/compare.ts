@@ -1,6 +1,6 @@
 import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
-import type { PreparedModel } from '../prepare.ts';
+import type { PreparedModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { openTrial } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';

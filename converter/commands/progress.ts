@@ -1,4 +1,4 @@
-import type { PrepareProgress } from '../prepare.ts';
+import type { PrepareProgress } from '../prepared-model.ts';
 
 /** Prints one line per step, and one per tenth of a download. */
 export function createProgressPrinter(print: (line: string) => void): (progress: PrepareProgress) => void {

@@ -6,7 +6,7 @@ import { ModelError } from '../errors.ts';
 import { calibrate } from '../onnx/calibrate.ts';
 import { buildGraph, convertModel } from '../onnx/convert.ts';
 import type { Calibration } from '../onnx/ranges.ts';
-import { CALIBRATION_FILE, prepareModel } from '../prepare.ts';
+import { CALIBRATION_FILE, prepareModel } from '../prepared-model.ts';
 import { readSample, varySamples } from '../sample-images.ts';
 import type { InputSpec, ModelSpec } from '../spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';

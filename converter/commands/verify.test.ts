@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomizeWeights, saveLayersModel } from '../golden/harness.fixture.ts';
-import { prepareModel } from '../prepare.ts';
+import { prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import type { InputSpec } from '../spec.ts';
 import { createVariants } from '../verify/variants.ts';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
-import { prepareModel } from '../prepare.ts';
+import { prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { SPEC_FILE } from '../spec.ts';
 import { parseAnswers } from '../verify/answers.ts';

@@ -15,7 +15,7 @@ import {
 import { calibrate } from '../onnx/calibrate.ts';
 import { buildGraph, convertModel } from '../onnx/convert.ts';
 import { parseCalibration } from '../onnx/ranges.ts';
-import { prepareModel } from '../prepare.ts';
+import { prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { readSpec } from '../spec-file.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';

@@ -6,7 +6,7 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
-import { type PreparedModel, prepareModel } from '../prepare.ts';
+import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openTrial, type Trial } from '../commands/check.ts';
-import { type PreparedModel, writeArtefacts } from '../prepare.ts';
+import { type PreparedModel, writeArtefacts } from '../prepared-model.ts';
 import type { InputSpec } from '../spec.ts';
 
 export interface Variants {

@@ -4,7 +4,7 @@ import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { floatTensor } from '../graph.ts';
 import { LayerConfig } from './config.ts';
-import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
+import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 /** Functions that mean something else to Keras 3 than to Keras 2 and tfjs. */
 const KERAS_3_NAMES: Record<string, string> = { hardsigmoid: 'relu6sigmoid' };

@@ -6,7 +6,7 @@ import { binary } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
 import { elementCount, floatTensor, type Tensor } from '../graph.ts';
-import type { LayerConverter } from './registry.ts';
+import type { LayerConverter } from './layer-converter.ts';
 
 /** [batch, positions, features] to [batch, heads, positions, size of a head]. */
 function toHeads(builder: GraphBuilder, input: Value, kernel: Tensor, bias: Tensor | undefined): Value {

@@ -1,6 +1,6 @@
 import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
 import { applyActivation } from './activation.ts';
-import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
+import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 function windowOf({ config }: LayerCall) {
   config.requireChannelsLast();

@@ -3,7 +3,7 @@ import type { Value } from '../builder.ts';
 import { scalar } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { concat } from '../emit/shape.ts';
-import type { LayerCall, LayerConverter } from './registry.ts';
+import type { LayerCall, LayerConverter } from './layer-converter.ts';
 
 function fold(op: string) {
   return ({ builder, inputs }: LayerCall): Value => {

@@ -4,30 +4,11 @@ import { firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import type { Tensor } from '../graph.ts';
-import { ACTIVATION_LAYERS } from './activation.ts';
-import { attentionArguments, attentionWeight, multiHeadAttention } from './attention.ts';
-import { BASIC_LAYERS } from './basic.ts';
+import { attentionArguments, attentionWeight } from './attention.ts';
 import { LayerConfig } from './config.ts';
-import { CONVOLUTION_LAYERS } from './convolution.ts';
-import { MERGE_LAYERS } from './merge.ts';
-import { NORMALIZATION_LAYERS } from './normalization.ts';
 import { findOperation, toOperands } from './operation-layers.ts';
-import { POOLING_LAYERS } from './pooling.ts';
-import type { LayerConverter } from './registry.ts';
-import { SHAPE_LAYERS } from './shape.ts';
+import { LAYERS } from './registry.ts';
 import { namesOf, WeightIndex } from './weights.ts';
-
-/** Every layer class that the converter covers. */
-const LAYERS: Record<string, LayerConverter> = {
-  MultiHeadAttention: multiHeadAttention,
-  ...ACTIVATION_LAYERS,
-  ...BASIC_LAYERS,
-  ...CONVOLUTION_LAYERS,
-  ...MERGE_LAYERS,
-  ...NORMALIZATION_LAYERS,
-  ...POOLING_LAYERS,
-  ...SHAPE_LAYERS,
-};
 
 /** What stays the same through a whole model. */
 interface Conversion {

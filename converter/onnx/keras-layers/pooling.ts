@@ -1,7 +1,7 @@
 import type { Value } from '../builder.ts';
 import { globalPool, pool } from '../emit/pool.ts';
 import { reduce } from '../emit/reduce.ts';
-import { type LayerCall, type LayerConverter, onlyInput } from './registry.ts';
+import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 function windowPool(kind: 'max' | 'average') {
   return (call: LayerCall): Value => {

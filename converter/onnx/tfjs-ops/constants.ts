@@ -1,7 +1,7 @@
 import type { Value } from '../builder.ts';
 import { broadcastShapes } from '../emit/binary.ts';
 import { BATCH, elementCount, type Tensor } from '../graph.ts';
-import { inputAt, type NodeCall, type NodeConverter } from './registry.ts';
+import { inputAt, type NodeCall, type NodeConverter } from './node-converter.ts';
 
 /**
  * Nodes that compute with constants only are computed here: TensorFlow's graphs compute shapes while they run, ONNX'

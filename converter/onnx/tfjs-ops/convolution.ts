@@ -6,7 +6,14 @@ import { convolution, depthwiseConvolution, transposedConvolution } from '../emi
 import { batchNormalization } from '../emit/dense.ts';
 import { pool } from '../emit/pool.ts';
 import type { Window } from '../emit/window.ts';
-import { constantAt, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
+import {
+  constantAt,
+  inputAt,
+  type NodeCall,
+  type NodeConverter,
+  numbersAt,
+  requireChannelsLast,
+} from './node-converter.ts';
 
 /** Rows and columns of an attribute that has a number for each of [batch, height, width, channels]. */
 function pairOf(call: NodeCall, name: string): readonly [number, number] {

@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { allInputs, type NodeConverter } from './registry.ts';
+import { allInputs, type NodeConverter } from './node-converter.ts';
 
 /** Such as `abc,cd->abd`. TensorFlow and ONNX mean the same by it. */
 const EQUATION = /^([a-z]+)(?:,([a-z]+))?->([a-z]*)$/i;

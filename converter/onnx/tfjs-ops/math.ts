@@ -6,7 +6,14 @@ import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
 import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
 import { applyFused } from './convolution.ts';
-import { allInputs, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
+import {
+  allInputs,
+  inputAt,
+  type NodeCall,
+  type NodeConverter,
+  numbersAt,
+  requireChannelsLast,
+} from './node-converter.ts';
 
 function elementwise(op: string): NodeConverter {
   return (call) => unary(call.builder, op, inputAt(call, 0));

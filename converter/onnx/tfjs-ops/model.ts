@@ -2,23 +2,9 @@ import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { GraphDef, GraphNode, OutputRef } from '../../tfjs/graphdef.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
-import { CONSTANT_NODES, computeConstant } from './constants.ts';
-import { CONVOLUTION_NODES } from './convolution.ts';
-import { EINSUM_NODES } from './einsum.ts';
-import { MATH_NODES } from './math.ts';
-import { REDUCTION_NODES } from './reduction.ts';
-import { type NodeConverter, requireAllRead } from './registry.ts';
-import { SHAPE_NODES } from './shape.ts';
-
-/** Every op that the converter covers. */
-const NODES: Record<string, NodeConverter> = {
-  ...CONSTANT_NODES,
-  ...CONVOLUTION_NODES,
-  ...EINSUM_NODES,
-  ...MATH_NODES,
-  ...REDUCTION_NODES,
-  ...SHAPE_NODES,
-};
+import { computeConstant } from './constants.ts';
+import { requireAllRead } from './node-converter.ts';
+import { NODES } from './registry.ts';
 
 /**
  * Writes the nodes that the given outputs of a graph need.

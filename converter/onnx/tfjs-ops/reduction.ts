@@ -1,6 +1,6 @@
 import type { Value } from '../builder.ts';
 import { reduce } from '../emit/reduce.ts';
-import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './registry.ts';
+import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './node-converter.ts';
 
 function reduction(op: string, pooled?: 'max' | 'average'): NodeConverter {
   return (call: NodeCall): Value => {

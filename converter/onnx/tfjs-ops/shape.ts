@@ -5,7 +5,14 @@ import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveShape, slice, transpose } from '../emit/shape.ts';
 import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
-import { allInputs, inputAt, type NodeCall, type NodeConverter, numbersAt, requireChannelsLast } from './registry.ts';
+import {
+  allInputs,
+  inputAt,
+  type NodeCall,
+  type NodeConverter,
+  numbersAt,
+  requireChannelsLast,
+} from './node-converter.ts';
 
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addModel } from '../../commands/add.ts';
 import type { CommandContext } from '../../commands/command-context.ts';
 import { runOne } from '../../inspect/probe-onnx.ts';
-import type { PreparedModel } from '../../prepare.ts';
+import type { PreparedModel } from '../../prepared-model.ts';
 
 const HERE = import.meta.dirname;
 const SAMPLES = path.resolve(HERE, '../../../models/samples');

@@ -1,0 +1,17 @@
+import { CONSTANT_NODES } from './constants.ts';
+import { CONVOLUTION_NODES } from './convolution.ts';
+import { EINSUM_NODES } from './einsum.ts';
+import { MATH_NODES } from './math.ts';
+import type { NodeConverter } from './node-converter.ts';
+import { REDUCTION_NODES } from './reduction.ts';
+import { SHAPE_NODES } from './shape.ts';
+
+/** Every op that the converter covers. */
+export const NODES: Record<string, NodeConverter> = {
+  ...CONSTANT_NODES,
+  ...CONVOLUTION_NODES,
+  ...EINSUM_NODES,
+  ...MATH_NODES,
+  ...REDUCTION_NODES,
+  ...SHAPE_NODES,
+};
