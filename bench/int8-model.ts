@@ -1,7 +1,7 @@
 /** The int8 version of a model of the repository, as a separate model. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PreparedModel } from '@inferql/converter/prepare';
+import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { prepareImage } from '@inferql/images/preprocess';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 

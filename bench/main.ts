@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepareModel } from '@inferql/converter/prepare';
+import { prepareModel } from '@inferql/converter/prepared-model';
 import type { BaselineRequest, BaselineResponse } from './baseline/plan.ts';
 import { startRpcChild } from './child-rpc.ts';
 import { findImages, preparePixels } from './images.ts';

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { PreparedModel } from '@inferql/converter/prepare';
+import type { PreparedModel } from '@inferql/converter/prepared-model';
 import type { BaselineRequest, BaselineResponse } from './baseline/plan.ts';
 import type { RpcChild } from './child-rpc.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';

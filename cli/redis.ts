@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferqlError } from '@inferql/queue/errors';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { type Command, Option } from 'commander';
 import { CommandFailure, EXIT } from './exit.ts';
 import type { Session } from './session.ts';

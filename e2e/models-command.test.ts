@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { findRedisServer } from '@inferql/launcher/redis/binary';
 import { type RunningRedis, startPrivateRedis } from '@inferql/launcher/redis/private';
+import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { createConsumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { type Clone, cloneProject } from '@inferql/testing/clone';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

@@ -92,7 +92,10 @@ test('a card names its model before the server has answered', () =>
       (route.request().headers()['content-type'] ?? '').startsWith('multipart/') ? undefined : route.continue(),
     );
     await choose(page, [picture!.file]);
-    await findCard(page, picture!.file.name).locator('.card-facts').getByText('scripted', { exact: true }).waitFor();
+    await findCard(page, picture!.file.name)
+      .locator('.card-model-line')
+      .getByText('scripted', { exact: true })
+      .waitFor();
   }));
 
 test('the keyboard stays in place when the last card is removed, one at a time or all at once', () =>

@@ -41,7 +41,7 @@ test('a card shows the labels, those of each further head, and what else the res
     await card.getByText('Also in the result: histogram (embedding of 24 numbers).', { exact: true }).waitFor();
     const [content, facts] = [
       await card.locator('.card-content').boundingBox(),
-      await card.locator('.card-facts').boundingBox(),
+      await card.locator('.card-model-line').boundingBox(),
     ];
     const outputs = await card.locator('.card-outputs').boundingBox();
     expect(outputs!.y + outputs!.height).toBeLessThanOrEqual(content!.y + content!.height + 1);

@@ -9,7 +9,8 @@ import { ModelName, TenantName, Weight } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { accessKeys } from './keys.ts';
 import { parseLimits } from './limit-rules.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis } from './redis-errors.ts';
 
 /**
  * What a caller may do. `infer`: send images and cancel predictions. `read`: read and follow predictions, models and queues.

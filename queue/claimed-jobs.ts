@@ -2,7 +2,7 @@
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from './contract.ts';
 import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './keys.ts';
 import { createPriorityScheduler } from './priority-scheduler.ts';
-import type { RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
 import { runStep } from './scripts.ts';
 import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './stream-entry.ts';
 

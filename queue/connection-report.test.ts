@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { afterEach, describe, expect, test } from 'vitest';
 import { findCure, logConsole, reportConnections } from './connection-report.ts';
-import { connectRedis } from './redis.ts';
+import { connectRedis } from './redis-connection.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,7 +3,8 @@ import { createClaimedJobs } from './claimed-jobs.ts';
 import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contract.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
-import { isRedisUnavailable, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { isRedisUnavailable } from './redis-errors.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 

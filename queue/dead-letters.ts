@@ -4,7 +4,8 @@ import { ANONYMOUS_TENANT, JobOptions, newPredictionId, Priority } from './contr
 import { ERROR_CODES, InferqlError } from './errors.ts';
 import { modelKeys } from './keys.ts';
 import type { AdmitOutcome, Producer } from './producer.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis } from './redis-errors.ts';
 import { runStep } from './scripts.ts';
 
 const DeadFields = z.object({

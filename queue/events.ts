@@ -2,7 +2,8 @@
 import type { PredictionState } from './contract.ts';
 import { InferqlError } from './errors.ts';
 import { accessKeys, modelKeys, registryKeys } from './keys.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis } from './redis-errors.ts';
 import { parseState } from './snapshot.ts';
 
 export interface EventListener {

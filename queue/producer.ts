@@ -14,7 +14,8 @@ import {
 import { InferqlError } from './errors.ts';
 import { modelKeys, registryKeys } from './keys.ts';
 import { parseQueueState, type QueueReply } from './queue-state.ts';
-import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis, isRedisUnavailable } from './redis-errors.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable.ts';

@@ -12,7 +12,7 @@ import {
 } from './contract.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitRequest, createProducer } from './producer.ts';
-import { type ConnectionRole, connectRedis, type RedisConnection } from './redis.ts';
+import { type ConnectionRole, connectRedis, type RedisConnection } from './redis-connection.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 
 let server: TestRedis;

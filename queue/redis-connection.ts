@@ -1,6 +1,5 @@
 /** Connections to Redis: one server, Sentinel or Cluster, as the URL says. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { InferqlError } from './errors.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
 export type RedisConnection = Redis | Cluster;
@@ -80,50 +79,5 @@ export function connectRedis(url: string, role: ConnectionRole): RedisConnection
       return new Redis({ ...options, ...access, sentinels: [...hosts], name: address.masterName! });
     default:
       return address.kind satisfies never;
-  }
-}
-
-/** Replies that mean that Redis cannot take any command now. */
-const REFUSALS =
-  /^(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED|ERR max number of clients|EXECABORT)/;
-const BROKEN_CONNECTION =
-  /Connection is closed|enableOfflineQueue|max retries per request|Command timed out|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|None of startup nodes|Cluster isn't ready|Too many Cluster redirections|ClusterAllFailedError|Stream isn't writeable/;
-
-/** True if Redis is gone, hangs, or refuses for now: a reason to wait, not a bug. */
-export function isRedisUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  // A script's refusal has Redis' message after a prefix.
-  const message = error.message.replace(/^(ERR Error running script[^:]*: )?-?/, '');
-  return (
-    REFUSALS.test(message) ||
-    BROKEN_CONNECTION.test(`${error.message} ${error.name} ${code}`) ||
-    /OOM command not allowed/.test(message)
-  );
-}
-
-/** Runs a command for a caller. Rejects with UNAVAILABLE if Redis cannot be used; every other error is passed on. */
-export async function callRedis<T>(command: () => Promise<T>): Promise<T> {
-  try {
-    return await command();
-  } catch (cause) {
-    if (isRedisUnavailable(cause)) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
-    throw cause;
-  }
-}
-
-/** Lua scripts with flags came with Redis 7. */
-const OLDEST_REDIS = 7;
-
-/**
- * Waits until Redis answers.
- * @throws Error that names both versions if Redis is too old
- */
-export async function checkRedisVersion(redis: RedisConnection): Promise<void> {
-  const info = await redis.info('server');
-  const version = /^redis_version:(\d+)[^\r\n]*/m.exec(info);
-  if (version && Number(version[1]) < OLDEST_REDIS) {
-    const found = version[0].slice('redis_version:'.length);
-    throw new Error(`Redis ${OLDEST_REDIS} or later (or Valkey) is needed, but REDIS_URL leads to version ${found}`);
   }
 }

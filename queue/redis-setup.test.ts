@@ -1,7 +1,7 @@
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { afterEach, expect, test } from 'vitest';
-import { checkRedisSetup } from './check-redis.ts';
-import { connectRedis } from './redis.ts';
+import { connectRedis } from './redis-connection.ts';
+import { checkRedisSetup } from './redis-setup.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,4 +1,4 @@
-import type { RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
 
 /**
  * Finds Redis settings that break what the documentation promises, one sentence for an operator per setting. Call it once Redis answers.

@@ -2,7 +2,8 @@
 import { InferqlError } from './errors.ts';
 import { modelKeys } from './keys.ts';
 import type { Limiter } from './limits.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis } from './redis-errors.ts';
 
 /** One call gives back at most this many. */
 export const REFUND_BATCH_SIZE = 100;

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { ModelName, ServedModel } from './contract.ts';
 import { modelKeys, registryKeys } from './keys.ts';
-import { callRedis, isRedisUnavailable, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis, isRedisUnavailable } from './redis-errors.ts';
 import { runStep } from './scripts.ts';
 import type { ReportUnreadable } from './unreadable.ts';
 

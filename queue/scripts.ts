@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ModelKeys } from './keys.ts';
-import type { RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
 
 /** Each step's file under lua/ documents its arguments and what it returns. */
 export type StepName =

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { TenantName, Weight } from './contract.ts';
 import { accessKeys } from './keys.ts';
 import { parseLimits } from './limit-rules.ts';
-import { callRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { callRedis } from './redis-errors.ts';
 
 const SettingsFields = z.object({
   /** Instead of the server's limits for tenants; '' is none. Absent: those of the server. */

@@ -11,7 +11,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createEventChannel } from './events.ts';
 import { createLimiter } from './limits.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
-import { checkRedisVersion, connectRedis, isRedisUnavailable } from './redis.ts';
+import { connectRedis } from './redis-connection.ts';
+import { isRedisUnavailable } from './redis-errors.ts';
+import { checkRedisVersion } from './redis-version.ts';
 import { createRefunds } from './refunds.ts';
 
 const run = promisify(execFile);
@@ -198,7 +200,7 @@ describe('access', () => {
     // Node reads trusted certificates only when it starts, so this needs a separate process.
     const buildDir = await buildSystem();
     const program = `
-      const { connectRedis } = await import(${JSON.stringify(join(buildDir, 'queue/redis.js'))});
+      const { connectRedis } = await import(${JSON.stringify(join(buildDir, 'queue/redis-connection.js'))});
       const redis = connectRedis('rediss://inferql:secret@localhost:${port}', 'work');
       redis.on('error', (error) => { console.log(error.code); process.exit(0); });
       console.log(await redis.ping(), await redis.call('ACL', 'WHOAMI'));

@@ -1,6 +1,6 @@
-import { checkRedisSetup } from '@inferql/queue/check-redis';
 import { reportConnections } from '@inferql/queue/connection-report';
-import { connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
+import { checkRedisSetup } from '@inferql/queue/redis-setup';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 

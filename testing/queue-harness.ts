@@ -8,7 +8,7 @@ import {
 } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
 import { type AdmitRequest, createProducer, type Producer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
 
 /** A server's side of the queue under a separate prefix: submits images and sees every event. */
 export interface QueueHarness {

@@ -11,5 +11,5 @@ export type {
   Postprocess,
   RowChanges,
   RowOutput,
-} from './engines/module/types.ts';
-export { defineModel } from './engines/module/types.ts';
+} from './engines/custom/types.ts';
+export { defineModel } from './engines/custom/types.ts';

@@ -1,7 +1,8 @@
 /** The worker's process: settings, connections, signals. */
 import { setFlagsFromString } from 'node:v8';
 import { logConsole, reportConnections } from '@inferql/queue/connection-report';
-import { checkRedisVersion, connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
+import { checkRedisVersion } from '@inferql/queue/redis-version';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';

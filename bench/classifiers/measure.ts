@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { inspectModel } from '@inferql/converter/inspect/inspect';
 import { runOne } from '@inferql/converter/inspect/probe-onnx';
 import { isKerasFile, storeKerasModel } from '@inferql/converter/keras/keras-file';
-import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
+import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
 import ort from 'onnxruntime-node';
 import type { FrameworkModel } from './framework.ts';
 import type { Measured, Refused } from './table.ts';

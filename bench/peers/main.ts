@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepareModel } from '@inferql/converter/prepare';
+import { prepareModel } from '@inferql/converter/prepared-model';
 import { startRpcChild } from '../child-rpc.ts';
 import { findImages } from '../images.ts';
 import { countAgreement, writeInt8Model } from '../int8-model.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PreparedModel } from '@inferql/converter/prepare';
+import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import type { LoadPlan } from '../load/plan.ts';

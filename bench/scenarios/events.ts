@@ -3,7 +3,7 @@ import { type Consumer, createConsumer } from '@inferql/queue/consumer';
 import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { createProducer, type Producer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
 import { readMemory } from '../proc.ts';

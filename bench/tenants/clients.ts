@@ -9,7 +9,7 @@ import {
 import { createEventChannel } from '@inferql/queue/events';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { createProducer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
 
 export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 

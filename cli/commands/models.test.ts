@@ -1,6 +1,6 @@
 import { createConsumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

@@ -5,8 +5,8 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { findRedisServer } from '@inferql/launcher/redis/binary';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external';
+import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { checkPortIsFree } from '@inferql/launcher/supervise/port';
 import { checkExposure, findSettingMistakes, readSettings } from '@inferql/settings/settings';
 

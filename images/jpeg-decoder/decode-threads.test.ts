@@ -4,7 +4,7 @@ import path from 'node:path';
 import { buildSystem } from '@inferql/testing/build';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createDecodeThreads } from './decode-threads.ts';
-import { preparePlainJpeg } from './prepare.ts';
+import { preparePlainJpeg } from './model-pixels.ts';
 
 const OPTIONS = {
   ignoreIcc: true,

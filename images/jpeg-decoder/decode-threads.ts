@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createRequestThread } from '../threads/request-thread.ts';
-import { type PrepareOptions, type PrepareRequest, preparePlainJpeg } from './prepare.ts';
+import { type PrepareOptions, type PrepareRequest, preparePlainJpeg } from './model-pixels.ts';
 
 export interface DecodeThreads {
   /** Like `preparePlainJpeg`, in another thread. */

@@ -11,8 +11,8 @@ import type { Area, Pixels } from '../resize/pixels.ts';
 import { compileKernels } from './compile-kernels.fixture.ts';
 import { readPlainHeader } from './header.ts';
 import { KERNELS } from './kernels.wasm.ts';
+import { preparePlainJpeg } from './model-pixels.ts';
 import { decodePlainJpeg } from './plain-jpeg.ts';
-import { preparePlainJpeg } from './prepare.ts';
 
 const folder = path.join(import.meta.dirname, 'samples');
 const { sha256 } = JSON.parse(readFileSync(path.join(folder, 'pixels.json'), 'utf8')) as {

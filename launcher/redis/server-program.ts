@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { OLDEST_REDIS } from '@inferql/queue/redis-version';
 import { findNpm, runTool, type ToolFolders } from '../run-tool.ts';
 import { findOnPath, installSystemPackage } from '../system-packages.ts';
 import { print, SetupError, showStep } from '../terminal.ts';
 
-const OLDEST_REDIS = 7;
 const NAMES = ['redis-server', 'valkey-server'];
 /** In the state folder. */
 export const BUILT_PATH_FILE = join('redis-binary', 'redis-server.path');
@@ -46,7 +46,6 @@ export function findRedisServer(
   return undefined;
 }
 
-/** Scripts with flags came with Redis 7; every Valkey has them. */
 function isRecent(binary: string, warn: (text: string) => void): boolean {
   const version = /v=(\d+)\.[\d.]+/.exec(spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout ?? '');
   if (version && Number(version[1]) >= OLDEST_REDIS) return true;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { settings as definitions, readSettings } from '@inferql/settings/settings';
 import { generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
-import { provideRedisServer } from '../redis/binary.ts';
+import { provideRedisServer } from '../redis/server-program.ts';
 import { runTool } from '../run-tool.ts';
 import { printError } from '../terminal.ts';
 import { provideChromium } from './chromium.ts';

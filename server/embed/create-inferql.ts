@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisConnection } from '@inferql/queue/redis';
+import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { openAddedFields } from '../access/authorize.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
 import { createBackend } from '../backend.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createConsumer, type Outcome, type StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
-import { type ConnectionRole, connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { type ConnectionRole, connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import sharp from 'sharp';

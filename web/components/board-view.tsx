@@ -77,7 +77,7 @@ function EmptyBoard() {
                   </span>
                 ))}
               </div>
-              <div className="card-facts" />
+              <div className="card-model-line" />
             </div>
           </li>
         ))}

@@ -6,7 +6,7 @@ import { predictionPath } from '../state/location.ts';
 import { LinkIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';
 
-interface CardFactsProps {
+interface CardModelLineProps {
   card: Card;
   /** The name of the model, before the server has answered, too. */
   model: string | undefined;
@@ -15,9 +15,9 @@ interface CardFactsProps {
 }
 
 /** Details of the answer, and the link that opens it again. The line exists from the start, so that nothing moves. */
-export function CardFacts({ card: { prediction }, model, alone, goTo }: CardFactsProps) {
+export function CardModelLine({ card: { prediction }, model, alone, goTo }: CardModelLineProps) {
   return (
-    <div className="card-facts">
+    <div className="card-model-line">
       <p
         title={
           prediction?.cached ? 'Shared with an identical photo, sent at the same time or shortly before' : undefined

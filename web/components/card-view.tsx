@@ -3,7 +3,7 @@ import { memo, useId } from 'react';
 import type { Board } from '../state/board.ts';
 import { type Card, canRetry, hasEnded } from '../state/card.ts';
 import { describeCard } from '../state/card-texts.ts';
-import { CardFacts } from './card-facts.tsx';
+import { CardModelLine } from './card-model-line.tsx';
 import { CardOutputs } from './card-outputs.tsx';
 import { CardPhoto } from './card-photo.tsx';
 import { moveFocus } from './focus.ts';
@@ -84,7 +84,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
           )}
           {prediction?.result && <CardOutputs result={prediction.result} />}
         </div>
-        <CardFacts card={card} model={modelName} alone={alone} goTo={goTo} />
+        <CardModelLine card={card} model={modelName} alone={alone} goTo={goTo} />
       </div>
     </article>
   );

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findCure, reportConnections } from '@inferql/queue/connection-report';
-import { checkRedisVersion, connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { parseRedisUrl } from '@inferql/queue/redis-url';
+import { checkRedisVersion } from '@inferql/queue/redis-version';
 import { createFolderSource, createListSource, type ModelSource } from '../repository/model-source.ts';
 import { createServing } from '../serving/serving.ts';
 import { writeDefinitions } from './defined-models.ts';

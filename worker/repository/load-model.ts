@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normalizationOf } from '@inferql/converter/normalization';
 import type { PreparedOutput } from '@inferql/converter/output-spec';
-import { type PreparedModel, prepareModel } from '@inferql/converter/prepare';
+import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
 import { findModelFile } from '@inferql/converter/spec-file';
 import { ModelName, STORED_LABELS } from '@inferql/queue/contract';
 import type { ModelOutput } from '@inferql/queue/outputs';

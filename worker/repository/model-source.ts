@@ -2,7 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/default-model';
-import type { RedisConnection } from '@inferql/queue/redis';
+import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { createRegistry } from '@inferql/queue/registry';
 import type { Logger } from 'pino';
 import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';

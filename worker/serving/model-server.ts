@@ -3,7 +3,7 @@
 import { createConsumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
 import { EngineLoadError } from '../engines/engine.ts';
 import { type IsolatedEngine, startIsolatedEngine } from '../engines/process/isolated-engine.ts';

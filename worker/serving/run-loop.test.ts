@@ -3,7 +3,7 @@
 import { type Consumer, createConsumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';

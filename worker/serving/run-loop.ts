@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
-import { isRedisUnavailable } from '@inferql/queue/redis';
+import { isRedisUnavailable } from '@inferql/queue/redis-errors';
 import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';

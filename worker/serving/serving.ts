@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { RedisConnection } from '@inferql/queue/redis';
+import type { RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
 import type { ModelSource } from '../repository/model-source.ts';
 import { createFairScheduler } from './fair-scheduler.ts';

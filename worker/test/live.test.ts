@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { writeDefaultModel } from '@inferql/converter/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { registryKeys } from '@inferql/queue/keys';
-import { connectRedis } from '@inferql/queue/redis';
+import { connectRedis } from '@inferql/queue/redis-connection';
 import { createRegistry } from '@inferql/queue/registry';
 import { buildSystem } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';

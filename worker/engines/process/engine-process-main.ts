@@ -4,8 +4,8 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { withPostprocess } from '../custom/postprocess-module.ts';
 import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
-import { withPostprocess } from '../module/postprocess-module.ts';
 import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, SHARED_FD, type ToEngine } from './protocol.ts';
 
@@ -14,7 +14,7 @@ const LOADERS: Record<EngineName, () => Promise<LoadModel>> = {
   onnxruntime: async () => (await import('../onnx/onnxruntime.ts')).loadOnnxruntime,
   tensorflow: async () => (await import('../tfjs/tensorflow.ts')).loadTensorflow,
   wasm: async () => (await import('../tfjs/wasm.ts')).loadWasm,
-  module: async () => (await import('../module/module.ts')).loadModule,
+  module: async () => (await import('../custom/custom-engine.ts')).loadModule,
   scripted: async () => (await import('../scripted/scripted.ts')).loadScripted,
 };
 
