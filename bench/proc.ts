@@ -43,11 +43,28 @@ export function readMemory(pid: number): ProcessMemory {
   return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
 }
 
-/** Processes that this process' threads started and that still run. Linux only. */
+/** Resident memory of these processes together, in bytes; those that have ended count nothing. Linux only. */
+export function sumRssBytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (ifRunning(() => readMemory(pid).rssBytes) ?? 0), 0);
+}
+
+/** Processes that this process' threads started and that still run; none if it has ended. Linux only. */
 export function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
+  const threads = ifRunning(() => readdirSync(`/proc/${pid}/task`)) ?? [];
+  return threads.flatMap((thread) => {
+    const children = ifRunning(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')) ?? '';
+    return children.split(' ').filter(Boolean).map(Number);
+  });
+}
+
+/** What is read of a process or thread, or undefined if it ends meanwhile: decoders come and go. */
+function ifRunning<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
 }
 
 /** These processes and all that they started, directly or not. Linux only. */
@@ -57,7 +74,7 @@ export function withDescendants(pids: readonly number[]): number[] {
 
 /** CPU of these processes and of all that they started since they began, in milliseconds. Linux only. */
 export function readTreeCpuMs(pids: readonly number[]): number {
-  return withDescendants(pids).reduce((sum, pid) => sum + readCpu(pid).totalMs, 0);
+  return withDescendants(pids).reduce((sum, pid) => sum + (ifRunning(() => readCpu(pid).totalMs) ?? 0), 0);
 }
 
 /** False once it has ended, also if its parent has not noticed yet. Linux only. */

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createGoodClient, WAYS } from '../good-client.ts';
-import { isRunning, readMemory } from '../proc.ts';
+import { isRunning, sumRssBytes } from '../proc.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import { createDice } from './dice.ts';
@@ -99,11 +99,10 @@ function note(number: number, verdict: string, how: string, bytes: Buffer, answe
 const startedAt = performance.now();
 const end = values.only ? startedAt : startedAt + Number(values.minutes) * 60_000;
 const isOver = () => stopped || performance.now() > end;
-const rssMb = () =>
-  system.pids.servers.map((pid) => (isRunning(pid) ? Math.round(readMemory(pid).rssBytes / 2 ** 20) : 0)).join(', ');
+const rssMb = () => Math.round(sumRssBytes(system.pids.servers) / 2 ** 20);
 const before = rssMb();
 /** A leak grows with the cases, from minute to minute; what is kept for later requests ends growing. */
-const eachMinute: string[] = [];
+const eachMinute: number[] = [];
 setInterval(() => eachMinute.push(rssMb()), 60_000).unref();
 if (values.only) await runCase(Number(values.only));
 const goodMs: number[] = [];

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startRpcChild } from '../child-rpc.ts';
 import { createGoodClient, WAYS } from '../good-client.ts';
-import { isRunning, readMemory, withDescendants } from '../proc.ts';
+import { isRunning, sumRssBytes, withDescendants } from '../proc.ts';
 import { type Spread, spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import type { HostilePlan, HostileResult } from './hostile.ts';
@@ -70,8 +70,7 @@ async function sendSteadily(durationMs: number): Promise<number[]> {
   return times;
 }
 
-const megabytes = (pids: readonly number[]) =>
-  Math.round(pids.filter(isRunning).reduce((sum, pid) => sum + readMemory(pid).rssBytes, 0) / 2 ** 20);
+const megabytes = (pids: readonly number[]) => Math.round(sumRssBytes(pids) / 2 ** 20);
 /** Peaks in MB; the servers' decoders are processes that come and go. */
 const peaks = { server: 0, decoders: 0, worker: 0, redis: 0 };
 const memory = () => {
