@@ -1,6 +1,7 @@
 import { InferqlError } from '@inferql/queue/errors';
 import { inspectBmp } from './bmp.ts';
 import type { ImageFacts, ImageFormat } from './facts.ts';
+import { nameForeignFormat } from './foreign-formats.ts';
 import { inspectGif } from './gif.ts';
 import { inspectHeif } from './heif.ts';
 import { inspectIco } from './ico.ts';
@@ -10,6 +11,8 @@ import { refuseDamage } from './refusals.ts';
 import { inspectTiff } from './tiff.ts';
 import { inspectWebp } from './webp.ts';
 
+const READ_FORMATS = 'It reads JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP and ICO.';
+
 /**
  * Reads what an image file says about itself: format, size, and what decoding it will cost. Its loops are bounded by constants and by the
  * size of the picture, never by a number in the file alone.
@@ -18,7 +21,7 @@ import { inspectWebp } from './webp.ts';
 export function inspectImage(file: Buffer): ImageFacts {
   if (file.length === 0) throw new InferqlError('EMPTY');
   const format = detectFormat(file);
-  if (!format) throw new InferqlError('UNSUPPORTED_FORMAT');
+  if (!format) throw refuseForeign(file);
   try {
     return addShape(inspectFormat(file, format));
   } catch (error) {
@@ -26,6 +29,12 @@ export function inspectImage(file: Buffer): ImageFacts {
     if (error instanceof RangeError) throw refuseDamage(error);
     throw error;
   }
+}
+
+function refuseForeign(file: Buffer): InferqlError {
+  const name = nameForeignFormat(file);
+  if (!name) return new InferqlError('UNSUPPORTED_FORMAT');
+  return new InferqlError('UNSUPPORTED_FORMAT', { message: `This server does not read ${name}. ${READ_FORMATS}` });
 }
 
 /** CPU milliseconds per row and per column, which matter if an image has very many of them. */

@@ -38,6 +38,7 @@ export function inspectJpeg(file: Buffer): JpegFacts {
     }
     if (marker === 0xd9) throw refuseDamage();
     if (marker === 0xda) break;
+    if (marker === 0xf7) throw refuseFeature('JPEG-LS');
     if (isFrame(marker)) frame = readFrame(file, at, marker);
     at += 2 + file.readUInt16BE(at + 2);
   }
