@@ -1,6 +1,7 @@
 """Pillow's side of the image fuzz.
 
 pillow.py seeds IMAGE FOLDER    writes one small file of every kind
+pillow.py heic IMAGE FOLDER     writes HEIC files; needs pillow-heif
 pillow.py read                  per line of standard input, the path of a file: answers one line, the size and the base64 of 64 x 64 RGB pixels, or '!' and the reason
 """
 
@@ -10,6 +11,11 @@ import warnings
 from pathlib import Path
 
 from PIL import Image, ImageCms, ImageOps
+
+try:
+    import pillow_heif
+except ImportError:  # Only needed for HEIC.
+    pillow_heif = None
 
 SIDE = 64
 Image.MAX_IMAGE_PIXELS = 64_000_000
@@ -84,6 +90,27 @@ def seeds(source: str, folder: Path) -> None:
         image.save(folder / name, **options)
 
 
+def heic_seeds(source: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rgb = Image.open(source).convert('RGB').resize((160, 120))
+    rgb.info.clear()
+    rgba = rgb.copy()
+    rgba.putalpha(Image.linear_gradient('L').resize(rgb.size))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wanted = {
+        'plain.heic': (rgb, {'quality': 80}),
+        'full-color.heic': (rgb, {'quality': 90, 'chroma': 444}),
+        'lossless.heic': (rgb, {'quality': -1}),
+        'grey.heic': (rgb.convert('L'), {'quality': 80}),
+        'alpha.heic': (rgba, {'quality': 80}),
+        'turned.heic': (rgb, {'quality': 80, 'exif': exif}),
+        'two.heic': (rgb, {'quality': 80, 'save_all': True, 'append_images': [ImageOps.invert(rgb)]}),
+    }
+    for name, (image, options) in wanted.items():
+        image.save(folder / name, **options)
+
+
 def flatten(image: Image.Image) -> Image.Image:
     if image.mode in ('I', 'I;16', 'I;16B', 'I;16L', 'F'):
         image = image.convert('I').point(lambda value: value / 257).convert('L')
@@ -105,7 +132,11 @@ def read() -> None:
         print(answer, flush=True)
 
 
+if pillow_heif:
+    pillow_heif.register_heif_opener()
 if sys.argv[1] == 'seeds':
     seeds(sys.argv[2], Path(sys.argv[3]))
+elif sys.argv[1] == 'heic':
+    heic_seeds(sys.argv[2], Path(sys.argv[3]))
 else:
     read()

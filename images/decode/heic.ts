@@ -39,10 +39,16 @@ export async function decodeHeic(file: Buffer): Promise<{ image: RawImage; profi
   try {
     const { width, height, data } = await decode({ buffer: withPrimaryOnly(file) });
     const rgba = Buffer.from(data.buffer, data.byteOffset, data.length);
-    return { image: dropAlpha(rgba, width, height), profile };
+    const image = isOpaque(rgba) ? dropAlpha(rgba, width, height) : { data: rgba, width, height, channels: 4 as const };
+    return { image, profile };
   } catch (error) {
     throw refuseDamage(error);
   }
+}
+
+function isOpaque(rgba: Buffer): boolean {
+  for (let at = 3; at < rgba.length; at += 4) if (rgba[at] !== 255) return false;
+  return true;
 }
 
 /** The decoder takes the first picture that is not hidden, and reports an unusual first brand as unknown. */

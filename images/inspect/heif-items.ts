@@ -4,6 +4,9 @@ import { refuseDamage, refuseWork } from './refusals.ts';
 
 /** Tiles of a phone's picture are 48 to 200. */
 const MAX_ITEMS = 4_000;
+/** Of all items together. */
+const MAX_PARTS = 16_000;
+const DERIVED = ['grid', 'iovl', 'iden'];
 
 export interface HeifPicture {
   /** Four letters: av01, hvc1, grid, ... */
@@ -15,6 +18,14 @@ export interface HeifPicture {
   /** The file's bytes of the picture, or of its first tile. */
   firstBytes: Buffer | undefined;
   /** Properties of the picture and of its first tile by their type. */
+  properties: Map<string, Buffer>;
+  /** The picture, or the tiles that it is made from. */
+  tiles: HeifTile[];
+}
+
+interface HeifTile {
+  itemType: string;
+  bytes: Buffer | undefined;
   properties: Map<string, Buffer>;
 }
 
@@ -34,19 +45,26 @@ export function readHeifPicture(file: Buffer): HeifPicture | undefined {
   const types = readItemTypes(file, boxes);
   checkReferences(file, boxes, types);
   const itemType = types.get(id) ?? '';
-  const firstTile =
-    itemType === 'grid' || itemType === 'iovl' || itemType === 'iden' ? findReferenced(file, boxes, id) : id;
-  const own = readProperties(file, boxes, id);
+  const from = DERIVED.includes(itemType) ? findReferenced(file, boxes, id) : [];
+  const tileIds = from.length > 0 ? from : [id];
+  const properties = readProperties(file, boxes, new Set([id, ...tileIds]));
+  const own = properties.get(id) ?? new Map<string, Buffer>();
   const size = own.get('ispe');
   if (!size || size.length < 12) throw refuseDamage();
-  const properties = new Map([...readProperties(file, boxes, firstTile ?? id), ...own]);
+  const contents = readContents(file, boxes);
+  const tiles = tileIds.map((tile) => ({
+    itemType: types.get(tile) ?? '',
+    bytes: joinParts(contents.get(tile), file.length),
+    properties: properties.get(tile) ?? new Map<string, Buffer>(),
+  }));
   return {
     itemType,
-    codec: types.get(firstTile ?? id) ?? '',
+    codec: tiles[0]!.itemType,
     width: size.readUInt32BE(4),
     height: size.readUInt32BE(8),
-    firstBytes: findContent(file, boxes, firstTile ?? id),
-    properties,
+    firstBytes: tiles[0]!.bytes,
+    properties: new Map([...tiles[0]!.properties, ...own]),
+    tiles,
   };
 }
 
@@ -86,24 +104,26 @@ function checkReferences(file: Buffer, boxes: readonly Box[], types: Map<number,
   }
 }
 
-/** The first item that a derived one, as a grid, is made from. */
-function findReferenced(file: Buffer, boxes: readonly Box[], from: number): number | undefined {
+/** The items that a derived one, as a grid, is made from. */
+function findReferenced(file: Buffer, boxes: readonly Box[], from: number): number[] {
   const references = boxes.find(({ type }) => type === 'iref');
-  if (!references) return undefined;
+  if (!references) return [];
   const idBytes = file[references.start] === 0 ? 2 : 4;
   for (const { type, start, end } of listBoxes(file, references.start + 4, references.end)) {
     const reader = createReader(file, start, end);
     if (type !== 'dimg' || reader.read(idBytes) !== from) continue;
-    if (reader.read(2) > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} tiles`);
-    return reader.read(idBytes);
+    const count = reader.read(2);
+    if (count > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} tiles`);
+    return Array.from({ length: count }, () => reader.read(idBytes));
   }
-  return undefined;
+  return [];
 }
 
-function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<string, Buffer> {
+/** The properties of some items, by their type. */
+function readProperties(file: Buffer, boxes: readonly Box[], wanted: Set<number>): Map<number, Map<string, Buffer>> {
   const container = findBox(file, boxes, 'iprp/ipco');
   const association = findBox(file, boxes, 'iprp/ipma');
-  const found = new Map<string, Buffer>();
+  const found = new Map<number, Map<string, Buffer>>();
   if (!container || !association) return found;
   const all = listBoxes(file, container.start, container.end);
   if (!all.every((box) => isSoundProperty(file, box))) throw refuseDamage();
@@ -114,13 +134,15 @@ function readProperties(file: Buffer, boxes: readonly Box[], id: number): Map<st
   if (entries > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} items`);
   for (let entry = 0; entry < entries; entry++) {
     const item = reader.read(head >>> 24 === 0 ? 2 : 4);
+    const properties = found.get(item) ?? new Map<string, Buffer>();
+    if (wanted.has(item)) found.set(item, properties);
     for (let left = reader.read(1); left > 0; left--) {
       const index = isLongIndex ? reader.read(2) & 0x7fff : reader.read(1) & 0x7f;
       const box = all[index - 1];
-      if (item !== id || !box) continue;
+      if (!wanted.has(item) || !box) continue;
       // A picture may have a profile and code points: both are kept.
       const name = box.type === 'colr' ? `colr/${file.toString('latin1', box.start, box.start + 4)}` : box.type;
-      found.set(name, file.subarray(box.start, box.end));
+      properties.set(name, file.subarray(box.start, box.end));
     }
   }
   return found;
@@ -139,35 +161,45 @@ function isSoundProperty(file: Buffer, { type, start, end }: Box): boolean {
   return !isCoding || (byte(10) & 0x7f) === 0;
 }
 
-function findContent(file: Buffer, boxes: readonly Box[], id: number): Buffer | undefined {
+/** The parts of each item's bytes. */
+function readContents(file: Buffer, boxes: readonly Box[]): Map<number, Buffer[]> {
+  const contents = new Map<number, Buffer[]>();
   const locations = boxes.find(({ type }) => type === 'iloc');
-  if (!locations) return undefined;
+  if (!locations) return contents;
   const reader = createReader(file, locations.start, locations.end);
   const version = reader.read(4) >>> 24;
   const sizes = reader.read(2);
   const [offsetBytes, lengthBytes] = [sizes >> 12, (sizes >> 8) & 15];
   const [baseBytes, indexBytes] = [(sizes >> 4) & 15, version === 0 ? 0 : sizes & 15];
+  const data = boxes.find(({ type }) => type === 'idat');
   const items = reader.read(version < 2 ? 2 : 4);
   if (items > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} items`);
+  let partsLeft = MAX_PARTS;
   for (let item = 0; item < items; item++) {
-    const itemId = reader.read(version < 2 ? 2 : 4);
+    const id = reader.read(version < 2 ? 2 : 4);
     const method = version === 0 ? 0 : reader.read(2) & 15;
     reader.skip(2);
     const base = reader.read(baseBytes);
     const extents = reader.read(2);
-    if (extents > MAX_ITEMS) throw refuseWork(`more than ${MAX_ITEMS} parts of one item`);
+    partsLeft -= extents;
+    if (partsLeft < 0) throw refuseWork(`more than ${MAX_PARTS} parts of items`);
+    const parts: Buffer[] = [];
     for (let extent = 0; extent < extents; extent++) {
       reader.skip(indexBytes);
-      const offset = base + reader.read(offsetBytes);
+      const start = base + reader.read(offsetBytes) + (method === 1 ? (data?.start ?? 0) : 0);
       const length = reader.read(lengthBytes);
-      if (itemId !== id || extent > 0) continue;
-      const data = method === 1 ? boxes.find(({ type }) => type === 'idat') : undefined;
-      if (method > 1 || (method === 1 && !data)) return undefined;
-      const start = offset + (data?.start ?? 0);
-      return file.subarray(start, length === 0 ? file.length : start + length);
+      parts.push(file.subarray(start, length === 0 ? file.length : start + length));
     }
+    if (method === 0 || (method === 1 && data)) contents.set(id, parts);
   }
-  return undefined;
+  return contents;
+}
+
+/** @throws InferqlError CORRUPT if parts overlap, which would make much of a small file */
+function joinParts(parts: Buffer[] | undefined, maxBytes: number): Buffer | undefined {
+  if (!parts || parts.length <= 1) return parts?.[0];
+  if (parts.reduce((sum, { length }) => sum + length, 0) > maxBytes) throw refuseDamage();
+  return Buffer.concat(parts);
 }
 
 /** @returns offsets of the flags of each item but the primary one; flag 1 hides an item */

@@ -1,5 +1,6 @@
 import { type AvifFacts, type ColorCoding, type HeicFacts, megapixels, pixelBytes } from './facts.ts';
 import { type HeifPicture, readHeifPicture } from './heif-items.ts';
+import { isSoundHevc } from './hevc.ts';
 import { refuseDamage, refuseFeature } from './refusals.ts';
 
 /** CPU milliseconds per megapixel: 8 bits, more bits, and the WebAssembly decoder for HEIC. */
@@ -37,14 +38,18 @@ export function inspectHeif(file: Buffer): AvifFacts | HeicFacts {
   };
 }
 
-function describeHevc({ width, height }: HeifPicture): HeicFacts {
+function describeHevc({ width, height, tiles }: HeifPicture): HeicFacts {
+  const isSound = tiles.every(({ itemType, bytes, properties }) => {
+    const config = properties.get('hvcC');
+    return itemType !== 'hvc1' || (bytes && config && isSoundHevc(bytes, config));
+  });
   return {
     format: 'heic',
     width,
     height,
     costMs: megapixels(width, height) * HEVC_MS,
     memoryBytes: HEVC_BASE_BYTES + pixelBytes(width, height, 16),
-    isWhole: true,
+    isWhole: isSound,
   };
 }
 
