@@ -81,3 +81,36 @@ test('an answer that comes in one chunk with the end of a swallowed message is n
   expect(heard).toEqual([]);
   expect(proxy.droppedCount()).toBe(50);
 });
+
+test('a connection is cut between a command and its reply', async () => {
+  await through.set('count', 1);
+  const isCut = proxy.cutAtReply(/^:2/);
+  const lost = through.incr('count').catch((error: Error) => error);
+  await isCut;
+  expect(await direct.get('count')).toBe('2');
+  proxy.restore();
+  // The client does not know, and sends it again.
+  expect(await lost).toBe(3);
+});
+
+test('a connection is cut before a command', async () => {
+  await through.set('count', 1);
+  const isCut = proxy.cutAtCommand('count');
+  const late = through.incr('count');
+  await isCut;
+  expect(await direct.get('count')).toBe('1');
+  proxy.restore();
+  expect(await late).toBe(2);
+});
+
+test('a connection falls silent and still takes commands', async () => {
+  await through.set('count', 1);
+  const isSilent = proxy.silenceAtReply(/^:2/);
+  void through.incr('count').catch(() => undefined);
+  await isSilent;
+  void through.incr('count').catch(() => undefined);
+  await expect.poll(() => direct.get('count')).toBe('3');
+  const other = new Redis(proxy.url);
+  expect(await other.incr('count')).toBe(4);
+  other.disconnect();
+});

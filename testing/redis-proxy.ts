@@ -10,6 +10,12 @@ export interface RedisProxy {
   cut(): void;
   /** Breaks every connection once; new ones are served. */
   cutOnce(): void;
+  /** As `cut`, in place of the next reply that begins so: Redis has run the command. Resolves when it has happened. */
+  cutAtReply(begin: RegExp): Promise<void>;
+  /** From the next reply that begins so, its connection delivers none, but still takes commands. Resolves when it has begun. */
+  silenceAtReply(begin: RegExp): Promise<void>;
+  /** As `cut`, in place of the next data from a client that contains this: Redis never gets the command. Resolves when it has happened. */
+  cutAtCommand(part: string): Promise<void>;
   /** Delays all data by this long, in both directions. */
   slow(delayMs: number): void;
   /** Delays what a client sends from its SUBSCRIBE on by this long. */
@@ -23,10 +29,16 @@ export interface RedisProxy {
   stop(): Promise<void>;
 }
 
+interface Trap<Pattern> {
+  pattern: Pattern;
+  isSprung(): void;
+}
+
 interface Link {
   client: Socket;
   redis: Socket;
   subscribed: boolean;
+  silent: boolean;
 }
 
 /** A message is an array in the protocol's version 2, and a push in version 3. */
@@ -41,6 +53,9 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
   let subscribeDelayMs = 0;
   let dropping = false;
   let dropped = 0;
+  let replyTrap: Trap<RegExp> | undefined;
+  let silenceTrap: Trap<RegExp> | undefined;
+  let commandTrap: Trap<string> | undefined;
 
   /** Passes data on in order, each chunk after the delay that applied when it arrived. */
   function relay(
@@ -74,19 +89,42 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       return;
     }
     const redis = connect(port, '127.0.0.1');
-    const link: Link = { client, redis, subscribed: false };
+    const link: Link = { client, redis, subscribed: false, silent: false };
     links.add(link);
     client.setNoDelay(true);
     redis.setNoDelay(true);
     client.once('close', () => links.delete(link));
-    relay(client, redis, (data) => {
-      if (!link.subscribed && SUBSCRIBE.test(data.toString('latin1'))) {
-        link.subscribed = true;
-        return delayMs + subscribeDelayMs;
-      }
-      return delayMs;
-    });
+    relay(
+      client,
+      redis,
+      (data) => {
+        if (!link.subscribed && SUBSCRIBE.test(data.toString('latin1'))) {
+          link.subscribed = true;
+          return delayMs + subscribeDelayMs;
+        }
+        return delayMs;
+      },
+      (data) => {
+        if (!commandTrap || !data.includes(commandTrap.pattern)) return data;
+        const { isSprung } = commandTrap;
+        cut();
+        isSprung();
+        return Buffer.alloc(0);
+      },
+    );
     const keepReplies = filterReplies((reply) => {
+      if (silenceTrap?.pattern.test(reply.toString('latin1', 0, 32))) {
+        link.silent = true;
+        silenceTrap.isSprung();
+        silenceTrap = undefined;
+      }
+      if (link.silent) return false;
+      if (replyTrap?.pattern.test(reply.toString('latin1', 0, 32))) {
+        const { isSprung } = replyTrap;
+        cut();
+        isSprung();
+        return false;
+      }
       if (!dropping || !MESSAGE.test(reply.toString('latin1', 0, 32))) return true;
       dropped += 1;
       return false;
@@ -104,13 +142,32 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
     links.clear();
   }
 
+  function cut(): void {
+    refusing = true;
+    replyTrap = undefined;
+    commandTrap = undefined;
+    breakLinks();
+  }
+
   return {
     url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`,
-    cut() {
-      refusing = true;
-      breakLinks();
-    },
+    cut,
     cutOnce: breakLinks,
+    async cutAtReply(begin) {
+      await new Promise<void>((resolve) => {
+        replyTrap = { pattern: begin, isSprung: resolve };
+      });
+    },
+    async silenceAtReply(begin) {
+      await new Promise<void>((resolve) => {
+        silenceTrap = { pattern: begin, isSprung: resolve };
+      });
+    },
+    async cutAtCommand(part) {
+      await new Promise<void>((resolve) => {
+        commandTrap = { pattern: part, isSprung: resolve };
+      });
+    },
     slow(ms) {
       delayMs = ms;
     },
@@ -125,6 +182,9 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       delayMs = 0;
       subscribeDelayMs = 0;
       dropping = false;
+      replyTrap = undefined;
+      silenceTrap = undefined;
+      commandTrap = undefined;
     },
     droppedCount: () => dropped,
     async stop() {
