@@ -85,6 +85,8 @@ export function modelKeys(prefix: string, model: string) {
     running: `${base}:running`,
     /** Sorted set: charges of jobs that ended before any worker began them, as id and charge; servers give them back. */
     refunds: `${base}:refunds`,
+    /** String per id whose admission was in doubt and did not happen: it can no longer be admitted. */
+    refused: `${base}:refused:`,
   };
 }
 export type ModelKeys = ReturnType<typeof modelKeys>;

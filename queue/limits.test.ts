@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules } from './limits.ts';
+import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './limits.ts';
 import { connect, setUp } from './queue.fixture.ts';
 
 afterEach(() => {
@@ -211,6 +211,16 @@ describe('a refund', () => {
     await expect.poll(async () => (await limiter.read('alice', rules))[0]!.remaining, { interval: 5 }).toBe(100);
     await limiter.refund('a', charge);
     expect((await limiter.read('alice', rules))[0]!.remaining).toBe(100);
+  });
+
+  it('finds what was taken if the reply of the request was lost, and a request that comes after it takes nothing', async () => {
+    const { take, limiter } = await start();
+    await take(80, rate(100), 'alice', 'a');
+    expect(await limiter.refund('a', unknownCharge('alice'))).toBe(true);
+    expect((await limiter.read('alice', rate(100)))[0]!.remaining).toBeCloseTo(100, 3);
+    await limiter.refund('late', unknownCharge('alice'));
+    expect((await take(80, rate(100), 'alice', 'late')).allowed).toBe(true);
+    expect((await limiter.read('alice', rate(100)))[0]!.remaining).toBeCloseTo(100, 3);
   });
 
   it('is possible after Redis has forgotten the request, from the copy in its job, and once', async () => {

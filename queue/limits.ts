@@ -55,7 +55,7 @@ export type LimitOutcome =
   | { allowed: false; retryAfterMs: number; refusedBy: LimitState; states: LimitState[] };
 
 /** Redis remembers what a request took, and that it was refunded, for this long. A job keeps a copy while it is open. */
-const RECEIPT_MS = 5 * 60 * 1000;
+export const RECEIPT_MS = 5 * 60 * 1000;
 
 export type Limiter = ReturnType<typeof createLimiter>;
 
@@ -119,13 +119,14 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
 
     /**
      * Gives back what the request took, once, however often and by whichever server it is asked for.
-     * @param charge from `take`
+     * @param charge from `take`, or `unknownCharge`
+     * @param rememberMs for how long Redis remembers that it was refunded
      * @returns whether there was anything
      */
-    async refund(id: string, charge: string): Promise<boolean> {
+    async refund(id: string, charge: string, rememberMs = RECEIPT_MS): Promise<boolean> {
       const [tenant, receipt] = splitCharge(charge);
       const keys = [tenantLimitKeys(prefix, tenant)];
-      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id, receipt, RECEIPT_MS]))) === 1;
+      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id, receipt, rememberMs]))) === 1;
     },
 
     /** What is left, without taking anything. */
@@ -133,6 +134,11 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
       return (await run(tenant, '-', { machineMs: 0, requests: 0, bytes: 0 }, rules, true)).states;
     },
   };
+}
+
+/** The charge of a `take` whose reply was lost: a refund finds what was taken by the request's id, while Redis remembers it. */
+export function unknownCharge(tenant: string): string {
+  return `${tenant} {"limits":[],"quotas":[]}`;
 }
 
 /** Neither tenants nor addresses contain spaces. */

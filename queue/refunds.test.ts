@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createConsumer } from './consumer.ts';
 import type { PredictionState } from './contract.ts';
-import { createLimiter, type LimitRules } from './limits.ts';
+import { tenantLimitKeys } from './keys.ts';
+import { createLimiter, type LimitRules, RECEIPT_MS } from './limits.ts';
 import type { AdmitRequest } from './producer.ts';
 import { connect, failure, setUp, success, takeOver } from './queue.fixture.ts';
 import { createRefunds, REFUND_BATCH_SIZE } from './refunds.ts';
@@ -158,4 +159,73 @@ it('a record that is not a charge refunds nothing and blocks nothing', async () 
   await queue.refunds.settle('tiny');
   expect(await queue.countCharged()).toBe(0);
   expect(await queue.redis.exists(queue.keys.refunds)).toBe(0);
+});
+
+describe.each([
+  ['its reply was lost', false],
+  ['every reply was lost and every step sent again', true],
+])('an admission in doubt, since %s,', (_, losesReplies) => {
+  it('is found if it happened, and keeps its charge until its job ends', async () => {
+    const queue = await setUpCharged();
+    queue.network.losesReplies = losesReplies;
+    const { id } = await queue.admitCharged(1);
+    const charge = await queue.redis.hget(`${queue.keys.job}${id}`, 'charge');
+    expect(await queue.refunds.resolve(id, charge!)).toMatchObject({ state: { id, status: 'QUEUED' }, position: 1 });
+    expect(await queue.countCharged()).toBe(1);
+    await queue.producer.cancel(id);
+    await queue.refunds.settle('tiny');
+    expect(await queue.countCharged()).toBe(0);
+  });
+
+  it('is refunded if it did not happen, once, and cannot happen afterwards', async () => {
+    const queue = await setUpCharged();
+    queue.network.losesReplies = losesReplies;
+    await queue.limiter.take({ tenant: TENANT, id: 'other', cost: COST, rules: RULES });
+    const late = queue.request(1);
+    const taken = await queue.limiter.take({ tenant: TENANT, id: late.id, cost: COST, rules: RULES });
+    if (!taken.allowed) throw new Error('refused');
+    const { charge } = taken;
+    // Two servers cannot, but one may have lost the reply to this, too.
+    await Promise.all([queue.refunds.resolve(late.id, charge), queue.refunds.resolve(late.id, charge)]);
+    expect(await queue.countCharged()).toBe(1);
+    expect(await queue.producer.admit({ ...late, charge })).toEqual({ kind: 'unavailable' });
+    expect(await queue.refunds.resolve(late.id, charge)).toBeNull();
+    expect(await queue.countCharged()).toBe(1);
+    expect(await queue.status(late.id)).toBeUndefined();
+  });
+
+  it('is refunded if it shared the work of another', async () => {
+    const queue = await setUpCharged();
+    queue.network.losesReplies = losesReplies;
+    await queue.admit(1);
+    const sent = queue.request(1);
+    const taken = await queue.limiter.take({ tenant: TENANT, id: sent.id, cost: COST, rules: RULES });
+    if (!taken.allowed) throw new Error('refused');
+    await queue.admit(1, { ...sent, charge: taken.charge });
+    expect(await queue.refunds.resolve(sent.id, taken.charge)).toMatchObject({ state: { id: sent.id, cached: true } });
+    expect(await queue.countCharged()).toBe(0);
+  });
+});
+
+it('a refund whose record stays listed is remembered until it is removed, however long Redis is away between', async () => {
+  const queue = await setUpCharged();
+  const { id } = await queue.admitCharged(1);
+  await queue.admitCharged(2);
+  await queue.producer.cancel(id);
+  const receipt = `${tenantLimitKeys(queue.prefix, TENANT)}receipt:${id}`;
+  let isBroken = true;
+  const breaking = new Proxy(queue.redis, {
+    get(target, name) {
+      if (name === 'zrem' && isBroken) return async () => Promise.reject(new Error('Connection is closed.'));
+      return Reflect.get(target, name, target);
+    },
+  });
+  const refunds = createRefunds(breaking, { prefix: queue.prefix, limiter: queue.limiter });
+  await expect(refunds.settle('tiny')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect(await queue.countCharged()).toBe(1);
+  expect(await queue.redis.pttl(receipt)).toBeGreaterThan(RECEIPT_MS);
+  isBroken = false;
+  expect(await refunds.settle('tiny')).toBe(1);
+  expect(await queue.countCharged()).toBe(1);
+  expect(await queue.redis.pttl(receipt)).toBeLessThanOrEqual(RECEIPT_MS);
 });

@@ -19,6 +19,7 @@ export type StepName =
   | 'queue'
   | 'read'
   | 'extend-leases'
+  | 'resolve-admission'
   | 'settle'
   | 'start'
   | 'withdraw';
@@ -113,6 +114,7 @@ export async function runStep(
     keys.open,
     keys.refunds,
     keys.running,
+    keys.refused,
   ];
   return await run(redis, load(name, SHARED_PARTS), names, args);
 }

@@ -67,6 +67,7 @@ export function createBackend(options: {
     store: createKeyStore(redis, { prefix: config.prefix }),
     tenantStore: createTenantStore(redis, { prefix: config.prefix }),
     limiter,
+    refunds,
     async findImageMs(model) {
       const measured = (await modelCache.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
       return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;

@@ -15,6 +15,8 @@ local key = prediction_of .. id
 local MAX_PREDICTIONS = 100
 
 if redis.call('EXISTS', key) == 1 then return { 'admitted', snapshot(id) } end
+-- Its charge was refunded meanwhile (resolve-admission.lua).
+if request.charge and redis.call('EXISTS', refused_of .. id) == 1 then return { 'unavailable' } end
 
 local idempotency = request.idempotency and idempotency_of .. request.idempotency.key
 if idempotency then

@@ -5,7 +5,7 @@ local waiting, deadlines, counters, channel = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local dead, specs, alive, workers = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local shared_of, cache_of, idempotency_of, stream_of = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local fair_of, tenants, weights, open_of_tenants = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
-local refunds, running = KEYS[20], KEYS[21]
+local refunds, running, refused_of = KEYS[20], KEYS[21], KEYS[22]
 local GROUP = 'workers'
 local ANONYMOUS = 'anonymous'
 local LANES = { HIGH = 0, NORMAL = 1, LOW = 2 }

@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
--- Gives back what a request took, once: an empty receipt says that it was. A limit that is full again meanwhile gets nothing back.
+-- Gives back what a request took, once: an empty receipt says that it was, and that the request can take nothing anymore. A limit that is full again meanwhile gets nothing back.
 -- KEYS[1] prefix of the tenant's keys
 -- ARGV[1] the request's id; ARGV[2] a copy of its receipt, for when Redis' has expired, or ''; ARGV[3] how long to remember it, in milliseconds
 -- Returns 1 if something was refunded, else 0
 local receipt = KEYS[1] .. 'receipt:' .. ARGV[1]
 local text = redis.call('GET', receipt) or ARGV[2]
-if text == '' then return 0 end
+if text == '' then
+  redis.call('PEXPIRE', receipt, ARGV[3])
+  return 0
+end
 redis.call('SET', receipt, '', 'PX', ARGV[3])
 local taken = cjson.decode(text)
 for _, list in ipairs({ taken.limits, taken.quotas }) do

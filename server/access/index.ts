@@ -2,6 +2,7 @@
 import type { KeyStore } from '@inferql/queue/api-keys';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { Limiter } from '@inferql/queue/limits';
+import type { Refunds } from '@inferql/queue/refunds';
 import { readChangedTenant, type TenantStore } from '@inferql/queue/tenant-store';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
@@ -42,11 +43,12 @@ export function createAccess(options: {
   store: KeyStore;
   tenantStore: Pick<TenantStore, 'find'>;
   limiter: Limiter;
+  refunds: Refunds;
   findImageMs(model: string): Promise<number | undefined>;
   log: Logger;
   custom: CustomAuthenticate | undefined;
 }) {
-  const { config, store, tenantStore, limiter, findImageMs, log, custom } = options;
+  const { config, store, tenantStore, limiter, refunds, findImageMs, log, custom } = options;
   const keys = createKeyCache(store);
   const tenants = createReadCache((tenant) => tenantStore.find(tenant));
   const used = new Set<string>();
@@ -72,7 +74,7 @@ export function createAccess(options: {
       : undefined,
     custom,
   });
-  const limits = createLimits({ limiter, findImageMs, config, log });
+  const limits = createLimits({ limiter, refunds, findImageMs, config, log });
   const sessions = createSessions({ authenticator, log });
   const timers = authenticator.isOn
     ? [

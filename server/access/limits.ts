@@ -2,7 +2,9 @@
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { hasLimits } from '@inferql/queue/limit-rules';
-import type { LimitCost, Limiter, LimitRules, LimitState } from '@inferql/queue/limits';
+import { type LimitCost, type Limiter, type LimitRules, type LimitState, unknownCharge } from '@inferql/queue/limits';
+import type { Refunds } from '@inferql/queue/refunds';
+import type { Snapshot } from '@inferql/queue/snapshot';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Principal } from './principal.ts';
@@ -28,13 +30,18 @@ export class RateLimitedError extends InferqlError {
 
 /** A cost that was charged. */
 export interface Charge {
-  /** For the job, so that it is refunded if no worker starts it; undefined: nothing was charged in Redis. */
+  /** For the job, so that it is refunded if no worker starts it; undefined: no limits apply. */
   text: string | undefined;
   /** Refunds it: the request ended without work. */
   refund(): Promise<void>;
+  /**
+   * Refunds it unless the request was admitted, which its sender does not know. Nothing else can refund it afterwards.
+   * @returns the prediction if it was
+   */
+  resolve(): Promise<Snapshot | null>;
 }
 
-const FREE: Charge = { text: undefined, refund: async () => undefined };
+const FREE: Charge = { text: undefined, refund: async () => undefined, resolve: async () => null };
 
 /** What a caller holds open. */
 type Holding = 'subscriptions' | 'waiting';
@@ -44,12 +51,13 @@ export type Limits = ReturnType<typeof createLimits>;
 /** Limits callers by the rules of their tenant, key or address. Redis counts for all servers. */
 export function createLimits(options: {
   limiter: Limiter;
+  refunds: Pick<Refunds, 'refund' | 'resolve'>;
   /** The measured milliseconds per image of a model; undefined before the first batch. */
   findImageMs(model: string): Promise<number | undefined>;
   config: { maxSubscriptions: number; maxWaiting: number };
   log: Logger;
 }) {
-  const { limiter, findImageMs, config, log } = options;
+  const { limiter, refunds, findImageMs, config, log } = options;
   const local = createLocalBuckets();
   const held = { subscriptions: new Map<string, number>(), waiting: new Map<string, number>() };
   const most = { subscriptions: config.maxSubscriptions, waiting: config.maxWaiting };
@@ -61,14 +69,32 @@ export function createLimits(options: {
     return { machineMs: imageMs, requests: 1, bytes: imageByteLength(model.input) };
   }
 
-  function chargeLocally({ bucket, rules }: Principal, cost: LimitCost): void {
+  /** @returns a function that gives it back */
+  function chargeLocally({ bucket, rules }: Principal, cost: LimitCost): () => void {
     decidedLocally++;
     if (performance.now() - loggedAtMs > LOG_EVERY_MS) {
       loggedAtMs = performance.now();
       log.warn({ decidedLocally }, 'Redis unavailable; this server enforces limits locally');
     }
-    const refused = local.take(bucket, rules, cost);
-    if (refused) throw new RateLimitedError(refused.limit, refused.retryAfterMs);
+    const outcome = local.take(bucket, rules, cost);
+    if (!outcome.allowed) throw new RateLimitedError(outcome.limit, outcome.retryAfterMs);
+    return outcome.giveBack;
+  }
+
+  function openCharge(id: string, text: string, giveBackLocally = () => {}): Charge {
+    let isResolved = false;
+    return {
+      text,
+      async refund() {
+        if (isResolved) return;
+        giveBackLocally();
+        await refunds.refund(id, text);
+      },
+      async resolve() {
+        isResolved = true;
+        return refunds.resolve(id, text);
+      },
+    };
   }
 
   return {
@@ -86,12 +112,11 @@ export function createLimits(options: {
         outcome = await limiter.take({ tenant: bucket, id, cost, rules });
       } catch (error) {
         if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
-        chargeLocally(caller, cost);
-        return FREE;
+        // Redis may have charged it, too, or still will.
+        return openCharge(id, unknownCharge(bucket), chargeLocally(caller, cost));
       }
       if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
-      const { charge: text } = outcome;
-      return { text, refund: () => refund(id, text) };
+      return openCharge(id, outcome.charge);
     },
 
     /** What is left of each limit and quota of the caller. */
@@ -125,10 +150,6 @@ export function createLimits(options: {
     /** How many requests this server decided alone because Redis did not answer. */
     decidedLocally: () => decidedLocally,
   };
-
-  async function refund(id: string, charge: string): Promise<void> {
-    await limiter.refund(id, charge).catch((error) => log.debug({ err: error }, 'refund failed'));
-  }
 }
 
 /** Only rates, in this process. Requests accepted here are not counted elsewhere. */
@@ -151,12 +172,17 @@ function createLocalBuckets() {
           remaining: 0,
           resetsAtMs: Date.now() + next - now,
         };
-        return { key, next, waitMs, limit };
+        return { key, next, waitMs, limit, takenMs: cost[unit] * unitMs };
       });
       const refused = taken.filter(({ waitMs }) => waitMs > 0).sort((a, b) => b.waitMs - a.waitMs)[0];
-      if (refused) return { limit: refused.limit, retryAfterMs: Math.ceil(refused.waitMs) };
+      if (refused) return { allowed: false as const, limit: refused.limit, retryAfterMs: Math.ceil(refused.waitMs) };
       for (const { key, next } of taken) fullAt.set(key, next);
-      return undefined;
+      return {
+        allowed: true as const,
+        giveBack() {
+          for (const { key, takenMs } of taken) fullAt.set(key, (fullAt.get(key) ?? 0) - takenMs);
+        },
+      };
     },
   };
 }

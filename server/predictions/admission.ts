@@ -104,7 +104,7 @@ export class Admission {
       return file;
     };
     const image = await decoder.prepare({ read, signal: request.signal, tenant: request.caller.tenant }, model.input);
-    const outcome = await producer.admit({
+    const sent = producer.admit({
       id,
       model,
       image,
@@ -121,6 +121,7 @@ export class Admission {
       capacityPerSecond: await this.#readCapacity(model),
       cacheTtlMs: config.cacheTtlMs,
     });
+    const outcome = await sent.catch((error) => recover(error, charge));
     switch (outcome.kind) {
       case 'admitted':
         return outcome;
@@ -155,4 +156,11 @@ export class Admission {
     const key = describeRequest(request);
     return key !== undefined && (await this.#options.producer.isKeyUsed(model.name, request.caller.tenant, key));
   }
+}
+
+/** A reply that was lost says nothing about the admission: ask for it, and refund the charge if there was none. */
+async function recover(error: unknown, charge: Charge | undefined): Promise<Admitted> {
+  const admitted = await charge?.resolve();
+  if (!admitted) throw error;
+  return { kind: 'admitted', ...admitted };
 }

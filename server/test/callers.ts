@@ -5,7 +5,9 @@ import { type Server, startServer } from './server-harness.ts';
 export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
 /** A server that asks for API keys. */
-export async function startGuardedServer(options: { env?: Record<string, string>; prefix?: string } = {}) {
+export async function startGuardedServer(
+  options: { env?: Record<string, string>; prefix?: string; redisUrl?: string } = {},
+) {
   const server = await startServer({ ...options, env: { INFERQL_AUTH: 'keys', ...options.env } });
   return { server, ...openKeys(server) };
 }

@@ -1,5 +1,6 @@
 /** Limits of callers, through a whole server. queue/limits.test.ts tests the step. */
 import { createLimiter } from '@inferql/queue/limits';
+import { createRefunds } from '@inferql/queue/refunds';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { createLimits } from '../access/limits.ts';
@@ -125,8 +126,10 @@ test('while Redis is away a server counts alone, and logs it', async () => {
   const redis = connect('request');
   redis.disconnect();
   const lines: string[] = [];
+  const limiter = createLimiter(redis, { prefix: 'away' });
   const limits = createLimits({
-    limiter: createLimiter(redis, { prefix: 'away' }),
+    limiter,
+    refunds: createRefunds(redis, { prefix: 'away', limiter }),
     findImageMs: async () => 10,
     config: { maxSubscriptions: 1, maxWaiting: 1 },
     log: pino({}, { write: (line) => lines.push(line) }),
@@ -136,10 +139,15 @@ test('while Redis is away a server counts alone, and logs it', async () => {
     bucket: 'alice',
     rules: { limits: [{ owner: 'tenant', unit: 'requests' as const, ratePerSecond: 1e-3, burst: 3 }], quotas: [] },
   };
-  for (let i = 0; i < 3; i++) await limits.charge(caller, String(i), MODEL);
+  const charges = [];
+  for (let i = 0; i < 3; i++) charges.push(await limits.charge(caller, String(i), MODEL));
   await expect(limits.charge(caller, '3', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
   await limits.charge({ ...caller, bucket: 'bob' }, '4', MODEL);
   expect(limits.decidedLocally()).toBe(5);
+  // What ends without work is given back here, too.
+  await charges[0]!.refund();
+  await limits.charge(caller, '5', MODEL);
+  await expect(limits.charge(caller, '6', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain('enforces limits locally');
 });
