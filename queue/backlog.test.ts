@@ -99,7 +99,7 @@ describe('what waits in a backlog', () => {
     const queue = await setUp({ maxAttempts: 1 });
     await flood(queue, by('a'), 3);
     await queue.consumer.settle((await queue.consumer.start(await queue.consumer.claim(3))).map(failure));
-    const letters = createDeadLetters(queue.redis, { prefix: queue.prefix, producer: queue.producer });
+    const letters = createDeadLetters(queue.redis, { prefix: queue.prefix });
     const kept = await letters.list('tiny');
     expect(kept.map(({ imageBytes, tenant }) => [imageBytes, tenant])).toEqual(Array(3).fill([12, 'a']));
     await letters.retry('tiny', kept[2]!.entryId);

@@ -169,18 +169,18 @@ describe('a worker', () => {
 });
 
 it('a version is current once it is registered, and is replaced only when nobody serves it', async () => {
-  const { prefix, redis, producer, model, consumer, request } = await setUp();
+  const { prefix, redis, producer, registry, model, consumer, request } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
   const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
   await worker.register({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
-  expect((await producer.models()).map(({ version }) => version)).toEqual(['bbbbbbbbbbbb']);
+  expect((await registry.models()).map(({ version }) => version)).toEqual(['bbbbbbbbbbbb']);
   const heartbeat = { worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 };
   await consumer.register(heartbeat);
   expect(await producer.admit(request(1))).toEqual({ kind: 'staleVersion' });
   await worker.deregister();
   await consumer.register(heartbeat);
-  expect((await producer.models()).map(({ version }) => version)).toEqual([model.version]);
-  expect(await producer.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
+  expect((await registry.models()).map(({ version }) => version)).toEqual([model.version]);
+  expect(await registry.queueState('tiny')).toMatchObject({ waiting: 0, workers: [{ worker: 'worker1' }] });
 });
 
 it('what a retired version left behind runs on the next one if the images fit, and ends FAILED if they do not', async () => {
@@ -214,7 +214,7 @@ it('what a retired version left behind runs on the next one if the images fit, a
 });
 
 it('a result of another version does not answer a request for this one', async () => {
-  const { prefix, redis, producer, model, consumer, admit, request } = await setUp();
+  const { prefix, redis, producer, registry, model, consumer, admit, request } = await setUp();
   async function serve(version: string, worker: string) {
     const changed = { ...model, version };
     const next = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: changed, worker });
@@ -230,20 +230,20 @@ it('a result of another version does not answer a request for this one', async (
   await fitting.settle((await fitting.start(await fitting.claim(8))).map(success));
   await producer.cancel((await back.claim(8))[0]!.jobId);
   expect(await producer.admit(request(1, { cacheTtlMs: 60_000 }))).toMatchObject({ state: { status: 'QUEUED' } });
-  expect(await producer.queueState('tiny')).toMatchObject({ waiting: 1, processing: 0, queuedBytes: 12 });
+  expect(await registry.queueState('tiny')).toMatchObject({ waiting: 1, processing: 0, queuedBytes: 12 });
 });
 
 it('a model that is withdrawn is not offered again by the heartbeat of an older version on its way out', async () => {
-  const { prefix, redis, producer, model, consumer, admit } = await setUp();
+  const { prefix, redis, registry, model, consumer, admit } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
   const newer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
   await newer.register({ worker: 'newer', version: next.version, engine: 'scripted', startedAtMs: 0 });
   const leaving = { worker: 'older', version: model.version, engine: 'scripted', startedAtMs: 0 };
   await consumer.register(leaving, { leaving: true });
-  expect(await producer.models()).toMatchObject([{ version: next.version }]);
+  expect(await registry.models()).toMatchObject([{ version: next.version }]);
   expect(await newer.withdraw()).toBe(true);
   await consumer.register(leaving, { leaving: true });
-  expect(await producer.models()).toEqual([]);
+  expect(await registry.models()).toEqual([]);
   await expect(admit(1)).rejects.toThrow();
 });
 

@@ -4,8 +4,8 @@ import { failure, setUp } from './queue.fixture.ts';
 
 describe('dead letters', () => {
   it('are listed, retried as a new prediction that names the old one, and dropped', async () => {
-    const { admit, consumer, producer, redis, prefix, keys } = await setUp({ maxAttempts: 1 });
-    const dead = createDeadLetters(redis, { prefix, producer });
+    const { admit, consumer, redis, prefix, keys } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix });
     const ids = [(await admit(1)).id, (await admit(2)).id];
     const started = await consumer.start(await consumer.claim(8));
     await consumer.settle(started.map(failure));
@@ -25,8 +25,8 @@ describe('dead letters', () => {
   });
 
   it('are bounded by their total size, however small their images, and by their age', async () => {
-    const { admit, consumer, producer, redis, prefix, keys, model } = await setUp({ maxAttempts: 1 });
-    const dead = createDeadLetters(redis, { prefix, producer });
+    const { admit, consumer, redis, prefix, keys, model } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix });
     const fail = async (pixel: number) => {
       await admit(pixel);
       await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { ANONYMOUS_TENANT, JobOptions, newPredictionId, Priority } from './contract.ts';
 import { ERROR_CODES, InferqlError } from './errors.ts';
 import { modelKeys } from './keys.ts';
-import type { AdmitOutcome, Producer } from './producer.ts';
+import { type AdmitOutcome, Producer } from './producer.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { Registry } from './registry.ts';
 import { runStep } from './scripts.ts';
 
 const DeadFields = z.object({
@@ -43,10 +44,9 @@ function parseEntry([id, fields]: Entry): { letter: DeadLetter; image: Buffer } 
 }
 
 /** Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
-export function createDeadLetters(
-  redis: RedisConnection,
-  { prefix, producer }: { prefix: string; producer: Producer },
-) {
+export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: string }) {
+  const producer = new Producer(redis, { prefix });
+  const registry = new Registry(redis, { prefix });
   async function readEntries(model: string, from: string, to: string, count: number) {
     const reply = await callRedis(() => redis.xrangeBuffer(modelKeys(prefix, model).dead, from, to, 'COUNT', count));
     return (reply as unknown as Entry[]).map(parseEntry);
@@ -68,7 +68,7 @@ export function createDeadLetters(
      */
     async retry(model: string, entryId: string): Promise<AdmitOutcome> {
       const [dead] = await readEntries(model, entryId, entryId, 1);
-      const served = (await producer.models()).find(({ name }) => name === model);
+      const served = (await registry.models()).find(({ name }) => name === model);
       if (!dead || !served)
         throw new InferqlError('NOT_FOUND', { message: `No dead letter ${entryId} of model ${model}.` });
       if (served.version !== dead.letter.version) {

@@ -32,7 +32,7 @@ const sending = fc.tuple(step, fc.boolean());
 it('whatever tenants do, places are 1 to n, in each tenant’s order, and in the order in which work starts', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 50, size: 'max' }), async (steps) => {
-      const { prefix, redis, network, producer, consumer, request } = await setUp({ maxAttempts: 2 });
+      const { prefix, redis, network, producer, registry, consumer, request } = await setUp({ maxAttempts: 2 });
       /** In the order of admission. */
       const open: { id: string; tenant: string }[] = [];
       const started: StartedJob[] = [];
@@ -50,7 +50,7 @@ it('whatever tenants do, places are 1 to n, in each tenant’s order, and in the
           const own = (list: typeof waiting) => list.filter((one) => one.tenant === tenant).map(({ id }) => id);
           expect(own(order)).toEqual(own(waiting));
         }
-        expect((await producer.queueState('tiny'))!.waiting).toBe(order.length);
+        expect((await registry.queueState('tiny'))!.waiting).toBe(order.length);
         return order.map(({ id }) => id);
       }
 

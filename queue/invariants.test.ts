@@ -128,7 +128,10 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
 it('whatever is sent, lost and fails, across versions too, counters and sets match the records, and an end is final', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), async (steps) => {
-      const { prefix, redis, producer, request, model, keys } = await setUp({ visibilityMs: 0, maxAttempts: 2 });
+      const { prefix, redis, producer, registry, request, model, keys } = await setUp({
+        visibilityMs: 0,
+        maxAttempts: 2,
+      });
       const blockingRedis = connect('blocking');
       // Two workers of the first version, one of a version that takes the same images, one of a version that takes others.
       const versions = ['a', 'a', 'b', 'c'].map(
@@ -149,7 +152,7 @@ it('whatever is sent, lost and fails, across versions too, counters and sets mat
       async function take(next: (typeof steps)[number]): Promise<void> {
         switch (next.kind) {
           case 'admit': {
-            const [current] = await producer.models();
+            const [current] = await registry.models();
             if (!current) break;
             const { share, lane, caches, pixel, tenant, weight, across: shareAcrossTenants } = next;
             const image = Buffer.alloc(imageByteLength(current.input), pixel);

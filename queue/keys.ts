@@ -11,6 +11,8 @@ export function registryKeys(prefix: string) {
   return { models: `${prefix}:models`, changed: `${prefix}:models:changed`, default: `${prefix}:models:default` };
 }
 
+export type RegistryKeys = ReturnType<typeof registryKeys>;
+
 /** Prefix of a tenant's limits and quotas: one number per key, on one Cluster slot per tenant. */
 export function tenantLimitKeys(prefix: string, tenant: string): string {
   return `${prefix}:limit:{${tenant}}:`;

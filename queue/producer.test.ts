@@ -56,7 +56,7 @@ describe('sharing', () => {
   });
 
   it('moves the job into the lane of its most urgent follower, unless a worker has claimed it', async () => {
-    const { admit, consumer, producer, redis, prefix } = await setUp();
+    const { admit, consumer, producer, registry, redis, prefix } = await setUp();
     const low = await admit(1, { priority: 'LOW' });
     const before = await admit(2);
     const high = await admit(1, { priority: 'HIGH' });
@@ -68,19 +68,19 @@ describe('sharing', () => {
     const started = await consumer.start([hastened!, claimed!]);
     expect(started.map(({ attempt }) => attempt)).toEqual([1, 1]);
     expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled']);
-    expect((await producer.queueState('tiny'))!).toMatchObject({ waiting: 0, processing: 0, queuedBytes: 0 });
+    expect((await registry.queueState('tiny'))!).toMatchObject({ waiting: 0, processing: 0, queuedBytes: 0 });
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
   it('lets a bounded number of predictions follow one job, so that no step is long', async () => {
-    const { request, producer, consumer, redis, prefix } = await setUp();
+    const { request, producer, registry, consumer, redis, prefix } = await setUp();
     const outcomes = await Promise.all(Array.from({ length: 250 }, () => producer.admit(request(1))));
     const jobIds = outcomes.map((outcome) => (outcome.kind === 'admitted' ? outcome.state.jobId : outcome.kind));
     const followers = [...new Set(jobIds)].map((job) => jobIds.filter((id) => id === job).length);
     expect(followers).toEqual([100, 100, 50]);
     const started = await consumer.start(await consumer.claim(8));
     expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled', 'settled']);
-    expect((await producer.queueState('tiny'))!.ended.SUCCEEDED).toBe(250);
+    expect((await registry.queueState('tiny'))!.ended.SUCCEEDED).toBe(250);
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 

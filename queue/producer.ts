@@ -3,19 +3,15 @@ import { createHash } from 'node:crypto';
 import {
   type Caller,
   type JobOptions,
-  ModelName,
   modelOfPrediction,
   type PredictionState,
   type Priority,
-  type QueueState,
-  ServedModel,
-  WorkerRecord,
+  type ServedModel,
 } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { modelKeys, registryKeys } from './keys.ts';
-import { parseQueueState, type QueueReply } from './queue-state.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { callRedis, isRedisUnavailable } from './redis-errors.ts';
+import { callRedis } from './redis-errors.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable.ts';
@@ -67,8 +63,6 @@ export type AdmitOutcome =
   | { kind: 'staleVersion' }
   | { kind: 'idempotencyConflict' };
 
-export type Producer = ReturnType<typeof createProducer>;
-
 function fingerprint(request: AdmitRequest): string {
   const scope = request.shareAcrossTenants ? '' : request.caller.tenant;
   return createHash('sha256')
@@ -86,64 +80,99 @@ function digestKey(tenant: string, idempotencyKey: string, byOperator = false): 
 /**
  * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
  * A record that this release cannot read is reported and skipped; other records are not affected.
- * @param redis a connection of the role 'request'
  */
-export function createProducer(
-  redis: RedisConnection,
-  { prefix, reportUnreadable = () => undefined }: { prefix: string; reportUnreadable?: ReportUnreadable },
-) {
-  const keysOf = (model: string) => modelKeys(prefix, model);
-  const registry = registryKeys(prefix);
+export class Producer {
+  readonly #redis: RedisConnection;
+  readonly #prefix: string;
+  readonly #reportUnreadable: ReportUnreadable;
 
-  async function readNames(): Promise<string[]> {
-    const names = await callRedis(() => redis.smembers(registry.models));
-    return names.filter((name) => {
-      const isName = ModelName.safeParse(name).success;
-      if (!isName) reportUnreadable('the list of models', new Error('a name that no model can have'));
-      return isName;
-    });
+  /** @param redis a connection of the role 'request' */
+  constructor(
+    redis: RedisConnection,
+    { prefix, reportUnreadable = () => undefined }: { prefix: string; reportUnreadable?: ReportUnreadable },
+  ) {
+    this.#redis = redis;
+    this.#prefix = prefix;
+    this.#reportUnreadable = reportUnreadable;
   }
 
-  /** @returns null if it was never registered, 'unreadable' if another release registered it */
-  async function readModel(name: string): Promise<ServedModel | null | 'unreadable'> {
-    const { specs } = keysOf(name);
-    try {
-      const current = await redis.hget(specs, 'current');
-      const spec = current && (await redis.hget(specs, current));
-      return spec ? ServedModel.parse(JSON.parse(spec)) : null;
-    } catch (error) {
-      if (isRedisUnavailable(error)) throw error;
-      reportUnreadable(`model ${name}`, error);
-      return 'unreadable';
+  /** Registers the prediction and queues its job, or says why not. Safe to send again with the same id. */
+  async admit(request: AdmitRequest): Promise<AdmitOutcome> {
+    const args = [JSON.stringify(admission(request)), request.image];
+    const keys = this.#keysOf(request.model.name);
+    const reply = (await callRedis(() => runStep(this.#redis, 'admit', keys, args))) as [
+      AdmitOutcome['kind'],
+      ...unknown[],
+    ];
+    switch (reply[0]) {
+      case 'admitted':
+        return { kind: 'admitted', ...parseSnapshot(reply[1])! };
+      case 'queueFull':
+        return { kind: 'queueFull', waiting: reply[1] as number, queuedBytes: reply[2] as number };
+      case 'deadlineUnreachable':
+        return { kind: 'deadlineUnreachable', lateMs: reply[1] as number };
+      case 'unavailable':
+      case 'staleVersion':
+      case 'idempotencyConflict':
+        return { kind: reply[0] };
+      default:
+        return reply[0] satisfies never;
     }
   }
 
-  function readRecord(model: string, text: string): WorkerRecord | undefined {
-    try {
-      return WorkerRecord.parse(JSON.parse(text));
-    } catch (error) {
-      reportUnreadable(`a worker of model ${model}`, error);
-      return undefined;
-    }
+  /** Whether the tenant sent the key before, so that it may name a prediction. */
+  async isKeyUsed(model: string, tenant: string, idempotencyKey: string): Promise<boolean> {
+    const key = `${this.#keysOf(model).idempotency}${digestKey(tenant, idempotencyKey)}`;
+    return (await callRedis(() => this.#redis.exists(key))) === 1;
   }
 
-  function readSnapshot(id: string, reply: unknown): Snapshot | null | undefined {
-    try {
-      return parseSnapshot(reply);
-    } catch (error) {
-      reportUnreadable(`a prediction of model ${modelOfPrediction(id)}`, error);
-      return undefined;
-    }
+  /**
+   * Ends a prediction CANCELED, of whatever tenant, unless it has ended. Returns its state after that, or null if the id is unknown.
+   * @param onlyAbandoned cancel only while it waits and nobody shares its job
+   */
+  cancel(id: string, { onlyAbandoned = false } = {}): Promise<PredictionState | null> {
+    return this.#cancel(id, '', onlyAbandoned);
   }
 
-  /** @throws InferqlError UNAVAILABLE: a server of the other release can read it */
-  function refuseUnreadable(snapshot: Snapshot | null | undefined): Snapshot | null {
-    if (snapshot !== undefined) return snapshot;
-    throw new InferqlError('UNAVAILABLE', { message: 'This server cannot read that prediction.', retryAfterMs: 5_000 });
+  /** As `cancel`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
+  cancelFor(tenant: string, id: string): Promise<PredictionState | null> {
+    return this.#cancel(id, tenant, false);
+  }
+
+  /** Expires predictions whose deadline has passed. Returns how many. Any process may call it at any time. */
+  async expireDue(model: string): Promise<number> {
+    return (await callRedis(() => runStep(this.#redis, 'expire', this.#keysOf(model), [EXPIRE_BATCH_SIZE]))) as number;
+  }
+
+  /** The current state and queue position, of whatever tenant; null if the id is unknown or was forgotten. */
+  async read(id: string): Promise<Snapshot | null> {
+    return refuseUnreadable((await callRedis(() => this.#readSnapshots([id])))[0]);
+  }
+
+  /** As `read`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
+  async readFor(tenant: string, id: string): Promise<Snapshot | null> {
+    return refuseUnreadable((await callRedis(() => this.#readSnapshots([id], tenant)))[0]);
+  }
+
+  /** As read, in the order of the ids; undefined for those that another release wrote. */
+  async readMany(ids: string[]): Promise<(Snapshot | null | undefined)[]> {
+    return await callRedis(() => this.#readSnapshots(ids));
+  }
+
+  #keysOf(model: string): ModelKeys {
+    return modelKeys(this.#prefix, model);
+  }
+
+  async #cancel(id: string, tenant: string, onlyAbandoned: boolean): Promise<PredictionState | null> {
+    const model = modelOfPrediction(id);
+    if (!model) return null;
+    const args = [id, tenant, onlyAbandoned ? '1' : '0'];
+    const reply = await callRedis(() => runStep(this.#redis, 'cancel', this.#keysOf(model), args));
+    return parseSnapshot(reply)?.state ?? null;
   }
 
   /** @param tenant the tenant whose predictions to read; undefined: of all tenants */
-  async function readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null | undefined)[]> {
+  async #readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null | undefined)[]> {
     const snapshots: (Snapshot | null | undefined)[] = ids.map(() => null);
     const places = new Map<string, number[]>();
     ids.forEach((id, place) => {
@@ -155,138 +184,68 @@ export function createProducer(
     });
     await Promise.all(
       [...places].map(async ([model, at]) => {
-        const replies = (await runStep(redis, 'read', keysOf(model), [
+        const replies = (await runStep(this.#redis, 'read', this.#keysOf(model), [
           tenant ?? '',
           ...at.map((place) => ids[place]!),
         ])) as unknown[];
         at.forEach((place, i) => {
-          snapshots[place] = readSnapshot(ids[place]!, replies[i]);
+          snapshots[place] = this.#parseSnapshot(ids[place]!, replies[i]);
         });
       }),
     );
     return snapshots;
   }
 
-  async function cancelPrediction(id: string, tenant: string, onlyAbandoned: boolean): Promise<PredictionState | null> {
-    const model = modelOfPrediction(id);
-    if (!model) return null;
-    const args = [id, tenant, onlyAbandoned ? '1' : '0'];
-    return parseSnapshot(await callRedis(() => runStep(redis, 'cancel', keysOf(model), args)))?.state ?? null;
+  #parseSnapshot(id: string, reply: unknown): Snapshot | null | undefined {
+    try {
+      return parseSnapshot(reply);
+    } catch (error) {
+      this.#reportUnreadable(`a prediction of model ${modelOfPrediction(id)}`, error);
+      return undefined;
+    }
   }
+}
 
+/** What the admit step gets. */
+function admission(request: AdmitRequest) {
+  const { model } = request;
+  const isCompared = request.share || request.cacheTtlMs > 0 || request.idempotencyKey !== undefined;
+  // A digest of the pixels costs as much as the rest of this function.
+  const work = isCompared ? fingerprint(request) : '';
   return {
-    /** Registers the prediction and queues its job, or says why not. Safe to send again with the same id. */
-    async admit(request: AdmitRequest): Promise<AdmitOutcome> {
-      const { model } = request;
-      const isCompared = request.share || request.cacheTtlMs > 0 || request.idempotencyKey !== undefined;
-      // A digest of the pixels costs as much as the rest of this function.
-      const work = isCompared ? fingerprint(request) : '';
-      const wire = {
-        id: request.id,
-        model: model.name,
-        tenant: request.caller.tenant,
-        version: model.version,
-        priority: request.priority,
-        weight: request.caller.weight,
-        tenantShare: request.tenantShare ?? 1,
-        capacityPerSecond: request.capacityPerSecond,
-        charge: request.charge,
-        fair: model.queue.fairShares ?? false,
-        timeoutMs: request.timeoutMs,
-        ttlMs: model.queue.resultTtlMs,
-        maxAttempts: model.queue.maxAttempts,
-        graceMs: model.queue.graceMs,
-        maxQueueSize: model.queue.maxQueueSize,
-        maxQueuedBytes: model.queue.maxQueuedBytes,
-        options: JSON.stringify(request.options),
-        fingerprint: work,
-        share: request.share,
-        cacheTtlMs: request.cacheTtlMs,
-        idempotency:
-          request.idempotencyKey === undefined
-            ? undefined
-            : {
-                key: digestKey(request.caller.tenant, request.idempotencyKey, request.byOperator),
-                content: request.content ?? work,
-              },
-        retryOf: request.retryOf,
-      };
-      const reply = (await callRedis(() =>
-        runStep(redis, 'admit', keysOf(model.name), [JSON.stringify(wire), request.image]),
-      )) as [AdmitOutcome['kind'], ...unknown[]];
-      switch (reply[0]) {
-        case 'admitted':
-          return { kind: 'admitted', ...parseSnapshot(reply[1])! };
-        case 'queueFull':
-          return { kind: 'queueFull', waiting: reply[1] as number, queuedBytes: reply[2] as number };
-        case 'deadlineUnreachable':
-          return { kind: 'deadlineUnreachable', lateMs: reply[1] as number };
-        case 'unavailable':
-        case 'staleVersion':
-        case 'idempotencyConflict':
-          return { kind: reply[0] };
-        default:
-          return reply[0] satisfies never;
-      }
-    },
-
-    /** Whether the tenant sent the key before, so that it may name a prediction. */
-    async isKeyUsed(model: string, tenant: string, idempotencyKey: string): Promise<boolean> {
-      const key = `${keysOf(model).idempotency}${digestKey(tenant, idempotencyKey)}`;
-      return (await callRedis(() => redis.exists(key))) === 1;
-    },
-
-    /**
-     * Ends a prediction CANCELED, of whatever tenant, unless it has ended. Returns its state after that, or null if the id is unknown.
-     * @param onlyAbandoned cancel only while it waits and nobody shares its job
-     */
-    cancel: (id: string, { onlyAbandoned = false } = {}) => cancelPrediction(id, '', onlyAbandoned),
-
-    /** As `cancel`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
-    cancelFor: (tenant: string, id: string) => cancelPrediction(id, tenant, false),
-
-    /** Expires predictions whose deadline has passed. Returns how many. Any process may call it at any time. */
-    async expireDue(model: string): Promise<number> {
-      return (await callRedis(() => runStep(redis, 'expire', keysOf(model), [EXPIRE_BATCH_SIZE]))) as number;
-    },
-
-    /** The current state and queue position, of whatever tenant; null if the id is unknown or was forgotten. */
-    async read(id: string): Promise<Snapshot | null> {
-      return refuseUnreadable((await callRedis(() => readSnapshots([id])))[0]);
-    },
-
-    /** As `read`, for a caller: another tenant's prediction is unknown, and that answer takes no longer than for any unknown id. */
-    async readFor(tenant: string, id: string): Promise<Snapshot | null> {
-      return refuseUnreadable((await callRedis(() => readSnapshots([id], tenant)))[0]);
-    },
-
-    /** As read, in the order of the ids; undefined for those that another release wrote. */
-    async readMany(ids: string[]): Promise<(Snapshot | null | undefined)[]> {
-      return await callRedis(() => readSnapshots(ids));
-    },
-
-    /** Every model ever registered: a withdrawn one may still have open predictions. */
-    modelNames: readNames,
-
-    /** The current version of every registered model that this release can read, by name. */
-    async models(): Promise<ServedModel[]> {
-      const names = await readNames();
-      const models = await callRedis(() => Promise.all(names.sort().map(readModel)));
-      return models.filter((model) => model !== null && model !== 'unreadable');
-    },
-
-    /** Whether another release registered a model of that name in a form that this one cannot read. */
-    async isUnreadable(name: string): Promise<boolean> {
-      if (!ModelName.safeParse(name).success) return false;
-      return (await callRedis(() => readModel(name))) === 'unreadable';
-    },
-
-    /** The model's queue at this moment; null if it was never registered. */
-    async queueState(model: string): Promise<QueueState | null> {
-      const keys = keysOf(model);
-      const [spec, reply] = await callRedis(() => Promise.all([readModel(model), runStep(redis, 'queue', keys, [])]));
-      if (!spec || spec === 'unreadable') return null;
-      return parseQueueState(spec, reply as QueueReply, (record) => readRecord(model, record));
-    },
+    id: request.id,
+    model: model.name,
+    tenant: request.caller.tenant,
+    version: model.version,
+    priority: request.priority,
+    weight: request.caller.weight,
+    tenantShare: request.tenantShare ?? 1,
+    capacityPerSecond: request.capacityPerSecond,
+    charge: request.charge,
+    fair: model.queue.fairShares ?? false,
+    timeoutMs: request.timeoutMs,
+    ttlMs: model.queue.resultTtlMs,
+    maxAttempts: model.queue.maxAttempts,
+    graceMs: model.queue.graceMs,
+    maxQueueSize: model.queue.maxQueueSize,
+    maxQueuedBytes: model.queue.maxQueuedBytes,
+    options: JSON.stringify(request.options),
+    fingerprint: work,
+    share: request.share,
+    cacheTtlMs: request.cacheTtlMs,
+    idempotency:
+      request.idempotencyKey === undefined
+        ? undefined
+        : {
+            key: digestKey(request.caller.tenant, request.idempotencyKey, request.byOperator),
+            content: request.content ?? work,
+          },
+    retryOf: request.retryOf,
   };
+}
+
+/** @throws InferqlError UNAVAILABLE: a server of the other release can read it */
+function refuseUnreadable(snapshot: Snapshot | null | undefined): Snapshot | null {
+  if (snapshot !== undefined) return snapshot;
+  throw new InferqlError('UNAVAILABLE', { message: 'This server cannot read that prediction.', retryAfterMs: 5_000 });
 }

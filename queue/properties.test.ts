@@ -45,7 +45,7 @@ it.each([
     await fc.assert(
       fc.asyncProperty(fc.array(sending, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
         // A lease of 0 ms: every pending job counts as stalled, so that `reclaim` takes whatever the other worker holds.
-        const { prefix, redis, network, producer, consumer, addWorker, request, keys } = await setUp({
+        const { prefix, redis, network, producer, registry, consumer, addWorker, request, keys } = await setUp({
           maxQueueSize: MAX_QUEUE_SIZE,
           maxAttempts: MAX_ATTEMPTS,
           visibilityMs: 0,
@@ -133,7 +133,7 @@ it.each([
             default:
               next satisfies never;
           }
-          const [states, queue] = await Promise.all([producer.readMany(ids), producer.queueState('tiny')]);
+          const [states, queue] = await Promise.all([producer.readMany(ids), registry.queueState('tiny')]);
           expect(states.map((snapshot) => snapshot!.state.status)).toEqual(ids.map((id) => model.status.get(id)));
           expect(states.map((snapshot) => snapshot!.position)).toEqual(ids.map((id) => model.position(id)));
           const waiting = model.waiting().length;

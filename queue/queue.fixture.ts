@@ -11,8 +11,9 @@ import {
   type ServedModel,
 } from './contract.ts';
 import { modelKeys } from './keys.ts';
-import { type AdmitRequest, createProducer } from './producer.ts';
+import { type AdmitRequest, Producer } from './producer.ts';
 import { type ConnectionRole, connectRedis, type RedisConnection } from './redis-connection.ts';
+import { Registry } from './registry.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 
 let server: TestRedis;
@@ -86,7 +87,8 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
   const prefix = `test${++prefixCount}`;
   const model = servedModel(name, queue);
   const { redis, network } = connectLossy(url);
-  const producer = createProducer(redis, { prefix });
+  const producer = new Producer(redis, { prefix });
+  const registry = new Registry(redis, { prefix });
   let workers = 0;
   async function addWorker(): Promise<Consumer> {
     const worker = `worker${++workers}`;
@@ -124,6 +126,7 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
     redis,
     network,
     producer,
+    registry,
     consumer,
     addWorker,
     request,

@@ -2,11 +2,11 @@
 import { expect, test } from 'vitest';
 import { modelKeys, registryKeys } from './keys.ts';
 import { connect, setUp } from './queue.fixture.ts';
-import { createRegistry, FORGET_AFTER_MS } from './registry.ts';
+import { FORGET_AFTER_MS, Registry } from './registry.ts';
 
 async function setUpRegistry(queue: Parameters<typeof setUp>[0] = {}) {
   const bed = await setUp(queue);
-  const registry = createRegistry(bed.redis, { prefix: bed.prefix });
+  const registry = new Registry(bed.redis, { prefix: bed.prefix });
   const { counters } = modelKeys(bed.prefix, bed.model.name);
   return {
     ...bed,

@@ -29,7 +29,8 @@ describe('a prediction belongs to its tenant', () => {
       const lines = (await redis.info('commandstats')).matchAll(/^cmdstat_([\w|]+):calls=(\d+)/gm);
       return [...lines].map(([, name, calls]) => `${name} ${calls}`).sort();
     }
-    for (const ask of [producer.readFor, producer.cancelFor]) {
+    for (const step of ['readFor', 'cancelFor'] as const) {
+      const ask = (tenant: string, asked: string) => producer[step](tenant, asked);
       await ask('bob', id);
       const others = await countCommands(() => ask('bob', id));
       expect(others).toEqual(await countCommands(() => ask('bob', 'tiny.AAAAAAAAAAAAAAAAAAAAAA')));
@@ -49,20 +50,20 @@ describe('a prediction belongs to its tenant', () => {
   });
 
   it('what a release without counts per tenant ends is not counted forever', async () => {
-    const { admit, producer, consumer, redis, keys } = await setUp();
+    const { admit, registry, consumer, redis, keys } = await setUp();
     await admit(1, { caller: alice });
     await admit(2, { caller: bob });
     await redis.hset(keys.running, 'carol', 3);
     const started = await consumer.start(await consumer.claim(8));
     await consumer.settle(started.slice(0, 1).map(success));
-    expect((await producer.queueState('tiny'))!.running).toEqual(
+    expect((await registry.queueState('tiny'))!.running).toEqual(
       new Map([
         ['carol', 3],
         ['bob', 1],
       ]),
     );
     await consumer.settle(started.slice(1).map(success));
-    expect((await producer.queueState('tiny'))!.running).toEqual(new Map());
+    expect((await registry.queueState('tiny'))!.running).toEqual(new Map());
   });
 
   it('a worker sees whose work it claims', async () => {
@@ -76,7 +77,7 @@ describe('a prediction belongs to its tenant', () => {
     const { admit, consumer, producer, redis, prefix, request } = await setUp({ maxAttempts: 1 });
     const { id } = await admit(1, { caller: alice });
     await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
-    const letters = createDeadLetters(redis, { prefix, producer });
+    const letters = createDeadLetters(redis, { prefix });
     const [letter] = await letters.list('tiny');
     expect(letter).toMatchObject({ tenant: 'alice', predictions: [id] });
     await producer.admit(request(9, { caller: alice, idempotencyKey: `dead ${letter!.entryId}` }));

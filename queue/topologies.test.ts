@@ -100,7 +100,7 @@ describe('Redis Cluster of three nodes', () => {
       const heard = await listen(url, queue);
       ids.push(await classifyOne(queue));
       await expect.poll(() => heard).toEqual(['PROCESSING', 'SUCCEEDED']);
-      expect((await queue.producer.models()).map((model) => model.name)).toEqual([name]);
+      expect((await queue.registry.models()).map((model) => model.name)).toEqual([name]);
       for (const tenant of ['a', 'b', 'a', 'b', 'a']) {
         await queue.admit(9, { caller: { tenant, keyId: undefined, weight: 1 }, share: false });
       }

@@ -5,11 +5,11 @@ import { newPredictionId } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
-import { createProducer } from '@inferql/queue/producer';
+import { Producer } from '@inferql/queue/producer';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { callRedis } from '@inferql/queue/redis-errors';
 import { createRefunds, REFUND_BATCH_SIZE } from '@inferql/queue/refunds';
-import { createRegistry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/registry';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
 import { createTenantStore } from '@inferql/queue/tenant-store';
 import { createUnreadableRecords } from '@inferql/queue/unreadable';
@@ -57,9 +57,9 @@ export function createBackend(options: {
   const unreadable = createUnreadableRecords((place, error) =>
     log.error({ err: error, place }, 'unreadable record in Redis (another release?); skipped'),
   );
-  const producer = createProducer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
-  const registry = createRegistry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
-  const modelCache = createModelCache({ producer, registry, defaultModel: config.defaultModel });
+  const producer = new Producer(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
+  const registry = new Registry(redis, { prefix: config.prefix, reportUnreadable: unreadable.report });
+  const modelCache = createModelCache({ registry, defaultModel: config.defaultModel });
   const limiter = createLimiter(redis, { prefix: config.prefix });
   const refunds = createRefunds(redis, { prefix: config.prefix, limiter });
   const access = createAccess({
@@ -131,7 +131,7 @@ export function createBackend(options: {
   /** Predictions that nobody follows expire on time, too, even if no worker is left to sweep. */
   async function sweepDeadlines(): Promise<void> {
     try {
-      for (const name of await producer.modelNames()) await sweepModel(name);
+      for (const name of await registry.modelNames()) await sweepModel(name);
     } catch (error) {
       log.debug({ err: error }, 'deadline sweep failed; retrying');
     }

@@ -7,13 +7,15 @@ import {
   type ServedModel,
 } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
-import { type AdmitRequest, createProducer, type Producer } from '@inferql/queue/producer';
+import { type AdmitRequest, Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { Registry } from '@inferql/queue/registry';
 
 /** A server's side of the queue under a separate prefix: submits images and sees every event. */
 export interface QueueHarness {
   prefix: string;
   producer: Producer;
+  registry: Registry;
   /** Resolves once the model is announced and its channel is subscribed. */
   model(name: string): Promise<ServedModel>;
   /** Admits an image. Returns its id. @throws if it is not admitted. */
@@ -32,7 +34,8 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
   const redis = connectRedis(redisUrl, 'request');
   const subscriber = connectRedis(redisUrl, 'subscriber');
   for (const connection of [redis, subscriber]) connection.on('error', () => {});
-  const producer = createProducer(redis, { prefix });
+  const producer = new Producer(redis, { prefix });
+  const registry = new Registry(redis, { prefix });
   const states = new Map<string, PredictionState[]>();
   let listeners: (() => void)[] = [];
   const changed = () => {
@@ -72,10 +75,11 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
   return {
     prefix,
     producer,
+    registry,
     async model(name) {
       for (;;) {
         const change = nextChange();
-        const models = await producer.models().catch(() => []);
+        const models = await registry.models().catch(() => []);
         const model = models.find((one) => one.name === name);
         if (model) {
           await events.subscribe(name);

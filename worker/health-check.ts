@@ -1,7 +1,7 @@
 /** A container's health check: exit code 0 while a worker of this host is registered, 1 otherwise. Heartbeats keep the record alive. */
 import { hostname } from 'node:os';
-import { createProducer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { Registry } from '@inferql/queue/registry';
 import { readConfig } from './config.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -12,8 +12,8 @@ const redis = connectRedis(config.redisUrl, 'work');
 redis.once('error', () => process.exit(1));
 setTimeout(() => process.exit(1), ANSWER_TIMEOUT_MS);
 
-const producer = createProducer(redis, { prefix: config.prefix });
-const models = await producer.models();
-const queues = await Promise.all(models.map(({ name }) => producer.queueState(name)));
+const registry = new Registry(redis, { prefix: config.prefix });
+const models = await registry.models();
+const queues = await Promise.all(models.map(({ name }) => registry.queueState(name)));
 const isAnnounced = queues.some((queue) => queue?.workers.some(({ worker }) => worker.startsWith(`${hostname()}-`)));
 process.exit(isAnnounced ? 0 : 1);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Consumer, createConsumer } from '@inferql/queue/consumer';
 import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
-import { createProducer, type Producer } from '@inferql/queue/producer';
+import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
@@ -106,7 +106,7 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
   const redis = connectRedis(system.redisUrl, 'work');
   const blockingRedis = connectRedis(system.redisUrl, 'blocking');
   const consumer = createConsumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
-  const producer = createProducer(redis, { prefix: DEFAULT_PREFIX });
+  const producer = new Producer(redis, { prefix: DEFAULT_PREFIX });
   const record = { worker: 'bench', version: MODEL.version, engine: 'scripted', startedAtMs: Date.now() };
   await consumer.register(record);
   const heartbeat = setInterval(() => void consumer.register(record), HEARTBEAT_MS);

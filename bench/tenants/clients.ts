@@ -8,8 +8,9 @@ import {
 } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
-import { createProducer } from '@inferql/queue/producer';
+import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { Registry } from '@inferql/queue/registry';
 
 export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 
@@ -17,7 +18,8 @@ export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 export async function openTenantClients(redisUrl: string, model: string) {
   const redis = connectRedis(redisUrl, 'work');
   const subscriber = connectRedis(redisUrl, 'subscriber');
-  const producer = createProducer(redis, { prefix: DEFAULT_PREFIX });
+  const producer = new Producer(redis, { prefix: DEFAULT_PREFIX });
+  const registry = new Registry(redis, { prefix: DEFAULT_PREFIX });
   const open = new Map<string, (state: PredictionState) => void>();
   /** Tenants in the order in which their predictions ended. */
   const ended: string[] = [];
@@ -41,7 +43,7 @@ export async function openTenantClients(redisUrl: string, model: string) {
     },
   );
   await channel.subscribe(model);
-  const served = (await producer.models()).find(({ name }) => name === model) as ServedModel;
+  const served = (await registry.models()).find(({ name }) => name === model) as ServedModel;
   const image = Buffer.alloc(served.input.width * served.input.height * served.input.channels, 7);
 
   return {

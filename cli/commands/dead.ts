@@ -1,6 +1,6 @@
 import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead-letters';
 import { InferqlError } from '@inferql/queue/errors';
-import { createProducer } from '@inferql/queue/producer';
+import { Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
@@ -73,8 +73,8 @@ export function addDead(program: Command, session: Session): void {
 
 async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): Promise<void> {
   await withRedis(flags, session, async (redis) => {
-    const producer = createProducer(redis, { prefix: flags.prefix });
-    const models = (await producer.models()).map(({ name }) => name);
+    const registry = new Registry(redis, { prefix: flags.prefix });
+    const models = (await registry.models()).map(({ name }) => name);
     const model = flags.model ?? (models.length === 1 ? models[0] : undefined);
     if (!model || !models.includes(model)) {
       const names = models.length > 0 ? `There is: ${models.join(', ')}.` : 'There is none in this Redis.';
@@ -83,7 +83,7 @@ async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): 
         `${model ? `No model '${safeText(model)}'` : 'Choose a model with --model'}. ${names}`,
       );
     }
-    await work(createDeadLetters(redis, { prefix: flags.prefix, producer }), model);
+    await work(createDeadLetters(redis, { prefix: flags.prefix }), model);
   });
 }
 

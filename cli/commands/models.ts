@@ -1,4 +1,4 @@
-import { createRegistry, type ForgetOutcome } from '@inferql/queue/registry';
+import { type ForgetOutcome, Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
@@ -44,7 +44,7 @@ export function addModels(program: Command, session: Session): void {
     .option('--with-dead-letters', 'remove its dead letters, too')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>
       withRedis(flags, session, async (redis) => {
-        const registry = createRegistry(redis, { prefix: flags.prefix });
+        const registry = new Registry(redis, { prefix: flags.prefix });
         const outcome = await registry.forget(name, { withDeadLetters: flags.withDeadLetters ?? false });
         if (outcome.kind !== 'forgotten')
           throw new CommandFailure(EXIT.failed, explainRefusal(safeText(name), outcome));

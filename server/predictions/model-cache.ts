@@ -1,7 +1,6 @@
 /** Caches models and queues, so that most requests do not read Redis. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import type { Producer } from '@inferql/queue/producer';
 import type { KnownModel, Registry } from '@inferql/queue/registry';
 
 /** What was read is used for this long. The channel reports changed models. */
@@ -17,15 +16,7 @@ interface Models {
 export type ModelCache = ReturnType<typeof createModelCache>;
 
 /** The models and queues as this server last read them, so that requests need not read them. */
-export function createModelCache({
-  producer,
-  registry,
-  defaultModel,
-}: {
-  producer: Producer;
-  registry: Registry;
-  defaultModel: string | undefined;
-}) {
+export function createModelCache({ registry, defaultModel }: { registry: Registry; defaultModel: string | undefined }) {
   let models: Promise<Models> | undefined;
   let readAtMs = 0;
   const queues = new Map<string, { state: Promise<QueueState | null>; readAtMs: number }>();
@@ -82,7 +73,7 @@ export function createModelCache({
       const found = find(await read());
       // A model that was announced a moment ago may not be in the cache.
       const readAgain = (found ?? find(await read(0)))?.model;
-      if (!readAgain && wanted !== undefined && (await producer.isUnreadable(wanted))) {
+      if (!readAgain && wanted !== undefined && (await registry.isUnreadable(wanted))) {
         const message = 'This server cannot read the specification of that model: it was announced by another release.';
         throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
       }
@@ -101,7 +92,7 @@ export function createModelCache({
     readQueue(model: string, maxAgeMs = QUEUE_MAX_AGE_MS): Promise<QueueState | null> {
       const known = queues.get(model);
       if (known && performance.now() - known.readAtMs < maxAgeMs) return known.state;
-      const state = producer.queueState(model);
+      const state = registry.queueState(model);
       queues.set(model, { state, readAtMs: performance.now() });
       state.catch(() => queues.delete(model));
       return state;

@@ -1,7 +1,7 @@
 /** Every operation by every kind of caller over every transport, as one table. */
 
 import { newPredictionId } from '@inferql/queue/contract';
-import { createProducer } from '@inferql/queue/producer';
+import { Producer } from '@inferql/queue/producer';
 import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing/graphql-client';
 import { createClient } from 'graphql-ws';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -212,7 +212,7 @@ test('a stranger’s cancel leaves the prediction as it is', async () => {
 test('of 10,000 reads by ten tenants of a thousand predictions, each finds its own and no other', async () => {
   const { server, makeKey } = await startGuardedServer();
   const { model } = await startWorker(server.prefix, { queue: { maxQueueSize: 2_000 } }, { idle: true });
-  const producer = createProducer(server.redis, { prefix: server.prefix });
+  const producer = new Producer(server.redis, { prefix: server.prefix });
   const tenants = Array.from({ length: 10 }, (_, i) => `tenant${i}`);
   const owners = new Map<string, string>();
   for (let n = 0; n < 1_000; n++) {

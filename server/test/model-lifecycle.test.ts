@@ -1,5 +1,5 @@
 /** Models without workers. */
-import { createRegistry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/registry';
 import { expect, test } from 'vitest';
 import { connect, paint, startServer, startWorker } from './server-harness.ts';
 
@@ -38,7 +38,7 @@ test('a model without a worker beyond its grace period is not offered, never the
 
 test('the default model stays the default when another one comes, and one that only waits for a worker is not', async () => {
   const server = await startServer();
-  const registry = createRegistry(connect('work'), { prefix: server.prefix });
+  const registry = new Registry(connect('work'), { prefix: server.prefix });
   const zebra = await startWorker(server.prefix, { name: 'zebra', queue: { graceMs: 60_000 } });
   await registry.setDefaultModel('zebra');
   await startWorker(server.prefix, { name: 'ant' });

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { createKeyStore } from '@inferql/queue/api-keys';
 import { createDeadLetters } from '@inferql/queue/dead-letters';
-import { createProducer } from '@inferql/queue/producer';
 import { createTenantStore } from '@inferql/queue/tenant-store';
 import { beforeEach, expect, test } from 'vitest';
 import { bearer } from './callers.ts';
@@ -88,7 +87,7 @@ test('server, worker and operator do all their work', async () => {
   expect((await server.query(LOOK, {}, headers)).errors).toBeUndefined();
   await worker.register();
 
-  const letters = createDeadLetters(redis, { prefix: PREFIX, producer: createProducer(redis, { prefix: PREFIX }) });
+  const letters = createDeadLetters(redis, { prefix: PREFIX });
   const [letter] = await letters.list('tiny');
   expect(await letters.retry('tiny', letter!.entryId)).toMatchObject({ kind: 'admitted' });
   while ((await letters.list('tiny')).length === 0);

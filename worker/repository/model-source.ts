@@ -3,7 +3,7 @@
 import { basename, dirname } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/default-model';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
-import { createRegistry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/registry';
 import type { Logger } from 'pino';
 import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import type { ServableModel } from '../serving/servable.ts';
@@ -32,7 +32,7 @@ export interface FolderOptions {
 /** A folder with a folder per model. Its default model is published whenever it changes. */
 export function createFolderSource(options: FolderOptions): ModelSource {
   const { modelsDir, models, redis, prefix, log } = options;
-  const registry = createRegistry(redis, { prefix });
+  const registry = new Registry(redis, { prefix });
   let registeredDefault: string | undefined;
 
   async function registerDefault(names: string[]): Promise<void> {

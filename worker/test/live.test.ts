@@ -8,7 +8,7 @@ import { writeDefaultModel } from '@inferql/converter/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { registryKeys } from '@inferql/queue/keys';
 import { connectRedis } from '@inferql/queue/redis-connection';
-import { createRegistry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/registry';
 import { buildSystem } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
@@ -71,7 +71,7 @@ const image = () => Uint8Array.from({ length: 6 * 5 * 3 }, () => Math.floor(Math
 /** As a server does: reads the models, admits, and reads them again if the version is outdated. */
 async function submitAsServer(name: string): Promise<string | undefined> {
   for (;;) {
-    const model = (await queue.producer.models()).find((one) => one.name === name);
+    const model = (await queue.registry.models()).find((one) => one.name === name);
     if (!model) return undefined;
     try {
       return await queue.submit(model, image());
@@ -84,7 +84,7 @@ async function submitAsServer(name: string): Promise<string | undefined> {
 /** Reads the models until one fits. */
 async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<ServedModel[]> {
   for (;;) {
-    const models = await queue.producer.models();
+    const models = await queue.registry.models();
     if (fits(models)) return models;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -152,11 +152,11 @@ test('SIGHUP rereads the repository at once, and INFERQL_MODELS limits which mod
   await writeTinyModel(modelsDir(), 'wanted');
   await writeTinyModel(modelsDir(), 'unwanted');
   const { worker } = await launch({ INFERQL_MODELS: 'wanted, later' });
-  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['wanted']);
+  expect((await queue.registry.models()).map(({ name }) => name)).toEqual(['wanted']);
   await writeTinyModel(modelsDir(), 'later');
   worker.kill('SIGHUP');
   await whenModel((models) => models.length === 2);
-  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
+  expect((await queue.registry.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
 });
 
 test('the repository names the default model, and the worker registers it, also when it changes', async () => {
@@ -165,7 +165,7 @@ test('the repository names the default model, and the worker registers it, also 
   await writeDefaultModel(modelsDir(), 'bee');
   const subscriber = connectRedis(server.url, 'subscriber');
   const redis = connectRedis(server.url, 'work');
-  const registry = createRegistry(redis, { prefix: queue.prefix });
+  const registry = new Registry(redis, { prefix: queue.prefix });
   const untilDefault = async (name: string): Promise<void> => {
     while ((await registry.defaultModel()) !== name) await once(subscriber, 'message');
   };
@@ -199,7 +199,7 @@ test('a layer that the converter does not know falls back to the next engine, an
     const end = await queue.end(await queue.submit(model, image()));
     expect(end.result!.labels[0]!.name).toBe('red');
   }
-  expect((await queue.producer.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
+  expect((await queue.registry.models()).map(({ name }) => name)).toEqual(['covered', 'insisting', 'remembering']);
   const covered = await queue.model('covered');
   expect(covered).toMatchObject({ engine: 'wasm', heatmap: { available: true } });
   const end = await queue.end(await queue.submit(covered, image(), { options: { heatmap: true } }));

@@ -183,7 +183,7 @@ test('a drain finishes what is held, claims nothing more, and leaves no trace', 
   const snapshots = await bed.producer.readMany(ids);
   const statuses = snapshots.map((snapshot) => snapshot!.state.status);
   expect(new Set(statuses)).toEqual(new Set(['SUCCEEDED', 'QUEUED']));
-  expect((await bed.producer.queueState('scripted'))!.workers).toEqual([]);
+  expect((await bed.registry.queueState('scripted'))!.workers).toEqual([]);
   expect(() => process.kill(enginePid, 0)).toThrow();
   // The next worker finishes what it left.
   await serve({ script: { waitMs: 200 }, batching: { maxBatchSize: 2 } });
