@@ -1,4 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 
@@ -10,50 +11,79 @@ const modelSchema = z.object({
 });
 
 const startSchema = z.object({ versions: z.string(), forms: z.array(z.string()) });
-
-const madeSchema = z.union([
-  z.object({ error: z.string() }),
-  z.object({
-    /** Probabilities per image. */
-    answers: z.array(z.array(z.number())),
-    forms: z.record(z.string(), z.union([z.object({ file: z.string() }), z.object({ error: z.string() })])),
-  }),
-]);
+const failureSchema = z.object({ error: z.string() });
+const builtSchema = z.union([failureSchema, z.object({ answers: z.array(z.array(z.number())) })]);
+const exportedSchema = z.union([failureSchema, z.object({ file: z.string() })]);
 
 export type FrameworkModel = z.infer<typeof modelSchema>;
+export type Exported = z.infer<typeof exportedSchema>;
 
 export interface Framework {
+  /** From small to large. */
   models: FrameworkModel[];
   versions: string;
   forms: string[];
-  /** Makes a model and exports it. */
-  make(task: { name: string; pixels: string; out: string; forms: string[] }): Promise<z.infer<typeof madeSchema>>;
+  /** Makes a model and answers with its probabilities per image. `pixels` is a file. */
+  build(name: string, pixels: string): Promise<z.infer<typeof builtSchema>>;
+  /** Writes the last model into a folder. */
+  export(form: string, out: string): Promise<Exported>;
   close(): void;
 }
 
-/** Starts a script of this folder. One process makes all models, since a framework takes seconds to start. */
-export async function openFramework(python: string, script: string): Promise<Framework> {
-  const listed = execFileSync(python, [script, 'list'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+interface FrameworkProcess {
+  child: ChildProcessWithoutNullStreams;
+  lines: AsyncIterator<string>;
+}
+
+// The commands of the benchmarks run in the project's folder.
+const SCRIPT = join('bench', 'classifiers', 'framework.py');
+
+/** Starts `framework.py`. One process makes all models, since a framework takes seconds to start; if it is killed, another makes the next model. */
+export async function openFramework(python: string, collection: string): Promise<Framework> {
+  const listed = execFileSync(python, [SCRIPT, collection, 'list'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   const models = listed
     .split('\n')
     .filter(Boolean)
     .map((line) => modelSchema.parse(JSON.parse(line)));
-  const child = spawn(python, [script, 'make'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const read = async (): Promise<unknown> => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${script} ended`);
-    return JSON.parse(value);
+
+  const start = async () => {
+    const child = spawn(python, [SCRIPT, collection, 'serve'], { stdio: 'pipe' });
+    child.stderr.pipe(process.stderr);
+    // A process that was killed is noticed when it answers nothing.
+    child.stdin.on('error', () => {});
+    const opened = { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+    return { opened, started: startSchema.parse(await read(opened)) };
   };
-  const { versions, forms } = startSchema.parse(await read());
+  const { opened, started } = await start();
+  let current: FrameworkProcess | undefined = opened;
+
+  const ask = async (task: object): Promise<unknown> => {
+    if (!current) return { error: 'the process of the framework was killed' };
+    current.child.stdin.write(`${JSON.stringify(task)}\n`);
+    const answer = await read(current);
+    if (answer === undefined) {
+      current = undefined;
+      return { error: 'the process of the framework was killed' };
+    }
+    return answer;
+  };
+
   return {
     models,
-    versions,
-    forms,
-    async make(task) {
-      child.stdin.write(`${JSON.stringify(task)}\n`);
-      return madeSchema.parse(await read());
+    ...started,
+    async build(name, pixels) {
+      current ??= (await start()).opened;
+      return builtSchema.parse(await ask({ build: name, pixels }));
     },
-    close: () => child.stdin.end(),
+    export: async (form, out) => exportedSchema.parse(await ask({ export: form, out })),
+    close: () => current?.child.stdin.end(),
   };
+}
+
+async function read({ lines }: FrameworkProcess): Promise<unknown> {
+  const { value, done } = await lines.next();
+  return done ? undefined : JSON.parse(value);
 }

@@ -1,48 +1,33 @@
-"""Makes models of keras.applications with the framework itself, in each form that its exporters write.
+"""The models of keras.applications, in each form that the exporters of Keras 2 and 3 write, for framework.py.
 
-    python keras_models.py list                 one line of JSON per model: name, size in pixels, normalization
-    python keras_models.py make                 reads {"name", "pixels", "out"} per line, answers with {"answers", "forms"} or {"error"}
+Weights are random: of the scale that keeps activations alive, batch statistics taken from the images, and the last layer scaled so that answers
+differ between images."""
 
-`pixels` is a file of uint8 images, `out` an empty folder. Weights are random: of the scale that keeps activations alive, batch statistics
-taken from the images, and the last layer scaled so that answers differ between images."""
-
-import contextlib
-import io
-import json
+import gc
 import os
 import shutil
 import sys
 import types
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras
 import numpy as np
 import tensorflow as tf
 
-keras = tf.keras
+VERSIONS = f"Keras {keras.__version__}, TensorFlow {tf.__version__}"
 THREE = keras.__version__.startswith("3")
-CLASSES = 20
-SEED = 7
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-# In the order of their size. ResNetRS and RegNet are in Keras 2 only.
-SIZES = {
-    224: "MobileNetV3Small MobileNetV2 MobileNet NASNetMobile MobileNetV3Large EfficientNetB0 EfficientNetV2B0 RegNetX002 RegNetY002 RegNetX004 RegNetY004 "
-    "RegNetX006 RegNetY006 DenseNet121 RegNetX008 RegNetY008 RegNetX016 RegNetY016 DenseNet169 ResNet50 ResNet50V2 RegNetX032 RegNetY032 DenseNet201 "
-    "RegNetX040 RegNetY040 RegNetX064 RegNetY064 ConvNeXtTiny ResNet101 ResNet101V2 ConvNeXtSmall RegNetX080 RegNetY080 ResNet152 ResNet152V2 RegNetX120 "
-    "RegNetY120 ResNetRS50 ResNetRS101 ResNetRS152 ResNetRS200 ResNetRS270 ResNetRS350 ResNetRS420 RegNetX160 RegNetY160 ConvNeXtBase RegNetX320 VGG16 VGG19 "
-    "RegNetY320 ConvNeXtLarge ConvNeXtXLarge",
-    240: "EfficientNetB1 EfficientNetV2B1",
-    260: "EfficientNetB2 EfficientNetV2B2",
-    299: "Xception InceptionV3 InceptionResNetV2",
-    300: "EfficientNetB3 EfficientNetV2B3",
-    331: "NASNetLarge",
-    380: "EfficientNetB4",
-    384: "EfficientNetV2S",
-    456: "EfficientNetB5",
-    480: "EfficientNetV2M EfficientNetV2L",
-    528: "EfficientNetB6",
-    600: "EfficientNetB7",
-}
+# From small to large, 224 pixels wide unless a size is named. ResNetRS and RegNet are in Keras 2 only.
+MODELS = """
+MobileNetV3Small MobileNetV2 MobileNet MobileNetV3Large EfficientNetB0 EfficientNetV2B0 NASNetMobile RegNetX002 RegNetY002 DenseNet121 ResNet50
+ResNet50V2 ConvNeXtTiny InceptionV3:299 Xception:299 ResNetRS50 RegNetX004 RegNetY004 RegNetX006 RegNetY006 RegNetX008 RegNetY008 RegNetX016
+RegNetY016 EfficientNetB1:240 EfficientNetV2B1:240 EfficientNetB2:260 EfficientNetV2B2:260 DenseNet169 EfficientNetV2B3:300 EfficientNetB3:300
+RegNetX032 RegNetY032 RegNetX040 RegNetY040 DenseNet201 RegNetX064 RegNetY064 ResNet101 ResNet101V2 InceptionResNetV2:299 EfficientNetV2S:384
+RegNetX080 RegNetY080 EfficientNetB4:380 ConvNeXtSmall RegNetX120 RegNetY120 ResNet152 ResNet152V2 ResNetRS101 RegNetX160 RegNetY160 ResNetRS152
+EfficientNetB5:456 ConvNeXtBase ResNetRS200 RegNetX320 ResNetRS270 VGG16 VGG19 RegNetY320 EfficientNetV2M:480 EfficientNetB6:528 ResNetRS350
+ResNetRS420 EfficientNetB7:600 NASNetLarge:331 EfficientNetV2L:480 ConvNeXtLarge ConvNeXtXLarge
+"""
 FAMILIES = {
     "tf": ("MobileNetV2", "MobileNet", "NASNet", "ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception", "Inception"),
     "torch": ("DenseNet",),
@@ -80,8 +65,8 @@ def run(model, x):
     return np.concatenate([np.array(model(tf.constant(x[i : i + 1]), training=False)) for i in range(len(x))]).reshape(len(x), -1)
 
 
-def settle(model, x):
-    rng = np.random.default_rng(SEED)
+def settle(model, x, classes, seed):
+    rng = np.random.default_rng(seed)
     for layer in walk(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = True
@@ -101,7 +86,7 @@ def settle(model, x):
                 continue
             weight.assign(value.astype(np.float32))
     model(tf.constant(x), training=True)
-    heads = [layer for layer in walk(model) if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)) and layer.weights[0].shape[-1] == CLASSES]
+    heads = [layer for layer in walk(model) if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)) and layer.weights[0].shape[-1] == classes]
     head = heads[-1]
     activation, head.activation = head.activation, keras.activations.linear
     final = [layer for layer in model.layers if layer is not head and getattr(layer, "activation", None) is keras.activations.softmax]
@@ -149,57 +134,32 @@ def save_onnx(model, out):
 
 
 FORMS = {
-    "keras": ("model.keras", lambda model, out: model.save(out)),
-    "h5": ("model.h5", lambda model, out: model.save(out)),
-    "tfjs-layers": ("layers/model.json", lambda model, out: converter().save_keras_model(model, os.path.dirname(out))),
-    "tfjs-graph": ("graph/model.json", lambda model, out: save_graph(model, os.path.dirname(out))),
-    "onnx": ("onnx/model.onnx", save_onnx),
+    "keras": ("model.keras", lambda out: built["model"].save(out)),
+    "h5": ("model.h5", lambda out: built["model"].save(out)),
+    "tfjs-layers": ("model.json", lambda out: converter().save_keras_model(built["model"], os.path.dirname(out))),
+    "tfjs-graph": ("model.json", lambda out: save_graph(built["model"], os.path.dirname(out))),
+    "onnx": ("model.onnx", lambda out: save_onnx(built["model"], out)),
 }
 
+# The model that the exporters write.
+built = {}
 
-def make(name, pixels, out, forms):
-    size = next(size for size, names in SIZES.items() if name in names.split())
+
+def listed():
+    for entry in MODELS.split():
+        name, _, size = entry.partition(":")
+        if hasattr(keras.applications, name):
+            yield {"name": name, "size": int(size or 224), "normalization": normalization(name)}
+
+
+def build(name, images, classes, seed):
+    """Returns probabilities or logits per image."""
+    built.clear()
     keras.backend.clear_session()
-    keras.utils.set_random_seed(SEED)
-    model = getattr(keras.applications, name)(weights=None, classes=CLASSES, input_shape=(size, size, 3))
-    x = normalize(np.fromfile(pixels, np.uint8).reshape(-1, size, size, 3), normalization(name))
-    settle(model, x)
-    answers = run(model, x).astype(np.float64)
-    # Without weights of ImageNet, some families end in logits.
-    if not (np.all(answers >= 0) and np.allclose(answers.sum(-1), 1, atol=1e-3)):
-        answers = np.exp(answers - answers.max(-1, keepdims=True))
-        answers /= answers.sum(-1, keepdims=True)
-    made = {}
-    for form in forms:
-        file, save = FORMS[form]
-        target = os.path.join(out, file)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        try:
-            save(model, target)
-            made[form] = {"file": file}
-        except Exception as error:
-            made[form] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-    return {"answers": answers.round(8).tolist(), "forms": made}
-
-
-def main():
-    if sys.argv[1] == "list":
-        for size, names in SIZES.items():
-            for name in names.split():
-                if hasattr(keras.applications, name):
-                    print(json.dumps({"name": name, "size": size, "normalization": normalization(name)}))
-        return
-    print(json.dumps({"versions": f"Keras {keras.__version__}, TensorFlow {tf.__version__}", "forms": list(FORMS)}), flush=True)
-    answers = sys.stdout
-    for line in sys.stdin:
-        task = json.loads(line)
-        # Exporters print.
-        with contextlib.redirect_stdout(io.StringIO()):
-            try:
-                answer = make(task["name"], task["pixels"], task["out"], task["forms"])
-            except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-main()
+    gc.collect()
+    keras.utils.set_random_seed(seed)
+    model = getattr(keras.applications, name)(weights=None, classes=classes, input_shape=(*images.shape[1:],))
+    x = normalize(images, normalization(name))
+    settle(model, x, classes, seed)
+    built.update(model=model)
+    return run(model, x)

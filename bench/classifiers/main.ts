@@ -1,13 +1,14 @@
 /**
  * Converts the classifiers of keras.applications or torchvision.models in each form that their exporters write, compares the answers with the
- * framework's on the same pixels, and prints the table of docs/classifiers.md.
+ * framework's on the same pixels, and writes docs/classifiers.md.
  *
- * npm run bench -- classifiers --python PYTHON [--framework keras|torchvision] [--models A,B] [--forms A,B] [--minutes 15] [--results FILE]
+ * npm run bench -- classifiers --python PYTHON [--framework keras|torchvision] [--models A,B] [--forms A,B] [--minutes 240] [--results FILE]
  *
- * PYTHON has the packages of bench/classifiers/requirements-*.txt. A row per model and form is appended to FILE as it is measured, and rows that
- * are there are not measured again, so a run can be split. `--table` prints the tables of FILE and measures nothing.
+ * PYTHON has the packages of bench/classifiers/requirements-*.txt. A row per model and form is appended to FILE, by default
+ * bench/classifiers/rows.jsonl, as it is measured, and rows that are there are not measured again, so a run can be split. `--page` only writes
+ * docs/classifiers.md from the rows.
  */
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,9 +16,13 @@ import { varySamples } from '@inferql/converter/sample-images';
 import { findImages } from '../images.ts';
 import { openFramework } from './framework.ts';
 import { measureForm } from './measure.ts';
-import { formatTables, type Row, rowSchema } from './table.ts';
+import { formatPage } from './page.ts';
+import { readRows } from './rows.ts';
 
 const IMAGES = 4;
+// The commands of the benchmarks run in the project's folder.
+const ROWS = join('bench', 'classifiers', 'rows.jsonl');
+const PAGE = join('docs', 'classifiers.md');
 
 const { values } = parseArgs({
   options: {
@@ -26,66 +31,57 @@ const { values } = parseArgs({
     models: { type: 'string', default: '' },
     forms: { type: 'string', default: '' },
     minutes: { type: 'string', default: '240' },
-    results: { type: 'string', default: join(tmpdir(), 'inferql-classifiers.jsonl') },
-    images: { type: 'string', default: 'models/samples' },
-    table: { type: 'boolean', default: false },
+    results: { type: 'string', default: ROWS },
+    images: { type: 'string', default: join('models', 'samples') },
+    page: { type: 'boolean', default: false },
   },
 });
 
-const rows: Row[] = existsSync(values.results)
-  ? readFileSync(values.results, 'utf8')
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => rowSchema.parse(JSON.parse(line)))
-  : [];
-if (values.table) {
-  console.log(formatTables(rows));
-  process.exit(0);
-}
+if (!values.page) await measureCollection();
+writeFileSync(PAGE, formatPage(readRows(values.results)));
 
-// The commands of the benchmarks run in the project's folder.
-const script = join('bench', 'classifiers', `${values.framework}_models.py`);
-const framework = await openFramework(values.python, script);
-const end = performance.now() + Number(values.minutes) * 60_000;
-const wanted = values.models ? values.models.split(',') : framework.models.map(({ name }) => name);
-const forms = values.forms ? values.forms.split(',') : framework.forms;
-const work = mkdtempSync(join(tmpdir(), 'inferql-classifiers-'));
-try {
-  for (const { name, size, normalization } of framework.models.filter((model) => wanted.includes(model.name))) {
-    const isMeasured = (form: string) =>
-      rows.some((row) => row.model === name && row.form === form && row.versions === framework.versions);
-    const missing = forms.filter((form) => !isMeasured(form));
-    if (missing.length === 0 || performance.now() > end) continue;
-    const folder = join(work, name);
-    mkdirSync(folder);
-    const images = await preparePixels(size);
-    const pixels = join(folder, 'pixels');
-    writeFileSync(pixels, Buffer.concat(images));
-    const made = await framework.make({ name, pixels, out: folder, forms: missing });
-    for (const form of missing) {
-      const outcome =
-        'error' in made
-          ? { refused: `not made: ${made.error}` }
-          : await measureForm({
-              exported: made.forms[form] ?? { error: 'not made' },
-              folder,
-              form,
-              normalization,
-              images,
-              answers: made.answers,
-            });
-      const row = { model: name, form, versions: framework.versions, ...outcome };
-      rows.push(row);
-      appendFileSync(values.results, `${JSON.stringify(row)}\n`);
-      console.log(JSON.stringify(row));
+async function measureCollection(): Promise<void> {
+  const rows = readRows(values.results);
+  const framework = await openFramework(values.python, values.framework);
+  const end = performance.now() + Number(values.minutes) * 60_000;
+  const wanted = values.models ? values.models.split(',') : framework.models.map(({ name }) => name);
+  const forms = values.forms ? values.forms.split(',') : framework.forms;
+  const work = mkdtempSync(join(tmpdir(), 'inferql-classifiers-'));
+  try {
+    for (const { name, size, normalization } of framework.models.filter((model) => wanted.includes(model.name))) {
+      const isMeasured = (form: string) =>
+        rows.some((row) => row.model === name && row.form === form && row.versions === framework.versions);
+      const missing = forms.filter((form) => !isMeasured(form));
+      if (missing.length === 0 || performance.now() > end) continue;
+      const images = await preparePixels(size);
+      const pixels = join(work, 'pixels');
+      writeFileSync(pixels, Buffer.concat(images));
+      const built = await framework.build(name, pixels);
+      for (const form of missing) {
+        // One form at a time: the files of the largest models take gigabytes.
+        const folder = join(work, form);
+        mkdirSync(folder);
+        const outcome =
+          'error' in built
+            ? { refused: `the framework does not make it: ${built.error}` }
+            : await measureForm({
+                exported: await framework.export(form, join(folder, 'exported')),
+                folder,
+                normalization,
+                images,
+                answers: built.answers,
+              });
+        rmSync(folder, { recursive: true });
+        const row = JSON.stringify({ model: name, form, versions: framework.versions, ...outcome });
+        appendFileSync(values.results, `${row}\n`);
+        console.log(row);
+      }
     }
-    rmSync(folder, { recursive: true });
+  } finally {
+    framework.close();
+    rmSync(work, { recursive: true, force: true });
   }
-} finally {
-  framework.close();
-  rmSync(work, { recursive: true, force: true });
 }
-console.log(formatTables(rows));
 
 /** Views of the samples, all different. */
 async function preparePixels(size: number): Promise<Uint8Array[]> {

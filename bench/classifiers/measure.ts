@@ -1,20 +1,20 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { inspectModel } from '@inferql/converter/inspect/inspect';
 import { runOne } from '@inferql/converter/inspect/probe-onnx';
 import { isKerasFile, storeKerasModel } from '@inferql/converter/keras/keras-file';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
 import ort from 'onnxruntime-node';
-import type { FrameworkModel } from './framework.ts';
-import type { Measured, Refused } from './table.ts';
+import type { Exported, FrameworkModel } from './framework.ts';
+import type { Measured, Refused } from './rows.ts';
 
-/** Long enough for a stable figure, short enough for hundreds of models. */
-const RATE_CPU_MS = 1_500;
+/** Long enough for a figure of two digits, short enough for hundreds of models. */
+const RATE_CPU_MS = 500;
 
 interface Form extends Pick<FrameworkModel, 'normalization'> {
-  exported: { file: string } | { error: string };
+  exported: Exported;
+  /** The exported file is in its folder `exported`. */
   folder: string;
-  form: string;
   /** uint8, height x width x 3 each. */
   images: Uint8Array[];
   /** The framework's probabilities per image. */
@@ -25,11 +25,11 @@ interface Form extends Pick<FrameworkModel, 'normalization'> {
 export async function measureForm(form: Form): Promise<Measured | Refused> {
   const { exported, folder, normalization } = form;
   if ('error' in exported) return { refused: `the exporter fails: ${exported.error}` };
-  const stateDir = join(folder, `state-${form.form}`);
   try {
-    let file = join(folder, exported.file);
+    const start = process.cpuUsage();
+    let file = join(folder, 'exported', exported.file);
     if (isKerasFile(file)) {
-      const modelDir = join(folder, `read-${form.form}`);
+      const modelDir = join(folder, 'read');
       mkdirSync(modelDir);
       await storeKerasModel(file, modelDir);
       file = join(modelDir, 'model.json');
@@ -45,16 +45,16 @@ export async function measureForm(form: Form): Promise<Measured | Refused> {
       output: { activation: found.activation },
     };
     writeFileSync(join(modelDir, 'model.json5'), JSON.stringify(spec));
-    const model = await prepareModel({ modelDir, stateDir });
+    const model = await prepareModel({ modelDir, stateDir: join(folder, 'state') });
+    const seconds = round(cpuMsSince(start) / 1_000);
     if (model.onnxPath === undefined) return { refused: model.onnxUnavailable ?? 'no ONNX file' };
     return {
       ...(await compare(model, model.onnxPath, form)),
+      seconds,
       isGuessRight: found.input.normalization === normalization,
     };
   } catch (error) {
     return { refused: (error as Error).message.slice(0, 400) };
-  } finally {
-    rmSync(stateDir, { recursive: true, force: true });
   }
 }
 
@@ -77,13 +77,23 @@ async function compare({ spec }: PreparedModel, onnxPath: string, { images, answ
     let cpuMs = 0;
     while (cpuMs < RATE_CPU_MS) {
       await runOne(session, images[runs++ % images.length] ?? new Uint8Array(), spec);
-      const { user, system } = process.cpuUsage(start);
-      cpuMs = (user + system) / 1_000;
+      cpuMs = cpuMsSince(start);
     }
-    return { engine: 'onnxruntime', difference, agreeing, images: images.length, perSecond: (runs / cpuMs) * 1_000 };
+    const perSecond = round((runs / cpuMs) * 1_000);
+    return { engine: 'onnxruntime', difference: round(difference), agreeing, images: images.length, perSecond };
   } finally {
     await session.release();
   }
+}
+
+function cpuMsSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1_000;
+}
+
+/** To three digits. */
+function round(value: number): number {
+  return Number(value.toPrecision(3));
 }
 
 function argmax(values: readonly number[]): number {

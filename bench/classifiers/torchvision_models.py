@@ -1,17 +1,8 @@
-"""Makes the classifiers of torchvision.models with the framework itself, as ONNX of both exporters.
+"""The classifiers of torchvision.models, as ONNX of both exporters, for framework.py.
 
-    python torchvision_models.py list           one line of JSON per model: name, size in pixels, normalization
-    python torchvision_models.py make           reads {"name", "pixels", "out"} per line, answers with {"answers", "forms"} or {"error"}
+Weights are random: batch statistics are taken from the images, and the last layer is scaled so that answers differ between images."""
 
-`pixels` is a file of uint8 images, `out` an empty folder. Weights are random: batch statistics are taken from the images, and the last layer is
-scaled so that answers differ between images."""
-
-import contextlib
-import io
-import json
-import os
 import re
-import sys
 import warnings
 
 import numpy as np
@@ -20,21 +11,21 @@ import torchvision
 from torchvision import models
 
 warnings.filterwarnings("ignore")
-CLASSES = 20
-SEED = 7
+VERSIONS = f"PyTorch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}"
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def listed():
-    """The default weights say the size of the images, and how many parameters a model has."""
+    """In order of their parameters."""
     found = []
     for name in models.list_models(module=models):
-        weights = models.get_model_weights(name).DEFAULT
-        # That of the first weights: the second ones were trained on small images and tested on larger ones.
-        crop = re.search(r"crop_size=\[?(\d+)", str(list(models.get_model_weights(name))[0].transforms))
-        found.append((weights.meta["num_params"], name, int(crop[1]) if crop else 224))
-    return [(name, size) for _, name, size in sorted(found)]
+        weights = list(models.get_model_weights(name))
+        # Some weights take larger images than others. The smallest keep the run short.
+        crops = [re.search(r"crop_size=\[?(\d+)", str(entry.transforms)) for entry in weights]
+        size = min((int(crop[1]) for crop in crops if crop), default=224)
+        found.append((weights[-1].meta["num_params"], {"name": name, "size": size, "normalization": "torch"}))
+    return [model for _, model in sorted(found, key=lambda entry: (entry[0], entry[1]["name"]))]
 
 
 def run(model, x):
@@ -42,7 +33,7 @@ def run(model, x):
         return torch.cat([model(x[i : i + 1]) for i in range(len(x))])
 
 
-def settle(model, x):
+def settle(model, x, classes):
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
@@ -52,7 +43,7 @@ def settle(model, x):
     with torch.no_grad():
         model(x)
     model.eval()
-    heads = [m for m in model.modules() if CLASSES in (getattr(m, "out_features", 0), getattr(m, "out_channels", 0))]
+    heads = [m for m in model.modules() if classes in (getattr(m, "out_features", 0), getattr(m, "out_channels", 0))]
     head = heads[-1]
     if float(head.weight.detach().std()) == 0:
         torch.nn.init.normal_(head.weight, 0, 0.02)
@@ -64,59 +55,31 @@ def settle(model, x):
             head.bias.sub_(z.mean(0)).mul_(scale)
 
 
-def export_current(model, sample, file):
+def export_current(file):
     batch = torch.export.Dim("batch")
     # Two images, since an example of one makes the batch size fixed.
-    torch.onnx.export(model, (sample,), file, dynamo=True, verbose=False, dynamic_shapes=({0: batch},), input_names=["input"], output_names=["output"])
+    more = {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: batch},)}
+    torch.onnx.export(built["model"], (built["sample"],), file, input_names=["input"], output_names=["output"], **more)
 
 
-def export_old(model, sample, file):
-    axes = {"input": {0: "batch"}, "output": {0: "batch"}}
-    torch.onnx.export(model, (sample[:1],), file, dynamo=False, input_names=["input"], output_names=["output"], dynamic_axes=axes)
+def export_old(file):
+    more = {"dynamo": False, "dynamic_axes": {"input": {0: "batch"}, "output": {0: "batch"}}}
+    torch.onnx.export(built["model"], (built["sample"][:1],), file, input_names=["input"], output_names=["output"], **more)
 
 
-FORMS = {"onnx-dynamo": ("dynamo/model.onnx", export_current), "onnx-torchscript": ("old/model.onnx", export_old)}
+FORMS = {"onnx-dynamo": ("model.onnx", export_current), "onnx-torchscript": ("model.onnx", export_old)}
+
+# The model that the exporters write, and two images.
+built = {}
 
 
-def make(name, pixels, out, forms):
-    size = dict(listed())[name]
-    torch.manual_seed(SEED)
-    more = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    model = models.get_model(name, weights=None, num_classes=CLASSES, **({**more, "aux_logits": False} if more else {}))
-    x = np.fromfile(pixels, np.uint8).reshape(-1, size, size, 3).astype(np.float32)
-    x = torch.from_numpy(((x / 255 - MEAN) / DEVIATION).transpose(0, 3, 1, 2).copy())
-    settle(model, x)
-    answers = run(model, x).double().softmax(-1).numpy()
-    made = {}
-    for form in forms:
-        file, export = FORMS[form]
-        target = os.path.join(out, file)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        try:
-            export(model, x[:2], target)
-            made[form] = {"file": file}
-        except Exception as error:
-            made[form] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-    return {"answers": answers.round(8).tolist(), "forms": made}
-
-
-def main():
-    if sys.argv[1] == "list":
-        for name, size in listed():
-            print(json.dumps({"name": name, "size": size, "normalization": "torch"}))
-        return
-    versions = f"PyTorch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}"
-    print(json.dumps({"versions": versions, "forms": list(FORMS)}), flush=True)
-    answers = sys.stdout
-    for line in sys.stdin:
-        task = json.loads(line)
-        # Exporters print.
-        with contextlib.redirect_stdout(io.StringIO()):
-            try:
-                answer = make(task["name"], task["pixels"], task["out"], task["forms"])
-            except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-main()
+def build(name, images, classes, seed):
+    """Returns logits per image."""
+    built.clear()
+    torch.manual_seed(seed)
+    more = {"init_weights": True, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+    model = models.get_model(name, weights=None, num_classes=classes, **more)
+    x = torch.from_numpy(((images.astype(np.float32) / 255 - MEAN) / DEVIATION).transpose(0, 3, 1, 2).copy())
+    settle(model, x, classes)
+    built.update(model=model, sample=x[:2])
+    return run(model, x).numpy()

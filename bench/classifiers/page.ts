@@ -1,0 +1,77 @@
+import type { Measured, Row } from './rows.ts';
+
+const HEAD = `# Classifiers of keras.applications and torchvision
+
+Models of the two large collections, made by their framework, written by its exporters, added unchanged, and compared with the framework on the same
+pixels. A cell has the largest difference of a probability on four images, and images per second of processor time on one thread. The best label is the
+framework's on each image, unless a cell says on how many. All run on onnxruntime, float32, the engine that a worker chooses.
+
+**The weights are random**, of a scale that keeps activations alive, with batch statistics taken from the images and a last layer that makes answers
+differ: published weights could not be downloaded for this measurement. Rates are from a machine that also did other work, so rely on their ratios; for a
+whole system see [measurements](measurements.md).
+
+Written by \`npm run bench -- classifiers\` from [its rows](../bench/classifiers/rows.jsonl). The command measures one model after the other, from small to
+large, and continues where it stopped; models without a line were not measured yet.
+
+\`\`\`sh
+python3.11 -m venv torch && torch/bin/pip install -r bench/classifiers/requirements-torchvision.txt
+for version in 2 3; do
+  python3.11 -m venv keras$version
+  keras$version/bin/pip install -r bench/classifiers/requirements-keras$version.txt
+  keras$version/bin/pip install --no-deps -r bench/classifiers/requirements-tensorflowjs.txt
+done
+npm run bench -- classifiers --python torch/bin/python --framework torchvision
+npm run bench -- classifiers --python keras3/bin/python --framework keras  # or keras2/bin/python
+\`\`\`
+
+| form | written by |
+|---|---|
+| \`keras\`, \`h5\` | \`model.save('model.keras')\`, \`model.save('model.h5')\` |
+| \`tfjs-layers\` | \`tensorflowjs_converter\`, layers model |
+| \`tfjs-graph\` | \`tensorflowjs_converter\`, graph model of the SavedModel |
+| \`onnx\` | Keras 3: \`model.export('model.onnx', format='onnx')\`; Keras 2: tf2onnx |
+| \`onnx-dynamo\`, \`onnx-torchscript\` | \`torch.onnx.export(…, dynamo=True)\` and \`dynamo=False\` |
+`;
+
+const FORMS = ['keras', 'h5', 'tfjs-layers', 'tfjs-graph', 'onnx', 'onnx-dynamo', 'onnx-torchscript'];
+
+const isMeasured = (row: Row): row is Row & Measured => 'difference' in row;
+
+/** docs/classifiers.md: a table per framework, with a line per model and a column per form. */
+export function formatPage(rows: readonly Row[]): string {
+  const versions = [...new Set(rows.map((row) => row.versions))].sort();
+  const parts = versions.map((version) => formatFramework(rows.filter((row) => row.versions === version)));
+  return `${[HEAD, ...parts].join('\n')}`;
+}
+
+function formatFramework(rows: readonly Row[]): string {
+  const forms = [...new Set(rows.map((row) => row.form))].sort((a, b) => FORMS.indexOf(a) - FORMS.indexOf(b));
+  const models = [...new Set(rows.map((row) => row.model))].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const lines = models.map((model) => {
+    const cells = forms.map((form) => describe(rows.find((row) => row.model === model && row.form === form)));
+    return `| ${model} | ${cells.join(' | ')} |`;
+  });
+  const measured = rows.filter(isMeasured);
+  const largest = Math.max(...measured.map((row) => row.difference));
+  const refused = rows.flatMap((row) => ('refused' in row ? [`- ${row.model}, \`${row.form}\`: ${row.refused}`] : []));
+  return [
+    `## ${rows[0]?.versions}`,
+    '',
+    `${models.length} models, ${rows.length} files, ${measured.length} of them served, with a difference of at most ${largest.toExponential(1)}.`,
+    '',
+    `| model | ${forms.join(' | ')} |`,
+    `|---|${forms.map(() => '---|').join('')}`,
+    ...lines,
+    '',
+    ...(refused.length > 0 ? ['Not served:', '', ...refused, ''] : []),
+  ].join('\n');
+}
+
+/** Such as `3.2e-6, 12/s`, or `3.2e-6, 3/4, 12/s` if a best label differs. */
+function describe(row: Row | undefined): string {
+  if (!row) return 'not measured';
+  if (!isMeasured(row)) return 'not served';
+  const labels = row.agreeing === row.images ? [] : [`${row.agreeing}/${row.images}`];
+  const rate = row.perSecond >= 10 ? row.perSecond.toFixed(0) : row.perSecond.toPrecision(2);
+  return [row.difference.toExponential(1), ...labels, `${rate}/s`].join(', ');
+}
