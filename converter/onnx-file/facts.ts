@@ -123,6 +123,13 @@ function imagePort(graph: OnnxModelGraph): Port {
   const [port, ...others] = ports;
   if (!port || others.length > 0) {
     const names = ports.map(({ name }) => name).join(', ') || 'none';
+    // A tensor inside TensorFlow's graph is no input of the model: the exporter did not write what it holds.
+    const lost = others.filter(({ name }) => /\/.*:\d+$/.test(name)).map(({ name }) => name);
+    if (lost.length > 0)
+      throw new ModelError(
+        'SOURCE_INVALID',
+        `the ONNX file lacks constants of the model, which its exporter left out: ${lost.join(', ')}; add the .keras or .h5 file itself`,
+      );
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
   }
   if (port.sizes && port.sizes.length !== 4) {
