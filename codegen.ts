@@ -19,6 +19,7 @@ function typeDocuments(folder: string): CodegenConfig['generates'] {
           ID: 'string',
           DateTime: 'string',
           JSON: 'unknown',
+          URL: 'string',
           Upload: { input: 'Blob', output: 'never' },
         },
         strictScalars: true,

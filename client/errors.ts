@@ -9,6 +9,8 @@ const SERVER_CODES = {
   TOO_COMPLEX: false,
   UNSUPPORTED_FORMAT: false,
   CORRUPT: false,
+  IMAGE_URL_REFUSED: false,
+  IMAGE_URL_FAILED: true,
   MODEL_NOT_FOUND: false,
   INVALID_INPUT: false,
   IDEMPOTENCY_KEY_REUSED: false,

@@ -45,6 +45,18 @@ export const ERRORS = {
     message: 'This is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO).',
   },
   CORRUPT: { delivery: 'member', retryable: false, httpStatus: 200, message: 'The image is damaged or truncated.' },
+  IMAGE_URL_REFUSED: {
+    delivery: 'member',
+    retryable: false,
+    httpStatus: 200,
+    message: 'This server does not read images from this URL.',
+  },
+  IMAGE_URL_FAILED: {
+    delivery: 'member',
+    retryable: true,
+    httpStatus: 200,
+    message: "The image could not be read from its URL: the URL's server did not answer in time, or not with a file.",
+  },
   MODEL_NOT_FOUND: {
     delivery: 'member',
     retryable: false,

@@ -28,6 +28,9 @@ import { Predictions } from './predictions/predictions.ts';
 import { type Audience, createQueueStats } from './predictions/queue-stats.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import type { Services } from './schema/context.ts';
+import { ImageFetcher } from './sources/image-fetcher.ts';
+import { openImageSource } from './sources/image-source.ts';
+import { createFileStores } from './uploads/file-store.ts';
 
 const MAX_INT = 2 ** 31 - 1;
 /** Maximum delay with which a prediction that nobody watches expires. */
@@ -45,6 +48,8 @@ export type Backend = ReturnType<typeof createBackend>;
  */
 export function createBackend(options: {
   config: Config;
+  /** Folder for uploads that are not kept in memory. Other processes do not read or remove files in it. */
+  uploadDir: string;
   redis: RedisConnection;
   subscriber: RedisConnection;
   log: Logger;
@@ -52,7 +57,7 @@ export function createBackend(options: {
   authenticate?: CustomAuthenticate | undefined;
   hooks?: Hooks | undefined;
 }) {
-  const { config, redis, subscriber, log, authenticate, hooks = {} } = options;
+  const { config, uploadDir, redis, subscriber, log, authenticate, hooks = {} } = options;
   let draining = false;
   const unreadable = createUnreadableRecords((place, error) =>
     log.error({ err: error, place }, 'unreadable record in Redis (another release?); skipped'),
@@ -101,6 +106,8 @@ export function createBackend(options: {
     memoryBytes: config.decodeMemoryBytes,
     processes: config.decodeProcesses,
   });
+  const files = createFileStores(config.uploadMemoryBytes, uploadDir);
+  const fetcher = new ImageFetcher({ ...config, openFile: files.open });
   const control = createAdmissionControl(modelCache);
   const { limits } = access;
   const predictions = new Predictions({
@@ -164,6 +171,8 @@ export function createBackend(options: {
   const services: Services = {
     limits: config,
     submit: (request) => predictions.submit(request),
+    openSource: (source, { tenant }, signal) =>
+      openImageSource(source, { tenant, signal }, { fetcher, maxBytes: config.maxUploadBytes }),
     readPrediction: (caller, id) => predictions.read(caller, id),
     cancelPrediction: (caller, id) => predictions.cancel(caller, id),
     createToken: access.createToken,
@@ -192,6 +201,7 @@ export function createBackend(options: {
   return {
     services,
     access,
+    files,
 
     /** Whether Redis answers and its channel is subscribed; false once the server shuts down. */
     async isReady(): Promise<boolean> {
@@ -222,6 +232,7 @@ export function createBackend(options: {
       clearInterval(forgetTimer);
       tracker.close();
       decoder.close();
+      void fetcher.close();
     },
   };
 }

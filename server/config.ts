@@ -18,6 +18,10 @@ export function readConfig(env: Environment) {
     const { name } = settings[key];
     throw new InvalidConfigurationError([`${name} is '${config[key]}': expected ${LIMITS_EXPECTED}.`]);
   }
+  if (config.imageUrls === 'allowlist' && config.imageUrlHosts.length === 0) {
+    const { imageUrls, imageUrlHosts } = settings;
+    throw new InvalidConfigurationError([`${imageUrlHosts.name} is not set: ${imageUrls.name}=allowlist needs it.`]);
+  }
   checkJwt(config);
   return config;
 }

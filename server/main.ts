@@ -31,8 +31,8 @@ setSharpGlobals();
 const uploadDir = openUploadDir(config.stateDir);
 
 const { redis, subscriber, close } = openConnections(config, log);
-const backend = createBackend({ config, redis, subscriber, log });
-const listener = createHttpServer({ config, backend, uploadDir: uploadDir.dir, log });
+const backend = createBackend({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
+const listener = createHttpServer({ config, backend, log });
 
 let stopping: Promise<void> | undefined;
 

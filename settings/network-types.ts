@@ -70,3 +70,29 @@ function parseOrigin(item: string): string | undefined {
   }
   return /^[a-z][a-z0-9+.-]*:\/\/[^/?#]+$/i.test(item) ? item : undefined;
 }
+
+/** A host that an operator lists. */
+export interface AllowedHost {
+  /** As `URL` writes it: lower case, IPv6 in brackets. `*.example.org` is every subdomain. */
+  host: string;
+  /** Undefined: the default ports, 80 and 443. */
+  port: string | undefined;
+}
+
+const HOST = /^(\[[0-9a-f:.]+\]|(?:\*\.)?[^\s:/?#@*[\]]+)(?::(\d{1,5}))?$/i;
+
+/** Hosts, each with a port if it is not 80 or 443. */
+export const hosts: ValueType<AllowedHost[]> = {
+  expected: 'hosts such as images.example.org, *.example.org or 10.0.0.5:9000, separated by commas',
+  parse(value) {
+    const items = value.split(',').flatMap((part) => part.trim() || []);
+    const parsed = items.map(parseHost);
+    return parsed.every((host) => host !== undefined) ? parsed : undefined;
+  },
+};
+
+function parseHost(item: string): AllowedHost | undefined {
+  const [, host = '', port] = HOST.exec(item) ?? [];
+  if (!host || Number(port) > 65_535 || !URL.canParse(`http://${host}`)) return undefined;
+  return { host: new URL(`http://${host}`).hostname, port: port && String(Number(port)) };
+}

@@ -228,6 +228,7 @@ test('a stopped instance says so', async () => {
 test.each([
   [{ redisURL: 'redis://localhost' }, /unknown option 'redisURL'.*redisUrl/],
   [{ redisUrl: 6379 }, /option 'redisUrl' is 6379\. Expected a URL such as redis/],
+  [{ imageUrls: ['http://x/'] }, /option 'imageUrls' is an object\. Expected 'off', 'https' or an array of hosts/],
   [{ endpoint: 'graphql' }, /option 'endpoint' is "graphql"\. Expected a path/],
   [{ limits: { maxUploadBytes: '5 MB' } }, /'limits\.maxUploadBytes' is "5 MB"\. Expected a whole number/],
   [{ limits: { maxUpload: 5 } }, /unknown option 'limits\.maxUpload'/],

@@ -58,10 +58,10 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
         closers.push(() => worker.stop());
       }
       const { authenticate, hooks, plugins } = options;
-      const backend = createBackend({ config, redis, subscriber, log, authenticate, hooks });
-      closers.push(backend.close);
       // Each file in the folder for uploads has a random name and is readable only by this user.
-      const transports = { config, backend, uploadDir: tmpdir(), log, schema, endpoint, plugins, servesSite: false };
+      const backend = createBackend({ config, uploadDir: tmpdir(), redis, subscriber, log, authenticate, hooks });
+      closers.push(backend.close);
+      const transports = { config, backend, log, schema, endpoint, plugins, servesSite: false };
       const { app, webSockets } = createTransports(transports);
       closers.push(async () => {
         backend.drain();

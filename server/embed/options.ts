@@ -1,5 +1,6 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
+import { hosts } from '@inferql/settings/network-types';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { Config } from '../config.ts';
@@ -36,6 +37,11 @@ const EXPECTED = {
   extendSchema: ['a function from a GraphQLSchema to another', isFunction],
   federation: ['true or false', isBoolean],
   hooks: ['an object with beforeAdmit, onSettled or both', isObject],
+  imageUrls: [
+    "'off', 'https' or an array of hosts such as images.example.org or 10.0.0.5:9000",
+    (value) =>
+      value === 'off' || value === 'https' || (isStringArray(value) && parseHosts(value as string[]) !== undefined),
+  ],
   limits: [`an object with ${LIMITS.join(', ')}`, isObject],
   tenantLimits: [LIMITS_EXPECTED, (value) => typeof value === 'string' && parseLimits(value, 'tenant') !== undefined],
   defaultModel: ['the name of a model', isFilledString],
@@ -67,6 +73,7 @@ export function resolveOptions(options: InferQLOptions): ResolvedOptions {
     defaultModel,
     corsOrigins,
     introspection,
+    ...describeImageUrls(options.imageUrls),
     ...checkLimits(options.limits ?? {}),
   };
   const config: Config = {
@@ -78,6 +85,13 @@ export function resolveOptions(options: InferQLOptions): ResolvedOptions {
   };
   return { config, endpoint: options.endpoint ?? '/graphql', log: options.logger ?? createSilentLog() };
 }
+
+function describeImageUrls(imageUrls: InferQLOptions['imageUrls']): Partial<Config> {
+  if (typeof imageUrls !== 'object') return imageUrls === undefined ? {} : { imageUrls };
+  return { imageUrls: 'allowlist', imageUrlHosts: parseHosts(imageUrls) ?? [] };
+}
+
+const parseHosts = (items: readonly string[]) => (items.length > 0 ? hosts.parse(items.join(',')) : undefined);
 
 /** With pino's default destination, the process would get a listener of its exit. */
 function createSilentLog(): Logger {

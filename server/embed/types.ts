@@ -41,6 +41,8 @@ export interface InferQLOptions {
   defaultModel?: string;
   /** Origins of other web pages that may use the API; `*` for all. @default none */
   corsOrigins?: string[];
+  /** URLs from which images may be read: of every public host, or of these hosts. @default 'off' */
+  imageUrls?: 'off' | 'https' | string[];
   /** GraphiQL at the endpoint, if the web page is built. @default false */
   graphiql?: boolean;
   /** Whether clients may ask for the schema. @default true */

@@ -8,6 +8,7 @@ import type { Access } from '../access/index.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
+import type { FileStores } from '../uploads/file-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
 import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
@@ -29,8 +30,7 @@ export interface AppDependencies {
   access: Access;
   isReady(): Promise<boolean>;
   isDraining(): boolean;
-  /** Folder for uploads that are not kept in memory; only this process uses it. */
-  uploadDir: string;
+  files: FileStores;
   /** Places in Redis that this release cannot read. */
   listUnreadable(): string[];
   log: Logger;
@@ -47,7 +47,7 @@ export type App = ReturnType<typeof createApp>;
 
 /** The whole HTTP side, as a listener for node:http and as `fetch`; WebSockets are added by attachWebSockets. */
 export function createApp(dependencies: AppDependencies) {
-  const { config, services, access, isReady, isDraining, listUnreadable, uploadDir, log } = dependencies;
+  const { config, services, access, isReady, isDraining, listUnreadable, files, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
   return createYoga<object, ServerContext>({
     schema: dependencies.schema,
@@ -74,8 +74,8 @@ export function createApp(dependencies: AppDependencies) {
         : [useHealth(isReady, listUnreadable), useWebPage(config.webDir, log)]),
       authentication.plugin,
       useCsrfHeader(),
-      useUploads(config, uploadDir),
-      useRequestBody(config.maxQueryBytes),
+      useUploads(config, files),
+      useRequestBody(config, files.memory),
       useDeferDirective(),
       ...makeLimitPlugins(config),
       usePartialResultStatus(),

@@ -57,13 +57,7 @@ const HOST_ANSWERS = {
 } as const;
 
 /** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createHttpServer(options: {
-  config: Config;
-  backend: Backend;
-  /** Folder for uploads that are not kept in memory; only this process uses it. */
-  uploadDir: string;
-  log: Logger;
-}) {
+export function createHttpServer(options: { config: Config; backend: Backend; log: Logger }) {
   const { config, backend, log } = options;
   const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
   const bodies = createBodyWatch();

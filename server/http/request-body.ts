@@ -1,11 +1,14 @@
 /** Reads bodies without files: size limit, decompression, and JSON parameters. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
-import { ERRORS } from '@inferql/queue/errors';
+import { ERRORS, InferqlError } from '@inferql/queue/errors';
 import { GraphQLError } from 'graphql';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import type { Config } from '../config.ts';
+import type { MemoryBudget } from '../uploads/file-store.ts';
 import { GrowingBuffer } from '../uploads/growing-buffer.ts';
+import { separateDataUrls } from './data-urls.ts';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;
@@ -13,11 +16,22 @@ const FORM_TYPE = /^application\/x-www-form-urlencoded\b/i;
 /** Content types that the framework or the multipart reader reads. */
 const KNOWN_TYPE = /^(?:multipart\/form-data|application\/graphql|application\/x-www-form-urlencoded)\b/i;
 
+/** Base64 takes four bytes for three. */
+const DATA_URL_FACTOR = 4 / 3;
+const DATA_URL_HEADER_BYTES = 1_024;
+/** Until other bodies have been answered. */
+const RETRY_AFTER_MS = 1_000;
+
+type Limits = Pick<Config, 'maxQueryBytes' | 'maxUploadBytes'>;
+
 /**
  * Reads bodies without files, with a limit on announced and actual length, compressed or plain. Reports what is wrong with a
- * request before anything is parsed. No parser's message reaches the client.
+ * request before anything is parsed. No parser's message reaches the client. A JSON body may be longer by a data URL if there is memory for it
+ * among the uploads.
  */
-export function useRequestBody(maxQueryBytes: number): Plugin {
+export function useRequestBody({ maxQueryBytes, maxUploadBytes }: Limits, memory: MemoryBudget): Plugin {
+  const maxJsonBytes = maxQueryBytes + Math.ceil(maxUploadBytes * DATA_URL_FACTOR) + DATA_URL_HEADER_BYTES;
+  const held = new WeakMap<Request, GrowingBuffer>();
   return {
     onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI, serverContext }) {
       if (request.method === 'GET') return checkParameters(url.searchParams, 'URL');
@@ -35,12 +49,18 @@ export function useRequestBody(maxQueryBytes: number): Plugin {
           throw refuse('UNSUPPORTED_MEDIA_TYPE', 'A multipart body is read uncompressed: images do not get smaller.');
         return;
       }
-      if (Number(request.headers.get('content-length') ?? 0) > maxQueryBytes) throw tooLarge(maxQueryBytes);
+      const maxBytes = JSON_TYPE.test(type) && !encoding ? maxJsonBytes : maxQueryBytes;
+      if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxQueryBytes);
       const parse = requestParser;
       setRequestParser(async (whole) => {
-        const sent = await readBytes(whole, serverContext, maxQueryBytes);
+        const { res } = serverContext as NodeContext;
+        const body = new GrowingBuffer(maxBytes, beyond(maxQueryBytes, memory));
+        // Until the response has ended: the variables keep the data URL.
+        if (res) res.once('close', () => body.free());
+        else held.set(request, body);
+        const sent = await readBytes(whole, serverContext, body, maxQueryBytes);
         const bytes = encoding ? await decode(sent, encoding, maxQueryBytes) : sent;
-        if (JSON_TYPE.test(type)) return parseJson(bytes);
+        if (JSON_TYPE.test(type)) return parseJson(bytes, maxQueryBytes);
         if (FORM_TYPE.test(type)) checkParameters(new URLSearchParams(bytes.toString('utf8')), 'form');
         if (!parse) throw refuse('UNSUPPORTED_MEDIA_TYPE', 'Send the request as application/json.');
         const headers = new fetchAPI.Headers(whole.headers);
@@ -54,6 +74,27 @@ export function useRequestBody(maxQueryBytes: number): Plugin {
           }),
         );
       });
+    },
+    onResponse({ request }) {
+      held.get(request)?.free();
+    },
+  };
+}
+
+/** Memory that is asked for from the `free`-th byte on. */
+function beyond(freeBytes: number, memory: MemoryBudget): Pick<MemoryBudget, 'take' | 'give'> {
+  let taken = 0;
+  const over = (bytes: number) => Math.max(0, bytes - freeBytes);
+  return {
+    take(bytes) {
+      const more = over(taken + bytes) - over(taken);
+      if (more > 0 && !memory.take(more)) return false;
+      taken += bytes;
+      return true;
+    },
+    give(bytes) {
+      memory.give(over(taken) - over(taken - bytes));
+      taken -= bytes;
     },
   };
 }
@@ -79,12 +120,12 @@ async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Prom
 interface NodeContext {
   /** Absent if a host application calls `fetch`. Some frameworks read the body and put it into `body`. */
   req?: IncomingMessage & { body?: unknown };
+  res?: ServerResponse;
 }
 
-async function readBytes(request: Request, context: object, maxBytes: number): Promise<Buffer> {
+async function readBytes(request: Request, context: object, body: GrowingBuffer, maxBytes: number): Promise<Buffer> {
   const { req } = context as NodeContext;
   const isUnread = req && req.body === undefined && !req.readableDidRead;
-  const body = new GrowingBuffer(maxBytes);
   if (isUnread) await readNodeBody(req, body, maxBytes);
   else await readWebBody(request, body, maxBytes);
   return body.bytes();
@@ -98,7 +139,7 @@ function readNodeBody(req: IncomingMessage, body: GrowingBuffer, maxBytes: numbe
       if (body.add(chunk)) return;
       // The rest is left unread: closing the connection now would lose the answer.
       stop();
-      reject(tooLarge(maxBytes));
+      reject(doesNotFit(body, chunk, maxBytes));
     };
     const onEnd = () => {
       stop();
@@ -121,24 +162,30 @@ async function readWebBody(request: Request, body: GrowingBuffer, maxBytes: numb
     });
   for (let part = await readPart(); !part.done; part = await readPart()) {
     // The body is left unread, not canceled: canceling would close the connection before the answer.
-    if (!body.add(part.value)) throw tooLarge(maxBytes);
+    if (!body.add(part.value)) throw doesNotFit(body, part.value, maxBytes);
   }
 }
 
 /** The client is gone: nobody reads this answer, and it is not the server's fault. */
 const bodyLost = () => refuse('BAD_REQUEST', 'The body ended before it was complete.');
 
-function parseJson(bytes: Buffer): GraphQLParams {
+function parseJson(bytes: Buffer, maxBytes: number): GraphQLParams {
+  const { rest, restore } =
+    bytes.length > maxBytes ? separateDataUrls(bytes) : { rest: bytes, restore: () => undefined };
+  if (rest.length > maxBytes) throw tooLarge(maxBytes);
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
+    value = JSON.parse(rest.toString('utf8'));
   } catch {
     throw refuse(
       'BAD_REQUEST',
       'The body is not JSON. In a shell, put it into single quotes, and its names and texts into double ones.',
     );
   }
-  if (typeof value === 'object' && value !== null) return value as GraphQLParams;
+  if (typeof value === 'object' && value !== null) {
+    restore(value);
+    return value as GraphQLParams;
+  }
   throw refuse('BAD_REQUEST', "The body is not a JSON object with 'query' and 'variables'.");
 }
 
@@ -153,6 +200,13 @@ function checkParameters(parameters: URLSearchParams, place: 'URL' | 'form'): vo
       throw refuse('BAD_REQUEST', `The parameter '${name}' of the ${place} is not JSON.`);
     }
   }
+}
+
+/** Either the body is too long, or there is no memory for it now. */
+function doesNotFit(body: GrowingBuffer, chunk: Uint8Array, maxBytes: number): Error {
+  return body.bytes().length + chunk.length > body.maxBytes
+    ? tooLarge(maxBytes)
+    : new InferqlError('UNAVAILABLE', { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function tooLarge(maxBytes: number): GraphQLError {

@@ -10,8 +10,6 @@ import { createWebSockets } from './web-socket.ts';
 export interface TransportOptions {
   config: Config;
   backend: Backend;
-  /** Folder for uploads that are not kept in memory. Other processes do not read or remove files in it. */
-  uploadDir: string;
   log: Logger;
   schema: GraphQLSchema;
   /** Path of the GraphQL API. */
@@ -24,9 +22,9 @@ export interface TransportOptions {
 
 /** HTTP with server-sent events, and WebSockets, in front of the same backend: for a port as for a host application. */
 export function createTransports({ backend, ...options }: TransportOptions) {
-  const { services, access, isReady, isDraining, unreadable: listUnreadable } = backend;
+  const { services, access, files, isReady, isDraining, unreadable: listUnreadable } = backend;
   const { config, log } = options;
-  const app = createApp({ ...options, services, access, isReady, isDraining, listUnreadable });
+  const app = createApp({ ...options, services, access, files, isReady, isDraining, listUnreadable });
   const webSockets = createWebSockets({
     app,
     access,

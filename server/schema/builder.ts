@@ -10,6 +10,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: never; Output: number };
     JSON: { Input: never; Output: unknown };
     ID: { Input: string; Output: string };
+    URL: { Input: string; Output: never };
     Upload: { Input: UploadedFile; Output: never };
   };
 }>({ defaultFieldNullability: false });

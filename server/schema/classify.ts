@@ -5,7 +5,7 @@ import { InvalidArgumentError } from '../predictions/submit-request.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import { builder } from './builder.ts';
 import type { ServerContext } from './context.ts';
-import { type CallerError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
+import { type CallerError, ImageUrlError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
 import type { PredictionNode } from './prediction-node.ts';
 import { planResponse, type ResponsePlan } from './response-plan.ts';
@@ -13,9 +13,32 @@ import { planResponse, type ResponsePlan } from './response-plan.ts';
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {
   description:
     'An accepted prediction, or an error that the caller can fix. Transient errors (`QUEUE_FULL`, `UNAVAILABLE`) are GraphQL errors with `extensions.code` and `extensions.retryAfterMs`.',
-  types: [Prediction, InvalidImageError, ModelNotFoundError, InvalidInputError],
+  types: [Prediction, InvalidImageError, ImageUrlError, ModelNotFoundError, InvalidInputError],
   resolveType: (value) => ('type' in value ? value.type : 'Prediction'),
 });
+
+const ImageInput = builder.inputType('ImageInput', {
+  description: 'An image: exactly one of these.',
+  isOneOf: true,
+  fields: (t) => ({
+    upload: t.field({ type: 'Upload', description: 'A file of a multipart request.' }),
+    url: t.field({
+      type: 'URL',
+      description:
+        'Where the server reads the image, if its operator allows it (`INFERQL_IMAGE_URLS`). An image that is not read is an `ImageUrlError`.',
+    }),
+    dataUrl: t.string({
+      description:
+        'The image in the request, as `canvas.toDataURL()` makes it: `data:image/png;base64,…`. A third larger than an upload, and not shown as progress.',
+    }),
+  }),
+});
+
+interface ImageSources {
+  upload?: UploadedFile | null | undefined;
+  url?: string | null | undefined;
+  dataUrl?: string | null | undefined;
+}
 
 interface ClassifyArguments {
   model?: string | null | undefined;
@@ -58,12 +81,13 @@ builder.mutationField('classifyImage', (t) =>
     args: {
       image: t.arg({
         type: 'Upload',
-        required: true,
-        description: 'The image, at most 10 MB by default.',
+        description: 'The image as a file, at most 10 MB by default. Give this or `source`.',
       }),
+      source: t.arg({ type: ImageInput, description: 'The image in one of several forms. Give this or `image`.' }),
       ...options(),
     },
-    resolve: (_root, { image, ...args }, context, info) => classify(image, args, context, planResponse(info)),
+    resolve: (_root, { image, source, ...args }, context, info) =>
+      classify(() => openImage(image, source, context), args, context, planResponse(info)),
   }),
 );
 
@@ -99,11 +123,29 @@ async function classifyAll(
     });
   }
   const plan = planResponse(info);
-  return images.map((image, place) => classify(image, args, context, plan, place));
+  return images.map((image, place) => classify(() => image, args, context, plan, place));
+}
+
+/** @throws InferqlError INVALID_INPUT unless there is exactly one image */
+function openImage(
+  image: UploadedFile | null | undefined,
+  source: ImageSources | null | undefined,
+  { caller, services, signal }: ServerContext,
+): UploadedFile {
+  const { upload, url, dataUrl } = source ?? {};
+  const file = image ?? upload;
+  if (image && source) {
+    for (const unused of [image, upload]) unused?.release();
+    throw new InvalidArgumentError('source', 'Give either image or source, not both.');
+  }
+  if (file) return file;
+  if (url != null) return services.openSource({ url }, caller, signal);
+  if (dataUrl != null) return services.openSource({ dataUrl }, caller, signal);
+  throw new InvalidArgumentError('image', 'Give an image, or a source.');
 }
 
 async function classify(
-  image: UploadedFile,
+  open: () => UploadedFile,
   args: ClassifyArguments,
   { caller, services, signal }: ServerContext,
   plan: ResponsePlan,
@@ -112,7 +154,7 @@ async function classify(
   try {
     const topK = args.topK ?? 5;
     const view = await services.submit({
-      image,
+      image: open(),
       model: args.model ?? undefined,
       topK,
       priority: args.priority ?? 'NORMAL',
@@ -145,6 +187,9 @@ function describeRefusal(error: InferqlError): CallerError {
         message,
         argument: error instanceof InvalidArgumentError ? error.argument : undefined,
       };
+    case 'IMAGE_URL_REFUSED':
+    case 'IMAGE_URL_FAILED':
+      return { type: 'ImageUrlError', code, message };
     case 'IDEMPOTENCY_KEY_REUSED':
       return { type: 'InvalidInputError', code, message, argument: 'idempotencyKey' };
     default:

@@ -7,6 +7,8 @@ import type { Config } from '../config.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
 import type { QueueStats } from '../predictions/queue-stats.ts';
 import type { SubmitRequest } from '../predictions/submit-request.ts';
+import type { ImageSource } from '../sources/image-source.ts';
+import type { UploadedFile } from '../uploads/uploaded-file.ts';
 
 /** What a server accepts; sizes in bytes, times in milliseconds. */
 export type ServerLimits = Pick<
@@ -24,6 +26,8 @@ export type ServerLimits = Pick<
 export interface Services {
   /** Rejects with an InferqlError that is a union member or a GraphQL error. */
   submit(request: SubmitRequest): Promise<PredictionView>;
+  /** The image at a URL or in a `data:` URL, as a file. Rejects, or throws, with an InferqlError. */
+  openSource(source: ImageSource, caller: Principal, signal: AbortSignal | undefined): UploadedFile;
   /** Null if there is no such prediction, or if it is another tenant's. */
   readPrediction(caller: Principal, id: string): Promise<PredictionView | null>;
   /** Null as for readPrediction. */

@@ -4,7 +4,7 @@ import { builder } from './builder.ts';
 
 /** A member of a result union. Plain data: an instance of Error would be thrown by the executor. */
 export interface CallerError {
-  type: 'InvalidImageError' | 'ModelNotFoundError' | 'InvalidInputError';
+  type: 'InvalidImageError' | 'ImageUrlError' | 'ModelNotFoundError' | 'InvalidInputError';
   code: ErrorCode;
   message: string;
   /** The argument that was out of its range. */
@@ -20,6 +20,10 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   UNSUPPORTED_FORMAT:
     'The file is not a JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP or ICO (or HEIC, if the operator installed its decoder), or it uses a feature of its format that is not supported. The message names the feature. SVG is refused, too.',
   CORRUPT: 'The file begins like an image, but is damaged or truncated.',
+  IMAGE_URL_REFUSED:
+    'The server does not read images from this URL: its operator has not allowed it, or its host has no public address. The message says which.',
+  IMAGE_URL_FAILED:
+    "The image could not be read from its URL: the URL's server did not answer in time, or not with a file. Trying again may help.",
   MODEL_NOT_FOUND: 'No worker has registered a model of that name.',
   INVALID_INPUT: 'An argument is out of range.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
@@ -79,6 +83,12 @@ export const ErrorInterface = builder.interfaceRef<{ code: ErrorCode; message: s
 export const InvalidImageError = builder.objectRef<CallerError>('InvalidImageError').implement({
   description:
     'The file cannot be used: `EMPTY`, `TOO_LARGE`, `TOO_MANY_PIXELS`, `TOO_COMPLEX`, `UNSUPPORTED_FORMAT` or `CORRUPT`. Sending it again unchanged does not help.',
+  interfaces: [ErrorInterface],
+});
+
+export const ImageUrlError = builder.objectRef<CallerError>('ImageUrlError').implement({
+  description:
+    'The image at a URL was not read: `IMAGE_URL_REFUSED`, or `IMAGE_URL_FAILED`, which a later try may not meet.',
   interfaces: [ErrorInterface],
 });
 

@@ -1,8 +1,19 @@
 /** The scalars of the schema. */
+import { GraphQLError } from 'graphql';
 import { UploadScalar } from '../uploads/upload-scalar.ts';
 import { builder } from './builder.ts';
 
 builder.addScalarType('Upload', UploadScalar);
+
+builder.scalarType('URL', {
+  description: 'An absolute URL: `https://example.org/cat.jpg`.',
+  specifiedByURL: 'https://url.spec.whatwg.org/',
+  parseValue(value) {
+    // Which URLs are allowed is an error of the result, not of the document.
+    if (typeof value === 'string') return value;
+    throw new GraphQLError('A URL must be a string.');
+  },
+});
 
 builder.scalarType('JSON', {
   description: 'Any JSON value.',

@@ -203,8 +203,8 @@ export async function startServer({
   const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
-  const backend = createBackend({ config, redis, subscriber, log });
-  const listener = createHttpServer({ config, backend, uploadDir: uploadDir ?? stateDir, log });
+  const backend = createBackend({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
+  const listener = createHttpServer({ config, backend, log });
   closers.push(async () => {
     await listener.drain();
     backend.close();

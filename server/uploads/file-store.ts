@@ -25,6 +25,17 @@ export function createMemoryBudget(maxBytes: number) {
 
 export type MemoryBudget = ReturnType<typeof createMemoryBudget>;
 
+export type FileStores = ReturnType<typeof createFileStores>;
+
+/**
+ * The files of one server: those in memory share a budget, the others are in one folder.
+ * @param uploadDir a folder that only this process uses
+ */
+export function createFileStores(memoryBytes: number, uploadDir: string) {
+  const memory = createMemoryBudget(memoryBytes);
+  return { memory, open: () => new FileStore(memory, uploadDir) };
+}
+
 /** One file, written once and read as often as needed until it is freed. */
 export class FileStore {
   readonly #memory: GrowingBuffer;

@@ -14,26 +14,24 @@ const UNLIMITED: Budget = { take: () => true, give: () => undefined };
  * times the memory of its bytes, and a small part of a large chunk keeps all of it. A first chunk that is most of its memory is kept.
  */
 export class GrowingBuffer {
-  readonly #maxBytes: number;
+  /** More than this is never taken. */
+  readonly maxBytes: number;
   readonly #budget: Budget;
   #memory = Buffer.alloc(0);
   #length = 0;
   /** Bytes of the budget. */
   #taken = 0;
 
-  /**
-   * @param maxBytes more than this is never taken
-   * @param budget asked for each allocation. @default without limit
-   */
+  /** @param budget asked for each allocation. @default without limit */
   constructor(maxBytes: number, budget = UNLIMITED) {
-    this.#maxBytes = maxBytes;
+    this.maxBytes = maxBytes;
     this.#budget = budget;
   }
 
   /** @returns false if the chunk does not fit; nothing of it was taken */
   add(chunk: Uint8Array): boolean {
     const length = this.#length + chunk.length;
-    if (length > this.#maxBytes) return false;
+    if (length > this.maxBytes) return false;
     if (this.#taken === 0 && chunk.length >= FIRST_BYTES && 2 * chunk.length >= chunk.buffer.byteLength)
       return this.#keep(chunk);
     if (!this.#reserve(length)) return false;
@@ -72,7 +70,7 @@ export class GrowingBuffer {
   #reserve(length: number): boolean {
     const present = this.#memory.length;
     if (length <= present) return true;
-    const size = Math.min(this.#maxBytes, Math.max(FIRST_BYTES, 2 * present, length));
+    const size = Math.min(this.maxBytes, Math.max(FIRST_BYTES, 2 * present, length));
     if (size > this.#taken && !this.#budget.take(size - this.#taken)) return false;
     this.#taken = Math.max(size, this.#taken);
     this.#resize(size);

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../config.ts';
-import { createMemoryBudget, FileStore } from './file-store.ts';
+import type { FileStore, FileStores } from './file-store.ts';
 import { tooLarge } from './multipart-errors.ts';
 import { readForm } from './multipart-reader.ts';
 import { countVariableUses } from './upload-references.ts';
@@ -19,15 +19,14 @@ interface NodeContext {
 
 const MAX_FIELD_BYTES = 256 * 1024;
 
-type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes' | 'uploadMemoryBytes'>;
+type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes'>;
 
 /**
  * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the upload folder.
  * Each is freed once nobody needs it, or with the response, also if the client disconnects. Malformed bodies are answered with 400,
  * oversized ones with 413, before anything is executed.
- * @param uploadDir a folder that only this process uses
  */
-export function useUploads(config: Limits, uploadDir: string): Plugin {
+export function useUploads(config: Limits, files: Pick<FileStores, 'open'>): Plugin {
   const { maxBodyBytes } = config;
   const limits = {
     maxFiles: config.maxImages,
@@ -35,7 +34,6 @@ export function useUploads(config: Limits, uploadDir: string): Plugin {
     maxFieldBytes: MAX_FIELD_BYTES,
     maxBodyBytes,
   };
-  const memory = createMemoryBudget(config.uploadMemoryBytes);
   const ends = new WeakMap<Request, EventEmitter>();
   const partsOf = new WeakMap<Request, UploadedPart[]>();
 
@@ -55,7 +53,7 @@ export function useUploads(config: Limits, uploadDir: string): Plugin {
           for (const store of stores) store.free();
         });
         const form = await readForm(source.body, source.headers, limits, () => {
-          const store = new FileStore(memory, uploadDir);
+          const store = files.open();
           // A map may be read after an early answer.
           if (hasEnded) store.free();
           stores.push(store);

@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { defineSettings } from '../define-settings.ts';
-import { integer } from '../value-types.ts';
+import { type AllowedHost, hosts } from '../network-types.ts';
+import { choice, integer } from '../value-types.ts';
 
 const GIB = 1024 ** 3;
 
@@ -44,6 +45,23 @@ export const images = defineSettings({
     default: 128 * 1024 * 1024,
     unit: 'bytes',
     description: 'Maximum size of a request body with files.',
+    readBy: ['server'],
+  },
+  imageUrls: {
+    name: 'INFERQL_IMAGE_URLS',
+    type: choice(['off', 'https', 'allowlist']),
+    default: 'off' as const,
+    description:
+      'Whether `classifyImage(source: { url })` reads images from the web: `https` from every public host, `allowlist` from the hosts of `INFERQL_IMAGE_URL_HOSTS` only. See docs/security.md.',
+    readBy: ['server'],
+  },
+  imageUrlHosts: {
+    name: 'INFERQL_IMAGE_URL_HOSTS',
+    type: hosts,
+    default: [] as AllowedHost[],
+    defaultText: 'none',
+    description:
+      'Hosts for `INFERQL_IMAGE_URLS=allowlist`, separated by commas. With a port, only that port; without, 80 and 443. A listed host may be private; `*.example.org` is every subdomain with a public address.',
     readBy: ['server'],
   },
   uploadMemoryBytes: {
