@@ -78,6 +78,7 @@ function createMaskReader(mask: number, channel: number): (value: number) => num
 /**
  * Runs of one index, or literal indexes, with commands for the end of a line, of the picture, and jumps.
  * @returns one index per pixel, in the file's order of rows; skipped pixels have index 0
+ * @throws InferqlError CORRUPT if the picture ends before its last pixel, or literal indexes do not fit into their row: readers then differ
  */
 function decodeRuns(file: Buffer, { width, height, compression, pixels }: BmpLayout): Uint8Array {
   const indexes = new Uint8Array(width * height);
@@ -98,14 +99,18 @@ function decodeRuns(file: Buffer, { width, height, compression, pixels }: BmpLay
       x = 0;
       y++;
     } else if (value === 1) {
+      if (y < height - 1 || x < width) throw refuseDamage();
       break;
     } else if (value === 2) {
       x += file.readUInt8(at);
       y += file.readUInt8(at + 1);
       at += 2;
+      if (x > width || y > height) throw refuseDamage();
     } else {
       const bytes = isHalf ? (value + 1) >> 1 : value;
-      if (at + bytes > file.length) throw refuseDamage();
+      // Half bytes are written in pairs.
+      const room = isHalf ? width + (width & 1) : width;
+      if (at + bytes > file.length || x + value > room) throw refuseDamage();
       for (let i = 0; i < value; i++) put(unpack(file[at + (isHalf ? i >> 1 : i)]!, i));
       at += bytes + (bytes & 1);
     }

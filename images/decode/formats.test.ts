@@ -76,6 +76,18 @@ describe('BMP', () => {
     expect(await corners(Buffer.concat([plain.subarray(0, 66), runs]))).toEqual([RED, BLUE, WHITE]);
   });
 
+  test.each([
+    ['end before the last row', [8, 2, 0, 0, 8, 1, 0, 1]],
+    ['end inside the last row', [8, 2, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 4, 1, 0, 1]],
+    ['continue behind their row', [4, 2, 0, 6, 1, 1, 1, 1, 1, 1, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 8, 1, 0, 1]],
+    ['jump out of the picture', [8, 2, 0, 0, 0, 2, 0, 9]],
+  ])('runs that %s are damage', async (_how, runs) => {
+    const plain = writeBmp({ bits: 8 });
+    plain.writeUInt32LE(1, 30);
+    const file = Buffer.concat([plain.subarray(0, 66), Buffer.from(runs)]);
+    await expect(prepare(file)).rejects.toMatchObject({ code: 'CORRUPT' });
+  });
+
   test('a pixel of a color that the palette does not have is damage', async () => {
     const file = writeBmp({ bits: 8 });
     file.writeUInt32LE(2, 46);
