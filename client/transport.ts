@@ -3,6 +3,7 @@ import { parseAnswer, readData } from './answer.ts';
 import type { ClientOptions } from './api.ts';
 import { findRefusedOrigin } from './cross-origin.ts';
 import { InferqlError } from './errors.ts';
+import { createSharedLine } from './shared-line.ts';
 import { createEventParser } from './sse.ts';
 import { canReportProgress, createUploadFetch } from './upload-fetch.ts';
 
@@ -52,9 +53,6 @@ export interface Transport {
   authorization(): Promise<Record<string, string>>;
 }
 
-/** 256 kbit/s. What was sent may still wait in the buffers of the system, so only time distinguishes a slow line from a dead one. */
-const SLOWEST_UPLOAD_BYTES_PER_MS = 32;
-
 export type TransportSettings = Required<Pick<ClientOptions, 'requestTimeoutMs' | 'idleTimeoutMs'>> &
   Pick<ClientOptions, 'fetch' | 'headers' | 'key'> & { url: URL };
 
@@ -65,6 +63,7 @@ export function createTransport(settings: TransportSettings): Transport {
   const { url, requestTimeoutMs, idleTimeoutMs } = settings;
   // Looked up per call, so that it is the global fetch at the time of the request.
   const plainFetch: typeof fetch = settings.fetch ?? ((input, init) => fetch(input, init));
+  const line = createSharedLine(requestTimeoutMs);
   let hasAnswered = false;
 
   async function authorization(): Promise<Record<string, string>> {
@@ -138,14 +137,19 @@ export function createTransport(settings: TransportSettings): Transport {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), withinMs);
       };
-      const uploadMs = requestTimeoutMs + (file?.blob.size ?? 0) / SLOWEST_UPLOAD_BYTES_PER_MS;
+      const upload = line.begin(file?.blob.size ?? 0);
+      const expectResponse = () => {
+        const leftMs = upload.leftMs();
+        if (leftMs <= 0) silence.abort();
+        else timer = setTimeout(expectResponse, leftMs);
+      };
       const report = (share: number) => {
-        expectMore(uploadMs);
+        upload.advance();
         onProgress?.(share);
       };
       const uploadFetch = onProgress && !settings.fetch && canReportProgress() ? createUploadFetch(report) : undefined;
       let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-      expectMore(uploadMs);
+      expectResponse();
       try {
         const operation = { query: document.toString(), variables };
         const response = file
@@ -156,6 +160,7 @@ export function createTransport(settings: TransportSettings): Transport {
               uploadFetch,
             )
           : await send(JSON.stringify(operation), { accept: 'text/event-stream', ...JSON_TYPE }, either);
+        upload.end();
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
           yield { data: readData<Data>(parseAnswer(await response.text()), response) };
           return;
@@ -181,6 +186,7 @@ export function createTransport(settings: TransportSettings): Transport {
         signal?.throwIfAborted();
         throw await explain(error, file?.blob);
       } finally {
+        upload.end();
         clearTimeout(timer);
         // Ends the request if the reader of the answers left early.
         reader?.cancel().catch(() => {});
