@@ -1,0 +1,110 @@
+/** The page over slow lines: uploads finish, once, and their progress is shown. */
+import { findCard, launchBrowser, openPage } from '@inferql/testing/browser';
+import { buildTestPage } from '@inferql/testing/page-build';
+import { choose, findLabel, makePictures, type Upload } from '@inferql/testing/page-cards';
+import { startSlowLine } from '@inferql/testing/slow-line';
+import { startSystem, type TestSystem } from '@inferql/testing/system';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+let system: TestSystem;
+let browser: Browser;
+
+beforeAll(async () => {
+  const webDir = await buildTestPage();
+  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.end();
+});
+
+/** The picture's file, made this large by what follows the picture. */
+function makeLarge({ file }: { file: Upload }, bytes: number): Upload {
+  return { ...file, buffer: Buffer.concat([file.buffer, Buffer.alloc(bytes - file.buffer.length, 1)]) };
+}
+
+/** Notes the percentages that the page shows while it uploads, in their order. */
+function recordProgress(page: Page, name: string): Promise<void> {
+  return page.evaluate((label) => {
+    const shown: number[] = [];
+    Object.assign(globalThis, { shown });
+    new MutationObserver(() => {
+      const bar = document.querySelector(`[role=progressbar][aria-label="${label}"]`);
+      const now = bar && Number(bar.getAttribute('aria-valuenow'));
+      if (now !== null && now !== shown.at(-1)) shown.push(now);
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+  }, `Upload of ${name}`);
+}
+
+function countUploads(page: Page): () => number {
+  let uploads = 0;
+  page.on('request', (request) => {
+    if ((request.headers()['content-type'] ?? '').startsWith('multipart/')) uploads++;
+  });
+  return () => uploads;
+}
+
+/** The browser's own limit for uploads: of a socket it reports what the system has taken, some megabytes more than the line has passed on. */
+async function limitBrowser(page: Page, uploadThroughput: number): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const rest = { offline: false, latency: 0, downloadThroughput: -1 };
+  await session.send('Network.emulateNetworkConditions', { ...rest, uploadThroughput });
+}
+
+test.each([
+  { rate: 1_000_000, bytes: 9_000_000 },
+  { rate: 50_000, bytes: 600_000 },
+])('$bytes bytes at $rate bytes per second', async ({ rate, bytes }) => {
+  const line = await startSlowLine(system.url, rate);
+  const watched = await openPage(browser, line.url);
+  try {
+    const { page } = watched;
+    await page.getByText('Live', { exact: true }).waitFor();
+    await limitBrowser(page, rate);
+    const [picture] = makePictures(1);
+    const file = makeLarge(picture!, bytes);
+    await recordProgress(page, file.name);
+    const uploads = countUploads(page);
+    const began = performance.now();
+    await choose(page, [file]);
+    await findLabel(page, file.name, picture!.label).waitFor();
+    // The line was as slow as it should be.
+    expect(performance.now() - began).toBeGreaterThan((bytes / rate) * 800);
+    const shown = await page.evaluate(() => (globalThis as unknown as { shown: number[] }).shown);
+    const between = shown.filter((share) => share > 0 && share < 100);
+    expect(between.length).toBeGreaterThanOrEqual(5);
+    expect(between).toEqual(between.toSorted((a, b) => a - b));
+    expect(uploads()).toBe(1);
+    expect(watched.complaints).toEqual([]);
+  } finally {
+    await watched.close();
+    await line.close();
+  }
+});
+
+test('several photos share a slow line, and each is sent once', async () => {
+  const line = await startSlowLine(system.url, 200_000);
+  const watched = await openPage(browser, line.url);
+  try {
+    const { page } = watched;
+    const pictures = makePictures(6);
+    const small = pictures.pop()!;
+    const uploads = countUploads(page);
+    await choose(
+      page,
+      pictures.map((picture) => makeLarge(picture, 400_000)),
+    );
+    await findCard(page, pictures[0]!.file.name)
+      .getByText(/^Uploading|^Uploaded/)
+      .waitFor();
+    await choose(page, [small.file]);
+    for (const { file, label } of [...pictures, small]) await findLabel(page, file.name, label).waitFor();
+    expect(uploads()).toBe(pictures.length + 1);
+    expect(watched.complaints).toEqual([]);
+  } finally {
+    await watched.close();
+    await line.close();
+  }
+});
