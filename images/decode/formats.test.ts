@@ -132,7 +132,14 @@ test('of an icon the largest image is taken', async () => {
   expect(await corners(Buffer.concat([directory, ...pictures]))).toEqual([RED, RED, RED]);
   // Sizes in the directory may be wrong: 0 is 256.
   directory.fill(0, 6, 8);
-  expect(await corners(Buffer.concat([directory, ...pictures]))).toEqual([RED, RED, RED]);
+  const file = Buffer.concat([directory, ...pictures]);
+  expect(await corners(file)).toEqual([RED, RED, RED]);
+  // The smaller one does not replace one whose size is damaged.
+  for (const size of [0, 8]) {
+    const damaged = Buffer.from(file);
+    damaged.writeUInt32BE(size, directory.length + pictures[0]!.length + 20);
+    await expect(prepare(damaged)).rejects.toMatchObject({ code: 'CORRUPT' });
+  }
 });
 
 test.each(['iCCP', 'tRNS', 'eXIf'])(

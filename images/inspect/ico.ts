@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { bmpRowBytes, estimateBmp, readBmpLayout } from './bmp.ts';
 import type { IcoFacts } from './facts.ts';
 import { inspectPng } from './png.ts';
@@ -59,7 +60,19 @@ function startsPng(file: Buffer, at: number): boolean {
 
 /** Throws InferqlError CORRUPT or UNSUPPORTED_FORMAT; RangeError if the picture's header is beyond the file. */
 function countPixels(file: Buffer, at: number): number {
-  if (startsPng(file, at)) return file.readUInt32BE(at + 16) * file.readUInt32BE(at + 20);
+  const pixels = startsPng(file, at) ? countPngPixels(file, at + 8) : countBitmapPixels(file, at);
+  // Otherwise damage to the largest picture's size would make a smaller one of it.
+  if (pixels === 0) throw refuseDamage();
+  return pixels;
+}
+
+/** @param at offset of the first chunk, which is the header of 13 bytes between name and checksum */
+function countPngPixels(file: Buffer, at: number): number {
+  if (crc32(file.subarray(at + 4, at + 21)) !== file.readUInt32BE(at + 21)) throw refuseDamage();
+  return file.readUInt32BE(at + 8) * file.readUInt32BE(at + 12);
+}
+
+function countBitmapPixels(file: Buffer, at: number): number {
   const { width, height } = readBmpLayout(file, at, 0);
   return width * (height >> 1);
 }
