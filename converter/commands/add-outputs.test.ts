@@ -54,6 +54,23 @@ describe('an ONNX file', () => {
     expect(printed()).toMatch(/output color +labels, class 0 to class 2 +guessed/);
   });
 
+  test('has no labels if --outputs names each output', async () => {
+    const outputs = parseOutputRequests('kind=labels,color=labels,features=embedding,grid=tensor');
+    const model = await addModel(file, { outputs }, repository.context);
+    expect(model.labels).toEqual([]);
+    expect(model.spec.source.labels).toBeUndefined();
+    expect(model.outputs.map(({ name, type }) => [name, type])).toEqual([
+      ['kind', 'labels'],
+      ['color', 'labels'],
+      ['features', 'embedding'],
+      ['grid', 'tensor'],
+    ]);
+    // Each sample's answers are shown, so that a wrong normalization is seen.
+    expect(printed()).toMatch(/chelsea\.png: no labels; it gives .*\n {4}kind: class \d [\d.]+ %, class/);
+    expect(printed()).toMatch(/\n {4}features: embedding, 8 numbers of length [\d.]+: [\d.-]+, [\d.-]+, [\d.-]+, …/);
+    expect(printed()).toMatch(/\n {4}grid: tensor, 8 x 8 x 8: /);
+  });
+
   test('reports every other output if none is asked for', async () => {
     const model = await addModel(file, { labels, output: 'kind' }, repository.context);
     expect(model.outputs).toEqual([]);
@@ -64,7 +81,7 @@ describe('an ONNX file', () => {
     ['size=embedding', 'kind', /--outputs: expected some of kind, color, features, grid, found size/],
     ['kind=labels', 'kind', /--outputs: kind has the labels already/],
     ['color=labels,color=embedding', 'kind', /--outputs: color is named twice/],
-    ['kind=labels,color=labels,features=embedding,grid=tensor', undefined, /one output must be left for the labels/],
+    ['kind=labels,color=labels,features=embedding,grid=tensor', undefined, /--labels: no output is left for them/],
     ['features=embedding:9', 'kind', /outputs\.features: .* has 8 numbers per image .*expected 9/],
     ['grid=tensor:8x', 'kind', /grid: expected sizes such as 512 or 7x7, found 8x/],
   ])('with --outputs %s is refused', async (text, output, message) => {

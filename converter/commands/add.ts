@@ -1,4 +1,4 @@
-import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
@@ -50,8 +50,12 @@ export async function addModel(source: string, options: AddOptions, context: Com
     const obtained = await obtainSource(source, modelDir, context);
     await writeSpec(obtained, options, modelDir, context);
     const { stateDir, signal } = context;
-    const model = await prepareModel({ modelDir, stateDir, signal });
-    await tryModel(model, context);
+    let model = await prepareModel({ modelDir, stateDir, signal });
+    const batching = await tryModel(model, context);
+    if (batching.isSingle && model.spec.batching.maxBatchSize > 1) {
+      await limitBatches(modelDir, batching.why, options, context);
+      model = await prepareModel({ modelDir, stateDir, signal });
+    }
     await compareWithTfjs(model, context);
     await moveIntoPlace(modelDir, target, exists);
     context.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
@@ -108,24 +112,42 @@ async function writeSpec(
       found.findings.answered('normalization', describeNormalization(answer));
     }
   }
-  if (inPackage === undefined) {
+  const hasLabels = found.activation !== undefined;
+  if (hasLabels && inPackage === undefined) {
     const labels = await chooseLabels(found, toldLabels, context.ask);
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
   found.findings.print(context.print);
   if (found.findings.isGuess('normalization')) context.print(`  ${GUESSED_NORMALIZATION}`);
-  const isBeside = source.type === 'folder' ? { labels: LABELS_FILE } : {};
+  const isBeside = hasLabels && source.type === 'folder' ? { labels: LABELS_FILE } : {};
+  const { outputName } = found;
   const spec = {
     source: { ...withLabels, ...isBeside },
     format: found.format,
     input: found.input,
-    output: { activation: found.activation, ...(found.outputName === undefined ? {} : { name: found.outputName }) },
+    output: hasLabels
+      ? { activation: found.activation, ...(outputName === undefined ? {} : { name: outputName }) }
+      : {},
     ...(Object.keys(found.outputs).length === 0 ? {} : { outputs: found.outputs }),
     ...(options.batch === undefined ? {} : { batching: { maxBatchSize: options.batch } }),
   };
   const text = `${JSON5.stringify(spec, null, 2)}\n`;
   parseSpec(text, SPEC_FILE);
   await writeFile(path.join(modelDir, SPEC_FILE), text);
+}
+
+/** @throws ModelError SPEC_INVALID if more images per run were asked for */
+async function limitBatches(
+  modelDir: string,
+  why: string,
+  { batch }: AddOptions,
+  { print }: CommandContext,
+): Promise<void> {
+  if (batch !== undefined) throw new ModelError('SPEC_INVALID', `--batch: expected 1, since ${why}`);
+  const file = path.join(modelDir, SPEC_FILE);
+  const spec = { ...JSON5.parse<object>(await readFile(file, 'utf8')), batching: { maxBatchSize: 1 } };
+  await writeFile(file, `${JSON5.stringify(spec, null, 2)}\n`);
+  print(`  it is served with one image per run: ${why}`);
 }
 
 /** Labels from the command line, the model or a file beside it, or, as a last resort, numbers. */

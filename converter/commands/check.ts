@@ -1,14 +1,13 @@
-import os from 'node:os';
 import path from 'node:path';
 import { listOutputs } from '@inferql/queue/outputs';
-import { toEngineOutput } from '@inferql/worker/engines/output-arrays';
-import ort from 'onnxruntime-node';
+import type { OutputArray } from '@inferql/worker/engines/output-arrays';
 import { ModelError } from '../errors.ts';
-import { runOne } from '../inspect/probe-onnx.ts';
-import { normalizationOf } from '../normalization.ts';
+import type { PreparedOutput } from '../output-spec.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
+import { type Batching, findBatching } from './independence.ts';
+import { openTrial, type TrialAnswer } from './trial.ts';
 
 const SHOWN_LABELS = 3;
 
@@ -24,7 +23,10 @@ export async function checkModels(names: readonly string[], context: CommandCont
       const { stateDir, signal } = context;
       const model = await prepareModel({ modelDir, stateDir, signal });
       context.print(`${name} ${model.version}: ${model.classCount} classes`);
-      await tryModel(model, context);
+      const batching = await tryModel(model, context);
+      if (batching.isSingle && model.spec.batching.maxBatchSize > 1) {
+        throw new ModelError('SPEC_INVALID', `batching.maxBatchSize: expected 1, since ${batching.why}`);
+      }
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
       failed++;
@@ -37,28 +39,29 @@ export async function checkModels(names: readonly string[], context: CommandCont
 
 /**
  * Runs a model on the repository's samples and prints its first answers.
- * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities
+ * @returns whether it can run several images at once
+ * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities, or are others each time
  */
-export async function tryModel(model: PreparedModel, context: CommandContext): Promise<void> {
+export async function tryModel(model: PreparedModel, context: CommandContext): Promise<Batching> {
   const { print } = context;
   const trial = await openTrial(model, print);
   try {
-    const samples = await listSamples(context);
-    if (samples.length === 0) {
-      checkProbabilities(await trial.run(noise(model)), model);
-      print('  there are no samples to try it on: look at its answers yourself');
-    }
-    for (const file of samples) {
-      const values = await trial.run(await readSample(file, model.spec.input));
-      checkProbabilities(values, model);
-      if (values.length === 0) {
-        print(`  ${path.basename(file)}: no labels; it gives ${listOutputs(model.outputs)}`);
-        continue;
+    const files = await listSamples(context);
+    if (files.length === 0) print('  there are no samples to try it on: look at its answers yourself');
+    const samples: Uint8Array[] = [];
+    for (const file of files) {
+      const pixels = await readSample(file, model.spec.input);
+      samples.push(pixels);
+      const answer = await trial.run(pixels);
+      checkProbabilities(answer.probabilities, model);
+      print(`  ${path.basename(file)}: ${describeLabels(answer, model)}`);
+      for (const output of model.outputs) {
+        print(`    ${output.name}: ${describeOutput(output, answer.outputs[output.name] ?? new Float32Array())}`);
       }
-      const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, SHOWN_LABELS);
-      const shown = order.map((i) => `${model.labels[i]} ${((values[i] ?? 0) * 100).toFixed(1)} %`);
-      print(`  ${path.basename(file)}: ${shown.join(', ')}`);
     }
+    const [first = noise(model, 0), second = noise(model, 1)] = samples;
+    if (files.length === 0) checkProbabilities((await trial.run(first)).probabilities, model);
+    return await findBatching(trial, [first, second], model);
   } catch (cause) {
     if (cause instanceof ModelError) throw cause;
     throw new ModelError('SOURCE_INVALID', `it does not run: ${(cause as Error).message}`, { cause });
@@ -67,76 +70,29 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
   }
 }
 
-function noise({ spec: { input } }: PreparedModel): Uint8Array {
-  return Uint8Array.from({ length: input.width * input.height * input.channels }, (_, i) => (i * 7919) % 256);
+function describeLabels({ probabilities }: TrialAnswer, { labels, outputs }: PreparedModel): string {
+  return labels.length === 0 ? `no labels; it gives ${listOutputs(outputs)}` : describeBest(probabilities, labels);
 }
 
-/** A model that is loaded for a trial; `run` takes one image's pixels. */
-export interface Trial {
-  run(pixels: Uint8Array): Promise<Float32Array>;
-  close(): Promise<void>;
+/** The best labels, so that a wrong normalization or order of classes is seen. */
+function describeBest(values: OutputArray, labels: readonly string[]): string {
+  const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, SHOWN_LABELS);
+  return order.map((i) => `${labels[i]} ${((values[i] ?? 0) * 100).toFixed(1)} %`).join(', ');
 }
 
-/**
- * Loads a model for a few images.
- * @throws ModelError SOURCE_INVALID if no engine runs it
- */
-export function openTrial(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
-  if (model.modulePath !== undefined) return openModule(model, model.modulePath);
-  return model.onnxPath === undefined ? openWasm(model, print) : openOnnx(model, model.onnxPath);
+function describeOutput(output: PreparedOutput, values: OutputArray): string {
+  if (output.type === 'labels') return describeBest(values, output.labels ?? []);
+  const numbers = Array.from(values);
+  const list = numbers.slice(0, SHOWN_LABELS).map((value) => Number(value.toPrecision(3)));
+  const length = Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0)).toPrecision(3);
+  const what =
+    output.type === 'embedding' ? `${output.size} numbers of length ${length}` : output.shape.join(' x ') || '1';
+  return `${output.type}, ${what}: ${list.join(', ')}${numbers.length > list.length ? ', …' : ''}`;
 }
 
-async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> {
-  const options = { intraOpNumThreads: os.availableParallelism(), logSeverityLevel: 3 } as const;
-  const session = await ort.InferenceSession.create(onnxPath, options).catch((cause: Error) => {
-    throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${cause.message}`, { cause });
-  });
-  return {
-    run: (pixels) => runOne(session, pixels, model.spec),
-    close: () => session.release(),
-  };
-}
-
-async function openModule({ spec, labels, outputs: declared }: PreparedModel, modulePath: string): Promise<Trial> {
-  const { loadModule } = await import('@inferql/worker/engines/custom/custom-engine');
-  const module = { path: modulePath, labels };
-  const outputs = declared.map(toEngineOutput);
-  const settings = {
-    engine: 'module',
-    input: spec.input,
-    classCount: labels.length,
-    outputs,
-    threads: 1,
-    module,
-  } as const;
-  const loaded = await loadModule(settings).catch((cause: Error) => {
-    throw new ModelError('SOURCE_INVALID', cause.message, { cause });
-  });
-  return {
-    run: async (images) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities,
-    close: async () => undefined,
-  };
-}
-
-/** The engine that runs everything shows whether any does. */
-async function openWasm(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
-  const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
-  const outputs = model.outputs.map(toEngineOutput);
-  print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
-  // Imports tfjs, which most models do not need.
-  const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
-  const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
-  const { activation, name: outputName } = spec.output;
-  const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
-  const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, outputs, threads: 1, tfjs } as const;
-  const loaded = await loadWasm(settings).catch((cause: Error) => {
-    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}`;
-    throw new ModelError('SOURCE_INVALID', reason, { cause });
-  });
-  return {
-    run: async (images) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities,
-    close: async () => undefined,
-  };
+function noise({ spec: { input } }: PreparedModel, seed: number): Uint8Array {
+  const { width, height, channels } = input;
+  return Uint8Array.from({ length: width * height * channels }, (_, i) => (i * (7919 + 2 * seed) + 31 * seed) % 251);
 }
 
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {

@@ -65,6 +65,9 @@ test('models check runs models with further outputs, with code, and without labe
   const printed = repository.printed.join('\n');
   expect(printed).toMatch(/vectors [0-9a-f]{12}: 0 classes\n {2}\S+: no labels; it gives .*vector \(embedding\)/);
   expect(printed).toMatch(/palette [0-9a-f]{12}: \d+ classes\n {2}\S+: .* %/);
+  // A wrong normalization is seen in each head, and in the length of a vector.
+  expect(printed).toMatch(/\n {4}color: (red|green|blue) [\d.]+ %, \w+ [\d.]+ %, \w+ [\d.]+ %/);
+  expect(printed).toMatch(/\n {4}vector: embedding, 8 numbers of length [\d.]+: /);
 });
 
 test('models quantize writes ranges beside the spec and reports on images that were not used for calibration', async () => {

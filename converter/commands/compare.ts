@@ -2,8 +2,8 @@ import { ModelError } from '../errors.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
-import { openTrial } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
+import { openTrial } from './trial.ts';
 
 /** Of probabilities. Rounding in another order gave up to 1e-4 in the deepest models that were tried. */
 export const LARGEST_DIFFERENCE = 1e-3;
@@ -54,7 +54,7 @@ async function runConverted(
   const trial = await openTrial(model, print);
   try {
     const answers: Float32Array[] = [];
-    for (const pixels of images) answers.push(await trial.run(pixels));
+    for (const pixels of images) answers.push((await trial.run(pixels)).probabilities);
     return answers;
   } finally {
     await trial.close();

@@ -46,9 +46,9 @@ export function parseOutputRequests(text: string): OutputRequest[] {
 }
 
 /**
- * Finds the one output that the command line leaves for the labels.
- * @returns the names that may have the labels
- * @throws ModelError SPEC_INVALID if it names an output that is not there, or that `--output` names, or all of them
+ * Finds the outputs that the command line leaves for the labels.
+ * @returns the names that may have the labels; none if `--outputs` names all: the model then has no labels
+ * @throws ModelError SPEC_INVALID if it names an output that is not there, or that `--output` names
  */
 export function namesForLabels(
   names: readonly string[],
@@ -61,12 +61,13 @@ export function namesForLabels(
     if (from === output) throw found(`${from} has the labels already, as --output says`);
     if (requests.slice(0, i).some((other) => other.from === from)) throw found(`${from} is named twice`);
   }
-  const rest = names.filter((name) => requests.every(({ from }) => from !== name));
-  if (rest.length > 0) return rest;
-  throw new ModelError(
-    'SPEC_INVALID',
-    '--outputs: one output must be left for the labels; a model without labels needs a spec that you write (docs/outputs.md)',
-  );
+  return names.filter((name) => requests.every(({ from }) => from !== name));
+}
+
+/** @throws ModelError SPEC_INVALID if class names are given for a model without labels */
+export function refuseLabels(labels: readonly string[] | undefined): void {
+  if (labels === undefined) return;
+  throw new ModelError('SPEC_INVALID', '--labels: no output is left for them, since --outputs names each');
 }
 
 /**

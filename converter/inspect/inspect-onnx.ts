@@ -13,13 +13,20 @@ import {
   readFacts,
 } from '../onnx-file/facts.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
+import { isNamedEmbedding, refuseDetection } from '../onnx-file/task.ts';
 import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
-import { declareOutputs, namesForLabels, type OtherOutput } from './declared-outputs.ts';
+import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
-import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
-import { activationOfRows, probeOnnx } from './probe-onnx.ts';
+import {
+  type Activation,
+  describeNormalization,
+  describeSingle,
+  type Overrides,
+  overriddenNormalization,
+} from './overrides.ts';
+import { activationOfRows, areUnitVectors, type Probe, probeOnnx } from './probe-onnx.ts';
 import { chooseResizing } from './resizing.ts';
 
 const DEFAULT_SIDE = 224;
@@ -40,26 +47,48 @@ export async function inspectOnnx(
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
   const labelCount = (context.labels ?? labels?.names)?.length;
+  const declared = (overrides.outputs ?? []).map(({ from }) => from);
+  if (overrides.output === undefined) refuseDetection(facts.outputs, declared);
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
   const { normalization, isGuess } = normalizationFor(facts, overrides, preprocessing, findings);
-  const spec = draftSpec({ ...input, normalization }, chosen.output.name, path.basename(file));
+  const name = chosen?.output.name;
+  const spec = draftSpec({ ...input, normalization }, name, path.basename(file));
+  const inspection = { format: 'onnx', input: spec.input, normalizationIsGuess: isGuess, findings } as const;
+  if (!chosen) {
+    refuseLabels(context.labels);
+    const outputs = await declareOutputs(overrides.outputs, facts.outputs.map(toOther), findings);
+    return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
+  }
   const probe = await probeOnnx(file, spec, context.images, context.scratch);
+  if (overrides.output === undefined && labelCount !== probe.classCount) refuseEmbedding(chosen, probe);
   const activation = activationFor(chosen, overrides, probe, findings);
-  findings.read('classes', String(probe.classCount), `output ${chosen.output.name}`);
-  const others = facts.outputs.filter(({ name }) => name !== chosen.output.name).map(toOther);
+  findings.read('classes', String(probe.classCount), `output ${name}`);
+  const others = facts.outputs.filter((output) => output.name !== name).map(toOther);
   const outputs = await declareOutputs(overrides.outputs, others, findings);
   return {
-    format: 'onnx',
-    input: spec.input,
+    ...inspection,
     activation,
-    outputName: facts.outputs.length > 1 ? chosen.output.name : undefined,
+    outputName: facts.outputs.length > 1 ? name : undefined,
     outputs,
     classCount: probe.classCount,
     labels,
-    normalizationIsGuess: isGuess,
-    findings,
   };
+}
+
+/**
+ * A vector that describes an image, as metric learning and vision towers give it, would pass for scores.
+ * @throws ModelError SPEC_INVALID
+ */
+function refuseEmbedding({ output }: ChosenOutput, { rows, classCount }: Probe): void {
+  const { name, ending } = output;
+  const isNamed = isNamedEmbedding(name);
+  if (!isNamed && (ending.activation !== 'logits' || !areUnitVectors(rows))) return;
+  const why = isNamed ? 'its name says so' : 'the vectors that it gives have the length 1';
+  throw new ModelError(
+    'SPEC_INVALID',
+    `the output ${name} is an embedding and not a score per class (${why}): --outputs ${name}=embedding${output.classCount === undefined ? `:${classCount}` : ''} serves it so, --output ${name} takes it as scores`,
+  );
 }
 
 /** What a maker wrote into an ONNX file: class names under one of several keys; ultralytics also the size and the task. */
@@ -100,9 +129,10 @@ async function choose(
   labelCount: number | undefined,
   findings: Findings,
   ask: Ask | undefined,
-): Promise<ChosenOutput> {
+): Promise<ChosenOutput | undefined> {
   const names = facts.outputs.map(({ name }) => name);
   const left = namesForLabels(names, overrides.outputs, overrides.output);
+  if (left.length === 0) return undefined;
   const candidates = facts.outputs.filter(({ name }) => left.includes(name));
   const chosen = chooseOutput(candidates, overrides.output, labelCount);
   const { output, certain, why } = chosen;
@@ -227,19 +257,15 @@ function normalizationFor(
   return { normalization, isGuess: true };
 }
 
-function draftSpec(input: object, outputName: string, file: string): ModelSpec {
+function draftSpec(input: object, outputName: string | undefined, file: string): ModelSpec {
   const source = { type: 'folder', model: file, labels: 'labels.json' };
-  const draft = { source, format: 'onnx', input, output: { activation: 'softmax', name: outputName } };
+  const output = { activation: 'softmax', ...(outputName === undefined ? {} : { name: outputName }) };
+  const draft = { source, format: 'onnx', input, output };
   return parseSpec(JSON.stringify(draft), 'the model');
 }
 
 /** The graph's end is trusted unless the numbers contradict it. */
-function activationFor(
-  { output }: ChosenOutput,
-  overrides: Overrides,
-  probe: Awaited<ReturnType<typeof probeOnnx>>,
-  findings: Findings,
-): Activation {
+function activationFor({ output }: ChosenOutput, overrides: Overrides, probe: Probe, findings: Findings): Activation {
   if (overrides.activation !== undefined) {
     findings.given('activation', overrides.activation, '--activation');
     return overrides.activation;
@@ -248,6 +274,10 @@ function activationFor(
   const isSingle = probe.classCount === 1;
   const logits = isSingle ? ('logits-sigmoid' as const) : ('logits' as const);
   const named = ending.activation === 'logits' ? logits : isSingle ? ('sigmoid' as const) : ending.activation;
+  if (isSingle && ending.activation === 'logits') {
+    findings.likely('activation', named, describeSingle(output.name, output.classCount !== undefined));
+    return named;
+  }
   if (ending.certain) {
     findings.read('activation', named, `the graph ends in ${ending.op}`);
     return named;

@@ -13,18 +13,25 @@ import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfj
 import { parseTopology } from '../tfjs/topology.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
-import { declareOutputs } from './declared-outputs.ts';
+import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
-import { type Activation, describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
+import {
+  type Activation,
+  describeNormalization,
+  describeSingle,
+  type Overrides,
+  overriddenNormalization,
+} from './overrides.ts';
 import { chooseResizing } from './resizing.ts';
-import { describeOthers, lastActivation, nameOutput } from './tfjs-outputs.ts';
+import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
 export interface Inspection {
   format: ModelSpec['format'];
   input: ModelSpec['input'];
-  activation: Activation;
+  /** Undefined for a model without labels. */
+  activation: Activation | undefined;
   /** Of a model with several outputs. */
   outputName?: string | undefined;
   /** `outputs` of the spec. */
@@ -64,14 +71,14 @@ export async function inspectModel(
   const companions = await readCompanions(path.dirname(file));
   return file.endsWith('.onnx')
     ? inspectOnnx(file, overrides, companions, context)
-    : inspectTfjs(file, overrides, companions, context.ask);
+    : inspectTfjs(file, overrides, companions, context);
 }
 
 async function inspectTfjs(
   file: string,
   overrides: Overrides,
   companions: Companions,
-  ask: Ask | undefined,
+  { ask, labels }: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
   const { preprocessing } = companions;
@@ -106,26 +113,40 @@ async function inspectTfjs(
     ...resizing,
   };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
-  const outputName = await nameOutput(modelJson, overrides, ask);
+  const names = listNames(modelJson);
+  const hasLabels = namesForLabels(names, overrides.outputs, overrides.output).length > 0;
+  // Without labels, the first output stands for all: they have the preprocessing in common.
+  const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
   const outcome = await outcomeOf(modelJson, file, weights, spec);
   const chosen = normalizationFor(modelJson, outcome, overrides, companions, findings);
+  const inspection = {
+    format,
+    input: { ...spec.input, normalization: chosen.normalization },
+    normalizationIsGuess: chosen.isGuess,
+    findings,
+  } as const;
+  if (!hasLabels) {
+    refuseLabels(labels);
+    const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, names), findings);
+    return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
+  }
   if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
+  else if ('graph' in outcome && outcome.activation === 'logits-sigmoid')
+    findings.likely('activation', outcome.activation, describeSingle(outputName ?? names[0] ?? ''));
   else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
   else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
   findings.read('classes', String(outcome.classCount), "the model's output");
-  const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec), findings);
+  const others = names.length > 1 ? names.filter((name) => name !== outputName) : [];
+  const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, others), findings);
   return {
-    format,
-    input: { ...spec.input, normalization: chosen.normalization },
+    ...inspection,
     activation: overrides.activation ?? outcome.activation,
     outputName,
     outputs,
     classCount: outcome.classCount,
     labels: companions.labels,
-    normalizationIsGuess: chosen.isGuess,
-    findings,
   };
 }
 

@@ -48,6 +48,12 @@ export function overriddenNormalization({
   return nameNormalization({ scale: scale ?? scaleOfMean, mean: mean ?? [0], std: std ?? [1], order: order ?? 'rgb' });
 }
 
+/** What one number per image without an activation may be: a score of two classes, or a quantity, which only its maker knows. */
+export function describeSingle(output: string, hasSize = true): string {
+  const size = hasSize ? '' : ':1';
+  return `one number, taken as the logit of two classes; if it is a quantity (regression): --outputs ${output}=embedding${size}`;
+}
+
 /** A normalization for people. */
 export function describeNormalization(normalization: NormalizationSpec): string {
   switch (normalization) {

@@ -13,10 +13,13 @@ export interface Probe {
   rows: Float32Array[];
 }
 
+/** The file's own output, as it is before the wrapper makes a row per image of it. */
+const RAW_OUTPUT = 'raw';
+
 /**
  * Runs an ONNX file on a few images, to learn what it does not say.
  * @param scratch a folder that may be written to
- * @throws ModelError SOURCE_INVALID if it does not run
+ * @throws ModelError SOURCE_INVALID if it does not run, or does not give a score per class
  */
 export async function probeOnnx(file: string, spec: ModelSpec, images: string[], scratch: string): Promise<Probe> {
   const folder = path.join(scratch, 'probe');
@@ -24,11 +27,16 @@ export async function probeOnnx(file: string, spec: ModelSpec, images: string[],
   try {
     // Answers as they come.
     const asIs = { ...spec, output: { ...spec.output, activation: 'softmax' as const } };
-    await writeWrapped(file, asIs, {}, folder);
+    await writeWrapped(file, asIs, { rawOutput: RAW_OUTPUT }, folder);
     const session = await ort.InferenceSession.create(path.join(folder, 'model.onnx'), { logSeverityLevel: 3 });
     try {
       const rows: Float32Array[] = [];
-      for (const pixels of await pixelsOf(images, spec)) rows.push(await runOne(session, pixels, spec));
+      for (const pixels of await pixelsOf(images, spec)) {
+        const { values, dims, batch } = await runBatch(session, [pixels], spec, ['probabilities', RAW_OUTPUT]);
+        checkDims(dims.get(RAW_OUTPUT) ?? [], batch);
+        rows.push((values.get('probabilities')?.[0] ?? new Float32Array()) as Float32Array);
+      }
+      checkLengths(rows);
       return { classCount: rows[0]?.length ?? 0, rows };
     } finally {
       await session.release();
@@ -41,6 +49,26 @@ export async function probeOnnx(file: string, spec: ModelSpec, images: string[],
   }
 }
 
+/** A file may leave the sizes of its output open; what it gives has them. */
+function checkDims(dims: readonly number[], batch: number): void {
+  const [first, ...inner] = dims;
+  const sizes = (first === batch ? inner : dims).filter((size) => size > 1);
+  if (sizes.length <= 1) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `it gives ${dims.join(' x ')} numbers for ${batch === 1 ? 'an image' : `${batch} images`}, which are boxes, a mask or features and not a score per class: only models that classify images are served`,
+  );
+}
+
+function checkLengths(rows: readonly Float32Array[]): void {
+  const lengths = new Set(rows.map((row) => row.length));
+  if (lengths.size <= 1) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `it gives another number of values for each image (${[...lengths].join(', ')}), as a detector of objects does: only models that classify images are served`,
+  );
+}
+
 /** Samples, or without any an image of noise. */
 async function pixelsOf(images: string[], { input }: ModelSpec): Promise<Uint8Array[]> {
   if (images.length > 0) return Promise.all(images.map((image) => readSample(image, input)));
@@ -48,22 +76,51 @@ async function pixelsOf(images: string[], { input }: ModelSpec): Promise<Uint8Ar
   return [Uint8Array.from({ length: width * height * channels }, (_, i) => (i * 7919) % 256)];
 }
 
+interface BatchAnswer {
+  /** By output, a row of values for each image that was given. */
+  values: Map<string, (Float32Array | Int32Array | Uint8Array)[]>;
+  dims: Map<string, readonly number[]>;
+  /** How many images the run had: more than were given if the file takes more at once. */
+  batch: number;
+}
+
+/** Runs images at once through a model that `wrapOnnxFile` wrote. The images that a fixed batch has too many are black. */
+export async function runBatch(
+  session: ort.InferenceSession,
+  images: readonly Uint8Array[],
+  { input }: Pick<ModelSpec, 'input'>,
+  fetches: readonly string[],
+): Promise<BatchAnswer> {
+  const [port] = session.inputMetadata;
+  const size = port?.isTensor ? port.shape[0] : undefined;
+  const batch = typeof size === 'number' && size > 0 ? size : images.length;
+  const length = images[0]?.length ?? 0;
+  const pixels = new Uint8Array(batch * length);
+  for (const [i, image] of images.slice(0, batch).entries()) pixels.set(image, i * length);
+  const image = new ort.Tensor('uint8', pixels, [batch, input.height, input.width, input.channels]);
+  const outputs = await session.run({ image }, [...fetches]);
+  const answer: BatchAnswer = { values: new Map(), dims: new Map(), batch };
+  for (const [name, tensor] of Object.entries(outputs)) {
+    const data = tensor.data as Float32Array;
+    const each = data.length / batch;
+    answer.dims.set(name, tensor.dims);
+    answer.values.set(
+      name,
+      images.map((_, i) => data.slice(i * each, (i + 1) * each)),
+    );
+  }
+  return answer;
+}
+
 /** Runs one image through a model that `wrapOnnxFile` wrote, also if it takes more at once. Without labels there are no numbers. */
 export async function runOne(
   session: ort.InferenceSession,
   pixels: Uint8Array,
-  { input }: Pick<ModelSpec, 'input'>,
+  spec: Pick<ModelSpec, 'input'>,
 ): Promise<Float32Array> {
-  const [port] = session.inputMetadata;
-  const size = port?.isTensor ? port.shape[0] : undefined;
-  const batch = typeof size === 'number' && size > 0 ? size : 1;
-  const images = new Uint8Array(batch * pixels.length);
-  images.set(pixels);
-  const image = new ort.Tensor('uint8', images, [batch, input.height, input.width, input.channels]);
   const hasLabels = session.outputNames.includes('probabilities');
-  const { probabilities } = await session.run({ image }, hasLabels ? ['probabilities'] : session.outputNames);
-  const values = (probabilities?.data ?? new Float32Array()) as Float32Array;
-  return values.slice(0, values.length / batch);
+  const { values } = await runBatch(session, [pixels], spec, hasLabels ? ['probabilities'] : session.outputNames);
+  return (values.get('probabilities')?.[0] as Float32Array | undefined) ?? new Float32Array();
 }
 
 const TOLERANCE = 1e-3;
@@ -75,4 +132,12 @@ export function activationOfRows(rows: readonly Float32Array[]): 'softmax' | 'si
   const isOne = (row: Float32Array) => Math.abs(row.reduce((a, b) => a + b, 0) - 1) < TOLERANCE * 5;
   if (rows.every((row) => row.length > 1 && isOne(row))) return 'softmax';
   return undefined;
+}
+
+/** Whether rows are vectors of length 1, as metric learning gives them, and not scores. */
+export function areUnitVectors(rows: readonly Float32Array[]): boolean {
+  return rows.every((row) => {
+    const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    return row.length > 1 && Math.abs(length - 1) < TOLERANCE && row.some((value) => value < -TOLERANCE);
+  });
 }

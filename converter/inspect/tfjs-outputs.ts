@@ -11,7 +11,8 @@ import type { Weight } from '../tfjs/weights.ts';
 import { namesForLabels, type OtherOutput } from './declared-outputs.ts';
 import type { Activation, Overrides } from './overrides.ts';
 
-function listNames(modelJson: ModelJson): string[] {
+/** The names of a model's outputs. */
+export function listNames(modelJson: ModelJson): string[] {
   return isGraphModel(modelJson)
     ? parseGraph(modelJson.modelTopology, signatureOf(modelJson)).outputs.map(({ name }) => name)
     : nameOutputs(parseTopology(modelJson.modelTopology));
@@ -45,15 +46,14 @@ export async function nameOutput(
   );
 }
 
-/** What the converter makes of the outputs besides the labels'. */
+/** What the converter makes of outputs that do not have the labels. */
 export function describeOthers(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
-  { input, output }: ModelSpec,
+  { input }: ModelSpec,
+  names: readonly string[],
 ): OtherOutput[] {
-  const names = listNames(modelJson);
-  const others = names.length > 1 ? names.filter((name) => name !== output.name) : [];
-  return others.map((name) => {
+  return names.map((name) => {
     try {
       const { graph, result } = buildGraph(modelJson, weights, input, { activation: 'softmax', name }, false);
       const { shape, type } = result;

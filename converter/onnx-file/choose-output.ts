@@ -37,7 +37,9 @@ export function chooseOutput(outputs: readonly AnswerOutput[], name?: string, cl
   if (sized.length === 1 && sized[0])
     return { output: sized[0], certain: true, why: `of ${names}: it fits the labels` };
   const ended = fit.filter(({ ending }) => ending.certain && ending.activation !== 'logits');
-  if (ended.length === 1 && ended[0])
+  // Another head of logits may be what is wanted; logits of the same scores, and features, are not.
+  const isAlone = fit.every(({ classCount, ending }) => classCount === ended[0]?.classCount || !ending.certain);
+  if (ended.length === 1 && ended[0] && isAlone)
     return { output: ended[0], certain: true, why: `of ${names}: it ends in ${ended[0].ending.op}` };
   const named = fit.filter((output) => LIKELY_NAME.test(output.name));
   return { output: named[0] ?? first, certain: false, why: `of ${names}` };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { NormalizationSpec } from '../spec.ts';
 import { readEmbedded } from './embedded.ts';
 import { type TraceNode, traceInput } from './trace.ts';
 
@@ -29,7 +30,7 @@ function traceOf(...steps: (Step | TraceNode)[]) {
 }
 
 describe('preprocessing inside a model', () => {
-  test.each<[string, Step[], string | undefined, string]>([
+  test.each<[string, Step[], NormalizationSpec | undefined, string]>([
     ['divides by 255', [['Div', 255]], 'none', 'divides by 255'],
     [
       'makes -1..1 of bytes',
@@ -49,7 +50,18 @@ describe('preprocessing inside a model', () => {
       'none',
       'subtracts 127.5, divides by 127.5',
     ],
-    ['subtracts the means of ImageNet', [['Sub', 103.939, 116.779, 123.68]], 'none', 'subtracts 103.9/116.8/123.7'],
+    [
+      'subtracts the means of ImageNet, red first',
+      [['Sub', 123.68, 116.779, 103.939]],
+      'none',
+      'subtracts 123.7/116.8/103.9',
+    ],
+    [
+      'subtracts the means of ImageNet, blue first',
+      [['Sub', 103.939, 116.779, 123.68]],
+      { scale: 1, mean: [0], std: [1], order: 'bgr' },
+      'subtracts 103.9/116.8/123.7',
+    ],
     [
       'normalizes bytes by mean and deviation',
       [
@@ -100,7 +112,7 @@ describe('preprocessing inside a model', () => {
     ['does something else', [['Mul', 1e6]], undefined, 'multiplies by 1000000'],
   ])('that %s is read from its graph', (_, steps, normalization, does) => {
     const found = readEmbedded(traceOf(...steps));
-    expect(found?.normalization).toBe(normalization);
+    expect(found?.normalization).toEqual(normalization);
     expect(found?.does).toContain(does);
   });
 

@@ -1,10 +1,10 @@
-import type { NORMALIZATIONS } from '../spec.ts';
+import type { NormalizationSpec } from '../spec.ts';
 import type { InputTrace } from './trace.ts';
 
 /** What must still be done to an image outside a model that contains preprocessing. */
 export interface EmbeddedPreprocessing {
   /** Undefined if the arithmetic fits none of the usual ranges of values. */
-  normalization: (typeof NORMALIZATIONS)[number] | undefined;
+  normalization: NormalizationSpec | undefined;
   /** For people: what the model does. */
   does: string;
 }
@@ -33,7 +33,12 @@ export function readEmbedded(trace: InputTrace): EmbeddedPreprocessing | undefin
   return { normalization: expectedValues(trace), does: trace.steps.join(', ') };
 }
 
-function expectedValues({ factor, shift }: InputTrace): EmbeddedPreprocessing['normalization'] {
+/** Bytes whose first channel is blue, as OpenCV reads them. */
+const BLUE_FIRST: NormalizationSpec = { scale: 1, mean: [0], std: [1], order: 'bgr' };
+/** ImageNet's means of blue and red. */
+const [BLUE, RED] = [103.939, 123.68];
+
+function expectedValues({ factor, shift, reversesChannels }: InputTrace): EmbeddedPreprocessing['normalization'] {
   const channels = Math.max(factor.length, shift.length);
   const at = (values: number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
   const range = (low: number, high: number) =>
@@ -53,6 +58,10 @@ function expectedValues({ factor, shift }: InputTrace): EmbeddedPreprocessing['n
   const fromBytes = range(0, 255);
   // Means of ImageNet are subtracted, and nothing is divided: the habit of Caffe.
   const isCaffe = fromBytes.every(({ low, high }) => low <= -90 && low >= -135 && Math.abs(high - low - 255) < 1);
+  const isBlueFirst = channels === 3 && Math.abs(at(shift, 0) + BLUE) < 1 && Math.abs(at(shift, 2) + RED) < 1;
+  const isRedFirst = channels === 3 && Math.abs(at(shift, 0) + RED) < 1 && Math.abs(at(shift, 2) + BLUE) < 1;
+  // Whose mean is subtracted from which channel shows the order in which the channels come.
+  if (isCaffe && (reversesChannels ? isRedFirst : isBlueFirst)) return BLUE_FIRST;
   if (isCaffe || isUsual(fromBytes)) return 'none';
   const fromSigned = range(-1, 1);
   const isFromSigned = fromSigned.every(

@@ -37,7 +37,7 @@ export function externalPartOf(tensor: TensorLike): ExternalPart | undefined {
   const parts = location.split('/');
   const isPlain =
     parts.every((part) => part !== '' && part !== '.' && part !== '..') &&
-    !/[\\:\0]/.test(location) &&
+    !/[\\\0]|^[A-Za-z]:/.test(location) &&
     location.length <= 500;
   if (!isPlain || !isSize(offset) || (length !== undefined && !isSize(length))) {
     throw new ModelError(

@@ -4,6 +4,7 @@ import { type GraphEnding, readEnding } from './activation.ts';
 import type { OnnxModel, OnnxModelGraph } from './model-file.ts';
 import { readConstants } from './tensors.ts';
 import { type InputTrace, type Layout, traceInput } from './trace.ts';
+import { refuseTraining } from './training.ts';
 
 /** ONNX' numbers of the element types that images and answers may have. */
 export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, half: 10, double: 11 } as const;
@@ -81,6 +82,7 @@ export function readFacts(
     );
   }
   const port = imagePort(graph);
+  refuseTraining({ model, graph });
   const constantOf = readConstants(graph, file);
   const trace = traceInput(
     { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
@@ -197,7 +199,8 @@ function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | 
   if (!ANSWER_TYPES.has(type))
     return 'gives whole numbers, such as the number of the best class, and not the scores of all classes';
   if (inner && inner.filter((size) => size > 1).length > 1) {
-    return `gives ${describeSizes(sizes)} numbers, which are features, boxes or masks and not a score per class`;
+    const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
+    return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
   }
   return undefined;
 }

@@ -25,7 +25,7 @@ export function readConstants(graph: OnnxModelGraph, file: string | undefined): 
   const tensors = new Map<string, onnx.ITensorProto>();
   for (const tensor of graph.initializer) tensors.set(tensor.name ?? '', tensor);
   for (const node of graph.node) {
-    const value = node.opType === 'Constant' ? node.attribute?.find(({ name }) => name === 'value')?.t : undefined;
+    const value = node.opType === 'Constant' ? tensorOf(node.attribute ?? []) : undefined;
     if (value) tensors.set(node.output?.[0] ?? '', value);
   }
   return (name) => {
@@ -37,6 +37,20 @@ export function readConstants(graph: OnnxModelGraph, file: string | undefined): 
 }
 
 const FLOAT = 1;
+const INT64 = 7;
+
+/** A Constant's value is a tensor, or plain numbers. */
+function tensorOf(attributes: readonly onnx.IAttributeProto[]): onnx.ITensorProto | undefined {
+  for (const { name, t, f, floats, i, ints } of attributes) {
+    if (name === 'value') return t ?? undefined;
+    if (name === 'value_float') return { dims: [], dataType: FLOAT, floatData: [f ?? 0] };
+    if (name === 'value_floats') return { dims: [floats?.length ?? 0], dataType: FLOAT, floatData: floats ?? [] };
+    if (name === 'value_int') return { dims: [], dataType: INT64, int64Data: [i ?? 0] };
+    if (name === 'value_ints') return { dims: [ints?.length ?? 0], dataType: INT64, int64Data: ints ?? [] };
+  }
+  return undefined;
+}
+
 /** Of the first weights of a model. Only a dense layer over large images has more. */
 const MAX_SPREAD_NUMBERS = 16 * 1024 * 1024;
 
@@ -71,6 +85,7 @@ const READERS: Record<number, { size: number; at: (view: DataView, offset: numbe
   3: { size: 1, at: (view, offset) => view.getInt8(offset) },
   6: { size: 4, at: (view, offset) => view.getInt32(offset, true) },
   7: { size: 8, at: (view, offset) => Number(view.getBigInt64(offset, true)) },
+  9: { size: 1, at: (view, offset) => view.getUint8(offset) },
   10: { size: 2, at: (view, offset) => halfToNumber(view.getUint16(offset, true)) },
   11: { size: 8, at: (view, offset) => view.getFloat64(offset, true) },
 };

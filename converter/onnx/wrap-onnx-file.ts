@@ -21,7 +21,7 @@ const PREFIX = 'inferql_';
 const MIN_IR_VERSION = 4;
 
 /** Changes whenever the files that `wrapOnnx` writes, or refuses to write, change. */
-export const WRAPPER_VERSION = 3;
+export const WRAPPER_VERSION = 4;
 
 export interface WrappedModel {
   bytes: Uint8Array;
@@ -42,6 +42,8 @@ export interface WrapOptions {
   outputs?: readonly PreparedOutput[];
   /** The ONNX file; those with external data are beside it. */
   file?: string | undefined;
+  /** Also give the output with the labels as the file does, under this name. */
+  rawOutput?: string;
 }
 
 /**
@@ -90,6 +92,10 @@ export function wrapOnnx(
     const ending = { prefix: 'back', source: outputName, target: 'probabilities' };
     backs.unshift(backNodes(input, ending, { from, to: ELEMENT.float, activation: spec.output.activation, isBinary }));
   }
+  if (output && options.rawOutput !== undefined) {
+    const back = createChain(outputName, 'raw').end(options.rawOutput);
+    backs.push(back);
+  }
   const { width, height, channels } = spec.input;
   const after = backs.flatMap(({ nodes }) => nodes.map(encodeNode));
   graph.node = [...front.nodes.map(encodeNode), ...graph.node, ...after] as Graph['node'];
@@ -109,6 +115,9 @@ export function wrapOnnx(
     shape: [batch, elementsOf(declared)],
   }));
   graph.output = [...answer, ...further].map(encodePort) as Graph['output'];
+  // Its shape is what a caller wants to know.
+  const raw = { name: options.rawOutput ?? '', type: { tensorType: { elemType: output?.type ?? ELEMENT.float } } };
+  if (output && options.rawOutput !== undefined) graph.output.push(raw as Graph['output'][number]);
   model.irVersion = Math.max(Number(model.irVersion), MIN_IR_VERSION);
   return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles, ownWeights };
 }

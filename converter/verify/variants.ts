@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { openTrial, type Trial } from '../commands/check.ts';
+import { openTrial, type Trial } from '../commands/trial.ts';
 import { type PreparedModel, writeArtefacts } from '../prepared-model.ts';
 import type { InputSpec } from '../spec.ts';
 
@@ -51,7 +51,7 @@ export function createVariants(model: PreparedModel, print: (line: string) => vo
         await unload();
         loaded = { key, trial: await openTrial(await prepare(input), count === 0 ? print : () => undefined) };
       }
-      return loaded.trial.run(pixels);
+      return (await loaded.trial.run(pixels)).probabilities;
     },
     close: unload,
   };

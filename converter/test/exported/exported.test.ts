@@ -16,7 +16,7 @@ const IMAGES = 3;
 interface Answers {
   note: string;
   flags: string[];
-  spec: { input: object; output: object; labels?: [first: string, last: string] };
+  spec: { input: object; output: object; batching?: object; labels?: [first: string, last: string] };
   answers: number[][];
 }
 
@@ -62,7 +62,12 @@ const cases = await Promise.all(
 );
 
 /** Of arithmetic in 16 or 8 bits. */
-const TOLERANCES: Record<string, number> = { 'torch-half': 5e-3, 'onnxruntime-int8': 2e-2 };
+const TOLERANCES: Record<string, number> = {
+  'torch-half': 5e-3,
+  'onnxruntime-int8': 2e-2,
+  'onnxruntime-qoperator': 2e-2,
+  'onnxruntime-dynamic': 2e-2,
+};
 
 describe('an ONNX file of a real exporter', () => {
   test.each(cases)('%s: %s', async (name, _, { flags, spec, answers }) => {
@@ -72,6 +77,7 @@ describe('an ONNX file of a real exporter', () => {
     const model = await addModel(path.join(HERE, name), options, context);
     expect(model.spec.input).toMatchObject(spec.input);
     expect(model.spec.output).toMatchObject(spec.output);
+    expect(model.spec.batching).toMatchObject(spec.batching ?? { maxBatchSize: 8 });
     if (spec.labels) expect([model.labels[0], model.labels.at(-1)]).toEqual(spec.labels);
     let largest = 0;
     for (const [k, row] of (await answersOf(model)).entries()) {
@@ -84,5 +90,25 @@ describe('an ONNX file of a real exporter', () => {
   test('that does not take images is refused with a message', async () => {
     const adding = addModel(path.join(HERE, 'sklearn'), {}, context);
     await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
+  });
+});
+
+const refused: Record<string, string> = JSON.parse(await readFile(path.join(HERE, 'refused/sentences.json'), 'utf8'));
+
+describe('an ONNX file of a real exporter that is not a classifier of images is refused, with what to do', () => {
+  test.each(Object.entries(refused))('%s: %s', async (name, sentence) => {
+    await expect(addModel(path.join(HERE, 'refused', name), {}, context)).rejects.toThrow(sentence);
+    expect(printed.join('\n')).not.toContain('added');
+  });
+
+  test.each([
+    ['metric-learning', 'output', '16'],
+    ['vision-tower', 'image_embeds', undefined],
+  ])('and the way that the refusal of %s names works', async (name, output, detail) => {
+    const outputs = [{ from: output, type: 'embedding' as const, detail }];
+    const model = await addModel(path.join(HERE, 'refused', name), { outputs }, context);
+    expect(model.labels).toEqual([]);
+    expect(model.outputs).toEqual([{ type: 'embedding', name: output, size: 16, from: output }]);
+    expect(printed.join('\n')).toMatch(/: embedding, 16 numbers of length /);
   });
 });
