@@ -122,7 +122,7 @@ def served_cases():
     onnx.save(model, os.path.join(HERE, "onnx-parts", "model.onnx"))
     write_case("onnx-parts", logits, GUESS, note="each weight in a file of a folder beside it")
     torch.manual_seed(8)
-    two = settle(Net(classes=2), X, spread=1.0)
+    two = settle(Net(classes=2), X, spread=0.2)
     export(Wrapped(two, lambda m, x: torch.sigmoid(m(x))), X, "torch-two-sigmoids")
     write_case("torch-two-sigmoids", sigmoid(run(two, X)), {**GUESS, "output": {"activation": "sigmoid"}}, note="two independent labels")
 
