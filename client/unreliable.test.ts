@@ -1,69 +1,20 @@
 /** The client with a server that refuses, closes connections or is not an InferQL server. */
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
-import { afterEach, expect, test } from 'vitest';
-import { type Client, createClient, type NodeImageInput, type Prediction } from './node.ts';
-
-type Answer = (response: ServerResponse, body: string, request: IncomingMessage) => void;
-
-let server: Server | undefined;
-
-afterEach(async () => {
-  server?.closeAllConnections();
-  server?.close();
-  server = undefined;
-});
-
-/** A server that gives these answers, one per request, and repeats the last one. */
-async function serve(answers: Answer[]): Promise<{ client: Client<NodeImageInput>; bodies: string[]; url: string }> {
-  const bodies: string[] = [];
-  server = createServer(async (request, response) => {
-    const body = await text(request);
-    bodies.push(body);
-    answers[Math.min(bodies.length, answers.length) - 1]!(response, body, request);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { client: createClient({ url, retryForMs: 5_000 }), bodies, url };
-}
-
-const json =
-  (answer: unknown, status = 200, headers: Record<string, string> = {}): Answer =>
-  (response) =>
-    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(answer));
-
-const refusal = (code: string, extensions: object = {}) => ({
-  data: null,
-  errors: [{ message: 'no', extensions: { code, ...extensions } }],
-});
-
-const next = (data: unknown) => `event: next\ndata: ${JSON.stringify(data)}\n\n`;
-
-const events =
-  (...parts: string[]): Answer =>
-  (response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const part of parts) response.write(part);
-    response.end();
-  };
-
-const cut: Answer = (response) => response.destroy();
-
-const accepted = json({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } } });
-
-function state(fields: Partial<Prediction>) {
-  return { data: { prediction: { id: 'm.1', status: 'QUEUED', ...fields } } };
-}
-
-const succeeded = state({ status: 'SUCCEEDED', result: { labels: [{ name: 'cat', index: 1, score: 0.9 }] } });
-
-const photo = new Uint8Array([1, 2, 3]);
-
-function keyOf(body: string): string | undefined {
-  return /"idempotencyKey":"([^"]+)"/.exec(body)?.[1];
-}
+import { expect, test } from 'vitest';
+import { createClient } from './node.ts';
+import {
+  accepted,
+  cut,
+  events,
+  fallSilent,
+  json,
+  keyOf,
+  next,
+  photo,
+  refusal,
+  serve,
+  state,
+  succeeded,
+} from './scripted-server.fixture.ts';
 
 test('after a full queue or a lost connection the client retries when the server says, with one idempotency key', async () => {
   const { client, bodies } = await serve([
@@ -206,7 +157,7 @@ test('no server, and a server of another kind, are distinguished', async () => {
   const nobody = createClient({ url: 'http://127.0.0.1:9', retryForMs: 0 });
   await expect(nobody.queue()).rejects.toMatchObject({ code: 'UNREACHABLE' });
   const slow = createClient({ url, retryForMs: 0, requestTimeoutMs: 50 });
-  server!.removeAllListeners('request');
+  fallSilent();
   await expect(slow.models()).rejects.toMatchObject({ code: 'UNREACHABLE' });
 });
 
@@ -228,70 +179,6 @@ test('a large upload is given more time than a small one', async () => {
   await expect(createClient(options).classify(photo)).rejects.toMatchObject({ code: 'UNREACHABLE' });
   answer();
   expect((await large).status).toBe('SUCCEEDED');
-});
-
-test('of many images a bounded number is sent at once, a failure does not affect others, and the order stays', async () => {
-  let running = 0;
-  let most = 0;
-  const submit: Answer = (response, body, request) => {
-    if (body.includes('subscription Watch')) {
-      running--;
-      return events(next(succeeded))(response, body, request);
-    }
-    most = Math.max(most, ++running);
-    if (!body.includes('damaged')) return accepted(response, body, request);
-    running--;
-    return json({ data: { classifyImage: { __typename: 'InvalidImageError', code: 'CORRUPT', message: 'm' } } })(
-      response,
-      body,
-      request,
-    );
-  };
-  const { client } = await serve([submit]);
-  const images = Array.from({ length: 30 }, (_, i) => new File([i === 17 ? 'damaged' : 'fine'], `${i}.jpg`));
-  const progress: string[] = [];
-  const outcomes = await client.classifyAll(images, {
-    concurrency: 4,
-    onProgress: ({ done, failed, total }) => progress.push(`${done}/${total} ${failed}`),
-  });
-  expect(outcomes.map(({ index, error }) => (error ? error.code : index))).toEqual(
-    images.map((_, index) => (index === 17 ? 'CORRUPT' : index)),
-  );
-  expect(outcomes.map(({ image }) => image)).toEqual(images);
-  expect(most).toBe(4);
-  expect(progress.at(-1)).toBe('30/30 1');
-});
-
-test('leaving a loop over outcomes cancels open predictions and closes its source', async () => {
-  const canceled: string[] = [];
-  let count = 0;
-  const { client } = await serve([
-    (response, body, request) => {
-      if (body.includes('mutation Classify')) {
-        json({ data: { classifyImage: { __typename: 'Prediction', id: `m.${count++}` } } })(response, body, request);
-      } else if (body.includes('"id":"m.0"')) events(next(succeeded))(response, body, request);
-      else if (body.includes('subscription'))
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
-      else {
-        canceled.push(/m\.\d/.exec(body)![0]);
-        json({ data: { cancelPrediction: null } })(response, body, request);
-      }
-    },
-  ]);
-  let closed = false;
-  async function* endless() {
-    try {
-      for (;;) yield photo;
-    } finally {
-      closed = true;
-    }
-  }
-  for await (const { prediction } of client.classifyEach(endless(), { concurrency: 3 })) {
-    expect(prediction?.status).toBe('SUCCEEDED');
-    break;
-  }
-  expect(closed).toBe(true);
-  expect(canceled.sort()).toEqual(['m.1', 'm.2']);
 });
 
 test('a path that does not exist is UNREADABLE_FILE', async () => {

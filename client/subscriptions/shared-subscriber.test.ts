@@ -1,264 +1,25 @@
-/** The carriers of subscriptions, over WebSockets and answers that the tests make up. */
+/** How subscriptions change between a WebSocket, event streams and polls. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSchema, parse, validate } from 'graphql';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Client, Connection } from '../api.ts';
-import { createClient } from '../client.ts';
-import { InferqlError } from '../errors.ts';
-
-/** A WebSocket of a browser whose server is the test. */
-class ScriptedSocket {
-  static made: ScriptedSocket[] = [];
-  readonly sent: { type: string; id?: string; payload?: { query: string; variables: { id: string } } }[] = [];
-  readonly url: string;
-  readonly protocol: string;
-  isClosed = false;
-  onopen: (() => void) | null = null;
-  onclose: ((event: { code: number }) => void) | null = null;
-  onmessage: ((event: { data: string }) => void) | null = null;
-
-  constructor(url: string, protocol: string) {
-    this.url = url;
-    this.protocol = protocol;
-    ScriptedSocket.made.push(this);
-  }
-  send(text: string) {
-    this.sent.push(JSON.parse(text));
-  }
-  close() {
-    this.isClosed = true;
-  }
-  /** The connection ends, or could not be opened. */
-  end(code = 1006) {
-    this.isClosed = true;
-    this.onclose?.({ code });
-  }
-  async accept() {
-    this.onopen?.();
-    await settle();
-    await this.say({ type: 'connection_ack' });
-  }
-  async say(message: object) {
-    this.onmessage?.({ data: JSON.stringify(message) });
-    await settle();
-  }
-  get subscribed() {
-    return this.sent.filter(({ type }) => type === 'subscribe');
-  }
-}
-
-interface Asked {
-  accept: string;
-  query: string;
-  /** Of the predictions that it asks for. */
-  ids: string[];
-  signal: AbortSignal;
-  answer(response: Response): void;
-}
-
-let asked: Asked[];
-let connections: Connection[];
-let client: Client;
-let seen: Record<string, string[]>;
+import { expect, test, vi } from 'vitest';
+import {
+  answerPolls,
+  asked,
+  dataOf,
+  isStream,
+  lastConnection,
+  lastSocket,
+  openStream,
+  pass,
+  refuseSockets,
+  seen,
+  settle,
+  stateOf,
+  watch,
+} from './scripted-transports.fixture.ts';
 
 const schema = buildSchema(readFileSync(join(import.meta.dirname, '../../schema.graphql'), 'utf8'));
-const isStream = ({ accept }: Asked) => accept === 'text/event-stream';
-const lastSocket = () => ScriptedSocket.made.at(-1)!;
-const lastConnection = () => connections.at(-1);
-const settle = async () => {
-  for (let i = 0; i < 20; i++) await vi.advanceTimersByTimeAsync(0);
-};
-/** A timer that a timer sets fires a millisecond later. */
-const pass = async (ms: number) => {
-  await vi.advanceTimersByTimeAsync(ms + 1);
-  await settle();
-};
-const stateOf = (id: string, status = 'QUEUED') => ({ id, status });
-const dataOf = (id: string, status?: string) => ({ data: { prediction: stateOf(id, status) } });
-const idsOf = (variables: Record<string, unknown>) =>
-  Object.keys(variables).flatMap((name) => (/^id\d*$/.test(name) ? [String(variables[name])] : []));
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  asked = [];
-  connections = [];
-  seen = {};
-  ScriptedSocket.made = [];
-  vi.stubGlobal('WebSocket', ScriptedSocket);
-  const scriptedFetch = (_url: unknown, { headers, body, signal }: RequestInit = {}) => {
-    const { query, variables } = JSON.parse(body as string);
-    return new Promise<Response>((answer, reject) => {
-      signal!.addEventListener('abort', () => reject(signal!.reason));
-      const { accept } = headers as { accept: string };
-      asked.push({ accept, query, ids: idsOf(variables), signal: signal!, answer });
-    });
-  };
-  client = createClient({
-    url: 'http://server',
-    key: 'secret',
-    subscriptions: 'shared',
-    onConnection: (connection) => connections.push(connection),
-    fetch: scriptedFetch as typeof fetch,
-    retryForMs: 60_000,
-  });
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0)) stop();
-  await pass(2_000);
-  vi.unstubAllGlobals();
-  vi.useRealTimers();
-});
-
-/** Watches a prediction, and notes its states and its end. */
-function watch(id: string, options: Parameters<Client['watch']>[1] = {}): () => void {
-  const states: string[] = [];
-  seen[id] = states;
-  const stop = new AbortController();
-  void (async () => {
-    try {
-      for await (const { status } of client.watch(id, { signal: stop.signal, ...options })) states.push(status);
-      states.push('end');
-    } catch (error) {
-      if (!stop.signal.aborted) states.push(error instanceof InferqlError ? error.code : String(error));
-    }
-  })();
-  stops.push(() => stop.abort());
-  return stops.at(-1)!;
-}
-const stops: (() => void)[] = [];
-
-async function refuseSockets(): Promise<void> {
-  await settle();
-  lastSocket().end();
-  await pass(500);
-  lastSocket().end();
-  await settle();
-}
-
-/** The answer to a request, as a browser gives it: aborting the request ends it. */
-function openStream({ signal }: Asked) {
-  let push = (_text: string) => {};
-  let end = () => {};
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      push = (text) => controller.enqueue(new TextEncoder().encode(text));
-      end = () => controller.close();
-      signal.addEventListener('abort', () => controller.error(signal.reason));
-    },
-  });
-  const response = new Response(body, { headers: { 'content-type': 'text/event-stream' } });
-  return { response, next: (result: object) => push(`event: next\ndata: ${JSON.stringify(result)}\n\n`), push, end };
-}
-
-/** @returns the ids that each request asked for */
-async function answerPolls(status?: string): Promise<string[][]> {
-  const polls = asked.filter((each) => !isStream(each));
-  asked = asked.filter(isStream);
-  for (const { ids, answer } of polls) {
-    const data =
-      ids.length === 1
-        ? dataOf(ids[0]!, status).data
-        : Object.fromEntries(ids.map((id, index) => [`p${index}`, stateOf(id, status)]));
-    answer(new Response(JSON.stringify({ data })));
-  }
-  await settle();
-  return polls.map(({ ids }) => ids);
-}
-
-test('subscriptions share one WebSocket that carries the key, and nothing else is requested', async () => {
-  for (const id of ['a', 'b']) watch(id);
-  await settle();
-  await lastSocket().accept();
-  expect(ScriptedSocket.made.map(({ url, protocol }) => [url, protocol])).toEqual([
-    ['ws://server/graphql', 'graphql-transport-ws'],
-  ]);
-  expect(lastSocket().sent[0]).toEqual({ type: 'connection_init', payload: { authorization: 'Bearer secret' } });
-  expect(lastSocket().subscribed.map(({ payload }) => payload!.variables.id)).toEqual(['a', 'b']);
-  expect(connections).toEqual(['connecting', 'websocket']);
-  const [a, b] = lastSocket().subscribed;
-  await lastSocket().say({ type: 'next', id: b!.id, payload: dataOf('b', 'SUCCEEDED') });
-  await lastSocket().say({ type: 'next', id: a!.id, payload: dataOf('a') });
-  expect(seen).toEqual({ a: ['QUEUED'], b: ['SUCCEEDED', 'end'] });
-  expect(lastSocket().sent.at(-1)).toEqual({ type: 'complete', id: b!.id });
-  await pass(4_000);
-  expect(asked).toEqual([]);
-});
-
-test('a lost connection is opened again, with all subscriptions, and no state is repeated', async () => {
-  watch('a');
-  await settle();
-  await lastSocket().accept();
-  await lastSocket().say({ type: 'next', id: lastSocket().subscribed[0]!.id, payload: dataOf('a') });
-  lastSocket().end();
-  await pass(500);
-  await lastSocket().accept();
-  expect(ScriptedSocket.made).toHaveLength(2);
-  const { id } = lastSocket().subscribed[0]!;
-  await lastSocket().say({ type: 'next', id, payload: dataOf('a') });
-  await lastSocket().say({ type: 'next', id, payload: dataOf('a', 'PROCESSING') });
-  expect(seen.a).toEqual(['QUEUED', 'PROCESSING']);
-  expect(connections).toEqual(['connecting', 'websocket', 'connecting', 'websocket']);
-});
-
-test('if a connection stays lost, subscriptions end when their time to retry is over', async () => {
-  watch('patient', { retryForMs: Number.POSITIVE_INFINITY });
-  watch('hasty', { retryForMs: 10_000 });
-  await settle();
-  await lastSocket().accept();
-  lastSocket().end();
-  for (let i = 0; i < 20; i++) {
-    await pass(1_000);
-    if (!lastSocket().isClosed) lastSocket().end();
-  }
-  expect(seen).toEqual({ patient: [], hasty: ['UNREACHABLE'] });
-});
-
-test('a connection that does not answer a ping is closed', async () => {
-  watch('a');
-  await settle();
-  await lastSocket().accept();
-  await pass(10_000);
-  expect(lastSocket().sent.at(-1)).toEqual({ type: 'ping' });
-  await lastSocket().say({ type: 'pong' });
-  await pass(10_000);
-  expect(lastConnection()).toBe('websocket');
-  await pass(5_000);
-  expect(lastConnection()).toBe('connecting');
-  expect(ScriptedSocket.made[0]!.isClosed).toBe(true);
-});
-
-test('the connection is closed when nothing is watched, and opened for the next subscription', async () => {
-  const stop = watch('a');
-  await settle();
-  await lastSocket().accept();
-  stop();
-  await pass(5_000);
-  expect(lastSocket().isClosed).toBe(true);
-  expect(lastConnection()).toBe('idle');
-  watch('b');
-  await settle();
-  await lastSocket().accept();
-  expect(ScriptedSocket.made).toHaveLength(2);
-  expect(lastConnection()).toBe('websocket');
-});
-
-test('an error of a subscription affects that one alone: a refusal ends it, another is retried', async () => {
-  watch('gone');
-  watch('waits');
-  await settle();
-  await lastSocket().accept();
-  const [gone, waits] = lastSocket().subscribed;
-  const errors = (code: string) => [{ message: 'no', extensions: { code } }];
-  await lastSocket().say({ type: 'next', id: gone!.id, payload: { data: null, errors: errors('NOT_FOUND') } });
-  await lastSocket().say({ type: 'error', id: waits!.id, payload: errors('UNAVAILABLE') });
-  await pass(500);
-  const again = lastSocket().subscribed.at(-1)!;
-  expect(again.payload!.variables.id).toBe('waits');
-  await lastSocket().say({ type: 'next', id: again.id, payload: dataOf('waits', 'CANCELED') });
-  expect(seen).toEqual({ gone: ['NOT_FOUND'], waits: ['CANCELED', 'end'] });
-});
 
 test('without a WebSocket there are three event streams, and the rest is polled together', async () => {
   for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) watch(id);
@@ -323,7 +84,7 @@ test('a server that allows fewer aliases is asked for each prediction separately
   await settle();
   const [poll] = asked.filter((each) => !isStream(each));
   const refusal = { errors: [{ message: 'Aliases limit of 1 exceeded', extensions: { code: 'BAD_REQUEST' } }] };
-  asked = asked.filter(isStream);
+  asked.splice(asked.indexOf(poll!), 1);
   poll!.answer(new Response(JSON.stringify(refusal), { status: 400 }));
   await settle();
   expect(await answerPolls()).toEqual([['a'], ['b']]);
@@ -427,7 +188,7 @@ test.each(['the WebSocket', 'event streams'])(
       const text = JSON.stringify({ errors: [{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }] });
       const headers = { 'content-type': 'application/json' };
       for (const { answer } of asked) answer(new Response(text, { status: 401, headers }));
-      asked = [];
+      asked.length = 0;
     }
     await pass(60_000);
     expect(seen).toEqual({ a: ['UNAUTHENTICATED'], b: ['UNAUTHENTICATED'] });

@@ -4,6 +4,7 @@ import { type GraphqlError, openSocket, type Socket, send, subscribeSse } from '
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import type { Ledger } from '../ledger/client.ts';
 import type { Sighting } from '../ledger/protocol.ts';
+import { CANCEL, QUERY, type Seen, SUBMIT, SUBMIT_AND_WAIT, SUBSCRIPTION, toSighting } from './load-operations.ts';
 
 export interface LoadOptions {
   /** Servers that clients choose from, as behind a load balancer: a client that is refused goes to the next one. */
@@ -40,17 +41,6 @@ export interface Load {
   finish(): Promise<void>;
 }
 
-const FIELDS = 'id status attempts error { code } result { labels(topK: 1) { index } }';
-const SUBMIT = `mutation ($image: Upload!, $key: String!, $timeoutMs: Int) {
-  classifyImage(image: $image, idempotencyKey: $key, timeoutMs: $timeoutMs) {
-    __typename ... on Prediction { id status } ... on Error { code }
-  }
-}`;
-const SUBMIT_AND_WAIT = SUBMIT.replace('id status', FIELDS);
-const QUERY = `query ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`;
-const SUBSCRIPTION = `subscription ($id: ID!) { prediction(id: $id) { ${FIELDS} } }`;
-const CANCEL = `mutation ($id: ID!) { cancelPrediction(id: $id) { ${FIELDS} } }`;
-
 /** How a client follows its prediction. */
 const WAYS = ['sse', 'socket', 'query', 'wait', 'socket', 'sse', 'query', 'sse'] as const;
 
@@ -61,18 +51,6 @@ const POLL_MS = 1_000;
 const CANCEL_EACH = 19;
 const HURRY_EACH = 23;
 const HURRY_MS = 1_500;
-
-interface Seen {
-  id: string;
-  status: string;
-  attempts?: number;
-  error?: { code: string } | null;
-  result?: { labels: { index: number }[] } | null;
-}
-
-function toSighting({ id, status, attempts = 0, error, result }: Seen): Sighting {
-  return { id, status, attempts, best: result?.labels[0]?.index, errorCode: error?.code };
-}
 
 /** Starts to send pictures, each a new one, and follows each prediction to its end. */
 export function startLoad(options: LoadOptions): Load {

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { type Answer, accepted, events, json, next, photo, serve, succeeded } from './scripted-server.fixture.ts';
+
+test('of many images a bounded number is sent at once, a failure does not affect others, and the order stays', async () => {
+  let running = 0;
+  let most = 0;
+  const submit: Answer = (response, body, request) => {
+    if (body.includes('subscription Watch')) {
+      running--;
+      return events(next(succeeded))(response, body, request);
+    }
+    most = Math.max(most, ++running);
+    if (!body.includes('damaged')) return accepted(response, body, request);
+    running--;
+    return json({ data: { classifyImage: { __typename: 'InvalidImageError', code: 'CORRUPT', message: 'm' } } })(
+      response,
+      body,
+      request,
+    );
+  };
+  const { client } = await serve([submit]);
+  const images = Array.from({ length: 30 }, (_, i) => new File([i === 17 ? 'damaged' : 'fine'], `${i}.jpg`));
+  const progress: string[] = [];
+  const outcomes = await client.classifyAll(images, {
+    concurrency: 4,
+    onProgress: ({ done, failed, total }) => progress.push(`${done}/${total} ${failed}`),
+  });
+  expect(outcomes.map(({ index, error }) => (error ? error.code : index))).toEqual(
+    images.map((_, index) => (index === 17 ? 'CORRUPT' : index)),
+  );
+  expect(outcomes.map(({ image }) => image)).toEqual(images);
+  expect(most).toBe(4);
+  expect(progress.at(-1)).toBe('30/30 1');
+});
+
+test('leaving a loop over outcomes cancels open predictions and closes its source', async () => {
+  const canceled: string[] = [];
+  let count = 0;
+  const { client } = await serve([
+    (response, body, request) => {
+      if (body.includes('mutation Classify')) {
+        json({ data: { classifyImage: { __typename: 'Prediction', id: `m.${count++}` } } })(response, body, request);
+      } else if (body.includes('"id":"m.0"')) events(next(succeeded))(response, body, request);
+      else if (body.includes('subscription'))
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
+      else {
+        canceled.push(/m\.\d/.exec(body)![0]);
+        json({ data: { cancelPrediction: null } })(response, body, request);
+      }
+    },
+  ]);
+  let closed = false;
+  async function* endless() {
+    try {
+      for (;;) yield photo;
+    } finally {
+      closed = true;
+    }
+  }
+  for await (const { prediction } of client.classifyEach(endless(), { concurrency: 3 })) {
+    expect(prediction?.status).toBe('SUCCEEDED');
+    break;
+  }
+  expect(closed).toBe(true);
+  expect(canceled.sort()).toEqual(['m.1', 'm.2']);
+});

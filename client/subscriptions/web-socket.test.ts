@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import {
+  asked,
+  connections,
+  dataOf,
+  lastConnection,
+  lastSocket,
+  pass,
+  ScriptedSocket,
+  seen,
+  settle,
+  watch,
+} from './scripted-transports.fixture.ts';
+
+test('subscriptions share one WebSocket that carries the key, and nothing else is requested', async () => {
+  for (const id of ['a', 'b']) watch(id);
+  await settle();
+  await lastSocket().accept();
+  expect(ScriptedSocket.made.map(({ url, protocol }) => [url, protocol])).toEqual([
+    ['ws://server/graphql', 'graphql-transport-ws'],
+  ]);
+  expect(lastSocket().sent[0]).toEqual({ type: 'connection_init', payload: { authorization: 'Bearer secret' } });
+  expect(lastSocket().subscribed.map(({ payload }) => payload!.variables.id)).toEqual(['a', 'b']);
+  expect(connections).toEqual(['connecting', 'websocket']);
+  const [a, b] = lastSocket().subscribed;
+  await lastSocket().say({ type: 'next', id: b!.id, payload: dataOf('b', 'SUCCEEDED') });
+  await lastSocket().say({ type: 'next', id: a!.id, payload: dataOf('a') });
+  expect(seen).toEqual({ a: ['QUEUED'], b: ['SUCCEEDED', 'end'] });
+  expect(lastSocket().sent.at(-1)).toEqual({ type: 'complete', id: b!.id });
+  await pass(4_000);
+  expect(asked).toEqual([]);
+});
+
+test('a lost connection is opened again, with all subscriptions, and no state is repeated', async () => {
+  watch('a');
+  await settle();
+  await lastSocket().accept();
+  await lastSocket().say({ type: 'next', id: lastSocket().subscribed[0]!.id, payload: dataOf('a') });
+  lastSocket().end();
+  await pass(500);
+  await lastSocket().accept();
+  expect(ScriptedSocket.made).toHaveLength(2);
+  const { id } = lastSocket().subscribed[0]!;
+  await lastSocket().say({ type: 'next', id, payload: dataOf('a') });
+  await lastSocket().say({ type: 'next', id, payload: dataOf('a', 'PROCESSING') });
+  expect(seen.a).toEqual(['QUEUED', 'PROCESSING']);
+  expect(connections).toEqual(['connecting', 'websocket', 'connecting', 'websocket']);
+});
+
+test('if a connection stays lost, subscriptions end when their time to retry is over', async () => {
+  watch('patient', { retryForMs: Number.POSITIVE_INFINITY });
+  watch('hasty', { retryForMs: 10_000 });
+  await settle();
+  await lastSocket().accept();
+  lastSocket().end();
+  for (let i = 0; i < 20; i++) {
+    await pass(1_000);
+    if (!lastSocket().isClosed) lastSocket().end();
+  }
+  expect(seen).toEqual({ patient: [], hasty: ['UNREACHABLE'] });
+});
+
+test('a connection that does not answer a ping is closed', async () => {
+  watch('a');
+  await settle();
+  await lastSocket().accept();
+  await pass(10_000);
+  expect(lastSocket().sent.at(-1)).toEqual({ type: 'ping' });
+  await lastSocket().say({ type: 'pong' });
+  await pass(10_000);
+  expect(lastConnection()).toBe('websocket');
+  await pass(5_000);
+  expect(lastConnection()).toBe('connecting');
+  expect(ScriptedSocket.made[0]!.isClosed).toBe(true);
+});
+
+test('the connection is closed when nothing is watched, and opened for the next subscription', async () => {
+  const stop = watch('a');
+  await settle();
+  await lastSocket().accept();
+  stop();
+  await pass(5_000);
+  expect(lastSocket().isClosed).toBe(true);
+  expect(lastConnection()).toBe('idle');
+  watch('b');
+  await settle();
+  await lastSocket().accept();
+  expect(ScriptedSocket.made).toHaveLength(2);
+  expect(lastConnection()).toBe('websocket');
+});
+
+test('an error of a subscription affects that one alone: a refusal ends it, another is retried', async () => {
+  watch('gone');
+  watch('waits');
+  await settle();
+  await lastSocket().accept();
+  const [gone, waits] = lastSocket().subscribed;
+  const errors = (code: string) => [{ message: 'no', extensions: { code } }];
+  await lastSocket().say({ type: 'next', id: gone!.id, payload: { data: null, errors: errors('NOT_FOUND') } });
+  await lastSocket().say({ type: 'error', id: waits!.id, payload: errors('UNAVAILABLE') });
+  await pass(500);
+  const again = lastSocket().subscribed.at(-1)!;
+  expect(again.payload!.variables.id).toBe('waits');
+  await lastSocket().say({ type: 'next', id: again.id, payload: dataOf('waits', 'CANCELED') });
+  expect(seen).toEqual({ gone: ['NOT_FOUND'], waits: ['CANCELED', 'end'] });
+});
