@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type RunningRedis, startPrivateRedis } from '@inferql/launcher/redis/private';
 import { findRedisServer } from '@inferql/launcher/redis/server-program';
-import { createConsumer } from '@inferql/queue/consumer';
+import { Consumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { type Clone, cloneProject } from '@inferql/testing/clone';
@@ -50,7 +50,7 @@ async function models(...words: string[]): Promise<string> {
 /** A model that a worker has served, and serves no longer. */
 async function leaveGhost(name: string): Promise<void> {
   const blockingRedis = connectRedis(server.url, 'blocking');
-  const consumer = createConsumer({
+  const consumer = new Consumer({
     redis,
     blockingRedis,
     prefix: DEFAULT_PREFIX,

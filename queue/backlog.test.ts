@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createConsumer } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import { createDeadLetters } from './dead-letters.ts';
 import { by, flood } from './fairness.fixture.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
@@ -133,7 +133,7 @@ describe('what waits in a backlog', () => {
     const b = await flood(queue, by('b'), 3);
     async function replace(version: string, width: number) {
       const next = { ...model, version, input: { ...model.input, width } };
-      const worker = createConsumer({
+      const worker = new Consumer({
         redis,
         blockingRedis: connect('blocking'),
         prefix,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createConsumer } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import { Result } from './contract.ts';
 import { MAX_OUTPUT_BYTES } from './outputs.ts';
 import { connect, failure, leftovers, setUp, success, takeOver } from './queue.fixture.ts';
@@ -171,7 +171,7 @@ describe('a worker', () => {
 it('a version is current once it is registered, and is replaced only when nobody serves it', async () => {
   const { prefix, redis, producer, registry, model, consumer, request } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
-  const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
+  const worker = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
   await worker.register({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
   expect((await registry.models()).map(({ version }) => version)).toEqual(['bbbbbbbbbbbb']);
   const heartbeat = { worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 };
@@ -189,7 +189,7 @@ it('what a retired version left behind runs on the next one if the images fit, a
   await consumer.start(await consumer.claim(1));
   async function replace(version: string, width: number) {
     const next = { ...model, version, input: { ...model.input, width } };
-    const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
+    const worker = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
     await worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
     return worker;
   }
@@ -217,7 +217,7 @@ it('a result of another version does not answer a request for this one', async (
   const { prefix, redis, producer, registry, model, consumer, admit, request } = await setUp();
   async function serve(version: string, worker: string) {
     const changed = { ...model, version };
-    const next = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: changed, worker });
+    const next = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: changed, worker });
     await next.register({ worker, version, engine: 'scripted', startedAtMs: 0 });
     return next;
   }
@@ -236,7 +236,7 @@ it('a result of another version does not answer a request for this one', async (
 it('a model that is withdrawn is not offered again by the heartbeat of an older version on its way out', async () => {
   const { prefix, redis, registry, model, consumer, admit } = await setUp();
   const next = { ...model, version: 'bbbbbbbbbbbb' };
-  const newer = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
+  const newer = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
   await newer.register({ worker: 'newer', version: next.version, engine: 'scripted', startedAtMs: 0 });
   const leaving = { worker: 'older', version: model.version, engine: 'scripted', startedAtMs: 0 };
   await consumer.register(leaving, { leaving: true });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createConsumer, type StartedJob } from './consumer.ts';
+import { Consumer, type StartedJob } from './consumer.ts';
 import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from './contract.ts';
 import type { ModelKeys } from './keys.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
@@ -143,7 +143,7 @@ it('whatever is sent, lost and fails, across versions too, counters and sets mat
       );
       const names = versions.map(({ version }, i) => `${version} ${i}`);
       const makeWorker = (i: number) =>
-        createConsumer({ redis, blockingRedis, prefix, model: versions[i]!, worker: names[i]! });
+        new Consumer({ redis, blockingRedis, prefix, model: versions[i]!, worker: names[i]! });
       const workers = versions.map((_, i) => makeWorker(i));
       const held: StartedJob[][] = versions.map(() => []);
       const ids: string[] = [];

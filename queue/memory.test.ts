@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createConsumer } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import { connect, leftovers, setUp, success } from './queue.fixture.ts';
 
 it('a full Redis is drained by a worker that starts only then, and every step except admission passes', async () => {
@@ -11,7 +11,7 @@ it('a full Redis is drained by a worker that starts only then, and every step ex
   await redis.config('SET', 'maxmemory', '1');
   try {
     await consumer.register({ worker: 'worker1', ...heartbeat });
-    const late = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker: 'late' });
+    const late = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker: 'late' });
     await late.register({ worker: 'late', ...heartbeat });
     await producer.cancel(ids[4]!);
     const jobs = [...(await late.waitForJobs()), ...(await late.claim(8)), ...(await late.reclaim(8))];

@@ -2,7 +2,7 @@
 
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { type Consumer, createConsumer, type Outcome, type StartedJob } from './consumer.ts';
+import { Consumer, type Outcome, type StartedJob } from './consumer.ts';
 import {
   ANONYMOUS_CALLER,
   type JobOptions,
@@ -92,7 +92,7 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
   let workers = 0;
   async function addWorker(): Promise<Consumer> {
     const worker = `worker${++workers}`;
-    const consumer = createConsumer({ redis, blockingRedis: connect('blocking', url), prefix, model, worker });
+    const consumer = new Consumer({ redis, blockingRedis: connect('blocking', url), prefix, model, worker });
     await consumer.register({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
     return consumer;
   }

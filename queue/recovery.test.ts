@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createConsumer } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import { connect, failure, setUp, success } from './queue.fixture.ts';
 
 const heartbeat = { version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 };
@@ -96,7 +96,7 @@ it('what was redelivered before a late reply brought it is not claimed a second 
           }
         : Reflect.get(target, name).bind(target),
   });
-  const consumer = createConsumer({ redis, blockingRedis, prefix, model, worker: 'slow' });
+  const consumer = new Consumer({ redis, blockingRedis, prefix, model, worker: 'slow' });
   const { id } = await admit(1);
   const waiting = consumer.waitForJobs();
   const stream = `${keys.stream}${model.version}:NORMAL`;

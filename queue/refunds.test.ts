@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createConsumer } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import type { PredictionState } from './contract.ts';
 import { tenantLimitKeys } from './keys.ts';
 import { createLimiter, type LimitRules, RECEIPT_MS } from './limits.ts';
@@ -65,7 +65,7 @@ const UNWORKED: Record<string, (queue: Queue, id: string) => Promise<unknown>> =
   async 'fails, since its version is gone and the next one takes other images'({ prefix, redis, model, consumer }) {
     const input = { ...model.input, width: 9 };
     const next = { ...model, version: 'bbbbbbbbbbbb', input };
-    const worker = createConsumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
+    const worker = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'next' });
     await worker.register({ worker: 'next', version: next.version, engine: 'scripted', startedAtMs: 0 });
     await consumer.deregister();
     await worker.migrateRetired();

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Consumer, createConsumer } from '@inferql/queue/consumer';
+import { Consumer } from '@inferql/queue/consumer';
 import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { Producer } from '@inferql/queue/producer';
@@ -105,7 +105,7 @@ async function measureOpen(open: number, transport: 'sse' | 'ws'): Promise<Pick<
   const subscribers = startRpcChild<SubscriberRequest, SubscriberResponse>('events/main.js');
   const redis = connectRedis(system.redisUrl, 'work');
   const blockingRedis = connectRedis(system.redisUrl, 'blocking');
-  const consumer = createConsumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
+  const consumer = new Consumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model: MODEL, worker: 'bench' });
   const producer = new Producer(redis, { prefix: DEFAULT_PREFIX });
   const record = { worker: 'bench', version: MODEL.version, engine: 'scripted', startedAtMs: Date.now() };
   await consumer.register(record);

@@ -1,4 +1,4 @@
-import { createConsumer } from '@inferql/queue/consumer';
+import { Consumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
@@ -40,7 +40,7 @@ async function forget(...words: string[]): Promise<string> {
 }
 
 async function announce(name: string) {
-  const consumer = createConsumer({
+  const consumer = new Consumer({
     redis,
     blockingRedis,
     prefix: DEFAULT_PREFIX,

@@ -1,6 +1,7 @@
+import { HeldJobs } from '@inferql/queue/held-jobs';
 import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import { expect, test } from 'vitest';
-import { type Batch, createBatcher } from './batcher.ts';
+import { type Batch, Batcher } from './batcher.ts';
 
 const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   entryId,
@@ -16,12 +17,13 @@ const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
 test('while a blocked read is pending nothing else is asked of the queue, and what ends it is claimed at once', async () => {
   let endBlockedRead: ((jobs: ClaimedJob[]) => void) | undefined;
   let claims = 0;
-  const batcher = createBatcher({
+  const batcher = new Batcher({
     maxBatchSize: 8,
     maxQueueDelayMs: 0,
     expectedRunMs: () => 0,
     onClaimError: (error) => expect.unreachable(String(error)),
     consumer: {
+      held: new HeldJobs(),
       waitForJobs: () =>
         new Promise((resolve) => {
           endBlockedRead = resolve;
@@ -47,9 +49,11 @@ test('while a blocked read is pending nothing else is asked of the queue, and wh
 function createQueue() {
   const waiting: ClaimedJob[] = [];
   const claimedAtMs: number[] = [];
+  const held = new HeldJobs();
   let endBlockedRead: (() => void) | undefined;
   return {
     claimedAtMs,
+    held,
     push(...ids: string[]) {
       waiting.push(...ids.map((id) => job(id)));
       endBlockedRead?.();
@@ -57,7 +61,7 @@ function createQueue() {
     async claim(max: number) {
       const jobs = waiting.splice(0, max);
       if (jobs.length > 0) claimedAtMs.push(performance.now());
-      return jobs;
+      return held.add(jobs);
     },
     async waitForJobs() {
       if (waiting.length === 0) {
@@ -66,7 +70,7 @@ function createQueue() {
         });
       }
       claimedAtMs.push(performance.now());
-      return waiting.splice(0, 1);
+      return held.add(waiting.splice(0, 1));
     },
   };
 }
@@ -77,7 +81,7 @@ function startBatcher(
   maxQueueDelayMs: number,
   runMs = LONG_MS,
 ) {
-  return createBatcher({
+  return new Batcher({
     consumer,
     maxBatchSize,
     maxQueueDelayMs,
@@ -151,44 +155,29 @@ test('what was redelivered goes first, and alone if an attempt at it was lost', 
   expect(idsOf(await batcher.next())?.[0]).toBe('only claimed');
 });
 
-test('a closed batcher returns what it holds, then nothing, and is closed once all is released', async () => {
+test('a closed batcher returns what it holds, then nothing, and is closed once nothing is held', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 1, 0);
   queue.push('1', '2');
   const first = await batcher.next();
   batcher.engineIsIdle();
   const second = await batcher.next();
-  batcher.pushRedelivered([job('3')]);
+  batcher.pushRedelivered(queue.held.add([job('3')]));
   let isClosed = false;
   const closing = batcher.close().then(() => {
     isClosed = true;
   });
   const third = await batcher.next();
   expect(idsOf(third)).toEqual(['3']);
-  batcher.release([...first!.jobs, ...third!.jobs]);
+  queue.held.remove([...first!.jobs, ...third!.jobs]);
   await new Promise((resolve) => setImmediate(resolve));
   expect(isClosed).toBe(false);
   queue.push('never claimed by this one, but by its blocked read');
-  batcher.release(second!.jobs);
+  queue.held.remove(second!.jobs);
   const rest = await batcher.next();
   if (rest) {
-    batcher.release(rest.jobs);
+    queue.held.remove(rest.jobs);
     expect(await batcher.next()).toBeUndefined();
   }
   await closing;
-});
-
-test('jobs of two streams that have the same entry id are both held until each is released', async () => {
-  const jobs = [job('1-0', 'high'), job('1-0', 'low')];
-  const batcher = createBatcher({
-    maxBatchSize: 8,
-    maxQueueDelayMs: 0,
-    expectedRunMs: () => 0,
-    onClaimError: (error) => expect.unreachable(String(error)),
-    consumer: { waitForJobs: () => new Promise(() => {}), claim: async () => jobs.splice(0) },
-  });
-  const batch = await batcher.next();
-  expect(batcher.held()).toEqual(batch!.jobs);
-  batcher.release(batch!.jobs.slice(0, 1));
-  expect(batcher.held()).toEqual(batch!.jobs.slice(1));
 });

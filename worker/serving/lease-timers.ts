@@ -13,7 +13,7 @@ const SWEEP_EVERY_MS = 1_000;
 
 export interface LeaseTimerOptions {
   consumer: Consumer;
-  batcher: Pick<Batcher, 'held' | 'pushRedelivered'>;
+  batcher: Pick<Batcher, 'pushRedelivered'>;
   engine: Pick<IsolatedEngine, 'downSinceMs'>;
   model: ServedModel;
   /** Sends the heartbeat. */
@@ -38,11 +38,11 @@ export function startLeaseTimers(options: LeaseTimerOptions): { stop(): void } {
       if (isEngineExpected()) await options.register();
     }),
     every(visibilityMs / 3, 'extend leases', async () => {
-      if (isEngineExpected()) await consumer.extendLeases(batcher.held());
+      if (isEngineExpected()) await consumer.extendLeases(consumer.held.entries());
     }),
     every(RECLAIM_EVERY_MS, 'reclaim', async () => {
       if (options.isDraining()) return;
-      const free = model.batching.maxBatchSize - batcher.held().length;
+      const free = model.batching.maxBatchSize - consumer.held.size;
       if (engine.downSinceMs() === undefined) batcher.pushRedelivered(await consumer.reclaim(Math.max(1, free)));
       await consumer.migrateRetired();
     }),

@@ -1,6 +1,6 @@
 /** One model served by this worker: its engine and its loop, from warm-up to drain. */
 
-import { createConsumer } from '@inferql/queue/consumer';
+import { Consumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
@@ -60,7 +60,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const blockingRedis = connectRedis(redisUrl, 'blocking');
   blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
   try {
-    const consumer = createConsumer({ redis, blockingRedis, prefix, model, labels, headLabels, worker });
+    const consumer = new Consumer({ redis, blockingRedis, prefix, model, labels, headLabels, worker });
     const loop = await startModelLoop({
       consumer,
       engine,

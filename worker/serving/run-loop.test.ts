@@ -1,6 +1,6 @@
 /** The worker's loop on a real Redis, with an engine that the test controls. */
 
-import { type Consumer, createConsumer } from '@inferql/queue/consumer';
+import { Consumer, type Outcome } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
@@ -47,13 +47,13 @@ const engine: ModelLoopOptions['engine'] = {
   },
 };
 
-async function serve(change: (consumer: Consumer) => Consumer) {
+async function serve(Kind: typeof Consumer = Consumer) {
   const input = { width: 2, height: 2, channels: 3 };
   const [scripted] = ScriptedModels.parse(JSON.stringify([{ name: 'scripted', classCount: CLASSES, input }]));
   const { labels, candidates, ...spec } = makeScriptedModel(scripted!);
   const model: ServedModel = { ...spec, engine: 'scripted', engineReason: 'a test', heatmap: { available: true } };
   const [redis, blockingRedis] = connections;
-  const consumer = createConsumer({
+  const consumer = new Kind({
     redis: redis!,
     blockingRedis: blockingRedis!,
     prefix: queue.prefix,
@@ -61,7 +61,7 @@ async function serve(change: (consumer: Consumer) => Consumer) {
     worker: 'worker',
   });
   loop = await startModelLoop({
-    consumer: change(consumer),
+    consumer,
     engine,
     model,
     labels,
@@ -73,7 +73,7 @@ async function serve(change: (consumer: Consumer) => Consumer) {
 }
 
 test('heatmaps that cannot be drawn fail the predictions that requested one, and no other', async () => {
-  const model = await serve((consumer) => consumer);
+  const model = await serve();
   const image = new Uint8Array(2 * 2 * 3);
   const ids = await Promise.all(
     [false, true, false].map((heatmap) => queue.submit(model, image, { options: { heatmap } })),
@@ -85,13 +85,13 @@ test('heatmaps that cannot be drawn fail the predictions that requested one, and
 
 test('results that Redis refuses are retried by the same worker if there is no other', async () => {
   let refusals = 0;
-  const model = await serve((consumer) => ({
-    ...consumer,
-    async settle(outcomes) {
+  class RefusedConsumer extends Consumer {
+    override async settle(outcomes: Outcome[]) {
       if (refusals++ < 5) throw new Error('ERR refused by the test');
-      return await consumer.settle(outcomes);
-    },
-  }));
+      return await super.settle(outcomes);
+    }
+  }
+  const model = await serve(RefusedConsumer);
   const id = await queue.submit(model, new Uint8Array(2 * 2 * 3));
   expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
 }, 20_000);

@@ -6,11 +6,10 @@ import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
 import { isRedisUnavailable } from '@inferql/queue/redis-errors';
-import type { ClaimedJob } from '@inferql/queue/stream-entry';
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
-import { type Batch, createBatcher } from './batcher.ts';
+import { type Batch, Batcher } from './batcher.ts';
 import type { FairScheduler } from './fair-scheduler.ts';
 import { startLeaseTimers } from './lease-timers.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
@@ -88,7 +87,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   await retryUntilAccepted('register', register);
   let draining = false;
   let withdrawn = false;
-  const batcher = createBatcher({
+  const batcher = new Batcher({
     consumer,
     ...model.batching,
     expectedRunMs: runTime.expectedMs,
@@ -101,18 +100,12 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
       const settlements = await retryUntilAccepted('settle', () => consumer.settle(outcomes));
       outcomes.forEach(({ started }, i) => {
         if (settlements[i] === 'retry') retryLater(started);
-        else batcher.release([started.job]);
       });
     } catch (error) {
       // They are retried like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
       log.error({ err: error }, 'could not settle results');
-      giveUp(outcomes.map(({ started }) => started.job));
+      consumer.release(outcomes.map(({ started }) => started.job));
     }
-  }
-
-  function giveUp(jobs: ClaimedJob[]): void {
-    batcher.release(jobs);
-    consumer.release(jobs);
   }
 
   function settleInBackground(outcomes: Outcome[]): void {
@@ -127,8 +120,6 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   async function startAttempts(batch: Batch): Promise<StartedJob[]> {
     if (batch.started) return [batch.started];
     const started = await retryUntilAccepted('start', () => consumer.start(batch.jobs));
-    const begun = new Set(started.map(({ job }) => job));
-    batcher.release(batch.jobs.filter((job) => !begun.has(job)));
     const unreadable = started.filter(({ job }) => !job.readable);
     settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
     return started.filter(({ job }) => job.readable);
@@ -185,7 +176,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
         if (started.length > 0) await runStarted(started);
       } catch (error) {
         log.error({ err: error }, 'could not run a batch');
-        giveUp(batch.jobs);
+        consumer.release(batch.jobs);
       } finally {
         batcher.engineIsIdle();
         if (batcher.isNextReady()) permit = scheduler.take(model.name);
@@ -212,7 +203,7 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
 
   function drain(): Promise<void> {
     drained ??= (async () => {
-      log.info({ held: batcher.held().length }, 'draining');
+      log.info({ held: consumer.held.size }, 'draining');
       draining = true;
       leaving = true;
       await batcher.close();

@@ -1,6 +1,6 @@
 /** The worker's promises on a real Redis, with real engine processes that give scripted answers. */
 import { join } from 'node:path';
-import { createConsumer } from '@inferql/queue/consumer';
+import { Consumer } from '@inferql/queue/consumer';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { GROUP, modelKeys, streamKey } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
@@ -147,7 +147,7 @@ test('a job whose worker died in the middle is run alone by another; one that wa
   await services.pop()!.drain();
   // A worker that dies: it claims and starts, and then sends nothing more.
   const blockingRedis = connectRedis(server.url, 'blocking');
-  const dead = createConsumer({
+  const dead = new Consumer({
     redis: workRedis,
     blockingRedis,
     prefix: bed.prefix,

@@ -1,0 +1,56 @@
+/**
+ * The jobs that one worker holds of one model version: claimed by it, and neither ended nor given up. It must extend the leases of
+ * these, and it must not drain before there are none.
+ */
+import type { ClaimedJob } from './stream-entry.ts';
+
+/** Identifies a claimed job by its entry. */
+export type JobEntry = Pick<ClaimedJob, 'stream' | 'entryId'>;
+
+/** Entry ids are unique per stream only: two lanes give the same id to jobs that arrive in the same millisecond. */
+const nameEntry = ({ stream, entryId }: JobEntry) => `${stream} ${entryId}`;
+
+export class HeldJobs {
+  /** By name, each with the latest attempt known here. */
+  readonly #jobs = new Map<string, { entry: JobEntry; attempt: number }>();
+  #onRemoved: () => void = () => undefined;
+
+  get size(): number {
+    return this.#jobs.size;
+  }
+
+  /** All of them, the longest held first. */
+  entries(): JobEntry[] {
+    return [...this.#jobs.values()].map(({ entry }) => entry);
+  }
+
+  has(job: JobEntry): boolean {
+    return this.#jobs.has(nameEntry(job));
+  }
+
+  /** Returns the jobs that were not held before: a late reply may hold what was redelivered meanwhile. */
+  add<Job extends JobEntry>(jobs: readonly Job[]): Job[] {
+    const fresh = jobs.filter((job) => !this.has(job));
+    for (const { stream, entryId } of fresh) this.noteAttempt({ stream, entryId }, 0);
+    return fresh;
+  }
+
+  /** The latest attempt of the job that this worker knows of; 0 before the first. */
+  attemptOf(job: JobEntry): number {
+    return this.#jobs.get(nameEntry(job))?.attempt ?? 0;
+  }
+
+  noteAttempt({ stream, entryId }: JobEntry, attempt: number): void {
+    this.#jobs.set(nameEntry({ stream, entryId }), { entry: { stream, entryId }, attempt });
+  }
+
+  remove(jobs: readonly JobEntry[]): void {
+    for (const job of jobs) this.#jobs.delete(nameEntry(job));
+    this.#onRemoved();
+  }
+
+  /** Calls the only listener after each removal. */
+  onRemoved(listener: () => void): void {
+    this.#onRemoved = listener;
+  }
+}
