@@ -4,10 +4,10 @@ import { setSharpGlobals } from '@inferql/images/sharp-settings';
 import { logConsole } from '@inferql/queue/connection-report';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
-import { createBackend } from './backend.ts';
 import { readConfig } from './config.ts';
 import { openConnections } from './connections.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { ServiceContainer } from './service-container.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
 
 const launched = process.send !== undefined && process.connected;
@@ -31,8 +31,8 @@ setSharpGlobals();
 const uploadDir = openUploadDir(config.stateDir);
 
 const { redis, subscriber, close } = openConnections(config, log);
-const backend = createBackend({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
-const listener = createHttpServer({ config, backend, log });
+const container = new ServiceContainer({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
+const listener = createHttpServer({ config, container, log });
 
 let stopping: Promise<void> | undefined;
 
@@ -40,7 +40,7 @@ function stop(reason: string): void {
   stopping ??= (async () => {
     log.info({ reason }, 'draining');
     await listener.drain();
-    backend.close();
+    container.close();
     close();
     uploadDir.remove();
     log.info('stopped');

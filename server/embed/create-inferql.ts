@@ -6,13 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { openAddedFields } from '../access/authorize.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
-import { createBackend } from '../backend.ts';
 import { openConnections } from '../connections.ts';
 import { answerRequest } from '../http/answer-request.ts';
 import { makeContext } from '../http/app.ts';
 import { createTransports } from '../http/transports.ts';
 import { pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
+import { ServiceContainer } from '../service-container.ts';
 import { startInlineRedis, startInlineWorker } from './inline.ts';
 import { resolveOptions } from './options.ts';
 import { toSubgraph } from './subgraph.ts';
@@ -59,12 +59,13 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       }
       const { authenticate, hooks, plugins } = options;
       // Each file in the folder for uploads has a random name and is readable only by this user.
-      const backend = createBackend({ config, uploadDir: tmpdir(), redis, subscriber, log, authenticate, hooks });
-      closers.push(backend.close);
-      const transports = { config, backend, log, schema, endpoint, plugins, servesSite: false };
+      const uploadDir = tmpdir();
+      const container = new ServiceContainer({ config, uploadDir, redis, subscriber, log, authenticate, hooks });
+      closers.push(() => container.close());
+      const transports = { config, container, log, schema, endpoint, plugins, servesSite: false };
       const { app, webSockets } = createTransports(transports);
       closers.push(async () => {
-        backend.drain();
+        container.drain();
         await webSockets.drain();
         await app.dispose();
       });
@@ -72,7 +73,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
         Promise.all([redis, subscriber].map(untilReady)),
         delay(CONNECT_WAIT_MS, undefined, { ref: false }),
       ]);
-      return { backend, app, webSockets, close: closeAll };
+      return { container, app, webSockets, close: closeAll };
     } catch (error) {
       await closeAll();
       throw error;
@@ -109,13 +110,13 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     },
 
     async createContext({ headers, signal }) {
-      const { backend } = await ensureRunning();
-      const caller = await backend.access.authenticator.authenticate({
+      const { container } = await ensureRunning();
+      const caller = await container.access.authenticator.authenticate({
         authorization: headers.get('authorization'),
         address: undefined,
         header: (name) => headers.get(name) ?? undefined,
       });
-      return makeContext(backend.services, caller, signal);
+      return makeContext(container.services, caller, signal);
     },
 
     attachWebSockets(server: Server) {
@@ -129,11 +130,11 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     },
 
     async *submit(image, submitOptions = {}) {
-      const { backend } = await ensureRunning();
+      const { container } = await ensureRunning();
       const caller: Principal = submitOptions.caller
-        ? await backend.access.authenticator.accept(submitOptions.caller)
+        ? await container.access.authenticator.accept(submitOptions.caller)
         : ANONYMOUS;
-      yield* followSubmission(backend.services, image, caller, submitOptions);
+      yield* followSubmission(container.services, image, caller, submitOptions);
     },
 
     async start() {

@@ -23,7 +23,7 @@ import { useSecurityHeaders } from './security-headers.ts';
 import { useEventStreams } from './sse.ts';
 import { useWebPage } from './web-page.ts';
 
-/** What the app needs from the backend. */
+/** What the app needs from the service container. */
 export interface AppDependencies {
   config: Config;
   services: Services;

@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
 import { schema } from '../schema/index.ts';
+import type { ServiceContainer } from '../service-container.ts';
 import { answerRequest } from './answer-request.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { limitConnections, readConnectionLimit } from './connection-limit.ts';
@@ -57,8 +57,8 @@ const HOST_ANSWERS = {
 } as const;
 
 /** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createHttpServer(options: { config: Config; backend: Backend; log: Logger }) {
-  const { config, backend, log } = options;
+export function createHttpServer(options: { config: Config; container: ServiceContainer; log: Logger }) {
+  const { config, container, log } = options;
   const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
   const bodies = createBodyWatch();
   const timeouts = {
@@ -134,7 +134,7 @@ export function createHttpServer(options: { config: Config; backend: Backend; lo
   async function drain(): Promise<void> {
     const closed = server.listening ? once(server, 'close') : Promise.resolve();
     server.close();
-    backend.drain();
+    container.drain();
     await webSockets.drain();
     server.closeIdleConnections();
     // Connections become idle one by one while their requests end.

@@ -66,7 +66,7 @@ describe('server-sent events through a socket', () => {
 
   test('an error of the source is masked like any other, and a bad document is refused', async () => {
     const server = await startServer();
-    server.backend.services.watchPrediction = async () => {
+    server.container.services.watchPrediction = async () => {
       throw new Error('secret: redis://user:password@host');
     };
     const url = await server.listener.listen();
@@ -82,7 +82,7 @@ describe('server-sent events through a socket', () => {
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
     const url = await server.listener.listen();
-    server.backend.drain();
+    server.container.drain();
     const response = await get(followUrl(url, id), createAgent());
     expect(response.statusCode).toBe(503);
     expect(response.headers['retry-after']).toBe('1');
@@ -93,12 +93,12 @@ describe('server-sent events through a socket', () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
-    const { watchPrediction } = server.backend.services;
+    const { watchPrediction } = server.container.services;
     let onReturn = () => {};
     const returned = new Promise<void>((resolve) => {
       onReturn = resolve;
     });
-    server.backend.services.watchPrediction = async (...args) => {
+    server.container.services.watchPrediction = async (...args) => {
       const states = await watchPrediction(...args);
       const iterator = states[Symbol.asyncIterator]();
       return {
@@ -124,9 +124,9 @@ describe('server-sent events through a socket', () => {
     worker.claiming.close();
     const url = await server.listener.listen();
     const leaving = new AbortController();
-    const { submit } = server.backend.services;
+    const { submit } = server.container.services;
     const submitted = new Promise<AbortSignal>((resolve) => {
-      server.backend.services.submit = async (asked) => {
+      server.container.services.submit = async (asked) => {
         resolve(asked.signal!);
         return submit(asked);
       };

@@ -1,15 +1,15 @@
-/** Creates the HTTP application and the WebSocket server on one backend. */
+/** Creates the HTTP application and the WebSocket server. */
 import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import type { Backend } from '../backend.ts';
 import type { Config } from '../config.ts';
+import type { ServiceContainer } from '../service-container.ts';
 import { createApp, makeContext } from './app.ts';
 import { createWebSockets } from './web-socket.ts';
 
 export interface TransportOptions {
   config: Config;
-  backend: Backend;
+  container: ServiceContainer;
   log: Logger;
   schema: GraphQLSchema;
   /** Path of the GraphQL API. */
@@ -20,11 +20,19 @@ export interface TransportOptions {
   servesSite: boolean;
 }
 
-/** HTTP with server-sent events, and WebSockets, in front of the same backend: for a port as for a host application. */
-export function createTransports({ backend, ...options }: TransportOptions) {
-  const { services, access, files, isReady, isDraining, unreadable: listUnreadable } = backend;
+/** HTTP with server-sent events, and WebSockets, in front of the same services: for a port as for a host application. */
+export function createTransports({ container, ...options }: TransportOptions) {
+  const { services, access, files } = container;
   const { config, log } = options;
-  const app = createApp({ ...options, services, access, files, isReady, isDraining, listUnreadable });
+  const app = createApp({
+    ...options,
+    services,
+    access,
+    files,
+    isReady: () => container.isReady(),
+    isDraining: () => container.isDraining(),
+    listUnreadable: () => container.unreadable(),
+  });
   const webSockets = createWebSockets({
     app,
     access,

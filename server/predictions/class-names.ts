@@ -3,6 +3,8 @@ import type { Registry } from '@inferql/queue/registry';
 /** Lists of this many model versions are cached; the longest take about a megabyte. */
 const KEPT_LISTS = 8;
 
+export type ClassNames = ReturnType<typeof createClassNames>;
+
 /** The class names of models, read on demand. */
 export function createClassNames(registry: Pick<Registry, 'readLabels' | 'readHeadLabels'>) {
   return {

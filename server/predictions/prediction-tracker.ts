@@ -36,8 +36,6 @@ interface OpenModel {
   positionsSentAtMs: number;
 }
 
-export type PredictionTracker = ReturnType<typeof createPredictionTracker>;
-
 /** Longest time that a caller waits for the subscription to its channel. */
 const SUBSCRIBE_LIMIT_MS = 2_000;
 /** States are read again in batches of this size. */
@@ -49,11 +47,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** With many listeners, positions are reported less often: this much of Redis' time per listener. */
 const POSITION_COST_MS = 0.5;
 
-/**
- * Owns what this server knows about open predictions: events of the channel go in, and listeners get each newer state in order.
- * States that the channel lost are read again: on a gap, on a reconnect, in the audit.
- */
-export function createPredictionTracker(options: {
+export interface PredictionTrackerOptions {
   producer: Producer;
   /** Creates the event channel that reports to the listener. */
   openChannel: (listener: EventListener) => EventChannel;
@@ -67,44 +61,115 @@ export function createPredictionTracker(options: {
   positionIntervalMs: number;
   auditIntervalMs: number;
   log: Logger;
-}) {
-  const { producer, positionIntervalMs, log } = options;
-  const models = new Map<string, OpenModel>();
-  let draining = false;
+}
 
-  const channel = options.openChannel({
-    onState(id, revision, parse) {
-      const model = modelOfPrediction(id);
-      if (!model) return;
-      let state: PredictionState | undefined;
-      const parseOnce = () => {
-        state ??= parse();
-        return state;
-      };
-      const entry = models.get(model)?.open.get(id);
-      try {
-        if (entry && revision > (entry.latest?.revision ?? -1)) offer(parseOnce());
-        options.onEvent(model, parseOnce);
-      } catch (error) {
-        // Another release may publish what this one cannot read. An error thrown in a listener would end the process.
-        options.reportUnreadable(`a state on the channel of model ${model}`, error);
-      }
-      schedulePositions(model);
-    },
-    onGap(model) {
-      void readAgain(model);
-    },
-    onModelsChanged: options.onModelsChanged,
-  });
+/**
+ * Owns what this server knows about open predictions: events of the channel go in, and listeners get each newer state in order.
+ * States that the channel lost are read again: on a gap, on a reconnect, in the audit.
+ */
+export class PredictionTracker {
+  readonly #options: PredictionTrackerOptions;
+  readonly #models = new Map<string, OpenModel>();
+  readonly #channel: EventChannel;
+  readonly #auditTimer: NodeJS.Timeout;
+  #draining = false;
 
-  const auditTimer = setInterval(() => {
-    channel.audit().catch((error) => log.debug({ err: error }, 'audit postponed; Redis unavailable'));
-    for (const [model, { stale }] of models) if (stale) void readAgain(model);
-  }, options.auditIntervalMs);
-  auditTimer.unref();
+  constructor(options: PredictionTrackerOptions) {
+    this.#options = options;
+    this.#channel = options.openChannel({
+      onState: (id, revision, parse) => this.#onState(id, revision, parse),
+      onGap: (model) => void this.#readAgain(model),
+      onModelsChanged: options.onModelsChanged,
+    });
+    this.#auditTimer = setInterval(() => this.#audit(), options.auditIntervalMs);
+    this.#auditTimer.unref();
+  }
 
-  function modelOf(name: string): OpenModel {
-    let model = models.get(name);
+  /** Resolves once the model's channel is subscribed, which must be before anything is queued. Rejects with UNAVAILABLE soon. */
+  async subscribe(model: string): Promise<void> {
+    // A subscription waits for Redis to come back; a caller does not.
+    if (!this.#channel.ready()) await this.#options.probe();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 })), SUBSCRIBE_LIMIT_MS);
+    });
+    try {
+      await Promise.race([this.#channel.subscribe(model), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Whether events are received. */
+  ready(): boolean {
+    return this.#channel.ready();
+  }
+
+  /** Takes a state from any source; states older than the known one are dropped. */
+  offer(state: PredictionState, position?: number): void {
+    const model = this.#models.get(state.model);
+    const entry = model?.open.get(state.id);
+    if (!model || !entry) return;
+    const newer = entry.latest === undefined || state.revision > entry.latest.revision;
+    const moved = state.revision === entry.latest?.revision && position !== undefined && position !== entry.position;
+    if (!newer && !moved) return;
+    entry.latest = state;
+    entry.position = state.status === 'QUEUED' ? position : undefined;
+    if (newer && !isTerminal(state.status)) this.#armDeadline(state.model, model, state.deadlineMs);
+    for (const listener of [...entry.listeners]) listener.onState(state, entry.position);
+  }
+
+  /** Registers a listener. Call it before the prediction is admitted or read. The listener does not get earlier states. */
+  addListener(id: string, listener: PredictionListener): void {
+    const name = modelOfPrediction(id);
+    if (!name) throw new InferqlError('NOT_FOUND');
+    const model = this.#modelOf(name);
+    let entry = model.open.get(id);
+    if (!entry) {
+      entry = { id, latest: undefined, position: undefined, listeners: new Set() };
+      model.open.set(id, entry);
+    }
+    const { listeners } = entry;
+    listeners.add(listener);
+    // A listener that comes while the server shuts down, for example after a slow upload, is notified as soon as it can react.
+    if (this.#draining) queueMicrotask(() => listeners.has(listener) && listener.onDrain());
+  }
+
+  removeListener(id: string, listener: PredictionListener): void {
+    const entry = this.#findEntry(id);
+    if (entry?.listeners.delete(listener) && entry.listeners.size === 0)
+      this.#models.get(modelOfPrediction(id)!)!.open.delete(id);
+  }
+
+  /** The newest known state of an open prediction. */
+  latest(id: string): PredictionState | undefined {
+    return this.#findEntry(id)?.latest;
+  }
+
+  /** How many listeners a prediction has on this server. */
+  countListeners(id: string): number {
+    return this.#findEntry(id)?.listeners.size ?? 0;
+  }
+
+  /** Notifies every listener that the server shuts down. */
+  drain(): void {
+    this.#draining = true;
+    for (const { open } of this.#models.values()) {
+      for (const { listeners } of [...open.values()]) for (const listener of [...listeners]) listener.onDrain();
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#auditTimer);
+    for (const model of this.#models.values()) {
+      if (model.deadline) clearTimeout(model.deadline.timer);
+      clearTimeout(model.positionsTimer);
+    }
+    this.#channel.close();
+  }
+
+  #modelOf(name: string): OpenModel {
+    let model = this.#models.get(name);
     if (!model) {
       model = {
         open: new Map(),
@@ -114,102 +179,115 @@ export function createPredictionTracker(options: {
         positionsTimer: undefined,
         positionsSentAtMs: 0,
       };
-      models.set(name, model);
+      this.#models.set(name, model);
     }
     return model;
   }
 
-  /** Takes a state from any source; states older than the known one are dropped. */
-  function offer(state: PredictionState, position?: number): void {
-    const model = models.get(state.model);
-    const entry = model?.open.get(state.id);
-    if (!model || !entry) return;
-    const newer = entry.latest === undefined || state.revision > entry.latest.revision;
-    const moved = state.revision === entry.latest?.revision && position !== undefined && position !== entry.position;
-    if (!newer && !moved) return;
-    entry.latest = state;
-    entry.position = state.status === 'QUEUED' ? position : undefined;
-    if (newer && !isTerminal(state.status)) armDeadline(state.model, model, state.deadlineMs);
-    for (const listener of [...entry.listeners]) listener.onState(state, entry.position);
-  }
-
-  async function readIds(ids: string[]): Promise<void> {
-    for (let from = 0; from < ids.length; from += READ_BATCH_SIZE) {
-      const piece = ids.slice(from, from + READ_BATCH_SIZE);
-      // Only those known before the read: a prediction that is admitted meanwhile is not lost.
-      const known = piece.map((id) => findEntry(id)?.latest !== undefined);
-      const snapshots = await producer.readMany(piece);
-      snapshots.forEach((snapshot, i) => {
-        if (snapshot === undefined) return;
-        if (snapshot) offer(snapshot.state, snapshot.position);
-        else if (known[i]) for (const listener of [...(findEntry(piece[i]!)?.listeners ?? [])]) listener.onLost();
-      });
-    }
-  }
-
-  function findEntry(id: string): OpenPrediction | undefined {
+  #findEntry(id: string): OpenPrediction | undefined {
     const model = modelOfPrediction(id);
-    return model ? models.get(model)?.open.get(id) : undefined;
+    return model ? this.#models.get(model)?.open.get(id) : undefined;
   }
 
-  async function readAgain(name: string): Promise<void> {
-    const model = modelOf(name);
+  /** An event of the channel. */
+  #onState(id: string, revision: number, parse: () => PredictionState): void {
+    const model = modelOfPrediction(id);
+    if (!model) return;
+    let state: PredictionState | undefined;
+    const parseOnce = () => {
+      state ??= parse();
+      return state;
+    };
+    const entry = this.#models.get(model)?.open.get(id);
+    try {
+      if (entry && revision > (entry.latest?.revision ?? -1)) this.offer(parseOnce());
+      this.#options.onEvent(model, parseOnce);
+    } catch (error) {
+      // Another release may publish what this one cannot read. An error thrown in a listener would end the process.
+      this.#options.reportUnreadable(`a state on the channel of model ${model}`, error);
+    }
+    this.#schedulePositions(model);
+  }
+
+  #audit(): void {
+    this.#channel
+      .audit()
+      .catch((error) => this.#options.log.debug({ err: error }, 'audit postponed; Redis unavailable'));
+    for (const [model, { stale }] of this.#models) if (stale) void this.#readAgain(model);
+  }
+
+  async #readAgain(name: string): Promise<void> {
+    const model = this.#modelOf(name);
     model.stale = true;
     if (model.reading) return;
     model.reading = true;
     try {
       while (model.stale) {
         model.stale = false;
-        await readIds([...model.open.keys()]);
+        await this.#readIds([...model.open.keys()]);
       }
     } catch (error) {
       model.stale = true;
-      log.debug({ err: error, model: name }, 'could not read open predictions; retrying');
+      this.#options.log.debug({ err: error, model: name }, 'could not read open predictions; retrying');
     } finally {
       model.reading = false;
     }
   }
 
+  async #readIds(ids: string[]): Promise<void> {
+    for (let from = 0; from < ids.length; from += READ_BATCH_SIZE) {
+      const piece = ids.slice(from, from + READ_BATCH_SIZE);
+      // Only those known before the read: a prediction that is admitted meanwhile is not lost.
+      const known = piece.map((id) => this.latest(id) !== undefined);
+      const snapshots = await this.#options.producer.readMany(piece);
+      snapshots.forEach((snapshot, i) => {
+        if (snapshot === undefined) return;
+        if (snapshot) this.offer(snapshot.state, snapshot.position);
+        else if (known[i]) for (const listener of [...(this.#findEntry(piece[i]!)?.listeners ?? [])]) listener.onLost();
+      });
+    }
+  }
+
   /**
    * One timer per model, for its earliest deadline: the step that it runs ends all that are due. Deadlines are by Redis' clock: if this
-   * machine's differs, the step finds nothing due yet, or the backend's sweep has ended them within a second.
+   * machine's differs, the step finds nothing due yet, or the queue sweeper has ended them within a second.
    */
-  function armDeadline(name: string, model: OpenModel, atMs: number): void {
+  #armDeadline(name: string, model: OpenModel, atMs: number): void {
     if (model.deadline && model.deadline.atMs <= atMs) return;
     if (model.deadline) clearTimeout(model.deadline.timer);
     const timer = setTimeout(
-      () => void endOverdue(name, model),
+      () => void this.#endOverdue(name, model),
       Math.min(MAX_TIMER_MS, Math.max(0, atMs - Date.now()) + 1),
     );
     timer.unref();
     model.deadline = { timer, atMs };
   }
 
-  async function endOverdue(name: string, model: OpenModel): Promise<void> {
+  async #endOverdue(name: string, model: OpenModel): Promise<void> {
     try {
-      while ((await producer.expireDue(name)) === EXPIRE_BATCH_SIZE);
+      while ((await this.#options.producer.expireDue(name)) === EXPIRE_BATCH_SIZE);
     } catch (error) {
-      log.debug({ err: error, model: name }, 'deadline sweep failed; retrying');
+      this.#options.log.debug({ err: error, model: name }, 'deadline sweep failed; retrying');
     }
     model.deadline = undefined;
     let next = Number.POSITIVE_INFINITY;
     for (const { latest } of model.open.values()) {
       if (latest && !isTerminal(latest.status)) next = Math.min(next, latest.deadlineMs);
     }
-    if (next < Number.POSITIVE_INFINITY) armDeadline(name, model, Math.max(next, Date.now() + OVERDUE_RETRY_MS));
+    if (next < Number.POSITIVE_INFINITY) this.#armDeadline(name, model, Math.max(next, Date.now() + OVERDUE_RETRY_MS));
   }
 
   /** The queue has moved: report new positions, at a bounded rate, and always the last one. */
-  function schedulePositions(name: string): void {
-    const model = models.get(name);
+  #schedulePositions(name: string): void {
+    const model = this.#models.get(name);
     if (!model || model.open.size === 0 || model.positionsTimer) return;
-    const intervalMs = Math.max(positionIntervalMs, model.open.size * POSITION_COST_MS);
+    const intervalMs = Math.max(this.#options.positionIntervalMs, model.open.size * POSITION_COST_MS);
     const delayMs = Math.max(0, model.positionsSentAtMs + intervalMs - performance.now());
-    model.positionsTimer = setTimeout(() => void sendPositions(model), delayMs);
+    model.positionsTimer = setTimeout(() => void this.#sendPositions(model), delayMs);
     model.positionsTimer.unref();
   }
 
-  async function sendPositions(model: OpenModel): Promise<void> {
+  async #sendPositions(model: OpenModel): Promise<void> {
     model.positionsTimer = undefined;
     model.positionsSentAtMs = performance.now();
     const waiting = [...model.open.values()].filter(
@@ -217,75 +295,8 @@ export function createPredictionTracker(options: {
         latest?.status === 'QUEUED' && [...listeners].some(({ wantsPositions }) => wantsPositions),
     );
     if (waiting.length === 0) return;
-    await readIds(waiting.map(({ id }) => id)).catch((error) =>
-      log.debug({ err: error }, 'queue positions unavailable'),
+    await this.#readIds(waiting.map(({ id }) => id)).catch((error) =>
+      this.#options.log.debug({ err: error }, 'queue positions unavailable'),
     );
   }
-
-  return {
-    /** Resolves once the model's channel is subscribed, which must be before anything is queued. Rejects with UNAVAILABLE soon. */
-    async subscribe(model: string): Promise<void> {
-      // A subscription waits for Redis to come back; a caller does not.
-      if (!channel.ready()) await options.probe();
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 })), SUBSCRIBE_LIMIT_MS);
-      });
-      try {
-        await Promise.race([channel.subscribe(model), late]);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-
-    /** Whether events are received. */
-    ready: () => channel.ready(),
-
-    offer,
-
-    /** Registers a listener. Call it before the prediction is admitted or read. The listener does not get earlier states. */
-    addListener(id: string, listener: PredictionListener): void {
-      const name = modelOfPrediction(id);
-      if (!name) throw new InferqlError('NOT_FOUND');
-      const model = modelOf(name);
-      let entry = model.open.get(id);
-      if (!entry) {
-        entry = { id, latest: undefined, position: undefined, listeners: new Set() };
-        model.open.set(id, entry);
-      }
-      const { listeners } = entry;
-      listeners.add(listener);
-      // A listener that comes while the server shuts down, for example after a slow upload, is notified as soon as it can react.
-      if (draining) queueMicrotask(() => listeners.has(listener) && listener.onDrain());
-    },
-
-    removeListener(id: string, listener: PredictionListener): void {
-      const entry = findEntry(id);
-      if (entry?.listeners.delete(listener) && entry.listeners.size === 0)
-        models.get(modelOfPrediction(id)!)!.open.delete(id);
-    },
-
-    /** The newest known state of an open prediction. */
-    latest: (id: string) => findEntry(id)?.latest,
-
-    /** How many listeners a prediction has on this server. */
-    countListeners: (id: string) => findEntry(id)?.listeners.size ?? 0,
-
-    /** Notifies every listener that the server shuts down. */
-    drain(): void {
-      draining = true;
-      for (const { open } of models.values()) {
-        for (const { listeners } of [...open.values()]) for (const listener of [...listeners]) listener.onDrain();
-      }
-    },
-
-    close(): void {
-      clearInterval(auditTimer);
-      for (const model of models.values()) {
-        if (model.deadline) clearTimeout(model.deadline.timer);
-        clearTimeout(model.positionsTimer);
-      }
-      channel.close();
-    },
-  };
 }

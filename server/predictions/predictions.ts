@@ -169,7 +169,7 @@ export class Predictions {
   async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
     const { producer, refunds } = this.#options;
     const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
-    // Now, so that the caller sees it at once; otherwise the backend's sweep gives it back.
+    // Now, so that the caller sees it at once; otherwise the queue sweeper gives it back.
     if (state?.status === 'CANCELED') await refunds.settle(state.model).catch(() => undefined);
     return state && { state };
   }

@@ -47,6 +47,8 @@ interface Watched {
 }
 
 /** Queues as callers see them: one read per second for all who may see the same of a queue. */
+export type QueueStatsReader = ReturnType<typeof createQueueStats>;
+
 export function createQueueStats({ modelCache, throughput }: { modelCache: ModelCache; throughput: ThroughputMeter }) {
   const watched = new Map<string, Watched>();
   let draining = false;

@@ -34,7 +34,7 @@ describe('health', () => {
     expect((await server.fetch('/health/live')).status).toBe(200);
     expect((await server.fetch('/health/ready')).status).toBe(200);
     expect((await server.fetch('/health/nothing')).status).toBe(404);
-    server.backend.drain();
+    server.container.drain();
     expect((await server.fetch('/health/ready')).status).toBe(503);
     expect((await server.fetch('/health/live')).status).toBe(200);
   });
@@ -119,7 +119,7 @@ describe('shutting down', () => {
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
+    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
     const drained = server.listener.drain();
     worker.settling.open();
     const response = await answer;
@@ -135,7 +135,7 @@ describe('shutting down', () => {
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
+    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
     await server.listener.drain();
     expect(await (await answer).json()).toMatchObject({
       data: { classifyImage: { status: 'PROCESSING', result: null } },
@@ -160,7 +160,7 @@ describe('shutting down', () => {
     expect(status).toBe(503);
     expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
     await drained;
-    expect((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
+    expect((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
   });
 
   test('a subscription that comes too late is refused as retryable', async () => {
@@ -168,7 +168,7 @@ describe('shutting down', () => {
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(8)]);
-    server.backend.drain();
+    server.container.drain();
     for (const query of [
       `subscription { prediction(id: "${data.classifyImage.id}") { status } }`,
       'subscription { queue { waiting } }',

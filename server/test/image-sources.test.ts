@@ -238,7 +238,7 @@ describe('a data URL', () => {
     const headers = { 'content-type': 'application/json', accept: 'application/json', 'x-graphql-yoga-csrf': '1' };
     const answer = await post(url, body, headers);
     expect(JSON.parse(answer.text).data.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
-    await expect.poll(() => server.backend.files.memory.heldBytes()).toBe(0);
+    await expect.poll(() => server.container.files.memory.heldBytes()).toBe(0);
   });
 
   test.each([
@@ -260,7 +260,7 @@ describe('a data URL', () => {
     });
     expect(status).toBe(503);
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 1_000 });
-    expect(server.backend.files.memory.heldBytes()).toBe(0);
+    expect(server.container.files.memory.heldBytes()).toBe(0);
   });
 
   test('does not make room for a longer query', async () => {

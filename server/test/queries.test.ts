@@ -103,7 +103,7 @@ test('identical work is computed once and shared, and answered from the cache; b
   worker.settling.close();
   const waiting = [server.upload<Shared>(query, [image]), server.upload<Shared>(query, [image])];
   // Both are admitted: the second shares the job of the first.
-  const queue = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
+  const queue = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
   while ((await queue()).processing + (await queue()).waiting < 1);
   const third = server.upload<Shared>(query, [image]);
   worker.settling.open();

@@ -84,7 +84,7 @@ describe('a revoked key', () => {
     const others = [followSse(urlOne, kept.text, id), followSse(urlTwo, kept.text, id)];
     await Promise.all([...events.map(({ first }) => first), ...sockets.map(({ started }) => started)]);
     await Promise.all(others.map(({ first }) => first));
-    expect([one, two].map(({ backend }) => backend.access.sessions.count())).toEqual([501, 511]);
+    expect([one, two].map(({ container }) => container.access.sessions.count())).toEqual([501, 511]);
 
     await store.revoke(revoked.id);
     for (const { rest } of events) {
@@ -96,7 +96,7 @@ describe('a revoked key', () => {
       // The client did not retry.
       expect(connections()).toBe(1);
     }
-    expect([one, two].map(({ backend }) => backend.access.sessions.count())).toEqual([1, 1]);
+    expect([one, two].map(({ container }) => container.access.sessions.count())).toEqual([1, 1]);
     expect((await one.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
     expect((await two.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
 

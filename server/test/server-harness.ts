@@ -4,16 +4,16 @@ import { mkdtempSync, readdirSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createConsumer, type Outcome, type StartedJob } from '@inferql/queue/consumer';
+import { Consumer, type Outcome, type StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ConnectionRole, connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { createBackend } from '../backend.ts';
 import { readConfig } from '../config.ts';
 import { createHttpServer } from '../http/http-server.ts';
+import { ServiceContainer } from '../service-container.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
 
 let redisServer: TestRedis;
@@ -83,7 +83,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
   const { idle = false, redisUrl } = options;
   const model: ServedModel = { ...MODEL, ...changes, queue: { ...MODEL.queue, ...changes.queue } };
   const blockingRedis = connect('blocking', redisUrl);
-  const consumer = createConsumer({
+  const consumer = new Consumer({
     redis: connect('work', redisUrl),
     blockingRedis,
     prefix,
@@ -203,21 +203,21 @@ export async function startServer({
   const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
-  const backend = createBackend({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
-  const listener = createHttpServer({ config, backend, log });
+  const container = new ServiceContainer({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
+  const listener = createHttpServer({ config, container, log });
   closers.push(async () => {
     await listener.drain();
-    backend.close();
+    container.close();
     rmSync(stateDir, { recursive: true, force: true });
   });
   // The event loop must turn for the subscription to be confirmed.
-  while (!(await backend.isReady())) await nextTurn();
+  while (!(await container.isReady())) await nextTurn();
   const fetch = (path: string, init?: RequestInit) =>
     listener.app.fetch(new Request(`http://inferql.test${path}`, init)) as Promise<Response>;
   return {
     prefix,
     config,
-    backend,
+    container,
     listener,
     redis,
     subscriber,

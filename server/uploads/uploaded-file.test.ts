@@ -69,7 +69,7 @@ describe.each([
     worker.settling.close();
     const body = form({ image: null, first: 'nobody' }, { 0: ['variables.image'] }, await picture(73));
     const reply = post(await open(server), body);
-    while ((await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))?.processing !== 1);
+    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))?.processing !== 1);
     await server.uploadDirEmptied();
     worker.settling.open();
     expect(JSON.parse((await reply).text)).toEqual({ data: { a: unknown, b: answer(73) } });

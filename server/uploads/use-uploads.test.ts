@@ -266,7 +266,7 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const waiting = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
+    const waiting = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
     while ((await waiting()).waiting + (await waiting()).processing < 2);
     outgoing.destroy();
     while ((await waiting()).ended!.CANCELED !== 1);
@@ -286,7 +286,7 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const queue = async () => (await server.backend.services.viewQueue(ANONYMOUS, 'tiny'))!;
+    const queue = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
     while ((await queue()).waiting + (await queue()).processing < 1);
     outgoing.destroy();
     worker.claiming.open();
