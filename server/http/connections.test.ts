@@ -121,6 +121,12 @@ describe('requests that cannot be routed or parsed', () => {
   test.each([
     ['a Host with a space', get('/health/live', 'host: a b\r\n'), 400],
     ['a Host that is a URL', get('/health/live', 'host: http://x/\r\n'), 400],
+    ['two Hosts', get('/health/live', 'host: x\r\nHost: y\r\n'), 400],
+    ['two lengths', `${get('/health/live', 'host: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n')}ab`, 400],
+    ['a length and chunks', get('/health/live', 'host: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n'), 400],
+    ['a coding behind chunks', get('/health/live', 'host: x\r\ntransfer-encoding: chunked, identity\r\n'), 400],
+    ['a folded header', get('/health/live', 'host: x\r\nx: a\r\n b\r\n'), 400],
+    ['lines that end without CR', 'GET /health/live HTTP/1.1\nhost: x\n\n', 400],
     ['no Host', get('/health/live', ''), 400],
     ['a target that is not a path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400],
     ['no HTTP', 'hello\r\n\r\n', 400],

@@ -16,8 +16,14 @@ type Settings = Pick<Config, 'host' | 'allowedHosts' | 'trustProxy'>;
 export function findHostProblem(request: IncomingMessage, settings: Settings): 'malformed' | 'foreign' | undefined {
   const { host } = request.headers;
   if (host === undefined ? request.httpVersion !== '1.0' : !HOST.test(host)) return 'malformed';
+  // Node takes the first of several; a proxy in front may have decided by another.
+  if (countHosts(request.rawHeaders) > 1) return 'malformed';
   if (!PATH.test(request.url ?? '')) return 'malformed';
   return isOwnHost(requestedHost(request, settings.trustProxy), settings) ? undefined : 'foreign';
+}
+
+function countHosts(rawHeaders: readonly string[]): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host').length;
 }
 
 /**
