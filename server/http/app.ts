@@ -49,6 +49,7 @@ export type App = ReturnType<typeof createApp>;
 export function createApp(dependencies: AppDependencies) {
   const { config, services, access, isReady, isDraining, listUnreadable, files, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
+  const documentCache = createDocumentCache();
   return createYoga<object, ServerContext>({
     schema: dependencies.schema,
     graphqlEndpoint: dependencies.endpoint,
@@ -56,7 +57,7 @@ export function createApp(dependencies: AppDependencies) {
     multipart: false,
     batching: false,
     maxRequestBodySize: false,
-    parserAndValidationCache: createDocumentCache(),
+    parserAndValidationCache: documentCache,
     logging: {
       debug: (...args) => log.trace(args.map(String).join(' ')),
       info: (...args) => log.debug(args.map(String).join(' ')),
@@ -78,6 +79,7 @@ export function createApp(dependencies: AppDependencies) {
       useRequestBody(config, files.memory),
       useDeferDirective(),
       ...makeLimitPlugins(config),
+      documentCache.plugin,
       usePartialResultStatus(),
       useShortMessages(),
       ...(dependencies.servesSite === false ? [] : [useNotFoundPage()]),

@@ -1,4 +1,5 @@
-import { parse } from 'graphql';
+import { buildSchema, parse } from 'graphql';
+import { createYoga } from 'graphql-yoga';
 import { expect, test } from 'vitest';
 import { createDocumentCache, DOCUMENT_CACHE_BYTES } from './document-cache.ts';
 
@@ -31,4 +32,24 @@ test('one document that is larger than its share is not kept, and evicts nothing
 test('the documents of ordinary clients are kept, including the introspection of tools', async () => {
   const { getIntrospectionQuery } = await import('graphql');
   expect(cached(['{ models { name } }', getIntrospectionQuery()]).kept).toBe(2);
+});
+
+test('a document that is not valid is not kept, and so neither are its errors', async () => {
+  const cache = createDocumentCache();
+  const yoga = createYoga({
+    schema: buildSchema('type Query { a: Int }'),
+    parserAndValidationCache: cache,
+    plugins: [cache.plugin],
+    logging: false,
+  });
+  const ask = async (query: string) => {
+    const response = await yoga.fetch(`http://x/graphql?query=${encodeURIComponent(query)}`);
+    return (await response.json()) as { errors?: unknown[] };
+  };
+  for (let turn = 0; turn < 2; turn++) {
+    for (let i = 0; i < 20; i++) expect((await ask(`{ x${i} ${'y '.repeat(50)} }`)).errors!.length).toBeGreaterThan(50);
+    expect(cache.bytes()).toBe(0);
+  }
+  expect((await ask('{ a }')).errors).toBeUndefined();
+  expect(cache.bytes()).toBeGreaterThan(0);
 });

@@ -1,5 +1,6 @@
 /** The cache of parsed GraphQL documents. */
 import type { DocumentNode } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 
 /** Size of all parsed documents that are kept for further requests with the same text. */
@@ -28,6 +29,18 @@ export function createDocumentCache() {
     // What cannot be parsed is not worth keeping.
     errorCache: { get: () => undefined, set() {} },
     bytes: () => documents.calculatedSize,
+    /**
+     * Drops documents that are not valid. The framework keeps the errors of a document as long as the document: up to a hundred,
+     * each with the stack on which it was made, and so far more than the document's size.
+     */
+    plugin: {
+      onValidate:
+        ({ params }) =>
+        ({ valid }) => {
+          const text = params.documentAST.loc?.source.body;
+          if (!valid && text !== undefined) documents.delete(text);
+        },
+    } satisfies Plugin,
   };
 }
 
