@@ -9,6 +9,7 @@ import { schema } from '../schema/index.ts';
 import type { ServiceContainer } from '../service-container.ts';
 import { answerRequest } from './answer-request.ts';
 import { createBodyWatch } from './body-watch.ts';
+import { refuseSmallChunks } from './chunk-limit.ts';
 import { limitConnections, readConnectionLimit } from './connection-limit.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { findHostProblem } from './host-check.ts';
@@ -104,6 +105,7 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
       return answerRaw(response, HOST_ANSWERS[problem]);
     }
     if (request.headers['sec-websocket-key']) return answerRaw(response, UPGRADE_LOST, { upgrade: 'websocket' });
+    refuseSmallChunks(request, response);
     bodies.watch(request, response);
     closeAfterBody(request);
     await answerRequest(app, request, response, log);

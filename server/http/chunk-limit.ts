@@ -1,0 +1,40 @@
+/** Refuses chunked bodies in very many very small chunks: each costs the event loop the same, however few bytes it brings. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { answerRaw } from './raw-response.ts';
+
+/** A body may have any number of chunks if they are at least this large on average. */
+export const MIN_CHUNK_BYTES = 256;
+/** The average is looked at beyond this many chunks. */
+export const MAX_SMALL_CHUNKS = 10_000;
+/** The client has this long to see the answer; what it still sends is dropped. */
+const ANSWER_GRACE_MS = 1_000;
+
+/** Call it before the body is read. */
+export function refuseSmallChunks(request: IncomingMessage, response: ServerResponse): void {
+  if (request.headers['transfer-encoding'] === undefined) return;
+  let chunks = 0;
+  let bytes = 0;
+  let isRefused = false;
+  const push = request.push.bind(request);
+  // Node's parser calls this with each chunk.
+  request.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
+    if (isRefused) return false;
+    if (chunk) {
+      chunks++;
+      bytes += chunk.length;
+      if (chunks > MAX_SMALL_CHUNKS && bytes < chunks * MIN_CHUNK_BYTES) {
+        isRefused = true;
+        refuse(request, response);
+        return false;
+      }
+    }
+    return push(chunk, encoding);
+  };
+}
+
+function refuse({ socket }: IncomingMessage, response: ServerResponse): void {
+  const message = `The body came in more than ${MAX_SMALL_CHUNKS} chunks of less than ${MIN_CHUNK_BYTES} bytes on average. Send larger ones.`;
+  answerRaw(response, { status: 400, code: 'BAD_REQUEST', message }, { connection: 'close' });
+  const timer = setTimeout(() => socket.destroy(), ANSWER_GRACE_MS);
+  socket.once('close', () => clearTimeout(timer));
+}
