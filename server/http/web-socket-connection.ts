@@ -1,14 +1,17 @@
 /** One WebSocket connection: pings, protocol errors and close codes. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ServerOptions } from 'graphql-ws';
 import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
-import type { RawData, WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
+import { SocketTraffic } from './web-socket-traffic.ts';
 
 /** Arguments of a connection's hooks. */
 export interface SocketExtra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
+  readonly traffic: SocketTraffic;
 }
 
 /** Shorter than the time after which proxies close a silent connection. */
@@ -30,30 +33,34 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
   sockets.on('connection', (socket, request) => {
     // A frame that is too large or malformed: ws closes the socket with the code for it.
     socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket was ended for what its client sent'));
-    const stopPinging = pingRegularly(socket);
+    let receive: (text: string) => Promise<void> = async () => undefined;
+    const traffic = new SocketTraffic(socket, (text) =>
+      receive(text).catch((error) => {
+        if (isMistake(text, error)) {
+          log.debug({ err: error }, 'a WebSocket was ended for what its client sent');
+          socket.close(CloseCode.BadRequest, 'Invalid message received');
+        } else {
+          log.error({ err: error }, 'could not handle a WebSocket message');
+          socket.close(CloseCode.InternalServerError, 'Internal server error');
+        }
+      }),
+    );
+    const stopPinging = pingRegularly(socket, request.socket, traffic);
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (data) => send(socket, data),
+        send: (data) => send(socket, data, traffic),
         close: (code, reason) => socket.close(code, shortenReason(reason)),
-        onMessage(receive) {
-          socket.on('message', (data: RawData) => {
-            receive(String(data)).catch((error) => {
-              if (isMistake(data, error)) {
-                log.debug({ err: error }, 'a WebSocket was ended for what its client sent');
-                socket.close(CloseCode.BadRequest, 'Invalid message received');
-              } else {
-                log.error({ err: error }, 'could not handle a WebSocket message');
-                socket.close(CloseCode.InternalServerError, 'Internal server error');
-              }
-            });
-          });
+        onMessage(listener) {
+          receive = listener;
         },
       },
-      { socket, request } as E,
+      { socket, request, traffic } as unknown as E,
     );
+    socket.on('message', (data) => traffic.receive(data));
     socket.once('close', (code, reason) => {
       stopPinging();
+      traffic.goOn();
       closed(code, String(reason)).catch((error) => log.error({ err: error }, 'could not clean up a closed WebSocket'));
     });
   });
@@ -63,8 +70,8 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
 const ANSWER_TYPES: readonly unknown[] = [MessageType.ConnectionAck, MessageType.Next, MessageType.Error];
 
 /** Whether the client is to blame: an answer sent to the server, or a value too deeply nested to be returned. */
-function isMistake(data: RawData, error: unknown): boolean {
-  return error instanceof RangeError || ANSWER_TYPES.includes((JSON.parse(String(data)) as { type?: unknown }).type);
+function isMistake(text: string, error: unknown): boolean {
+  return error instanceof RangeError || ANSWER_TYPES.includes((JSON.parse(text) as { type?: unknown }).type);
 }
 
 /** The protocol's implementation quotes the client's id, and a close frame holds only 123 bytes. */
@@ -73,22 +80,33 @@ function shortenReason(reason = ''): string {
 }
 
 /** Resolves when the data is written, or cannot be: the connection is broken, and its close event follows. */
-function send(socket: WebSocket, data: string): Promise<void> {
+function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<void> {
   return new Promise((resolve) => {
-    if (socket.readyState !== socket.OPEN) resolve();
-    else socket.send(data, () => resolve());
+    if (socket.readyState !== socket.OPEN) return resolve();
+    socket.send(data, () => {
+      resolve();
+      traffic.goOn();
+    });
   });
 }
 
-/** Ends a connection whose other side has gone without closing it. */
-function pingRegularly(socket: WebSocket): () => void {
+/**
+ * Ends a connection whose other side has gone without closing it, or reads nothing. A slow reader sees a ping only behind what was
+ * sent before, and its pong is not read while its messages wait: neither counts against it.
+ */
+function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTraffic): () => void {
   let isAnswered = true;
+  let takenBytes = 0;
   socket.on('pong', () => {
     isAnswered = true;
   });
   const timer = setInterval(() => {
-    if (!isAnswered) socket.terminate();
-    else if (socket.readyState === socket.OPEN) {
+    const nowTaken = connection.bytesWritten - socket.bufferedAmount;
+    const isReading = nowTaken > takenBytes && socket.bufferedAmount > 0;
+    const isOurs = traffic.isWaiting && socket.bufferedAmount === 0;
+    takenBytes = nowTaken;
+    if (!isAnswered && !isReading && !isOurs) socket.terminate();
+    else if (socket.readyState === socket.OPEN && isAnswered) {
       isAnswered = false;
       socket.ping();
     }

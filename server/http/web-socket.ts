@@ -69,6 +69,8 @@ export function createWebSockets(options: {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
   /** By connection and operation: aborted when either ends. */
   const operations = new WeakMap<object, Map<string, AbortController>>();
+  /** By an operation's arguments: lets further messages of its connection begin. */
+  const releases = new WeakMap<object, () => void>();
 
   const mask = createResultMask(config, log);
   /** Logged for each refusal, as every error is. */
@@ -103,9 +105,13 @@ export function createWebSockets(options: {
       execute: async (args) => maskErrors(await execute(args), mask),
       async subscribe(args) {
         const results = await executeSubscription(args, mask);
+        releases.get(args)?.();
+        releases.delete(args);
         return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
       },
+      onNext: ({ extra }) => extra.traffic.awaitRoom(),
       async onSubscribe({ extra, subscriptions }, id, params) {
+        const release = extra.traffic.takeRelease();
         if (Object.keys(subscriptions).length > config.maxSubscriptionsPerConnection) return [refuseOperation()];
         const enveloped = app.getEnveloped({ params });
         try {
@@ -117,7 +123,7 @@ export function createWebSockets(options: {
           extra.caller = caller;
           authorizeOperation(enveloped.schema, document, params.operationName, caller);
           const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
-          return {
+          const args = {
             schema: enveloped.schema,
             operationName: params.operationName ?? null,
             document,
@@ -125,6 +131,8 @@ export function createWebSockets(options: {
             // A subscription ends through its iterator; it needs no signal, and there may be thousands.
             contextValue: makeContext(caller, isSubscription ? undefined : openSignal(extra.socket, id)),
           };
+          releases.set(args, release);
+          return args;
         } catch (error) {
           if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') refuseSocket(extra.socket, error);
           return [mask(error as GraphQLError)];

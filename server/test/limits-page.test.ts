@@ -6,8 +6,10 @@ import type { Setting } from '@inferql/settings/define-settings';
 import { settings } from '@inferql/settings/settings';
 import { expect, test } from 'vitest';
 import { BODY_SILENCE_MS, BODY_WINDOW_MS, MIN_BODY_BYTES_PER_SECOND } from '../http/body-watch.ts';
+import { MAX_SMALL_CHUNKS, MIN_CHUNK_BYTES } from '../http/chunk-limit.ts';
 import { DOCUMENT_CACHE_BYTES, MAX_DOCUMENT_BYTES } from '../http/document-cache.ts';
 import { MAX_PIPELINED_REQUESTS } from '../http/pipelining.ts';
+import { MAX_MESSAGES_AT_ONCE, MAX_UNSENT_BYTES } from '../http/web-socket-traffic.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
 const UNITS = { '': 1, ' KB': 1024, ' MB': 1024 ** 2 };
@@ -38,6 +40,12 @@ test.each<[what: string, bound: string]>([
     'rate of a body',
     `at least ${MIN_BODY_BYTES_PER_SECOND / 1024} KB per second, over ${BODY_WINDOW_MS === 60_000 ? 'a minute' : '?'}; no limit on the total`,
   ],
+  [
+    'chunks of a chunked body',
+    `${MAX_SMALL_CHUNKS.toLocaleString('en-US')}, or any number of at least ${MIN_CHUNK_BYTES} bytes on average`,
+  ],
+  ['messages of one WebSocket that are handled at once, without open subscriptions', `${MAX_MESSAGES_AT_ONCE}`],
+  ['unsent answers on one WebSocket', `${MAX_UNSENT_BYTES / 1024 ** 2} MB`],
   [
     'cached parsed documents',
     `${DOCUMENT_CACHE_BYTES / 1024 ** 2} MB together, ${MAX_DOCUMENT_BYTES / 1024} KB each, 1,000`,
