@@ -66,6 +66,12 @@ describe('what is not an image that is read here is named:', () => {
   });
 });
 
+test.each(['\r\n', '\xef\xbb\xbf', ' '])('an image behind %j', async (before) => {
+  const jpeg = await sharp('models/samples/rocket.jpg').resize(32).jpeg().toBuffer();
+  const message = expect.stringContaining('unchanged');
+  expect(refusalOf(Buffer.concat([bytes(before), jpeg]))).toMatchObject({ code: 'UNSUPPORTED_FORMAT', message });
+});
+
 test('nothing of the file is repeated, and what nobody knows gets the list of formats', () => {
   for (const file of [bytes('secret of someone, as text'), Buffer.from([1, 2, 3]), bytes('\0\0\0\x18ftypzzzz')]) {
     const { code, message } = refusalOf(file) as { code: string; message: string };
