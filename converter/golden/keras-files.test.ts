@@ -86,6 +86,25 @@ describe('files of Keras', () => {
     await expect(readKerasFile(archive)).rejects.toThrow(/not a zip archive/);
   });
 
+  test('an ONNX file whose constants Keras 3 did not write is refused, and the message names the way out', async () => {
+    const adding = addModel(path.join(FILES, 'keras3-without-constants.onnx'), {}, context);
+    await expect(adding).rejects.toThrow(
+      /lacks constants of the model, which its exporter left out: \S+\/Sub\/y:0, \S+\/Sqrt\/x:0; add the \.keras or \.h5 file itself/,
+    );
+  });
+
+  test("zeros around values below zero count in Keras 3's own ONNX export", async () => {
+    const { answers } = JSON.parse(await readFile(path.join(FILES, 'keras3-padded-pool.json'), 'utf8')) as {
+      answers: number[][];
+    };
+    const options = { normalization: 'none' } as const;
+    const { onnxPath = '' } = await addModel(path.join(FILES, 'keras3-padded-pool.onnx'), options, context);
+    const session = await ort.InferenceSession.create(onnxPath, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+    const { probabilities } = await session.run({ image: new ort.Tensor('uint8', PIXELS, [2, SIZE, SIZE, 3]) });
+    await session.release();
+    expect(largestDifference(probabilities?.data as Float32Array, answers.flat())).toBeLessThan(1e-5);
+  });
+
   test('a damaged file never causes another error than a ModelError', async () => {
     const whole = await readFile(path.join(FILES, 'keras3.h5'));
     for (let at = 64; at < whole.length; at += 1777) {

@@ -6,6 +6,7 @@ import { chooseOutput } from '../onnx-file/choose-output.ts';
 import { listExternalFiles, type MovedPart, moveOwnParts, relocateExternalFiles } from '../onnx-file/external.ts';
 import { type AnswerOutput, describeSizes, ELEMENT, type ImageInput, readFacts } from '../onnx-file/facts.ts';
 import type { OnnxModelGraph as Graph, OnnxModel } from '../onnx-file/model-file.ts';
+import { keepPoolPadding } from '../onnx-file/pool-padding.ts';
 import type { PreparedOutput } from '../output-spec.ts';
 import type { ModelSpec } from '../spec.ts';
 import { BATCH, floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
@@ -59,7 +60,7 @@ export function wrapOnnx(
 ): WrappedModel {
   const { model, graph } = decoded;
   const externalFiles = listExternalFiles(graph).map((from, i) => ({ from, to: `weights-${i}.bin` }));
-  const { input, outputs } = readFacts(decoded, options.file, spec.input.layout);
+  const { input, outputs, opset } = readFacts(decoded, options.file, spec.input.layout);
   checkInput(input, spec);
   const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
   const output = options.labelCount === 0 ? undefined : answerOutput(outputs, spec, options.outputs);
@@ -72,6 +73,7 @@ export function wrapOnnx(
   const names = new Map([...taken, [input.name, inputName]]);
   if (output) names.set(output.name, outputName);
   rename(graph, names);
+  keepPoolPadding(graph, opset, `${PREFIX}pool`);
   const isBinary = output?.classCount === 1 && options.labelCount === 2;
   const front = frontNodes(input, spec, inputName);
   const backs = named.map(({ declared, found }, i) => {

@@ -7,7 +7,8 @@
     two/bin/python make.py keras2 && three/bin/python make.py keras3
 
 Each becomes <version>.keras and <version>-attention.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
-the answers to `pixels()`. only.weights.h5 has no layers."""
+the answers to `pixels()`. only.weights.h5 has no layers, keras3-without-constants.onnx not all constants;
+keras3-padded-pool.onnx is another model, with its answers (tf2onnx 1.16.1, onnx 1.17.0)."""
 
 import importlib.metadata
 import json
@@ -109,6 +110,27 @@ def predict(model):
     return np.array(model.predict(pixels().astype(np.float32), verbose=0), np.float64).round(8).tolist()
 
 
+def save_without_constants(file):
+    """Keras 3's export to ONNX loses the numbers of Normalization: they become inputs without a value."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[3600.0, 3500.0, 3400.0])(image)
+    model = keras.Model(image, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
+    model(pixels().astype(np.float32))
+    model.export(file, format="onnx", verbose=False)
+
+
+def save_padded_pool(file):
+    """As ResNet50V2 begins: zeros around values below zero, then the largest of a window. Returns the answers."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(6, 3, bias_initializer=keras.initializers.Constant(-90.0))(image)
+    x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
+    x = layers.Dense(4, activation="softmax")(layers.Flatten()(x * 0.02))
+    model = keras.Model(image, x)
+    answers = predict(model)
+    model.export(file, format="onnx", verbose=False)
+    return answers
+
+
 def main():
     keras.utils.set_random_seed(7)
     model = build()
@@ -121,6 +143,12 @@ def main():
     model.save(os.path.join(HERE, f"{VERSION}.h5"))
     if not THREE:
         model.save_weights(os.path.join(HERE, "only.weights.h5"))
+    if THREE:
+        save_without_constants(os.path.join(HERE, "keras3-without-constants.onnx"))
+        padded = save_padded_pool(os.path.join(HERE, "keras3-padded-pool.onnx"))
+        with open(os.path.join(HERE, "keras3-padded-pool.json"), "w") as file:
+            json.dump({"answers": padded}, file)
+            file.write("\n")
     folder = os.path.join(HERE, f"{VERSION}-tfjs")
     shutil.rmtree(folder, ignore_errors=True)
     converter().save_keras_model(model, folder)
