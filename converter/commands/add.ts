@@ -161,8 +161,14 @@ async function chooseLabels(
     return overrides;
   }
   if (labels) {
-    findings.read('labels', `${labels.names.length} names`, labels.from);
-    return labels.names;
+    const { names, from } = labels;
+    const isBinary = classCount === 1 && names.length === 2;
+    if (classCount !== undefined && names.length !== classCount && !isBinary) {
+      const counts = `${from} names ${names.length} classes, the model has ${classCount}`;
+      throw new ModelError('SPEC_INVALID', `${counts}: remove it, or give a file with their names by --labels`);
+    }
+    findings.read('labels', `${names.length} names`, from);
+    return names;
   }
   if (classCount === undefined) {
     throw new ModelError(

@@ -265,6 +265,15 @@ describe('attributes and inputs of graph nodes that are not understood are refus
     await expect(run(norm)).rejects.toThrow(/in training/);
   });
 
+  test('a tensor whose size depends on the number of images is refused by its name', async () => {
+    const filled = (g: GraphWriter) => {
+      const sizes = g.node('StridedSlice', [g.node('Shape', ['image']), g.ints(0), g.ints(2), g.ints(1)]);
+      const count = g.node('Prod', [sizes, g.ints(0)], { keep_dims: { b: true } });
+      return g.node('Add', ['image', g.node('Fill', [count, g.float(1)])]);
+    };
+    await expect(run(filled)).rejects.toThrow(/Fill: node Fill_/);
+  });
+
   test('slices of shapes with an ellipsis or a new axis are not computed as if there were none', async () => {
     const sliced = (g: GraphWriter) => {
       const part = g.node('StridedSlice', [g.ints(11, 8, 3), g.ints(0), g.ints(1), g.ints(1)], {

@@ -121,6 +121,23 @@ describe('preprocessing inside a model', () => {
     expect(readEmbedded(traceOf(['Relu'], ['Div', 255]))).toBeUndefined();
   });
 
+  test('is read through a crop, and beside a node whose numbers nobody reads', () => {
+    const values: Record<string, number[]> = { start: [8, 8], end: [24, 24], axes: [1, 2], channel: [3], scale: [255] };
+    const constantOf = (name: string) => values[name] && { shape: [values[name].length], values: values[name] };
+    const trace = (axes: string) => {
+      const nodes: TraceNode[] = [
+        { op: 'Transpose', inputs: ['x'], outputs: ['turned'], perm: [0, 2, 3, 1] },
+        { op: 'Shape', inputs: ['turned'], outputs: ['shape'] },
+        { op: 'Slice', inputs: ['x', 'start', 'end', axes], outputs: ['cropped'] },
+        { op: 'Div', inputs: ['cropped', 'scale'], outputs: ['scaled'] },
+      ];
+      return traceInput({ nodes, constantOf, convolution: { layout: 'nhwc', channelsAxis: 3 } }, 'x');
+    };
+    expect(readEmbedded(trace('axes'))).toEqual({ normalization: 'none', does: 'divides by 255' });
+    // Some of the channels are another image.
+    expect(readEmbedded(trace('channel'))).toBeUndefined();
+  });
+
   test('is read through a batch normalization and a change of channels', () => {
     const trace = traceOf({ op: 'Gather', inputs: [], outputs: [] }, ['Sub', 1, 2, 3]);
     expect(trace.steps).toEqual([]);

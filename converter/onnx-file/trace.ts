@@ -72,7 +72,7 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
   let order = [0, 1, 2, 3];
   let name = input;
   for (let count = 0; count < MAX_STEPS; count++) {
-    const readers = graph.nodes.filter(({ op, inputs }) => inputs.includes(name) && op !== 'Shape');
+    const readers = readersOf(graph, name);
     const [node] = readers;
     if (!node || readers.some(({ op }) => op !== node.op)) return trace;
     if (CONVOLUTIONS.has(node.op)) return endAtConvolution(graph, trace, node, order);
@@ -82,10 +82,20 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
       if (!applyArithmetic(graph, trace, node, name)) return trace;
     } else if (node.op === 'BatchNormalization') return applyBatchNormalization(graph, trace, node);
     else if (isReversal(graph, node)) reverseChannels(trace);
-    else if (!PASSING.has(node.op)) return trace;
+    else if (!PASSING.has(node.op) && !isCrop(graph, node)) return trace;
     name = node.outputs[0] ?? '';
   }
   return trace;
+}
+
+/** Who reads a value's numbers, and not only its shape. */
+function readersOf(graph: TraceGraph, name: string): TraceNode[] {
+  const readers = graph.nodes.filter(({ op, inputs }) => op !== 'Shape' && inputs.includes(name));
+  if (readers.length < 2) return readers;
+  const isRead = ({ outputs }: TraceNode) =>
+    graph.nodes.some(({ op, inputs }) => op !== 'Shape' && inputs.some((input) => outputs.includes(input)));
+  const used = readers.filter(isRead);
+  return used.length > 0 ? used : readers;
 }
 
 function endAtConvolution(graph: TraceGraph, trace: InputTrace, node: TraceNode, order: readonly number[]): InputTrace {
@@ -160,6 +170,13 @@ function isReversal(graph: TraceGraph, node: TraceNode): boolean {
   }
   if (node.op !== 'Gather') return false;
   return graph.constantOf(node.inputs[1] ?? '')?.values?.join() === '2,1,0';
+}
+
+/** A Slice of height and width, as a crop inside a model is written. */
+function isCrop(graph: TraceGraph, { op, inputs }: TraceNode): boolean {
+  if (op !== 'Slice') return false;
+  const [axes, steps] = [inputs[3], inputs[4]].map((name) => graph.constantOf(name ?? '')?.values);
+  return axes?.length === 2 && !axes.includes(0) && (steps === undefined || steps.every((step) => step > 0));
 }
 
 function reverseChannels(trace: InputTrace): void {

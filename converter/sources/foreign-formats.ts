@@ -22,7 +22,7 @@ export async function explainForeign(
   const saved = find(/^saved_model\.pb(txt)?$/);
   if (saved !== undefined) {
     const folder = path.join(source, path.dirname(saved));
-    return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install tf2onnx), then add model.onnx`;
+    return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
   }
   const weights = find(/^(model.*\.safetensors|pytorch_model.*\.bin)$/);
   if (weights !== undefined && names.includes('config.json')) {
@@ -35,9 +35,9 @@ export async function explainForeign(
 async function explainFile(file: string): Promise<string | undefined> {
   switch (path.extname(file).toLowerCase()) {
     case '.tflite':
-      return `${file} is a TensorFlow Lite model. Convert it: python -m tf2onnx.convert --tflite ${quote(file)} --output model.onnx (pip install tf2onnx), then add model.onnx`;
+      return `${file} is a TensorFlow Lite model. Convert it: python -m tf2onnx.convert --tflite ${quote(file)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
     case '.pb':
-      return `${file} is a TensorFlow graph. Convert it: python -m tf2onnx.convert --graphdef ${quote(file)} --inputs <input>:0 --outputs <output>:0 --output model.onnx (pip install tf2onnx), then add model.onnx`;
+      return `${file} is a TensorFlow graph. Convert it: python -m tf2onnx.convert --graphdef ${quote(file)} --inputs <input>:0 --outputs <output>:0 --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
     case '.pt':
     case '.pth':
     case '.ckpt':

@@ -1,3 +1,4 @@
+import { UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
 import { broadcastShapes } from '../emit/binary.ts';
 import { BATCH, elementCount, type Tensor } from '../graph.ts';
@@ -59,8 +60,12 @@ export function computeConstant(call: NodeCall): Value | undefined {
       return vector(call, first, tensors.flatMap(numbersOf));
     case 'ConcatV2':
       return vector(call, first, tensors.slice(0, -1).flatMap(numbersOf));
-    case 'Fill':
-      return call.builder.constant(fill(numbersOf(first), second ?? first));
+    case 'Fill': {
+      const sizes = numbersOf(first).map((size) => (size === BATCH ? 1 : size));
+      // A product with the number of images, which is not known.
+      if (sizes.some((size) => size < 0)) throw new UnsupportedOpError(call.op, `node ${call.name}`);
+      return call.builder.constant(fill(sizes, second ?? first));
+    }
     case 'Prod': {
       const values = numbersOf(first);
       const shape = call.attributes.boolean('keep_dims') ? [1] : [];
@@ -96,8 +101,7 @@ function mapTensor(tensor: Tensor, change: (value: number) => number): Tensor {
   return withNumbers(tensor, tensor.shape, numbersOf(tensor).map(change));
 }
 
-function fill(shape: readonly number[], value: Tensor): Tensor {
-  const sizes = shape.map((size) => (size === BATCH ? 1 : size));
+function fill(sizes: readonly number[], value: Tensor): Tensor {
   return withNumbers(value, sizes, Array<number>(elementCount(sizes)).fill(Number(value.data[0] ?? 0)));
 }
 
