@@ -72,8 +72,11 @@ export interface ReadOptions extends CallOptions {
   topK?: number;
   /** Read a heatmap: `true` of the best label, a number that of the label with this `index`. @default false */
   heatmap?: boolean | number;
-  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
-  outputs?: boolean;
+  /**
+   * Ask for heads, embeddings, tensors and `extra`, too. `summary`: for heads, and what embeddings and tensors there are, without their
+   * values and without `extra`. @default false
+   */
+  outputs?: boolean | 'summary';
 }
 
 /** The options for watching a prediction. The signal stops watching; the prediction continues. */

@@ -77,8 +77,8 @@ export type HeadOf<Heads = Record<string, string>> = {
 export interface Embedding {
   name: string;
   size: number;
-  /** Little-endian float32. */
-  base64: string;
+  /** Little-endian float32. Absent in a summary. */
+  base64?: string;
 }
 
 /** A raw output of the model, row-major. `readValues` decodes it. */
@@ -87,13 +87,13 @@ export interface Tensor {
   dtype: 'FLOAT32' | 'INT32' | 'UINT8';
   /** Without the batch. */
   shape: number[];
-  /** Little-endian. */
-  base64: string;
+  /** Little-endian. Absent in a summary. */
+  base64?: string;
 }
 
 /**
  * The model's result: the best labels by descending score. `heatmap` is set if it was requested; `heads`, `embeddings`, `tensors` and
- * `extra` if `outputs` were.
+ * `extra` if `outputs` were. A summary has no `extra`.
  */
 export interface PredictionResult<Name = string, Heads = Record<string, string>> {
   labels: Label<Name>[];

@@ -12,5 +12,8 @@ test('numbers of embeddings and tensors are read as they were written, little-en
   integers.writeInt32LE(-2);
   const tensor: Tensor = { name: 't', dtype: 'INT32', shape: [1], base64: integers.toString('base64') };
   expect(readValues(tensor)).toEqual(Int32Array.from([-2]));
+  expect(() => readValues({ name: 'v', size: 2 })).toThrow(
+    new TypeError('v was read without its values: use outputs: true.'),
+  );
   expect(readValues({ ...tensor, dtype: 'UINT8' })).toEqual(Uint8Array.from([254, 255, 255, 255]));
 });

@@ -11,7 +11,8 @@ export function isTerminal(status: PredictionStatus): boolean {
 
 /** The variables that select how much of a prediction is read. */
 export function selectFields({ topK = 5, heatmap = false, outputs = false }: ReadOptions) {
-  return { topK, heatmap: heatmap !== false, heatmapOf: typeof heatmap === 'number' ? heatmap : null, outputs };
+  const heatmapOf = typeof heatmap === 'number' ? heatmap : null;
+  return { topK, heatmap: heatmap !== false, heatmapOf, outputs: outputs !== false, values: outputs === true };
 }
 
 /** See Client.watch. */

@@ -204,6 +204,13 @@ test('the client gives outputs if they are requested', async () => {
   expect(result.extra).toBeNull();
   const plain = await client.classify(image, { model: 'heads' });
   expect(Object.keys(plain.result)).toEqual(['labels']);
+  const summary = await client.prediction(plain.id, { outputs: 'summary' });
+  const { labels: _, heads, ...rest } = summary!.result!;
+  expect(heads).toEqual(result.heads);
+  expect(rest).toEqual({
+    embeddings: [{ name: 'vector', size: 8 }],
+    tensors: [{ name: 'grid', dtype: 'INT32', shape: [8, 8, 8] }],
+  });
 });
 
 test('the command shows heads and embeddings, and a model without labels by its file', async () => {

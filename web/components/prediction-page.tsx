@@ -21,6 +21,11 @@ export function PredictionPage({ id, cards, board, models, goTo }: PredictionPag
   const card = cards.find(({ key, prediction }) => prediction?.id === id || key === id);
   // Goes back to the board as it was left, if this page was opened from it.
   const goBack = (path: string) => (history.state?.isFromBoard ? history.back() : goTo(path));
+  const status = card?.prediction?.status;
+  const key = card?.key;
+  useEffect(() => {
+    if (key && status === 'SUCCEEDED') board.readOutputs(key);
+  }, [board, key, status]);
   const best = card?.prediction?.result?.labels[0]?.name;
   useEffect(() => {
     document.title = `${best ? formatLabel(best) : 'A prediction'} · InferQL`;

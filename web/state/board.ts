@@ -26,6 +26,8 @@ export interface Board {
   retry(key: string): void;
   remove(key: string): void;
   removeEnded(): void;
+  /** Reads all outputs of a result, which may be large: cards show their names. */
+  readOutputs(key: string): void;
   /** Shows a label's heatmap over the image, or hides it. */
   toggleHeatmap(key: string, index: number): void;
 }
@@ -70,7 +72,7 @@ export function createBoard({ client }: Api): Board {
 
   const watch = async (key: string, id: string, signal: AbortSignal) => {
     try {
-      for await (const prediction of client.watch(id, { outputs: true, signal })) update(key, { prediction });
+      for await (const prediction of client.watch(id, { outputs: 'summary', signal })) update(key, { prediction });
     } catch (error) {
       if (!signal.aborted) update(key, { phase: { kind: 'refused', problem: readProblem(error) } });
     }
@@ -220,6 +222,16 @@ export function createBoard({ client }: Api): Board {
 
     removeEnded() {
       drop(cards.filter(hasEnded));
+    },
+
+    readOutputs(key) {
+      const card = find(key);
+      if (card?.prediction?.status !== 'SUCCEEDED') return;
+      void client.prediction(card.prediction.id, { outputs: true }).then(
+        (prediction) => prediction && update(key, { prediction }),
+        // The card shows what it has.
+        () => undefined,
+      );
     },
 
     toggleHeatmap(key, index) {
