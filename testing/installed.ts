@@ -6,6 +6,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
+import { findSharedInstallation, linkFiles } from './shared-installation.ts';
 
 const run = promisify(execFile);
 
@@ -44,34 +45,43 @@ export async function packPackages(folder: string, env: Record<string, string> =
 }
 
 /**
- * Packs and installs all packages.
- * @param options.others packages from the registry, such as `express@5.3.0`; npm's cache keeps them between runs
- * @param options.linksModels links the models that this project has prepared, so that none is pulled
+ * Packs and installs all packages in an empty folder, and links the models that this project has prepared, so that none is pulled.
  * @throws with npm's output
  */
-export async function installPackages({
-  others = [],
-  linksModels = true,
-}: {
-  others?: readonly string[];
-  linksModels?: boolean;
-} = {}): Promise<Installation> {
-  const dir = await realpath(await mkdtemp(join(tmpdir(), 'inferql-installed-')));
+export async function installPackages(): Promise<Installation> {
+  const dir = await makeFolder();
+  await packAndInstall(dir, []);
+  await mkdir(join(dir, '.inferql'));
+  await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
+  return describeInstallation(dir);
+}
+
+/**
+ * The same with packages from the registry, such as `express@5.3.0`. Test files that want the same ones share an installation, which is
+ * made once per state of the sources: each gets a folder with links to its files.
+ * @throws with npm's output
+ */
+export async function copyInstallation(others: readonly string[]): Promise<Installation> {
+  const dir = await makeFolder();
+  const shared = await findSharedInstallation(others, (folder) => packAndInstall(folder, others));
+  await linkFiles(shared, dir);
+  return describeInstallation(dir);
+}
+
+/** Outside the project, whose packages would be found. */
+async function makeFolder(): Promise<string> {
+  return realpath(await mkdtemp(join(tmpdir(), 'inferql-installed-')));
+}
+
+async function packAndInstall(dir: string, others: readonly string[]): Promise<void> {
   const tarballs = await packPackages(join(dir, 'tarballs'));
-  await run(
-    'npm',
-    ['install', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', ...tarballs, ...others],
-    {
-      cwd: dir,
-    },
-  );
-  if (linksModels) {
-    await mkdir(join(dir, '.inferql'));
-    await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
-  }
+  const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
+  await run('npm', ['install', ...options, ...tarballs, ...others], { cwd: dir });
+}
+
+function describeInstallation(dir: string): Installation {
   const command = join(dir, 'node_modules/.bin/inferql');
   const environment = (env: Record<string, string>) => ({ PATH: process.env.PATH!, HOME: dir, ...env });
-
   return {
     dir,
     command,

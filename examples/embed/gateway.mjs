@@ -1,9 +1,11 @@
 /** A federated gateway over InferQL's subgraph and a second one, from npm packages alone. */
 import { createServer } from 'node:http';
-import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
+import { createGatewayRuntime, getGraphQLWSOptions } from '@graphql-hive/gateway-runtime';
 import { composeServices } from '@theguild/federation-composition';
 import { parse } from 'graphql';
+import { useServer as serveSockets } from 'graphql-ws/use/ws';
 import { createSchema, createYoga } from 'graphql-yoga';
+import { WebSocketServer } from 'ws';
 
 const ALBUMS = `
   type Query { album(predictions: [ID!]!): Album! }
@@ -24,8 +26,12 @@ const albums = createYoga({
   }),
 });
 
-/** @param {string} inferqlUrl the endpoint of subgraph.ts */
-export function createHost({ inferqlUrl }) {
+/**
+ * @param {object} options
+ * @param {string} options.inferqlUrl the endpoint of subgraph.ts
+ * @param {'sse' | 'ws'} [options.subscriptions] how the gateway subscribes at InferQL; clients of the gateway choose for themselves
+ */
+export function createHost({ inferqlUrl, subscriptions = 'sse' }) {
   async function compose() {
     const { address, port } = server.address();
     const { supergraphSdl, errors } = composeServices([
@@ -55,12 +61,35 @@ export function createHost({ inferqlUrl }) {
         'x-tenant': request.headers.get('x-tenant') ?? 'public',
       }),
     },
+    // Needs @graphql-mesh/transport-ws. One connection per caller: InferQL authenticates connections.
+    ...(subscriptions === 'ws' && {
+      transportEntries: {
+        inferql: {
+          options: {
+            subscriptions: { kind: 'ws', headers: [['x-tenant', '{context.headers.x-tenant}']] },
+          },
+        },
+      },
+    }),
   });
 
   const server = createServer((request, response) =>
     request.url.startsWith('/albums') ? albums(request, response) : gateway(request, response),
   );
-  return { server, stop: () => gateway[Symbol.asyncDispose]() };
+  const sockets = new WebSocketServer({ server, path: '/api/graphql' });
+  /** A WebSocket of a browser has no headers: its client names the tenant in `connectionParams`. */
+  const onOperation = ({ connectionParams, extra }) => {
+    const tenant = connectionParams?.['x-tenant'] ?? extra.request.headers['x-tenant'] ?? 'public';
+    const headers = { 'x-tenant': String(tenant) };
+    return { headers, request: new Request(inferqlUrl, { headers }) };
+  };
+  const connections = serveSockets(getGraphQLWSOptions(gateway, onOperation), sockets);
+
+  async function stop() {
+    await connections.dispose();
+    await gateway[Symbol.asyncDispose]();
+  }
+  return { server, stop };
 }
 
 async function readSdl(url) {

@@ -11,5 +11,7 @@ export function createHost(options: InferQLOptions) {
     authenticate: ({ header }) => ({ tenant: header('x-tenant') ?? 'public' }),
   });
   const server = createServer((request, response) => void inferql.node(request, response));
+  // Only for a gateway that subscribes over WebSockets.
+  inferql.attachWebSockets(server);
   return { server, inferql };
 }

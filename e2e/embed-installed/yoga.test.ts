@@ -1,0 +1,3 @@
+import { testHost } from './host.fixture.ts';
+
+testHost({ name: 'Yoga', hasWebSockets: false });
