@@ -40,6 +40,16 @@ export function describeCustomCaller(caller: CustomCaller | null | undefined): P
   if (!TenantName.safeParse(tenant).success) {
     throw new TypeError("authenticate: 'tenant' must be 1 to 128 letters, digits or any of ._@:|/+=-");
   }
+  // A string would be taken apart into its letters.
+  if (!Array.isArray(scopes) || !scopes.every((scope) => SCOPES.includes(scope))) {
+    throw new TypeError(`authenticate: 'scopes' must be an array of ${SCOPES.join(', ')}`);
+  }
+  if (models !== undefined && !(Array.isArray(models) && models.every((model) => typeof model === 'string'))) {
+    throw new TypeError("authenticate: 'models' must be an array of names");
+  }
+  if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs)) {
+    throw new TypeError("authenticate: 'expiresAtMs' must be a number of Unix milliseconds");
+  }
   if (!Weight.safeParse(weight).success) throw new TypeError("authenticate: 'weight' must be between 0.01 and 100");
   return {
     kind: 'custom',

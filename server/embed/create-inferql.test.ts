@@ -225,23 +225,6 @@ test('a stopped instance says so', async () => {
   await expect(inferql.fetch(new Request('http://app.test/graphql?query={__typename}'))).rejects.toThrow('was stopped');
 });
 
-test.each([
-  [{ redisURL: 'redis://localhost' }, /unknown option 'redisURL'.*redisUrl/],
-  [{ redisUrl: 6379 }, /option 'redisUrl' is 6379\. Expected a URL such as redis/],
-  [{ imageUrls: ['http://x/'] }, /option 'imageUrls' is an object\. Expected 'off', 'https' or an array of hosts/],
-  [{ endpoint: 'graphql' }, /option 'endpoint' is "graphql"\. Expected a path/],
-  [{ limits: { maxUploadBytes: '5 MB' } }, /'limits\.maxUploadBytes' is "5 MB"\. Expected a whole number/],
-  [{ limits: { maxUpload: 5 } }, /unknown option 'limits\.maxUpload'/],
-  [{ runInline: 'yes' }, /option 'runInline' is "yes"\. Expected true, false or an object with models/],
-  [
-    { runInline: { model: './cats' } },
-    /option 'runInline' is an object\. Expected true, false or an object with models/,
-  ],
-  [{ authenticate: 'secret' }, /option 'authenticate' is "secret"\. Expected a function/],
-])('bad options are named: %o', (options, message) => {
-  expect(() => createInferQL(options as InferQLOptions)).toThrow(message);
-});
-
 test('submit applies the limits of the tenant that it is given; without a tenant there are none', async () => {
   const { inferql, prefix } = embed({ tenantLimits: '1images/day' });
   await startWorker(prefix);

@@ -14,9 +14,9 @@ import { pathOf } from '../http/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 import { ServiceContainer } from '../service-container.ts';
 import { startInlineRedis, startInlineWorker } from './inline.ts';
-import { resolveOptions } from './options.ts';
+import { checkExtended, resolveOptions } from './options.ts';
 import { toSubgraph } from './subgraph.ts';
-import { followSubmission } from './submit.ts';
+import { checkSubmission, followSubmission } from './submit.ts';
 import type { InferQL, InferQLOptions } from './types.ts';
 
 /** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
@@ -33,7 +33,7 @@ const CONNECT_WAIT_MS = 3_000;
  */
 export function createInferQL(options: InferQLOptions = {}): InferQL {
   const { config, endpoint, log } = resolveOptions(options);
-  const extended = options.extendSchema ? openAddedFields(options.extendSchema(ownSchema)) : ownSchema;
+  const extended = options.extendSchema ? openAddedFields(checkExtended(options.extendSchema(ownSchema))) : ownSchema;
   const schema = options.federation ? toSubgraph(extended) : extended;
   let running: Promise<Running> | undefined;
   let stopping: Promise<void> | undefined;
@@ -130,6 +130,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     },
 
     async *submit(image, submitOptions = {}) {
+      checkSubmission(image, submitOptions);
       const { container } = await ensureRunning();
       const caller: Principal = submitOptions.caller
         ? await container.access.authenticator.accept(submitOptions.caller)

@@ -1,10 +1,26 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
-import { hosts } from '@inferql/settings/network-types';
+import { parseRedisUrl } from '@inferql/queue/redis-url';
+import { hosts, origins } from '@inferql/settings/network-types';
+import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { Config } from '../config.ts';
 import { readConfig } from '../config.ts';
+import type { Hooks } from '../predictions/hooks.ts';
+import {
+  BOOLEAN,
+  COUNT,
+  checkFields,
+  describe,
+  type Expectations,
+  FUNCTION,
+  isBoolean,
+  isFilledString,
+  isFunction,
+  isObject,
+} from './expectations.ts';
+import type { InlineOptions } from './inline.ts';
 import type { InferQLOptions } from './types.ts';
 
 /** Limits that a host application can set, with the settings that they correspond to. */
@@ -24,32 +40,42 @@ const LIMITS = [
 
 export type Limits = { [Name in (typeof LIMITS)[number]]?: number };
 
-const INLINE = ['models', 'stateDir', 'redisServer', 'engineThreads'];
-
 /** What is expected of each option, for messages and checks. */
 const EXPECTED = {
-  redisUrl: ['a URL such as redis://127.0.0.1:6379', isFilledString],
-  runInline: ['true, false or an object with models, stateDir, redisServer, engineThreads', isInline],
+  redisUrl: ['a URL such as redis://127.0.0.1:6379', isRedisUrl],
+  runInline: [
+    'true, false or an object with models, stateDir, redisServer, engineThreads',
+    (value) => isBoolean(value) || isObject(value),
+  ],
   prefix: ['a string, the first part of every Redis key', isFilledString],
   endpoint: ['a path such as /api/graphql', (value) => typeof value === 'string' && /^\/[\w./-]*$/.test(value)],
   authenticate: ['a function that returns a caller, or null', isFunction],
-  plugins: ['an array of Yoga plugins', Array.isArray],
+  plugins: ['an array of Yoga plugins', (value) => Array.isArray(value) && value.every(isObject)],
   extendSchema: ['a function from a GraphQLSchema to another', isFunction],
-  federation: ['true or false', isBoolean],
+  federation: BOOLEAN,
   hooks: ['an object with beforeAdmit, onSettled or both', isObject],
-  imageUrls: [
-    "'off', 'https' or an array of hosts such as images.example.org or 10.0.0.5:9000",
-    (value) =>
-      value === 'off' || value === 'https' || (isStringArray(value) && parseHosts(value as string[]) !== undefined),
-  ],
+  imageUrls: ["'off', 'https' or an array of hosts such as images.example.org or 10.0.0.5:9000", isImageUrls],
   limits: [`an object with ${LIMITS.join(', ')}`, isObject],
   tenantLimits: [LIMITS_EXPECTED, (value) => typeof value === 'string' && parseLimits(value, 'tenant') !== undefined],
   defaultModel: ['the name of a model', isFilledString],
-  corsOrigins: ['an array of origins such as https://example.org', isStringArray],
-  graphiql: ['true or false', isBoolean],
-  introspection: ['true or false', isBoolean],
-  logger: ['a pino logger', (value) => isObject(value) && isFunction(value.info)],
-} as const satisfies Record<keyof InferQLOptions, readonly [string, (value: unknown) => boolean]>;
+  corsOrigins: ['an array of origins such as https://example.org, or *', isOrigins],
+  graphiql: BOOLEAN,
+  introspection: BOOLEAN,
+  logger: ['a pino logger', isLogger],
+} as const satisfies Expectations<InferQLOptions>;
+
+/** What is expected of the fields of an option that is an object. */
+const EXPECTED_FIELDS = {
+  runInline: {
+    // `startWorker` checks it.
+    models: ["a folder of models, or a list of models' folders and definitions", (value) => value !== null],
+    stateDir: ['a path', isFilledString],
+    redisServer: ['the path of a program', isFilledString],
+    engineThreads: COUNT,
+  } satisfies Expectations<InlineOptions>,
+  hooks: { beforeAdmit: FUNCTION, onSettled: FUNCTION } satisfies Expectations<Hooks>,
+  limits: Object.fromEntries(LIMITS.map((name) => [name, COUNT])),
+} as const;
 
 export interface ResolvedOptions {
   config: Config;
@@ -62,19 +88,24 @@ export interface ResolvedOptions {
  * @throws TypeError that names the option and what was expected
  */
 export function resolveOptions(options: InferQLOptions): ResolvedOptions {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError('createInferQL: expected an object of options.');
-  for (const [name, value] of Object.entries(options)) checkOption(name, value);
+  if (!isObject(options as unknown)) {
+    throw new TypeError(`createInferQL: expected an object of options, found ${describe(options)}.`);
+  }
+  checkFields('createInferQL', '', options, EXPECTED);
+  for (const [name, expected] of Object.entries(EXPECTED_FIELDS)) {
+    const value = options[name as keyof typeof EXPECTED_FIELDS];
+    if (isObject(value)) checkFields('createInferQL', `${name}.`, value, expected);
+  }
   const { redisUrl, prefix, tenantLimits, defaultModel, corsOrigins, graphiql, introspection } = options;
   const given = {
     redisUrl,
     prefix,
     tenantLimits,
     defaultModel,
-    corsOrigins,
+    corsOrigins: corsOrigins && origins.parse(corsOrigins.join(',')),
     introspection,
     ...describeImageUrls(options.imageUrls),
-    ...checkLimits(options.limits ?? {}),
+    ...options.limits,
   };
   const config: Config = {
     ...readConfig({}),
@@ -93,60 +124,38 @@ function describeImageUrls(imageUrls: InferQLOptions['imageUrls']): Partial<Conf
 
 const parseHosts = (items: readonly string[]) => (items.length > 0 ? hosts.parse(items.join(',')) : undefined);
 
+/** @throws TypeError if the option `extendSchema` returned something else */
+export function checkExtended(schema: unknown): GraphQLSchema {
+  if (isSchema(schema)) return schema;
+  throw new TypeError(
+    `createInferQL: option 'extendSchema' returned ${describe(schema)}. Expected a GraphQLSchema, and no promise.`,
+  );
+}
+
 /** With pino's default destination, the process would get a listener of its exit. */
 function createSilentLog(): Logger {
   return pino({ level: 'silent' }, { write() {} });
 }
 
-function checkOption(name: string, value: unknown): void {
-  if (!(name in EXPECTED)) {
-    throw new TypeError(`createInferQL: unknown option '${name}'. Known: ${Object.keys(EXPECTED).join(', ')}.`);
+function isOrigins(value: unknown): boolean {
+  const isOrigin = (item: unknown) => typeof item === 'string' && origins.parse(item)?.length === 1;
+  return Array.isArray(value) && value.every(isOrigin);
+}
+
+function isImageUrls(value: unknown): boolean {
+  if (value === 'off' || value === 'https') return true;
+  return Array.isArray(value) && value.every((item) => typeof item === 'string') && parseHosts(value) !== undefined;
+}
+
+function isRedisUrl(value: unknown): boolean {
+  try {
+    parseRedisUrl(value as string);
+    return true;
+  } catch {
+    return false;
   }
-  const [expected, isValid] = EXPECTED[name as keyof typeof EXPECTED];
-  if (value !== undefined && !isValid(value)) {
-    throw new TypeError(`createInferQL: option '${name}' is ${describe(value)}. Expected ${expected}.`);
-  }
 }
 
-function checkLimits(limits: Limits): Limits {
-  for (const [name, value] of Object.entries(limits)) {
-    if (!LIMITS.includes(name as keyof Limits)) {
-      throw new TypeError(`createInferQL: unknown option 'limits.${name}'. Known: ${LIMITS.join(', ')}.`);
-    }
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw new TypeError(
-        `createInferQL: option 'limits.${name}' is ${describe(value)}. Expected a whole number over 0.`,
-      );
-    }
-  }
-  return limits;
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
-  return typeof value === 'object' ? (value === null ? 'null' : 'an object') : String(value);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-function isInline(value: unknown): boolean {
-  return isBoolean(value) || (isObject(value) && Object.keys(value).every((name) => INLINE.includes(name)));
-}
-
-function isFunction(value: unknown): boolean {
-  return typeof value === 'function';
-}
-
-function isBoolean(value: unknown): boolean {
-  return typeof value === 'boolean';
-}
-
-function isFilledString(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
-}
-
-function isStringArray(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+function isLogger(value: unknown): boolean {
+  return isObject(value) && ['debug', 'info', 'warn', 'error'].every((level) => isFunction(value[level]));
 }

@@ -1,12 +1,43 @@
 /** Predictions without HTTP and GraphQL, for host applications. */
-import type { PredictionState } from '@inferql/queue/contract';
+import { type PredictionState, Priority } from '@inferql/queue/contract';
 import { ERRORS } from '@inferql/queue/errors';
 import type { Principal } from '../access/principal.ts';
 import type { Services } from '../schema/context.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
+import {
+  COUNT,
+  checkFields,
+  describe as describeValue,
+  type Expectations,
+  isFilledString,
+  isObject,
+} from './expectations.ts';
 import type { PredictionEvent, SubmitOptions } from './types.ts';
 
 const DEFAULT_TOP_K = 5;
+
+/** What is expected of each option. Ranges are checked where requests are. */
+const EXPECTED: Expectations<SubmitOptions> = {
+  model: ['the name of a model', isFilledString],
+  topK: COUNT,
+  priority: [Priority.options.join(', '), (value) => Priority.safeParse(value).success],
+  timeoutMs: COUNT,
+  idempotencyKey: ['a string', isFilledString],
+  caller: ['an object with a tenant', isObject],
+  signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
+};
+
+/** @throws TypeError that names the option and what was expected */
+export function checkSubmission(image: unknown, options: unknown): void {
+  if (!(image instanceof Uint8Array)) {
+    throw new TypeError(
+      `submit: the image is ${describeValue(image)}. Expected the bytes of its file, a Uint8Array or Buffer.`,
+    );
+  }
+  if (!isObject(options))
+    throw new TypeError(`submit: expected an object of options, found ${describeValue(options)}.`);
+  checkFields('submit', '', options, EXPECTED);
+}
 
 /**
  * Submits an image and yields its prediction's states: the current one, then each change, ending with the terminal one.

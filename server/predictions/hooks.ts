@@ -24,7 +24,7 @@ export interface Hooks {
 /**
  * Calls the host application's hook for an image.
  * @returns the model to use
- * @throws InferqlError INVALID_INPUT with the hook's reason; whatever the hook throws
+ * @throws InferqlError INVALID_INPUT with the hook's reason; TypeError if it returned something else; whatever the hook throws
  */
 export async function applyBeforeAdmit(
   beforeAdmit: NonNullable<Hooks['beforeAdmit']>,
@@ -32,8 +32,11 @@ export async function applyBeforeAdmit(
 ): Promise<string | undefined> {
   const decision = await beforeAdmit(request);
   if (!decision) return request.model;
-  if ('refuse' in decision) throw new InferqlError('INVALID_INPUT', { message: decision.refuse });
-  return decision.model;
+  // Hosts may be JavaScript: an image is not admitted because a refusal was misspelled.
+  const { refuse, model } = decision as { refuse?: unknown; model?: unknown };
+  if (typeof refuse === 'string') throw new InferqlError('INVALID_INPUT', { message: refuse });
+  if (typeof model === 'string') return model;
+  throw new TypeError("hooks.beforeAdmit: expected { refuse: 'reason' }, { model: 'name' } or nothing");
 }
 
 export type SettledNotifier = ReturnType<typeof createSettledNotifier>;

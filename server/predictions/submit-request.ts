@@ -51,15 +51,15 @@ export function describeRequest({ idempotencyKey, place, caller }: SubmitRequest
 
 /** @throws InvalidArgumentError */
 export function checkArguments({ topK, timeoutMs, idempotencyKey }: SubmitRequest): void {
-  const onQueueFull = (argument: string, message: string) => {
+  const refuse = (argument: string, message: string) => {
     throw new InvalidArgumentError(argument, message);
   };
-  if (topK < 1 || topK > MAX_LABELS) onQueueFull('topK', `topK must be between 1 and ${MAX_LABELS}.`);
+  if (topK < 1 || topK > MAX_LABELS) refuse('topK', `topK must be between 1 and ${MAX_LABELS}.`);
   if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS)) {
-    onQueueFull('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
+    refuse('timeoutMs', `timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}.`);
   }
   if (idempotencyKey !== undefined && (idempotencyKey.length < 1 || idempotencyKey.length > MAX_KEY_LENGTH)) {
-    onQueueFull('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
+    refuse('idempotencyKey', `idempotencyKey must have 1 to ${MAX_KEY_LENGTH} characters.`);
   }
 }
 

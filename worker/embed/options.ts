@@ -84,7 +84,7 @@ export function resolveWorkerOptions(options: WorkerOptions): ResolvedWorkerOpti
 }
 
 function checkOption(name: string, value: unknown): void {
-  if (!(name in EXPECTED)) {
+  if (!Object.hasOwn(EXPECTED, name)) {
     throw new TypeError(`startWorker: unknown option '${name}'. Known: ${Object.keys(EXPECTED).join(', ')}.`);
   }
   const [expected, isValid] = EXPECTED[name as keyof typeof EXPECTED];
@@ -125,6 +125,7 @@ function refuse(name: string, value: unknown, expected: string): TypeError {
 
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
+  if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
