@@ -80,7 +80,12 @@ export function createEventChannel(
   // The first connection and every later one: subscriptions do not outlive a connection.
   subscriber.on('ready', () => void subscribeAll().catch(() => undefined));
 
+  const isReady = () => confirmed && subscriber.status === 'ready';
+
   return {
+    /** Whether the model's channel is subscribed now: then `subscribe` has nothing to do. */
+    isSubscribed: (model: string): boolean => isReady() && channels.has(modelKeys(prefix, model).channel),
+
     /** Resolves once Redis has confirmed the subscription to the model's channel. */
     async subscribe(model: string): Promise<void> {
       const { channel } = modelKeys(prefix, model);
@@ -92,9 +97,7 @@ export function createEventChannel(
     },
 
     /** Whether every subscription is confirmed on a live connection. */
-    ready(): boolean {
-      return confirmed && subscriber.status === 'ready';
-    },
+    ready: isReady,
 
     /**
      * Compares the messages received with those published, and calls onGap if they differ: Pub/Sub can lose a message even on a

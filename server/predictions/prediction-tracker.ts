@@ -87,6 +87,7 @@ export class PredictionTracker {
 
   /** Resolves once the model's channel is subscribed, which must be before anything is queued. Rejects with UNAVAILABLE soon. */
   async subscribe(model: string): Promise<void> {
+    if (this.#channel.isSubscribed(model)) return;
     // A subscription waits for Redis to come back; a caller does not.
     if (!this.#channel.ready()) await this.#options.probe();
     let timer: NodeJS.Timeout | undefined;

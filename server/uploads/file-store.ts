@@ -33,7 +33,11 @@ export type FileStores = ReturnType<typeof createFileStores>;
  */
 export function createFileStores(memoryBytes: number, uploadDir: string) {
   const memory = createMemoryBudget(memoryBytes);
-  return { memory, open: () => new FileStore(memory, uploadDir) };
+  return {
+    memory,
+    /** @param expectedBytes about the file's length; 0 if it is unknown. @default 0 */
+    open: (expectedBytes = 0) => new FileStore(memory, uploadDir, expectedBytes),
+  };
 }
 
 /** One file, written once and read as often as needed until it is freed. */
@@ -46,9 +50,12 @@ export class FileStore {
   #end!: () => void;
   #fail!: (error: unknown) => void;
 
-  /** @param uploadDir a folder that only this process uses */
-  constructor(budget: MemoryBudget, uploadDir: string) {
-    this.#memory = new GrowingBuffer(MAX_FILE_IN_MEMORY_BYTES, budget);
+  /**
+   * @param uploadDir a folder that only this process uses
+   * @param expectedBytes about the file's length, if it is known; 0 otherwise. @default 0
+   */
+  constructor(budget: MemoryBudget, uploadDir: string, expectedBytes = 0) {
+    this.#memory = new GrowingBuffer(MAX_FILE_IN_MEMORY_BYTES, budget, expectedBytes);
     this.#uploadDir = uploadDir;
     this.#whole = new Promise((resolve, reject) => {
       this.#end = resolve;

@@ -44,6 +44,38 @@ test('it takes from a budget what it allocates, and gives all of it back', () =>
   expect(budget.heldBytes()).toBe(0);
 });
 
+test('memory for an announced length is taken at once, when a good part of it has arrived', () => {
+  const budget = createMemoryBudget(1_000_000);
+  const whole = randomBytes(100_000);
+  const buffer = new GrowingBuffer(1_000_000, budget, 100_500);
+  buffer.add(whole.subarray(0, 10_000));
+  expect(budget.heldBytes()).toBeLessThan(20_000);
+  buffer.add(whole.subarray(10_000, 30_000));
+  expect(budget.heldBytes()).toBe(100_500);
+  const memory = buffer.bytes().buffer;
+  buffer.add(whole.subarray(30_000));
+  buffer.trim();
+  // Neither grown nor copied.
+  expect(buffer.bytes().buffer).toBe(memory);
+  expect(buffer.bytes().equals(whole)).toBe(true);
+  buffer.free();
+  expect(budget.heldBytes()).toBe(0);
+});
+
+test('an announced length that is wrong costs no more than a copy', () => {
+  const budget = createMemoryBudget(1_000_000);
+  const whole = randomBytes(200_000);
+  for (const announced of [1, 50_000, 150_000, 1e9, Number.POSITIVE_INFINITY]) {
+    const buffer = new GrowingBuffer(300_000, budget, announced);
+    for (let at = 0; at < whole.length; at += 40_000) expect(buffer.add(whole.subarray(at, at + 40_000))).toBe(true);
+    expect(buffer.bytes().equals(whole)).toBe(true);
+    buffer.trim();
+    expect(budget.heldBytes()).toBeLessThanOrEqual(225_000);
+    buffer.free();
+  }
+  expect(budget.heldBytes()).toBe(0);
+});
+
 test('a file that arrives byte by byte takes the memory of its bytes, as the budget counts it', () => {
   const budget = createMemoryBudget(10_000_000);
   const before = usedBytes();

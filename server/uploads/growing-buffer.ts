@@ -1,5 +1,9 @@
 /** The first allocation; it doubles as more arrives. */
 const FIRST_BYTES = 4 * 1024;
+/** An announced length is believed once this part of it has arrived, so that an announcement alone takes no memory. */
+const BELIEVED_PART = 1 / 4;
+/** Memory that is kept beyond the bytes: giving back less than this part is not worth a copy. */
+const KEPT_PART = 1 / 8;
 
 /** Asked before memory is allocated. */
 interface Budget {
@@ -17,23 +21,29 @@ export class GrowingBuffer {
   /** More than this is never taken. */
   readonly maxBytes: number;
   readonly #budget: Budget;
+  readonly #expectedBytes: number;
   #memory = Buffer.alloc(0);
   #length = 0;
   /** Bytes of the budget. */
   #taken = 0;
 
-  /** @param budget asked for each allocation. @default without limit */
-  constructor(maxBytes: number, budget = UNLIMITED) {
+  /**
+   * @param budget asked for each allocation. @default without limit
+   * @param expectedBytes about as many will come, rather fewer; 0 if it is unknown. @default 0
+   */
+  constructor(maxBytes: number, budget = UNLIMITED, expectedBytes = 0) {
     this.maxBytes = maxBytes;
     this.#budget = budget;
+    this.#expectedBytes = expectedBytes;
   }
 
   /** @returns false if the chunk does not fit; nothing of it was taken */
   add(chunk: Uint8Array): boolean {
     const length = this.#length + chunk.length;
     if (length > this.maxBytes) return false;
-    if (this.#taken === 0 && chunk.length >= FIRST_BYTES && 2 * chunk.length >= chunk.buffer.byteLength)
-      return this.#keep(chunk);
+    const isMost = chunk.length >= FIRST_BYTES && 2 * chunk.length >= chunk.buffer.byteLength;
+    // What is announced includes the form around a file.
+    if (this.#taken === 0 && isMost && this.#expectFor(length + FIRST_BYTES) === 0) return this.#keep(chunk);
     if (!this.#reserve(length)) return false;
     this.#memory.set(chunk, this.#length);
     this.#length = length;
@@ -47,7 +57,7 @@ export class GrowingBuffer {
 
   /** No more will be added: memory beyond the bytes is given back. */
   trim(): void {
-    if (this.#memory.length > this.#length) this.#resize(this.#length);
+    if (this.#memory.length > this.#length * (1 + KEPT_PART)) this.#resize(this.#length);
   }
 
   /** Gives the memory back, and begins with nothing. */
@@ -67,10 +77,16 @@ export class GrowingBuffer {
     return true;
   }
 
+  /** The announced length, if it is more than what has arrived, and believed; else 0. */
+  #expectFor(length: number): number {
+    const expected = this.#expectedBytes;
+    return expected > length && expected * BELIEVED_PART <= length ? expected : 0;
+  }
+
   #reserve(length: number): boolean {
     const present = this.#memory.length;
     if (length <= present) return true;
-    const size = Math.min(this.maxBytes, Math.max(FIRST_BYTES, 2 * present, length));
+    const size = Math.min(this.maxBytes, this.#expectFor(length) || Math.max(FIRST_BYTES, 2 * present, length));
     if (size > this.#taken && !this.#budget.take(size - this.#taken)) return false;
     this.#taken = Math.max(size, this.#taken);
     this.#resize(size);

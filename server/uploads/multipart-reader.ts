@@ -28,14 +28,14 @@ interface Form {
 /**
  * Reads a form up to its files, which continue to arrive after the promise has resolved. If several parts have one name, the first counts;
  * files that the map does not name are ignored.
- * @param createStore creates the store that a file is written to
+ * @param createStore creates the store that a file is written to, of about that many bytes; 0: unknown
  * @throws GraphQLError BAD_REQUEST that names the mistake, or REQUEST_TOO_LARGE that names the limit
  */
 export function readForm(
   body: Readable,
   headers: IncomingHttpHeaders,
   limits: FormLimits,
-  createStore: () => FileStore,
+  createStore: (expectedBytes: number) => FileStore,
 ): Promise<Form> {
   return new Promise((resolve, reject) => new FormReader(body, limits, createStore, resolve, reject).start(headers));
 }
@@ -44,7 +44,7 @@ export function readForm(
 class FormReader {
   readonly #body: Readable;
   readonly #limits: FormLimits;
-  readonly #createStore: () => FileStore;
+  readonly #createStore: (expectedBytes: number) => FileStore;
   readonly #resolve: (form: Form) => void;
   readonly #reject: (error: GraphQLError) => void;
   #parser: busboy.Busboy | undefined;
@@ -54,13 +54,15 @@ class FormReader {
   /** Files that are arriving. */
   readonly #arriving = new Set<FileStore>();
   #hasMap = false;
+  /** What the request announces; 0 if it does not. */
+  #announcedBytes = 0;
   #bytes = 0;
   #isOver = false;
 
   constructor(
     body: Readable,
     limits: FormLimits,
-    createStore: () => FileStore,
+    createStore: (expectedBytes: number) => FileStore,
     resolve: (form: Form) => void,
     reject: (error: GraphQLError) => void,
   ) {
@@ -73,6 +75,7 @@ class FormReader {
 
   start(headers: IncomingHttpHeaders): void {
     const { maxFieldBytes, maxFileBytes, maxFiles } = this.#limits;
+    this.#announcedBytes = Number(headers['content-length'] ?? 0) || 0;
     try {
       this.#parser = busboy({
         headers,
@@ -161,7 +164,8 @@ class FormReader {
     const parts: UploadedPart[] = [];
     for (const [name, paths] of entries) {
       if (!isListOfTexts(paths)) throw describeMistake('mapEntry', name);
-      const store = this.#createStore();
+      // With several files, nobody says how long each is.
+      const store = this.#createStore(entries.length === 1 ? this.#announcedBytes : 0);
       const variables = paths.map((path) => /^variables\.([^.]+)/.exec(path)?.[1] ?? '');
       const part = createPart(store, variables);
       for (const path of paths) {

@@ -1,12 +1,26 @@
-import { type DocumentNode, getOperationAST, Kind, visit } from 'graphql';
+import { type DocumentNode, getOperationAST, Kind, type OperationDefinitionNode, visit } from 'graphql';
+
+type Uses = ReadonlyMap<string, number>;
+
+/** By operation: parsed documents are kept for further requests. */
+const counted = new WeakMap<OperationDefinitionNode, Uses>();
 
 /**
  * How many arguments use each variable of an operation. Arguments that a directive skips are counted, too: then the file stays until
  * the response has ended.
  */
-export function countVariableUses(document: DocumentNode, operationName: string | null | undefined) {
-  const uses = new Map<string, number>();
+export function countVariableUses(document: DocumentNode, operationName: string | null | undefined): Uses {
   const operation = getOperationAST(document, operationName);
+  if (!operation) return new Map();
+  const known = counted.get(operation);
+  if (known) return known;
+  const uses = countIn(document, operation);
+  counted.set(operation, uses);
+  return uses;
+}
+
+function countIn(document: DocumentNode, operation: OperationDefinitionNode): Uses {
+  const uses = new Map<string, number>();
   for (const definition of document.definitions) {
     if (definition !== operation && definition.kind !== Kind.FRAGMENT_DEFINITION) continue;
     visit(definition, {

@@ -52,8 +52,8 @@ export function useUploads(config: Limits, files: Pick<FileStores, 'open'>): Plu
           hasEnded = true;
           for (const store of stores) store.free();
         });
-        const form = await readForm(source.body, source.headers, limits, () => {
-          const store = files.open();
+        const form = await readForm(source.body, source.headers, limits, (expectedBytes) => {
+          const store = files.open(expectedBytes);
           // A map may be read after an early answer.
           if (hasEnded) store.free();
           stores.push(store);
