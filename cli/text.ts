@@ -1,17 +1,8 @@
 /** Text for terminals. */
 
-// Controls (C0, DEL, C1), line and paragraph separators, marks that change the writing direction, lone surrogates.
-const UNSAFE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/gu;
+import { UNSAFE_CHARACTERS } from '@inferql/queue/safe-text';
 
-/** Escapes what a terminal would interpret or cannot show, in file names, labels and messages from elsewhere. */
-export function safeText(text: string): string {
-  return text.replace(UNSAFE, (character) => {
-    const code = character.charCodeAt(0);
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
-}
+export { safeText } from '@inferql/queue/safe-text';
 
 /** A URL without user and password. */
 export function hidePassword(url: string): string {
@@ -21,7 +12,7 @@ export function hidePassword(url: string): string {
 /** JSON on one line that is safe to show, and parses to the same value. */
 export function safeJson(value: unknown): string {
   return JSON.stringify(value).replace(
-    UNSAFE,
+    UNSAFE_CHARACTERS,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }

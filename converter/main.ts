@@ -1,6 +1,7 @@
 // Commands that run a model are loaded when they are called: preparing models works without an engine.
 import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/names';
+import { safeLines } from '@inferql/queue/safe-text';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AddOptions } from './commands/add.ts';
 import { type CommandContext, listModels } from './commands/command-context.ts';
@@ -19,8 +20,12 @@ const SOME_REFUSED = 2;
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
 
+// Names of layers, labels and files come from whoever made the model.
 const print = (line: string): void => {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${safeLines(line)}\n`);
+};
+const printError = (line: string): void => {
+  process.stderr.write(`${safeLines(line)}\n`);
 };
 
 function wholeNumber(text: string): number {
@@ -84,7 +89,7 @@ program
       } catch (error) {
         if (!(error instanceof ModelError) || error.code === 'CANCELED') throw error;
         refused++;
-        process.stderr.write(`${name} is refused: ${error.message}\n`);
+        printError(`${name} is refused: ${error.message}`);
       }
     }
     if (refused > 0) process.exitCode = refused < chosen.length ? SOME_REFUSED : 1;
@@ -216,6 +221,6 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof ModelError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  printError(error.message);
   process.exitCode = 1;
 }

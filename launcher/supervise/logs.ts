@@ -1,5 +1,6 @@
 /** The children write JSON lines. People get warnings and errors as text; programs get the lines as they are. */
 import type { Readable } from 'node:stream';
+import { safeText } from '@inferql/queue/safe-text';
 import { print, printError } from '../terminal.ts';
 
 export type LogStyle = 'people' | 'all' | 'json';
@@ -38,7 +39,7 @@ function showLine(line: string, name: string, style: LogStyle): void {
   }
   const entry = parseEntry(line);
   // Anything but a log entry is the runtime's message before it dies: never hidden.
-  if (!entry) printError(`  [${name}] ${line}`);
+  if (!entry) printError(`  [${name}] ${safeText(line)}`);
   else if (entry.level >= WARN) printError(`  [${name}] ${describeEntry(entry)}`);
   else if (style === 'all') print(`  [${name}] ${describeEntry(entry)}`);
 }
@@ -54,7 +55,7 @@ export function parseEntry(line: string): LogEntry | undefined {
   }
 }
 
-/** An entry in one line: level, message, the error's message, and the other fields as `name=value`. */
+/** An entry in one line that a terminal only shows: level, message, the error's message, and the other fields as `name=value`. */
 export function describeEntry(entry: LogEntry): string {
   const { level, msg, err } = entry;
   const words = [`${LEVELS[level] ?? level}:`, msg ?? ''];
@@ -63,5 +64,6 @@ export function describeEntry(entry: LogEntry): string {
     if (HIDDEN.has(field)) continue;
     words.push(`${field}=${typeof value === 'object' ? JSON.stringify(value) : value}`);
   }
-  return words.filter(Boolean).join(' ');
+  // Messages quote what clients send.
+  return safeText(words.filter(Boolean).join(' '));
 }
