@@ -52,6 +52,7 @@ function readCompose(env = parseEnv(files['.env']!) as Record<string, string>) {
 const steps = files
   .Dockerfile!.trim()
   .split('\n')
+  .filter((line) => !line.startsWith('#'))
   .map((line) => /^([A-Z]+) (.*)$/.exec(line)!)
   .map(([, name, text]) => ({ name: name!, text: text! }));
 const textOf = (name: string) => steps.filter((step) => step.name === name).map(({ text }) => text);
@@ -80,6 +81,7 @@ test('its settings are valid, and the container listens where the port is publis
   expect(() => checkExposure({ host, auth })).not.toThrow();
   expect(ports).toEqual([`127.0.0.1:4000:${port}`]);
   expect(textOf('EXPOSE')).toEqual([String(port)]);
+  expect(textOf('HEALTHCHECK')).toEqual([expect.stringContaining(`http://127.0.0.1:${port}/health/ready`)]);
   expect(new URL(redisUrl!).host).toBe('redis:6379');
   expect(readCompose({ PORT: '8080' }).services.inferql!.ports).toEqual([`127.0.0.1:8080:${port}`]);
   expect(readCompose({ INFERQL_AUTH: 'keys' }).services.inferql!.environment!.INFERQL_AUTH).toBe('keys');

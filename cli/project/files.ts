@@ -60,6 +60,8 @@ RUN chown node:node /app && mkdir -p /var/lib/inferql && chown node:node /var/li
 ENV NODE_ENV=production INFERQL_STATE_DIR=/var/lib/inferql
 USER node
 EXPOSE 4000
+# The first start pulls and converts the model.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=600s CMD ["node", "--eval", "fetch('http://127.0.0.1:4000/health/ready').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node_modules/.bin/inferql", "serve", "./models"]
 `;
 
