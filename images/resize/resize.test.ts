@@ -32,6 +32,11 @@ const nameOf = ({ from, to, channels }: GoldenCase) => `${from.join('x')} -> ${t
 
 const golden = ['pillow', 'pillow11', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
 
+test('every name is compared with its library', () => {
+  const compared = golden.filter(([, cases]) => cases.length > 0).map(([name]) => name);
+  expect(Object.keys(RESIZERS).filter((name) => !compared.includes(name) && !name.startsWith('tfjs-'))).toEqual([]);
+});
+
 describe('bit for bit', () => {
   test.each(golden.filter(([, cases]) => cases[0]?.sha256))('%s', (_, cases) => {
     const digest = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
