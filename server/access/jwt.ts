@@ -1,7 +1,7 @@
 /** Verifies tokens of an identity provider against its published keys. */
 import { createHash } from 'node:crypto';
 import { SCOPES, type Scope } from '@inferql/queue/api-keys';
-import { ModelName, TenantName } from '@inferql/queue/contract';
+import { ANONYMOUS_TENANT, ModelName, TenantName } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
@@ -28,7 +28,7 @@ const CLOCK_TOLERANCE_S = 5;
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 const KEYS_COOLDOWN_MS = 30_000;
 const KEYS_TIMEOUT_MS = 3_000;
-/** Number of checked tokens that are cached while valid. */
+/** Number of checked tokens that are cached while valid, each for as long as the keys, so that a key that the provider withdraws ends them. */
 const MAX_CHECKED = 10_000;
 
 export interface JwtSettings {
@@ -63,7 +63,11 @@ export function createJwtVerifier(settings: JwtSettings) {
     }
   };
   /** By digest: a token in memory could be stolen. */
-  const checked = new LRUCache<string, Principal>({ max: MAX_CHECKED });
+  const checked = new LRUCache<string, Principal>({
+    max: MAX_CHECKED,
+    ttl: KEYS_MAX_AGE_MS,
+    perf: { now: () => Date.now() },
+  });
 
   async function verify(token: string, digest: string): Promise<Principal> {
     let payload: JWTPayload;
@@ -79,7 +83,10 @@ export function createJwtVerifier(settings: JwtSettings) {
       throw describeFailure(error);
     }
     const tenant = TenantName.safeParse(readClaim(payload, settings.tenantClaim));
-    if (!tenant.success) throw refuse(`The token names no tenant in its claim '${settings.tenantClaim}'.`);
+    // A provider may let its customers choose their names: none of them may get what belongs to callers without one.
+    if (!tenant.success || tenant.data === ANONYMOUS_TENANT) {
+      throw refuse(`The token names no tenant in its claim '${settings.tenantClaim}'.`);
+    }
     return {
       kind: 'jwt',
       tenant: tenant.data,

@@ -131,7 +131,8 @@ export function createLimits(options: {
      */
     hold(caller: Principal, what: Holding): () => void {
       // Inside a host application addresses are not known: everybody would be one caller.
-      if (caller.bucket === ANONYMOUS.bucket && !hasLimits(caller.rules)) return () => undefined;
+      if (caller.kind === 'anonymous' && caller.bucket === ANONYMOUS.bucket && !hasLimits(caller.rules))
+        return () => undefined;
       const counts = held[what];
       const count = counts.get(caller.bucket) ?? 0;
       if (count >= most[what]) {

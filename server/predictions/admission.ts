@@ -1,8 +1,9 @@
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
-import { ANONYMOUS_TENANT, type Caller, type ServedModel } from '@inferql/queue/contract';
+import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
+import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { AdmissionControl, TenantShare } from './admission-control.ts';
 import type { ModelCache } from './model-cache.ts';
@@ -141,8 +142,8 @@ export class Admission {
   }
 
   /** Callers that are not identified are one tenant, which may fill the whole queue. */
-  #shareOf({ tenant }: Caller): TenantShare {
-    return { tenant, queueShare: tenant === ANONYMOUS_TENANT ? 1 : this.#options.config.tenantQueueShare };
+  #shareOf({ kind, tenant }: Principal): TenantShare {
+    return { tenant, queueShare: kind === 'anonymous' ? 1 : this.#options.config.tenantQueueShare };
   }
 
   /** For models that refuse what cannot end in time. A rate that cannot be read refuses nothing. */

@@ -1,13 +1,11 @@
 /** Shared by the tests of authentication: a server that requires keys, and a key of each kind. */
 import { createKeyStore, type NewKey } from '@inferql/queue/api-keys';
-import { type Server, startServer } from './server-harness.ts';
+import { type Server, type ServerOptions, startServer } from './server-harness.ts';
 
 export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
 /** A server that asks for API keys. */
-export async function startGuardedServer(
-  options: { env?: Record<string, string>; prefix?: string; redisUrl?: string } = {},
-) {
+export async function startGuardedServer(options: ServerOptions = {}) {
   const server = await startServer({ ...options, env: { INFERQL_AUTH: 'keys', ...options.env } });
   return { server, ...openKeys(server) };
 }

@@ -130,6 +130,7 @@ describe('refused', () => {
       ['replayed from another issuer', sign(key, { iss: 'https://evil.example' }), /'iss'/],
       ['without a tenant', sign(key, { tenant: undefined }), /'tenant'/],
       ['of a tenant that is not a name', sign(key, { tenant: 'a b' }), /'tenant'/],
+      ['of the callers without a name', sign(key, { tenant: 'anonymous' }), /'tenant'/],
       ['of a tenant that is not text', sign(key, { tenant: { toString: 'alice' } as never }), /'tenant'/],
       ['signed by another', sign(foreign), /not valid/],
       ['of an unknown key', sign(foreign, {}, { kid: 'two' }), /not valid/],
@@ -166,6 +167,26 @@ describe('refused', () => {
     expect((await ask(await sign(key, { exp: inSeconds(-2) }))).status).toBe(200);
     expect((await ask(await sign(key, { exp: inSeconds(-10) }))).status).toBe(401);
   });
+});
+
+test('a token that was accepted before is refused once it has expired', async () => {
+  const { key, ask } = await startTrustingServer();
+  const token = await sign(key, { exp: inSeconds(60) });
+  expect((await ask(token)).status).toBe(200);
+  vi.useFakeTimers({ now: Date.now() + 70_000, toFake: ['Date'] });
+  const { status, errors } = await ask(token);
+  expect([status, errors![0]!.message]).toEqual([401, 'The token has expired.']);
+});
+
+test('a token that was accepted before is refused once the provider has withdrawn its key', async () => {
+  const { provider, key, ask } = await startTrustingServer();
+  const token = await sign(key, { exp: inSeconds(3_600) });
+  expect((await ask(token)).status).toBe(200);
+  provider.published.length = 0;
+  const next = await provider.addKey('two');
+  vi.useFakeTimers({ now: Date.now() + 11 * 60_000, toFake: ['Date'] });
+  expect((await ask(token)).status).toBe(401);
+  expect((await ask(await sign(next, { exp: inSeconds(3_600) }, { kid: 'two' }))).status).toBe(200);
 });
 
 test('keys are read once, and again when the provider has a new one', async () => {

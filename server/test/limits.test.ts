@@ -152,6 +152,23 @@ test('while Redis is away a server counts alone, and logs it', async () => {
   expect(lines[0]).toContain('enforces limits locally');
 });
 
+test('a tenant that is called as callers without a key are is bound as any other', async () => {
+  const { server, makeKey } = await startGuardedServer({ env: { INFERQL_MAX_SUBSCRIPTIONS: '1' } });
+  await startWorker(server.prefix, { queue: { maxQueueSize: 10 } }, { idle: true });
+  const { headers } = await makeKey({ tenant: 'anonymous' });
+  const { limits, authenticator } = server.backend.access;
+  const header = () => undefined;
+  const caller = await authenticator.authenticate({ ...headers, address: '127.0.0.1', header });
+  limits.hold(caller, 'subscriptions');
+  expect(() => limits.hold(caller, 'subscriptions')).toThrow('Too many open subscriptions');
+  const kinds: string[] = [];
+  for (let red = 1; red <= 10; red++) {
+    const { errors } = await server.upload(ENQUEUE, [await paint(red)], {}, headers);
+    kinds.push(String(errors?.[0]?.extensions?.code ?? 'ok'));
+  }
+  expect(kinds).toEqual([...Array(8).fill('ok'), 'QUEUE_FULL', 'QUEUE_FULL']);
+});
+
 test('unreadable limits are refused at the start', () => {
   expect(() => readConfig({ INFERQL_TENANT_LIMITS: '5photos/s' })).toThrow(/INFERQL_TENANT_LIMITS is '5photos\/s'/);
   expect(() => readConfig({ INFERQL_ADDRESS_LIMITS: 'lots' })).toThrow(/INFERQL_ADDRESS_LIMITS/);

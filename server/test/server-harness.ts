@@ -165,7 +165,7 @@ function createGate() {
   };
 }
 
-interface ServerOptions {
+export interface ServerOptions {
   /** Settings in addition to the defaults of tests. */
   env?: Record<string, string>;
   /** A prefix that another server or worker has, too. */
