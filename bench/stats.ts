@@ -8,6 +8,21 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
+/** The 95% confidence interval of the median, by order statistics: no assumption about how the values are distributed. */
+export function medianInterval(values: readonly number[]): [low: number, high: number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const n = sorted.length;
+  // How many values may lie beyond either end: the largest k with P(Binomial(n, 1/2) < k) <= 2.5%.
+  let k = 0;
+  let probability = 0.5 ** n;
+  for (let below = probability; below <= 0.025 && k < n / 2; below += probability) {
+    probability *= (n - k) / (k + 1);
+    k++;
+  }
+  const rank = Math.max(0, k - 1);
+  return [sorted[rank] ?? Number.NaN, sorted[n - 1 - rank] ?? Number.NaN];
+}
+
 /** The percentiles that the tables show, in the unit of the values. */
 export interface Spread {
   p50: number;

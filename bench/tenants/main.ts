@@ -1,18 +1,10 @@
 /** `npm run bench -- tenants`: the effect of fair shares, and their cost. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startRpcChild } from '../child-rpc.ts';
-import { findImages } from '../images.ts';
-import type { LoadPlan, LoadResult } from '../load/plan.ts';
-import { readCpu } from '../proc.ts';
 import { formatSection, readBusyness } from '../report.ts';
-import { NOOP_MODEL, type Section } from '../scenario.ts';
-import { makeSmallImages } from '../scenarios/scale.ts';
-import { median } from '../stats.ts';
+import type { Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
 import { by } from './clients.ts';
+import { measureCost } from './cost.ts';
 import { fairnessIndex, measureBehindFlood, measureShares, p95 } from './shares.ts';
 
 const MAX_BATCH = 8;
@@ -35,6 +27,7 @@ const { values } = parseArgs({
   options: {
     /** Shorter rounds. */
     quick: { type: 'boolean', default: false },
+    /** Of the measures, separated by commas. */
     only: { type: 'string', default: 'shares,cost' },
   },
 });
@@ -107,62 +100,9 @@ async function measureFairness(): Promise<Section> {
   }
 }
 
-/** The same requests over HTTP, alternating between a model with fair shares and one without. */
-async function measureCost(): Promise<Section> {
-  const dir = mkdtempSync(join(tmpdir(), 'inferql-bench-'));
-  const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
-  const names = ['fair', 'fifo'] as const;
-  const system = await startSystem({
-    scripted: names.map((name) => ({ ...NOOP_MODEL, name, queue: { fairShares: name === 'fair' } })),
-  });
-  try {
-    const images = await makeSmallImages({ images: findImages(''), dir });
-    const rates = { fair: [] as number[], fifo: [] as number[] };
-    const redisMs = { fair: [] as number[], fifo: [] as number[] };
-    const [rounds, roundMs] = values.quick ? [3, 2_500] : [10, 4_000];
-    const call = (model: string, durationMs: number) =>
-      load.call({
-        urls: system.urls,
-        request: 'graphql',
-        model,
-        images,
-        load: { clients: 64 },
-        warmupMs: 500,
-        durationMs,
-      });
-    for (const name of names) await call(name, 2_000);
-    for (let round = 0; round < rounds; round++) {
-      // Each is first in every other round, so that other work on the machine affects both alike.
-      for (const name of round % 2 ? names : names.toReversed()) {
-        const before = readCpu(system.pids.redis);
-        const result = await call(name, roundMs);
-        rates[name].push(result.answeredPerSecond);
-        redisMs[name].push((readCpu(system.pids.redis).totalMs - before.totalMs) / result.answered);
-      }
-      print(
-        `round ${round + 1}: fair ${rates.fair.at(-1)!.toFixed(0)}/s, first come first served ${rates.fifo.at(-1)!.toFixed(0)}/s`,
-      );
-    }
-    const ratio = median(rates.fair) / median(rates.fifo);
-    return {
-      title: 'The cost of fair shares with one tenant',
-      how: `64 clients of one tenant, constant answers, an input of 224x224; ${rounds} rounds each, interleaved; medians.`,
-      columns: ['queue', 'requests/s', "Redis' CPU ms per request"],
-      rows: names.map((name) => [
-        name === 'fair' ? 'fair shares' : 'first come, first served',
-        median(rates[name]).toFixed(0),
-        median(redisMs[name]).toFixed(3),
-      ]),
-      data: { rates, redisMs },
-      goals: [{ goal: 'throughput >= 0.98 of first come, first served', figure: ratio.toFixed(3), met: ratio >= 0.98 }],
-    };
-  } finally {
-    await load.close();
-    await system.stop();
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
 console.log(`processes per core that wanted to run before it began: ${readBusyness().toFixed(1)}`);
-const measures: Record<string, () => Promise<Section>> = { shares: measureFairness, cost: measureCost };
+const measures: Record<string, () => Promise<Section>> = {
+  shares: measureFairness,
+  cost: () => measureCost({ quick: values.quick, print }),
+};
 for (const name of values.only.split(',')) console.log(formatSection(await measures[name]!()));
