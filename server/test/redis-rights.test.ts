@@ -1,4 +1,5 @@
 /** The rights of the Redis user, and what the server reports if one is missing. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { atEnd, CLASSIFY, paint, startServer, startWorker } from './server-harness.ts';
 
@@ -28,4 +29,19 @@ test.each(['-@scripting', 'resetkeys'])('without a right for the queue (%s) it i
   expect((await server.fetch('/health/ready')).status).toBe(200);
   await restrict(server, rule);
   expect((await server.fetch('/health/ready')).status).toBe(503);
+});
+
+test('without the right for its channel it is not ready until it has it again', async () => {
+  const server = await startServer();
+  const status = async () => {
+    await nextTurn();
+    return (await server.fetch('/health/ready')).status;
+  };
+  expect(await status()).toBe(200);
+  await restrict(server, 'resetchannels');
+  // Redis ends the subscription, and the server learns of it a moment later.
+  while ((await status()) === 200);
+  for (let i = 0; i < 20; i++) expect(await status()).toBe(503);
+  await restrict(server, 'allchannels');
+  while ((await status()) !== 200);
 });
