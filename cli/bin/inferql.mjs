@@ -9,15 +9,30 @@ const projectDir = join(packageDir, '..');
 // In the published package the code is beside this file's folder; in a clone it is built into dist/.
 const main = [join(packageDir, 'main.js'), join(projectDir, 'dist', 'cli', 'main.js')].find((path) => existsSync(path));
 
-if (main) {
+const { version, engines } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));
+const [oldest] = /\d+\.\d+/.exec(engines.node);
+
+if (isOlder(process.versions.node, oldest)) {
+  // The code cannot even be loaded: `inferql doctor` could not say so.
+  console.error(
+    `InferQL needs Node ${oldest} or later, and this is ${process.versions.node} (${process.execPath}). Install a newer one: https://nodejs.org`,
+  );
+  process.exitCode = 1;
+} else if (main) {
   // In a clone, operators' commands find the private Redis there, from any folder.
   if (main !== join(packageDir, 'main.js')) process.env.INFERQL_STATE_DIR ??= join(projectDir, '.inferql');
   const { runInferql } = await import(pathToFileURL(main).href);
-  const { version } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));
   await runInferql(process.argv, version);
 } else {
   console.error(
     `inferql is not built yet. In ${projectDir}, run\n\n  npm start\n\nwhich sets everything up and starts the service.`,
   );
   process.exitCode = 3;
+}
+
+/** @param {string} found @param {string} least major and minor version */
+function isOlder(found, least) {
+  const [major, minor] = found.split('.').map(Number);
+  const [leastMajor, leastMinor] = least.split('.').map(Number);
+  return major < leastMajor || (major === leastMajor && minor < leastMinor);
 }
