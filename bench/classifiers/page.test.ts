@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { formatPage } from './page.ts';
+import { explain, formatPage } from './page.ts';
 import { readRows } from './rows.ts';
 
 const rows = readRows(join(import.meta.dirname, 'rows.jsonl'));
@@ -11,9 +11,11 @@ test('docs/classifiers.md is what the rows print', () => {
   expect(page, 'docs/classifiers.md differs: run `npm run bench -- classifiers --page`').toBe(formatPage(rows));
 });
 
-test('each served file agrees with its framework within 1e-4, and each other one says why', () => {
+test('each served file agrees with its framework within 1e-4 or says why not, and each other one says why', () => {
   const faults = rows.filter((row) =>
-    'refused' in row ? row.refused.length < 20 : row.difference > 1e-4 || row.agreeing !== row.images,
+    'refused' in row
+      ? row.refused.length < 20
+      : (row.difference > 1e-4 && !explain(row)) || row.agreeing !== row.images,
   );
   expect(faults).toEqual([]);
 });

@@ -93,6 +93,11 @@ describe('files of Keras', () => {
     );
   });
 
+  test('an ONNX file with a function that tf2onnx left out is refused, and the message names the way out', async () => {
+    const adding = addModel(path.join(FILES, 'keras2-with-call.onnx'), {}, context);
+    await expect(adding).rejects.toThrow(/left out \(PartitionedCall, .*\): add the \.keras or \.h5 file itself/);
+  });
+
   test("zeros around values below zero count in Keras 3's own ONNX export", async () => {
     const { answers } = JSON.parse(await readFile(path.join(FILES, 'keras3-padded-pool.json'), 'utf8')) as {
       answers: number[][];

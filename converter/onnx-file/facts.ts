@@ -83,6 +83,7 @@ export function readFacts(
   }
   const port = imagePort(graph);
   refuseTraining({ model, graph });
+  refuseCalls(graph);
   const constantOf = readConstants(graph, file);
   const trace = traceInput(
     { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
@@ -96,6 +97,16 @@ export function readFacts(
     producer: model.producerName ?? '',
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
   };
+}
+
+/** @throws ModelError SOURCE_INVALID for a call of one of TensorFlow's functions, which is not in the file */
+function refuseCalls(graph: OnnxModelGraph): void {
+  const call = graph.node.find(({ opType, domain }) => !domain && /^(Stateful)?PartitionedCall$/.test(opType ?? ''));
+  if (!call) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `the ONNX file calls a function of TensorFlow that its exporter left out (${call.opType}, as of a grouped convolution): add the .keras or .h5 file itself`,
+  );
 }
 
 function toTraceNode({ opType, input, output, attribute }: onnx.INodeProto) {

@@ -8,7 +8,8 @@
 
 Each becomes <version>.keras and <version>-attention.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
 the answers to `pixels()`. only.weights.h5 has no layers, keras3-without-constants.onnx not all constants;
-keras3-padded-pool.onnx is another model, with its answers (tf2onnx 1.16.1, onnx 1.17.0)."""
+keras3-padded-pool.onnx is another model, with its answers, and keras2-with-call.onnx one that nothing runs. The .onnx files need tf2onnx 1.16.1 and onnx
+1.17.0, with Keras 2 onnx 1.16.2."""
 
 import importlib.metadata
 import json
@@ -131,6 +132,16 @@ def save_padded_pool(file):
     return answers
 
 
+def save_with_call(file):
+    """tf2onnx leaves the compiled function of Keras 2's grouped convolutions in the file, as an operator that ONNX does not have."""
+    import tf2onnx
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, groups=2)(layers.Conv2D(4, 1)(image))
+    model = keras.Model(image, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
+    tf2onnx.convert.from_keras(model, output_path=file)
+
+
 def main():
     keras.utils.set_random_seed(7)
     model = build()
@@ -143,6 +154,7 @@ def main():
     model.save(os.path.join(HERE, f"{VERSION}.h5"))
     if not THREE:
         model.save_weights(os.path.join(HERE, "only.weights.h5"))
+        save_with_call(os.path.join(HERE, "keras2-with-call.onnx"))
     if THREE:
         save_without_constants(os.path.join(HERE, "keras3-without-constants.onnx"))
         padded = save_padded_pool(os.path.join(HERE, "keras3-padded-pool.onnx"))
