@@ -33,7 +33,7 @@ const nameOf = ({ from, to, channels }: GoldenCase) => `${from.join('x')} -> ${t
 const golden = ['pillow', 'pillow11', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
 
 test('every name is compared with its library', () => {
-  const compared = golden.filter(([, cases]) => cases.length > 0).map(([name]) => name);
+  const compared: string[] = golden.filter(([, cases]) => cases.length > 0).map(([name]) => name);
   expect(Object.keys(RESIZERS).filter((name) => !compared.includes(name) && !name.startsWith('tfjs-'))).toEqual([]);
 });
 
