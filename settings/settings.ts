@@ -15,6 +15,7 @@ import { http } from './sections/http.ts';
 import { images } from './sections/images.ts';
 import { launcher } from './sections/launcher.ts';
 import { predictions } from './sections/predictions.ts';
+import { resources } from './sections/resources.ts';
 import { worker } from './sections/worker.ts';
 
 /** In the order of the documentation. */
@@ -25,10 +26,20 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Images', settings: images },
   { title: 'Predictions', settings: predictions },
   { title: 'Workers', settings: worker },
+  { title: 'Processes, threads and memory', settings: resources },
   { title: 'Commands', settings: launcher },
 ];
 
-export const settings = { ...connections, ...access, ...http, ...images, ...predictions, ...worker, ...launcher };
+export const settings = {
+  ...connections,
+  ...access,
+  ...http,
+  ...images,
+  ...predictions,
+  ...worker,
+  ...resources,
+  ...launcher,
+};
 
 /**
  * Reads the settings of one part from environment variables.

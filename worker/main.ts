@@ -7,7 +7,7 @@ import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { createFolderSource, createScriptedSource } from './repository/model-source.ts';
-import { createServing } from './serving/serving.ts';
+import { serveModels } from './serving/served-models.ts';
 
 /** Exit code that asks the supervisor for a restart. */
 const EXIT_RESTART = 75;
@@ -36,7 +36,7 @@ logConsole(log);
 const source = config.scriptedModels
   ? createScriptedSource(config.scriptedModels)
   : createFolderSource({ ...config, redis, log });
-const servedModels = createServing({ ...config, source, redis, log, onBatch: checkMemory });
+const servedModels = serveModels({ ...config, source, redis, log, onBatch: checkMemory });
 let draining: Promise<void> | undefined;
 
 function drain(exitCode: number, reason: string): void {

@@ -3,14 +3,6 @@ import { choice, flag, integer, path, text } from '../value-types.ts';
 
 /** `npm start`, `npm test` and the command `inferql`. */
 export const launcher = defineSettings({
-  workers: {
-    name: 'INFERQL_WORKERS',
-    formerNames: ['WORKERS'],
-    type: integer({ max: 64 }),
-    default: 1,
-    description: 'Worker processes that `npm start` runs.',
-    readBy: ['launcher'],
-  },
   logStyle: {
     name: 'INFERQL_LOG',
     type: choice(['people', 'all', 'json']),

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { defineSettings } from '../define-settings.ts';
 import { integer, list, text } from '../value-types.ts';
 
@@ -13,15 +12,6 @@ export const worker = defineSettings({
     description: 'Names of the models that a worker serves, separated by commas.',
     readBy: ['worker'],
   },
-  engineThreads: {
-    name: 'INFERQL_ENGINE_THREADS',
-    formerNames: ['ENGINE_THREADS'],
-    type: integer({ min: 1 }),
-    default: availableParallelism,
-    defaultText: 'the cores; `npm start` divides them by `INFERQL_WORKERS`',
-    description: 'Cores that one run of an engine may use.',
-    readBy: ['worker', 'launcher'],
-  },
   engineTimeLimitMs: {
     name: 'INFERQL_ENGINE_TIME_LIMIT_MS',
     formerNames: ['ENGINE_TIME_LIMIT_MS'],
@@ -29,16 +19,6 @@ export const worker = defineSettings({
     default: 60_000,
     unit: 'ms',
     description: 'An engine that takes longer for one batch is killed and restarted.',
-    readBy: ['worker'],
-  },
-  maxRssMb: {
-    name: 'INFERQL_MAX_RSS_MB',
-    formerNames: ['MAX_RSS_MB'],
-    type: integer(),
-    default: 0,
-    unit: 'MiB',
-    defaultText: '0 (no limit)',
-    description: 'If the memory of a worker and its engines exceeds this, it finishes its work and is restarted.',
     readBy: ['worker'],
   },
   drainLimitMs: {

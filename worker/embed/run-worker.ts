@@ -4,7 +4,7 @@ import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connect
 import { parseRedisUrl } from '@inferql/queue/redis-url';
 import { checkRedisVersion } from '@inferql/queue/redis-version';
 import { createFolderSource, createListSource, type ModelSource } from '../repository/model-source.ts';
-import { createServing } from '../serving/serving.ts';
+import { serveModels } from '../serving/served-models.ts';
 import { writeDefinitions } from './defined-models.ts';
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerOptions } from './options.ts';
 import type { RunningWorker } from './start-worker.ts';
@@ -26,7 +26,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     const source = await createSource(resolved, redis);
     const problems: string[] = [];
     const { models: _, stateDir: __, drainLimitMs: ___, ...serving } = resolved;
-    const servedModels = createServing({
+    const servedModels = serveModels({
       ...serving,
       redis,
       source: {

@@ -1,9 +1,14 @@
 /** The models that this worker serves, kept in sync with its repository while it runs. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
-import type { ModelServer } from './model-server.ts';
+import type { ModelSource } from '../repository/model-source.ts';
+import { createFairScheduler } from './fair-scheduler.ts';
+import { type ModelServer, startModelServer } from './model-server.ts';
 import type { ServableModel } from './servable.ts';
 
-export interface ServedModelsOptions {
+interface ServedModelsOptions {
   /** Names of the models to serve. */
   list(): Promise<string[]>;
   /** Reads one; fast if it did not change. @throws if it cannot be read */
@@ -29,7 +34,31 @@ export interface ServedModels {
   drain(): Promise<void>;
 }
 
-export function createServedModels({ list, load, start, worker, log }: ServedModelsOptions): ServedModels {
+export interface ServingOptions {
+  source: ModelSource;
+  redis: RedisConnection;
+  redisUrl: string;
+  prefix: string;
+  engineThreads: number;
+  engineTimeLimitMs: number;
+  log: Logger;
+  /** Called after each batch. */
+  onBatch?: () => void;
+}
+
+/** Serves the models of a source under a name that no other worker has: what a worker's process and a host application share. */
+export function serveModels({ source, log, ...options }: ServingOptions): ServedModels {
+  const scheduler = createFairScheduler();
+  return createServedModels({
+    worker: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+    log,
+    list: source.list,
+    load: source.load,
+    start: (servable, worker) => startModelServer({ ...options, servable, scheduler, worker, log }),
+  });
+}
+
+function createServedModels({ list, load, start, worker, log }: ServedModelsOptions): ServedModels {
   const services = new Map<string, ModelServer>();
   const leaving = new Map<ModelServer, Promise<void>>();
   /** The last logged reason per model that cannot be served, so that it is logged once. */
