@@ -65,12 +65,14 @@ function formatFramework(rows: readonly Row[]): string {
   });
   const measured = rows.filter(isMeasured);
   const largest = Math.max(...measured.map((row) => row.difference));
+  const slowest = Math.max(...measured.map((row) => row.seconds ?? 0));
+  const conversion = slowest > 0 ? ` Converting one takes up to ${slowest.toPrecision(2)} s of processor time.` : '';
   const refused = rows.flatMap((row) => ('refused' in row ? [`- ${row.model}, \`${row.form}\`: ${row.refused}`] : []));
   const explained = new Set(rows.flatMap((row) => (explain(row) ? [`- ${row.model}: ${explain(row)}`] : [])));
   return [
     `## ${rows[0]?.versions}`,
     '',
-    `${models.length} models, ${rows.length} files, ${measured.length} of them served, with a difference of at most ${largest.toExponential(1)}.`,
+    `${models.length} models, ${rows.length} files, ${measured.length} of them served, with a difference of at most ${largest.toExponential(1)}.${conversion}`,
     '',
     `| model | ${forms.join(' | ')} |`,
     `|---|${forms.map(() => '---|').join('')}`,
