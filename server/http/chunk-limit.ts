@@ -4,6 +4,8 @@ import { answerRaw } from './raw-response.ts';
 
 /** A body may have any number of chunks if they are at least this large on average. */
 export const MIN_CHUNK_BYTES = 256;
+/** A chunk that a read from the connection ends in the middle of comes in two pieces. */
+const PIECES_PER_CHUNK = 2;
 /** The average is looked at beyond this many chunks. */
 export const MAX_SMALL_CHUNKS = 10_000;
 /** The client has this long to see the answer; what it still sends is dropped. */
@@ -12,7 +14,7 @@ const ANSWER_GRACE_MS = 1_000;
 /** Call it before the body is read. */
 export function refuseSmallChunks(request: IncomingMessage, response: ServerResponse): void {
   if (request.headers['transfer-encoding'] === undefined) return;
-  let chunks = 0;
+  let pieces = 0;
   let bytes = 0;
   let isRefused = false;
   const push = request.push.bind(request);
@@ -20,9 +22,9 @@ export function refuseSmallChunks(request: IncomingMessage, response: ServerResp
   request.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
     if (isRefused) return false;
     if (chunk) {
-      chunks++;
+      pieces++;
       bytes += chunk.length;
-      if (chunks > MAX_SMALL_CHUNKS && bytes < chunks * MIN_CHUNK_BYTES) {
+      if (pieces > MAX_SMALL_CHUNKS && bytes * PIECES_PER_CHUNK < pieces * MIN_CHUNK_BYTES) {
         isRefused = true;
         refuse(request, response);
         return false;
