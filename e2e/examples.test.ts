@@ -150,7 +150,7 @@ describe.each(['off', 'keys'])('INFERQL_AUTH=%s', (auth) => {
         .getByLabel('Photo')
         .setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
       await page.getByRole('alert').waitFor();
-      expect(await page.getByRole('alert').textContent()).toContain('not an image');
+      expect(await page.getByRole('alert').textContent()).toContain('does not read text');
       expect(complaints).toEqual([]);
       await close();
     });

@@ -9,7 +9,9 @@ import { createRoot } from 'react-dom/client';
 const client = new ApolloClient({
   // The cache must know which types `... on Error` means.
   cache: new InMemoryCache({
-    possibleTypes: { Error: ['InvalidImageError', 'InvalidInputError', 'ModelNotFoundError', 'PredictionError'] },
+    possibleTypes: {
+      Error: ['InvalidImageError', 'ImageUrlError', 'InvalidInputError', 'ModelNotFoundError', 'PredictionError'],
+    },
   }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
