@@ -37,9 +37,13 @@ function readLimits(): string {
 export function limitConnections(server: Server, limit: number, log: Logger): (request: IncomingMessage) => boolean {
   /** In the order in which they came. */
   const spare = new Set<Socket>();
+  /** A connection whose Upgrade was ignored begins again: see foreign-upgrade.ts. */
+  const counted = new WeakSet<Socket>();
   let open = 0;
   let isReported = false;
   server.on('connection', (socket: Socket) => {
+    if (counted.has(socket)) return;
+    counted.add(socket);
     open++;
     socket.once('close', () => {
       open--;

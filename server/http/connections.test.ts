@@ -4,9 +4,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { atEnd, startServer, startWorker } from '../test/server-harness.ts';
 import { enqueue } from '../test/subscriptions.ts';
+import { limitConnections } from './connection-limit.ts';
+import { continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { MAX_PIPELINED_REQUESTS, oneAtATime } from './pipelining.ts';
 
 const ASSET_BYTES = 5_000_000;
@@ -102,6 +105,23 @@ describe('an Upgrade to another protocol', () => {
       while (socket.text.split('live\n').length <= i) await once(socket, 'data');
     }
     expect(socket.text.match(/HTTP\/1.1 \d+/g)).toEqual(Array(3).fill('HTTP/1.1 200'));
+  });
+
+  test('does not count as another connection', async () => {
+    const server = createServer((_request, response) => response.end('live\n'));
+    const isBeyondLimit = limitConnections(server, 5, pino({ enabled: false }));
+    const beyond: boolean[] = [];
+    server.on('request', (request) => beyond.push(isBeyondLimit(request)));
+    server.on('upgrade', (request, socket, head) => continueWithoutUpgrade(server, request, socket, head));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    atEnd(() => void server.close());
+    const socket = open(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    for (let i = 1; i <= 20; i++) {
+      socket.write(get('/', 'host: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n'));
+      while (socket.text.split('live\n').length <= i) await once(socket, 'data');
+    }
+    expect(beyond).toEqual(Array(20).fill(false));
   });
 
   test('keeps the body that comes with it', async () => {

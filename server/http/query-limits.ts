@@ -16,6 +16,7 @@ type Limits = Pick<Config, 'maxTokens' | 'maxDepth' | 'maxAliases' | 'maxCost' |
 export function makeLimitPlugins({ maxTokens, maxDepth, maxAliases, maxCost, introspection }: Limits): Plugin[] {
   return [
     maxTokensPlugin({ n: maxTokens }),
+    useNestingErrors(),
     maxDepthPlugin({ n: maxDepth }),
     maxAliasesPlugin({ n: maxAliases }),
     costLimitPlugin({ maxCost }),
@@ -36,6 +37,34 @@ function usePrivateSchema(): Plugin {
           ) as GraphQLError[],
         );
       };
+    },
+  };
+}
+
+/** Lists in values are no fields, so that the depth limit does not count them; the parser calls itself for each. */
+function useNestingErrors(): Plugin {
+  const orTooDeep =
+    <A extends unknown[], R>(run: (...args: A) => R, answer: (error: GraphQLError) => R) =>
+    (...args: A): R => {
+      try {
+        return run(...args);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        return answer(
+          new GraphQLError('The document is nested too deeply.', { extensions: { code: 'GRAPHQL_PARSE_FAILED' } }),
+        );
+      }
+    };
+  return {
+    onParse({ parseFn, setParseFn }) {
+      setParseFn(
+        orTooDeep(parseFn, (error) => {
+          throw error;
+        }),
+      );
+    },
+    onValidate({ validateFn, setValidationFn }) {
+      setValidationFn(orTooDeep(validateFn, (error) => [error]));
     },
   };
 }

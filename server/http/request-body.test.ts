@@ -124,6 +124,16 @@ describe('what cannot be read', () => {
   });
 });
 
+test.each(['[', '{a:'])('a value nested too deeply (%s) is an error of the document', async (opening) => {
+  const closing = opening === '[' ? ']' : '}';
+  for (const depth of [500, 900, 5_000, 60_000]) {
+    const value = `${opening.repeat(depth)}${opening === '[' ? '' : '1'}${closing.repeat(depth)}`;
+    const { status, text } = await send(JSON.stringify({ query: `{ prediction(id: ${value}) { id } }` }));
+    expect([depth, status! < 500]).toEqual([depth, true]);
+    expect(JSON.parse(text).errors[0].extensions.code).not.toBe('INTERNAL_SERVER_ERROR');
+  }
+});
+
 describe('a body in HTTP chunks of one byte', () => {
   const chunked = (text: string) => `${[...text].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`;
   const head = [
