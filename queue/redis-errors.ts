@@ -7,6 +7,9 @@ const REFUSALS =
 const BROKEN_CONNECTION =
   /Connection is closed|enableOfflineQueue|max retries per request|Command timed out|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|None of startup nodes|Cluster isn't ready|Too many Cluster redirections|ClusterAllFailedError|Stream isn't writeable/;
 
+/** The user of this connection may not do it. Redis works, but not for callers until an operator changes its rights. */
+const MISSING_RIGHTS = /^-?(NOPERM|NOAUTH|WRONGPASS)|ACL failure in script|user executing the script can't/;
+
 /** True if Redis is gone, hangs, or refuses for now: a reason to wait, not a bug. */
 export function isRedisUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -25,7 +28,8 @@ export async function callRedis<T>(command: () => Promise<T>): Promise<T> {
   try {
     return await command();
   } catch (cause) {
-    if (isRedisUnavailable(cause)) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
+    const isRefused = cause instanceof Error && MISSING_RIGHTS.test(cause.message);
+    if (isRefused || isRedisUnavailable(cause)) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
     throw cause;
   }
 }

@@ -31,6 +31,17 @@ test.each(['-@scripting', 'resetkeys'])('without a right for the queue (%s) it i
   expect((await server.fetch('/health/ready')).status).toBe(503);
 });
 
+test.each(['-@scripting', '-xadd', 'resetkeys', 'resetchannels'])(
+  'without a right (%s) an upload is answered with 503, not with a fault of the server',
+  async (rule) => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    await restrict(server, rule);
+    const { status, errors } = await server.upload(CLASSIFY, [await paint(200)]);
+    expect({ status, code: errors?.[0]?.extensions?.code }).toEqual({ status: 503, code: 'UNAVAILABLE' });
+  },
+);
+
 test('without the right for its channel it is not ready until it has it again', async () => {
   const server = await startServer();
   const status = async () => {
