@@ -149,6 +149,7 @@ test('bench measures with real uploads', async () => {
 test('a command that is not built says what to run', async () => {
   await mkdir(join(dir, 'cli/bin'), { recursive: true });
   await cp(command, join(dir, 'cli/bin/inferql.mjs'));
+  await cp(join(command, '../../package.json'), join(dir, 'cli/package.json'));
   const child = spawn(process.execPath, ['cli/bin/inferql.mjs', 'models'], { cwd: dir, stdio: 'pipe' });
   const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   expect(code).toBe(3);
