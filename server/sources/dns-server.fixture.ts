@@ -37,7 +37,9 @@ export async function startDnsServer(addressesOf: (name: string, question: numbe
   return {
     address: `127.0.0.1:${(socket.address() as AddressInfo).port}`,
     questions,
-    close: () => socket.close(),
+    close(): void {
+      socket.close();
+    },
   };
 }
 

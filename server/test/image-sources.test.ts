@@ -1,14 +1,10 @@
 /** Images from URLs and data URLs, through a whole server. */
-import { once } from 'node:events';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { startDnsServer } from '../sources/dns-server.fixture.ts';
-import { ImageFetcher } from '../sources/image-fetcher.ts';
-import { createMemoryBudget, FileStore } from '../uploads/file-store.ts';
+import { startHost, writeForever } from '../sources/image-host.fixture.ts';
 import { post } from './http-harness.ts';
-import { atEnd, startServer, startWorker } from './server-harness.ts';
+import { startServer, startWorker } from './server-harness.ts';
 
 const ANSWER =
   '{ __typename ... on Prediction { status result { labels(topK: 1) { name } } } ... on Error { code message } }';
@@ -29,19 +25,6 @@ const solid = (red: number) =>
   sharp({ create: { width: 40, height: 30, channels: 3, background: { r: red, g: 0, b: 0 } } })
     .png()
     .toBuffer();
-
-async function startHost(listener: RequestListener) {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  let connections = 0;
-  server.on('connection', () => connections++);
-  await once(server, 'listening');
-  atEnd(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { host, url: `http://${host}`, countConnections: () => connections };
-}
 
 async function startSystem(env: Record<string, string> = {}) {
   const server = await startServer({ env });
@@ -141,74 +124,6 @@ describe('a URL', () => {
   });
 });
 
-describe('the connection to a public host', () => {
-  async function startFetcher(addressesOf: (name: string, question: number) => string[]) {
-    const nameServer = await startDnsServer(addressesOf);
-    const fetcher = new ImageFetcher({
-      imageUrls: 'https',
-      imageUrlHosts: [],
-      maxUploadBytes: 1_000,
-      nameServers: [nameServer.address],
-      openFile: () => new FileStore(createMemoryBudget(1_000), '/nowhere'),
-    });
-    atEnd(async () => {
-      await fetcher.close();
-      nameServer.close();
-    });
-    return { fetcher, questions: nameServer.questions };
-  }
-
-  test.each([
-    ['a private address', ['10.0.0.1']],
-    ['this machine', ['127.0.0.1']],
-    ['a public and a private address', ['1.1.1.1', '169.254.169.254']],
-    ['no address', []],
-  ])('is refused if its name has %s, with the same words', async (_name, addresses) => {
-    const { fetcher, questions } = await startFetcher(() => addresses);
-    const file = fetcher.open('https://inner.example/a.jpg', { tenant: 't', signal: undefined });
-    await expect(file.arrived()).rejects.toMatchObject({
-      code: 'IMAGE_URL_REFUSED',
-      message: "The URL's host has no public address.",
-    });
-    file.release();
-    expect(new Set(questions)).toEqual(new Set(['inner.example']));
-  });
-
-  test('ends when its caller leaves', async () => {
-    const { host, url } = await startHost(() => undefined);
-    const [, port] = host.split(':');
-    const fetcher = new ImageFetcher({
-      imageUrls: 'allowlist',
-      imageUrlHosts: [{ host: '127.0.0.1', port }],
-      maxUploadBytes: 1_000,
-      openFile: () => new FileStore(createMemoryBudget(1_000), '/nowhere'),
-    });
-    atEnd(() => fetcher.close());
-    const caller = new AbortController();
-    const file = fetcher.open(url, { tenant: 't', signal: caller.signal });
-    const arrived = file.arrived();
-    caller.abort();
-    await expect(arrived).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
-    file.release();
-  });
-
-  test('ends after its time, however slowly bytes come', async () => {
-    const { host, url } = await startHost((_request, response) => writeForever(response, 1));
-    const [, port] = host.split(':');
-    const fetcher = new ImageFetcher({
-      imageUrls: 'allowlist',
-      imageUrlHosts: [{ host: '127.0.0.1', port }],
-      maxUploadBytes: 1_000_000_000,
-      totalMs: 300,
-      openFile: () => new FileStore(createMemoryBudget(1_000_000), '/nowhere'),
-    });
-    atEnd(() => fetcher.close());
-    const file = fetcher.open(url, { tenant: 't', signal: undefined });
-    await expect(file.arrived()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
-    file.release();
-  });
-});
-
 describe('a data URL', () => {
   test('is classified, small or far larger than a query may be', async () => {
     const { classify, server } = await startSystem();
@@ -301,14 +216,3 @@ describe('exactly one image', () => {
     expect(twice.status).toBe(400);
   });
 });
-
-/** Until the reader leaves. @param bytes per chunk */
-function writeForever(response: ServerResponse, bytes = 65_536): void {
-  const chunk = Buffer.alloc(bytes);
-  const write = () => {
-    if (response.destroyed) return;
-    if (response.write(chunk)) setImmediate(write);
-    else response.once('drain', write);
-  };
-  write();
-}

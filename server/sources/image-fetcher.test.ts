@@ -1,0 +1,69 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { createMemoryBudget, FileStore } from '../uploads/file-store.ts';
+import { startDnsServer } from './dns-server.fixture.ts';
+import { ImageFetcher, type ImageFetcherOptions } from './image-fetcher.ts';
+import { startHost, writeForever } from './image-host.fixture.ts';
+
+const REQUEST = { tenant: 't', signal: undefined };
+
+function startFetcher(options: Partial<ImageFetcherOptions>): ImageFetcher {
+  const memory = createMemoryBudget(1_000_000);
+  const fetcher = new ImageFetcher({
+    imageUrls: 'https',
+    imageUrlHosts: [],
+    maxUploadBytes: 1_000_000_000,
+    openFile: () => new FileStore(memory, '/nowhere'),
+    ...options,
+  });
+  onTestFinished(() => fetcher.close());
+  return fetcher;
+}
+
+/** Reads from the loopback address, as if an operator had listed it. */
+function startListedFetcher(host: string, options: Partial<ImageFetcherOptions> = {}): ImageFetcher {
+  const [name = '', port] = host.split(':');
+  return startFetcher({ imageUrls: 'allowlist', imageUrlHosts: [{ host: name, port }], ...options });
+}
+
+test.each([
+  ['a private address', ['10.0.0.1']],
+  ['the address of this machine', ['127.0.0.1']],
+  ['a public and a private address', ['1.1.1.1', '169.254.169.254']],
+  ['no address', []],
+])('a host whose name has %s is refused, with the same words', async (_name, addresses) => {
+  const nameServer = await startDnsServer(() => addresses);
+  onTestFinished(() => nameServer.close());
+  const file = startFetcher({ nameServers: [nameServer.address] }).open('https://inner.example/a.jpg', REQUEST);
+  await expect(file.arrived()).rejects.toMatchObject({
+    code: 'IMAGE_URL_REFUSED',
+    message: "The URL's host has no public address.",
+  });
+  file.release();
+  expect(new Set(nameServer.questions)).toEqual(new Set(['inner.example']));
+});
+
+test('reading ends when the caller leaves', async () => {
+  const { host, url } = await startHost(() => undefined);
+  const caller = new AbortController();
+  const file = startListedFetcher(host).open(url, { ...REQUEST, signal: caller.signal });
+  const arrived = file.arrived();
+  caller.abort();
+  await expect(arrived).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
+  file.release();
+});
+
+test('reading ends after its time, however slowly bytes come', async () => {
+  const { host, url } = await startHost((_request, response) => writeForever(response, 1));
+  const file = startListedFetcher(host, { totalMs: 300 }).open(url, REQUEST);
+  await expect(file.arrived()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
+  file.release();
+});
+
+test('an image is read once, whoever waits for it', async () => {
+  const { host, url, countConnections } = await startHost((_request, response) => response.end('bytes'));
+  const file = startListedFetcher(host).open(url, REQUEST);
+  await Promise.all([file.arrived(), file.arrived(), file.readBytes()]);
+  expect((await file.readBytes()).toString()).toBe('bytes');
+  expect(countConnections()).toBe(1);
+  file.release();
+});
