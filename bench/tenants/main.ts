@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { formatSection, readBusyness } from '../report.ts';
 import type { Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
+import { measureAuthentication } from './authentication.ts';
 import { by } from './clients.ts';
 import { measureCost } from './cost.ts';
 import { fairnessIndex, measureBehindFlood, measureShares, p95 } from './shares.ts';
@@ -28,7 +29,7 @@ const { values } = parseArgs({
     /** Shorter rounds. */
     quick: { type: 'boolean', default: false },
     /** Of the measures, separated by commas. */
-    only: { type: 'string', default: 'shares,cost' },
+    only: { type: 'string', default: 'shares,cost,authentication' },
   },
 });
 const print = (line: string) => console.log(`  ${line}`);
@@ -104,5 +105,6 @@ console.log(`processes per core that wanted to run before it began: ${readBusyne
 const measures: Record<string, () => Promise<Section>> = {
   shares: measureFairness,
   cost: () => measureCost({ quick: values.quick, print }),
+  authentication: () => measureAuthentication(print),
 };
 for (const name of values.only.split(',')) console.log(formatSection(await measures[name]!()));
