@@ -1,4 +1,5 @@
 /** What it costs to identify a caller by an API key: the same requests to a server that asks for keys and to one that does not. */
+import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { createKeyStore } from '@inferql/queue/api-keys';
@@ -22,6 +23,7 @@ export async function measureAuthentication(print: (line: string) => void): Prom
   const redis = connectRedis(systems.keys.redisUrl, 'request');
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   try {
+    if (redis.status !== 'ready') await once(redis, 'ready');
     const { text: key } = await createKeyStore(redis, { prefix: 'inferql' }).create({
       tenant: 'alice',
       scopes: ['infer', 'read'],
