@@ -9,6 +9,9 @@ import { listModuleFiles } from './sources/module-files.ts';
 const LIMIT_MS = 30_000;
 /** Class names of many thousand classes fit. */
 const MAX_LENGTH = 4 * 1024 * 1024;
+const MAX_COMPLAINT_LENGTH = 4_096;
+/** In what Node prints about an error that nobody caught. */
+const ERROR_LINE = /^\w*Error\b.{0,200}/m;
 
 /**
  * Imports the module, does not call `load`, and answers with the other fields. The thread ends the process even if the module keeps the
@@ -87,12 +90,16 @@ async function signFiles(folder: string): Promise<string> {
 async function askProcess(file: string, limitMs: number): Promise<z.infer<typeof answerSchema>> {
   const program = ['--input-type=module', '--eval', PROGRAM];
   const child = spawn(process.execPath, [...program, file, String(limitMs)], {
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     timeout: limitMs,
     killSignal: 'SIGKILL',
   });
   return new Promise((resolve, reject) => {
     let text: unknown;
+    let complaint = '';
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      complaint = `${complaint}${chunk}`.slice(0, MAX_COMPLAINT_LENGTH);
+    });
     child.once('message', (message) => {
       text = message;
     });
@@ -101,7 +108,10 @@ async function askProcess(file: string, limitMs: number): Promise<z.infer<typeof
     child.once('close', (exitCode, signal) => {
       const how =
         signal === 'SIGKILL' ? `was ended, at the latest after ${limitMs} ms` : `ended (${signal ?? exitCode})`;
-      if (typeof text !== 'string') return reject(refuse(file, `the process that imports the engine module ${how}`));
+      if (typeof text !== 'string') {
+        const reason = ERROR_LINE.exec(complaint)?.[0];
+        return reject(refuse(file, `the process that imports the engine module ${how}${reason ? `: ${reason}` : ''}`));
+      }
       try {
         if (text.length > MAX_LENGTH) throw new Error(`more than ${MAX_LENGTH} characters`);
         resolve(answerSchema.parse(JSON.parse(text)));

@@ -95,6 +95,10 @@ test.each([
   ["throw new Error('not today');", 'the engine module cannot be imported: not today'],
   ['export const load = 1;', 'must have a default export: a function `load`, or an object with one'],
   ['process.exit(3);', 'the process that imports the engine module ended (3)'],
+  [
+    "await new Promise(() => process.nextTick(() => { throw new Error('no key'); }));",
+    'the process that imports the engine module ended (1): Error: no key',
+  ],
   ['process.abort();', 'the process that imports the engine module ended (SIGABRT)'],
   ['await new Promise(() => {});', 'the process that imports the engine module ended (13)'],
   ["process.send('{}');", 'what the engine module declares cannot be read'],
