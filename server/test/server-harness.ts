@@ -145,7 +145,7 @@ export async function startWorker(prefix: string, changes: ModelChanges = {}, op
     blockingRedis.disconnect();
     await loop;
   });
-  return { model, claiming, settling, consumer, register, countRuns: () => batches };
+  return { model, record, claiming, settling, consumer, register, countRuns: () => batches };
 }
 
 function createGate() {
