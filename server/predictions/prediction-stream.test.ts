@@ -1,7 +1,7 @@
 import type { PredictionState } from '@inferql/queue/contract';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { PredictionListener } from './prediction-listener.ts';
 import { openResultWaiter } from './prediction-stream.ts';
-import type { PredictionListener } from './prediction-tracker.ts';
 
 const DRAIN_MS = 100;
 

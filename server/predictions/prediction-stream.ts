@@ -2,7 +2,8 @@
 import { isTerminal, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
-import type { PredictionListener, PredictionTracker } from './prediction-tracker.ts';
+import type { PredictionListener } from './prediction-listener.ts';
+import type { PredictionTracker } from './prediction-tracker.ts';
 import type { PredictionView } from './predictions.ts';
 
 /** A wait for one prediction's end, registered before the prediction exists. */

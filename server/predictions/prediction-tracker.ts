@@ -6,18 +6,7 @@ import type { Producer } from '@inferql/queue/producer';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
 import type { ReportUnreadable } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
-
-/** Someone who waits for a prediction. */
-export interface PredictionListener {
-  /** Whether changed queue positions are reported. */
-  wantsPositions: boolean;
-  /** A newer state, or the same one at another queue position. Never an older one. */
-  onState(state: PredictionState, position: number | undefined): void;
-  /** Redis no longer knows it. */
-  onLost(): void;
-  /** The server shuts down. */
-  onDrain(): void;
-}
+import type { PredictionListener } from './prediction-listener.ts';
 
 interface OpenPrediction {
   id: string;

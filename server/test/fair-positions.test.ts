@@ -32,6 +32,6 @@ test('a tenant with one image does not wait behind the backlog of another, and p
   const placeOfBob = await place(ofBob, bob);
   expect(placeOfBob.queuePosition).toBeLessThan(4);
   expect(placeOfBob.estimatedStartMs).toBe(placeOfBob.queuePosition * IMAGE_MS);
-  // Whoever is overtaken is told.
+  // The caller that is overtaken sees it.
   expect(await place(last, alice)).toEqual({ queuePosition: 9, estimatedStartMs: 9 * IMAGE_MS });
 });

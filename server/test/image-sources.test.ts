@@ -178,7 +178,7 @@ describe('a data URL', () => {
     expect(server.container.files.memory.heldBytes()).toBe(0);
   });
 
-  test('does not make room for a longer query', async () => {
+  test('does not let a query be longer', async () => {
     const server = await startServer();
     const { status } = await server.query(`{ __typename } #${'a'.repeat(300_000)}`);
     expect(status).toBe(413);
