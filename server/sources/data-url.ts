@@ -1,5 +1,5 @@
-import { InferqlError } from '@inferql/queue/errors';
 import { InvalidArgumentError } from '../predictions/submit-request.ts';
+import { fileTooLarge } from '../uploads/uploaded-file.ts';
 
 const HEADER = /^data:[^,]{0,200}?;base64,/i;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
@@ -15,9 +15,7 @@ export function decodeDataUrl(text: string, maxBytes: number): Buffer {
   }
   const base64 = text.slice(header.length).replace(/%3D/gi, '=');
   if (Math.floor((base64.length * 3) / 4) > maxBytes + 3) {
-    throw new InferqlError('TOO_LARGE', {
-      message: `The file is larger than the ${maxBytes} bytes that this server accepts.`,
-    });
+    throw fileTooLarge(maxBytes);
   }
   if (!BASE64.test(base64)) throw new InvalidArgumentError('source', 'dataUrl is not valid base64.');
   return Buffer.from(base64, 'base64');

@@ -5,7 +5,7 @@ import { createSemaphore } from '@inferql/images/decode/semaphore';
 import { InferqlError } from '@inferql/queue/errors';
 import { Agent, type Dispatcher } from 'undici';
 import type { FileStore } from '../uploads/file-store.ts';
-import type { UploadedFile } from '../uploads/uploaded-file.ts';
+import { fileTooLarge, type UploadedFile } from '../uploads/uploaded-file.ts';
 import { isPublicAddress } from './public-address.ts';
 import { checkUrl, refuseHost, type UrlRules } from './url-rules.ts';
 
@@ -130,9 +130,7 @@ export class ImageFetcher {
       throw new Error(`status ${statusCode}, encoding ${encoding}`);
     }
     const { maxUploadBytes } = this.#options;
-    const tooLarge = new InferqlError('TOO_LARGE', {
-      message: `The file is larger than the ${maxUploadBytes} bytes that this server accepts.`,
-    });
+    const tooLarge = fileTooLarge(maxUploadBytes);
     if (Number(headers['content-length'] ?? 0) > maxUploadBytes) {
       drop({ body });
       throw tooLarge;

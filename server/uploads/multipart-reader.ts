@@ -1,7 +1,6 @@
 /** Reads GraphQL multipart requests (jaydenseric's specification) while they arrive: fields first, files as streams. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
-import { InferqlError } from '@inferql/queue/errors';
 import busboy from 'busboy';
 import type { GraphQLError } from 'graphql';
 import { ignoreStream } from 'graphql-upload-ts';
@@ -9,7 +8,7 @@ import type { FileStore } from './file-store.ts';
 import { joinSmallChunks } from './join-small-chunks.ts';
 import { describeMistake, tooLarge } from './multipart-errors.ts';
 import { placeUpload } from './upload-scalar.ts';
-import { createPart, type UploadedPart } from './uploaded-file.ts';
+import { createPart, fileTooLarge, type UploadedPart } from './uploaded-file.ts';
 
 export interface FormLimits {
   maxFiles: number;
@@ -202,8 +201,7 @@ class FormReader {
       .once('limit', () => {
         isCut = true;
         this.#arriving.delete(store);
-        const message = `The file is larger than the ${this.#limits.maxFileBytes} bytes that this server accepts.`;
-        store.fail(new InferqlError('TOO_LARGE', { message }));
+        store.fail(fileTooLarge(this.#limits.maxFileBytes));
       })
       .once('end', () => {
         this.#arriving.delete(store);

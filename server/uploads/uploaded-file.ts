@@ -1,3 +1,5 @@
+import { InferqlError } from '@inferql/queue/errors';
+
 /** One file of a multipart request, as resolvers get it. */
 export interface UploadedFile {
   /**
@@ -41,4 +43,11 @@ export function createPart(store: PartStore, variables: string[]): UploadedPart 
       },
     },
   };
+}
+
+/** TOO_LARGE with the limit, however the file came. @param maxBytes of one file */
+export function fileTooLarge(maxBytes: number): InferqlError {
+  return new InferqlError('TOO_LARGE', {
+    message: `The file is larger than the ${maxBytes} bytes that this server accepts.`,
+  });
 }
