@@ -11,14 +11,7 @@ import { accessKeys } from './keys.ts';
 import { parseLimits } from './limit-rules.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
-
-/**
- * What a caller may do. `infer`: send images and cancel predictions. `read`: read and follow predictions, models and queues.
- * `operate`: see dead letters, counts over all tenants and the schema. `tokens`: make tokens for browsers.
- */
-export const SCOPES = ['infer', 'read', 'operate', 'tokens'] as const;
-export const Scope = z.enum(SCOPES);
-export type Scope = z.infer<typeof Scope>;
+import { Scope } from './scopes.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const ID_LENGTH = 8;

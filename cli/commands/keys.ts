@@ -1,12 +1,6 @@
-import {
-  createKeyStore,
-  KeyEnvironment,
-  type KeyRecord,
-  type KeyStore,
-  Scope,
-  whyInvalid,
-} from '@inferql/queue/api-keys';
+import { createKeyStore, KeyEnvironment, type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 import { ModelName } from '@inferql/queue/contract';
+import { Scope } from '@inferql/queue/scopes';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { limitList, matching, tenantName, weight } from '../arguments.ts';

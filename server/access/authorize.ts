@@ -1,6 +1,7 @@
 /** The scopes that root fields require, and the checks of an operation against them. */
-import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+
 import { InferqlError } from '@inferql/queue/errors';
+import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import {
   type DocumentNode,
   defaultFieldResolver,

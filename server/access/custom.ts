@@ -1,8 +1,9 @@
 /** Callers that a host application identifies with its `authenticate` option. */
-import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
+import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import type { Principal } from './principal.ts';
 
 /** The caller, as a host application describes it. */

@@ -1,8 +1,9 @@
 /** The principal: who sends a request, and what that caller may do. */
-import { SCOPES, type Scope } from '@inferql/queue/api-keys';
+
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import type { LimitRules } from '@inferql/queue/limits';
+import { SCOPES, type Scope } from '@inferql/queue/scopes';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */
 export interface Principal extends Caller {

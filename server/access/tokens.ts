@@ -1,6 +1,7 @@
 /** Creates browser tokens: short-lived credentials with at most the rights of a key. */
-import { type KeyStore, type Scope, whyInvalid } from '@inferql/queue/api-keys';
+import { type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
+import type { Scope } from '@inferql/queue/scopes';
 import { mayUseModel, type Principal } from './principal.ts';
 
 const MAX_TTL_SECONDS = 86_400;
