@@ -1,8 +1,7 @@
 import type { CallOptions } from './api.ts';
 import { InferqlError } from './errors.ts';
+import { requestDelayMs } from './retry-delays.ts';
 
-const FIRST_DELAY_MS = 200;
-const LONGEST_DELAY_MS = 5_000;
 /** For callers that retry without a limit: they ask again earlier, even if the server asks them to wait for an hour. */
 const LONGEST_WISH_MS = 60_000;
 
@@ -36,9 +35,8 @@ export class RetryClock {
     const nowMs = performance.now();
     // Failures that are retried without a limit do not use up the time of others.
     this.#failedAtMs = isEndless ? undefined : (this.#failedAtMs ?? nowMs);
-    const grown = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++);
-    // Clients that lost the same server should not reconnect at the same time.
-    const wishMs = error.retryAfterMs ?? grown * (0.5 + Math.random() / 2);
+    const ownMs = requestDelayMs(this.#failures++);
+    const wishMs = error.retryAfterMs ?? ownMs;
     const delayMs = isEndless ? Math.min(wishMs, LONGEST_WISH_MS) : wishMs;
     if (nowMs + delayMs - (this.#failedAtMs ?? nowMs) > budgetMs) throw error;
     onRetry?.(error);

@@ -1,3 +1,5 @@
+import { reconnectDelayMs, returnDelayMs } from '../retry-delays.ts';
+
 /** What carries the events of subscriptions: the WebSocket, event streams, or repeated queries. */
 export type Carrier = 'websocket' | 'event-stream' | 'polling';
 
@@ -23,10 +25,6 @@ export interface CarrierChoice {
 
 const FAILURES_BEFORE_FALLBACK = 2;
 const MAX_FIRST_OPENING_MS = 5_000;
-const MAX_RECONNECT_WAIT_MS = 4_000;
-/** A fallback after a slow start is short; one behind a proxy that blocks WebSockets stays. */
-const FIRST_RETURN_WAIT_MS = 4_000;
-const MAX_RETURN_WAIT_MS = 60_000;
 
 /**
  * Begins with the WebSocket. Leaves it if it did not open in two attempts or five seconds, and returns when it opens. A WebSocket that
@@ -72,10 +70,6 @@ export function createCarrierChoice(onChange: (carrier: Carrier) => void): Carri
     pause() {
       clearTimeout(patience);
     },
-    getSocketWaitMs(retries) {
-      if (carrier !== 'websocket') return Math.min(MAX_RETURN_WAIT_MS, FIRST_RETURN_WAIT_MS * 2 ** returns++);
-      // Longer with each attempt, with jitter, so that many pages do not reconnect at the same moment.
-      return Math.min(MAX_RECONNECT_WAIT_MS, 200 * 2 ** retries) * (0.5 + Math.random() / 2);
-    },
+    getSocketWaitMs: (retries) => (carrier === 'websocket' ? reconnectDelayMs(retries) : returnDelayMs(returns++)),
   };
 }
