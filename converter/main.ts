@@ -10,9 +10,9 @@ import { createProgressPrinter } from './commands/progress.ts';
 import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
 import { ModelError } from './errors.ts';
+import { NORMALIZATIONS } from './input-spec.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
 import { prepareModel } from './prepared-model.ts';
-import { NORMALIZATIONS } from './spec.ts';
 
 /** Exit code of `prepare` when the other models are ready. */
 const SOME_REFUSED = 2;

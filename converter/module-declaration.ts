@@ -2,9 +2,10 @@
 import { Task, Threshold } from '@inferql/queue/outputs';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
+import { checkCrop, inputFields } from './input-spec.ts';
 import { outputSpecs } from './output-spec.ts';
 import { relativePath } from './relative-path.ts';
-import { checkCrop, describeIssue, inputFields } from './spec.ts';
+import { describeIssue } from './spec.ts';
 
 /** Class names, or a file with them, relative to the model's folder. */
 const labels = z.union([z.array(z.string().min(1)).min(1), relativePath], 'a list of names, or a file with them');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { NormalizationSpec } from './input-spec.ts';
 import { normalizationOf } from './normalization.ts';
-import type { NormalizationSpec } from './spec.ts';
 
 /** A pixel as a model gets it. */
 function normalize(pixel: number[], normalization: NormalizationSpec): number[] {

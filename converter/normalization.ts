@@ -1,4 +1,4 @@
-import type { InputSpec, NormalizationSpec } from './spec.ts';
+import type { InputSpec, NormalizationSpec } from './input-spec.ts';
 
 /** `(pixel[c] - mean[c]) * scale[c]` for pixels 0..255 in RGB order; then the channels are reversed to BGR, or not. */
 export interface Normalization {

@@ -3,9 +3,10 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
+import type { InputSpec } from '../input-spec.ts';
 import { normalizationOf } from '../normalization.ts';
 import { convertModel } from '../onnx/convert.ts';
-import type { InputSpec, OutputSpec } from '../spec.ts';
+import type { OutputSpec } from '../spec.ts';
 import { parseModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, type Weight } from '../tfjs/weights.ts';
 

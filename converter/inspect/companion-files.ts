@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
+import type { InputSpec, NormalizationSpec } from '../input-spec.ts';
 import { parseLabels, readLabels } from '../labels.ts';
-import type { InputSpec, NormalizationSpec } from '../spec.ts';
 
 /** How images must be prepared, as far as a file specifies it. */
 export interface Preprocessing {

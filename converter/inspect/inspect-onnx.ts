@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
+import type { NormalizationSpec } from '../input-spec.ts';
 import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
 import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
@@ -14,7 +15,7 @@ import {
 } from '../onnx-file/facts.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { isNamedEmbedding, refuseDetection } from '../onnx-file/task.ts';
-import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
+import { type ModelSpec, parseSpec } from '../spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';

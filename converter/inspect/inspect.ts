@@ -1,12 +1,13 @@
 import path from 'node:path';
 import type { Ask } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
+import type { NormalizationSpec } from '../input-spec.ts';
 import { normalizationOf } from '../normalization.ts';
 import { buildGraph } from '../onnx/convert.ts';
 import type { OnnxGraph } from '../onnx/graph.ts';
 import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import type { InputTrace } from '../onnx-file/trace.ts';
-import { type ModelSpec, type NormalizationSpec, parseSpec } from '../spec.ts';
+import { type ModelSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';

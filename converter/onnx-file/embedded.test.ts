@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NormalizationSpec } from '../spec.ts';
+import type { NormalizationSpec } from '../input-spec.ts';
 import { readEmbedded } from './embedded.ts';
 import { type TraceNode, traceInput } from './trace.ts';
 

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
+import type { InputSpec } from '../input-spec.ts';
 import { normalizationOf } from '../normalization.ts';
 import type { PreparedOutput } from '../output-spec.ts';
-import type { InputSpec, OutputSpec } from '../spec.ts';
+import type { OutputSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { dialectOf, type LayersModel, nameOutputs, parseTopology } from '../tfjs/topology.ts';

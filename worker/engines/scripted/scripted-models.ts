@@ -1,9 +1,11 @@
 /** Models without files, served by the engine of scripted answers: the value of INFERQL_SCRIPTED_MODELS. */
 import { createHash } from 'node:crypto';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
+import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/queue-defaults';
 import { z } from 'zod';
 import type { ServableModel } from '../../serving/servable.ts';
 
+const positive = z.number().int().positive();
 const bytes = z.array(z.number().int().min(0).max(255)).default([]);
 
 /** `ScriptedBehavior` in engine.ts documents the fields. */
@@ -36,21 +38,22 @@ const ScriptedModel = z.strictObject({
   script: Script.prefault({}),
   batching: z
     .strictObject({
-      maxBatchSize: z.number().int().positive().default(8),
+      maxBatchSize: positive.default(BATCHING_DEFAULTS.maxBatchSize),
+      // Nothing waits for company unless a test wants it.
       maxQueueDelayMs: z.number().min(0).default(0),
     })
     .prefault({}),
   queue: z
     .strictObject({
-      maxQueueSize: z.number().int().positive().default(1_000),
-      maxQueuedBytes: z.number().int().positive().default(268_435_456),
-      defaultTimeoutMs: z.number().int().positive().default(300_000),
-      resultTtlMs: z.number().int().positive().default(3_600_000),
-      visibilityMs: z.number().int().positive().default(10_000),
-      maxAttempts: z.number().int().positive().default(3),
-      graceMs: z.number().int().min(0).default(60_000),
-      fairShares: z.boolean().default(true),
-      refuseUnreachableDeadlines: z.boolean().default(false),
+      maxQueueSize: positive.default(QUEUE_DEFAULTS.maxQueueSize),
+      maxQueuedBytes: positive.default(QUEUE_DEFAULTS.maxQueuedBytes),
+      defaultTimeoutMs: positive.default(QUEUE_DEFAULTS.defaultTimeoutMs),
+      resultTtlMs: positive.default(QUEUE_DEFAULTS.resultTtlMs),
+      visibilityMs: positive.default(QUEUE_DEFAULTS.visibilityMs),
+      maxAttempts: positive.default(QUEUE_DEFAULTS.maxAttempts),
+      graceMs: z.number().int().min(0).default(QUEUE_DEFAULTS.graceMs),
+      fairShares: z.boolean().default(QUEUE_DEFAULTS.fairShares),
+      refuseUnreachableDeadlines: z.boolean().default(QUEUE_DEFAULTS.refuseUnreachableDeadlines),
     })
     .prefault({}),
 });

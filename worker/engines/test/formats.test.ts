@@ -24,7 +24,8 @@ import {
   toKeras21,
 } from '@inferql/converter/golden/formats.fixture';
 import { largestDifference, randomPixels, type TestModel, toTensor } from '@inferql/converter/golden/harness.fixture';
-import type { InputSpec, OutputSpec } from '@inferql/converter/spec';
+import type { InputSpec } from '@inferql/converter/input-spec';
+import type { OutputSpec } from '@inferql/converter/spec';
 import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
