@@ -83,7 +83,7 @@ export function formatPage(sections: Section[], { quick, busyness }: { quick: bo
   return [
     '# Measurements',
     '',
-    `Written by \`npm run bench -- ${quick ? '--quick ' : ''}--page\` on ${new Date().toISOString().slice(0, 10)}: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains how it is measured and what was tried.`,
+    `Measured on ${new Date().toISOString().slice(0, 10)} by \`npm run bench -- ${quick ? '--quick ' : ''}--page\`: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains the method and lists what was tried.`,
     ...describeBusyness(busyness),
     ...sections.map(formatSection),
     '',

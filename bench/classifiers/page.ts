@@ -2,16 +2,17 @@ import type { Measured, Row } from './rows.ts';
 
 const HEAD = `# Classifiers of keras.applications and torchvision
 
-Models of the two large collections, made by their framework, written by its exporters, added unchanged, and compared with the framework on the same
-pixels. A cell has the largest difference of a probability on four images, and images per second of processor time on one thread. The best label is the
-framework's on each image, unless a cell says on how many. All run on onnxruntime, float32, the engine that a worker chooses.
+How closely InferQL reproduces the models of the two large collections. Each model was built by its framework, written by the framework's exporters,
+added unchanged, and compared with the framework on the same pixels. A cell has the largest difference of a probability on four images, and images
+per second of processor time on one thread. The best label is the framework's on each image, unless a cell says on how many. All models run on
+onnxruntime in float32, the engine that a worker chooses.
 
-**The weights are random**, of a scale that keeps activations alive, with batch statistics taken from the images and a last layer that makes answers
-differ: published weights could not be downloaded for this measurement. Rates are from a machine that also did other work, so rely on their ratios; for a
-whole system see [measurements](measurements.md).
+**The weights are random**, because published weights could not be downloaded for this measurement. Their scale keeps activations alive, batch
+statistics are taken from the images, and the last layer makes answers differ. The machine also did other work, so rely on the ratios of the
+rates only. For a whole system, see [measurements](measurements.md).
 
-Written by \`npm run bench -- classifiers\` from [its rows](../bench/classifiers/rows.jsonl). The command measures one model after the other, from small to
-large, and continues where it stopped; models without a line were not measured yet.
+\`npm run bench -- classifiers\` writes this page from [its rows](../bench/classifiers/rows.jsonl). The command measures one model after the other, from
+small to large, and continues from the place where it stopped. Models without a row have not been measured yet.
 
 \`\`\`sh
 python3.11 -m venv torch && torch/bin/pip install -r bench/classifiers/requirements-torchvision.txt

@@ -87,7 +87,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
   const text = [
     '# Beside other servers',
     '',
-    `Written by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run: the same ONNX file, the same client with real multipart uploads, the same ${facts.images} images, the same cores, one server after the other, median of ${facts.rounds} rounds. The share is of the bare engine just before and after, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers only the serving is left, decoding included. InferQL answers through GraphQL and Redis, sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
+    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${facts.rounds} rounds. The share compares with the bare engine just before and after, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
     '',
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
@@ -95,7 +95,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
     `${date}; ${machine}; ${facts.pythonVersion}, ${versions}.`,
     ...describeBusyness(facts.busyness),
     '',
-    'What it does not show: what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can do; GPUs; several machines. The client shares the cores with the servers. The polling stack is our own small program of the design that InferQL grew out of, not that project itself.',
+    'The comparison does not show what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can handle. It covers neither GPUs nor several machines. The client shares the cores with the servers. The polling stack is a small program that we wrote after the design that InferQL grew out of; it is not that project.',
     '',
   ].join('\n');
   writeFileSync('docs/peers.md', text);

@@ -30,7 +30,7 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
   ];
   return [
     {
-      title: 'CPU a prediction',
+      title: 'CPU per prediction',
       how: `Milliseconds of CPU per prediction with constant answers, 32 clients, from the kernel's counters (${counted.answered} predictions). The server's main thread is split by a profile of a second run (${profiled.answered} predictions, including the start).`,
       columns: ['where', 'ms'],
       rows,

@@ -83,7 +83,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
       {
         title: 'Bare engine',
         how: `onnxruntime and ${model.name} alone in a process, ${rounds} rounds, interleaved with the rows below.`,
-        columns: ['batch', 'images/s', 'ms an image'],
+        columns: ['batch', 'images/s', 'ms per image'],
         rows: [
           [1, median(rawByBatch.one).toFixed(1), rawOneMs.toFixed(1)],
           [8, baselineEight.toFixed(1), (1000 / baselineEight).toFixed(1)],
@@ -122,7 +122,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
           {
             file: 'throughput.svg',
             chart: {
-              title: `${model.name}: images a second`,
+              title: `${model.name}: images per second`,
               xLabel: 'clients',
               x: CLIENTS,
               lines: [

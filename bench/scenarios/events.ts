@@ -67,7 +67,7 @@ export async function measureEvents({ quick, print }: Bench): Promise<Section[]>
     {
       title: 'Events',
       how: `From a worker's settle step to the subscriber's socket, ${SETTLED} predictions one after the other, each watched by one of the open subscriptions. SSE: one connection per subscription; ws: ${PER_SOCKET} subscriptions per WebSocket. Each row uses a new system. Memory is the growth of the server's resident memory divided by the subscriptions.`,
-      columns: ['open', 'transport', 'p50 ms', 'p95 ms', 'p99 ms', 'KB a subscription'],
+      columns: ['open', 'transport', 'p50 ms', 'p95 ms', 'p99 ms', 'KB per subscription'],
       rows: rows.map(({ open, transport, latencyMs, bytesEach }) => [
         open,
         transport,
@@ -84,7 +84,7 @@ export async function measureEvents({ quick, print }: Bench): Promise<Section[]>
           met: at(1_000, transport).latencyMs.p50 < 3,
         },
         {
-          goal: `memory a subscription, 10,000 open (${transport}) < 15 KB`,
+          goal: `memory per subscription, 10,000 open (${transport}) < 15 KB`,
           figure: `${(at(10_000, transport).bytesEach / 1024).toFixed(1)} KB`,
           met: at(10_000, transport).bytesEach < 15 * 1024,
         },

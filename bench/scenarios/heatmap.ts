@@ -39,7 +39,7 @@ export async function measureHeatmap(bench: Bench): Promise<Section[]> {
     {
       title: 'Heatmaps',
       how: "The same images with and without heatmaps, interleaved. Run: wall time of sending the pixels to the engine process, running the model, and reading labels and 20 maps per image. Answer: CPU of all processes from the upload to the best label's map as a PNG, at half the rate of the bare engine. Each figure is the fastest tenth, since other work on the machine only adds time.",
-      columns: ['', 'ms an image without', 'extra with heatmaps'],
+      columns: ['', 'ms per image without', 'extra with heatmaps'],
       rows: rows.map(({ what, plainMs, extra }) => [what, plainMs.toFixed(1), percent(extra)]),
       data: rows,
       goals: rows.map(({ what, extra }) => ({

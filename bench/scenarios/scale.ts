@@ -89,7 +89,7 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
         {
           file: 'scale-out.svg',
           chart: {
-            title: `Engines that wait ${WAIT_MS} ms: answers a second`,
+            title: `Engines that wait ${WAIT_MS} ms: answers per second`,
             xLabel: 'workers',
             x: workerRows.map(({ workers }) => workers),
             lines: [

@@ -88,13 +88,17 @@ async function writeTable(): Promise<void> {
   }
   const table = `# Faults
 
-Written by the fault suite (\`npx vitest run e2e/faults\`): real processes, a real Redis, two servers and two workers. The
-column *in flight* says how many predictions are open, at least, when the fault happens. Some clients cancel theirs, and some set a
-timeout that is too short. Clients watch their predictions through waiting mutations, queries, server-sent events and WebSockets. A
-ledger in a separate process records every id and every state that a client received, and in the end asks each server for each id.
+What becomes of predictions when a part of the system fails. The fault suite (\`npx vitest run e2e/faults\`) causes each fault under load,
+counts, and writes this page. It runs real processes: a Redis, two servers and two workers.
 
-*Lost*: accepted, but without a terminal state on some server. *Contradictory*: two different terminal states were seen, or any state
-after one. *Run again*: the fault loses work that had started, so it is started again.
+Clients watch their predictions through waiting mutations, queries, server-sent events and WebSockets. Some cancel, and some set a timeout
+that is too short. A ledger in a separate process records every id and every state that a client received, and at the end asks each
+server for each id.
+
+- *In flight*: at least this many predictions are open when the fault happens.
+- *Lost*: accepted, but without a terminal state on some server.
+- *Contradictory*: two different terminal states were seen, or any state after one.
+- *Run again*: the fault loses work that had started, so it is started again.
 
 | Fault | In flight | Lost | Contradictory | Run again | Observed |
 |---|---|---|---|---|---|
