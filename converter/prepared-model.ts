@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
 import { discardFolder, isIntact } from './folder-digests.ts';
 import { readLabels } from './labels.ts';
-import { CONVERTER_VERSION, convertModel } from './onnx/convert.ts';
+import { CONVERTER_VERSION, convertToGraph } from './onnx/convert.ts';
 import { type Calibration, parseCalibration } from './onnx/ranges.ts';
 import { WRAPPER_VERSION } from './onnx/wrap-onnx-file.ts';
+import { writeModel } from './onnx/write.ts';
 import { writeWrapped } from './onnx-file/write-wrapped.ts';
 import { listLabelFiles, type PreparedOutput, prepareOutputs } from './output-spec.ts';
 import { pullSource } from './sources/pull.ts';
@@ -261,8 +262,8 @@ export async function writeArtefacts(
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));
   try {
-    const { bytes, classCount, cam } = convertModel(modelJson, weights, spec.input, output, calibration);
-    await writeFile(path.join(staging, 'model.onnx'), bytes);
+    const { graph, classCount, cam } = convertToGraph(modelJson, weights, spec.input, output, calibration);
+    await writeModel(graph, 'model', staging);
     if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
     const { kernel, ...head } = cam;
     await writeFile(path.join(staging, 'cam.bin'), kernel);

@@ -28,8 +28,7 @@ const IMAGE_INPUT = 'image';
 const PROBABILITIES_OUTPUT = 'probabilities';
 
 export interface ConvertedModel {
-  /** The ONNX file. */
-  bytes: Uint8Array;
+  graph: OnnxGraph;
   classCount: number;
   cam: CamHead | { unavailable: string };
 }
@@ -42,7 +41,7 @@ export interface Answers {
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 4;
+export const CONVERTER_VERSION = 5;
 
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {
@@ -56,12 +55,23 @@ export interface FloatModel {
 }
 
 /**
+ * Converts a tfjs model to an ONNX file with its weights inside.
+ * @throws as convertToGraph does
+ */
+export function convertModel(
+  ...source: Parameters<typeof convertToGraph>
+): Omit<ConvertedModel, 'graph'> & { bytes: Uint8Array } {
+  const { graph, ...rest } = convertToGraph(...source);
+  return { bytes: encodeModel(graph, 'model'), ...rest };
+}
+
+/**
  * Converts a tfjs model to ONNX: preprocessing first, then the model, then the activation of the spec.
  * @param calibration if given, the model is written for bytes instead of floats
  * @throws UnsupportedOpError naming what the converter does not cover
  * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID, SPEC_INVALID
  */
-export function convertModel(
+export function convertToGraph(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   input: InputSpec,
@@ -75,7 +85,7 @@ export function convertModel(
     }
     quantizeGraph(graph, calibration.ranges);
   }
-  return { bytes: encodeModel(graph, 'model'), classCount, cam };
+  return { graph, classCount, cam };
 }
 
 /**

@@ -1,3 +1,5 @@
+import { open, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import onnxProto from 'onnx-proto';
 import {
   type Attribute,
@@ -24,8 +26,52 @@ const ELEMENT_TYPES: Record<ElementType, number> = {
   bool: onnx.TensorProto.DataType.BOOL,
 };
 
-/** The bytes of an ONNX file. */
+/** The bytes of an ONNX file with its weights inside. */
 export function encodeModel(graph: OnnxGraph, name: string): Uint8Array {
+  return encodeFile(
+    graph,
+    name,
+    [...graph.constants].map(([key, tensor]) => encodeTensor(key, tensor)),
+  );
+}
+
+const WEIGHTS_FILE = 'weights.bin';
+/** Shorter constants stay in the ONNX file: shapes must be known when it is read. */
+const MIN_EXTERNAL_BYTES = 4096;
+/** Onnxruntime maps files into memory; numbers begin at multiples of a cache line. */
+const ALIGNMENT = 64;
+
+/**
+ * Writes a graph as model.onnx into a folder, with longer weights beside it. They are never encoded as a whole, and onnxruntime maps them.
+ */
+export async function writeModel(graph: OnnxGraph, name: string, folder: string): Promise<void> {
+  const target = await open(path.join(folder, WEIGHTS_FILE), 'w');
+  let end = 0;
+  const tensors: ReturnType<typeof encodeTensor>[] = [];
+  try {
+    for (const [key, tensor] of graph.constants) {
+      const encoded = encodeTensor(key, tensor);
+      const { rawData, ...rest } = encoded;
+      if (rawData.length < MIN_EXTERNAL_BYTES) {
+        tensors.push(encoded);
+        continue;
+      }
+      const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+      end = offset + rawData.length;
+      for (let at = 0; at < rawData.length; ) {
+        at += (await target.write(rawData, at, rawData.length - at, offset + at)).bytesWritten;
+      }
+      const place = { location: WEIGHTS_FILE, offset, length: rawData.length };
+      const externalData = Object.entries(place).map(([key, value]) => ({ key, value: String(value) }));
+      tensors.push({ ...rest, externalData, dataLocation: onnx.TensorProto.DataLocation.EXTERNAL } as never);
+    }
+  } finally {
+    await target.close();
+  }
+  await writeFile(path.join(folder, 'model.onnx'), encodeFile(graph, name, tensors));
+}
+
+function encodeFile(graph: OnnxGraph, name: string, initializer: ReturnType<typeof encodeTensor>[]): Uint8Array {
   const message = onnx.ModelProto.create({
     irVersion: IR_VERSION,
     opsetImport: [{ domain: '', version: OPSET }],
@@ -33,7 +79,7 @@ export function encodeModel(graph: OnnxGraph, name: string): Uint8Array {
     graph: {
       name,
       node: graph.nodes.map(encodeNode),
-      initializer: [...graph.constants].map(([key, tensor]) => encodeTensor(key, tensor)),
+      initializer,
       input: graph.inputs.map(encodePort),
       output: graph.outputs.map(encodePort),
     },

@@ -8,13 +8,12 @@ import { buildSystem } from '@inferql/testing/build';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BATCH, floatTensor } from '../onnx/graph.ts';
 import { encodeModel } from '../onnx/write.ts';
+import { writeH5, writeKeras } from './keras-writer.fixture.ts';
 
 const MEGABYTE = 2 ** 20;
 /** As docs/export-your-model.md says. */
 const MAX_BYTES = (fileBytes: number) => 2.5 * fileBytes + 300 * MEGABYTE;
-const SIDE = 64;
-const HIDDEN = 2_600;
-const CLASSES = 10;
+const SIZES = { side: 64, hidden: 2_600, classes: 10 };
 
 let root: string;
 beforeAll(() => {
@@ -33,7 +32,8 @@ const weights = (rows: number, columns: number) =>
 
 /** Two dense layers over all pixels: 122 MB of weights in the file itself. */
 function writeModel(): string {
-  const size = SIDE * SIDE * 3;
+  const { side, hidden, classes } = SIZES;
+  const size = side * side * 3;
   const bytes = encodeModel(
     {
       nodes: [
@@ -43,11 +43,11 @@ function writeModel(): string {
         { op: 'MatMul', inputs: ['positive', 'second'], outputs: ['scores'], attributes: {} },
       ],
       constants: new Map([
-        ['first', weights(size, HIDDEN)],
-        ['second', weights(HIDDEN, CLASSES)],
+        ['first', weights(size, hidden)],
+        ['second', weights(hidden, classes)],
       ]),
-      inputs: [{ name: 'input', type: 'float32', shape: [BATCH, 3, SIDE, SIDE] }],
-      outputs: [{ name: 'scores', type: 'float32', shape: [BATCH, CLASSES] }],
+      inputs: [{ name: 'input', type: 'float32', shape: [BATCH, 3, side, side] }],
+      outputs: [{ name: 'scores', type: 'float32', shape: [BATCH, classes] }],
     },
     'large',
   );
@@ -56,20 +56,31 @@ function writeModel(): string {
   return file;
 }
 
-test('adding an ONNX file with its weights inside takes no more than 2.5 times the file and 300 MB', async () => {
-  const file = writeModel();
-  const { size } = statSync(file);
-  expect(size).toBeGreaterThan(100 * MEGABYTE);
+/** Adds a file in a process, and returns the most memory that it had. */
+async function measurePeak(file: string): Promise<{ peakBytes: number; printed: string }> {
   const report = `process.on('exit', () => process.stderr.write('peak ' + process.resourceUsage().maxRSS));`;
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [
     '--import',
     `data:text/javascript,${encodeURIComponent(report)}`,
     path.join(await buildSystem(), 'converter/main.js'),
     ...['--models-dir', path.join(root, 'models'), '--state-dir', path.join(root, 'state')],
-    ...['add', file],
+    ...['add', file, '--name', `large-${path.extname(file).slice(1)}`],
   ]);
-  expect(stdout).toContain('added large');
-  const peakBytes = Number(/peak (\d+)/.exec(stderr)?.[1]) * 1024;
+  rmSync(path.join(root, 'state'), { recursive: true, force: true });
+  return { peakBytes: Number(/peak (\d+)/.exec(stderr)?.[1]) * 1024, printed: stdout };
+}
+
+test.each([
+  ['an ONNX file with its weights inside', async () => writeModel()],
+  ['an .h5 file', () => writeH5(root, SIZES)],
+  ['a .keras file', () => writeKeras(root, SIZES)],
+])('adding %s takes no more than 2.5 times the file and 300 MB', async (_, write) => {
+  const file = await write();
+  const { size } = statSync(file);
+  expect(size).toBeGreaterThan(100 * MEGABYTE);
+  const { peakBytes, printed } = await measurePeak(file);
+  expect(printed).toContain(`added large-${path.extname(file).slice(1)}`);
+  if (!file.endsWith('.onnx')) expect(printed).toContain('compared with tfjs on 5 images');
   expect(peakBytes).toBeGreaterThan(size / 2);
   expect(peakBytes).toBeLessThan(MAX_BYTES(size));
 });

@@ -6,13 +6,11 @@ import { namesOf, orderOf, WeightIndex } from '../onnx/keras-layers/weights.ts';
 import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './arguments.ts';
 import { isGraphModel, type ModelJson } from './manifest.ts';
 import { dialectOf, firstCalls, type Layer, type LayersModel, parseTopology } from './topology.ts';
-import type { Weight } from './weights.ts';
 
-/** What tfjs' loader takes. */
+/** What tfjs' loader takes, and which weight of the file is which of tfjs'. */
 export interface Keras2Artifacts {
   modelTopology: object;
-  weightSpecs: { name: string; shape: number[]; dtype: 'float32' }[];
-  weightData: ArrayBuffer;
+  names: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Whether Keras 3 wrote a topology, so that tfjs cannot read it as it is. */
@@ -81,18 +79,20 @@ function hasTensorsOnly(call: Call, dialect: Dialect): boolean {
 }
 
 /**
- * The same model as a functional one of Keras 2; its weights under the names that tfjs gives them.
+ * The same model as a functional one of Keras 2.
+ * @param weights names and shapes of its weights
+ * @returns the topology, and for each weight that it has the names that tfjs gives it
  * @throws ModelError TOPOLOGY_INVALID
  */
-export function toKeras2(modelTopology: Record<string, unknown>, weights: Map<string, Weight>): Keras2Artifacts {
+export function toKeras2(
+  modelTopology: Record<string, unknown>,
+  weights: Iterable<{ name: string; shape: number[] }>,
+): Keras2Artifacts {
   const model = parseTopology(modelTopology);
-  const named = nameWeights(model, new WeightIndex(weights), []);
-  const bytes = Buffer.concat(named.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)));
-  return {
-    modelTopology: describeModel(model),
-    weightSpecs: named.map(({ name, shape }) => ({ name, shape, dtype: 'float32' })),
-    weightData: new Uint8Array(bytes).buffer,
-  };
+  const index = new WeightIndex(weights);
+  const names = new Map<string, string[]>();
+  nameWeights(model, index, [], (stored, name) => names.set(stored, [...(names.get(stored) ?? []), name]));
+  return { modelTopology: describeModel(model), names };
 }
 
 function describeModel(model: LayersModel): { class_name: string; config: object } {
@@ -116,29 +116,43 @@ function describeModel(model: LayersModel): { class_name: string; config: object
   return { class_name: 'Model', config };
 }
 
-/** What training needs is left out: initializers have new names, too. */
+/** What training needs is left out. Weights are read over, so random ones need not be drawn before. */
 function describeConfig(config: Record<string, unknown>): Record<string, unknown> {
-  const kept = Object.entries(config).filter(([field]) => !/_(initializer|regularizer|constraint)$/.test(field));
-  const described = Object.fromEntries(kept);
+  const kept = Object.entries(config).filter(([field]) => !/_(regularizer|constraint)$/.test(field));
+  const described = withoutInitialValues(Object.fromEntries(kept)) as Record<string, unknown>;
   const { batch_shape, dtype } = described;
   if (batch_shape !== undefined) described.batch_input_shape = batch_shape;
   if (typeof dtype === 'object') described.dtype = 'float32';
   return described;
 }
 
-function nameWeights(model: LayersModel, index: WeightIndex, scope: readonly string[]) {
-  const named: { name: string; shape: number[]; data: Float32Array }[] = [];
+/** A topology whose weights are zeros before they are read: tfjs draws random numbers otherwise, which takes longer than reading. */
+export function withoutInitialValues(topology: unknown): unknown {
+  if (Array.isArray(topology)) return topology.map(withoutInitialValues);
+  if (typeof topology !== 'object' || topology === null) return topology;
+  return Object.fromEntries(
+    Object.entries(topology).map(([field, value]) => [
+      field,
+      field.endsWith('_initializer') && value ? { class_name: 'Zeros', config: {} } : withoutInitialValues(value),
+    ]),
+  );
+}
+
+function nameWeights(
+  model: LayersModel,
+  index: WeightIndex<{ name: string; shape: number[] }>,
+  scope: readonly string[],
+  add: (stored: string, name: string) => void,
+): void {
   for (const { name, className, config, model: inner } of model.layers) {
     if (inner) {
-      named.push(...nameWeights(inner, index, [...scope, name]));
+      nameWeights(inner, index, [...scope, name], add);
       continue;
     }
     const fields = new LayerConfig(name, config);
     for (const weight of orderOf(className, fields)) {
       const found = index.find(scope, name, namesOf(className, weight, fields));
-      if (!found) continue;
-      named.push({ name: `${name}/${weight}`, shape: [...found.shape], data: found.data as Float32Array });
+      if (found) add(found.name, `${name}/${weight}`);
     }
   }
-  return named;
 }

@@ -17,6 +17,23 @@ export interface Weight {
  */
 export async function readWeights(modelJson: ModelJson, modelDir: string): Promise<Map<string, Weight>> {
   const weights = new Map<string, Weight>();
+  for await (const { spec, bytes } of streamStoredWeights(modelJson, modelDir)) {
+    weights.set(spec.name, decodeWeight(spec, bytes));
+  }
+  return weights;
+}
+
+/** A weight as its shard has it. */
+export interface StoredWeight {
+  spec: WeightSpec;
+  bytes: ArrayBuffer;
+}
+
+/**
+ * The weights of a model in the manifest's order, one at a time in memory.
+ * @throws ModelError WEIGHTS_INVALID as readWeights does
+ */
+export async function* streamStoredWeights(modelJson: ModelJson, modelDir: string): AsyncGenerator<StoredWeight> {
   for (const group of modelJson.weightsManifest) {
     // Before anything is read: a file may be larger than memory.
     const shards = await Promise.all(group.paths.map((name) => findShard(name, modelDir)));
@@ -24,17 +41,13 @@ export async function readWeights(modelJson: ModelJson, modelDir: string): Promi
       group,
       shards.reduce((sum, { bytes }) => sum + bytes, 0),
     );
-    // One weight at a time, so that a model is in memory once.
     const reader = new ShardReader(shards);
     try {
-      for (const weight of group.weights) {
-        weights.set(weight.name, decodeWeight(weight, await reader.read(storedBytes(weight))));
-      }
+      for (const spec of group.weights) yield { spec, bytes: await reader.read(storedBytes(spec)) };
     } finally {
       await reader.close();
     }
   }
-  return weights;
 }
 
 async function findShard(name: string, modelDir: string) {

@@ -8,7 +8,7 @@ import { attentionArguments, attentionWeight } from './attention.ts';
 import { LayerConfig } from './config.ts';
 import { findOperation, toOperands } from './operation-layers.ts';
 import { LAYERS } from './registry.ts';
-import { namesOf, WeightIndex } from './weights.ts';
+import { namesOf, toTensor, WeightIndex } from './weights.ts';
 
 /** What stays the same through a whole model. */
 interface Conversion {
@@ -29,7 +29,7 @@ export function convertLayers(
   weights: Map<string, Weight>,
   inputs: readonly Value[],
 ): Value[] {
-  const conversion = { builder, dialect, weights: new WeightIndex(weights) };
+  const conversion = { builder, dialect, weights: new WeightIndex(weights.values()) };
   const outputs = convertModel(conversion, model, inputs, []);
   conversion.weights.requireAllUsed();
   return outputs;
@@ -107,7 +107,7 @@ function convertLayer(
       weights.find(scope, layer.name, namesOf(layer.className, name, config)) ??
       (layer.className === 'Normalization' ? weights.findUnnamed(name) : undefined);
     if (!found) throw missingWeight(layer, name);
-    return found;
+    return toTensor(found);
   };
   const ignoreWeight = (name: string): void => {
     weights.find(scope, layer.name, namesOf(layer.className, name, config));
@@ -129,7 +129,7 @@ function findPart(weights: WeightIndex, scope: readonly string[], layer: Layer, 
   const { parts, names } = attentionWeight(name);
   for (const part of parts) {
     const found = weights.find([...scope, layer.name], part, names);
-    if (found) return found;
+    if (found) return toTensor(found);
   }
   throw missingWeight(layer, name);
 }

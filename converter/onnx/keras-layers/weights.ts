@@ -7,13 +7,13 @@ import type { LayerConfig } from './config.ts';
  * Finds layers' weights by name. Converters differ in what precedes `layer/weight` (scopes of nested models) and
  * between the two (TF 2.2 repeats the cell's name), and some append ":0".
  */
-export class WeightIndex {
-  readonly #byEnds = new Map<string, Weight[]>();
-  readonly #unused: Set<Weight>;
+export class WeightIndex<W extends { name: string } = Weight> {
+  readonly #byEnds = new Map<string, W[]>();
+  readonly #unused: Set<W>;
 
-  constructor(weights: Map<string, Weight>) {
-    this.#unused = new Set(weights.values());
-    for (const weight of weights.values()) {
+  constructor(weights: Iterable<W>) {
+    this.#unused = new Set(weights);
+    for (const weight of this.#unused) {
       const tokens = tokensOf(weight.name);
       const last = (tokens.at(-1) ?? '').replace(/^variable_\d+$/, 'variable');
       for (const token of new Set(tokens.slice(0, -1))) {
@@ -27,15 +27,14 @@ export class WeightIndex {
   }
 
   /** A weight that converters give no layer's name, as they do for an adapted Normalization; undefined if there is none. */
-  findUnnamed(name: string): Tensor | undefined {
+  findUnnamed(name: string): W | undefined {
     const weight = [...this.#unused].find((candidate) => tokensOf(candidate.name).join('/') === name);
-    if (!weight) return undefined;
-    this.#unused.delete(weight);
-    return floatTensor(weight.shape, toFloat(weight.data));
+    if (weight) this.#unused.delete(weight);
+    return weight;
   }
 
   /** The weight of a layer inside the models of `scope`, under the first of `names` that there is. */
-  find(scope: readonly string[], layer: string, names: readonly string[]): Tensor | undefined {
+  find(scope: readonly string[], layer: string, names: readonly string[]): W | undefined {
     for (const name of names) {
       const candidates = this.#byEnds.get(`${layer}/${name}`);
       if (!candidates) continue;
@@ -46,7 +45,7 @@ export class WeightIndex {
       const chosen = scope.length === 0 && exact ? exact : best?.weight;
       if (!chosen) continue;
       this.#unused.delete(chosen);
-      return floatTensor(chosen.shape, toFloat(chosen.data));
+      return chosen;
     }
     return undefined;
   }
@@ -114,6 +113,7 @@ function scoreOf(tokens: readonly string[], scope: readonly string[], layer: str
   return matched * 2 - outer.length - (path.length - path.lastIndexOf(layer)) * 0.1;
 }
 
-function toFloat(data: Float32Array | Int32Array): Float32Array {
-  return data instanceof Float32Array ? data : Float32Array.from(data);
+/** A weight as a constant of the graph. */
+export function toTensor({ shape, data }: Weight): Tensor {
+  return floatTensor(shape, data instanceof Float32Array ? data : Float32Array.from(data));
 }

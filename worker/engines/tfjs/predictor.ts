@@ -1,19 +1,13 @@
 /** A tfjs model on the current backend: which of its outputs are read, and how it is run. */
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { ReadableStream } from 'node:stream/web';
 import { parseGraph } from '@inferql/converter/tfjs/graphdef';
-import { isKeras3, requireFaithful, toKeras2 } from '@inferql/converter/tfjs/keras3';
-import {
-  isGraphModel,
-  type ModelJson,
-  readModelJson,
-  signatureOf,
-  storedBytes,
-} from '@inferql/converter/tfjs/manifest';
+import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '@inferql/converter/tfjs/manifest';
 import { nameOutputs, parseTopology } from '@inferql/converter/tfjs/topology';
-import { readWeights } from '@inferql/converter/tfjs/weights';
+import { streamStoredWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
 import type { EngineModel } from '../engine.ts';
+import { openLayersModel } from './layers-model.ts';
 
 /** Predicts normalized images: the model's probabilities, the named outputs in the order of the spec, and features if it has any. */
 export interface Predictor {
@@ -41,8 +35,8 @@ export async function loadPredictor(
   { hasLabels, from }: Wanted = { hasLabels: true, from: [] },
 ): Promise<Predictor> {
   const json = await readModelJson(path);
-  const handler = { load: () => readArtifacts(json, path) };
   if (isGraphModel(json)) {
+    const handler = { load: async () => graphArtifacts(json, path) };
     // The first output of all, however its signature says so.
     if (outputName === undefined && hasLabels && from.length === 0) return loadGraphModel(handler, undefined, []);
     const outputs = parseGraph(json.modelTopology, signatureOf(json)).outputs;
@@ -54,7 +48,7 @@ export async function loadPredictor(
     return loadGraphModel(handler, main === undefined ? undefined : nodeOf(main), named.map(nodeOf));
   }
   const { main, named } = findPlaces(nameOutputs(parseTopology(json.modelTopology)), { outputName, hasLabels, from });
-  return loadLayersModel(handler, main, named);
+  return layersPredictor(await openLayersModel(json, path), main, named);
 }
 
 /** The places of the wanted outputs among those of the file. What other outputs of the spec name is not the one with the scores. */
@@ -79,37 +73,22 @@ function findPlaces(
   };
 }
 
-async function readArtifacts(json: ModelJson, path: string): Promise<tf.io.ModelArtifacts> {
-  const isGraph = isGraphModel(json);
-  if (!isGraph) requireFaithful(json.modelTopology);
-  if (!isGraph && isKeras3(json.modelTopology)) {
-    return toKeras2(json.modelTopology, await readWeights(json, dirname(path)));
-  }
+/** Weights are read one at a time: a model may have half a gigabyte of them. */
+function graphArtifacts(json: ModelJson, path: string): tf.io.ModelArtifacts {
   const { weightsManifest, ...modelJson } = json;
-  // Old converters write the tensor's name, which tfjs does not accept as the layer's weight.
-  const toWeightName = (name: string) => (isGraph ? name : name.replace(/:0$/, ''));
-  const weights = weightsManifest.flatMap((group) =>
-    group.weights.map((weight) => ({ ...weight, name: toWeightName(weight.name) })),
-  );
-  const shards = weightsManifest.flatMap((group) => group.paths);
-  const bytes = Buffer.concat(await Promise.all(shards.map((shard) => readFile(join(dirname(path), shard)))));
-  const expected = weights.reduce((sum, weight) => sum + storedBytes(weight), 0);
-  if (bytes.length !== expected) throw new Error(`the weights have ${bytes.length} bytes, not ${expected}`);
+  async function* readBytes() {
+    for await (const { bytes } of streamStoredWeights(json, dirname(path))) yield bytes;
+  }
   return {
     ...(modelJson as object),
     modelTopology: modelJson.modelTopology,
-    weightSpecs: weights as tf.io.WeightsManifestEntry[],
-    weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
+    weightSpecs: weightsManifest.flatMap(({ weights }) => weights) as tf.io.WeightsManifestEntry[],
+    getWeightStream: () => ReadableStream.from(readBytes()) as unknown as globalThis.ReadableStream<ArrayBuffer>,
   };
 }
 
 /** @param main the place of the output with the scores; undefined for a model without labels */
-async function loadLayersModel(
-  handler: tf.io.IOHandler,
-  main: number | undefined,
-  named: readonly number[],
-): Promise<Predictor> {
-  const model = await tf.loadLayersModel(handler);
+function layersPredictor(model: tf.LayersModel, main: number | undefined, named: readonly number[]): Predictor {
   const wanted = [...(main === undefined ? [] : [main]), ...named].map((at) => model.outputs[at]!);
   const pooling = model.layers.findLast((layer) => layer.getClassName() === 'GlobalAveragePooling2D');
   const canDraw = main !== undefined && pooling && !Array.isArray(pooling.input);
@@ -145,7 +124,7 @@ async function loadGraphModel(
   main: string | undefined,
   named: readonly string[],
 ): Promise<Predictor> {
-  const model = await tf.loadGraphModel(handler);
+  const model = await tf.loadGraphModel(handler, { streamWeights: true });
   const wanted = [...(main === undefined ? [] : [main]), ...named];
   const nodes = [...new Set(wanted)];
   const isFirst = wanted.length === 0;
