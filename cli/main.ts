@@ -14,7 +14,7 @@ import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
 import { createSession, defaultUrl, explainError, type Session } from './session.ts';
 
-const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and look at models and queues.
+const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and inspect models and queues.
 
 The server is expected at --url, else at INFERQL_URL, else where the system of this folder
 runs, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;

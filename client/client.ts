@@ -90,14 +90,14 @@ export function blobOf(image: ImageInput): Blob {
   if (image instanceof Blob) return image;
   if (image instanceof ArrayBuffer) return new Blob([image]);
   if (image instanceof Uint8Array) return new Blob([image as Uint8Array<ArrayBuffer>]);
-  throw new TypeError('An image is a Blob, an ArrayBuffer or a Uint8Array.');
+  throw new TypeError('Expected an image as a Blob, ArrayBuffer or Uint8Array.');
 }
 
 function endpointOf(url: string | URL): URL {
   const endpoint = new URL(url);
   if (!/^https?:$/.test(endpoint.protocol) || endpoint.username || endpoint.password) {
     throw new TypeError(
-      'The url begins with http:// or https://, without user and password. Pass those in `key` or `headers`.',
+      'Invalid url: expected http:// or https://, without user and password. Pass those in `key` or `headers`.',
     );
   }
   if (endpoint.pathname === '/') endpoint.pathname = '/graphql';

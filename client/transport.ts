@@ -97,7 +97,7 @@ export function createTransport(settings: TransportSettings): Transport {
     }
     const origin = hasAnswered ? undefined : await findRefusedOrigin(url, plainFetch);
     if (origin) {
-      const message = `${url.origin} answers, but not to pages of ${origin}. Name this origin in the server's INFERQL_CORS_ORIGINS.`;
+      const message = `${url.origin} does not accept requests from pages of ${origin}. Add this origin to the server's INFERQL_CORS_ORIGINS.`;
       return new InferqlError('BAD_RESPONSE', message, { cause });
     }
     return new InferqlError('UNREACHABLE', `No answer from ${url.origin}.`, { cause });

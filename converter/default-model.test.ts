@@ -47,11 +47,11 @@ test('another default is chosen by name, and by removing the current one', async
   await makeModel('bee');
   await chooseDefault('bee', context);
   await chooseDefault(undefined, context);
-  expect(printed).toEqual(['the default model is bee now', 'bee']);
+  expect(printed).toEqual(['the default model is now bee', 'bee']);
   await expect(chooseDefault('cow', context)).rejects.toThrow(/no model cow .*ant, bee/);
   await removeModel('bee', context);
   expect(await readDefaultModel(modelsDir)).toBe('ant');
-  expect(printed.at(-1)).toBe('the default model is ant now');
+  expect(printed.at(-1)).toBe('the default model is now ant');
 });
 
 test('a file with other content is refused, with what was expected', async () => {

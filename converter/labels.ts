@@ -18,7 +18,7 @@ export async function readLabels(file: string): Promise<string[]> {
   if (!labels) {
     throw new ModelError(
       'SOURCE_INVALID',
-      `labels ${path.basename(file)}: expected a list of names, an object by class index, or a name a line`,
+      `labels ${path.basename(file)}: expected a list of names, an object by class index, or one name per line`,
     );
   }
   return labels;

@@ -59,8 +59,8 @@ function share(text: string): number {
 
 const program = new Command('models')
   .description('The model repository.')
-  .option('--models-dir <folder>', 'the folder with a folder a model', 'models')
-  .option('--state-dir <folder>', 'the folder for the state of this machine', '.inferql')
+  .option('--models-dir <folder>', 'folder that has one folder per model', 'models')
+  .option('--state-dir <folder>', 'folder for the state of this machine', '.inferql')
   .option('--samples-dir <folder>', "images to try models on if the models' folder has no samples");
 
 const context = (): CommandContext => {
@@ -97,19 +97,19 @@ program
 
 program
   .command('add')
-  .description('get a model, write its spec by looking at it, try it on the samples, and put it into the repository')
+  .description('add a model: inspect it, write its spec, try it on the samples, and put it into the repository')
   .argument(
     '<source>',
     'a folder, a .zip, a .onnx, .keras or .h5 file, the URL of a model.json, or npm:<package>@<version>#<path>',
   )
-  .option('--name <name>', 'the name to serve it by')
+  .option('--name <name>', 'name to serve it by')
   .option('--labels <file>', 'names of the classes; for an npm source a path in the package')
-  .option('--replace', 'put it in the place of the model of that name')
+  .option('--replace', 'replace the model of that name')
   .option('--width <pixels>', 'width of the input, if the model leaves it open', wholeNumber)
   .option('--height <pixels>', 'height of the input, if the model leaves it open', wholeNumber)
   .option('--channels <count>', '1 gray, 3 RGB, 4 RGBA; if the model leaves it open', channelCount)
   .addOption(new Option('--layout <order>', "of an ONNX file's input, if it leaves it open").choices(['nchw', 'nhwc']))
-  .addOption(new Option('--normalization <kind>', 'what pixels become').choices([...NORMALIZATIONS]))
+  .addOption(new Option('--normalization <kind>', 'how pixels are normalized').choices([...NORMALIZATIONS]))
   .option(
     '--mean <numbers>',
     'in place of --normalization: (pixel * scale - mean) / std, one number or one per channel',
@@ -119,7 +119,7 @@ program
   .option('--scale <number>', 'see --mean; 1/255 unless the means are of bytes', (text) => numbers(text)[0])
   .addOption(new Option('--order <order>', 'see --mean').choices(['rgb', 'bgr']))
   .addOption(
-    new Option('--activation <kind>', "what the model's own output is").choices([
+    new Option('--activation <kind>', "what the model's output holds").choices([
       'softmax',
       'logits',
       'sigmoid',
@@ -129,7 +129,7 @@ program
   .option('--output <name>', 'the output with the scores of the labels, if there are several')
   .option(
     '--outputs <list>',
-    'what is given besides the labels, such as color=labels:colors.txt,features=embedding,grid=tensor',
+    'outputs to return besides the labels, such as color=labels:colors.txt,features=embedding,grid=tensor',
     parseOutputRequests,
   )
   .option('--batch <images>', 'at most this many images per run', wholeNumber)
@@ -139,9 +139,7 @@ program
     wholeNumber,
   )
   .addOption(
-    new Option('--resize <name>', 'the library that resized the images of its training, and its filter').choices(
-      RESIZE_NAMES,
-    ),
+    new Option('--resize <name>', 'the library that resized the training images, and its filter').choices(RESIZE_NAMES),
   )
   .action(async (source: string, options: AddOptions) => {
     const { addModel } = await import('./commands/add.ts');
@@ -150,7 +148,7 @@ program
 
 program
   .command('list')
-  .description('the models of the repository')
+  .description('list the models of the repository')
   .action(() => printModels(context()));
 
 program
@@ -161,13 +159,13 @@ program
 
 program
   .command('default')
-  .description('the model of requests that name none')
-  .argument('[name]', 'the model that it is to be; without one the present name is printed')
+  .description('show or set the model for requests that do not name one')
+  .argument('[name]', 'the new default model; if it is not given, the current one is printed')
   .action((name: string | undefined) => chooseDefault(name, context()));
 
 program
   .command('check')
-  .description('prepare models and run them on the samples; exit code 1 when one cannot be served')
+  .description('prepare models and run them on the samples; exit code 1 if one cannot be served')
   .argument('[names...]', 'the models; all by default')
   .action(async (names: string[]) => {
     const { checkModels } = await import('./commands/check.ts');
@@ -188,15 +186,15 @@ program
 program
   .command('verify')
   .description(
-    "compare a model's answers with a notebook's; exit code 1 when they differ, with the preprocessing that fits",
+    "compare a model's answers with a notebook's, and find the preprocessing that fits; exit code 1 if they differ",
   )
   .argument('<model>', 'the model, or the folder of its spec')
-  .requiredOption('--images <folder>', 'the images that the answers are of')
+  .requiredOption('--images <folder>', 'folder of the images that were answered')
   .requiredOption(
     '--expected <file>',
     'the answers: a CSV file with a file name and one probability per class in each line',
   )
-  .option('--time-limit <seconds>', 'try no alternative after that time (default 180)', wholeNumber)
+  .option('--time-limit <seconds>', 'stop searching for a better match after this time (default 180)', wholeNumber)
   .action(async (model: string, options: { images: string; expected: string; timeLimit?: number }) => {
     const { verifyModel } = await import('./commands/verify.ts');
     if (!(await verifyModel(model, options, context()))) process.exitCode = 1;
@@ -209,7 +207,7 @@ program
   .option('--images <folder>', 'images: half for calibration, half to measure on; else views of the samples')
   .option(
     '--min-agreement <share>',
-    'refuse it if fewer images have the same first answer, 0 to 1 (default 0.9)',
+    'refuse int8 if a smaller share of images has the same first answer, 0 to 1 (default 0.9)',
     share,
   )
   .action(async (name: string, options: { images?: string; minAgreement?: number }) => {

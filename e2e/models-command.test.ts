@@ -94,8 +94,8 @@ test('forgets a model in the private Redis of the clone', async () => {
 test('names the default model, and removing that model names another', async () => {
   cpSync(join(clone.dir, 'models/resnet50'), join(clone.dir, 'models/second'), { recursive: true });
   expect(await models('default')).toContain('resnet50');
-  expect(await models('default', 'second')).toContain('the default model is second now');
+  expect(await models('default', 'second')).toContain('the default model is now second');
   expect(readFileSync(join(clone.dir, 'models/repository.json5'), 'utf8')).toMatch(/default: 'second'/);
   await expect(models('default', 'third')).rejects.toThrow(/no model third .*resnet50, second/);
-  expect(await models('remove', 'second')).toContain('the default model is resnet50 now');
+  expect(await models('remove', 'second')).toContain('the default model is now resnet50');
 });

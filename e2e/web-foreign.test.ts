@@ -130,5 +130,5 @@ test('a page with unsent images asks before it is left, and names them when it i
     });
     await page.getByRole('button', { name: 'Choose photos' }).focus();
     await Promise.all([asked, page.reload()]);
-    await page.getByText(`Not sent before the page was closed. Add again: ${picture!.file.name}.`).waitFor();
+    await page.getByText(`Not sent before the page was closed. Add them again: ${picture!.file.name}.`).waitFor();
   }));

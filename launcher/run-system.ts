@@ -37,10 +37,10 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
     // Nothing is accepted yet, and every step of the set-up may be interrupted anywhere.
     if (!system) endRunningTool().finally(() => process.exit(EXIT_OF_SIGNAL[signal]));
     else if (count === 1) {
-      print('\nStopping: what is running is finished first.');
+      print('\nStopping. Running work is finished first.');
       finish(system, 0);
     } else if (count === 2) system.describeRunning();
-    else system.killChildren('Asked three times.');
+    else system.killChildren('Interrupted three times.');
   });
 
   let redis: RunningRedis | undefined;
@@ -62,7 +62,7 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
       env: { ...prepared.env, ...renameFormerNames(process.env) },
     });
     const { listening } = system;
-    const url = await showStep('Warming the models up', () => listening);
+    const url = await showStep('Warming up the models', () => listening);
     if (stopRequest) return;
     print(`InferQL is ready: ${url}\n  GraphiQL: ${url}/graphql   Stop: Ctrl-C`);
     onReady?.(system);

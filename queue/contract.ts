@@ -177,7 +177,7 @@ export const ServedModel = z.object({
     /** How long a model without a live worker still accepts work. */
     graceMs: z.number().int().min(0),
     /**
-     * Whether tenants share the work of a priority by their weights; false: first come, first served. Absent means false, since a worker of an
+     * If true, tenants share the work of a priority by their weights. If false, it is first come, first served. Absent means false, since a worker of an
      * earlier release does not look into tenants' backlogs.
      */
     fairShares: z.boolean().optional(),

@@ -32,6 +32,6 @@ test('one that evicts keys is named', async () => {
 
 test('a user that may not ask is named, with the command that it lacks', async () => {
   expect(await check({ persistent: true }, ['-info'])).toEqual([
-    expect.stringMatching(/NOPERM.*Give its user the command INFO/),
+    expect.stringMatching(/NOPERM.*Allow its user the command INFO/),
   ]);
 });

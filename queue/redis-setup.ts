@@ -9,7 +9,7 @@ export async function checkRedisSetup(redis: RedisConnection): Promise<string[]>
   try {
     info = await redis.info();
   } catch (error) {
-    return [`The set-up of Redis cannot be checked (${String(error)}). Give its user the command INFO.`];
+    return [`The settings of Redis cannot be checked (${String(error)}). Allow its user the command INFO.`];
   }
   const read = (name: string) => new RegExp(`^${name}:([^\r\n]*)`, 'm').exec(info)?.[1];
   const problems: string[] = [];

@@ -156,5 +156,5 @@ function drawSummary({
     ],
   );
   if (cached === 0) return facts;
-  return `${facts}\n\n${cached} of ${succeeded} were shared or cached, and say nothing of the model: see --help.`;
+  return `${facts}\n\n${cached} of ${succeeded} were shared or cached, and do not measure the model: see --help.`;
 }

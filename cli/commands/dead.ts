@@ -77,7 +77,7 @@ async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): 
     const models = (await registry.models()).map(({ name }) => name);
     const model = flags.model ?? (models.length === 1 ? models[0] : undefined);
     if (!model || !models.includes(model)) {
-      const names = models.length > 0 ? `There is: ${models.join(', ')}.` : 'There is none in this Redis.';
+      const names = models.length > 0 ? `Models: ${models.join(', ')}.` : 'This Redis has no models.';
       throw new CommandFailure(
         EXIT.usage,
         `${model ? `No model '${safeText(model)}'` : 'Choose a model with --model'}. ${names}`,

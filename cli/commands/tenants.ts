@@ -21,14 +21,17 @@ export function addTenants(program: Command, session: Session): void {
   const withStore = (flags: RedisFlags, work: (store: TenantStore) => Promise<void>) =>
     withRedis(flags, session, (redis) => work(createTenantStore(redis, { prefix: flags.prefix })));
 
-  addAction('set', "Set a tenant's limits or weight, on every server at once. What is not named stays.")
+  addAction(
+    'set',
+    "Set a tenant's limits or weight, on every server at once. Values that you do not name are unchanged.",
+  )
     .argument('<tenant>', 'its name', tenantName)
     .option(
       '--limits <list>',
       "such as 500ms/s:5000,100000images/month, instead of the server's; 'none' for no limits",
       tenantLimits,
     )
-    .option('--weight <number>', "its part of the work, 0.01 to 100, instead of its keys'", weight)
+    .option('--weight <number>', "its weight in fair sharing, 0.01 to 100, instead of its keys'", weight)
     .action((tenant: string, flags: TenantFlags) => {
       if (flags.limits === undefined && flags.weight === undefined) {
         throw new CommandFailure(EXIT.usage, 'Name what to set: --limits, --weight or both.');
@@ -39,7 +42,7 @@ export function addTenants(program: Command, session: Session): void {
       });
     });
 
-  addAction('list', 'List the tenants for which something is set.').action((flags: TenantFlags) =>
+  addAction('list', 'List the tenants that have limits or a weight.').action((flags: TenantFlags) =>
     withStore(flags, async (store) => {
       const all = await store.list();
       if (all.length === 0 && !flags.json) screen.note('Nothing is set: all tenants have the limits of the server.');
@@ -47,7 +50,7 @@ export function addTenants(program: Command, session: Session): void {
     }),
   );
 
-  addAction('reset', "Forget what is set: the server's limits and the weights of keys apply again.")
+  addAction('reset', "Remove what was set: the server's limits and the weights of keys apply again.")
     .argument('<tenant>', 'its name', tenantName)
     .action((tenant: string, flags: TenantFlags) =>
       withStore(flags, async (store) => {

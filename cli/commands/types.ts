@@ -104,7 +104,10 @@ async function askForPage({ key, signal }: Session, url: string, offset: number)
   const { data, error } = Answer.safeParse(parseJson(text));
   const failure = error ? 'it does not serve the InferQL API' : data?.errors?.[0]?.message;
   if (failure || !data?.data) {
-    throw new CommandFailure(EXIT.failed, `Unexpected answer of ${safeText(url)}: ${safeText(failure ?? 'no data')}.`);
+    throw new CommandFailure(
+      EXIT.failed,
+      `Unexpected answer from ${safeText(url)}: ${safeText(failure ?? 'no data')}.`,
+    );
   }
   return data.data.models;
 }

@@ -111,7 +111,7 @@ export const checkRedis: Check = async ({ env }) => {
       const [found, ...cure] = (error as Error).message.split('\n');
       return [problem('Redis', found!, cure.join(' ') || 'Correct REDIS_URL.')];
     }
-    return [ok('Redis', 'the one of REDIS_URL answers')];
+    return [ok('Redis', 'the Redis at REDIS_URL answers')];
   }
   try {
     const binary = findRedisServer(env.INFERQL_REDIS_SERVER);

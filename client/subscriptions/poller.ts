@@ -164,6 +164,6 @@ function readPart(answer: Answer, index: number, count: number, response: Respon
   const value = name === undefined ? undefined : data?.[name];
   // A subscription reports an error if a query returns null.
   if (value === null || value === undefined)
-    throw new InferqlError('NOT_FOUND', 'The server does not know this prediction, or no longer.');
+    throw new InferqlError('NOT_FOUND', 'There is no prediction with that id, or it ended long ago.');
   return { [count === 1 ? name! : 'prediction']: value };
 }

@@ -84,7 +84,7 @@ export function createSharedSocket({ url, getParams, getWaitMs, onOpened, onClos
       lose(
         code === REFUSED_CLOSE_CODE
           ? new InferqlError('UNAUTHENTICATED', 'The server does not accept this API key or token.')
-          : new InferqlError('UNREACHABLE', `No WebSocket to ${url.host}, or no longer.`),
+          : new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`),
       );
   }
 

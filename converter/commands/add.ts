@@ -26,7 +26,7 @@ export interface AddOptions extends Overrides {
 
 const LABELS_FILE = 'labels.json';
 const GUESSED_NORMALIZATION =
-  'nothing confirms the normalization, and a wrong one gives wrong answers: see whether the labels below fit the images';
+  'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
 
 /**
  * Adds a model to the repository: gets it, derives its spec, tries it on the samples, compares it with tfjs if

@@ -47,7 +47,7 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
   const trial = await openTrial(model, print);
   try {
     const files = await listSamples(context);
-    if (files.length === 0) print('  there are no samples to try it on: look at its answers yourself');
+    if (files.length === 0) print('  there are no samples to try it on: check its answers yourself');
     const samples: Uint8Array[] = [];
     for (const file of files) {
       const pixels = await readSample(file, model.spec.input);
@@ -98,18 +98,18 @@ function noise({ spec: { input } }: PreparedModel, seed: number): Uint8Array {
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {
   const expected = model.labels.length;
   if (values.length !== expected) {
-    throw new ModelError('SOURCE_INVALID', `it answers with ${values.length} numbers for ${expected} labels`);
+    throw new ModelError('SOURCE_INVALID', `it returns ${values.length} numbers for ${expected} labels`);
   }
   if (!values.every(Number.isFinite)) {
     throw new ModelError(
       'SOURCE_INVALID',
-      'it answers with NaN or infinity: check the normalization, or whether its weights are damaged',
+      'it returns NaN or infinity: check the normalization, and whether its weights are damaged',
     );
   }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(
       'SPEC_INVALID',
-      `output.activation: ${model.spec.output.activation} gives numbers that are not probabilities; logits or logits-sigmoid may fit`,
+      `output.activation: ${model.spec.output.activation} returns numbers that are not probabilities; logits or logits-sigmoid may fit`,
     );
   }
 }

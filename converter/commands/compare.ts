@@ -41,8 +41,8 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
   }
   throw new ModelError(
     'SOURCE_INVALID',
-    `the converted model differs from tfjs by ${largest.toPrecision(2)}, more than ${LARGEST_DIFFERENCE}: ` +
-      'it is not added. Please report it with the model',
+    `the converted model differs from tfjs by ${largest.toPrecision(2)}, more than ${LARGEST_DIFFERENCE}, ` +
+      'so it is not added. Please report this, with the model',
   );
 }
 

@@ -27,7 +27,7 @@ export async function findBatching(
   if (differenceOf(alone, await trial.run(image)) > SAME) {
     throw new ModelError(
       'SOURCE_INVALID',
-      'it gives the same image another answer each time, as a model in training mode does: export it again after model.eval()',
+      'it answers the same image differently each time, as a model in training mode does: export it again after model.eval()',
     );
   }
   let together: TrialAnswer;

@@ -49,7 +49,7 @@ export async function quantizeModel(
   const modelDir = await requireModel(context.modelsDir, name);
   const model = await prepareModel({ modelDir: modelDir, stateDir: context.stateDir, signal: context.signal });
   if (model.tfjsPath === undefined)
-    throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantised, a tfjs model can');
+    throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantized; a tfjs model can');
   const { input } = model.spec;
   const output = { ...model.spec.output, labelCount: model.labels.length };
   const modelJson = await readModelJson(model.tfjsPath);
@@ -147,8 +147,8 @@ function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { pr
   print(`measured on ${report.images} images that calibration has not seen, both versions interleaved:`);
   print(`  same first answer   ${(report.agreement * 100).toFixed(1)} %`);
   print(`  largest change      ${report.largestChange.toFixed(3)} of a probability`);
-  print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms an image`);
-  print(`  int8                ${report.int8MsPerImage.toFixed(1)} ms an image, ${speedup.toFixed(2)} times as fast`);
+  print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms per image`);
+  print(`  int8                ${report.int8MsPerImage.toFixed(1)} ms per image, ${speedup.toFixed(2)} times as fast`);
   if (!isWorth) print('not worth it: keep float32');
   else if (spec.precision === 'int8') print(`worth it, and ${name} is served in int8 already`);
   else print(`worth it: set precision: 'int8' in the spec of ${name} to serve it; float32 stays the default`);

@@ -32,12 +32,12 @@ export async function printModels({ modelsDir, print }: CommandContext): Promise
 export async function chooseDefault(name: string | undefined, { modelsDir, print }: CommandContext): Promise<void> {
   if (name === undefined) {
     const chosen = await readDefaultModel(modelsDir);
-    print(chosen === undefined ? 'no default model is named: the first one that is served is taken' : chosen);
+    print(chosen === undefined ? 'no default model is set: the first served model is used' : chosen);
     return;
   }
   await requireModel(modelsDir, name);
   await writeDefaultModel(modelsDir, name);
-  print(`the default model is ${name} now`);
+  print(`the default model is now ${name}`);
 }
 
 /** A model that is added does not become the default one, unless it is the first. */
@@ -61,6 +61,6 @@ export async function removeModel(name: string, { modelsDir, stateDir, print }: 
   const [first] = await listModels(modelsDir);
   if (first !== undefined && (await readDefaultModel(modelsDir)) === name) {
     await writeDefaultModel(modelsDir, first);
-    print(`the default model is ${first} now`);
+    print(`the default model is now ${first}`);
   }
 }

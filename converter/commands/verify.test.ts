@@ -99,7 +99,7 @@ test.each([
   const text = printed.join('\n');
   expect(text).toMatch(/^different answers: /);
   expect(text).toContain(`best match: ${description}, normalization: 'tf': same first answer on 3 of 3 images`);
-  expect(text).toContain("in the place of: resize: 'pillow-bilinear'");
+  expect(text).toContain("instead of: resize: 'pillow-bilinear'");
 });
 
 test.each([
@@ -129,7 +129,7 @@ test.each([
   expect(await verifyModel(name, { images, expected }, context)).toBe(false);
   const text = printed.join('\n');
   expect(text).toContain(`best match: ${description}: same first answer on 3 of 3 images`);
-  expect(text).toMatch(/in the place of: resize: 'pillow-bilinear', normalization: .*$/);
+  expect(text).toMatch(/instead of: resize: 'pillow-bilinear', normalization: .*$/);
 });
 
 test('a time limit ends the search, which says so', async () => {

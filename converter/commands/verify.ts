@@ -51,9 +51,9 @@ export async function verifyModel(
     const best = await findBestInput(verifier, expected, input, seconds * 1000);
     print(`best match: ${describeInput(best.input)}: ${describe(best.comparison)}`);
     if (isSame(best.comparison)) {
-      print(`put that into input of ${SPEC_FILE}, in the place of: ${describeInput(input)}`);
+      print(`put this into \`input\` of ${SPEC_FILE}, instead of: ${describeInput(input)}`);
     } else if (!best.isComplete) {
-      print('the time limit ended the search: give it more with --time-limit, or fewer images');
+      print('the time limit ended the search: raise it with --time-limit, or use fewer images');
     } else {
       print(
         'no normalization, crop and resize explains the difference: check the order of the classes, the activation and the weights',

@@ -126,7 +126,7 @@ async function fieldsOf(
     const example = type === 'embedding' ? 'embedding:512' : 'tensor:7x7';
     throw new ModelError(
       'SPEC_INVALID',
-      `--outputs: the file leaves the size of ${output.name} open: say it, as in ${output.name}=${example}`,
+      `--outputs: the file leaves the size of ${output.name} open: give it, as in ${output.name}=${example}`,
     );
   }
   const sizes = shape.join(' x ') || '1';

@@ -56,7 +56,7 @@ function checkDims(dims: readonly number[], batch: number): void {
   if (sizes.length <= 1) return;
   throw new ModelError(
     'SOURCE_INVALID',
-    `it gives ${dims.join(' x ')} numbers for ${batch === 1 ? 'an image' : `${batch} images`}, which are boxes, a mask or features and not a score per class: only models that classify images are served`,
+    `it returns ${dims.join(' x ')} numbers for ${batch === 1 ? 'an image' : `${batch} images`}, which are boxes, a mask or features and not a score per class: only models that classify images are served`,
   );
 }
 
@@ -65,7 +65,7 @@ function checkLengths(rows: readonly Float32Array[]): void {
   if (lengths.size <= 1) return;
   throw new ModelError(
     'SOURCE_INVALID',
-    `it gives another number of values for each image (${[...lengths].join(', ')}), as a detector of objects does: only models that classify images are served`,
+    `it returns another number of values for each image (${[...lengths].join(', ')}), as a detector of objects does: only models that classify images are served`,
   );
 }
 

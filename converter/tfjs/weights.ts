@@ -110,7 +110,7 @@ function decodeWeight(weight: WeightSpec, buffer: ArrayBuffer): Weight {
 function dequantize(codes: Uint8Array | Uint16Array, weight: WeightSpec): Float32Array | Int32Array {
   const { scale, min, original_dtype } = weight.quantization ?? {};
   if (scale === undefined || min === undefined) {
-    throw new ModelError('MANIFEST_INVALID', `weight ${weight.name} is quantised without scale and min`);
+    throw new ModelError('MANIFEST_INVALID', `weight ${weight.name} is quantized without scale and min`);
   }
   if ((original_dtype ?? weight.dtype) === 'int32') {
     return Int32Array.from(codes, (code) => Math.round(code * scale + min));

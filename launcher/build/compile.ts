@@ -85,7 +85,8 @@ async function compilePackages(
     assembleDist(dir, fresh);
   });
   for (const main of mains) {
-    if (!existsSync(join(fresh, main))) throw new SetupError(`The build made no ${main}: see .inferql/logs/tsc.log`);
+    if (!existsSync(join(fresh, main)))
+      throw new SetupError(`The build did not produce ${main}: see .inferql/logs/tsc.log`);
   }
   writeStamp(join(fresh, BUILD_STAMP), digest);
   // The page has its own stamp and is moved along; after a kill between the two renames it is built again.

@@ -75,7 +75,7 @@ function compareSchema({ dir, distDir }: Project): string | undefined {
   const { status, stdout, stderr } = spawnSync(process.execPath, [program], { cwd: dir, encoding: 'utf8' });
   if (status !== 0) return stderr;
   if (stdout.trim() === readFileSync(join(dir, 'schema.graphql'), 'utf8').trim()) return undefined;
-  return 'schema.graphql differs from the code: npm run schema';
+  return 'schema.graphql differs from the code: run npm run schema';
 }
 
 function runTests(project: Project, env: Environment, args: readonly string[], counts: Counts): void {

@@ -54,7 +54,7 @@ export async function develop(clone: Project): Promise<void> {
         };
       }),
     onReady: (system) => {
-      print('  Watching the sources. The page that follows them is at the address of Vite, above.');
+      print('  Watching the sources. Open the page at the address that Vite printed above: it follows the sources.');
       watchSources(project, system);
     },
   });

@@ -114,7 +114,7 @@ function runGuarded(binary: string, dataDir: string, port: number, output: Redis
   const answered = new Promise<string | undefined>((resolve) => {
     createInterface({ input: guard.stdout! }).on('line', (line) => {
       if (isStopping || !line.startsWith('ended')) return;
-      if (hasAnswered) output.printError('  Redis ended unexpectedly; it is started again on its data.');
+      if (hasAnswered) output.printError('  Redis ended unexpectedly; restarting it with its data.');
       else resolve(readLog(logPath));
     });
     const ready = withRedis(

@@ -80,7 +80,7 @@ export async function provideRedisServer(
   }
   throw new SetupError(
     [
-      'InferQL needs a Redis (or Valkey) server, and there is none. Any of these helps:',
+      'InferQL needs a Redis (or Valkey) server, and none was found. Do one of these:',
       '  - install redis-server or valkey-server, so that it is on the PATH (or name it in INFERQL_REDIS_SERVER);',
       '  - run one elsewhere and name it: REDIS_URL=redis://host:6379;',
       '  - install a C compiler and make, so that one can be built (redis-memory-server).',
@@ -104,9 +104,7 @@ export async function provideRedisServer(
 
   async function buildFromSource(): Promise<void> {
     mkdirSync(builtDir, { recursive: true });
-    print(
-      `  There is no Redis here and none was installed: it is built from source in ${builtDir}, which takes some minutes.`,
-    );
+    print(`  No Redis was found or installed. Building it from source in ${builtDir}; this takes some minutes.`);
     const [npm, ...first] = findNpm();
     const install = [...first, 'install', '--prefix', builtDir, '--ignore-scripts', '--no-save', BUILT_BY];
     await showStep(`Building Redis (${BUILT_BY})`, async () => {

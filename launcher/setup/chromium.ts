@@ -56,7 +56,7 @@ async function installFromSystem(project: Project, isAllowed: boolean): Promise<
 }
 
 async function downloadWithPlaywright(project: Project, isAllowed: boolean): Promise<void> {
-  if (!isAllowed) throw new SetupError('INFERQL_INSTALL=0 forbids to download Chromium.');
+  if (!isAllowed) throw new SetupError('INFERQL_INSTALL=0 forbids downloading Chromium.');
   await showStep('Downloading Chromium', () =>
     runPackageScript(project, 'chromium', 'playwright-core/cli.js', ['install', 'chromium']),
   );

@@ -39,7 +39,7 @@ export async function setUpTests(
       found.chromium = await provideChromium(project, settings);
       if (!found.chromium) {
         printError(
-          '  There is no Chromium and no way to install one: the tests of the page will fail. INFERQL_CHROMIUM may name one.',
+          '  Chromium was not found and cannot be installed: the browser tests will fail. INFERQL_CHROMIUM may name a browser.',
         );
       }
     }

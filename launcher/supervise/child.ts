@@ -127,7 +127,7 @@ export class SupervisedChild {
     }
     this.#failuresInARow = livedMs >= PROVEN_AFTER_MS ? 1 : this.#failuresInARow + 1;
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failuresInARow - 1), LONGEST_DELAY_MS);
-    if (!isClean) printError(`  The ${this.name} ended (${how}); it is started again in ${delayMs} ms.`);
+    if (!isClean) printError(`  The ${this.name} ended (${how}); restarting in ${delayMs} ms.`);
     this.#restartTimer = setTimeout(() => this.#start(), delayMs);
     this.#options.onDeath?.({ failuresInARow: this.#failuresInARow, how });
   }

@@ -137,7 +137,9 @@ export function createLimits(options: {
       const count = counts.get(caller.bucket) ?? 0;
       if (count >= most[what]) {
         const message =
-          what === 'subscriptions' ? 'Too many open subscriptions.' : 'Too many mutations that wait for their answer.';
+          what === 'subscriptions'
+            ? 'Too many open subscriptions.'
+            : 'Too many mutations are waiting for their answers.';
         throw new InferqlError('RATE_LIMITED', { message, retryAfterMs: CONCURRENCY_RETRY_MS });
       }
       counts.set(caller.bucket, count + 1);

@@ -33,12 +33,12 @@ export async function createToken(
   if (ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
     throw new InferqlError('INVALID_INPUT', { message: `ttlSeconds must be between 1 and ${MAX_TTL_SECONDS}.` });
   }
-  if (scopes.length === 0) throw new InferqlError('INVALID_INPUT', { message: 'scopes names none.' });
+  if (scopes.length === 0) throw new InferqlError('INVALID_INPUT', { message: 'scopes is empty.' });
   if (models && models.length > MAX_MODELS) {
     throw new InferqlError('INVALID_INPUT', { message: `models has more than ${MAX_MODELS} names.` });
   }
   if (caller.kind !== 'key' || caller.keyId === undefined) {
-    throw new InferqlError('FORBIDDEN', { message: 'Tokens are made by API keys.' });
+    throw new InferqlError('FORBIDDEN', { message: 'Only an API key can create tokens.' });
   }
   const excess = scopes.find((scope) => scope === 'tokens' || !caller.scopes.has(scope));
   if (excess)

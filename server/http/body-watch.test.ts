@@ -65,7 +65,7 @@ describe('a body', () => {
     const text = await answered(socket);
     expect(text).toMatch(/^HTTP\/1.1 408/);
     expect(text).toContain('"code":"REQUEST_TIMEOUT"');
-    expect(text).toContain('Nothing of the request came');
+    expect(text).toContain('No data arrived for');
   });
 
   test('that trickles below the minimal rate is refused with a message', async () => {

@@ -61,13 +61,13 @@ export function createBodyWatch(limits: Limits = {}) {
     if (isOurs || bytesRead > entry.bytes) entry.heardAtMs = nowMs;
     entry.bytes = bytesRead;
     if (nowMs - entry.heardAtMs > silenceMs) {
-      refuse(entry, `Nothing of the request came for ${Math.round(silenceMs / 1000)} seconds. Send it again.`);
+      refuse(entry, `No data arrived for ${Math.round(silenceMs / 1000)} seconds. Send the request again.`);
     } else if (nowMs - entry.windowStartMs > windowMs || isOurs) {
       const seconds = (nowMs - entry.windowStartMs) / 1000;
       if (!isOurs && bytesRead - entry.windowBytes < seconds * minBytesPerSecond) {
         refuse(
           entry,
-          `The request came slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use another line.`,
+          `The request arrived slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use a faster connection.`,
         );
       }
       entry.windowStartMs = nowMs;

@@ -35,7 +35,7 @@ export function refuseSmallChunks(request: IncomingMessage, response: ServerResp
 }
 
 function refuse({ socket }: IncomingMessage, response: ServerResponse): void {
-  const message = `The body came in more than ${MAX_SMALL_CHUNKS} chunks of less than ${MIN_CHUNK_BYTES} bytes on average. Send larger ones.`;
+  const message = `The body arrived in more than ${MAX_SMALL_CHUNKS} chunks of less than ${MIN_CHUNK_BYTES} bytes on average. Send larger ones.`;
   answerRaw(response, { status: 400, code: 'BAD_REQUEST', message }, { connection: 'close' });
   const timer = setTimeout(() => socket.destroy(), ANSWER_GRACE_MS);
   socket.once('close', () => clearTimeout(timer));

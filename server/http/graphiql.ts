@@ -10,7 +10,7 @@ export const GRAPHIQL_POLICY =
 export const GRAPHIQL_PAGE = 'graphiql.html';
 
 const NOT_BUILT =
-  '<!doctype html><html lang="en"><title>InferQL</title><p>GraphiQL is built with the web page, which is not there: see the setting INFERQL_WEB_DIR.</p></html>';
+  '<!doctype html><html lang="en"><title>InferQL</title><p>GraphiQL is part of the web page, which is not built. See the setting INFERQL_WEB_DIR.</p></html>';
 
 /**
  * Reads GraphiQL's page, which is built with the web page from web/graphiql/; its scripts are served from there.

@@ -36,7 +36,7 @@ const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: `WebSockets ar
 const UPGRADE_LOST = {
   status: 426,
   code: 'BAD_REQUEST',
-  message: 'A WebSocket was asked for, but the Upgrade header did not arrive: a proxy in front has to pass it on.',
+  message: 'The Upgrade header of the WebSocket is missing. The proxy in front of the server must pass it on.',
 } as const;
 const TOO_MANY_CONNECTIONS = {
   status: 503,

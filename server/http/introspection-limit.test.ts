@@ -47,6 +47,6 @@ describe('introspection', () => {
     const server = await startServer();
     const { data, errors } = await server.query(query);
     expect(data).toBeUndefined();
-    expect(JSON.stringify(errors)).toMatch(/introspection would give about|within itself|depth limit/);
+    expect(JSON.stringify(errors)).toMatch(/introspection would return about|within itself|depth limit/);
   });
 });

@@ -46,7 +46,7 @@ export function useIntrospectionLimit(schema: GraphQLSchema): Plugin {
     Document(document) {
       const fields = countFields(document, lengths);
       if (fields <= maxFields) return;
-      const message = `The introspection would give about ${Math.round(fields)} fields; at most ${Math.round(maxFields)} are allowed. Ask for the schema once, without aliases.`;
+      const message = `The introspection would return about ${Math.round(fields)} fields; at most ${Math.round(maxFields)} are allowed. Ask for the schema once, without aliases.`;
       context.reportError(new GraphQLError(message));
     },
   });

@@ -9,7 +9,7 @@ const PAGE = `<!doctype html>
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1rem; color-scheme: light dark }
 </style>
 <h1>Page not found</h1>
-<p>The address may have a typing error. <a href="/">Classify images</a>, or explore <a href="/graphql">the API</a>.</p>
+<p>Check the address, <a href="/">classify images</a> or explore <a href="/graphql">the API</a>.</p>
 </html>
 `;
 const POLICY =

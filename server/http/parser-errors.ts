@@ -26,6 +26,10 @@ export function answerParserErrors(server: Server): void {
     else answerOnSocket(socket, ANSWERS[error.code ?? ''] ?? MALFORMED);
   });
   server.on('checkExpectation', (_request, response) => {
-    answerRaw(response, { status: 417, code: 'BAD_REQUEST', message: 'The only expectation known is 100-continue.' });
+    answerRaw(response, {
+      status: 417,
+      code: 'BAD_REQUEST',
+      message: 'The Expect header has an unsupported value. Only 100-continue is supported.',
+    });
   });
 }

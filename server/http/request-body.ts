@@ -46,7 +46,10 @@ export function useRequestBody({ maxQueryBytes, maxUploadBytes }: Limits, memory
       }
       if (/^multipart\//i.test(type)) {
         if (encoding)
-          throw refuse('UNSUPPORTED_MEDIA_TYPE', 'A multipart body is read uncompressed: images do not get smaller.');
+          throw refuse(
+            'UNSUPPORTED_MEDIA_TYPE',
+            'Send multipart bodies uncompressed: compression does not make images smaller.',
+          );
         return;
       }
       const maxBytes = JSON_TYPE.test(type) && !encoding ? maxJsonBytes : maxQueryBytes;

@@ -32,12 +32,12 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
   sockets.on('error', (error) => log.error({ err: error }, 'the WebSocket server failed'));
   sockets.on('connection', (socket, request) => {
     // A frame that is too large or malformed: ws closes the socket with the code for it.
-    socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket was ended for what its client sent'));
+    socket.on('error', (error) => log.debug({ err: error }, 'closed a WebSocket whose client sent an invalid message'));
     let receive: (text: string) => Promise<void> = async () => undefined;
     const traffic = new SocketTraffic(socket, (text) =>
       receive(text).catch((error) => {
         if (isMistake(text, error)) {
-          log.debug({ err: error }, 'a WebSocket was ended for what its client sent');
+          log.debug({ err: error }, 'closed a WebSocket whose client sent an invalid message');
           socket.close(CloseCode.BadRequest, 'Invalid message received');
         } else {
           log.error({ err: error }, 'could not handle a WebSocket message');

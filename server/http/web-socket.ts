@@ -45,7 +45,7 @@ const FOREIGN_PAGE = {
   status: 403,
   code: 'BAD_REQUEST',
   message:
-    'The page in the Origin header is not of the host that was asked. Allow it in INFERQL_CORS_ORIGINS; behind a proxy, pass its Host or set INFERQL_TRUST_PROXY.',
+    'The Origin header names another host than the Host header. Allow that origin in INFERQL_CORS_ORIGINS. Behind a proxy, pass Host on, or set INFERQL_TRUST_PROXY.',
 } as const;
 
 /** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP. */

@@ -29,7 +29,7 @@ const ImageInput = builder.inputType('ImageInput', {
     }),
     dataUrl: t.string({
       description:
-        'The image in the request, as `canvas.toDataURL()` makes it: `data:image/png;base64,…`. A third larger than an upload, and not shown as progress.',
+        'The image in the request, as `canvas.toDataURL()` makes it: `data:image/png;base64,…`. It is a third larger than an upload.',
     }),
   }),
 });
@@ -77,7 +77,7 @@ builder.mutationField('classifyImage', (t) =>
     extensions: { scope: 'infer' },
     type: ClassifyImageResult,
     description:
-      'Classifies an image (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers: with `result`, when there is one; with `id` and `status` only, as soon as it is queued (watch it with the subscription `prediction`); with `result` inside `@defer`, both in one response.',
+      'Classifies an image (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers. If you select `result`, it answers when there is one. If you select only `id` and `status`, it answers as soon as the image is queued: watch it with the subscription `prediction`. With `result` inside `@defer`, you get both in one response.',
     args: {
       image: t.arg({
         type: 'Upload',

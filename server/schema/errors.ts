@@ -27,8 +27,7 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   MODEL_NOT_FOUND: 'No worker has registered a model of that name.',
   INVALID_INPUT: 'An argument is out of range.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotencyKey was used before, for another image or with other options.',
-  HEATMAP_UNAVAILABLE:
-    'There is no heatmap: the model cannot produce one, or none was requested when the image was sent.',
+  HEATMAP_UNAVAILABLE: 'There is no heatmap: the model cannot produce one, or the request did not ask for one.',
   OUTPUT_UNAVAILABLE:
     'The model has no output of that name and type. The message lists those it has, and so does `Model.outputs`.',
   UNAUTHENTICATED:
@@ -88,7 +87,7 @@ export const InvalidImageError = builder.objectRef<CallerError>('InvalidImageErr
 
 export const ImageUrlError = builder.objectRef<CallerError>('ImageUrlError').implement({
   description:
-    'The image at a URL was not read: `IMAGE_URL_REFUSED`, or `IMAGE_URL_FAILED`, which a later try may not meet.',
+    'The image at a URL was not read. After `IMAGE_URL_FAILED` trying again may help, after `IMAGE_URL_REFUSED` it does not.',
   interfaces: [ErrorInterface],
 });
 

@@ -33,7 +33,7 @@ const DeferDirective = new GraphQLDirective({
 /** The schema's description: the first page that GraphiQL and other schema viewers show. */
 const FRONT_PAGE = `Image classification over a queue.
 
-**Send an image** with \`classifyImage\`. What you select decides when it answers: with \`result\`, when there is one; without, as soon as the image is queued.
+**Send an image** with \`classifyImage\`. What you select decides when it answers. If you select \`result\`, it answers when there is one; otherwise as soon as the image is queued.
 
 \`\`\`graphql
 mutation ($image: Upload!) {
@@ -52,7 +52,7 @@ mutation ($image: Upload!) {
 
 The file is sent in a multipart request (see \`Upload\`). Mutations need the header \`x-graphql-yoga-csrf\`.
 
-**Watch it** with the subscription \`prediction(id)\`: the current state at once, then each change, and always the last one. Read it with the query of the same name; cancel it with \`cancelPrediction\`.
+**Watch it** with the subscription \`prediction(id)\`: the current state at once, then each change, and always the last one. Read it with the query of the same name, and cancel it with \`cancelPrediction\`.
 
 **Errors** come in three ways, all with an \`ErrorCode\`. Errors that you can fix are members of the result (\`... on Error\`). Transient errors are GraphQL errors with \`extensions.code\` and \`extensions.retryAfterMs\`. If the work fails later, \`Prediction.error\` says why.
 

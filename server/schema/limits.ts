@@ -16,7 +16,7 @@ const Limits = builder.objectRef<ServerLimits>('Limits').implement({
       description: 'The longest time that a mutation waits for its result, in milliseconds.',
     }),
     maxSubscriptionsPerConnection: t.exposeInt('maxSubscriptionsPerConnection', {
-      description: 'Maximum number of operations open at once on one WebSocket.',
+      description: 'Maximum number of operations that may be open at once on one WebSocket.',
     }),
   }),
 });

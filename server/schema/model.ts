@@ -38,17 +38,18 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
       resolve: (input) => input.cropFraction ?? null,
     }),
     cover: t.boolean({
-      description: 'True: the largest centered part with the proportions of width and height is cropped and resized.',
+      description:
+        'If true, the largest centered part with the proportions of width and height is cropped and resized.',
       resolve: (input) => input.cover ?? false,
     }),
     padColor: t.string({
       nullable: true,
-      description: 'The whole image is fitted, and the rest is filled with this color, `#rrggbb`.',
+      description: 'The whole image is fitted in, and the rest is filled with this color, `#rrggbb`.',
       resolve: (input) => input.padColor ?? null,
     }),
     ignoresColorProfile: t.boolean({
       description:
-        'True: a color profile in the file is ignored, as the libraries that train models do. False: colors are converted to sRGB.',
+        'If true, a color profile in the file is ignored, as in the libraries that train models. If false, colors are converted to sRGB.',
       resolve: ignoresProfile,
     }),
     kernel: t.exposeString('kernel', {
@@ -103,7 +104,8 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
       description: 'How many attempts a prediction gets before it ends FAILED.',
     }),
     fairShares: t.boolean({
-      description: 'Whether tenants share the work of a priority by their weights; false: first come, first served.',
+      description:
+        'If true, tenants share the work of a priority by their weights. If false, it is first come, first served.',
       resolve: ({ fairShares }) => fairShares ?? false,
     }),
     refuseUnreachableDeadlines: t.boolean({

@@ -45,13 +45,13 @@ export const TensorTypeEnum = builder.enumType('TensorType', {
 export const LabelRef = builder.objectRef<Label>('Label').implement({
   description: 'One class of the model, with its score for this image.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: "The name of the class, from the model's label file." }),
+    name: t.exposeString('name', { description: "The name of the class, from the model's labels." }),
     index: t.exposeInt('index', { description: "Zero-based index of the class in the model's output." }),
     score: t.exposeFloat('score', { description: 'The probability of the class, between 0 and 1.' }),
   }),
 });
 
-const TOP_K = `How many labels at most, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise 5.`;
+const TOP_K = `Maximum number of labels, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise 5.`;
 const THRESHOLD =
   'Only labels with at least this score, 0 to 1. Default: the threshold of the model, if it has one. 0 shows all.';
 
@@ -138,7 +138,9 @@ const OutputUnavailableRef = builder.objectRef<OutputRefusal>('OutputUnavailable
     'The model has no output of that name and type (`OUTPUT_UNAVAILABLE`). The rest of the result is not affected.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
-    available: t.exposeStringList('available', { description: 'The names of those of that type that it has.' }),
+    available: t.exposeStringList('available', {
+      description: 'The names of the outputs of that type that the model has.',
+    }),
   }),
 });
 

@@ -67,7 +67,7 @@ const Timings = builder.objectRef<PredictionState>('Timings').implement({
 
 export const Prediction = builder.objectRef<PredictionNode>('Prediction').implement({
   description:
-    'One image classified by one model. It can be read for a while after it ended (an hour by default), on any server. `result`, `error`, `timings` and `finishedAt` are final: a mutation that selects one of them outside `@defer` answers when the prediction has ended, at most 60 seconds later; a mutation that selects none of them answers as soon as the image is queued.',
+    'One image classified by one model. It can be read for a while after it ended (an hour by default), on any server. `result`, `error`, `timings` and `finishedAt` are final. A mutation that selects one of them outside `@defer` answers when the prediction has ended, at most 60 seconds later. A mutation that selects none of them answers as soon as the image is queued.',
   fields: (t) => ({
     id: t.id({
       description:

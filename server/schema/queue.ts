@@ -4,7 +4,7 @@ import type { QueueStats, TenantCounts } from '../predictions/queue-stats.ts';
 import { builder } from './builder.ts';
 
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
-  description: 'A live worker that serves a model.',
+  description: 'A running worker that serves a model.',
   fields: (t) => ({
     id: t.exposeID('worker', { description: 'Its name, unique among the workers.' }),
     version: t.exposeString('version', { description: 'The version of the model that it serves.' }),
@@ -23,12 +23,12 @@ const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
 });
 
 const EndedCounts = builder.objectRef<NonNullable<QueueStats['ended']>>('EndedCounts').implement({
-  description: 'How many predictions have ended, by status, since the model was first registered.',
+  description: 'Number of predictions that have ended, by status, since the model was first registered.',
   fields: (t) => ({
-    succeeded: t.exposeFloat('SUCCEEDED', { description: 'With a result.' }),
-    failed: t.exposeFloat('FAILED', { description: 'Without a result, after all attempts.' }),
+    succeeded: t.exposeFloat('SUCCEEDED', { description: 'Those with a result.' }),
+    failed: t.exposeFloat('FAILED', { description: 'Those without a result after all attempts.' }),
     canceled: t.exposeFloat('CANCELED', { description: 'Canceled.' }),
-    expired: t.exposeFloat('EXPIRED', { description: 'Ended at their timeoutMs.' }),
+    expired: t.exposeFloat('EXPIRED', { description: 'Those that did not end within their timeoutMs.' }),
   }),
 });
 
@@ -58,7 +58,7 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
     capacityPerSecond: t.float({
       nullable: true,
       description:
-        'Predictions per second that all live workers can do together, from their measured time per image. Null before the first batch.',
+        'Predictions per second that all running workers can do together, from their measured time per image. Null before the first batch.',
       resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
     }),
     latencyMs: t.float({
@@ -67,7 +67,7 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
         'The median time from acceptance to success of recent predictions, in milliseconds. Null until one succeeded.',
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
-    workers: t.expose('workers', { type: [Worker], description: 'The live workers.' }),
+    workers: t.expose('workers', { type: [Worker], description: 'The running workers.' }),
     tenants: t.field({
       type: [TenantQueue],
       nullable: true,
@@ -106,7 +106,7 @@ builder.subscriptionField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     description:
-      'The queue of a model: at once, then whenever it has changed, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
+      'The queue of a model: its current state at once, then its state after changes, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
     args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     subscribe: (_root, { model }, { caller, services }) => services.watchQueue(caller, model ?? undefined),
     resolve: (view) => view,

@@ -136,6 +136,6 @@ function findHeatmap(heatmaps: Heatmaps | undefined, index: number | undefined):
   if (map) return { width: heatmaps.width, height: heatmaps.height, values: map.values };
   return {
     code: 'HEATMAP_UNAVAILABLE',
-    message: 'Heatmaps are kept for the best labels only, and this is none of them.',
+    message: 'Heatmaps are kept for the best labels only, and this label is not one of them.',
   };
 }

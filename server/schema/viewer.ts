@@ -43,7 +43,7 @@ const Limit = builder.objectRef<LimitState>('Limit').implement({
     }),
     unit: t.expose('unit', { type: LimitUnitEnum, description: 'What it counts.' }),
     period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is full again.' }),
-    limit: t.exposeFloat('limit', { description: 'The whole amount; for a rate, its burst.' }),
+    limit: t.exposeFloat('limit', { description: 'The whole amount, or the burst of a rate.' }),
     remaining: t.exposeFloat('remaining', {
       description: 'How much is left. Negative after a request larger than the burst.',
     }),

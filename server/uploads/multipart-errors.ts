@@ -14,7 +14,7 @@ function quote(text: string): string {
 const MISTAKES = {
   noBoundary: () =>
     'The Content-Type has no boundary, so the parts cannot be separated. Do not set this header: your HTTP library does, when it encodes a form.',
-  notWhole: () => 'The body is not a whole multipart form: it ends too early, or a part is malformed.',
+  notWhole: () => 'The body is not a complete multipart form: it ends too early, or a part is malformed.',
   unknownCharset: (name: string) =>
     `The text field ${quote(name)} is in a character set that this server does not know. Send it in UTF-8.`,
   noOperations: () => "The form has no field 'operations', the GraphQL request as JSON.",
@@ -32,10 +32,10 @@ const MISTAKES = {
   path: (path: string) =>
     `The field 'map' names ${quote(path)}, which is not a variable that is null in 'operations'. Write null where the file belongs.`,
   textInsteadOfFile: (name: string) =>
-    `The part ${quote(name)} is a text, not a file. With curl, put @ before the name of the file; in a program, give the part a file name.`,
+    `The part ${quote(name)} is text, not a file. With curl, put @ before the name of the file. In a program, give the part a file name.`,
   extraField: (name: string) =>
     `The form has a text field ${quote(name)}. Besides 'operations' and 'map' it may hold files only; other values are variables.`,
-  missingFile: (name: string) => `The field 'map' names the part ${quote(name)}, but no file of that name came.`,
+  missingFile: (name: string) => `The field 'map' names the part ${quote(name)}, but no file of that name arrived.`,
 } satisfies Record<string, (what: string) => string>;
 
 export type MultipartMistake = keyof typeof MISTAKES;

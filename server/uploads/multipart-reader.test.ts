@@ -124,8 +124,8 @@ describe('a file', () => {
 describe('a mistake is named, and a correct request is shown', () => {
   test.each<[string, Buffer, RegExp, string?]>([
     ['no boundary', makeBody(PLAIN), /no boundary/, 'multipart/form-data'],
-    ['no form', Buffer.from('hello'), /not a whole multipart form/],
-    ['no end', makeBody([...PLAIN, ['0', 'x', 'x']], ''), /not a whole multipart form/],
+    ['no form', Buffer.from('hello'), /not a complete multipart form/],
+    ['no end', makeBody([...PLAIN, ['0', 'x', 'x']], ''), /not a complete multipart form/],
     ['nothing in it', makeBody([]), /no field 'operations'|not a whole/],
     ['no map', makeBody([['operations', OPERATIONS]]), /no field 'map'/],
     [

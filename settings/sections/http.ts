@@ -69,7 +69,7 @@ export const http = defineSettings({
     name: 'INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION',
     type: integer({ min: 1 }),
     default: 1_000,
-    description: 'Maximum number of operations open at once on one WebSocket.',
+    description: 'Maximum number of operations that may be open at once on one WebSocket.',
     readBy: ['server'],
   },
   maxDepth: {
@@ -110,7 +110,7 @@ export const http = defineSettings({
     type: integer(),
     default: 8_000,
     unit: 'ms',
-    description: 'After SIGTERM, mutations that wait for a result are given this long to end.',
+    description: 'How long mutations that wait for a result may take to end after SIGTERM.',
     readBy: ['server'],
   },
 });

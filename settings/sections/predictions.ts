@@ -42,7 +42,7 @@ export const predictions = defineSettings({
     type: number({ min: 0.01, max: 1 }),
     default: 0.8,
     description:
-      'Share of a queue that a single tenant may fill. If several fill it, each may hold less, so that there is room for others. Callers that are not identified may fill all of it.',
+      'Share of a queue that a single tenant may fill. If several tenants fill it, each may hold less, so that others are accepted, too. Callers that are not identified may fill all of it.',
     readBy: ['server'],
   },
   cacheTtlMs: {
@@ -51,8 +51,7 @@ export const predictions = defineSettings({
     type: integer(),
     default: 60_000,
     unit: 'ms',
-    description:
-      'A finished result answers identical requests for this long (`Prediction.cached`); 0 turns the cache off.',
+    description: 'How long a finished result answers identical requests (`Prediction.cached`); 0 turns the cache off.',
     readBy: ['server'],
   },
   cancelAbandoned: {

@@ -44,7 +44,7 @@ export const resources = defineSettings({
     default: 64 * 1024 * 1024,
     unit: 'bytes',
     description:
-      'Memory for uploaded files of up to 1 MiB. Larger files, and those for which there is no room, are written to disk until they are decoded.',
+      'Memory for uploaded files of up to 1 MiB. Larger files, and those that no longer fit, are written to disk until they are decoded.',
     readBy: ['server'],
   },
   decodeMemoryBytes: {
@@ -54,7 +54,7 @@ export const resources = defineSettings({
     defaultText: 'a quarter of the memory, 512 MiB to 2 GiB',
     unit: 'bytes',
     description:
-      'Memory for images that are being decoded, by their expected need. Images wait until there is enough; an image that needs more than the total is refused.',
+      'Memory for images that are being decoded, as estimated from each file. Images wait until there is enough. An image that needs more than the total is refused.',
     readBy: ['server'],
   },
   decodeProcesses: {
@@ -73,7 +73,7 @@ export const resources = defineSettings({
     default: () => 2 * availableParallelism() + 4,
     defaultText: 'twice the cores plus 4',
     description:
-      'Small images that are given to the decoding threads (`UV_THREADPOOL_SIZE`) at once. The default keeps all threads busy.',
+      'Maximum number of small images that the decoding threads (`UV_THREADPOOL_SIZE`) have at once. The default keeps all threads busy.',
     readBy: ['server'],
   },
 });

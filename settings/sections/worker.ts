@@ -18,7 +18,7 @@ export const worker = defineSettings({
     type: integer({ min: 1 }),
     default: 60_000,
     unit: 'ms',
-    description: 'An engine that takes longer for one batch is killed and restarted.',
+    description: 'Time limit for one batch. An engine that takes longer is killed and restarted.',
     readBy: ['worker'],
   },
   drainLimitMs: {
@@ -27,7 +27,8 @@ export const worker = defineSettings({
     type: integer({ min: 1 }),
     default: 25_000,
     unit: 'ms',
-    description: 'After SIGTERM, a worker that takes longer to finish is killed; other workers reclaim its jobs.',
+    description:
+      'Time limit for a worker to finish after SIGTERM. A worker that takes longer is killed, and other workers reclaim its jobs.',
     readBy: ['worker'],
   },
   scriptedModels: {

@@ -48,7 +48,11 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
         <QueueStrip api={api} model={model} />
         <DropAnywhere onFiles={add} onLeftOut={setLeftOut} />
         {lost.length > 0 && (
-          <Notice title="Not sent before the page was closed. Add again:" names={lost} onClose={() => setLost([])} />
+          <Notice
+            title="Not sent before the page was closed. Add them again:"
+            names={lost}
+            onClose={() => setLost([])}
+          />
         )}
         {leftOut.length > 0 && (
           <Notice title="Left out, because they are not images:" names={leftOut} onClose={() => setLeftOut([])} />

@@ -49,7 +49,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
           endWatch();
           const drained = servedModels.drain();
           if (!(await endsWithin(drained, drainLimitMs))) {
-            log.error('the drain takes too long, others take over what is left');
+            log.error('drain limit reached; other workers reclaim the remaining jobs');
             redis.disconnect();
             for (const engine of servedModels.engines()) killEngine(engine.pid());
             await endsWithin(drained, ABANDON_MS);

@@ -54,7 +54,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     engineReason: reason,
     heatmap:
       heatmap.available && !engine.hasHeatmaps
-        ? { available: false, reason: `The engine ${engineName} gives no feature maps of this model.` }
+        ? { available: false, reason: `The engine ${engineName} does not provide feature maps of this model.` }
         : heatmap,
   };
   const blockingRedis = connectRedis(redisUrl, 'blocking');

@@ -94,8 +94,8 @@ test('what it throws, and answers of another shape, fail the batch and not the p
   const pid = running.pid();
   for (const [first, message] of [
     [13, 'unlucky'],
-    [16, 'run gave 1 probabilities, expected 1 x 2 numbers for 1 images'],
-    [17, 'run gave an `extra` that is not a list of 1'],
+    [16, 'run returned 1 probabilities, expected 1 x 2 numbers for 1 images'],
+    [17, 'run returned an `extra` that is not a list of 1'],
   ] as const) {
     const error = await running.run([imageOf(first)], false).catch((reason: Error) => reason);
     expect(error).toMatchObject({ code: 'MODEL_FAILED', cause: { message } });

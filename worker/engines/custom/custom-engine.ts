@@ -90,7 +90,8 @@ type Output = Awaited<ReturnType<ModuleModel['run']>>;
 /** @throws Error that names what is missing, unknown or of another shape */
 function readOutputs(given: Output['outputs'], specs: readonly EngineOutputSpec[], count: number): OutputArrays {
   const unknown = Object.keys(given ?? {}).find((name) => specs.every((spec) => spec.name !== name));
-  if (unknown !== undefined) throw new Error(`run gave an output ${unknown}, which the specification does not declare`);
+  if (unknown !== undefined)
+    throw new Error(`run returned an output ${unknown}, which the specification does not declare`);
   return Object.fromEntries(
     specs.map(({ name, dtype, elements }) => {
       const values = readRows(given?.[name], { count, columns: elements, what: `numbers of output ${name}` });
@@ -117,15 +118,15 @@ function readRows(given: Rows | undefined, { count, columns, what }: Expected): 
   const expected = `${count} x ${columns} numbers for ${count} images`;
   if (ArrayBuffer.isView(given) || isNumbers(given)) {
     if (given.length === count * columns) return given as ArrayLike<number>;
-    throw new Error(`run gave ${given.length} ${what}, expected ${expected}`);
+    throw new Error(`run returned ${given.length} ${what}, expected ${expected}`);
   }
-  if (!Array.isArray(given)) throw new Error(`run gave no ${what}, expected ${expected}`);
+  if (!Array.isArray(given)) throw new Error(`run returned no ${what}, expected ${expected}`);
   const rows = given as ArrayLike<number>[];
   const wrong = rows.findIndex((row) => row?.length !== columns);
   if (rows.length !== count || wrong !== -1) {
     const found =
       rows.length === count ? `${rows[wrong]?.length} ${what} for image ${wrong}` : `${rows.length} rows of ${what}`;
-    throw new Error(`run gave ${found}, expected ${expected}`);
+    throw new Error(`run returned ${found}, expected ${expected}`);
   }
   return rows.flatMap((row) => Array.from(row));
 }
@@ -137,6 +138,6 @@ function isNumbers(given: unknown): given is number[] {
 function readExtra(extra: Output['extra'], count: number): { extra?: unknown[] } {
   if (extra === undefined) return {};
   if (!Array.isArray(extra) || extra.length !== count)
-    throw new Error(`run gave an \`extra\` that is not a list of ${count}`);
+    throw new Error(`run returned an \`extra\` that is not a list of ${count}`);
   return { extra };
 }

@@ -111,10 +111,10 @@ test('a model without labels gives a head, an embedding and a tensor per image',
 });
 
 test.each([
-  [1, 'run gave no numbers of output vector, expected 1 x 2 numbers for 1 images'],
-  [2, 'run gave 1 numbers of output vector, expected 1 x 2 numbers for 1 images'],
-  [3, 'run gave an output other, which the specification does not declare'],
-  [4, 'run gave 1 numbers of output shade for image 0, expected 1 x 2 numbers for 1 images'],
+  [1, 'run returned no numbers of output vector, expected 1 x 2 numbers for 1 images'],
+  [2, 'run returned 1 numbers of output vector, expected 1 x 2 numbers for 1 images'],
+  [3, 'run returned an output other, which the specification does not declare'],
+  [4, 'run returned 1 numbers of output shade for image 0, expected 1 x 2 numbers for 1 images'],
 ])('what is missing, unknown or of another shape (%i) fails the batch, with a message', async (first, message) => {
   const { run } = await start();
   await expect(run([imageOf(first)], false)).rejects.toMatchObject({ code: 'MODEL_FAILED', cause: { message } });

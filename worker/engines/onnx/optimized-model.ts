@@ -37,7 +37,7 @@ export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
     return optimized;
   } catch (error) {
     // The worker logs an engine's output at level debug.
-    console.error(`the model is not optimised for this machine: ${(error as Error).message}`);
+    console.error(`the model is not optimized for this machine: ${(error as Error).message}`);
     return { path: onnxPath, isOptimized: false };
   } finally {
     await rm(unfinished, { recursive: true, force: true });

@@ -91,9 +91,9 @@ const CASES: Case[] = [
   },
   { name: 'one channel', saved: () => saveRandom(buildClassifier('softmax', 1)), input: inputOf('unit', 1) },
   ...(['float16', 'uint8', 'uint16'] as const).flatMap((dtype): Case[] => [
-    { name: `weights quantised to ${dtype}`, saved: async () => quantizeWeights(await saveClassifier(), dtype) },
+    { name: `weights quantized to ${dtype}`, saved: async () => quantizeWeights(await saveClassifier(), dtype) },
     {
-      name: `a graph model with weights quantised to ${dtype}`,
+      name: `a graph model with weights quantized to ${dtype}`,
       saved: () => quantizeWeights(buildGraphModel(-1, MATMUL), dtype),
       heatmaps: ['onnxruntime'],
     },
@@ -115,7 +115,7 @@ const CASES: Case[] = [
     reference: saveChain,
   },
   {
-    name: 'a sequential model of Keras 3 with weights quantised to float16',
+    name: 'a sequential model of Keras 3 with weights quantized to float16',
     saved: async () => quantizeWeights(toKeras3Sequential(await saveChain(), SHAPE), 'float16'),
     reference: async () => quantizeWeights(await saveChain(), 'float16'),
   },

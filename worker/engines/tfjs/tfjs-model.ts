@@ -45,7 +45,7 @@ export async function loadTfjsModel(model: EngineModel): Promise<LoadedModel> {
     const channelsFirst = features?.transpose([0, 3, 1, 2]);
     try {
       if (probabilities && probabilities.shape[1] !== classCount) {
-        throw new Error(`the model answers ${probabilities.shape[1]} values an image, not ${classCount}`);
+        throw new Error(`the model returns ${probabilities.shape[1]} values per image, expected ${classCount}`);
       }
       const outputs: OutputArrays = {};
       for (const [at, spec] of specs.entries()) outputs[spec.name] = await readNamed(named[at]!, spec, count);

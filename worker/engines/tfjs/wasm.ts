@@ -20,7 +20,7 @@ export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
     return loaded;
   } catch (error) {
     if (!IS_MISSING.test(String(error))) throw error;
-    console.log(`wasm backend: ${String(error)}; taking plain JavaScript`);
+    console.log(`wasm backend not available (${String(error)}); using plain JavaScript`);
   }
   await startBackend('cpu');
   return loadTfjsModel(model);
