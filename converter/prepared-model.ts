@@ -102,6 +102,8 @@ export const CALIBRATION_FILE = 'calibration.json';
  * Pulls, verifies and converts a model, once: the second call only compares the files with their digests. A file that was damaged meanwhile is
  * made again. An interrupted call leaves nothing that looks complete; several may run at once.
  * @throws ModelError with a code of errors.ts
+ * @example
+ * const { onnxPath, labels, version } = await prepareModel({ modelDir: 'models/resnet50', stateDir: '.inferql' });
  */
 export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
   const { name, spec } = await readSpec(options.modelDir);
@@ -272,7 +274,7 @@ export async function writeArtefacts(
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson))
       throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
-    if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not to be had: ${error.message}`);
+    if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not possible: ${error.message}`);
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
   }

@@ -1,4 +1,4 @@
-/** The worker's side of the queue, for one model version in one worker process: claim, start, renew, settle. */
+/** The worker's side of the queue, for one model version in one worker process: claim, start, extend leases, settle. */
 import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contract.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import type { HeldJobs, JobEntry } from './held-jobs.ts';
@@ -74,7 +74,16 @@ export interface ConsumerOptions {
   worker: string;
 }
 
-/** Every call may be sent again after a lost connection. */
+/**
+ * The worker's side of the queue, for one model version. Every call may be sent again after a lost connection.
+ * @example
+ * const consumer = new Consumer({ redis, blockingRedis, prefix: DEFAULT_PREFIX, model, worker });
+ * await consumer.register({ worker, version: model.version, engine: model.engine, startedAtMs: Date.now() });
+ * const batch = await consumer.start(await consumer.claim(8));
+ * await consumer.settle(
+ *   batch.map((started) => ({ started, result: { labels: [] }, batchSize: batch.length, inferenceMs: 12 })),
+ * );
+ */
 export class Consumer {
   readonly #options: ConsumerOptions;
   readonly #keys: ModelKeys;

@@ -78,8 +78,23 @@ function digestKey(tenant: string, idempotencyKey: string, byOperator = false): 
 }
 
 /**
+ * The server's side of the queue: admits predictions, reads them and cancels them.
  * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
  * A record that this release cannot read is reported and skipped; other records are not affected.
+ * @example
+ * const producer = new Producer(connectRedis('redis://127.0.0.1:6379', 'request'), { prefix: DEFAULT_PREFIX });
+ * const outcome = await producer.admit({
+ *   id: newPredictionId(model.name),
+ *   model,
+ *   image: pixels,
+ *   options: { heatmap: false },
+ *   priority: 'NORMAL',
+ *   timeoutMs: 60_000,
+ *   caller: ANONYMOUS_CALLER,
+ *   share: true,
+ *   cacheTtlMs: 0,
+ * });
+ * if (outcome.kind === 'admitted') console.log(outcome.state.status);
  */
 export class Producer {
   readonly #redis: RedisConnection;

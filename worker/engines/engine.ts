@@ -48,7 +48,15 @@ export interface LoadedModel {
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
 
-/** Loads a model. @throws EngineLoadError if this engine is not installed here or cannot read the model. */
+/**
+ * Loads a model. Each engine exports one such function.
+ * @throws EngineLoadError if this engine is not installed here or cannot read the model
+ * @example
+ * export const loadConstant: LoadModel = async ({ classCount }) => ({
+ *   hasHeatmaps: false,
+ *   run: async ({ count }) => ({ probabilities: new Float32Array(count * classCount).fill(1 / classCount) }),
+ * });
+ */
 export type LoadModel = (model: EngineModel) => Promise<LoadedModel>;
 
 /**

@@ -48,7 +48,13 @@ export interface ModelLoop {
   drain(): Promise<void>;
 }
 
-/** Registers the model and serves it. Resolves once it is registered. */
+/**
+ * Registers the model and serves it: claims jobs, runs them in batches and settles them.
+ * @returns once the model is registered
+ * @example
+ * const loop = await startModelLoop({ consumer, engine, model, labels, scheduler, worker, log });
+ * process.once('SIGTERM', () => loop.drain());
+ */
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
   const { consumer, engine, model, labels, scheduler, worker, log } = options;
   const answers: AnswerSpec = {
