@@ -1,10 +1,8 @@
 import path from 'node:path';
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
-import type { NormalizationSpec } from '../input-spec.ts';
 import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
-import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import {
   type AnswerOutput,
   describeSizes,
@@ -20,13 +18,8 @@ import type { Companions, Preprocessing } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
-import {
-  type Activation,
-  describeNormalization,
-  describeSingle,
-  type Overrides,
-  overriddenNormalization,
-} from './overrides.ts';
+import { chooseOnnxNormalization } from './onnx-normalization.ts';
+import { type Activation, describeSingle, type Overrides } from './overrides.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx } from './probe-onnx.ts';
 import { chooseResizing } from './resizing.ts';
 
@@ -52,7 +45,7 @@ export async function inspectOnnx(
   if (overrides.output === undefined) refuseDetection(facts.outputs, declared);
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
-  const { normalization, isGuess } = normalizationFor(facts, overrides, preprocessing, findings);
+  const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings);
   const name = chosen?.output.name;
   const spec = draftSpec({ ...input, normalization }, name, path.basename(file));
   const inspection = { format: 'onnx', input: spec.input, normalizationIsGuess: isGuess, findings } as const;
@@ -213,49 +206,6 @@ function shortSideFor(preprocessing: Preprocessing | undefined, width: number, h
   const longest = Math.max(width, height);
   const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
   return Math.max(longest, Math.round((preprocessing.shortSide * longest) / written));
-}
-
-function normalizationFor(
-  facts: OnnxFacts,
-  overrides: Overrides,
-  preprocessing: Preprocessing | undefined,
-  findings: Findings,
-): { normalization: NormalizationSpec; isGuess: boolean } {
-  const { input, trace } = facts;
-  const take = (normalization: NormalizationSpec) => ({ normalization, isGuess: false });
-  const given = overriddenNormalization(overrides);
-  if (given !== undefined) {
-    findings.given('normalization', describeNormalization(given), 'the command line');
-    return take(given);
-  }
-  const embedded = readEmbedded(trace);
-  if (embedded?.normalization !== undefined) {
-    findings.read('normalization', describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
-    return take(embedded.normalization);
-  }
-  if (input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64) {
-    findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
-    return take('none');
-  }
-  if (preprocessing?.normalization !== undefined) {
-    findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
-    return take(preprocessing.normalization);
-  }
-  if (hasWeightsForBytes(trace)) {
-    const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
-    findings.likely('normalization', describeNormalization('none'), why);
-    return { normalization: 'none', isGuess: true };
-  }
-  const channels = overrides.channels ?? input.channels ?? 3;
-  const isPytorch = /pytorch/i.test(facts.producer);
-  const normalization = channels === 3 && (isPytorch || input.layout === 'nchw') ? 'torch' : 'unit';
-  const text = describeNormalization(normalization);
-  const correction = '--normalization, or --mean and --std';
-  if (embedded) findings.guessed('normalization', text, `the model itself ${embedded.does}; ${correction}`);
-  else if (isPytorch && normalization === 'torch')
-    findings.likely('normalization', text, `usual for PyTorch, which wrote it; ${correction}`);
-  else findings.guessed('normalization', text, `nothing in the file says it; ${correction}`);
-  return { normalization, isGuess: true };
 }
 
 function draftSpec(input: object, outputName: string | undefined, file: string): ModelSpec {

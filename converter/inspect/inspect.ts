@@ -17,6 +17,7 @@ import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
+import { findKerasFamily } from './keras-families.ts';
 import {
   type Activation,
   describeNormalization,
@@ -264,7 +265,7 @@ function normalizationFor(
     findings.likely(what, describeNormalization('none'), why);
     return { normalization: 'none', isGuess: true };
   }
-  const family = familyOf(modelJson);
+  const family = findKerasFamily(JSON.stringify(modelJson.modelTopology));
   const normalization = family?.normalization ?? 'unit';
   const text = describeNormalization(normalization);
   const correction = '--normalization, or --mean and --std';
@@ -272,21 +273,4 @@ function normalizationFor(
   else if (family) findings.likely(what, text, `usual for ${family.name}, as its layers are named; ${correction}`);
   else findings.guessed(what, text, `nothing in the model says it; ${correction}`);
   return { normalization, isGuess: true };
-}
-
-const FAMILIES: readonly [names: RegExp, normalization: NormalizationSpec][] = [
-  [/"class_name":"(rescaling|normalization)"|efficientnet/, 'none'],
-  [/resnet\d+v2|mobilenet|inception|xception|nasnet/, 'tf'],
-  [/resnet|vgg/, 'caffe'],
-  [/densenet/, 'torch'],
-];
-
-/** By the habits of keras-applications: families are known by the names that they give their layers. */
-function familyOf(modelJson: ModelJson): { name: string; normalization: NormalizationSpec } | undefined {
-  const text = JSON.stringify(modelJson.modelTopology).toLowerCase();
-  for (const [names, normalization] of FAMILIES) {
-    const [found, className] = names.exec(text) ?? [];
-    if (found !== undefined) return { name: className ?? found, normalization };
-  }
-  return undefined;
 }

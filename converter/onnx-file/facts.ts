@@ -59,6 +59,8 @@ export interface OnnxFacts {
   trace: InputTrace;
   /** The tool that wrote it; may be empty. */
   producer: string;
+  /** Of operators. Exporters keep the names of layers in them. */
+  nodeNames: string[];
   /** What its maker wrote into the file. */
   metadata: ReadonlyMap<string, string>;
 }
@@ -95,6 +97,7 @@ export function readFacts(
     outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph)),
     trace,
     producer: model.producerName ?? '',
+    nodeNames: graph.node.map(({ name }) => name ?? ''),
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
   };
 }

@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { readFacts } from '../onnx-file/facts.ts';
+import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { Findings } from './findings.ts';
+import { chooseOnnxNormalization } from './onnx-normalization.ts';
+
+// Written by Keras 3; its layers are below `functional_1`.
+const FILE = path.join(import.meta.dirname, '../golden/keras/keras3-padded-pool.onnx');
+
+async function choose(network: string, producer = 'tf2onnx') {
+  const { model, graph } = decodeOnnx(await readFile(FILE));
+  model.producerName = producer;
+  for (const node of graph.node) node.name = node.name?.replace('functional_1', network) ?? '';
+  const findings = new Findings();
+  return { ...chooseOnnxNormalization(readFacts({ model, graph }), {}, undefined, findings), findings };
+}
+
+test.each([
+  ['mobilenet_1.00_224', 'tf'],
+  ['mobilenetv2_1.00_224_1', 'tf'],
+  ['NASNet', 'tf'],
+  ['resnet50v2_1', 'tf'],
+  ['inception_resnet_v2', 'tf'],
+  ['resnet50_1', 'caffe'],
+  ['vgg16', 'caffe'],
+  ['densenet121', 'torch'],
+  ['StatefulPartitionedCall/sequential/xception', 'tf'],
+])('takes the normalization of %s from the names that tf2onnx keeps', async (network, expected) => {
+  const { normalization, isGuess, findings } = await choose(network);
+  expect(normalization).toBe(expected);
+  // Somebody may have trained it otherwise.
+  expect(isGuess).toBe(true);
+  expect(findings.rows).toMatchObject([
+    { certainty: 'likely', from: expect.stringMatching(/^usual for .*, as its layers are named/) },
+  ]);
+});
+
+test('names say nothing in the files of another framework, which normalizes otherwise', async () => {
+  expect((await choose('mobilenetv2_1.00_224', 'pytorch')).normalization).toBe('torch');
+});
+
+test('a name that is unknown leaves a guess', async () => {
+  const { normalization, findings } = await choose('functional_1');
+  expect(normalization).toBe('unit');
+  expect(findings.isGuess('normalization')).toBe(true);
+});
