@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ const modelSchema = z.object({
   normalization: z.enum(['caffe', 'tf', 'torch', 'none']),
 });
 
-const startSchema = z.object({ versions: z.string(), forms: z.array(z.string()) });
+const startSchema = z.object({ models: z.array(modelSchema), versions: z.string(), forms: z.array(z.string()) });
 const failureSchema = z.object({ error: z.string() });
 const builtSchema = z.union([failureSchema, z.object({ answers: z.array(z.array(z.number())) })]);
 const exportedSchema = z.union([failureSchema, z.object({ file: z.string() })]);
@@ -40,17 +40,8 @@ const SCRIPT = join('bench', 'classifiers', 'framework.py');
 
 /** Starts `framework.py`. One process makes all models, since a framework takes seconds to start; if it is killed, another makes the next model. */
 export async function openFramework(python: string, collection: string): Promise<Framework> {
-  const listed = execFileSync(python, [SCRIPT, collection, 'list'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const models = listed
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => modelSchema.parse(JSON.parse(line)));
-
   const start = async () => {
-    const child = spawn(python, [SCRIPT, collection, 'serve'], { stdio: 'pipe' });
+    const child = spawn(python, [SCRIPT, collection], { stdio: 'pipe' });
     child.stderr.pipe(process.stderr);
     // A process that was killed is noticed when it answers nothing.
     child.stdin.on('error', () => {});
@@ -72,7 +63,6 @@ export async function openFramework(python: string, collection: string): Promise
   };
 
   return {
-    models,
     ...started,
     async build(name, pixels) {
       current ??= (await start()).opened;

@@ -5,8 +5,8 @@
  * npm run bench -- classifiers --python PYTHON [--framework keras|torchvision] [--models A,B] [--forms A,B] [--minutes 240] [--results FILE]
  *
  * PYTHON has the packages of bench/classifiers/requirements-*.txt. A row per model and form is appended to FILE, by default
- * bench/classifiers/rows.jsonl, as it is measured, and rows that are there are not measured again, so a run can be split. `--page` only writes
- * docs/classifiers.md from the rows.
+ * bench/classifiers/rows.jsonl, as it is measured, and rows that are there are not measured again, so a run can be split. models.json there keeps
+ * what the framework lists. `--page` only writes docs/classifiers.md from both files.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,13 +15,15 @@ import { parseArgs } from 'node:util';
 import { varySamples } from '@inferql/converter/sample-images';
 import { findImages } from '../images.ts';
 import { openFramework } from './framework.ts';
-import { measureForm } from './measure.ts';
+import { type Compared, measureForm } from './measure.ts';
+import { listModels, readLists } from './model-lists.ts';
 import { formatPage } from './page.ts';
 import { readRows } from './rows.ts';
 
 const IMAGES = 4;
 // The commands of the benchmarks run in the project's folder.
 const ROWS = join('bench', 'classifiers', 'rows.jsonl');
+const LISTS = join('bench', 'classifiers', 'models.json');
 const PAGE = join('docs', 'classifiers.md');
 
 const { values } = parseArgs({
@@ -38,14 +40,16 @@ const { values } = parseArgs({
 });
 
 if (!values.page) await measureCollection();
-writeFileSync(PAGE, formatPage(readRows(values.results)));
+writeFileSync(PAGE, formatPage(readRows(values.results), readLists(LISTS)));
 
 async function measureCollection(): Promise<void> {
   const rows = readRows(values.results);
   const framework = await openFramework(values.python, values.framework);
+  listModels(LISTS, framework);
   const end = performance.now() + Number(values.minutes) * 60_000;
   const wanted = values.models ? values.models.split(',') : framework.models.map(({ name }) => name);
   const forms = values.forms ? values.forms.split(',') : framework.forms;
+  const views = new Map<number, Uint8Array[]>();
   const work = mkdtempSync(join(tmpdir(), 'inferql-classifiers-'));
   try {
     for (const { name, size, normalization } of framework.models.filter((model) => wanted.includes(model.name))) {
@@ -53,10 +57,12 @@ async function measureCollection(): Promise<void> {
         rows.some((row) => row.model === name && row.form === form && row.versions === framework.versions);
       const missing = forms.filter((form) => !isMeasured(form));
       if (missing.length === 0 || performance.now() > end) continue;
-      const images = await preparePixels(size);
+      const images = views.get(size) ?? (await preparePixels(size));
+      views.set(size, images);
       const pixels = join(work, 'pixels');
       writeFileSync(pixels, Buffer.concat(images));
       const built = await framework.build(name, pixels);
+      const compared = new Map<string, Compared>();
       for (const form of missing) {
         // One form at a time: the files of the largest models take gigabytes.
         const folder = join(work, form);
@@ -70,6 +76,7 @@ async function measureCollection(): Promise<void> {
                 normalization,
                 images,
                 answers: built.answers,
+                compared,
               });
         rmSync(folder, { recursive: true });
         const row = JSON.stringify({ model: name, form, versions: framework.versions, ...outcome });

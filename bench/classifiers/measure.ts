@@ -1,11 +1,14 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { inspectModel } from '@inferql/converter/inspect/inspect';
 import { runOne } from '@inferql/converter/inspect/probe-onnx';
 import { isKerasFile, storeKerasModel } from '@inferql/converter/keras/keras-file';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
 import ort from 'onnxruntime-node';
 import type { Exported, FrameworkModel } from './framework.ts';
+import { peakMegabytes, resetPeak } from './peak-memory.ts';
 import type { Measured, Refused } from './rows.ts';
 
 /** Long enough for a figure of two digits, short enough for hundreds of models. */
@@ -19,13 +22,19 @@ interface Form extends Pick<FrameworkModel, 'normalization'> {
   images: Uint8Array[];
   /** The framework's probabilities per image. */
   answers: number[][];
+  /** What other forms of the same model gave, by the file that the engine ran: several forms become the same file. */
+  compared: Map<string, Compared>;
 }
+
+export type Compared = Refused | Pick<Measured, 'engine' | 'difference' | 'agreeing' | 'images' | 'perSecond'>;
 
 /** Converts an exported model as `models add` does, and runs it on the engine that a worker chooses. */
 export async function measureForm(form: Form): Promise<Measured | Refused> {
   const { exported, folder, normalization } = form;
   if ('error' in exported) return { refused: `the exporter fails: ${exported.error}` };
   try {
+    const megabytes = folderMegabytes(join(folder, 'exported'));
+    resetPeak();
     const start = process.cpuUsage();
     let file = join(folder, 'exported', exported.file);
     if (isKerasFile(file)) {
@@ -47,10 +56,17 @@ export async function measureForm(form: Form): Promise<Measured | Refused> {
     writeFileSync(join(modelDir, 'model.json5'), JSON.stringify(spec));
     const model = await prepareModel({ modelDir, stateDir: join(folder, 'state') });
     const seconds = round(cpuMsSince(start) / 1_000);
+    const peak = peakMegabytes();
     if (model.onnxPath === undefined) return { refused: model.onnxUnavailable ?? 'no ONNX file' };
+    const key = await digest(model);
+    const compared = form.compared.get(key) ?? (await compare(model, model.onnxPath, form));
+    form.compared.set(key, compared);
+    if ('refused' in compared) return compared;
     return {
-      ...(await compare(model, model.onnxPath, form)),
+      ...compared,
       seconds,
+      megabytes,
+      ...(peak === undefined ? {} : { peakMegabytes: peak }),
       isGuessRight: found.input.normalization === normalization,
     };
   } catch (error) {
@@ -58,7 +74,7 @@ export async function measureForm(form: Form): Promise<Measured | Refused> {
   }
 }
 
-async function compare({ spec }: PreparedModel, onnxPath: string, { images, answers }: Form) {
+async function compare({ spec }: PreparedModel, onnxPath: string, { images, answers }: Form): Promise<Compared> {
   // One thread: images per second of CPU time then do not depend on what else the machine does.
   const session = await ort.InferenceSession.create(onnxPath, { intraOpNumThreads: 1, logSeverityLevel: 3 });
   try {
@@ -84,6 +100,27 @@ async function compare({ spec }: PreparedModel, onnxPath: string, { images, answ
   } finally {
     await session.release();
   }
+}
+
+/** Of all that the engine's answers depend on. */
+async function digest({ onnxPath, spec }: PreparedModel): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify([spec.input, spec.output]));
+  if (onnxPath !== undefined) {
+    // Weights may be in files beside it.
+    for (const name of readdirSync(dirname(onnxPath)).sort()) {
+      if (name.startsWith(basename(onnxPath)))
+        await pipeline(createReadStream(join(dirname(onnxPath), name)), hash, { end: false });
+    }
+  }
+  return hash.digest('hex');
+}
+
+function folderMegabytes(folder: string): number {
+  const bytes = readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce((sum, name) => {
+    const stat = statSync(join(folder, name));
+    return stat.isFile() ? sum + stat.size : sum;
+  }, 0);
+  return round(bytes / 1_000_000);
 }
 
 function cpuMsSince(start: NodeJS.CpuUsage): number {

@@ -1,3 +1,4 @@
+import type { ModelLists } from './model-lists.ts';
 import type { Measured, Row } from './rows.ts';
 
 const HEAD = `# Classifiers of keras.applications and torchvision
@@ -12,14 +13,14 @@ statistics are taken from the images, and the last layer makes answers differ. T
 rates only. For a whole system, see [measurements](measurements.md).
 
 \`npm run bench -- classifiers\` writes this page from [its rows](../bench/classifiers/rows.jsonl). The command measures one model after the other, from
-small to large, and continues from the place where it stopped. Models without a row have not been measured yet.
+small to large, and continues from the place where it stopped. What has not been measured is listed below each table.
 
 \`\`\`sh
 python3.11 -m venv torch && torch/bin/pip install -r bench/classifiers/requirements-torchvision.txt
 for version in 2 3; do
   python3.11 -m venv keras$version
   keras$version/bin/pip install -r bench/classifiers/requirements-keras$version.txt
-  keras$version/bin/pip install --no-deps -r bench/classifiers/requirements-tensorflowjs.txt
+  keras$version/bin/pip install --no-deps -r bench/classifiers/requirements-exporters.txt
 done
 npm run bench -- classifiers --python torch/bin/python --framework torchvision
 npm run bench -- classifiers --python keras3/bin/python --framework keras  # or keras2/bin/python
@@ -51,14 +52,21 @@ export function explain(row: Row): string | undefined {
 const isMeasured = (row: Row): row is Row & Measured => 'difference' in row;
 
 /** docs/classifiers.md: a table per framework, with a line per model and a column per form. */
-export function formatPage(rows: readonly Row[]): string {
+export function formatPage(rows: readonly Row[], lists: ModelLists): string {
   const versions = [...new Set(rows.map((row) => row.versions))].sort();
-  const parts = versions.map((version) => formatFramework(rows.filter((row) => row.versions === version)));
+  const parts = versions.map((version) => {
+    const ofVersion = rows.filter((row) => row.versions === version);
+    return formatFramework(ofVersion, lists[version]);
+  });
   return `${[HEAD, ...parts].join('\n')}`;
 }
 
-function formatFramework(rows: readonly Row[]): string {
-  const forms = [...new Set(rows.map((row) => row.form))].sort((a, b) => FORMS.indexOf(a) - FORMS.indexOf(b));
+/** Files of this size and more have a line with what adding them takes. */
+const LARGE_MEGABYTES = 500;
+
+function formatFramework(rows: readonly Row[], list: ModelLists[string] | undefined): string {
+  const forms = [...(list?.forms ?? new Set(rows.map((row) => row.form)))];
+  forms.sort((a, b) => FORMS.indexOf(a) - FORMS.indexOf(b));
   const models = [...new Set(rows.map((row) => row.model))].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const lines = models.map((model) => {
     const cells = forms.map((form) => describe(rows.find((row) => row.model === model && row.form === form)));
@@ -67,21 +75,38 @@ function formatFramework(rows: readonly Row[]): string {
   const measured = rows.filter(isMeasured);
   const largest = Math.max(...measured.map((row) => row.difference));
   const slowest = Math.max(...measured.map((row) => row.seconds ?? 0));
+  const right = measured.filter((row) => row.isGuessRight).length;
+  const guesses = `The normalization that \`add\` assumes is the family's for ${right === measured.length ? 'each' : right} of them.`;
   const conversion = slowest > 0 ? ` Converting one takes up to ${slowest.toPrecision(2)} s of processor time.` : '';
   const refused = rows.flatMap((row) => ('refused' in row ? [`- ${row.model}, \`${row.form}\`: ${row.refused}`] : []));
+  const large = rows.flatMap((row) => (isMeasured(row) ? describeLarge(row) : []));
+  const missing = (list?.models ?? []).filter((model) => !models.includes(model));
   const explained = new Set(rows.flatMap((row) => (explain(row) ? [`- ${row.model}: ${explain(row)}`] : [])));
   return [
     `## ${rows[0]?.versions}`,
     '',
-    `${models.length} models, ${rows.length} files, ${measured.length} of them served, with a difference of at most ${largest.toExponential(1)}.${conversion}`,
+    `${models.length} of ${list?.models.length ?? models.length} models, ${rows.length} files, ${measured.length} of them served, with a difference of at most ${largest.toExponential(1)}. ${guesses}${conversion}`,
     '',
     `| model | ${forms.join(' | ')} |`,
     `|---|${forms.map(() => '---|').join('')}`,
     ...lines,
     '',
     ...(explained.size > 0 ? ['Above 1e-4:', '', ...explained, ''] : []),
+    ...(large.length > 0 ? [LARGE_HEAD, ...large, ''] : []),
     ...(refused.length > 0 ? ['Not served:', '', ...refused, ''] : []),
+    ...(missing.length > 0 ? [`Not measured (${missing.length} models): ${missing.join(', ')}.`, ''] : []),
   ].join('\n');
+}
+
+const LARGE_HEAD = `Files of ${LARGE_MEGABYTES} MB and more, with what converting one takes:
+
+| model | form | file | processor time | largest memory of the process |
+|---|---|---|---|---|`;
+
+function describeLarge({ model, form, megabytes = 0, seconds = 0, peakMegabytes }: Row & Measured): string[] {
+  if (megabytes < LARGE_MEGABYTES) return [];
+  const memory = peakMegabytes === undefined ? 'not measured' : `${peakMegabytes} MB`;
+  return [`| ${model} | \`${form}\` | ${Math.round(megabytes)} MB | ${seconds.toPrecision(2)} s | ${memory} |`];
 }
 
 /** Such as `3.2e-6, 12/s`, or `3.2e-6, 3/4, 12/s` if a best label differs. */

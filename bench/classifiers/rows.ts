@@ -12,6 +12,10 @@ const measuredSchema = z.object({
   perSecond: z.number(),
   /** Processor seconds from the exported file to one that the engine runs. */
   seconds: z.number().optional(),
+  /** Size of the exported files. */
+  megabytes: z.number().optional(),
+  /** The largest resident memory of the process from the exported file to one that the engine runs. Linux only. */
+  peakMegabytes: z.number().optional(),
   /** Whether `add` guesses the normalization that the family is trained with. */
   isGuessRight: z.boolean(),
 });
