@@ -1,5 +1,6 @@
 /** The atomic steps: loads lua/*.lua and calls them on a model's keys. */
 import { createHash } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import type { ModelKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -23,6 +24,17 @@ export type StepName =
   | 'settle'
   | 'start'
   | 'withdraw';
+
+/** Name of the `node:diagnostics_channel` on which each step that has ended is reported, as a {@link RedisStepMessage}. */
+export const REDIS_STEP_CHANNEL = 'inferql:redis-step';
+
+export interface RedisStepMessage {
+  step: StepName;
+  /** From sending it to its answer, or its failure. */
+  durationMs: number;
+}
+
+const stepEnded = channel(REDIS_STEP_CHANNEL);
 
 /** How many predictions one expiry step ends at most, so that Redis is never blocked for long. */
 export const EXPIRE_BATCH_SIZE = 200;
@@ -116,5 +128,12 @@ export async function runStep(
     keys.running,
     keys.refused,
   ];
-  return await run(redis, load(name, SHARED_PARTS), names, args);
+  const step = load(name, SHARED_PARTS);
+  if (!stepEnded.hasSubscribers) return await run(redis, step, names, args);
+  const startedAtMs = performance.now();
+  try {
+    return await run(redis, step, names, args);
+  } finally {
+    stepEnded.publish({ step: name, durationMs: performance.now() - startedAtMs } satisfies RedisStepMessage);
+  }
 }

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { readConfig } from './config.ts';
 import { openConnections } from './connections.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { createMetricsServer } from './metrics/metrics-server.ts';
 import { ServiceContainer } from './service-container.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
 
@@ -33,6 +34,7 @@ const uploadDir = openUploadDir(config.stateDir);
 const { redis, subscriber, close } = openConnections(config, log);
 const container = new ServiceContainer({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
 const listener = createHttpServer({ config, container, log });
+const metricsServer = container.metrics && createMetricsServer(container.metrics, config, log);
 
 let stopping: Promise<void> | undefined;
 
@@ -40,6 +42,7 @@ function stop(reason: string): void {
   stopping ??= (async () => {
     log.info({ reason }, 'draining');
     await listener.drain();
+    metricsServer?.close();
     container.close();
     close();
     uploadDir.remove();
@@ -61,6 +64,7 @@ if (!stopping) {
   try {
     const url = await listener.listen();
     log.info({ url }, 'listening');
+    await openMetrics();
     if (launched && process.connected) process.send?.({ type: 'listening', url });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -69,6 +73,16 @@ if (!stopping) {
     uploadDir.remove();
     // The message must be sent before the process exits.
     setImmediate(() => process.exit(1));
+  }
+}
+
+/** The API is served without metrics if their port cannot be opened. */
+async function openMetrics(): Promise<void> {
+  try {
+    const url = await metricsServer?.listen();
+    if (url) log.info({ url }, 'metrics');
+  } catch (error) {
+    log.error({ err: error }, 'cannot open METRICS_PORT: there are no metrics');
   }
 }
 

@@ -1,7 +1,7 @@
 /** Creates what is behind the API (queue, predictions, access, image decoding) and connects it, without HTTP. */
 import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { createKeyStore } from '@inferql/queue/api-keys';
-import { newPredictionId } from '@inferql/queue/contract';
+import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
 import { Producer } from '@inferql/queue/producer';
@@ -15,6 +15,7 @@ import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
 import { type Access, createAccess } from './access/index.ts';
 import type { Config } from './config.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
 import { createAdmissionControl } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
@@ -24,6 +25,7 @@ import { PredictionTracker } from './predictions/prediction-tracker.ts';
 import { Predictions } from './predictions/predictions.ts';
 import { createQueueStats, type QueueStatsReader } from './predictions/queue-stats.ts';
 import { QueueSweeper } from './predictions/queue-sweeper.ts';
+import type { SubmitRequest } from './predictions/submit-request.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import { createResolverServices } from './resolver-services.ts';
 import type { Services } from './schema/context.ts';
@@ -52,6 +54,8 @@ export class ServiceContainer {
   readonly services: Services;
   readonly access: Access;
   readonly files: FileStores;
+  /** Undefined unless METRICS_PORT is set. */
+  readonly metrics: Metrics | undefined;
   readonly #log: Logger;
   readonly #unreadable: UnreadableRecords;
   readonly #producer: Producer;
@@ -86,7 +90,19 @@ export class ServiceContainer {
       custom: authenticate,
     });
     const throughput = createThroughputMeter();
-    const settled = createSettledNotifier(hooks, (error) => log.error({ err: error }, 'hook onSettled failed'));
+    const metrics =
+      config.metricsPort === undefined
+        ? undefined
+        : new Metrics({
+            modelCache,
+            targetWaitMs: config.targetWaitMs,
+            countSubscriptions: () => access.limits.countHeld('subscriptions'),
+          });
+    const onSettled = hooks.onSettled && ((state: PredictionState) => hooks.onSettled?.(state));
+    const settled = createSettledNotifier(
+      [metrics?.predictions.onSettled, onSettled].filter((listener) => listener !== undefined),
+      (error) => log.error({ err: error }, 'hook onSettled failed'),
+    );
     const tracker = new PredictionTracker({
       producer,
       openChannel: (listener) =>
@@ -117,17 +133,29 @@ export class ServiceContainer {
       producer,
       tracker,
       modelCache,
-      admission: new Admission({ config, producer, modelCache, control, limits, decoder }),
+      admission: new Admission({
+        config,
+        producer,
+        modelCache,
+        control,
+        limits,
+        decoder: metrics?.predictions.measure(decoder) ?? decoder,
+      }),
       limits,
       refunds,
       hooks,
       settled,
+      ...(metrics && {
+        onRefused: ({ model }: SubmitRequest, error: unknown) =>
+          void findModelName(modelCache, model).then((name) => metrics.predictions.onRefused(name, error)),
+      }),
       isDraining: () => this.#draining,
     });
     const classNames = createClassNames(registry);
     const queueStats = createQueueStats({ modelCache, throughput });
     this.access = access;
     this.files = files;
+    this.metrics = metrics;
     this.services = createResolverServices({
       config,
       access,
@@ -175,6 +203,7 @@ export class ServiceContainer {
   }
 
   close(): void {
+    this.metrics?.close();
     this.#sweeper.close();
     this.access.close();
     this.#tracker.close();
@@ -190,6 +219,16 @@ export class ServiceContainer {
     } catch (error) {
       this.#log.debug({ err: error }, 'could not list models yet');
     }
+  }
+}
+
+/** The name of a model that is served, or of the default one; undefined if there is none. Does not read Redis for a name that is unknown. */
+async function findModelName(modelCache: ModelCache, name: string | undefined): Promise<string | undefined> {
+  try {
+    if (name === undefined) return (await modelCache.findModel(undefined))?.name;
+    return (await modelCache.listModels()).some((model) => model.name === name) ? name : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -7,7 +7,7 @@ import { measureDistance } from './find-mistakes.ts';
 import { findSettingMistakes, readSettings, sections, settings } from './settings.ts';
 
 /** Names that hosting platforms and other programs share. */
-const UNPREFIXED = ['PORT', 'HOST', 'REDIS_URL', 'LOG_LEVEL'];
+const UNPREFIXED = ['PORT', 'HOST', 'REDIS_URL', 'LOG_LEVEL', 'METRICS_PORT'];
 
 test('docs/configuration.md is what the definitions print', () => {
   const page = readFileSync(join(import.meta.dirname, '../docs/configuration.md'), 'utf8');

@@ -14,6 +14,7 @@ import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';
 import { images } from './sections/images.ts';
 import { launcher } from './sections/launcher.ts';
+import { metrics } from './sections/metrics.ts';
 import { predictions } from './sections/predictions.ts';
 import { resources } from './sections/resources.ts';
 import { worker } from './sections/worker.ts';
@@ -27,6 +28,7 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Predictions', settings: predictions },
   { title: 'Workers', settings: worker },
   { title: 'Processes, threads and memory', settings: resources },
+  { title: 'Metrics', settings: metrics },
   { title: 'Commands', settings: launcher },
 ];
 
@@ -38,6 +40,7 @@ export const settings = {
   ...predictions,
   ...worker,
   ...resources,
+  ...metrics,
   ...launcher,
 };
 

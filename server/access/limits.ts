@@ -150,6 +150,9 @@ export function createLimits(options: {
       };
     },
 
+    /** How many of these all callers together hold open on this server. */
+    countHeld: (what: Holding): number => [...held[what].values()].reduce((sum, count) => sum + count, 0),
+
     /** How many requests this server decided alone because Redis did not answer. */
     decidedLocally: () => decidedLocally,
   };

@@ -7,6 +7,7 @@ import { CLIENT_ID_HEADER } from '../access/authenticate.ts';
 import type { Access } from '../access/index.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
+import type { PredictionView } from '../predictions/predictions.ts';
 import type { ServerContext, Services } from '../schema/context.ts';
 import type { FileStores } from '../uploads/file-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
@@ -20,6 +21,7 @@ import { useNotFoundPage } from './not-found.ts';
 import { makeLimitPlugins } from './query-limits.ts';
 import { useRequestBody } from './request-body.ts';
 import { useSecurityHeaders } from './security-headers.ts';
+import { createServerTiming } from './server-timing.ts';
 import { useEventStreams } from './sse.ts';
 import { useWebPage } from './web-page.ts';
 
@@ -50,6 +52,7 @@ export function createApp(dependencies: AppDependencies) {
   const { config, services, access, isReady, isDraining, listUnreadable, files, log } = dependencies;
   const authentication = createHttpAuthentication(access.authenticator, config);
   const documentCache = createDocumentCache();
+  const serverTiming = createServerTiming();
   return createYoga<object, ServerContext>({
     schema: dependencies.schema,
     graphqlEndpoint: dependencies.endpoint,
@@ -68,7 +71,10 @@ export function createApp(dependencies: AppDependencies) {
     cors: config.corsOrigins.length === 0 ? false : corsOptions(config.corsOrigins),
     graphiql: config.graphiql,
     renderGraphiQL: createGraphiqlPage(config.webDir),
-    context: ({ request }) => makeContext(services, authentication.callerOf(request), request.signal),
+    context: ({ request }) => ({
+      ...makeContext(services, authentication.callerOf(request), request.signal),
+      onSubmitted: (view: PredictionView) => serverTiming.onSubmitted(request, view),
+    }),
     plugins: [
       ...(dependencies.servesSite === false
         ? []
@@ -81,6 +87,7 @@ export function createApp(dependencies: AppDependencies) {
       ...makeLimitPlugins(config),
       documentCache.plugin,
       usePartialResultStatus(),
+      serverTiming.plugin,
       useShortMessages(),
       ...(dependencies.servesSite === false ? [] : [useNotFoundPage()]),
       useGraphiqlPolicy(),
@@ -122,7 +129,7 @@ function corsOptions(origins: string[]) {
     credentials: !origins.includes('*'),
     methods: ['GET', 'POST', 'OPTIONS'],
     allowedHeaders: ['content-type', 'accept', 'authorization', CLIENT_ID_HEADER, ...CSRF_HEADERS],
-    exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy'],
+    exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy', 'server-timing'],
     maxAge: 600,
   };
 }

@@ -12,7 +12,8 @@ import { describeRequest, digestContent, moreLabels, type SubmitRequest } from '
 
 const VERSION_TRIES = 3;
 
-export type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }>;
+/** A queued prediction; `prepareMs` is the time from its file to its pixels, waiting for a decoder included. */
+export type Admitted = Extract<AdmitOutcome, { kind: 'admitted' }> & { prepareMs: number };
 
 export interface AdmissionOptions {
   config: Pick<Config, 'share' | 'shareAcrossTenants' | 'tenantQueueShare' | 'cacheTtlMs'>;
@@ -104,7 +105,9 @@ export class Admission {
       if (request.idempotencyKey !== undefined) content ??= digestContent(file, request);
       return file;
     };
+    const beganAtMs = performance.now();
     const image = await decoder.prepare({ read, signal: request.signal, tenant: request.caller.tenant }, model.input);
+    const prepareMs = performance.now() - beganAtMs;
     const sent = producer.admit({
       id,
       model,
@@ -125,7 +128,7 @@ export class Admission {
     const outcome = await sent.catch((error) => recover(error, charge));
     switch (outcome.kind) {
       case 'admitted':
-        return outcome;
+        return { ...outcome, prepareMs };
       case 'staleVersion':
         return 'staleVersion';
       case 'queueFull':
@@ -160,7 +163,7 @@ export class Admission {
 }
 
 /** A reply that was lost says nothing about the admission: ask for it, and refund the charge if there was none. */
-async function recover(error: unknown, charge: Charge | undefined): Promise<Admitted> {
+async function recover(error: unknown, charge: Charge | undefined): Promise<AdmitOutcome> {
   const admitted = await charge?.resolve();
   if (!admitted) throw error;
   return { kind: 'admitted', ...admitted };

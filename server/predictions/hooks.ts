@@ -41,22 +41,33 @@ export async function applyBeforeAdmit(
 
 export type SettledNotifier = ReturnType<typeof createSettledNotifier>;
 
-/** Tracks the predictions whose end is reported to the host application. */
-export function createSettledNotifier(hooks: Hooks, onFailure: (error: unknown) => void) {
+/** Of more predictions, the end of the oldest is not reported: an event may have been lost, and nothing else would remove them. */
+const MAX_EXPECTED = 100_000;
+
+/** Tracks the predictions that this server accepted and whose end is reported: to the host application, to the metrics. */
+export function createSettledNotifier(
+  listeners: readonly ((state: PredictionState) => unknown)[],
+  onFailure: (error: unknown) => void,
+) {
   const accepted = new Set<string>();
 
   async function notify(state: PredictionState): Promise<void> {
-    try {
-      await hooks.onSettled?.(state);
-    } catch (error) {
-      onFailure(error);
+    for (const listener of listeners) {
+      try {
+        await listener(state);
+      } catch (error) {
+        onFailure(error);
+      }
     }
   }
 
   return {
     /** Call it before an admission: the end may arrive before the reply. */
     expect(id: string): void {
-      if (hooks.onSettled) accepted.add(id);
+      if (listeners.length === 0) return;
+      accepted.add(id);
+      // The oldest comes first.
+      if (accepted.size > MAX_EXPECTED) for (const oldest of accepted) return void accepted.delete(oldest);
     },
 
     /** Call it if the admission failed, or gave another prediction. */

@@ -20,6 +20,16 @@ export interface PredictionView {
   position?: number | undefined;
   /** The terminal state, or the current one if the wait ended before the work. */
   end?: Promise<PredictionState> | undefined;
+  /** For a prediction that was just submitted. */
+  timings?: SubmitTimings | undefined;
+}
+
+/** What a server did before the queue, in milliseconds. */
+export interface SubmitTimings {
+  /** Until the whole file had arrived. */
+  uploadMs: number;
+  /** From the file to the pixels, waiting for a decoder included. */
+  decodeMs: number;
 }
 
 export interface PredictionsOptions {
@@ -32,6 +42,8 @@ export interface PredictionsOptions {
   refunds: Pick<Refunds, 'settle'>;
   hooks: Hooks;
   settled: SettledNotifier;
+  /** Called with what ended a request before its image was accepted. */
+  onRefused?(request: SubmitRequest, error: unknown): void;
   /** True from the moment that the server shuts down. */
   isDraining(): boolean;
 }
@@ -43,6 +55,7 @@ interface Queued {
   waiter: ResultWaiter | undefined;
   /** When the whole file was there, by `performance.now()`. */
   arrivedAtMs: number;
+  timings: SubmitTimings;
 }
 
 /** A wait lasts this much longer than the prediction's deadline, to answer with its end. */
@@ -66,12 +79,18 @@ export class Predictions {
       leave = this.#options.limits.hold(request.caller, 'waiting');
     } catch (error) {
       request.image.release();
+      this.#options.onRefused?.(request, error);
       throw error;
     }
     let end: Promise<unknown> | undefined;
     try {
       // A mutation may wait for a minute, and should not hold its image that long.
-      const queued = await this.#enqueue(request).finally(() => request.image.release());
+      const queued = await this.#enqueue(request)
+        .finally(() => request.image.release())
+        .catch((error) => {
+          this.#options.onRefused?.(request, error);
+          throw error;
+        });
       const view = await this.#answer(request, queued);
       end = view.end?.then(leave, leave);
       return view;
@@ -83,6 +102,7 @@ export class Predictions {
   /** Checks, decodes and admits. The listener is registered before the admission. */
   async #enqueue(sent: SubmitRequest): Promise<Queued> {
     const { config, tracker, modelCache, admission, settled } = this.#options;
+    const beganAtMs = performance.now();
     checkArguments(sent);
     const asked = await requireModel(modelCache, sent);
     // Here, before its turn at the decoder, so that a slow upload blocks nobody.
@@ -100,7 +120,8 @@ export class Predictions {
       const outcome = await admission.admit(request, id, model);
       if (outcome.state.id !== id) settled.forget(id);
       settled.onState(outcome.state);
-      return { id, outcome, waiter, arrivedAtMs };
+      const timings = { uploadMs: arrivedAtMs - beganAtMs, decodeMs: outcome.prepareMs };
+      return { id, outcome, waiter, arrivedAtMs, timings };
     } catch (error) {
       settled.forget(id);
       waiter?.close();
@@ -117,7 +138,10 @@ export class Predictions {
   }
 
   /** The state now, or the end, as the request wants it. */
-  async #answer(request: SubmitRequest, { id, outcome, waiter: opened, arrivedAtMs }: Queued): Promise<PredictionView> {
+  async #answer(
+    request: SubmitRequest,
+    { id, outcome, waiter: opened, arrivedAtMs, timings }: Queued,
+  ): Promise<PredictionView> {
     const { config, producer, tracker } = this.#options;
     const { state, position } = outcome;
     const isOurs = state.id === id;
@@ -131,9 +155,9 @@ export class Predictions {
         if (present) tracker.offer(present.state, present.position);
       }
       tracker.offer(state, position);
-      if (!waiter) return { state, position };
+      if (!waiter) return { state, position, timings };
       const end = this.#waitForEnd(waiter, state, request, { isOurs, arrivedAtMs });
-      return request.wait === 'deferred' ? { state, position, end } : { state: await end };
+      return request.wait === 'deferred' ? { state, position, end, timings } : { state: await end, timings };
     } catch (error) {
       waiter?.close();
       throw error;

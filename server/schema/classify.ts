@@ -147,7 +147,7 @@ function openImage(
 async function classify(
   open: () => UploadedFile,
   args: ClassifyArguments,
-  { caller, services, signal }: ServerContext,
+  { caller, services, signal, onSubmitted }: ServerContext,
   plan: ResponsePlan,
   place?: number,
 ): Promise<PredictionNode | CallerError> {
@@ -167,6 +167,7 @@ async function classify(
       caller,
       signal,
     });
+    onSubmitted?.(view);
     const deferred = view.end && { fields: plan.deferredFields, end: view.end };
     return { state: view.state, position: view.position, topK, deferred };
   } catch (error) {

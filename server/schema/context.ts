@@ -64,4 +64,6 @@ export interface ServerContext {
   services: Services;
   /** Aborted when the client has gone; absent in subscriptions, which end through their iterator. */
   signal: AbortSignal | undefined;
+  /** Takes the timings of submitted predictions, for a response header; absent on WebSockets. */
+  onSubmitted?(view: PredictionView): void;
 }

@@ -1,0 +1,79 @@
+/** The port for Prometheus, apart from the public one: it asks for no key. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { findHostProblem } from '../http/host-check.ts';
+import type { Metrics } from './metrics.ts';
+
+const PATH = '/metrics';
+/** A scraper or two, and a person. */
+const MAX_CONNECTIONS = 32;
+const HEADERS_TIMEOUT_MS = 10_000;
+
+type Settings = Pick<Config, 'host' | 'metricsPort' | 'allowedHosts' | 'trustProxy'>;
+
+/** Creates the server with its port closed. Scrapes that come while another is answered get the same answer. */
+export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentType'>, config: Settings, log: Logger) {
+  let printing: Promise<string> | undefined;
+
+  function print(): Promise<string> {
+    printing ??= metrics.print().finally(() => {
+      printing = undefined;
+    });
+    return printing;
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.resume();
+    if (findHostProblem(request, config)) return end(response, 421, 'This server has another name.\n');
+    const path = request.url?.replace(/\?.*$/, '');
+    if (path !== PATH) return end(response, 404, `Metrics are at ${PATH}.\n`);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return end(response, 405, 'Use GET.\n');
+    }
+    try {
+      const text = await print();
+      response.setHeader('content-type', metrics.contentType);
+      end(response, 200, text);
+    } catch (error) {
+      log.debug({ err: error }, 'metrics unavailable');
+      end(response, 503, 'Redis does not answer.\n');
+    }
+  }
+
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
+    (...exchange) => void answer(...exchange),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+
+  return {
+    /**
+     * Opens the port.
+     * @returns the URL of the metrics
+     * @throws the system's error, such as EADDRINUSE
+     */
+    async listen(): Promise<string> {
+      server.listen(config.metricsPort, config.host);
+      await once(server, 'listening');
+      const { address, port, family } = server.address() as AddressInfo;
+      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}${PATH}`;
+    },
+
+    close(): void {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function end(response: ServerResponse, status: number, text: string): void {
+  response.statusCode = status;
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('x-content-type-options', 'nosniff');
+  if (!response.hasHeader('content-type')) response.setHeader('content-type', 'text/plain; charset=utf-8');
+  response.end(text);
+}
