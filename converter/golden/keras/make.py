@@ -7,7 +7,7 @@
     two/bin/python make.py keras2 && three/bin/python make.py keras3
 
 Each becomes <version>.keras and <version>-attention.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
-the answers to `pixels()`. only.weights.h5 has no layers, keras3-without-constants.onnx not all constants;
+the answers to `pixels()`; <version>-scaled-sum has another model. only.weights.h5 has no layers, keras3-without-constants.onnx not all constants;
 keras3-padded-pool.onnx is another model, with its answers, and keras2-with-call.onnx one that nothing runs. The .onnx files need tf2onnx 1.16.1 and onnx
 1.17.0, with Keras 2 onnx 1.16.2."""
 
@@ -132,6 +132,22 @@ def save_padded_pool(file):
     return answers
 
 
+def save_scaled_sum(name):
+    """As the blocks of InceptionResNetV2 end."""
+    from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, strides=3)(layers.Rescaling(1 / 127.5, -1)(image))
+    x = CustomScaleLayer(0.17)([x, layers.Conv2D(4, 1)(x)])
+    model = keras.Model(image, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    settle(model)
+    model.save(os.path.join(HERE, f"{name}.keras"))
+    model.save(os.path.join(HERE, f"{name}.h5"))
+    with open(os.path.join(HERE, f"{name}.json"), "w") as file:
+        json.dump({"answers": predict(model)}, file)
+        file.write("\n")
+
+
 def save_with_call(file):
     """tf2onnx leaves the compiled function of Keras 2's grouped convolutions in the file, as an operator that ONNX does not have."""
     import tf2onnx
@@ -147,6 +163,7 @@ def main():
     model = build()
     settle(model)
     answers = predict(model)
+    save_scaled_sum(f"{VERSION}-scaled-sum")
     attention = build_attention()
     settle(attention)
     attention.save(os.path.join(HERE, f"{VERSION}-attention.keras"))

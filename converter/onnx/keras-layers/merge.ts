@@ -1,4 +1,4 @@
-import { ModelError } from '../../errors.ts';
+import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
 import { scalar } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
@@ -13,6 +13,15 @@ function fold(op: string) {
   };
 }
 
+/** A sum whose second part is multiplied by a number. */
+function addScaled({ builder, className, config, inputs }: LayerCall): Value {
+  const [first, second, ...others] = inputs;
+  if (!first || !second || others.length > 0) {
+    throw new UnsupportedOpError(className, `expected two inputs, found ${inputs.length}`);
+  }
+  return binary(builder, 'Add', first, binary(builder, 'Mul', second, scalar(builder, config.number('scale'))));
+}
+
 export const MERGE_LAYERS: Record<string, LayerConverter> = {
   Add: fold('Add'),
   Multiply: fold('Mul'),
@@ -20,5 +29,8 @@ export const MERGE_LAYERS: Record<string, LayerConverter> = {
   Minimum: fold('Min'),
   Subtract: fold('Sub'),
   Average: (call) => binary(call.builder, 'Mul', fold('Add')(call), scalar(call.builder, 1 / call.inputs.length)),
+  // Of InceptionResNetV2 in keras.applications. Keras 2 registers it as a custom class, and writes it so into .h5 files.
+  CustomScaleLayer: addScaled,
+  'Custom>CustomScaleLayer': addScaled,
   Concatenate: ({ builder, config, inputs }) => concat(builder, inputs, config.number('axis', -1)),
 };
