@@ -49,6 +49,33 @@ export function explain(row: Row): string | undefined {
   return EXPLAINED[`${row.model}, ${row.versions.split('.')[0]}`];
 }
 
+/** Why an exporter fails, by what it says. */
+const EXPORTER_FAULTS: readonly [says: RegExp, why: string][] = [
+  [/Unsupported Ops.*\bErfc\b/, 'tfjs has no Erfc, with which TensorFlow computes GELU'],
+  [
+    /Unsupported Ops.*PartitionedCall/,
+    "Keras 2 compiles grouped convolutions into functions, which tfjs' converter does not take apart",
+  ],
+];
+
+/** Why a file was not served: what the exporter or the converter said, and the reason of an exporter's fault; undefined if the reason is not known. */
+export function explainRefusal(refused: string): string | undefined {
+  if (!refused.startsWith('the exporter fails')) return refused;
+  const why = EXPORTER_FAULTS.find(([says]) => says.test(refused))?.[1];
+  return why && `${refused} (${why})`;
+}
+
+/** One line for all models of a form that were refused with the same words. */
+function describeRefused(rows: readonly Row[]): string[] {
+  const models = new Map<string, string[]>();
+  for (const row of rows) {
+    if (!('refused' in row)) continue;
+    const key = `\`${row.form}\`: ${explainRefusal(row.refused) ?? row.refused}`;
+    models.set(key, [...(models.get(key) ?? []), row.model]);
+  }
+  return [...models].map(([key, names]) => `- ${names.join(', ')}, ${key}`);
+}
+
 const isMeasured = (row: Row): row is Row & Measured => 'difference' in row;
 
 /** docs/classifiers.md: a table per framework, with a line per model and a column per form. */
@@ -78,7 +105,7 @@ function formatFramework(rows: readonly Row[], list: ModelLists[string] | undefi
   const right = measured.filter((row) => row.isGuessRight).length;
   const guesses = `The normalization that \`add\` assumes is the family's for ${right === measured.length ? 'each' : right} of them.`;
   const conversion = slowest > 0 ? ` Converting one takes up to ${slowest.toPrecision(2)} s of processor time.` : '';
-  const refused = rows.flatMap((row) => ('refused' in row ? [`- ${row.model}, \`${row.form}\`: ${row.refused}`] : []));
+  const refused = describeRefused(rows);
   const large = rows.flatMap((row) => (isMeasured(row) ? describeLarge(row) : []));
   const missing = (list?.models ?? []).filter((model) => !models.includes(model));
   const explained = new Set(rows.flatMap((row) => (explain(row) ? [`- ${row.model}: ${explain(row)}`] : [])));
