@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
-import { isRedisUnavailable } from '@inferql/queue/redis-errors';
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
@@ -13,15 +12,14 @@ import { type Batch, Batcher } from './batcher.ts';
 import type { FairScheduler } from './fair-scheduler.ts';
 import { startLeaseTimers } from './lease-timers.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
+import { retryUntilAccepted } from './retried-steps.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
-import { createStepReporter } from './step-reporter.ts';
+import { createStepReporter, type StepReporter } from './step-reporter.ts';
 
 /** Pause between two checks of whether a retired version's streams are empty. */
 const RETIRE_CHECK_MS = 200;
+/** Pause before a failed attempt is repeated; it doubles with each. */
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2_000;
-/** A step is abandoned if Redis refuses it this many times while available. */
-const MAX_REFUSALS = 5;
 /** At most this many batches are settled in the background while the next one runs. */
 const MAX_UNSETTLED = 2;
 
@@ -39,15 +37,6 @@ export interface ModelLoopOptions {
   onBatch?: (batch: { size: number; inferenceMs: number }) => void;
 }
 
-export interface ModelLoop {
-  /** Serves what is queued for this version until nothing is left, then drains: another version has replaced it. */
-  retire(): Promise<void>;
-  /** Withdraws the model. Like `retire` if nobody else serves it, else like `drain`. */
-  withdraw(): Promise<void>;
-  /** Stops claiming, finishes held jobs, and leaves. */
-  drain(): Promise<void>;
-}
-
 /**
  * Registers the model and serves it: claims jobs, runs them in batches and settles them.
  * @returns once the model is registered
@@ -56,186 +45,209 @@ export interface ModelLoop {
  * process.once('SIGTERM', () => loop.drain());
  */
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
-  const { consumer, engine, model, labels, scheduler, worker, log } = options;
-  const answers: AnswerSpec = {
-    labels,
-    threshold: model.threshold,
-    outputs: model.outputs,
-    ...(options.headLabels && { headLabels: options.headLabels }),
-  };
-  const runTime = createRunTimeEstimate();
-  const startedAtMs = Date.now();
-  const unsettled = new Set<Promise<void>>();
-  const reportOnce = createStepReporter(log);
+  const reportOnce = createStepReporter(options.log);
+  const registration = new Registration(options);
+  await retryUntilAccepted(reportOnce, 'register', () => registration.send());
+  return new ModelLoop(options, registration, reportOnce);
+}
 
-  /** Repeats a step until Redis accepts it. @throws if Redis refuses it for another reason than being unavailable. */
-  async function retryUntilAccepted<T>(name: string, step: () => Promise<T>): Promise<T> {
-    for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
-      try {
-        const answer = await step();
-        reportOnce.clear(name);
-        return answer;
-      } catch (error) {
-        reportOnce(name, error);
-        if (!isRedisUnavailable(error) && ++refusals === MAX_REFUSALS) throw error;
-        await sleep(retryMs);
-      }
-    }
+/** That this worker serves the model, as the queue knows it. The heartbeat sends it again. */
+class Registration {
+  readonly runTime = createRunTimeEstimate();
+  /** Callers should no longer count on this worker. */
+  leaving = false;
+  readonly #options: ModelLoopOptions;
+  readonly #startedAtMs = Date.now();
+
+  constructor(options: ModelLoopOptions) {
+    this.#options = options;
   }
 
-  const register = () => {
-    const imageMs = runTime.imageMs();
-    const record = { worker, version: model.version, engine: model.engine, startedAtMs };
-    return consumer.register(imageMs === undefined ? record : { ...record, imageMs }, { leaving });
-  };
+  send(): Promise<void> {
+    const { consumer, worker, model } = this.#options;
+    const imageMs = this.runTime.imageMs();
+    const record = { worker, version: model.version, engine: model.engine, startedAtMs: this.#startedAtMs };
+    return consumer.register(imageMs === undefined ? record : { ...record, imageMs }, { leaving: this.leaving });
+  }
+}
 
-  let leaving = false;
-  await retryUntilAccepted('register', register);
-  let draining = false;
-  let withdrawn = false;
-  const batcher = new Batcher({
-    consumer,
-    ...model.batching,
-    expectedRunMs: runTime.expectedMs,
-    onClaimError: (error) => reportOnce('claim', error),
-  });
+/** Serves one version of a model until it is drained: takes a batch, starts its attempts, runs it, settles its outcomes. */
+export class ModelLoop {
+  readonly #options: ModelLoopOptions;
+  readonly #consumer: Consumer;
+  readonly #registration: Registration;
+  readonly #batcher: Batcher;
+  readonly #answers: AnswerSpec;
+  readonly #unsettled = new Set<Promise<void>>();
+  readonly #reportOnce: StepReporter;
+  readonly #timers: ReturnType<typeof startLeaseTimers>;
+  readonly #running: Promise<void>;
+  #draining = false;
+  #withdrawn = false;
+  #drained: Promise<void> | undefined;
 
-  async function settle(outcomes: Outcome[]): Promise<void> {
-    if (outcomes.length === 0) return;
-    try {
-      const settlements = await retryUntilAccepted('settle', () => consumer.settle(outcomes));
-      outcomes.forEach(({ started }, i) => {
-        if (settlements[i] === 'retry') retryLater(started);
-      });
-    } catch (error) {
-      // They are retried like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
-      log.error({ err: error }, 'could not settle results');
-      consumer.release(outcomes.map(({ started }) => started.job));
-    }
+  /** Begins to claim. */
+  constructor(options: ModelLoopOptions, registration: Registration, reportOnce: StepReporter) {
+    const { consumer, engine, model, labels, headLabels } = options;
+    const { threshold, outputs } = model;
+    this.#options = options;
+    this.#consumer = consumer;
+    this.#registration = registration;
+    this.#reportOnce = reportOnce;
+    this.#answers = { labels, threshold, outputs, ...(headLabels && { headLabels }) };
+    this.#batcher = new Batcher({
+      consumer,
+      ...model.batching,
+      expectedRunMs: registration.runTime.expectedMs,
+      onClaimError: (error) => reportOnce('claim', error),
+    });
+    this.#timers = startLeaseTimers({
+      consumer,
+      batcher: this.#batcher,
+      engine,
+      model,
+      register: async () => {
+        if (!this.#withdrawn) await registration.send();
+      },
+      isDraining: () => this.#draining,
+      reportOnce,
+    });
+    this.#running = this.#runBatches();
   }
 
-  function settleInBackground(outcomes: Outcome[]): void {
-    const settling = settle(outcomes).finally(() => unsettled.delete(settling));
-    unsettled.add(settling);
+  /** Stops claiming, finishes held jobs, and leaves. */
+  drain(): Promise<void> {
+    this.#drained ??= this.#finish();
+    return this.#drained;
   }
 
-  function retryLater({ job, attempt }: StartedJob): void {
-    setTimeout(() => batcher.pushIsolated({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
+  /** Serves what is queued for this version until nothing is left, then drains: another version has replaced it. */
+  async retire(): Promise<void> {
+    this.#registration.leaving = true;
+    // Other workers empty the streams, too, and no event reports it.
+    while (!this.#draining && !(await this.#consumer.isDrained().catch(() => false))) await sleep(RETIRE_CHECK_MS);
+    await this.drain();
   }
 
-  async function startAttempts(batch: Batch): Promise<StartedJob[]> {
-    if (batch.started) return [batch.started];
-    const started = await retryUntilAccepted('start', () => consumer.start(batch.jobs));
-    const unreadable = started.filter(({ job }) => !job.readable);
-    settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
-    return started.filter(({ job }) => job.readable);
+  /** Withdraws the model. Like `retire` if nobody else serves it, else like `drain`. */
+  async withdraw(): Promise<void> {
+    this.#withdrawn = true;
+    const isLast = await this.#retryUntilAccepted('withdraw', () => this.#consumer.withdraw());
+    await (isLast ? this.retire() : this.drain());
   }
 
-  async function runStarted(started: StartedJob[]): Promise<void> {
-    const wantsHeatmap = ({ job }: StartedJob) => job.options.heatmap && engine.hasHeatmaps;
-    let run: EngineRun;
-    batcher.engineStarts(performance.now() + runTime.expectedMs(started.length));
-    try {
-      run = await engine.run(
-        started.map(({ job }) => job.image),
-        started.some(wantsHeatmap),
-      );
-    } catch (error) {
-      failAttempts(started, error);
-      return;
-    } finally {
-      batcher.engineIsIdle();
-    }
-    runTime.note(started.length, run.inferenceMs);
-    options.onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
-    settleInBackground(
-      started.map((one, index): Outcome => {
-        try {
-          const result = readResult(run, index, answers, wantsHeatmap(one), one.job.options.labels);
-          return { started: one, result, batchSize: started.length, inferenceMs: run.inferenceMs };
-        } catch (error) {
-          log.warn({ err: error, code: codeOf(error) }, 'an image of a batch failed');
-          return { started: one, errorCode: codeOf(error) };
-        }
-      }),
-    );
-  }
-
-  /** A single job fails. Any of several jobs may be the cause, so each is retried alone, within the same attempt. */
-  function failAttempts(started: StartedJob[], error: unknown): void {
-    const errorCode = codeOf(error);
-    log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
-    if (started.length === 1) settleInBackground([{ started: started[0]!, errorCode }]);
-    else for (const one of started) batcher.pushIsolated({ jobs: [one.job], started: one });
-  }
-
-  async function runLoop(): Promise<void> {
+  async #runBatches(): Promise<void> {
+    const { engine, model, scheduler } = this.#options;
     let permit: Promise<() => void> | undefined;
     for (;;) {
-      const batch = await batcher.next();
+      const batch = await this.#batcher.next();
       if (!batch) break;
       await engine.ready();
       const endRun = await (permit ?? scheduler.take(model.name));
       permit = undefined;
       try {
-        const started = await startAttempts(batch);
-        if (started.length > 0) await runStarted(started);
+        const started = await this.#startAttempts(batch);
+        if (started.length > 0) await this.#runStarted(started);
       } catch (error) {
-        log.error({ err: error }, 'could not run a batch');
-        consumer.release(batch.jobs);
+        this.#options.log.error({ err: error }, 'could not run a batch');
+        this.#consumer.release(batch.jobs);
       } finally {
-        batcher.engineIsIdle();
-        if (batcher.isNextReady()) permit = scheduler.take(model.name);
+        this.#batcher.engineIsIdle();
+        if (this.#batcher.isNextReady()) permit = scheduler.take(model.name);
         endRun();
       }
-      while (unsettled.size >= MAX_UNSETTLED) await Promise.race(unsettled);
+      while (this.#unsettled.size >= MAX_UNSETTLED) await Promise.race(this.#unsettled);
     }
-    await Promise.all(unsettled);
+    await Promise.all(this.#unsettled);
   }
 
-  const timers = startLeaseTimers({
-    consumer,
-    batcher,
-    engine,
-    model,
-    register: async () => {
-      if (!withdrawn) await register();
-    },
-    isDraining: () => draining,
-    reportOnce,
-  });
-  const running = runLoop();
-  let drained: Promise<void> | undefined;
-
-  function drain(): Promise<void> {
-    drained ??= (async () => {
-      log.info({ held: consumer.held.size }, 'draining');
-      draining = true;
-      leaving = true;
-      await batcher.close();
-      await running;
-      timers.stop();
-      await consumer.deregister();
-    })();
-    return drained;
+  async #startAttempts(batch: Batch): Promise<StartedJob[]> {
+    if (batch.started) return [batch.started];
+    const started = await this.#retryUntilAccepted('start', () => this.#consumer.start(batch.jobs));
+    const unreadable = started.filter(({ job }) => !job.readable);
+    this.#settleInBackground(unreadable.map((one) => ({ started: one, errorCode: 'UNREADABLE_JOB' })));
+    return started.filter(({ job }) => job.readable);
   }
 
-  /** Other workers empty the streams, too, and no event reports it. */
-  async function retire(): Promise<void> {
-    leaving = true;
-    while (!draining && !(await consumer.isDrained().catch(() => false))) await sleep(RETIRE_CHECK_MS);
-    await drain();
+  async #runStarted(started: StartedJob[]): Promise<void> {
+    const { engine, onBatch } = this.#options;
+    let run: EngineRun;
+    this.#batcher.engineStarts(performance.now() + this.#registration.runTime.expectedMs(started.length));
+    try {
+      run = await engine.run(
+        started.map(({ job }) => job.image),
+        started.some((one) => this.#wantsHeatmap(one)),
+      );
+    } catch (error) {
+      this.#failAttempts(started, error);
+      return;
+    } finally {
+      this.#batcher.engineIsIdle();
+    }
+    this.#registration.runTime.note(started.length, run.inferenceMs);
+    onBatch?.({ size: started.length, inferenceMs: run.inferenceMs });
+    this.#settleInBackground(started.map((one, index) => this.#readOutcome(run, one, index, started.length)));
   }
 
-  return {
-    drain,
-    retire,
-    async withdraw() {
-      withdrawn = true;
-      const isLast = await retryUntilAccepted('withdraw', () => consumer.withdraw());
-      await (isLast ? retire() : drain());
-    },
-  };
+  #wantsHeatmap({ job }: StartedJob): boolean {
+    return job.options.heatmap && this.#options.engine.hasHeatmaps;
+  }
+
+  /** The outcome of the image at `index` of a batch. */
+  #readOutcome(run: EngineRun, started: StartedJob, index: number, batchSize: number): Outcome {
+    try {
+      const result = readResult(run, index, this.#answers, this.#wantsHeatmap(started), started.job.options.labels);
+      return { started, result, batchSize, inferenceMs: run.inferenceMs };
+    } catch (error) {
+      this.#options.log.warn({ err: error, code: codeOf(error) }, 'an image of a batch failed');
+      return { started, errorCode: codeOf(error) };
+    }
+  }
+
+  /** A single job fails. Any of several jobs may be the cause, so each is retried alone, within the same attempt. */
+  #failAttempts(started: StartedJob[], error: unknown): void {
+    const errorCode = codeOf(error);
+    this.#options.log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');
+    if (started.length === 1) this.#settleInBackground([{ started: started[0]!, errorCode }]);
+    else for (const one of started) this.#batcher.pushIsolated({ jobs: [one.job], started: one });
+  }
+
+  #settleInBackground(outcomes: Outcome[]): void {
+    const settling = this.#settle(outcomes).finally(() => this.#unsettled.delete(settling));
+    this.#unsettled.add(settling);
+  }
+
+  async #settle(outcomes: Outcome[]): Promise<void> {
+    if (outcomes.length === 0) return;
+    try {
+      const settlements = await this.#retryUntilAccepted('settle', () => this.#consumer.settle(outcomes));
+      outcomes.forEach(({ started }, i) => {
+        if (settlements[i] === 'retry') this.#retryLater(started);
+      });
+    } catch (error) {
+      // They are retried like those of a lost worker, and a result that can never be stored ends as WORKER_LOST.
+      this.#options.log.error({ err: error }, 'could not settle results');
+      this.#consumer.release(outcomes.map(({ started }) => started.job));
+    }
+  }
+
+  #retryLater({ job, attempt }: StartedJob): void {
+    setTimeout(() => this.#batcher.pushIsolated({ jobs: [job] }), FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 4));
+  }
+
+  async #finish(): Promise<void> {
+    this.#options.log.info({ held: this.#consumer.held.size }, 'draining');
+    this.#draining = true;
+    this.#registration.leaving = true;
+    await this.#batcher.close();
+    await this.#running;
+    this.#timers.stop();
+    await this.#consumer.deregister();
+  }
+
+  #retryUntilAccepted<T>(name: string, step: () => Promise<T>): Promise<T> {
+    return retryUntilAccepted(this.#reportOnce, name, step);
+  }
 }
 
 function codeOf(error: unknown): ErrorCode {

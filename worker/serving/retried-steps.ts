@@ -1,0 +1,28 @@
+/** Steps of the queue that are repeated until Redis accepts them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isRedisUnavailable } from '@inferql/queue/redis-errors';
+import type { StepReporter } from './step-reporter.ts';
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2_000;
+/** A step is abandoned if Redis refuses it this many times while available. */
+const MAX_REFUSALS = 5;
+
+/** @throws if Redis refuses the step for another reason than being unavailable */
+export async function retryUntilAccepted<T>(
+  reportOnce: StepReporter,
+  name: string,
+  step: () => Promise<T>,
+): Promise<T> {
+  for (let retryMs = FIRST_RETRY_MS, refusals = 0; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+    try {
+      const answer = await step();
+      reportOnce.clear(name);
+      return answer;
+    } catch (error) {
+      reportOnce(name, error);
+      if (!isRedisUnavailable(error) && ++refusals === MAX_REFUSALS) throw error;
+      await sleep(retryMs);
+    }
+  }
+}
