@@ -1,4 +1,4 @@
-/** Small ONNX classifiers as the real exporters write them (make.py), added as a newcomer adds them, and their answers. */
+/** Small ONNX classifiers as the real exporters write them (make_*.py), added as a newcomer adds them, and their answers. */
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -20,7 +20,7 @@ interface Answers {
   answers: number[][];
 }
 
-/** The bytes of image `k`, as make.py has them. */
+/** The bytes of image `k`, as cases.py has them. */
 function pixelsOf(k: number, count: number): Uint8Array {
   return Uint8Array.from({ length: count }, (_, i) => (i * (7919 + 2 * k) + 31 * k) % 251);
 }

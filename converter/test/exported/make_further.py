@@ -1,6 +1,6 @@
 """python make_further.py [name ...]   What people bring besides plain classifiers; versions are in requirements.txt.
 
-Models that are served go beside those of make.py, with their answers. Those that must be refused go into `refused/`, each with the
+Models that are served go beside those of make_torch.py, with their answers. Those that must be refused go into `refused/`, each with the
 sentence that the refusal contains in `refused/sentences.json`."""
 import json
 import os
@@ -11,7 +11,8 @@ import onnx
 import torch
 from torch import nn
 
-from make import HERE, IMAGE, Net, export, first, folder, imagenet, pixels, run, settle, sigmoid, softmax, write_case
+from cases import HERE, IMAGE, folder, imagenet, pixels, sigmoid, softmax, write_case
+from small_network import Net, export, first, run, settle
 
 PX = pixels(32, 32, 3)
 X = first(imagenet(PX))
