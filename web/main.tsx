@@ -4,7 +4,7 @@ import { App } from './components/app.tsx';
 import { KeyForm } from './components/key-form.tsx';
 import { createApi } from './state/api.ts';
 import { findRefusal, keepApiKey, readApiKey } from './state/api-key.ts';
-import { createBoard } from './state/board.ts';
+import { Board } from './state/board.ts';
 import { keepSession } from './state/session.ts';
 import './styles/base.css';
 import './styles/queue-strip.css';
@@ -17,7 +17,7 @@ import './styles/key-form.css';
 const root = createRoot(document.getElementById('root')!);
 const key = readApiKey();
 const api = createApi(location.origin, { key, onRefused: () => void askForKey() });
-const board = createBoard(api);
+const board = new Board(api);
 const notSent = keepSession(board);
 
 root.render(

@@ -5,7 +5,7 @@ import { type Carrier, createCarrierChoice } from './carrier-choice.ts';
 import { openEventStream } from './event-stream.ts';
 import { createPoller } from './poller.ts';
 import type { Sink, SubscribeOptions, Subscriber, SubscriptionRequest } from './subscriber.ts';
-import { createSharedSocket } from './web-socket.ts';
+import { SharedSocket } from './web-socket.ts';
 
 interface SharedOptions {
   /** The GraphQL endpoint, over HTTP. */
@@ -53,7 +53,7 @@ export function createSharedSubscriber({ url, transport, onConnection }: SharedO
     onAnswer: () => choice.get() === 'polling' && setConnection('polling'),
     onBreak: () => choice.get() === 'polling' && setConnection('connecting'),
   });
-  const socket = createSharedSocket({
+  const socket = new SharedSocket({
     url,
     getParams: transport.authorization,
     getWaitMs: choice.getSocketWaitMs,

@@ -3,18 +3,6 @@ import { type Answer, parseAnswer, readData, readError } from '../answer.ts';
 import { InferqlError } from '../errors.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
-export interface SharedSocket {
-  /** Opens the connection, and again whenever it is lost. */
-  start(): void;
-  /** Closes it, and does not open it again. */
-  stop(): void;
-  /**
-   * Subscribes now, or as soon as the connection is open, and again on each later connection.
-   * @returns a function that unsubscribes; nothing is reported after that
-   */
-  subscribe(request: SubscriptionRequest, sink: Sink): () => void;
-}
-
 interface SocketOptions {
   /** The GraphQL endpoint, over HTTP. */
   url: URL;
@@ -33,134 +21,154 @@ const PONG_WAIT_MS = 5_000;
 /** 'Unauthorized'. */
 const REFUSED_CLOSE_CODE = 4401;
 
-export function createSharedSocket({ url, getParams, getWaitMs, onOpened, onClosed }: SocketOptions): SharedSocket {
-  const running = new Map<string, { request: SubscriptionRequest; sink: Sink }>();
-  let isStarted = false;
+/** One connection for all subscriptions, which is opened again whenever it is lost. */
+export class SharedSocket {
+  readonly #options: SocketOptions;
+  readonly #running = new Map<string, { request: SubscriptionRequest; sink: Sink }>();
+  #isStarted = false;
   /** Undefined between two connections. */
-  let socket: WebSocket | undefined;
-  let isReady = false;
-  let retries = 0;
-  let count = 0;
-  let retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #socket: WebSocket | undefined;
+  #isReady = false;
+  #retries = 0;
+  #count = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Until the acknowledgement, then until the next ping or pong. */
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  const send = (message: object) => socket?.send(JSON.stringify(message));
-  const sendSubscribe = (id: string, { subscription, variables }: SubscriptionRequest) =>
-    send({ id, type: 'subscribe', payload: { query: subscription.toString(), variables } });
-
-  function drop(): void {
-    const dropped = socket;
-    socket = undefined;
-    isReady = false;
-    clearTimeout(timer);
-    if (!dropped) return;
-    dropped.onopen = dropped.onmessage = dropped.onclose = null;
-    // A dead connection may take minutes to close; nobody waits for it.
-    dropped.close(1000);
+  constructor(options: SocketOptions) {
+    this.#options = options;
   }
 
-  function lose(error: InferqlError): void {
-    drop();
-    onClosed(error);
-    if (isStarted) retryTimer = setTimeout(open, getWaitMs(retries++));
+  /** Opens the connection, and again whenever it is lost. */
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.#open();
   }
 
-  const loseSilent = () => lose(new InferqlError('UNREACHABLE', 'The WebSocket fell silent.'));
+  /** Closes it, and does not open it again. */
+  stop(): void {
+    this.#isStarted = false;
+    clearTimeout(this.#retryTimer);
+    this.#retries = 0;
+    this.#drop();
+  }
 
-  function open(): void {
+  /**
+   * Subscribes now, or as soon as the connection is open, and again on each later connection.
+   * @returns a function that unsubscribes; nothing is reported after that
+   */
+  subscribe(request: SubscriptionRequest, sink: Sink): () => void {
+    const id = String(++this.#count);
+    this.#running.set(id, { request, sink });
+    if (this.#isReady) this.#sendSubscribe(id, request);
+    return () => this.#unsubscribe(id);
+  }
+
+  #open(): void {
+    const { url, getParams } = this.#options;
     const opened = new WebSocket(url.href.replace(/^http/, 'ws'), 'graphql-transport-ws');
-    socket = opened;
-    timer = setTimeout(loseSilent, ACK_WAIT_MS);
+    this.#socket = opened;
+    this.#timer = setTimeout(() => this.#loseSilent(), ACK_WAIT_MS);
     opened.onopen = () => {
       getParams().then(
-        (payload) => socket === opened && send({ type: 'connection_init', payload }),
+        (payload) => this.#socket === opened && this.#send({ type: 'connection_init', payload }),
         (cause: unknown) =>
-          socket === opened && lose(new InferqlError('UNREACHABLE', 'The key could not be read.', { cause })),
+          this.#socket === opened &&
+          this.#lose(new InferqlError('UNREACHABLE', 'The key could not be read.', { cause })),
       );
     };
-    opened.onmessage = ({ data }) => receive(parseAnswer(String(data)) as Message | undefined);
+    opened.onmessage = ({ data }) => this.#receive(parseAnswer(String(data)) as Message | undefined);
     opened.onclose = ({ code }) =>
-      lose(
+      this.#lose(
         code === REFUSED_CLOSE_CODE
           ? new InferqlError('UNAUTHENTICATED', 'The server does not accept this API key or token.')
           : new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`),
       );
   }
 
-  function receive(message: Message | undefined): void {
+  #receive(message: Message | undefined): void {
     const { type, id = '', payload } = message ?? {};
-    const sink = running.get(id)?.sink;
+    const sink = this.#running.get(id)?.sink;
     switch (type) {
       case 'connection_ack':
-        isReady = true;
-        retries = 0;
-        waitToPing();
-        for (const [each, { request }] of running) sendSubscribe(each, request);
-        onOpened();
+        this.#isReady = true;
+        this.#retries = 0;
+        this.#waitToPing();
+        for (const [each, { request }] of this.#running) this.#sendSubscribe(each, request);
+        this.#options.onOpened();
         break;
       case 'ping':
-        send({ type: 'pong' });
+        this.#send({ type: 'pong' });
         break;
       case 'pong':
-        waitToPing();
+        this.#waitToPing();
         break;
       case 'next':
-        if (sink) deliver(id, sink, payload as Answer);
+        if (sink) this.#deliver(id, sink, payload as Answer);
         break;
       case 'error':
-        running.delete(id);
+        this.#running.delete(id);
         sink?.error(readError((payload as NonNullable<Answer['errors']>)[0] ?? {}));
         break;
       case 'complete':
-        running.delete(id);
+        this.#running.delete(id);
         sink?.complete();
     }
   }
 
-  function deliver(id: string, sink: Sink, answer: Answer): void {
+  #deliver(id: string, sink: Sink, answer: Answer): void {
     let data: unknown;
     try {
       data = readData(answer);
     } catch (error) {
-      unsubscribe(id);
+      this.#unsubscribe(id);
       sink.error(error);
       return;
     }
     sink.next(data);
   }
 
-  function waitToPing(): void {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      send({ type: 'ping' });
-      timer = setTimeout(loseSilent, PONG_WAIT_MS);
+  #waitToPing(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#send({ type: 'ping' });
+      this.#timer = setTimeout(() => this.#loseSilent(), PONG_WAIT_MS);
     }, PING_INTERVAL_MS);
   }
 
-  function unsubscribe(id: string): void {
-    if (running.delete(id) && isReady) send({ id, type: 'complete' });
+  #loseSilent(): void {
+    this.#lose(new InferqlError('UNREACHABLE', 'The WebSocket fell silent.'));
   }
 
-  return {
-    start() {
-      if (isStarted) return;
-      isStarted = true;
-      open();
-    },
-    stop() {
-      isStarted = false;
-      clearTimeout(retryTimer);
-      retries = 0;
-      drop();
-    },
-    subscribe(request, sink) {
-      const id = String(++count);
-      running.set(id, { request, sink });
-      if (isReady) sendSubscribe(id, request);
-      return () => unsubscribe(id);
-    },
-  };
+  #lose(error: InferqlError): void {
+    this.#drop();
+    this.#options.onClosed(error);
+    if (this.#isStarted) this.#retryTimer = setTimeout(() => this.#open(), this.#options.getWaitMs(this.#retries++));
+  }
+
+  #drop(): void {
+    const dropped = this.#socket;
+    this.#socket = undefined;
+    this.#isReady = false;
+    clearTimeout(this.#timer);
+    if (!dropped) return;
+    dropped.onopen = dropped.onmessage = dropped.onclose = null;
+    // A dead connection may take minutes to close; nobody waits for it.
+    dropped.close(1000);
+  }
+
+  #sendSubscribe(id: string, { subscription, variables }: SubscriptionRequest): void {
+    this.#send({ id, type: 'subscribe', payload: { query: subscription.toString(), variables } });
+  }
+
+  #unsubscribe(id: string): void {
+    if (this.#running.delete(id) && this.#isReady) this.#send({ id, type: 'complete' });
+  }
+
+  #send(message: object): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
 }
 
 interface Message {
