@@ -1,12 +1,7 @@
 /** Models with user code, from their folder to the answers of the engine process. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
-import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { expect, test } from 'vitest';
+import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import { imageOf, setUpCustomModel } from './custom-model.fixture.ts';
 
 const LABELS = ['dark', 'bright'];
 /** Returns the brightness of the first byte; some values cause failures. */
@@ -34,53 +29,19 @@ export default {
 };
 `;
 
-let childPath: string;
-let folder: string;
-let engine: IsolatedEngine | undefined;
+const custom = setUpCustomModel();
 
-beforeAll(async () => {
-  childPath = join(await buildSystem(), 'worker/engines/process/engine-process-main.js');
+const complete = (files: Record<string, string> = {}) => ({
+  'model.json5': "{ engine: './engine.js', input: { width: 2, height: 2, channels: 1 } }",
+  'labels.json': JSON.stringify(LABELS),
+  'engine.js': ENGINE,
+  'helpers/names.js': `export const names = ${JSON.stringify(LABELS)};`,
+  ...files,
 });
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'inferql-module-'));
-  return () => rm(folder, { recursive: true, force: true });
-});
-afterEach(async () => {
-  await engine?.close();
-  engine = undefined;
-});
-afterAll(() => engine?.close());
 
-async function writeModel(files: Record<string, string> = {}) {
-  const all = {
-    'package.json': '{ "type": "module" }',
-    'model.json5': "{ engine: './engine.js', input: { width: 2, height: 2, channels: 1 } }",
-    'labels.json': JSON.stringify(LABELS),
-    'engine.js': ENGINE,
-    'helpers/names.js': `export const names = ${JSON.stringify(LABELS)};`,
-    ...files,
-  };
-  for (const [name, text] of Object.entries(all)) {
-    const file = join(folder, 'models/light', name);
-    await mkdir(join(file, '..'), { recursive: true });
-    await writeFile(file, text);
-  }
-  return loadRepositoryModel('light', { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
+async function start(files?: Record<string, string>, timeLimitMs?: number): Promise<IsolatedEngine> {
+  return (await custom.start(complete(files), timeLimitMs)).engine;
 }
-
-async function start(files?: Record<string, string>, timeLimitMs = 30_000): Promise<IsolatedEngine> {
-  const { candidates, input, classCount } = await writeModel(files);
-  const { engine: name, model } = candidates[0]!;
-  engine = await startIsolatedEngine({
-    model: { engine: name, input, classCount, threads: 1, ...model },
-    timeLimitMs,
-    log: pino({ level: 'silent' }),
-    childPath,
-  });
-  return engine;
-}
-
-const imageOf = (first: number) => new Uint8Array([first, 0, 0, 0]);
 
 test('a model of a few lines answers for each image, with extra values', async () => {
   const running = await start();
@@ -159,11 +120,11 @@ test('postprocess changes each image; if it throws, hangs or returns a wrong res
 });
 
 test('every file of its folder is part of the version', async () => {
-  const { version } = await writeModel();
-  const { version: same } = await writeModel();
-  const { version: other } = await writeModel({
-    'helpers/names.js': `export const names = ${JSON.stringify(LABELS)}; // new`,
-  });
+  const { version } = await custom.load(complete());
+  const { version: same } = await custom.load(complete());
+  const { version: other } = await custom.load(
+    complete({ 'helpers/names.js': `export const names = ${JSON.stringify(LABELS)}; // new` }),
+  );
   expect(same).toBe(version);
   expect(other).not.toBe(version);
 });

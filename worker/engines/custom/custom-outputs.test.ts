@@ -1,13 +1,7 @@
 /** Models with user code that give more than labels. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
-import { pino } from 'pino';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
+import { expect, test } from 'vitest';
 import { readResult } from '../../serving/postprocess.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { imageOf, setUpCustomModel } from './custom-model.fixture.ts';
 
 const SPEC = `{
   engine: './engine.js',
@@ -44,43 +38,19 @@ export default {
 };
 `;
 
-let childPath: string;
-let folder: string;
-let engine: IsolatedEngine | undefined;
+const custom = setUpCustomModel();
 
-beforeAll(async () => {
-  childPath = join(await buildSystem(), 'worker/engines/process/engine-process-main.js');
-});
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'inferql-module-outputs-'));
-});
-afterEach(async () => {
-  await engine?.close();
-  engine = undefined;
-  await rm(folder, { recursive: true, force: true });
+const complete = (files: Record<string, string> = {}) => ({
+  'shades.json': '["dark", "bright"]',
+  'model.json5': SPEC,
+  'engine.js': ENGINE,
+  ...files,
 });
 
-async function start(files: Record<string, string> = {}) {
-  const all = { 'package.json': '{ "type": "module" }', 'model.json5': SPEC, 'engine.js': ENGINE, ...files };
-  await mkdir(join(folder, 'models/light'), { recursive: true });
-  for (const [name, text] of Object.entries({ 'shades.json': '["dark", "bright"]', ...all })) {
-    await writeFile(join(folder, 'models/light', name), text);
-  }
-  const model = await loadRepositoryModel('light', {
-    modelsDir: join(folder, 'models'),
-    stateDir: join(folder, 'state'),
-  });
-  const { engine: name, model: candidate } = model.candidates[0]!;
-  engine = await startIsolatedEngine({
-    model: { engine: name, input: model.input, classCount: model.classCount, threads: 1, ...candidate },
-    timeLimitMs: 30_000,
-    log: pino({ level: 'silent' }),
-    childPath,
-  });
+async function start(files?: Record<string, string>) {
+  const { model, engine } = await custom.start(complete(files));
   return { model, run: engine.run };
 }
-
-const imageOf = (first: number) => new Uint8Array([first, 0, 0, 0]);
 
 test('a model without labels gives a head, an embedding and a tensor per image', async () => {
   const { model, run } = await start();
@@ -147,8 +117,7 @@ test('postprocess sees and changes each output of an image', async () => {
 });
 
 test('the names of a head are part of the version', async () => {
-  const { model } = await start();
-  await engine?.close();
-  const { model: other } = await start({ 'shades.json': '["dark", "light"]' });
-  expect(other.version).not.toBe(model.version);
+  const { version } = await custom.load(complete());
+  const { version: other } = await custom.load(complete({ 'shades.json': '["dark", "light"]' }));
+  expect(other).not.toBe(version);
 });
