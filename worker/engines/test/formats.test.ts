@@ -1,9 +1,4 @@
 /** Each engine on each format, prepared as the worker does it, against tfjs in plain JavaScript in this process. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import {
   buildChain,
   buildClassifier,
@@ -26,27 +21,15 @@ import {
 import { largestDifference, randomPixels, type TestModel, toTensor } from '@inferql/converter/golden/harness.fixture';
 import type { InputSpec } from '@inferql/converter/input-spec';
 import type { OutputSpec } from '@inferql/converter/spec';
-import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineName } from '../engine.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { ENGINES, setUpEngines } from './engines.fixture.ts';
 
 const COUNT = 3;
 
-let buildDir: string;
-let folder: string;
-
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
-  buildDir = await buildSystem();
-  folder = await mkdtemp(join(tmpdir(), 'inferql-formats-'));
-}, 600_000);
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const engines = setUpEngines();
 
 function inputOf(normalization: InputSpec['normalization'], channels: 1 | 3 = 3): InputSpec {
   return { width: 9, height: 7, channels, kernel: 'linear', normalization };
@@ -65,7 +48,6 @@ interface Case {
   heatmaps?: EngineName[];
 }
 
-const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
 const saveClassifier = () => saveRandom(buildClassifier('softmax'));
 const saveChain = () => saveRandom(buildChain());
 const saveFunctional = () => saveRandom(buildFunctionalOfSequential());
@@ -179,10 +161,8 @@ async function expectedOf(test: Case, pixels: Uint8Array): Promise<number[]> {
 
 /** Puts the model into a separate repository and prepares it. */
 async function prepare(name: string, { input = inputOf('tf'), activation = 'softmax', saved }: Case, labels = CLASSES) {
-  const modelsDir = join(folder, 'models');
-  await mkdir(join(modelsDir, name), { recursive: true });
   const { modelJson, weightData } = await saved();
-  const files = {
+  return engines.prepare(name, {
     'model.json': JSON.stringify(modelJson),
     'weights.bin': new Uint8Array(weightData),
     'labels.json': JSON.stringify(Array.from({ length: labels }, (_, index) => `class ${index}`)),
@@ -192,26 +172,12 @@ async function prepare(name: string, { input = inputOf('tf'), activation = 'soft
       input,
       output: { activation },
     }),
-  };
-  for (const [file, content] of Object.entries(files)) await writeFile(join(modelsDir, name, file), content);
-  return loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
-}
-
-async function start(model: ServableModel, engine: EngineName): Promise<IsolatedEngine> {
-  const candidate = model.candidates.find((one) => one.engine === engine)!;
-  return startIsolatedEngine({
-    model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
-    timeLimitMs: 30_000,
-    log: pino({ level: 'silent' }),
-    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });
 }
 
 describe.each(CASES)('$name', (test_) => {
   const name = `case-${CASES.indexOf(test_)}`;
   const pixels = randomPixels(test_.input ?? inputOf('tf'), COUNT);
-  const size = pixels.length / COUNT;
-  const images = Array.from({ length: COUNT }, (_, at) => pixels.subarray(at * size, (at + 1) * size));
   let model: ServableModel;
   let expected: number[];
   let maps: Float32Array | undefined;
@@ -226,17 +192,12 @@ describe.each(CASES)('$name', (test_) => {
   });
 
   test.each(ENGINES.filter((engine) => engine !== test_.ruledOut))('%s answers like tfjs', async (engine) => {
-    const running = await start(model, engine);
-    try {
-      const run = await running.run(images, running.hasHeatmaps);
-      expect(largestDifference(run.probabilities, expected)).toBeLessThan(1e-5);
-      expect(running.hasHeatmaps).toBe((test_.heatmaps ?? ENGINES).includes(engine));
-      if (!run.maps) return;
-      maps ??= run.maps.values;
-      expect(largestDifference(run.maps.values, maps)).toBeLessThan(1e-5);
-    } finally {
-      await running.close();
-    }
+    const run = await engines.runShared(model, engine, pixels, COUNT);
+    expect(largestDifference(run.probabilities, expected)).toBeLessThan(1e-5);
+    expect(run.hasHeatmaps).toBe((test_.heatmaps ?? ENGINES).includes(engine));
+    if (!run.maps) return;
+    maps ??= run.maps.values;
+    expect(largestDifference(run.maps.values, maps)).toBeLessThan(1e-5);
   });
 });
 
@@ -244,7 +205,7 @@ describe.each<EngineName>(['tensorflow', 'wasm'])('%s', (engine) => {
   test('a model whose number of classes differs from that of its labels is refused at its first run', async () => {
     const wrong: Case = { name: 'wrong', saved: () => buildGraphModel(-1, UNCONVERTED), input: inputOf('unit') };
     const model = await prepare(`wrong-${engine}`, wrong, CLASSES + 1);
-    const refusal = start(model, engine).then(async (running) => {
+    const refusal = engines.start(model, engine).then(async (running) => {
       try {
         await running.run([randomPixels(inputOf('unit'), 1)], false);
       } finally {

@@ -1,9 +1,4 @@
 /** Each engine on models whose answer is not one row of scores: one number for two classes, and one of several outputs. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { GraphWriter, ints, text } from '@inferql/converter/golden/graph-writer.fixture';
 import {
   largestDifference,
@@ -12,51 +7,31 @@ import {
   saveLayersModel,
   type TestModel,
 } from '@inferql/converter/golden/harness.fixture';
-import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
+import { describe, expect, test } from 'vitest';
 import type { EngineName } from '../engine.ts';
-import { startIsolatedEngine } from '../process/isolated-engine.ts';
+import { ENGINES, setUpEngines } from './engines.fixture.ts';
 
-const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
 const INPUT = { width: 8, height: 11, channels: 3 as const, kernel: 'linear' as const, normalization: 'unit' as const };
 const COUNT = 3;
 const PIXELS = randomPixels(INPUT, COUNT);
 const IMAGE_BYTES = PIXELS.length / COUNT;
 const IMAGES = Array.from({ length: COUNT }, (_, at) => PIXELS.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
 
-let buildDir: string;
-let folder: string;
-
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
-  buildDir = await buildSystem();
-  folder = await mkdtemp(join(tmpdir(), 'inferql-heads-'));
-}, 600_000);
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const engines = setUpEngines();
 
 async function answersOf(name: string, saved: TestModel, output: object, labels: string[], engine: EngineName) {
-  const modelsDir = join(folder, 'models');
-  await mkdir(join(modelsDir, name), { recursive: true });
   const { modelJson, weightData } = saved;
   const format = (modelJson as { format: string }).format === 'layers-model' ? 'tfjs-layers' : 'tfjs-graph';
   const source = { type: 'folder', model: 'model.json', labels: 'labels.json' };
   const spec = { source, format, input: INPUT, output };
-  await writeFile(join(modelsDir, name, 'model.json'), JSON.stringify(modelJson));
-  await writeFile(join(modelsDir, name, 'weights.bin'), new Uint8Array(weightData));
-  await writeFile(join(modelsDir, name, 'labels.json'), JSON.stringify(labels));
-  await writeFile(join(modelsDir, name, 'model.json5'), JSON.stringify(spec));
-  const model = await loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
-  const candidate = model.candidates.find((one) => one.engine === engine)!;
-  const running = await startIsolatedEngine({
-    model: { engine, input: model.input, classCount: model.classCount, threads: 1, ...candidate.model },
-    timeLimitMs: 30_000,
-    log: pino({ level: 'silent' }),
-    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
+  const model = await engines.prepare(name, {
+    'model.json': JSON.stringify(modelJson),
+    'weights.bin': new Uint8Array(weightData),
+    'labels.json': JSON.stringify(labels),
+    'model.json5': JSON.stringify(spec),
   });
+  const running = await engines.start(model, engine);
   try {
     return { task: model.task, probabilities: (await running.run(IMAGES, false)).probabilities };
   } finally {

@@ -1,9 +1,4 @@
 /** Each engine on a model with two heads, an embedding and a tensor. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { GraphWriter, ints, text } from '@inferql/converter/golden/graph-writer.fixture';
 import {
   largestDifference,
@@ -12,13 +7,11 @@ import {
   saveLayersModel,
 } from '@inferql/converter/golden/harness.fixture';
 import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '@inferql/converter/golden/onnx-file.fixture';
-import { buildSystem } from '@inferql/testing/build';
 import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
+import { describe, expect, test } from 'vitest';
+import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineName } from '../engine.ts';
-import { startIsolatedEngine } from '../process/isolated-engine.ts';
+import { ENGINES, setUpEngines } from './engines.fixture.ts';
 
 const INPUT = { width: 8, height: 8, channels: 3 as const, kernel: 'linear' as const, normalization: 'unit' as const };
 const COUNT = 5;
@@ -26,32 +19,11 @@ const IMAGE_BYTES = 8 * 8 * 3;
 const PIXELS = randomPixels(INPUT, COUNT);
 const IMAGES = Array.from({ length: COUNT }, (_, at) => PIXELS.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
 
-let buildDir: string;
-let folder: string;
-
-beforeAll(async () => {
-  await tf.setBackend('cpu');
-  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../../scripts/build-tfjs-node.mjs')]);
-  buildDir = await buildSystem();
-  folder = await mkdtemp(join(tmpdir(), 'inferql-engine-outputs-'));
-}, 600_000);
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-async function writeModel(name: string, files: Record<string, string | Uint8Array>): Promise<void> {
-  await mkdir(join(folder, 'models', name), { recursive: true });
-  for (const [file, content] of Object.entries(files)) await writeFile(join(folder, 'models', name, file), content);
-}
+const engines = setUpEngines();
 
 /** One run of all images. */
-async function runModel(name: string, engine: EngineName, threads = 1, images = IMAGES) {
-  const model = await loadRepositoryModel(name, { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') });
-  const candidate = model.candidates.find((one) => one.engine === engine)!;
-  const running = await startIsolatedEngine({
-    model: { engine, input: model.input, classCount: model.classCount, threads, ...candidate.model },
-    timeLimitMs: 60_000,
-    log: pino({ level: 'silent' }),
-    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
-  });
+async function runModel(model: ServableModel, engine: EngineName, threads = 1, images = IMAGES) {
+  const running = await engines.start(model, engine, threads);
   try {
     return await running.run(images, false);
   } finally {
@@ -59,7 +31,7 @@ async function runModel(name: string, engine: EngineName, threads = 1, images = 
   }
 }
 
-describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) => {
+describe.each(ENGINES)('%s', (engine) => {
   test('gives each output of a tfjs model like tfjs', async () => {
     const image = tf.input({ shape: [8, 8, 3] });
     const conv = { filters: 4, kernelSize: 3, activation: 'relu', padding: 'same', name: 'grid' } as const;
@@ -84,13 +56,13 @@ describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) 
         grid: { type: 'tensor', shape: [8, 8, 4] },
       },
     };
-    await writeModel('layers', {
+    const prepared = await engines.prepare('layers', {
       'model.json': JSON.stringify(modelJson),
       'weights.bin': new Uint8Array(weightData),
       'labels.json': JSON.stringify(TWO_HEADS_LABELS),
       'model.json5': JSON.stringify(spec),
     });
-    const run = await runModel('layers', engine, 2);
+    const run = await runModel(prepared, engine, 2);
     expect(largestDifference(run.probabilities, await kind!.data())).toBeLessThan(1e-5);
     expect(Object.keys(run.outputs!)).toEqual(['color', 'vector', 'grid']);
     expect(largestDifference(run.outputs!.color!, await color!.sigmoid().data())).toBeLessThan(1e-5);
@@ -142,10 +114,10 @@ describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) 
       'weights.bin': new Uint8Array(weightData),
       'labels.json': JSON.stringify(TWO_HEADS_LABELS),
     };
-    await writeModel('graph', { ...files, 'model.json5': JSON.stringify(spec) });
+    const prepared = await engines.prepare('graph', { ...files, 'model.json5': JSON.stringify(spec) });
     const bytes = pixels.length / COUNT;
     const images = Array.from({ length: COUNT }, (_, at) => pixels.subarray(at * bytes, (at + 1) * bytes));
-    const run = await runModel('graph', engine, 2, images);
+    const run = await runModel(prepared, engine, 2, images);
     expect(Object.keys(run.outputs!)).toEqual(['color', 'vector', 'grid']);
     const found = [run.outputs!.color!, run.probabilities, run.outputs!.vector!, run.outputs!.grid!];
     expected[0] = expected[0]!.softmax();
@@ -154,8 +126,10 @@ describe.each<EngineName>(['onnxruntime', 'tensorflow', 'wasm'])('%s', (engine) 
     }
 
     const wrong = { ...spec, outputs: { vector: { type: 'embedding', size: 4, from: 'output_7' } } };
-    await writeModel('graph-wrong', { ...files, 'model.json5': JSON.stringify(wrong) });
-    await expect(runModel('graph-wrong', engine)).rejects.toThrow('output_7');
+    const running = engines
+      .prepare('graph-wrong', { ...files, 'model.json5': JSON.stringify(wrong) })
+      .then((model) => runModel(model, engine));
+    await expect(running).rejects.toThrow('output_7');
   });
 });
 
@@ -166,13 +140,10 @@ test.each([
   const name = `heads-${batch ?? 'any'}`;
   const labels = JSON.stringify(TWO_HEADS_LABELS);
   const file = encodeTwoHeads(batch === undefined ? {} : { batch });
-  await writeModel(name, { 'model.onnx': file, 'labels.json': labels, 'model.json5': JSON.stringify(TWO_HEADS_SPEC) });
-  await writeModel('heads', {
-    'model.onnx': encodeTwoHeads(),
-    'labels.json': labels,
-    'model.json5': JSON.stringify(TWO_HEADS_SPEC),
-  });
-  const [expected, found] = [await runModel('heads', 'onnxruntime'), await runModel(name, 'onnxruntime', threads)];
+  const files = { 'labels.json': labels, 'model.json5': JSON.stringify(TWO_HEADS_SPEC) };
+  const model = await engines.prepare(name, { 'model.onnx': file, ...files });
+  const any = await engines.prepare('heads', { 'model.onnx': encodeTwoHeads(), ...files });
+  const [expected, found] = [await runModel(any, 'onnxruntime'), await runModel(model, 'onnxruntime', threads)];
   expect(found.outputs!.grid).toBeInstanceOf(Int32Array);
   expect(found.outputs!.grid!.length).toBe(COUNT * 512);
   for (const output of ['color', 'vector', 'grid']) {
