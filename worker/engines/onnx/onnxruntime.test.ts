@@ -1,5 +1,5 @@
 /** The engine onnxruntime with several threads: how a batch is divided among them changes no answer. */
-import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isIntact } from '@inferql/converter/folder-digests';
@@ -8,7 +8,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineRun } from '../process/engine-process.ts';
@@ -23,22 +23,35 @@ let folder: string;
 let model: ServableModel;
 let engines: IsolatedEngine[] = [];
 
+/** A repository with the prepared model. Each test gets a copy. */
+let prepared: string;
+
 beforeAll(async () => {
   buildDir = await buildSystem();
-});
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
-  const modelsDir = join(folder, 'models');
+  prepared = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
   // Wide enough for a weight that the sessions share.
   const widen = (filters: number) => tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', activation: 'relu' });
-  await writeTinyModel(modelsDir, 'tiny', { middle: () => [widen(64), widen(64)] });
-  model = await loadRepositoryModel('tiny', { modelsDir, stateDir: join(folder, 'state') });
+  await writeTinyModel(join(prepared, 'models'), 'tiny', { middle: () => [widen(64), widen(64)] });
+  await loadModel(prepared);
 });
-afterEach(async () => {
+afterAll(() => rm(prepared, { recursive: true, force: true }));
+beforeEach(() => openCopy(prepared));
+afterEach(closeAll);
+
+const loadModel = (root: string) =>
+  loadRepositoryModel('tiny', { modelsDir: join(root, 'models'), stateDir: join(root, 'state') });
+
+async function openCopy(repository: string): Promise<void> {
+  folder = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
+  await cp(repository, folder, { recursive: true });
+  model = await loadModel(folder);
+}
+
+async function closeAll(): Promise<void> {
   await Promise.all(engines.map((engine) => engine.close()));
   engines = [];
   await rm(folder, { recursive: true, force: true });
-});
+}
 
 async function startEngine(threads: number): Promise<IsolatedEngine> {
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
@@ -112,22 +125,41 @@ const DAMAGES: Record<string, (path: string) => Promise<unknown>> = {
   'that is gone': (path) => rm(path),
 };
 
-test.each(
-  ['model.onnx', 'weights.bin', '.digests.json'].flatMap((name) =>
-    Object.keys(DAMAGES).map((how) => [name, how] as const),
-  ),
-)('%s %s is noticed and written again', async (name, how) => {
-  const before = await runOneByOne(await startEngine(2));
-  const [folder] = await optimizedFolders();
-  const dir = join(versionDir(), folder!);
-  await DAMAGES[how]!(join(dir, name));
-  expect(await isIntact(dir)).toBe(false);
-  expectSame(await (await startEngine(2)).run(images, true), before);
-  expect(await optimizedFolders()).toEqual([folder]);
-  expect(await isIntact(dir)).toBe(true);
+describe('in a repository that was served before', () => {
+  let served: string;
+  let before: EngineRun[];
+
+  beforeAll(async () => {
+    await openCopy(prepared);
+    before = await runOneByOne(await startEngine(2));
+    served = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
+    await cp(folder, served, { recursive: true });
+    await closeAll();
+  });
+  afterAll(() => rm(served, { recursive: true, force: true }));
+
+  test.each(
+    ['model.onnx', 'weights.bin', '.digests.json'].flatMap((name) =>
+      Object.keys(DAMAGES).map((how) => [name, how] as const),
+    ),
+  )('%s %s is noticed and written again', async (name, how) => {
+    await cp(served, folder, { recursive: true });
+    const optimized = await optimizedFolders();
+    expect(optimized).toHaveLength(1);
+    const dir = join(versionDir(), optimized[0]!);
+    expect(await isIntact(dir)).toBe(true);
+    await DAMAGES[how]!(join(dir, name));
+    expect(await isIntact(dir)).toBe(false);
+    expectSame(await (await startEngine(2)).run(images, true), before);
+    expect(await optimizedFolders()).toEqual(optimized);
+    expect(await isIntact(dir)).toBe(true);
+  });
 });
 
 test('if a folder cannot be written to, the ONNX file itself is served', async () => {
+  // So small that the ONNX file holds its weights: onnxruntime does not follow links to other files.
+  await writeTinyModel(join(folder, 'models'), 'tiny');
+  model = await loadModel(folder);
   const before = await runOneByOne(await startEngine(2));
   const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
   // Nobody can create a file in the folder of a process' open files, not even root.
