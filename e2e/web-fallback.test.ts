@@ -1,25 +1,13 @@
 /** The page behind proxies that pass no WebSocket, and that hold event streams back. */
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { findAccessibilityFaults, findCard, launchBrowser, openPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+import { findAccessibilityFaults, findCard, openPage } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
+const site = setUpPage();
 
 interface Proxy {
   url: string;
@@ -41,7 +29,7 @@ async function startProxy({ status, buffers }: ProxyOptions): Promise<Proxy> {
   const streams = { open: 0, most: 0 };
   let passesUpgrades = false;
   const forward = (incoming: IncomingMessage) =>
-    request(new URL(incoming.url!, system.url), { method: incoming.method, headers: incoming.headers });
+    request(new URL(incoming.url!, site.system.url), { method: incoming.method, headers: incoming.headers });
 
   const server: Server = createServer((incoming, response) => {
     const outgoing = forward(incoming);
@@ -101,7 +89,7 @@ function passAtEnd(answer: IncomingMessage, response: ServerResponse): void {
 
 async function behindProxy(options: ProxyOptions, use: (page: Page, proxy: Proxy) => Promise<void>): Promise<void> {
   const proxy = await startProxy(options);
-  const watched = await openPage(browser, proxy.url);
+  const watched = await openPage(site.browser, proxy.url);
   try {
     await use(watched.page, proxy);
     expect(watched.complaints).toEqual([]);
@@ -116,7 +104,7 @@ const waitForHeader = (page: Page, words: string) =>
 
 async function classifyMany(page: Page): Promise<void> {
   const pictures = makePictures(8);
-  system.workers[0]!.pause();
+  site.system.workers[0]!.pause();
   await choose(
     page,
     pictures.map(({ file }) => file),
@@ -126,7 +114,7 @@ async function classifyMany(page: Page): Promise<void> {
       .getByText(/in line|ahead/)
       .waitFor();
   }
-  system.workers[0]!.resume();
+  site.system.workers[0]!.resume();
   for (const { file, label } of pictures) await findLabel(page, file.name, label).waitFor();
 }
 
@@ -169,13 +157,13 @@ test('the page returns to a WebSocket that opens later, with an image that waits
   behindProxy({ status: 403, buffers: false }, async (page, proxy) => {
     const [picture] = makePictures(1);
     await waitForHeader(page, 'Live (event stream)');
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [picture!.file]);
     const card = findCard(page, picture!.file.name);
     await card.getByText('Next in line').waitFor();
     proxy.passUpgrades();
     await waitForHeader(page, 'Live');
     await expect.poll(() => proxy.streams.open).toBe(0);
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
     await findLabel(page, picture!.file.name, picture!.label).waitFor();
   }));

@@ -2,35 +2,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findCard, launchBrowser, openPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+import { findCard } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page, Route } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import type { Route } from 'playwright-core';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
-
-async function withPage(use: (page: Page) => Promise<void>): Promise<void> {
-  const watched = await openPage(browser, system.url);
-  try {
-    await watched.page.getByText('Live', { exact: true }).waitFor();
-    await use(watched.page);
-  } finally {
-    await watched.close();
-  }
-}
+const site = setUpPage({}, { acceptsComplaints: true });
 
 const isUpload = (route: Route) => route.request().method() === 'POST' && isMultipart(route);
 const isMultipart = (route: Route) => (route.request().headers()['content-type'] ?? '').startsWith('multipart/');
@@ -41,7 +19,7 @@ test.each([
   [403, 'The request was blocked'],
   [404, 'The request was blocked'],
 ])('a refusal of a proxy (%i) is final and explained, and does not hold up other images', (status, words) =>
-  withPage(async (page) => {
+  site.withPage(async ({ page }) => {
     const [refused, ...others] = makePictures(3);
     let first = true;
     await page.route('**/graphql', async (route) => {
@@ -63,7 +41,7 @@ test.each([
 );
 
 test('images that a gateway or a sign-in page answers for are retried, and do not hold up others', () =>
-  withPage(async (page) => {
+  site.withPage(async ({ page }) => {
     const stuck = makePictures(5);
     const [good] = makePictures(1);
     const names = stuck.map(({ file }) => file.name);
@@ -91,7 +69,7 @@ test('images that a gateway or a sign-in page answers for are retried, and do no
   }));
 
 test('a file that was removed after it was chosen is named, and not retried', () =>
-  withPage(async (page) => {
+  site.withPage(async ({ page }) => {
     const [gone, good] = makePictures(2);
     const folder = await mkdtemp(join(tmpdir(), 'inferql-gone-'));
     try {
@@ -115,7 +93,7 @@ test('a file that was removed after it was chosen is named, and not retried', ()
   }));
 
 test('a page with unsent images asks before it is left, and names them when it is opened again', () =>
-  withPage(async (page) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.route('**/graphql', async (route) => {
       if (!isUpload(route)) await route.continue();

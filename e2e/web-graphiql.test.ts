@@ -1,25 +1,15 @@
 import { join } from 'node:path';
-import { findAccessibilityFaults, keepScreenshot, launchBrowser, openPage } from '@inferql/testing/browser';
+import { findAccessibilityFaults, keepScreenshot, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
 import { withKeyStore } from '@inferql/testing/key-store';
 import { buildTestPage } from '@inferql/testing/page-build';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import { startSystem } from '@inferql/testing/system';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
+const site = setUpPage();
 
 const pictures = [1, 2, 3].map((n) => ({
   label: `class ${expectedClass(n)}`,
@@ -27,7 +17,7 @@ const pictures = [1, 2, 3].map((n) => ({
 }));
 
 async function withGraphiql(use: (page: Page) => Promise<void>): Promise<void> {
-  const { page, complaints, close } = await openPage(browser, `${system.url}/graphql`);
+  const { page, complaints, close } = await openPage(site.browser, `${site.system.url}/graphql`);
   try {
     await page.getByRole('region', { name: 'Files for Upload variables' }).waitFor();
     // The schema has been read: fields can be checked and completed.
@@ -132,7 +122,7 @@ test('if the server requires keys, it asks for one, and uses it for the schema, 
     const key = await withKeyStore(guarded.redis.url, (store) =>
       store.create({ tenant: 'alice', scopes: ['infer', 'read', 'operate'] }),
     );
-    const context = await browser.newContext();
+    const context = await site.browser.newContext();
     const page = await context.newPage();
     const asked: string[] = [];
     const answers = [`${key.text}x`, key.text];

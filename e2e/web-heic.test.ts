@@ -2,44 +2,24 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { findAccessibilityFaults, findCard, launchBrowser, openPage, type WatchedPage } from '@inferql/testing/browser';
+import { findAccessibilityFaults, findCard } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { buildTestPage } from '@inferql/testing/page-build';
 import { findLabel, makePictures } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import type { Page } from 'playwright-core';
+import { beforeAll, expect, test } from 'vitest';
 
 const HEIC = join(projectDir, 'images/decode/samples/plain.heic');
 /** The server's words, with both ways out. */
 const REFUSAL = /does not read HEIC\. Send it as JPEG, or ask the operator to run `npm install --no-save heic-decode`/;
 
-let system: TestSystem;
-let browser: Browser;
+const site = setUpPage();
 let dir: string;
 
 beforeAll(async () => {
-  const webDir = await buildTestPage();
   dir = await mkdtemp(join(tmpdir(), 'inferql-heic-'));
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
+  return () => rm(dir, { recursive: true, force: true });
 });
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-  if (dir) await rm(dir, { recursive: true, force: true });
-});
-
-async function withPage(use: (watched: WatchedPage) => Promise<void>): Promise<void> {
-  const watched = await openPage(browser, system.url);
-  try {
-    await watched.page.getByText('Live', { exact: true }).waitFor();
-    await use(watched);
-    expect(watched.complaints).toEqual([]);
-  } finally {
-    await watched.close();
-  }
-}
 
 /** Drops files and folders as the system does, with their paths. */
 async function drop(page: Page, paths: string[]): Promise<void> {
@@ -53,14 +33,14 @@ async function drop(page: Page, paths: string[]): Promise<void> {
 const findRefusal = (page: Page, name: string) => findCard(page, name).getByText(REFUSAL);
 
 test('a HEIC that nobody can read is refused with its name and both ways out', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.locator('input[type=file][multiple]').setInputFiles(HEIC);
     await findRefusal(page, basename(HEIC)).waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
   }));
 
 test('of a dropped folder, every file gets a card or is named as left out', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const folder = join(dir, 'holiday');
     await mkdir(join(folder, 'day 2'), { recursive: true });
     const pictures = makePictures(3);
@@ -97,7 +77,7 @@ test('of a dropped folder, every file gets a card or is named as left out', () =
   }));
 
 test('a dropped folder of HEIC alone gets a card for each file', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const folder = join(dir, 'phone');
     await mkdir(folder);
     const names = ['IMG_1.HEIC', 'IMG_2.HEIC'];

@@ -1,67 +1,34 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  findAccessibilityFaults,
-  findCard,
-  keepScreenshot,
-  launchBrowser,
-  openPage,
-  type WatchedPage,
-} from '@inferql/testing/browser';
+import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { buildTestPage } from '@inferql/testing/page-build';
 import { choose, findLabel, makePictures, type Upload } from '@inferql/testing/page-cards';
-import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import { scriptedModel, startSystem } from '@inferql/testing/system';
 import { makeMishap } from '@inferql/testing/test-images';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 
 /** First byte of a picture that the scripted model throws on. */
 const POISON = 250;
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([
-    startSystem({
-      models: [
-        scriptedModel({ script: { waitMs: 100, throwOn: [POISON] }, batching: { maxBatchSize: 4 } }),
-        scriptedModel({
-          name: 'small-queue',
-          script: { waitMs: 300 },
-          queue: { maxQueueSize: 2 },
-          batching: { maxBatchSize: 1 },
-        }),
-      ],
-      env: { INFERQL_WEB_DIR: webDir, INFERQL_DEFAULT_MODEL: 'scripted' },
+const site = setUpPage({
+  models: [
+    scriptedModel({ script: { waitMs: 100, throwOn: [POISON] }, batching: { maxBatchSize: 4 } }),
+    scriptedModel({
+      name: 'small-queue',
+      script: { waitMs: 300 },
+      queue: { maxQueueSize: 2 },
+      batching: { maxBatchSize: 1 },
     }),
-    launchBrowser(),
-  ]);
+  ],
+  env: { INFERQL_DEFAULT_MODEL: 'scripted' },
 });
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
-
-async function withPage<Result>(use: (watched: WatchedPage) => Promise<Result>): Promise<Result> {
-  const watched = await openPage(browser, system.url);
-  try {
-    await watched.page.getByText('Live', { exact: true }).waitFor();
-    const result = await use(watched);
-    expect(watched.complaints).toEqual([]);
-    return result;
-  } finally {
-    await watched.close();
-  }
-}
 
 test('cards show their place in the queue, then that the model runs, then labels; the strip counts along', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [first, second, third] = makePictures(3);
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [first!.file]);
     await findCard(page, first!.file.name).getByText('Next in line').waitFor();
     await choose(page, [second!.file]);
@@ -87,7 +54,7 @@ test('cards show their place in the queue, then that the model runs, then labels
           observer.observe(document.body, { subtree: true, childList: true, characterData: true });
         }),
     );
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
     expect(await seen).toBe(true);
     for (const { file, label } of [first!, second!, third!]) await findLabel(page, file.name, label).waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
@@ -109,7 +76,7 @@ async function slowDown(page: Page): Promise<Upload> {
 }
 
 test('the progress of a slow upload is shown', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await choose(page, [await slowDown(page)]);
     const bar = findCard(page, 'slow.png').getByRole('progressbar', { name: 'Upload of slow.png' });
     const shares = new Set<number>();
@@ -128,7 +95,7 @@ test('the progress of a slow upload is shown', () =>
   }));
 
 test('an upload can be canceled on its way, and nothing is sent', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await choose(page, [await slowDown(page)]);
     const card = findCard(page, 'slow.png');
     await card.getByText(/^Uploading, [1-9]/).waitFor();
@@ -140,9 +107,9 @@ test('an upload can be canceled on its way, and nothing is sent', () =>
   }));
 
 test('a waiting prediction can be canceled and sent again', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [kept, given] = makePictures(2);
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [kept!.file]);
     await findCard(page, kept!.file.name).getByText('Next in line').waitFor();
     await choose(page, [given!.file]);
@@ -150,7 +117,7 @@ test('a waiting prediction can be canceled and sent again', () =>
     await card.getByText('Number 2 in line').waitFor();
     await card.getByRole('button', { name: 'Cancel' }).click();
     await card.getByText('Canceled').waitFor();
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
     await findLabel(page, kept!.file.name, kept!.label).waitFor();
     await card.getByRole('button', { name: 'Try again' }).click();
     await findLabel(page, given!.file.name, given!.label).waitFor();
@@ -159,7 +126,7 @@ test('a waiting prediction can be canceled and sent again', () =>
   }));
 
 test('sixty images at once each get a card and the right answer', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const pictures = makePictures(60);
     await choose(
       page,
@@ -172,7 +139,7 @@ test('sixty images at once each get a card and the right answer', () =>
   }));
 
 test('bad files are explained in plain words, each on its card, and do not affect the others', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [good] = makePictures(1);
     const bad = [
       { name: 'notes.txt', buffer: Buffer.from('not a picture'), words: 'This is not a photo we can read' },
@@ -200,7 +167,7 @@ test('bad files are explained in plain words, each on its card, and do not affec
   }));
 
 test('the page waits for a full queue', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.getByLabel('Model').selectOption('small-queue');
     const pictures = makePictures(8);
     const full = page.getByText('The queue is full').first().waitFor();
@@ -224,27 +191,27 @@ test('the page waits for a full queue', () =>
   }));
 
 test('what is canceled while the server is away is canceled once it is back', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [picture!.file]);
     const card = findCard(page, picture!.file.name);
     await card.getByText('Next in line').waitFor();
-    await system.servers[0]!.kill9();
+    await site.system.servers[0]!.kill9();
     await page.getByText('Connecting…').waitFor();
     await card.getByRole('button', { name: 'Cancel' }).focus();
     await page.keyboard.press('Enter');
     await card.getByRole('button', { name: 'Canceling…' }).waitFor();
-    await system.servers[0]!.restart();
+    await site.system.servers[0]!.restart();
     await card.getByText('It was removed from the queue.').waitFor();
     expect(await card.getByRole('button', { name: 'Try again' }).evaluate((it) => it === document.activeElement)).toBe(
       true,
     );
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
   }));
 
 test('a link to an unknown prediction says so', async () => {
-  const watched = await openPage(browser, `${system.url}/p/scripted.AAAAAAAAAAAAAAAAAAAAAA`);
+  const watched = await openPage(site.browser, `${site.system.url}/p/scripted.AAAAAAAAAAAAAAAAAAAAAA`);
   await watched.page.getByText('Prediction not found', { exact: true }).waitFor();
   expect(await findAccessibilityFaults(watched.page)).toEqual([]);
   expect(watched.complaints).toEqual([]);
@@ -252,12 +219,12 @@ test('a link to an unknown prediction says so', async () => {
 });
 
 test.each([
-  { how: 'killed', stop: () => system.servers[0]!.kill9() },
-  { how: 'shut down in order', stop: () => system.servers[0]!.stop() },
+  { how: 'killed', stop: () => site.system.servers[0]!.kill9() },
+  { how: 'shut down in order', stop: () => site.system.servers[0]!.stop() },
 ])('a server that is $how and starts again leaves no card behind', ({ stop }) =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [early, late] = [makePictures(6), makePictures(2)];
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(
       page,
       early.map(({ file }) => file),
@@ -271,8 +238,8 @@ test.each([
     );
     await findCard(page, late[0]!.file.name).getByText('The server does not answer').waitFor();
     await keepScreenshot(page, 'page-server-gone');
-    system.workers[0]!.resume();
-    await system.servers[0]!.restart();
+    site.system.workers[0]!.resume();
+    await site.system.servers[0]!.restart();
     await page.getByText('Live', { exact: true }).waitFor();
     for (const { file, label } of [...early, ...late]) await findLabel(page, file.name, label).waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
@@ -280,9 +247,9 @@ test.each([
 );
 
 test('a page that is opened before the first worker works once there is one', async () => {
-  const early = await startSystem({ workers: 0, env: { INFERQL_WEB_DIR: await buildTestPage() } });
+  const early = await startSystem({ workers: 0, env: { INFERQL_WEB_DIR: site.webDir } });
   try {
-    const { page, complaints, close } = await openPage(browser, early.url);
+    const { page, complaints, close } = await openPage(site.browser, early.url);
     const [picture] = makePictures(1);
     await page.getByText('none yet').waitFor({ state: 'attached' });
     await choose(page, [picture!.file]);

@@ -1,43 +1,18 @@
 /** The page with images that the server does not accept unchanged. */
-import { findAccessibilityFaults, findCard, launchBrowser, openPage, type WatchedPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+
+import { findAccessibilityFaults, findCard } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Locator } from 'playwright-core';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import type { Locator } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 const MAX_UPLOAD_BYTES = 200_000;
 const MAX_PIXELS = 1_000_000;
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  const env = {
-    INFERQL_WEB_DIR: webDir,
-    INFERQL_MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES),
-    INFERQL_MAX_PIXELS: String(MAX_PIXELS),
-  };
-  [system, browser] = await Promise.all([startSystem({ env }), launchBrowser()]);
+const site = setUpPage({
+  env: { INFERQL_MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES), INFERQL_MAX_PIXELS: String(MAX_PIXELS) },
 });
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
-
-async function withPage(use: (watched: WatchedPage) => Promise<void>): Promise<void> {
-  const watched = await openPage(browser, system.url);
-  try {
-    await watched.page.getByText('Live', { exact: true }).waitFor();
-    await use(watched);
-    expect(watched.complaints).toEqual([]);
-  } finally {
-    await watched.close();
-  }
-}
 
 const plain = (width: number, height: number) => sharp({ create: { width, height, channels: 3, background: '#a64' } });
 const noise = (width: number, height: number) =>
@@ -49,7 +24,7 @@ test.each([
   ['with too many pixels', 'wide.jpg', 'image/jpeg', () => plain(1_600, 1_200).jpeg().toBuffer()],
   ['with too many bytes', 'heavy.png', 'image/png', () => noise(500, 400).png().toBuffer()],
 ])('an image %s is sent smaller, and its card says so', (_what, name, mimeType, make) =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const buffer = await make();
     await choose(page, [{ name, mimeType, buffer }]);
     const card = findCard(page, name);
@@ -60,7 +35,7 @@ test.each([
 );
 
 test('an image that the browser cannot make smaller is refused, and the limit is named', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await choose(page, [{ name: 'huge.png', mimeType: 'image/png', buffer: Buffer.alloc(MAX_UPLOAD_BYTES + 1, 1) }]);
     const card = findCard(page, 'huge.png');
     await card.getByText('This file is too large').waitFor();
@@ -68,7 +43,7 @@ test('an image that the browser cannot make smaller is refused, and the limit is
   }));
 
 test('HEIF that this browser reads is converted before it is sent', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const buffer = await plain(640, 480).avif().toBuffer();
     // The major brand of HEIF. Chromium reads it, as Safari reads HEIC.
     buffer.write('mif1', 8, 'latin1');
@@ -79,14 +54,14 @@ test('HEIF that this browser reads is converted before it is sent', () =>
   }));
 
 test('the chooser does not list HEIC, so that iOS converts when photos are chosen', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const accept = await page.locator('input[type=file][multiple]').getAttribute('accept');
     expect(accept).toContain('image/jpeg');
     expect(accept).not.toMatch(/hei|\*/);
   }));
 
 test('a card names its model before the server has answered', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.route('**/graphql', (route) =>
       (route.request().headers()['content-type'] ?? '').startsWith('multipart/') ? undefined : route.continue(),
@@ -99,7 +74,7 @@ test('a card names its model before the server has answered', () =>
   }));
 
 test('the keyboard stays in place when the last card is removed, one at a time or all at once', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const hasFocus = (target: Locator) => target.evaluate((it) => it === document.activeElement);
     const add = page.getByRole('button', { name: 'Choose photos' });
     const pictures = makePictures(2);
@@ -118,10 +93,10 @@ test('the keyboard stays in place when the last card is removed, one at a time o
   }));
 
 test('an unknown address has a page with ways on', async () => {
-  const context = await browser.newContext();
+  const context = await site.browser.newContext();
   try {
     const page = await context.newPage();
-    const response = await page.goto(`${system.url}/nonsense`);
+    const response = await page.goto(`${site.system.url}/nonsense`);
     expect(response!.status()).toBe(404);
     await page.getByRole('heading', { name: 'Page not found' }).waitFor();
     await page.getByRole('link', { name: 'Classify images' }).click();

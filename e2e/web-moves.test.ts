@@ -1,46 +1,12 @@
-import {
-  findAccessibilityFaults,
-  findCard,
-  launchBrowser,
-  openPage,
-  type WatchedPage,
-  waitForThumbnails,
-} from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+import { findAccessibilityFaults, findCard, waitForThumbnails } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
-
-async function withPage(
-  use: (watched: WatchedPage) => Promise<void>,
-  options?: Parameters<typeof openPage>[2],
-): Promise<void> {
-  const watched = await openPage(browser, system.url, options);
-  try {
-    await watched.page.getByText('Live', { exact: true }).waitFor();
-    await use(watched);
-    expect(watched.complaints).toEqual([]);
-  } finally {
-    await watched.close();
-  }
-}
+const site = setUpPage();
 
 test('images can be dropped and pasted', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const pictures = makePictures(2);
     for (const [index, type] of (['drop', 'paste'] as const).entries()) {
       const { file, label } = pictures[index]!;
@@ -61,7 +27,7 @@ test('images can be dropped and pasted', () =>
   }));
 
 test('an image that is dropped on the page of a prediction is classified, and the page stays open', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [shown, dropped] = makePictures(2);
     await choose(page, [shown!.file]);
     await findCard(page, shown!.file.name).getByRole('link', { name: 'Open' }).click();
@@ -87,7 +53,7 @@ test('an image that is dropped on the page of a prediction is classified, and th
   }));
 
 test('going back from a prediction shows the board as it was, and removing a card moves the focus to the next one', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const pictures = makePictures(24);
     await choose(
       page,
@@ -115,9 +81,9 @@ test('going back from a prediction shows the board as it was, and removing a car
   }));
 
 test('an image that ends without a result is announced to screen readers, even if it was added before the others', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [picture!.file]);
     await page.getByRole('status').filter({ hasText: '1 added.' }).waitFor({ state: 'attached' });
     await findCard(page, picture!.file.name).getByText('Next in line').waitFor();
@@ -125,18 +91,18 @@ test('an image that ends without a result is announced to screen readers, even i
     const told = page.getByRole('status').filter({ hasText: '1 of 2 done' });
     await told.waitFor({ state: 'attached' });
     expect(await told.textContent()).toBe('notes.txt: This is not a photo we can read. 1 of 2 done.');
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
     const last = page.getByRole('status').filter({ hasText: '2 of 2 done' });
     await last.waitFor({ state: 'attached' });
     expect(await last.textContent()).toBe(`${picture!.file.name}: ${picture!.label}, 90%. 2 of 2 done.`);
   }));
 
 test('a reload of the page keeps its cards, finished and waiting ones', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [done, waiting] = makePictures(2);
     await choose(page, [done!.file]);
     await findLabel(page, done!.file.name, done!.label).waitFor();
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [waiting!.file]);
     await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
     await waitForThumbnails(page, 2);
@@ -144,12 +110,12 @@ test('a reload of the page keeps its cards, finished and waiting ones', () =>
     await findLabel(page, done!.file.name, done!.label).waitFor();
     await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
     expect(await page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
     await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));
 
 test('an upload on a silently dead connection is sent again, and makes one prediction', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.clock.install();
     const keys: string[] = [];
@@ -171,10 +137,10 @@ test('an upload on a silently dead connection is sent again, and makes one predi
   }));
 
 test('a cancellation that got no answer is repeated', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     await page.clock.install();
-    system.workers[0]!.pause();
+    site.system.workers[0]!.pause();
     await choose(page, [picture!.file]);
     const card = findCard(page, picture!.file.name);
     await card.getByText('Next in line').waitFor();
@@ -189,38 +155,38 @@ test('a cancellation that got no answer is repeated', () =>
     await page.clock.fastForward(21_000);
     await card.getByText('It was removed from the queue.').waitFor();
     expect(asked).toBe(2);
-    system.workers[0]!.resume();
+    site.system.workers[0]!.resume();
   }));
 
 test('outdated figures of an unreadable queue are not shown as current', () =>
-  withPage(async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const workers = (figure: string) => page.locator('[data-figure=workers]', { hasText: figure }).waitFor();
     await workers('1');
     try {
-      process.kill(system.redis.pid, 'SIGSTOP');
+      process.kill(site.system.redis.pid, 'SIGSTOP');
       await workers('–');
     } finally {
-      process.kill(system.redis.pid, 'SIGCONT');
+      process.kill(site.system.redis.pid, 'SIGCONT');
     }
     await workers('1');
   }));
 
 test('nothing moves for people who prefer reduced motion', () =>
-  withPage(
+  site.withPage(
     async ({ page }) => {
       const [picture] = makePictures(1);
       const countMoves = () => page.evaluate(() => document.getAnimations().length);
-      system.workers[0]!.pause();
+      site.system.workers[0]!.pause();
       await choose(page, [picture!.file]);
       const card = findCard(page, picture!.file.name);
       await card.getByText('Next in line').waitFor();
       expect(await countMoves()).toBe(0);
       await page.getByRole('button', { name: 'Classify a cat' }).hover();
-      await system.servers[0]!.kill9();
+      await site.system.servers[0]!.kill9();
       await page.getByText('Connecting…').waitFor();
       expect(await countMoves()).toBe(0);
-      system.workers[0]!.resume();
-      await system.servers[0]!.restart();
+      site.system.workers[0]!.resume();
+      await site.system.servers[0]!.restart();
       await findLabel(page, picture!.file.name, picture!.label).waitFor();
     },
     { reducedMotion: 'reduce' },

@@ -1,34 +1,19 @@
 /** The page on a model with a second head and an embedding. */
 import { join } from 'node:path';
-import { findAccessibilityFaults, findCard, keepScreenshot, launchBrowser, openPage } from '@inferql/testing/browser';
+import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { buildTestPage } from '@inferql/testing/page-build';
 import { choose } from '@inferql/testing/page-cards';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { setUpPage } from '@inferql/testing/page-fixture';
 import { makePng } from '@inferql/testing/test-images';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  const env = {
-    INFERQL_WEB_DIR: webDir,
-    INFERQL_MODELS_DIR: join(projectDir, 'examples/models'),
-    INFERQL_DEFAULT_MODEL: 'palette',
-  };
-  [system, browser] = await Promise.all([startSystem({ models: [], env }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
+const site = setUpPage({
+  models: [],
+  env: { INFERQL_MODELS_DIR: join(projectDir, 'examples/models'), INFERQL_DEFAULT_MODEL: 'palette' },
 });
 
 test('a card shows the labels, those of each further head, and what else the result has', async () => {
-  const { page, complaints, close } = await openPage(browser, system.url);
+  const { page, complaints, close } = await openPage(site.browser, site.system.url);
   const received: string[] = [];
   page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => received.push(String(payload))));
   try {

@@ -2,12 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findCard, launchBrowser, openPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+import { findCard, openPage } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
+import { setUpPage } from '@inferql/testing/page-fixture';
 import { isProxyInstalled, type ReverseProxy, startReverseProxy } from '@inferql/testing/reverse-proxy';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 
 /** A cookie chooses what the proxy does, so that one proxy serves all cases and can recover. */
@@ -69,21 +68,12 @@ const COOKIE = {
   sameSite: 'Lax' as const,
 };
 
-let system: TestSystem;
-let browser: Browser;
+const site = setUpPage({ env: { INFERQL_TRUST_PROXY: 'loopback' } });
 let dir: string;
 
 beforeAll(async () => {
-  const webDir = await buildTestPage();
   dir = await mkdtemp(join(tmpdir(), 'inferql-proxies-'));
-  const env = { INFERQL_WEB_DIR: webDir, INFERQL_TRUST_PROXY: 'loopback' };
-  [system, browser] = await Promise.all([startSystem({ env }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-  await rm(dir, { recursive: true, force: true });
+  return () => rm(dir, { recursive: true, force: true });
 });
 
 describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
@@ -93,14 +83,14 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
   let proxy: ReverseProxy | undefined;
 
   beforeAll(async () => {
-    if (isInstalled) proxy = await startReverseProxy(name, name === 'nginx' ? NGINX : CADDY, system.url, dir);
+    if (isInstalled) proxy = await startReverseProxy(name, name === 'nginx' ? NGINX : CADDY, site.system.url, dir);
   });
   afterAll(() => proxy?.close());
 
   /** @param choice the case; `reset` ends it */
   async function inCase(choice: string, use: (page: Page, reset: () => Promise<void>) => Promise<void>): Promise<void> {
     const { url } = proxy!;
-    const watched = await openPage(browser, url, {
+    const watched = await openPage(site.browser, url, {
       storageState: { cookies: [{ ...COOKIE, value: choice }], origins: [] },
     });
     const reset = () => watched.page.context().addCookies([{ ...COOKIE, value: 'none' }]);

@@ -1,24 +1,13 @@
 /** The page over slow lines: uploads finish, once, and their progress is shown. */
-import { findCard, launchBrowser, openPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+
+import { findCard, openPage } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures, type Upload } from '@inferql/testing/page-cards';
+import { setUpPage } from '@inferql/testing/page-fixture';
 import { startSlowLine } from '@inferql/testing/slow-line';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  const webDir = await buildTestPage();
-  [system, browser] = await Promise.all([startSystem({ env: { INFERQL_WEB_DIR: webDir } }), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
+const site = setUpPage();
 
 /** The picture's file, made this large by what follows the picture. */
 function makeLarge({ file }: { file: Upload }, bytes: number): Upload {
@@ -54,11 +43,11 @@ async function limitBrowser(page: Page, uploadThroughput: number): Promise<void>
 }
 
 test.each([
-  { rate: 1_000_000, bytes: 9_000_000 },
-  { rate: 50_000, bytes: 600_000 },
+  { rate: 3_000_000, bytes: 9_000_000 },
+  { rate: 50_000, bytes: 300_000 },
 ])('$bytes bytes at $rate bytes per second', async ({ rate, bytes }) => {
-  const line = await startSlowLine(system.url, rate);
-  const watched = await openPage(browser, line.url);
+  const line = await startSlowLine(site.system.url, rate);
+  const watched = await openPage(site.browser, line.url);
   try {
     const { page } = watched;
     await page.getByText('Live', { exact: true }).waitFor();
@@ -85,8 +74,8 @@ test.each([
 });
 
 test('several photos share a slow line, and each is sent once', async () => {
-  const line = await startSlowLine(system.url, 200_000);
-  const watched = await openPage(browser, line.url);
+  const line = await startSlowLine(site.system.url, 200_000);
+  const watched = await openPage(site.browser, line.url);
   try {
     const { page } = watched;
     const pictures = makePictures(6);
@@ -94,7 +83,7 @@ test('several photos share a slow line, and each is sent once', async () => {
     const uploads = countUploads(page);
     await choose(
       page,
-      pictures.map((picture) => makeLarge(picture, 400_000)),
+      pictures.map((picture) => makeLarge(picture, 200_000)),
     );
     await findCard(page, pictures[0]!.file.name)
       .getByText(/^Uploading|^Uploaded/)

@@ -5,54 +5,22 @@ import {
   findAccessibilityFaults,
   findCard,
   keepScreenshot,
-  launchBrowser,
   openPage,
-  type WatchedPage,
   waitForThumbnails,
 } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { buildTestPage } from '@inferql/testing/page-build';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import type { Browser, Page } from 'playwright-core';
+import { setUpPage } from '@inferql/testing/page-fixture';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 const SAMPLES = ['chelsea.png', 'coffee.png', 'rocket.jpg'].map((name) => join(projectDir, 'models/samples', name));
 const MAX_SCRIPT_BYTES = 150_000;
 
-let webDir: string;
-let system: TestSystem;
-let browser: Browser;
-
-beforeAll(async () => {
-  webDir = await buildTestPage();
-  [system, browser] = await Promise.all([
-    startSystem({ servers: 2, models: 'resnet50', env: { INFERQL_WEB_DIR: webDir } }),
-    launchBrowser(),
-  ]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await system?.end();
-});
-
-async function withPage<Result>(
-  options: Parameters<typeof openPage>[2],
-  use: (watched: WatchedPage) => Promise<Result>,
-): Promise<Result> {
-  const watched = await openPage(browser, system.url, options);
-  try {
-    const result = await use(watched);
-    expect(watched.complaints).toEqual([]);
-    return result;
-  } finally {
-    await watched.close();
-  }
-}
+const site = setUpPage({ servers: 2, models: 'resnet50' });
 
 test('a sample image gets its labels, and a heatmap for the label that is chosen', () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.getByRole('button', { name: 'Classify a cat' }).click();
     const card = findCard(page, 'chelsea.png');
     const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
@@ -77,7 +45,7 @@ test('a sample image gets its labels, and a heatmap for the label that is chosen
   }));
 
 test("a prediction's link opens it again, on another server and in another browser, too", () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.locator('input[type=file][multiple]').setInputFiles(SAMPLES[1]!);
     const card = findCard(page, 'coffee.png');
     await card.getByText('espresso').waitFor();
@@ -94,11 +62,11 @@ test("a prediction's link opens it again, on another server and in another brows
 
     const path = (await card.getByRole('link', { name: 'Open' }).getAttribute('href'))!;
     await waitForThumbnails(page, 1);
-    await page.goto(system.url + path);
+    await page.goto(site.system.url + path);
     await page.getByRole('button', { name: /^espresso/ }).waitFor();
     expect(await page.getByRole('img', { name: 'coffee.png' }).count()).toBe(1);
 
-    const other = await openPage(browser, system.servers[1]!.url + path);
+    const other = await openPage(site.browser, site.system.servers[1]!.url + path);
     await other.page.getByRole('button', { name: /^espresso/ }).waitFor();
     await other.page.getByText('The server does not keep photos').waitFor();
     expect(other.complaints).toEqual([]);
@@ -111,8 +79,7 @@ test.each([
   { name: 'phone', options: { colorScheme: 'light', viewport: { width: 360, height: 740 }, hasTouch: true } },
   { name: 'wide', options: { colorScheme: 'dark', viewport: { width: 1920, height: 1000 } } },
 ] as const)('nothing jumps, nothing overflows, and axe finds nothing: $name', ({ name, options }) =>
-  withPage(options, async ({ page }) => {
-    await page.getByText('Live').waitFor();
+  site.withPage(async ({ page }) => {
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await keepScreenshot(page, `page-${name}-empty`);
 
@@ -134,7 +101,7 @@ test.each([
     expect(await findClippedFigures(page)).toEqual([]);
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await keepScreenshot(page, `page-${name}`);
-  }),
+  }, options),
 );
 
 /** Figures of the strip that are wider than their cell, also if they are long. */
@@ -150,7 +117,7 @@ function findClippedFigures(page: Page): Promise<(string | null)[]> {
 }
 
 test('an image from a phone is shown by a small copy, upright, and on white if it is transparent', () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const [large, clear] = await Promise.all([
       sharp(SAMPLES[1]!).resize(4032, 3024, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer(),
       sharp({
@@ -187,7 +154,7 @@ test('an image from a phone is shown by a small copy, upright, and on white if i
   }));
 
 test('everything can be done with the keyboard', () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.getByRole('button', { name: 'Classify a rocket' }).focus();
     await page.keyboard.press('Enter');
     const card = findCard(page, 'rocket.jpg');
@@ -206,7 +173,7 @@ test('everything can be done with the keyboard', () =>
   }));
 
 test('the camera takes a photo', () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     const take = page.getByRole('button', { name: 'Take a photo' });
     const hasFocus = () => take.evaluate((it) => it === document.activeElement);
     await take.click();
@@ -223,7 +190,7 @@ test('the camera takes a photo', () =>
   }));
 
 test('if there is no camera, a file can be chosen instead', () =>
-  withPage({}, async ({ page }) => {
+  site.withPage(async ({ page }) => {
     await page.evaluate(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
     await page.getByRole('button', { name: 'Take a photo' }).click();
     const dialog = page.getByRole('dialog');
@@ -238,16 +205,16 @@ test('if there is no camera, a file can be chosen instead', () =>
   }));
 
 test('the script of the page stays small', async () => {
-  const html = await readFile(join(webDir, 'index.html'), 'utf8');
+  const html = await readFile(join(site.webDir, 'index.html'), 'utf8');
   const names = [...html.matchAll(/\/assets\/([\w.-]+\.js)/g)].map(([, name]) => name!);
   expect(names.length).toBeGreaterThan(0);
-  const assets = await readdir(join(webDir, 'assets'));
+  const assets = await readdir(join(site.webDir, 'assets'));
   expect(assets).toEqual(expect.arrayContaining(names));
   const workers = assets.filter((name) => /^image\.worker.*\.js$/.test(name));
   expect(workers).toHaveLength(1);
   names.push(...workers);
   const sizes = await Promise.all(
-    names.map(async (name) => gzipSync(await readFile(join(webDir, 'assets', name))).length),
+    names.map(async (name) => gzipSync(await readFile(join(site.webDir, 'assets', name))).length),
   );
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(MAX_SCRIPT_BYTES);
 });

@@ -14,6 +14,7 @@ test.each([
   ['e2e/faults/redis.test.ts', '', 'faults'],
   ['e2e/containers/compose.test.ts', '', 'containers'],
   ['e2e/web.test.ts', imports('@inferql/testing/browser'), 'browser'],
+  ['e2e/web-limits.test.ts', imports('@inferql/testing/page-fixture'), 'browser'],
 ])('%s importing %s is of suite %s', (path, source, suite) => {
   expect(findSuite(path, source)).toBe(suite);
 });
@@ -24,4 +25,6 @@ test('every suite has tests, and each file is in one', () => {
   const all = Object.values(suites).flat();
   expect(new Set(all).size).toBe(all.length);
   expect(suites.unit).toContain('testing/suites.test.ts');
+  // Its fixture builds the worker.
+  expect(suites.integration).toContain('worker/engines/custom/custom-engine.test.ts');
 });

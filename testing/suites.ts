@@ -10,7 +10,7 @@ export const ALL_SUITES = [...SUITES, CONTAINER_SUITE] as const;
 export type Suite = (typeof ALL_SUITES)[number];
 
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'generated', 'tarballs']);
-const BROWSER = /from '@inferql\/testing\/browser'/;
+const BROWSER = /from '@inferql\/testing\/(browser|page-fixture)'/;
 const SYSTEM = /from '@inferql\/testing\/(system|cli|launcher|launcher-fixture|installed)'/;
 /** A Redis server, compiled programs, the build or real models. */
 const PARTS =
@@ -42,10 +42,17 @@ export function listSuites(root: string): Record<Suite, string[]> {
       if (entry.isDirectory()) {
         if (!SKIPPED_FOLDERS.has(entry.name) && !entry.name.startsWith('.')) walk(path);
       } else if (/\.test\.tsx?$/.test(entry.name)) {
-        found[findSuite(path, readFileSync(join(root, path), 'utf8'))].push(path);
+        found[findSuite(path, readWithFixtures(join(root, path)))].push(path);
       }
     }
   };
   walk('');
   return found;
+}
+
+/** The text of a test file and of the fixtures beside it: a test needs what they import. */
+function readWithFixtures(path: string): string {
+  const source = readFileSync(path, 'utf8');
+  const fixtures = [...source.matchAll(/from '(\.[^']*\.fixture\.ts)'/g)].map(([, name]) => join(path, '..', name!));
+  return [source, ...fixtures.map((fixture) => readFileSync(fixture, 'utf8'))].join('\n');
 }
