@@ -9,6 +9,7 @@ import { Consumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { type Clone, cloneProject } from '@inferql/testing/clone';
+import { makeServedModel } from '@inferql/testing/served-model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let clone: Clone;
@@ -16,7 +17,7 @@ let server: RunningRedis;
 let redis: RedisConnection;
 
 beforeAll(async () => {
-  clone = cloneProject({ models: false });
+  clone = cloneProject({ models: false, built: true });
   // As a person writes it: relative to the clone.
   writeFileSync(join(clone.dir, '.env'), 'INFERQL_STATE_DIR=state\n');
   const binary = findRedisServer(process.env.INFERQL_REDIS_SERVER, join(clone.dir, 'no-build'), () => {});
@@ -56,27 +57,7 @@ async function leaveGhost(name: string): Promise<void> {
     prefix: DEFAULT_PREFIX,
     worker: 'gone',
     labels: ['a', 'b'],
-    model: {
-      name,
-      version: 'aaaaaaaaaaaa',
-      description: '',
-      engine: 'scripted',
-      engineReason: 'a test',
-      precision: 'float32',
-      input: { width: 2, height: 2, channels: 3, kernel: 'linear' },
-      classCount: 2,
-      heatmap: { available: false },
-      batching: { maxBatchSize: 1, maxQueueDelayMs: 0 },
-      queue: {
-        maxQueueSize: 10,
-        maxQueuedBytes: 1000,
-        defaultTimeoutMs: 1000,
-        resultTtlMs: 1000,
-        visibilityMs: 1000,
-        maxAttempts: 1,
-        graceMs: 0,
-      },
-    },
+    model: makeServedModel(name, { classCount: 2 }),
   });
   await consumer.register({ worker: 'gone', version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
   await consumer.deregister();

@@ -1,6 +1,7 @@
 /** What the queue's tests share: one real Redis per file, one queue per test. Importing it starts Redis. */
 
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { makeServedModel } from '@inferql/testing/served-model';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { Consumer, type Outcome, type StartedJob } from './consumer.ts';
 import {
@@ -36,32 +37,6 @@ export function connect(role: ConnectionRole, url = server.url): RedisConnection
   return connection;
 }
 
-function servedModel(name: string, queue: Partial<ServedModel['queue']>): ServedModel {
-  return {
-    name,
-    version: 'aaaaaaaaaaaa',
-    description: '',
-    engine: 'scripted',
-    engineReason: 'a test',
-    precision: 'float32',
-    input: { width: 2, height: 2, channels: 3, kernel: 'linear' },
-    classCount: 3,
-    heatmap: { available: false },
-    batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
-    queue: {
-      maxQueueSize: 100,
-      maxQueuedBytes: 1_000_000,
-      defaultTimeoutMs: 60_000,
-      resultTtlMs: 60_000,
-      visibilityMs: 10_000,
-      maxAttempts: 3,
-      graceMs: 0,
-      fairShares: true,
-      ...queue,
-    },
-  };
-}
-
 /** A connection that can lose the replies of steps: the client sends them again, and gets the second reply. */
 function connectLossy(url: string) {
   const connection = connect('work', url);
@@ -85,7 +60,7 @@ function connectLossy(url: string) {
 /** A separate queue: a prefix that no other test has. */
 export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = server.url, name = 'tiny' } = {}) {
   const prefix = `test${++prefixCount}`;
-  const model = servedModel(name, queue);
+  const model = makeServedModel(name, { queue: { fairShares: true, ...queue } });
   const { redis, network } = connectLossy(url);
   const producer = new Producer(redis, { prefix });
   const registry = new Registry(redis, { prefix });

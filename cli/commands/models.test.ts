@@ -2,6 +2,7 @@ import { Consumer } from '@inferql/queue/consumer';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { makeServedModel } from '@inferql/testing/served-model';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Session } from '../session.ts';
@@ -46,27 +47,7 @@ async function announce(name: string) {
     prefix: DEFAULT_PREFIX,
     worker: `worker of ${name}`,
     labels: ['a', 'b'],
-    model: {
-      name,
-      version: 'aaaaaaaaaaaa',
-      description: '',
-      engine: 'scripted',
-      engineReason: 'a test',
-      precision: 'float32',
-      input: { width: 2, height: 2, channels: 3, kernel: 'linear' },
-      classCount: 2,
-      heatmap: { available: false },
-      batching: { maxBatchSize: 1, maxQueueDelayMs: 0 },
-      queue: {
-        maxQueueSize: 10,
-        maxQueuedBytes: 1000,
-        defaultTimeoutMs: 1000,
-        resultTtlMs: 1000,
-        visibilityMs: 1000,
-        maxAttempts: 1,
-        graceMs: 0,
-      },
-    },
+    model: makeServedModel(name, { classCount: 2 }),
   });
   await consumer.register({ worker: `worker of ${name}`, version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
   return consumer;

@@ -19,6 +19,7 @@ import { oneAtATime } from './pipelining.ts';
 import { answerOnSocket, answerRaw } from './raw-response.ts';
 import { createTransports } from './transports.ts';
 import { pathOf } from './web-socket.ts';
+import { watchUnusedConnections } from './unused-connections.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';
@@ -75,6 +76,7 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
     oneAtATime((request, response) => void answer(request, response)),
   );
   answerParserErrors(server);
+  const unused = watchUnusedConnections(server);
   const isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (isBeyondLimit(request)) return answerOnSocket(socket, TOO_MANY_CONNECTIONS);
@@ -138,9 +140,13 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
     server.close();
     container.drain();
     await webSockets.drain();
-    server.closeIdleConnections();
+    const closeIdle = () => {
+      server.closeIdleConnections();
+      unused.close();
+    };
+    closeIdle();
     // Connections become idle one by one while their requests end.
-    const sweep = setInterval(() => server.closeIdleConnections(), 50);
+    const sweep = setInterval(closeIdle, 50);
     const forced = setTimeout(() => server.closeAllConnections(), config.drainMs + SEND_GRACE_MS);
     await closed;
     clearInterval(sweep);

@@ -119,7 +119,7 @@ describe('shutting down', () => {
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
+    await server.queueBecame(({ processing }) => processing === 1);
     const drained = server.listener.drain();
     worker.settling.open();
     const response = await answer;
@@ -129,13 +129,23 @@ describe('shutting down', () => {
     await expect(fetch(`${url}/health/live`)).rejects.toThrow();
   });
 
+  test('a connection that a browser opened in advance does not hold it up', async () => {
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '60000' } });
+    const { port } = new URL(await open(server));
+    const socket = connect(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    const closed = once(socket, 'close');
+    await server.listener.drain();
+    await closed;
+  });
+
   test('one whose work outlasts the drain is answered with the current state', async () => {
     const server = await startServer({ env: { INFERQL_DRAIN_MS: '100' } });
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const url = await open(server);
     const answer = fetch(`${url}/graphql`, uploadRequest(CLASSIFY, [await paint(8)]));
-    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.processing < 1);
+    await server.queueBecame(({ processing }) => processing === 1);
     await server.listener.drain();
     expect(await (await answer).json()).toMatchObject({
       data: { classifyImage: { status: 'PROCESSING', result: null } },

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { ANONYMOUS } from '../access/principal.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 
 const MODEL_FIELDS = `name version description engine engineReason precision classCount isDefault
@@ -103,8 +102,7 @@ test('identical work is computed once and shared, and answered from the cache; b
   worker.settling.close();
   const waiting = [server.upload<Shared>(query, [image]), server.upload<Shared>(query, [image])];
   // Both are admitted: the second shares the job of the first.
-  const queue = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
-  while ((await queue()).processing + (await queue()).waiting < 1);
+  await server.queueBecame(({ processing, waiting }) => processing + waiting > 0);
   const third = server.upload<Shared>(query, [image]);
   worker.settling.open();
   const answers = await Promise.all([...waiting, third]);

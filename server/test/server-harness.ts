@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Consumer, type Outcome, type StartedJob } from '@inferql/queue/consumer';
-import type { ServedModel } from '@inferql/queue/contract';
+import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { type ConnectionRole, connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
+import { Registry } from '@inferql/queue/registry';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { makeServedModel, type ServedModelChanges } from '@inferql/testing/served-model';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
@@ -42,27 +44,13 @@ export function connect(role: ConnectionRole, url = redisServer.url): RedisConne
   return connection;
 }
 
-export const MODEL: ServedModel = {
-  name: 'tiny',
-  version: 'aaaaaaaaaaaa',
+export const MODEL = makeServedModel('tiny', {
   description: 'Answers by color.',
-  engine: 'scripted',
-  engineReason: 'a test',
-  precision: 'float32',
   input: { width: 8, height: 8, channels: 3, shortSide: 8, kernel: 'linear' },
   classCount: 256,
   heatmap: { available: true },
-  batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
-  queue: {
-    maxQueueSize: 100,
-    maxQueuedBytes: 1_000_000,
-    defaultTimeoutMs: 60_000,
-    resultTtlMs: 60_000,
-    visibilityMs: 10_000,
-    maxAttempts: 3,
-    graceMs: 60_000,
-  },
-};
+  queue: { graceMs: 60_000 },
+});
 
 interface WorkerOptions {
   /** It claims nothing until its gate is opened. */
@@ -71,15 +59,11 @@ interface WorkerOptions {
   redisUrl?: string;
 }
 
-interface ModelChanges extends Partial<Omit<ServedModel, 'queue'>> {
-  queue?: Partial<ServedModel['queue']>;
-}
-
 /**
  * A worker whose model answers with the image's first red value as the best class. It can be held before it claims and before
  * it settles; an idle one claims nothing until its gate is opened.
  */
-export async function startWorker(prefix: string, changes: ModelChanges = {}, options: WorkerOptions = {}) {
+export async function startWorker(prefix: string, changes: ServedModelChanges = {}, options: WorkerOptions = {}) {
   const { idle = false, redisUrl } = options;
   const model: ServedModel = { ...MODEL, ...changes, queue: { ...MODEL.queue, ...changes.queue } };
   const blockingRedis = connect('blocking', redisUrl);
@@ -227,6 +211,14 @@ export async function startServer({
     uploadDirEmptied: () => untilUploadFiles(stateDir, (count) => count === 0),
     /** Resolves once this many uploaded files have begun to arrive. */
     uploadDirFilled: (wanted: number) => untilUploadFiles(stateDir, (count) => count === wanted),
+    /** Resolves once the queue of `tiny` is so. Reads Redis each time: a cached state would keep the event loop from running. */
+    async queueBecame(isReached: (queue: QueueState) => boolean): Promise<QueueState> {
+      const registry = new Registry(redis, { prefix });
+      for (;;) {
+        const queue = await registry.queueState('tiny');
+        if (queue && isReached(queue)) return queue;
+      }
+    },
     /** Sends an operation as JSON; the answer's body. */
     async query<T = Record<string, never>>(
       query: string,

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { ANONYMOUS } from '../access/principal.ts';
 import { MULTIPART_HEADERS, multipart, open, post, send } from '../test/http-harness.ts';
 import { CLASSIFY, paint, startServer, startWorker } from '../test/server-harness.ts';
 
@@ -69,7 +68,7 @@ describe.each([
     worker.settling.close();
     const body = form({ image: null, first: 'nobody' }, { 0: ['variables.image'] }, await picture(73));
     const reply = post(await open(server), body);
-    while ((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))?.processing !== 1);
+    await server.queueBecame(({ processing }) => processing === 1);
     await server.uploadDirEmptied();
     worker.settling.open();
     expect(JSON.parse((await reply).text)).toEqual({ data: { a: unknown, b: answer(73) } });

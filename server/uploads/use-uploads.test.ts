@@ -1,6 +1,5 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { ANONYMOUS } from '../access/principal.ts';
 import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, post, send } from '../test/http-harness.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from '../test/server-harness.ts';
 
@@ -266,10 +265,9 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const waiting = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
-    while ((await waiting()).waiting + (await waiting()).processing < 2);
+    await server.queueBecame(({ waiting, processing }) => waiting + processing === 2);
     outgoing.destroy();
-    while ((await waiting()).ended!.CANCELED !== 1);
+    await server.queueBecame(({ ended }) => ended.CANCELED === 1);
   });
 
   test('with INFERQL_CANCEL_ABANDONED off it continues', async () => {
@@ -286,12 +284,11 @@ describe('uploads', () => {
         ['0', await paint(2), 'x.png'],
       ]),
     );
-    const queue = async () => (await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!;
-    while ((await queue()).waiting + (await queue()).processing < 1);
+    await server.queueBecame(({ waiting, processing }) => waiting + processing === 1);
     outgoing.destroy();
     worker.claiming.open();
     worker.settling.open();
-    while ((await queue()).ended!.SUCCEEDED !== 1);
-    expect((await queue()).ended!.CANCELED).toBe(0);
+    const { ended } = await server.queueBecame((queue) => queue.ended.SUCCEEDED === 1);
+    expect(ended.CANCELED).toBe(0);
   });
 });
