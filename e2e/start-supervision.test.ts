@@ -10,6 +10,7 @@ import {
   endStarts,
   listOurs,
   poll,
+  setUpClone,
   startReady,
 } from '@inferql/testing/launcher-fixture';
 import { Redis } from 'ioredis';
@@ -18,7 +19,9 @@ import { beforeAll, expect, test } from 'vitest';
 // An engine notices its worker's end slightly later than the launcher does.
 const soon = { timeout: 2_000, interval: 20 };
 
-// The first start of a clone builds it, which may take longer than a test does.
+setUpClone({ built: true });
+
+// A clone of sources that have changed since the last build is built at its first start, which may take longer than a test does.
 beforeAll(async () => {
   await startReady();
   await endStarts();
@@ -123,7 +126,8 @@ test('if the launcher is killed, everything that it started exits', async () => 
 });
 
 test('if launcher and guard are killed, the next start ends the Redis that they left and continues with its data', async () => {
-  const { launcher, redisUrl } = await startReady();
+  // Its worker cannot deregister, since its Redis is gone, and would try that for long.
+  const { launcher, redisUrl } = await startReady({ INFERQL_DRAIN_LIMIT_MS: '2000' });
   await withRedis(redisUrl, (redis) => redis.set('kept', 'yes'));
   const guards = listProcesses(({ command }) => command.endsWith(`${clone.dir}/.inferql/redis/guard.sh`));
   for (const pid of [...guards.keys(), launcher.pid]) process.kill(pid, 'SIGKILL');

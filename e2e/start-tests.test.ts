@@ -3,11 +3,13 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, startReady } from '@inferql/testing/launcher-fixture';
+import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, setUpClone, startReady } from '@inferql/testing/launcher-fixture';
 import { expect, test } from 'vitest';
 
 /** One file of a suite that sets up all that tests need: a build, a Redis, the model. */
 const TEST = 'queue/memory.test.ts';
+
+setUpClone({ built: true });
 
 test(
   'runs beside it, and leaves it, its build and the user’s models unchanged',

@@ -5,9 +5,20 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { listProcesses } from '@inferql/testing/launcher';
-import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, poll, start, startReady } from '@inferql/testing/launcher-fixture';
+import {
+  BUILD_TIMEOUT_MS,
+  CATS,
+  classifyCat,
+  clone,
+  poll,
+  setUpClone,
+  start,
+  startReady,
+} from '@inferql/testing/launcher-fixture';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
+
+setUpClone({ built: false });
 
 test(
   'a clone that was never built starts, and answers its first prediction',

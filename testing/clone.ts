@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -9,11 +9,14 @@ export interface Clone {
   remove(): void;
 }
 
+const BUILT = ['dist', 'client/generated', 'e2e/generated', '.inferql/stamps'];
+
 /**
  * Copies what git tracks or would add, and nothing that was built. The packages are a link to this project's.
  * @param models whether the installed models are linked, or have to be pulled
+ * @param built whether what this project has built is copied, too. Of other sources, it is built again
  */
-export function cloneProject({ models }: { models: boolean }): Clone {
+export function cloneProject({ models, built }: { models: boolean; built: boolean }): Clone {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'inferql-clone-')));
   const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
     encoding: 'utf8',
@@ -29,6 +32,9 @@ export function cloneProject({ models }: { models: boolean }): Clone {
   if (models) {
     mkdirSync(join(dir, '.inferql'));
     symlinkSync(realpathSync('.inferql/models'), join(dir, '.inferql/models'));
+  }
+  for (const path of built ? BUILT : []) {
+    if (existsSync(path)) cpSync(path, join(dir, path), { recursive: true, verbatimSymlinks: true });
   }
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }

@@ -1,4 +1,4 @@
-/** Shared by the tests of `npm start`: one clone per file, and starts that end with their test. Importing it creates the clone. */
+/** Shared by the tests of `npm start`: one clone per file, and starts that end with their test. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
@@ -16,19 +16,20 @@ let launchers: Launcher[] = [];
 const groups = new Set<number>();
 const redisPorts = new Set<number>();
 
-beforeAll(() => {
-  clone = cloneProject({ models: true });
-});
-
-afterEach(async () => {
-  await endStarts();
-  await expect.poll(listOurs, poll).toEqual([]);
-});
-
-afterAll(async () => {
-  await endStarts();
-  clone.remove();
-});
+/** @param built whether the clone is built already */
+export function setUpClone({ built }: { built: boolean }): void {
+  beforeAll(() => {
+    clone = cloneProject({ models: true, built });
+  });
+  afterEach(async () => {
+    await endStarts();
+    await expect.poll(listOurs, poll).toEqual([]);
+  });
+  afterAll(async () => {
+    await endStarts();
+    clone.remove();
+  });
+}
 
 export async function start(env: Record<string, string | undefined> = {}): Promise<Launcher> {
   const launcher = startLauncher(clone.dir, { PORT: String(await findFreePort()), ...env });

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { projectDir } from './build.ts';
+import { buildOnce, projectDir } from './build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;
@@ -14,9 +14,8 @@ const KEPT_BUILDS = 3;
  */
 export async function buildTestPage(): Promise<string> {
   const dir = join(buildsDir, `page-${await digestSources()}`);
-  if (await isThere(dir)) return dir;
-  const fresh = `${dir}.${randomBytes(4).toString('hex')}`;
-  try {
+  await buildOnce(dir, async (fresh) => {
+    await removeOldBuilds();
     // A separate process: the tests' NODE_ENV would make it a page for development.
     const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
     const args = [vite, 'build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];
@@ -24,13 +23,7 @@ export async function buildTestPage(): Promise<string> {
       cwd: projectDir,
       env: { ...process.env, NODE_ENV: 'production' },
     });
-    await rename(fresh, dir);
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
-    // Another test file may have built the same page meanwhile.
-    if (!(await isThere(dir))) throw error;
-  }
-  await removeOldBuilds();
+  });
   return dir;
 }
 
@@ -47,13 +40,6 @@ async function digestSources(): Promise<string> {
     hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
   }
   return hash.digest('hex').slice(0, 16);
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function removeOldBuilds(): Promise<void> {

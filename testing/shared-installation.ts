@@ -1,4 +1,5 @@
 /** One installation for several test files, made once per state of the sources. */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFile,
@@ -14,6 +15,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
 import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { waitForLock } from '@inferql/launcher/lock';
 import { projectDir } from './build.ts';
@@ -51,12 +53,26 @@ export async function findSharedInstallation(
   }
 }
 
-/** Copies a folder without its files' contents: hard links, or copies if `to` is on another file system. */
+/**
+ * Copies a folder without its files' contents: hard links, or copies if `to` is on another file system.
+ * @param to an empty folder
+ */
 export async function linkFiles(from: string, to: string): Promise<void> {
+  try {
+    // An installation has tens of thousands of files: one program links them faster than calls from here.
+    await promisify(execFile)('cp', ['-al', `${from}/.`, to]);
+  } catch {
+    await rm(to, { recursive: true, force: true });
+    await linkEach(from, to);
+  }
+}
+
+/** For a `cp` that cannot link, and for another file system. */
+async function linkEach(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) await linkFiles(source, target);
+    if (entry.isDirectory()) await linkEach(source, target);
     else if (entry.isSymbolicLink()) await symlink(await readlink(source), target);
     else await link(source, target).catch(() => copyFile(source, target));
   }

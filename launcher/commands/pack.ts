@@ -21,20 +21,22 @@ export async function pack(project: Project, [folder = 'tarballs']: readonly str
     mkdirSync(tarballsDir, { recursive: true });
     for (const name of readdirSync(tarballsDir)) if (OURS.test(name)) rmSync(join(tarballsDir, name));
     const repository = findRepository(dir);
-    const [npm, ...first] = findNpm();
-    for (const folder of [...SHIPPED_PACKAGES, 'web']) {
+    const staged = [...SHIPPED_PACKAGES, 'web'].map((folder) => {
       const stagedDir = join(unfinishedDir, 'packages', folder);
       const stage = folder === 'web' ? stagePage : stagePackage;
       stage({ projectDir: dir, folder, builtDir: join(distDir, folder), stagedDir, repository });
-      const output = execFileSync(npm, [...first, 'pack', '--json', '--pack-destination', tarballsDir], {
-        cwd: stagedDir,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const [packed] = JSON.parse(output) as [{ filename: string }];
-      print(`  ${join(tarballsDir, packed.filename)}`);
-    }
+      return stagedDir;
+    });
+    for (const filename of packFolders(staged, tarballsDir)) print(`  ${join(tarballsDir, filename)}`);
     if (!repository)
       print('  The clone has no remote `origin`, so they name no repository: npm cannot publish them with provenance.');
   });
+}
+
+/** All in one call: npm takes a second to start. @returns the names of the tarballs */
+function packFolders(folders: readonly string[], tarballsDir: string): string[] {
+  const [npm, ...first] = findNpm();
+  const args = [...first, 'pack', '--json', '--pack-destination', tarballsDir, ...folders];
+  const output = execFileSync(npm, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  return (JSON.parse(output) as { filename: string }[]).map(({ filename }) => filename);
 }
