@@ -2,7 +2,8 @@ import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createScreen } from './screen.ts';
-import { formatBar, formatDuration, formatTable, safeJson, safeText, shortenPath } from './text.ts';
+import { formatTable } from './table.ts';
+import { formatBar, formatDuration, safeJson, safeText, shortenPath } from './text.ts';
 
 test('no text can control a terminal, and plain text is unchanged', () => {
   expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');

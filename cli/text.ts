@@ -23,23 +23,6 @@ export function shortenPath(path: string, width: number): string {
   return characters.length <= width ? path : `…${characters.slice(characters.length - width + 1).join('')}`;
 }
 
-/** Formats columns, as wide as necessary; numbers (`right`) are right-aligned. */
-export function formatTable(header: string[], rows: string[][], right: number[] = []): string {
-  const all = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
-  return all
-    .map((row) =>
-      row
-        .map((cell, column) => {
-          const padding = ' '.repeat(widths[column]! - [...cell].length);
-          return right.includes(column) ? padding + cell : cell + padding;
-        })
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
 /** A duration for people. @param ms milliseconds */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;

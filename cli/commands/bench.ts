@@ -5,7 +5,8 @@ import { CommandFailure, EXIT } from '../exit.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
 import { connectServer, requireModel, type Session } from '../session.ts';
-import { formatDuration, formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { formatDuration, safeJson, safeText } from '../text.ts';
 
 interface BenchFlags {
   url: string;

@@ -5,7 +5,8 @@ import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import type { Session } from '../session.ts';
-import { formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { safeJson, safeText } from '../text.ts';
 
 interface DeadFlags extends RedisFlags {
   model?: string;

@@ -7,7 +7,8 @@ import { limitList, matching, tenantName, weight } from '../arguments.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import type { Session } from '../session.ts';
-import { formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { safeJson, safeText } from '../text.ts';
 
 interface CreateFlags extends RedisFlags {
   tenant: string;

@@ -4,7 +4,8 @@ import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { connectServer, type Session } from '../session.ts';
-import { formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { safeJson, safeText } from '../text.ts';
 
 export function addModels(program: Command, session: Session): void {
   const models = program.command('models');

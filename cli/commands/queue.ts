@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
 import { connectServer, type Session } from '../session.ts';
-import { formatDuration, formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { formatDuration, safeJson, safeText } from '../text.ts';
 
 interface QueueFlags {
   url: string;

@@ -4,7 +4,8 @@ import { limitList, tenantName, weight } from '../arguments.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import type { Session } from '../session.ts';
-import { formatTable, safeJson, safeText } from '../text.ts';
+import { formatTable } from '../table.ts';
+import { safeJson, safeText } from '../text.ts';
 
 interface TenantFlags extends RedisFlags {
   limits?: string;

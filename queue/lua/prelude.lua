@@ -10,10 +10,6 @@ local GROUP = 'workers'
 local ANONYMOUS = 'anonymous'
 local LANES = { HIGH = 0, NORMAL = 1, LOW = 2 }
 local TERMINAL = { SUCCEEDED = true, FAILED = true, CANCELED = true, EXPIRED = true }
-local MAX_DEAD_BYTES = 64 * 1024 * 1024
-local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000
--- How many dead letters one step removes at most, so that Redis is never blocked for long.
-local TRIM_AT_ONCE = 50
 
 -- Redis' own clock, so that no two machines disagree about a deadline.
 local function now_ms()

@@ -3,7 +3,6 @@ import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { CLIENT_ID_HEADER } from '../access/authenticate.ts';
 import type { Access } from '../access/index.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
@@ -12,10 +11,12 @@ import type { ServerContext, Services } from '../schema/context.ts';
 import type { FileStores } from '../uploads/file-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
-import { CSRF_HEADERS, useCsrfHeader } from './csrf.ts';
+import { GRAPHIQL_POLICY } from './content-security-policies.ts';
+import { corsOptions } from './cors.ts';
+import { useCsrfHeader } from './csrf.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { createMask, logError, usePartialResultStatus, useShortMessages } from './error-mask.ts';
-import { createGraphiqlPage, GRAPHIQL_POLICY } from './graphiql.ts';
+import { createGraphiqlPage } from './graphiql.ts';
 import { useHealth } from './health.ts';
 import { useNotFoundPage } from './not-found.ts';
 import { makeLimitPlugins } from './query-limits.ts';
@@ -120,16 +121,5 @@ function useGraphiqlPolicy(): Plugin {
         response.headers.set('content-security-policy', GRAPHIQL_POLICY);
       }
     },
-  };
-}
-
-function corsOptions(origins: string[]) {
-  return {
-    origin: origins.includes('*') ? '*' : origins,
-    credentials: !origins.includes('*'),
-    methods: ['GET', 'POST', 'OPTIONS'],
-    allowedHeaders: ['content-type', 'accept', 'authorization', CLIENT_ID_HEADER, ...CSRF_HEADERS],
-    exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy', 'server-timing'],
-    maxAge: 600,
   };
 }

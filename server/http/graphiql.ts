@@ -2,10 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Only what the page needs. Its editor sets styles from its script; everything else is a file of this server. */
-export const GRAPHIQL_POLICY =
-  "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-
 /** Its file among those of the web page. */
 export const GRAPHIQL_PAGE = 'graphiql.html';
 

@@ -18,8 +18,8 @@ import { answerParserErrors } from './parser-errors.ts';
 import { oneAtATime } from './pipelining.ts';
 import { answerOnSocket, answerRaw } from './raw-response.ts';
 import { createTransports } from './transports.ts';
-import { pathOf } from './web-socket.ts';
 import { watchUnusedConnections } from './unused-connections.ts';
+import { pathOf } from './web-socket.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';

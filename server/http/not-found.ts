@@ -1,4 +1,5 @@
 import type { Plugin } from 'graphql-yoga';
+import { NOT_FOUND_POLICY } from './content-security-policies.ts';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -12,8 +13,6 @@ const PAGE = `<!doctype html>
 <p>Check the address, <a href="/">classify images</a> or explore <a href="/graphql">the API</a>.</p>
 </html>
 `;
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
 /** Answers unknown addresses with a page for people and an error for programs. */
 export function useNotFoundPage(): Plugin {
@@ -22,7 +21,7 @@ export function useNotFoundPage(): Plugin {
       if (response.status !== 404 || response.headers.has('content-type')) return;
       const isForPeople = request.headers.get('accept')?.includes('text/html') ?? false;
       const headers: Record<string, string> = isForPeople
-        ? { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': POLICY }
+        ? { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': NOT_FOUND_POLICY }
         : { 'content-type': 'application/json; charset=utf-8' };
       const error = { message: 'Nothing is served at this address.', extensions: { code: 'NOT_FOUND' } };
       const body = isForPeople ? PAGE : `${JSON.stringify({ errors: [error] })}\n`;

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { TrustProxy } from '@inferql/settings/network-types';
 
-function isTrusted(trust: TrustProxy, address: string | undefined): boolean {
+/** Whether the operator trusts the peer with this address as a proxy. */
+export function isTrusted(trust: TrustProxy, address: string | undefined): boolean {
   if (typeof trust === 'boolean') return trust;
   const plain = (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
   const family = isIP(plain);
@@ -36,21 +37,4 @@ export function clientAddress({ headers, socket }: IncomingMessage, trust: Trust
     .filter((hop) => isIP(hop) !== 0);
   if (trust === true) return hops[0] ?? peer;
   return hops.findLast((hop) => !isTrusted(trust, hop)) ?? hops[0] ?? peer;
-}
-
-/**
- * Whether a browser's page may open a WebSocket. Browsers send the page's origin in `Origin`; other programs need not, and no page can
- * act through them. Allowed are the server's page and the origins that may use the API.
- */
-export function isAllowedOrigin(request: IncomingMessage, corsOrigins: string[], trust: TrustProxy): boolean {
-  const { origin } = request.headers;
-  if (origin === undefined || corsOrigins.includes('*') || corsOrigins.includes(origin)) return true;
-  // No page can write this header. Behind a proxy that passes another Host it still shows that page and server have one origin.
-  if (request.headers['sec-fetch-site'] === 'same-origin') return true;
-  if (!URL.canParse(origin)) return false;
-  const page = new URL(origin);
-  const host = requestedHost(request, trust)?.toLowerCase();
-  if (host === page.host) return true;
-  // `proxy_set_header Host $host` omits the port.
-  return isTrusted(trust, request.socket.remoteAddress) && host === page.hostname;
 }

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { send } from '@fastify/send';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { PAGE_POLICY } from './content-security-policies.ts';
 import { GRAPHIQL_PAGE } from './graphiql.ts';
 
 const TYPES: Record<string, string> = {
@@ -26,10 +27,6 @@ const TYPES: Record<string, string> = {
 };
 /** The build writes Brotli-compressed files beside those that become smaller. */
 const COMPRESSED = '.br';
-
-/** Only scripts and styles of this server; images are shown from memory (blob:), heatmaps from data URIs. */
-const PAGE_POLICY =
-  "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
 interface PageFile {
   type: string;

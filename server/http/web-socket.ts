@@ -13,10 +13,11 @@ import type { Session } from '../access/sessions.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { App } from './app.ts';
+import { isAllowedOrigin } from './cors.ts';
 import { createResultMask } from './error-mask.ts';
 import { executeSubscription, maskErrors } from './execute-subscription.ts';
 import { findHostProblem } from './host-check.ts';
-import { clientAddress, isAllowedOrigin } from './proxy.ts';
+import { clientAddress } from './proxy.ts';
 import { answerOnSocket } from './raw-response.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
