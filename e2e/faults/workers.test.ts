@@ -59,7 +59,10 @@ test.each([
   const failed = new Set<string>();
   const { verdict } = await runScenario({
     fault: `an engine that ${what}`,
-    system: { models: [busyModel({ [field]: [firstByte] })], env: { INFERQL_ENGINE_TIME_LIMIT_MS: '3000' } },
+    system: {
+      models: [busyModel({ [field]: [firstByte] }, { maxAttempts: 2 })],
+      env: { INFERQL_ENGINE_TIME_LIMIT_MS: '3000' },
+    },
     load: {
       mixed: false,
       picture: (n) => (isMishap(n) ? makeMishap(firstByte, n) : makePicture(n)),
