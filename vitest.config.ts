@@ -1,11 +1,14 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { ALL_SUITES, listSuites } from './testing/suites.ts';
 
 const suites = listSuites(import.meta.dirname);
+const WORKERS = Math.min(4, Math.ceil(availableParallelism() * 1.5));
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Files of most suites wait for processes, leases and browsers half of their time.
+    maxWorkers: WORKERS,
     projects: ALL_SUITES.map((name) => ({
       // Node loads graphql as CommonJS everywhere; Vite would give our own files its ES module, a second copy that does not know the first.
       resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
