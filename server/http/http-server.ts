@@ -8,6 +8,7 @@ import type { Config } from '../config.ts';
 import { schema } from '../schema/index.ts';
 import type { ServiceContainer } from '../service-container.ts';
 import { answerRequest } from './answer-request.ts';
+import { closeUnreadAnswers } from './answer-watch.ts';
 import { createBodyWatch } from './body-watch.ts';
 import { refuseSmallChunks } from './chunk-limit.ts';
 import { limitConnections, readConnectionLimit } from './connection-limit.ts';
@@ -78,11 +79,14 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
   answerParserErrors(server);
   const unused = watchUnusedConnections(server);
   const isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
+  const leaveAlone = closeUnreadAnswers(server, log);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (isBeyondLimit(request)) return answerOnSocket(socket, TOO_MANY_CONNECTIONS);
     if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
-    if (pathOf(request) === ENDPOINT || findHostProblem(request, config))
+    if (pathOf(request) === ENDPOINT || findHostProblem(request, config)) {
+      leaveAlone(socket);
       return webSockets.accept(request, socket, head);
+    }
     socket.on('error', () => socket.destroy());
     answerOnSocket(socket, NO_SUCH_PATH);
   });

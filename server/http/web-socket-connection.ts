@@ -45,7 +45,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
         }
       }),
     );
-    const stopPinging = pingRegularly(socket, request.socket, traffic);
+    const stopPinging = pingRegularly(socket, request.socket, traffic, log);
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
@@ -94,7 +94,7 @@ function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<
  * Ends a connection whose other side has gone without closing it, or reads nothing. A slow reader sees a ping only behind what was
  * sent before, and its pong is not read while its messages wait: neither counts against it.
  */
-function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTraffic): () => void {
+function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTraffic, log: Logger): () => void {
   let isAnswered = true;
   let takenBytes = 0;
   socket.on('pong', () => {
@@ -105,8 +105,13 @@ function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTra
     const isReading = nowTaken > takenBytes && socket.bufferedAmount > 0;
     const isOurs = traffic.isWaiting && socket.bufferedAmount === 0;
     takenBytes = nowTaken;
-    if (!isAnswered && !isReading && !isOurs) socket.terminate();
-    else if (socket.readyState === socket.OPEN && isAnswered) {
+    if (!isAnswered && !isReading && !isOurs) {
+      log.info(
+        { address: connection.remoteAddress, unsentBytes: socket.bufferedAmount },
+        'WebSocket is not read; closed',
+      );
+      socket.terminate();
+    } else if (socket.readyState === socket.OPEN && isAnswered) {
       isAnswered = false;
       socket.ping();
     }
