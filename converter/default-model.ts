@@ -1,9 +1,10 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import JSON5 from 'json5';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
 import { MODEL_NAME } from './spec.ts';
+import { readTextFile } from './text-file.ts';
 
 /** Beside the folders of the models; says what is true of the repository as a whole. */
 export const REPOSITORY_FILE = 'repository.json5';
@@ -17,7 +18,7 @@ const repositorySchema = z.strictObject({ default: z.string().regex(MODEL_NAME) 
  */
 export async function readDefaultModel(modelsDir: string): Promise<string | undefined> {
   const file = path.join(modelsDir, REPOSITORY_FILE);
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const text = await readTextFile(file).catch(() => undefined);
   if (text === undefined) return undefined;
   try {
     return repositorySchema.parse(JSON5.parse(text)).default;

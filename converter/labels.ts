@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from './errors.ts';
+import { readTextFile } from './text-file.ts';
 
 /** Names under which tools keep class names in an object. */
 const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];
@@ -11,8 +11,8 @@ const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNa
  * @throws ModelError SOURCE_INVALID
  */
 export async function readLabels(file: string): Promise<string[]> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)} cannot be read`, { cause });
+  const text = await readTextFile(file).catch((cause: Error) => {
+    throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)} cannot be read: ${cause.message}`, { cause });
   });
   const labels = file.endsWith('.json') ? parseLabels(text) : parseLines(text);
   if (!labels) {

@@ -15,6 +15,7 @@ import { pullSource } from './sources/pull.ts';
 import { LABELS_FILE, type ModelSpec } from './spec.ts';
 import { readSpec } from './spec-file.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
+import { readTextFile } from './text-file.ts';
 import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
 import { readModelJson } from './tfjs/manifest.ts';
 import { readWeights } from './tfjs/weights.ts';
@@ -189,7 +190,7 @@ async function readMainLabels({ source, labels }: ModelSpec, modelDir: string, f
 
 /** @throws ModelError SPEC_INVALID */
 async function readCode(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+  return readTextFile(file).catch((cause: unknown) => {
     throw new ModelError('SPEC_INVALID', `${file} cannot be read`, { cause });
   });
 }
@@ -210,7 +211,7 @@ async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | 
  */
 async function readCalibration(modelDir: string): Promise<Calibration> {
   const file = path.join(modelDir, CALIBRATION_FILE);
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+  const text = await readTextFile(file).catch((cause: unknown) => {
     throw new ModelError('SPEC_INVALID', `precision int8 needs ${file}: make it with the quantize command`, { cause });
   });
   return parseCalibration(text, file);

@@ -1,10 +1,11 @@
 /** The folder of a model: its `model.json5`, and what its code declares. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { readModuleFields } from './declaration-process.ts';
 import { ModelError } from './errors.ts';
 import { parseDeclaration } from './module-declaration.ts';
 import { checkSpec, findModule, MODEL_NAME, type ModelSpec, parseJson5, SPEC_FILE } from './spec.ts';
+import { readTextFile } from './text-file.ts';
 
 /** A folder with one of these is a model without a `model.json5`, too. */
 const ENGINE_FILES = ['engine.js', 'engine.mjs'];
@@ -55,7 +56,7 @@ async function addDeclared(
 
 /** @throws ModelError SPEC_INVALID */
 async function readText(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: Error) => {
+  return readTextFile(file).catch((cause: Error) => {
     throw new ModelError('SPEC_INVALID', `${file} cannot be read: ${cause.message}`, { cause });
   });
 }

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import type { InputSpec, NormalizationSpec } from '../input-spec.ts';
 import { parseLabels, readLabels } from '../labels.ts';
+import { readTextFile } from '../text-file.ts';
 
 /** How images must be prepared, as far as a file specifies it. */
 export interface Preprocessing {
@@ -84,7 +84,7 @@ export async function readCompanions(folder: string): Promise<Companions> {
 }
 
 async function readText(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').catch(() => undefined);
+  return readTextFile(file).catch(() => undefined);
 }
 
 async function readJson(file: string): Promise<unknown> {

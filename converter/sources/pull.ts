@@ -8,6 +8,7 @@ import { listExternalFiles } from '../onnx-file/external.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
 import { stageFolder } from '../staging.ts';
+import { MAX_TEXT_BYTES } from '../text-file.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { listModuleFiles } from './module-files.ts';
 import { type DownloadProgress, downloadTarball } from './npm.ts';
@@ -37,6 +38,7 @@ export interface PulledSource {
  * @throws ModelError SOURCE_UNREACHABLE, INTEGRITY_MISMATCH, SOURCE_INVALID, MANIFEST_INVALID, CANCELED
  */
 export async function pullSource(pull: Pull): Promise<PulledSource> {
+  if (pull.source.type !== 'npm') await checkLabelSizes(pull);
   const digest = await digestSource(pull);
   const folder = path.join(pull.storeDir, `source-${digest.slice(0, 12)}`);
   if (await isIntact(folder)) return { folder, digest };
@@ -66,6 +68,15 @@ async function unpackPackage(pull: Pull, staging: string): Promise<void> {
 function namedFiles({ source, files = [] }: Pull): string[] {
   const names = source.labels === undefined ? [source.model] : [source.model, source.labels];
   return [...names, ...files.filter((file) => !names.includes(file))];
+}
+
+/** Before they are copied. */
+async function checkLabelSizes({ source, files = [], modelDir }: Pull): Promise<void> {
+  for (const name of [...(source.labels === undefined ? [] : [source.labels]), ...files]) {
+    const size = (await stat(path.join(modelDir, name)).catch(() => undefined))?.size ?? 0;
+    if (size <= MAX_TEXT_BYTES) continue;
+    throw new ModelError('SOURCE_INVALID', `labels ${name} have ${size} bytes, more than ${MAX_TEXT_BYTES}`);
+  }
 }
 
 async function copyFolder(pull: Pull, staging: string): Promise<void> {
