@@ -99,7 +99,7 @@ export class SupervisedChild {
 
   #start(): void {
     const { name, args, cwd, env, lifeline, logStyle, onMessage, onStart } = this.#options;
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const child = spawn(process.execPath, args, {
       cwd,
       env,
@@ -112,7 +112,7 @@ export class SupervisedChild {
       if (isChildMessage(message)) onMessage?.(message);
     });
     this.#gone = waitForEnd(child);
-    this.#gone.then((end) => this.#onEnd(end, Date.now() - startedAt));
+    this.#gone.then((end) => this.#onEnd(end, performance.now() - startedAt));
     onStart?.((message) => {
       if (child.connected) child.send(message, () => {});
     });

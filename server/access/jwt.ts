@@ -66,7 +66,7 @@ export function createJwtVerifier(settings: JwtSettings) {
   const checked = new LRUCache<string, Principal>({
     max: MAX_CHECKED,
     ttl: KEYS_MAX_AGE_MS,
-    perf: { now: () => Date.now() },
+    perf: { now: () => performance.now() },
   });
 
   async function verify(token: string, digest: string): Promise<Principal> {

@@ -11,8 +11,8 @@ export function createReadCache<T>(read: (name: string) => Promise<T>) {
   return {
     find(name: string): Promise<T> {
       const known = entries.get(name);
-      if (known && Date.now() - known.readAtMs < MAX_AGE_MS) return known.value;
-      const entry = { value: read(name), readAtMs: Date.now() };
+      if (known && performance.now() - known.readAtMs < MAX_AGE_MS) return known.value;
+      const entry = { value: read(name), readAtMs: performance.now() };
       // The newest is last: the first one is dropped if there are too many.
       entries.delete(name);
       entries.set(name, entry);
