@@ -15,13 +15,16 @@ export function findMistakes(table: SettingTable, env: Environment): string[] {
     settings.flatMap((setting) => (setting.formerNames ?? []).map((former) => [former, setting] as const)),
   );
   const names = new Set(settings.map(({ name }) => name));
+  /** By the name that may have been intended: the current name. */
+  const current = new Map([...byFormerName].map(([former, { name }]) => [former, name]));
+  for (const name of names) current.set(name, name);
   const warnings: string[] = [];
   for (const name of Object.keys(env).sort()) {
     if (!env[name] || names.has(name)) continue;
     const successor = byFormerName.get(name);
     if (successor) warnings.push(describeFormerName(name, successor, env));
     else {
-      const nearest = findNearest(name, names);
+      const nearest = findNearest(name, current);
       if (nearest) warnings.push(`${name} is not a setting and has no effect. Did you mean ${nearest}?`);
     }
   }
@@ -34,10 +37,10 @@ function describeFormerName(former: string, { name }: Setting, env: Environment)
     : `${former} is a former name of ${name}. It still works; please use ${name}.`;
 }
 
-function findNearest(name: string, names: Iterable<string>): string | undefined {
+function findNearest(name: string, current: ReadonlyMap<string, string>): string | undefined {
   let nearest: string | undefined;
   let least = Number.POSITIVE_INFINITY;
-  for (const candidate of names) {
+  for (const [candidate, currentName] of current) {
     const isOurs = candidate.startsWith(PREFIX);
     if (isOurs !== name.startsWith(PREFIX)) continue;
     if (!isOurs && candidate.length < LEAST_LENGTH_WITHOUT_PREFIX) continue;
@@ -47,7 +50,7 @@ function findNearest(name: string, names: Iterable<string>): string | undefined 
     const distance = measureDistance(name, candidate);
     if (distance <= allowed && distance < least) {
       least = distance;
-      nearest = candidate;
+      nearest = currentName;
     }
   }
   return nearest;

@@ -37,12 +37,14 @@ test('a typing error is reported with the nearest name', () => {
     INFERQL_MAX_UPLOAD_BYTE: '1',
     INFERQL_MODEL_DIR: 'x',
     INFERQL_SAHRE: 'off',
+    CORS_ORIGIN: 'http://localhost:5173',
     REDIS_URI: 'redis://host',
     LOGLEVEL: 'debug',
   };
   const warn = (name: string, nearest: string) =>
     `${name} is not a setting and has no effect. Did you mean ${nearest}?`;
   expect(findSettingMistakes(env)).toEqual([
+    warn('CORS_ORIGIN', 'INFERQL_CORS_ORIGINS'),
     warn('INFERQL_MAX_UPLOAD_BYTE', 'INFERQL_MAX_UPLOAD_BYTES'),
     warn('INFERQL_MODEL_DIR', 'INFERQL_MODELS_DIR'),
     warn('INFERQL_SAHRE', 'INFERQL_SHARE'),
