@@ -73,6 +73,10 @@ test('every build target exists in the Dockerfile, which copies only from stages
   for (const [, source] of dockerfile.matchAll(/--from=(\S+)/g)) expect(stages).toContain(source);
 });
 
+test('the Dockerfile needs no front end from elsewhere', () => {
+  expect(dockerfile).not.toMatch(/^#\s*syntax\s*=/im);
+});
+
 test('nothing runs as root, and server and worker have a health check', () => {
   const stages = dockerfile.split(/^(?=FROM )/m);
   const runtime = stages.find((stage) => stage.includes(' AS runtime\n'))!;

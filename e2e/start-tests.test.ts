@@ -37,7 +37,7 @@ test(
         PORT: new URL(url).port,
       },
     });
-    expect(stdout).toMatch(/[1-9]\d* tests passed, 0 failed/);
+    expect(stdout).toMatch(/1 of 1 files, [1-9]\d* tests passed, 0 failed/);
     expect(look()).toEqual(before);
     expect(launcher.process.exitCode).toBeNull();
     expect(CATS).toContain(await classifyCat(url));

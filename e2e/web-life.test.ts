@@ -59,6 +59,7 @@ test('cards show their place in the queue, then that the model runs, then labels
     for (const { file, label } of [first!, second!, third!]) await findLabel(page, file.name, label).waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
     await page.locator('[data-figure=workers]', { hasText: /^1$/ }).waitFor();
+    await page.locator('.strip-note', { hasText: /^up to about [\d.,]+ \/s$/ }).waitFor();
     await page.getByRole('status').filter({ hasText: '3 of 3 done' }).waitFor({ state: 'attached' });
   }));
 

@@ -150,6 +150,8 @@ describe('requests that cannot be routed or parsed', () => {
     ['no Host', get('/health/live', ''), 400],
     ['a target that is not a path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400],
     ['no HTTP', 'hello\r\n\r\n', 400],
+    ['a TLS greeting', `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03${'\x00'.repeat(500)}`, 400],
+    ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00', 400],
     ['headers of 20 KB', get('/health/live', `host: x\r\nx: ${'x'.repeat(20_000)}\r\n`), 431],
     ['an expectation', get('/health/live', 'host: x\r\nexpect: wonders\r\n'), 417],
     ['a name that may be made to lead here', get('/health/live', 'host: evil.test\r\n'), 421],

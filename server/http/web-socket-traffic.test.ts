@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { getIntrospectionQuery } from 'graphql';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import { atEnd, startServer, startWorker } from '../test/server-harness.ts';
 import { MAX_MESSAGES_AT_ONCE, SocketTraffic } from './web-socket-traffic.ts';
@@ -89,17 +89,25 @@ test('many subscriptions in one burst are all opened', async () => {
   expect(messages.every(({ type }) => type === 'next')).toBe(true);
 });
 
-test('what follows a mistake is not handled', async () => {
-  const server = await startServer();
-  await startWorker(server.prefix);
-  const { socket, messages } = await openSocket(await server.listener.listen());
-  socket.send('x');
-  for (let i = 0; i < 100; i++) {
-    socket.send(JSON.stringify({ id: `${i}`, type: 'subscribe', payload: { query: '{ models { name } }' } }));
-  }
-  expect((await once(socket, 'close'))[0]).toBe(4400);
-  expect(messages).toEqual([]);
-});
+test.each(['x', '{"type":"next","id":"1","payload":{}}', '{"type":"connection_ack"}'])(
+  'what follows a mistake (%s) is not handled, and neither the log nor the console has an error',
+  async (mistake) => {
+    const levels: number[] = [];
+    const server = await startServer({ onLog: (line) => void levels.push(JSON.parse(line).level) });
+    const printed = [vi.spyOn(console, 'error'), vi.spyOn(console, 'warn')];
+    atEnd(() => void vi.restoreAllMocks());
+    await startWorker(server.prefix);
+    const { socket, messages } = await openSocket(await server.listener.listen());
+    socket.send(mistake);
+    for (let i = 0; i < 100; i++) {
+      socket.send(JSON.stringify({ id: `${i}`, type: 'subscribe', payload: { query: '{ models { name } }' } }));
+    }
+    expect((await once(socket, 'close'))[0]).toBe(4400);
+    expect(messages).toEqual([]);
+    expect(levels.filter((level) => level > 30)).toEqual([]);
+    for (const print of printed) expect(print).not.toHaveBeenCalled();
+  },
+);
 
 test('few messages are handled at the same time, in order, and an open subscription leaves its place', async () => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });

@@ -13,6 +13,16 @@ test('the front page of the manual shows a valid operation', () => {
   expect(validate(schema, parse(example!))).toEqual([]);
 });
 
+test('the README follows the prediction that its first example got, with valid operations', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const mutation = /operations='(\{.*?\})'/.exec(readme)![1]!;
+  expect(validate(schema, parse((JSON.parse(mutation) as { query: string }).query))).toEqual([]);
+  const id = /"classifyImage":\{"id":"([^"]+)"/.exec(readme)![1]!;
+  expect(readme).toContain(`\nID=${id}\n`);
+  const subscription = /"query=(subscription .*)"\n/.exec(readme)![1]!;
+  expect(validate(schema, parse(subscription.replaceAll('\\"', '"').replace('$ID', id)))).toEqual([]);
+});
+
 test('every type, field, argument and value has a description', () => {
   const bare: string[] = [];
   for (const type of Object.values(schema.getTypeMap())) {
