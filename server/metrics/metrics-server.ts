@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { findHostProblem } from '../http/host-check.ts';
+import { answerParserErrors } from '../http/parser-errors.ts';
+import { SECURITY_HEADERS } from '../http/raw-response.ts';
 import type { Metrics } from './metrics.ts';
 
 const PATH = '/metrics';
@@ -49,6 +51,7 @@ export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentTyp
     (...exchange) => void answer(...exchange),
   );
   server.maxConnections = MAX_CONNECTIONS;
+  answerParserErrors(server);
 
   return {
     /**
@@ -73,7 +76,7 @@ export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentTyp
 function end(response: ServerResponse, status: number, text: string): void {
   response.statusCode = status;
   response.setHeader('cache-control', 'no-store');
-  response.setHeader('x-content-type-options', 'nosniff');
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
   if (!response.hasHeader('content-type')) response.setHeader('content-type', 'text/plain; charset=utf-8');
   response.end(text);
 }

@@ -134,8 +134,15 @@ test('work per tenant', async () => {
 test('other paths, methods and names are refused', async () => {
   const { metrics } = await start();
   const { origin, port } = new URL(metrics.url);
-  expect((await fetch(origin)).status).toBe(404);
-  expect((await fetch(metrics.url, { method: 'POST', body: 'x' })).status).toBe(405);
+  for (const [status, answer] of [
+    [200, await fetch(metrics.url)],
+    [404, await fetch(origin)],
+    [405, await fetch(metrics.url, { method: 'POST', body: 'x' })],
+  ] as const) {
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('x-frame-options')).toBe('DENY');
+    expect(await answer.text()).not.toMatch(/node_modules|\.[jt]s:\d/);
+  }
   const rebound = await new Promise<number | undefined>((resolve, reject) => {
     const options = { host: '127.0.0.1', port, path: '/metrics', headers: { host: 'attacker.example' } };
     sendRequest(options, (response) => resolve(response.resume().statusCode))

@@ -55,7 +55,7 @@ async function launch(): Promise<void> {
 /** Resolves once exactly these models are offered, and each answers. */
 async function serves(...names: string[]): Promise<void> {
   const offered = async () => (await queue.registry.models()).map(({ name }) => name).sort();
-  await expect.poll(offered, { timeout: 20_000 }).toEqual(names);
+  await expect.poll(offered, { timeout: 40_000 }).toEqual(names);
   for (const name of names) {
     const end = await queue.end(await queue.submit(await queue.model(name), new Uint8Array(6 * 5 * 3)));
     expect(end.status).toBe('SUCCEEDED');
@@ -88,7 +88,7 @@ test('odd files and links in the repository affect only their model, and are nam
   await rename(join(folder, 'away'), join(folder, 'elsewhere'));
   worker.kill('SIGHUP');
   await serves('good', 'linked');
-}, 60_000);
+}, 120_000);
 
 test('a model whose folder becomes a file, and a repository that is removed and comes back', async () => {
   await writeTinyModel(modelsDir, 'first');
@@ -99,8 +99,8 @@ test('a model whose folder becomes a file, and a repository that is removed and 
   await writeFile(join(modelsDir, 'first'), 'not a folder');
   await serves('second');
   await rm(modelsDir, { recursive: true });
-  await expect.poll(async () => (await queue.registry.models()).length, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await queue.registry.models()).length, { timeout: 40_000 }).toBe(0);
   await writeTinyModel(modelsDir, 'third');
   await serves('third');
   expect(worker.exitCode).toBeNull();
-}, 60_000);
+}, 120_000);
