@@ -49,6 +49,18 @@ describe('labels', () => {
     expect(parseLabels(text)).toEqual(expected);
   });
 
+  test('are read from UTF-16, as editors on Windows write it, and refused in an encoding that nothing names', async () => {
+    const names = ['Kätzchen', '犬'];
+    const little = Buffer.from(`\uFEFF${names.join('\r\n')}`, 'utf16le');
+    const file = path.join(folder, 'labels.txt');
+    for (const bytes of [little, Buffer.from(little).swap16()]) {
+      await writeFile(file, bytes);
+      expect(await readLabels(file)).toEqual(names);
+    }
+    await writeFile(file, Buffer.from('Kätzchen\nHündin', 'latin1'));
+    await expect(readLabels(file)).rejects.toThrow('labels labels.txt: not UTF-8, save the file in that encoding');
+  });
+
   test('that are none are refused with what is expected', async () => {
     await expect(read('labels.json', '{"a": {}}')).rejects.toThrow(/labels\.json: expected a list of names/);
     await expect(read('labels.txt', '\n\n')).rejects.toThrow(/labels\.txt: expected/);

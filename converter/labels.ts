@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ModelError } from './errors.ts';
-import { readTextFile } from './text-file.ts';
+import { readTextBytes } from './text-file.ts';
 
 /** Names under which tools keep class names in an object. */
 const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];
@@ -11,9 +11,13 @@ const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNa
  * @throws ModelError SOURCE_INVALID
  */
 export async function readLabels(file: string): Promise<string[]> {
-  const text = await readTextFile(file).catch((cause: Error) => {
+  const bytes = await readTextBytes(file).catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)} cannot be read: ${cause.message}`, { cause });
   });
+  const text = decodeText(bytes);
+  if (text === undefined) {
+    throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)}: not UTF-8, save the file in that encoding`);
+  }
   const labels = file.endsWith('.json') ? parseLabels(text) : parseLines(text);
   if (!labels) {
     throw new ModelError(
@@ -22,6 +26,17 @@ export async function readLabels(file: string): Promise<string[]> {
     );
   }
   return labels;
+}
+
+/** Editors on Windows write UTF-16 with a mark in front. Undefined for other encodings, which nothing names. */
+function decodeText(bytes: Uint8Array): string | undefined {
+  const mark = Buffer.from(bytes.subarray(0, 2)).toString('hex');
+  const encoding = mark === 'fffe' ? 'utf-16le' : mark === 'feff' ? 'utf-16be' : 'utf-8';
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function parseLines(text: string): string[] | undefined {
@@ -92,4 +107,9 @@ function parsePython(text: string): string[] | undefined {
     count++;
   }
   return list.length === count && isLabels(Array.from(list)) ? list : undefined;
+}
+
+/** The names that more than one class has, each once. */
+export function repeatedNames(labels: readonly string[]): string[] {
+  return [...new Set(labels.filter((label, i) => labels.indexOf(label) !== i))];
 }

@@ -9,6 +9,7 @@ import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
+import { describeDiskError } from './disk-errors.ts';
 import { ModelError } from './errors.ts';
 import { NORMALIZATIONS } from './input-spec.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
@@ -218,7 +219,8 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof ModelError)) throw error;
-  printError(error.message);
+  const message = error instanceof ModelError ? error.message : describeDiskError(error);
+  if (message === undefined) throw error;
+  printError(message);
   process.exitCode = 1;
 }

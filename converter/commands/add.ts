@@ -4,7 +4,7 @@ import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
-import { readLabels } from '../labels.ts';
+import { readLabels, repeatedNames } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
@@ -25,6 +25,8 @@ export interface AddOptions extends Overrides {
 }
 
 const LABELS_FILE = 'labels.json';
+/** Of those that several classes have. */
+const SHOWN_NAMES = 5;
 const GUESSED_NORMALIZATION =
   'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
 
@@ -44,8 +46,8 @@ export async function addModel(source: string, options: AddOptions, context: Com
     throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
   const staging = path.join(context.stateDir, `adding-${process.pid}`);
   const modelDir = path.join(staging, name);
-  await mkdir(modelDir, { recursive: true });
   try {
+    await mkdir(modelDir, { recursive: true });
     context.print(`getting ${source}`);
     const obtained = await obtainSource(source, modelDir, context);
     await writeSpec(obtained, options, modelDir, context);
@@ -113,12 +115,18 @@ async function writeSpec(
     }
   }
   const hasLabels = found.activation !== undefined;
+  let repeated: string[] = [];
   if (hasLabels && inPackage === undefined) {
     const labels = await chooseLabels(found, toldLabels, context.ask);
+    repeated = repeatedNames(labels);
     await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   }
   found.findings.print(context.print);
   if (found.findings.isGuess('normalization')) context.print(`  ${GUESSED_NORMALIZATION}`);
+  if (repeated.length > 0) {
+    const list = repeated.slice(0, SHOWN_NAMES).join(', ');
+    context.print(`  several classes have the same name (${list}): answers tell them apart by \`index\``);
+  }
   const isBeside = hasLabels && source.type === 'folder' ? { labels: LABELS_FILE } : {};
   const { outputName } = found;
   const spec = {

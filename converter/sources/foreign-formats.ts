@@ -1,5 +1,6 @@
 import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { ModelError } from '../errors.ts';
 
 /** The page that shows each conversion with its code. */
 const DOCS = 'docs/export-your-model.md';
@@ -11,28 +12,35 @@ const LOOK_BYTES = 1024 * 1024;
  * The sentence for a model in a format that is known and not read: the command that turns it into one that is.
  * @param source a file or a folder
  * @param names what is in the folder, relative to it; undefined for a file
+ * @param shown what people know the source as
  * @returns undefined for what is not known
  */
 export async function explainForeign(
   source: string,
   names: readonly string[] | undefined,
+  shown = source,
 ): Promise<string | undefined> {
-  if (names === undefined) return explainFile(source);
+  if (names === undefined) return explainFile(source, shown);
   const find = (pattern: RegExp) => names.find((name) => pattern.test(path.basename(name)));
   const saved = find(/^saved_model\.pb(txt)?$/);
   if (saved !== undefined) {
-    const folder = path.join(source, path.dirname(saved));
+    const folder = path.join(shown, path.dirname(saved));
     return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
   }
   const weights = find(/^(model.*\.safetensors|pytorch_model.*\.bin)$/);
   if (weights !== undefined && names.includes('config.json')) {
-    return `${source} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --task image-classification --model ${quote(source)} ${quote(`${source}-onnx`)} (pip install 'optimum-onnx[onnxruntime]'), then add ${source}-onnx`;
+    return `${shown} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --task image-classification --model ${quote(shown)} ${quote(`${shown}-onnx`)} (pip install 'optimum-onnx[onnxruntime]'), then add ${shown}-onnx`;
   }
   const file = find(/\.(tflite|pt|pth|ckpt|pkl|pb|safetensors|mlmodel|pdmodel|caffemodel|joblib)$/i);
-  return file === undefined ? undefined : explainFile(path.join(source, file));
+  if (file !== undefined) return explainFile(path.join(source, file), path.join(shown, file));
+  const archive = find(/\.(zip|tar|tgz|gz|bz2|xz|7z|rar)$/i);
+  return archive === undefined
+    ? undefined
+    : `${path.join(shown, archive)} is an archive: unpack it, and add what is in it`;
 }
 
-async function explainFile(file: string): Promise<string | undefined> {
+/** @param found where the file is now; what it is called may be elsewhere */
+async function explainFile(found: string, file: string): Promise<string | undefined> {
   switch (path.extname(file).toLowerCase()) {
     case '.tflite':
       return `${file} is a TensorFlow Lite model. Convert it: python -m tf2onnx.convert --tflite ${quote(file)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
@@ -42,7 +50,7 @@ async function explainFile(file: string): Promise<string | undefined> {
     case '.pth':
     case '.ckpt':
     case '.bin':
-      return explainTorch(file);
+      return explainTorch(found, file);
     case '.pkl':
       return `${file} is pickled Python, such as a fastai learner. Load it in Python and export it with torch.onnx.export: ${DOCS} shows how`;
     case '.safetensors':
@@ -58,8 +66,8 @@ async function explainFile(file: string): Promise<string | undefined> {
   }
 }
 
-async function explainTorch(file: string): Promise<string> {
-  if (await contains(file, 'ultralytics')) {
+async function explainTorch(found: string, file: string): Promise<string> {
+  if (await contains(found, 'ultralytics')) {
     return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx imgsz=224 (pip install ultralytics; imgsz as in its training), then add the .onnx file beside it`;
   }
   return `${file} is a PyTorch checkpoint, which needs the code of its model. In Python: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=True), then add model.onnx; ${DOCS} shows each way`;
@@ -81,7 +89,28 @@ function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What is in a folder, at any depth. */
+/** More are not a model's: somebody gave a home folder, or the disk. */
+const MAX_FILES = 10_000;
+
+/**
+ * The files in a folder, at any depth. Links to folders are not followed: they may lead anywhere, or back.
+ * @throws ModelError SOURCE_INVALID
+ */
 export async function listFolder(folder: string): Promise<string[]> {
-  return (await readdir(folder, { recursive: true })).filter((name) => !name.includes('__MACOSX'));
+  const names: string[] = [];
+  const waiting = [''];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    const entries = await readdir(path.join(folder, at), { withFileTypes: true }).catch((cause: unknown) => {
+      throw new ModelError('SOURCE_INVALID', `${path.join(folder, at ?? '')} cannot be read`, { cause });
+    });
+    for (const entry of entries) {
+      // What macOS writes beside files on other disks and in archives.
+      if (entry.name === '__MACOSX' || entry.name.startsWith('._')) continue;
+      (entry.isDirectory() ? waiting : names).push(path.join(at, entry.name));
+    }
+    if (names.length + waiting.length > MAX_FILES) {
+      throw new ModelError('SOURCE_INVALID', `${folder} holds over ${MAX_FILES} files: give the path of the model`);
+    }
+  }
+  return names;
 }

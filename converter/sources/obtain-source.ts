@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { CommandContext } from '../commands/command-context.ts';
@@ -52,7 +52,7 @@ export async function obtainSource(
   const found = await stat(text).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${text}: no such folder or file`, { cause });
   });
-  if (found.isDirectory()) return copyModel(await findModel(text), modelDir, text);
+  if (found.isDirectory()) return copyModel(await findModel(text, text), modelDir, text);
   if (/\.(onnx|json)$/.test(text) || isKerasFile(text)) return copyModel(text, modelDir);
   if (!text.endsWith('.zip')) {
     const explanation = await explainForeign(text, undefined);
@@ -62,7 +62,7 @@ export async function obtainSource(
   const unpacked = await mkdtemp(path.join(os.tmpdir(), 'inferql-zip-'));
   try {
     await unpackZip(text, unpacked);
-    return await copyModel(await findModel(unpacked), modelDir, unpacked);
+    return await copyModel(await findModel(unpacked, text), modelDir, unpacked);
   } finally {
     await rm(unpacked, { recursive: true, force: true });
   }
@@ -89,55 +89,80 @@ function isModel(file: string): boolean {
   return path.basename(file) === 'model.json' || file.endsWith('.onnx') || isKerasFile(file);
 }
 
-/** The only model in a folder, at any depth. */
-async function findModel(folder: string): Promise<string> {
+/** The only model in a folder, at any depth. @param text what people know the folder as: it may be that of an unpacked archive */
+async function findModel(folder: string, text: string): Promise<string> {
   const names = await listFolder(folder);
   const models = names.filter((name) => isModel(name)).sort();
   const [only, ...others] = models;
   if (only !== undefined && others.length === 0) return path.join(folder, only);
-  const explanation = models.length === 0 ? await explainForeign(folder, names) : undefined;
-  if (explanation !== undefined) throw new ModelError('SOURCE_INVALID', explanation);
-  const found = models.length === 0 ? 'none' : `${models.join(', ')}: give the path of one of them`;
-  throw new ModelError(
-    'SOURCE_INVALID',
-    `${folder}: expected one model.json, .onnx, .keras or .h5 file, found ${found}`,
-  );
+  const shown = folder === text ? text : text.replace(/\.zip$/, '');
+  const explanation = models.length === 0 ? await explainForeign(folder, names, shown) : undefined;
+  if (explanation !== undefined) {
+    throw new ModelError('SOURCE_INVALID', folder === text ? explanation : `unpack ${text} first: ${explanation}`);
+  }
+  const choice = folder === text ? 'give the path of one of them' : 'unpack it, and give the path of one of them';
+  const found = models.length === 0 ? 'none' : `${models.join(', ')}: ${choice}`;
+  throw new ModelError('SOURCE_INVALID', `${text}: expected one model.json, .onnx, .keras or .h5 file, found ${found}`);
 }
 
-/** Copies a model's file, the weights that it names, and what may hold its labels. */
-async function copyModel(file: string, modelDir: string, root = path.dirname(file)): Promise<SourceWithoutLabels> {
+/**
+ * Copies a model's file, the weights that it names, and what may hold its labels.
+ * @param root the folder that was given, which no link may leave; undefined for a file, which may be a link itself
+ */
+async function copyModel(file: string, modelDir: string, root?: string): Promise<SourceWithoutLabels> {
   const from = path.dirname(file);
+  const within = root ?? from;
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
+  if (root !== undefined) await requireWithin(root, file);
   // Hugging Face keeps ONNX files in a separate folder below the files that describe them.
   const above = path.basename(from) === 'onnx' ? [path.dirname(from)] : [];
   if (isKerasFile(file)) await storeKerasModel(file, modelDir);
-  else await copyModelFiles(file, modelDir, model);
+  else await copyModelFiles(file, modelDir, model, within);
   for (const name of COMPANION_FILES) {
-    for (const folder of new Set([root, ...above, from])) {
-      if (await stat(path.join(folder, name)).catch(() => undefined)) {
-        await copyPlain(path.join(folder, name), path.join(modelDir, name));
-      }
+    for (const folder of new Set([within, ...above, from])) {
+      const companion = path.join(folder, name);
+      if (!(await stat(companion).catch(() => undefined))) continue;
+      await requireWithin(above.includes(folder) ? folder : within, companion);
+      await copyPlain(companion, path.join(modelDir, name));
     }
   }
   return { type: 'folder', model };
 }
 
-async function copyModelFiles(file: string, modelDir: string, model: string): Promise<void> {
+async function copyModelFiles(file: string, modelDir: string, model: string, within: string): Promise<void> {
   const from = path.dirname(file);
   const isOnnx = model.endsWith('.onnx');
   await copyPlain(file, path.join(modelDir, model));
   const shards = isOnnx
     ? listExternalFiles(readOnnx(file).graph)
     : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
-  for (const shard of shards) await copyPlain(path.join(from, shard), path.join(modelDir, shard));
+  for (const shard of shards) {
+    await requireWithin(within, path.join(from, shard));
+    await copyPlain(path.join(from, shard), path.join(modelDir, shard));
+  }
+}
+
+/**
+ * A folder from elsewhere may have links to anything that its user can read, which would become labels that everybody sees.
+ * @throws ModelError SOURCE_INVALID
+ */
+async function requireWithin(root: string, file: string): Promise<void> {
+  const target = await realpath(file).catch(() => undefined);
+  // What is missing is reported by who reads it.
+  if (target === undefined || target.startsWith(path.join(await realpath(root), path.sep))) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `${file} is a link that leaves ${root}: if you trust it, copy the folder with what its links name (cp -rL) and add the copy`,
+  );
 }
 
 async function copyPlain(from: string, to: string): Promise<void> {
   const found = await stat(from).catch(() => undefined);
   if (found && !found.isFile()) throw new ModelError('SOURCE_INVALID', `${from} is not a file`);
-  await mkdir(path.dirname(to), { recursive: true });
-  await copyFile(from, to).catch((cause: unknown) => {
+  await access(from, constants.R_OK).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${from} is missing or cannot be read`, { cause });
   });
+  await mkdir(path.dirname(to), { recursive: true });
+  await copyFile(from, to);
 }

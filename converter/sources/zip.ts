@@ -31,12 +31,12 @@ export async function unpackZip(file: string, folder: string): Promise<void> {
     for await (const entry of archive.eachEntry()) {
       total += entry.uncompressedSize;
       if (total > MAX_TOTAL_BYTES) throw refuse('holds more than 2 GB');
-      if (((entry.externalFileAttributes >>> 16) & FILE_TYPE_MASK) === LINK_TYPE)
-        throw refuse(`${entry.fileName} is a link`);
-      if (entry.isEncrypted()) throw refuse(`${entry.fileName} is encrypted`);
-      if (entry.fileName.endsWith('/')) continue;
-      const target = path.resolve(folder, entry.fileName);
-      if (!target.startsWith(path.resolve(folder) + path.sep)) throw refuse(`${entry.fileName} leaves the archive`);
+      const name = nameOf(entry);
+      if (((entry.externalFileAttributes >>> 16) & FILE_TYPE_MASK) === LINK_TYPE) throw refuse(`${name} is a link`);
+      if (entry.isEncrypted()) throw refuse(`${name} is encrypted`);
+      if (name.endsWith('/')) continue;
+      const target = path.resolve(folder, name);
+      if (!target.startsWith(path.resolve(folder) + path.sep)) throw refuse(`${name} leaves the archive`);
       await mkdir(path.dirname(target), { recursive: true });
       await pipeline(await archive.openReadStreamPromise(entry), createWriteStream(target, { flags: 'wx' }));
     }
@@ -44,5 +44,15 @@ export async function unpackZip(file: string, folder: string): Promise<void> {
     throw error instanceof ModelError ? error : refuse((error as Error).message, error);
   } finally {
     archive.close();
+  }
+}
+
+/** Many programs write names in UTF-8 without saying so; yauzl then takes them for those of DOS. */
+function nameOf({ fileName, fileNameRaw }: yauzl.Entry): string {
+  try {
+    const name = new TextDecoder('utf-8', { fatal: true }).decode(fileNameRaw);
+    return yauzl.validateFileName(name) === null ? name : fileName;
+  } catch {
+    return fileName;
   }
 }
