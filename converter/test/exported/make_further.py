@@ -191,7 +191,30 @@ def bytes_case():
     write_case("torch-uint8", softmax(run(inner, X)), spec, note="uint8 [N, height, width, 3], scaled inside")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, caffe_case, quantized_cases, bytes_case)}
+def function_case():
+    """The file keeps modules as functions: the last of them holds the softmax, where a reader of the main graph does not see it."""
+    class End(nn.Module):
+        def __init__(self, head):
+            super().__init__()
+            self.head = head
+
+        def forward(self, x):
+            return torch.softmax(self.head(x), 1)
+
+    class Functions(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.stem, self.pool, self.end = inner.stem, inner.pool, End(inner.head)
+
+        def forward(self, x):
+            return self.end(torch.flatten(self.pool(self.stem(x)), 1))
+
+    model = Functions(net()).eval()
+    export(model, X, "torch-functions", opset=17, export_modules_as_functions={End, nn.Sequential})
+    write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
+
+
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, caffe_case, quantized_cases, bytes_case, function_case)}
 
 if __name__ == "__main__":
     failed = []
