@@ -4,7 +4,7 @@ import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocu
 import { classifyAll, classifyEach } from './many.ts';
 import { withRetries } from './retry.ts';
 import { createSemaphore } from './semaphore.ts';
-import { createSharedSubscriber } from './subscriptions/shared-subscriber.ts';
+import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';
 import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
 import { createTransport } from './transport.ts';
 import type { SucceededPrediction } from './types.ts';
@@ -22,7 +22,7 @@ export function createClientWith<Image>(
   const transport = createTransport({ ...options, url, requestTimeoutMs, idleTimeoutMs });
   const subscriber =
     options.subscriptions === 'shared'
-      ? createSharedSubscriber({ url, transport, onConnection: options.onConnection })
+      ? new SharedSubscriber({ url, transport, onConnection: options.onConnection })
       : createStreamSubscriber(transport);
   const uploads = { transport, subscriber, semaphore: createSemaphore(maxUploads) };
 

@@ -1,9 +1,9 @@
 import type { Connection } from '../api.ts';
 import type { InferqlError } from '../errors.ts';
 import type { Transport } from '../transport.ts';
-import { type Carrier, createCarrierChoice } from './carrier-choice.ts';
+import { type Carrier, type CarrierChoice, createCarrierChoice } from './carrier-choice.ts';
 import { openEventStream } from './event-stream.ts';
-import { createPoller } from './poller.ts';
+import { createPoller, type Poller } from './poller.ts';
 import type { Sink, SubscribeOptions, Subscriber, SubscriptionRequest } from './subscriber.ts';
 import { SharedSocket } from './web-socket.ts';
 
@@ -32,46 +32,120 @@ const LINGER_MS = 5_000;
  * are held back, all is polled. The subscriptions return when the WebSocket opens, and do not notice. Without a subscription,
  * nothing is open.
  */
-export function createSharedSubscriber({ url, transport, onConnection }: SharedOptions): Subscriber {
-  const running = new Set<Running>();
-  const delivering = new Set<Running>();
-  let streams = 0;
-  let connection: Connection = 'idle';
-  let linger: ReturnType<typeof setTimeout> | undefined;
+export class SharedSubscriber implements Subscriber {
+  readonly #options: SharedOptions;
+  readonly #running = new Set<Running>();
+  readonly #delivering = new Set<Running>();
+  readonly #choice: CarrierChoice;
+  readonly #poller: Poller;
+  readonly #socket: SharedSocket;
+  #streams = 0;
+  #connection: Connection = 'idle';
+  #linger: ReturnType<typeof setTimeout> | undefined;
 
-  const setConnection = (next: Connection) => {
-    if (next === connection) return;
-    connection = next;
-    onConnection?.(next);
-  };
-  const choice = createCarrierChoice((carrier) => {
-    if (carrier !== 'websocket') setConnection('connecting');
-    for (const each of running) each.leave();
-    for (const each of running) start(each, carrier);
-  });
-  const poller = createPoller(transport, {
-    onAnswer: () => choice.get() === 'polling' && setConnection('polling'),
-    onBreak: () => choice.get() === 'polling' && setConnection('connecting'),
-  });
-  const socket = new SharedSocket({
-    url,
-    getParams: transport.authorization,
-    getWaitMs: choice.getSocketWaitMs,
-    onOpened() {
-      choice.socketOpened();
-      setConnection('websocket');
-    },
-    onClosed(error) {
-      const isRefused = error.code === 'UNAUTHENTICATED';
-      if (choice.get() === 'websocket') {
-        setConnection('connecting');
-        for (const each of [...running]) (isRefused ? each.sink.error : each.onLost)(error);
+  constructor(options: SharedOptions) {
+    const { url, transport } = options;
+    this.#options = options;
+    this.#choice = createCarrierChoice((carrier) => this.#moveTo(carrier));
+    const isPolling = () => this.#choice.get() === 'polling';
+    this.#poller = createPoller(transport, {
+      onAnswer: () => isPolling() && this.#setConnection('polling'),
+      onBreak: () => isPolling() && this.#setConnection('connecting'),
+    });
+    this.#socket = new SharedSocket({
+      url,
+      getParams: transport.authorization,
+      getWaitMs: this.#choice.getSocketWaitMs,
+      onOpened: () => {
+        this.#choice.socketOpened();
+        this.#setConnection('websocket');
+      },
+      onClosed: (error) => this.#onSocketClosed(error),
+    });
+  }
+
+  async *subscribe<Data, Variables extends object>(
+    request: SubscriptionRequest<Data, Variables>,
+    { signal, onLost }: SubscribeOptions,
+  ): AsyncGenerator<Data, void, undefined> {
+    signal?.throwIfAborted();
+    const events: Data[] = [];
+    let end: { error?: unknown } | undefined;
+    let wake = () => {};
+    const finish = (reason: { error?: unknown }) => {
+      end ??= reason;
+      this.#remove(each);
+      wake();
+    };
+    const each: Running = {
+      request: request as unknown as SubscriptionRequest,
+      sink: {
+        next(data) {
+          events.push(data as Data);
+          wake();
+        },
+        error: (error) => finish({ error }),
+        complete: () => finish({}),
+      },
+      onLost(error) {
+        try {
+          onLost?.(error);
+        } catch (reason) {
+          finish({ error: reason });
+        }
+      },
+      leave: () => {},
+    };
+    const abort = () => finish({ error: signal?.reason });
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#add(each);
+    try {
+      for (;;) {
+        while (events.length > 0) yield events.shift()!;
+        if (end && 'error' in end) throw end.error;
+        if (end) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       }
-      if (!isRefused) choice.socketClosed();
-    },
-  });
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      this.#remove(each);
+    }
+  }
 
-  function start(each: Running, carrier: Carrier): void {
+  #add(each: Running): void {
+    clearTimeout(this.#linger);
+    if (this.#connection === 'idle') this.#setConnection('connecting');
+    // Before it is among those that a change of the carrier starts.
+    if (typeof WebSocket === 'undefined') this.#choice.socketMissing();
+    else {
+      this.#choice.socketStarted();
+      this.#socket.start();
+    }
+    this.#running.add(each);
+    this.#start(each, this.#choice.get());
+  }
+
+  #remove(each: Running): void {
+    if (!this.#running.delete(each)) return;
+    each.leave();
+    if (this.#running.size > 0) return;
+    this.#linger = setTimeout(() => {
+      this.#choice.pause();
+      this.#socket.stop();
+      this.#setConnection('idle');
+    }, LINGER_MS);
+  }
+
+  /** Moves all subscriptions to another carrier. */
+  #moveTo(carrier: Carrier): void {
+    if (carrier !== 'websocket') this.#setConnection('connecting');
+    for (const each of this.#running) each.leave();
+    for (const each of this.#running) this.#start(each, carrier);
+  }
+
+  #start(each: Running, carrier: Carrier): void {
     let isLeft = false;
     const whileHere = (then: () => void) => {
       if (!isLeft) then();
@@ -81,7 +155,7 @@ export function createSharedSubscriber({ url, transport, onConnection }: SharedO
       error: (error) => whileHere(() => each.sink.error(error)),
       complete: () => whileHere(() => each.sink.complete()),
     };
-    const stop = carry(each, carrier, sink);
+    const stop = this.#carry(each, carrier, sink);
     each.leave = () => {
       if (isLeft) return;
       isLeft = true;
@@ -89,101 +163,41 @@ export function createSharedSubscriber({ url, transport, onConnection }: SharedO
     };
   }
 
-  function carry(each: Running, carrier: Carrier, sink: Sink): () => void {
-    if (carrier === 'websocket') return socket.subscribe(each.request, sink);
-    if (carrier === 'polling' || streams >= MAX_STREAMS) return poller.add(each.request, sink);
-    streams++;
-    const close = openEventStream(transport, each.request, sink, {
-      onDelivery() {
-        delivering.add(each);
-        setConnection('event-stream');
+  /** @returns a function that ends it */
+  #carry(each: Running, carrier: Carrier, sink: Sink): () => void {
+    if (carrier === 'websocket') return this.#socket.subscribe(each.request, sink);
+    if (carrier === 'polling' || this.#streams >= MAX_STREAMS) return this.#poller.add(each.request, sink);
+    this.#streams++;
+    const close = openEventStream(this.#options.transport, each.request, sink, {
+      onDelivery: () => {
+        this.#delivering.add(each);
+        this.#setConnection('event-stream');
       },
-      onWithheld: choice.streamWithheld,
-      onBreak() {
-        delivering.delete(each);
-        if (delivering.size === 0) setConnection('connecting');
+      onWithheld: this.#choice.streamWithheld,
+      onBreak: () => {
+        this.#delivering.delete(each);
+        if (this.#delivering.size === 0) this.#setConnection('connecting');
       },
     });
     return () => {
-      streams--;
-      delivering.delete(each);
+      this.#streams--;
+      this.#delivering.delete(each);
       close();
     };
   }
 
-  function add(each: Running): void {
-    clearTimeout(linger);
-    if (connection === 'idle') setConnection('connecting');
-    // Before it is among those that a change of the carrier starts.
-    if (typeof WebSocket === 'undefined') choice.socketMissing();
-    else {
-      choice.socketStarted();
-      socket.start();
+  #onSocketClosed(error: InferqlError): void {
+    const isRefused = error.code === 'UNAUTHENTICATED';
+    if (this.#choice.get() === 'websocket') {
+      this.#setConnection('connecting');
+      for (const each of [...this.#running]) (isRefused ? each.sink.error : each.onLost)(error);
     }
-    running.add(each);
-    start(each, choice.get());
+    if (!isRefused) this.#choice.socketClosed();
   }
 
-  function remove(each: Running): void {
-    if (!running.delete(each)) return;
-    each.leave();
-    if (running.size > 0) return;
-    linger = setTimeout(() => {
-      choice.pause();
-      socket.stop();
-      setConnection('idle');
-    }, LINGER_MS);
+  #setConnection(next: Connection): void {
+    if (next === this.#connection) return;
+    this.#connection = next;
+    this.#options.onConnection?.(next);
   }
-
-  return {
-    async *subscribe<Data, Variables extends object>(
-      request: SubscriptionRequest<Data, Variables>,
-      { signal, onLost }: SubscribeOptions,
-    ): AsyncGenerator<Data, void, undefined> {
-      signal?.throwIfAborted();
-      const events: Data[] = [];
-      let end: { error?: unknown } | undefined;
-      let wake = () => {};
-      const finish = (reason: { error?: unknown }) => {
-        end ??= reason;
-        remove(each);
-        wake();
-      };
-      const each: Running = {
-        request: request as unknown as SubscriptionRequest,
-        sink: {
-          next(data) {
-            events.push(data as Data);
-            wake();
-          },
-          error: (error) => finish({ error }),
-          complete: () => finish({}),
-        },
-        onLost(error) {
-          try {
-            onLost?.(error);
-          } catch (reason) {
-            finish({ error: reason });
-          }
-        },
-        leave: () => {},
-      };
-      const abort = () => finish({ error: signal?.reason });
-      signal?.addEventListener('abort', abort, { once: true });
-      add(each);
-      try {
-        for (;;) {
-          while (events.length > 0) yield events.shift()!;
-          if (end && 'error' in end) throw end.error;
-          if (end) return;
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      } finally {
-        signal?.removeEventListener('abort', abort);
-        remove(each);
-      }
-    },
-  };
 }
