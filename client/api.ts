@@ -140,7 +140,7 @@ export interface Client<Image = ImageInput> {
    * @throws InferqlError if the image is refused, the prediction ends otherwise, or no server could be reached
    * @example
    * const { result } = await client.classify(file, { topK: 3, onUploadProgress: (share) => (bar.value = share) });
-   * console.log(result.labels[0].name);
+   * console.log(result.labels[0]?.name);
    */
   classify<const Model extends string = string>(
     image: Image,
@@ -162,7 +162,7 @@ export interface Client<Image = ImageInput> {
    * @example
    * const outcomes = await client.classifyAll(files, { onProgress: ({ done, total }) => console.log(`${done} of ${total}`) });
    * for (const { image, prediction, error } of outcomes) {
-   *   console.log(image.name, prediction?.result.labels[0].name ?? error?.message);
+   *   console.log(image.name, prediction?.result.labels[0]?.name ?? error?.message);
    * }
    */
   classifyAll(
