@@ -63,6 +63,6 @@ export function closeUnreadAnswers(
 }
 
 /** Bytes of the write in progress that the system has not taken yet; Node's timeouts of sockets read it, too. */
-function queuedBytes(socket: Socket): number {
+export function queuedBytes(socket: Socket): number {
   return (socket as unknown as { _handle?: { writeQueueSize?: number } })._handle?.writeQueueSize ?? 0;
 }

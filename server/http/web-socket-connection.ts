@@ -5,6 +5,7 @@ import type { ServerOptions } from 'graphql-ws';
 import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { WebSocket, WebSocketServer } from 'ws';
+import { queuedBytes } from './answer-watch.ts';
 import { SocketTraffic } from './web-socket-traffic.ts';
 
 /** Arguments of a connection's hooks. */
@@ -26,6 +27,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
   options: ServerOptions<P, E>,
   sockets: WebSocketServer,
   log: Logger,
+  { pingEveryMs = PING_EVERY_MS } = {},
 ): void {
   const protocol = makeServer<P, E>(options);
   sockets.options.handleProtocols = handleProtocols;
@@ -45,7 +47,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
         }
       }),
     );
-    const stopPinging = pingRegularly(socket, request.socket, traffic, log);
+    const stopPinging = pingRegularly(socket, request.socket, traffic, log, pingEveryMs);
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
@@ -82,7 +84,8 @@ function shortenReason(reason = ''): string {
 /** Resolves when the data is written, or cannot be: the connection is broken, and its close event follows. */
 function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<void> {
   return new Promise((resolve) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
+    // In a later turn: a source that never waits would keep the close event from coming.
+    if (socket.readyState !== socket.OPEN) return void setImmediate(resolve);
     socket.send(data, () => {
       resolve();
       traffic.goOn();
@@ -94,17 +97,26 @@ function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<
  * Ends a connection whose other side has gone without closing it, or reads nothing. A slow reader sees a ping only behind what was
  * sent before, and its pong is not read while its messages wait: neither counts against it.
  */
-function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTraffic, log: Logger): () => void {
+function pingRegularly(
+  socket: WebSocket,
+  connection: Socket,
+  traffic: SocketTraffic,
+  log: Logger,
+  pingEveryMs: number,
+): () => void {
   let isAnswered = true;
   let takenBytes = 0;
+  let queued = 0;
   socket.on('pong', () => {
     isAnswered = true;
   });
   const timer = setInterval(() => {
     const nowTaken = connection.bytesWritten - socket.bufferedAmount;
-    const isReading = nowTaken > takenBytes && socket.bufferedAmount > 0;
+    const nowQueued = queuedBytes(connection);
+    const isReading = (nowTaken > takenBytes || nowQueued !== queued) && socket.bufferedAmount > 0;
     const isOurs = traffic.isWaiting && socket.bufferedAmount === 0;
     takenBytes = nowTaken;
+    queued = nowQueued;
     if (!isAnswered && !isReading && !isOurs) {
       log.info(
         { address: connection.remoteAddress, unsentBytes: socket.bufferedAmount },
@@ -115,6 +127,6 @@ function pingRegularly(socket: WebSocket, connection: Socket, traffic: SocketTra
       isAnswered = false;
       socket.ping();
     }
-  }, PING_EVERY_MS);
+  }, pingEveryMs);
   return () => clearInterval(timer);
 }
