@@ -24,6 +24,8 @@ export function listProjectFiles({ name, version }: ProjectOptions): Record<stri
         },
         dependencies: { '@inferql/client': version, inferql: version },
         devDependencies: { typescript: '^5.9.0', vite: '^7.3.0' },
+        // onnx-proto, which is no longer maintained, asks for a version with published advisories.
+        overrides: { protobufjs: '7.6.6' },
       },
       null,
       2,

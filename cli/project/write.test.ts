@@ -26,6 +26,8 @@ test('a new project has a model, valid settings, and the packages of this versio
   expect(read('models/resnet50/model.json5')).toBe(readFileSync(join(modelsDir, 'resnet50/model.json5'), 'utf8'));
   const manifest = JSON.parse(read('package.json'));
   expect(manifest.dependencies).toEqual({ '@inferql/client': '1.2.3', inferql: '1.2.3' });
+  const { overrides } = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8'));
+  expect(manifest.overrides).toEqual({ protobufjs: overrides.protobufjs });
   const env = parseEnv(read('.env')) as Record<string, string>;
   expect(readSettings('launcher', env)).toMatchObject({ port: 4000, workers: 1 });
   expect(findSettingMistakes(env)).toEqual([]);
