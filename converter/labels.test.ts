@@ -26,6 +26,8 @@ describe('labels', () => {
     ["Hugging Face's config", 'config.json', '{"architectures": ["ViT"], "id2label": {"0": "cat", "1": "dog"}}'],
     ["timm's config", 'config.json', '{"num_classes": 2, "label_names": ["cat", "dog"]}'],
     ['a list with a byte order mark', 'labels.json', '\uFEFF["cat", "dog"]'],
+    ["Teachable Machine's labels.txt", 'labels.txt', '0 cat\n1 dog\n'],
+    ['a table', 'labels.txt', 'index,name\n0,cat\n1,dog'],
     ['a name per line', 'classes.txt', '\uFEFFcat\r\n dog \r\n\r\n'],
   ])('are read from %s', async (_, name, text) => {
     expect(await read(name, text)).toEqual(['cat', 'dog']);
@@ -48,6 +50,13 @@ describe('labels', () => {
   ])('of Python, as exporters write them: %s', (text, expected) => {
     expect(parseLabels(text)).toEqual(expected);
   });
+
+  test.each(['7 up\n1 dog', '1 cat\n2 dog', '0 cat', 'cat, dog\nbird, fish'])(
+    'that begin with other numbers than theirs keep them: %j',
+    async (text) => {
+      expect(await read('labels.txt', text)).toEqual(text.split('\n'));
+    },
+  );
 
   test('are read from UTF-16, as editors on Windows write it, and refused in an encoding that nothing names', async () => {
     const names = ['Kätzchen', '犬'];

@@ -45,7 +45,16 @@ function parseLines(text: string): string[] | undefined {
     .split(/\r?\n/)
     .map((line) => line.trim());
   while (lines.at(-1) === '') lines.pop();
-  return lines.length > 0 ? lines : undefined;
+  if (lines.length === 0) return undefined;
+  const [header = '', ...rows] = lines;
+  return withoutNumbers(lines) ?? (/^\D*,\D*$/.test(header) ? withoutNumbers(rows) : undefined) ?? lines;
+}
+
+/** Names behind their index, as Teachable Machine's labels.txt and tables have them; undefined if not every line has its own. */
+function withoutNumbers(lines: readonly string[]): string[] | undefined {
+  const rows = lines.map((line) => /^(\d+)(?:\s*[,:;\t]\s*|\s+)(\S.*)$/.exec(line));
+  const isNumbered = rows.length > 1 && rows.every((row, i) => row && Number(row[1]) === i);
+  return isNumbered ? rows.map((row) => row?.[2] ?? '') : undefined;
 }
 
 /**

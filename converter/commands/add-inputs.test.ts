@@ -144,3 +144,29 @@ test('a folder of very many files is not searched to its end', async () => {
     /over 10000 files: give the path of the model/,
   );
 });
+
+describe('a tfjs export', () => {
+  test('may have another name, and a query in the names of its weights', async () => {
+    const { 'model.json': json, 'weights.bin': weights } = await filesOf(network());
+    const renamed = { 'tfjs_model.json': json!, 'weights.bin': weights!, 'package.json': '{"name":"x"}' };
+    expect((await addModel(await writeFiles(inRoot('renamed'), renamed), {}, repository.context)).classCount).toBe(3);
+    const queried = { 'model.json': String(json).replace('weights.bin', 'weights.bin?v=12'), 'weights.bin': weights! };
+    expect((await addModel(await writeFiles(inRoot('queried'), queried), {}, repository.context)).classCount).toBe(3);
+  });
+
+  test('whose files are pointers of Git LFS, or that has no weights, is refused with what to do', async () => {
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n';
+    const folder = await writeFiles(inRoot('lfs'), { ...(await filesOf(network())), 'weights.bin': pointer });
+    const sentence = `${path.join(folder, 'weights.bin')} is a pointer of Git LFS, not the file: run git lfs pull`;
+    await expect(addModel(folder, {}, repository.context)).rejects.toThrow(sentence);
+    for (const name of ['net.onnx', 'net.keras', 'net.h5']) {
+      const file = path.join(await writeFiles(inRoot(`lfs-${name}`), { [name]: pointer }), name);
+      await expect(addModel(file, {}, repository.context)).rejects.toThrow(/run git lfs pull/);
+    }
+    const layers = JSON.stringify({ class_name: 'Sequential', config: {}, keras_version: '2.15.0' });
+    const bare = await writeFiles(inRoot('bare'), { 'model.json': layers });
+    await expect(addModel(bare, {}, repository.context)).rejects.toThrow(
+      /the layers of a Keras model without weights: save the whole model with model\.save\('model\.keras'\)/,
+    );
+  });
+});

@@ -1,4 +1,4 @@
-import { access, constants, copyFile, mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, mkdtemp, open, realpath, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { CommandContext } from '../commands/command-context.ts';
@@ -95,6 +95,8 @@ async function findModel(folder: string, text: string): Promise<string> {
   const models = names.filter((name) => isModel(name)).sort();
   const [only, ...others] = models;
   if (only !== undefined && others.length === 0) return path.join(folder, only);
+  const renamed = models.length === 0 ? await findTfjsModels(folder, names) : [];
+  if (renamed[0] !== undefined && renamed.length === 1) return path.join(folder, renamed[0]);
   const shown = folder === text ? text : text.replace(/\.zip$/, '');
   const explanation = models.length === 0 ? await explainForeign(folder, names, shown) : undefined;
   if (explanation !== undefined) {
@@ -103,6 +105,19 @@ async function findModel(folder: string, text: string): Promise<string> {
   const choice = folder === text ? 'give the path of one of them' : 'unpack it, and give the path of one of them';
   const found = models.length === 0 ? 'none' : `${models.join(', ')}: ${choice}`;
   throw new ModelError('SOURCE_INVALID', `${text}: expected one model.json, .onnx, .keras or .h5 file, found ${found}`);
+}
+
+/** JSON files that are looked into for a model whose file has another name. */
+const MAX_TRIED = 20;
+
+async function findTfjsModels(folder: string, names: readonly string[]): Promise<string[]> {
+  const candidates = names.filter((name) => name.endsWith('.json') && !COMPANION_FILES.includes(path.basename(name)));
+  const found: string[] = [];
+  for (const name of candidates.slice(0, MAX_TRIED)) {
+    const model = await readModelJson(path.join(folder, name)).catch(() => undefined);
+    if (model) found.push(name);
+  }
+  return found;
 }
 
 /**
@@ -115,6 +130,7 @@ async function copyModel(file: string, modelDir: string, root?: string): Promise
   const isOnnx = file.endsWith('.onnx');
   const model = isOnnx ? 'model.onnx' : 'model.json';
   if (root !== undefined) await requireWithin(root, file);
+  await refusePointer(file);
   // Hugging Face keeps ONNX files in a separate folder below the files that describe them.
   const above = path.basename(from) === 'onnx' ? [path.dirname(from)] : [];
   if (isKerasFile(file)) await storeKerasModel(file, modelDir);
@@ -138,9 +154,30 @@ async function copyModelFiles(file: string, modelDir: string, model: string, wit
     ? listExternalFiles(readOnnx(file).graph)
     : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) {
-    await requireWithin(within, path.join(from, shard));
-    await copyPlain(path.join(from, shard), path.join(modelDir, shard));
+    const named = path.join(from, shard);
+    // Exports for a web server may have its query in the names.
+    const source = (await stat(named).catch(() => undefined)) ? named : named.replace(/\?[^/]*$/, '');
+    await requireWithin(within, source);
+    await refusePointer(source);
+    await copyPlain(source, path.join(modelDir, shard));
   }
+}
+
+const POINTER = 'version https://git-lfs.github.com/spec/';
+
+/** @throws ModelError SOURCE_INVALID for what Git LFS leaves in place of a large file */
+async function refusePointer(file: string): Promise<void> {
+  // A pipe would be waited for.
+  if (!(await stat(file).catch(() => undefined))?.isFile()) return;
+  const handle = await open(file).catch(() => undefined);
+  if (!handle) return;
+  try {
+    const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(POINTER.length), position: 0 });
+    if (buffer.toString('latin1', 0, bytesRead) !== POINTER) return;
+  } finally {
+    await handle.close();
+  }
+  throw new ModelError('SOURCE_INVALID', `${file} is a pointer of Git LFS, not the file: run git lfs pull`);
 }
 
 /**
