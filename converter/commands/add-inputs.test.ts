@@ -163,10 +163,12 @@ describe('a tfjs export', () => {
       const file = path.join(await writeFiles(inRoot(`lfs-${name}`), { [name]: pointer }), name);
       await expect(addModel(file, {}, repository.context)).rejects.toThrow(/run git lfs pull/);
     }
-    const layers = JSON.stringify({ class_name: 'Sequential', config: {}, keras_version: '2.15.0' });
-    const bare = await writeFiles(inRoot('bare'), { 'model.json': layers });
-    await expect(addModel(bare, {}, repository.context)).rejects.toThrow(
-      /the layers of a Keras model without weights: save the whole model with model\.save\('model\.keras'\)/,
-    );
+    const layers = { class_name: 'Sequential', config: {}, keras_version: '2.15.0' };
+    for (const [name, topology] of Object.entries({ bare: layers, topology: { model_config: layers } })) {
+      const folder = await writeFiles(inRoot(name), { 'model.json': JSON.stringify(topology) });
+      await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
+        /the layers of a Keras model without weights: save the whole model with model\.save\('model\.keras'\)/,
+      );
+    }
   });
 });

@@ -76,7 +76,7 @@ export function parseModelJson(text: string, file: string): ModelJson {
   const parsed = modelJson.safeParse(raw);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    if (typeof raw === 'object' && raw !== null && 'class_name' in raw && 'config' in raw) {
+    if (typeof raw === 'object' && raw !== null && ('class_name' in raw || 'model_config' in raw)) {
       const wayOut = "save the whole model with model.save('model.keras')";
       throw new ModelError('MANIFEST_INVALID', `${file} has the layers of a Keras model without weights: ${wayOut}`);
     }

@@ -1,0 +1,112 @@
+/** What `models add` says of models that were once served wrongly, or refused with a sentence that led nowhere. */
+import { cp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, test } from 'vitest';
+import { GraphWriter, ints } from '../golden/graph-writer.fixture.ts';
+import { layerFile } from '../golden/layer-files.fixture.ts';
+import { addModel } from './add.ts';
+import { listModels } from './command-context.ts';
+import { filesOf, network, useRepository, writeFiles } from './test-repository.fixture.ts';
+
+const repository = useRepository();
+const inRoot = (name: string) => path.join(repository.root, name);
+const printed = () => repository.printed.join('\n');
+const exported = ({ modelJson, weightData }: { modelJson: unknown; weightData: ArrayBuffer }) => ({
+  'model.json': JSON.stringify(modelJson),
+  'weights.bin': new Uint8Array(weightData),
+});
+
+test.each(['2.15.0', '3.15.1'] as const)(
+  'a layer of Keras %s that is not understood is refused by its name, with the way out, and no engine is promised',
+  async (version) => {
+    const file = layerFile(version, [{ class_name: 'Lambda', config: { function: 'x' } }]);
+    const folder = await writeFiles(inRoot('lambda'), exported(file));
+    const error = await addModel(folder, {}, repository.context).catch((cause: Error) => cause);
+    expect((error as Error).message).toMatch(
+      /does not cover Lambda: .*layer l0.*A graph model or an ONNX file says every operation: export the model/,
+    );
+    expect((error as Error).message).not.toMatch(/--labels|another engine|damaged/);
+    expect(await listModels(repository.context.modelsDir)).toEqual([]);
+  },
+);
+
+test('an open size is taken as 224 with a note, and another is taken from the command line', async () => {
+  const open = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [null, null, 3], filters: 4, kernelSize: 3, activation: 'relu' }),
+      tf.layers.globalAveragePooling2d({}),
+      tf.layers.dense({ units: 3, activation: 'softmax' }),
+    ],
+  });
+  const folder = await writeFiles(inRoot('open'), await filesOf(open));
+  expect((await addModel(folder, {}, repository.context)).spec.input).toMatchObject({ width: 224, height: 224 });
+  expect(printed()).toMatch(/size +224 x 224 +guessed +the model leaves it open: --width, --height/);
+  const sized = await addModel(folder, { name: 'sized', width: 48, height: 32 }, repository.context);
+  expect(sized.spec.input).toMatchObject({ width: 48, height: 32 });
+});
+
+test('answers of NaN are called so, with and without samples', async () => {
+  const files = await filesOf(network());
+  const bytes = new Uint8Array((files['weights.bin'] as Uint8Array).length);
+  new Float32Array(bytes.buffer).fill(Number.NaN);
+  const folder = await writeFiles(inRoot('broken'), { ...files, 'weights.bin': bytes });
+  const message = /NaN or infinity: check the normalization, .*whether its weights are damaged/;
+  await expect(addModel(folder, {}, repository.context)).rejects.toThrow(message);
+  await rm(path.join(repository.context.modelsDir, 'samples'), { recursive: true });
+  await expect(addModel(folder, {}, repository.context)).rejects.toThrow(message);
+});
+
+test("in another folder of models, a model is tried on the project's samples, and without any on noise", async () => {
+  const folder = await writeFiles(inRoot('net'), await filesOf(network()));
+  const samples = path.join(repository.context.modelsDir, 'samples');
+  await cp(samples, inRoot('samples'), { recursive: true });
+  await rm(samples, { recursive: true });
+  await addModel(folder, {}, { ...repository.context, samplesDir: inRoot('samples') });
+  expect(printed()).toMatch(/chelsea\.png: class \d.*\n(.*\n)*.*compared with tfjs on 5 images/);
+  repository.printed.length = 0;
+  await addModel(folder, { name: 'noise' }, repository.context);
+  expect(printed()).toMatch(/there are no samples to try it on: .*yourself/);
+  expect(printed()).toMatch(/compared with tfjs on 2 images/);
+});
+
+describe('several answers, or one', () => {
+  test('a graph model of two outputs asks for --output, and serves that one', async () => {
+    const graph = new GraphWriter();
+    const format = { data_format: { s: 'TkhXQw==' }, padding: { s: 'U0FNRQ==' }, strides: ints(1, 1, 1, 1) };
+    const convolved = graph.node('Conv2D', ['image', graph.weights(3, 3, 3, 4)], format);
+    const pooled = graph.node('Mean', [convolved, graph.ints(1, 2)], { keep_dims: { b: false } });
+    const heads = [3, 5].map((units) =>
+      graph.node('Softmax', [graph.node('MatMul', [pooled, graph.weights(4, units)])]),
+    );
+    const { modelJson, weightData } = graph.model(...heads);
+    const files = exported({ modelJson, weightData });
+    const folder = await writeFiles(inRoot('heads'), files);
+    await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
+      /2 outputs: choose one with --output: output_0, output_1; --outputs serves others beside it/,
+    );
+    expect((await addModel(folder, { output: 'output_1' }, repository.context)).classCount).toBe(5);
+  });
+
+  test('one number per image takes two names', async () => {
+    for (const activation of ['sigmoid', 'linear'] as const) {
+      const files = { ...(await filesOf(network(activation, 1))), 'labels.txt': 'cat\ndog' };
+      const model = await addModel(await writeFiles(inRoot(activation), files), {}, repository.context);
+      expect(model).toMatchObject({ classCount: 2, labels: ['cat', 'dog'] });
+      expect(printed()).toMatch(/chelsea\.png: (cat|dog) [\d.]+ %, (cat|dog) [\d.]+ %/);
+    }
+  });
+
+  test('Flatten as the first layer of a color image is served', async () => {
+    const flat = tf.sequential({
+      layers: [
+        tf.layers.flatten({ inputShape: [8, 6, 3] }),
+        tf.layers.dense({ units: 4, activation: 'relu' }),
+        tf.layers.dense({ units: 3, activation: 'softmax' }),
+      ],
+    });
+    const model = await addModel(await writeFiles(inRoot('flat'), await filesOf(flat)), {}, repository.context);
+    expect(model.spec.input).toMatchObject({ width: 6, height: 8, channels: 3 });
+    expect(printed()).toMatch(/compared with tfjs on 5 images: the largest difference is/);
+  });
+});
