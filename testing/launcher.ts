@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 
-/** A running `npm start` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
+/** A running `npm start` or `npm run dev` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {
   readonly process: ChildProcess;
   readonly pid: number;
@@ -16,8 +16,12 @@ export interface Launcher {
   signalGroup(signal: NodeJS.Signals): void;
 }
 
-export function startLauncher(projectDir: string, env: Record<string, string | undefined> = {}): Launcher {
-  const child = spawn(process.execPath, ['scripts/run.mjs', 'start'], {
+export function startLauncher(
+  projectDir: string,
+  env: Record<string, string | undefined> = {},
+  command: 'start' | 'dev' = 'start',
+): Launcher {
+  const child = spawn(process.execPath, ['scripts/run.mjs', command], {
     cwd: projectDir,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
