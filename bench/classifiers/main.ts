@@ -5,7 +5,7 @@
  * npm run bench -- classifiers --python PYTHON [--framework keras|torchvision] [--models A,B] [--forms A,B] [--minutes 240] [--results FILE]
  *
  * PYTHON has the packages of bench/classifiers/requirements-*.txt. A row per model and form is appended to FILE, by default
- * bench/classifiers/rows.jsonl, as it is measured, and rows that are there are not measured again, so a run can be split. models.json there keeps
+ * bench/classifiers/rows.jsonl, as it is measured, and rows that are there are not measured again, so a run can be split. models.jsonl there keeps
  * what the framework lists. `--page` only writes docs/classifiers.md from both files.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { readRows } from './rows.ts';
 const IMAGES = 4;
 // The commands of the benchmarks run in the project's folder.
 const ROWS = join('bench', 'classifiers', 'rows.jsonl');
-const LISTS = join('bench', 'classifiers', 'models.json');
+const LISTS = join('bench', 'classifiers', 'models.jsonl');
 const PAGE = join('docs', 'classifiers.md');
 
 const { values } = parseArgs({

@@ -2,18 +2,24 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Framework } from './framework.ts';
 
-const listsSchema = z.record(z.string(), z.object({ models: z.array(z.string()), forms: z.array(z.string()) }));
+const listSchema = z.object({ versions: z.string(), forms: z.array(z.string()), models: z.array(z.string()) });
 
-/** The models and forms of each framework's version, measured or not. */
-export type ModelLists = z.infer<typeof listsSchema>;
+/** The models of a framework's version, from small to large, and the forms that its exporters write; measured or not. */
+export type ModelList = z.infer<typeof listSchema>;
 
-/** None if there is no such file. */
-export function readLists(file: string): ModelLists {
-  return existsSync(file) ? listsSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : {};
+/** Lists of a file, a line of JSON each; none if there is no such file. */
+export function readLists(file: string): ModelList[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => listSchema.parse(JSON.parse(line)));
 }
 
-/** Keeps what a framework lists, from small to large. */
-export function listModels(file: string, { versions, models, forms }: Framework): void {
-  const lists = { ...readLists(file), [versions]: { models: models.map(({ name }) => name), forms } };
-  writeFileSync(file, `${JSON.stringify(lists, null, 2)}\n`);
+/** Keeps what a framework lists. */
+export function listModels(file: string, { versions, forms, models }: Framework): void {
+  const others = readLists(file).filter((list) => list.versions !== versions);
+  const lists = [...others, { versions, forms, models: models.map(({ name }) => name) }];
+  lists.sort((a, b) => a.versions.localeCompare(b.versions, 'en'));
+  writeFileSync(file, lists.map((list) => `${JSON.stringify(list)}\n`).join(''));
 }

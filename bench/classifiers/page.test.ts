@@ -6,7 +6,7 @@ import { explain, explainRefusal, formatPage } from './page.ts';
 import { readRows } from './rows.ts';
 
 const rows = readRows(join(import.meta.dirname, 'rows.jsonl'));
-const lists = readLists(join(import.meta.dirname, 'models.json'));
+const lists = readLists(join(import.meta.dirname, 'models.jsonl'));
 
 test('docs/classifiers.md is what the rows print', () => {
   const page = readFileSync(join(import.meta.dirname, '../../docs/classifiers.md'), 'utf8');
@@ -42,7 +42,7 @@ test('what was not measured is listed, and what a large file takes', () => {
       { model: 'Small', form: 'h5', versions, ...measured, seconds: 0.5, megabytes: 12, peakMegabytes: 300 },
       { model: 'Large', form: 'h5', versions, ...measured, seconds: 7.12, megabytes: 553.4, peakMegabytes: 1204 },
     ],
-    { [versions]: { models: ['Small', 'Large', 'Larger', 'Largest'], forms: ['h5', 'keras'] } },
+    [{ versions, forms: ['h5', 'keras'], models: ['Small', 'Large', 'Larger', 'Largest'] }],
   );
   expect(page).toContain('2 of 4 models, 2 files, 2 of them served');
   expect(page).toContain('| Small | not measured | 2.0e-6, 3.1/s |');

@@ -1,4 +1,4 @@
-import type { ModelLists } from './model-lists.ts';
+import type { ModelList } from './model-lists.ts';
 import type { Measured, Row } from './rows.ts';
 
 const HEAD = `# Classifiers of keras.applications and torchvision
@@ -79,11 +79,14 @@ function describeRefused(rows: readonly Row[]): string[] {
 const isMeasured = (row: Row): row is Row & Measured => 'difference' in row;
 
 /** docs/classifiers.md: a table per framework, with a line per model and a column per form. */
-export function formatPage(rows: readonly Row[], lists: ModelLists): string {
+export function formatPage(rows: readonly Row[], lists: readonly ModelList[]): string {
   const versions = [...new Set(rows.map((row) => row.versions))].sort();
   const parts = versions.map((version) => {
     const ofVersion = rows.filter((row) => row.versions === version);
-    return formatFramework(ofVersion, lists[version]);
+    return formatFramework(
+      ofVersion,
+      lists.find((list) => list.versions === version),
+    );
   });
   return `${[HEAD, ...parts].join('\n')}`;
 }
@@ -91,7 +94,7 @@ export function formatPage(rows: readonly Row[], lists: ModelLists): string {
 /** Files of this size and more have a line with what adding them takes. */
 const LARGE_MEGABYTES = 500;
 
-function formatFramework(rows: readonly Row[], list: ModelLists[string] | undefined): string {
+function formatFramework(rows: readonly Row[], list: ModelList | undefined): string {
   const forms = [...(list?.forms ?? new Set(rows.map((row) => row.form)))];
   forms.sort((a, b) => FORMS.indexOf(a) - FORMS.indexOf(b));
   const models = [...new Set(rows.map((row) => row.model))].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
