@@ -28,7 +28,7 @@ const outputSpec = z.discriminatedUnion(
       type: z.literal('labels'),
       /** The names of its classes, or a file with them, relative to the model's file. */
       labels: z.union([z.array(z.string().min(1)).min(1), relativePath], 'a list of names, or a file with them'),
-      /** What the model's file gives. An engine of your own gives probabilities. */
+      /** What the model's output holds. Your own engine returns probabilities. */
       activation: activation.default('softmax'),
       /** @default multi-label for a sigmoid over more than two classes */
       task: Task.optional(),

@@ -49,10 +49,10 @@ async function classify(image: Uint8Array): Promise<Prediction> {
 
 test.skipIf(noImages)('at least 44 of 50 images get their class (skipped if ../shared/images is missing)', async () => {
   const [, ...lines] = (await readFile(join(imagesDir, 'reference.csv'), 'utf8')).trim().split('\n');
-  const photographs = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));
-  expect(photographs).toHaveLength(50);
+  const images = lines.map((line) => ({ file: line.split(',')[0]!, index: Number(line.split(',')[1]) }));
+  expect(images).toHaveLength(50);
   const answers = await Promise.all(
-    photographs.map(async ({ file, index }) => {
+    images.map(async ({ file, index }) => {
       const { result, batchSize } = await classify(await readFile(join(imagesDir, file)));
       return { right: result.labels[0]!.index === index, batchSize };
     }),

@@ -11,8 +11,8 @@ const prepare = (file: Buffer, input = CROPPED) => prepareImage(file, input, 64_
 let frames: Buffer[];
 beforeAll(async () => {
   // Portrait, so that much of it is below the crop.
-  const photograph = sharp('models/samples/rocket.jpg').resize(480, 800);
-  frames = [await photograph.clone().png().toBuffer(), await photograph.clone().negate().png().toBuffer()];
+  const image = sharp('models/samples/rocket.jpg').resize(480, 800);
+  frames = [await image.clone().png().toBuffer(), await image.clone().negate().png().toBuffer()];
 });
 
 const encodings: Record<string, (image: Sharp, frames: Sharp) => Sharp> = {

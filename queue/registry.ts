@@ -94,7 +94,7 @@ export class Registry {
     return labels?.data ?? null;
   }
 
-  /** The class names of a version's further heads, by head; null if no worker has announced them. */
+  /** The class names of a version's further heads, by head; null if no worker has registered them. */
   async readHeadLabels(name: string, version: string): Promise<Record<string, string[]> | null> {
     const text = await callRedis(() => this.#redis.hget(this.#keysOf(name).headLabels, version));
     return (text === null ? undefined : headLabelsSchema.safeParse(JSON.parse(text)).data) ?? null;

@@ -1,4 +1,4 @@
-"""What all peers share: the same photographs' preparation, the same ONNX file, the same answer."""
+"""Shared by all peers: the preparation of images, the ONNX file and the answer."""
 
 import io
 import json

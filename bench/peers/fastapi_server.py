@@ -1,4 +1,4 @@
-"""FastAPI and ONNX Runtime in one process, no queue: each request runs the model by itself."""
+"""FastAPI and ONNX Runtime in one process, no queue: each request runs the model."""
 
 import os
 

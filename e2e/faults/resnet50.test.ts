@@ -15,7 +15,7 @@ const samples = [
 ];
 
 test('the real ResNet50: workers killed, all killed, one stopped and continued', async () => {
-  const photographs = await Promise.all(
+  const images = await Promise.all(
     samples.map(({ file }) =>
       sharp(join(projectDir, 'models', 'samples', file))
         .resize(320)
@@ -30,7 +30,7 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
     load: {
       clients: 290,
       mixed: false,
-      picture: (n) => photographs[n % photographs.length]!,
+      picture: (n) => images[n % images.length]!,
       expected: (n) => samples[n % samples.length]!.best,
     },
     async act({ system, redis, load }) {

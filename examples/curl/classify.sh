@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: classify.sh photo.jpg
-# Sends a photograph and prints the answer, which comes once there is a result.
+# Sends an image and prints the answer, which comes once there is a result.
 set -eu
 url=${INFERQL_URL:-http://127.0.0.1:4000}
 

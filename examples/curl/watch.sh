@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: watch.sh photo.jpg
-# Sends a photograph, which answers with an id at once, then prints the states of its prediction as they come.
+# Sends an image, gets its id at once, then prints the states of its prediction as they arrive.
 set -eu
 url=${INFERQL_URL:-http://127.0.0.1:4000}
 

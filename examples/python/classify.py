@@ -1,6 +1,6 @@
 """Usage: classify.py photo.jpg
 
-Sends a photograph, follows its prediction by server-sent events, and prints the labels.
+Sends an image, watches its prediction over server-sent events, and prints the labels.
 """
 
 import json

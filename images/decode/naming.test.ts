@@ -7,7 +7,7 @@ import { wrapTiff } from './wrap-tiff.ts';
 
 const INPUT: ServedModel['input'] = { width: 16, height: 12, channels: 3, kernel: 'linear' };
 const prepare = (file: Buffer) => prepareImage(file, INPUT, 64_000_000);
-const photograph = () => sharp('models/samples/rocket.jpg').resize(160, 120).removeAlpha();
+const openSample = () => sharp('models/samples/rocket.jpg').resize(160, 120).removeAlpha();
 
 const TAG = { compression: 259, photometric: 262, samples: 277, extra: 338, profile: 34_675 };
 
@@ -18,14 +18,14 @@ function entryOf(tiff: Buffer, tag: number): number {
 }
 
 async function writeTiff(channels: 3 | 4, changes: Record<number, number>): Promise<Buffer> {
-  const image = channels === 4 ? photograph().ensureAlpha() : photograph();
+  const image = channels === 4 ? openSample().ensureAlpha() : openSample();
   const tiff = wrapTiff({ data: await image.raw().toBuffer(), width: 160, height: 120, channels }, Buffer.from('none'));
   for (const [tag, value] of Object.entries(changes)) tiff.writeUInt16LE(value, entryOf(tiff, Number(tag)) + 8);
   return tiff;
 }
 
 async function writeJpeg(change: (file: Buffer, frameAt: number) => Buffer): Promise<Buffer> {
-  const file = await photograph().jpeg().toBuffer();
+  const file = await openSample().jpeg().toBuffer();
   return change(file, file.indexOf(Buffer.from([0xff, 0xc0])));
 }
 
@@ -56,7 +56,7 @@ describe('is UNSUPPORTED_FORMAT, and the message names it:', () => {
     [
       'CgBI',
       async () => {
-        const png = await photograph().png().toBuffer();
+        const png = await openSample().png().toBuffer();
         const chunk = Buffer.from('\0\0\0\x04CgBI\x50\0\x20\x02\0\0\0\0', 'latin1');
         return Buffer.concat([png.subarray(0, 8), chunk, png.subarray(8)]);
       },
@@ -72,7 +72,7 @@ describe('is decoded like the plain image:', () => {
     [
       'an AVIF sequence',
       async () => {
-        const avif = await photograph().avif({ effort: 0, quality: 90 }).toBuffer();
+        const avif = await openSample().avif({ effort: 0, quality: 90 }).toBuffer();
         avif.write('avis', 8, 'latin1');
         return avif;
       },
@@ -82,7 +82,7 @@ describe('is decoded like the plain image:', () => {
       async () => {
         const tiff = await writeTiff(4, { [TAG.extra]: 2 });
         // A list of two, after the pixels; the second channel is the blue one's place moved on.
-        const pixels = await photograph().ensureAlpha().raw().toBuffer();
+        const pixels = await openSample().ensureAlpha().raw().toBuffer();
         const five = Buffer.alloc((pixels.length / 4) * 5, 255);
         for (let at = 0, to = 0; at < pixels.length; at += 4, to += 5) pixels.copy(five, to, at, at + 4);
         const listAt = tiff.length;
@@ -101,7 +101,7 @@ describe('is decoded like the plain image:', () => {
     [
       'old-style JPEG in TIFF',
       async () => {
-        const jpeg = await photograph().jpeg({ quality: 95 }).toBuffer();
+        const jpeg = await openSample().jpeg({ quality: 95 }).toBuffer();
         const tiff = await writeTiff(4, { [TAG.compression]: 6, [TAG.photometric]: 6, [TAG.samples]: 3 });
         const [offset, length] = [entryOf(tiff, TAG.extra), entryOf(tiff, TAG.profile)];
         for (const [at, tag, value] of [
@@ -121,7 +121,7 @@ describe('is decoded like the plain image:', () => {
       () => writeJpeg((file) => Buffer.concat([file.subarray(0, -2), Buffer.from('SEFHe\0\0\0trailer of a phone')])),
     ],
   ])('%s', async (_name, write) => {
-    const [decoded, plain] = [await prepare(await write()), await prepare(await photograph().png().toBuffer())];
+    const [decoded, plain] = [await prepare(await write()), await prepare(await openSample().png().toBuffer())];
     let sum = 0;
     for (let i = 0; i < plain.length; i++) sum += Math.abs(plain[i]! - decoded[i]!);
     expect(sum / plain.length).toBeLessThan(3);

@@ -8,9 +8,9 @@ export type ClassNames = ReturnType<typeof createClassNames>;
 /** The class names of models, read on demand. */
 export function createClassNames(registry: Pick<Registry, 'readLabels' | 'readHeadLabels'>) {
   return {
-    /** @returns null if no worker has announced them */
+    /** @returns null if no worker has registered them */
     ofModel: keepLists((model, version) => registry.readLabels(model, version)),
-    /** By further head. @returns null if no worker has announced them */
+    /** By further head. @returns null if no worker has registered them */
     ofHeads: keepLists((model, version) => registry.readHeadLabels(model, version)),
   };
 }

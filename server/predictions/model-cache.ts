@@ -52,7 +52,7 @@ export function createModelCache({ registry, defaultModel }: { registry: Registr
     /**
      * The model of that name, or the default one if no name is given; undefined if no such model accepts work.
      * @param mayUse whether the caller may use a model; callers that may not use the default get the first by name
-     * @throws InferqlError UNAVAILABLE if another release announced it in a form that this one cannot read
+     * @throws InferqlError UNAVAILABLE if another release registered it in a form that this one cannot read
      */
     async findModel(
       name: string | undefined,
@@ -71,10 +71,11 @@ export function createModelCache({ registry, defaultModel }: { registry: Registr
         );
       };
       const found = find(await read());
-      // A model that was announced a moment ago may not be in the cache.
+      // A model that was registered a moment ago may not be in the cache.
       const readAgain = (found ?? find(await read(0)))?.model;
       if (!readAgain && wanted !== undefined && (await registry.isUnreadable(wanted))) {
-        const message = 'This server cannot read the specification of that model: it was announced by another release.';
+        const message =
+          'This server cannot read the specification of that model: it was registered by another release.';
         throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
       }
       return readAgain;
@@ -87,7 +88,7 @@ export function createModelCache({ registry, defaultModel }: { registry: Registr
 
     /**
      * A model's queue, as it was at most `maxAgeMs` ago.
-     * @returns null if the model was never announced
+     * @returns null if the model was never registered
      */
     readQueue(model: string, maxAgeMs = QUEUE_MAX_AGE_MS): Promise<QueueState | null> {
       const known = queues.get(model);

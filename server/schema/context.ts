@@ -48,7 +48,7 @@ export interface Services {
   /** Models that the caller may not use are hidden, here and below. */
   listModels(caller: Principal): Promise<ServedModel[]>;
   findModel(caller: Principal, name: string | undefined): Promise<ServedModel | undefined>;
-  /** The class names of a version that the caller may use; null if no worker has announced them. */
+  /** The class names of a version that the caller may use; null if no worker has registered them. */
   readClassNames(model: string, version: string): Promise<string[] | null>;
   /** As readClassNames, of further heads, by head. */
   readHeadLabels(model: string, version: string): Promise<Record<string, string[]> | null>;

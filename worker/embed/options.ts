@@ -28,7 +28,7 @@ export interface WorkerOptions {
   engineThreads?: number;
   /** An engine that takes longer for one batch is ended and started again, in milliseconds. @default 60000 */
   engineTimeLimitMs?: number;
-  /** `stop` waits this long for running work, in milliseconds; other workers take over the rest. @default 25000 */
+  /** `stop` waits this long for running work, in milliseconds; other workers reclaim the rest. @default 25000 */
   drainLimitMs?: number;
   /** A pino logger. @default silent */
   logger?: Logger;

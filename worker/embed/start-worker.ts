@@ -3,14 +3,14 @@ import type { WorkerOptions } from './options.ts';
 export interface RunningWorker {
   /** Names of the models that are served now. */
   models(): string[];
-  /** Claims nothing more, finishes running work, and ends the engines. Other workers take over what is queued. */
+  /** Claims nothing more, finishes running work, and ends the engines. Other workers serve what is queued. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a worker inside another program. Engines run in processes of theirs, which end with this one however it ends. It reads no
+ * Starts a worker inside another program. Engines run in separate processes, which end with this one, however it ends. It reads no
  * environment variables and handles no signals; several may run in one process.
- * @returns once at least one model is warm and announced; the log says why others are not
+ * @returns once at least one model is warm and registered; the log says why others are not
  * @throws TypeError that names a wrong option and what was expected; Error if Redis does not answer within ten seconds, or if no model
  * can be served
  * @example

@@ -34,7 +34,7 @@ class Net(nn.Module):
 
 
 class Inside(nn.Module):
-    """Normalizes by itself: takes bytes as floats."""
+    """Normalizes inside the model: takes bytes as floats."""
 
     def __init__(self, net):
         super().__init__()

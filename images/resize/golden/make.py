@@ -64,7 +64,7 @@ def pillow():
         return run
 
     names = ["bilinear", "bicubic", "lanczos", "box", "hamming", "nearest"]
-    # Versions before 12 have an order of their own: run this with one of each.
+    # Versions before 12 use another order: run this with one version of each.
     is_old = int(__version__.split(".")[0]) < 12
     prefix, names = ("pillow11", names[:-1]) if is_old else ("pillow", names)
     return f"Pillow {__version__}", {f"{prefix}-{name}": resize(name) for name in names}

@@ -15,9 +15,9 @@ import type { EngineRun } from '../process/engine-process.ts';
 import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const PHOTOGRAPHS = join(ROOT, '../shared/images');
+const IMAGES_DIR = join(ROOT, '../shared/images');
 const SAMPLES = join(ROOT, 'models/samples');
-const hasPhotographs = existsSync(PHOTOGRAPHS);
+const hasImages = existsSync(IMAGES_DIR);
 const BATCH = 4;
 
 let buildDir: string;
@@ -80,12 +80,12 @@ describe('ResNet50', () => {
     await compareAll(['chelsea.png', 'coffee.png', 'rocket.jpg'].map((file) => join(SAMPLES, file)));
   });
 
-  test.skipIf(!hasPhotographs)(
+  test.skipIf(!hasImages)(
     'the engines agree on 50 images, top five and within 1e-5 (needs ../shared/images)',
     async () => {
-      const files = readdirSync(PHOTOGRAPHS).filter((name) => /\.(jpe?g|png)$/i.test(name));
+      const files = readdirSync(IMAGES_DIR).filter((name) => /\.(jpe?g|png)$/i.test(name));
       expect(files.length).toBe(50);
-      await compareAll(files.map((file) => join(PHOTOGRAPHS, file)));
+      await compareAll(files.map((file) => join(IMAGES_DIR, file)));
     },
     600_000,
   );
