@@ -138,7 +138,7 @@ test('a page of a refused origin learns so at once, and which setting to change'
       ))`,
   );
   expect(refusal).toBe(
-    `BAD_RESPONSE ${system.url} does not accept requests from pages of http://localhost:${port}. Add this origin in the server's INFERQL_CORS_ORIGINS.`,
+    `BAD_RESPONSE ${system.url} does not accept requests from pages of http://localhost:${port}. Add this origin to the server's INFERQL_CORS_ORIGINS.`,
   );
   await foreign.close();
 });
