@@ -104,12 +104,17 @@ program
     'a folder, a .zip, a .onnx, .keras or .h5 file, the URL of a model.json, or npm:<package>@<version>#<path>',
   )
   .option('--name <name>', 'name to serve it by')
-  .option('--labels <file>', 'names of the classes; for an npm source a path in the package')
+  .option('--labels <file>', 'file with the names of the classes; for an npm source a path in the package')
   .option('--replace', 'replace the model of that name')
   .option('--width <pixels>', 'width of the input, if the model leaves it open', wholeNumber)
   .option('--height <pixels>', 'height of the input, if the model leaves it open', wholeNumber)
-  .option('--channels <count>', '1 gray, 3 RGB, 4 RGBA; if the model leaves it open', channelCount)
-  .addOption(new Option('--layout <order>', "of an ONNX file's input, if it leaves it open").choices(['nchw', 'nhwc']))
+  .option('--channels <count>', '1 (gray), 3 (RGB) or 4 (RGBA), if the model leaves it open', channelCount)
+  .addOption(
+    new Option('--layout <order>', "layout of an ONNX file's input, if the file leaves it open").choices([
+      'nchw',
+      'nhwc',
+    ]),
+  )
   .addOption(new Option('--normalization <kind>', 'how pixels are normalized').choices([...NORMALIZATIONS]))
   .option(
     '--mean <numbers>',
@@ -127,7 +132,7 @@ program
       'logits-sigmoid',
     ]),
   )
-  .option('--output <name>', 'the output with the scores of the labels, if there are several')
+  .option('--output <name>', 'output with the scores of the labels, if there are several outputs')
   .option(
     '--outputs <list>',
     'outputs to return besides the labels, such as color=labels:colors.txt,features=embedding,grid=tensor',
@@ -136,7 +141,7 @@ program
   .option('--batch <images>', 'at most this many images per run', wholeNumber)
   .option(
     '--short-side <pixels>',
-    "resize the short side to this and crop the center; else as the model's files say, or as its maker usually does",
+    "resize the short side to this and crop the center (default: from the model's files, or usual for the tool that wrote it)",
     wholeNumber,
   )
   .addOption(
