@@ -36,16 +36,16 @@ export async function loadPredictor(
 ): Promise<Predictor> {
   const json = await readModelJson(path);
   if (isGraphModel(json)) {
-    const handler = { load: async () => graphArtifacts(json, path) };
+    const model = await openGraphModel(json, path);
     // The first output of all, however its signature says so.
-    if (outputName === undefined && hasLabels && from.length === 0) return loadGraphModel(handler, undefined, []);
+    if (outputName === undefined && hasLabels && from.length === 0) return graphPredictor(model, undefined, []);
     const outputs = parseGraph(json.modelTopology, signatureOf(json)).outputs;
     const nodeOf = (at: number) => `${outputs[at]!.ref.node}:${outputs[at]!.ref.output}`;
     const { main, named } = findPlaces(
       outputs.map(({ name }) => name),
       { outputName, hasLabels, from },
     );
-    return loadGraphModel(handler, main === undefined ? undefined : nodeOf(main), named.map(nodeOf));
+    return graphPredictor(model, main === undefined ? undefined : nodeOf(main), named.map(nodeOf));
   }
   const { main, named } = findPlaces(nameOutputs(parseTopology(json.modelTopology)), { outputName, hasLabels, from });
   return layersPredictor(await openLayersModel(json, path), main, named);
@@ -74,17 +74,24 @@ function findPlaces(
 }
 
 /** Weights are read one at a time: a model may have half a gigabyte of them. */
-function graphArtifacts(json: ModelJson, path: string): tf.io.ModelArtifacts {
+async function openGraphModel(json: ModelJson, path: string): Promise<tf.GraphModel> {
   const { weightsManifest, ...modelJson } = json;
+  const stored = streamStoredWeights(json, dirname(path));
   async function* readBytes() {
-    for await (const { bytes } of streamStoredWeights(json, dirname(path))) yield bytes;
+    for await (const { bytes } of stored) yield bytes;
   }
-  return {
+  const artifacts: tf.io.ModelArtifacts = {
     ...(modelJson as object),
     modelTopology: modelJson.modelTopology,
     weightSpecs: weightsManifest.flatMap(({ weights }) => weights) as tf.io.WeightsManifestEntry[],
     getWeightStream: () => ReadableStream.from(readBytes()) as unknown as globalThis.ReadableStream<ArrayBuffer>,
   };
+  try {
+    return await tf.loadGraphModel({ load: async () => artifacts }, { streamWeights: true });
+  } finally {
+    // tfjs reads no further than the last weight: the file would stay open.
+    await stored.return(undefined);
+  }
 }
 
 /** @param main the place of the output with the scores; undefined for a model without labels */
@@ -119,12 +126,7 @@ function layersPredictor(model: tf.LayersModel, main: number | undefined, named:
  * @param main the node with the scores; undefined for a model without labels
  * @param named nodes of other outputs; if there are none of either, the scores are the first output
  */
-async function loadGraphModel(
-  handler: tf.io.IOHandler,
-  main: string | undefined,
-  named: readonly string[],
-): Promise<Predictor> {
-  const model = await tf.loadGraphModel(handler, { streamWeights: true });
+function graphPredictor(model: tf.GraphModel, main: string | undefined, named: readonly string[]): Predictor {
   const wanted = [...(main === undefined ? [] : [main]), ...named];
   const nodes = [...new Set(wanted)];
   const isFirst = wanted.length === 0;
