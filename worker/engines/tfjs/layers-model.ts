@@ -67,6 +67,16 @@ function setWeights(model: tf.LayersModel, part: readonly { name: string; stored
     // Whether all of them are there is known at the end only.
     model.loadWeights(Object.fromEntries(tensors), false);
   });
+  // Other backends keep what they are given, or copy it later.
+  if (tf.getBackend() === 'wasm') for (const bytes of new Set(part.map(({ stored }) => stored.bytes))) free(bytes);
+}
+
+/** Gives memory back now: a collection may not come before the next copy of a large weight is made. The buffer is empty afterwards. */
+function free(buffer: ArrayBuffer): void {
+  const { port1 } = new MessageChannel();
+  port1.close();
+  // A closed port drops what it is given.
+  port1.postMessage(null, [buffer]);
 }
 
 function decode({ spec, bytes }: StoredWeight): tf.Tensor {
