@@ -10,7 +10,7 @@ import { openConnections } from '../connections.ts';
 import { answerRequest } from '../http/answer-request.ts';
 import { makeContext } from '../http/app.ts';
 import { createTransports } from '../http/transports.ts';
-import { pathOf } from '../http/web-socket.ts';
+import { pathOf } from '../http/web-socket/web-socket.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 import { ServiceContainer } from '../service-container.ts';
 import { startInlineRedis, startInlineWorker } from './inline.ts';

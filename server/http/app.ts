@@ -11,20 +11,20 @@ import type { ServerContext, Services } from '../schema/context.ts';
 import type { FileStores } from '../uploads/file-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { createHttpAuthentication } from './authentication.ts';
-import { GRAPHIQL_POLICY } from './content-security-policies.ts';
 import { corsOptions } from './cors.ts';
 import { useCsrfHeader } from './csrf.ts';
-import { createDocumentCache } from './document-cache.ts';
-import { createMask, logError, usePartialResultStatus, useShortMessages } from './error-mask.ts';
-import { createGraphiqlPage } from './graphiql.ts';
-import { useHealth } from './health.ts';
-import { useNotFoundPage } from './not-found.ts';
-import { makeLimitPlugins } from './query-limits.ts';
+import { createDocumentCache } from './operations/document-cache.ts';
+import { createMask, logError, usePartialResultStatus, useShortMessages } from './operations/error-mask.ts';
+import { makeLimitPlugins } from './operations/query-limits.ts';
 import { useRequestBody } from './request-body.ts';
 import { useSecurityHeaders } from './security-headers.ts';
 import { createServerTiming } from './server-timing.ts';
+import { GRAPHIQL_POLICY } from './site/content-security-policies.ts';
+import { createGraphiqlPage } from './site/graphiql.ts';
+import { useHealth } from './site/health.ts';
+import { useNotFoundPage } from './site/not-found.ts';
+import { useWebPage } from './site/web-page.ts';
 import { useEventStreams } from './sse.ts';
-import { useWebPage } from './web-page.ts';
 
 /** What the app needs from the service container. */
 export interface AppDependencies {

@@ -7,7 +7,7 @@ import { authorizeOperation } from '../access/authorize.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
-import { createMask } from './error-mask.ts';
+import { createMask } from './operations/error-mask.ts';
 import { clientAddress } from './proxy.ts';
 
 /**

@@ -6,9 +6,9 @@ import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { ServerContext } from '../schema/context.ts';
-import { createResultMask } from './error-mask.ts';
-import { executeSubscription } from './execute-subscription.ts';
-import { isOrderListener } from './pipelining.ts';
+import { isOrderListener } from './connections/pipelining.ts';
+import { createResultMask } from './operations/error-mask.ts';
+import { executeSubscription } from './operations/execute-subscription.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { ServiceContainer } from '../service-container.ts';
 import { createApp, makeContext } from './app.ts';
-import { createWebSockets } from './web-socket.ts';
+import { createWebSockets } from './web-socket/web-socket.ts';
 
 export interface TransportOptions {
   config: Config;

@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
+import { answerParserErrors } from '../http/connections/parser-errors.ts';
+import { SECURITY_HEADERS } from '../http/connections/raw-response.ts';
 import { findHostProblem } from '../http/host-check.ts';
-import { answerParserErrors } from '../http/parser-errors.ts';
-import { SECURITY_HEADERS } from '../http/raw-response.ts';
 import type { Metrics } from './metrics.ts';
 
 const PATH = '/metrics';

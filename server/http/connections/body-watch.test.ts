@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { atEnd } from '../test/server-harness.ts';
+import { atEnd } from '../../test/server-harness.ts';
 import { createBodyWatch } from './body-watch.ts';
 
 const LIMITS = { silenceMs: 400, windowMs: 600, minBytesPerSecond: 1_000, lookEveryMs: 20 };

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { atEnd, startServer } from '../test/server-harness.ts';
+import { atEnd, startServer } from '../../test/server-harness.ts';
 import { closeAfterBody } from './lingering-close.ts';
 
 test('a client that announces to close sees the answer to a body that is refused before it has arrived', async () => {

@@ -1,6 +1,6 @@
 import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { startServer } from '../test/server-harness.ts';
+import { startServer } from '../../test/server-harness.ts';
 
 /** A short query with a large answer: each type with its fields, and the fields of their types, three levels deep. */
 const NESTED = `fragment N on __Type { kind name description specifiedByURL isOneOf }

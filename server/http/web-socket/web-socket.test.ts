@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type Client, createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { atEnd, type Server, startServer, startWorker } from '../test/server-harness.ts';
-import { collect, enqueue, type StreamedAnswer, WATCH } from '../test/subscriptions.ts';
+import { atEnd, type Server, startServer, startWorker } from '../../test/server-harness.ts';
+import { collect, enqueue, type StreamedAnswer, WATCH } from '../../test/subscriptions.ts';
 
 describe('over WebSocket', () => {
   async function connect(server: Server, options: { origin?: string } = {}): Promise<{ client: Client; url: string }> {

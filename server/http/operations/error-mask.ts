@@ -4,8 +4,8 @@ import type { LimitState } from '@inferql/queue/limits';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { RateLimitedError } from '../access/limits.ts';
-import type { Config } from '../config.ts';
+import { RateLimitedError } from '../../access/limits.ts';
+import type { Config } from '../../config.ts';
 
 /**
  * What a caller sees of an error: those of the table with their code, those of GraphQL as they are, and no detail of all

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import { atEnd, startServer, startWorker } from '../test/server-harness.ts';
+import { atEnd, startServer, startWorker } from '../../test/server-harness.ts';
 import { MAX_MESSAGES_AT_ONCE, SocketTraffic } from './web-socket-traffic.ts';
 
 interface Message {

@@ -5,7 +5,7 @@ import type { ServerOptions } from 'graphql-ws';
 import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { WebSocket, WebSocketServer } from 'ws';
-import { queuedBytes } from './answer-watch.ts';
+import { queuedBytes } from '../connections/answer-watch.ts';
 import { SocketTraffic } from './web-socket-traffic.ts';
 
 /** Arguments of a connection's hooks. */

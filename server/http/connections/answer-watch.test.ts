@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { atEnd } from '../test/server-harness.ts';
+import { atEnd } from '../../test/server-harness.ts';
 import { closeUnreadAnswers, MAX_STUCK_LOOKS } from './answer-watch.ts';
 
 const LOOK_EVERY_MS = 50;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { atEnd, startServer } from '../test/server-harness.ts';
+import { atEnd, startServer } from '../../test/server-harness.ts';
 import { MAX_SMALL_CHUNKS, MIN_CHUNK_BYTES } from './chunk-limit.ts';
 
 /** Posts a body in chunks. @returns all that came until the server closed the connection */

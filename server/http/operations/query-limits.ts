@@ -5,8 +5,8 @@ import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
 import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import type { Config } from '../config.ts';
-import { schema } from '../schema/index.ts';
+import type { Config } from '../../config.ts';
+import { schema } from '../../schema/index.ts';
 import { withoutHint } from './error-mask.ts';
 import { useIntrospectionLimit } from './introspection-limit.ts';
 

@@ -5,7 +5,7 @@ import { buildSchema } from 'graphql';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import { atEnd } from '../test/server-harness.ts';
+import { atEnd } from '../../test/server-harness.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
 const PING_EVERY_MS = 100;
