@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createKeyStore, isKeyText, looksLikeKey, readKeyId, whyInvalid } from './api-keys.ts';
 import { accessKeys } from './keys.ts';
-import { setUp } from './queue.fixture.ts';
+import { setUp } from './test/queue.fixture.ts';
 
 async function openStore() {
   const { redis, prefix } = await setUp();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Consumer } from './consumer.ts';
 import { Result } from './contract.ts';
 import { MAX_OUTPUT_BYTES } from './outputs.ts';
-import { connect, failure, leftovers, setUp, success, takeOver } from './queue.fixture.ts';
+import { connect, failure, leftovers, setUp, success, takeOver } from './test/queue.fixture.ts';
 
 describe('a prediction', () => {
   it('goes from admission to its result, and its pixels leave Redis when it ends', async () => {

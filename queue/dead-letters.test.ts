@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createDeadLetters } from './dead-letters.ts';
-import { failure, setUp } from './queue.fixture.ts';
+import { failure, setUp } from './test/queue.fixture.ts';
 
 describe('dead letters', () => {
   it('are listed, retried as a new prediction that names the old one, and dropped', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createEventChannel } from './events.ts';
-import { connect, setUp, success } from './queue.fixture.ts';
+import { connect, setUp, success } from './test/queue.fixture.ts';
 
 describe('the channel', () => {
   async function listen(prefix: string) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './limits.ts';
-import { connect, setUp } from './queue.fixture.ts';
+import { connect, setUp } from './test/queue.fixture.ts';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ANONYMOUS_CALLER } from './contract.ts';
-import { leftovers, setUp, success } from './queue.fixture.ts';
+import { leftovers, setUp, success } from './test/queue.fixture.ts';
 
 describe('the end of a prediction before its result', () => {
   it('by cancel takes it off the queue; a running one drops its result; the first transition wins', async () => {

@@ -5,8 +5,8 @@ import type { PredictionState } from './contract.ts';
 import { tenantLimitKeys } from './keys.ts';
 import { createLimiter, type LimitRules, RECEIPT_MS } from './limits.ts';
 import type { AdmitRequest } from './producer.ts';
-import { connect, failure, setUp, success, takeOver } from './queue.fixture.ts';
 import { createRefunds, REFUND_BATCH_SIZE } from './refunds.ts';
+import { connect, failure, setUp, success, takeOver } from './test/queue.fixture.ts';
 
 const TENANT = 'address:203.0.113.7';
 const RULES: LimitRules = {

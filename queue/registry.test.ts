@@ -1,8 +1,8 @@
 /** Models that come and go: which are offered, which is the default, and what forgetting one leaves behind. */
 import { expect, test } from 'vitest';
 import { modelKeys, registryKeys } from './keys.ts';
-import { connect, setUp } from './queue.fixture.ts';
 import { FORGET_AFTER_MS, Registry } from './registry.ts';
+import { connect, setUp } from './test/queue.fixture.ts';
 
 async function setUpRegistry(queue: Parameters<typeof setUp>[0] = {}) {
   const bed = await setUp(queue);

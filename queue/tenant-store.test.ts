@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { accessKeys } from './keys.ts';
-import { connect, setUp } from './queue.fixture.ts';
 import { createTenantStore, readChangedTenant } from './tenant-store.ts';
+import { connect, setUp } from './test/queue.fixture.ts';
 
 async function start() {
   const { redis, prefix } = await setUp();

@@ -13,8 +13,8 @@ test.each([
   ['e2e/client.test.ts', '', 'e2e'],
   ['e2e/faults/redis.test.ts', '', 'faults'],
   ['e2e/containers/compose.test.ts', '', 'containers'],
-  ['e2e/web.test.ts', imports('@inferql/testing/browser'), 'browser'],
-  ['e2e/web-limits.test.ts', imports('@inferql/testing/page-fixture'), 'browser'],
+  ['e2e/page/web.test.ts', imports('@inferql/testing/browser'), 'browser'],
+  ['e2e/page/web-limits.test.ts', imports('@inferql/testing/page-fixture'), 'browser'],
 ])('%s importing %s is of suite %s', (path, source, suite) => {
   expect(findSuite(path, source)).toBe(suite);
 });

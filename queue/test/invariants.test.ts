@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Consumer, type StartedJob } from './consumer.ts';
-import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from './contract.ts';
-import type { ModelKeys } from './keys.ts';
+import { Consumer, type StartedJob } from '../consumer.ts';
+import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from '../contract.ts';
+import type { ModelKeys } from '../keys.ts';
+import type { RedisConnection } from '../redis-connection.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
-import type { RedisConnection } from './redis-connection.ts';
 
 const worker = fc.nat({ max: 3 });
 const pick = fc.nat({ max: 30 });

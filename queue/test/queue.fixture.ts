@@ -3,19 +3,19 @@
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { Consumer, type Outcome, type StartedJob } from './consumer.ts';
+import { Consumer, type Outcome, type StartedJob } from '../consumer.ts';
 import {
   ANONYMOUS_CALLER,
   type JobOptions,
   newPredictionId,
   type PredictionState,
   type ServedModel,
-} from './contract.ts';
-import { modelKeys } from './keys.ts';
-import { type AdmitRequest, Producer } from './producer.ts';
-import { type ConnectionRole, connectRedis, type RedisConnection } from './redis-connection.ts';
-import { Registry } from './registry.ts';
-import type { ClaimedJob } from './stream-entry.ts';
+} from '../contract.ts';
+import { modelKeys } from '../keys.ts';
+import { type AdmitRequest, Producer } from '../producer.ts';
+import { type ConnectionRole, connectRedis, type RedisConnection } from '../redis-connection.ts';
+import { Registry } from '../registry.ts';
+import type { ClaimedJob } from '../stream-entry.ts';
 
 let server: TestRedis;
 const connections: RedisConnection[] = [];

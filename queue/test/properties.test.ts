@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Consumer, StartedJob } from './consumer.ts';
-import { PRIORITIES } from './contract.ts';
+import type { Consumer, StartedJob } from '../consumer.ts';
+import { PRIORITIES } from '../contract.ts';
+import type { ClaimedJob } from '../stream-entry.ts';
 import { MAX_ATTEMPTS, MAX_QUEUE_SIZE, ModelQueue } from './model-queue.fixture.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
-import type { ClaimedJob } from './stream-entry.ts';
 
 const worker = fc.integer({ min: 0, max: 1 });
 const pick = fc.nat({ max: 50 });

@@ -1,4 +1,4 @@
-import { isTerminal, type PredictionStatus } from './contract.ts';
+import { isTerminal, type PredictionStatus } from '../contract.ts';
 
 /**
  * A model of the queue without Redis. The Lua steps must behave like it, in whatever order servers and workers call them.

@@ -7,7 +7,7 @@ import { BUILD_TIMEOUT_MS, CATS, classifyCat, clone, setUpClone, startReady } fr
 import { expect, test } from 'vitest';
 
 /** One file of a suite that sets up all that tests need: a build, a Redis, the model. */
-const TEST = 'queue/memory.test.ts';
+const TEST = 'queue/test/memory.test.ts';
 
 setUpClone({ built: true });
 
