@@ -1,7 +1,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { prepareImage } from './preprocess.ts';
+import { prepareImage } from '../preprocess.ts';
 
 const CROPPED: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const STRETCHED: ServedModel['input'] = { width: 32, height: 32, channels: 3, kernel: 'linear' };

@@ -2,7 +2,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { prepareImage } from './preprocess.ts';
+import { prepareImage } from '../preprocess.ts';
 
 const INPUT: ServedModel['input'] = { width: 32, height: 32, channels: 3, kernel: 'linear' };
 const prepare = (file: Buffer) => prepareImage(file, INPUT, 64_000_000);

@@ -6,9 +6,9 @@ import type { InferqlError } from '@inferql/queue/errors';
 import { buildSystem } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
+import { chooseDecodePlace } from '../decode/decode-place.ts';
+import { createImageDecoder } from '../decode/image-decoder.ts';
 import { inspectImage } from '../inspect/inspect.ts';
-import { chooseDecodePlace } from './decode-place.ts';
-import { createImageDecoder } from './image-decoder.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const SIDE = 8_000;

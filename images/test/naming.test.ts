@@ -2,8 +2,8 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { wrapTiff } from '../decode/wrap-tiff.ts';
 import { prepareImage } from '../preprocess.ts';
-import { wrapTiff } from './wrap-tiff.ts';
 
 const INPUT: ServedModel['input'] = { width: 16, height: 12, channels: 3, kernel: 'linear' };
 const prepare = (file: Buffer) => prepareImage(file, INPUT, 64_000_000);

@@ -7,8 +7,8 @@ import { encodeClassifier } from '@inferql/converter/golden/onnx-file.fixture';
 import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { loadRepositoryModel } from '../../repository/load-model.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { loadRepositoryModel } from '../../../repository/load-model.ts';
+import { type IsolatedEngine, startIsolatedEngine } from '../../process/isolated-engine.ts';
 
 const IMAGE_BYTES = 8 * 8 * 3;
 const CLASSES = 4;
