@@ -14,7 +14,7 @@ export function describeDiskError(error: unknown): string | undefined {
       return `${dest} cannot be written to with your rights: ${WAY_OUT}`;
     case 'ENOSPC':
     case 'EDQUOT':
-      return `there is no room for ${dest}: free some, or ${WAY_OUT}`;
+      return `no space is left for ${dest}: free some, or ${WAY_OUT}`;
     default:
       return undefined;
   }

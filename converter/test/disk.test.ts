@@ -45,6 +45,6 @@ test.skipIf(process.platform !== 'linux')('a full disk is called so, and other e
   } catch (error) {
     full = error;
   }
-  expect(describeDiskError(full)).toMatch(/^there is no room for .*: free some, or choose folders/);
+  expect(describeDiskError(full)).toMatch(/^no space is left for .*: free some, or choose folders/);
   expect(describeDiskError(new Error('no'))).toBeUndefined();
 });
