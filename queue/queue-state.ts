@@ -34,6 +34,12 @@ export function parseQueueState(
   };
 }
 
+/** The mean of the workers' milliseconds per image; undefined before the first measurement. */
+export function meanImageMs(workers: readonly WorkerRecord[]): number | undefined {
+  const measured = workers.flatMap(({ imageMs }) => imageMs ?? []);
+  return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;
+}
+
 /** A hash of counters, as scripts return it. */
 function toCounts(flat: string[]): Map<string, number> {
   const counts = new Map<string, number>();

@@ -5,6 +5,7 @@ import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
 import { Producer } from '@inferql/queue/producer';
+import { meanImageMs } from '@inferql/queue/queue-state';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { callRedis } from '@inferql/queue/redis-errors';
 import { createRefunds } from '@inferql/queue/refunds';
@@ -234,6 +235,5 @@ async function findModelName(modelCache: ModelCache, name: string | undefined): 
 
 /** The measured time per image, of all workers together; undefined before the first measurement. */
 async function findImageMs(modelCache: ModelCache, model: string): Promise<number | undefined> {
-  const measured = (await modelCache.readQueue(model))?.workers.flatMap(({ imageMs }) => imageMs ?? []) ?? [];
-  return measured.length > 0 ? measured.reduce((sum, ms) => sum + ms) / measured.length : undefined;
+  return meanImageMs((await modelCache.readQueue(model))?.workers ?? []);
 }

@@ -1,7 +1,6 @@
 /** The HTTP server: its port, timeouts, upgrades and drain. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
@@ -19,6 +18,7 @@ import { oneAtATime } from './connections/pipelining.ts';
 import { answerOnSocket, answerRaw } from './connections/raw-response.ts';
 import { watchUnusedConnections } from './connections/unused-connections.ts';
 import { findHostProblem } from './host-check.ts';
+import { startListening } from './listening.ts';
 import { createTransports } from './transports.ts';
 import { pathOf } from './web-socket/web-socket.ts';
 
@@ -126,10 +126,7 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
      * @throws the system's error, such as EADDRINUSE
      */
     async listen(): Promise<string> {
-      server.listen(config.port, config.host);
-      await once(server, 'listening');
-      const { address, port, family } = server.address() as AddressInfo;
-      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+      return startListening(server, config.port, config.host);
     },
 
     /** Accepts nothing more, ends subscriptions with a retryable error, and lets waiting requests end within `config.drainMs`. */

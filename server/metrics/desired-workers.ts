@@ -1,4 +1,5 @@
 import type { QueueState } from '@inferql/queue/contract';
+import { meanImageMs } from '@inferql/queue/queue-state';
 
 /**
  * How many workers would end all open work of a queue within `targetWaitMs`, at the mean measured time per image. 0 if there is no work.
@@ -10,8 +11,7 @@ export function countDesiredWorkers(
 ): number {
   const open = waiting + processing;
   if (open === 0) return 0;
-  const measured = workers.flatMap(({ imageMs }) => imageMs ?? []);
-  if (measured.length === 0) return 1;
-  const imageMs = measured.reduce((sum, ms) => sum + ms) / measured.length;
+  const imageMs = meanImageMs(workers);
+  if (imageMs === undefined) return 1;
   return Math.max(1, Math.ceil((open * imageMs) / targetWaitMs));
 }

@@ -1,12 +1,11 @@
 /** The port for Prometheus, apart from the public one: it asks for no key. */
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { answerParserErrors } from '../http/connections/parser-errors.ts';
 import { SECURITY_HEADERS } from '../http/connections/raw-response.ts';
 import { findHostProblem } from '../http/host-check.ts';
+import { startListening } from '../http/listening.ts';
 import type { Metrics } from './metrics.ts';
 
 const PATH = '/metrics';
@@ -60,10 +59,7 @@ export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentTyp
      * @throws the system's error, such as EADDRINUSE
      */
     async listen(): Promise<string> {
-      server.listen(config.metricsPort, config.host);
-      await once(server, 'listening');
-      const { address, port, family } = server.address() as AddressInfo;
-      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}${PATH}`;
+      return (await startListening(server, config.metricsPort, config.host)) + PATH;
     },
 
     close(): void {
