@@ -62,7 +62,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     LOG_LEVEL: 'warn',
     // As the launcher sets them.
     MALLOC_ARENA_MAX: String(Math.max(2, availableParallelism())),
-    NODE_OPTIONS: '--max-semi-space-size=2',
+    NODE_OPTIONS: '--max-semi-space-size=8',
     INFERQL_SHARE: '0',
     INFERQL_CACHE_TTL_MS: '0',
     ...(options.scripted && { INFERQL_SCRIPTED_MODELS: JSON.stringify(options.scripted) }),

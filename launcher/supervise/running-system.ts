@@ -149,9 +149,9 @@ export class RunningSystem {
     const { env, redis, stateDir, modelsDir, port, host } = this.#options;
     return {
       ...env,
-      // Images are large, short-lived buffers: this takes a third less memory for the same work. The user's value wins.
+      // Images are large, short-lived buffers, so fewer arenas and a small young generation take less memory (docs/performance.md). The user's value wins.
       MALLOC_ARENA_MAX: env.MALLOC_ARENA_MAX || String(Math.max(2, availableParallelism())),
-      NODE_OPTIONS: `--max-semi-space-size=2 ${env.NODE_OPTIONS ?? ''}`.trim(),
+      NODE_OPTIONS: `--max-semi-space-size=8 ${env.NODE_OPTIONS ?? ''}`.trim(),
       REDIS_URL: redis.url,
       INFERQL_STATE_DIR: stateDir,
       INFERQL_MODELS_DIR: modelsDir,
