@@ -156,7 +156,7 @@ describe('a quota', () => {
 
   it('knows the month of every day, and when it ends', async () => {
     const { redis } = await start();
-    const calendar = await readFile(new URL('./lua/quota-periods.lua', import.meta.url), 'utf8');
+    const calendar = await readFile(new URL('./lua/shared/quota-periods.lua', import.meta.url), 'utf8');
     const script = `${calendar}
       local answers = {}
       for _, day in ipairs(ARGV) do

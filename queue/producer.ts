@@ -199,7 +199,7 @@ export class Producer {
     });
     await Promise.all(
       [...places].map(async ([model, at]) => {
-        const replies = (await runStep(this.#redis, 'read', this.#keysOf(model), [
+        const replies = (await runStep(this.#redis, 'read-predictions', this.#keysOf(model), [
           tenant ?? '',
           ...at.map((place) => ids[place]!),
         ])) as unknown[];

@@ -1,6 +1,6 @@
 import { imageByteLength, type QueueState, type ServedModel, type WorkerRecord } from './contract.ts';
 
-/** The reply of lua/queue.lua: waiting, dead letters, counters, worker records, and two counts per tenant: held and begun jobs. */
+/** The reply of lua/read-queue.lua: waiting, dead letters, counters, worker records, and two counts per tenant: held and begun jobs. */
 export type QueueReply = [number, number, string[], string[], string[], string[]];
 
 /** @param readWorker undefined for a record that this release cannot read */

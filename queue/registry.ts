@@ -81,7 +81,7 @@ export class Registry {
   /** The model's queue at this moment; null if it was never registered. */
   async queueState(model: string): Promise<QueueState | null> {
     const [spec, reply] = await callRedis(() =>
-      Promise.all([this.#readModel(model), runStep(this.#redis, 'queue', this.#keysOf(model), [])]),
+      Promise.all([this.#readModel(model), runStep(this.#redis, 'read-queue', this.#keysOf(model), [])]),
     );
     if (!spec || spec === 'unreadable') return null;
     return parseQueueState(spec, reply as QueueReply, (record) => this.#readRecord(model, record));
@@ -170,7 +170,7 @@ export class Registry {
 
   async #readKnownModel(name: string): Promise<KnownModel | undefined> {
     try {
-      const reply = (await runStep(this.#redis, 'model', this.#keysOf(name), [])) as [string | null, number];
+      const reply = (await runStep(this.#redis, 'read-model', this.#keysOf(name), [])) as [string | null, number];
       const [spec, idleMs] = reply;
       if (!spec) return undefined;
       const model = ServedModel.parse(JSON.parse(spec));

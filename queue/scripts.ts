@@ -16,9 +16,9 @@ export type StepName =
   | 'feed'
   | 'forget'
   | 'deregister'
-  | 'model'
-  | 'queue'
-  | 'read'
+  | 'read-model'
+  | 'read-queue'
+  | 'read-predictions'
   | 'extend-leases'
   | 'resolve-admission'
   | 'settle'
@@ -59,7 +59,7 @@ function load(name: string, sharedParts: string[]): Step {
   if (!step) {
     // Redis takes the flags from the first line only, so shared parts go between it and the rest.
     const [flags, ...body] = readLua(name).split('\n');
-    const source = [flags, ...sharedParts.map(readLua), ...body].join('\n');
+    const source = [flags, ...sharedParts.map((part) => readLua(`shared/${part}`)), ...body].join('\n');
     step = { source, sha: createHash('sha1').update(source).digest('hex') };
     loaded.set(name, step);
   }
