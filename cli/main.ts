@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { type CommandContext, createContext, defaultUrl, explainError } from './command-context.ts';
 import { addBench } from './commands/bench.ts';
 import { addClassify } from './commands/classify.ts';
 import { addDead } from './commands/dead.ts';
@@ -12,14 +13,13 @@ import { addTenants } from './commands/tenants.ts';
 import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
-import { createSession, defaultUrl, explainError, type Session } from './session.ts';
 
 const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and inspect models and queues.
 
 The server is expected at --url, else at INFERQL_URL, else where the system of this folder
 runs, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;
 
-function createProgram(session: Session, version: string): Command {
+function createProgram(context: CommandContext, version: string): Command {
   const program = new Command('inferql')
     .description(DESCRIPTION)
     .version(version)
@@ -41,7 +41,7 @@ function createProgram(session: Session, version: string): Command {
     addDead,
     addBench,
   ])
-    add(program, session);
+    add(program, context);
   return program;
 }
 
@@ -58,11 +58,11 @@ export async function runInferql(argv: string[], version: string): Promise<void>
   process.stdout.on('error', () => interrupt.abort(new CommandFailure(EXIT.ok, '')));
 
   const releaseSignals = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-  const session = createSession(interrupt.signal, releaseSignals);
-  let url = defaultUrl(session.env);
-  const program = createProgram(session, version).hook('preAction', (_program, command) => {
+  const context = createContext(interrupt.signal, releaseSignals);
+  let url = defaultUrl(context.env);
+  const program = createProgram(context, version).hook('preAction', (_program, command) => {
     url = command.opts<{ url?: string }>().url ?? url;
-    session.key = program.opts<{ key?: string }>().key ?? session.key;
+    context.key = program.opts<{ key?: string }>().key ?? context.key;
   });
   try {
     await program.parseAsync(argv);
@@ -72,8 +72,8 @@ export async function runInferql(argv: string[], version: string): Promise<void>
       return;
     }
     const failure = explainError(error, url);
-    session.screen.clearProgress();
-    if (failure.message) session.screen.note(failure.message);
+    context.screen.clearProgress();
+    if (failure.message) context.screen.note(failure.message);
     process.exitCode = failure.exitCode;
   }
 }

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { defaultUrl } from './session.ts';
+import { defaultUrl } from './command-context.ts';
 
 /** A parser of whole numbers in a range, for commander. */
 export function integerBetween(least: number, most: number): (text: string) => number {

@@ -5,8 +5,8 @@ import { InferqlError } from '@inferql/queue/errors';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { type Command, Option } from 'commander';
+import type { CommandContext } from './command-context.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import type { Session } from './session.ts';
 import { hidePassword, safeText } from './text.ts';
 
 export interface RedisFlags {
@@ -29,7 +29,7 @@ export function addRedisOptions(command: Command): Command {
  */
 export async function withRedis(
   flags: RedisFlags,
-  { env }: Session,
+  { env }: CommandContext,
   work: (redis: RedisConnection) => Promise<void>,
 ): Promise<void> {
   const url = flags.redis ?? (await findRedis(env));

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { InferqlError } from '@inferql/client';
 import type { Command } from 'commander';
+import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
-import { connectServer, requireModel, type Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';
 
@@ -24,12 +24,12 @@ interface Measured {
   elapsedMs: number;
 }
 
-export function addBench(program: Command, session: Session): void {
+export function addBench(program: Command, context: CommandContext): void {
   program
     .command('bench')
     .description('Send images repeatedly and measure: each client sends the next image as soon as it has its answer.')
     .argument('<images...>', 'images, sent one after the other')
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .addOption(modelOption())
     .option('-c, --clients <n>', 'concurrent clients', integerBetween(1, 1_000), 8)
     .option('-d, --duration <seconds>', 'duration', integerBetween(1, 3_600), 10)
@@ -41,12 +41,12 @@ export function addBench(program: Command, session: Session): void {
 A time is from the first byte of the upload to the finished prediction, as a user of the client sees it. Repeated
 images are answered from the server's cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
     )
-    .action((args: string[], flags: BenchFlags) => measureServer(args, flags, session));
+    .action((args: string[], flags: BenchFlags) => measureServer(args, flags, context));
 }
 
-async function measureServer(args: string[], flags: BenchFlags, session: Session): Promise<void> {
-  const { images: sources } = await findImages(args, session.stdin, session.signal);
-  await requireModel(session, flags.url, flags.model);
+async function measureServer(args: string[], flags: BenchFlags, context: CommandContext): Promise<void> {
+  const { images: sources } = await findImages(args, context.stdin, context.signal);
+  await requireModel(context, flags.url, flags.model);
   const images = await Promise.all(
     sources.map(async ({ name, content }) => {
       if (typeof content !== 'string') return content;
@@ -58,18 +58,18 @@ async function measureServer(args: string[], flags: BenchFlags, session: Session
       }
     }),
   );
-  const measured = await driveServer(images, flags, session);
-  session.screen.clearProgress();
+  const measured = await driveServer(images, flags, context);
+  context.screen.clearProgress();
   const summary = summarize(measured, flags.clients);
-  session.screen.print(flags.json ? safeJson(summary) : drawSummary(summary));
-  session.signal.throwIfAborted();
+  context.screen.print(flags.json ? safeJson(summary) : drawSummary(summary));
+  context.signal.throwIfAborted();
   if (summary.failed > 0) process.exitCode = EXIT.failed;
 }
 
-async function driveServer(images: Blob[], flags: BenchFlags, session: Session): Promise<Measured> {
-  const { screen, signal } = session;
+async function driveServer(images: Blob[], flags: BenchFlags, context: CommandContext): Promise<Measured> {
+  const { screen, signal } = context;
   // A refusal is an answer here, not a reason to retry.
-  const client = connectServer(session, flags.url, 0);
+  const client = connectServer(context, flags.url, 0);
   const measured: Measured = { latenciesMs: [], cached: 0, errors: new Map(), elapsedMs: 0 };
   const beganMs = performance.now();
   const endMs = beganMs + flags.duration * 1_000;

@@ -1,11 +1,11 @@
 import type { InferqlError, Priority } from '@inferql/client';
 import { type Command, Option } from 'commander';
+import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
 import { EXIT } from '../exit.ts';
+import { type Memory, openMemory } from '../finished-images.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../image-record.ts';
 import { describeSkipped, findImages, type ImageSource } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
-import { type Memory, openMemory } from '../resume.ts';
-import { connectServer, requireModel, type Session } from '../session.ts';
 import { formatDuration } from '../text.ts';
 
 interface ClassifyFlags {
@@ -25,12 +25,12 @@ interface ClassifyFlags {
 /** The labels to request if a state file keeps them: a later run may show more. */
 const KEPT_LABELS = 20;
 
-export function addClassify(program: Command, session: Session): void {
+export function addClassify(program: Command, context: CommandContext): void {
   program
     .command('classify')
     .description('Classify images: files, folders, or - for standard input.')
     .argument('<images...>', 'photo.jpg  folder/  *.png  -')
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .addOption(modelOption())
     .option('-t, --top <n>', 'labels to show (default: 5, or 1 with several images)', integerBetween(1, 20))
     .addOption(new Option('--json', 'one line of JSON per image').conflicts(['csv', 'table']))
@@ -59,13 +59,13 @@ Examples:
 With --resume the results of earlier runs are written again, so that the output is always whole. An image that
 changed since then is classified again, and so is one that failed.`,
     )
-    .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, session));
+    .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, context));
 }
 
-async function classifyImages(args: string[], flags: ClassifyFlags, session: Session): Promise<void> {
-  const { screen, signal, stdout } = session;
-  const { images, skipped } = await findImages(args, session.stdin, signal);
-  await requireModel(session, flags.url, flags.model);
+async function classifyImages(args: string[], flags: ClassifyFlags, context: CommandContext): Promise<void> {
+  const { screen, signal, stdout } = context;
+  const { images, skipped } = await findImages(args, context.stdin, signal);
+  await requireModel(context, flags.url, flags.model);
   const memory = flags.resume === undefined ? undefined : await openMemory(flags.resume, flags.model);
   try {
     const top = flags.top ?? (images.length === 1 || flags.json || flags.csv ? 5 : 1);
@@ -73,7 +73,7 @@ async function classifyImages(args: string[], flags: ClassifyFlags, session: Ses
     const names = images.map(({ name }) => name);
     const writer = createWriter(format, names, top, stdout.isTTY);
     if (writer.head) screen.print(writer.head);
-    const counts = await runImages(images, { ...flags, top }, session, memory, printInOrder(writer, session));
+    const counts = await runImages(images, { ...flags, top }, context, memory, printInOrder(writer, context));
     screen.clearProgress();
     if (images.length > 1 || skipped.length > 0) {
       screen.note(`${summarize(counts)}${skipped.length > 0 ? `.${describeSkipped(skipped)}` : ''}`);
@@ -95,11 +95,11 @@ interface Counts {
 async function runImages(
   images: ImageSource[],
   flags: ClassifyFlags & { top: number },
-  session: Session,
+  context: CommandContext,
   memory: Memory | undefined,
   report: (place: number, record: ImageRecord) => void,
 ): Promise<Counts> {
-  const { screen, signal } = session;
+  const { screen, signal } = context;
   const beganMs = performance.now();
   const todo: { image: ImageSource; place: number }[] = [];
   images.forEach((image, place) => {
@@ -108,7 +108,7 @@ async function runImages(
     else todo.push({ image, place });
   });
   const counts: Counts = { succeeded: 0, failed: 0, known: images.length - todo.length, elapsedMs: 0 };
-  const client = connectServer(session, flags.url);
+  const client = connectServer(context, flags.url);
   const outcomes = client.classifyEach(
     todo.map(({ image }) => image.content),
     {
@@ -144,7 +144,7 @@ function isServerGone({ code }: InferqlError): boolean {
 }
 
 /** Writes records in the order of the images, each as soon as all earlier ones are written. */
-function printInOrder(writer: RecordWriter, { screen }: Session): (place: number, record: ImageRecord) => void {
+function printInOrder(writer: RecordWriter, { screen }: CommandContext): (place: number, record: ImageRecord) => void {
   const early = new Map<number, ImageRecord>();
   let next = 0;
   return (place, record) => {

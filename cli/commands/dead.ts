@@ -2,9 +2,9 @@ import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/q
 import { InferqlError } from '@inferql/queue/errors';
 import { Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
-import type { Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';
 
@@ -19,11 +19,11 @@ type Work = (letters: DeadLetters, model: string) => Promise<void>;
 const PAGE = 500;
 
 /** For operators: it uses Redis directly, since callers who may only classify must not see or run what others sent. */
-export function addDead(program: Command, session: Session): void {
+export function addDead(program: Command, context: CommandContext): void {
   const dead = program
     .command('dead')
     .description('For operators: failed jobs (dead letters), read from Redis directly.');
-  const { screen } = session;
+  const { screen } = context;
 
   const addAction = (name: string, description: string) =>
     addRedisOptions(dead.command(name).description(description)).option(
@@ -34,7 +34,7 @@ export function addDead(program: Command, session: Session): void {
   addAction('list', 'List them, the oldest first.')
     .option('--json', 'one line of JSON per entry')
     .action((flags: DeadFlags) =>
-      withDeadLetters(flags, session, async (letters, model) => {
+      withDeadLetters(flags, context, async (letters, model) => {
         const rows: string[][] = [];
         for await (const letter of listAll(letters, model)) {
           if (flags.json) screen.print(safeJson(letter));
@@ -50,9 +50,9 @@ export function addDead(program: Command, session: Session): void {
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
-      withDeadLetters(flags, session, async (letters, model) => {
+      withDeadLetters(flags, context, async (letters, model) => {
         for (const entryId of await chooseEntries(letters, model, entries, flags)) {
-          if (session.signal.aborted) return;
+          if (context.signal.aborted) return;
           screen.print(await retryLetter(letters, model, entryId));
         }
       }),
@@ -62,7 +62,7 @@ export function addDead(program: Command, session: Session): void {
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
-      withDeadLetters(flags, session, async (letters, model) => {
+      withDeadLetters(flags, context, async (letters, model) => {
         const chosen = await chooseEntries(letters, model, entries, flags);
         let dropped = 0;
         for (let i = 0; i < chosen.length; i += PAGE) dropped += await letters.drop(model, chosen.slice(i, i + PAGE));
@@ -72,8 +72,8 @@ export function addDead(program: Command, session: Session): void {
     );
 }
 
-async function withDeadLetters(flags: DeadFlags, session: Session, work: Work): Promise<void> {
-  await withRedis(flags, session, async (redis) => {
+async function withDeadLetters(flags: DeadFlags, context: CommandContext, work: Work): Promise<void> {
+  await withRedis(flags, context, async (redis) => {
     const registry = new Registry(redis, { prefix: flags.prefix });
     const models = (await registry.models()).map(({ name }) => name);
     const model = flags.model ?? (models.length === 1 ? models[0] : undefined);

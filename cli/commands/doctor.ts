@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
 import { EXIT } from '../exit.ts';
-import type { Session } from '../session.ts';
 import { safeJson, safeText } from '../text.ts';
 
 const SIGNS = { ok: '✓', warning: '!', problem: '✗' } as const;
 
-export function addDoctor(program: Command, session: Session): void {
+export function addDoctor(program: Command, context: CommandContext): void {
   program
     .command('doctor')
     .description(
@@ -18,10 +18,10 @@ export function addDoctor(program: Command, session: Session): void {
       const { runChecks } = await import('../doctor/checks.ts');
       const findings = await runChecks({ env: process.env, dir: process.cwd() });
       for (const finding of findings) {
-        if (json) session.screen.print(safeJson(finding));
+        if (json) context.screen.print(safeJson(finding));
         else {
-          session.screen.print(`${SIGNS[finding.verdict]} ${finding.check}: ${safeText(finding.found)}`);
-          if (finding.cure) session.screen.print(`    ${safeText(finding.cure)}`);
+          context.screen.print(`${SIGNS[finding.verdict]} ${finding.check}: ${safeText(finding.found)}`);
+          if (finding.cure) context.screen.print(`    ${safeText(finding.cure)}`);
         }
       }
       if (findings.some(({ verdict }) => verdict === 'problem')) process.exitCode = EXIT.failed;

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { modelsDir } from '../installed.ts';
-import type { Session } from '../session.ts';
 import { safeText } from '../text.ts';
 
-export function addInit(program: Command, session: Session): void {
+export function addInit(program: Command, context: CommandContext): void {
   program
     .command('init')
     .description(
@@ -23,9 +23,9 @@ export function addInit(program: Command, session: Session): void {
         if (!error.syscall) throw error;
         throw new CommandFailure(EXIT.failed, `Cannot write the project: ${safeText(error.message)}`);
       });
-      for (const path of written) session.screen.print(`  ${path}`);
-      if (kept.length > 0) session.screen.print(`Left unchanged: ${kept.join(', ')}`);
+      for (const path of written) context.screen.print(`  ${path}`);
+      if (kept.length > 0) context.screen.print(`Left unchanged: ${kept.join(', ')}`);
       const change = dir === process.cwd() ? '' : `cd ${safeText(relative(process.cwd(), dir))} && `;
-      session.screen.print(`Next: ${change}npm install && npm start`);
+      context.screen.print(`Next: ${change}npm install && npm start`);
     });
 }

@@ -4,9 +4,9 @@ import { Scope } from '@inferql/queue/scopes';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { limitList, matching, tenantName, weight } from '../arguments.ts';
+import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
-import type { Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';
 
@@ -39,15 +39,15 @@ const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 const LONGEST_MS = 3_650 * DAY_MS;
 
 /** For operators: it uses Redis directly, so whoever can reach Redis can create keys. */
-export function addKeys(program: Command, session: Session): void {
+export function addKeys(program: Command, context: CommandContext): void {
   const keys = program
     .command('keys')
     .description('For operators: create, list and revoke API keys, in Redis directly.');
-  const { screen } = session;
+  const { screen } = context;
   const addAction = (name: string, description: string) =>
     addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
   const withStore = (flags: RedisFlags, work: (store: KeyStore) => Promise<void>) =>
-    withRedis(flags, session, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
+    withRedis(flags, context, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
 
   addAction('create', 'Make a key. Its text is shown once and cannot be read again.')
     .requiredOption('-t, --tenant <name>', 'whose predictions it sends and reads', tenantName)

@@ -5,7 +5,7 @@ import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Session } from '../session.ts';
+import type { CommandContext } from '../command-context.ts';
 import { addModels } from './models.ts';
 
 let server: TestRedis;
@@ -31,7 +31,7 @@ beforeEach(async () => {
 async function forget(...words: string[]): Promise<string> {
   const screen = { print: (line: string) => printed.push(line) };
   const program = new Command().exitOverride();
-  addModels(program, { env: {}, screen } as unknown as Session);
+  addModels(program, { env: {}, screen } as unknown as CommandContext);
   try {
     await program.parseAsync(['models', 'forget', ...words, '--redis', server.url], { from: 'user' });
     return printed.join('\n');

@@ -1,22 +1,22 @@
 import { type ForgetOutcome, Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
+import { type CommandContext, connectServer } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
-import { connectServer, type Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';
 
-export function addModels(program: Command, session: Session): void {
+export function addModels(program: Command, context: CommandContext): void {
   const models = program.command('models');
   models
     .description('List the models; * marks the default.')
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .option('--json', 'one line of JSON per model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
-      const served = await connectServer(session, url, 0).models({ signal: session.signal });
+      const served = await connectServer(context, url, 0).models({ signal: context.signal });
       if (json) {
-        for (const model of served) session.screen.print(safeJson(model));
+        for (const model of served) context.screen.print(safeJson(model));
         return;
       }
       const rows = served.map((model) => [
@@ -30,7 +30,7 @@ export function addModels(program: Command, session: Session): void {
         model.description,
       ]);
       const header = ['MODEL', 'VERSION', 'ENGINE', 'PRECISION', 'CLASSES', 'INPUT', 'HEATMAP', ''];
-      session.screen.print(
+      context.screen.print(
         formatTable(
           header,
           rows.map((row) => row.map(safeText)),
@@ -44,12 +44,12 @@ export function addModels(program: Command, session: Session): void {
     .argument('<name>', 'the model')
     .option('--with-dead-letters', 'remove its dead letters, too')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>
-      withRedis(flags, session, async (redis) => {
+      withRedis(flags, context, async (redis) => {
         const registry = new Registry(redis, { prefix: flags.prefix });
         const outcome = await registry.forget(name, { withDeadLetters: flags.withDeadLetters ?? false });
         if (outcome.kind !== 'forgotten')
           throw new CommandFailure(EXIT.failed, explainRefusal(safeText(name), outcome));
-        session.screen.print(`forgot ${safeText(name)}`);
+        context.screen.print(`forgot ${safeText(name)}`);
       }),
     );
 }

@@ -1,8 +1,8 @@
 import type { Queue } from '@inferql/client';
 import type { Command } from 'commander';
+import { type CommandContext, connectServer } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { urlOption } from '../options.ts';
-import { connectServer, type Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';
 
@@ -12,24 +12,28 @@ interface QueueFlags {
   watch?: true;
 }
 
-export function addQueue(program: Command, session: Session): void {
+export function addQueue(program: Command, context: CommandContext): void {
   program
     .command('queue')
     .description('Show the queue of a model, its rate and its workers.')
     .argument('[model]', "model (default: the server's default)")
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .option('--json', 'print one JSON object')
     .option('-w, --watch', 'print it again whenever it changes, until interrupted')
-    .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, session));
+    .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, context));
 }
 
-async function showQueue(model: string | undefined, { url, json, watch }: QueueFlags, session: Session): Promise<void> {
-  const { screen, signal } = session;
+async function showQueue(
+  model: string | undefined,
+  { url, json, watch }: QueueFlags,
+  context: CommandContext,
+): Promise<void> {
+  const { screen, signal } = context;
   const show = (queue: Queue) => screen.print(json ? safeJson(queue) : watch ? describeQueue(queue) : drawQueue(queue));
-  const queue = await connectServer(session, url, 0).queue(model, { signal });
+  const queue = await connectServer(context, url, 0).queue(model, { signal });
   if (!queue) throw new CommandFailure(EXIT.usage, model ? `No model '${safeText(model)}'.` : 'No model yet.');
   if (!watch) return show(queue);
-  for await (const state of connectServer(session, url).watchQueue(model, { signal })) show(state);
+  for await (const state of connectServer(context, url).watchQueue(model, { signal })) show(state);
 }
 
 const formatRate = (rate: number | null) => (rate === null ? 'unknown' : `${rate.toFixed(1)}/s`);

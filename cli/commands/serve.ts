@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
 import { findEntry, findMissingEngine, findPage, modelsDir } from '../installed.ts';
-import type { Session } from '../session.ts';
 
 const HELP = `
 It runs a server, a worker and a private Redis, and ends with Ctrl-C. Settings are environment variables, or lines of a file
 .env in this folder: PORT, HOST, REDIS_URL (instead of the private Redis), INFERQL_WORKERS and more.`;
 
-export function addServe(program: Command, session: Session): void {
+export function addServe(program: Command, context: CommandContext): void {
   program
     .command('serve')
     .description('Run the whole system on this machine: API, web page, GraphiQL, worker, and a private Redis.')
@@ -16,7 +16,7 @@ export function addServe(program: Command, session: Session): void {
     .addHelpText('after', HELP)
     .action(async (folder: string | undefined) => {
       // The launcher has its own signal handlers: a system stops in steps.
-      session.releaseSignals();
+      context.releaseSignals();
       const dir = process.cwd();
       if (existsSync('.env')) process.loadEnvFile('.env');
       const worker = findEntry('@inferql/worker/main');

@@ -1,9 +1,9 @@
 import { createTenantStore, type TenantSettings, type TenantStore } from '@inferql/queue/tenant-store';
 import { type Command, InvalidArgumentError } from 'commander';
 import { limitList, tenantName, weight } from '../arguments.ts';
+import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
-import type { Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';
 
@@ -14,13 +14,13 @@ interface TenantFlags extends RedisFlags {
 }
 
 /** For operators: it uses Redis directly, as `inferql keys` does. */
-export function addTenants(program: Command, session: Session): void {
+export function addTenants(program: Command, context: CommandContext): void {
   const tenants = program.command('tenants').description('For operators: limits and weights of single tenants.');
-  const { screen } = session;
+  const { screen } = context;
   const addAction = (name: string, description: string) =>
     addRedisOptions(tenants.command(name).description(description)).option('--json', 'as a JSON object on a line');
   const withStore = (flags: RedisFlags, work: (store: TenantStore) => Promise<void>) =>
-    withRedis(flags, session, (redis) => work(createTenantStore(redis, { prefix: flags.prefix })));
+    withRedis(flags, context, (redis) => work(createTenantStore(redis, { prefix: flags.prefix })));
 
   addAction(
     'set',

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';
 import { urlOption } from '../options.ts';
-import type { Session } from '../session.ts';
 import { safeText } from '../text.ts';
 
 const PAGE = 1_000;
@@ -36,23 +36,23 @@ const Answer = z.object({
   errors: z.array(z.object({ message: z.string() })).optional(),
 });
 
-export function addTypes(program: Command, session: Session): void {
+export function addTypes(program: Command, context: CommandContext): void {
   program
     .command('types')
     .description("Write TypeScript for the server's models: their label names, for results of @inferql/client.")
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .option('-o, --output <file>', 'the declaration file; - for standard output', 'inferql-models.d.ts')
     .action(async ({ url, output }: { url: string; output: string }) => {
-      const models = await readLabels(session, url);
+      const models = await readLabels(context, url);
       const text = printModelTypes(models);
       if (output === '-') {
-        session.screen.print(text.trimEnd());
+        context.screen.print(text.trimEnd());
         return;
       }
       await writeFile(output, text).catch((error: Error) => {
         throw new CommandFailure(EXIT.usage, `Cannot write ${safeText(output)}: ${error.message}`);
       });
-      session.screen.print(`${output}: ${models.map(({ name }) => safeText(name)).join(', ')}`);
+      context.screen.print(`${output}: ${models.map(({ name }) => safeText(name)).join(', ')}`);
     });
 }
 
@@ -60,10 +60,10 @@ export function addTypes(program: Command, session: Session): void {
  * The names of all classes of all models, page by page.
  * @throws CommandFailure if there is no server, or it has no model with names
  */
-async function readLabels(session: Session, url: string): Promise<ModelLabels[]> {
+async function readLabels(context: CommandContext, url: string): Promise<ModelLabels[]> {
   const found = new Map<string, { name: string; version: string; labels: string[]; heads: Record<string, string[]> }>();
   for (let offset = 0; ; offset += PAGE) {
-    const models = await askForPage(session, url, offset);
+    const models = await askForPage(context, url, offset);
     for (const { name, version, labels, outputs } of models) {
       const model = found.get(name) ?? { name, version, labels: [], heads: {} };
       model.labels.push(...namesOf(labels));
@@ -86,7 +86,7 @@ function namesOf(page: z.infer<typeof Page>): string[] {
   return (page ?? []).map(({ name }) => name);
 }
 
-async function askForPage({ key, signal }: Session, url: string, offset: number) {
+async function askForPage({ key, signal }: CommandContext, url: string, offset: number) {
   let text: string;
   try {
     const response = await fetch(endpointOf(url), {

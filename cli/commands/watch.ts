@@ -1,9 +1,9 @@
 import type { Prediction } from '@inferql/client';
 import type { Command } from 'commander';
+import { type CommandContext, connectServer } from '../command-context.ts';
 import { EXIT } from '../exit.ts';
 import { createWriter, recordOutcome } from '../image-record.ts';
 import { integerBetween, urlOption } from '../options.ts';
-import { connectServer, type Session } from '../session.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';
 
 interface WatchFlags {
@@ -12,25 +12,25 @@ interface WatchFlags {
   json?: true;
 }
 
-export function addWatch(program: Command, session: Session): void {
+export function addWatch(program: Command, context: CommandContext): void {
   program
     .command('watch')
     .description(
       'Watch a prediction until it ends, across restarts of the server. Exits with 0 if it SUCCEEDED, else with 1.',
     )
     .argument('<id>', 'id of the prediction')
-    .addOption(urlOption(session.env))
+    .addOption(urlOption(context.env))
     .option('-t, --top <n>', 'labels to show', integerBetween(1, 20), 5)
     .option('--json', 'one line of JSON per state')
-    .action((id: string, flags: WatchFlags) => watchPrediction(id, flags, session));
+    .action((id: string, flags: WatchFlags) => watchPrediction(id, flags, context));
 }
 
-async function watchPrediction(id: string, { url, top, json }: WatchFlags, session: Session): Promise<void> {
-  const { screen, signal, stdout } = session;
+async function watchPrediction(id: string, { url, top, json }: WatchFlags, context: CommandContext): Promise<void> {
+  const { screen, signal, stdout } = context;
   // First request without retries: do not wait for a server that was never there.
-  await connectServer(session, url, 0).prediction(id, { signal });
+  await connectServer(context, url, 0).prediction(id, { signal });
   let last: Prediction | undefined;
-  for await (const prediction of connectServer(session, url).watch(id, { topK: top, signal })) {
+  for await (const prediction of connectServer(context, url).watch(id, { topK: top, signal })) {
     last = prediction;
     screen.print(json ? safeJson(prediction) : describeState(prediction));
   }

@@ -5,7 +5,7 @@ import { createScreen, type Screen } from './screen.ts';
 import { hidePassword, safeText } from './text.ts';
 
 /** The context of every command. */
-export interface Session {
+export interface CommandContext {
   stdin: NodeJS.ReadStream;
   stdout: NodeJS.WriteStream;
   env: NodeJS.ProcessEnv;
@@ -21,7 +21,7 @@ export interface Session {
 /** How long to wait for a server that went away during work. */
 const RETRY_FOR_MS = 60_000;
 
-export function createSession(signal: AbortSignal, releaseSignals: () => void): Session {
+export function createContext(signal: AbortSignal, releaseSignals: () => void): CommandContext {
   const { stdin, stdout, stderr, env } = process;
   return {
     stdin,
@@ -41,7 +41,7 @@ export function defaultUrl(env: NodeJS.ProcessEnv): string {
 }
 
 export function connectServer(
-  { key }: Pick<Session, 'key'>,
+  { key }: Pick<CommandContext, 'key'>,
   url: string,
   retryForMs = RETRY_FOR_MS,
 ): Client<NodeImageInput> {
@@ -60,8 +60,8 @@ export function connectServer(
  * Asks the server once, without retries.
  * @throws CommandFailure if none answers, or it has no such model
  */
-export async function requireModel(session: Session, url: string, model: string | undefined): Promise<void> {
-  const models = await connectServer(session, url, 0).models({ signal: session.signal });
+export async function requireModel(context: CommandContext, url: string, model: string | undefined): Promise<void> {
+  const models = await connectServer(context, url, 0).models({ signal: context.signal });
   if (models.length === 0) throw new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
   if (model !== undefined && !models.some(({ name }) => name === model)) {
     const names = models.map(({ name }) => name).join(', ');
