@@ -9,7 +9,7 @@ test.each([
   ['queue/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
   ['worker/main.test.ts', imports('@inferql/testing/redis-server'), 'integration'],
   ['server/test/http.test.ts', '', 'integration'],
-  ['bench/counts.test.ts', imports('@inferql/testing/system'), 'e2e'],
+  ['bench/redis-counts.test.ts', imports('@inferql/testing/system'), 'e2e'],
   ['e2e/client.test.ts', '', 'e2e'],
   ['e2e/faults/redis.test.ts', '', 'faults'],
   ['e2e/containers/compose.test.ts', '', 'containers'],

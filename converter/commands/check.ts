@@ -5,8 +5,8 @@ import { ModelError } from '../errors.ts';
 import type { PreparedOutput } from '../output-spec.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
+import { type Batching, findBatching } from './batch-check.ts';
 import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
-import { type Batching, findBatching } from './independence.ts';
 import { openTrial, type TrialAnswer } from './trial.ts';
 
 const SHOWN_LABELS = 3;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import type { InputSpec } from '../input-spec.ts';
-import { calibrate } from '../onnx/calibrate.ts';
+import { calibrate, MAX_CALIBRATION_IMAGES } from '../onnx/calibrate.ts';
 import { buildGraph, convertModel } from '../onnx/convert.ts';
 import type { Calibration } from '../onnx/ranges.ts';
 import { CALIBRATION_FILE, prepareModel } from '../prepared-model.ts';
@@ -16,7 +16,6 @@ import { type CommandContext, listImages, requireModel } from './command-context
 
 /** Below these an int8 version is not worth its loss. */
 const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
-const MAX_CALIBRATION_IMAGES = 64;
 /** A few samples do not contain the extremes of all images. */
 const SAMPLES_HEADROOM = 1.2;
 

@@ -4,6 +4,9 @@ import type { OnnxGraph, OnnxNode } from './graph.ts';
 import { type Calibration, tensorsToQuantize } from './ranges.ts';
 import { encodeModel } from './write.ts';
 
+/** More images do not change the ranges by much, and take time. */
+export const MAX_CALIBRATION_IMAGES = 64;
+
 /**
  * Runs a float model over images and records the ranges of its tensors.
  * @param images uint8 [height, width, channels] each
