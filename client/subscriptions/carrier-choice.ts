@@ -1,4 +1,4 @@
-import { reconnectDelayMs, returnDelayMs } from '../retry-delays.ts';
+import { reconnectDelayMs, returnDelayMs } from './reconnect-delays.ts';
 
 /** What carries the events of subscriptions: the WebSocket, event streams, or repeated queries. */
 export type Carrier = 'websocket' | 'event-stream' | 'polling';

@@ -1,0 +1,18 @@
+/** How long the client waits before it opens a WebSocket again, in milliseconds. */
+import { grow, spread } from '../retry-delays.ts';
+
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 4_000;
+/** A fallback after a slow start is short; one behind a proxy that blocks WebSockets stays. */
+const FIRST_RETURN_DELAY_MS = 4_000;
+const LONGEST_RETURN_DELAY_MS = 60_000;
+
+/** Before a lost WebSocket is opened again. @param retries since it was last open */
+export function reconnectDelayMs(retries: number): number {
+  return spread(grow(FIRST_DELAY_MS, retries, LONGEST_DELAY_MS));
+}
+
+/** Before a WebSocket is tried again that did not open, while something else carries the events. @param returns how often it was tried */
+export function returnDelayMs(returns: number): number {
+  return grow(FIRST_RETURN_DELAY_MS, returns, LONGEST_RETURN_DELAY_MS);
+}
