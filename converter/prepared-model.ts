@@ -16,7 +16,7 @@ import { LABELS_FILE, type ModelSpec } from './spec.ts';
 import { readSpec } from './spec-file.ts';
 import { stageFolder, sweepOldFolders } from './staging.ts';
 import { readTextFile } from './text-file.ts';
-import { mayRunOnTfjs, WAY_OUT } from './tfjs/keras3.ts';
+import { mayRunOnTfjs, wayOut } from './tfjs/keras3.ts';
 import { readModelJson } from './tfjs/manifest.ts';
 import { readWeights } from './tfjs/weights.ts';
 
@@ -274,7 +274,7 @@ export async function writeArtefacts(
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson))
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
     if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not possible: ${error.message}`);
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };

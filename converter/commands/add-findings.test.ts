@@ -3,7 +3,7 @@ import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
-import { GraphWriter, ints } from '../golden/graph-writer.fixture.ts';
+import { GraphWriter, ints, text } from '../golden/graph-writer.fixture.ts';
 import { layerFile } from '../golden/layer-files.fixture.ts';
 import { addModel } from './add.ts';
 import { listModels } from './command-context.ts';
@@ -30,6 +30,45 @@ test.each(['2.15.0', '3.15.1'] as const)(
     expect(await listModels(repository.context.modelsDir)).toEqual([]);
   },
 );
+
+describe('a graph whose op the converter does not know is refused by the name of the op, with the way out', () => {
+  /** A classifier that ends in the given op of its five scores. */
+  const endingIn = (op: string) => {
+    const graph = new GraphWriter();
+    const pooled = graph.node('Mean', ['image', graph.ints(1, 2)], { keep_dims: { b: false } });
+    return graph.model(graph.node(op, [graph.node('MatMul', [pooled, graph.weights(3, 5)])]));
+  };
+  const refusalOf = async (files: Parameters<typeof exported>[0]) => {
+    const folder = await writeFiles(inRoot('refused'), exported(files));
+    const error = await addModel(folder, {}, repository.context).catch((cause: Error) => cause);
+    const { message } = error as Error;
+    expect(message).toMatch(/Add the model's \.keras or \.h5 file instead, or an ONNX file of the SavedModel/);
+    expect(message).not.toMatch(/damaged/);
+    return message;
+  };
+
+  test('that tfjs answers with NaN', async () => {
+    expect(await refusalOf(endingIn('Acosh'))).toMatch(
+      /NaN or infinity: only tfjs runs it, and may compute it wrongly, since the converter does not cover Acosh: node Acosh_\d+/,
+    );
+  });
+
+  test('that tfjs does not know either', async () => {
+    const both =
+      /no engine runs it: onnxruntime: .* does not cover SparseMystery: node SparseMystery_\d+; wasm: .*SparseMystery/;
+    expect(await refusalOf(endingIn('SparseMystery'))).toMatch(both);
+  });
+
+  test('whose attribute tfjs ignores', async () => {
+    const graph = new GraphWriter();
+    const window = { ksize: ints(1, 1, 2, 2), strides: ints(1, 1, 2, 2), padding: { s: text('VALID') } };
+    const pooled = graph.node('MaxPool', ['image'], { ...window, data_format: { s: text('NCHW') } });
+    const scores = graph.node('Mean', [pooled, graph.ints(1, 2)], { keep_dims: { b: false } });
+    expect(await refusalOf(graph.model(graph.node('Softmax', [scores])))).toMatch(
+      /does not cover MaxPool: data_format nchw, .*; wasm: tfjs takes nchw for channels last: node MaxPool_\d+ \(MaxPool\)/,
+    );
+  });
+});
 
 test('an open size is taken as 224 with a note, and another is taken from the command line', async () => {
   const open = tf.sequential({

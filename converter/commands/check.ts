@@ -5,6 +5,7 @@ import { ModelError } from '../errors.ts';
 import type { PreparedOutput } from '../output-spec.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
+import { wayOut } from '../tfjs/keras3.ts';
 import { type Batching, findBatching } from './batch-check.ts';
 import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
 import { openTrial, type TrialAnswer } from './trial.ts';
@@ -95,16 +96,21 @@ function noise({ spec: { input } }: PreparedModel, seed: number): Uint8Array {
   return Uint8Array.from({ length: width * height * channels }, (_, i) => (i * (7919 + 2 * seed) + 31 * seed) % 251);
 }
 
+/** What an engine does not know well may give NaN: it is the first suspect. */
+function describeCause({ onnxUnavailable, spec: { format } }: PreparedModel): string {
+  if (onnxUnavailable === undefined || format === 'onnx' || format === 'module') {
+    return 'check the normalization, and whether its weights are damaged';
+  }
+  return `only tfjs runs it, and may compute it wrongly, since ${onnxUnavailable}. ${wayOut(format)}`;
+}
+
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {
   const expected = model.labels.length;
   if (values.length !== expected) {
     throw new ModelError('SOURCE_INVALID', `it returns ${values.length} numbers for ${expected} labels`);
   }
   if (!values.every(Number.isFinite)) {
-    throw new ModelError(
-      'SOURCE_INVALID',
-      'it returns NaN or infinity: check the normalization, and whether its weights are damaged',
-    );
+    throw new ModelError('SOURCE_INVALID', `it returns NaN or infinity: ${describeCause(model)}`);
   }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(

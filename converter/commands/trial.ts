@@ -7,6 +7,7 @@ import { runBatch } from '../inspect/probe-onnx.ts';
 import { normalizationOf } from '../normalization.ts';
 import { outputPort } from '../onnx/output-port.ts';
 import type { PreparedModel } from '../prepared-model.ts';
+import { wayOut } from '../tfjs/keras3.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** What a model gives for one image. */
@@ -113,7 +114,7 @@ async function openWasm(model: PreparedModel, print: CommandContext['print']): P
   const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
   const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, outputs, threads: 1, tfjs } as const;
   const loaded = await loadWasm(settings).catch((cause: Error) => {
-    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}`;
+    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}. ${wayOut(format)}`;
     throw new ModelError('SOURCE_INVALID', reason, { cause });
   });
   return trialOf(loaded);

@@ -9,7 +9,7 @@ import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
 import type { InputTrace } from '../onnx-file/trace.ts';
 import { type ModelSpec, parseSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
-import { mayRunOnTfjs, WAY_OUT } from '../tfjs/keras3.ts';
+import { mayRunOnTfjs, wayOut } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
@@ -213,7 +213,7 @@ async function outcomeOf(
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson)) {
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${WAY_OUT}`, { cause: error });
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
     }
     const classCount = await countByTfjs(modelJson, file, { input, output }, error);
     return { uncovered: error.message, activation: 'softmax', classCount };
@@ -233,7 +233,7 @@ async function countByTfjs(
   const { activation, name: outputName } = output;
   const tfjs = { path: file, format, normalization: normalizationOf(input), activation, outputName } as const;
   return countClasses(tfjs, input).catch((cause: Error) => {
-    const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${WAY_OUT}`;
+    const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${wayOut(format)}`;
     throw new ModelError('SOURCE_INVALID', message, { cause });
   });
 }

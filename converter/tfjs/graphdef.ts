@@ -184,3 +184,23 @@ export function parseGraph(modelTopology: Record<string, unknown>, signature: un
     outputs: outputs.length > 0 ? outputs : ends.map((name) => ({ name, ref: { node: name, output: 0 } })),
   };
 }
+
+/**
+ * tfjs ignores some attributes and ops.
+ * @throws ModelError UNSUPPORTED_OP for a graph that tfjs would answer wrongly
+ */
+export function requireFaithfulGraph({ nodes }: GraphDef): void {
+  for (const { name, op, attributes } of nodes.values()) {
+    const reason = whyUnfaithful(op, attributes);
+    if (reason) throw new ModelError('UNSUPPORTED_OP', `tfjs ${reason}: node ${name} (${op})`);
+  }
+}
+
+function whyUnfaithful(op: string, attributes: NodeAttributes): string | undefined {
+  const order = attributes.text('data_format', 'nhwc');
+  // The engines replace it.
+  if (!op.startsWith('FusedBatchNorm') && order.startsWith('nc')) return `takes ${order} for channels last`;
+  if (op.startsWith('FakeQuant')) return 'does not round numbers as training for bytes does';
+  if (op === 'OneHot' && attributes.number('axis', -1) !== -1) return 'ignores its axis';
+  return undefined;
+}

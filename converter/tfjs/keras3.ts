@@ -18,11 +18,15 @@ export function isKeras3(modelTopology: Record<string, unknown>): boolean {
   return dialectOf(modelTopology) === 'keras3';
 }
 
-/** What to do about a layers model that is not understood. */
-export const WAY_OUT =
-  "A graph model or an ONNX file says every operation: export the model with Keras' model.export('folder') and convert it " +
-  'with tensorflowjs_converter --input_format=tf_saved_model folder web_model, or with python -m tf2onnx.convert ' +
-  '--saved-model folder --output model.onnx';
+const TO_ONNX = 'python -m tf2onnx.convert --saved-model folder --output model.onnx';
+
+/** What to do about a model that is not understood. */
+export function wayOut(format: 'tfjs-layers' | 'tfjs-graph'): string {
+  return format === 'tfjs-layers'
+    ? "A graph model or an ONNX file says every operation: export the model with Keras' model.export('folder') and convert it " +
+        `with tensorflowjs_converter --input_format=tf_saved_model folder web_model, or with ${TO_ONNX}`
+    : `Add the model's .keras or .h5 file instead, or an ONNX file of the SavedModel that it was made from: ${TO_ONNX}`;
+}
 
 /**
  * Whether tfjs may run a model that the converter does not understand. tfjs knows what it has written itself, and the ops of

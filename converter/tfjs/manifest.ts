@@ -55,7 +55,7 @@ export function storedBytes(weight: WeightSpec): number {
   if (dtype === 'string' || dtype === 'complex64') {
     throw new ModelError(
       'MANIFEST_INVALID',
-      `weight ${weight.name} is of type ${dtype}, which no image classifier needs`,
+      `weight ${weight.name} is of type ${dtype}, which no image classifier needs: export the part that gives scores`,
     );
   }
   return weight.shape.reduce((a, b) => a * b, 1) * BYTES_PER_ELEMENT[dtype];

@@ -1,12 +1,13 @@
 /** A tfjs model on the current backend: which of its outputs are read, and how it is run. */
 import { dirname } from 'node:path';
 import { ReadableStream } from 'node:stream/web';
-import { parseGraph } from '@inferql/converter/tfjs/graphdef';
+import { parseGraph, requireFaithfulGraph } from '@inferql/converter/tfjs/graphdef';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '@inferql/converter/tfjs/manifest';
 import { nameOutputs, parseTopology } from '@inferql/converter/tfjs/topology';
 import { streamStoredWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';
 import type { EngineModel } from '../engine.ts';
+import { replaceGraphOps } from './graph-ops.ts';
 import { openLayersModel } from './layers-model.ts';
 
 /** Predicts normalized images: the model's probabilities, the named outputs in the order of the spec, and features if it has any. */
@@ -73,8 +74,13 @@ function findPlaces(
   };
 }
 
-/** Weights are read one at a time: a model may have half a gigabyte of them. */
+/**
+ * Weights are read one at a time: a model may have half a gigabyte of them.
+ * @throws ModelError UNSUPPORTED_OP for a graph that tfjs would answer wrongly
+ */
 async function openGraphModel(json: ModelJson, path: string): Promise<tf.GraphModel> {
+  requireFaithfulGraph(parseGraph(json.modelTopology, signatureOf(json)));
+  replaceGraphOps();
   const { weightsManifest, ...modelJson } = json;
   const stored = streamStoredWeights(json, dirname(path));
   async function* readBytes() {
