@@ -21,6 +21,14 @@ export class ModelError extends Error {
   }
 }
 
+/** Shapes that do not fit each other, as the converter understands them. */
+export class ShapeMismatchError extends ModelError {
+  constructor(message: string) {
+    super('TOPOLOGY_INVALID', message);
+    this.name = 'ShapeMismatchError';
+  }
+}
+
 /** The model has a layer or op that the converter does not support; another engine may still run it. */
 export class UnsupportedOpError extends ModelError {
   /** The class of the layer or the name of the op, as spelled in the model's file. */

@@ -19,6 +19,8 @@ export interface Value {
   shape: readonly number[];
   type: ElementType;
   channelsFirst: boolean;
+  /** All elements are this number. */
+  uniform?: number;
 }
 
 const TO_FIRST = [0, 3, 1, 2];
@@ -104,7 +106,7 @@ export class GraphBuilder {
     } else if (height * width === 1 || channels === 1) {
       // The elements are in the same order either way.
       const target = channelsFirst ? [0, channels, height, width] : [0, height, width, channels];
-      result = this.emit('Reshape', [value, this.constant(int64Tensor(target))], {
+      result = this.emit('Reshape', [value, this.constant(int64Tensor(target.map(inferred)))], {
         shape: value.shape,
         channelsFirst,
         type: value.type,
@@ -128,7 +130,7 @@ export class GraphBuilder {
     if (plain.shape.length === shape.length && plain.shape.every((size, axis) => size === shape[axis])) return plain;
     const tensor = this.tensorOf(plain);
     if (tensor) return this.constant({ ...tensor, shape });
-    const target = shape[0] === BATCH && plain.shape[0] === BATCH ? [0, ...shape.slice(1)] : shape;
+    const target = shape[0] === BATCH && plain.shape[0] === BATCH ? [0, ...shape.slice(1)] : shape.map(inferred);
     return this.emit('Reshape', [plain, this.constant(int64Tensor(target))], { shape, type: plain.type });
   }
 
@@ -138,9 +140,15 @@ export class GraphBuilder {
   }
 }
 
+/** A size that depends on the number of images is found when the graph runs. */
+const inferred = (size: number): number => (size < 0 ? -1 : size);
+
 /** A kernel larger than its image leaves nothing, and a padding of a million pixels leaves no memory. */
 function checkShape(op: string, shape: readonly number[]): void {
   const sizes = shape[0] === BATCH ? shape.slice(1) : shape;
-  if (sizes.every((size) => Number.isInteger(size) && size > 0) && elementCount(sizes) <= MAX_ELEMENTS) return;
+  // Of images that are not in a dimension each, only one dimension has all.
+  const rows = shape[0] === BATCH ? 0 : sizes.filter((size) => size < 0).length;
+  const isSize = (size: number) => Number.isInteger(size) && (size > 0 || (size < 0 && rows === 1));
+  if (sizes.every(isSize) && Math.abs(elementCount(sizes)) <= MAX_ELEMENTS) return;
   throw new ModelError('TOPOLOGY_INVALID', `${op} would make a tensor of ${sizes.join(' x ')}`);
 }

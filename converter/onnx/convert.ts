@@ -41,7 +41,7 @@ export interface Answers {
 }
 
 /** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 5;
+export const CONVERTER_VERSION = 6;
 
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {

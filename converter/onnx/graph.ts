@@ -7,6 +7,8 @@ export interface Tensor {
   type: ElementType;
   shape: readonly number[];
   data: TensorData;
+  /** Sizes that depend on the number of images: a number below zero is a multiple of it, -64 are 64 per image. */
+  countsImages?: boolean;
 }
 
 export type Attribute = { int: number } | { ints: readonly number[] } | { float: number } | { text: string };
@@ -18,7 +20,7 @@ export interface OnnxNode {
   attributes: Record<string, Attribute>;
 }
 
-/** The batch's dimension, whose size is known only when the model runs. */
+/** The batch's dimension, whose size is known only when the model runs; -64 is a dimension of 64 per image. */
 export const BATCH = -1;
 
 export interface GraphPort {

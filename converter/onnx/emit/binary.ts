@@ -1,8 +1,11 @@
-import { ModelError } from '../../errors.ts';
+import { ShapeMismatchError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import { BATCH, type ElementType } from '../graph.ts';
 
-/** Numpy's broadcasting, with the batch's unknown size. */
+/**
+ * Numpy's broadcasting, with the batch's unknown size.
+ * @throws ShapeMismatchError
+ */
 export function broadcastShapes(a: readonly number[], b: readonly number[]): number[] {
   const rank = Math.max(a.length, b.length);
   const at = (shape: readonly number[], axis: number) => shape[axis - rank + shape.length] ?? 1;
@@ -10,8 +13,9 @@ export function broadcastShapes(a: readonly number[], b: readonly number[]): num
     const [left, right] = [at(a, axis), at(b, axis)];
     if (left === right || right === 1) return left;
     if (left === 1) return right;
-    if (left === BATCH || right === BATCH) return BATCH;
-    throw new ModelError('TOPOLOGY_INVALID', `shapes [${a}] and [${b}] do not fit each other`);
+    // Made for a fixed number of images.
+    if (left === BATCH ? right > 0 : right === BATCH && left > 0) return BATCH;
+    throw new ShapeMismatchError(`shapes [${a}] and [${b}] do not fit each other`);
   });
 }
 

@@ -1,6 +1,7 @@
-import { ModelError } from '../../errors.ts';
+import { ModelError, ShapeMismatchError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
 import { BATCH, elementCount, int64Tensor } from '../graph.ts';
+import { binary } from './binary.ts';
 
 /** Position of a dimension of tfjs' order in the value's ONNX tensor. */
 export function onnxAxis(value: Value, axis: number): number {
@@ -58,23 +59,57 @@ export function transpose(builder: GraphBuilder, input: Value, order: readonly n
 
 /**
  * The shape that a reshape comes to. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
- * @throws ModelError TOPOLOGY_INVALID if the number of elements does not fit
+ * @throws ShapeMismatchError if the number of elements does not fit, or images are not in a dimension each any more
  */
 export function resolveShape(input: readonly number[], target: readonly number[]): number[] {
-  const hasBatch = input[0] === BATCH;
-  const count = elementCount(hasBatch ? input.slice(1) : input);
-  const [first = 1, ...rest] = target;
-  if (hasBatch && (first === BATCH || first === 1)) {
-    const known = elementCount(rest.filter((size) => size >= 0));
-    if (rest.every((size) => size >= 0) && known === count) return [BATCH, ...rest];
-    if (rest.filter((size) => size < 0).length === 1 && count % known === 0) {
-      return [BATCH, ...rest.map((size) => (size < 0 ? count / known : size))];
-    }
-  }
-  const known = elementCount(target.filter((size) => size >= 0));
-  const resolved = hasBatch ? [...target] : target.map((size) => (size < 0 ? count / known : size));
-  if (hasBatch || elementCount(resolved) !== count || !resolved.every(Number.isInteger)) {
-    throw new ModelError('TOPOLOGY_INVALID', `[${input}] cannot be given the shape [${target}]`);
-  }
+  const resolved = keepBatch(input, target) ?? fillOpen(input, target);
+  if (input[0] === BATCH && resolved[0] !== BATCH) throw mismatch(input, target);
   return resolved;
+}
+
+/**
+ * The same for a graph, which may put the images of a batch behind each other, as 64 rows per image.
+ * @param countsImages whether numbers below zero in `target` are multiples of the number of images; one -1 may still be open
+ * @throws ShapeMismatchError if the number of elements does not fit
+ */
+export function resolveRows(input: readonly number[], target: readonly number[], countsImages: boolean): number[] {
+  const isExact = countsImages && elementCount(target) === elementCount(input);
+  if (isExact && target.filter((size) => size < 0).length === 1) return [...target];
+  return keepBatch(input, target) ?? fillOpen(input, target);
+}
+
+function keepBatch(input: readonly number[], target: readonly number[]): number[] | undefined {
+  const [first = 1, ...rest] = target;
+  if (input[0] !== BATCH || (first !== BATCH && first !== 1)) return undefined;
+  const count = elementCount(input.slice(1));
+  const known = elementCount(rest.filter((size) => size >= 0));
+  const open = rest.filter((size) => size < 0).length;
+  if (open === 0 && known === count) return [BATCH, ...rest];
+  if (open !== 1 || count % known !== 0) return undefined;
+  return [BATCH, ...rest.map((size) => (size < 0 ? count / known : size))];
+}
+
+function fillOpen(input: readonly number[], target: readonly number[]): number[] {
+  const total = elementCount(input);
+  const open = target.lastIndexOf(-1);
+  const rest = total / elementCount(target.filter((_, axis) => axis !== open));
+  const resolved = target.map((size, axis) => (axis === open ? rest : size));
+  const fits = elementCount(resolved) === total && resolved.filter((size) => size < 0).length <= 1;
+  if (!fits || !resolved.every(Number.isInteger)) throw mismatch(input, target);
+  return resolved;
+}
+
+function mismatch(input: readonly number[], target: readonly number[]): ShapeMismatchError {
+  return new ShapeMismatchError(`[${input}] cannot be given the shape [${target}]`);
+}
+
+/** Sizes as an operand; those that depend on the number of images are computed when the graph runs. */
+export function sizesOperand(builder: GraphBuilder, sizes: readonly number[]): Value {
+  const ints = (values: readonly number[]) => builder.constant(int64Tensor(values));
+  const [image] = builder.graph.inputs;
+  if (!image || sizes.every((size) => size >= 0)) return ints(sizes);
+  const shape = builder.emit('Shape', [{ ...image, channelsFirst: false }], { shape: [4], type: 'int64' });
+  const count = builder.emit('Gather', [shape, ints([0])], { shape: [1], type: 'int64' }, { axis: { int: 0 } });
+  const perImage = binary(builder, 'Mul', count, ints(sizes.map((size) => Math.max(-size, 0))));
+  return binary(builder, 'Add', perImage, ints(sizes.map((size) => Math.max(size, 0))));
 }

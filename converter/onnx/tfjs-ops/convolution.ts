@@ -1,11 +1,12 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import type { Value } from '../builder.ts';
+import type { GraphBuilder, Value } from '../builder.ts';
 import { activate, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
 import { batchNormalization } from '../emit/dense.ts';
 import { pool } from '../emit/pool.ts';
 import type { Window } from '../emit/window.ts';
+import { BATCH, elementCount, floatTensor } from '../graph.ts';
 import {
   constantAt,
   inputAt,
@@ -100,9 +101,9 @@ const backpropInput: NodeConverter = (call) => {
 };
 
 const batchNorm: NodeConverter = (call) => {
-  requireChannelsLast(call);
-  if (call.attributes.boolean('is_training')) throw new UnsupportedOpError(call.op, `in training, node ${call.name}`);
   call.attributes.ignore('exponential_avg_factor');
+  if (call.attributes.boolean('is_training')) return rowNormalization(call);
+  requireChannelsLast(call);
   const numbers = (position: number) => Float32Array.from(numbersAt(call, position));
   return batchNormalization(call.builder, inputAt(call, 0), {
     gamma: numbers(1),
@@ -112,6 +113,45 @@ const batchNorm: NodeConverter = (call) => {
     epsilon: call.attributes.number('epsilon', 1e-3),
   });
 };
+
+/**
+ * A batch normalization in training normalizes with the statistics of what it is given. Keras 2 writes LayerNormalization as one, of a single
+ * image [1, rows, numbers, 1] whose channels are the rows of all images.
+ * @throws UnsupportedOpError if the statistics are of several images
+ */
+function rowNormalization(call: NodeCall): Value {
+  const { builder, op, name, attributes } = call;
+  const input = builder.channelsLast(inputAt(call, 0));
+  const [batch = 0, , ...rest] = input.shape;
+  const isOne = batch === 1 || (batch === BATCH && call.isSingle);
+  if (
+    !isOne ||
+    input.shape.length !== 4 ||
+    rest.some((size) => size < 0) ||
+    attributes.text('data_format', 'nhwc') !== 'nchw'
+  ) {
+    throw new UnsupportedOpError(op, `in training, node ${name}`);
+  }
+  // A mean and a variance are given for other uses of this op, and are empty.
+  for (const position of [3, 4]) call.read.add(position);
+  const fill = (value: number) => builder.constant(floatTensor(rest, new Float32Array(elementCount(rest)).fill(value)));
+  const epsilon = { float: attributes.number('epsilon', 1e-4) };
+  const normal = builder.emit(
+    'LayerNormalization',
+    [input, fill(1), fill(0)],
+    { shape: input.shape },
+    { axis: { int: 2 }, epsilon },
+  );
+  const perRow = (value: Value) => builder.reshape(value, [1, value.shape[0] ?? 1, 1, 1]);
+  const [scale, offset] = [inputAt(call, 1), inputAt(call, 2)];
+  const scaled = isUniform(builder, scale, 1) ? normal : binary(builder, 'Mul', normal, perRow(scale));
+  return isUniform(builder, offset, 0) ? scaled : binary(builder, 'Add', scaled, perRow(offset));
+}
+
+function isUniform(builder: GraphBuilder, value: Value, expected: number): boolean {
+  const tensor = builder.tensorOf(value);
+  return tensor ? Array.from(tensor.data, Number).every((number) => number === expected) : value.uniform === expected;
+}
 
 function windowPool(kind: 'max' | 'average'): NodeConverter {
   return (call) => {

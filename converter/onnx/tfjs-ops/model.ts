@@ -1,10 +1,11 @@
-import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import { ModelError, ShapeMismatchError, UnsupportedOpError } from '../../errors.ts';
 import type { GraphDef, GraphNode, OutputRef } from '../../tfjs/graphdef.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
+import { BATCH } from '../graph.ts';
 import { computeConstant } from './constants.ts';
-import { requireAllRead } from './node-converter.ts';
-import { NODES } from './registry.ts';
+import { type NodeCall, requireAllRead } from './node-converter.ts';
+import { NODES, TAKES_ROWS } from './registry.ts';
 
 /**
  * Writes the nodes that the given outputs of a graph need.
@@ -26,11 +27,19 @@ export function convertGraph(
   );
   const [first, second] = nodes.filter(({ op }) => op === 'Placeholder');
   if (first && second) throw new UnsupportedOpError('a second input', `nodes ${first.name} and ${second.name}`);
+  const isSingle = first?.attributes.shape('shape')?.[0] === 1;
   for (const node of nodes) {
     const inputs = node.inputs.map((ref) => outputOf(done, ref));
-    done.set(node.name, convertNode(builder, node, weights, image, inputs));
+    const { name, op, attributes } = node;
+    const call = { builder, name, op, inputs, attributes, isSingle, read: new Set<number>() };
+    done.set(node.name, convertNode(call, node, weights, image));
   }
-  return outputs.map((output) => outputOf(done, output));
+  return outputs.map((output) => {
+    const value = outputOf(done, output);
+    if (!hasRows(value)) return value;
+    const op = graph.nodes.get(output.node)?.op ?? '';
+    throw new UnsupportedOpError(op, `node ${output.node}, whose images are not in a dimension each`);
+  });
 }
 
 function outputOf(done: Map<string, Value[]>, { node, output }: OutputRef): Value {
@@ -61,13 +70,8 @@ function orderNodes(graph: GraphDef, outputs: readonly string[]): GraphNode[] {
   return ordered;
 }
 
-function convertNode(
-  builder: GraphBuilder,
-  node: GraphNode,
-  weights: Map<string, Weight>,
-  image: Value,
-  inputs: Value[],
-): Value[] {
+function convertNode(call: NodeCall, node: GraphNode, weights: Map<string, Weight>, image: Value): Value[] {
+  const { builder, inputs } = call;
   if (node.op === 'Placeholder') {
     return [shapeImage(builder, node, image)];
   }
@@ -78,15 +82,34 @@ function convertNode(
     const type = weight.data instanceof Float32Array ? 'float32' : 'int32';
     return [builder.constant({ type, shape: weight.shape, data: weight.data })];
   }
-  const { name, op, attributes } = node;
-  const call = { builder, name, op, inputs, attributes, read: new Set<number>() };
+  try {
+    return convertOperation(call);
+  } catch (error) {
+    if (!(error instanceof ModelError) || error instanceof UnsupportedOpError) throw error;
+    // Another engine may know better what the node does.
+    if (error instanceof ShapeMismatchError)
+      throw new UnsupportedOpError(node.op, `node ${node.name}: ${error.message}`);
+    if (error.message.includes(node.name)) throw error;
+    throw new ModelError(error.code, `node ${node.name} (${node.op}): ${error.message}`, { cause: error });
+  }
+}
+
+function convertOperation(call: NodeCall): Value[] {
   const known = computeConstant(call);
   if (known) return [known];
-  const convert = Object.hasOwn(NODES, node.op) ? NODES[node.op] : undefined;
-  if (!convert) throw new UnsupportedOpError(node.op, `node ${node.name}`);
+  const convert = Object.hasOwn(NODES, call.op) ? NODES[call.op] : undefined;
+  if (!convert) throw new UnsupportedOpError(call.op, `node ${call.name}`);
+  if (!TAKES_ROWS.has(call.op) && call.inputs.some(hasRows)) {
+    throw new UnsupportedOpError(call.op, `node ${call.name}, of the rows of several images`);
+  }
   const results = convert(call);
   requireAllRead(call);
   return Array.isArray(results) ? results : [results];
+}
+
+/** Whether images are not in a dimension each, but behind each other, as [-64, 32] for 64 rows per image. */
+function hasRows({ shape }: Value): boolean {
+  return shape.some((size, axis) => size < 0 && (axis > 0 || size !== BATCH));
 }
 
 /**

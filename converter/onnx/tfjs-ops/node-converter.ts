@@ -12,6 +12,8 @@ export interface NodeCall {
   /** Which inputs have been read. */
   read: Set<number>;
   attributes: NodeAttributes;
+  /** The graph takes one image at a time. */
+  isSingle: boolean;
 }
 
 /** Returns the node's outputs. */
@@ -52,9 +54,22 @@ export function constantAt(call: NodeCall, position: number): Tensor {
   return tensor;
 }
 
-/** The numbers of a constant input. */
+/**
+ * The numbers of a constant input.
+ * @throws UnsupportedOpError if they depend on the number of images
+ */
 export function numbersAt(call: NodeCall, position: number): number[] {
-  return Array.from(constantAt(call, position).data as ArrayLike<number | bigint>, Number);
+  const { sizes, countsImages } = sizesAt(call, position);
+  if (countsImages) {
+    throw new UnsupportedOpError(call.op, `node ${call.name}: input ${position} depends on the number of images`);
+  }
+  return sizes;
+}
+
+/** Sizes of a constant input. If they count images, numbers below zero are multiples of their number. */
+export function sizesAt(call: NodeCall, position: number): { sizes: number[]; countsImages: boolean } {
+  const { data, countsImages = false } = constantAt(call, position);
+  return { sizes: Array.from(data as ArrayLike<number | bigint>, Number), countsImages };
 }
 
 /** @throws UnsupportedOpError for images with their channels first */

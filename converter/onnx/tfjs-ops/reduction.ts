@@ -1,3 +1,4 @@
+import { UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
 import { reduce } from '../emit/reduce.ts';
 import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './node-converter.ts';
@@ -5,7 +6,12 @@ import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './node-co
 function reduction(op: string, pooled?: 'max' | 'average'): NodeConverter {
   return (call: NodeCall): Value => {
     const keepDims = call.attributes.boolean('keep_dims', call.attributes.boolean('keepDims'));
-    return reduce(call.builder, op, inputAt(call, 0), numbersAt(call, 1), keepDims, pooled);
+    const input = inputAt(call, 0);
+    const axes = numbersAt(call, 1);
+    if (axes.some((axis) => (input.shape.at(axis) ?? 1) < 0)) {
+      throw new UnsupportedOpError(call.op, `over the images of a batch, node ${call.name}`);
+    }
+    return reduce(call.builder, op, input, axes, keepDims, pooled);
   };
 }
 

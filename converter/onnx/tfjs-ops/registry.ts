@@ -15,3 +15,13 @@ export const NODES: Record<string, NodeConverter> = {
   ...REDUCTION_NODES,
   ...SHAPE_NODES,
 };
+
+/** Ops that take the rows of several images behind each other, too. */
+export const TAKES_ROWS: ReadonlySet<string> = new Set([
+  ...Object.keys(CONSTANT_NODES),
+  ...Object.keys(MATH_NODES),
+  ...Object.keys(REDUCTION_NODES),
+  ...['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3'],
+  ...['Identity', 'IdentityN', 'StopGradient', 'Snapshot', 'CheckNumerics', 'EnsureShape'],
+  ...['Reshape', 'Squeeze', 'ExpandDims', 'Transpose', 'Slice', 'StridedSlice'],
+]);

@@ -1,9 +1,10 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
+import { broadcastShapes } from '../emit/binary.ts';
 import { imageSize } from '../emit/conv.ts';
 import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
-import { concat, resolveShape, slice, transpose } from '../emit/shape.ts';
+import { concat, resolveRows, sizesOperand, slice, transpose } from '../emit/shape.ts';
 import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
 import {
   allInputs,
@@ -12,13 +13,15 @@ import {
   type NodeConverter,
   numbersAt,
   requireChannelsLast,
+  sizesAt,
 } from './node-converter.ts';
 
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 const reshape: NodeConverter = (call) => {
   const input = inputAt(call, 0);
-  return call.builder.reshape(input, resolveShape(input.shape, numbersAt(call, 1)));
+  const { sizes, countsImages } = sizesAt(call, 1);
+  return call.builder.reshape(input, resolveRows(input.shape, sizes, countsImages));
 };
 
 const squeeze: NodeConverter = (call) => {
@@ -74,8 +77,34 @@ const pack: NodeConverter = (call) => {
   return concat(call.builder, parts, axis);
 };
 
+/** Sizes of a new tensor. @throws UnsupportedOpError if they are not known */
+function newSizesAt(call: NodeCall, position: number): number[] {
+  const { sizes, countsImages } = sizesAt(call, position);
+  const open = sizes.filter((size) => size < 0).length;
+  if (open > (countsImages ? 1 : 0)) throw new UnsupportedOpError(call.op, `node ${call.name}: sizes ${sizes}`);
+  return sizes;
+}
+
+const fill: NodeConverter = (call) => {
+  const { builder } = call;
+  const sizes = newSizesAt(call, 0);
+  const value = inputAt(call, 1);
+  const filled = builder.emit('Expand', [value, sizesOperand(builder, sizes)], { shape: sizes, type: value.type });
+  const number = builder.tensorOf(value)?.data[0];
+  return number === undefined ? filled : { ...filled, uniform: Number(number) };
+};
+
+const broadcastTo: NodeConverter = (call) => {
+  const { builder } = call;
+  const sizes = newSizesAt(call, 1);
+  const plain = builder.channelsLast(inputAt(call, 0));
+  const shape = broadcastShapes(plain.shape, sizes);
+  return builder.emit('Expand', [plain, sizesOperand(builder, sizes)], { shape, type: plain.type });
+};
+
 /** Cuts a value along an axis into parts of the given sizes. */
 function cut(call: NodeCall, input: Value, axis: number, sizes: readonly number[]): Value[] {
+  if ((input.shape[axis] ?? 0) < 0) throw new UnsupportedOpError(call.op, `cuts the batch, node ${call.name}`);
   let begin = 0;
   return sizes.map((size) => {
     const part = slice(call.builder, input, [{ axis, begin, end: begin + size }]);
@@ -106,19 +135,19 @@ const split: NodeConverter = (call) => {
 const unpack: NodeConverter = (call) => {
   const input = inputAt(call, 0);
   const axis = axisOf(call.attributes.number('axis', 0), input.shape.length);
-  const parts = cut(call, input, axis, Array<number>(input.shape[axis] ?? 0).fill(1));
+  const parts = cut(call, input, axis, Array<number>(Math.max(input.shape[axis] ?? 0, 0)).fill(1));
   return parts.map((part) => call.builder.reshape(part, part.shape.toSpliced(axis, 1)));
 };
 
 const sliceNode: NodeConverter = (call) => {
   const input = inputAt(call, 0);
   const begins = numbersAt(call, 1);
-  const sizes = numbersAt(call, 2);
+  const { sizes } = sizesAt(call, 2);
   const parts = input.shape.flatMap((size, axis) => {
     const begin = begins[axis] ?? 0;
     const count = sizes[axis] ?? -1;
     const whole = begin === 0 && (count < 0 || count === size);
-    if (!whole && size === BATCH) throw new UnsupportedOpError(call.op, `cuts the batch, node ${call.name}`);
+    if (!whole && size < 0) throw new UnsupportedOpError(call.op, `cuts the batch, node ${call.name}`);
     return whole ? [] : [{ axis, begin, end: count < 0 ? size : begin + count }];
   });
   return slice(call.builder, input, parts);
@@ -139,7 +168,7 @@ const stridedSlice: NodeConverter = (call) => {
     const openBegin = axis >= begins.length || (!shrink && isSet('begin_mask', axis));
     const openEnd = axis >= ends.length || (!shrink && isSet('end_mask', axis));
     if (openBegin && openEnd && step === 1) return [];
-    if (size === BATCH) throw new UnsupportedOpError(call.op, `cuts the batch, node ${call.name}`);
+    if (size < 0) throw new UnsupportedOpError(call.op, `cuts the batch, node ${call.name}`);
     const clamp = (value: number) => {
       const at = value < 0 ? value + size : value;
       return step > 0 ? Math.min(Math.max(at, 0), size) : Math.min(Math.max(at, -1), size - 1);
@@ -173,11 +202,11 @@ const gather: NodeConverter = (call) => {
 
 const tile: NodeConverter = (call) => {
   const plain = call.builder.channelsLast(inputAt(call, 0));
-  const times = numbersAt(call, 1);
+  const times = newSizesAt(call, 1);
   if (plain.shape[0] === BATCH && times[0] !== 1)
     throw new UnsupportedOpError(call.op, `of the batch, node ${call.name}`);
   const shape = plain.shape.map((size, axis) => (size === BATCH ? size : size * (times[axis] ?? 1)));
-  return call.builder.emit('Tile', [plain, call.builder.constant(int64Tensor(times))], { shape, type: plain.type });
+  return call.builder.emit('Tile', [plain, sizesOperand(call.builder, times)], { shape, type: plain.type });
 };
 
 function resize(kind: 'nearest' | 'bilinear'): NodeConverter {
@@ -232,6 +261,8 @@ export const SHAPE_NODES: Record<string, NodeConverter> = {
   StridedSlice: stridedSlice,
   Gather: gather,
   GatherV2: gather,
+  Fill: fill,
+  BroadcastTo: broadcastTo,
   Tile: tile,
   Transpose: (call) => {
     const input = inputAt(call, 0);
