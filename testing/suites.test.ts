@@ -8,6 +8,7 @@ test.each([
   ['cli/text.test.ts', '', 'unit'],
   ['queue/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
   ['worker/main.test.ts', imports('@inferql/testing/redis-server'), 'integration'],
+  ['testing/redis-proxy.test.ts', imports('./redis-server.ts'), 'integration'],
   ['server/test/http.test.ts', '', 'integration'],
   ['bench/redis-counts.test.ts', imports('@inferql/testing/system'), 'e2e'],
   ['e2e/client.test.ts', '', 'e2e'],

@@ -14,7 +14,7 @@ const BROWSER = /from '@inferql\/testing\/(browser|page-fixture)'/;
 const SYSTEM = /from '@inferql\/testing\/(system|cli|launcher|launcher-fixture|installed)'/;
 /** A Redis server, compiled programs, the build or real models. */
 const PARTS =
-  /from '@inferql\/testing\/(redis-server|queue-harness|build)'|from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
+  /from '(@inferql\/testing\/|\.\/)(redis-server|queue-harness|build)(\.ts)?'|from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
 
 /** The suite of a test file. @param path from the project's root @param source the file's text */
 export function findSuite(path: string, source: string): Suite {
