@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-const START_TIMEOUT_MS = 60_000;
+/** Only bounds a start that hangs. */
+const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 30_000;
 const KEPT_OUTPUT = 16_000;
 

@@ -25,8 +25,12 @@ export function cloneProject({ models, built }: { models: boolean; built: boolea
     // Models that a person has added to this clone are not copied.
     if (/^models\/(?!resnet50\/|samples\/|[^/]+$)/.test(path)) continue;
     mkdirSync(join(dir, dirname(path)), { recursive: true });
-    // A file that is deleted but not committed is still listed.
-    cpSync(path, join(dir, path), { force: true, errorOnExist: false, filter: () => true });
+    try {
+      cpSync(path, join(dir, path), { force: true, errorOnExist: false, filter: () => true });
+    } catch (error) {
+      // A file that is deleted but not committed is still listed, and another test may have removed one meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
   symlinkSync(realpathSync('node_modules'), join(dir, 'node_modules'));
   if (models) {
@@ -36,5 +40,5 @@ export function cloneProject({ models, built }: { models: boolean; built: boolea
   for (const path of built ? BUILT : []) {
     if (existsSync(path)) cpSync(path, join(dir, path), { recursive: true, verbatimSymlinks: true });
   }
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }) };
 }

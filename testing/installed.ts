@@ -1,11 +1,12 @@
 /** The packages as users install them: packed from the current sources, in an empty folder outside the project. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, symlink } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
+import { removeFolder } from './folders.ts';
 import { findSharedInstallation, linkFiles } from './shared-installation.ts';
 
 const run = promisify(execFile);
@@ -104,7 +105,7 @@ function describeInstallation(dir: string): Installation {
       const { found: url, stop } = await startProgram(command, ['serve', ...args], /ready: (http:\S+)/, options);
       return { url, stop };
     },
-    remove: () => rm(dir, { recursive: true, force: true }),
+    remove: () => removeFolder(dir),
   };
 }
 

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
+import { removeFolder } from './folders.ts';
 
 /** Options of a test's private Redis. */
 export interface TestRedisOptions {
@@ -33,7 +34,8 @@ export interface TestRedis {
   restart(): Promise<void>;
 }
 
-const START_TIMEOUT_MS = 20_000;
+/** Only bounds a server that hangs. */
+const START_TIMEOUT_MS = 60_000;
 const PORT_TRIES = 5;
 
 /**
@@ -64,7 +66,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
       // Another process may take a free port before it is used.
       const portTaken = error instanceof Error && /Address already in use|bind/.test(error.message);
       if (!portTaken || attempt === PORT_TRIES) {
-        await rm(dir, { recursive: true, force: true });
+        await removeFolder(dir);
         throw error;
       }
     }
@@ -82,7 +84,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     async stop() {
       process.off('exit', killWithTests);
       await endServer(server, 'SIGTERM');
-      await rm(dir, { recursive: true, force: true });
+      await removeFolder(dir);
     },
     kill9: () => endServer(server, 'SIGKILL'),
     async restart() {
@@ -131,7 +133,7 @@ async function spawnRedis(binary: string, args: string[], port: number): Promise
   server.stderr.on('data', collect);
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!exited && Date.now() < deadline) {
-    if (await answersPing(port)) {
+    if (await answersPing(port, server.pid!)) {
       // The wait for its output and its end must not hold a test runner that is otherwise done.
       server.unref();
       return server;
@@ -142,19 +144,30 @@ async function spawnRedis(binary: string, args: string[], port: number): Promise
   throw new Error(`redis-server did not start on port ${port}:\n${output}`);
 }
 
-/** One PING over a separate connection; a server that still loads its data answers -LOADING, which counts as no. */
-function answersPing(port: number): Promise<boolean> {
+/**
+ * One PING over a separate connection; a server that still loads its data answers -LOADING, which counts as no, and so does a server
+ * of another test that took the port first.
+ */
+function answersPing(port: number, pid: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    const finish = (answer: boolean) => {
+    let answer = '';
+    const finish = (isReady: boolean) => {
       socket.destroy();
-      resolve(answer);
+      resolve(isReady);
     };
     socket.setTimeout(1_000, () => finish(false));
     socket.once('error', () => finish(false));
-    socket.once('connect', () => socket.write('PING\r\n'));
-    // -NOAUTH is an answer too: the test that asked for a password knows how to log in.
-    socket.once('data', (reply) => finish(/^(\+PONG|-NOAUTH)/.test(reply.toString())));
+    socket.once('connect', () => socket.write('PING\r\nINFO server\r\n'));
+    socket.on('data', (chunk) => {
+      answer += chunk.toString();
+      // -NOAUTH is an answer too: the test that asked for a password knows how to log in.
+      if (/^-/.test(answer)) finish(/^-NOAUTH/.test(answer));
+      const found = /^process_id:(\d+)\r/m.exec(answer);
+      if (found) finish(Number(found[1]) === pid);
+      // A test may forbid INFO.
+      if (/^\+PONG\r\n-/.test(answer)) finish(true);
+    });
     socket.once('close', () => resolve(false));
   });
 }

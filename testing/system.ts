@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, projectDir } from './build.ts';
 import { type Child, startChild } from './child-process.ts';
+import { removeFolder } from './folders.ts';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
 
 export interface SystemOptions {
@@ -155,7 +156,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
   async function end(): Promise<void> {
     await Promise.all([...servers, ...workers].map((child) => child.end()));
     if (!options.redis) await redis.stop();
-    await rm(stateDir, { recursive: true, force: true });
+    // The engine processes of a killed worker end slightly later.
+    await removeFolder(stateDir);
   }
 
   const started = await Promise.allSettled([
@@ -187,7 +189,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<TestSyst
 }
 
 /** Asks until the server reports that it is ready. It answers at once, so this asks again at once, at most every 20 ms. */
-export async function waitUntilReady(url: string, timeoutMs = 20_000): Promise<void> {
+export async function waitUntilReady(url: string, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const status = await fetch(`${url}/health/ready`).then(
