@@ -168,7 +168,11 @@ async function bundleLauncher() {
   const code = outputFiles[0].text;
   const dir = join(setupDir, 'launcher');
   const name = `${createHash('sha256').update(code).digest('hex').slice(0, 16)}.mjs`;
-  for (const old of readdirSync(dir)) if (old !== name) rmSync(join(dir, old), { force: true });
+  for (const old of readdirSync(dir)) {
+    // What another start is writing at this moment has the number of its process at the end of its name.
+    const writer = Number(/\.(\d+)$/.exec(old)?.[1]);
+    if (old !== name && identifyProcess(writer) === undefined) rmSync(join(dir, old), { force: true });
+  }
   writeWhole(join(dir, name), code);
   return join(dir, name);
 }
