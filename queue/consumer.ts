@@ -72,6 +72,8 @@ export interface ConsumerOptions {
   headLabels?: Readonly<Record<string, readonly string[]>> | undefined;
   /** A name that no other process has or had. */
   worker: string;
+  /** It counts as gone if it sent no heartbeat for this long. @default WORKER_LIFETIME_MS */
+  lifetimeMs?: number;
 }
 
 /**
@@ -113,11 +115,11 @@ export class Consumer {
    * @param leaving the worker only finishes what is queued: its version must not become the current one again
    */
   async register(record: WorkerRecord, { leaving = false } = {}): Promise<void> {
-    const { redis, model, worker } = this.#options;
+    const { redis, model, worker, lifetimeMs = WORKER_LIFETIME_MS } = this.#options;
     const request = {
       worker,
       version: model.version,
-      lifetimeMs: WORKER_LIFETIME_MS,
+      lifetimeMs,
       first: !this.#registered,
       leaving,
       lanes: PRIORITIES,

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** Only bounds a start that hangs. */
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 30_000;
 const KEPT_OUTPUT = 16_000;
+const READ_OUTPUT_MS = 2_000;
 
 export interface ChildOptions {
   name: string;
@@ -37,6 +39,18 @@ export interface Child {
   end(): Promise<void>;
 }
 
+/**
+ * Resolves once everything that a process printed has been read. Call it when the process ends ('exit'): its last lines may still be in
+ * the pipes then. A process that outlives it and holds a pipe open is waited for two seconds.
+ */
+export async function whenOutputRead(child: ChildProcess): Promise<void> {
+  const isRead = new AbortController();
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const late = delay(READ_OUTPUT_MS, undefined, { signal: isRead.signal }).catch(() => undefined);
+  await Promise.race([closed, late]);
+  isRead.abort();
+}
+
 /** Starts a Node program with a channel to its parent and resolves once it reports that it is ready. @throws with its output if it ends before. */
 export async function startChild(options: ChildOptions): Promise<Child> {
   let output = '';
@@ -67,7 +81,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       });
       started.once('exit', (code, signal) => {
         clearTimeout(late);
-        fail(`ended before it was ready (${signal ?? code})`);
+        void whenOutputRead(started).then(() => fail(`ended before it was ready (${signal ?? code})`));
       });
     });
   }

@@ -1,12 +1,13 @@
 /** Shared by the tests of the command: the compiled command, one system per file, one folder per test. Importing it starts the system. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { buildSystem, projectDir } from './build.ts';
+import { removeFolder } from './folders.ts';
 import { scriptedModel, startSystem, type TestSystem } from './system.ts';
 import { expectedClass, makePicture } from './test-images.ts';
 
@@ -45,12 +46,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await system?.end();
-  if (project) await rm(project, { recursive: true, force: true });
+  if (project) await removeFolder(project);
 });
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'inferql-command-'));
-  return () => rm(dir, { recursive: true, force: true });
+  return () => removeFolder(dir);
 });
 
 interface Run {

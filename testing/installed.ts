@@ -6,6 +6,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
+import { whenOutputRead } from './child-process.ts';
 import { removeFolder } from './folders.ts';
 import { findSharedInstallation, linkFiles } from './shared-installation.ts';
 
@@ -116,9 +117,10 @@ async function startProgram(
   options: { cwd: string; env: Record<string, string> },
 ): Promise<Program> {
   const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-  const ended = once(child, 'exit').then(
-    ([code, signal]) => (code as number | null) ?? 128 + constants.signals[signal as 'SIGTERM'],
-  );
+  const ended = once(child, 'exit').then(async ([code, signal]) => {
+    await whenOutputRead(child);
+    return (code as number | null) ?? 128 + constants.signals[signal as 'SIGTERM'];
+  });
   let output = '';
   const found = await new Promise<string>((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr]) {

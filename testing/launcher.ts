@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { whenOutputRead } from './child-process.ts';
 
 /** A running `npm start` or `npm run dev` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {
@@ -46,7 +47,8 @@ export function startLauncher(
       notice();
     });
   }
-  child.once('exit', (code, signal) => {
+  child.once('exit', async (code, signal) => {
+    await whenOutputRead(child);
     end = code ?? signal ?? 'unknown';
     notice();
   });

@@ -45,7 +45,11 @@ async function digestSources(): Promise<string> {
 async function removeOldBuilds(): Promise<void> {
   const names = (await readdir(buildsDir)).filter((name) => /^page-[0-9a-f]+$/.test(name));
   const built = await Promise.all(
-    names.map(async (name) => ({ path: join(buildsDir, name), atMs: (await stat(join(buildsDir, name))).mtimeMs })),
+    names.map(async (name) => {
+      const path = join(buildsDir, name);
+      // Another run may be removing it, too.
+      return { path, atMs: (await stat(path).catch(() => undefined))?.mtimeMs ?? 0 };
+    }),
   );
   const old = built.sort((a, b) => b.atMs - a.atMs).slice(KEPT_BUILDS);
   await Promise.all(old.map(({ path }) => rm(path, { recursive: true, force: true })));

@@ -6,6 +6,7 @@ import {
   type PredictionState,
   type ServedModel,
 } from '@inferql/queue/contract';
+import { InferqlError } from '@inferql/queue/errors';
 import { createEventChannel } from '@inferql/queue/events';
 import { type AdmitRequest, Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
@@ -24,6 +25,8 @@ export interface QueueHarness {
   when(id: string, fits: (state: PredictionState) => boolean): Promise<PredictionState>;
   /** The terminal state. */
   end(id: string): Promise<PredictionState>;
+  /** Resolves with what is read of the registry once it fits. Reads again when a model is registered, changed or named the default. */
+  untilRegistry<Read>(read: (registry: Registry) => Promise<Read>, fits: (read: Read) => boolean): Promise<Read>;
   /** Every received state of the id, in order. */
   heard(id: string): PredictionState[];
   close(): Promise<void>;
@@ -45,6 +48,19 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
   };
   const nextChange = () => new Promise<void>((resolve) => listeners.push(resolve));
   const opened = new Set<string>();
+  let isClosed = false;
+  /** The connection refuses at once until it is ready, when it opens and again after an outage. @returns undefined once closed */
+  async function untilRead<Read>(read: () => Promise<Read>): Promise<Read | undefined> {
+    while (!isClosed) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    return undefined;
+  }
   const note = (state: PredictionState) => {
     const list = states.get(state.id) ?? [];
     if (list.length > 0 && list.at(-1)!.revision >= state.revision) return;
@@ -57,12 +73,26 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
     {
       onState: (_id, _revision, parse) => note(parse()),
       onGap: async () => {
-        const snapshots = await producer.readMany([...opened]).catch(() => []);
-        for (const snapshot of snapshots) if (snapshot) note(snapshot.state);
+        const snapshots = await untilRead(() => producer.readMany([...opened]));
+        for (const snapshot of snapshots ?? []) if (snapshot) note(snapshot.state);
       },
       onModelsChanged: changed,
     },
   );
+
+  async function untilRegistry<Read>(
+    read: (registry: Registry) => Promise<Read>,
+    fits: (read: Read) => boolean,
+  ): Promise<Read> {
+    for (;;) {
+      // Before the read: a change between its reply and the wait would be lost.
+      const change = nextChange();
+      const found = await untilRead(() => read(registry));
+      if (isClosed) throw new Error('the queue was closed before what was read fitted');
+      if (fits(found as Read)) return found as Read;
+      await change;
+    }
+  }
 
   async function when(id: string, fits: (state: PredictionState) => boolean): Promise<PredictionState> {
     for (;;) {
@@ -76,17 +106,14 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
     prefix,
     producer,
     registry,
+    untilRegistry,
     async model(name) {
-      for (;;) {
-        const change = nextChange();
-        const models = await registry.models().catch(() => []);
-        const model = models.find((one) => one.name === name);
-        if (model) {
-          await events.subscribe(name);
-          return model;
-        }
-        await change;
-      }
+      const models = await untilRegistry(
+        () => registry.models(),
+        (all) => all.some((one) => one.name === name),
+      );
+      await events.subscribe(name);
+      return models.find((one) => one.name === name)!;
     },
     async submit(model, image, options = {}) {
       const id = newPredictionId(model.name);
@@ -111,6 +138,7 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
     end: (id) => when(id, (state) => isTerminal(state.status)),
     heard: (id) => states.get(id) ?? [],
     async close() {
+      isClosed = true;
       await events.close();
       redis.disconnect();
       subscriber.disconnect();

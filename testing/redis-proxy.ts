@@ -66,17 +66,17 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
   ): void {
     const held: { at: number; data: Buffer }[] = [];
     const release = () => {
-      while (held[0] && held[0].at <= Date.now()) {
+      while (held[0] && held[0].at <= performance.now()) {
         const { data } = held.shift()!;
         if (to.writable) to.write(data);
       }
-      if (held[0]) setTimeout(release, Math.max(1, held[0].at - Date.now()));
+      if (held[0]) setTimeout(release, Math.max(1, held[0].at - performance.now()));
     };
     from.on('data', (received: Buffer) => {
       const data = keep(received);
       if (data.length === 0) return;
       const idle = held.length === 0;
-      held.push({ at: Math.max(held.at(-1)?.at ?? 0, Date.now() + delayOf(data)), data });
+      held.push({ at: Math.max(held.at(-1)?.at ?? 0, performance.now() + delayOf(data)), data });
       if (idle) release();
     });
     from.on('close', () => to.destroy());

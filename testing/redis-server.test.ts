@@ -1,6 +1,12 @@
+import { findFreePort } from '@inferql/launcher/free-port';
 import { Redis } from 'ioredis';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
+
+vi.mock('@inferql/launcher/free-port', async (load) => {
+  const real = await load<{ findFreePort: typeof findFreePort }>();
+  return { findFreePort: vi.fn(real.findFreePort) };
+});
 
 let started: TestRedis[] = [];
 
@@ -28,6 +34,15 @@ async function withClient<T>(url: string, use: (client: Redis) => Promise<T>): P
 test('several private servers run side by side and share nothing', async () => {
   const [one, other] = await Promise.all([start(), start()]);
   expect(one.port).not.toBe(other.port);
+  await withClient(one.url, (client) => client.set('who', 'one'));
+  expect(await withClient(other.url, (client) => client.get('who'))).toBeNull();
+});
+
+test('a server that answers on a port that was free a moment ago is not taken for the own one', async () => {
+  const one = await start();
+  vi.mocked(findFreePort).mockResolvedValueOnce(one.port);
+  const other = await start();
+  expect(other.port).not.toBe(one.port);
   await withClient(one.url, (client) => client.set('who', 'one'));
   expect(await withClient(other.url, (client) => client.get('who'))).toBeNull();
 });

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { findFreePort } from '@inferql/launcher/free-port';
 import { projectDir } from './build.ts';
 
 export const REVERSE_PROXIES = ['nginx', 'caddy', 'traefik'] as const;
@@ -18,6 +18,8 @@ export interface ReverseProxy {
 export const DOCUMENTED_NAME = 'images.example.com';
 const DOCUMENTED_SERVER = '127.0.0.1:4000';
 const DOCUMENTED_FOLDER = '/etc/traefik';
+const START_TIMEOUT_MS = 60_000;
+const PORT_TRIES = 5;
 
 export const isProxyInstalled = (proxy: ProxyName): boolean =>
   spawnSync(proxy, [proxy === 'nginx' ? '-v' : 'version']).status === 0;
@@ -44,28 +46,46 @@ export async function startReverseProxy(
   serverUrl: string,
   dir: string,
 ): Promise<ReverseProxy> {
-  const port = await findPort();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnPort(await findFreePort(), proxy, configuration, serverUrl, dir);
+    } catch (error) {
+      // Another process may take a free port before it is used.
+      if (attempt === PORT_TRIES || !/in use/.test(String(error))) throw error;
+    }
+  }
+}
+
+async function startOnPort(
+  port: number,
+  proxy: ProxyName,
+  configuration: string,
+  serverUrl: string,
+  dir: string,
+): Promise<ReverseProxy> {
   const child = START[proxy](configuration.replaceAll(DOCUMENTED_SERVER, new URL(serverUrl).host), port, dir);
   let errors = '';
   child.stderr?.on('data', (chunk) => {
     errors = (errors + chunk).slice(-2_000);
   });
-  const ended = once(child, 'exit');
+  const ended = once(child, 'close');
   const url = `http://127.0.0.1:${port}`;
   const close = async () => {
     child.kill('SIGTERM');
     await ended;
   };
-  const limitMs = performance.now() + 60_000;
-  while (!(await passesRequests(url))) {
-    const hasEnded = child.exitCode !== null;
-    if (!hasEnded) await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 50))]);
+  const limitMs = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const isPassing = await passesRequests(url);
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    // What answers beside a proxy that has ended is another program, which had the port first.
+    if (isPassing && !hasEnded) return { url, close };
     if (hasEnded || performance.now() > limitMs) {
       await close();
       throw new Error(`${proxy} does not pass requests on: ${errors}`);
     }
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 50))]);
   }
-  return { url, close };
 }
 
 const START: Record<ProxyName, (configuration: string, port: number, dir: string) => ChildProcess> = {
@@ -108,13 +128,4 @@ async function passesRequests(url: string): Promise<boolean> {
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function findPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
