@@ -36,14 +36,18 @@ test('of many images a bounded number is sent at once, a failure does not affect
 test('leaving a loop over outcomes cancels open predictions and closes its source', async () => {
   const canceled: string[] = [];
   let count = 0;
+  let watched = 0;
+  let endFirst = () => {};
   const { client } = await serve([
     (response, body, request) => {
       if (body.includes('mutation Classify')) {
         json({ data: { classifyImage: { __typename: 'Prediction', id: `m.${count++}` } } })(response, body, request);
-      } else if (body.includes('"id":"m.0"')) events(next(succeeded))(response, body, request);
-      else if (body.includes('subscription'))
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
-      else {
+      } else if (body.includes('subscription')) {
+        if (body.includes('"id":"m.0"')) endFirst = () => events(next(succeeded))(response, body, request);
+        else response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
+        // The client knows the ids of all three by then.
+        if (++watched === 3) endFirst();
+      } else {
         canceled.push(/m\.\d/.exec(body)![0]);
         json({ data: { cancelPrediction: null } })(response, body, request);
       }

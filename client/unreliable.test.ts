@@ -101,7 +101,7 @@ test('a silent subscription is opened again', async () => {
     (response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).write(next(state({}))),
     events(next(succeeded)),
   ]);
-  const client = createClient({ url, idleTimeoutMs: 100 });
+  const client = createClient({ url, idleTimeoutMs: 1_500 });
   const states: string[] = [];
   for await (const { status } of client.watch('m.1')) states.push(status);
   expect(states).toEqual(['QUEUED', 'SUCCEEDED']);

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { removeFolder } from '@inferql/testing/folders';
 import * as tf from '@tensorflow/tfjs';
 import JSON5 from 'json5';
 import * as tar from 'tar';
@@ -22,7 +23,8 @@ beforeEach(async () => {
   await mkdir(modelDir, { recursive: true });
 });
 
-afterEach(() => rm(root, { recursive: true, force: true }));
+// A pull that was cut or aborted may still write to npm's cache.
+afterEach(() => removeFolder(root));
 
 const SPEC = {
   source: { type: 'folder', model: 'model.json', labels: 'labels.txt' } as Record<string, string>,

@@ -19,7 +19,7 @@ test.each([
       { id: data.classifyImage.id },
     );
   await expect
-    .poll(async () => (await read()).data.prediction, { timeout: 10_000 })
+    .poll(async () => (await read()).data.prediction)
     .toEqual({ status: 'EXPIRED', error: { code: 'DEADLINE_EXCEEDED' } });
   const streams = await server.redis.keys(`${server.prefix}:{tiny}:stream:*`);
   expect(await Promise.all(streams.map((stream) => server.redis.xlen(stream)))).toEqual(streams.map(() => 0));

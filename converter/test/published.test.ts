@@ -86,5 +86,4 @@ test.each([
     original.dispose();
     await session.release();
   },
-  120_000,
 );

@@ -114,7 +114,9 @@ describe('what waits in a backlog', () => {
     expect(taken).toHaveLength(1);
     const waiting = other.waitForJobs();
     await queue.consumer.start(taken);
-    expect(await waiting).toHaveLength(1);
+    const woken = await waiting;
+    // It waits for a second at most, in which a busy machine may not get that far.
+    expect(woken.length > 0 ? woken : await other.waitForJobs()).toHaveLength(1);
   });
 
   it('is found even if the worker that claimed what was in the stream is lost', async () => {

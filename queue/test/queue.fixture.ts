@@ -17,6 +17,9 @@ import { type ConnectionRole, connectRedis, type RedisConnection } from '../redi
 import { Registry } from '../registry.ts';
 import type { ClaimedJob } from '../stream-entry.ts';
 
+/** These workers send no heartbeats: long enough for a slow test. */
+const LIFETIME_MS = 600_000;
+
 let server: TestRedis;
 const connections: RedisConnection[] = [];
 let prefixCount = 0;
@@ -67,7 +70,10 @@ export async function setUp(queue: Partial<ServedModel['queue']> = {}, { url = s
   let workers = 0;
   async function addWorker(): Promise<Consumer> {
     const worker = `worker${++workers}`;
-    const consumer = new Consumer({ redis, blockingRedis: connect('blocking', url), prefix, model, worker });
+    const blockingRedis = connect('blocking', url);
+    const consumer = new Consumer({ redis, blockingRedis, prefix, model, worker, lifetimeMs: LIFETIME_MS });
+    // So that the commands of its connection are not among those that a test counts.
+    if (blockingRedis.status !== 'ready') await new Promise<void>((resolve) => blockingRedis.once('ready', resolve));
     await consumer.register({ worker, version: model.version, engine: 'scripted', startedAtMs: 0 });
     return consumer;
   }

@@ -77,7 +77,7 @@ describe('Redis Cluster of three nodes', () => {
     }
     for (const node of nodes.slice(1)) await command(nodes[0]!, 'CLUSTER', 'MEET', '127.0.0.1', node.port);
     for (const node of nodes) {
-      await expect.poll(() => command(node, 'CLUSTER', 'INFO'), { timeout: 20_000 }).toContain('cluster_state:ok');
+      await expect.poll(() => command(node, 'CLUSTER', 'INFO'), { timeout: 60_000 }).toContain('cluster_state:ok');
       await expect
         .poll(
           async () =>
@@ -136,7 +136,7 @@ describe('Sentinel', () => {
     const master = await start();
     const replica = await start('--replicaof', '127.0.0.1', String(master.port));
     await expect
-      .poll(() => command(replica, 'ROLE'), { timeout: 20_000 })
+      .poll(() => command(replica, 'ROLE'), { timeout: 60_000 })
       .toEqual(['slave', '127.0.0.1', master.port, 'connected', expect.any(Number)]);
     const file = join(master.dir, 'sentinel.conf');
     await writeFile(
@@ -145,7 +145,7 @@ describe('Sentinel', () => {
     );
     const sentinel = await startTestRedis({ sentinelFile: file });
     servers.unshift(sentinel);
-    await expect.poll(() => command(sentinel, 'SENTINEL', 'REPLICAS', 'photos'), { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(() => command(sentinel, 'SENTINEL', 'REPLICAS', 'photos'), { timeout: 60_000 }).toHaveLength(1);
 
     const url = `redis+sentinel://127.0.0.1:${sentinel.port}/photos`;
     const queue = await setUp({ graceMs: 60_000 }, { url });
@@ -154,7 +154,7 @@ describe('Sentinel', () => {
     // On the connection that wrote it: on another one there would be nothing to wait for.
     expect(await queue.redis.call('WAIT', 1, 5_000)).toBe(1);
     await master.kill9();
-    await expect.poll(() => command(replica, 'ROLE'), { timeout: 30_000 }).toEqual(['master', expect.any(Number), []]);
+    await expect.poll(() => command(replica, 'ROLE'), { timeout: 120_000 }).toEqual(['master', expect.any(Number), []]);
     expect(await queue.status(before)).toBe('SUCCEEDED');
     const jobs = await queue.consumer.claim(8);
     expect(jobs.map(({ jobId }) => jobId)).toEqual([waiting.id]);

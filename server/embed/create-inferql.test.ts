@@ -62,7 +62,9 @@ test('an instance connects to nothing until it starts', async () => {
     String(await observer.client('LIST'))
       .trim()
       .split('\n').length;
-  const before = await count();
+  const before = 1;
+  // That of the check that Redis has started may be closing.
+  await expect.poll(count).toBe(before);
   const { inferql } = embed();
   expect(inferql.schema.getQueryType()).toBeDefined();
   expect(await count()).toBe(before);

@@ -1,6 +1,6 @@
 /** The documented configurations, with the real proxies. */
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import {
   DOCUMENTED_NAME,
   isProxyInstalled,
@@ -44,7 +44,11 @@ async function readFirstEvent(url: string, id: string): Promise<string> {
   const outgoing = request(`${url}/graphql?query=${query}`, { headers: { accept: 'text/event-stream' } }).end();
   const [response] = await once(outgoing, 'response');
   let text = '';
-  while (!text.includes('"status"')) text += String((await once(response, 'data'))[0]);
+  // Not one listener per chunk: several chunks that come together would be one.
+  for await (const chunk of response as IncomingMessage) {
+    text += chunk;
+    if (text.includes('"status"')) break;
+  }
   outgoing.destroy();
   return text;
 }

@@ -55,7 +55,9 @@ describe('a limit of a tenant', () => {
   });
 
   test('counts machine time: images times what the model was measured to take', async () => {
-    const { server, makeKey } = await startGuardedServer({ env: { INFERQL_TENANT_LIMITS: '1000ms/h,10000ms/month' } });
+    const { server, makeKey } = await startGuardedServer({
+      env: { INFERQL_TENANT_LIMITS: '1ms/h:1000,10000ms/month' },
+    });
     await startWorker(server.prefix);
     const key = await makeKey();
     await server.upload(CLASSIFY, [await paint(1)], {}, key.headers);

@@ -20,7 +20,7 @@ async function setUp() {
   atEnd(() => proxy.stop());
   const { server, makeKey } = await startGuardedServer({
     redisUrl: proxy.url,
-    env: { INFERQL_TENANT_LIMITS: '5000ms/h,100images/day', INFERQL_SHARE: 'off' },
+    env: { INFERQL_TENANT_LIMITS: '1ms/h:5000,100images/day', INFERQL_SHARE: 'off' },
   });
   const worker = await startWorker(server.prefix);
   const { headers } = await makeKey();
@@ -53,7 +53,7 @@ async function setUp() {
       proxy.restore();
       worker.claiming.close();
       await expect
-        .poll(async () => (await upload(ENQUEUE, await paint(200))).data?.classifyImage?.status, { timeout: 10_000 })
+        .poll(async () => (await upload(ENQUEUE, await paint(200))).data?.classifyImage?.status)
         .toBe('QUEUED');
       const waiting = await direct.zrange(`${server.prefix}:{tiny}:waiting`, '0', '-1');
       const { data } = await server.query<{ cancelPrediction: { status: string } }>(

@@ -96,13 +96,14 @@ describe('a revoked key', () => {
       // The client did not retry.
       expect(connections()).toBe(1);
     }
-    expect([one, two].map(({ container }) => container.access.sessions.count())).toEqual([1, 1]);
+    // A server learns of a close after its client.
+    await expect.poll(() => [one, two].map(({ container }) => container.access.sessions.count())).toEqual([1, 1]);
     expect((await one.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
     expect((await two.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
 
     worker.claiming.open();
     for (const { rest } of others) expect(JSON.stringify((await rest).at(-1))).toContain('SUCCEEDED');
-  }, 60_000);
+  });
 
   test('ends what it holds open even if the message was lost', async () => {
     const { server, makeKey } = await startGuardedServer();
@@ -152,7 +153,7 @@ test('a key that expires ends its subscriptions', async () => {
   const url = await open(server);
   const lasting = await makeKey();
   const id = await enqueueAs(server, lasting.headers, 7);
-  const key = await makeKey({ expiresAtMs: Date.now() + 700 });
+  const key = await makeKey({ expiresAtMs: Date.now() + 4_000 });
   const { first, rest } = followSse(url, key.text, id);
   await first;
   const socket = followOverSocket(url, key.text, id, 2);

@@ -74,6 +74,8 @@ export async function startWorker(prefix: string, changes: ServedModelChanges = 
     model,
     labels: Array.from({ length: 256 }, (_, i) => `red ${i}`),
     worker: `worker-${prefix}-${model.name}`,
+    // Long enough for a slow test: unlike a real worker, it sends no heartbeats.
+    lifetimeMs: 600_000,
   });
   const record = {
     worker: `worker-${prefix}-${model.name}`,
@@ -82,7 +84,6 @@ export async function startWorker(prefix: string, changes: ServedModelChanges = 
     imageMs: 50,
     startedAtMs: Date.now(),
   };
-  /** Unlike a real worker, it does so only once automatically, when it starts. */
   const register = () => consumer.register(record);
   await register();
   const claiming = createGate();

@@ -1,18 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { usedBytes } from '@inferql/testing/used-memory';
 import { expect, test } from 'vitest';
 import { createMemoryBudget, FileStore } from './file-store.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-function usedBytes(): number {
-  collectGarbage();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
 
 test('chunks of any size are joined', () => {
   const whole = randomBytes(100_000);
