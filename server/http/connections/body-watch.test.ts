@@ -58,6 +58,23 @@ describe('a body', () => {
     expect(await answered(socket)).toContain('8000 bytes');
   });
 
+  test('that pauses while this process is stopped is read to its end', async () => {
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const socket = await startReader((request) => {
+      begin();
+      return readAll(request);
+    });
+    socket.write(`${head(2)}x`);
+    await begun;
+    const untilMs = performance.now() + 2 * LIMITS.silenceMs;
+    while (performance.now() < untilMs);
+    socket.write('x');
+    expect(await answered(socket)).toContain('2 bytes');
+  });
+
   test('of which nothing more comes is refused with a message', async () => {
     const socket = await startReader(readAll);
     socket.write(head(1_000));

@@ -33,11 +33,21 @@ export function createBodyWatch(limits: Limits = {}) {
   const silenceMs = limits.silenceMs ?? BODY_SILENCE_MS;
   const windowMs = limits.windowMs ?? BODY_WINDOW_MS;
   const minBytesPerSecond = limits.minBytesPerSecond ?? MIN_BODY_BYTES_PER_SECOND;
+  const lookEveryMs = limits.lookEveryMs ?? LOOK_EVERY_MS;
   const watched = new Set<Watched>();
   let timer: NodeJS.Timeout | undefined;
+  let clockMs = 0;
+  let lookedAtMs = 0;
+
+  /** A process that was stopped, or was too busy to look, did not hear its clients: that time does not count. */
+  function readClock(): number {
+    return clockMs + Math.min(performance.now() - lookedAtMs, 2 * lookEveryMs);
+  }
 
   function look(): void {
-    const nowMs = performance.now();
+    const nowMs = readClock();
+    clockMs = nowMs;
+    lookedAtMs = performance.now();
     for (const entry of watched) check(entry, nowMs);
     if (watched.size > 0) return;
     clearInterval(timer);
@@ -85,7 +95,8 @@ export function createBodyWatch(limits: Limits = {}) {
     watch(request: IncomingMessage, response: ServerResponse): void {
       if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
       if (request.complete || request.headers['content-length'] === '0') return;
-      const nowMs = performance.now();
+      if (!timer) lookedAtMs = performance.now();
+      const nowMs = readClock();
       const bytes = request.socket.bytesRead;
       watched.add({
         request,
@@ -96,7 +107,7 @@ export function createBodyWatch(limits: Limits = {}) {
         windowBytes: bytes,
         answeredAtMs: undefined,
       });
-      timer ??= setInterval(look, limits.lookEveryMs ?? LOOK_EVERY_MS).unref();
+      timer ??= setInterval(look, lookEveryMs).unref();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
 import { type Client, createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
@@ -73,6 +74,20 @@ describe('over WebSocket', () => {
     const drained = server.listener.drain();
     await expect(ended).rejects.toMatchObject({ code: 1012 });
     await drained;
+  });
+
+  test('a client that answers that with an invalid frame does not keep the server from ending', async () => {
+    const server = await startServer();
+    const { port } = new URL(await server.listener.listen());
+    const socket = connectSocket(Number(port), '127.0.0.1').on('error', () => undefined);
+    atEnd(() => void socket.destroy());
+    socket.write(
+      'GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n',
+    );
+    await once(socket, 'data');
+    // An opcode that does not exist.
+    socket.on('data', () => socket.write(Buffer.from('838000000000', 'hex')));
+    await server.listener.drain();
   });
 
   test.each([

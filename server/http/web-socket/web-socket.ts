@@ -1,5 +1,4 @@
 /** GraphQL over WebSocket: authentication, limits and the end of subscriptions. */
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { InferqlError } from '@inferql/queue/errors';
@@ -185,7 +184,8 @@ export function createWebSockets(options: {
       const forced = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, CLOSE_GRACE_MS);
-      const closed = [...sockets.clients].map((client) => once(client, 'close'));
+      // Not once() of node:events, which would reject if a client sends something invalid at last.
+      const closed = [...sockets.clients].map((client) => new Promise((resolve) => client.once('close', resolve)));
       sockets.close();
       await Promise.all(closed);
       clearTimeout(forced);
