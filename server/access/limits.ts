@@ -14,6 +14,8 @@ const UNMEASURED_IMAGE_MS = 100;
 /** Callers whose buckets are kept in memory while Redis is unavailable. */
 const MAX_LOCAL_BUCKETS = 10_000;
 const LOG_EVERY_MS = 10_000;
+/** Less than a microsecond is the rounding of sums: what is allowed would be refused by it. */
+const ROUNDING_MS = 1e-3;
 const CONCURRENCY_RETRY_MS = 1_000;
 
 /** RATE_LIMITED, with the limit that refused it. */
@@ -180,7 +182,7 @@ function createLocalBuckets() {
         };
         return { key, next, waitMs, limit, takenMs: cost[unit] * unitMs };
       });
-      const refused = taken.filter(({ waitMs }) => waitMs > 0).sort((a, b) => b.waitMs - a.waitMs)[0];
+      const refused = taken.filter(({ waitMs }) => waitMs >= ROUNDING_MS).sort((a, b) => b.waitMs - a.waitMs)[0];
       if (refused) return { allowed: false as const, limit: refused.limit, retryAfterMs: Math.ceil(refused.waitMs) };
       for (const { key, next } of taken) fullAt.set(key, next);
       return {

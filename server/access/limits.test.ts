@@ -1,0 +1,55 @@
+/** Limits while Redis is away. server/test/limits.test.ts has the others. */
+import { createLimiter } from '@inferql/queue/limits';
+import { connectRedis } from '@inferql/queue/redis-connection';
+import { createRefunds } from '@inferql/queue/refunds';
+import { makeServedModel } from '@inferql/testing/served-model';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { createLimits } from './limits.ts';
+import { ANONYMOUS, type Principal } from './principal.ts';
+
+const MODEL = makeServedModel('tiny');
+const KEPT_BUCKETS = 10_000;
+
+test('this server counts ten thousand callers alone, and forgets the one that asked longest ago', async () => {
+  const redis = connectRedis('redis://127.0.0.1:1', 'request');
+  redis.on('error', () => undefined);
+  redis.disconnect();
+  const limiter = createLimiter(redis, { prefix: 'away' });
+  const limits = createLimits({
+    limiter,
+    refunds: createRefunds(redis, { prefix: 'away', limiter }),
+    findImageMs: async () => 10,
+    config: { maxSubscriptions: 1, maxWaiting: 1 },
+    log: pino({ level: 'silent' }),
+  });
+  const limit = { owner: 'tenant', unit: 'requests' as const, ratePerSecond: 1e-6, burst: 1 };
+  const callerOf = (n: number): Principal => ({
+    ...ANONYMOUS,
+    bucket: `tenant ${n}`,
+    rules: { limits: [limit], quotas: [] },
+  });
+  let asked = 0;
+  const ask = (n: number) => limits.charge(callerOf(n), `tiny.${asked++}`, MODEL);
+  const refusal = { code: 'RATE_LIMITED' };
+
+  const first = await ask(0);
+  await expect(ask(0)).rejects.toMatchObject(refusal);
+  for (let n = 1; n < KEPT_BUCKETS; n++) await ask(n);
+  await expect(ask(0)).rejects.toMatchObject(refusal);
+  for (let n = KEPT_BUCKETS; n < KEPT_BUCKETS + 5; n++) await ask(n);
+
+  // Tenant 0 was asked about in between: 1 to 5 are forgotten, and have what they are allowed again, once.
+  for (const kept of [0, 6, KEPT_BUCKETS + 4]) await expect(ask(kept), `tenant ${kept}`).rejects.toMatchObject(refusal);
+  const again = await ask(1);
+  await expect(ask(1)).rejects.toMatchObject(refusal);
+
+  // What is given back to a caller that was forgotten meanwhile is not more than it is allowed.
+  for (let n = 0; n < KEPT_BUCKETS; n++) await ask(2 * KEPT_BUCKETS + n);
+  await Promise.all([first.refund(), again.refund()]);
+  for (const n of [0, 1]) {
+    await ask(n);
+    await expect(ask(n), `tenant ${n}`).rejects.toMatchObject(refusal);
+  }
+  expect(limits.decidedLocally()).toBe(asked);
+});
