@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { Consumer } from './consumer.ts';
-import type { PredictionState } from './contract.ts';
+import { newPredictionId, type PredictionState } from './contract.ts';
+import { InferqlError } from './errors.ts';
 import { tenantLimitKeys } from './keys.ts';
 import { createLimiter, type LimitRules, RECEIPT_MS } from './limits.ts';
 import type { AdmitRequest } from './producer.ts';
-import { createRefunds, REFUND_BATCH_SIZE } from './refunds.ts';
+import { createRefunds, MAX_POSTPONED, REFUND_BATCH_SIZE } from './refunds.ts';
 import { connect, failure, setUp, success, takeOver } from './test/queue.fixture.ts';
 
 const TENANT = 'address:203.0.113.7';
@@ -228,4 +229,41 @@ it('a refund whose record stays listed is remembered until it is removed, howeve
   expect(await refunds.settle('tiny')).toBe(1);
   expect(await queue.countCharged()).toBe(1);
   expect(await queue.redis.pttl(receipt)).toBeLessThanOrEqual(RECEIPT_MS);
+});
+
+it('what one server has to give back after an outage is bounded; beyond that, callers stay charged', async () => {
+  const { redis, prefix } = await setUp();
+  const given = new Map<string, string>();
+  let isAway = true;
+  const refunds = createRefunds(redis, {
+    prefix,
+    limiter: {
+      async refund(id, charge) {
+        if (isAway) throw new InferqlError('UNAVAILABLE');
+        given.set(id, charge);
+        return true;
+      },
+    },
+  });
+  const ids = Array.from({ length: MAX_POSTPONED + 50 }, () => newPredictionId('tiny'));
+  const refund = (n: number, charge = 'first') => refunds.refund(ids[n]!, charge);
+  for (const n of ids.keys()) await refund(n);
+  // The newest charge of one that is known counts, also at the bound.
+  await refund(0, 'second');
+  await expect(refunds.settle('tiny')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  isAway = false;
+  expect(await refunds.settle('other')).toBe(0);
+  expect(given.size).toBe(0);
+  await refunds.settle('tiny');
+  expect(given.size).toBe(MAX_POSTPONED);
+  expect([given.get(ids[0]!), given.has(ids[MAX_POSTPONED]!)]).toEqual(['second', false]);
+  // Nothing is given back twice, and there is room again.
+  given.clear();
+  await refunds.settle('tiny');
+  expect(given.size).toBe(0);
+  isAway = true;
+  await refund(MAX_POSTPONED);
+  isAway = false;
+  await refunds.settle('tiny');
+  expect([...given.keys()]).toEqual([ids[MAX_POSTPONED]]);
 });

@@ -20,7 +20,7 @@ const REFUSED_MS = LISTED_MS;
 /** A refund that failed may have happened, which Redis forgets after RECEIPT_MS. */
 const RETRY_MS = RECEIPT_MS / 2;
 /** What this process still has to give back after an outage; beyond it, callers stay charged. */
-const MAX_POSTPONED = 10_000;
+export const MAX_POSTPONED = 10_000;
 
 export type Refunds = ReturnType<typeof createRefunds>;
 
