@@ -2,12 +2,13 @@ import path from 'node:path';
 import { listOutputs } from '@inferql/queue/outputs';
 import type { OutputArray } from '@inferql/worker/engines/output-arrays';
 import { ModelError } from '../errors.ts';
+import { describeOddFolders } from '../odd-folders.ts';
 import type { PreparedOutput } from '../output-spec.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { wayOut } from '../tfjs/keras3.ts';
 import { type Batching, findBatching } from './batch-check.ts';
-import { type CommandContext, describeOddFolders, listModels, listSamples, requireModel } from './command-context.ts';
+import { type CommandContext, listModels, listSamples, requireModel } from './command-context.ts';
 import { openTrial, type TrialAnswer } from './trial.ts';
 
 const SHOWN_LABELS = 3;

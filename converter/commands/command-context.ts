@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
-import { MODEL_NAME, SPEC_FILE } from '../spec.ts';
+import { MODEL_NAME } from '../spec.ts';
 import { findModelFile } from '../spec-file.ts';
 import type { Ask } from './questions.ts';
 
@@ -24,27 +24,10 @@ export async function listModels(modelsDir: string): Promise<string[]> {
   const names: string[] = [];
   for (const entry of entries) {
     // Folders whose names begin with a dot are being added or replaced.
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+    if (!entry.isDirectory() || !MODEL_NAME.test(entry.name)) continue;
     if ((await findModelFile(path.join(modelsDir, entry.name))) !== undefined) names.push(entry.name);
   }
   return names.sort();
-}
-
-const NOT_MODELS = new Set(['samples']);
-
-/** A sentence per folder that is not served, although a user may expect it. */
-export async function describeOddFolders(modelsDir: string): Promise<string[]> {
-  const names = new Set(await listModels(modelsDir));
-  const lines: string[] = [];
-  for (const entry of await readdir(modelsDir, { withFileTypes: true })) {
-    const { name } = entry;
-    if (!entry.isDirectory() || name.startsWith('.') || names.has(name) || NOT_MODELS.has(name)) continue;
-    const folder = path.join(modelsDir, name);
-    lines.push(
-      `${folder} has no ${SPEC_FILE} and is not served: \`npm run models -- add ${folder} --name ${name} --replace\` writes one`,
-    );
-  }
-  return lines.sort();
 }
 
 /** @throws ModelError SPEC_INVALID for a name that is not a valid model name */

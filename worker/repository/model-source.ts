@@ -2,6 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/default-model';
+import { describeOddFolders } from '@inferql/converter/odd-folders';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { Registry } from '@inferql/queue/registry';
 import type { Logger } from 'pino';
@@ -29,11 +30,23 @@ export interface FolderOptions {
   log: Logger;
 }
 
-/** A folder with a folder per model. Its default model is published whenever it changes. */
+/** A folder with a folder per model. Its default model is published whenever it changes; folders that are no models are logged. */
 export function createFolderSource(options: FolderOptions): ModelSource {
   const { modelsDir, models, redis, prefix, log } = options;
   const registry = new Registry(redis, { prefix });
   let registeredDefault: string | undefined;
+  /** Sentences about folders that are no models, and whether they have been logged. */
+  const odd = new Map<string, boolean>();
+
+  /** At the second look: a folder may be in the middle of being copied. */
+  async function reportOddFolders(): Promise<void> {
+    const lines = await describeOddFolders(modelsDir);
+    for (const line of odd.keys()) if (!lines.includes(line)) odd.delete(line);
+    for (const line of lines) {
+      if (odd.get(line) === false) log.warn(line);
+      odd.set(line, odd.has(line));
+    }
+  }
 
   async function registerDefault(names: string[]): Promise<void> {
     try {
@@ -50,6 +63,7 @@ export function createFolderSource(options: FolderOptions): ModelSource {
     async list() {
       const names = await listModelNames(modelsDir);
       void registerDefault(names);
+      await reportOddFolders();
       return names.filter((name) => models.length === 0 || models.includes(name));
     },
     load: (name) => loadRepositoryModel(name, options),

@@ -1,0 +1,50 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkModels } from './commands/check.ts';
+import { printModels } from './commands/repository.ts';
+import { describeOddFolders } from './odd-folders.ts';
+
+let modelsDir: string;
+
+beforeEach(async () => {
+  modelsDir = await mkdtemp(path.join(os.tmpdir(), 'inferql-odd-folders-'));
+});
+afterEach(() => rm(modelsDir, { recursive: true, force: true }));
+
+async function makeFolder(name: string, ...files: string[]): Promise<void> {
+  await mkdir(path.join(modelsDir, name));
+  for (const file of files) await writeFile(path.join(modelsDir, name, file), '{}');
+}
+
+const NO_SPEC =
+  /flowers has no model\.json5 and is not served: `npm run models -- add \S+flowers --name flowers --replace`/;
+
+test('a folder that is not served says why, and what makes it a model', async () => {
+  await makeFolder('flowers', 'model.json', 'weights.bin');
+  await makeFolder('My Cats', 'model.keras');
+  await makeFolder('Birds', 'model.json5');
+  await makeFolder('net', 'model.json5');
+  await makeFolder('code', 'engine.js');
+  await makeFolder('samples', 'cat.png');
+  await makeFolder('.adding-7', 'model.json');
+  await writeFile(path.join(modelsDir, 'readme.txt'), 'text');
+  const lines = await describeOddFolders(modelsDir);
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/Birds is not served: the names of models have lower-case letters, .* only; rename it$/);
+  expect(lines[1]).toMatch(/My Cats is not served: .*: `npm run models -- add "\S+My Cats" --name NAME`$/);
+  expect(lines[2]).toMatch(NO_SPEC);
+  expect(await describeOddFolders(path.join(modelsDir, 'nowhere'))).toEqual([]);
+});
+
+test.each([
+  ['models list', printModels],
+  ['models check', (context: Parameters<typeof printModels>[0]) => checkModels([], context)],
+] as const)('%s tells of it', async (_, command) => {
+  await makeFolder('flowers', 'model.json');
+  const printed: string[] = [];
+  const { signal } = new AbortController();
+  await command({ modelsDir, stateDir: path.join(modelsDir, '.state'), signal, print: (line) => printed.push(line) });
+  expect(printed).toEqual([expect.stringMatching(NO_SPEC)]);
+});

@@ -1,0 +1,31 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { MODEL_NAME, SPEC_FILE } from './spec.ts';
+import { findModelFile } from './spec-file.ts';
+
+const NOT_MODELS = new Set(['samples']);
+
+/** A sentence per folder of a repository that is not served, although a user may expect it. None if there is no repository. */
+export async function describeOddFolders(modelsDir: string): Promise<string[]> {
+  const entries = await readdir(modelsDir, { withFileTypes: true }).catch(() => []);
+  const lines: string[] = [];
+  for (const entry of entries) {
+    const { name } = entry;
+    // Folders whose names begin with a dot are being added or replaced.
+    if (!entry.isDirectory() || name.startsWith('.') || NOT_MODELS.has(name)) continue;
+    const folder = path.join(modelsDir, name);
+    const hasSpec = (await findModelFile(folder)) !== undefined;
+    if (!MODEL_NAME.test(name)) {
+      lines.push(
+        `${folder} is not served: the names of models have lower-case letters, digits, "_" and "-" only${
+          hasSpec ? '; rename it' : `: \`npm run models -- add ${JSON.stringify(folder)} --name NAME\``
+        }`,
+      );
+    } else if (!hasSpec) {
+      lines.push(
+        `${folder} has no ${SPEC_FILE} and is not served: \`npm run models -- add ${folder} --name ${name} --replace\` writes one`,
+      );
+    }
+  }
+  return lines.sort();
+}

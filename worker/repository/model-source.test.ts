@@ -1,0 +1,35 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectRedis } from '@inferql/queue/redis-connection';
+import { startTestRedis } from '@inferql/testing/redis-server';
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import { createFolderSource } from './model-source.ts';
+
+test('a folder that is no model is logged once, with what makes it one, but not while it may still be copied', async () => {
+  const server = await startTestRedis();
+  const redis = connectRedis(server.url, 'work');
+  const modelsDir = await mkdtemp(join(tmpdir(), 'inferql-source-'));
+  onTestFinished(async () => {
+    redis.disconnect();
+    await Promise.all([server.stop(), rm(modelsDir, { recursive: true })]);
+  });
+  const logged: string[] = [];
+  const write = (line: string) => void logged.push(JSON.parse(line).msg);
+  const log = pino({ level: 'warn' }, { write });
+  const source = createFolderSource({ modelsDir, stateDir: modelsDir, models: [], redis, prefix: 'test', log });
+  await mkdir(join(modelsDir, 'export'));
+  expect(await source.list()).toEqual([]);
+  expect(logged).toEqual([]);
+  await source.list();
+  await source.list();
+  expect(logged).toEqual([
+    expect.stringMatching(/export has no model\.json5 and is not served: `npm run models -- add /),
+  ]);
+  await writeFile(join(modelsDir, 'export', 'model.json5'), '{}');
+  expect(await source.list()).toEqual(['export']);
+  await rm(join(modelsDir, 'export', 'model.json5'));
+  for (let look = 0; look < 3; look++) await source.list();
+  expect(logged).toHaveLength(2);
+});
