@@ -79,3 +79,15 @@ test('a tenant that holds its share is refused before its images are decoded, an
   await admission.onQueueFull(MODEL, { tenant: 'third', queueShare: 0.8 });
   await admission.reserveSlot(MODEL, { tenant: 'third', queueShare: 0.8 });
 });
+
+test('overloads of any number of tenants are bounded, and the latest are kept', async () => {
+  const { queue, admission } = startQueue(10);
+  const share = (i: number) => ({ tenant: `tenant ${i}`, queueShare: 1 });
+  for (let i = 0; i < 3_000; i++) await admission.onQueueFull(MODEL, share(i));
+  const looks = queue.looks;
+  for (const i of [2_000, 2_999])
+    await expect(admission.reserveSlot(MODEL, share(i))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  // Nothing is known of the oldest: the queue decides, after their images are decoded.
+  for (let i = 0; i < 2_000; i++) await admission.reserveSlot(MODEL, share(i));
+  expect(queue.looks - looks).toBeLessThanOrEqual(2);
+});

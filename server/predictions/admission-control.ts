@@ -2,6 +2,7 @@
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { ANONYMOUS_TENANT, imageByteLength } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
+import { LRUCache } from 'lru-cache';
 import type { ModelCache } from './model-cache.ts';
 
 /** After a refusal, free places are checked before decoding for this long. */
@@ -20,7 +21,7 @@ export interface TenantShare {
 }
 
 const WHOLE_QUEUE: TenantShare = { tenant: ANONYMOUS_TENANT, queueShare: 1 };
-/** Overloads of tenants that do not come back are dropped once there are this many. */
+/** Of more, the one that was asked for the longest ago is forgotten: its next request is decoded before the queue refuses it. */
 const MAX_OVERLOADS = 1_000;
 
 interface OverloadState {
@@ -38,7 +39,7 @@ export type AdmissionControl = ReturnType<typeof createAdmissionControl>;
  * free places. Under ten times the load the decoder would otherwise work for requests that are then refused.
  */
 export function createAdmissionControl(modelCache: Pick<ModelCache, 'readQueue'>) {
-  const overloads = new Map<string, OverloadState>();
+  const overloads = new LRUCache<string, OverloadState>({ max: MAX_OVERLOADS });
 
   async function sample(model: ServedModel, share: TenantShare, overload: OverloadState): Promise<void> {
     const queue = await modelCache.readQueue(model.name, SAMPLE_AGE_MS);
@@ -56,12 +57,6 @@ export function createAdmissionControl(modelCache: Pick<ModelCache, 'readQueue'>
       overload.sampling = undefined;
     });
     return overload.sampling;
-  }
-
-  function dropOldOverloads(): void {
-    if (overloads.size < MAX_OVERLOADS) return;
-    for (const [name, { untilMs, pending }] of overloads)
-      if (pending === 0 && performance.now() > untilMs) overloads.delete(name);
   }
 
   return {
@@ -93,7 +88,6 @@ export function createAdmissionControl(modelCache: Pick<ModelCache, 'readQueue'>
 
     /** The error for a request that the queue refused; from now on free places are checked first. */
     async onQueueFull(model: ServedModel, share = WHOLE_QUEUE): Promise<InferqlError> {
-      dropOldOverloads();
       const name = nameOverload(model, share);
       const overload = overloads.get(name) ?? { untilMs: 0, pending: 0, sample: undefined, sampling: undefined };
       overloads.set(name, overload);
