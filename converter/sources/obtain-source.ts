@@ -8,6 +8,7 @@ import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
 import { listExternalFiles } from '../onnx-file/external.ts';
 import { readOnnx } from '../onnx-file/read-onnx.ts';
 import { type ModelSpec, npmSource } from '../spec.ts';
+import { isBinaryGraph, MANIFEST_FILE, storeBinaryGraph } from '../tfjs/binary-graph.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
 import { explainForeign, listFolder } from './foreign-formats.ts';
@@ -53,7 +54,7 @@ export async function obtainSource(
     throw new ModelError('SOURCE_INVALID', `${text}: no such folder or file`, { cause });
   });
   if (found.isDirectory()) return copyModel(await findModel(text, text), modelDir, text);
-  if (/\.(onnx|json)$/.test(text) || isKerasFile(text)) return copyModel(text, modelDir);
+  if (/\.(onnx|json)$/.test(text) || isKerasFile(text) || isBinaryGraph(text)) return copyModel(text, modelDir);
   if (!text.endsWith('.zip')) {
     const explanation = await explainForeign(text, undefined);
     const expected = `${text}: expected a folder, a .zip, a .onnx, .keras or .h5 file, a model.json or a URL`;
@@ -86,7 +87,7 @@ export function nameOfSource(text: string): string {
 }
 
 function isModel(file: string): boolean {
-  return path.basename(file) === 'model.json' || file.endsWith('.onnx') || isKerasFile(file);
+  return path.basename(file) === 'model.json' || file.endsWith('.onnx') || isKerasFile(file) || isBinaryGraph(file);
 }
 
 /** The only model in a folder, at any depth. @param text what people know the folder as: it may be that of an unpacked archive */
@@ -149,10 +150,14 @@ async function copyModel(file: string, modelDir: string, root?: string): Promise
 async function copyModelFiles(file: string, modelDir: string, model: string, within: string): Promise<void> {
   const from = path.dirname(file);
   const isOnnx = model.endsWith('.onnx');
-  await copyPlain(file, path.join(modelDir, model));
+  const copy = path.join(modelDir, model);
+  if (isBinaryGraph(file)) {
+    await requireWithin(within, path.join(from, MANIFEST_FILE));
+    await storeBinaryGraph(file, modelDir);
+  } else await copyPlain(file, copy);
   const shards = isOnnx
     ? listExternalFiles(readOnnx(file).graph)
-    : (await readModelJson(file)).weightsManifest.flatMap((group) => group.paths);
+    : (await readModelJson(isBinaryGraph(file) ? copy : file)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) {
     const named = path.join(from, shard);
     // Exports for a web server may have its query in the names.
