@@ -266,7 +266,10 @@ function finish(
   output: Pick<OutputSpec, 'activation'> & Answers,
   field = 'output.activation',
 ): Value {
-  const flat = result.shape.length === 2 ? result : builder.flatten(result);
+  const row = result.shape.length === 2 ? result : builder.flatten(result);
+  // A graph may end in whole numbers or flags.
+  const flat =
+    row.type === 'float32' ? row : builder.emit('Cast', [row], { ...row, type: 'float32' }, { to: { int: 1 } });
   const isSingle = flat.shape[1] === 1;
   if (isSingle && output.activation === 'logits') {
     throw new ModelError('SPEC_INVALID', `${field}: one number per image is for a sigmoid: expected logits-sigmoid`);

@@ -201,6 +201,8 @@ function whyUnfaithful(op: string, attributes: NodeAttributes): string | undefin
   // The engines replace it.
   if (!op.startsWith('FusedBatchNorm') && order.startsWith('nc')) return `takes ${order} for channels last`;
   if (op.startsWith('FakeQuant')) return 'does not round numbers as training for bytes does';
+  const isLeaky = attributes.texts('fused_ops').includes('leakyrelu');
+  if (op === 'FusedDepthwiseConv2dNative' && isLeaky) return 'ignores its alpha';
   if (op === 'OneHot' && attributes.number('axis', -1) !== -1) return 'ignores its axis';
   return undefined;
 }

@@ -168,6 +168,26 @@ function windowPool(kind: 'max' | 'average'): NodeConverter {
   };
 }
 
+/** Divides by the sum of squares of neighboring channels, as AlexNet and GoogLeNet do. */
+const localResponse: NodeConverter = (call) => {
+  const { builder, attributes } = call;
+  const image = builder.channelsFirst(inputAt(call, 0));
+  if (image.shape.length !== 4) throw new UnsupportedOpError(call.op, `node ${call.name}: not of images`);
+  const size = 2 * attributes.number('depth_radius', 5) + 1;
+  return builder.emit(
+    'LRN',
+    [image],
+    { ...image },
+    {
+      size: { int: size },
+      // ONNX takes the mean of the squares, TensorFlow their sum.
+      alpha: { float: attributes.number('alpha', 1) * size },
+      beta: { float: attributes.number('beta', 0.5) },
+      bias: { float: attributes.number('bias', 1) },
+    },
+  );
+};
+
 export const CONVOLUTION_NODES: Record<string, NodeConverter> = {
   Conv2D: conv,
   _FusedConv2D: conv,
@@ -178,6 +198,7 @@ export const CONVOLUTION_NODES: Record<string, NodeConverter> = {
   FusedBatchNorm: batchNorm,
   FusedBatchNormV2: batchNorm,
   FusedBatchNormV3: batchNorm,
+  LRN: localResponse,
   MaxPool: windowPool('max'),
   AvgPool: windowPool('average'),
 };

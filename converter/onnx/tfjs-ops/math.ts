@@ -1,10 +1,10 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../builder.ts';
-import { activate, clip, softmax, unary } from '../emit/activation.ts';
+import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
-import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
+import { type Tensor, transposeTensor } from '../graph.ts';
 import { applyFused } from './convolution.ts';
 import {
   allInputs,
@@ -128,10 +128,10 @@ export const MATH_NODES: Record<string, NodeConverter> = {
     return unary(call.builder, 'LeakyRelu', inputAt(call, 0), { alpha: { float: alpha } });
   },
   ClipByValue: (call) => clip(call.builder, inputAt(call, 0), numbersAt(call, 1)[0] ?? 0, numbersAt(call, 2)[0]),
+  Expm1: (call) => binary(call.builder, 'Sub', unary(call.builder, 'Exp', inputAt(call, 0)), scalar(call.builder, 1)),
   Softmax: (call) => softmax(call.builder, inputAt(call, 0)),
   LogSoftmax: (call) => softmax(call.builder, inputAt(call, 0), -1, 'LogSoftmax'),
   Log1p: (call) => {
-    const one = call.builder.constant(floatTensor([], [1]));
-    return unary(call.builder, 'Log', binary(call.builder, 'Add', inputAt(call, 0), one));
+    return unary(call.builder, 'Log', binary(call.builder, 'Add', inputAt(call, 0), scalar(call.builder, 1)));
   },
 };

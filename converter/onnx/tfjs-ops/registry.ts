@@ -1,6 +1,8 @@
 import { CONSTANT_NODES } from './constants.ts';
 import { CONVOLUTION_NODES } from './convolution.ts';
+import { CREATION_NODES } from './creation.ts';
 import { EINSUM_NODES } from './einsum.ts';
+import { LOGIC_NODES } from './logic.ts';
 import { MATH_NODES } from './math.ts';
 import type { NodeConverter } from './node-converter.ts';
 import { REDUCTION_NODES } from './reduction.ts';
@@ -10,7 +12,9 @@ import { SHAPE_NODES } from './shape.ts';
 export const NODES: Record<string, NodeConverter> = {
   ...CONSTANT_NODES,
   ...CONVOLUTION_NODES,
+  ...CREATION_NODES,
   ...EINSUM_NODES,
+  ...LOGIC_NODES,
   ...MATH_NODES,
   ...REDUCTION_NODES,
   ...SHAPE_NODES,
@@ -19,6 +23,7 @@ export const NODES: Record<string, NodeConverter> = {
 /** Ops that take the rows of several images behind each other, too. */
 export const TAKES_ROWS: ReadonlySet<string> = new Set([
   ...Object.keys(CONSTANT_NODES),
+  ...Object.keys(LOGIC_NODES),
   ...Object.keys(MATH_NODES),
   ...Object.keys(REDUCTION_NODES),
   ...['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3'],

@@ -1,11 +1,11 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Value } from '../builder.ts';
-import { broadcastShapes } from '../emit/binary.ts';
 import { imageSize } from '../emit/conv.ts';
 import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveRows, sizesOperand, slice, transpose } from '../emit/shape.ts';
 import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
+import { newSizesAt } from './creation.ts';
 import {
   allInputs,
   inputAt,
@@ -77,29 +77,15 @@ const pack: NodeConverter = (call) => {
   return concat(call.builder, parts, axis);
 };
 
-/** Sizes of a new tensor. @throws UnsupportedOpError if they are not known */
-function newSizesAt(call: NodeCall, position: number): number[] {
-  const { sizes, countsImages } = sizesAt(call, position);
-  const open = sizes.filter((size) => size < 0).length;
-  if (open > (countsImages ? 1 : 0)) throw new UnsupportedOpError(call.op, `node ${call.name}: sizes ${sizes}`);
-  return sizes;
-}
-
-const fill: NodeConverter = (call) => {
-  const { builder } = call;
-  const sizes = newSizesAt(call, 0);
-  const value = inputAt(call, 1);
-  const filled = builder.emit('Expand', [value, sizesOperand(builder, sizes)], { shape: sizes, type: value.type });
-  const number = builder.tensorOf(value)?.data[0];
-  return number === undefined ? filled : { ...filled, uniform: Number(number) };
-};
-
-const broadcastTo: NodeConverter = (call) => {
-  const { builder } = call;
-  const sizes = newSizesAt(call, 1);
-  const plain = builder.channelsLast(inputAt(call, 0));
-  const shape = broadcastShapes(plain.shape, sizes);
-  return builder.emit('Expand', [plain, sizesOperand(builder, sizes)], { shape, type: plain.type });
+const reverse: NodeConverter = (call) => {
+  const input = inputAt(call, 0);
+  const parts = numbersAt(call, 1).map((axis) => {
+    const at = axisOf(axis, input.shape.length);
+    const size = input.shape[at] ?? 0;
+    if (size < 0) throw new UnsupportedOpError(call.op, `of the batch, node ${call.name}`);
+    return { axis: at, begin: size - 1, end: -1, step: -1 };
+  });
+  return slice(call.builder, input, parts);
 };
 
 /** Cuts a value along an axis into parts of the given sizes. */
@@ -261,8 +247,7 @@ export const SHAPE_NODES: Record<string, NodeConverter> = {
   StridedSlice: stridedSlice,
   Gather: gather,
   GatherV2: gather,
-  Fill: fill,
-  BroadcastTo: broadcastTo,
+  ReverseV2: reverse,
   Tile: tile,
   Transpose: (call) => {
     const input = inputAt(call, 0);
