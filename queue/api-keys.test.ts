@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createKeyStore, isKeyText, looksLikeKey, readKeyId, whyInvalid } from './api-keys.ts';
+import { isKeyText, KeyStore, looksLikeKey, readKeyId, whyInvalid } from './api-keys.ts';
 import { accessKeys } from './keys.ts';
 import { setUp } from './test/queue.fixture.ts';
 
 async function openStore() {
   const { redis, prefix } = await setUp();
-  return { redis, keys: accessKeys(prefix), store: createKeyStore(redis, { prefix }) };
+  return { redis, keys: accessKeys(prefix), store: new KeyStore(redis, { prefix }) };
 }
 
 describe('the text of a key', () => {

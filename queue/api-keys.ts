@@ -4,6 +4,7 @@
  */
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { ChainableCommander } from 'ioredis';
 import { z } from 'zod';
 import { ModelName, TenantName, Weight } from './contract.ts';
 import { InferqlError } from './errors.ts';
@@ -84,8 +85,6 @@ export interface CreatedKey {
   record: KeyRecord;
 }
 
-export type KeyStore = ReturnType<typeof createKeyStore>;
-
 /** Revoked and expired keys are listed for this long, so that an operator sees what became of them. */
 const REMEMBERED_MS = 30 * 86_400_000;
 
@@ -138,43 +137,114 @@ export function whyInvalid(record: KeyRecord, nowMs: number): 'revoked' | 'expir
   return record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs ? 'expired' : undefined;
 }
 
-/** Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
-export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: string }) {
-  const keys = accessKeys(prefix);
+/** Creates, reads and ends keys. Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
+export class KeyStore {
+  readonly #redis: RedisConnection;
+  readonly #keys: ReturnType<typeof accessKeys>;
 
-  async function find(id: string): Promise<KeyRecord | null> {
-    const fields = await callRedis(() => redis.hgetall(`${keys.record}${id}`));
+  constructor(redis: RedisConnection, { prefix }: { prefix: string }) {
+    this.#redis = redis;
+    this.#keys = accessKeys(prefix);
+  }
+
+  create(key: NewKey): Promise<CreatedKey> {
+    return this.#create(key);
+  }
+
+  /**
+   * A short-lived token that acts for a key, and ends with it.
+   * @param grant.models undefined: those of the key
+   */
+  createToken(
+    parent: Pick<KeyRecord, 'id' | 'environment' | 'tenant' | 'weight'>,
+    grant: { scopes: readonly Scope[]; models?: readonly string[] | undefined; expiresAtMs: number },
+  ): Promise<CreatedKey> {
+    return this.#write('iqt', {
+      environment: parent.environment,
+      tenant: parent.tenant,
+      weight: parent.weight,
+      // Those of its key.
+      limits: '',
+      scopes: [...grant.scopes],
+      ...(grant.models ? { models: [...grant.models] } : {}),
+      name: '',
+      createdAtMs: Date.now(),
+      expiresAtMs: grant.expiresAtMs,
+      parent: parent.id,
+    });
+  }
+
+  /** The record of an API key or a token, whether it is valid or not; null if there is none. */
+  async find(id: string): Promise<KeyRecord | null> {
+    const fields = await callRedis(() => this.#redis.hgetall(this.#recordOf(id)));
     const parsed = KeyFields.safeParse(fields);
     return parsed.success ? { id, ...parsed.data } : null;
   }
 
-  async function write(kind: 'iql' | 'iqt', fields: Omit<KeyRecord, 'id' | 'hash'>): Promise<CreatedKey> {
-    const { id, text } = makeText(kind, fields.environment);
-    const record: KeyRecord = { id, hash: digest(text).toString('base64url'), ...fields };
-    const { id: _id, scopes, models, ...rest } = record;
-    const flat = Object.entries({ ...rest, scopes: scopes.join(' '), models: models?.join(' ') }).flatMap(
-      ([name, value]) => (value === undefined ? [] : [name, String(value)]),
+  /** All API keys, the oldest first, with the time of their last use in Unix milliseconds. */
+  async list(): Promise<(KeyRecord & { lastUsedAtMs: number | undefined })[]> {
+    const { ids: allIds, lastUsed: lastUses } = this.#keys;
+    const [ids, lastUsed] = await callRedis(() =>
+      Promise.all([this.#redis.smembers(allIds), this.#redis.hgetall(lastUses)]),
     );
-    const steps = redis.multi().hset(`${keys.record}${id}`, ...flat);
-    if (kind === 'iql') steps.sadd(keys.ids, id);
-    if (record.expiresAtMs !== undefined) {
-      steps.pexpireat(`${keys.record}${id}`, record.expiresAtMs + (kind === 'iql' ? REMEMBERED_MS : 0));
+    const records = await Promise.all(ids.map((id) => this.find(id)));
+    const forgotten = ids.filter((_id, i) => !records[i]);
+    if (forgotten.length > 0) {
+      await callRedis(() =>
+        Promise.all([this.#redis.srem(allIds, ...forgotten), this.#redis.hdel(lastUses, ...forgotten)]),
+      );
     }
-    // A server that was asked for this id before remembers that there was none.
-    steps.publish(keys.changed, id);
-    await run(() => steps.exec());
-    return { text, record };
+    return records
+      .filter((record) => record !== null)
+      .map((record) => ({ ...record, lastUsedAtMs: lastUsed[record.id] ? Number(lastUsed[record.id]) : undefined }))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
   }
 
-  /** A transaction reports the errors of its commands in its reply. */
-  async function run(exec: () => Promise<[Error | null, unknown][] | null>): Promise<void> {
-    await callRedis(async () => {
-      for (const [error] of (await exec()) ?? []) if (error) throw error;
-    });
+  /** Notes that keys were used now. */
+  async noteUse(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const now = String(Date.now());
+    await callRedis(() => this.#redis.hset(this.#keys.lastUsed, ...ids.flatMap((id) => [id, now])));
   }
 
-  async function create(key: NewKey, replaces?: string): Promise<CreatedKey> {
-    return write('iql', {
+  /**
+   * Makes a key with the same rights. The old one stays valid for `graceMs` more, so that no request fails meanwhile.
+   * @throws InferqlError NOT_FOUND if there is no such key, or it is not valid any more
+   */
+  async rotate(id: string, graceMs: number): Promise<CreatedKey> {
+    const old = await this.find(id);
+    const now = Date.now();
+    if (!old || old.parent !== undefined || whyInvalid(old, now)) {
+      throw new InferqlError('NOT_FOUND', { message: 'No valid API key has that id.' });
+    }
+    const created = await this.#create(old, id);
+    const expiresAtMs = Math.min(old.expiresAtMs ?? Number.POSITIVE_INFINITY, now + graceMs);
+    await execAll(
+      this.#redis
+        .multi()
+        .hset(this.#recordOf(id), 'expiresAtMs', String(expiresAtMs))
+        .pexpireat(this.#recordOf(id), expiresAtMs + REMEMBERED_MS)
+        .publish(this.#keys.changed, id),
+    );
+    return created;
+  }
+
+  /** Ends a key and its tokens at once, on every server. @returns false if there is no such key */
+  async revoke(id: string): Promise<boolean> {
+    if (!(await this.find(id))) return false;
+    const now = Date.now();
+    await execAll(
+      this.#redis
+        .multi()
+        .hsetnx(this.#recordOf(id), 'revokedAtMs', String(now))
+        .pexpireat(this.#recordOf(id), now + REMEMBERED_MS)
+        .publish(this.#keys.changed, id),
+    );
+    return true;
+  }
+
+  #create(key: NewKey, replaces?: string): Promise<CreatedKey> {
+    return this.#write('iql', {
       environment: key.environment ?? 'live',
       tenant: key.tenant,
       scopes: [...key.scopes],
@@ -188,96 +258,32 @@ export function createKeyStore(redis: RedisConnection, { prefix }: { prefix: str
     });
   }
 
-  return {
-    /** The record of an API key or a token, whether it is valid or not; null if there is none. */
-    find,
+  async #write(kind: 'iql' | 'iqt', fields: Omit<KeyRecord, 'id' | 'hash'>): Promise<CreatedKey> {
+    const { id, text } = makeText(kind, fields.environment);
+    const record: KeyRecord = { id, hash: digest(text).toString('base64url'), ...fields };
+    const { id: _id, scopes, models, ...rest } = record;
+    const flat = Object.entries({ ...rest, scopes: scopes.join(' '), models: models?.join(' ') }).flatMap(
+      ([name, value]) => (value === undefined ? [] : [name, String(value)]),
+    );
+    const steps = this.#redis.multi().hset(this.#recordOf(id), ...flat);
+    if (kind === 'iql') steps.sadd(this.#keys.ids, id);
+    if (record.expiresAtMs !== undefined) {
+      steps.pexpireat(this.#recordOf(id), record.expiresAtMs + (kind === 'iql' ? REMEMBERED_MS : 0));
+    }
+    // A server that was asked for this id before remembers that there was none.
+    steps.publish(this.#keys.changed, id);
+    await execAll(steps);
+    return { text, record };
+  }
 
-    create: (key: NewKey) => create(key),
+  #recordOf(id: string): string {
+    return `${this.#keys.record}${id}`;
+  }
+}
 
-    /**
-     * A short-lived token that acts for a key, and ends with it.
-     * @param grant.models undefined: those of the key
-     */
-    async createToken(
-      parent: Pick<KeyRecord, 'id' | 'environment' | 'tenant' | 'weight'>,
-      grant: { scopes: readonly Scope[]; models?: readonly string[] | undefined; expiresAtMs: number },
-    ): Promise<CreatedKey> {
-      return write('iqt', {
-        environment: parent.environment,
-        tenant: parent.tenant,
-        weight: parent.weight,
-        // Those of its key.
-        limits: '',
-        scopes: [...grant.scopes],
-        ...(grant.models ? { models: [...grant.models] } : {}),
-        name: '',
-        createdAtMs: Date.now(),
-        expiresAtMs: grant.expiresAtMs,
-        parent: parent.id,
-      });
-    },
-
-    /** All API keys, the oldest first, with the time of their last use in Unix milliseconds. */
-    async list(): Promise<(KeyRecord & { lastUsedAtMs: number | undefined })[]> {
-      const [ids, lastUsed] = await callRedis(() =>
-        Promise.all([redis.smembers(keys.ids), redis.hgetall(keys.lastUsed)]),
-      );
-      const records = await Promise.all(ids.map(find));
-      const forgotten = ids.filter((_id, i) => !records[i]);
-      if (forgotten.length > 0) {
-        await callRedis(() =>
-          Promise.all([redis.srem(keys.ids, ...forgotten), redis.hdel(keys.lastUsed, ...forgotten)]),
-        );
-      }
-      return records
-        .filter((record) => record !== null)
-        .map((record) => ({ ...record, lastUsedAtMs: lastUsed[record.id] ? Number(lastUsed[record.id]) : undefined }))
-        .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
-    },
-
-    /** Ends a key and its tokens at once, on every server. @returns false if there is no such key */
-    async revoke(id: string): Promise<boolean> {
-      if (!(await find(id))) return false;
-      const now = Date.now();
-      await run(() =>
-        redis
-          .multi()
-          .hsetnx(`${keys.record}${id}`, 'revokedAtMs', String(now))
-          .pexpireat(`${keys.record}${id}`, now + REMEMBERED_MS)
-          .publish(keys.changed, id)
-          .exec(),
-      );
-      return true;
-    },
-
-    /**
-     * Makes a key with the same rights. The old one stays valid for `graceMs` more, so that no request fails meanwhile.
-     * @throws InferqlError NOT_FOUND if there is no such key, or it is not valid any more
-     */
-    async rotate(id: string, graceMs: number): Promise<CreatedKey> {
-      const old = await find(id);
-      const now = Date.now();
-      if (!old || old.parent !== undefined || whyInvalid(old, now)) {
-        throw new InferqlError('NOT_FOUND', { message: 'No valid API key has that id.' });
-      }
-      const created = await create(old, id);
-      const expiresAtMs = Math.min(old.expiresAtMs ?? Number.POSITIVE_INFINITY, now + graceMs);
-      await run(() =>
-        redis
-          .multi()
-          .hset(`${keys.record}${id}`, 'expiresAtMs', String(expiresAtMs))
-          .pexpireat(`${keys.record}${id}`, expiresAtMs + REMEMBERED_MS)
-          .publish(keys.changed, id)
-          .exec(),
-      );
-      return created;
-    },
-
-    /** Notes that keys were used now. */
-    async noteUse(ids: readonly string[]): Promise<void> {
-      if (ids.length === 0) return;
-      const now = String(Date.now());
-      await callRedis(() => redis.hset(keys.lastUsed, ...ids.flatMap((id) => [id, now])));
-    },
-  };
+/** Runs a transaction. It reports the errors of its commands in its reply. */
+async function execAll(steps: ChainableCommander): Promise<void> {
+  await callRedis(async () => {
+    for (const [error] of (await steps.exec()) ?? []) if (error) throw error;
+  });
 }

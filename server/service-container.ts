@@ -1,6 +1,6 @@
 /** Creates what is behind the API (queue, predictions, access, image decoding) and connects it, without HTTP. */
 import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
-import { createKeyStore } from '@inferql/queue/api-keys';
+import { KeyStore } from '@inferql/queue/api-keys';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { createEventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
@@ -82,7 +82,7 @@ export class ServiceContainer {
     const refunds = createRefunds(redis, { prefix, limiter });
     const access = createAccess({
       config,
-      store: createKeyStore(redis, { prefix }),
+      store: new KeyStore(redis, { prefix }),
       tenantStore: createTenantStore(redis, { prefix }),
       limiter,
       refunds,

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createKeyStore, type KeyStore } from '@inferql/queue/api-keys';
+import { KeyStore } from '@inferql/queue/api-keys';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { connectRedis } from '@inferql/queue/redis-connection';
 
@@ -8,7 +8,7 @@ export async function withKeyStore<T>(redisUrl: string, work: (store: KeyStore) 
   const connection = connectRedis(redisUrl, 'request');
   try {
     await once(connection, 'ready');
-    return await work(createKeyStore(connection, { prefix: DEFAULT_PREFIX }));
+    return await work(new KeyStore(connection, { prefix: DEFAULT_PREFIX }));
   } finally {
     connection.disconnect();
   }

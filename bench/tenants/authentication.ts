@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { createKeyStore } from '@inferql/queue/api-keys';
+import { KeyStore } from '@inferql/queue/api-keys';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { readCpu } from '../proc.ts';
 import { NOOP_MODEL, type Section } from '../scenario.ts';
@@ -24,7 +24,7 @@ export async function measureAuthentication(print: (line: string) => void): Prom
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   try {
     if (redis.status !== 'ready') await once(redis, 'ready');
-    const { text: key } = await createKeyStore(redis, { prefix: 'inferql' }).create({
+    const { text: key } = await new KeyStore(redis, { prefix: 'inferql' }).create({
       tenant: 'alice',
       scopes: ['infer', 'read'],
     });

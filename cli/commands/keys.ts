@@ -1,4 +1,4 @@
-import { createKeyStore, KeyEnvironment, type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
+import { KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 import { ModelName } from '@inferql/queue/contract';
 import { Scope } from '@inferql/queue/scopes';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -47,7 +47,7 @@ export function addKeys(program: Command, context: CommandContext): void {
   const addAction = (name: string, description: string) =>
     addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
   const withStore = (flags: RedisFlags, work: (store: KeyStore) => Promise<void>) =>
-    withRedis(flags, context, (redis) => work(createKeyStore(redis, { prefix: flags.prefix })));
+    withRedis(flags, context, (redis) => work(new KeyStore(redis, { prefix: flags.prefix })));
 
   addAction('create', 'Make a key. Its text is shown once and cannot be read again.')
     .requiredOption('-t, --tenant <name>', 'whose predictions it sends and reads', tenantName)

@@ -1,5 +1,5 @@
 /** Shared by the tests of authentication: a server that requires keys, and a key of each kind. */
-import { createKeyStore, type NewKey } from '@inferql/queue/api-keys';
+import { KeyStore, type NewKey } from '@inferql/queue/api-keys';
 import { type Server, type ServerOptions, startServer } from './server-harness.ts';
 
 export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
@@ -12,7 +12,7 @@ export async function startGuardedServer(options: ServerOptions = {}) {
 
 /** The keys in the server's Redis, as an operator creates them. */
 export function openKeys(server: Server) {
-  const store = createKeyStore(server.redis, { prefix: server.prefix });
+  const store = new KeyStore(server.redis, { prefix: server.prefix });
   return {
     store,
     /** Creates a key of the tenant alice that may infer and read unless the changes say so. */

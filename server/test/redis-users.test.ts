@@ -1,6 +1,6 @@
 /** A whole system with exactly the rights in Redis that docs/security.md gives to each part. */
 import { readFileSync } from 'node:fs';
-import { createKeyStore } from '@inferql/queue/api-keys';
+import { KeyStore } from '@inferql/queue/api-keys';
 import { createDeadLetters } from '@inferql/queue/dead-letters';
 import { createTenantStore } from '@inferql/queue/tenant-store';
 import { beforeEach, expect, test } from 'vitest';
@@ -55,7 +55,7 @@ test('server, worker and operator do all their work', async () => {
   const worker = await startWorker(PREFIX, { queue: { maxAttempts: 1 } }, { redisUrl: urlOf('inferql-worker') });
   const redis = connect('request', urlOf('inferql-operator'));
   while (redis.status !== 'ready') await server.container.isReady();
-  const store = createKeyStore(redis, { prefix: PREFIX });
+  const store = new KeyStore(redis, { prefix: PREFIX });
   const { text, record } = await store.create({ tenant: 'alice', scopes: ['infer', 'read', 'operate'] });
   const headers = bearer(text);
   const upload = async (query: string, red: number, variables = {}) =>
