@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { ServiceContainer } from '../service-container.ts';
 import { createApp, makeContext } from './app.ts';
-import { createWebSockets } from './web-socket/web-socket.ts';
+import { WebSockets } from './web-socket/web-socket.ts';
 
 export interface TransportOptions {
   config: Config;
@@ -33,7 +33,7 @@ export function createTransports({ container, ...options }: TransportOptions) {
     isDraining: () => container.isDraining(),
     listUnreadable: () => container.unreadable(),
   });
-  const webSockets = createWebSockets({
+  const webSockets = new WebSockets({
     app,
     access,
     makeContext: (caller, signal) => makeContext(services, caller, signal),

@@ -2,7 +2,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { InferqlError } from '@inferql/queue/errors';
-import { type DocumentNode, execute, type GraphQLError, getOperationAST } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  type GraphQLError,
+  getOperationAST,
+} from 'graphql';
+import type { SubscribePayload } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import { authorizeOperation } from '../../access/authorize.ts';
@@ -35,6 +43,7 @@ type Connection = {
   /** Ends it when its caller's key or token ends. */
   session?: Session;
 };
+type Extra = SocketExtra & Connection & Partial<Record<PropertyKey, never>>;
 
 const BAD_HOST = {
   status: 400,
@@ -48,8 +57,7 @@ const FOREIGN_PAGE = {
     'The Origin header names another host than the Host header. Allow that origin in INFERQL_CORS_ORIGINS. Behind a proxy, pass Host on, or set INFERQL_TRUST_PROXY.',
 } as const;
 
-/** Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP. */
-export function createWebSockets(options: {
+interface WebSocketOptions {
   app: App;
   access: Access;
   makeContext(caller: Principal, signal: AbortSignal | undefined): ServerContext;
@@ -64,133 +72,168 @@ export function createWebSockets(options: {
     | 'trustProxy'
   >;
   log: Logger;
-}) {
-  const { app, access, makeContext, config, log } = options;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
-  /** By connection and operation: aborted when either ends. */
-  const operations = new WeakMap<object, Map<string, AbortController>>();
-  /** By an operation's arguments: lets further messages of its connection begin. */
-  const releases = new WeakMap<object, () => void>();
+}
 
-  const mask = createResultMask(config, log);
+/**
+ * Subscriptions, queries and mutations over WebSocket (graphql-transport-ws), on the port and path of HTTP. A connection is
+ * accepted and authenticated; each of its operations is prepared, executed and completed.
+ */
+export class WebSockets {
+  readonly #options: WebSocketOptions;
+  readonly #sockets: WebSocketServer;
+  readonly #mask: (error: unknown) => GraphQLError;
+  /** By connection and operation: aborted when either ends. */
+  readonly #operations = new WeakMap<object, Map<string, AbortController>>();
+  /** By an operation's arguments: lets further messages of its connection begin. */
+  readonly #releases = new WeakMap<object, () => void>();
+
+  constructor(options: WebSocketOptions) {
+    const { config, log } = options;
+    this.#options = options;
+    this.#sockets = new WebSocketServer({ noServer: true, maxPayload: config.maxQueryBytes });
+    this.#mask = createResultMask(config, log);
+    serveWebSockets<Record<string, unknown>, Extra>(
+      {
+        onConnect: ({ connectionParams, extra }) => this.#authenticate(extra, connectionParams),
+        onSubscribe: ({ extra, subscriptions }, id, params) =>
+          this.#prepare(extra, id, params, Object.keys(subscriptions).length),
+        execute: async (args) => maskErrors(await execute(args), this.#mask),
+        subscribe: (args) => this.#subscribe(args),
+        onNext: ({ extra }) => extra.traffic.awaitRoom(),
+        onComplete: ({ extra }, id) => this.#complete(extra, id),
+        onClose: ({ extra }) => this.#release(extra),
+      },
+      this.#sockets,
+      log,
+    );
+  }
+
+  /** Upgrades a connection that asks for a WebSocket at the endpoint, or refuses it. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { config } = this.#options;
+    const sockets = this.#sockets;
+    socket.on('error', () => socket.destroy());
+    if (findHostProblem(request, config)) answerOnSocket(socket, BAD_HOST);
+    else if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) answerOnSocket(socket, FOREIGN_PAGE);
+    else sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
+  }
+
+  /** @returns whether the caller may use the connection; if not, it is being closed */
+  async #authenticate(extra: Extra, connectionParams: Record<string, unknown> | undefined): Promise<boolean> {
+    const { access, config } = this.#options;
+    try {
+      const caller = await access.authenticator.authenticate({
+        authorization: readAuthorization(connectionParams, extra.request),
+        address: clientAddress(extra.request, config.trustProxy),
+        header: (name) => extra.request.headers[name.toLowerCase()]?.toString(),
+      });
+      const session = { end: (reason: InferqlError) => this.#refuse(extra.socket, reason) };
+      Object.assign(extra, { caller, session });
+      access.sessions.add(caller, session);
+      // The connection may have been closed meanwhile: nobody would remove the session then.
+      if (extra.socket.readyState !== extra.socket.OPEN) access.sessions.remove(caller, session);
+      return true;
+    } catch (error) {
+      this.#refuse(extra.socket, error);
+      return false;
+    }
+  }
+
+  /** What an operation is executed with, or why it is refused. `open`: the connection's operations, this one included. */
+  async #prepare(
+    extra: Extra,
+    id: string,
+    params: SubscribePayload,
+    open: number,
+  ): Promise<ExecutionArgs | GraphQLError[]> {
+    const { app, access, makeContext, config } = this.#options;
+    const release = extra.traffic.takeRelease();
+    if (open > config.maxSubscriptionsPerConnection) return [this.#tooManyOperations()];
+    const enveloped = app.getEnveloped({ params });
+    try {
+      const document = enveloped.parse(params.query) as DocumentNode;
+      const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
+      if (errors.length > 0) return errors;
+      if (!extra.caller) throw new InferqlError('UNAUTHENTICATED');
+      const caller = await access.authenticator.authenticateAgain(extra.caller);
+      extra.caller = caller;
+      authorizeOperation(enveloped.schema, document, params.operationName, caller);
+      const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
+      const args = {
+        schema: enveloped.schema,
+        operationName: params.operationName ?? null,
+        document,
+        variableValues: params.variables ?? null,
+        // A subscription ends through its iterator; it needs no signal, and there may be thousands.
+        contextValue: makeContext(caller, isSubscription ? undefined : this.#openSignal(extra.socket, id)),
+      };
+      this.#releases.set(args, release);
+      return args;
+    } catch (error) {
+      if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') this.#refuse(extra.socket, error);
+      return [this.#mask(error)];
+    }
+  }
+
+  async #subscribe(args: ExecutionArgs): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+    const results = await executeSubscription(args, this.#mask);
+    this.#releases.get(args)?.();
+    this.#releases.delete(args);
+    return Symbol.asyncIterator in results ? results : maskErrors(results, this.#mask);
+  }
+
+  #complete({ socket }: Extra, id: string): void {
+    this.#operations.get(socket)?.get(id)?.abort();
+    this.#operations.get(socket)?.delete(id);
+  }
+
+  /** Ends what a closed connection has left. */
+  #release({ caller, session, socket }: Extra): void {
+    if (caller && session) this.#options.access.sessions.remove(caller, session);
+    for (const controller of this.#operations.get(socket)?.values() ?? []) controller.abort();
+  }
+
+  /** Ends all connections with code 1012. */
+  async drain(): Promise<void> {
+    const { clients } = this.#sockets;
+    for (const client of clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
+    // Do not wait for clients that do not answer the close frame.
+    const forced = setTimeout(() => {
+      for (const client of clients) client.terminate();
+    }, CLOSE_GRACE_MS);
+    // Not once() of node:events, which would reject if a client sends something invalid at last.
+    const closed = [...clients].map((client) => new Promise((resolve) => client.once('close', resolve)));
+    this.#sockets.close();
+    await Promise.all(closed);
+    clearTimeout(forced);
+  }
+
   /** Logged for each refusal, as every error is. */
-  const refuseOperation = () =>
-    mask(
+  #tooManyOperations(): GraphQLError {
+    const { maxSubscriptionsPerConnection } = this.#options.config;
+    return this.#mask(
       new InferqlError('RATE_LIMITED', {
-        message: `A connection may have at most ${config.maxSubscriptionsPerConnection} operations open. End some, or open another connection.`,
+        message: `A connection may have at most ${maxSubscriptionsPerConnection} operations open. End some, or open another connection.`,
         retryAfterMs: 1_000,
       }),
     );
+  }
 
-  serveWebSockets<Record<string, unknown>, SocketExtra & Connection & Partial<Record<PropertyKey, never>>>(
-    {
-      async onConnect({ connectionParams, extra }) {
-        try {
-          const caller = await access.authenticator.authenticate({
-            authorization: readAuthorization(connectionParams, extra.request),
-            address: clientAddress(extra.request, config.trustProxy),
-            header: (name) => extra.request.headers[name.toLowerCase()]?.toString(),
-          });
-          const session = { end: (reason: InferqlError) => refuseSocket(extra.socket, reason) };
-          Object.assign(extra, { caller, session });
-          access.sessions.add(caller, session);
-          // The connection may have been closed meanwhile: nobody would remove the session then.
-          if (extra.socket.readyState !== extra.socket.OPEN) access.sessions.remove(caller, session);
-          return true;
-        } catch (error) {
-          refuseSocket(extra.socket, error);
-          return false;
-        }
-      },
-      execute: async (args) => maskErrors(await execute(args), mask),
-      async subscribe(args) {
-        const results = await executeSubscription(args, mask);
-        releases.get(args)?.();
-        releases.delete(args);
-        return Symbol.asyncIterator in results ? results : maskErrors(results, mask);
-      },
-      onNext: ({ extra }) => extra.traffic.awaitRoom(),
-      async onSubscribe({ extra, subscriptions }, id, params) {
-        const release = extra.traffic.takeRelease();
-        if (Object.keys(subscriptions).length > config.maxSubscriptionsPerConnection) return [refuseOperation()];
-        const enveloped = app.getEnveloped({ params });
-        try {
-          const document = enveloped.parse(params.query) as DocumentNode;
-          const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
-          if (errors.length > 0) return errors;
-          if (!extra.caller) throw new InferqlError('UNAUTHENTICATED');
-          const caller = await access.authenticator.authenticateAgain(extra.caller);
-          extra.caller = caller;
-          authorizeOperation(enveloped.schema, document, params.operationName, caller);
-          const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
-          const args = {
-            schema: enveloped.schema,
-            operationName: params.operationName ?? null,
-            document,
-            variableValues: params.variables ?? null,
-            // A subscription ends through its iterator; it needs no signal, and there may be thousands.
-            contextValue: makeContext(caller, isSubscription ? undefined : openSignal(extra.socket, id)),
-          };
-          releases.set(args, release);
-          return args;
-        } catch (error) {
-          if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') refuseSocket(extra.socket, error);
-          return [mask(error as GraphQLError)];
-        }
-      },
-      onComplete({ extra }, id) {
-        operations.get(extra.socket)?.get(id)?.abort();
-        operations.get(extra.socket)?.delete(id);
-      },
-      onClose({ extra }) {
-        if (extra.caller && extra.session) access.sessions.remove(extra.caller, extra.session);
-        for (const controller of operations.get(extra.socket)?.values() ?? []) controller.abort();
-      },
-    },
-    sockets,
-    log,
-  );
-
-  function refuseSocket(socket: SocketExtra['socket'], reason: unknown): void {
+  #refuse(socket: Extra['socket'], reason: unknown): void {
     if (reason instanceof InferqlError && reason.code === 'UNAUTHENTICATED') {
       socket.close(UNAUTHORIZED_CLOSE_CODE, 'Unauthorized');
     } else {
-      if (!(reason instanceof InferqlError)) log.error({ err: reason }, 'unexpected error');
+      if (!(reason instanceof InferqlError)) this.#options.log.error({ err: reason }, 'unexpected error');
       socket.close(UNAVAILABLE_CLOSE_CODE, 'Try again later');
     }
   }
 
-  function openSignal(socket: object, id: string): AbortSignal {
+  #openSignal(socket: object, id: string): AbortSignal {
     const controller = new AbortController();
-    const running = operations.get(socket) ?? new Map<string, AbortController>();
-    operations.set(socket, running.set(id, controller));
+    const running = this.#operations.get(socket) ?? new Map<string, AbortController>();
+    this.#operations.set(socket, running.set(id, controller));
     return controller.signal;
   }
-
-  return {
-    /** Upgrades a connection that asks for a WebSocket at the endpoint, or refuses it. */
-    accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-      socket.on('error', () => socket.destroy());
-      if (findHostProblem(request, config)) answerOnSocket(socket, BAD_HOST);
-      else if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) answerOnSocket(socket, FOREIGN_PAGE);
-      else
-        sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
-    },
-
-    /** Ends all connections with code 1012. */
-    async drain(): Promise<void> {
-      for (const client of sockets.clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
-      // Do not wait for clients that do not answer the close frame.
-      const forced = setTimeout(() => {
-        for (const client of sockets.clients) client.terminate();
-      }, CLOSE_GRACE_MS);
-      // Not once() of node:events, which would reject if a client sends something invalid at last.
-      const closed = [...sockets.clients].map((client) => new Promise((resolve) => client.once('close', resolve)));
-      sockets.close();
-      await Promise.all(closed);
-      clearTimeout(forced);
-    },
-  };
 }
 
 /** A browser cannot send headers with a WebSocket; other programs can. */
