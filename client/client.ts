@@ -6,7 +6,7 @@ import { withRetries } from './retry.ts';
 import { createSemaphore } from './semaphore.ts';
 import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';
 import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
-import { createTransport } from './transport.ts';
+import { Transport } from './transport.ts';
 import type { SucceededPrediction } from './types.ts';
 import { selectFields, watchPrediction, watchQueue } from './watch.ts';
 
@@ -19,7 +19,7 @@ export function createClientWith<Image>(
 ): Client<Image> {
   const { requestTimeoutMs = 120_000, idleTimeoutMs = 30_000, maxUploads = Number.POSITIVE_INFINITY } = options;
   const url = endpointOf(options.url ?? DEFAULT_URL);
-  const transport = createTransport({ ...options, url, requestTimeoutMs, idleTimeoutMs });
+  const transport = new Transport({ ...options, url, requestTimeoutMs, idleTimeoutMs });
   const subscriber =
     options.subscriptions === 'shared'
       ? new SharedSubscriber({ url, transport, onConnection: options.onConnection })

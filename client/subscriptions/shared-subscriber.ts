@@ -54,7 +54,7 @@ export class SharedSubscriber implements Subscriber {
     });
     this.#socket = new SharedSocket({
       url,
-      getParams: transport.authorization,
+      getParams: () => transport.authorization(),
       getWaitMs: this.#choice.getSocketWaitMs,
       onOpened: () => {
         this.#choice.socketOpened();
