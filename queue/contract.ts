@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
-import { Label, MAX_OUTPUTS, ModelOutput, StoredOutputs, Task, Threshold } from './outputs.ts';
+import { MAX_OUTPUTS, ModelOutput, Task, Threshold } from './outputs.ts';
+import { MAX_LABELS, Result } from './result.ts';
 
-export { Label };
+export { Label } from './outputs.ts';
+export { Heatmaps, MAX_LABELS, Result, STORED_LABELS } from './result.ts';
 
 /** Lanes of the queue, the most urgent first. */
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
@@ -22,11 +24,6 @@ export type PredictionStatus = z.infer<typeof PredictionStatus>;
 export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'QUEUED' && status !== 'PROCESSING';
 }
-
-/** How many labels a stored result keeps if nobody asked for more. A caller may select fewer. */
-export const STORED_LABELS = 20;
-/** How many labels a result can keep if its request asks for them. */
-export const MAX_LABELS = 1000;
 
 /** A tenant's name, part of Redis keys and stream entries: 1 to 128 visible ASCII characters, no spaces, quotes or braces. */
 export const TenantName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:|/+=-]{0,127}$/);
@@ -52,27 +49,6 @@ export interface Caller {
 export const ANONYMOUS_CALLER: Caller = { tenant: ANONYMOUS_TENANT, keyId: undefined, weight: 1 };
 
 export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
-
-/** Class activation maps, one per stored label: `values` has width*height entries, row by row, scaled to 0..1 over the map. */
-export const Heatmaps = z.object({
-  width: z.number().int().positive(),
-  height: z.number().int().positive(),
-  maps: z.array(z.object({ index: z.number().int(), values: z.array(z.number()) })),
-});
-export type Heatmaps = z.infer<typeof Heatmaps>;
-
-/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}; none if the model has no labels. */
-export const Result = z.object({
-  labels: z.array(Label),
-  /** Labels below it are not shown unless a caller asks for them. */
-  threshold: Threshold.optional(),
-  heatmaps: Heatmaps.optional(),
-  /** Further heads, embeddings and tensors, in the order of the model's specification. */
-  outputs: StoredOutputs.optional(),
-  /** What the model's code added, as JSON. */
-  extra: z.unknown().optional(),
-});
-export type Result = z.infer<typeof Result>;
 
 const JsonResult = z.string().transform((text, context) => {
   try {
