@@ -1,15 +1,15 @@
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ModelName } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
-import { MODEL_NAME } from './spec.ts';
 import { readTextFile } from './text-file.ts';
 
 /** Beside the folders of the models; says what is true of the repository as a whole. */
 export const REPOSITORY_FILE = 'repository.json5';
 
-const repositorySchema = z.strictObject({ default: z.string().regex(MODEL_NAME) });
+const repositorySchema = z.strictObject({ default: ModelName });
 
 /**
  * The model for requests that do not name one.

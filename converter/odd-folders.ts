@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { MODEL_NAME, SPEC_FILE } from './spec.ts';
+import { MODEL_NAME } from '@inferql/queue/contract';
+import { SPEC_FILE } from './spec.ts';
 import { findModelFile } from './spec-file.ts';
 
 const NOT_MODELS = new Set(['samples']);

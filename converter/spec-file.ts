@@ -1,10 +1,11 @@
 /** The folder of a model: its `model.json5`, and what its code declares. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { MODEL_NAME } from '@inferql/queue/contract';
 import { readModuleFields } from './declaration-process.ts';
 import { ModelError } from './errors.ts';
 import { parseDeclaration } from './module-declaration.ts';
-import { checkSpec, findModule, MODEL_NAME, type ModelSpec, parseJson5, SPEC_FILE } from './spec.ts';
+import { checkSpec, findModule, type ModelSpec, parseJson5, SPEC_FILE } from './spec.ts';
 import { readTextFile } from './text-file.ts';
 
 /** A folder with one of these is a model without a `model.json5`, too. */

@@ -121,9 +121,6 @@ export const SPEC_FILE = 'model.json5';
 /** Beside the spec, if it names no other. */
 export const LABELS_FILE = 'labels.json';
 
-/** Names become parts of Redis keys, paths and prediction ids, in which a dot ends the name: the queue's `ModelName`. */
-export const MODEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-
 /**
  * Parses the text of a spec.
  * @param file the name that errors show

@@ -48,7 +48,10 @@ export interface Caller {
 
 export const ANONYMOUS_CALLER: Caller = { tenant: ANONYMOUS_TENANT, keyId: undefined, weight: 1 };
 
-export const ModelName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/);
+const NAME = '[a-z0-9][a-z0-9_-]{0,63}';
+/** Names become parts of Redis keys, paths and prediction ids, in which a dot ends the name. */
+export const MODEL_NAME = new RegExp(`^${NAME}$`);
+export const ModelName = z.string().regex(MODEL_NAME);
 
 const JsonResult = z.string().transform((text, context) => {
   try {
@@ -200,7 +203,7 @@ export interface QueueState {
   ended: Record<'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED', number>;
 }
 
-const ID = /^([a-z0-9][a-z0-9_-]{0,63})\.[A-Za-z0-9_-]{22}$/;
+const ID = new RegExp(`^(${NAME})\\.[A-Za-z0-9_-]{22}$`);
 
 /** A new prediction's id: the model's name, a dot, 128 random bits. Made before the first send, so that a resent admit is the same admit. */
 export function newPredictionId(model: string): string {

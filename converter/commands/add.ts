@@ -1,5 +1,6 @@
 import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { MODEL_NAME } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
@@ -8,7 +9,7 @@ import { readLabels, repeatedNames } from '../labels.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
-import { MODEL_NAME, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
+import { type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { MODEL_NAME } from '@inferql/queue/contract';
 import { ModelError } from '../errors.ts';
-import { MODEL_NAME } from '../spec.ts';
 import { findModelFile } from '../spec-file.ts';
 import type { Ask } from './questions.ts';
 
