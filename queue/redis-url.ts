@@ -48,6 +48,16 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
 }
 
+/** Whether {@link parseRedisUrl} accepts it. */
+export function isRedisUrl(value: unknown): boolean {
+  try {
+    parseRedisUrl(value as string);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function parseHosts(list: string, kind: RedisAddress['kind']): { host: string; port: number }[] {
   const defaultPort = kind === 'sentinel' ? 26_379 : 6_379;
   const hosts = list.split(',').map((part) => {

@@ -1,6 +1,6 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
-import { parseRedisUrl } from '@inferql/queue/redis-url';
+import { isRedisUrl } from '@inferql/queue/redis-url';
 import { hosts, origins } from '@inferql/settings/network-types';
 import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';
@@ -145,15 +145,6 @@ function isOrigins(value: unknown): boolean {
 function isImageUrls(value: unknown): boolean {
   if (value === 'off' || value === 'https') return true;
   return Array.isArray(value) && value.every((item) => typeof item === 'string') && parseHosts(value) !== undefined;
-}
-
-function isRedisUrl(value: unknown): boolean {
-  try {
-    parseRedisUrl(value as string);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isLogger(value: unknown): boolean {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ModelName } from '@inferql/queue/contract';
-import { parseRedisUrl } from '@inferql/queue/redis-url';
+import { isRedisUrl } from '@inferql/queue/redis-url';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 
@@ -145,13 +145,4 @@ function isFilled(value: unknown): boolean {
 
 function isLabels(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 && value.every((label) => typeof label === 'string');
-}
-
-function isRedisUrl(value: unknown): boolean {
-  try {
-    parseRedisUrl(value as string);
-    return true;
-  } catch {
-    return false;
-  }
 }
