@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Section } from './scenario.ts';
@@ -45,6 +46,20 @@ function describeMachine() {
   };
 }
 
+/** What was measured, such as `InferQL 0.1.0, commit 1a2b3c4 with changes`. */
+export function describeVersion(): string {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  try {
+    const commit = git('rev-parse', '--short', 'HEAD');
+    const changed = git('status', '--porcelain', '--untracked-files=no', '--', '*.ts', '*.lua', 'package-lock.json');
+    return `InferQL ${version}, commit ${commit}${changed && ' with changes'}`;
+  } catch {
+    // Not a clone.
+    return `InferQL ${version}`;
+  }
+}
+
 /** How busy the machine was with other work: waiting processes per core in the minute before the measurements began. */
 export function readBusyness(): number {
   return loadavg()[0]! / cpus().length;
@@ -60,7 +75,10 @@ export function writeReport(
   const date = new Date().toISOString();
   const path = join(jsonDir, `${date.replaceAll(':', '-').slice(0, 19)}.json`);
   const kept = sections.map(({ charts: _, ...section }) => section);
-  writeFileSync(path, `${JSON.stringify({ date, machine: describeMachine(), options, sections: kept }, null, 2)}\n`);
+  writeFileSync(
+    path,
+    `${JSON.stringify({ date, version: describeVersion(), machine: describeMachine(), options, sections: kept }, null, 2)}\n`,
+  );
   const charts = sections.flatMap((section) => section.charts ?? []);
   if (charts.length > 0) mkdirSync(imagesDir, { recursive: true });
   for (const { file, chart } of charts) writeFileSync(join(imagesDir, file), drawChart(chart));
@@ -83,7 +101,7 @@ export function formatPage(sections: Section[], { quick, busyness }: { quick: bo
   return [
     '# Measurements',
     '',
-    `Measured on ${new Date().toISOString().slice(0, 10)} by \`npm run bench -- ${quick ? '--quick ' : ''}--page\`: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains the method and lists what was tried.`,
+    `Measured on ${new Date().toISOString().slice(0, 10)}, ${describeVersion()}, by \`npm run bench -- ${quick ? '--quick ' : ''}--page\`: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains the method and lists what was tried.`,
     ...describeBusyness(busyness),
     ...sections.map(formatSection),
     '',

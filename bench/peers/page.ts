@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { resolve } from 'node:path';
-import { describeBusyness, formatTable } from '../report.ts';
+import { describeBusyness, describeVersion, formatTable } from '../report.ts';
 import { SMALL_MODEL } from '../small-model.ts';
 import { median } from '../stats.ts';
 
@@ -92,7 +92,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
     ...results.flatMap(formatModel),
-    `${date}; ${machine}; ${facts.pythonVersion}, ${versions}.`,
+    `Measured on ${date}; ${describeVersion()}; ${machine}; ${facts.pythonVersion}, ${versions}.`,
     ...describeBusyness(facts.busyness),
     '',
     'The comparison does not show what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can handle. It covers neither GPUs nor several machines. The client shares the cores with the servers. The polling stack is a small program that we wrote after the design that InferQL grew out of; it is not that project.',
