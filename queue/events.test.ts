@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createEventChannel } from './events.ts';
+import { EventChannel } from './events.ts';
 import { connect, setUp, success } from './test/queue.fixture.ts';
 
 describe('the channel', () => {
@@ -7,7 +7,7 @@ describe('the channel', () => {
     const heard: { id: string; revision: number; status: string }[] = [];
     const gaps: string[] = [];
     const subscriber = connect('subscriber');
-    const channel = createEventChannel(
+    const channel = new EventChannel(
       { subscriber, redis: connect('work'), prefix },
       {
         onState: (id, revision, parse) => heard.push({ id, revision, status: parse().status }),

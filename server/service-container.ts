@@ -2,7 +2,7 @@
 import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/api-keys';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
-import { createEventChannel } from '@inferql/queue/events';
+import { EventChannel } from '@inferql/queue/events';
 import { createLimiter } from '@inferql/queue/limits';
 import { Producer } from '@inferql/queue/producer';
 import { meanImageMs } from '@inferql/queue/queue-state';
@@ -107,7 +107,7 @@ export class ServiceContainer {
     const tracker = new PredictionTracker({
       producer,
       openChannel: (listener) =>
-        createEventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: access.onKeyChanged }),
+        new EventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: access.onKeyChanged }),
       probe: () => callRedis(() => redis.ping()),
       onModelsChanged: () => void this.#subscribeToModels(),
       reportUnreadable,

@@ -7,7 +7,7 @@ import {
   type ServedModel,
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { createEventChannel } from '@inferql/queue/events';
+import { EventChannel } from '@inferql/queue/events';
 import { type AdmitRequest, Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { Registry } from '@inferql/queue/registry';
@@ -68,7 +68,7 @@ export function createQueueHarness(redisUrl: string): QueueHarness {
     states.set(state.id, list);
     changed();
   };
-  const events = createEventChannel(
+  const events = new EventChannel(
     { subscriber, redis, prefix },
     {
       onState: (_id, _revision, parse) => note(parse()),

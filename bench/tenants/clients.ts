@@ -6,7 +6,7 @@ import {
   type PredictionState,
   type ServedModel,
 } from '@inferql/queue/contract';
-import { createEventChannel } from '@inferql/queue/events';
+import { EventChannel } from '@inferql/queue/events';
 import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
@@ -32,7 +32,7 @@ export async function openTenantClients(redisUrl: string, model: string) {
     end(state);
     wake();
   };
-  const channel = createEventChannel(
+  const channel = new EventChannel(
     { subscriber, redis, prefix: DEFAULT_PREFIX },
     {
       onState: (id, _revision, parse) => open.has(id) && note(parse()),

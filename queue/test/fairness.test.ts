@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createEventChannel } from '../events.ts';
+import { EventChannel } from '../events.ts';
 import { by, countBy, evenness, flood, serve } from './fairness.fixture.ts';
 import { connect, failure, setUp, success } from './queue.fixture.ts';
 
@@ -140,7 +140,7 @@ describe('positions', () => {
   it('are reported when another tenant’s image goes before them', async () => {
     const queue = await setUp();
     const heard: string[] = [];
-    const channel = createEventChannel(
+    const channel = new EventChannel(
       { subscriber: connect('subscriber'), redis: queue.redis, prefix: queue.prefix },
       { onState: (id) => heard.push(id), onGap: () => undefined, onModelsChanged: () => undefined },
     );

@@ -8,7 +8,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createEventChannel } from '../events.ts';
+import { EventChannel } from '../events.ts';
 import { createLimiter } from '../limits.ts';
 import { connectRedis } from '../redis-connection.ts';
 import { isRedisUnavailable } from '../redis-errors.ts';
@@ -53,7 +53,7 @@ async function classifyOne({ admit, consumer, status }: Queue): Promise<string> 
 /** Subscribes to the model's channel. Returns the list that received statuses are added to. */
 async function listen(url: string, { prefix, model }: Queue): Promise<string[]> {
   const statuses: string[] = [];
-  const channel = createEventChannel(
+  const channel = new EventChannel(
     { subscriber: connect('subscriber', url), redis: connect('work', url), prefix },
     {
       onState: (_id, _revision, parse) => statuses.push(parse().status),
