@@ -27,10 +27,7 @@ export interface ShownCredentials {
   header(name: string): string | undefined;
 }
 
-export type Authenticator = ReturnType<typeof createAuthenticator>;
-
-/** The only place that decides who a caller is, for HTTP, server-sent events and WebSockets. */
-export function createAuthenticator(options: {
+export interface AuthenticatorOptions {
   mode: AuthMode;
   keys: KeyCache;
   /** What operators have set for single tenants. */
@@ -45,31 +42,105 @@ export function createAuthenticator(options: {
   jwt: JwtVerifier | undefined;
   /** A host application's authentication, which replaces all others. */
   custom: CustomAuthenticate | undefined;
-}) {
-  const { mode, keys, tenants, tenantRules, addressRules, onKeyUsed, jwt, custom } = options;
-  const isOff = !custom && (mode === 'off' || mode === 'off-and-public');
-  const takesKeys = mode === 'keys' || mode === 'keys+jwt';
+}
 
-  async function authenticateKey(text: string): Promise<Principal> {
-    const id = readKeyId(text);
-    if (id === undefined) throw refuse('The API key is incomplete or mistyped.');
-    const found = await keys.find(id);
-    if (!isKeyText(found?.record ?? null, text) || !found) throw refuse('The API key is not known.');
-    return acceptKey(found);
+/** The only place that decides who a caller is, for HTTP, server-sent events and WebSockets. */
+export class Authenticator {
+  /** Whether callers must say who they are. */
+  readonly isOn: boolean;
+  readonly #options: AuthenticatorOptions;
+  readonly #takesKeys: boolean;
+
+  constructor(options: AuthenticatorOptions) {
+    const { mode, custom } = options;
+    this.#options = options;
+    this.isOn = custom !== undefined || (mode !== 'off' && mode !== 'off-and-public');
+    this.#takesKeys = mode === 'keys' || mode === 'keys+jwt';
   }
 
-  function acceptKey(found: FoundKey): Promise<Principal> {
+  /**
+   * @param shown.authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
+   * @param shown.address the client's, as far as it is known
+   * @param shown.header any other header of the request
+   * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis is needed and does not answer
+   */
+  async authenticate(shown: ShownCredentials): Promise<Principal> {
+    const { custom, jwt } = this.#options;
+    const { authorization, header } = shown;
+    if (custom) {
+      const caller = await custom({ authorization: authorization ?? undefined, header });
+      return this.#bindTenant(describeCustomCaller(caller));
+    }
+    if (!this.isOn) return this.#describeAnonymous(shown);
+    if (!authorization) throw new InferqlError('UNAUTHENTICATED');
+    const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
+    if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
+    if (this.#takesKeys && looksLikeKey(credential)) return this.#authenticateKey(credential);
+    if (jwt) return this.#bindTenant(await jwt.verify(credential));
+    throw refuse('The credential is not an API key of this server.');
+  }
+
+  /** A caller that a host application names without a request. */
+  async accept(caller: CustomCaller): Promise<Principal> {
+    return this.#bindTenant(describeCustomCaller(caller));
+  }
+
+  /**
+   * Checks that an accepted caller is still allowed, and with which rights.
+   * @throws InferqlError UNAUTHENTICATED if it was revoked or has expired
+   */
+  async authenticateAgain(principal: Principal): Promise<Principal> {
+    switch (principal.kind) {
+      case 'anonymous':
+        return principal;
+      case 'key':
+      case 'token': {
+        const found = await this.#options.keys.find(principal.credential);
+        if (!found) throw refuse('The API key is not known.');
+        return this.#acceptKey(found);
+      }
+      case 'jwt':
+      case 'custom':
+        if (principal.expiresAtMs !== undefined && principal.expiresAtMs <= Date.now()) {
+          throw refuse('The token has expired.');
+        }
+        return principal;
+      default:
+        return principal.kind satisfies never;
+    }
+  }
+
+  #describeAnonymous({ address = '', header }: ShownCredentials): Principal {
+    const clientId = header(CLIENT_ID_HEADER);
+    return {
+      ...ANONYMOUS,
+      bucket: address ? `address:${networkOf(address)}` : ANONYMOUS.bucket,
+      rules: this.#options.addressRules,
+      idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
+    };
+  }
+
+  async #authenticateKey(text: string): Promise<Principal> {
+    const id = readKeyId(text);
+    if (id === undefined) throw refuse('The API key is incomplete or mistyped.');
+    const found = await this.#options.keys.find(id);
+    if (!isKeyText(found?.record ?? null, text) || !found) throw refuse('The API key is not known.');
+    return this.#acceptKey(found);
+  }
+
+  #acceptKey(found: FoundKey): Promise<Principal> {
     const ended = whyEnded(found, Date.now());
     if (ended) {
       const what = found.parent ? 'token' : 'API key';
       throw refuse(ended === 'revoked' ? `The ${what} was revoked.` : `The ${what} has expired.`);
     }
-    onKeyUsed(found.parent?.id ?? found.record.id);
-    return bindTenant(describeKey(found));
+    this.#options.onKeyUsed(found.parent?.id ?? found.record.id);
+    return this.#bindTenant(describeKey(found));
   }
 
   /** Adds the tenant's limits to the caller's own, and gives it the tenant's weight if one is set. */
-  async function bindTenant(caller: Principal): Promise<Principal> {
+  async #bindTenant(caller: Principal): Promise<Principal> {
+    const { tenants, tenantRules } = this.#options;
     // A request that needs Redis fails there. Until then the server's settings apply.
     const set = await tenants.find(caller.tenant).catch(() => null);
     const rules = set?.limits === undefined ? tenantRules : (parseLimits(set.limits, 'tenant') ?? tenantRules);
@@ -81,66 +152,6 @@ export function createAuthenticator(options: {
       rules: { limits: [...rules.limits, ...limits], quotas: [...rules.quotas, ...quotas] },
     };
   }
-
-  return {
-    /** Whether callers must say who they are. */
-    isOn: !isOff,
-
-    /**
-     * @param shown.authorization the value of the header, or of `authorization` in a WebSocket's connectionParams
-     * @param shown.address the client's, as far as it is known
-     * @param shown.header any other header of the request
-     * @throws InferqlError UNAUTHENTICATED; UNAVAILABLE if Redis is needed and does not answer
-     */
-    async authenticate({ authorization, address = '', header }: ShownCredentials): Promise<Principal> {
-      if (custom) {
-        return bindTenant(describeCustomCaller(await custom({ authorization: authorization ?? undefined, header })));
-      }
-      if (isOff) {
-        const clientId = header(CLIENT_ID_HEADER);
-        return {
-          ...ANONYMOUS,
-          bucket: address ? `address:${networkOf(address)}` : ANONYMOUS.bucket,
-          rules: addressRules,
-          idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
-        };
-      }
-      if (!authorization) throw new InferqlError('UNAUTHENTICATED');
-      const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
-      if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
-      if (takesKeys && looksLikeKey(credential)) return authenticateKey(credential);
-      if (jwt) return bindTenant(await jwt.verify(credential));
-      throw refuse('The credential is not an API key of this server.');
-    },
-
-    /** A caller that a host application names without a request. */
-    accept: async (caller: CustomCaller): Promise<Principal> => bindTenant(describeCustomCaller(caller)),
-
-    /**
-     * Checks that an accepted caller is still allowed, and with which rights.
-     * @throws InferqlError UNAUTHENTICATED if it was revoked or has expired
-     */
-    async authenticateAgain(principal: Principal): Promise<Principal> {
-      switch (principal.kind) {
-        case 'anonymous':
-          return principal;
-        case 'key':
-        case 'token': {
-          const found = await keys.find(principal.credential);
-          if (!found) throw refuse('The API key is not known.');
-          return acceptKey(found);
-        }
-        case 'jwt':
-        case 'custom':
-          if (principal.expiresAtMs !== undefined && principal.expiresAtMs <= Date.now()) {
-            throw refuse('The token has expired.');
-          }
-          return principal;
-        default:
-          return principal.kind satisfies never;
-      }
-    },
-  };
 }
 
 /** A token can do no more than its key can now. */

@@ -6,7 +6,7 @@ import type { Refunds } from '@inferql/queue/refunds';
 import { readChangedTenant, type TenantStore } from '@inferql/queue/tenant-store';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { createAuthenticator } from './authenticate.ts';
+import { Authenticator } from './authenticate.ts';
 import type { CustomAuthenticate } from './custom.ts';
 import { createJwtVerifier } from './jwt.ts';
 import { createKeyCache } from './key-cache.ts';
@@ -54,7 +54,7 @@ export function createAccess(options: {
   const used = new Set<string>();
   const tenantRules = parseLimits(config.tenantLimits, 'tenant') ?? NO_LIMITS;
   const takesJwt = config.auth === 'jwt' || config.auth === 'keys+jwt';
-  const authenticator = createAuthenticator({
+  const authenticator = new Authenticator({
     mode: config.auth,
     keys,
     tenants,

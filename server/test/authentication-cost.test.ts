@@ -3,7 +3,7 @@ import * as crypto from 'node:crypto';
 import type { KeyRecord } from '@inferql/queue/api-keys';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { expect, test, vi } from 'vitest';
-import { createAuthenticator } from '../access/authenticate.ts';
+import { Authenticator } from '../access/authenticate.ts';
 import { createKeyCache } from '../access/key-cache.ts';
 import { createReadCache } from '../access/read-cache.ts';
 import { bearer, startGuardedServer } from './callers.ts';
@@ -19,7 +19,7 @@ test('a thousand requests with one key read Redis once for the key and once for 
   const { store, makeKey } = await startGuardedServer();
   const { text } = await makeKey();
   const reads = { keys: 0, tenants: 0 };
-  const authenticator = createAuthenticator({
+  const authenticator = new Authenticator({
     mode: 'keys',
     keys: createKeyCache({
       find(id): Promise<KeyRecord | null> {
