@@ -32,7 +32,7 @@ export function createResolverServices(parts: {
     readPrediction: (caller, id) => predictions.read(caller, id),
     cancelPrediction: (caller, id) => predictions.cancel(caller, id),
     createToken: access.createToken,
-    readLimits: access.limits.read,
+    readLimits: (caller) => access.limits.read(caller),
     async watchPrediction(caller, id, wantsPositions) {
       return access.subscribe(caller, () => predictions.watch(caller, id, wantsPositions));
     },

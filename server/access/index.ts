@@ -10,7 +10,7 @@ import { Authenticator } from './authenticate.ts';
 import type { CustomAuthenticate } from './custom.ts';
 import { createJwtVerifier } from './jwt.ts';
 import { createKeyCache } from './key-cache.ts';
-import { createLimits } from './limits.ts';
+import { Limits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createReadCache } from './read-cache.ts';
 import { createSessions, type Session } from './sessions.ts';
@@ -74,7 +74,7 @@ export function createAccess(options: {
       : undefined,
     custom,
   });
-  const limits = createLimits({ limiter, refunds, findImageMs, config, log });
+  const limits = new Limits({ limiter, refunds, findImageMs, config, log });
   const sessions = createSessions({ authenticator, log });
   const timers = authenticator.isOn
     ? [

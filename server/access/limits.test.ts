@@ -5,7 +5,7 @@ import { createRefunds } from '@inferql/queue/refunds';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { createLimits } from './limits.ts';
+import { Limits } from './limits.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
 const MODEL = makeServedModel('tiny');
@@ -16,7 +16,7 @@ test('this server counts ten thousand callers alone, and forgets the one that as
   redis.on('error', () => undefined);
   redis.disconnect();
   const limiter = createLimiter(redis, { prefix: 'away' });
-  const limits = createLimits({
+  const limits = new Limits({
     limiter,
     refunds: createRefunds(redis, { prefix: 'away', limiter }),
     findImageMs: async () => 10,

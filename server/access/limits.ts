@@ -48,42 +48,72 @@ const FREE: Charge = { text: undefined, refund: async () => undefined, resolve: 
 /** What a caller holds open. */
 type Holding = 'subscriptions' | 'waiting';
 
-export type Limits = ReturnType<typeof createLimits>;
-
-/** Limits callers by the rules of their tenant, key or address. Redis counts for all servers. */
-export function createLimits(options: {
+interface LimitsOptions {
   limiter: Limiter;
   refunds: Pick<Refunds, 'refund' | 'resolve'>;
   /** The measured milliseconds per image of a model; undefined before the first batch. */
   findImageMs(model: string): Promise<number | undefined>;
   config: { maxSubscriptions: number; maxWaiting: number };
   log: Logger;
-}) {
-  const { limiter, refunds, findImageMs, config, log } = options;
-  const local = createLocalBuckets();
-  const held = { subscriptions: new Map<string, number>(), waiting: new Map<string, number>() };
-  const most = { subscriptions: config.maxSubscriptions, waiting: config.maxWaiting };
-  let decidedLocally = 0;
-  let loggedAtMs = Number.NEGATIVE_INFINITY;
+}
 
-  async function priceOf(model: ServedModel): Promise<LimitCost> {
-    const imageMs = (await findImageMs(model.name)) ?? UNMEASURED_IMAGE_MS;
+/** Limits callers by the rules of their tenant, key or address. Redis counts for all servers. */
+export class Limits {
+  readonly #options: LimitsOptions;
+  readonly #local = createLocalBuckets();
+  /** What each caller holds open, by bucket. */
+  readonly #held = { subscriptions: new Map<string, number>(), waiting: new Map<string, number>() };
+  readonly #most: Record<Holding, number>;
+  #decidedLocally = 0;
+  #loggedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LimitsOptions) {
+    const { maxSubscriptions, maxWaiting } = options.config;
+    this.#options = options;
+    this.#most = { subscriptions: maxSubscriptions, waiting: maxWaiting };
+  }
+
+  /**
+   * Charges an image's predicted cost to all limits of its caller, or refuses and charges nothing.
+   * @param id the prediction's; if sent again, nothing more is charged
+   * @throws RateLimitedError
+   */
+  async charge(caller: Principal, id: string, model: ServedModel): Promise<Charge> {
+    const { bucket, rules } = caller;
+    if (!hasLimits(rules)) return FREE;
+    const cost = await this.#priceOf(model);
+    let outcome: Awaited<ReturnType<Limiter['take']>>;
+    try {
+      outcome = await this.#options.limiter.take({ tenant: bucket, id, cost, rules });
+    } catch (error) {
+      if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
+      // Redis may have charged it, too, or still will.
+      return this.#openCharge(id, unknownCharge(bucket), this.#chargeLocally(caller, cost));
+    }
+    if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
+    return this.#openCharge(id, outcome.charge);
+  }
+
+  async #priceOf(model: ServedModel): Promise<LimitCost> {
+    const imageMs = (await this.#options.findImageMs(model.name)) ?? UNMEASURED_IMAGE_MS;
     return { machineMs: imageMs, requests: 1, bytes: imageByteLength(model.input) };
   }
 
   /** @returns a function that gives it back */
-  function chargeLocally({ bucket, rules }: Principal, cost: LimitCost): () => void {
-    decidedLocally++;
-    if (performance.now() - loggedAtMs > LOG_EVERY_MS) {
-      loggedAtMs = performance.now();
-      log.warn({ decidedLocally }, 'Redis unavailable; this server enforces limits locally');
+  #chargeLocally({ bucket, rules }: Principal, cost: LimitCost): () => void {
+    this.#decidedLocally++;
+    if (performance.now() - this.#loggedAtMs > LOG_EVERY_MS) {
+      this.#loggedAtMs = performance.now();
+      const counted = { decidedLocally: this.#decidedLocally };
+      this.#options.log.warn(counted, 'Redis unavailable; this server enforces limits locally');
     }
-    const outcome = local.take(bucket, rules, cost);
+    const outcome = this.#local.take(bucket, rules, cost);
     if (!outcome.allowed) throw new RateLimitedError(outcome.limit, outcome.retryAfterMs);
     return outcome.giveBack;
   }
 
-  function openCharge(id: string, text: string, giveBackLocally = () => {}): Charge {
+  #openCharge(id: string, text: string, giveBackLocally = () => {}): Charge {
+    const { refunds } = this.#options;
     let isResolved = false;
     return {
       text,
@@ -99,65 +129,44 @@ export function createLimits(options: {
     };
   }
 
-  return {
-    /**
-     * Charges an image's predicted cost to all limits of its caller, or refuses and charges nothing.
-     * @param id the prediction's; if sent again, nothing more is charged
-     * @throws RateLimitedError
-     */
-    async charge(caller: Principal, id: string, model: ServedModel): Promise<Charge> {
-      const { bucket, rules } = caller;
-      if (!hasLimits(rules)) return FREE;
-      const cost = await priceOf(model);
-      let outcome: Awaited<ReturnType<Limiter['take']>>;
-      try {
-        outcome = await limiter.take({ tenant: bucket, id, cost, rules });
-      } catch (error) {
-        if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
-        // Redis may have charged it, too, or still will.
-        return openCharge(id, unknownCharge(bucket), chargeLocally(caller, cost));
-      }
-      if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
-      return openCharge(id, outcome.charge);
-    },
+  /** What is left of each limit and quota of the caller. */
+  async read({ bucket, rules }: Principal): Promise<LimitState[]> {
+    return hasLimits(rules) ? this.#options.limiter.read(bucket, rules) : [];
+  }
 
-    /** What is left of each limit and quota of the caller. */
-    async read({ bucket, rules }: Principal): Promise<LimitState[]> {
-      return hasLimits(rules) ? limiter.read(bucket, rules) : [];
-    },
+  /**
+   * Counts something that the caller holds open on this server.
+   * @returns a function to call once, when it is over
+   * @throws InferqlError RATE_LIMITED if it holds as many as it may
+   */
+  hold(caller: Principal, what: Holding): () => void {
+    // Inside a host application addresses are not known: everybody would be one caller.
+    if (caller.kind === 'anonymous' && caller.bucket === ANONYMOUS.bucket && !hasLimits(caller.rules))
+      return () => undefined;
+    const counts = this.#held[what];
+    const count = counts.get(caller.bucket) ?? 0;
+    if (count >= this.#most[what]) {
+      const message =
+        what === 'subscriptions' ? 'Too many open subscriptions.' : 'Too many mutations are waiting for their answers.';
+      throw new InferqlError('RATE_LIMITED', { message, retryAfterMs: CONCURRENCY_RETRY_MS });
+    }
+    counts.set(caller.bucket, count + 1);
+    return () => {
+      const left = counts.get(caller.bucket)! - 1;
+      if (left === 0) counts.delete(caller.bucket);
+      else counts.set(caller.bucket, left);
+    };
+  }
 
-    /**
-     * Counts something that the caller holds open on this server.
-     * @returns a function to call once, when it is over
-     * @throws InferqlError RATE_LIMITED if it holds as many as it may
-     */
-    hold(caller: Principal, what: Holding): () => void {
-      // Inside a host application addresses are not known: everybody would be one caller.
-      if (caller.kind === 'anonymous' && caller.bucket === ANONYMOUS.bucket && !hasLimits(caller.rules))
-        return () => undefined;
-      const counts = held[what];
-      const count = counts.get(caller.bucket) ?? 0;
-      if (count >= most[what]) {
-        const message =
-          what === 'subscriptions'
-            ? 'Too many open subscriptions.'
-            : 'Too many mutations are waiting for their answers.';
-        throw new InferqlError('RATE_LIMITED', { message, retryAfterMs: CONCURRENCY_RETRY_MS });
-      }
-      counts.set(caller.bucket, count + 1);
-      return () => {
-        const left = counts.get(caller.bucket)! - 1;
-        if (left === 0) counts.delete(caller.bucket);
-        else counts.set(caller.bucket, left);
-      };
-    },
+  /** How many of these all callers together hold open on this server. */
+  countHeld(what: Holding): number {
+    return [...this.#held[what].values()].reduce((sum, count) => sum + count, 0);
+  }
 
-    /** How many of these all callers together hold open on this server. */
-    countHeld: (what: Holding): number => [...held[what].values()].reduce((sum, count) => sum + count, 0),
-
-    /** How many requests this server decided alone because Redis did not answer. */
-    decidedLocally: () => decidedLocally,
-  };
+  /** How many requests this server decided alone because Redis did not answer. */
+  decidedLocally(): number {
+    return this.#decidedLocally;
+  }
 }
 
 /** Only rates, in this process. Requests accepted here are not counted elsewhere. */

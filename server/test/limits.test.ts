@@ -3,7 +3,7 @@ import { createLimiter } from '@inferql/queue/limits';
 import { createRefunds } from '@inferql/queue/refunds';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { createLimits } from '../access/limits.ts';
+import { Limits } from '../access/limits.ts';
 import { ANONYMOUS } from '../access/principal.ts';
 import { readConfig } from '../config.ts';
 import { startGuardedServer } from './callers.ts';
@@ -129,7 +129,7 @@ test('while Redis is away a server counts alone, and logs it', async () => {
   redis.disconnect();
   const lines: string[] = [];
   const limiter = createLimiter(redis, { prefix: 'away' });
-  const limits = createLimits({
+  const limits = new Limits({
     limiter,
     refunds: createRefunds(redis, { prefix: 'away', limiter }),
     findImageMs: async () => 10,
