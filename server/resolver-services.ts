@@ -31,7 +31,7 @@ export function createResolverServices(parts: {
       openImageSource(source, { tenant, signal }, { fetcher, maxBytes: config.maxUploadBytes }),
     readPrediction: (caller, id) => predictions.read(caller, id),
     cancelPrediction: (caller, id) => predictions.cancel(caller, id),
-    createToken: access.createToken,
+    createToken: (caller, request) => access.createToken(caller, request),
     readLimits: (caller) => access.limits.read(caller),
     async watchPrediction(caller, id, wantsPositions) {
       return access.subscribe(caller, () => predictions.watch(caller, id, wantsPositions));

@@ -14,7 +14,7 @@ import { createTenantStore } from '@inferql/queue/tenant-store';
 import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/unreadable';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
-import { type Access, createAccess } from './access/index.ts';
+import { Access } from './access/index.ts';
 import type { Config } from './config.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
@@ -80,7 +80,7 @@ export class ServiceContainer {
     const modelCache = createModelCache({ registry, defaultModel: config.defaultModel });
     const limiter = createLimiter(redis, { prefix });
     const refunds = createRefunds(redis, { prefix, limiter });
-    const access = createAccess({
+    const access = new Access({
       config,
       store: new KeyStore(redis, { prefix }),
       tenantStore: createTenantStore(redis, { prefix }),
@@ -107,7 +107,7 @@ export class ServiceContainer {
     const tracker = new PredictionTracker({
       producer,
       openChannel: (listener) =>
-        new EventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: access.onKeyChanged }),
+        new EventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: (id) => access.onKeyChanged(id) }),
       probe: () => callRedis(() => redis.ping()),
       onModelsChanged: () => void this.#subscribeToModels(),
       reportUnreadable,

@@ -20,6 +20,8 @@ interface Group {
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+export type Sessions = ReturnType<typeof createSessions>;
+
 /** Ends what a caller holds open when its key or token ends. Sessions of anonymous callers are not tracked. */
 export function createSessions({
   authenticator,
