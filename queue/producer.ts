@@ -189,22 +189,22 @@ export class Producer {
   /** @param tenant the tenant whose predictions to read; undefined: of all tenants */
   async #readSnapshots(ids: string[], tenant?: string): Promise<(Snapshot | null | undefined)[]> {
     const snapshots: (Snapshot | null | undefined)[] = ids.map(() => null);
-    const places = new Map<string, number[]>();
-    ids.forEach((id, place) => {
+    const indexes = new Map<string, number[]>();
+    ids.forEach((id, index) => {
       const model = modelOfPrediction(id);
       if (!model) return;
-      const known = places.get(model);
-      if (known) known.push(place);
-      else places.set(model, [place]);
+      const known = indexes.get(model);
+      if (known) known.push(index);
+      else indexes.set(model, [index]);
     });
     await Promise.all(
-      [...places].map(async ([model, at]) => {
+      [...indexes].map(async ([model, at]) => {
         const replies = (await runStep(this.#redis, 'read-predictions', this.#keysOf(model), [
           tenant ?? '',
-          ...at.map((place) => ids[place]!),
+          ...at.map((index) => ids[index]!),
         ])) as unknown[];
-        at.forEach((place, i) => {
-          snapshots[place] = this.#parseSnapshot(ids[place]!, replies[i]);
+        at.forEach((index, i) => {
+          snapshots[index] = this.#parseSnapshot(ids[index]!, replies[i]);
         });
       }),
     );

@@ -162,7 +162,7 @@ describe('what waits in a backlog', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
-  it('is hastened by a more urgent follower of its tenant, and not shared with another tenant', async () => {
+  it('is hastened by a more urgent prediction of its tenant that shares it, and not shared with another tenant', async () => {
     const queue = await setUp();
     await flood(queue, by('a'), 5, 'LOW');
     const shared = { shareAcrossTenants: true };

@@ -49,9 +49,18 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       const lane = `${version}:${priority}`;
       const isQueued = entryId === '';
       const entry = isQueued ? [] : await redis.xrange(stream!, entryId!, entryId!);
-      const followers = await redis.smembers(`${keys.jobPredictions}${id}`);
+      const predictions = await redis.smembers(`${keys.jobPredictions}${id}`);
       const hasBegun = Number(attempts) > 0;
-      return { id, hasBegun, bytes: Number(bytes), entries: entry.length, followers, tenant: tenant!, lane, isQueued };
+      return {
+        id,
+        hasBegun,
+        bytes: Number(bytes),
+        entries: entry.length,
+        predictions,
+        tenant: tenant!,
+        lane,
+        isQueued,
+      };
     }),
   );
   const predictions = await Promise.all(
@@ -90,7 +99,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       processing: Number(processing ?? 0),
       waiting: (await redis.zrange(keys.waiting, '0', '-1')).sort(),
       deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
-      followers: jobs.flatMap(({ id, followers }) => followers.map((follower) => `${follower} ${id}`)).sort(),
+      predictions: jobs.flatMap(({ id, predictions }) => predictions.map((prediction) => `${prediction} ${id}`)).sort(),
       entries: sum(lengths),
       open: asNumbers(await redis.hgetall(keys.open)),
       tenants: asNumbers(await redis.hgetall(keys.tenants)),
@@ -111,7 +120,7 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
       processing: jobs.filter(({ hasBegun }) => hasBegun).length,
       waiting: jobs.flatMap(({ id, hasBegun }) => (hasBegun ? [] : [id])).sort(),
       deadlines: open.map(({ id }) => id).sort(),
-      followers: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
+      predictions: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
       entries: sum(jobs.map(({ entries }) => entries)),
       open: countBy(open.map(({ tenant }) => tenant)),
       tenants: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant]))),

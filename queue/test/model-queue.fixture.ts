@@ -4,7 +4,7 @@ import { isTerminal, type PredictionStatus } from '../contract.ts';
  * A model of the queue without Redis. The Lua steps must behave like it, in whatever order servers and workers call them.
  */
 interface ModelJob {
-  followers: Set<string>;
+  predictions: Set<string>;
   attempts: number;
   owner: number | undefined;
   tenant: string;
@@ -48,7 +48,7 @@ export class ModelQueue {
 
   /** 1 is next. */
   position(id: string): number | undefined {
-    const place = this.waiting().findIndex(({ followers }) => followers.has(id));
+    const place = this.waiting().findIndex(({ predictions }) => predictions.has(id));
     return place < 0 ? undefined : place + 1;
   }
 
@@ -66,7 +66,7 @@ export class ModelQueue {
     if (cached) {
       this.status.set(id, 'SUCCEEDED');
     } else if (twin) {
-      twin.followers.add(id);
+      twin.predictions.add(id);
       this.status.set(id, twin.attempts > 0 ? 'PROCESSING' : 'QUEUED');
       if (twin.attempts === 0 && twin.owner === undefined && lane < twin.lane) {
         twin.lane = lane;
@@ -74,9 +74,9 @@ export class ModelQueue {
       }
     } else {
       const arrival = this.arrivals++;
-      const followers = new Set([id]);
+      const predictions = new Set([id]);
       this.jobs.set(id, {
-        followers,
+        predictions,
         attempts: 0,
         owner: undefined,
         tenant,
@@ -108,12 +108,12 @@ export class ModelQueue {
     if (isTerminal(this.status.get(id)!)) return;
     this.status.set(id, status);
     for (const [jobId, job] of this.jobs) {
-      if (job.followers.delete(id) && job.followers.size === 0) this.jobs.delete(jobId);
+      if (job.predictions.delete(id) && job.predictions.size === 0) this.jobs.delete(jobId);
     }
   }
 
   endJob(jobId: string, status: PredictionStatus): void {
-    for (const id of this.jobs.get(jobId)?.followers ?? []) this.status.set(id, status);
+    for (const id of this.jobs.get(jobId)?.predictions ?? []) this.status.set(id, status);
     this.jobs.delete(jobId);
   }
 
@@ -125,7 +125,7 @@ export class ModelQueue {
       return 0;
     }
     job.attempts += 1;
-    for (const id of job.followers) this.status.set(id, 'PROCESSING');
+    for (const id of job.predictions) this.status.set(id, 'PROCESSING');
     return job.attempts;
   }
 
