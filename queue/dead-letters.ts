@@ -1,6 +1,6 @@
 /** Dead letters, for operators: jobs that failed for good, kept with their pixels for a week and up to 64 MiB per model. */
 import { z } from 'zod';
-import { ANONYMOUS_TENANT, JobOptions, newPredictionId, Priority } from './contract.ts';
+import { ANONYMOUS_TENANT, newPredictionId, Priority } from './contract.ts';
 import { ERROR_CODES, InferqlError } from './errors.ts';
 import { modelKeys } from './keys.ts';
 import { type AdmitOutcome, Producer } from './producer.ts';
@@ -8,6 +8,7 @@ import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { Registry } from './registry.ts';
 import { runStep } from './scripts.ts';
+import { type Entry, OptionsText, readFields } from './stream-entry.ts';
 
 const DeadFields = z.object({
   predictions: z.string().transform((ids) => ids.split(' ').filter(Boolean)),
@@ -17,7 +18,7 @@ const DeadFields = z.object({
   /** The tenant that it belongs to; a retry belongs to the same tenant. */
   tenant: z.string().default(ANONYMOUS_TENANT),
   priority: Priority,
-  options: z.string().transform((text) => JobOptions.parse(JSON.parse(text))),
+  options: OptionsText,
 });
 
 export interface DeadLetter extends z.infer<typeof DeadFields> {
@@ -30,16 +31,12 @@ export interface DeadLetter extends z.infer<typeof DeadFields> {
 
 export type DeadLetters = ReturnType<typeof createDeadLetters>;
 
-type Entry = [id: Buffer, fields: Buffer[]];
-
-function parseEntry([id, fields]: Entry): { letter: DeadLetter; image: Buffer } {
-  const values: Record<string, Buffer> = {};
-  for (let i = 0; i + 1 < fields.length; i += 2) values[fields[i]!.toString()] = fields[i + 1]!;
-  const { image = Buffer.alloc(0), ...text } = values;
+function readLetter([id, fields]: Entry): { letter: DeadLetter; image: Buffer } {
+  const values = readFields(fields);
+  const image = values.get('image') ?? Buffer.alloc(0);
+  values.delete('image');
   const entryId = id.toString();
-  const parsed = DeadFields.parse(
-    Object.fromEntries(Object.entries(text).map(([name, value]) => [name, value.toString()])),
-  );
+  const parsed = DeadFields.parse(Object.fromEntries([...values].map(([name, value]) => [name, value.toString()])));
   return { letter: { ...parsed, entryId, buriedAtMs: Number(entryId.split('-')[0]), imageBytes: image.length }, image };
 }
 
@@ -49,7 +46,7 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
   const registry = new Registry(redis, { prefix });
   async function readEntries(model: string, from: string, to: string, count: number) {
     const reply = await callRedis(() => redis.xrangeBuffer(modelKeys(prefix, model).dead, from, to, 'COUNT', count));
-    return (reply as unknown as Entry[]).map(parseEntry);
+    return (reply as unknown as Entry[]).map(readLetter);
   }
 
   return {

@@ -1,4 +1,4 @@
-/** Parses a stream's entry into a job. */
+/** Entries of the model's streams: their fields, and the jobs in them. */
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, JobOptions } from './contract.ts';
 
@@ -20,7 +20,8 @@ export interface ClaimedJob {
 
 export type Entry = [id: Buffer, fields: Buffer[] | null];
 
-const OptionsText = z.string().transform((text, context) => {
+/** Options as entries hold them: JSON. */
+export const OptionsText = z.string().transform((text, context) => {
   try {
     return JobOptions.parse(JSON.parse(text));
   } catch {
@@ -41,9 +42,15 @@ export function addPixels(job: BareJob, image: Buffer, imageBytes: number): Clai
   return { ...job, image, readable: job.readable && image.length === imageBytes };
 }
 
-export function parseEntry(stream: string, [id, fields]: Entry): BareJob {
+/** An entry's values by name. Redis sends them as a list of names and values, and null if the entry was deleted. */
+export function readFields(fields: Buffer[] | null): Map<string, Buffer> {
   const values = new Map<string, Buffer>();
   for (let i = 0; fields && i + 1 < fields.length; i += 2) values.set(fields[i]!.toString(), fields[i + 1]!);
+  return values;
+}
+
+export function parseEntry(stream: string, [id, fields]: Entry): BareJob {
+  const values = readFields(fields);
   const options = OptionsText.safeParse(values.get('options')?.toString());
   return {
     entryId: id.toString(),
