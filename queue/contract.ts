@@ -53,14 +53,17 @@ const NAME = '[a-z0-9][a-z0-9_-]{0,63}';
 export const MODEL_NAME = new RegExp(`^${NAME}$`);
 export const ModelName = z.string().regex(MODEL_NAME);
 
-const JsonResult = z.string().transform((text, context) => {
-  try {
-    return Result.parse(JSON.parse(text));
-  } catch {
-    context.addIssue({ code: 'custom', message: 'not a result' });
-    return z.NEVER;
-  }
-});
+/** A field of text that holds JSON. @param expected what it holds, for the message if it does not */
+export function jsonText<T>(schema: z.ZodType<T>, expected: string) {
+  return z.string().transform((text, context): T => {
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch {
+      context.addIssue({ code: 'custom', message: `not ${expected}` });
+      return z.NEVER;
+    }
+  });
+}
 
 const WireFlag = z.enum(['0', '1']).transform((flag) => flag === '1');
 
@@ -88,7 +91,7 @@ export const PredictionState = z.object({
   batchSize: z.coerce.number().int().optional(),
   /** True if the result was not computed for this prediction alone: it was shared with another one in flight, or cached. */
   cached: WireFlag.default(false),
-  result: JsonResult.optional(),
+  result: jsonText(Result, 'a result').optional(),
   errorCode: z.enum(ERROR_CODES).optional(),
   /** The prediction that this one retries, if an operator retried a dead letter. */
   retryOf: z.string().optional(),

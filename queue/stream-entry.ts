@@ -1,6 +1,5 @@
 /** Entries of the model's streams: their fields, and the jobs in them. */
-import { z } from 'zod';
-import { ANONYMOUS_TENANT, JobOptions } from './contract.ts';
+import { ANONYMOUS_TENANT, JobOptions, jsonText } from './contract.ts';
 
 export interface ClaimedJob {
   /** Its entry on the stream. */
@@ -21,14 +20,7 @@ export interface ClaimedJob {
 export type Entry = [id: Buffer, fields: Buffer[] | null];
 
 /** Options as entries hold them: JSON. */
-export const OptionsText = z.string().transform((text, context) => {
-  try {
-    return JobOptions.parse(JSON.parse(text));
-  } catch {
-    context.addIssue({ code: 'custom', message: 'not job options' });
-    return z.NEVER;
-  }
-});
+export const OptionsText = jsonText(JobOptions, 'job options');
 
 /**
  * An entry without its pixels: those of a job from a tenant's backlog are in the job's hash.
