@@ -1,5 +1,4 @@
 """python make_tensorflow.py   The models that tf2onnx converts; versions are in requirements-tensorflow.txt."""
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from cases import IMAGE, folder, pixels, write_case
 
 
 def main():
@@ -23,11 +22,8 @@ def main():
             layers.Dense(5, activation="softmax"),
         ]
     )
-    count = 32 * 32 * 3
-    rows = [(np.arange(count, dtype=np.int64) * (7919 + 2 * k) + 31 * k) % 251 for k in range(3)]
-    pixels = np.stack(rows).astype(np.uint8).reshape(3, 32, 32, 3)
-    answers = model.predict(pixels.astype(np.float32), verbose=0).astype(float).round(7).tolist()
-    spec = {"input": {"width": 32, "height": 32, "channels": 3, "normalization": "none"}, "output": {"activation": "softmax"}}
+    answers = model.predict(pixels(32, 32, 3).astype(np.float32), verbose=0)
+    spec = {"input": {**IMAGE, "normalization": "none"}, "output": {"activation": "softmax"}}
     with tempfile.TemporaryDirectory() as scratch:
         saved, lite = os.path.join(scratch, "saved"), os.path.join(scratch, "model.tflite")
         model.export(saved)
@@ -37,11 +33,9 @@ def main():
             ("tf2onnx-saved-model", ["--saved-model", saved], "a Keras model with a Rescaling layer, exported as SavedModel, converted by tf2onnx: channels last"),
             ("tf2onnx-tflite", ["--tflite", lite], "the same as .tflite, converted by tf2onnx"),
         ):
-            os.makedirs(os.path.join(HERE, name), exist_ok=True)
-            output = os.path.join(HERE, name, "model.onnx")
+            output = os.path.join(folder(name), "model.onnx")
             subprocess.run([sys.executable, "-m", "tf2onnx.convert", *source, "--output", output], check=True)
-            with open(os.path.join(HERE, "answers", name + ".json"), "w") as file:
-                json.dump({"note": note, "flags": [], "spec": spec, "answers": answers}, file, indent=1)
+            write_case(name, answers, spec, note=note)
 
 
 main()
