@@ -1,22 +1,8 @@
-import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { openTiffDirectory } from '../inspect/tiff-directory.ts';
-import { prepareImage } from '../preprocess.ts';
+import { corners, prepare, RED, WHITE } from '../test/tiny-input.fixture.ts';
 import { wrapTiff } from './wrap-tiff.ts';
-
-const INPUT: ServedModel['input'] = { width: 8, height: 4, channels: 3, kernel: 'nearest' };
-const prepare = (file: Buffer) => prepareImage(file, INPUT, 1_000_000);
-const [RED, WHITE] = [
-  [255, 0, 0],
-  [255, 255, 255],
-] as const;
-
-/** The colors of the input's corners: top left, top right, bottom left. */
-async function corners(file: Buffer): Promise<number[][]> {
-  const pixels = await prepare(file);
-  return [0, 7, 24].map((pixel) => [...pixels.subarray(3 * pixel, 3 * pixel + 3)]);
-}
 
 test('a damaged tile is CORRUPT, not black', async () => {
   const tiff = await sharp('models/samples/rocket.jpg')

@@ -1,23 +1,8 @@
 import { crc32 } from 'node:zlib';
-import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';
-import { prepareImage } from '../preprocess.ts';
-
-const INPUT: ServedModel['input'] = { width: 8, height: 4, channels: 3, kernel: 'nearest' };
-const prepare = (file: Buffer) => prepareImage(file, INPUT, 1_000_000);
-const [RED, BLUE, WHITE] = [
-  [255, 0, 0],
-  [0, 0, 255],
-  [255, 255, 255],
-] as const;
-
-/** The colors of the input's corners: top left, top right, bottom left. */
-async function corners(file: Buffer): Promise<number[][]> {
-  const pixels = await prepare(file);
-  return [0, 7, 24].map((pixel) => [...pixels.subarray(3 * pixel, 3 * pixel + 3)]);
-}
+import { BLUE, corners, prepare, RED, WHITE } from './tiny-input.fixture.ts';
 
 function insertChunk(png: Buffer, name: string, body: Buffer): Buffer {
   const chunk = Buffer.alloc(12 + body.length);
