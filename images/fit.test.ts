@@ -34,11 +34,11 @@ describe.each(['keras', 'opencv', 'torchvision', 'canvas'])('as the code of %s c
 });
 
 test('grayscale becomes equal channels, and opaque', () => {
-  const grey = drawPixels(30, 20, 1);
+  const gray = drawPixels(30, 20, 1);
   const rule = { width: 10, height: 10, resize: 'pillow-bilinear' } as const;
-  const one = fitPixels(grey, { ...rule, channels: 1 });
-  expect([...fitPixels(grey, { ...rule, channels: 3 })]).toEqual([...one].flatMap((value) => [value, value, value]));
-  expect([...fitPixels(grey, { ...rule, channels: 4 })]).toEqual(
+  const one = fitPixels(gray, { ...rule, channels: 1 });
+  expect([...fitPixels(gray, { ...rule, channels: 3 })]).toEqual([...one].flatMap((value) => [value, value, value]));
+  expect([...fitPixels(gray, { ...rule, channels: 4 })]).toEqual(
     [...one].flatMap((value) => [value, value, value, 255]),
   );
 });

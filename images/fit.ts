@@ -82,15 +82,15 @@ function averageRows({ data, width, height, channels }: Pixels, count: number): 
 export function toGrey(source: Pixels, library: Library): Pixels {
   const { data, width, height, channels } = source;
   if (channels === 1) return source;
-  const grey = new Uint8Array(width * height);
-  for (let i = 0, at = 0; i < grey.length; i++, at += channels) {
+  const gray = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < gray.length; i++, at += channels) {
     const [red, green, blue] = [data[at]!, data[at + 1]!, data[at + 2]!];
-    grey[i] =
+    gray[i] =
       library === 'opencv'
         ? (red * 9798 + green * 19235 + blue * 3735 + 0x4000) >> 15
         : (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
   }
-  return { data: grey, width, height, channels: 1 };
+  return { data: gray, width, height, channels: 1 };
 }
 
 /** Gray becomes three equal channels. */

@@ -88,9 +88,9 @@ describe('a model of four channels', () => {
     const opaque = await prepareImage(await drawFlag().jpeg().toBuffer(), input, MAX_PIXELS);
     expectNear(pixelAt(opaque, input, 0.8, 0.3), [0, 0, 255, 255]);
     const pixels = Buffer.from(Array.from({ length: 64 * 48 }, () => [90, 40]).flat());
-    const grey = sharp(pixels, { raw: { width: 64, height: 48, channels: 2 } }).toColourspace('b-w');
+    const gray = sharp(pixels, { raw: { width: 64, height: 48, channels: 2 } }).toColourspace('b-w');
     expectNear(
-      pixelAt(await prepareImage(await grey.png().toBuffer(), input, MAX_PIXELS), input, 0.5, 0.5),
+      pixelAt(await prepareImage(await gray.png().toBuffer(), input, MAX_PIXELS), input, 0.5, 0.5),
       [90, 90, 90, 40],
       2,
     );
@@ -123,12 +123,12 @@ describe('what photos carry', () => {
   });
 
   test('a second image behind a JPEG, as phones append for HDR displays, is ignored', async () => {
-    const photograph = await drawFlag().jpeg().toBuffer();
+    const photo = await drawFlag().jpeg().toBuffer();
     const second = await sharp({ create: { width: 100, height: 75, channels: 3, background: '#fff' } })
       .jpeg()
       .toBuffer();
-    const both = await prepareImage(Buffer.concat([photograph, second]), CROPPED, MAX_PIXELS);
-    expect(both).toEqual(await prepareImage(photograph, CROPPED, MAX_PIXELS));
+    const both = await prepareImage(Buffer.concat([photo, second]), CROPPED, MAX_PIXELS);
+    expect(both).toEqual(await prepareImage(photo, CROPPED, MAX_PIXELS));
   });
 
   test('transparency is drawn on white', async () => {
@@ -170,11 +170,11 @@ describe('what photos carry', () => {
   test('a model of one channel gets grayscale', async () => {
     const input = { ...CROPPED, channels: 1 as const };
     const color = await drawFlag().png().toBuffer();
-    const grey = await sharp(Buffer.alloc(64 * 64, 76), { raw: { width: 64, height: 64, channels: 1 } })
+    const gray = await sharp(Buffer.alloc(64 * 64, 76), { raw: { width: 64, height: 64, channels: 1 } })
       .toColourspace('b-w')
       .png()
       .toBuffer();
-    for (const file of [color, grey]) {
+    for (const file of [color, gray]) {
       const data = await prepareImage(file, input, MAX_PIXELS);
       expect(data.length).toBe(224 * 224);
       expectNear(pixelAt(data, input, 0.2, 0.3), [76], 3);

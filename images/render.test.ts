@@ -46,8 +46,8 @@ test.each(RULES)('the rule %o is applied to what was decoded', async (rule) => {
 });
 
 test('grayscale and transparency become the channels of the model', async () => {
-  const greyAlpha = Buffer.from([10, 255, 200, 0, 90, 128, 30, 255]);
-  const open = () => sharp(greyAlpha, { raw: { width: 2, height: 2, channels: 2 } }).toColourspace('b-w');
+  const grayAlpha = Buffer.from([10, 255, 200, 0, 90, 128, 30, 255]);
+  const open = () => sharp(grayAlpha, { raw: { width: 2, height: 2, channels: 2 } }).toColourspace('b-w');
   const size = { ...INPUT, width: 2, height: 2 };
   const four = await renderInput(open(), { ...size, channels: 4 });
   expect([...four]).toEqual([10, 10, 10, 255, 200, 200, 200, 0, 90, 90, 90, 128, 30, 30, 30, 255]);

@@ -67,5 +67,5 @@ export async function answer(version: Version, layers: readonly LayerFile[]): Pr
 }
 
 /** PIXELS as `Rescaling` makes them: spread around zero, so that every branch of an activation is taken. */
-export const CENTRED = { class_name: 'Rescaling', config: { scale: 1 / 25, offset: -3.5 } };
-export const centred = [...PIXELS].map((pixel) => pixel / 25 - 3.5);
+export const CENTERED = { class_name: 'Rescaling', config: { scale: 1 / 25, offset: -3.5 } };
+export const centered = [...PIXELS].map((pixel) => pixel / 25 - 3.5);

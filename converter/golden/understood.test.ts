@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
 import { INPUT as GRAPH_INPUT } from './graphs.fixture.ts';
 import { randomPixels, runConverted } from './harness.fixture.ts';
-import { answer, CENTRED, centred, type LayerFile, PIXELS, tensor, type Version } from './layer-files.fixture.ts';
+import { answer, CENTERED, centered, type LayerFile, PIXELS, tensor, type Version } from './layer-files.fixture.ts';
 
 const KERNEL = { kernel: { shape: [1, 1, 3, 2] }, bias: { shape: [2] } };
 const conv = (config: object = {}, more: Partial<LayerFile> = {}): LayerFile => ({
@@ -14,11 +14,11 @@ const conv = (config: object = {}, more: Partial<LayerFile> = {}): LayerFile => 
 });
 
 async function expectValues(version: Version, layer: LayerFile, expected: (x: number) => number): Promise<void> {
-  const values = await answer(version, [CENTRED, layer]);
+  const values = await answer(version, [CENTERED, layer]);
   values.forEach((value, i) => {
-    expect(value).toBeCloseTo(expected(centred[i]!), 4);
+    expect(value).toBeCloseTo(expected(centered[i]!), 4);
   });
-  expect(values).toHaveLength(centred.length);
+  expect(values).toHaveLength(centered.length);
 }
 
 describe('a field that is not understood is refused by the names of layer and field', () => {
@@ -172,18 +172,18 @@ describe('layers mean what their writer means', () => {
     const beta = [-1, 0, 1];
     const weights = { gamma: { shape: [3], data: gamma }, beta: { shape: [3], data: beta } };
     const config = { groups, axis: -1, epsilon: 0.5, center: true, scale: true };
-    const found = await answer('3.15.1', [CENTRED, { class_name: 'GroupNormalization', config, weights }]);
+    const found = await answer('3.15.1', [CENTERED, { class_name: 'GroupNormalization', config, weights }]);
     const groupOf = (channel: number) => (groups === 1 ? 0 : channel);
-    const expected = centred.map((value, i) => {
-      const members = centred.filter((_, k) => groupOf(k % 3) === groupOf(i % 3));
+    const expected = centered.map((value, i) => {
+      const members = centered.filter((_, k) => groupOf(k % 3) === groupOf(i % 3));
       const mean = members.reduce((a, b) => a + b, 0) / members.length;
       const variance = members.reduce((sum, member) => sum + (member - mean) ** 2, 0) / members.length;
       return ((value - mean) / Math.sqrt(variance + 0.5)) * gamma[i % 3]! + beta[i % 3]!;
     });
     for (const [i, value] of found.entries()) expect(value).toBeCloseTo(expected[i]!, 4);
-    expect(found).toHaveLength(centred.length);
+    expect(found).toHaveLength(centered.length);
     const plain = { class_name: 'GroupNormalization', config: { ...config, center: false, scale: false } };
-    await expect(answer('3.15.1', [plain])).resolves.toHaveLength(centred.length);
+    await expect(answer('3.15.1', [plain])).resolves.toHaveLength(centered.length);
     const odd = { class_name: 'GroupNormalization', config: { ...config, groups: 2 }, weights };
     await expect(answer('3.15.1', [odd])).rejects.toThrow(/layer l0: 3 channels, 2 groups/);
   });

@@ -143,10 +143,10 @@ describe('preprocessing inside a model', () => {
     expect(trace.steps).toEqual([]);
     const nodes: TraceNode[] = [
       { op: 'Gather', inputs: ['x', 'order'], outputs: ['bgr'] },
-      { op: 'Sub', inputs: ['bgr', 'mean'], outputs: ['centred'] },
+      { op: 'Sub', inputs: ['bgr', 'mean'], outputs: ['centered'] },
       {
         op: 'BatchNormalization',
-        inputs: ['centred', 'gamma', 'beta', 'bnMean', 'variance'],
+        inputs: ['centered', 'gamma', 'beta', 'bnMean', 'variance'],
         outputs: ['y'],
         epsilon: 0,
       },

@@ -88,9 +88,9 @@ test('an image that ends without a result is announced to screen readers, even i
     await page.getByRole('status').filter({ hasText: '1 added.' }).waitFor({ state: 'attached' });
     await findCard(page, picture!.file.name).getByText('Next in line').waitFor();
     await choose(page, [{ name: 'notes.txt', mimeType: 'image/png', buffer: Buffer.from('not a picture') }]);
-    const told = page.getByRole('status').filter({ hasText: '1 of 2 done' });
-    await told.waitFor({ state: 'attached' });
-    expect(await told.textContent()).toBe('notes.txt: This is not a photo we can read. 1 of 2 done.');
+    const announced = page.getByRole('status').filter({ hasText: '1 of 2 done' });
+    await announced.waitFor({ state: 'attached' });
+    expect(await announced.textContent()).toBe('notes.txt: This is not a photo we can read. 1 of 2 done.');
     site.system.workers[0]!.resume();
     const last = page.getByRole('status').filter({ hasText: '2 of 2 done' });
     await last.waitFor({ state: 'attached' });

@@ -53,10 +53,10 @@ test('sizes of an invalid type are CORRUPT, channels without a list of meanings 
     tiff.writeUInt16LE(1, 10 + 12 * entry + 2);
     await expect(prepare(tiff)).rejects.toMatchObject({ code: 'CORRUPT' });
   }
-  const grey = wrapTiff(rgb, Buffer.from('none'));
-  grey.writeUInt16LE(1, 10 + 12 * 4 + 8);
+  const gray = wrapTiff(rgb, Buffer.from('none'));
+  gray.writeUInt16LE(1, 10 + 12 * 4 + 8);
   const message = expect.stringContaining('channels whose meaning');
-  await expect(prepare(grey)).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT', message });
+  await expect(prepare(gray)).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT', message });
 });
 
 test('an incomplete palette, a repeated tag and a missing color interpretation are CORRUPT', async () => {

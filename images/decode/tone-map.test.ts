@@ -30,19 +30,19 @@ describe('an HLG image', () => {
   });
 
   test('rolls highlights off: diffuse white is bright, its peak is white, and in between it only rises', async () => {
-    const greys = await Promise.all(
+    const grays = await Promise.all(
       [0.5, 1, 2, 3, 4.926].map(async (gain) => (await mapColor([255, 255, 255], gain))[1]!),
     );
-    expect(greys[1]).toBeGreaterThan(200);
-    expect(greys.at(-1)).toBeGreaterThan(252);
-    expect(greys).toEqual([...greys].sort((a, b) => a - b));
+    expect(grays[1]).toBeGreaterThan(200);
+    expect(grays.at(-1)).toBeGreaterThan(252);
+    expect(grays).toEqual([...grays].sort((a, b) => a - b));
   });
 
   test('of a photo is read like the photo, not dull', async () => {
-    const photograph = sharp('models/samples/rocket.jpg').resize(160, 120).removeAlpha();
-    const pixels = await photograph.clone().raw().toBuffer();
+    const photo = sharp('models/samples/rocket.jpg').resize(160, 120).removeAlpha();
+    const pixels = await photo.clone().raw().toBuffer();
     const hlg = await writeHlgPng(pixels, 160, 120);
-    const original = await prepare(await photograph.clone().png().toBuffer());
+    const original = await prepare(await photo.clone().png().toBuffer());
     const dull = await sharp(hlg)
       .resize(64, 64, { fit: 'fill', kernel: 'linear' })
       .toColourspace('srgb')

@@ -55,8 +55,8 @@ test('what does not exist is null', async () => {
   );
   expect(errors).toBeUndefined();
   expect(data).toEqual({ model: null, queue: null, prediction: null, other: null });
-  const cancelled = await server.query('mutation { cancelPrediction(id: "tiny.0123456789012345678901") { id } }');
-  expect(cancelled.data).toEqual({ cancelPrediction: null });
+  const canceled = await server.query('mutation { cancelPrediction(id: "tiny.0123456789012345678901") { id } }');
+  expect(canceled.data).toEqual({ cancelPrediction: null });
 });
 
 test('a prediction can be read completely, on another server too', async () => {

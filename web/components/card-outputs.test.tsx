@@ -5,7 +5,7 @@ import { CardOutputs } from './card-outputs.tsx';
 const label = (name: string, index: number, score: number) => ({ name, index, score });
 
 test('each further head has bars, at most three, or says that no label reaches its threshold', () => {
-  const labels = ['red', 'green', 'light_blue', 'grey'].map((name, index) => label(name, index, 0.9 - index / 5));
+  const labels = ['red', 'green', 'light_blue', 'gray'].map((name, index) => label(name, index, 0.9 - index / 5));
   const heads = [
     { name: 'color', task: 'MULTI_LABEL' as const, threshold: 0.25, labels },
     { name: 'shape', task: 'SINGLE_LABEL' as const, threshold: 0.5, labels: [] },
