@@ -4,7 +4,8 @@ import { MODEL_NAME } from '@inferql/queue/contract';
 import { SPEC_FILE } from './spec.ts';
 import { findModelFile } from './spec-file.ts';
 
-const NOT_MODELS = new Set(['samples']);
+/** Folders of the repository that hold something else. */
+export const NOT_MODELS: ReadonlySet<string> = new Set(['samples']);
 
 /** A sentence per folder of a repository that is not served, although a user may expect it. None if there is no repository. */
 export async function describeOddFolders(modelsDir: string): Promise<string[]> {

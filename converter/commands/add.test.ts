@@ -174,6 +174,20 @@ describe('models add', () => {
     expect((await readdir(repository.context.modelsDir)).sort()).toEqual(['net', 'repository.json5', 'samples']);
   });
 
+  test('never replaces a folder that is not a model, such as the samples', async () => {
+    const { context, root } = repository;
+    const source = await writeFiles(path.join(root, 'net'), await filesOf(network()));
+    await writeFiles(path.join(context.modelsDir, 'notes'), { 'notes.txt': 'mine' });
+    const list = async () => (await readdir(context.modelsDir, { recursive: true })).sort();
+    const before = await list();
+    for (const name of ['samples', 'notes']) {
+      for (const replace of [false, true]) {
+        await expect(addModel(source, { name, replace }, context)).rejects.toThrow(/is not a model, .*another --name/);
+      }
+    }
+    expect(await list()).toEqual(before);
+  });
+
   test('adds nothing if the model cannot be read', async () => {
     const files = await filesOf(network());
     const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [

@@ -6,10 +6,12 @@ import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
 import { readLabels, repeatedNames } from '../labels.ts';
+import { NOT_MODELS } from '../odd-folders.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
+import { findModelFile } from '../spec-file.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
@@ -42,9 +44,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
     throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, "_" or "-", found ${name}`);
   }
   const target = path.join(context.modelsDir, name);
-  const exists = (await stat(target).catch(() => undefined)) !== undefined;
-  if (exists && !options.replace)
-    throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
+  const exists = await checkTarget(target, source, options);
   const staging = path.join(context.stateDir, `adding-${process.pid}`);
   const modelDir = path.join(staging, name);
   try {
@@ -197,6 +197,23 @@ async function chooseLabels(
 }
 
 /** On another file system than the state a rename would fail: copied beside the target first, then renamed. */
+/**
+ * Looks at the place of the new model.
+ * @returns whether there is something that it replaces
+ * @throws ModelError SPEC_INVALID if that must not be replaced
+ */
+async function checkTarget(target: string, source: string, { replace = false }: AddOptions): Promise<boolean> {
+  const isTaken = (await stat(target).catch(() => undefined)) !== undefined;
+  // A model's files that have no spec yet get it where they are.
+  const isSource = path.resolve(source) === path.resolve(target);
+  const isModel = isSource || (await findModelFile(target)) !== undefined;
+  if (NOT_MODELS.has(path.basename(target)) || (isTaken && !isModel)) {
+    throw new ModelError('SPEC_INVALID', `${target} is not a model, and is not replaced by one: use another --name`);
+  }
+  if (isTaken && !replace) throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
+  return isTaken;
+}
+
 async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
   const beside = path.join(path.dirname(target), `.adding-${process.pid}`);
   const old = path.join(path.dirname(target), `.replaced-${process.pid}`);
