@@ -28,8 +28,7 @@ import { createQueueStats, type QueueStatsReader } from './predictions/queue-sta
 import { QueueSweeper } from './predictions/queue-sweeper.ts';
 import type { SubmitRequest } from './predictions/submit-request.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
-import { createResolverServices } from './resolver-services.ts';
-import type { Services } from './schema/context.ts';
+import { Services } from './resolver-services.ts';
 import { ImageFetcher } from './sources/image-fetcher.ts';
 import { createFileStores, type FileStores } from './uploads/file-store.ts';
 
@@ -157,7 +156,7 @@ export class ServiceContainer {
     this.access = access;
     this.files = files;
     this.metrics = metrics;
-    this.services = createResolverServices({
+    this.services = new Services({
       config,
       access,
       producer,

@@ -2,7 +2,7 @@
 import { type PredictionState, Priority } from '@inferql/queue/contract';
 import { ERRORS } from '@inferql/queue/errors';
 import type { Principal } from '../access/principal.ts';
-import type { Services } from '../schema/context.ts';
+import type { Services } from '../resolver-services.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
 import {
   COUNT,

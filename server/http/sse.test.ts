@@ -93,12 +93,13 @@ describe('server-sent events through a socket', () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
-    const { watchPrediction } = server.container.services;
+    const { services } = server.container;
+    const watchPrediction = services.watchPrediction.bind(services);
     let onReturn = () => {};
     const returned = new Promise<void>((resolve) => {
       onReturn = resolve;
     });
-    server.container.services.watchPrediction = async (...args) => {
+    services.watchPrediction = async (...args) => {
       const states = await watchPrediction(...args);
       const iterator = states[Symbol.asyncIterator]();
       return {
@@ -124,9 +125,10 @@ describe('server-sent events through a socket', () => {
     worker.claiming.close();
     const url = await server.listener.listen();
     const leaving = new AbortController();
-    const { submit } = server.container.services;
+    const { services } = server.container;
+    const submit = services.submit.bind(services);
     const submitted = new Promise<AbortSignal>((resolve) => {
-      server.container.services.submit = async (asked) => {
+      services.submit = async (asked) => {
         resolve(asked.signal!);
         return submit(asked);
       };

@@ -1,6 +1,7 @@
 /** The type `Limits` and its query. */
+
+import type { ServerLimits } from '../resolver-services.ts';
 import { builder } from './builder.ts';
-import type { ServerLimits } from './context.ts';
 
 const Limits = builder.objectRef<ServerLimits>('Limits').implement({
   description: 'What this server accepts, so that clients can check or shrink an image before they send it.',
