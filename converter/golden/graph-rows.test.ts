@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ModelError } from '../errors.ts';
 import { NODES } from '../onnx/tfjs-ops/registry.ts';
 import { GraphWriter, text } from './graph-writer.fixture.ts';
-import { difference, features, INPUT, LIMIT } from './graphs.fixture.ts';
+import { conv, difference, features, INPUT, LIMIT } from './graphs.fixture.ts';
 import { largestDifference, randomPixels, runConverted } from './harness.fixture.ts';
 
 type Write = (graph: GraphWriter) => string;
@@ -105,6 +105,24 @@ describe('rows of several images behind each other', () => {
     }
   });
 
+  test("Keras 2's dilated depthwise convolutions, which become those of several smaller images", async () => {
+    for (const [rate, top, bottom, left, right] of [
+      [2, 2, 3, 2, 2],
+      [3, 3, 4, 3, 4],
+      [2, 0, 1, 0, 0],
+    ] as const) {
+      const write = (g: GraphWriter) => {
+        const paddings = g.node('Reshape', [g.ints(top, bottom, left, right), g.ints(2, 2)]);
+        const spread = g.node('SpaceToBatchND', [features(g), g.ints(rate, rate), paddings]);
+        const convolved = g.node('DepthwiseConv2dNative', [spread, g.weights(2, 2, 6, 1)], conv(1, 'VALID'));
+        const shifted = g.node('Relu', [g.node('BiasAdd', [convolved, g.weights(6)])]);
+        const crops = g.node('Reshape', [g.ints(0, bottom - top, 0, right - left), g.ints(2, 2)]);
+        return g.node('BatchToSpaceND', [shifted, g.ints(rate, rate), crops]);
+      };
+      expect(await difference(write), `rate ${rate}`).toBeLessThan(LIMIT);
+    }
+  });
+
   test('one image has the answer that it has among others', async () => {
     const writer = new GraphWriter();
     const pooled = writer.node('Mean', [normalizeRows(writer, sequence(writer), 3), writer.ints(1)]);
@@ -135,9 +153,9 @@ describe('what depends on the number of images otherwise is refused by its op an
     ['a part of them', (g) => g.node('Unpack', [features(g)], { num: { i: '2' } }), /Unpack: cuts the batch/],
     ['a split', (g) => g.node('Split', [g.int(0), features(g)], { num_split: { i: '2' } }), /Split: cuts the batch/],
     [
-      'their rows, padded',
-      (g) => g.node('Pad', [g.node('Reshape', [features(g), g.ints(-1, 6)]), g.weights(2, 2)]),
-      /Pad: node Pad_\d+, of the rows of several images/,
+      'one of their rows',
+      (g) => g.node('Gather', [g.node('Reshape', [features(g), g.ints(-1, 6)]), g.ints(0)]),
+      /Gather: node Gather_\d+, of the rows of several images/,
     ],
     [
       'an answer',

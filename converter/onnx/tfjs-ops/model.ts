@@ -5,7 +5,7 @@ import type { GraphBuilder, Value } from '../builder.ts';
 import { BATCH } from '../graph.ts';
 import { computeConstant } from './constants.ts';
 import { type NodeCall, requireAllRead } from './node-converter.ts';
-import { NODES, TAKES_ROWS } from './registry.ts';
+import { NODES, TAKES_ROWS, TAKES_SEVERAL } from './registry.ts';
 
 /**
  * Writes the nodes that the given outputs of a graph need.
@@ -99,12 +99,16 @@ function convertOperation(call: NodeCall): Value[] {
   if (known) return [known];
   const convert = Object.hasOwn(NODES, call.op) ? NODES[call.op] : undefined;
   if (!convert) throw new UnsupportedOpError(call.op, `node ${call.name}`);
-  if (!TAKES_ROWS.has(call.op) && call.inputs.some(hasRows)) {
+  if (call.inputs.some((input) => hasRows(input) && !takes(call.op, input))) {
     throw new UnsupportedOpError(call.op, `node ${call.name}, of the rows of several images`);
   }
   const results = convert(call);
   requireAllRead(call);
   return Array.isArray(results) ? results : [results];
+}
+
+function takes(op: string, { shape }: Value): boolean {
+  return shape.slice(1).some((size) => size < 0) ? TAKES_ROWS.has(op) : TAKES_SEVERAL.has(op);
 }
 
 /** Whether images are not in a dimension each, but behind each other, as [-64, 32] for 64 rows per image. */

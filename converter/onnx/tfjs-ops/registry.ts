@@ -1,3 +1,4 @@
+import { BLOCK_NODES } from './blocks.ts';
 import { CONSTANT_NODES } from './constants.ts';
 import { CONVOLUTION_NODES } from './convolution.ts';
 import { CREATION_NODES } from './creation.ts';
@@ -10,6 +11,7 @@ import { SHAPE_NODES } from './shape.ts';
 
 /** Every op that the converter covers. */
 export const NODES: Record<string, NodeConverter> = {
+  ...BLOCK_NODES,
   ...CONSTANT_NODES,
   ...CONVOLUTION_NODES,
   ...CREATION_NODES,
@@ -20,7 +22,7 @@ export const NODES: Record<string, NodeConverter> = {
   ...SHAPE_NODES,
 };
 
-/** Ops that take the rows of several images behind each other, too. */
+/** Ops that take the rows of several images behind each other, too, in whichever dimension. */
 export const TAKES_ROWS: ReadonlySet<string> = new Set([
   ...Object.keys(CONSTANT_NODES),
   ...Object.keys(LOGIC_NODES),
@@ -29,4 +31,12 @@ export const TAKES_ROWS: ReadonlySet<string> = new Set([
   ...['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3'],
   ...['Identity', 'IdentityN', 'StopGradient', 'Snapshot', 'CheckNumerics', 'EnsureShape'],
   ...['Reshape', 'Squeeze', 'ExpandDims', 'Transpose', 'Slice', 'StridedSlice'],
+]);
+
+/** Ops that treat each image alone, so that the first dimension may have several for each. */
+export const TAKES_SEVERAL: ReadonlySet<string> = new Set([
+  ...TAKES_ROWS,
+  ...Object.keys(BLOCK_NODES),
+  ...Object.keys(CONVOLUTION_NODES),
+  ...['Pad', 'PadV2', 'MirrorPad', 'ResizeBilinear', 'ResizeNearestNeighbor', 'DepthToSpace'],
 ]);
