@@ -62,6 +62,10 @@ describe('server-sent events through a socket', () => {
       'access-control-allow-origin': 'https://friend.test',
     });
     response.destroy();
+    // What one answer has is not in the next one.
+    const other = await get(followUrl(url, id), createAgent());
+    expect(other.headers).not.toHaveProperty('access-control-allow-origin');
+    other.destroy();
   });
 
   test('an error of the source is masked like any other, and a bad document is refused', async () => {

@@ -58,7 +58,8 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
       const results = subscriptions.get(request);
       if (!results || !resultProcessor || !(serverContext as { res?: ServerResponse }).res) return;
       setResultProcessor((_result, fetchAPI) => {
-        const response = new fetchAPI.Response(null, { headers: HEADERS });
+        // A copy: the framework writes further headers into the object that it is given.
+        const response = new fetchAPI.Response(null, { headers: { ...HEADERS } });
         streams.set(response, results);
         return response;
       }, 'text/event-stream');
