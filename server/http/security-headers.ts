@@ -9,8 +9,8 @@ export function useSecurityHeaders(isDraining: () => boolean): Plugin {
   return {
     onResponse({ response }) {
       for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value);
-      // The framework's multipart answers keep alive what the client wants closed.
-      response.headers.delete('connection');
+      // The framework's multipart answers keep alive what the client wants closed. Deleting what is not there would copy all headers.
+      if (response.headers.has('connection')) response.headers.delete('connection');
       if (isDraining()) response.headers.set('connection', 'close');
     },
   };
