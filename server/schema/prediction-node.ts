@@ -2,6 +2,7 @@
 import type { PredictionState } from '@inferql/queue/contract';
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
 import type { PredictionView } from '../predictions/predictions.ts';
+import type { ServerContext } from './context.ts';
 
 /** Number of labels if neither the mutation nor the field gives one. */
 export const DEFAULT_TOP_K = 5;
@@ -15,10 +16,18 @@ export interface PredictionNode {
   deferred?: { fields: ReadonlySet<FieldNode>; end: Promise<PredictionState> } | undefined;
 }
 
-/** The state that a field answers from: the current one, or the terminal one for a field that waits inside @defer. */
-export async function stateForField(node: PredictionNode, info: GraphQLResolveInfo): Promise<PredictionState> {
-  const { deferred } = node;
-  return deferred && info.fieldNodes.some((field) => deferred.fields.has(field)) ? deferred.end : node.state;
+/**
+ * A resolver that reads the state that its field answers from: the current one, or the terminal one for a field that waits inside @defer.
+ * Without a wait it answers at once, since a promise per field costs more than its value.
+ */
+export function fromState<T>(
+  read: (state: PredictionState, node: PredictionNode, context: ServerContext) => T | Promise<T>,
+) {
+  return (node: PredictionNode, _args: object, context: ServerContext, info: GraphQLResolveInfo): T | Promise<T> => {
+    const { state, deferred } = node;
+    const waits = deferred && info.fieldNodes.some((field) => deferred.fields.has(field));
+    return waits ? deferred.end.then((end) => read(end, node, context)) : read(state, node, context);
+  };
 }
 
 export function viewPrediction(view: PredictionView): PredictionNode;

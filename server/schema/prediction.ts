@@ -3,7 +3,7 @@ import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionS
 import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
-import { type PredictionNode, stateForField, viewPrediction } from './prediction-node.ts';
+import { fromState, type PredictionNode, viewPrediction } from './prediction-node.ts';
 import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
 
@@ -77,27 +77,25 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     status: t.field({
       type: PredictionStatusEnum,
       description: 'Its status.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).status,
+      resolve: fromState(({ status }) => status),
     }),
     queuePosition: t.int({
       nullable: true,
       description: 'Its position in the queue; 1 is next. Null if it no longer waits.',
-      resolve: async (node, _args, { services }, info) => {
-        const state = await stateForField(node, info);
+      resolve: fromState((state, { position }, { services }) => {
         if (state.status !== 'QUEUED') return null;
-        return node.position ?? (await services.findPosition(state)) ?? null;
-      },
+        return position ?? services.findPosition(state);
+      }),
     }),
     estimatedStartMs: t.int({
       nullable: true,
       description:
         'Estimated milliseconds until processing starts, from measured worker throughput. Null if it no longer waits, or if no throughput was measured yet.',
-      resolve: async (node, _args, { services }, info) => {
-        const state = await stateForField(node, info);
+      resolve: fromState(async (state, node, { services }) => {
         if (state.status !== 'QUEUED') return null;
         const position = node.position ?? (await services.findPosition(state));
         return position === undefined ? null : ((await services.estimateStartMs(state.model, position)) ?? null);
-      },
+      }),
     }),
     model: t.string({ description: 'The name of its model.', resolve: ({ state }) => state.model }),
     modelVersion: t.string({
@@ -109,44 +107,37 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       type: PredictionResult,
       nullable: true,
       description: "The model's output. Null unless the status is SUCCEEDED.",
-      resolve: async (node, _args, _context, info) => {
-        const { result } = await stateForField(node, info);
-        return result ? { result, topK: node.topK } : null;
-      },
+      resolve: fromState(({ result }, { topK }) => (result ? { result, topK } : null)),
     }),
     error: t.field({
       type: PredictionError,
       nullable: true,
       description: 'Why there is no result. Null until it has ended, and if it succeeded or was canceled.',
-      resolve: async (node, _args, _context, info) => {
-        const { errorCode, status } = await stateForField(node, info);
+      resolve: fromState(({ errorCode, status }) => {
         const code =
           errorCode ?? (status === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : status === 'FAILED' ? 'MODEL_FAILED' : undefined);
         return code ? { code, message: ERRORS[code].message } : null;
-      },
+      }),
     }),
     attempts: t.int({
       description: 'How often a worker started on it. More than 1 after a lost worker or a failed attempt.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).attempts,
+      resolve: fromState(({ attempts }) => attempts),
     }),
     cached: t.boolean({
       description:
         'True if the result was not computed for this prediction alone: it is shared with an identical request, or comes from the cache.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).cached,
+      resolve: fromState(({ cached }) => cached),
     }),
     timings: t.field({
       type: Timings,
       nullable: true,
       description: 'Its durations. Null until it has ended.',
-      resolve: async (node, _args, _context, info) => {
-        const state = await stateForField(node, info);
-        return isTerminal(state.status) ? state : null;
-      },
+      resolve: fromState((state) => (isTerminal(state.status) ? state : null)),
     }),
     batchSize: t.int({
       nullable: true,
       description: 'The size of the batch that produced the result. Null until then.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).batchSize ?? null,
+      resolve: fromState(({ batchSize }) => batchSize ?? null),
     }),
     createdAt: t.field({
       type: 'DateTime',
@@ -157,13 +148,13 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       type: 'DateTime',
       nullable: true,
       description: 'When a worker (last) started on it.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).startedAtMs ?? null,
+      resolve: fromState(({ startedAtMs }) => startedAtMs ?? null),
     }),
     finishedAt: t.field({
       type: 'DateTime',
       nullable: true,
       description: 'When it ended. Null until then.',
-      resolve: async (node, _args, _context, info) => (await stateForField(node, info)).finishedAtMs ?? null,
+      resolve: fromState(({ finishedAtMs }) => finishedAtMs ?? null),
     }),
     deadlineAt: t.field({
       type: 'DateTime',
