@@ -196,13 +196,21 @@ export function requireFaithfulGraph({ nodes }: GraphDef): void {
   }
 }
 
+/** What tfjs' list of ops declares as not supported, and what it reads wrongly. */
 function whyUnfaithful(op: string, attributes: NodeAttributes): string | undefined {
   const order = attributes.text('data_format', 'nhwc');
   // The engines replace it.
   if (!op.startsWith('FusedBatchNorm') && order.startsWith('nc')) return `takes ${order} for channels last`;
-  if (op.startsWith('FakeQuant')) return 'does not round numbers as training for bytes does';
-  const isLeaky = attributes.texts('fused_ops').includes('leakyrelu');
-  if (op === 'FusedDepthwiseConv2dNative' && isLeaky) return 'ignores its alpha';
-  if (op === 'OneHot' && attributes.number('axis', -1) !== -1) return 'ignores its axis';
-  return undefined;
+  switch (op) {
+    case 'FakeQuantWithMinMaxVars':
+      return 'does not round numbers as training for bytes does';
+    case 'FusedDepthwiseConv2dNative':
+      return attributes.texts('fused_ops').includes('leakyrelu') ? 'ignores its alpha' : undefined;
+    case 'Conv2DBackpropInput':
+      return attributes.numbers('dilations', []).some((rate) => rate !== 1) ? 'ignores its dilations' : undefined;
+    case 'OneHot':
+      return attributes.number('axis', -1) === -1 ? undefined : 'ignores its axis';
+    default:
+      return undefined;
+  }
 }
