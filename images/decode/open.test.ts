@@ -29,8 +29,7 @@ function distance(a: Buffer | string, b: Buffer | string): number {
   return sum / a.length;
 }
 
-// Skipped if the collection of files from bug reports is missing.
-describe.skipIf(!existsSync(INPUTS))('files from users', () => {
+describe.skipIf(!existsSync(INPUTS))('files from bug reports (needs ../shared/field/inputs)', () => {
   test.each([
     ['grey-float.tif', 'ref-cat-small-grey.png', 1],
     ['rgb-two-alphas.tif', 'ref-cat-small.png', 1],

@@ -46,7 +46,7 @@ describe('the same pixels, bit by bit', () => {
   });
 
   const images = '../shared/images';
-  test.skipIf(!existsSync(images))(`as sharp's: the JPEGs of ${images}`, async () => {
+  test.skipIf(!existsSync(images))(`as sharp's: other JPEGs (needs ${images})`, async () => {
     for (const name of readdirSync(images).filter((name) => name.endsWith('.JPEG'))) {
       const file = readFileSync(path.join(images, name));
       const pixels = decode(file);
