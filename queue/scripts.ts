@@ -5,25 +5,33 @@ import { readFileSync } from 'node:fs';
 import type { ModelKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
+const STEP_NAMES = [
+  'admit',
+  'migrate-retired',
+  'register',
+  'cancel',
+  'delete-dead-letters',
+  'expire',
+  'feed',
+  'forget',
+  'deregister',
+  'read-model',
+  'read-queue',
+  'read-predictions',
+  'extend-leases',
+  'resolve-admission',
+  'settle',
+  'start',
+  'withdraw',
+] as const;
+
 /** Each step's file under lua/ documents its arguments and what it returns. */
-export type StepName =
-  | 'admit'
-  | 'migrate-retired'
-  | 'register'
-  | 'cancel'
-  | 'delete-dead-letters'
-  | 'expire'
-  | 'feed'
-  | 'forget'
-  | 'deregister'
-  | 'read-model'
-  | 'read-queue'
-  | 'read-predictions'
-  | 'extend-leases'
-  | 'resolve-admission'
-  | 'settle'
-  | 'start'
-  | 'withdraw';
+export type StepName = (typeof STEP_NAMES)[number];
+
+/** Scripts that do not belong to a model, and what goes before their bodies. */
+const OTHER_SCRIPTS = { limit: ['quota-periods'], 'refund-limit': [] } as const;
+
+type OtherScriptName = keyof typeof OTHER_SCRIPTS;
 
 /** Name of the `node:diagnostics_channel` on which each step that has ended is reported, as a {@link RedisStepMessage}. */
 export const REDIS_STEP_CHANNEL = 'inferql:redis-step';
@@ -44,6 +52,7 @@ const SHARED_PARTS = ['prelude', 'scheduler', 'lifecycle', 'dead-letters'];
 
 interface Step {
   source: string;
+  /** The SHA-1 under which Redis knows the source. */
   sha: string;
 }
 
@@ -54,7 +63,7 @@ function readLua(name: string): string {
 const loaded = new Map<string, Step>();
 
 /** @param sharedParts what goes before the body */
-function load(name: string, sharedParts: string[]): Step {
+function load(name: string, sharedParts: readonly string[]): Step {
   let step = loaded.get(name);
   if (!step) {
     // Redis takes the flags from the first line only, so shared parts go between it and the rest.
@@ -86,11 +95,20 @@ async function run(
 /** Runs a script that does not belong to a model, on the given keys, as runStep does. */
 export function runScript(
   redis: RedisConnection,
-  name: 'limit' | 'refund-limit',
+  name: OtherScriptName,
   keys: string[],
   args: (string | number)[],
 ): Promise<unknown> {
-  return run(redis, load(name, name === 'limit' ? ['quota-periods'] : []), keys, args);
+  return run(redis, load(name, OTHER_SCRIPTS[name]), keys, args);
+}
+
+/** Every script as Redis gets it, by name. */
+export function listScripts(): Map<StepName | OtherScriptName, Readonly<Step>> {
+  const others = Object.entries(OTHER_SCRIPTS) as [OtherScriptName, readonly string[]][];
+  return new Map([
+    ...STEP_NAMES.map((name) => [name, load(name, SHARED_PARTS)] as const),
+    ...others.map(([name, sharedParts]) => [name, load(name, sharedParts)] as const),
+  ]);
 }
 
 /**
