@@ -7,7 +7,8 @@ import { type Clone, cloneProject } from './clone.ts';
 import { type Launcher, listProcesses, startLauncher } from './launcher.ts';
 
 export const CATS = [281, 282, 285];
-export const poll = { timeout: 40_000, interval: 50 };
+/** Only bounds what hangs. */
+export const poll = { timeout: 90_000, interval: 50 };
 export const BUILD_TIMEOUT_MS = 300_000;
 
 export let clone: Clone;
@@ -31,8 +32,12 @@ export function setUpClone({ built }: { built: boolean }): void {
   });
 }
 
-export async function start(env: Record<string, string | undefined> = {}): Promise<Launcher> {
-  const launcher = startLauncher(clone.dir, { PORT: String(await findFreePort()), ...env });
+/** @param command a command of scripts/run.mjs and its arguments. @default start */
+export async function start(
+  env: Record<string, string | undefined> = {},
+  command?: readonly string[],
+): Promise<Launcher> {
+  const launcher = startLauncher(clone.dir, { PORT: String(await findFreePort()), ...env }, command);
   launchers.push(launcher);
   groups.add(launcher.pid);
   return launcher;
@@ -56,6 +61,17 @@ export function listOurs(): string[] {
       [...redisPorts].some((port) => command.endsWith(`127.0.0.1:${port}`)),
   );
   return [...ours.values()];
+}
+
+/** The compilers that build the clone. */
+export function listCompilers(): string[] {
+  const isOurs = (command: string) => command.includes(`-p ${clone.dir}/.inferql/unfinished/tsconfig-`);
+  return [...listProcesses(({ command }) => isOurs(command)).values()];
+}
+
+/** Resolves in the middle of building. The process that does the work is the compiler's second one. */
+export async function untilCompiling(): Promise<void> {
+  await expect.poll(listCompilers, { ...poll, interval: 10 }).toContainEqual(expect.stringMatching(/\/lib\/tsc -p/));
 }
 
 /** Ends the starts that still run; resolves once they have. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { whenOutputRead } from './child-process.ts';
 
-/** A running `npm start` or `npm run dev` (its script, without npm around it), the leader of a separate process group, as in a terminal. */
+/** A running `npm start` or another script of package.json (without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {
   readonly process: ChildProcess;
   readonly pid: number;
@@ -20,9 +20,9 @@ export interface Launcher {
 export function startLauncher(
   projectDir: string,
   env: Record<string, string | undefined> = {},
-  command: 'start' | 'dev' = 'start',
+  command: readonly string[] = ['start'],
 ): Launcher {
-  const child = spawn(process.execPath, ['scripts/run.mjs', command], {
+  const child = spawn(process.execPath, ['scripts/run.mjs', ...command], {
     cwd: projectDir,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -87,13 +87,27 @@ export function startLauncher(
 }
 
 /** The command lines of the matching live processes, by process id. */
-export function listProcesses(wanted: (row: { group: number; command: string }) => boolean): Map<number, string> {
-  const table = execFileSync('ps', ['-A', '-o', 'pid=,pgid=,stat=,args='], { encoding: 'utf8' });
+export function listProcesses(
+  wanted: (row: { parent: number; group: number; command: string }) => boolean,
+): Map<number, string> {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat=,args='], { encoding: 'utf8' });
   const found = new Map<number, string>();
   for (const line of table.split('\n')) {
-    const [, pid, group, state, command] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
+    const [, pid, parent, group, state, command] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
     if (!pid || state!.startsWith('Z')) continue;
-    if (wanted({ group: Number(group), command: command! })) found.set(Number(pid), command!);
+    if (wanted({ parent: Number(parent), group: Number(group), command: command! })) found.set(Number(pid), command!);
   }
   return found;
+}
+
+/** Stops a worker's engine processes until the returned function is called: a batch that has begun does not end meanwhile. */
+export function pauseEngines(worker: { pid: number }): () => void {
+  const isEngine = (row: { parent: number; command: string }) =>
+    row.parent === worker.pid && row.command.includes('engine-process-main');
+  const engines = [...listProcesses(isEngine).keys()];
+  if (engines.length === 0) throw new Error(`process ${worker.pid} has no engine`);
+  for (const pid of engines) process.kill(pid, 'SIGSTOP');
+  return () => {
+    for (const pid of engines) process.kill(pid, 'SIGCONT');
+  };
 }

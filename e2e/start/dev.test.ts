@@ -20,7 +20,7 @@ let pageUrl: string;
 beforeAll(async () => {
   clone = cloneProject({ models: false, built: true });
   const env = { INFERQL_MODELS_DIR: 'examples/models', PORT: String(await findFreePort()), NO_COLOR: '1' };
-  launcher = startLauncher(clone.dir, env, 'dev');
+  launcher = startLauncher(clone.dir, env, ['dev']);
   browser = await launchBrowser();
   pageUrl = (await launcher.printed(/Local:\s+(http:\S+)/))[1]!;
   api = `${await launcher.ready()}/graphql`;
@@ -50,7 +50,7 @@ async function ask(query: string): Promise<string> {
 test(
   'a changed resolver answers',
   async () => {
-    expect(await ask('{ limits { maxImages } }')).toContain('"maxImages":32');
+    await expect.poll(() => ask('{ limits { maxImages } }'), poll).toContain('"maxImages":32');
     replaceIn('server/schema/limits.ts', "t.exposeInt('maxImages', {", 't.int({ resolve: () => 31,');
     await expect.poll(() => ask('{ limits { maxImages } }'), poll).toContain('"maxImages":31');
   },
@@ -70,9 +70,9 @@ test(
   'a changed component is on the open page',
   async () => {
     const { page, close } = await openPage(browser, pageUrl);
-    await page.getByText('No photo at hand?').waitFor();
+    await page.getByText('No photo at hand?').waitFor({ timeout: poll.timeout });
     replaceIn('web/components/samples.tsx', 'No photo at hand?', 'Nothing to send?');
-    await page.getByText('Nothing to send?').waitFor();
+    await page.getByText('Nothing to send?').waitFor({ timeout: poll.timeout });
     await close();
   },
   BUILD_TIMEOUT_MS,

@@ -10,10 +10,11 @@ import {
   CATS,
   classifyCat,
   clone,
-  poll,
+  listCompilers,
   setUpClone,
   start,
   startReady,
+  untilCompiling,
 } from '@inferql/testing/launcher-fixture';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
@@ -137,11 +138,8 @@ test(
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
-    const listCompilers = () => [
-      ...listProcesses(({ command }) => command.includes(`-p ${clone.dir}/.inferql/unfinished/tsconfig-`)).values(),
-    ];
-    // The process that does the work finishes it before it reacts to a signal.
-    await expect.poll(listCompilers, { ...poll, interval: 10 }).toContainEqual(expect.stringMatching(/\/lib\/tsc -p/));
+    // It finishes its work before it reacts to a signal.
+    await untilCompiling();
     launcher.process.kill('SIGTERM');
     expect(await launcher.exited()).toBe(143);
     expect(listCompilers()).toEqual([]);
@@ -154,9 +152,7 @@ test(
   async () => {
     rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
     const launcher = await start();
-    await expect
-      .poll(() => readdirSync(join(clone.dir, '.inferql/unfinished')), { ...poll, interval: 1 })
-      .toContainEqual(expect.stringMatching(/^build-/));
+    await untilCompiling();
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
     expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
