@@ -33,11 +33,11 @@ export interface Load {
   refusals: Record<string, number>;
   /** How often a tenant asked for another's prediction. */
   foreignReads(): number;
-  /** Resolves once a condition holds; it is checked after each event. @throws after a minute */
+  /** Resolves once a condition holds; it is checked after each event. @throws after two minutes */
   until(condition: () => boolean): Promise<void>;
   /** Resolves once this many more predictions have ended. */
   more(count: number): Promise<void>;
-  /** Starts nothing new; resolves once every client has seen the end of its last prediction. @throws after two minutes */
+  /** Starts nothing new; resolves once every client has seen the end of its last prediction. @throws after four minutes */
   finish(): Promise<void>;
 }
 
@@ -238,7 +238,7 @@ export function startLoad(options: LoadOptions): Load {
     }
   });
 
-  async function until(condition: () => boolean, timeoutMs = 60_000): Promise<void> {
+  async function until(condition: () => boolean, timeoutMs = 120_000): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);
@@ -274,7 +274,7 @@ export function startLoad(options: LoadOptions): Load {
     async finish() {
       stopped = true;
       const late = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error(`clients still wait: ${JSON.stringify(report())}`)), 120_000).unref();
+        setTimeout(() => reject(new Error(`clients still wait: ${JSON.stringify(report())}`)), 240_000).unref();
       });
       await Promise.race([Promise.all(running), late]);
       await Promise.all([...sockets.values()].map((socket) => socket.close()));

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { projectDir } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { IN_FLIGHT, runScenario, untilBatchBegins } from './scenario.ts';
+import { IN_FLIGHT, runScenario, stopInBatch } from './scenario.ts';
 
 /** The lease in its spec. */
 const VISIBILITY_MS = 10_000;
@@ -35,7 +35,7 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
     },
     async act({ system, redis, load }) {
       const [first, second] = system.workers;
-      await untilBatchBegins(redis, first!, 'resnet50');
+      await stopInBatch(redis, first!, 'resnet50');
       await first!.kill9();
       await first!.restart();
       await load.more(40);

@@ -20,7 +20,7 @@ const SPARE = 40;
 /** How many more predictions must end after a fault, to show that work continues. */
 const AFTERWARDS = 60;
 /** The model's lease: short, so that a fault and its consequences take seconds. */
-export const VISIBILITY_MS = 2_000;
+const VISIBILITY_MS = 2_000;
 
 export interface Stage {
   system: TestSystem;
@@ -56,7 +56,7 @@ export function busyModel(script: object = {}, queue: object = {}): object {
 }
 
 // Half a minute on two idle cores; more if other tests share them.
-vi.setConfig({ testTimeout: 300_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -133,17 +133,50 @@ export async function runScenario(scenario: Scenario): Promise<{ verdict: Verdic
   }
 }
 
-/** Resolves when a worker has just begun a batch, so that a fault now hits it in the middle. */
-export async function untilBatchBegins(redis: TestRedis, worker: Child, model = 'scripted'): Promise<void> {
-  const client = new Redis(redis.url);
-  const readBegun = async () => {
-    const jobs = await client.keys(`${modelKeys(DEFAULT_PREFIX, model).job}*`);
-    const workers = await Promise.all(jobs.map((job) => client.hget(job, 'worker')));
-    return jobs.filter((_, i) => workers[i]?.includes(`-${worker.pid}-`));
-  };
-  const before = new Set(await readBegun());
-  while ((await readBegun()).every((job) => before.has(job)));
-  client.disconnect();
+/**
+ * Stops a worker in the middle of a batch, so that a fault now hits it there, however late it comes.
+ * @returns the keys of the jobs that it has begun
+ */
+export async function stopInBatch(redis: TestRedis, worker: Child, model = 'scripted'): Promise<string[]> {
+  return withRedis(redis, async (client) => {
+    const readBegun = async () => {
+      const jobs = await client.keys(`${modelKeys(DEFAULT_PREFIX, model).job}*`);
+      const workers = await Promise.all(jobs.map((job) => client.hget(job, 'worker')));
+      return jobs.filter((_, i) => workers[i] && isOf(worker, workers[i]));
+    };
+    for (;;) {
+      const before = new Set(await readBegun());
+      while ((await readBegun()).every((job) => before.has(job)));
+      worker.pause();
+      const begun = await readBegun();
+      if (begun.length > 0) return begun;
+      // The batch has ended before the signal came.
+      worker.resume();
+    }
+  });
+}
+
+/** Resolves when another worker has begun one of the jobs that a stopped one held, or all have ended without it. */
+export async function untilReclaimed(redis: TestRedis, stopped: Child, jobs: string[]): Promise<void> {
+  await withRedis(redis, async (client) => {
+    for (;;) {
+      const workers = await Promise.all(jobs.map((job) => client.hget(job, 'worker')));
+      const open = workers.filter((worker) => worker !== null);
+      if (open.length === 0 || open.some((worker) => !isOf(stopped, worker))) return;
+    }
+  });
+}
+
+/** Whether a worker's name in Redis is that of a process. */
+const isOf = (worker: Child, name: string) => name.includes(`-${worker.pid}-`);
+
+async function withRedis<T>({ url }: TestRedis, work: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(url);
+  try {
+    return await work(client);
+  } finally {
+    client.disconnect();
+  }
 }
 
 /** Enough ids of each kind to investigate, without printing all of them. */

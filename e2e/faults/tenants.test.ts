@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { runScenario, untilBatchBegins } from './scenario.ts';
+import { runScenario, stopInBatch } from './scenario.ts';
 
 test('two tenants with keys, a worker and a server killed: each finds all of its predictions and no others', async () => {
   const { verdict, load } = await runScenario({
     fault: 'kill -9 of a worker and of a server, with two tenants and keys',
     tenants: ['alice', 'bob'],
     async act({ system, redis, load: running }) {
-      await untilBatchBegins(redis, system.workers[0]!);
+      await stopInBatch(redis, system.workers[0]!);
       await Promise.all([system.workers[0]!.kill9(), system.servers[0]!.kill9()]);
       await running.more(50);
       await system.servers[0]!.restart();
