@@ -40,10 +40,12 @@ export interface Child {
 }
 
 /**
- * Resolves once everything that a process printed has been read. Call it when the process ends ('exit'): its last lines may still be in
+ * Resolves once everything that a process printed has been read. Call it when the process has ended ('exit'): its last lines may still be in
  * the pipes then. A process that outlives it and holds a pipe open is waited for two seconds.
  */
 export async function whenOutputRead(child: ChildProcess): Promise<void> {
+  // Then there is no event to wait for: 'close' comes in the same tick as 'exit'.
+  if ([child.stdout, child.stderr].every((stream) => stream === null || stream.closed)) return;
   const isRead = new AbortController();
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const late = delay(READ_OUTPUT_MS, undefined, { signal: isRead.signal }).catch(() => undefined);
