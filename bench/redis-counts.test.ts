@@ -43,6 +43,8 @@ const BACKGROUND: Record<string, { periodMs: number; count?: number }> = {
   zrange: { periodMs: 1_000 },
   // Server: audit of the event channel.
   'hget sequence': { periodMs: 2_000 },
+  // Server: open predictions again, if the audit came before an event that was on its way: then, and at that event.
+  'read-predictions': { periodMs: 2_000, count: 3 },
   // Server: models, read again when they are asked for or have changed.
   'read-model': { periodMs: 2_000 },
   get: { periodMs: 2_000 },
