@@ -2,7 +2,7 @@
  * `npm run check`, which is also `.ci/run`: all checks, each counted. The last line is 'N passed, N failed, N skipped', and
  * the exit code is 0 if none failed. Arguments narrow the tests.
  */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Project } from '../project.ts';
@@ -32,9 +32,16 @@ interface Report {
 
 export async function check(project: Project, args: readonly string[]): Promise<void> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  let checks = Promise.resolve<Finding[]>([]);
   try {
-    const env = await setUpTests(project);
-    for (const [title, failure] of runChecks(project, env)) {
+    const env = await setUpTests(project, SUITES, () => {
+      checks = Promise.all(startChecks(project));
+      // It is awaited once the set-up is done.
+      checks.catch(() => {});
+    });
+    for (const { title, output, failure } of await checks) {
+      print(`\n== ${title}`);
+      if (output) print(output.trimEnd());
       counts[failure === undefined ? 'passed' : 'failed']++;
       if (failure !== undefined) printError(`${title}: ${failure}`);
     }
@@ -48,37 +55,57 @@ export async function check(project: Project, args: readonly string[]): Promise<
   process.exitCode = counts.failed > 0 ? 1 : 0;
 }
 
-type Environment = Record<string, string | undefined>;
+interface Finding {
+  title: string;
+  output: string;
+  /** What is wrong, if anything. */
+  failure: string | undefined;
+}
 
-/** Runs each requested check: its title, and what is wrong, if anything. */
-function* runChecks(project: Project, env: Environment): Generator<[title: string, failure: string | undefined]> {
+/** Begins each check of the sources; most of them use one core, so they run at once, beside the rest of the set-up. */
+function startChecks(project: Project): Promise<Finding>[] {
   const scripts: [title: string, script: string, ...args: string[]][] = [
     ['types', 'typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit'],
     ['lint and format', '@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off'],
     ['dead code and unlisted packages', 'knip/bin/knip.js'],
   ];
-  for (const [title, script, ...args] of scripts) {
-    print(`\n== ${title}`);
-    const { status } = runScript(project, env, script, args);
-    yield [title, status === 0 ? undefined : `${script} ${args.join(' ')} failed`];
-  }
-  print('\n== schema.graphql is what the code prints');
-  yield ['schema', compareSchema(project)];
+  return [
+    ...scripts.map(async ([title, script, ...args]) => {
+      const { output, hasFailed } = await run(project, [join('node_modules', script), ...args]);
+      return { title, output, failure: hasFailed ? `${script} ${args.join(' ')} failed` : undefined };
+    }),
+    compareSchema(project),
+  ];
 }
 
-function runScript({ dir }: Project, env: Environment, script: string, args: readonly string[]) {
-  return spawnSync(process.execPath, [join(dir, 'node_modules', script), ...args], { cwd: dir, env, stdio: 'inherit' });
+/** Runs a program of Node to its end. */
+function run(
+  { dir }: Project,
+  args: readonly string[],
+): Promise<{ stdout: string; output: string; hasFailed: boolean }> {
+  const options = { cwd: dir, maxBuffer: 64 * 1024 * 1024 };
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, options, (error, stdout, stderr) =>
+      resolve({ stdout, output: stdout + stderr, hasFailed: error !== null }),
+    );
+  });
 }
 
-function compareSchema({ dir, distDir }: Project): string | undefined {
-  const program = join(distDir, 'server/print-schema.js');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program], { cwd: dir, encoding: 'utf8' });
-  if (status !== 0) return stderr;
-  if (stdout.trim() === readFileSync(join(dir, 'schema.graphql'), 'utf8').trim()) return undefined;
-  return 'schema.graphql differs from the code: run npm run schema';
+async function compareSchema(project: Project): Promise<Finding> {
+  const { dir, distDir } = project;
+  const title = 'schema.graphql is what the code prints';
+  const { stdout, output, hasFailed } = await run(project, [join(distDir, 'server/print-schema.js')]);
+  if (hasFailed) return { title, output, failure: 'it cannot be printed' };
+  const isSame = stdout.trim() === readFileSync(join(dir, 'schema.graphql'), 'utf8').trim();
+  return { title, output: '', failure: isSame ? undefined : 'it differs: run npm run schema' };
 }
 
-function runTests(project: Project, env: Environment, args: readonly string[], counts: Counts): void {
+function runTests(
+  project: Project,
+  env: Record<string, string | undefined>,
+  args: readonly string[],
+  counts: Counts,
+): void {
   const reportPath = join(project.logsDir, 'tests.json');
   rmSync(reportPath, { force: true });
   const reporters = [
@@ -87,7 +114,9 @@ function runTests(project: Project, env: Environment, args: readonly string[], c
     `--outputFile.json=${reportPath}`,
   ];
   const chosen = SUITES.map((suite) => `--project=${suite}`);
-  const { status } = runScript(project, env, 'vitest/vitest.mjs', ['run', ...reporters, ...chosen, ...args]);
+  const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
+  const options = { cwd: project.dir, env, stdio: 'inherit' } as const;
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen, ...args], options);
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
   counts.passed += report.numPassedTests;
   counts.failed += report.numFailedTests;

@@ -17,11 +17,13 @@ export type Suite = (typeof SUITES)[number] | typeof CONTAINER_SUITE;
 
 /**
  * Sets up what the given suites need.
+ * @param onBuilt called once the code is built, while the model is not yet prepared
  * @returns the environment for the tests: without the user's settings, which must not change the tests
  */
 export async function setUpTests(
   project: Project,
   suites: readonly Suite[] = SUITES,
+  onBuilt: () => void = () => {},
 ): Promise<Record<string, string | undefined>> {
   const settings = readSettings('launcher', process.env);
   const order: readonly Suite[] = SUITES;
@@ -31,6 +33,7 @@ export async function setUpTests(
     if (needs('integration')) {
       found.redisServer = await provideRedisServer(project, settings);
       await buildProject(project);
+      onBuilt();
       await prepareTestModel(project);
     } else {
       await generateDocuments(project);

@@ -1,3 +1,0 @@
-import { testHost } from './host.fixture.ts';
-
-testHost({ name: 'Express', hasWebSockets: true });

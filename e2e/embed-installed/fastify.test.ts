@@ -1,3 +1,0 @@
-import { testHost } from './host.fixture.ts';
-
-testHost({ name: 'Fastify', hasWebSockets: true });

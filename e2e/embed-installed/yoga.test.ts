@@ -1,3 +1,0 @@
-import { testHost } from './host.fixture.ts';
-
-testHost({ name: 'Yoga', hasWebSockets: false });
