@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { assembleDist, SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
+import { digestFiles, listFiles } from '@inferql/launcher/build-stamps';
 import { waitForLock } from '@inferql/launcher/lock';
 
 export const projectDir = join(import.meta.dirname, '..');
@@ -13,26 +14,9 @@ const MAINS = ['server/main', 'worker/main', 'cli/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;
 
-async function listSources(): Promise<string[]> {
-  const listed = await Promise.all(
-    FOLDERS.map(async (folder) => {
-      const entries = await readdir(join(projectDir, folder), { recursive: true, withFileTypes: true });
-      return entries
-        .filter(
-          (entry) => entry.isFile() && /\.(ts|lua|wasm|json)$/.test(entry.name) && !/\.test\.ts$/.test(entry.name),
-        )
-        .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
-    }),
-  );
-  return listed.flat().sort();
-}
-
-async function digestSources(sources: string[]): Promise<string> {
-  const hash = createHash('sha256');
-  for (const path of ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', ...sources]) {
-    hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
-  }
-  return hash.digest('hex').slice(0, 16);
+/** A name for what is built from these files: it changes if a path or content does. @param paths relative to the project */
+export function nameBuild(kind: string, paths: readonly string[]): string {
+  return `${kind}-${digestFiles(projectDir, paths).slice(0, 16)}`;
 }
 
 async function compile(dir: string): Promise<void> {
@@ -70,14 +54,25 @@ async function compile(dir: string): Promise<void> {
   assembleDist(projectDir, dir);
 }
 
+let built: Promise<string> | undefined;
+
 /**
- * The folder with a build of the current sources, created if there is none. Each state of the sources has a separate folder that
- * never changes, so that a test's processes can be restarted while somebody edits or builds.
+ * The folder with a build of the sources as they were at the first call, created if there is none. Each state of the sources has a separate
+ * folder that never changes, so that a test's processes can be restarted while somebody edits or builds.
  * @throws with the compiler's output if nothing could be built
  */
-export async function buildSystem(): Promise<string> {
-  const sources = await listSources();
-  const dir = join(buildsDir, `system-${await digestSources(sources)}`);
+export function buildSystem(): Promise<string> {
+  built ??= buildSources();
+  return built;
+}
+
+async function buildSources(): Promise<string> {
+  const isSource = (path: string) => /\.(ts|lua|wasm|json)$/.test(path) && !/\.test\.ts$/.test(path);
+  const sources = listFiles(projectDir, FOLDERS, isSource);
+  const dir = join(
+    buildsDir,
+    nameBuild('system', ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', ...sources]),
+  );
   await buildOnce(dir, async (fresh) => {
     await removeOldBuilds();
     await compile(fresh);

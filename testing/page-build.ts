@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { buildOnce, projectDir } from './build.ts';
+import { listFiles } from '@inferql/launcher/build-stamps';
+import { buildOnce, nameBuild, projectDir } from './build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;
@@ -13,7 +13,8 @@ const KEPT_BUILDS = 3;
  * @throws if it cannot be built
  */
 export async function buildTestPage(): Promise<string> {
-  const dir = join(buildsDir, `page-${await digestSources()}`);
+  const sources = listFiles(projectDir, ['web', 'client'], (path) => !/\.test\.tsx?$/.test(path));
+  const dir = join(buildsDir, nameBuild('page', ['package-lock.json', ...sources]));
   await buildOnce(dir, async (fresh) => {
     await removeOldBuilds();
     // A separate process: the tests' NODE_ENV would make it a page for development.
@@ -25,21 +26,6 @@ export async function buildTestPage(): Promise<string> {
     });
   });
   return dir;
-}
-
-async function digestSources(): Promise<string> {
-  const folders = ['web', 'client'].map((name) =>
-    readdir(join(projectDir, name), { recursive: true, withFileTypes: true }),
-  );
-  const paths = (await Promise.all(folders))
-    .flat()
-    .filter((entry) => entry.isFile() && !/\.test\.tsx?$/.test(entry.name))
-    .map((entry) => relative(projectDir, join(entry.parentPath, entry.name)));
-  const hash = createHash('sha256');
-  for (const path of ['package-lock.json', ...paths.sort()]) {
-    hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
-  }
-  return hash.digest('hex').slice(0, 16);
 }
 
 async function removeOldBuilds(): Promise<void> {

@@ -2,6 +2,7 @@
 import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { launchBrowser, openPage, type WatchedPage } from './browser.ts';
+import { buildSystem } from './build.ts';
 import { buildTestPage } from './page-build.ts';
 import { type SystemOptions, startSystem, type TestSystem } from './system.ts';
 
@@ -27,7 +28,8 @@ export function setUpPage(options: SystemOptions = {}, { acceptsComplaints = fal
   let browser: Browser | undefined;
 
   beforeAll(async () => {
-    webDir = await buildTestPage();
+    // The first file of a run builds both.
+    [webDir] = await Promise.all([buildTestPage(), buildSystem()]);
     const env = { ...options.env, INFERQL_WEB_DIR: webDir };
     [system, browser] = await Promise.all([startSystem({ ...options, env }), launchBrowser()]);
   });
