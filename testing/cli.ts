@@ -31,7 +31,7 @@ beforeAll(async () => {
       models: [
         scriptedModel({ script: { throwOn: [POISON] }, queue: { maxAttempts: 1 } }),
         scriptedModel({ name: 'slow', script: { waitMsPerImage: 100 } }),
-        scriptedModel({ name: 'slower', script: { waitMs: 1_500 }, batching: { maxBatchSize: 1 } }),
+        scriptedModel({ name: 'slower', script: { waitMs: 700 }, batching: { maxBatchSize: 1 } }),
       ],
       env: { INFERQL_DEFAULT_MODEL: 'scripted' },
     }),
