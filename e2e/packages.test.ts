@@ -12,6 +12,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
 const run = promisify(execFile);
+/** Builds first, if the sources have changed. */
+const PACK_TIMEOUT_MS = 600_000;
 const bin = (name: string) => join(projectDir, 'node_modules/.bin', name);
 const folders = [...SHIPPED_PACKAGES, 'web'];
 const REPOSITORY = { GITHUB_SERVER_URL: 'https://git.example.org', GITHUB_REPOSITORY: 'team/inferql' };
@@ -58,7 +60,7 @@ beforeAll(async () => {
     const manifest = Manifest.parse(JSON.parse(await readFile(join(unpacked, 'package.json'), 'utf8')));
     packages.set(manifest.repository.directory, { tarball, dir: unpacked, files, manifest });
   }
-});
+}, PACK_TIMEOUT_MS);
 
 afterAll(() => rm(dir, { recursive: true, force: true }));
 

@@ -8,6 +8,7 @@ import {
   sendDeferred,
   subscribeSse,
 } from '@inferql/testing/graphql-client';
+import { pauseEngines } from '@inferql/testing/launcher';
 import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -27,7 +28,9 @@ let system: TestSystem;
 let socket: Socket;
 
 beforeAll(async () => {
-  system = await startSystem({ models: [scriptedModel({ script: { waitMs: 400 } })] });
+  system = await startSystem({
+    models: [scriptedModel({ script: { waitMs: 400 }, batching: { maxBatchSize: 4 } })],
+  });
   socket = openSocket(system.url);
 });
 
@@ -80,10 +83,13 @@ test.each(['sse', 'socket'] as const)(
     const id = await submit(n);
     const before = ways[way](id);
     expect(await next(before)).toMatchObject({ id, status: 'QUEUED', queuePosition: 1, result: null });
+    // The work goes on until it is seen, however long that takes.
+    const continueWork = pauseEngines(system.workers[0]!);
     system.workers[0]!.resume();
     expect(await next(before)).toMatchObject({ id, status: 'PROCESSING', queuePosition: null });
     const during = ways[way](id);
     expect(await next(during)).toMatchObject({ id, status: 'PROCESSING' });
+    continueWork();
     expect(await rest(before)).toMatchObject([end]);
     expect(await rest(during)).toMatchObject([end]);
     expect(await rest(ways[way](id))).toMatchObject([end]);
@@ -139,9 +145,11 @@ test('an id that was never given out: the query returns null, the subscription e
 });
 
 test('a server that drains ends subscriptions with a retryable reason, and answers what it waits for', async () => {
-  const drained = await startSystem({ models: [scriptedModel({ script: { waitMs: 1_500 } })] });
+  const drained = await startSystem();
   try {
     const [server] = drained.servers;
+    const [worker] = drained.workers;
+    worker!.pause();
     const operation = follow(await submit(1, server!.url));
     const overSse = subscribeSse<FollowSubscription>(server!.url, operation);
     const drainedSocket = openSocket(server!.url);
@@ -153,14 +161,12 @@ test('a server that drains ends subscriptions with a retryable reason, and answe
       files: { image: makePicture(2) },
     });
     await waitForWaiting(server!.url, 2);
-    const [, , , answer] = await Promise.all([
-      server!.stop(),
-      collect(overSse).then((events) => {
-        expect(events.at(-1)!.errors![0]!.extensions).toMatchObject({ code: 'UNAVAILABLE' });
-      }),
-      collect(overSocket).catch(() => undefined),
-      waiting,
-    ]);
+    const stopped = server!.stop();
+    // Before the work ends: the server does not wait for it with these.
+    const [events] = await Promise.all([collect(overSse), collect(overSocket).catch(() => undefined)]);
+    expect(events.at(-1)!.errors![0]!.extensions).toMatchObject({ code: 'UNAVAILABLE' });
+    worker!.resume();
+    const [answer] = await Promise.all([waiting, stopped]);
     expect(drainedSocket.closeCode()).toBe(1012);
     expect(answer.data!.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
   } finally {

@@ -26,7 +26,7 @@ test('runInline ends with its program, also after SIGKILL', async ({ skip }) => 
   const program = await start(['inline-killed.mjs'], /started (now)/);
   expect(programs.listOurs('engine-process-main')).toHaveLength(1);
   process.kill(program.pid, 'SIGKILL');
-  await expect.poll(() => programs.listOurs(), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => programs.listOurs()).toEqual([]);
 });
 
 test.each([
@@ -46,5 +46,5 @@ test.each([
     .require(() => undefined)
     .start(['--input-type=module', '--eval', code], /error (.*) ;/);
   expect(program.found).toMatch(message);
-  await expect.poll(() => programs.listOurs(), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => programs.listOurs()).toEqual([]);
 });

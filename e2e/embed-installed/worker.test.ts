@@ -27,10 +27,10 @@ test('startWorker finishes and ends its engines on stop, and leaves the process 
   );
   const program = await start(['two-workers.mjs'], /(names[^;]+);/, { REDIS_URL: programs.redis.url });
   expect(program.found).toBe('names gray gray');
-  await expect.poll(program.output, { timeout: 30_000 }).toMatch(/option 'models' names .*nowhere/);
-  await expect.poll(program.output, { timeout: 30_000 }).toMatch(/127\.0\.0\.1:1 \(option 'redisUrl'\) cannot be used/);
-  await expect.poll(program.output, { timeout: 30_000 }).toContain('\nend');
-  await expect.poll(() => programs.listOurs('two-workers.mjs'), { timeout: 30_000 }).toEqual([]);
+  await expect.poll(program.output).toMatch(/option 'models' names .*nowhere/);
+  await expect.poll(program.output).toMatch(/127\.0\.0\.1:1 \(option 'redisUrl'\) cannot be used/);
+  await expect.poll(program.output).toContain('\nend');
+  await expect.poll(() => programs.listOurs('two-workers.mjs')).toEqual([]);
   expect(programs.listOurs('engine-process-main')).toHaveLength(1);
 });
 
