@@ -1,4 +1,6 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
 import { startLauncher } from '@inferql/testing/launcher';
 import { afterEach, expect, test } from 'vitest';
@@ -67,4 +69,20 @@ test('a state folder that cannot be made is named, without a stack', async () =>
   expect(await launcher.exited()).toBe(1);
   expect(launcher.output()).toContain('/dev/null/nowhere');
   expect(launcher.output()).not.toMatch(/\n\s+at /);
+});
+
+test('an unknown command is named, and a command that begins at the same moment is not disturbed', async () => {
+  const dir = join(projectDir, '.inferql/launcher');
+  mkdirSync(dir, { recursive: true });
+  // Bundles that are being written: by a process that runs, and by one that was killed.
+  const [written, abandoned] = [join(dir, `bundle.mjs.${process.pid}`), join(dir, 'bundle.mjs.999999999')];
+  for (const path of [written, abandoned]) writeFileSync(path, '');
+  try {
+    const launcher = startLauncher(projectDir, {}, ['nonsense']);
+    expect(await launcher.exited()).toBe(1);
+    expect(launcher.output()).toMatch(/Unknown command 'nonsense'\. Expected one of start, /);
+    expect([existsSync(written), existsSync(abandoned)]).toEqual([true, false]);
+  } finally {
+    rmSync(written);
+  }
 });
