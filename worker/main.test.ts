@@ -98,6 +98,15 @@ test('Ctrl-C alone does not stop a supervised worker, the end of its supervisor 
   expect(await exit).toEqual([0, null]);
 });
 
+test('SIGHUP while it starts does not end it', async () => {
+  const worker = launch([scripted()]);
+  const ready = Promise.race([once(worker, 'message'), once(worker, 'exit')]);
+  // Its engine is the last thing that it waits for.
+  while (childrenOf(worker.pid!).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  worker.kill('SIGHUP');
+  expect((await ready)[0]).toEqual({ type: 'ready', models: ['scripted'] });
+});
+
 test('an engine that hangs does not outlive a killed worker', async () => {
   const worker = launch([scripted({ hangOn: [9] })]);
   await once(worker, 'message');
@@ -110,7 +119,7 @@ test('an engine that hangs does not outlive a killed worker', async () => {
 });
 
 test('a worker that was stopped beyond its time limit and continues does not treat its engine as hanging', async () => {
-  const worker = launch([scripted({ waitMs: 300 })], { INFERQL_ENGINE_TIME_LIMIT_MS: '600' });
+  const worker = launch([scripted({ waitMs: 300 })], { INFERQL_ENGINE_TIME_LIMIT_MS: '2000' });
   await once(worker, 'message');
   const engines = childrenOf(worker.pid!);
   const model = await queue.model('scripted');
@@ -118,7 +127,7 @@ test('a worker that was stopped beyond its time limit and continues does not tre
   await queue.when(id, ({ status }) => status === 'PROCESSING');
   worker.kill('SIGSTOP');
   // The stop is what is tested: longer than the limit and than the threshold for a late timer.
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   worker.kill('SIGCONT');
   expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 1 });
   expect(childrenOf(worker.pid!)).toEqual(engines);

@@ -67,6 +67,8 @@ const isSupervised = process.connected === true;
 process.on('SIGTERM', () => drain(0, 'SIGTERM'));
 process.on('SIGINT', () => isSupervised || drain(0, 'SIGINT'));
 if (isSupervised) process.once('disconnect', () => drain(0, 'the supervisor is gone'));
+// From the start: without a listener this signal ends a process.
+process.on('SIGHUP', servedModels.sync);
 
 try {
   await checkRedisVersion(redis);
@@ -75,6 +77,8 @@ try {
   process.exit(1);
 }
 
+// Before the repository is read: what changes while models load would be noticed late.
+source.watch(servedModels.sync);
 await servedModels.sync();
 const missing = config.models.filter((name) => !servedModels.names().includes(name));
 if (!draining && missing.length > 0) log.warn({ missing }, 'INFERQL_MODELS names models that are not served');
@@ -83,7 +87,3 @@ if (!draining && servedModels.names().length === 0) {
   process.exit(1);
 }
 if (!draining && process.connected) process.send!({ type: 'ready', models: servedModels.names() });
-if (!draining) {
-  source.watch(servedModels.sync);
-  process.on('SIGHUP', servedModels.sync);
-}

@@ -20,6 +20,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
   const { redisUrl, drainLimitMs, log } = resolved;
   const redis = connectRedis(redisUrl, 'work');
   reportConnections([redis], redisUrl, log);
+  let endWatch = () => {};
   try {
     await untilReady(redis, redisUrl);
     await checkRedisVersion(redis);
@@ -38,9 +39,10 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
           }),
       },
     });
+    // Before the models are read: what changes while they load would be noticed late.
+    endWatch = source.watch(servedModels.sync);
     await servedModels.sync();
     if (servedModels.names().length === 0) throw new Error(describeNone(resolved, problems));
-    const endWatch = source.watch(servedModels.sync);
     let stopping: Promise<void> | undefined;
     return {
       models: servedModels.names,
@@ -60,6 +62,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
       },
     };
   } catch (error) {
+    endWatch();
     redis.disconnect();
     throw error;
   }
