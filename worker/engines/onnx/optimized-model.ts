@@ -20,8 +20,11 @@ const OPTIMIZED_NAME = 'model.onnx';
 export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {
   const dir = `${onnxPath}.${identifyMachine()}`;
   const optimized = { path: join(dir, OPTIMIZED_NAME), isOptimized: true };
-  if (await isIntact(dir)) return optimized;
-  if (existsSync(dir)) await removeOnnxFile(optimized);
+  // In this order: a folder that another worker completes after the look at it is not damaged.
+  if (existsSync(dir)) {
+    if (await isIntact(dir)) return optimized;
+    await removeOnnxFile(optimized);
+  }
   // Several workers may start at once, and any may be killed: a folder with its final name is complete.
   const unfinished = nameAside(dir);
   try {
