@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { InferqlError } from '@inferql/queue/errors';
 import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
@@ -14,6 +16,8 @@ import { openSharedMemory, readBytes, readFloats, writeImages } from './shared-m
 const LATE_TIMER_MS = 250;
 const AFTER_LATE_TIMER_MS = 2_000;
 const LAST_LINES = 20;
+/** A process that the engine left behind may keep its output open: the lines are no longer waited for. */
+const LAST_LINES_WAIT_MS = 1_000;
 
 export interface EngineProcessOptions {
   model: EngineModel;
@@ -37,7 +41,8 @@ export interface EngineProcess {
   hasHeatmaps: boolean;
   run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
   rssBytes(): number;
-  lastLines(): string[];
+  /** The last lines that it wrote. Call it once the process has ended: they may arrive after its end. */
+  lastLines(): Promise<string[]>;
   ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
   kill(): Promise<void>;
 }
@@ -141,15 +146,11 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
     }, options.loadLimitMs ?? 120_000);
-    void ended.then(({ exitCode, signal }) => {
+    void ended.then(async ({ exitCode, signal }) => {
       clearTimeout(timer);
       const how = `exit code ${exitCode}, signal ${signal}`;
-      reject(
-        new EngineLoadError(
-          'failed',
-          `the engine ended while it loaded the model (${how}): ${lines.last().join(' | ')}`,
-        ),
-      );
+      const lastLines = (await lines.last()).join(' | ');
+      reject(new EngineLoadError('failed', `the engine ended while it loaded the model (${how}): ${lastLines}`));
     });
     child.on('message', (message: FromEngine) => {
       switch (message.type) {
@@ -193,17 +194,23 @@ function sendToEngine(child: ChildProcess, message: ToEngine): void {
 }
 
 /** The engine's output is not part of our log: it is kept for a report of its end, and logged at level debug. */
-function collectLines(child: ChildProcess, log: Logger): { last(): string[] } {
+function collectLines(child: ChildProcess, log: Logger): { last(): Promise<string[]> } {
   const last: string[] = [];
-  for (const stream of [child.stdout!, child.stderr!]) {
+  const readers = [child.stdout!, child.stderr!].map((stream) =>
     createInterface({ input: stream }).on('line', (line) => {
       last.push(line.slice(0, 500));
       if (last.length > LAST_LINES) last.shift();
       log.debug({ line }, 'engine output');
-    });
-  }
+    }),
+  );
+  const allRead = Promise.all(readers.map((reader) => once(reader, 'close')));
   child.stdin!.on('error', () => {});
-  return { last: () => [...last] };
+  return {
+    last: async () => {
+      await Promise.race([allRead, delay(LAST_LINES_WAIT_MS, undefined, { ref: false })]);
+      return last;
+    },
+  };
 }
 
 function armTimeLimit(limitMs: number, onLimit: () => void): { clear(): void } {

@@ -47,7 +47,7 @@ export async function startIsolatedEngine(options: EngineProcessOptions): Promis
       current = undefined;
       downSinceMs = performance.now();
       failuresInARow++;
-      log.error({ ...how, lastLines: engine.lastLines() }, 'engine process ended; restarting');
+      void engine.lastLines().then((lastLines) => log.error({ ...how, lastLines }, 'engine process ended; restarting'));
       starting = startAgain();
     });
   };
