@@ -10,7 +10,11 @@ const LOOK_EVERY_MS = 10_000;
  * that a model that is being copied is seen once, when it is complete. Also calls it every ten seconds in any case.
  * @returns a function that ends it
  */
-export function watchFolder(folder: string, onChange: () => void): () => void {
+export function watchFolder(
+  folder: string,
+  onChange: () => void,
+  { quietMs = QUIET_MS, lookEveryMs = LOOK_EVERY_MS } = {},
+): () => void {
   /** One watcher per folder: Node's recursive watch on Linux misses changes in a folder that was just created. */
   const watchers = new Map<string, FSWatcher>();
   let quiet: NodeJS.Timeout | undefined;
@@ -51,14 +55,14 @@ export function watchFolder(folder: string, onChange: () => void): () => void {
   function noteChange(): void {
     followAll();
     clearTimeout(quiet);
-    quiet = setTimeout(onChange, QUIET_MS);
+    quiet = setTimeout(onChange, quietMs);
   }
 
   followAll();
   const looks = setInterval(() => {
     followAll();
     onChange();
-  }, LOOK_EVERY_MS);
+  }, lookEveryMs);
   return () => {
     clearTimeout(quiet);
     clearInterval(looks);

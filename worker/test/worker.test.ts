@@ -114,7 +114,8 @@ test.each<{ how: string; script: Partial<ScriptedBehavior>; code: string }>([
   { how: 'aborts', script: { abortOn: [66] }, code: 'ENGINE_CRASHED' },
   { how: 'hangs', script: { hangOn: [66] }, code: 'ENGINE_TIMEOUT' },
 ])('an image on which the engine $how ends FAILED with $code, all others succeed', async ({ script, code }) => {
-  await serve({ script: { waitMs: 10, ...script }, queue: { maxAttempts: 2 }, options: { engineTimeLimitMs: 300 } });
+  // Long enough for the others after a restart, also on a machine that is busy.
+  await serve({ script: { waitMs: 10, ...script }, queue: { maxAttempts: 2 }, options: { engineTimeLimitMs: 2_000 } });
   const model = await bed.model('scripted');
   const wanted = Array.from({ length: 20 }, (_, index) => 60 + index);
   const ids = await Promise.all(wanted.map((index) => bed.submit(model, imageOf(index))));
@@ -216,13 +217,12 @@ test('the next batch is claimed while the engine still runs', async () => {
 });
 
 test('a canceled prediction is not run, and one canceled during its run stays canceled', async () => {
-  await serve({ script: { waitMs: 150 }, batching: { maxBatchSize: 1 } });
+  await serve({ script: { waitMs: 1_500 }, batching: { maxBatchSize: 1 } });
   const model = await bed.model('scripted');
   const running = await bed.submit(model, imageOf(1));
   await bed.when(running, ({ status }) => status === 'PROCESSING');
   const waiting = await bed.submit(model, imageOf(2));
-  await bed.producer.cancel(waiting);
-  await bed.producer.cancel(running);
+  await Promise.all([bed.producer.cancel(waiting), bed.producer.cancel(running)]);
   const last = await bed.submit(model, imageOf(3));
   expect(bestOf(await bed.end(last))).toBe(3);
   expect(await bed.end(running)).toMatchObject({ status: 'CANCELED', attempts: 1 });
@@ -231,7 +231,7 @@ test('a canceled prediction is not run, and one canceled during its run stays ca
 });
 
 test('a job that takes longer than its lease is extended and not reclaimed', async () => {
-  const setting: Setting = { script: { waitMs: 1_500 }, queue: { visibilityMs: 300 }, batching: { maxBatchSize: 1 } };
+  const setting: Setting = { script: { waitMs: 4_000 }, queue: { visibilityMs: 1_500 }, batching: { maxBatchSize: 1 } };
   await serve(setting);
   await serve(setting);
   const model = await bed.model('scripted');

@@ -67,7 +67,7 @@ test('what it throws, and answers of another shape, fail the batch and not the p
 
 test.each([
   [14, 'ENGINE_CRASHED', 30_000],
-  [15, 'ENGINE_TIMEOUT', 1_000],
+  [15, 'ENGINE_TIMEOUT', 2_000],
 ])('one that ends or hangs (%i) is started again', async (first, code, timeLimitMs) => {
   const running = await start({}, timeLimitMs);
   await expect(running.run([imageOf(first)], false)).rejects.toMatchObject({ code });
@@ -77,7 +77,7 @@ test.each([
 
 test('postprocess changes each image; if it throws, hangs or returns a wrong result, that image alone fails', async () => {
   const spec = `{
-    engine: './engine.js', postprocess: './after.js', postprocessTimeLimitMs: 300,
+    engine: './engine.js', postprocess: './after.js', postprocessTimeLimitMs: 1500,
     input: { width: 2, height: 2, channels: 1 },
   }`;
   const after = `export default ({ probabilities, extra }, { labels }) => {
@@ -107,7 +107,7 @@ test('postprocess changes each image; if it throws, hangs or returns a wrong res
     undefined,
     'postprocess failed: seven',
     undefined,
-    'postprocess failed: it took longer than 300 ms',
+    'postprocess failed: it took longer than 1500 ms',
     'postprocess failed: it returned 1 probabilities, expected 2',
     'postprocess failed: it returned a string, expected an object or nothing',
     'postprocess failed: it returned a promise, expected an object or nothing',
@@ -134,6 +134,7 @@ test.each([
   ['export default () => ({});', 'must return an object with a function `run`'],
   ["import 'no-such-package';", "Cannot find package 'no-such-package'"],
   ["throw new Error('not today');", 'not today'],
+  ["console.error('no\\nnot today'); process.exit(3);", 'exit code 3, signal null): no | not today'],
 ])('a module that cannot be used says why: %s', async (text, message) => {
   await expect(start({ 'engine.js': text })).rejects.toThrow(message);
 });

@@ -1,8 +1,9 @@
 /** Shared by the tests of models with user code: one model in a repository per test, and its engine process. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSystem } from '@inferql/testing/build';
+import { removeFolder } from '@inferql/testing/folders';
 import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { listModelNames, loadRepositoryModel } from '../../repository/load-model.ts';
@@ -37,7 +38,7 @@ export function setUpCustomModel(): CustomModelFixture {
   afterEach(async () => {
     await engine?.close();
     engine = undefined;
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   });
 
   async function load(files: Record<string, string>): Promise<ServableModel> {

@@ -90,7 +90,7 @@ test.each<{ how: string; script: Partial<ScriptedBehavior> }>([
 });
 
 test('an engine that hangs is killed at its time limit and started again', async () => {
-  const running = await start({ hangOn: [5] }, { timeLimitMs: 200 });
+  const running = await start({ hangOn: [5] }, { timeLimitMs: 1_500 });
   const pid = running.pid()!;
   await expect(running.run([imageOf(5)], false)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' });
   expect(isAlive(pid)).toBe(false);

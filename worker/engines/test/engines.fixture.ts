@@ -1,10 +1,11 @@
 /** Shared by the tests of engines: a model repository per test file, and engines on its models. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
+import { removeFolder } from '@inferql/testing/folders';
 import * as tf from '@tensorflow/tfjs';
 import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
@@ -44,7 +45,7 @@ export function setUpEngines(): EngineFixture {
   }, 600_000);
   afterAll(async () => {
     for (const host of hosts.values()) host.end();
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   });
 
   const findEngineModel = (model: ServableModel, engine: EngineName, threads: number): EngineModel => {
