@@ -35,99 +35,105 @@ export interface EngineRun extends EngineOutput {
   inferenceMs: number;
 }
 
-/** One run of an engine process, from start to exit. */
-export interface EngineProcess {
-  pid: number;
-  hasHeatmaps: boolean;
-  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun>;
-  rssBytes(): number;
-  /** The last lines that it wrote. Call it once the process has ended: they may arrive after its end. */
-  lastLines(): Promise<string[]>;
-  ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
-  kill(): Promise<void>;
+type Answer = Extract<FromEngine, { type: 'done' | 'failed' }>;
+
+/** How a process ended. Both are null if it never started. */
+interface Exit {
+  exitCode: number | null;
+  signal: NodeJS.Signals | null;
 }
 
-export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
-  const { model, timeLimitMs, log } = options;
-  const sharedFd = openSharedMemory();
-  const child = fork(options.childPath ?? fileURLToPath(new URL('./engine-process-main.js', import.meta.url)), [], {
-    // The end of standard input shows the engine its worker's death; nothing is ever written to it.
-    stdio: ['pipe', 'pipe', 'pipe', 'ipc', sharedFd],
-    execArgv: [],
-  });
-  const lines = collectLines(child, log);
-  let rssBytes = 0;
-  let lastId = 0;
-  let waiting:
+/** One run of an engine process, from start to exit. */
+export class EngineProcess {
+  /** Resolves when the process has ended. */
+  readonly ended: Promise<Exit>;
+  readonly #model: EngineModel;
+  readonly #timeLimitMs: number;
+  readonly #sharedFd: number;
+  readonly #child: ChildProcess;
+  readonly #lines: { last(): Promise<string[]> };
+  #loading: { resolve(): void; reject(error: EngineLoadError): void } | undefined;
+  #hasHeatmaps = false;
+  #rssBytes = 0;
+  #lastId = 0;
+  #waiting:
     | { id: number; count: number; resolve: (run: EngineRun) => void; reject: (error: unknown) => void }
     | undefined;
-  let timedOut = false;
+  #timedOut = false;
 
-  const ended = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    const finish = (exitCode: number | null, signal: NodeJS.Signals | null) => {
-      waiting?.reject(new InferqlError(timedOut ? 'ENGINE_TIMEOUT' : 'ENGINE_CRASHED'));
-      waiting = undefined;
-      resolve({ exitCode, signal });
-    };
-    child.once('exit', finish);
-    child.once('error', () => {
-      // 'error' without 'exit' means that the process never started.
-      if (child.pid === undefined) finish(null, null);
+  /**
+   * Starts a process and loads the model.
+   * @throws EngineLoadError if it could not be loaded; the process has then ended, or is ending
+   */
+  static async start(options: EngineProcessOptions): Promise<EngineProcess> {
+    const engine = new EngineProcess(options);
+    await engine.#load(options.loadLimitMs ?? 120_000);
+    return engine;
+  }
+
+  private constructor({ model, timeLimitMs, log, childPath }: EngineProcessOptions) {
+    this.#model = model;
+    this.#timeLimitMs = timeLimitMs;
+    this.#sharedFd = openSharedMemory();
+    this.#child = fork(childPath ?? fileURLToPath(new URL('./engine-process-main.js', import.meta.url)), [], {
+      // The end of standard input shows the engine its worker's death; nothing is ever written to it.
+      stdio: ['pipe', 'pipe', 'pipe', 'ipc', this.#sharedFd],
+      execArgv: [],
     });
-  });
-  void ended.then(() => closeSync(sharedFd));
+    this.#lines = collectLines(this.#child, log);
+    this.ended = this.#awaitEnd();
+    void this.ended.then(() => closeSync(this.#sharedFd));
+    this.#child.on('message', (message: FromEngine) => this.#receive(message));
+  }
 
-  const kill = async () => {
-    if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) child.kill('SIGKILL');
-    await ended;
-  };
+  get pid(): number {
+    return this.#child.pid!;
+  }
 
-  const answerRun = (message: Extract<FromEngine, { type: 'done' | 'failed' }>) => {
-    if (waiting?.id !== message.id) return;
-    const { count, resolve, reject } = waiting;
-    waiting = undefined;
-    if (message.type === 'failed') {
-      reject(new InferqlError('MODEL_FAILED', { cause: new Error(message.message) }));
-      return;
-    }
-    rssBytes = message.rssBytes;
-    if (message.probabilities !== count * model.classCount) {
-      reject(
-        new InferqlError('MODEL_FAILED', { cause: new Error(`${message.probabilities} values for ${count} images`) }),
-      );
-      return;
-    }
-    try {
-      const probabilities = readFloats(sharedFd, message.probabilities, ANSWERS_AT);
-      const { inferenceMs, maps } = message;
-      const extra = message.extra?.map((text) => (text === null ? undefined : JSON.parse(text)));
-      const failures = message.failures?.map((failure) => failure ?? undefined);
-      const plain = { probabilities, inferenceMs, ...(extra && { extra }), ...(failures && { failures }) };
-      const mapsLength = maps ? count * maps.labels * maps.width * maps.height : 0;
-      const mapsAt = ANSWERS_AT + probabilities.byteLength;
-      const outputs = model.outputs && readOutputs(sharedFd, model.outputs, count, mapsAt + mapsLength * 4);
-      const answer = { ...plain, ...(outputs && { outputs }) };
-      if (!maps) return resolve(answer);
-      resolve({ ...answer, maps: { ...maps, values: readFloats(sharedFd, mapsLength, mapsAt) } });
-    } catch (error) {
-      reject(new InferqlError('MODEL_FAILED', { cause: error }));
-    }
-  };
+  /** Whether a run can return maps. */
+  get hasHeatmaps(): boolean {
+    return this.#hasHeatmaps;
+  }
 
-  const run = (images: readonly Uint8Array[], wantHeatmaps: boolean) =>
-    new Promise<EngineRun>((resolve, reject) => {
-      if (waiting) return reject(new Error('the engine is running a batch already'));
-      const id = ++lastId;
+  #load(limitMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#child.kill('SIGKILL'), limitMs);
+      const settle = (act: () => void) => {
+        clearTimeout(timer);
+        act();
+      };
+      this.#loading = {
+        resolve: () => settle(resolve),
+        reject: (error) => settle(() => reject(error)),
+      };
+      void this.ended.then(async ({ exitCode, signal }) => {
+        const how = `exit code ${exitCode}, signal ${signal}`;
+        const lastLines = (await this.lastLines()).join(' | ');
+        const message = `the engine ended while it loaded the model (${how}): ${lastLines}`;
+        this.#loading?.reject(new EngineLoadError('failed', message));
+      });
+      sendToEngine(this.#child, { type: 'load', model: this.#model });
+    });
+  }
+
+  /**
+   * Runs one batch; the images have height x width x channels bytes each. One run at a time.
+   * @throws InferqlError ENGINE_CRASHED, ENGINE_TIMEOUT, MODEL_FAILED (the engine threw)
+   */
+  run(images: readonly Uint8Array[], wantHeatmaps: boolean): Promise<EngineRun> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting) return reject(new Error('the engine is running a batch already'));
+      const id = ++this.#lastId;
       try {
-        writeImages(sharedFd, images);
+        writeImages(this.#sharedFd, images);
       } catch (error) {
         return reject(new InferqlError('MODEL_FAILED', { cause: error }));
       }
-      const timer = armTimeLimit(timeLimitMs, () => {
-        timedOut = true;
-        child.kill('SIGKILL');
+      const timer = armTimeLimit(this.#timeLimitMs, () => {
+        this.#timedOut = true;
+        this.#child.kill('SIGKILL');
       });
-      waiting = {
+      this.#waiting = {
         id,
         count: images.length,
         resolve: (answer) => {
@@ -139,41 +145,96 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
           reject(error);
         },
       };
-      sendToEngine(child, { type: 'run', id, count: images.length, wantHeatmaps });
+      sendToEngine(this.#child, { type: 'run', id, count: images.length, wantHeatmaps });
     });
+  }
 
-  const hasHeatmaps = await new Promise<boolean>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-    }, options.loadLimitMs ?? 120_000);
-    void ended.then(async ({ exitCode, signal }) => {
-      clearTimeout(timer);
-      const how = `exit code ${exitCode}, signal ${signal}`;
-      const lastLines = (await lines.last()).join(' | ');
-      reject(new EngineLoadError('failed', `the engine ended while it loaded the model (${how}): ${lastLines}`));
-    });
-    child.on('message', (message: FromEngine) => {
-      switch (message.type) {
-        case 'loaded':
-          clearTimeout(timer);
-          rssBytes = message.rssBytes;
-          return resolve(message.hasHeatmaps);
-        case 'loadFailed':
-          clearTimeout(timer);
-          reject(new EngineLoadError(message.failure, message.message));
-          void kill();
-          return;
-        case 'done':
-        case 'failed':
-          return answerRun(message);
-        default:
-          message satisfies never;
-      }
-    });
-    sendToEngine(child, { type: 'load', model });
-  });
+  #receive(message: FromEngine): void {
+    switch (message.type) {
+      case 'loaded':
+        this.#rssBytes = message.rssBytes;
+        this.#hasHeatmaps = message.hasHeatmaps;
+        this.#loading?.resolve();
+        return;
+      case 'loadFailed':
+        this.#loading?.reject(new EngineLoadError(message.failure, message.message));
+        void this.kill();
+        return;
+      case 'done':
+      case 'failed':
+        this.#answerRun(message);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
 
-  return { pid: child.pid!, hasHeatmaps, run, rssBytes: () => rssBytes, lastLines: lines.last, ended, kill };
+  #answerRun(message: Answer): void {
+    if (this.#waiting?.id !== message.id) return;
+    const { count, resolve, reject } = this.#waiting;
+    this.#waiting = undefined;
+    try {
+      if (message.type === 'failed') throw new Error(message.message);
+      this.#rssBytes = message.rssBytes;
+      resolve(this.#readRun(message, count));
+    } catch (cause) {
+      reject(new InferqlError('MODEL_FAILED', { cause }));
+    }
+  }
+
+  #readRun(message: Extract<Answer, { type: 'done' }>, count: number): EngineRun {
+    const { classCount, outputs: specs } = this.#model;
+    if (message.probabilities !== count * classCount) {
+      throw new Error(`${message.probabilities} values for ${count} images`);
+    }
+    const probabilities = readFloats(this.#sharedFd, message.probabilities, ANSWERS_AT);
+    const { inferenceMs, maps } = message;
+    const extra = message.extra?.map((text) => (text === null ? undefined : JSON.parse(text)));
+    const failures = message.failures?.map((failure) => failure ?? undefined);
+    const mapsLength = maps ? count * maps.labels * maps.width * maps.height : 0;
+    const mapsAt = ANSWERS_AT + probabilities.byteLength;
+    const outputs = specs && readOutputs(this.#sharedFd, specs, count, mapsAt + mapsLength * 4);
+    return {
+      probabilities,
+      inferenceMs,
+      ...(extra && { extra }),
+      ...(failures && { failures }),
+      ...(outputs && { outputs }),
+      ...(maps && { maps: { ...maps, values: readFloats(this.#sharedFd, mapsLength, mapsAt) } }),
+    };
+  }
+
+  /** Resident memory after the last answer. */
+  rssBytes(): number {
+    return this.#rssBytes;
+  }
+
+  /** The last lines that it wrote. Call it once the process has ended: they may arrive after its end. */
+  lastLines(): Promise<string[]> {
+    return this.#lines.last();
+  }
+
+  /** Resolves once the process has ended. A run in progress fails. */
+  async kill(): Promise<void> {
+    const { exitCode, signalCode, pid } = this.#child;
+    if (exitCode === null && signalCode === null && pid !== undefined) this.#child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  #awaitEnd(): Promise<Exit> {
+    return new Promise((resolve) => {
+      const finish = (exitCode: number | null, signal: NodeJS.Signals | null) => {
+        this.#waiting?.reject(new InferqlError(this.#timedOut ? 'ENGINE_TIMEOUT' : 'ENGINE_CRASHED'));
+        this.#waiting = undefined;
+        resolve({ exitCode, signal });
+      };
+      this.#child.once('exit', finish);
+      this.#child.once('error', () => {
+        // 'error' without 'exit' means that the process never started.
+        if (this.#child.pid === undefined) finish(null, null);
+      });
+    });
+  }
 }
 
 /** The arrays that the engine wrote behind its probabilities and maps, in the order of the specification. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { InferqlError } from '@inferql/queue/errors';
-import { type EngineProcess, type EngineProcessOptions, type EngineRun, startEngineProcess } from './engine-process.ts';
+import { EngineProcess, type EngineProcessOptions, type EngineRun } from './engine-process.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 5_000;
@@ -32,7 +32,7 @@ export interface IsolatedEngine {
  */
 export async function startIsolatedEngine(options: EngineProcessOptions): Promise<IsolatedEngine> {
   const { log } = options;
-  const first = await startEngineProcess(options);
+  const first = await EngineProcess.start(options);
   let current: EngineProcess | undefined = first;
   let closed = false;
   let downSinceMs: number | undefined;
@@ -58,7 +58,7 @@ export async function startIsolatedEngine(options: EngineProcessOptions): Promis
       await delay(backoffMs, undefined, { signal: closing.signal }).catch(() => {});
       if (closed) return;
       try {
-        const engine = await startEngineProcess(options);
+        const engine = await EngineProcess.start(options);
         if (closed) return engine.kill();
         current = engine;
         downSinceMs = undefined;
