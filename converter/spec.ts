@@ -33,7 +33,7 @@ const batchingSpec = z.strictObject({
 });
 
 /** ServedModel of queue/contract.ts says what the fields mean. */
-const queueSpec = z.strictObject({
+export const queueSpec = z.strictObject({
   maxQueueSize: positive.default(QUEUE_DEFAULTS.maxQueueSize),
   maxQueuedBytes: positive.default(QUEUE_DEFAULTS.maxQueuedBytes),
   defaultTimeoutMs: positive.default(QUEUE_DEFAULTS.defaultTimeoutMs),

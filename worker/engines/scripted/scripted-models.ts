@@ -1,5 +1,6 @@
 /** Models without files, served by the engine of scripted answers: the value of INFERQL_SCRIPTED_MODELS. */
 import { createHash } from 'node:crypto';
+import { queueSpec } from '@inferql/converter/spec';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/queue-defaults';
 import { z } from 'zod';
@@ -43,19 +44,8 @@ const ScriptedModel = z.strictObject({
       maxQueueDelayMs: z.number().min(0).default(0),
     })
     .prefault({}),
-  queue: z
-    .strictObject({
-      maxQueueSize: positive.default(QUEUE_DEFAULTS.maxQueueSize),
-      maxQueuedBytes: positive.default(QUEUE_DEFAULTS.maxQueuedBytes),
-      defaultTimeoutMs: positive.default(QUEUE_DEFAULTS.defaultTimeoutMs),
-      resultTtlMs: positive.default(QUEUE_DEFAULTS.resultTtlMs),
-      visibilityMs: positive.default(QUEUE_DEFAULTS.visibilityMs),
-      maxAttempts: positive.default(QUEUE_DEFAULTS.maxAttempts),
-      graceMs: z.number().int().min(0).default(QUEUE_DEFAULTS.graceMs),
-      fairShares: z.boolean().default(QUEUE_DEFAULTS.fairShares),
-      refuseUnreachableDeadlines: z.boolean().default(QUEUE_DEFAULTS.refuseUnreachableDeadlines),
-    })
-    .prefault({}),
+  // Some tests want no grace at all.
+  queue: queueSpec.extend({ graceMs: z.int().min(0).default(QUEUE_DEFAULTS.graceMs) }).prefault({}),
 });
 
 /** A JSON list. */
