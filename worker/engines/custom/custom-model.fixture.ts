@@ -2,13 +2,12 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
 import { removeFolder } from '@inferql/testing/folders';
-import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { listModelNames, loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
+import type { IsolatedEngine } from '../process/isolated-engine.ts';
 
 /** The folder of the model, and so its name. */
 export const MODEL = 'light';
@@ -23,14 +22,11 @@ export interface CustomModelFixture {
 }
 
 export function setUpCustomModel(): CustomModelFixture {
-  let childPath: string;
   let folder: string;
   let engine: IsolatedEngine | undefined;
   const modelsDir = () => join(folder, 'models');
 
-  beforeAll(async () => {
-    childPath = join(await buildSystem(), 'worker/engines/process/engine-process-main.js');
-  });
+  beforeAll(buildEngines);
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'inferql-custom-'));
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
@@ -55,13 +51,7 @@ export function setUpCustomModel(): CustomModelFixture {
     list: () => listModelNames(modelsDir()),
     async start(files, timeLimitMs = 30_000) {
       const model = await load(files);
-      const [{ engine: name, model: candidate }] = model.candidates as [ServableModel['candidates'][number]];
-      engine = await startIsolatedEngine({
-        model: { engine: name, input: model.input, classCount: model.classCount, threads: 1, ...candidate },
-        timeLimitMs,
-        log: pino({ level: 'silent' }),
-        childPath,
-      });
+      engine = await startCompiledEngine(engineModelOf(model, model.candidates[0]!.engine), timeLimitMs);
       return { model, engine };
     },
   };

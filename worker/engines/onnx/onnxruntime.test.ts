@@ -4,21 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isIntact } from '@inferql/converter/folder-digests';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
-import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
+import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
 import type { EngineRun } from '../process/engine-process.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import type { IsolatedEngine } from '../process/isolated-engine.ts';
 
 const IMAGE_BYTES = 6 * 5 * 3;
-const CLASSES = 3;
 const IMAGES = 9;
 
-let buildDir: string;
 let folder: string;
 let model: ServableModel;
 let engines: IsolatedEngine[] = [];
@@ -27,7 +24,7 @@ let engines: IsolatedEngine[] = [];
 let prepared: string;
 
 beforeAll(async () => {
-  buildDir = await buildSystem();
+  await buildEngines();
   prepared = await mkdtemp(join(tmpdir(), 'inferql-onnx-'));
   // Wide enough for a weight that the sessions share.
   const widen = (filters: number) => tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', activation: 'relu' });
@@ -54,13 +51,7 @@ async function closeAll(): Promise<void> {
 }
 
 async function startEngine(threads: number): Promise<IsolatedEngine> {
-  const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
-  const engine = await startIsolatedEngine({
-    model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
-    timeLimitMs: 60_000,
-    log: pino({ level: 'silent' }),
-    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
-  });
+  const engine = await startCompiledEngine(engineModelOf(model, 'onnxruntime', threads));
   engines.push(engine);
   return engine;
 }

@@ -1,12 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
-import { pino } from 'pino';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
-import { type IsolatedEngine, startIsolatedEngine } from './isolated-engine.ts';
+import { buildEngines, startCompiledEngine } from './compiled-engine.fixture.ts';
+import type { IsolatedEngine } from './isolated-engine.ts';
 
-const log = pino({ level: 'silent' });
 const input = { width: 4, height: 2, channels: 3 };
 const QUIET: ScriptedBehavior = {
   waitMs: 0,
@@ -20,12 +17,9 @@ const QUIET: ScriptedBehavior = {
   failToLoad: false,
 };
 
-let buildDir: string;
 let engine: IsolatedEngine | undefined;
 
-beforeAll(async () => {
-  buildDir = await buildSystem();
-});
+beforeAll(buildEngines);
 afterEach(() => engine?.close());
 
 async function start(
@@ -39,8 +33,7 @@ async function start(
     threads: 1,
     scripted: { ...QUIET, ...script },
   };
-  const childPath = join(buildDir, 'worker/engines/process/engine-process-main.js');
-  engine = await startIsolatedEngine({ model, timeLimitMs: limits.timeLimitMs ?? 30_000, log, childPath });
+  engine = await startCompiledEngine(model, limits.timeLimitMs ?? 30_000);
   return engine;
 }
 

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readSample } from '@inferql/converter/sample-images';
 import type { Result } from '@inferql/queue/contract';
-import { buildSystem } from '@inferql/testing/build';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { readResult } from '../../serving/postprocess.ts';
 import type { ServableModel } from '../../serving/servable.ts';
+import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
 import type { EngineRun } from '../process/engine-process.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import type { IsolatedEngine } from '../process/isolated-engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const IMAGES_DIR = join(ROOT, '../shared/images');
@@ -20,22 +19,15 @@ const SAMPLES = join(ROOT, 'models/samples');
 const hasImages = existsSync(IMAGES_DIR);
 const BATCH = 4;
 
-let buildDir: string;
 let model: ServableModel;
 const engines = new Map<string, IsolatedEngine>();
 
 beforeAll(async () => {
   const dirs = { modelsDir: join(ROOT, 'models'), stateDir: join(ROOT, '.inferql') };
   await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build-tfjs-node.mjs')]);
-  [buildDir, model] = await Promise.all([buildSystem(), loadRepositoryModel('resnet50', dirs)]);
-  for (const candidate of model.candidates) {
-    const engine = await startIsolatedEngine({
-      model: { engine: candidate.engine, input: model.input, classCount: 1000, threads: 2, ...candidate.model },
-      timeLimitMs: 120_000,
-      log: pino({ level: 'silent' }),
-      childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
-    });
-    engines.set(candidate.engine, engine);
+  [model] = await Promise.all([loadRepositoryModel('resnet50', dirs), buildEngines()]);
+  for (const { engine } of model.candidates) {
+    engines.set(engine, await startCompiledEngine(engineModelOf(model, engine, 2), 120_000));
   }
 }, 600_000);
 

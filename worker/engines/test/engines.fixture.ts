@@ -4,15 +4,14 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { buildSystem } from '@inferql/testing/build';
 import { removeFolder } from '@inferql/testing/folders';
 import * as tf from '@tensorflow/tfjs';
-import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable.ts';
 import type { EngineModel, EngineName, EngineOutput } from '../engine.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../process/isolated-engine.ts';
+import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
+import type { IsolatedEngine } from '../process/isolated-engine.ts';
 
 export const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
 
@@ -40,19 +39,13 @@ export function setUpEngines(): EngineFixture {
   beforeAll(async () => {
     await tf.setBackend('cpu');
     await promisify(execFile)(process.execPath, [BUILD_TFJS_NODE]);
-    buildDir = await buildSystem();
+    buildDir = await buildEngines();
     folder = await mkdtemp(join(tmpdir(), 'inferql-engines-'));
   }, 600_000);
   afterAll(async () => {
     for (const host of hosts.values()) host.end();
     await removeFolder(folder);
   });
-
-  const findEngineModel = (model: ServableModel, engine: EngineName, threads: number): EngineModel => {
-    const { input, classCount, candidates } = model;
-    const candidate = candidates.find((one) => one.engine === engine)!;
-    return { engine, input, classCount, threads, ...candidate.model };
-  };
 
   return {
     async prepare(name, files) {
@@ -62,18 +55,12 @@ export function setUpEngines(): EngineFixture {
       return loadRepositoryModel(name, { modelsDir, stateDir: join(folder, 'state') });
     },
 
-    start: (model, engine, threads = 1) =>
-      startIsolatedEngine({
-        model: findEngineModel(model, engine, threads),
-        timeLimitMs: 60_000,
-        log: pino({ level: 'silent' }),
-        childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
-      }),
+    start: async (model, engine, threads) => startCompiledEngine(engineModelOf(model, engine, threads)),
 
     runShared(model, engine, images, count) {
       const host = hosts.get(engine) ?? new EngineHost(join(buildDir, 'worker/engines'), engine);
       hosts.set(engine, host);
-      return host.run(findEngineModel(model, engine, 1), images, count);
+      return host.run(engineModelOf(model, engine), images, count);
     },
   };
 }

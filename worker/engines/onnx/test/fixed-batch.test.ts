@@ -4,23 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
 import { encodeClassifier } from '@inferql/converter/golden/onnx-file.fixture';
-import { buildSystem } from '@inferql/testing/build';
-import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../../repository/load-model.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../../process/isolated-engine.ts';
+import { buildEngines, engineModelOf, startCompiledEngine } from '../../process/compiled-engine.fixture.ts';
+import type { IsolatedEngine } from '../../process/isolated-engine.ts';
 
 const IMAGE_BYTES = 8 * 8 * 3;
 const CLASSES = 4;
 const IMAGES = 7;
 
-let buildDir: string;
 let folder: string;
 let engines: IsolatedEngine[] = [];
 
-beforeAll(async () => {
-  buildDir = await buildSystem();
-});
+beforeAll(buildEngines);
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'inferql-fixed-'));
 });
@@ -44,13 +40,7 @@ async function startEngine(name: string, batch: number | undefined, threads: num
   await writeFile(join(modelDir, 'model.json5'), JSON.stringify(spec));
   const dirs = { modelsDir: join(folder, 'models'), stateDir: join(folder, 'state') };
   const model = await loadRepositoryModel(name, dirs);
-  const candidate = model.candidates.find(({ engine }) => engine === 'onnxruntime')!;
-  const engine = await startIsolatedEngine({
-    model: { engine: 'onnxruntime', input: model.input, classCount: CLASSES, threads, ...candidate.model },
-    timeLimitMs: 60_000,
-    log: pino({ level: 'silent' }),
-    childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
-  });
+  const engine = await startCompiledEngine(engineModelOf(model, 'onnxruntime', threads));
   engines.push(engine);
   return engine;
 }
