@@ -33,6 +33,16 @@ export function viewArray(dtype: TensorType, buffer: ArrayBuffer): OutputArray {
   return new CONSTRUCTORS[dtype](buffer);
 }
 
+export function joinFloats(parts: Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
 /** Joins the outputs of the parts of a batch, and leaves out what is beyond `count` images. */
 export function joinOutputArrays(
   specs: readonly EngineOutputSpec[],

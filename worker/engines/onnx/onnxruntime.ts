@@ -1,5 +1,5 @@
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
-import { type EngineOutputSpec, joinOutputArrays } from '../output-arrays.ts';
+import { type EngineOutputSpec, joinFloats, joinOutputArrays } from '../output-arrays.ts';
 import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
 import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts';
 import { type SessionThread, startSessionPool } from './session-pool.ts';
@@ -69,14 +69,4 @@ function joinOutputs(outputs: EngineOutput[], specs: EngineOutputSpec[] | undefi
     ...named,
     maps: { ...first!.maps, values: joinFloats(outputs.map(({ maps }) => maps!.values)) },
   };
-}
-
-function joinFloats(parts: Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }

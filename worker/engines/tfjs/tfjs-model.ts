@@ -2,7 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { createMapDrawer, type Features, type Multiply } from '../class-activation-maps.ts';
 import { EngineLoadError, type EngineModel, type LoadedModel } from '../engine.ts';
-import { type EngineOutputSpec, joinOutputArrays, type OutputArray, type OutputArrays } from '../output-arrays.ts';
+import {
+  type EngineOutputSpec,
+  joinFloats,
+  joinOutputArrays,
+  type OutputArray,
+  type OutputArrays,
+} from '../output-arrays.ts';
 import { loadPredictor, type Predictor } from './predictor.ts';
 
 interface PredictedPart {
@@ -133,16 +139,6 @@ function joinParts(parts: PredictedPart[], count: number, classCount: number): P
   const values = joinFloats(parts.map(({ features }) => features!.values));
   const length = count * first.channels * first.height * first.width;
   return { ...output, features: { ...first, values: values.subarray(0, length) } };
-}
-
-function joinFloats(parts: Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 const multiply: Multiply = async (left, right, { count, rows, inner, columns }) => {
