@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
-import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
 import { type Clone, cloneProject } from './clone.ts';
 import { type Launcher, listProcesses, startLauncher } from './launcher.ts';
 
@@ -13,7 +13,15 @@ export const BUILD_TIMEOUT_MS = 300_000;
 
 export let clone: Clone;
 
+export interface ReadyStart {
+  launcher: Launcher;
+  url: string;
+  redisPort: number;
+  redisUrl: string;
+}
+
 let launchers: Launcher[] = [];
+let isShared = false;
 const groups = new Set<number>();
 const redisPorts = new Set<number>();
 
@@ -23,6 +31,7 @@ export function setUpClone({ built }: { built: boolean }): void {
     clone = cloneProject({ models: true, built });
   });
   afterEach(async () => {
+    if (isShared) return;
     await endStarts();
     await expect.poll(listOurs, poll).toEqual([]);
   });
@@ -30,6 +39,24 @@ export function setUpClone({ built }: { built: boolean }): void {
     await endStarts();
     clone.remove();
   });
+}
+
+/**
+ * Starts once for the tests of a `describe`, in their order. The last one may end it.
+ * @returns the start, once the tests run
+ */
+export function shareStart(env: Record<string, string> = {}): () => ReadyStart {
+  let shared: ReadyStart;
+  beforeAll(async () => {
+    isShared = true;
+    shared = await startReady(env);
+  }, BUILD_TIMEOUT_MS);
+  afterAll(async () => {
+    isShared = false;
+    await endStarts();
+    await vi.waitFor(() => expect(listOurs()).toEqual([]), poll);
+  });
+  return () => shared;
 }
 
 /** @param command a command of scripts/run.mjs and its arguments. @default start */
@@ -43,13 +70,14 @@ export async function start(
   return launcher;
 }
 
-export async function startReady(env: Record<string, string | undefined> = {}) {
+/** Starts, and resolves once predictions can be answered. */
+export async function startReady(env: Record<string, string | undefined> = {}): Promise<ReadyStart> {
   const launcher = await start(env);
   const url = await launcher.ready();
   const record = JSON.parse(readFileSync(join(clone.dir, `.inferql/running-${launcher.pid}.json`), 'utf8'));
   const redisPort = Number(new URL(record.redisUrl).port);
   if (!env.REDIS_URL) redisPorts.add(redisPort);
-  return { launcher, url, redisPort, redisUrl: record.redisUrl as string };
+  return { launcher, url, redisPort, redisUrl: record.redisUrl };
 }
 
 /** What is still alive of everything that was started here: the groups, and guards and Redis in separate sessions. */
