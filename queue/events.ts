@@ -114,7 +114,7 @@ export class EventChannel {
     received.sequence = sequence;
     received.missedAudits = 0;
     this.#listener.onState(message.slice(sequenceEnd + 1, idEnd), Number(message.slice(idEnd + 1, revisionEnd)), () =>
-      parseState(JSON.parse(message.slice(revisionEnd + 1)) as string[]),
+      parseState(message.slice(revisionEnd + 1)),
     );
     if (missed) this.#listener.onGap(received.model);
   }

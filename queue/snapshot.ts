@@ -1,4 +1,4 @@
-/** Reads what the Lua steps return: a prediction's fields as one flat list, and its place in the queue. */
+/** Reads what the Lua steps return: a prediction's fields as a JSON text, and its place in the queue. */
 import { PredictionState } from './contract.ts';
 
 export interface Snapshot {
@@ -7,8 +7,9 @@ export interface Snapshot {
   position: number | undefined;
 }
 
-/** Alternating fields and values, as HGETALL gives them inside a script. */
-export function parseState(flat: string[]): PredictionState {
+/** @param text JSON of alternating fields and values, as HGETALL gives them inside a script */
+export function parseState(text: string): PredictionState {
+  const flat = JSON.parse(text) as string[];
   const fields: Record<string, string> = {};
   for (let i = 0; i < flat.length; i += 2) fields[flat[i]!] = flat[i + 1]!;
   return PredictionState.parse(fields);
@@ -17,6 +18,6 @@ export function parseState(flat: string[]): PredictionState {
 /** `false` in Lua arrives as null. */
 export function parseSnapshot(reply: unknown): Snapshot | null {
   if (reply === null) return null;
-  const [flat, rank] = reply as [string[], number | null];
-  return { state: parseState(flat), position: rank === null ? undefined : rank + 1 };
+  const [text, rank] = reply as [string, number | null];
+  return { state: parseState(text), position: rank === null ? undefined : rank + 1 };
 }

@@ -58,7 +58,7 @@ local function belongs_to(id, tenant)
   return found[1] and (tenant == '' or tenant == (found[2] or ANONYMOUS)) and true or false
 end
 
--- A prediction's snapshot: its fields, and its job's position among those that wait (0 is next, false: it does not wait).
+-- A prediction's snapshot: its fields as JSON, as events have them, and its job's position among those that wait (0 is next, false: it does not wait).
 local function snapshot(id)
   local state = redis.call('HGETALL', prediction_of .. id)
   if #state == 0 then return false end
@@ -66,5 +66,5 @@ local function snapshot(id)
   if redis.call('HGET', prediction_of .. id, 'status') == 'QUEUED' then
     rank = rank_of(redis.call('HGET', prediction_of .. id, 'jobId'))
   end
-  return { state, rank }
+  return { cjson.encode(state), rank }
 end
