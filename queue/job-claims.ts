@@ -25,6 +25,8 @@ export class JobClaims {
   readonly held = new HeldJobs();
   readonly #options: JobClaimsOptions;
   readonly #streams: Record<Priority, string>;
+  /** The end of a command that reads all lanes. */
+  readonly #allLanes: string[];
   /** Each exists while its lane has a backlog. */
   readonly #backlogs: string[];
   readonly #priorities = createPriorityScheduler();
@@ -39,6 +41,7 @@ export class JobClaims {
     this.#streams = Object.fromEntries(
       PRIORITIES.map((lane) => [lane, streamKey(keys, model.version, lane)]),
     ) as Record<Priority, string>;
+    this.#allLanes = [...PRIORITIES.map((lane) => this.#streams[lane]), ...PRIORITIES.map(() => '>')];
     this.#backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
     for (const connection of [blockingRedis, redis]) {
       connection.on('close', () => {
@@ -49,14 +52,17 @@ export class JobClaims {
 
   /** Claims up to `max` waiting jobs, from the lanes by their weights. Returns at once, even if nothing waits. */
   async claim(max: number): Promise<ClaimedJob[]> {
-    const share = this.#priorities.share(max);
     const jobs: BareJob[] = [];
     try {
+      const share = this.#priorities.share(max);
       const isFed = this.#expectsBacklog;
       const looking = !isFed ? this.#options.redis.exists(...this.#backlogs) : undefined;
       looking?.catch(() => undefined);
-      await this.#claimShares(share, max, jobs, isFed);
+      const first = !isFed && this.#mayReadFirst(max) ? await this.#claimFirst(share, jobs) : undefined;
+      // A lane that cannot be read must not keep the others from being read.
+      if (!first) await this.#claimShares(share, max, jobs, isFed);
       if ((await looking) && jobs.length < max) await this.#claimShares(share, max - jobs.length, jobs, true);
+      else for (const lane of first ?? []) jobs.push(...(await this.#readLane(lane, max - jobs.length)));
       return await this.#fetchPixels(jobs);
     } catch (error) {
       this.release(jobs);
@@ -76,13 +82,9 @@ export class JobClaims {
       'BLOCK',
       BLOCK_MS,
       'STREAMS',
-      ...PRIORITIES.map((lane) => this.#streams[lane]),
-      ...PRIORITIES.map(() => '>'),
+      ...this.#allLanes,
     );
-    const byStream = (reply as unknown as [Buffer, Entry[]][] | null) ?? [];
-    const jobs = this.held.add(
-      byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry))),
-    );
+    const jobs = this.#hold(reply);
     try {
       return await this.#fetchPixels(jobs);
     } catch (error) {
@@ -130,6 +132,27 @@ export class JobClaims {
     return lengths.every((length) => length === 0) && (await redis.exists(...this.#backlogs)) === 0;
   }
 
+  /** With fair shares hardly more than a lane's next job is in its stream. Otherwise all are, and each lane is read up to its share. */
+  #mayReadFirst(max: number): boolean {
+    return this.#options.model.queue.fairShares === true && max >= PRIORITIES.length;
+  }
+
+  /**
+   * Claims the first job of each lane in one command, into `jobs`: mostly nothing waits, or one job. Reduces the shares.
+   * @returns the lanes that had one, or undefined if they cannot be read
+   */
+  async #claimFirst(share: Record<Priority, number>, jobs: BareJob[]): Promise<Priority[] | undefined> {
+    const { redis, worker } = this.#options;
+    const read = redis.xreadgroupBuffer('GROUP', GROUP, worker, 'COUNT', 1, 'STREAMS', ...this.#allLanes);
+    const reply = await read.catch(() => undefined);
+    if (reply === undefined) return undefined;
+    const first = this.#hold(reply);
+    jobs.push(...first);
+    const lanes = PRIORITIES.filter((lane) => first.some(({ stream }) => stream === this.#streams[lane]));
+    for (const lane of lanes) share[lane] = Math.max(0, share[lane] - 1);
+    return lanes;
+  }
+
   /** Claims up to `max` into `jobs`: first each lane's share, then what other lanes left free, the most urgent first. Reduces the shares. */
   async #claimShares(share: Record<Priority, number>, max: number, jobs: BareJob[], isFed: boolean): Promise<void> {
     // Sent together, Redis runs them in this order in one round trip. The first time it may not know the script yet.
@@ -167,6 +190,14 @@ export class JobClaims {
     if (count <= 0) return [];
     const entries = await this.#readGroup(lane, count, '>');
     return this.held.add(entries.map((entry) => parseEntry(this.#streams[lane], entry)));
+  }
+
+  /** Takes the jobs of a reply to a read of all lanes. */
+  #hold(reply: unknown): BareJob[] {
+    const byStream = (reply as [Buffer, Entry[]][] | null) ?? [];
+    return this.held.add(
+      byStream.flatMap(([stream, entries]) => entries.map((entry) => parseEntry(stream.toString(), entry))),
+    );
   }
 
   /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
