@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -40,10 +41,12 @@ async function command(server: { port: number }, ...words: (string | number)[]):
 
 type Queue = Awaited<ReturnType<typeof setUp>>;
 
-/** Claims the one job that waits, and settles it. Returns the id of the prediction. */
+/** Sends as many pixels as real models have, claims the one job that waits, and settles it. Returns the id of the prediction. */
 async function classifyOne({ admit, consumer, status }: Queue): Promise<string> {
-  const { id } = await admit(1);
+  const image = randomBytes(224 * 224 * 3);
+  const { id } = await admit(1, { image });
   const jobs = await consumer.waitForJobs();
+  expect(jobs.map((job) => job.image.equals(image))).toEqual([true]);
   const started = await consumer.start(jobs);
   expect(await consumer.settle(started.map(success))).toEqual(['settled']);
   expect(await status(id)).toBe('SUCCEEDED');
