@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '@inferql/converter/prepared-model';
 import { startRpcChild } from '../child-rpc.ts';
@@ -13,7 +14,7 @@ import { readBusyness } from '../report.ts';
 import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { percentile } from '../stats.ts';
 import { type BareEngine, startBareEngines } from './bare-engines.ts';
-import { CONSTANT, type Figures, type Measured, writePeersPage } from './page.ts';
+import { CONSTANT, type Figures, type IdleFigures, type Measured, writePeersPage } from './page.ts';
 import { type ComparedModel, installPython, listPeers, type Peer } from './servers.ts';
 
 const { values } = parseArgs({
@@ -77,8 +78,23 @@ async function driveCounted(plan: LoadPlan, pids: Record<string, number[]>, figu
   return result;
 }
 
+/** How long a server is left without requests. */
+const IDLE_MS = 3_000;
+
+/** CPU that the server takes while nobody asks it, per second, and what the bare engine does beside it. */
+async function measureIdle(pids: Record<string, number[]>, bare: BareEngine | undefined): Promise<IdleFigures> {
+  const cpuMs = () => Object.values(readRoles(pids)).reduce((sum, ms) => sum + ms, 0);
+  const startedAtMs = performance.now();
+  const before = cpuMs();
+  const [beside] = await Promise.all([bare?.measure(IDLE_MS), delay(IDLE_MS)]);
+  return { cpuMsPerSecond: ((cpuMs() - before) * 1_000) / (performance.now() - startedAtMs), beside };
+}
+
 async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Figures): Promise<void> {
+  // Not beside the server: some poll while they wait, which would slow down the engine that they are compared with.
+  const before = await bare?.measure(3_000);
   const { url, model: served, pids, stop } = await peer.start(bare === undefined);
+  let perSecond: number;
   try {
     const plan: Omit<LoadPlan, 'load'> = {
       urls: [url],
@@ -90,17 +106,17 @@ async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Fi
     };
     // Long enough for Node to compile hot code.
     await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: bare === undefined ? 10_000 : 4_000 });
-    const before = await bare?.measure(3_000);
-    const many = await driveCounted({ ...plan, load: { clients: 32 }, warmupMs: 0 }, pids, figures);
-    const after = await bare?.measure(3_000);
-    if (before && after) {
-      figures.shares.push((2 * many.answeredPerSecond) / (before + after));
-    }
+    const idle = await measureIdle(pids, bare);
+    figures.idleMs.push(idle.cpuMsPerSecond);
+    if (before && idle.beside) figures.besideShares.push(idle.beside / before);
+    perSecond = (await driveCounted({ ...plan, load: { clients: 32 }, warmupMs: 0 }, pids, figures)).answeredPerSecond;
     const one = await load.call({ ...plan, load: { clients: 1 } });
     figures.oneMs.push(percentile(one.latenciesMs, 0.5));
   } finally {
     await stop();
   }
+  const after = await bare?.measure(3_000);
+  if (before && after) figures.shares.push((2 * perSecond) / (before + after));
 }
 
 /** Every peer with one model, one after the other, several rounds. */
@@ -112,14 +128,24 @@ async function measureModel(name: string): Promise<Measured> {
     .filter(({ id }) => wanted.includes(id))
     .map((peer) => ({
       peer,
-      figures: { shares: [], perSecond: [], cpuMs: [], roleMs: {}, oneMs: [] } as Figures,
+      figures: {
+        shares: [],
+        besideShares: [],
+        perSecond: [],
+        cpuMs: [],
+        roleMs: {},
+        idleMs: [],
+        oneMs: [],
+      } as Figures,
     }));
   for (let round = 0; round < rounds; round++) {
     for (const { peer, figures } of peers) {
       await measurePeer(peer, bare, figures);
       const roles = Object.entries(figures.roleMs).map(([role, ms]) => `${role} ${ms.at(-1)!.toFixed(1)}`);
       const rate = `${figures.perSecond.at(-1)!.toFixed(1)}/s, CPU ${figures.cpuMs.at(-1)!.toFixed(1)} ms`;
-      console.log(`  ${name}, round ${round + 1}: ${peer.name}: ${rate} (${roles.join(', ')})`);
+      const beside = figures.besideShares.at(-1);
+      const idle = `idle ${figures.idleMs.at(-1)!.toFixed(0)} ms of CPU per second${beside === undefined ? '' : `, the bare engine beside it ${beside.toFixed(2)}`}`;
+      console.log(`  ${name}, round ${round + 1}: ${peer.name}: ${rate} (${roles.join(', ')}); ${idle}`);
     }
   }
   return { name, bare: bare?.name, peers: peers.map(({ peer, figures }) => ({ name: peer.name, ...figures })) };

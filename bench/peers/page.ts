@@ -13,15 +13,25 @@ const RESULTS = resolve('.inferql/bench/peers.json');
 
 /** One value per round. */
 export interface Figures {
-  /** Of the bare engine's rate, at 32 clients. */
+  /** Of the bare engine's rate before the server was started and after it was stopped, at 32 clients. */
   shares: number[];
+  /** What the bare engine does beside the server while nobody asks it, of its rate before. */
+  besideShares: number[];
   perSecond: number[];
   /** CPU of all processes per image, at 32 clients. */
   cpuMs: number[];
   /** The same by role. */
   roleMs: Record<string, number[]>;
+  /** CPU of all processes while nobody asks, in milliseconds per second. */
+  idleMs: number[];
   /** Median latency of one client. */
   oneMs: number[];
+}
+
+export interface IdleFigures {
+  cpuMsPerSecond: number;
+  /** Images per second of the bare engine meanwhile. */
+  beside: number | undefined;
 }
 
 export interface Measured {
@@ -45,7 +55,9 @@ export interface PageFacts {
 function readEarlier(results: readonly Measured[]): Measured[] {
   try {
     const earlier = JSON.parse(readFileSync(RESULTS, 'utf8')) as { results: Measured[] };
-    return earlier.results.filter(({ name }) => !results.some((result) => result.name === name));
+    // Before idle servers were measured, shares compared with a bare engine beside the server.
+    const comparable = earlier.results.filter(({ peers }) => peers.every(({ idleMs }) => idleMs));
+    return comparable.filter(({ name }) => !results.some((result) => result.name === name));
   } catch {
     return [];
   }
@@ -59,9 +71,10 @@ function formatModel({ name, bare, peers }: Measured): string[] {
     ...(isConstant ? [] : ['share of the bare engine']),
     'CPU ms per image, all processes',
     'of these',
+    'idle: CPU ms per second',
     'p50 ms, 1 client',
   ];
-  const rows = peers.map(({ name, shares, perSecond, cpuMs, roleMs, oneMs }) => [
+  const rows = peers.map(({ name, shares, perSecond, cpuMs, roleMs, idleMs, oneMs }) => [
     name,
     median(perSecond).toFixed(1),
     ...(isConstant ? [] : [median(shares).toFixed(2)]),
@@ -69,9 +82,16 @@ function formatModel({ name, bare, peers }: Measured): string[] {
     Object.entries(roleMs)
       .map(([role, ms]) => `${role} ${median(ms).toFixed(1)}`)
       .join(', '),
+    median(idleMs).toFixed(0),
     median(oneMs).toFixed(1),
   ]);
-  const engine = isConstant ? [] : [`The fastest bare engine was ${bare}.`, ''];
+  const beside = peers.map(({ name, besideShares }) => `${median(besideShares).toFixed(2)} (${name})`).join(', ');
+  const engine = isConstant
+    ? []
+    : [
+        `The fastest bare engine was ${bare}. Beside each server, started and without requests, it reached this part of its rate: ${beside}.`,
+        '',
+      ];
   return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), '', ...engine];
 }
 
@@ -87,7 +107,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
   const text = [
     '# Beside other servers',
     '',
-    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${facts.rounds} rounds. The share compares with the bare engine just before and after, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process.`,
+    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${facts.rounds} rounds. The share compares with the bare engine alone on the machine, just before the server is started and just after it is stopped, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process. Servers that wait for requests by asking in short intervals take CPU when there are none: LitServe's worker asks its queue, which is another process, every millisecond.`,
     '',
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
