@@ -17,9 +17,13 @@ const FLAGS = [
   '--use-fake-ui-for-media-stream',
 ];
 
+/** Only bounds a page that hangs: the longest wait of the client before it tries a WebSocket again is a minute. */
+export const PAGE_TIMEOUT_MS = 90_000;
+
 /** Chromium without a window: INFERQL_CHROMIUM, else the system's. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.INFERQL_CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+  const executablePath = process.env.INFERQL_CHROMIUM ?? '/usr/bin/chromium';
+  return chromium.launch({ executablePath, args: FLAGS, timeout: PAGE_TIMEOUT_MS });
 }
 
 /** A page and its problems: exceptions, console errors, requests to other hosts. */
@@ -36,6 +40,7 @@ export async function openPage(
   options: BrowserContextOptions = {},
 ): Promise<WatchedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(PAGE_TIMEOUT_MS);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
@@ -70,9 +75,9 @@ export async function waitForThumbnails(page: Page, count: number): Promise<void
 /** Problems that axe finds on the page, or in a selector's elements, as readable lines. */
 export async function findAccessibilityFaults(page: Page, within = 'html'): Promise<string[]> {
   await page.evaluate(axe.source);
-  // Colors in the middle of a fade do not count.
+  // Colors in the middle of a fade do not count. A fade of an element that goes is canceled.
   await page.evaluate(
-    'Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))',
+    'Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished.catch(() => {})))',
   );
   return page.evaluate(`axe.run(${JSON.stringify(within)}, { resultTypes: ['violations'] }).then(({ violations }) =>
     violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html + ' ' + failureSummary)))`);

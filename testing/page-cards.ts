@@ -26,3 +26,17 @@ export function choose(page: Page, files: Upload[]): Promise<void> {
 export function findLabel(page: Page, name: string, label: string): Locator {
   return findCard(page, name).locator('.bars li:first-child').getByText(label, { exact: true });
 }
+
+/** Notes the percentages that a file's card shows while it uploads. Resolves with a function that reads them, in their order. */
+export async function recordProgress(page: Page, name: string): Promise<() => Promise<number[]>> {
+  await page.evaluate((label) => {
+    const shown: number[] = [];
+    Object.assign(globalThis, { shown });
+    new MutationObserver(() => {
+      const bar = document.querySelector(`[role=progressbar][aria-label="${label}"]`);
+      const now = bar && Number(bar.getAttribute('aria-valuenow'));
+      if (now !== null && now !== shown.at(-1)) shown.push(now);
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+  }, `Upload of ${name}`);
+  return () => page.evaluate(() => (globalThis as unknown as { shown: number[] }).shown);
+}

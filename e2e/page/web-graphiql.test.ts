@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { findAccessibilityFaults, keepScreenshot, openPage } from '@inferql/testing/browser';
+import { findAccessibilityFaults, keepScreenshot, openPage, PAGE_TIMEOUT_MS } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
 import { withKeyStore } from '@inferql/testing/key-store';
 import { buildTestPage } from '@inferql/testing/page-build';
@@ -41,6 +41,13 @@ async function openTab(page: Page, name: string): Promise<void> {
 
 const run = (page: Page) => page.locator('.graphiql-execute-button').click();
 
+/** Runs a query to its end: until then, another click would stop it. */
+async function runToEnd(page: Page): Promise<void> {
+  await run(page);
+  await page.getByRole('button', { name: /^Execute query/ }).waitFor();
+  await page.locator('.graphiql-response .view-line', { hasText: /\S/ }).first().waitFor();
+}
+
 /** The response's text. The editor draws spaces as no-break spaces. */
 async function readResponse(page: Page): Promise<string> {
   const lines = await page.locator('.graphiql-response .view-line').evaluateAll((elements) =>
@@ -55,8 +62,7 @@ async function readResponse(page: Page): Promise<string> {
   return lines.join('\n').replaceAll('\u00a0', ' ');
 }
 
-const waitForResponse = (page: Page, pattern: RegExp) =>
-  expect.poll(() => readResponse(page), { timeout: 20_000 }).toMatch(pattern);
+const waitForResponse = (page: Page, pattern: RegExp) => expect.poll(() => readResponse(page)).toMatch(pattern);
 
 test('running a mutation asks for the file and sends it', () =>
   withGraphiql(async (page) => {
@@ -123,6 +129,7 @@ test('if the server requires keys, it asks for one, and uses it for the schema, 
       store.create({ tenant: 'alice', scopes: ['infer', 'read', 'operate'] }),
     );
     const context = await site.browser.newContext();
+    context.setDefaultTimeout(PAGE_TIMEOUT_MS);
     const page = await context.newPage();
     const asked: string[] = [];
     const answers = [`${key.text}x`, key.text];
@@ -136,7 +143,7 @@ test('if the server requires keys, it asks for one, and uses it for the schema, 
     // The first key is mistyped: it is asked for again.
     await expect
       .poll(async () => {
-        await run(page);
+        await runToEnd(page);
         return readResponse(page);
       })
       .toMatch(/"name": "scripted"/);
@@ -162,7 +169,7 @@ test('if the server requires keys, it asks for one, and uses it for the schema, 
     answers.push('');
     await expect
       .poll(async () => {
-        await run(page);
+        await runToEnd(page);
         return asked.length;
       })
       .toBeGreaterThan(2);

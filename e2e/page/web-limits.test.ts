@@ -1,6 +1,6 @@
 /** The page with images that the server does not accept unchanged. */
 
-import { findAccessibilityFaults, findCard } from '@inferql/testing/browser';
+import { findAccessibilityFaults, findCard, PAGE_TIMEOUT_MS } from '@inferql/testing/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
 import { setUpPage } from '@inferql/testing/page-fixture';
 import type { Locator } from 'playwright-core';
@@ -88,12 +88,13 @@ test('the keyboard stays in place when the last card is removed, one at a time o
       await remove.focus();
       await page.keyboard.press('Enter');
       await findCard(page, file.name).waitFor({ state: 'detached' });
-      expect(await hasFocus(add)).toBe(true);
+      await expect.poll(() => hasFocus(add)).toBe(true);
     }
   }));
 
 test('an unknown address has a page with ways on', async () => {
   const context = await site.browser.newContext();
+  context.setDefaultTimeout(PAGE_TIMEOUT_MS);
   try {
     const page = await context.newPage();
     const response = await page.goto(`${site.system.url}/nonsense`);

@@ -48,8 +48,8 @@ test('an image that is dropped on the page of a prediction is classified, and th
     expect(await findAccessibilityFaults(page)).toEqual([]);
     expect(await drop('drop')).toBe(true);
     await findLabel(page, dropped!.file.name, dropped!.label).waitFor();
-    expect(new URL(page.url()).pathname).toBe('/');
-    expect(await page.getByText('Drop to classify').count()).toBe(0);
+    await expect.poll(() => new URL(page.url()).pathname).toBe('/');
+    await expect.poll(() => page.getByText('Drop to classify').count()).toBe(0);
   }));
 
 test('going back from a prediction shows the board as it was, and removing a card moves the focus to the next one', () =>
@@ -68,16 +68,16 @@ test('going back from a prediction shows the board as it was, and removing a car
       expect(left).toBeGreaterThan(500);
       await open.click();
       await page.getByRole('link', { name: 'All photos' }).waitFor();
-      expect(await readScroll()).toBe(0);
+      await expect.poll(readScroll).toBe(0);
       await back();
       await open.waitFor();
-      expect(Math.abs((await readScroll()) - left)).toBeLessThan(5);
+      await expect.poll(async () => Math.abs((await readScroll()) - left)).toBeLessThan(5);
     }
     const removeOf = (index: number) => page.getByRole('button', { name: `Remove ${pictures[index]!.file.name}` });
     await removeOf(20).focus();
     await page.keyboard.press('Enter');
     await findCard(page, pictures[20]!.file.name).waitFor({ state: 'detached' });
-    expect(await removeOf(21).evaluate((it) => it === document.activeElement)).toBe(true);
+    await expect.poll(() => removeOf(21).evaluate((it) => it === document.activeElement)).toBe(true);
   }));
 
 test('an image that ends without a result is announced to screen readers, even if it was added before the others', () =>
@@ -109,7 +109,7 @@ test('a reload of the page keeps its cards, finished and waiting ones', () =>
     await page.reload();
     await findLabel(page, done!.file.name, done!.label).waitFor();
     await findCard(page, waiting!.file.name).getByText('Next in line').waitFor();
-    expect(await page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
+    await expect.poll(() => page.getByRole('img', { name: done!.file.name }).count()).toBe(1);
     site.system.workers[0]!.resume();
     await findLabel(page, waiting!.file.name, waiting!.label).waitFor();
   }));

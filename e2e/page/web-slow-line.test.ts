@@ -1,7 +1,7 @@
 /** The page over slow lines: uploads finish, once, and their progress is shown. */
 
 import { findCard, openPage } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures, type Upload } from '@inferql/testing/page-cards';
+import { choose, findLabel, makePictures, recordProgress, type Upload } from '@inferql/testing/page-cards';
 import { setUpPage } from '@inferql/testing/page-fixture';
 import { startSlowLine } from '@inferql/testing/slow-line';
 import type { Page } from 'playwright-core';
@@ -12,19 +12,6 @@ const site = setUpPage();
 /** The picture's file, made this large by what follows the picture. */
 function makeLarge({ file }: { file: Upload }, bytes: number): Upload {
   return { ...file, buffer: Buffer.concat([file.buffer, Buffer.alloc(bytes - file.buffer.length, 1)]) };
-}
-
-/** Notes the percentages that the page shows while it uploads, in their order. */
-function recordProgress(page: Page, name: string): Promise<void> {
-  return page.evaluate((label) => {
-    const shown: number[] = [];
-    Object.assign(globalThis, { shown });
-    new MutationObserver(() => {
-      const bar = document.querySelector(`[role=progressbar][aria-label="${label}"]`);
-      const now = bar && Number(bar.getAttribute('aria-valuenow'));
-      if (now !== null && now !== shown.at(-1)) shown.push(now);
-    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
-  }, `Upload of ${name}`);
 }
 
 function countUploads(page: Page): () => number {
@@ -54,15 +41,14 @@ test.each([
     await limitBrowser(page, rate);
     const [picture] = makePictures(1);
     const file = makeLarge(picture!, bytes);
-    await recordProgress(page, file.name);
+    const readProgress = await recordProgress(page, file.name);
     const uploads = countUploads(page);
     const began = performance.now();
     await choose(page, [file]);
     await findLabel(page, file.name, picture!.label).waitFor();
     // The line was as slow as it should be.
     expect(performance.now() - began).toBeGreaterThan((bytes / rate) * 800);
-    const shown = await page.evaluate(() => (globalThis as unknown as { shown: number[] }).shown);
-    const between = shown.filter((share) => share > 0 && share < 100);
+    const between = (await readProgress()).filter((share) => share > 0 && share < 100);
     expect(between.length).toBeGreaterThanOrEqual(5);
     expect(between).toEqual(between.toSorted((a, b) => a - b));
     expect(uploads()).toBe(1);

@@ -25,14 +25,14 @@ test('a sample image gets its labels, and a heatmap for the label that is chosen
     const card = findCard(page, 'chelsea.png');
     const label = card.getByRole('button', { name: /^(Egyptian cat|tabby|tiger cat)/ }).first();
     await label.waitFor();
-    expect(await card.getByRole('listitem').count()).toBe(5);
-    expect(await card.textContent()).toMatch(/in [\d.]+ m?s · not batched/);
+    await expect.poll(() => card.getByRole('listitem').count()).toBe(5);
+    await expect.poll(() => card.textContent()).toMatch(/in [\d.]+ m?s · not batched/);
 
     const name = (await label.locator('.bar-name').textContent())!;
     await label.click();
     const heatmap = card.getByRole('img', { name: `Where the model saw: ${name}` });
     await heatmap.waitFor();
-    expect(await label.getAttribute('aria-pressed')).toBe('true');
+    await expect.poll(() => label.getAttribute('aria-pressed')).toBe('true');
     // The model was given the middle 224 of 256 parts of the short side.
     const photo = (await card.getByRole('img', { name: 'chelsea.png' }).boundingBox())!;
     const map = (await heatmap.boundingBox())!;
@@ -50,21 +50,20 @@ test("a prediction's link opens it again, on another server and in another brows
     const card = findCard(page, 'coffee.png');
     await card.getByText('espresso').waitFor();
     await card.getByRole('link', { name: 'Open' }).click();
-    expect(page.url()).toMatch(/\/p\/resnet50\.[\w-]+$/);
-    expect(await page.title()).toBe('espresso · InferQL');
-    const facts = await page.locator('.run-facts').textContent();
-    expect(facts).toMatch(
-      /^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatch1 imageTotal[\d.]+ m?s$/,
-    );
+    await expect.poll(() => page.url()).toMatch(/\/p\/resnet50\.[\w-]+$/);
+    await expect.poll(() => page.title()).toBe('espresso · InferQL');
+    await expect
+      .poll(() => page.locator('.run-facts').textContent())
+      .toMatch(/^Modelresnet50Sent at.+In the queue[\d.]+ m?sModel run[\d.]+ m?sBatch1 imageTotal[\d.]+ m?s$/);
     await page.getByRole('link', { name: 'All photos' }).click();
-    expect(await page.title()).toBe('InferQL');
+    await expect.poll(() => page.title()).toBe('InferQL');
     await card.getByText('espresso').waitFor();
 
     const path = (await card.getByRole('link', { name: 'Open' }).getAttribute('href'))!;
     await waitForThumbnails(page, 1);
     await page.goto(site.system.url + path);
     await page.getByRole('button', { name: /^espresso/ }).waitFor();
-    expect(await page.getByRole('img', { name: 'coffee.png' }).count()).toBe(1);
+    await expect.poll(() => page.getByRole('img', { name: 'coffee.png' }).count()).toBe(1);
 
     const other = await openPage(site.browser, site.system.servers[1]!.url + path);
     await other.page.getByRole('button', { name: /^espresso/ }).waitFor();
@@ -148,8 +147,10 @@ test('an image from a phone is shown by a small copy, upright, and on white if i
           pixel: [...context.getImageData(0, 0, 1, 1).data],
         };
       });
-    expect(await readImage('large.jpg')).toMatchObject({ width: 800, height: 1067 });
-    expect(await readImage('clear.png')).toMatchObject({ width: 1067, height: 800, pixel: [255, 255, 255, 255] });
+    await expect.poll(() => readImage('large.jpg')).toMatchObject({ width: 800, height: 1067 });
+    await expect
+      .poll(() => readImage('clear.png'))
+      .toMatchObject({ width: 1067, height: 800, pixel: [255, 255, 255, 255] });
     await page.getByText('2 photos').waitFor();
   }));
 
@@ -179,14 +180,14 @@ test('the camera takes a photo', () =>
     await take.click();
     await page.getByRole('button', { name: 'Close' }).click();
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    expect(await hasFocus()).toBe(true);
+    await expect.poll(hasFocus).toBe(true);
     await take.click();
     await page.getByRole('button', { name: 'Take photo', disabled: false }).waitFor();
     expect(await findAccessibilityFaults(page)).toEqual([]);
     await page.getByRole('button', { name: 'Take photo' }).click();
     const card = page.getByRole('article', { name: /^Photo \d\d\.\d\d\.\d\d\.jpg$/ });
     await card.locator('.bar').nth(4).waitFor();
-    expect(await hasFocus()).toBe(true);
+    await expect.poll(hasFocus).toBe(true);
   }));
 
 test('if there is no camera, a file can be chosen instead', () =>
