@@ -36,11 +36,13 @@ const GRAPH = Buffer.concat([
   ),
   node(attr('yes', field(5, 1)), attr('count', minusOne(3)), attr('half', float(4, 0.5)), attr('t', field(8, 'x'))),
   node(attr('__proto__', field(3, 1))),
-  field(4, 'versions'),
+  field(4, field(1, 27)),
 ]);
 
 test('a graph is read as the JSON of later converters', () => {
-  const [image, pool, values, odd] = readBinaryGraph(GRAPH).node as { attr: object }[];
+  const { node: nodes, versions } = readBinaryGraph(GRAPH);
+  expect(versions).toEqual({ producer: 27 });
+  const [image, pool, values, odd] = nodes as { attr: object }[];
   expect(image).toEqual({
     name: 'image',
     op: 'Placeholder',

@@ -62,15 +62,19 @@ interface Field {
  * Reads a GraphDef as the JSON that later converters write in its place.
  * @throws ModelError TOPOLOGY_INVALID
  */
-export function readBinaryGraph(bytes: Uint8Array): { node: object[] } {
+export function readBinaryGraph(bytes: Uint8Array): { node: object[]; versions: { producer: number } } {
   const node: object[] = [];
+  let producer = 0;
   for (const field of fieldsOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) {
+    // Absent in the oldest, and tfjs reads it.
+    if (field.number === 4)
+      producer = Number([...fieldsOf(field.bytes)].find(({ number }) => number === 1)?.value ?? 0);
     if (field.number !== 1) continue;
     if (node.length >= MAX_NODES) throw invalid(`more than ${MAX_NODES} nodes`);
     node.push(readNode(field.bytes));
   }
   if (node.length === 0) throw invalid('no nodes');
-  return { node };
+  return { node, versions: { producer } };
 }
 
 function readNode(bytes: Buffer): object {

@@ -9,7 +9,7 @@
 Each becomes <version>.keras and <version>-attention.keras, <version>.h5, a folder <version>-tfjs of the tensorflowjs converter, and <version>.json with
 the answers to `pixels()`; <version>-scaled-sum has another model. only.weights.h5 has no layers, keras3-without-constants.onnx not all constants;
 keras3-padded-pool.onnx is another model, with its answers, and keras2-with-call.onnx one that nothing runs. The .onnx files need tf2onnx 1.16.1 and onnx
-1.17.0, with Keras 2 onnx 1.16.2."""
+1.17.0, with Keras 2 onnx 1.16.2. make_graph.py makes the graph models."""
 
 import importlib.metadata
 import json
@@ -187,4 +187,5 @@ def main():
     print(answers)
 
 
-main()
+if __name__ == "__main__":
+    main()
