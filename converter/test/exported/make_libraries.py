@@ -1,4 +1,4 @@
-"""python make_libraries.py [name ...]   Classifiers as transformers, ultralytics, onnxruntime and scikit-learn write them.
+"""python make_libraries.py [name ...]   Classifiers as transformers, timm, ultralytics, onnxruntime and scikit-learn write them.
 
 Versions are in requirements.txt. onnxruntime quantizes a model of make_torch.py."""
 import os
@@ -39,6 +39,25 @@ def transformers_case():
     torch.onnx.export(Logits(), (x[:1],), os.path.join(where, "model.onnx"), input_names=["pixel_values"], output_names=["logits"], dynamic_axes=names, dynamo=False)
     spec = {"input": {**IMAGE, "normalization": "tf", "kernel": "linear"}, "output": {"activation": "logits"}}
     write_case("transformers-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="config.json and preprocessor_config.json beside it, all sizes open")
+
+
+def timm_case():
+    import timm
+    from timm.models._hub import save_config_for_hf
+
+    torch.manual_seed(14)
+    small = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=5, **small).eval()
+    with torch.no_grad():
+        net.head.weight.normal_(0, 1)
+    where = folder("timm-vit")
+    save_config_for_hf(net, os.path.join(where, "config.json"), {"label_names": [f"thing {i}" for i in range(5)]})
+    config = timm.data.resolve_model_data_config(net)
+    mean, deviation = (np.array(config[name], np.float32) for name in ("mean", "std"))
+    x = first((pixels(32, 32, 3).astype(np.float32) / 255 - mean) / deviation)
+    torch.onnx.export(net, (x[:1],), os.path.join(where, "model.onnx"), dynamo=True, external_data=False)
+    spec = {"input": {**IMAGE, "shortSide": 35, "normalization": "tf", "resize": "pillow-bicubic"}, "output": {"activation": "logits"}}
+    write_case("timm-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="timm's config.json beside it, batch 1")
 
 
 def ultralytics_case():
@@ -109,7 +128,7 @@ def sklearn_case():
         file.write(onx.SerializeToString())
 
 
-MAKERS = {f.__name__: f for f in (transformers_case, ultralytics_case, onnxruntime_cases, sklearn_case)}
+MAKERS = {f.__name__: f for f in (transformers_case, timm_case, ultralytics_case, onnxruntime_cases, sklearn_case)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or MAKERS:
