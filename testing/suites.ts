@@ -50,9 +50,11 @@ export function listSuites(root: string): Record<Suite, string[]> {
   return found;
 }
 
-/** The text of a test file and of the fixtures beside it: a test needs what they import. */
-function readWithFixtures(path: string): string {
+/** The text of a test file and of its fixtures, and of theirs: a test needs what they import. */
+function readWithFixtures(path: string, read = new Set<string>()): string {
+  if (read.has(path)) return '';
+  read.add(path);
   const source = readFileSync(path, 'utf8');
   const fixtures = [...source.matchAll(/from '(\.[^']*\.fixture\.ts)'/g)].map(([, name]) => join(path, '..', name!));
-  return [source, ...fixtures.map((fixture) => readFileSync(fixture, 'utf8'))].join('\n');
+  return [source, ...fixtures.map((fixture) => readWithFixtures(fixture, read))].join('\n');
 }
