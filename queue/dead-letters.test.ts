@@ -45,4 +45,26 @@ describe('dead letters', () => {
     await consumer.register({ worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 });
     expect(await dead.list('tiny')).toEqual([]);
   });
+
+  it('of another release are named beside the others, cannot be retried, and can be dropped', async () => {
+    const { admit, consumer, redis, prefix, keys } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix });
+    const { id } = await admit(1);
+    await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
+    const [, fields] = (await redis.xrangeBuffer(keys.dead, '-', '+'))[0]!;
+    const foreign = (await redis.xadd(
+      keys.dead,
+      '*',
+      ...fields.map((field) => (field.toString() === 'MODEL_FAILED' ? 'MODEL_TIRED' : field)),
+    ))!;
+    const damaged = (await redis.xadd(keys.dead, '*', 'noise', '\u0000'))!;
+    expect(await dead.list('tiny')).toMatchObject([
+      { predictions: [id], errorCode: 'MODEL_FAILED' },
+      { entryId: foreign, imageBytes: 12, unreadable: expect.stringContaining('errorCode') },
+      { entryId: damaged, imageBytes: 0, unreadable: expect.stringContaining('predictions') },
+    ]);
+    await expect(dead.retry('tiny', foreign)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    expect(await dead.drop('tiny', [foreign, damaged])).toBe(2);
+    expect(await dead.list('tiny')).toHaveLength(1);
+  });
 });

@@ -21,7 +21,7 @@ const DeadFields = z.object({
   options: OptionsText,
 });
 
-export interface DeadLetter extends z.infer<typeof DeadFields> {
+interface DeadEntry {
   /** Identifies it in retry and drop. Ids sort by time. */
   entryId: string;
   /** When it became a dead letter, in Unix milliseconds. */
@@ -29,15 +29,28 @@ export interface DeadLetter extends z.infer<typeof DeadFields> {
   imageBytes: number;
 }
 
+export interface DeadLetter extends DeadEntry, z.infer<typeof DeadFields> {
+  unreadable?: undefined;
+}
+
+/** Another release or program wrote it, or it is damaged. It can only be dropped. */
+export interface UnreadableDeadLetter extends DeadEntry {
+  /** What this release cannot read. */
+  unreadable: string;
+}
+
 export type DeadLetters = ReturnType<typeof createDeadLetters>;
 
-function readLetter([id, fields]: Entry): { letter: DeadLetter; image: Buffer } {
+function readLetter([id, fields]: Entry): { letter: DeadLetter | UnreadableDeadLetter; image: Buffer } {
   const values = readFields(fields);
   const image = values.get('image') ?? Buffer.alloc(0);
   values.delete('image');
   const entryId = id.toString();
-  const parsed = DeadFields.parse(Object.fromEntries([...values].map(([name, value]) => [name, value.toString()])));
-  return { letter: { ...parsed, entryId, buriedAtMs: Number(entryId.split('-')[0]), imageBytes: image.length }, image };
+  const entry = { entryId, buriedAtMs: Number(entryId.split('-')[0]), imageBytes: image.length };
+  const parsed = DeadFields.safeParse(Object.fromEntries([...values].map(([name, value]) => [name, value.toString()])));
+  if (parsed.success) return { letter: { ...parsed.data, ...entry }, image };
+  const unreadable = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return { letter: { ...entry, unreadable }, image };
 }
 
 /** Every call rejects with InferqlError UNAVAILABLE while Redis cannot serve it. */
@@ -51,7 +64,10 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
 
   return {
     /** The oldest first. @param after the entry id that the page before ended with */
-    async list(model: string, { count = 100, after }: { count?: number; after?: string } = {}): Promise<DeadLetter[]> {
+    async list(
+      model: string,
+      { count = 100, after }: { count?: number; after?: string } = {},
+    ): Promise<(DeadLetter | UnreadableDeadLetter)[]> {
       return (await readEntries(model, after === undefined ? '-' : `(${after}`, '+', count)).map(
         ({ letter }) => letter,
       );
@@ -60,32 +76,36 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
     /**
      * Queues a dead letter again, as a new prediction that names the old one in `retryOf`, and removes it. Two operators who
      * retry the same one get the same prediction.
-     * @throws InferqlError NOT_FOUND if there is no such entry or model; INVALID_INPUT if the model's version has changed, since the
-     *   pixels were prepared for the old one
+     * @throws InferqlError NOT_FOUND if there is no such entry or model; INVALID_INPUT if this release cannot read it, or the model's
+     *   version has changed, since the pixels were prepared for the old one
      */
     async retry(model: string, entryId: string): Promise<AdmitOutcome> {
       const [dead] = await readEntries(model, entryId, entryId, 1);
       const served = (await registry.models()).find(({ name }) => name === model);
       if (!dead || !served)
         throw new InferqlError('NOT_FOUND', { message: `No dead letter ${entryId} of model ${model}.` });
-      if (served.version !== dead.letter.version) {
+      const { letter } = dead;
+      if (letter.unreadable !== undefined) {
+        throw new InferqlError('INVALID_INPUT', { message: `This release cannot read it: ${letter.unreadable}` });
+      }
+      if (served.version !== letter.version) {
         throw new InferqlError('INVALID_INPUT', {
-          message: `It was prepared for version ${dead.letter.version}; ${served.version} is served now. Send the image again.`,
+          message: `It was prepared for version ${letter.version}; ${served.version} is served now. Send the image again.`,
         });
       }
       const outcome = await producer.admit({
         id: newPredictionId(model),
         model: served,
         image: dead.image,
-        options: dead.letter.options,
-        priority: dead.letter.priority,
+        options: letter.options,
+        priority: letter.priority,
         timeoutMs: served.queue.defaultTimeoutMs,
-        caller: { tenant: dead.letter.tenant, keyId: undefined, weight: 1 },
+        caller: { tenant: letter.tenant, keyId: undefined, weight: 1 },
         byOperator: true,
         idempotencyKey: `dead ${entryId}`,
         share: false,
         cacheTtlMs: 0,
-        retryOf: dead.letter.predictions[0],
+        retryOf: letter.predictions[0],
       });
       if (outcome.kind === 'admitted') await this.drop(model, [entryId]);
       return outcome;

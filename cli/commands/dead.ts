@@ -1,4 +1,9 @@
-import { createDeadLetters, type DeadLetter, type DeadLetters } from '@inferql/queue/dead-letters';
+import {
+  createDeadLetters,
+  type DeadLetter,
+  type DeadLetters,
+  type UnreadableDeadLetter,
+} from '@inferql/queue/dead-letters';
 import { InferqlError } from '@inferql/queue/errors';
 import { Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
@@ -88,7 +93,7 @@ async function withDeadLetters(flags: DeadFlags, context: CommandContext, work: 
   });
 }
 
-async function* listAll(letters: DeadLetters, model: string): AsyncGenerator<DeadLetter> {
+async function* listAll(letters: DeadLetters, model: string): AsyncGenerator<DeadLetter | UnreadableDeadLetter> {
   let after: string | undefined;
   for (;;) {
     const page = await letters.list(model, { count: PAGE, ...(after === undefined ? {} : { after }) });
@@ -129,12 +134,8 @@ async function retryLetter(letters: DeadLetters, model: string, entryId: string)
   }
 }
 
-function describeLetter({ entryId, buriedAtMs, errorCode, attempts, predictions }: DeadLetter): string[] {
-  return [
-    entryId,
-    new Date(buriedAtMs).toISOString(),
-    errorCode,
-    String(attempts),
-    predictions.map(safeText).join(' '),
-  ];
+function describeLetter(letter: DeadLetter | UnreadableDeadLetter): string[] {
+  const ofEntry = [letter.entryId, new Date(letter.buriedAtMs).toISOString()];
+  if (letter.unreadable !== undefined) return [...ofEntry, `unreadable: ${safeText(letter.unreadable)}`, '', ''];
+  return [...ofEntry, letter.errorCode, String(letter.attempts), letter.predictions.map(safeText).join(' ')];
 }
