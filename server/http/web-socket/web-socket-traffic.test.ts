@@ -1,6 +1,7 @@
 /** WebSockets whose client sends without end, or reads nothing. */
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { usedBytes } from '@inferql/testing/used-memory';
 import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
@@ -125,18 +126,19 @@ test('few messages are handled at the same time, in order, and an open subscript
   });
   const sent = Array.from({ length: MAX_MESSAGES_AT_ONCE + 3 }, (_, i) => `${i}`);
   for (const text of sent) traffic.receive(Buffer.from(text));
-  expect(begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE));
+  // On a busy machine the rest of a burst follows in the next turn of the event loop.
+  await expect.poll(() => begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE));
   expect([traffic.isWaiting, socket.isPaused]).toEqual([true, true]);
   releases[0]!();
-  expect(begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE + 1));
+  await expect.poll(() => begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE + 1));
   // The one that left its place ends: no second place is free.
   endings[0]!();
-  await Promise.resolve();
+  await nextTurn();
+  await nextTurn();
   expect(begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE + 1));
   endings[1]!();
   endings[2]!();
-  await Promise.resolve();
-  expect(begun).toEqual(sent);
+  await expect.poll(() => begun).toEqual(sent);
   expect([traffic.isWaiting, socket.isPaused]).toEqual([false, false]);
 });
 
