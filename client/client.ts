@@ -1,7 +1,7 @@
 import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './api.ts';
 import { classifyImage, submitImage } from './classify.ts';
+import { classifyAll, classifyEach } from './classify-each.ts';
 import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
-import { classifyAll, classifyEach } from './many.ts';
 import { withRetries } from './retry.ts';
 import { createSemaphore } from './semaphore.ts';
 import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';

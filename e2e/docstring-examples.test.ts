@@ -17,7 +17,7 @@ interface EntryPoint {
 
 const CLIENT = "import { createClient } from '@inferql/client'; declare const file: Blob;";
 const SERVED = "import type { ServedModel } from '@inferql/queue/contract'; declare const model: ServedModel;";
-const PREFIX = "import { DEFAULT_PREFIX } from '@inferql/queue/keys';";
+const PREFIX = "import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';";
 const ENTRY_POINTS: Record<string, EntryPoint> = {
   createClient: {
     file: 'client/client.ts',

@@ -1,6 +1,6 @@
 import { InferqlError } from '@inferql/queue/errors';
 import sharp, { type Sharp } from 'sharp';
-import { openImage } from './decode/open.ts';
+import { openImage } from './decode/open-image.ts';
 import type { ImageFacts } from './inspect/facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isKeyText, KeyStore, looksLikeKey, readKeyId, whyInvalid } from './api-keys.ts';
-import { accessKeys } from './keys.ts';
+import { accessKeys } from './redis-keys.ts';
 import { setUp } from './test/queue.fixture.ts';
 
 async function openStore() {

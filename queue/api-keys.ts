@@ -8,10 +8,10 @@ import type { ChainableCommander } from 'ioredis';
 import { z } from 'zod';
 import { ModelName, TenantName, Weight } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { accessKeys } from './keys.ts';
 import { parseLimits } from './limit-rules.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { accessKeys } from './redis-keys.ts';
 import { Scope } from './scopes.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';

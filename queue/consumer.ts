@@ -3,9 +3,9 @@ import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contr
 import { ERRORS, type ErrorCode } from './errors.ts';
 import type { HeldJobs, JobEntry } from './held-jobs.ts';
 import { JobClaims } from './job-claims.ts';
-import { type ModelKeys, modelKeys, type RegistryKeys, registryKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { isRedisUnavailable } from './redis-errors.ts';
+import { type ModelKeys, modelKeys, type RegistryKeys, registryKeys } from './redis-keys.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import type { ClaimedJob } from './stream-entry.ts';
 

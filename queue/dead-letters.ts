@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, newPredictionId, Priority } from './contract.ts';
 import { ERROR_CODES, InferqlError } from './errors.ts';
-import { modelKeys } from './keys.ts';
 import { type AdmitOutcome, Producer } from './producer.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { modelKeys } from './redis-keys.ts';
 import { Registry } from './registry.ts';
 import { runStep } from './scripts.ts';
 import { type Entry, OptionsText, readFields } from './stream-entry.ts';

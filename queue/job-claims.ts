@@ -1,9 +1,9 @@
 /** Claims jobs of a model version for one worker: new ones, stalled ones of other workers, and those that a lost reply left with it. */
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from './contract.ts';
 import { HeldJobs, type JobEntry } from './held-jobs.ts';
-import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './keys.ts';
 import { createPriorityScheduler } from './priority-scheduler.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from './redis-keys.ts';
 import { runStep } from './scripts.ts';
 import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './stream-entry.ts';
 

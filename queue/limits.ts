@@ -1,7 +1,8 @@
 /** Rate limits and quotas of tenants and their keys: one atomic step takes a request's cost from all that apply, or from none. */
-import { tenantLimitKeys } from './keys.ts';
+
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { tenantLimitKeys } from './redis-keys.ts';
 import { runScript } from './scripts.ts';
 
 /** What a request costs: machine time that it is predicted to take, its images as requests, and its bytes. */

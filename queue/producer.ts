@@ -9,12 +9,12 @@ import {
   type ServedModel,
 } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { type ModelKeys, modelKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { type ModelKeys, modelKeys } from './redis-keys.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
-import type { ReportUnreadable } from './unreadable.ts';
+import type { ReportUnreadable } from './unreadable-records.ts';
 
 export interface AdmitRequest {
   /** From newPredictionId(model.name), created before the first send. */

@@ -4,10 +4,10 @@
  */
 import { modelOfPrediction } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { modelKeys } from './keys.ts';
 import { type Limiter, RECEIPT_MS } from './limits.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { modelKeys } from './redis-keys.ts';
 import { runStep } from './scripts.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 

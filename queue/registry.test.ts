@@ -1,6 +1,6 @@
 /** Models that come and go: which are offered, which is the default, and what forgetting one leaves behind. */
 import { expect, test } from 'vitest';
-import { modelKeys, registryKeys } from './keys.ts';
+import { modelKeys, registryKeys } from './redis-keys.ts';
 import { FORGET_AFTER_MS, Registry } from './registry.ts';
 import { connect, setUp } from './test/queue.fixture.ts';
 

@@ -1,12 +1,12 @@
 /** The models that were ever registered: their queues, which of them are offered, which one is the default, and how they are forgotten. */
 import { z } from 'zod';
 import { ModelName, type QueueState, ServedModel, WorkerRecord } from './contract.ts';
-import { type ModelKeys, modelKeys, type RegistryKeys, registryKeys } from './keys.ts';
 import { parseQueueState, type QueueReply } from './queue-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis, isRedisUnavailable } from './redis-errors.ts';
+import { type ModelKeys, modelKeys, type RegistryKeys, registryKeys } from './redis-keys.ts';
 import { runStep } from './scripts.ts';
-import type { ReportUnreadable } from './unreadable.ts';
+import type { ReportUnreadable } from './unreadable-records.ts';
 
 /** A model that nobody has served for this long is forgotten, unless it has open predictions or dead letters. */
 export const FORGET_AFTER_MS = 24 * 60 * 60 * 1000;

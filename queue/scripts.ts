@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
-import type { ModelKeys } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import type { ModelKeys } from './redis-keys.ts';
 
 const STEP_NAMES = [
   'admit',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { accessKeys } from './keys.ts';
+import { accessKeys } from './redis-keys.ts';
 import { createTenantStore, readChangedTenant } from './tenant-store.ts';
 import { connect, setUp } from './test/queue.fixture.ts';
 

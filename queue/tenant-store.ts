@@ -1,10 +1,10 @@
 /** What an operator has set for single tenants: limits and weight. The command writes, the server reads. */
 import { z } from 'zod';
 import { TenantName, Weight } from './contract.ts';
-import { accessKeys } from './keys.ts';
 import { parseLimits } from './limit-rules.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
+import { accessKeys } from './redis-keys.ts';
 
 const SettingsFields = z.object({
   /** Instead of the server's limits for tenants; '' is none. Absent: those of the server. */

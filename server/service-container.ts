@@ -11,7 +11,7 @@ import { callRedis } from '@inferql/queue/redis-errors';
 import { createRefunds } from '@inferql/queue/refunds';
 import { Registry } from '@inferql/queue/registry';
 import { createTenantStore } from '@inferql/queue/tenant-store';
-import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/unreadable';
+import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/unreadable-records';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate } from './access/custom.ts';
 import { Access } from './access/index.ts';

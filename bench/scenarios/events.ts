@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Consumer } from '@inferql/queue/consumer';
 import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
-import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
 import { readMemory } from '../proc.ts';

@@ -7,9 +7,9 @@ import {
   type ServedModel,
 } from '@inferql/queue/contract';
 import { EventChannel } from '@inferql/queue/events';
-import { DEFAULT_PREFIX } from '@inferql/queue/keys';
 import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { Registry } from '@inferql/queue/registry';
 
 export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;

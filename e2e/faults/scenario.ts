@@ -1,4 +1,4 @@
-import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/keys';
+import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/redis-keys';
 import type { Child } from '@inferql/testing/child-process';
 import { withKeyStore } from '@inferql/testing/key-store';
 import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis-proxy';

@@ -1,7 +1,7 @@
 import type { Sharp } from 'sharp';
 import type { GifFacts } from '../inspect/facts.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
-import type { RawImage } from './raw.ts';
+import type { RawImage } from './raw-image.ts';
 
 const TRAILER = Buffer.from(';');
 

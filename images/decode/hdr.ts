@@ -1,6 +1,6 @@
 import type { Sharp } from 'sharp';
 import type { ColorCoding } from '../inspect/facts.ts';
-import type { RawImage } from './raw.ts';
+import type { RawImage } from './raw-image.ts';
 import { toneMap } from './tone-map.ts';
 
 /** Tone mapping is arithmetic in JavaScript, 60 ns per pixel: more pixels than this are not worth it for a model's input. */

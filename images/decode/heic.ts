@@ -3,7 +3,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import { findOtherItemFlags, readHeifPicture } from '../inspect/heif-items.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { dropAlpha } from './bmp.ts';
-import type { RawImage } from './raw.ts';
+import type { RawImage } from './raw-image.ts';
 
 /** Not a dependency: its decoder is LGPL and HEVC is patented, so an operator decides to install it. */
 const PACKAGE = 'heic-decode';

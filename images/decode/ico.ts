@@ -1,7 +1,7 @@
 import { bmpRowBytes, readBmpLayout } from '../inspect/bmp.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { decodeBitmap } from './bmp.ts';
-import type { RawImage } from './raw.ts';
+import type { RawImage } from './raw-image.ts';
 
 /**
  * Decodes an icon's bitmap: rows of pixels, then a mask of one bit per pixel, which counts if the pixels have no alpha.

@@ -1,7 +1,7 @@
 import sharp, { type SharpOptions } from 'sharp';
 import type { TiffFacts } from '../inspect/facts.ts';
 import { refuseFeature } from '../inspect/refusals.ts';
-import { type RawImage, turnUpright } from './raw.ts';
+import { type RawImage, turnUpright } from './raw-image.ts';
 import { stackTiles, unstackTiles } from './tiff-tiles.ts';
 
 /** Whether the library alone reads it correctly: strips of 8 or 16 bits, with alpha only if the file says so. */

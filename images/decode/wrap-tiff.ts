@@ -1,4 +1,4 @@
-import type { RawImage } from './raw.ts';
+import type { RawImage } from './raw-image.ts';
 
 const SHORT = 3;
 const LONG = 4;

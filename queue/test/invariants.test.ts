@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Consumer, type StartedJob } from '../consumer.ts';
 import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from '../contract.ts';
-import type { ModelKeys } from '../keys.ts';
 import type { RedisConnection } from '../redis-connection.ts';
+import type { ModelKeys } from '../redis-keys.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
 
 const worker = fc.nat({ max: 3 });

@@ -11,9 +11,9 @@ import {
   type PredictionState,
   type ServedModel,
 } from '../contract.ts';
-import { modelKeys } from '../keys.ts';
 import { type AdmitRequest, Producer } from '../producer.ts';
 import { type ConnectionRole, connectRedis, type RedisConnection } from '../redis-connection.ts';
+import { modelKeys } from '../redis-keys.ts';
 import { Registry } from '../registry.ts';
 import type { ClaimedJob } from '../stream-entry.ts';
 

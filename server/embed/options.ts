@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import type { Config } from '../config.ts';
 import { readConfig } from '../config.ts';
 import type { Hooks } from '../predictions/hooks.ts';
+import type { InlineOptions } from './inline.ts';
 import {
   BOOLEAN,
   COUNT,
@@ -19,8 +20,7 @@ import {
   isFilledString,
   isFunction,
   isObject,
-} from './expectations.ts';
-import type { InlineOptions } from './inline.ts';
+} from './option-checks.ts';
 import type { InferQLOptions } from './types.ts';
 
 /** Limits that a host application can set, with the settings that they correspond to. */

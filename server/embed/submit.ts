@@ -11,7 +11,7 @@ import {
   type Expectations,
   isFilledString,
   isObject,
-} from './expectations.ts';
+} from './option-checks.ts';
 import type { PredictionEvent, SubmitOptions } from './types.ts';
 
 const DEFAULT_TOP_K = 5;

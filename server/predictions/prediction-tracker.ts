@@ -4,7 +4,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import type { EventChannel, EventListener } from '@inferql/queue/events';
 import type { Producer } from '@inferql/queue/producer';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
-import type { ReportUnreadable } from '@inferql/queue/unreadable';
+import type { ReportUnreadable } from '@inferql/queue/unreadable-records';
 import type { Logger } from 'pino';
 import type { PredictionListener } from './prediction-listener.ts';
 

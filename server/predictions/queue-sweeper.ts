@@ -4,7 +4,7 @@ import type { Producer } from '@inferql/queue/producer';
 import { REFUND_BATCH_SIZE, type Refunds } from '@inferql/queue/refunds';
 import type { Registry } from '@inferql/queue/registry';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
-import type { ReportUnreadable } from '@inferql/queue/unreadable';
+import type { ReportUnreadable } from '@inferql/queue/unreadable-records';
 import type { Logger } from 'pino';
 
 /** Maximum delay with which a prediction that nobody watches expires. */

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { Consumer } from '@inferql/queue/consumer';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
-import { GROUP, modelKeys, streamKey } from '@inferql/queue/keys';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
+import { GROUP, modelKeys, streamKey } from '@inferql/queue/redis-keys';
 import { buildSystem } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';

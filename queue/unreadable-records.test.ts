@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createUnreadableRecords } from './unreadable.ts';
+import { createUnreadableRecords } from './unreadable-records.ts';
 
 test('each place is logged once per reason, and listed', () => {
   const logged: string[] = [];

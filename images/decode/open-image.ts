@@ -11,7 +11,7 @@ import { decodeHdr } from './hdr.ts';
 import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
 import { decodeIconBitmap } from './ico.ts';
 import { closeJpeg } from './jpeg-end-marker.ts';
-import { openRaw } from './raw.ts';
+import { openRaw } from './raw-image.ts';
 import { cutSecondPicture } from './second-picture.ts';
 import { decodeTiff, isPlainTiff } from './tiff.ts';
 import { needsToneMap } from './tone-map.ts';
