@@ -1,11 +1,18 @@
 import { expect, test } from 'vitest';
-import { medianInterval, percentile, ratePerSecond, spreadOf } from './stats.ts';
+import { median, medianInterval, percentile, ratePerSecond, spreadOf } from './stats.ts';
 
 test('percentiles are measured values, by nearest rank', () => {
   const values = Array.from({ length: 100 }, (_, index) => 100 - index);
   expect(spreadOf(values)).toEqual({ p50: 50, p95: 95, p99: 99 });
   expect(percentile([7], 0.99)).toBe(7);
   expect(percentile([], 0.5)).toBeNaN();
+});
+
+test('the median of an even number of values is the mean of the middle two', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([7])).toBe(7);
+  expect(median([])).toBeNaN();
 });
 
 test('the rate of answers that come in batches is that of the batches', () => {
