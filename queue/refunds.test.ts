@@ -257,7 +257,7 @@ it('what one server has to give back after an outage is bounded; beyond that, ca
   await refunds.settle('tiny');
   expect(given.size).toBe(MAX_POSTPONED);
   expect([given.get(ids[0]!), given.has(ids[MAX_POSTPONED]!)]).toEqual(['second', false]);
-  // Nothing is given back twice, and there is room again.
+  // Nothing is given back twice, and new refunds are taken again.
   given.clear();
   await refunds.settle('tiny');
   expect(given.size).toBe(0);

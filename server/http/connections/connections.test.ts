@@ -233,11 +233,16 @@ describe('HEAD', () => {
   });
 });
 
-test('an event stream on a connection that will be closed says so, and closes it', async () => {
-  const server = await startServer();
+/** A queued image. @returns the subscription to its states, as a query in a URL */
+async function subscribeToImage(server: Awaited<ReturnType<typeof startServer>>): Promise<string> {
   await startWorker(server.prefix);
   const id = await enqueue(server, 7);
-  const query = encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
+  return encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
+}
+
+test('an event stream on a connection that will be closed says so, and closes it', async () => {
+  const server = await startServer();
+  const query = await subscribeToImage(server);
   const text = await exchange(
     await server.listener.listen(),
     get(`/graphql?query=${query}`, 'host: x\r\naccept: text/event-stream\r\nconnection: close\r\n'),
@@ -248,9 +253,7 @@ test('an event stream on a connection that will be closed says so, and closes it
 
 test('a request behind an event stream is answered once that has ended', async () => {
   const server = await startServer();
-  await startWorker(server.prefix);
-  const id = await enqueue(server, 7);
-  const query = encodeURIComponent(`subscription { prediction(id: "${id}") { status } }`);
+  const query = await subscribeToImage(server);
   const text = await exchange(
     await server.listener.listen(),
     get(`/graphql?query=${query}`, 'host: x\r\naccept: text/event-stream\r\n') + get('/health/live'),
