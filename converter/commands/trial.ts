@@ -5,7 +5,7 @@ import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { runBatch } from '../inspect/probe-onnx.ts';
 import { normalizationOf } from '../normalization.ts';
-import { outputPort } from '../onnx/output-port.ts';
+import { outputPort } from '../onnx-writer/output-port.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import { wayOut } from '../tfjs/keras3.ts';
 import type { CommandContext } from './command-context.ts';

@@ -5,7 +5,7 @@ import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
 import type { InputSpec } from '../input-spec.ts';
 import { normalizationOf } from '../normalization.ts';
-import { convertModel } from '../onnx/convert.ts';
+import { convertModel } from '../onnx-writer/convert-model.ts';
 import type { OutputSpec } from '../spec.ts';
 import { parseModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, type Weight } from '../tfjs/weights.ts';

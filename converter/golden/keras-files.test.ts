@@ -10,7 +10,7 @@ import type { InputSpec } from '../input-spec.ts';
 import { openHdf5 } from '../keras/hdf5.ts';
 import { readKerasFile } from '../keras/keras-file.ts';
 import { toSnakeCase } from '../keras/layer-paths.ts';
-import { convertModel } from '../onnx/convert.ts';
+import { convertModel } from '../onnx-writer/convert-model.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { readWeights } from '../tfjs/weights.ts';
 import { largestDifference } from './harness.fixture.ts';

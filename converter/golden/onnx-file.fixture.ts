@@ -1,5 +1,5 @@
-import { BATCH, floatTensor, type OnnxNode } from '../onnx/graph.ts';
-import { encodeModel } from '../onnx/write.ts';
+import { encodeModel } from '../onnx-writer/encode-onnx.ts';
+import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph.ts';
 import { createRandom } from './harness.fixture.ts';
 
 export interface ClassifierOptions {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
 import { parseLabels } from '../labels.ts';
-import { type ChosenOutput, chooseOutput } from '../onnx-file/choose-output.ts';
+import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
 import {
   type AnswerOutput,
   describeSizes,
@@ -10,9 +10,9 @@ import {
   NUMBER_TYPES,
   type OnnxFacts,
   readFacts,
-} from '../onnx-file/facts.ts';
-import { readOnnx } from '../onnx-file/read-onnx.ts';
-import { isNamedEmbedding, refuseDetection } from '../onnx-file/task.ts';
+} from '../onnx-reader/inputs-and-outputs.ts';
+import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-names.ts';
+import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { type ModelSpec, parseSpec } from '../spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';

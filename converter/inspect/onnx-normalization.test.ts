@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { readFacts } from '../onnx-file/facts.ts';
-import { decodeOnnx } from '../onnx-file/model-file.ts';
+import { decodeOnnx } from '../onnx-reader/decode-onnx.ts';
+import { readFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import { Findings } from './findings.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 

@@ -1,6 +1,6 @@
 import type { NormalizationSpec } from '../input-spec.ts';
-import { hasWeightsForBytes, readEmbedded } from '../onnx-file/embedded.ts';
-import { ELEMENT, type OnnxFacts } from '../onnx-file/facts.ts';
+import { hasWeightsForBytes, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
+import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
 import { findKerasFamily } from './keras-families.ts';

@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
-import { writeWrapped } from '../onnx-file/write-wrapped.ts';
+import { writeWrapped } from '../onnx-writer/write-wrapped.ts';
 import { readSample } from '../sample-images.ts';
 import type { ModelSpec } from '../spec.ts';
 

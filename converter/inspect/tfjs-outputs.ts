@@ -1,8 +1,8 @@
 /** Outputs of tfjs models: which has the labels, what the others are. */
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import { buildGraph } from '../onnx/convert.ts';
-import type { OnnxGraph } from '../onnx/graph.ts';
+import { buildGraph } from '../onnx-writer/convert-model.ts';
+import type { OnnxGraph } from '../onnx-writer/graph.ts';
 import type { ModelSpec } from '../spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';

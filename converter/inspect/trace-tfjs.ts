@@ -1,5 +1,5 @@
-import type { OnnxGraph } from '../onnx/graph.ts';
-import { type InputTrace, spreadOf, traceInput } from '../onnx-file/trace.ts';
+import { type InputTrace, spreadOf, traceInput } from '../onnx-reader/input-trace.ts';
+import type { OnnxGraph } from '../onnx-writer/graph.ts';
 
 const MAX_NUMBERS = 64;
 

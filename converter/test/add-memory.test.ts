@@ -6,8 +6,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { BATCH, floatTensor } from '../onnx/graph.ts';
-import { encodeModel } from '../onnx/write.ts';
+import { encodeModel } from '../onnx-writer/encode-onnx.ts';
+import { BATCH, floatTensor } from '../onnx-writer/graph.ts';
 import { writeH5, writeKeras } from './keras-writer.fixture.ts';
 
 const MEGABYTE = 2 ** 20;

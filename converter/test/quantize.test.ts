@@ -12,9 +12,9 @@ import {
   randomPixels,
   saveLayersModel,
 } from '../golden/harness.fixture.ts';
-import { calibrate } from '../onnx/calibrate.ts';
-import { buildGraph, convertModel } from '../onnx/convert.ts';
-import { parseCalibration } from '../onnx/ranges.ts';
+import { calibrate } from '../onnx-writer/calibrate.ts';
+import { parseCalibration } from '../onnx-writer/calibration-ranges.ts';
+import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { prepareModel } from '../prepared-model.ts';
 import { readSample } from '../sample-images.ts';
 import { readSpec } from '../spec-file.ts';

@@ -1,8 +1,8 @@
 /** tfjs reads models of Keras 2. This translates layers models of Keras 3 for it. */
 
 import { ModelError } from '../errors.ts';
-import { LayerConfig } from '../onnx/keras-layers/config.ts';
-import { namesOf, orderOf, WeightIndex } from '../onnx/keras-layers/weights.ts';
+import { LayerConfig } from '../onnx-writer/keras-layers/config.ts';
+import { namesOf, orderOf, WeightIndex } from '../onnx-writer/keras-layers/weights.ts';
 import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './arguments.ts';
 import { isGraphModel, type ModelJson } from './manifest.ts';
 import { dialectOf, firstCalls, type Layer, type LayersModel, parseTopology } from './topology.ts';

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { GraphPort, OnnxGraph } from '@inferql/converter/onnx/graph';
-import { encodeModel } from '@inferql/converter/onnx/write';
+import { encodeModel } from '@inferql/converter/onnx-writer/encode-onnx';
+import type { GraphPort, OnnxGraph } from '@inferql/converter/onnx-writer/graph';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMapDrawer, type Features } from './class-activation-maps.ts';
 import { createMultiply, PRODUCT_FILE } from './onnx/matmul.ts';

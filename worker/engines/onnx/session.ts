@@ -1,4 +1,4 @@
-import { outputPort } from '@inferql/converter/onnx/output-port';
+import { outputPort } from '@inferql/converter/onnx-writer/output-port';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { createMapDrawer } from '../class-activation-maps.ts';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { readEnding } from './final-activation.ts';
+
+/** A chain of operators from `x` to `output`. */
+function chain(...ops: string[]) {
+  return ops.map((opType, i) => ({
+    opType,
+    input: [i === 0 ? 'x' : `v${i - 1}`],
+    output: [i === ops.length - 1 ? 'output' : `v${i}`],
+  }));
+}
+
+describe('the end of an ONNX graph', () => {
+  test.each([
+    [['Gemm'], 'logits', true],
+    [['Gemm', 'Identity'], 'logits', true],
+    [['Gemm', 'Softmax'], 'softmax', true],
+    [['Conv', 'Softmax', 'Squeeze', 'Identity'], 'softmax', true],
+    [['Gemm', 'Softmax', 'Cast'], 'softmax', true],
+    [['Gemm', 'Softmax', 'Reshape', 'Flatten'], 'softmax', true],
+    [['Gemm', 'Sigmoid'], 'sigmoid', true],
+    [['Gemm', 'Sigmoid', 'Cast', 'Reshape'], 'sigmoid', true],
+    [['Gemm', 'HardSigmoid'], 'sigmoid', true],
+    [['Gemm', 'LogSoftmax'], 'logits', true],
+    [['Gemm', 'Softmax', 'Log'], 'logits', true],
+    [['Softmax', 'Gemm'], 'logits', true],
+    [['Conv', 'Sigmoid', 'GlobalAveragePool', 'Flatten'], 'logits', false],
+    [['Gemm', 'Softmax', 'Clip'], 'logits', false],
+    [['Gemm', 'Tanh'], 'logits', false],
+  ])('%s is %s', (ops, activation, certain) => {
+    expect(readEnding(chain(...ops), 'output')).toMatchObject({ activation, certain });
+  });
+
+  test('is found if a softmax or a sigmoid is spelled out', () => {
+    const softmax = [
+      { opType: 'Exp', input: ['x'], output: ['e'] },
+      { opType: 'ReduceSum', input: ['e'], output: ['s'] },
+      { opType: 'Div', input: ['e', 's'], output: ['output'] },
+    ];
+    expect(readEnding(softmax, 'output')).toMatchObject({ activation: 'softmax', certain: true });
+    const sigmoid = [
+      { opType: 'Neg', input: ['x'], output: ['n'] },
+      { opType: 'Exp', input: ['n'], output: ['e'] },
+      { opType: 'Add', input: ['one', 'e'], output: ['s'] },
+      { opType: 'Div', input: ['one', 's'], output: ['output'] },
+    ];
+    expect(readEnding(sigmoid, 'output')).toMatchObject({ activation: 'sigmoid', certain: true });
+    const mean = [
+      { opType: 'Exp', input: ['x'], output: ['e'] },
+      { opType: 'Div', input: ['e', 'n'], output: ['output'] },
+    ];
+    expect(readEnding(mean, 'output').certain).toBe(false);
+  });
+
+  test('may be a bias after a product, and a cyclic graph ends', () => {
+    const bias = [
+      { opType: 'MatMul', input: ['x', 'w'], output: ['m'] },
+      { opType: 'Add', input: ['b', 'm'], output: ['output'] },
+    ];
+    expect(readEnding(bias, 'output')).toEqual({ activation: 'logits', certain: true, op: 'Add' });
+    const circle = [{ opType: 'Identity', input: ['output'], output: ['output'] }];
+    expect(readEnding(circle, 'output').certain).toBe(false);
+    expect(readEnding([], 'output')).toMatchObject({ certain: false });
+  });
+});

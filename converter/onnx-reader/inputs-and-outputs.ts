@@ -1,0 +1,220 @@
+import type { onnx } from 'onnx-proto';
+import { ModelError } from '../errors.ts';
+import { readConstants } from './constants.ts';
+import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
+import { type GraphEnding, readEnding } from './final-activation.ts';
+import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
+import { refuseTraining } from './training-mode.ts';
+
+/** ONNX' numbers of the element types that images and answers may have. */
+export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, half: 10, double: 11 } as const;
+/** Of outputs: whole numbers and floats; not texts, lists and maps. */
+export const NUMBER_TYPES: ReadonlySet<number> = new Set([...Object.values(ELEMENT), 3, 9]);
+const IMAGE_TYPES: Record<number, string> = {
+  1: 'float32',
+  2: 'uint8',
+  6: 'int32',
+  7: 'int64',
+  10: 'float16',
+  11: 'float64',
+};
+const ANSWER_TYPES = new Set<number>([ELEMENT.float, ELEMENT.half, ELEMENT.double]);
+/** The first whose arithmetic broadcasts. */
+const MIN_OPSET = 7;
+
+/** One input or output. */
+export interface Port {
+  name: string;
+  type: number;
+  /** Undefined for an unknown rank; a size is undefined if the file leaves it open. */
+  sizes: (number | undefined)[] | undefined;
+  /** The names of open sizes, such as `batch`. */
+  sizeNames: (string | undefined)[];
+}
+
+export interface ImageInput extends Port {
+  typeName: string;
+  /** Undefined if the file leaves it open. */
+  batch: number | undefined;
+  width: number | undefined;
+  height: number | undefined;
+  channels: number | undefined;
+  layout: Layout;
+  /** False if the file does not say, so that `nchw` is a guess. */
+  layoutIsCertain: boolean;
+}
+
+export interface AnswerOutput extends Port {
+  /** Undefined if the file leaves it open. */
+  classCount: number | undefined;
+  ending: GraphEnding;
+  /** Why it cannot be the scores of classes; undefined if it can. */
+  unfit: string | undefined;
+}
+
+export interface OnnxFacts {
+  opset: number;
+  input: ImageInput;
+  outputs: AnswerOutput[];
+  trace: InputTrace;
+  /** The tool that wrote it; may be empty. */
+  producer: string;
+  /** Of operators. Exporters keep the names of layers in them. */
+  nodeNames: string[];
+  /** What its maker wrote into the file. */
+  metadata: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads from an ONNX file what a classifier's spec must say.
+ * @param file the ONNX file, if its weights, or files with external data beside it, are to be read
+ * @param layout what a user says, if the file does not
+ * @throws ModelError SOURCE_INVALID for what is not a classifier of images
+ */
+export function readFacts(
+  { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
+  file?: string,
+  layout?: Layout,
+): OnnxFacts {
+  const opset = Number(model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0);
+  if (opset < MIN_OPSET) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file is of opset ${opset}: export it again with opset ${MIN_OPSET} or later (17 suits most tools)`,
+    );
+  }
+  const port = imagePort(graph);
+  refuseTraining({ model, graph });
+  refuseCalls(graph);
+  const constantOf = readConstants(graph, file);
+  const trace = traceInput(
+    { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
+    port.name,
+  );
+  return {
+    opset,
+    input: toImageInput(port, trace, layout),
+    outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph)),
+    trace,
+    producer: model.producerName ?? '',
+    nodeNames: graph.node.map(({ name }) => name ?? ''),
+    metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
+  };
+}
+
+/** @throws ModelError SOURCE_INVALID for a call of one of TensorFlow's functions, which is not in the file */
+function refuseCalls(graph: OnnxModelGraph): void {
+  const call = graph.node.find(({ opType, domain }) => !domain && /^(Stateful)?PartitionedCall$/.test(opType ?? ''));
+  if (!call) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `the ONNX file calls a function of TensorFlow that its exporter left out (${call.opType}, as of a grouped convolution): add the .keras or .h5 file itself`,
+  );
+}
+
+function toTraceNode({ opType, input, output, attribute }: onnx.INodeProto) {
+  const attributeOf = (wanted: string) => attribute?.find(({ name }) => name === wanted);
+  return {
+    op: opType ?? '',
+    inputs: input ?? [],
+    outputs: output ?? [],
+    perm: attributeOf('perm')?.ints?.map(Number),
+    epsilon: attributeOf('epsilon')?.f ?? undefined,
+  };
+}
+
+function toPort({ name, type }: onnx.IValueInfoProto): Port {
+  const dims = type?.tensorType?.shape?.dim;
+  return {
+    name: name ?? '',
+    type: type?.tensorType?.elemType ?? 0,
+    sizes: dims?.map(({ dimValue }) => Number(dimValue ?? 0) || undefined),
+    sizeNames: dims?.map(({ dimParam }) => dimParam || undefined) ?? [],
+  };
+}
+
+function imagePort(graph: OnnxModelGraph): Port {
+  const constants = new Set(graph.initializer.map(({ name }) => name));
+  const ports = (graph.input as onnx.IValueInfoProto[]).filter(({ name }) => !constants.has(name)).map(toPort);
+  const [port, ...others] = ports;
+  if (!port || others.length > 0) {
+    const names = ports.map(({ name }) => name).join(', ') || 'none';
+    // A tensor inside TensorFlow's graph is no input of the model: the exporter did not write what it holds.
+    const lost = others.filter(({ name }) => /\/.*:\d+$/.test(name)).map(({ name }) => name);
+    if (lost.length > 0)
+      throw new ModelError(
+        'SOURCE_INVALID',
+        `the ONNX file lacks constants of the model, which its exporter left out: ${lost.join(', ')}; add the .keras or .h5 file itself`,
+      );
+    throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
+  }
+  if (port.sizes && port.sizes.length !== 4) {
+    const shape = describeSizes(port.sizes);
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file takes ${shape} as its input ${port.name}, which is not an image of four dimensions; models of tables and texts, such as pipelines of scikit-learn, are not served`,
+    );
+  }
+  if (IMAGE_TYPES[port.type] === undefined) {
+    const types = Object.values(IMAGE_TYPES).join(', ');
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file's input ${port.name} is of element type ${port.type}: expected ${types}`,
+    );
+  }
+  return port;
+}
+
+/** Such as `? x 3 x 224 x 224`. */
+export function describeSizes(sizes: readonly (number | undefined)[] | undefined): string {
+  return sizes === undefined ? 'an open shape' : sizes.map((size) => size ?? '?').join(' x ') || 'a single number';
+}
+
+function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefined): ImageInput {
+  const { sizes = [undefined, undefined, undefined, undefined], sizeNames } = port;
+  const found = overrides ?? trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(sizeNames);
+  const layout = found ?? 'nchw';
+  const [channels, height, width] = layout === 'nchw' ? [1, 2, 3] : [3, 1, 2];
+  return {
+    ...port,
+    typeName: IMAGE_TYPES[port.type] ?? '',
+    batch: sizes[0],
+    width: sizes[width ?? 0],
+    height: sizes[height ?? 0],
+    channels: sizes[channels ?? 0] ?? trace.channels,
+    layout,
+    layoutIsCertain: found !== undefined,
+  };
+}
+
+function layoutOfSizes([, second, , fourth]: readonly (number | undefined)[]): Layout | undefined {
+  const isChannels = (size: number | undefined) => size === 1 || size === 3 || size === 4;
+  if (isChannels(second) === isChannels(fourth)) return undefined;
+  return isChannels(second) ? 'nchw' : 'nhwc';
+}
+
+function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): Layout | undefined {
+  const isChannels = (name: string | undefined) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? '');
+  if (isChannels(second) === isChannels(fourth)) return undefined;
+  return isChannels(second) ? 'nchw' : 'nhwc';
+}
+
+function toAnswer(port: Port, graph: OnnxModelGraph): AnswerOutput {
+  const { sizes } = port;
+  const inner = sizes?.slice(1);
+  const known = inner?.every((size) => size !== undefined) ? inner.map(Number) : undefined;
+  // [batch] alone is one number per image.
+  const classCount = known?.reduce((a, b) => a * b, 1);
+  return { ...port, classCount, ending: readEnding(graph.node, port.name), unfit: whyUnfit(port, known) };
+}
+
+function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | undefined {
+  if (type === 0) return 'is a list or a map, as scikit-learn writes with zipmap';
+  if (!ANSWER_TYPES.has(type))
+    return 'gives whole numbers, such as the number of the best class, and not the scores of all classes';
+  if (inner && inner.filter((size) => size > 1).length > 1) {
+    const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
+    return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
+  }
+  return undefined;
+}

@@ -1,0 +1,58 @@
+import type { onnx } from 'onnx-proto';
+import { ModelError } from '../errors.ts';
+import { type Constant, readConstants } from './constants.ts';
+import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
+
+type Node = onnx.INodeProto;
+
+const RANDOM = new Set([
+  'Bernoulli',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+]);
+
+/**
+ * Refuses a model that was exported in training mode: dropout makes its answers random, and batch normalization takes its statistics from
+ * the images instead of from training. Both run without an error.
+ * @throws ModelError SOURCE_INVALID
+ */
+export function refuseTraining({ model, graph }: { model: OnnxModel; graph: OnnxModelGraph }): void {
+  const functions = (model.functions ?? []).map(({ node }) => ({ node: node ?? [], initializer: [] }));
+  for (const { node, initializer } of [graph, ...functions]) {
+    const nodes = listNodes(node);
+    const constantOf = readConstants({ node: nodes, initializer } as unknown as OnnxModelGraph, undefined);
+    const found = nodes.find((candidate) => isForTraining(candidate, constantOf));
+    if (!found) continue;
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the ONNX file is of a model in training mode (${found.opType} is active), so its answers are not those of the trained model: export it again after model.eval()`,
+    );
+  }
+}
+
+/** Those of branches and loops, too. */
+function listNodes(nodes: readonly Node[]): Node[] {
+  return nodes.flatMap((node) => {
+    const inner = (node.attribute ?? []).flatMap(({ g, graphs }) => [g, ...(graphs ?? [])]);
+    return [node, ...inner.flatMap((graph) => listNodes(graph?.node ?? []))];
+  });
+}
+
+function isForTraining(node: Node, constantOf: (name: string) => Constant | undefined): boolean {
+  const { opType, input = [], output = [], attribute } = node;
+  const wholeOf = (wanted: string) => Number(attribute?.find(({ name }) => name === wanted)?.i ?? 0);
+  switch (opType) {
+    case 'BatchNormalization':
+      // Before opset 14 the means of a batch were further outputs.
+      return wholeOf('training_mode') === 1 || (output ?? []).slice(1).some((name) => name !== '');
+    case 'Dropout': {
+      const ratio = constantOf(input?.[1] ?? '')?.values?.[0];
+      return constantOf(input?.[2] ?? '')?.values?.[0] === 1 && ratio !== 0;
+    }
+    default:
+      return RANDOM.has(opType ?? '');
+  }
+}

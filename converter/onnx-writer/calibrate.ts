@@ -1,0 +1,60 @@
+import ort from 'onnxruntime-node';
+import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
+import type { FloatModel } from './convert-model.ts';
+import { encodeModel } from './encode-onnx.ts';
+import type { OnnxGraph, OnnxNode } from './graph.ts';
+
+/** More images do not change the ranges by much, and take time. */
+export const MAX_CALIBRATION_IMAGES = 64;
+
+/**
+ * Runs a float model over images and records the ranges of its tensors.
+ * @param images uint8 [height, width, channels] each
+ * @param options `headroom` widens what was seen by a factor
+ */
+export async function calibrate(
+  model: FloatModel,
+  shape: readonly [height: number, width: number, channels: number],
+  images: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { threads, headroom }: { threads: number; headroom: number },
+): Promise<Calibration> {
+  const tensors = tensorsToQuantize(model.graph);
+  const session = await ort.InferenceSession.create(encodeModel(withExtremes(model.graph, tensors), 'calibration'), {
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+  });
+  const seen = tensors.map(() => ({ low: [] as number[], high: [] as number[] }));
+  let count = 0;
+  for await (const pixels of images) {
+    const outputs = await session.run({ image: new ort.Tensor('uint8', pixels, [1, ...shape]) });
+    tensors.forEach((name, i) => {
+      seen[i]?.low.push(Number(outputs[`${name}_min`]?.data[0]));
+      seen[i]?.high.push(Number(outputs[`${name}_max`]?.data[0]));
+    });
+    count++;
+  }
+  await session.release();
+  const round = (value: number) => Number((value * headroom).toPrecision(6));
+  const ranges = Object.fromEntries(
+    tensors.map((name, i) => [name, [round(Math.min(...seen[i]!.low)), round(Math.max(...seen[i]!.high))]]),
+  ) as Calibration['ranges'];
+  return { images: count, graph: model.fingerprint, ranges };
+}
+
+/** The same graph with the smallest and largest value of each tensor for outputs. */
+function withExtremes(graph: OnnxGraph, tensors: readonly string[]): OnnxGraph {
+  const extremes = tensors.flatMap((name): OnnxNode[] =>
+    (['min', 'max'] as const).map((end) => ({
+      op: end === 'min' ? 'ReduceMin' : 'ReduceMax',
+      inputs: [name],
+      outputs: [`${name}_${end}`],
+      attributes: { keepdims: { int: 0 } },
+    })),
+  );
+  const outputs = extremes.flatMap((node) => node.outputs);
+  return {
+    ...graph,
+    nodes: [...graph.nodes, ...extremes],
+    outputs: outputs.map((name) => ({ name, type: 'float32', shape: [] })),
+  };
+}

@@ -1,0 +1,296 @@
+import { createHash } from 'node:crypto';
+import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
+import { ModelError } from '../errors.ts';
+import type { InputSpec } from '../input-spec.ts';
+import { normalizationOf } from '../normalization.ts';
+import type { PreparedOutput } from '../output-spec.ts';
+import type { OutputSpec } from '../spec.ts';
+import { parseGraph } from '../tfjs/graphdef.ts';
+import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
+import { dialectOf, type LayersModel, nameOutputs, parseTopology } from '../tfjs/topology.ts';
+import type { Weight } from '../tfjs/weights.ts';
+import type { Calibration } from './calibration-ranges.ts';
+import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
+import { softmax, unary } from './emit/activation.ts';
+import { binary } from './emit/binary.ts';
+import { encodeModel } from './encode-onnx.ts';
+import { foldGraph } from './fold-graph.ts';
+import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
+import { GraphBuilder, type Value } from './graph-builder.ts';
+import { convertLayers } from './keras-layers/model.ts';
+import { outputPort } from './output-port.ts';
+import { quantizeGraph } from './quantize-graph.ts';
+import { convertGraph } from './tfjs-ops/model.ts';
+
+/** Name of the graph's input: uint8 [batch, height, width, channels], RGB or gray. */
+const IMAGE_INPUT = 'image';
+/** Name of the graph's first output: float32 [batch, classes]. */
+const PROBABILITIES_OUTPUT = 'probabilities';
+
+export interface ConvertedModel {
+  graph: OnnxGraph;
+  classCount: number;
+  cam: CamHead | { unavailable: string };
+}
+
+export interface Answers {
+  /** Two labels make two classes of a model that gives one number per image. 0: the model has no labels. */
+  labelCount?: number;
+  /** What is given besides the probabilities, as outputs named by `outputPort`. */
+  outputs?: readonly PreparedOutput[];
+}
+
+/** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
+export const CONVERTER_VERSION = 6;
+
+/** A converted model before it is written: tensors still have names that calibration can refer to. */
+export interface FloatModel {
+  graph: OnnxGraph;
+  classCount: number;
+  cam: CamHead | { unavailable: string };
+  /** The first output as the model gives it; its shape in tfjs' order, without the batch. */
+  result: { shape: readonly number[]; type: ElementType };
+  /** Changes whenever the names of the graph's tensors may mean something else. */
+  fingerprint: string;
+}
+
+/**
+ * Converts a tfjs model to an ONNX file with its weights inside.
+ * @throws as convertToGraph does
+ */
+export function convertModel(
+  ...source: Parameters<typeof convertToGraph>
+): Omit<ConvertedModel, 'graph'> & { bytes: Uint8Array } {
+  const { graph, ...rest } = convertToGraph(...source);
+  return { bytes: encodeModel(graph, 'model'), ...rest };
+}
+
+/**
+ * Converts a tfjs model to ONNX: preprocessing first, then the model, then the activation of the spec.
+ * @param calibration if given, the model is written for bytes instead of floats
+ * @throws UnsupportedOpError naming what the converter does not cover
+ * @throws ModelError TOPOLOGY_INVALID, WEIGHTS_INVALID, SPEC_INVALID
+ */
+export function convertToGraph(
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  input: InputSpec,
+  output: OutputSpec & Answers,
+  calibration?: Calibration,
+): ConvertedModel {
+  const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
+  if (calibration) {
+    if (calibration.graph !== fingerprint) {
+      throw new ModelError('SPEC_INVALID', 'calibration.json belongs to another model or converter: calibrate again');
+    }
+    quantizeGraph(graph, calibration.ranges);
+  }
+  return { graph, classCount, cam };
+}
+
+/**
+ * The first half of a conversion: the float graph.
+ * @param fold false leaves the arithmetic in front of the model as it is, so that it can be read
+ */
+export function buildGraph(
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  input: InputSpec,
+  output: OutputSpec & Answers,
+  fold = true,
+): FloatModel {
+  const builder = new GraphBuilder();
+  const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
+  const normalized = normalize(builder, image, input);
+  const convert = isGraphModel(modelJson) ? convertNodes : convertTopology;
+  const { outputs = [], labelCount } = output;
+  const hasLabels = labelCount !== 0;
+  const main = hasLabels ? [{ field: 'output.name', name: output.name }] : [];
+  const wanted = [...main, ...outputs.map(({ name, from }) => ({ field: `outputs.${name}.from`, name: from }))];
+  const results = convert(builder, modelJson, weights, normalized, input, wanted);
+  const { shape = [], type = 'float32' } = results[0] ?? {};
+  const graph = builder.graph;
+  // Outputs have fixed names, values do not: an Identity costs nothing at run time.
+  const add = (value: Value, port: GraphPort) => {
+    graph.nodes.push({ op: 'Identity', inputs: [value.name], outputs: [port.name], attributes: {} });
+    graph.outputs.push(port);
+  };
+  let classCount = 0;
+  if (hasLabels) {
+    const probabilities = finish(builder, results.shift()!, output);
+    classCount = probabilities.shape[1] ?? 0;
+    add(probabilities, { name: PROBABILITIES_OUTPUT, type: 'float32', shape: [BATCH, classCount] });
+  }
+  for (const [i, declared] of outputs.entries()) {
+    const { value, port } = finishNamed(builder, results[i]!, declared);
+    add(value, port);
+  }
+  if (fold) foldGraph(graph);
+  const cam = hasLabels ? exposeFeatures(graph, output) : { unavailable: 'the model has no labels' };
+  return { graph, classCount, cam, result: { shape: shape.slice(1), type }, fingerprint: fingerprintOf(graph) };
+}
+
+function fingerprintOf(graph: OnnxGraph): string {
+  const nodes = graph.nodes.map(({ op, inputs, outputs }) => [op, inputs, outputs]);
+  return createHash('sha256').update(JSON.stringify(nodes)).digest('hex').slice(0, 16);
+}
+
+/** An output of the model's file. Without a name: its only one. */
+interface WantedOutput {
+  name: string | undefined;
+  /** The spec's field that names it, for messages. */
+  field: string;
+}
+
+function convertTopology(
+  builder: GraphBuilder,
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  image: Value,
+  input: InputSpec,
+  wanted: readonly WantedOutput[],
+): Value[] {
+  const topology = parseTopology(modelJson.modelTopology);
+  const places = placesOf(nameOutputs(topology), wanted);
+  const shaped = shapeImage(builder, image, topology, input);
+  const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [shaped]);
+  return places.map((at) => results[at]!);
+}
+
+function convertNodes(
+  builder: GraphBuilder,
+  modelJson: ModelJson,
+  weights: Map<string, Weight>,
+  image: Value,
+  _input: InputSpec,
+  wanted: readonly WantedOutput[],
+): Value[] {
+  const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
+  const names = graph.outputs.map(({ name }) => name);
+  const refs = placesOf(names, wanted).map((at) => graph.outputs[at]!.ref);
+  return convertGraph(builder, graph, weights, image, refs);
+}
+
+/**
+ * Where the wanted outputs are among those of the model.
+ * @throws ModelError SPEC_INVALID if the spec does not name one of several outputs; those that `outputs` names do not count
+ */
+function placesOf(names: readonly string[], wanted: readonly WantedOutput[]): number[] {
+  const rest = names.filter((name) => wanted.every((other) => other.name !== name));
+  return wanted.map(({ name = rest.length === 1 ? rest[0] : undefined, field }) => {
+    const at = name === undefined ? -1 : names.indexOf(name);
+    if (at >= 0) return at;
+    throw new ModelError(
+      'SPEC_INVALID',
+      `${field}: expected one of ${names.join(', ')}, found ${name ?? 'none (--output)'}`,
+    );
+  });
+}
+
+/**
+ * The image in the shape that the model takes: some omit the single channel of gray images, or take all pixels in a row.
+ * @throws ModelError SPEC_INVALID if the model has another size than the spec
+ */
+function shapeImage(builder: GraphBuilder, image: Value, topology: LayersModel, input: InputSpec): Value {
+  const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
+  const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
+  if (!Array.isArray(shape)) return image;
+  const said = (shape.slice(1) as (number | null)[]).map((size) => size ?? undefined);
+  const { height, width, channels } = input;
+  const sizes = { 3: [height, width, channels], 2: [height, width], 1: [height * width * channels] }[said.length];
+  const hasChannel = said.length !== 2 || channels === 1;
+  if (sizes && hasChannel && said.every((size, i) => size === undefined || size === sizes[i])) {
+    return sizes.length === 3 ? image : builder.reshape(image, [BATCH, ...sizes]);
+  }
+  const found = `the spec says ${width}, ${height} and ${channels}`;
+  const [rows, columns, depth = 1] = said;
+  throw new ModelError(
+    'SPEC_INVALID',
+    said.length === 1
+      ? `input: the model takes ${rows} numbers in a row: width x height x channels must be that many, ${found}`
+      : `input: the model takes images of width ${columns}, height ${rows} and ${depth} channels, ${found}`,
+  );
+}
+
+/** Pixels 0..255 to what the model was trained on. */
+function normalize(builder: GraphBuilder, image: Value, input: InputSpec): Value {
+  const { mean, scale, reverseChannels } = normalizationOf(input);
+  const perChannel = (values: number[]) => builder.constant(floatTensor([1, 1, 1, values.length], values));
+  // Transposing bytes moves a quarter of what transposing floats would.
+  const first = builder.channelsFirst(image);
+  let value = builder.emit('Cast', [first], { ...first, type: 'float32' }, { to: { int: 1 } });
+  if (mean.some((shift) => shift !== 0)) value = binary(builder, 'Sub', value, perChannel(mean));
+  if (scale.some((factor) => factor !== 1)) value = binary(builder, 'Mul', value, perChannel(scale));
+  if (reverseChannels) {
+    const order = builder.constant(int64Tensor(mean.map((_, i) => mean.length - 1 - i)));
+    value = builder.emit('Gather', [value, order], { ...value }, { axis: { int: 1 } });
+  }
+  return value;
+}
+
+/**
+ * A named output as a row of values per image, in tfjs' order.
+ * @throws ModelError SPEC_INVALID if it has another size than the spec says
+ */
+function finishNamed(
+  builder: GraphBuilder,
+  result: Value,
+  declared: PreparedOutput,
+): { value: Value; port: GraphPort } {
+  const elements = elementsOf(declared);
+  const type = dtypeOf(declared);
+  const port: GraphPort = { name: outputPort(declared.name), type, shape: [BATCH, elements] };
+  const field = `outputs.${declared.name}`;
+  if (declared.type === 'labels') {
+    const answer = { activation: declared.activation ?? 'softmax', labelCount: elements };
+    const value = finish(builder, result, answer, `${field}.activation`);
+    checkElements(field, value, elements);
+    return { value, port };
+  }
+  const flat = result.shape.length === 2 ? result : builder.flatten(result);
+  checkElements(field, flat, elements);
+  if (flat.type === type) return { value: flat, port };
+  const to = { float32: 1, int32: 6, uint8: 2 }[type];
+  return { value: builder.emit('Cast', [flat], { ...flat, type }, { to: { int: to } }), port };
+}
+
+function checkElements(field: string, { shape }: Value, elements: number): void {
+  if (shape[1] === elements) return;
+  throw new ModelError('SPEC_INVALID', `${field}: the model has ${shape[1]} numbers per image, expected ${elements}`);
+}
+
+/** The model's output as probabilities [batch, classes]; one number per image becomes two classes for two labels. */
+function finish(
+  builder: GraphBuilder,
+  result: Value,
+  output: Pick<OutputSpec, 'activation'> & Answers,
+  field = 'output.activation',
+): Value {
+  const row = result.shape.length === 2 ? result : builder.flatten(result);
+  // A graph may end in whole numbers or flags.
+  const flat =
+    row.type === 'float32' ? row : builder.emit('Cast', [row], { ...row, type: 'float32' }, { to: { int: 1 } });
+  const isSingle = flat.shape[1] === 1;
+  if (isSingle && output.activation === 'logits') {
+    throw new ModelError('SPEC_INVALID', `${field}: one number per image is for a sigmoid: expected logits-sigmoid`);
+  }
+  const probabilities = activate(builder, flat, output);
+  if (!isSingle || output.labelCount !== 2) return probabilities;
+  const one = builder.constant(floatTensor([1], [1]));
+  const other = binary(builder, 'Sub', one, probabilities);
+  return builder.emit('Concat', [other, probabilities], { ...flat, shape: [BATCH, 2] }, { axis: { int: 1 } });
+}
+
+function activate(builder: GraphBuilder, flat: Value, output: Pick<OutputSpec, 'activation'>): Value {
+  switch (output.activation) {
+    case 'softmax':
+    case 'sigmoid':
+      return flat;
+    case 'logits':
+      return softmax(builder, flat);
+    case 'logits-sigmoid':
+      return unary(builder, 'Sigmoid', flat);
+    default:
+      return output.activation satisfies never;
+  }
+}

@@ -1,0 +1,133 @@
+import { ModelError } from '../../errors.ts';
+import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
+import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { resolveWindow, type Window } from './window.ts';
+
+/** Rows, columns and channels of a rank-4 value. */
+export function imageSize(value: Value): { batch: number; height: number; width: number; channels: number } {
+  const [batch, height, width, channels] = value.shape;
+  if (value.shape.length !== 4 || batch === undefined || !height || !width || !channels || height < 0 || width < 0) {
+    throw new ModelError(
+      'TOPOLOGY_INVALID',
+      `expected an image [batch, height, width, channels], found [${value.shape}]`,
+    );
+  }
+  return { batch, height, width, channels };
+}
+
+type ConvWindow = Omit<Window, 'size'>;
+
+/**
+ * A convolution.
+ * @param kernel [height, width, input channels / groups, filters]
+ */
+export function convolution(
+  builder: GraphBuilder,
+  input: Value,
+  kernel: Tensor,
+  bias: Float32Array | undefined,
+  window: ConvWindow,
+): Value {
+  const { channels } = imageSize(input);
+  const [height = 1, width = 1, perGroup = 1, filters = 1] = kernel.shape;
+  if (kernel.shape.length !== 4 || channels % perGroup !== 0) {
+    throw new ModelError('WEIGHTS_INVALID', `a kernel [${kernel.shape}] does not fit an input of ${channels} channels`);
+  }
+  const oihw = transposeTensor(kernel, [3, 2, 0, 1]);
+  return conv(builder, input, oihw, bias, { ...window, size: [height, width] }, channels / perGroup, filters);
+}
+
+/**
+ * A depthwise convolution.
+ * @param kernel [height, width, input channels, multiplier]
+ */
+export function depthwiseConvolution(
+  builder: GraphBuilder,
+  input: Value,
+  kernel: Tensor,
+  bias: Float32Array | undefined,
+  window: ConvWindow,
+): Value {
+  const { channels } = imageSize(input);
+  const [height = 1, width = 1, inputs = 1, multiplier = 1] = kernel.shape;
+  if (kernel.shape.length !== 4 || channels !== inputs) {
+    throw new ModelError('WEIGHTS_INVALID', `a depthwise kernel [${kernel.shape}] does not fit ${channels} channels`);
+  }
+  const filters = inputs * multiplier;
+  const oihw = { ...transposeTensor(kernel, [2, 3, 0, 1]), shape: [filters, 1, height, width] };
+  return conv(builder, input, oihw, bias, { ...window, size: [height, width] }, channels, filters);
+}
+
+function conv(
+  builder: GraphBuilder,
+  input: Value,
+  oihw: Tensor,
+  bias: Float32Array | undefined,
+  window: Window,
+  groups: number,
+  filters: number,
+): Value {
+  const image = imageSize(input);
+  const { height, width, pads } = resolveWindow(window, image.height, image.width);
+  const inputs = [builder.channelsFirst(input), builder.constant(oihw)];
+  if (bias) inputs.push(builder.constant(floatTensor([filters], bias)));
+  return builder.emit(
+    'Conv',
+    inputs,
+    { shape: [image.batch, height, width, filters], channelsFirst: true },
+    {
+      kernel_shape: { ints: window.size },
+      strides: { ints: window.strides },
+      dilations: { ints: window.dilations },
+      pads: { ints: pads },
+      group: { int: groups },
+    },
+  );
+}
+
+/**
+ * The gradient of a convolution, as Keras' Conv2DTranspose and TensorFlow's Conv2DBackpropInput compute it.
+ * @param kernel [height, width, filters, input channels]
+ */
+export function transposedConvolution(
+  builder: GraphBuilder,
+  input: Value,
+  kernel: Tensor,
+  bias: Float32Array | undefined,
+  window: ConvWindow,
+  outputSize?: { height: number; width: number },
+): Value {
+  const image = imageSize(input);
+  const [kernelHeight = 1, kernelWidth = 1, filters = 1, inputs = 1] = kernel.shape;
+  if (inputs !== image.channels) {
+    throw new ModelError('WEIGHTS_INVALID', `a kernel [${kernel.shape}] does not fit ${image.channels} channels`);
+  }
+  const axis = (input: number, size: number, stride: number, dilation: number, output: number | undefined) => {
+    const reach = (size - 1) * dilation + 1;
+    const target =
+      output ?? (window.padding === 'same' ? input * stride : input * stride + Math.max(reach - stride, 0));
+    // The convolution that this one inverts decides how much is cut off at each side.
+    const cut = window.padding === 'same' ? Math.max((input - 1) * stride + reach - target, 0) : 0;
+    const before = Math.floor(cut / 2);
+    const after = cut - before;
+    return { before, after, target, missing: target - ((input - 1) * stride + reach - cut) };
+  };
+  const [strideY, strideX] = window.strides;
+  const [dilationY, dilationX] = window.dilations;
+  const rows = axis(image.height, kernelHeight, strideY, dilationY, outputSize?.height);
+  const columns = axis(image.width, kernelWidth, strideX, dilationX, outputSize?.width);
+  const parameters = [builder.channelsFirst(input), builder.constant(transposeTensor(kernel, [3, 2, 0, 1]))];
+  if (bias) parameters.push(builder.constant(floatTensor([filters], bias)));
+  return builder.emit(
+    'ConvTranspose',
+    parameters,
+    { shape: [image.batch, rows.target, columns.target, filters], channelsFirst: true },
+    {
+      kernel_shape: { ints: [kernelHeight, kernelWidth] },
+      strides: { ints: window.strides },
+      dilations: { ints: window.dilations },
+      pads: { ints: [rows.before, columns.before, rows.after, columns.after] },
+      output_padding: { ints: [rows.missing, columns.missing] },
+    },
+  );
+}

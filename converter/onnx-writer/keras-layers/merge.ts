@@ -1,0 +1,36 @@
+import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import { scalar } from '../emit/activation.ts';
+import { binary } from '../emit/binary.ts';
+import { concat } from '../emit/shape.ts';
+import type { Value } from '../graph-builder.ts';
+import type { LayerCall, LayerConverter } from './layer-converter.ts';
+
+function fold(op: string) {
+  return ({ builder, inputs }: LayerCall): Value => {
+    const [first, ...others] = inputs;
+    if (!first) throw new ModelError('TOPOLOGY_INVALID', `${op} without an input`);
+    return others.reduce((sum, input) => binary(builder, op, sum, input), first);
+  };
+}
+
+/** A sum whose second part is multiplied by a number. */
+function addScaled({ builder, className, config, inputs }: LayerCall): Value {
+  const [first, second, ...others] = inputs;
+  if (!first || !second || others.length > 0) {
+    throw new UnsupportedOpError(className, `expected two inputs, found ${inputs.length}`);
+  }
+  return binary(builder, 'Add', first, binary(builder, 'Mul', second, scalar(builder, config.number('scale'))));
+}
+
+export const MERGE_LAYERS: Record<string, LayerConverter> = {
+  Add: fold('Add'),
+  Multiply: fold('Mul'),
+  Maximum: fold('Max'),
+  Minimum: fold('Min'),
+  Subtract: fold('Sub'),
+  Average: (call) => binary(call.builder, 'Mul', fold('Add')(call), scalar(call.builder, 1 / call.inputs.length)),
+  // Of InceptionResNetV2 in keras.applications. Keras 2 registers it as a custom class, and writes it so into .h5 files.
+  CustomScaleLayer: addScaled,
+  'Custom>CustomScaleLayer': addScaled,
+  Concatenate: ({ builder, config, inputs }) => concat(builder, inputs, config.number('axis', -1)),
+};
