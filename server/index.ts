@@ -1,6 +1,6 @@
 /** Exports for programs that embed the server. */
 
-export type { Credentials, CustomAuthenticate, CustomCaller } from './access/custom.ts';
+export type { Credentials, CustomAuthenticate, CustomCaller } from './access/custom-authentication.ts';
 export { createInferQL } from './embed/create-inferql.ts';
 export type { InlineOptions } from './embed/inline.ts';
 export type { Limits } from './embed/options.ts';

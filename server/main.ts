@@ -5,10 +5,10 @@ import { logConsole } from '@inferql/queue/connection-report';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig } from './config.ts';
-import { openConnections } from './connections.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetricsServer } from './metrics/metrics-server.ts';
-import { ServiceContainer } from './service-container.ts';
+import { openConnections } from './redis-connections.ts';
+import { ServerComponents } from './server-components.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
 
 const launched = process.send !== undefined && process.connected;
@@ -32,9 +32,9 @@ setSharpGlobals();
 const uploadDir = openUploadDir(config.stateDir);
 
 const { redis, subscriber, close } = openConnections(config, log);
-const container = new ServiceContainer({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
-const listener = createHttpServer({ config, container, log });
-const metricsServer = container.metrics && createMetricsServer(container.metrics, config, log);
+const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
+const listener = createHttpServer({ config, components, log });
+const metricsServer = components.metrics && createMetricsServer(components.metrics, config, log);
 
 let stopping: Promise<void> | undefined;
 
@@ -43,7 +43,7 @@ function stop(reason: string): void {
     log.info({ reason }, 'draining');
     await listener.drain();
     metricsServer?.close();
-    container.close();
+    components.close();
     close();
     uploadDir.remove();
     log.info('stopped');

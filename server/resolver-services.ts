@@ -2,7 +2,7 @@
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { LimitState } from '@inferql/queue/limits';
 import type { Producer } from '@inferql/queue/producer';
-import type { Access } from './access/index.ts';
+import type { Access } from './access/access.ts';
 import { mayUseModel, type Principal } from './access/principal.ts';
 import type { CreatedToken, TokenRequest } from './access/tokens.ts';
 import type { Config } from './config.ts';

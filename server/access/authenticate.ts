@@ -5,7 +5,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { LimitRules } from '@inferql/queue/limits';
 import type { TenantSettings } from '@inferql/queue/tenant-store';
-import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom.ts';
+import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';

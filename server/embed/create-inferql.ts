@@ -6,17 +6,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { openAddedFields } from '../access/authorize.ts';
 import { ANONYMOUS, type Principal } from '../access/principal.ts';
-import { openConnections } from '../connections.ts';
 import { answerRequest } from '../http/answer-request.ts';
 import { makeContext } from '../http/app.ts';
 import { createTransports } from '../http/transports.ts';
 import { pathOf } from '../http/web-socket/web-socket.ts';
-import { schema as ownSchema } from '../schema/index.ts';
-import { ServiceContainer } from '../service-container.ts';
+import { openConnections } from '../redis-connections.ts';
+import { schema as ownSchema } from '../schema/schema.ts';
+import { ServerComponents } from '../server-components.ts';
 import { startInlineRedis, startInlineWorker } from './inline.ts';
 import { checkExtended, resolveOptions } from './options.ts';
 import { toSubgraph } from './subgraph.ts';
-import { checkSubmission, followSubmission } from './submit.ts';
+import { checkSubmission, followSubmission } from './submission.ts';
 import type { InferQL, InferQLOptions } from './types.ts';
 
 /** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
@@ -60,12 +60,12 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       const { authenticate, hooks, plugins } = options;
       // Each file in the folder for uploads has a random name and is readable only by this user.
       const uploadDir = tmpdir();
-      const container = new ServiceContainer({ config, uploadDir, redis, subscriber, log, authenticate, hooks });
-      closers.push(() => container.close());
-      const transports = { config, container, log, schema, endpoint, plugins, servesSite: false };
+      const components = new ServerComponents({ config, uploadDir, redis, subscriber, log, authenticate, hooks });
+      closers.push(() => components.close());
+      const transports = { config, components, log, schema, endpoint, plugins, servesSite: false };
       const { app, webSockets } = createTransports(transports);
       closers.push(async () => {
-        container.drain();
+        components.drain();
         await webSockets.drain();
         await app.dispose();
       });
@@ -73,7 +73,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
         Promise.all([redis, subscriber].map(untilReady)),
         delay(CONNECT_WAIT_MS, undefined, { ref: false }),
       ]);
-      return { container, app, webSockets, close: closeAll };
+      return { components, app, webSockets, close: closeAll };
     } catch (error) {
       await closeAll();
       throw error;
@@ -110,13 +110,13 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
     },
 
     async createContext({ headers, signal }) {
-      const { container } = await ensureRunning();
-      const caller = await container.access.authenticator.authenticate({
+      const { components } = await ensureRunning();
+      const caller = await components.access.authenticator.authenticate({
         authorization: headers.get('authorization'),
         address: undefined,
         header: (name) => headers.get(name) ?? undefined,
       });
-      return makeContext(container.services, caller, signal);
+      return makeContext(components.services, caller, signal);
     },
 
     attachWebSockets(server: Server) {
@@ -131,11 +131,11 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
 
     async *submit(image, submitOptions = {}) {
       checkSubmission(image, submitOptions);
-      const { container } = await ensureRunning();
+      const { components } = await ensureRunning();
       const caller: Principal = submitOptions.caller
-        ? await container.access.authenticator.accept(submitOptions.caller)
+        ? await components.access.authenticator.accept(submitOptions.caller)
         : ANONYMOUS;
-      yield* followSubmission(container.services, image, caller, submitOptions);
+      yield* followSubmission(components.services, image, caller, submitOptions);
     },
 
     async start() {

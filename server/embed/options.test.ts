@@ -1,12 +1,12 @@
 import { type GraphQLSchema, parse, extendSchema as withExtension } from 'graphql';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { describeCustomCaller } from '../access/custom.ts';
+import { describeCustomCaller } from '../access/custom-authentication.ts';
 import { readConfig } from '../config.ts';
 import { applyBeforeAdmit } from '../predictions/hooks.ts';
 import { createInferQL } from './create-inferql.ts';
 import { resolveOptions } from './options.ts';
-import { checkSubmission } from './submit.ts';
+import { checkSubmission } from './submission.ts';
 import type { InferQLOptions } from './types.ts';
 
 test('every option has a default, which does not depend on the environment', () => {

@@ -5,7 +5,7 @@ import type { ErrorCode } from '@inferql/queue/errors';
 import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import type { CustomAuthenticate, CustomCaller } from '../access/custom.ts';
+import type { CustomAuthenticate, CustomCaller } from '../access/custom-authentication.ts';
 import type { Hooks } from '../predictions/hooks.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { InlineOptions } from './inline.ts';

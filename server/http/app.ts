@@ -3,7 +3,7 @@ import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import type { Access } from '../access/index.ts';
+import type { Access } from '../access/access.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
@@ -11,9 +11,9 @@ import type { Services } from '../resolver-services.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { FileStores } from '../uploads/file-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
-import { createHttpAuthentication } from './authentication.ts';
 import { corsOptions } from './cors.ts';
 import { useCsrfHeader } from './csrf.ts';
+import { createHttpAuthentication } from './http-authentication.ts';
 import { createDocumentCache } from './operations/document-cache.ts';
 import { createMask, logError, usePartialResultStatus, useShortMessages } from './operations/error-mask.ts';
 import { makeLimitPlugins } from './operations/query-limits.ts';
@@ -27,7 +27,7 @@ import { useNotFoundPage } from './site/not-found.ts';
 import { useWebPage } from './site/web-page.ts';
 import { useEventStreams } from './sse.ts';
 
-/** What the app needs from the service container. */
+/** What the app needs from the server's components. */
 export interface AppDependencies {
   config: Config;
   services: Services;

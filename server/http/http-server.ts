@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { schema } from '../schema/index.ts';
-import type { ServiceContainer } from '../service-container.ts';
+import { schema } from '../schema/schema.ts';
+import type { ServerComponents } from '../server-components.ts';
 import { answerRequest } from './answer-request.ts';
 import { closeUnreadAnswers } from './connections/answer-watch.ts';
 import { createBodyWatch } from './connections/body-watch.ts';
@@ -60,8 +60,8 @@ const HOST_ANSWERS = {
 } as const;
 
 /** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createHttpServer(options: { config: Config; container: ServiceContainer; log: Logger }) {
-  const { config, container, log } = options;
+export function createHttpServer(options: { config: Config; components: ServerComponents; log: Logger }) {
+  const { config, components, log } = options;
   const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
   const bodies = createBodyWatch();
   const timeouts = {
@@ -139,7 +139,7 @@ export function createHttpServer(options: { config: Config; container: ServiceCo
   async function drain(): Promise<void> {
     const closed = server.listening ? once(server, 'close') : Promise.resolve();
     server.close();
-    container.drain();
+    components.drain();
     await webSockets.drain();
     const closeIdle = () => {
       server.closeIdleConnections();

@@ -8,7 +8,7 @@ import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import type { MemoryBudget } from '../uploads/file-store.ts';
 import { GrowingBuffer } from '../uploads/growing-buffer.ts';
-import { separateDataUrls } from './data-urls.ts';
+import { separateDataUrls } from './json-data-urls.ts';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i;

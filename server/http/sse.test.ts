@@ -70,7 +70,7 @@ describe('server-sent events through a socket', () => {
 
   test('an error of the source is masked like any other, and a bad document is refused', async () => {
     const server = await startServer();
-    server.container.services.watchPrediction = async () => {
+    server.components.services.watchPrediction = async () => {
       throw new Error('secret: redis://user:password@host');
     };
     const url = await server.listener.listen();
@@ -86,7 +86,7 @@ describe('server-sent events through a socket', () => {
     await startWorker(server.prefix);
     const id = await enqueue(server, 7);
     const url = await server.listener.listen();
-    server.container.drain();
+    server.components.drain();
     const response = await get(followUrl(url, id), createAgent());
     expect(response.statusCode).toBe(503);
     expect(response.headers['retry-after']).toBe('1');
@@ -97,7 +97,7 @@ describe('server-sent events through a socket', () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
     worker.settling.close();
-    const { services } = server.container;
+    const { services } = server.components;
     const watchPrediction = services.watchPrediction.bind(services);
     let onReturn = () => {};
     const returned = new Promise<void>((resolve) => {
@@ -129,7 +129,7 @@ describe('server-sent events through a socket', () => {
     worker.claiming.close();
     const url = await server.listener.listen();
     const leaving = new AbortController();
-    const { services } = server.container;
+    const { services } = server.components;
     const submit = services.submit.bind(services);
     const submitted = new Promise<AbortSignal>((resolve) => {
       services.submit = async (asked) => {

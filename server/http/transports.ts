@@ -3,13 +3,13 @@ import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import type { ServiceContainer } from '../service-container.ts';
+import type { ServerComponents } from '../server-components.ts';
 import { createApp, makeContext } from './app.ts';
 import { WebSockets } from './web-socket/web-socket.ts';
 
 export interface TransportOptions {
   config: Config;
-  container: ServiceContainer;
+  components: ServerComponents;
   log: Logger;
   schema: GraphQLSchema;
   /** Path of the GraphQL API. */
@@ -21,17 +21,17 @@ export interface TransportOptions {
 }
 
 /** HTTP with server-sent events, and WebSockets, in front of the same services: for a port as for a host application. */
-export function createTransports({ container, ...options }: TransportOptions) {
-  const { services, access, files } = container;
+export function createTransports({ components, ...options }: TransportOptions) {
+  const { services, access, files } = components;
   const { config, log } = options;
   const app = createApp({
     ...options,
     services,
     access,
     files,
-    isReady: () => container.isReady(),
-    isDraining: () => container.isDraining(),
-    listUnreadable: () => container.unreadable(),
+    isReady: () => components.isReady(),
+    isDraining: () => components.isDraining(),
+    listUnreadable: () => components.unreadable(),
   });
   const webSockets = new WebSockets({
     app,

@@ -5,7 +5,7 @@ import type { AdmitOutcome, Producer } from '@inferql/queue/producer';
 import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
-import type { AdmissionControl, TenantShare } from './admission-control.ts';
+import type { LoadShedder, TenantShare } from './load-shedder.ts';
 import type { ModelCache } from './model-cache.ts';
 import { requireModel } from './require-model.ts';
 import { describeRequest, digestContent, moreLabels, type SubmitRequest } from './submit-request.ts';
@@ -19,7 +19,7 @@ export interface AdmissionOptions {
   config: Pick<Config, 'share' | 'shareAcrossTenants' | 'tenantQueueShare' | 'cacheTtlMs'>;
   producer: Producer;
   modelCache: ModelCache;
-  control: AdmissionControl;
+  loadShedder: LoadShedder;
   limits: Pick<Limits, 'charge'>;
   decoder: Pick<ImageDecoder, 'prepare'>;
 }
@@ -82,10 +82,10 @@ export class Admission {
     }
   }
 
-  /** As `control.reserveSlot`, but lets a known request through. */
+  /** As `loadShedder.reserveSlot`, but lets a known request through. */
   async #reserveSlot(request: SubmitRequest, model: ServedModel): Promise<() => void> {
     try {
-      return await this.#options.control.reserveSlot(model, this.#shareOf(request.caller));
+      return await this.#options.loadShedder.reserveSlot(model, this.#shareOf(request.caller));
     } catch (error) {
       if (!(await this.#isKnown(request, model))) throw error;
       return () => undefined;
@@ -98,7 +98,7 @@ export class Admission {
     model: ServedModel,
     charge: Charge | undefined,
   ): Promise<Admitted | 'staleVersion'> {
-    const { config, producer, control, decoder } = this.#options;
+    const { config, producer, loadShedder, decoder } = this.#options;
     let content: string | undefined;
     const read = async () => {
       const file = await request.image.readBytes();
@@ -132,7 +132,7 @@ export class Admission {
       case 'staleVersion':
         return 'staleVersion';
       case 'queueFull':
-        throw await control.onQueueFull(model, this.#shareOf(request.caller));
+        throw await loadShedder.onQueueFull(model, this.#shareOf(request.caller));
       case 'deadlineUnreachable':
         throw new InferqlError('DEADLINE_UNREACHABLE', { retryAfterMs: Math.max(1_000, outcome.lateMs) });
       case 'unavailable':

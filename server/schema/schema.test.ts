@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isEnumType, isInputObjectType, isInterfaceType, isObjectType, parse, printSchema, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { schema } from './index.ts';
+import { schema } from './schema.ts';
 
 test('schema.graphql is what the code prints', () => {
   const committed = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');

@@ -6,7 +6,7 @@ import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing
 import { createClient } from 'graphql-ws';
 import { beforeEach, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { schema } from '../schema/index.ts';
+import { schema } from '../schema/schema.ts';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
 import { uploadRequest } from './requests.ts';

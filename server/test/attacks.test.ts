@@ -5,7 +5,7 @@ import { openSocket, type Socket, send } from '@inferql/testing/graphql-client';
 import { type GraphQLField, getNamedType } from 'graphql';
 import { beforeEach, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { schema } from '../schema/index.ts';
+import { schema } from '../schema/schema.ts';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
 import { uploadRequest } from './requests.ts';

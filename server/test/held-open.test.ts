@@ -112,10 +112,10 @@ describe('mutations that wait', () => {
       return [response.status, errors?.[0]?.extensions.code ?? data!.classifyImage!.status];
     };
     const waiting = upload(one);
-    while (worker.countRuns() === 0) await server.container.isReady();
+    while (worker.countRuns() === 0) await server.components.isReady();
     expect(await upload(one)).toEqual([429, 'RATE_LIMITED']);
     const others = upload(other);
-    while (worker.countRuns() === 0) await server.container.isReady();
+    while (worker.countRuns() === 0) await server.components.isReady();
     worker.settling.open();
     expect(await Promise.all([waiting, others])).toEqual([
       [200, 'SUCCEEDED'],

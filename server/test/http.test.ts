@@ -34,7 +34,7 @@ describe('health', () => {
     expect((await server.fetch('/health/live')).status).toBe(200);
     expect((await server.fetch('/health/ready')).status).toBe(200);
     expect((await server.fetch('/health/nothing')).status).toBe(404);
-    server.container.drain();
+    server.components.drain();
     expect((await server.fetch('/health/ready')).status).toBe(503);
     expect((await server.fetch('/health/live')).status).toBe(200);
   });
@@ -170,7 +170,7 @@ describe('shutting down', () => {
     expect(status).toBe(503);
     expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) });
     await drained;
-    expect((await server.container.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
+    expect((await server.components.services.viewQueue(ANONYMOUS, 'tiny'))!.waiting).toBe(0);
   });
 
   test('a subscription that comes too late is refused as retryable', async () => {
@@ -178,7 +178,7 @@ describe('shutting down', () => {
     const worker = await startWorker(server.prefix);
     worker.settling.close();
     const { data } = await server.upload<{ classifyImage: { id: string } }>(ENQUEUE, [await paint(8)]);
-    server.container.drain();
+    server.components.drain();
     for (const query of [
       `subscription { prediction(id: "${data.classifyImage.id}") { status } }`,
       'subscription { queue { waiting } }',

@@ -153,7 +153,7 @@ describe('a data URL', () => {
     const headers = { 'content-type': 'application/json', accept: 'application/json', 'x-graphql-yoga-csrf': '1' };
     const answer = await post(url, body, headers);
     expect(JSON.parse(answer.text).data.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
-    await expect.poll(() => server.container.files.memory.heldBytes()).toBe(0);
+    await expect.poll(() => server.components.files.memory.heldBytes()).toBe(0);
   });
 
   test.each([
@@ -175,7 +175,7 @@ describe('a data URL', () => {
     });
     expect(status).toBe(503);
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 1_000 });
-    expect(server.container.files.memory.heldBytes()).toBe(0);
+    expect(server.components.files.memory.heldBytes()).toBe(0);
   });
 
   test('does not let a query be longer', async () => {

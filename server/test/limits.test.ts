@@ -158,7 +158,7 @@ test('a tenant that is called as callers without a key are is bound as any other
   const { server, makeKey } = await startGuardedServer({ env: { INFERQL_MAX_SUBSCRIPTIONS: '1' } });
   await startWorker(server.prefix, { queue: { maxQueueSize: 10 } }, { idle: true });
   const { headers } = await makeKey({ tenant: 'anonymous' });
-  const { limits, authenticator } = server.container.access;
+  const { limits, authenticator } = server.components.access;
   const header = () => undefined;
   const caller = await authenticator.authenticate({ ...headers, address: '127.0.0.1', header });
   limits.hold(caller, 'subscriptions');

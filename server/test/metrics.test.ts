@@ -22,8 +22,8 @@ interface Classified {
 
 const METRICS = { METRICS_PORT: '0' };
 
-async function openMetrics({ container, config }: Pick<Server, 'container' | 'config'>) {
-  const metricsServer = createMetricsServer(container.metrics!, config, pino({ level: 'silent' }));
+async function openMetrics({ components, config }: Pick<Server, 'components' | 'config'>) {
+  const metricsServer = createMetricsServer(components.metrics!, config, pino({ level: 'silent' }));
   atEnd(() => metricsServer.close());
   const url = await metricsServer.listen();
   return {
@@ -162,7 +162,7 @@ test('no figures while Redis does not answer, rather than old ones', async () =>
 
 test('without METRICS_PORT there are no metrics', async () => {
   const server = await startServer();
-  expect(server.container.metrics).toBeUndefined();
+  expect(server.components.metrics).toBeUndefined();
 });
 
 test('Server-Timing says where the time of an image went', async () => {

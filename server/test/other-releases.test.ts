@@ -34,7 +34,7 @@ describe('a model', () => {
     const { status, errors } = await server.upload(CLASSIFY, [await paint(1)], { model: 'newer' });
     expect(status).toBe(503);
     expect(errors![0]!.extensions!.code).toBe('UNAVAILABLE');
-    expect(server.container.unreadable()).toEqual(['model newer']);
+    expect(server.components.unreadable()).toEqual(['model newer']);
     const ready = await server.fetch('/health/ready');
     expect(ready.status).toBe(200);
     expect(await ready.text()).toMatch(/^ready\n1 records in Redis cannot be read/);
@@ -58,7 +58,7 @@ test('a worker record of another release is left out of its queue', async () => 
   await server.redis.zadd(alive, '+inf', 'cccccccccccc newer', '+inf', 'what?');
   await server.redis.hset(workers, 'newer', '{"version":7}');
   await expectAllElseToWork(server);
-  expect(server.container.unreadable()).toEqual(['a worker of model tiny']);
+  expect(server.components.unreadable()).toEqual(['a worker of model tiny']);
 });
 
 test('a prediction in a state of another release is UNAVAILABLE here, and no other one is affected', async () => {

@@ -22,7 +22,7 @@ async function expectUnavailable(server: Server) {
 }
 
 async function expectRecovered(server: Server) {
-  while (!(await server.container.isReady())) await nextTurn();
+  while (!(await server.components.isReady())) await nextTurn();
   for (;;) {
     const { status, data } = await server.upload<Classified>(CLASSIFY, [await paint(10)]);
     if (status === 503) continue;
@@ -53,7 +53,7 @@ test('while Redis is away everything is UNAVAILABLE, and everything recovers wit
 test('queue subscriptions end with UNAVAILABLE if the queue cannot be read', async () => {
   const server = await startServer();
   await startWorker(server.prefix);
-  const { services } = server.container;
+  const { services } = server.components;
   const moments = (await services.watchQueue(ANONYMOUS, undefined))[Symbol.asyncIterator]();
   expect((await moments.next()).value).toMatchObject({ waiting: 0 });
   const { pid } = testRedis();

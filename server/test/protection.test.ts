@@ -81,7 +81,7 @@ describe('protection', () => {
 
   test('exceptions are masked', async () => {
     const server = await startServer();
-    server.container.services.listModels = async () => {
+    server.components.services.listModels = async () => {
       throw new Error('secret: redis://user:password@host');
     };
     const { data, errors, status } = await server.query('{ models { name } }');

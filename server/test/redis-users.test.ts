@@ -54,7 +54,7 @@ test('server, worker and operator do all their work', async () => {
   });
   const worker = await startWorker(PREFIX, { queue: { maxAttempts: 1 } }, { redisUrl: urlOf('inferql-worker') });
   const redis = connect('request', urlOf('inferql-operator'));
-  while (redis.status !== 'ready') await server.container.isReady();
+  while (redis.status !== 'ready') await server.components.isReady();
   const store = new KeyStore(redis, { prefix: PREFIX });
   const { text, record } = await store.create({ tenant: 'alice', scopes: ['infer', 'read', 'operate'] });
   const headers = bearer(text);

@@ -157,7 +157,7 @@ test('a prediction that a worker has started is charged, however it ends', async
   const { server, worker, upload, countCharged, headers } = await setUp();
   worker.settling.close();
   const { data } = await upload(ENQUEUE, await paint(1));
-  while (worker.countRuns() === 0) await server.container.isReady();
+  while (worker.countRuns() === 0) await server.components.isReady();
   await server.query(
     'mutation ($id: ID!) { cancelPrediction(id: $id) { status } }',
     { id: data.classifyImage!.id },

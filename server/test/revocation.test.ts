@@ -84,7 +84,7 @@ describe('a revoked key', () => {
     const others = [followSse(urlOne, kept.text, id), followSse(urlTwo, kept.text, id)];
     await Promise.all([...events.map(({ first }) => first), ...sockets.map(({ started }) => started)]);
     await Promise.all(others.map(({ first }) => first));
-    expect([one, two].map(({ container }) => container.access.sessions.count())).toEqual([501, 511]);
+    expect([one, two].map(({ components }) => components.access.sessions.count())).toEqual([501, 511]);
 
     await store.revoke(revoked.id);
     for (const { rest } of events) {
@@ -97,7 +97,7 @@ describe('a revoked key', () => {
       expect(connections()).toBe(1);
     }
     // A server learns of a close after its client.
-    await expect.poll(() => [one, two].map(({ container }) => container.access.sessions.count())).toEqual([1, 1]);
+    await expect.poll(() => [one, two].map(({ components }) => components.access.sessions.count())).toEqual([1, 1]);
     expect((await one.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
     expect((await two.query('{ viewer { tenant } }', {}, revoked.headers)).status).toBe(401);
 

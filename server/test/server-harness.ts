@@ -15,7 +15,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { readConfig } from '../config.ts';
 import { createHttpServer } from '../http/http-server.ts';
-import { ServiceContainer } from '../service-container.ts';
+import { ServerComponents } from '../server-components.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
 
 let redisServer: TestRedis;
@@ -188,21 +188,21 @@ export async function startServer({
   const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
-  const container = new ServiceContainer({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
-  const listener = createHttpServer({ config, container, log });
+  const components = new ServerComponents({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
+  const listener = createHttpServer({ config, components, log });
   closers.push(async () => {
     await listener.drain();
-    container.close();
+    components.close();
     rmSync(stateDir, { recursive: true, force: true });
   });
   // The event loop must turn for the subscription to be confirmed.
-  while (!(await container.isReady())) await nextTurn();
+  while (!(await components.isReady())) await nextTurn();
   const fetch = (path: string, init?: RequestInit) =>
     listener.app.fetch(new Request(`http://inferql.test${path}`, init)) as Promise<Response>;
   return {
     prefix,
     config,
-    container,
+    components,
     listener,
     redis,
     subscriber,

@@ -174,7 +174,7 @@ describe('over server-sent events', () => {
     const id = await enqueue(server, 37);
     const events = await follow(server, id);
     await events.next();
-    server.container.drain();
+    server.components.drain();
     const rest = await collect(events);
     expect(rest.at(-1)!.errors![0]!.extensions).toMatchObject({
       code: 'UNAVAILABLE',

@@ -6,7 +6,7 @@ import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
 import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from '../../config.ts';
-import { schema } from '../../schema/index.ts';
+import { schema } from '../../schema/schema.ts';
 import { withoutHint } from './error-mask.ts';
 import { useIntrospectionLimit } from './introspection-limit.ts';
 

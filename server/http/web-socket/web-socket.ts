@@ -13,8 +13,8 @@ import {
 import type { SubscribePayload } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
+import type { Access } from '../../access/access.ts';
 import { authorizeOperation } from '../../access/authorize.ts';
-import type { Access } from '../../access/index.ts';
 import type { Principal } from '../../access/principal.ts';
 import type { Session } from '../../access/sessions.ts';
 import type { Config } from '../../config.ts';

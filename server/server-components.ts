@@ -13,14 +13,14 @@ import { Registry } from '@inferql/queue/registry';
 import { createTenantStore } from '@inferql/queue/tenant-store';
 import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/unreadable-records';
 import type { Logger } from 'pino';
-import type { CustomAuthenticate } from './access/custom.ts';
-import { Access } from './access/index.ts';
+import { Access } from './access/access.ts';
+import type { CustomAuthenticate } from './access/custom-authentication.ts';
 import type { Config } from './config.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
-import { createAdmissionControl } from './predictions/admission-control.ts';
 import { createClassNames } from './predictions/class-names.ts';
 import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
+import { createLoadShedder } from './predictions/load-shedder.ts';
 import { createModelCache, type ModelCache } from './predictions/model-cache.ts';
 import { PredictionTracker } from './predictions/prediction-tracker.ts';
 import { Predictions } from './predictions/predictions.ts';
@@ -35,7 +35,7 @@ import { createFileStores, type FileStores } from './uploads/file-store.ts';
 /** For a prediction that does not exist. */
 const READINESS_ID = newPredictionId('ready');
 
-export interface ServiceContainerOptions {
+export interface ServerComponentsOptions {
   config: Config;
   /** Folder for uploads that are not kept in memory. Other processes do not read or remove files in it. */
   uploadDir: string;
@@ -50,7 +50,7 @@ export interface ServiceContainerOptions {
 }
 
 /** Everything behind the API: what resolvers need, readiness, and shutdown. */
-export class ServiceContainer {
+export class ServerComponents {
   readonly services: Services;
   readonly access: Access;
   readonly files: FileStores;
@@ -67,7 +67,7 @@ export class ServiceContainer {
   readonly #sweeper: QueueSweeper;
   #draining = false;
 
-  constructor({ config, uploadDir, redis, subscriber, log, authenticate, hooks = {} }: ServiceContainerOptions) {
+  constructor({ config, uploadDir, redis, subscriber, log, authenticate, hooks = {} }: ServerComponentsOptions) {
     const { prefix } = config;
     this.#log = log;
     this.#unreadable = createUnreadableRecords((place, error) =>
@@ -126,7 +126,7 @@ export class ServiceContainer {
     });
     const files = createFileStores(config.uploadMemoryBytes, uploadDir);
     const fetcher = new ImageFetcher({ ...config, openFile: files.open });
-    const control = createAdmissionControl(modelCache);
+    const loadShedder = createLoadShedder(modelCache);
     const { limits } = access;
     const predictions = new Predictions({
       config,
@@ -137,7 +137,7 @@ export class ServiceContainer {
         config,
         producer,
         modelCache,
-        control,
+        loadShedder,
         limits,
         decoder: metrics?.predictions.measure(decoder) ?? decoder,
       }),

@@ -7,7 +7,7 @@ import { readChangedTenant, type TenantSettings, type TenantStore } from '@infer
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { Authenticator } from './authenticate.ts';
-import type { CustomAuthenticate } from './custom.ts';
+import type { CustomAuthenticate } from './custom-authentication.ts';
 import { createJwtVerifier, type JwtVerifier } from './jwt.ts';
 import { createKeyCache, type KeyCache } from './key-cache.ts';
 import { Limits } from './limits.ts';

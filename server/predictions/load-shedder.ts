@@ -32,13 +32,13 @@ interface OverloadState {
   sampling: Promise<void> | undefined;
 }
 
-export type AdmissionControl = ReturnType<typeof createAdmissionControl>;
+export type LoadShedder = ReturnType<typeof createLoadShedder>;
 
 /**
  * Refuses early. If the queue, or a tenant's share of it, was full a moment ago, only as many requests reach the decoder as there are
  * free places. Under ten times the load the decoder would otherwise work for requests that are then refused.
  */
-export function createAdmissionControl(modelCache: Pick<ModelCache, 'readQueue'>) {
+export function createLoadShedder(modelCache: Pick<ModelCache, 'readQueue'>) {
   const overloads = new LRUCache<string, OverloadState>({ max: MAX_OVERLOADS });
 
   async function sample(model: ServedModel, share: TenantShare, overload: OverloadState): Promise<void> {

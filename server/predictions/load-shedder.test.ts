@@ -1,6 +1,6 @@
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { expect, test } from 'vitest';
-import { createAdmissionControl } from './admission-control.ts';
+import { createLoadShedder } from './load-shedder.ts';
 
 const MODEL = {
   name: 'tiny',
@@ -17,30 +17,30 @@ function startQueue(waiting: number) {
     looks: 0,
     tenants: new Map<string, number>(),
   };
-  const admission = createAdmissionControl({
+  const loadShedder = createLoadShedder({
     readQueue: async () => {
       queue.looks++;
       return queue as unknown as QueueState;
     },
   });
-  return { queue, admission };
+  return { queue, loadShedder };
 }
 
 const codeOf = (error: unknown) => (error as { code?: string }).code;
 
 test('nothing is read before a queue was full', async () => {
-  const { queue, admission } = startQueue(10);
-  for (let i = 0; i < 100; i++) await admission.reserveSlot(MODEL);
+  const { queue, loadShedder } = startQueue(10);
+  for (let i = 0; i < 100; i++) await loadShedder.reserveSlot(MODEL);
   expect(queue.looks).toBe(0);
 });
 
 test('after a refusal only as many are admitted as there are places', async () => {
-  const { queue, admission } = startQueue(10);
-  await admission.onQueueFull(MODEL);
-  await expect(admission.reserveSlot(MODEL)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  const { queue, loadShedder } = startQueue(10);
+  await loadShedder.onQueueFull(MODEL);
+  await expect(loadShedder.reserveSlot(MODEL)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   const later = startQueue(7);
-  await later.admission.onQueueFull(MODEL);
-  const entered = await Promise.allSettled(Array.from({ length: 50 }, () => later.admission.reserveSlot(MODEL)));
+  await later.loadShedder.onQueueFull(MODEL);
+  const entered = await Promise.allSettled(Array.from({ length: 50 }, () => later.loadShedder.reserveSlot(MODEL)));
   expect(entered.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
   expect(entered.filter((entry) => entry.status === 'rejected' && codeOf(entry.reason) === 'QUEUE_FULL')).toHaveLength(
     47,
@@ -50,11 +50,11 @@ test('after a refusal only as many are admitted as there are places', async () =
 });
 
 test('bytes count like places', async () => {
-  const { queue, admission } = startQueue(0);
+  const { queue, loadShedder } = startQueue(0);
   queue.queuedBytes = 1_000_000 - 8 * 8 * 3;
-  await admission.onQueueFull(MODEL);
-  await admission.reserveSlot(MODEL);
-  await expect(admission.reserveSlot(MODEL)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await loadShedder.onQueueFull(MODEL);
+  await loadShedder.reserveSlot(MODEL);
+  await expect(loadShedder.reserveSlot(MODEL)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
 });
 
 test.each([
@@ -63,31 +63,31 @@ test.each([
   [4, 20, 1_000],
   [4, undefined, 5_000],
 ])('%i waiting at %s per second: retry in %i ms', async (waiting, ratePerSecond, retryAfterMs) => {
-  const { queue, admission } = startQueue(waiting);
+  const { queue, loadShedder } = startQueue(waiting);
   queue.ratePerSecond = ratePerSecond;
-  expect(await admission.onQueueFull(MODEL)).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs });
+  expect(await loadShedder.onQueueFull(MODEL)).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs });
 });
 
 test('a tenant that holds its share is refused before its images are decoded, and no one else is', async () => {
-  const { queue, admission } = startQueue(8);
+  const { queue, loadShedder } = startQueue(8);
   queue.tenants.set('flood', 8);
   const flood = { tenant: 'flood', queueShare: 0.8 };
-  await admission.onQueueFull(MODEL, flood);
-  await expect(admission.reserveSlot(MODEL, flood)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-  await admission.reserveSlot(MODEL, { tenant: 'other', queueShare: 0.8 });
+  await loadShedder.onQueueFull(MODEL, flood);
+  await expect(loadShedder.reserveSlot(MODEL, flood)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await loadShedder.reserveSlot(MODEL, { tenant: 'other', queueShare: 0.8 });
   // A tenant that was refused when the queue was full gets its share of what became free.
-  await admission.onQueueFull(MODEL, { tenant: 'third', queueShare: 0.8 });
-  await admission.reserveSlot(MODEL, { tenant: 'third', queueShare: 0.8 });
+  await loadShedder.onQueueFull(MODEL, { tenant: 'third', queueShare: 0.8 });
+  await loadShedder.reserveSlot(MODEL, { tenant: 'third', queueShare: 0.8 });
 });
 
 test('overloads of any number of tenants are bounded, and the latest are kept', async () => {
-  const { queue, admission } = startQueue(10);
+  const { queue, loadShedder } = startQueue(10);
   const share = (i: number) => ({ tenant: `tenant ${i}`, queueShare: 1 });
-  for (let i = 0; i < 3_000; i++) await admission.onQueueFull(MODEL, share(i));
+  for (let i = 0; i < 3_000; i++) await loadShedder.onQueueFull(MODEL, share(i));
   const looks = queue.looks;
   for (const i of [2_000, 2_999])
-    await expect(admission.reserveSlot(MODEL, share(i))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(loadShedder.reserveSlot(MODEL, share(i))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   // Nothing is known of the oldest: the queue decides, after their images are decoded.
-  for (let i = 0; i < 2_000; i++) await admission.reserveSlot(MODEL, share(i));
+  for (let i = 0; i < 2_000; i++) await loadShedder.reserveSlot(MODEL, share(i));
   expect(queue.looks - looks).toBeLessThanOrEqual(2);
 });

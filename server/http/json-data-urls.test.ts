@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { separateDataUrls } from './data-urls.ts';
+import { separateDataUrls } from './json-data-urls.ts';
 
 const LONG = `data:image/png;base64,${'abc/'.repeat(1_000)}`;
 
