@@ -1,5 +1,5 @@
 import { type Client, createClient, InferqlError, type NodeImageInput } from '@inferql/client/node';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
 import { findRunningUrl } from './running-system.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { hidePassword, safeText } from './text.ts';

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Embedding, HeadOf, Tensor } from '@inferql/client';
 import { z } from 'zod';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
 import type { ImageRecord } from './image-record.ts';
 import type { ImageSource } from './images.ts';
 

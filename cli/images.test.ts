@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { EXIT } from './exit.ts';
+import { EXIT } from './exit-codes.ts';
 import { describeSkipped, findImages } from './images.ts';
 
 const NOBODY = 65_534;

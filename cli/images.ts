@@ -3,7 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { detectFormat } from '@inferql/images/inspect/inspect';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
 import { safeText } from './text.ts';
 
 /** Far more than any server accepts, so that an endless input does not fill the memory. */

@@ -12,7 +12,7 @@ import { addServe } from './commands/serve.ts';
 import { addTenants } from './commands/tenants.ts';
 import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
-import { CommandFailure, EXIT, EXIT_HELP } from './exit.ts';
+import { CommandFailure, EXIT, EXIT_HELP } from './exit-codes.ts';
 
 const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and inspect models and queues.
 

@@ -6,7 +6,7 @@ import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connect
 import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
 import { hidePassword, safeText } from './text.ts';
 
 export interface RedisFlags {

@@ -1,6 +1,6 @@
-import type { ClassifyManyOptions, ClassifyOptions, Outcome } from './api.ts';
+import type { SucceededPrediction } from './answer-types.ts';
+import type { ClassifyManyOptions, ClassifyOptions, Outcome } from './client-types.ts';
 import { InferqlError } from './errors.ts';
-import type { SucceededPrediction } from './types.ts';
 
 type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
 

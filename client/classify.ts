@@ -1,4 +1,5 @@
-import type { ClassifyOptions, SubmitOptions } from './api.ts';
+import type { AcceptedPrediction, Prediction, SucceededPrediction } from './answer-types.ts';
+import type { ClassifyOptions, SubmitOptions } from './client-types.ts';
 import { errorOfCode, InferqlError } from './errors.ts';
 import {
   type AcceptedStateFragment,
@@ -10,7 +11,6 @@ import { withRetries } from './retry.ts';
 import type { Semaphore } from './semaphore.ts';
 import type { Subscriber } from './subscriptions/subscriber.ts';
 import type { Transport } from './transport.ts';
-import type { AcceptedPrediction, Prediction, SucceededPrediction } from './types.ts';
 import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
 /** How long an aborting caller waits for the server to be notified. */

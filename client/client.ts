@@ -1,13 +1,13 @@
-import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './api.ts';
+import type { SucceededPrediction } from './answer-types.ts';
 import { classifyImage, submitImage } from './classify.ts';
 import { classifyAll, classifyEach } from './classify-each.ts';
+import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './client-types.ts';
 import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
 import { withRetries } from './retry.ts';
 import { createSemaphore } from './semaphore.ts';
 import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';
 import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
 import { Transport } from './transport.ts';
-import type { SucceededPrediction } from './types.ts';
 import { selectFields, watchPrediction, watchQueue } from './watch.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:4000/graphql';

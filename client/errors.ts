@@ -1,5 +1,5 @@
+import type { Prediction } from './answer-types.ts';
 import type { ErrorCode as SchemaErrorCode } from './generated/graphql.ts';
-import type { Prediction } from './types.ts';
 
 /** The server's error codes, and whether sending the same request again can help. */
 const SERVER_CODES = {

@@ -1,5 +1,5 @@
-export type * from './api.ts';
+export type * from './answer-types.ts';
 export { createClient } from './client.ts';
+export type * from './client-types.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
-export type * from './types.ts';
-export { readValues } from './values.ts';
+export { readValues } from './tensor-values.ts';

@@ -2,14 +2,14 @@
 import { openAsBlob } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { Client, ClientOptions, ImageInput } from './api.ts';
 import { blobOf, createClientWith } from './client.ts';
+import type { Client, ClientOptions, ImageInput } from './client-types.ts';
 import { InferqlError } from './errors.ts';
 
-export type * from './api.ts';
+export type * from './answer-types.ts';
+export type * from './client-types.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
-export type * from './types.ts';
-export { readValues } from './values.ts';
+export { readValues } from './tensor-values.ts';
 
 /** An image in memory, a path or a `file:` URL. */
 export type NodeImageInput = ImageInput | string | URL;

@@ -1,4 +1,4 @@
-import type { CallOptions } from './api.ts';
+import type { CallOptions } from './client-types.ts';
 import { InferqlError } from './errors.ts';
 import { requestDelayMs } from './retry-delays.ts';
 

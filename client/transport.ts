@@ -1,8 +1,9 @@
 /** GraphQL over HTTP: JSON, multipart requests for files, server-sent events for subscriptions. */
-import { parseAnswer, readData } from './answer.ts';
-import type { ClientOptions } from './api.ts';
+
+import type { ClientOptions } from './client-types.ts';
 import { findRefusedOrigin } from './cross-origin.ts';
 import { InferqlError } from './errors.ts';
+import { parseAnswer, readData } from './graphql-answer.ts';
 import { createSharedLine, type SharedLine, type SharedUpload } from './shared-line.ts';
 import { SilenceLimit } from './silence-limit.ts';
 import { createEventParser } from './sse.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { prepareImage } from '@inferql/images/preprocess';
-import type { ModelInput } from '@inferql/images/render';
+import type { ModelInput } from '@inferql/images/render-input';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { writePixels } from './commands/pixels.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { prepareImage } from '@inferql/images/preprocess';
-import { type ModelInput, renderInput } from '@inferql/images/render';
+import { type ModelInput, renderInput } from '@inferql/images/render-input';
 import { InferqlError } from '@inferql/queue/errors';
 import sharp from 'sharp';
 import { ModelError } from './errors.ts';

@@ -25,12 +25,12 @@ const ENTRY_POINTS: Record<string, EntryPoint> = {
     given: `${CLIENT} declare const session: { token: string };`,
   },
   'Client.classify': {
-    file: 'client/api.ts',
+    file: 'client/client-types.ts',
     declaration: '  classify<',
     given: `${CLIENT} declare const bar: { value: number }; const client = createClient();`,
   },
   'Client.watch': {
-    file: 'client/api.ts',
+    file: 'client/client-types.ts',
     declaration: '  watch(',
     given: `${CLIENT} declare const id: string; const client = createClient();`,
   },

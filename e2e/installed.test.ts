@@ -5,7 +5,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from '@inferql/testing/build';
-import { type Installation, installPackages } from '@inferql/testing/installed';
+import { type Installation, installPackages } from '@inferql/testing/installed-packages';
 import { listProcesses } from '@inferql/testing/launcher';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, readValues } from '@inferql/client';
 import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '@inferql/converter/golden/onnx-file.fixture';
-import { run } from '@inferql/testing/cli';
+import { run } from '@inferql/testing/cli-fixture';
 import { send } from '@inferql/testing/graphql-client';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { makePng } from '@inferql/testing/test-images';

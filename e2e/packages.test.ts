@@ -7,7 +7,7 @@ import { join, normalize } from 'node:path';
 import { promisify } from 'node:util';
 import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
-import { packPackages } from '@inferql/testing/installed';
+import { packPackages } from '@inferql/testing/installed-packages';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildSystem } from '@inferql/testing/build';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { type FitRule, fitPixels } from './fit.ts';
+import { type FitRule, fitPixels } from './fit-pixels.ts';
 import { createFitThread } from './fit-thread.ts';
 import { drawPixels } from './resize/golden/golden.fixture.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type FitRule, fitPixels } from './fit.ts';
+import { type FitRule, fitPixels } from './fit-pixels.ts';
 import type { Pixels } from './resize/pixels.ts';
 import { createRequestThread, type RequestThread } from './threads/request-thread.ts';
 

@@ -1,12 +1,12 @@
 import { InferqlError } from '@inferql/queue/errors';
 import sharp, { type Sharp } from 'sharp';
 import { openImage } from './decode/open-image.ts';
-import type { ImageFacts } from './inspect/facts.ts';
+import type { ImageFacts } from './inspect/image-facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
 import { createDecodeThreads } from './jpeg-decoder/decode-threads.ts';
 import { isPlainSize } from './jpeg-decoder/plain-jpeg.ts';
-import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render.ts';
+import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render-input.ts';
 import { isResizeName } from './resize/names.ts';
 
 /** Longer than this many times its width (or the reverse), an image is cropped to its center before it is resized. */

@@ -1,4 +1,4 @@
-/** The server's side of the queue: admit, cancel, read. Nothing here waits; events.ts reports changes. */
+/** The server's side of the queue: admit, cancel, read. Nothing here waits; event-channel.ts reports changes. */
 import { createHash } from 'node:crypto';
 import {
   type Caller,

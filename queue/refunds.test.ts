@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Consumer } from './consumer.ts';
 import { newPredictionId, type PredictionState } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { createLimiter, type LimitRules, RECEIPT_MS } from './limits.ts';
+import { createLimiter, type LimitRules, RECEIPT_MS } from './limiter.ts';
 import type { AdmitRequest } from './producer.ts';
 import { tenantLimitKeys } from './redis-keys.ts';
 import { createRefunds, MAX_POSTPONED, REFUND_BATCH_SIZE } from './refunds.ts';

@@ -4,7 +4,7 @@
  */
 import { modelOfPrediction } from './contract.ts';
 import { InferqlError } from './errors.ts';
-import { type Limiter, RECEIPT_MS } from './limits.ts';
+import { type Limiter, RECEIPT_MS } from './limiter.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { modelKeys } from './redis-keys.ts';

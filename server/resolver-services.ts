@@ -1,6 +1,6 @@
 /** What resolvers may do, and for whom: each call checks what the caller may see. */
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
-import type { LimitState } from '@inferql/queue/limits';
+import type { LimitState } from '@inferql/queue/limiter';
 import type { Producer } from '@inferql/queue/producer';
 import type { Access } from './access/access.ts';
 import { mayUseModel, type Principal } from './access/principal.ts';

@@ -2,8 +2,8 @@
 import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/api-keys';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
-import { EventChannel } from '@inferql/queue/events';
-import { createLimiter } from '@inferql/queue/limits';
+import { EventChannel } from '@inferql/queue/event-channel';
+import { createLimiter } from '@inferql/queue/limiter';
 import { Producer } from '@inferql/queue/producer';
 import { meanImageMs } from '@inferql/queue/queue-state';
 import type { RedisConnection } from '@inferql/queue/redis-connection';

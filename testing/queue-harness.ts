@@ -7,7 +7,7 @@ import {
   type ServedModel,
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import { EventChannel } from '@inferql/queue/events';
+import { EventChannel } from '@inferql/queue/event-channel';
 import { type AdmitRequest, Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { Registry } from '@inferql/queue/registry';

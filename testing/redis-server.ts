@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
-import { removeFolder } from './folders.ts';
+import { removeFolder } from './remove-folder.ts';
 
 /** Options of a test's private Redis. */
 export interface TestRedisOptions {

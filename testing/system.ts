@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, projectDir } from './build.ts';
 import { type Child, startChild } from './child-process.ts';
-import { removeFolder } from './folders.ts';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
+import { removeFolder } from './remove-folder.ts';
 
 export interface SystemOptions {
   /** How many server processes. @default 1 */

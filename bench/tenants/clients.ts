@@ -6,7 +6,7 @@ import {
   type PredictionState,
   type ServedModel,
 } from '@inferql/queue/contract';
-import { EventChannel } from '@inferql/queue/events';
+import { EventChannel } from '@inferql/queue/event-channel';
 import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';

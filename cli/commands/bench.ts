@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { InferqlError } from '@inferql/client';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';

@@ -1,7 +1,7 @@
 import type { InferqlError, Priority } from '@inferql/client';
 import { type Command, Option } from 'commander';
 import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
-import { EXIT } from '../exit.ts';
+import { EXIT } from '../exit-codes.ts';
 import { type Memory, openMemory } from '../finished-images.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../image-record.ts';
 import { describeSkipped, findImages, type ImageSource } from '../images.ts';

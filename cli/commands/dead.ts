@@ -8,7 +8,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import { Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
-import { modelsDir } from '../installed.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { modelsDir } from '../installed-packages.ts';
 import { safeText } from '../text.ts';
 
 export function addInit(program: Command, context: CommandContext): void {

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { limitList, matching, tenantName, weight } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';

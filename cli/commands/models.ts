@@ -1,7 +1,7 @@
 import { type ForgetOutcome, Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';

@@ -1,7 +1,7 @@
 import type { Queue } from '@inferql/client';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';

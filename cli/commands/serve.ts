@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
-import { findEntry, findMissingEngine, findPage, modelsDir } from '../installed.ts';
+import { findEntry, findMissingEngine, findPage, modelsDir } from '../installed-packages.ts';
 
 const HELP = `
 It runs a server, a worker and a private Redis, and ends with Ctrl-C. Settings are environment variables, or lines of a file

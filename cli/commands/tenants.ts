@@ -2,7 +2,7 @@ import { createTenantStore, type TenantSettings, type TenantStore } from '@infer
 import { type Command, InvalidArgumentError } from 'commander';
 import { limitList, tenantName, weight } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../text.ts';

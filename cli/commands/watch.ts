@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
-import { EXIT } from '../exit.ts';
+import { EXIT } from '../exit-codes.ts';
 import { createWriter, recordOutcome } from '../image-record.ts';
 import { integerBetween, urlOption } from '../options.ts';
 import { formatDuration, safeJson, safeText } from '../text.ts';

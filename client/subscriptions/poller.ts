@@ -1,5 +1,5 @@
-import { type Answer, parseAnswer, readData, readError } from '../answer.ts';
 import { InferqlError } from '../errors.ts';
+import { type Answer, parseAnswer, readData, readError } from '../graphql-answer.ts';
 import type { Transport } from '../transport.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 

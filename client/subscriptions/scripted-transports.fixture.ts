@@ -1,7 +1,7 @@
 /** WebSockets and answers that a test makes up, under fake timers, and a client that uses them. */
 import { afterEach, beforeEach, vi } from 'vitest';
-import type { Client, Connection } from '../api.ts';
 import { createClient } from '../client.ts';
+import type { Client, Connection } from '../client-types.ts';
 import { InferqlError } from '../errors.ts';
 
 /** A WebSocket of a browser whose server is the test. */

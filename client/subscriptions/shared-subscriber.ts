@@ -1,4 +1,4 @@
-import type { Connection } from '../api.ts';
+import type { Connection } from '../client-types.ts';
 import type { InferqlError } from '../errors.ts';
 import type { Transport } from '../transport.ts';
 import { type Carrier, type CarrierChoice, createCarrierChoice } from './carrier-choice.ts';

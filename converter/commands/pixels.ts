@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { resizeOf } from '@inferql/images/render';
+import { resizeOf } from '@inferql/images/render-input';
 import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../sample-images.ts';

@@ -1,7 +1,7 @@
 /** `inferql keys`, as processes, with a server that requires keys. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli';
+import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli-fixture';
 import { send } from '@inferql/testing/graphql-client';
 import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
 /** What the command says if a proxy refuses an image that is larger than its limit, with the documented configurations. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli';
+import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli-fixture';
 import { isProxyInstalled, readDocumentedProxy, startReverseProxy } from '@inferql/testing/reverse-proxy';
 import { makePicture } from '@inferql/testing/test-images';
 import { describe, expect, test } from 'vitest';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { createClient } from '@inferql/client/node';
 import { projectDir } from '@inferql/testing/build';
-import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/cli';
+import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/cli-fixture';
 import { makePng } from '@inferql/testing/test-images';
 import { expect, test } from 'vitest';
 

@@ -1,6 +1,6 @@
 /** What each program with InferQL inside must do. */
 import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import type { Program } from '@inferql/testing/installed';
+import type { Program } from '@inferql/testing/installed-packages';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   CLASSIFY,

@@ -6,7 +6,7 @@ import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
 import type { Operation, Upload } from '@inferql/testing/graphql-client';
-import { copyInstallation, type Installation, type Program } from '@inferql/testing/installed';
+import { copyInstallation, type Installation, type Program } from '@inferql/testing/installed-packages';
 import { listProcesses } from '@inferql/testing/launcher';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { transform } from 'esbuild';

@@ -1,4 +1,4 @@
-import type { ImageFacts } from '../inspect/facts.ts';
+import type { ImageFacts } from '../inspect/image-facts.ts';
 import { isPlainTiff } from './tiff.ts';
 import { needsToneMap } from './tone-map.ts';
 

@@ -1,5 +1,5 @@
 import type { Sharp } from 'sharp';
-import type { GifFacts } from '../inspect/facts.ts';
+import type { GifFacts } from '../inspect/image-facts.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import type { RawImage } from './raw-image.ts';
 

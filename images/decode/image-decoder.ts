@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
-import type { ImageFacts } from '../inspect/facts.ts';
+import type { ImageFacts } from '../inspect/image-facts.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
-import { estimateFit } from '../render.ts';
+import { estimateFit } from '../render-input.ts';
 import { chooseDecodePlace } from './decode-place.ts';
 import { createDecoderPool } from './decoder-pool.ts';
 import { createMemoryBudget } from './memory-budget.ts';

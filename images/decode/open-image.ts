@@ -1,6 +1,6 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { hasDamagedProfile } from '../color-profile.ts';
-import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/facts.ts';
+import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/image-facts.ts';
 import { inspectJpeg } from '../inspect/jpeg.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { hasSrgbProfile } from '../srgb-profile.ts';
@@ -11,8 +11,8 @@ import { decodeHdr } from './hdr.ts';
 import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
 import { decodeIconBitmap } from './ico.ts';
 import { closeJpeg } from './jpeg-end-marker.ts';
+import { cutSecondPicture } from './jpeg-second-picture.ts';
 import { openRaw } from './raw-image.ts';
-import { cutSecondPicture } from './second-picture.ts';
 import { decodeTiff, isPlainTiff } from './tiff.ts';
 import { needsToneMap } from './tone-map.ts';
 import { wrapTiff } from './wrap-tiff.ts';

@@ -1,4 +1,4 @@
-import { type BmpFacts, megapixels, pixelBytes } from './facts.ts';
+import { type BmpFacts, megapixels, pixelBytes } from './image-facts.ts';
 import { refuseDamage, refuseFeature } from './refusals.ts';
 
 /** CPU milliseconds per megapixel. They are spent in JavaScript. */

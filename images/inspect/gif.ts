@@ -1,4 +1,4 @@
-import { type GifFacts, megapixels, pixelBytes, type Rectangle } from './facts.ts';
+import { type GifFacts, megapixels, pixelBytes, type Rectangle } from './image-facts.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 
 /** CPU milliseconds per megapixel. */

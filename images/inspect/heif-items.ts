@@ -1,5 +1,5 @@
 /** The items of a HEIF file (ISO/IEC 23008-12): which one is the picture, where its bytes are, and its properties. */
-import { type Box, createReader, findBox, isPrintable, listBoxes } from './boxes.ts';
+import { type Box, createReader, findBox, isPrintable, listBoxes } from './iso-boxes.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 
 /** Tiles of a phone's picture are 48 to 200. */

@@ -1,6 +1,6 @@
-import { type AvifFacts, type ColorCoding, type HeicFacts, megapixels, pixelBytes } from './facts.ts';
 import { type HeifPicture, readHeifPicture } from './heif-items.ts';
 import { isSoundHevc } from './hevc.ts';
+import { type AvifFacts, type ColorCoding, type HeicFacts, megapixels, pixelBytes } from './image-facts.ts';
 import { refuseDamage, refuseFeature } from './refusals.ts';
 
 /** CPU milliseconds per megapixel: 8 bits, more bits, and the WebAssembly decoder for HEIC. */

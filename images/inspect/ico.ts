@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { bmpRowBytes, estimateBmp, readBmpLayout } from './bmp.ts';
-import type { IcoFacts } from './facts.ts';
+import type { IcoFacts } from './image-facts.ts';
 import { inspectPng } from './png.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 

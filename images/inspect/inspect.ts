@@ -1,10 +1,10 @@
 import { InferqlError } from '@inferql/queue/errors';
 import { inspectBmp } from './bmp.ts';
-import type { ImageFacts, ImageFormat } from './facts.ts';
 import { nameForeignFormat } from './foreign-formats.ts';
 import { inspectGif } from './gif.ts';
 import { inspectHeif } from './heif.ts';
 import { inspectIco } from './ico.ts';
+import type { ImageFacts, ImageFormat } from './image-facts.ts';
 import { inspectJpeg } from './jpeg.ts';
 import { inspectPng } from './png.ts';
 import { refuseDamage } from './refusals.ts';

@@ -1,4 +1,4 @@
-import { type JpegFacts, megapixels, pixelBytes } from './facts.ts';
+import { type JpegFacts, megapixels, pixelBytes } from './image-facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 
 /** CPU milliseconds per megapixel: Huffman decoding with all later steps, and one more pass over the blocks of one full-size component. */

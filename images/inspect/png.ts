@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { type ColorCoding, megapixels, type PngFacts, pixelBytes } from './facts.ts';
+import { type ColorCoding, megapixels, type PngFacts, pixelBytes } from './image-facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 
 /** CPU milliseconds per megapixel and byte of a pixel. */

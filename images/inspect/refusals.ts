@@ -1,5 +1,5 @@
 import { InferqlError } from '@inferql/queue/errors';
-import type { ImageFacts } from './facts.ts';
+import type { ImageFacts } from './image-facts.ts';
 
 /** CPU milliseconds that one image may be expected to take: twice what the most expensive ordinary image of 64 megapixels takes. */
 export const MAX_COST_MS = 10_000;

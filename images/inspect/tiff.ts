@@ -1,4 +1,4 @@
-import { pixelBytes, type TiffFacts } from './facts.ts';
+import { pixelBytes, type TiffFacts } from './image-facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 import { openTiffDirectory, type TiffDirectory } from './tiff-directory.ts';
 

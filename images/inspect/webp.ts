@@ -1,4 +1,4 @@
-import { megapixels, pixelBytes, type WebpFacts } from './facts.ts';
+import { megapixels, pixelBytes, type WebpFacts } from './image-facts.ts';
 import { refuseDamage, refuseWork } from './refusals.ts';
 
 /** CPU milliseconds per megapixel. */

@@ -1,4 +1,4 @@
-import { type FitRule, findSourceArea, fitPixels } from '../fit.ts';
+import { type FitRule, findSourceArea, fitPixels } from '../fit-pixels.ts';
 import { hasSrgbProfile } from '../srgb-profile.ts';
 import { readPlainHeader } from './header.ts';
 import { storedArea, turnUpright, uprightSize } from './orientation.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { fitPixels } from '../fit.ts';
+import { fitPixels } from '../fit-pixels.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 import { isHarmless } from '../preprocess.ts';
 import type { Area, Pixels } from '../resize/pixels.ts';

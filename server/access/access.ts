@@ -1,7 +1,7 @@
 /** Access to the server in one object: authentication, sessions, limits and tokens. */
 import type { KeyStore } from '@inferql/queue/api-keys';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
-import type { Limiter } from '@inferql/queue/limits';
+import type { Limiter } from '@inferql/queue/limiter';
 import type { Refunds } from '@inferql/queue/refunds';
 import { readChangedTenant, type TenantSettings, type TenantStore } from '@inferql/queue/tenant-store';
 import type { Logger } from 'pino';

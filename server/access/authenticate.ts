@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
 import { InferqlError } from '@inferql/queue/errors';
 import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
-import type { LimitRules } from '@inferql/queue/limits';
+import type { LimitRules } from '@inferql/queue/limiter';
 import type { TenantSettings } from '@inferql/queue/tenant-store';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';

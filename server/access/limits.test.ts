@@ -1,5 +1,5 @@
 /** Limits while Redis is away. server/test/limits.test.ts has the others. */
-import { createLimiter } from '@inferql/queue/limits';
+import { createLimiter } from '@inferql/queue/limiter';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { createRefunds } from '@inferql/queue/refunds';
 import { makeServedModel } from '@inferql/testing/served-model';

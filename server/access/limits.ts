@@ -2,7 +2,7 @@
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { hasLimits } from '@inferql/queue/limit-rules';
-import { type LimitCost, type Limiter, type LimitRules, type LimitState, unknownCharge } from '@inferql/queue/limits';
+import { type LimitCost, type Limiter, type LimitRules, type LimitState, unknownCharge } from '@inferql/queue/limiter';
 import type { Refunds } from '@inferql/queue/refunds';
 import type { Snapshot } from '@inferql/queue/snapshot';
 import { LRUCache } from 'lru-cache';

@@ -2,7 +2,7 @@
 
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
-import type { LimitRules } from '@inferql/queue/limits';
+import type { LimitRules } from '@inferql/queue/limiter';
 import { SCOPES, type Scope } from '@inferql/queue/scopes';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */

@@ -1,5 +1,5 @@
 /** The type `Model` with its parts, and its queries. */
-import { ignoresProfile, resizeOf } from '@inferql/images/render';
+import { ignoresProfile, resizeOf } from '@inferql/images/render-input';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/errors';
 import { dtypeOf, elementsOf, type ModelOutput } from '@inferql/queue/outputs';

@@ -1,6 +1,6 @@
 /** The type `Viewer`: the caller, its rights, and what is left of its limits. */
 
-import type { LimitState, LimitUnit } from '@inferql/queue/limits';
+import type { LimitState, LimitUnit } from '@inferql/queue/limiter';
 import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import type { Principal } from '../access/principal.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,5 @@
-/** Limits of callers, through a whole server. queue/limits.test.ts tests the step. */
-import { createLimiter } from '@inferql/queue/limits';
+/** Limits of callers, through a whole server. queue/limiter.test.ts tests the step. */
+import { createLimiter } from '@inferql/queue/limiter';
 import { createRefunds } from '@inferql/queue/refunds';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';

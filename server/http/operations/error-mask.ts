@@ -1,6 +1,6 @@
 /** Decides what an error reveals to clients, and logs the rest. */
 import { ERRORS, InferqlError } from '@inferql/queue/errors';
-import type { LimitState } from '@inferql/queue/limits';
+import type { LimitState } from '@inferql/queue/limiter';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';

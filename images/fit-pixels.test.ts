@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { planCrop } from './crop.ts';
-import { type FitRule, findSourceArea, fitPixels } from './fit.ts';
+import { type FitRule, findSourceArea, fitPixels } from './fit-pixels.ts';
 import { distanceOf, drawPixels, type GoldenAnswer } from './resize/golden/golden.fixture.ts';
 import { RESIZERS, type ResizeName } from './resize/names.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
 import { whenOutputRead } from './child-process.ts';
-import { removeFolder } from './folders.ts';
+import { removeFolder } from './remove-folder.ts';
 import { findSharedInstallation, linkFiles } from './shared-installation.ts';
 
 const run = promisify(execFile);

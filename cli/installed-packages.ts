@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
 
 const packageDir = import.meta.dirname;
 

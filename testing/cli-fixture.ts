@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { buildSystem, projectDir } from './build.ts';
-import { removeFolder } from './folders.ts';
+import { removeFolder } from './remove-folder.ts';
 import { scriptedModel, startSystem, type TestSystem } from './system.ts';
 import { expectedClass, makePicture } from './test-images.ts';
 

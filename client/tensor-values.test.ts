@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Tensor } from './types.ts';
-import { readValues } from './values.ts';
+import type { Tensor } from './answer-types.ts';
+import { readValues } from './tensor-values.ts';
 
 test('numbers of embeddings and tensors are read as they were written, little-endian', () => {
   const floats = Buffer.alloc(8);

@@ -1,5 +1,5 @@
 /** The client and its options. */
-import type { InferqlError } from './errors.ts';
+
 import type {
   AcceptedPrediction,
   HeadNames,
@@ -10,7 +10,8 @@ import type {
   Priority,
   Queue,
   SucceededPrediction,
-} from './types.ts';
+} from './answer-types.ts';
+import type { InferqlError } from './errors.ts';
 
 /** An image in memory. `@inferql/client/node` accepts paths and `file:` URLs, too. */
 export type ImageInput = Blob | ArrayBuffer | Uint8Array;

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { fitPixels } from './fit.ts';
+import { fitPixels } from './fit-pixels.ts';
 import { prepareImage } from './preprocess.ts';
-import { estimateFit, type ModelInput, renderInput } from './render.ts';
+import { estimateFit, type ModelInput, renderInput } from './render-input.ts';
 import { drawPixels } from './resize/golden/golden.fixture.ts';
 
 const INPUT: ModelInput = { width: 224, height: 224, channels: 3, kernel: 'linear', resize: 'pillow-bilinear' };

@@ -1,4 +1,4 @@
-import type { Embedding, Tensor } from './types.ts';
+import type { Embedding, Tensor } from './answer-types.ts';
 
 /**
  * Decodes an embedding or a tensor.

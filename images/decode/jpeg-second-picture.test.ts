@@ -2,7 +2,7 @@ import { InferqlError } from '@inferql/queue/errors';
 import sharp, { type Sharp } from 'sharp';
 import { expect, test } from 'vitest';
 import { prepareImage } from '../preprocess.ts';
-import { cutSecondPicture } from './second-picture.ts';
+import { cutSecondPicture } from './jpeg-second-picture.ts';
 
 const MAX_PIXELS = 64_000_000;
 const INPUT = { width: 32, height: 32, channels: 3, kernel: 'linear' } as const;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './limits.ts';
+import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './limiter.ts';
 import { connect, setUp } from './test/queue.fixture.ts';
 
 afterEach(() => {

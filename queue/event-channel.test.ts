@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventChannel } from './events.ts';
+import { EventChannel } from './event-channel.ts';
 import { connect, setUp, success } from './test/queue.fixture.ts';
 
 describe('the channel', () => {
