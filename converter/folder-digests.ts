@@ -34,8 +34,10 @@ export async function isIntact(folder: string): Promise<boolean> {
 /** Removes a folder in one step: no half of it is left under its name. */
 export async function discardFolder(folder: string): Promise<void> {
   const aside = path.join(path.dirname(folder), `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
-  // Another process may have removed it before.
-  await rename(folder, aside).catch(() => undefined);
+  await rename(folder, aside).catch((cause: NodeJS.ErrnoException) => {
+    // Another process may have removed it before.
+    if (cause.code !== 'ENOENT') throw cause;
+  });
   await rm(aside, { recursive: true, force: true });
 }
 

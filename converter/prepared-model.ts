@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from './errors.ts';
-import { discardFolder, isIntact } from './folder-digests.ts';
+import { isIntact } from './folder-digests.ts';
 import { readLabels } from './labels.ts';
 import { type Calibration, parseCalibration } from './onnx-writer/calibration-ranges.ts';
 import { CONVERTER_VERSION, convertToGraph } from './onnx-writer/convert-model.ts';
@@ -129,14 +129,14 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   const postprocess = spec.postprocess && (await readCode(path.join(options.modelDir, spec.postprocess)));
   const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
-  if (!(await isIntact(folder)) || (await readStamp(folder)) === undefined) {
+  if (!(await isComplete(folder))) {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was canceled`);
     report('convert', `converting ${name} to ONNX`);
-    await discardFolder(folder);
-    await stageFolder(folder, async (staging) => {
+    const fill = async (staging: string) => {
       await convertInto(staging, spec, source.folder, { labels, outputs }, calibration);
       if (postprocess) await writeFile(path.join(staging, POSTPROCESS_FILE), postprocess);
-    });
+    };
+    await stageFolder(folder, fill, isComplete);
     await sweepOldFolders(storeDir, /^[0-9a-f]{12}$/, KEPT_VERSIONS, folder);
     await sweepOldFolders(storeDir, /^source-[0-9a-f]{12}$/, KEPT_VERSIONS, source.folder);
   }
@@ -193,6 +193,10 @@ async function readCode(file: string): Promise<string> {
   return readTextFile(file).catch((cause: unknown) => {
     throw new ModelError('SPEC_INVALID', `${file} cannot be read`, { cause });
   });
+}
+
+async function isComplete(folder: string): Promise<boolean> {
+  return (await isIntact(folder)) && (await readStamp(folder)) !== undefined;
 }
 
 async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | undefined> {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { sealFolder } from './folder-digests.ts';
+import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
@@ -9,9 +9,14 @@ const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /**
  * Fills and seals a new folder next to `target` and renames it into place when `fill` is done: `target` exists completely or not at
- * all, and if two fill it at once, the first wins.
+ * all, and if two fill it at once, the first wins. A target that is not complete is replaced.
+ * @param isComplete whether what is there can stay
  */
-export async function stageFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
+export async function stageFolder(
+  target: string,
+  fill: (folder: string) => Promise<void>,
+  isComplete: (folder: string) => Promise<boolean> = isIntact,
+): Promise<void> {
   const parent = path.dirname(target);
   await mkdir(parent, { recursive: true });
   await sweepAbandoned(parent);
@@ -20,12 +25,24 @@ export async function stageFolder(target: string, fill: (folder: string) => Prom
   try {
     await fill(folder);
     await sealFolder(folder);
-    await rename(folder, target).catch(async (cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'ENOTEMPTY' && cause.code !== 'EEXIST' && cause.code !== 'EPERM') throw cause;
-      await stat(target);
-    });
+    // Not before it is filled: another that fills it may have finished meanwhile.
+    while (!(await moveInto(folder, target)) && !(await isComplete(target))) await discardFolder(target);
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Whether the name was free. */
+async function moveInto(folder: string, target: string): Promise<boolean> {
+  try {
+    await rename(folder, target);
+    return true;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['ENOTEMPTY', 'EEXIST', 'EPERM', 'ENOTDIR'].includes(code)) throw error;
+    // An error of another kind, such as a parent that forbids it, has no target.
+    await stat(target);
+    return false;
   }
 }
 

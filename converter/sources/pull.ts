@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
-import { discardFolder, isIntact } from '../folder-digests.ts';
+import { isIntact } from '../folder-digests.ts';
 import { listExternalFiles } from '../onnx-reader/external-weights.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec.ts';
@@ -42,7 +42,6 @@ export async function pullSource(pull: Pull): Promise<PulledSource> {
   const digest = await digestSource(pull);
   const folder = path.join(pull.storeDir, `source-${digest.slice(0, 12)}`);
   if (await isIntact(folder)) return { folder, digest };
-  await discardFolder(folder);
   await stageFolder(folder, async (staging) => {
     if (pull.source.type === 'npm') await unpackPackage(pull, staging);
     else await copyFolder(pull, staging);
