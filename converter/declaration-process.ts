@@ -17,12 +17,13 @@ const ERROR_LINE = /^\w*Error\b.{0,200}/m;
  * Imports the module, does not call `load`, and answers with the other fields. The thread ends the process even if the module keeps the
  * main thread busy and the parent has died.
  */
-const PROGRAM = `
+export const PROGRAM = `
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 const [, file, limitMs] = process.argv;
 const limit = "setTimeout(() => process.kill(process.pid, 'SIGKILL'), require('node:worker_threads').workerData)";
-new Worker(limit, { eval: true, workerData: Number(limitMs) }).unref();
+// Without this process' arguments: with them, the thread's code would be a module, which has no require.
+new Worker(limit, { eval: true, execArgv: [], workerData: Number(limitMs) }).unref();
 const send = process.send.bind(process);
 async function read() {
   const exported = (await import(pathToFileURL(file).href)).default;

@@ -1,9 +1,11 @@
 /** Models that their code declares, read in processes. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readModuleFields } from './declaration-process.ts';
+import { PROGRAM, readModuleFields } from './declaration-process.ts';
 import { findModelFile, readSpec } from './spec-file.ts';
 
 const DECLARED = `{
@@ -113,6 +115,15 @@ test('code that hangs is ended', async () => {
   await writeFile(join(modelDir, 'engine.js'), 'for (;;);');
   const reading = readModuleFields(modelDir, 'engine.js', 300);
   await expect(reading).rejects.toThrow('was ended, at the latest after 300 ms');
+});
+
+test('a process that imports code ends at its time limit, even if whoever started it does not end it', async () => {
+  const file = join(modelDir, 'engine.mjs');
+  await writeFile(file, 'for (;;);');
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', PROGRAM, file, '300'], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
 });
 
 test('code is imported again only when a file of its folder has changed, and nothing of it stays here', async () => {
