@@ -5,7 +5,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { startTestRedis } from '@inferql/testing/redis-server';
-import { childrenOf } from './proc.ts';
+import { childrenOf } from './process-usage.ts';
 
 const START_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 30_000;

@@ -1,7 +1,7 @@
 /** For operators' commands, which use the system's Redis and not its server. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { type Command, Option } from 'commander';

@@ -1,4 +1,4 @@
-import { ERROR_CODES, ERRORS } from '@inferql/queue/errors';
+import { ERROR_CODES, ERRORS } from '@inferql/queue/error-codes';
 import { expect, test } from 'vitest';
 import { errorOfCode } from './errors.ts';
 

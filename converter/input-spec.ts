@@ -1,5 +1,5 @@
 /** What a spec says on a model's input: size, cropping, resizing and normalization. */
-import { RESIZE_NAMES } from '@inferql/images/resize/names';
+import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import { z } from 'zod';
 
 const perChannel = z.array(z.number()).min(1).max(4);

@@ -1,6 +1,6 @@
 // Commands that run a model are loaded when they are called: preparing models works without an engine.
 import path from 'node:path';
-import { RESIZE_NAMES } from '@inferql/images/resize/names';
+import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import { safeLines } from '@inferql/queue/safe-text';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AddOptions } from './commands/add.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { prepareImage } from '@inferql/images/preprocess';
 import { type ModelInput, renderInput } from '@inferql/images/render-input';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import sharp from 'sharp';
 import { ModelError } from './errors.ts';
 

@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import sharp, { type Sharp } from 'sharp';
 import { openImage } from './decode/open-image.ts';
 import type { ImageFacts } from './inspect/image-facts.ts';
@@ -7,7 +7,7 @@ import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
 import { createDecodeThreads } from './jpeg-decoder/decode-threads.ts';
 import { isPlainSize } from './jpeg-decoder/plain-jpeg.ts';
 import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render-input.ts';
-import { isResizeName } from './resize/names.ts';
+import { isResizeName } from './resize/resize-names.ts';
 
 /** Longer than this many times its width (or the reverse), an image is cropped to its center before it is resized. */
 const MAX_ASPECT_RATIO = 64;

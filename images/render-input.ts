@@ -1,9 +1,9 @@
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Sharp } from 'sharp';
 import { createFitThread } from './fit-thread.ts';
-import { isResizeName, type ResizeName } from './resize/names.ts';
 import type { Pixels } from './resize/pixels.ts';
+import { isResizeName, type ResizeName } from './resize/resize-names.ts';
 
 export type ModelInput = ServedModel['input'];
 type SharpKernel = 'linear' | 'cubic' | 'nearest' | 'lanczos3';

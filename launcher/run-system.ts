@@ -3,7 +3,7 @@ import { checkExposure, findSettingMistakes, readSettings, renameFormerNames } f
 import { waitForExternalRedis } from './redis/external.ts';
 import type { RunningRedis } from './redis/private.ts';
 import { endRunningTool } from './run-tool.ts';
-import { checkPortIsFree } from './supervise/port.ts';
+import { checkPortIsFree } from './supervise/listen-address.ts';
 import { RunningSystem, type SystemOptions } from './supervise/running-system.ts';
 import { listenForStop, type StopSignal } from './supervise/signals.ts';
 import { describeFailure, print, printError, showStep } from './terminal.ts';

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import type { ChainableCommander } from 'ioredis';
 import { z } from 'zod';
 import { ModelName, TenantName, Weight } from './contract.ts';
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 import { parseLimits } from './limit-rules.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';

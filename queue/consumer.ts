@@ -1,6 +1,6 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, extend leases, settle. */
 import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from './contract.ts';
-import { ERRORS, type ErrorCode } from './errors.ts';
+import { ERRORS, type ErrorCode } from './error-codes.ts';
 import type { HeldJobs, JobEntry } from './held-jobs.ts';
 import { JobClaims } from './job-claims.ts';
 import type { RedisConnection } from './redis-connection.ts';

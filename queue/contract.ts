@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { ERROR_CODES } from './errors.ts';
+import { ERROR_CODES } from './error-codes.ts';
 import { MAX_OUTPUTS, ModelOutput, Task, Threshold } from './outputs.ts';
 import { MAX_LABELS, Result } from './result.ts';
 

@@ -1,7 +1,7 @@
 /** Dead letters, for operators: jobs that failed for good, kept with their pixels for a week and up to 64 MiB per model. */
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, newPredictionId, Priority } from './contract.ts';
-import { ERROR_CODES, InferqlError } from './errors.ts';
+import { ERROR_CODES, InferqlError } from './error-codes.ts';
 import { type AdmitOutcome, Producer } from './producer.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';

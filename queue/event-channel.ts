@@ -1,6 +1,6 @@
 /** Event channel: one Pub/Sub subscription per model, with detection of lost messages. */
 import type { PredictionState } from './contract.ts';
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { accessKeys, modelKeys, registryKeys } from './redis-keys.ts';

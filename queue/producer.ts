@@ -8,7 +8,7 @@ import {
   type Priority,
   type ServedModel,
 } from './contract.ts';
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { type ModelKeys, modelKeys } from './redis-keys.ts';

@@ -1,5 +1,5 @@
 /** Which of Redis' errors mean that it is unavailable, and what a caller gets then. */
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 
 /** Replies that mean that Redis cannot take any command now. */
 const REFUSALS =

@@ -75,7 +75,7 @@ export function modelKeys(prefix: string, model: string) {
     idempotency: `${base}:idempotency:`,
     /** Stream per version and lane. */
     stream: `${base}:stream:`,
-    /** Per lane of a version: tags and backlogs of its tenants. Kept by lua/shared/scheduler.lua. */
+    /** Per lane of a version: tags and backlogs of its tenants. Kept by lua/shared/tenant-scheduler.lua. */
     fair: `${base}:fair:`,
     /** Hash: how many jobs wait, per tenant that has any. */
     tenants: `${base}:tenants`,

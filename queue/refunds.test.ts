@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { Consumer } from './consumer.ts';
 import { newPredictionId, type PredictionState } from './contract.ts';
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 import { createLimiter, type LimitRules, RECEIPT_MS } from './limiter.ts';
 import type { AdmitRequest } from './producer.ts';
 import { tenantLimitKeys } from './redis-keys.ts';

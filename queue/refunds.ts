@@ -3,7 +3,7 @@
  * whether there is a job.
  */
 import { modelOfPrediction } from './contract.ts';
-import { InferqlError } from './errors.ts';
+import { InferqlError } from './error-codes.ts';
 import { type Limiter, RECEIPT_MS } from './limiter.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';

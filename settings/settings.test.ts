@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { printConfiguration } from './configuration-page.ts';
 import { defineSettings } from './define-settings.ts';
-import { printConfiguration } from './documentation.ts';
 import { measureDistance } from './find-mistakes.ts';
 import { findSettingMistakes, readSettings, sections, settings } from './settings.ts';
 

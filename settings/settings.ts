@@ -8,7 +8,7 @@ import {
   type SettingTable,
 } from './define-settings.ts';
 import { findMistakes } from './find-mistakes.ts';
-import { isLoopback } from './network-types.ts';
+import { isLoopback } from './origins-and-proxies.ts';
 import { access } from './sections/access.ts';
 import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';

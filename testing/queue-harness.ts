@@ -6,7 +6,7 @@ import {
   type PredictionState,
   type ServedModel,
 } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { EventChannel } from '@inferql/queue/event-channel';
 import { type AdmitRequest, Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';

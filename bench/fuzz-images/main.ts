@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { prepareImage } from '@inferql/images/preprocess';
 import { setSharpGlobals } from '@inferql/images/sharp-settings';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import sharp from 'sharp';
 import { createRandom, damage } from './damage.ts';
 

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createGoodClient, WAYS } from '../good-client.ts';
-import { isRunning, sumRssBytes } from '../proc.ts';
+import { isRunning, sumRssBytes } from '../process-usage.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import { createDice } from './dice.ts';

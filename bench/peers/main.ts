@@ -9,7 +9,7 @@ import { startRpcChild } from '../child-rpc.ts';
 import { findImages } from '../images.ts';
 import { countAgreement, writeInt8Model } from '../int8-model.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
-import { readTreeCpuMs } from '../proc.ts';
+import { readTreeCpuMs } from '../process-usage.ts';
 import { readBusyness } from '../report.ts';
 import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { percentile } from '../stats.ts';

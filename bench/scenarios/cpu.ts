@@ -1,6 +1,6 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ProcessCpu, readCpu, subtractCpu } from '../proc.ts';
+import { type ProcessCpu, readCpu, subtractCpu } from '../process-usage.ts';
 import { readProfile } from '../profile.ts';
 import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';

@@ -1,5 +1,5 @@
 import type { LoadResult } from '../load/plan.ts';
-import { readMemory } from '../proc.ts';
+import { readMemory } from '../process-usage.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { median, type Spread, spreadOf } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';

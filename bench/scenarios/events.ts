@@ -6,7 +6,7 @@ import { connectRedis } from '@inferql/queue/redis-connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
-import { readMemory } from '../proc.ts';
+import { readMemory } from '../process-usage.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { type Spread, spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';

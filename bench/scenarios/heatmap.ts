@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type IsolatedEngine, startIsolatedEngine } from '@inferql/worker/engines/process/isolated-engine';
+import { type SupervisedEngine, startSupervisedEngine } from '@inferql/worker/engines/process/supervised-engine';
 import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
 import { readResult } from '@inferql/worker/serving/postprocess';
-import type { ServableModel } from '@inferql/worker/serving/servable';
+import type { ServableModel } from '@inferql/worker/serving/servable-model';
 import { pino } from 'pino';
-import { readCpu } from '../proc.ts';
+import { readCpu } from '../process-usage.ts';
 import { type Bench, type Section, STATE_DIR } from '../scenario.ts';
 import { percentile } from '../stats.ts';
 import { startSystem } from '../system.ts';
@@ -55,7 +55,7 @@ async function measureRuns({ quick, model, dir }: Bench) {
   const servable = await loadRepositoryModel(model.name, { modelsDir: 'models', stateDir: STATE_DIR });
   const { engine: name, model: files } = servable.candidates[0]!;
   const { input, classCount } = servable;
-  const engine = await startIsolatedEngine({
+  const engine = await startSupervisedEngine({
     model: { engine: name, input, classCount, threads: availableParallelism(), ...files },
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),
@@ -78,7 +78,7 @@ async function measureRuns({ quick, model, dir }: Bench) {
   }
 }
 
-function prepareRuns(engine: IsolatedEngine, { input, labels }: ServableModel, pixels: Buffer, batch: number) {
+function prepareRuns(engine: SupervisedEngine, { input, labels }: ServableModel, pixels: Buffer, batch: number) {
   const imageBytes = input.width * input.height * input.channels;
   const images = Array.from({ length: batch }, (_, at) => pixels.subarray(at * imageBytes, (at + 1) * imageBytes));
   return async (wantHeatmaps: boolean) => {

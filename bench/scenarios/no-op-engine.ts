@@ -1,4 +1,4 @@
-import { readCpu, subtractCpu } from '../proc.ts';
+import { readCpu, subtractCpu } from '../process-usage.ts';
 import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';

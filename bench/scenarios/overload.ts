@@ -1,4 +1,4 @@
-import { readMemory } from '../proc.ts';
+import { readMemory } from '../process-usage.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { percentile } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';

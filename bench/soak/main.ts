@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startRpcChild } from '../child-rpc.ts';
 import { createGoodClient, WAYS } from '../good-client.ts';
-import { isRunning, sumRssBytes, withDescendants } from '../proc.ts';
+import { isRunning, sumRssBytes, withDescendants } from '../process-usage.ts';
 import { type Spread, spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import type { HostilePlan, HostileResult } from './hostile.ts';

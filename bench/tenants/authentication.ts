@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { KeyStore } from '@inferql/queue/api-keys';
 import { connectRedis } from '@inferql/queue/redis-connection';
-import { readCpu } from '../proc.ts';
+import { readCpu } from '../process-usage.ts';
 import { NOOP_MODEL, type Section } from '../scenario.ts';
 import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { startRpcChild } from '../child-rpc.ts';
 import { findImages } from '../images.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
-import { readTreeCpuMs } from '../proc.ts';
+import { readTreeCpuMs } from '../process-usage.ts';
 import { NOOP_MODEL, type Section } from '../scenario.ts';
 import { makeSmallImages } from '../scenarios/scale.ts';
 import { median, medianInterval } from '../stats.ts';

@@ -4,7 +4,7 @@ import {
   type DeadLetters,
   type UnreadableDeadLetter,
 } from '@inferql/queue/dead-letters';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { Registry } from '@inferql/queue/registry';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';

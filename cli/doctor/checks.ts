@@ -7,7 +7,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external';
 import { findRedisServer } from '@inferql/launcher/redis/server-program';
-import { checkPortIsFree } from '@inferql/launcher/supervise/port';
+import { checkPortIsFree } from '@inferql/launcher/supervise/listen-address';
 import { checkExposure, findSettingMistakes, readSettings } from '@inferql/settings/settings';
 
 /** `warning`: it works, but not as well as it could. */

@@ -5,7 +5,7 @@ import { checkExposure, findSettingMistakes, readSettings } from '@inferql/setti
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { listProjectFiles } from './files.ts';
+import { listProjectFiles } from './new-project-files.ts';
 
 const files = listProjectFiles({ name: 'mine', version: '1.2.3' });
 const duration = z.string().regex(/^\d+(ms|s|m)$/);

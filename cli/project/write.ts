@@ -1,6 +1,6 @@
 import { cp, mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { listProjectFiles } from './files.ts';
+import { listProjectFiles } from './new-project-files.ts';
 
 export interface Written {
   /** Paths from the folder. */

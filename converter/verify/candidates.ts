@@ -1,4 +1,4 @@
-import { RESIZE_NAMES } from '@inferql/images/resize/names';
+import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import type { InputSpec } from '../input-spec.ts';
 import { describeNormalization } from './normalizations.ts';
 

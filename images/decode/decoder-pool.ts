@@ -1,5 +1,5 @@
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { type DecoderProcess, ProcessEnded, startDecoderProcess } from './decoder-process.ts';
 import { createSemaphore } from './semaphore.ts';
 

@@ -2,7 +2,7 @@
  * A process that decodes one image after the other, so that it can be ended in the middle of one: neither a thread nor a decoder's own time limit
  * stops native code that is in a loop.
  */
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { inspectImage } from '../inspect/inspect.ts';
 import { decodeImage } from '../preprocess.ts';
 import { setSharpGlobals } from '../sharp-settings.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { refuseWork } from '../inspect/refusals.ts';
 import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { findOtherItemFlags, readHeifPicture } from '../inspect/heif-items.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { dropAlpha } from './bmp.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { ImageFacts } from '../inspect/image-facts.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';

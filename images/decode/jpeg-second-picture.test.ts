@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import sharp, { type Sharp } from 'sharp';
 import { expect, test } from 'vitest';
 import { prepareImage } from '../preprocess.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { describe, expect, test } from 'vitest';
 import { prepareImage } from '../preprocess.ts';
 import { canDecodeHeic } from './heic.ts';

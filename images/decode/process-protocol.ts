@@ -1,5 +1,5 @@
 import type { ServedModel } from '@inferql/queue/contract';
-import type { ErrorCode } from '@inferql/queue/errors';
+import type { ErrorCode } from '@inferql/queue/error-codes';
 
 /** Request to a decoder process: one image at a time. */
 export interface DecodeRequest {

@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { inspectBmp } from './bmp.ts';
 import { nameForeignFormat } from './foreign-formats.ts';
 import { inspectGif } from './gif.ts';

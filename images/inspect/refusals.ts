@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { ImageFacts } from './image-facts.ts';
 
 /** CPU milliseconds that one image may be expected to take: twice what the most expensive ordinary image of 64 megapixels takes. */

@@ -4,8 +4,8 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { distanceOf, drawPixels, type GoldenAnswer } from './golden/golden.fixture.ts';
-import { RESIZERS, type ResizeName } from './names.ts';
 import { cutPixels } from './pixels.ts';
+import { RESIZERS, type ResizeName } from './resize-names.ts';
 
 interface GoldenCase extends GoldenAnswer {
   resize: ResizeName;

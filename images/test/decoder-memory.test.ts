@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServedModel } from '@inferql/queue/contract';
-import type { InferqlError } from '@inferql/queue/errors';
+import type { InferqlError } from '@inferql/queue/error-codes';
 import { buildSystem } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';

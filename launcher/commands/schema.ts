@@ -9,7 +9,7 @@ import { print } from '../terminal.ts';
 
 const PRINTED = {
   'schema.graphql': 'server/print-schema.js',
-  'docs/configuration.md': 'settings/print-documentation.js',
+  'docs/configuration.md': 'settings/print-configuration-page.js',
 };
 
 export async function printSchema(project: Project): Promise<void> {

@@ -1,7 +1,7 @@
 /** Identifies callers: by API key, browser token, JWT, or the host application's function. */
 import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
 import type { LimitRules } from '@inferql/queue/limiter';
 import type { TenantSettings } from '@inferql/queue/tenant-store';

@@ -1,6 +1,6 @@
 /** The scopes that root fields require, and the checks of an operation against them. */
 
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import {
   type DocumentNode,

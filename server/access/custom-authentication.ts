@@ -1,7 +1,7 @@
 /** Callers that a host application identifies with its `authenticate` option. */
 
 import { TenantName, Weight } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import type { Principal } from './principal.ts';

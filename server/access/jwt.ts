@@ -1,7 +1,7 @@
 /** Verifies tokens of an identity provider against its published keys. */
 import { createHash } from 'node:crypto';
 import { ANONYMOUS_TENANT, ModelName, TenantName } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { NO_LIMITS } from '@inferql/queue/limit-rules';
 import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';

@@ -1,6 +1,6 @@
 /** Rate limits, quotas, and limits on what a caller holds open at once. */
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { hasLimits } from '@inferql/queue/limit-rules';
 import { type LimitCost, type Limiter, type LimitRules, type LimitState, unknownCharge } from '@inferql/queue/limiter';
 import type { Refunds } from '@inferql/queue/refunds';

@@ -1,5 +1,5 @@
 /** Open subscriptions and WebSockets by credential, which end when the credential ends. */
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticate.ts';
 import type { Principal } from './principal.ts';

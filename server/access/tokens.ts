@@ -1,6 +1,6 @@
 /** Creates browser tokens: short-lived credentials with at most the rights of a key. */
 import { type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Scope } from '@inferql/queue/scopes';
 import { mayUseModel, type Principal } from './principal.ts';
 

@@ -1,7 +1,7 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import { isRedisUrl } from '@inferql/queue/redis-url';
-import { hosts, origins } from '@inferql/settings/network-types';
+import { hosts, origins } from '@inferql/settings/origins-and-proxies';
 import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { pino } from 'pino';

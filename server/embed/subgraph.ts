@@ -1,5 +1,5 @@
 /** Turns the schema into an Apollo Federation v2 subgraph. */
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import {
   type ConstDirectiveNode,
   extendSchema,

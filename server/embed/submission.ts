@@ -1,6 +1,6 @@
 /** Predictions without HTTP and GraphQL, for host applications. */
 import { type PredictionState, Priority } from '@inferql/queue/contract';
-import { ERRORS } from '@inferql/queue/errors';
+import { ERRORS } from '@inferql/queue/error-codes';
 import type { Principal } from '../access/principal.ts';
 import type { Services } from '../resolver-services.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';

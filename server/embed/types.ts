@@ -1,7 +1,7 @@
 /** The public types of `createInferQL`. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { PredictionStatus, Priority } from '@inferql/queue/contract';
-import type { ErrorCode } from '@inferql/queue/errors';
+import type { ErrorCode } from '@inferql/queue/error-codes';
 import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';

@@ -1,7 +1,7 @@
 /** Checks the `Host` header and the request target, against DNS rebinding and malformed requests. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { isLoopback } from '@inferql/settings/network-types';
+import { isLoopback } from '@inferql/settings/origins-and-proxies';
 import type { Config } from '../config.ts';
 import { requestedHost } from './proxy.ts';
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { trustedProxies } from '@inferql/settings/network-types';
+import { trustedProxies } from '@inferql/settings/origins-and-proxies';
 import { describe, expect, test } from 'vitest';
 import { clientAddress, requestedHost } from './proxy.ts';
 

@@ -1,7 +1,7 @@
 /** What a reverse proxy says about the client's request, if the operator trusts it. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import type { TrustProxy } from '@inferql/settings/network-types';
+import type { TrustProxy } from '@inferql/settings/origins-and-proxies';
 
 /** Whether the operator trusts the peer with this address as a proxy. */
 export function isTrusted(trust: TrustProxy, address: string | undefined): boolean {

@@ -1,6 +1,6 @@
 /** Subscriptions over server-sent events. */
 import type { ServerResponse } from 'node:http';
-import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
+import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';

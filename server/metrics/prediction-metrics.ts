@@ -1,7 +1,7 @@
 /** What this server counts of the predictions that it accepts or refuses. Figures of several servers can be added. */
 import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import type { PredictionState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { Counter, Histogram, type Registry } from 'prom-client';
 
 /** Seconds, from the fastest model to the longest deadline. */

@@ -1,6 +1,6 @@
 /** Hooks of a host application around a prediction. */
 import type { Caller, PredictionState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 
 /** The argument of `beforeAdmit`. */
 export interface AdmissionRequest {

@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 
 type StreamResult<T> = IteratorResult<T, undefined>;
 

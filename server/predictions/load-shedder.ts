@@ -1,7 +1,7 @@
 /** Refuses images before they are decoded if the queue is known to be full. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { ANONYMOUS_TENANT, imageByteLength } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { LRUCache } from 'lru-cache';
 import type { ModelCache } from './model-cache.ts';
 

@@ -1,6 +1,6 @@
 /** Caches models and queues, so that most requests do not read Redis. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { KnownModel, Registry } from '@inferql/queue/registry';
 
 /** What was read is used for this long. The channel reports changed models. */

@@ -1,6 +1,6 @@
 /** Waits for one prediction: for its end, or for each of its states. */
 import { isTerminal, type PredictionState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
 import type { PredictionListener } from './prediction-listener.ts';
 import type { PredictionTracker } from './prediction-tracker.ts';

@@ -1,6 +1,6 @@
 /** Follows the open predictions that this server has listeners for. */
 import { isTerminal, modelOfPrediction, type PredictionState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { EventChannel, EventListener } from '@inferql/queue/event-channel';
 import type { Producer } from '@inferql/queue/producer';
 import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';

@@ -1,5 +1,5 @@
 import { modelOfPrediction, newPredictionId, type PredictionState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Producer } from '@inferql/queue/producer';
 import type { Refunds } from '@inferql/queue/refunds';
 import type { Limits } from '../access/limits.ts';

@@ -1,6 +1,6 @@
 /** Queue statistics as each caller may see them, read once for all. */
 import type { QueueState } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
 import type { ModelCache } from './model-cache.ts';
 import type { ThroughputMeter } from './throughput-meter.ts';

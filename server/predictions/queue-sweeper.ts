@@ -1,5 +1,5 @@
 /** What a server does for the queue regularly, so that nothing depends on a worker or a caller that is still there. */
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Producer } from '@inferql/queue/producer';
 import { REFUND_BATCH_SIZE, type Refunds } from '@inferql/queue/refunds';
 import type { Registry } from '@inferql/queue/registry';

@@ -1,5 +1,5 @@
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { ModelCache } from './model-cache.ts';
 

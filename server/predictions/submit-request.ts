@@ -1,7 +1,7 @@
 /** A request for a prediction: its fields, validation and idempotency. */
 import { createHash } from 'node:crypto';
 import { MAX_LABELS, type Priority, STORED_LABELS } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import type { Principal } from '../access/principal.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 

@@ -1,5 +1,5 @@
 /** The mutations `classifyImage` and `classifyImages`. */
-import { ERRORS, InferqlError } from '@inferql/queue/errors';
+import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import type { GraphQLResolveInfo } from 'graphql';
 import { InvalidArgumentError } from '../predictions/submit-request.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';

@@ -1,5 +1,5 @@
 /** Error codes, and the types of errors in result unions. */
-import type { ErrorCode } from '@inferql/queue/errors';
+import type { ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
 
 /** A member of a result union. Plain data: an instance of Error would be thrown by the executor. */

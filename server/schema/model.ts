@@ -1,7 +1,7 @@
 /** The type `Model` with its parts, and its queries. */
 import { ignoresProfile, resizeOf } from '@inferql/images/render-input';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { dtypeOf, elementsOf, type ModelOutput } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
 import { TaskEnum, TensorTypeEnum } from './outputs.ts';

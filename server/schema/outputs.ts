@@ -1,6 +1,6 @@
 /** Outputs of a model besides its labels, as results give them. */
 import { MAX_LABELS } from '@inferql/queue/contract';
-import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
+import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { type Label, listOutputs, type StoredOutput, type Task, type TENSOR_TYPES } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';

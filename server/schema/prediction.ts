@@ -1,6 +1,6 @@
 /** The type `Prediction`, its queries, mutation and subscription. */
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '@inferql/queue/contract';
-import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
+import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import { fromState, type PredictionNode, viewPrediction } from './prediction-node.ts';

@@ -1,7 +1,7 @@
 /** The type `PredictionResult`: labels and heatmaps. */
 import { renderHeatmap } from '@inferql/images/render-heatmap';
 import { type Heatmaps, type Result, STORED_LABELS } from '@inferql/queue/contract';
-import { ERRORS, type ErrorCode } from '@inferql/queue/errors';
+import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import {

@@ -2,7 +2,7 @@
 import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { createSemaphore } from '@inferql/images/decode/semaphore';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { Agent, type Dispatcher } from 'undici';
 import type { FileStore } from '../uploads/file-store.ts';
 import { fileTooLarge, type UploadedFile } from '../uploads/uploaded-file.ts';

@@ -1,4 +1,4 @@
-import { hosts } from '@inferql/settings/network-types';
+import { hosts } from '@inferql/settings/origins-and-proxies';
 import { describe, expect, test } from 'vitest';
 import { checkUrl, type UrlRules } from './url-rules.ts';
 

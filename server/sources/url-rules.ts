@@ -1,7 +1,7 @@
 /** Which URLs the server may read images from. */
 import { isIP } from 'node:net';
-import { InferqlError } from '@inferql/queue/errors';
-import type { AllowedHost } from '@inferql/settings/network-types';
+import { InferqlError } from '@inferql/queue/error-codes';
+import type { AllowedHost } from '@inferql/settings/origins-and-proxies';
 import { isPublicAddress } from './public-address.ts';
 
 export interface UrlRules {

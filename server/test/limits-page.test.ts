@@ -9,7 +9,7 @@ import { BODY_SILENCE_MS, BODY_WINDOW_MS, MIN_BODY_BYTES_PER_SECOND } from '../h
 import { MAX_SMALL_CHUNKS, MIN_CHUNK_BYTES } from '../http/connections/chunk-limit.ts';
 import { MAX_PIPELINED_REQUESTS } from '../http/connections/pipelining.ts';
 import { DOCUMENT_CACHE_BYTES, MAX_DOCUMENT_BYTES } from '../http/operations/document-cache.ts';
-import { MAX_MESSAGES_AT_ONCE, MAX_UNSENT_BYTES } from '../http/web-socket/web-socket-traffic.ts';
+import { MAX_MESSAGES_AT_ONCE, MAX_UNSENT_BYTES } from '../http/web-socket/web-socket-limits.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
 const UNITS = { '': 1, ' KB': 1024, ' MB': 1024 ** 2 };

@@ -1,4 +1,4 @@
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 
 /** One file of a multipart request, as resolvers get it. */
 export interface UploadedFile {

@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { origins, type TrustProxy, trustedProxies } from '../network-types.ts';
+import { origins, type TrustProxy, trustedProxies } from '../origins-and-proxies.ts';
 import { flag, integer, list, path } from '../value-types.ts';
 
 /** The HTTP server, the page and what a query may cost. */

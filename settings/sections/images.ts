@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { type AllowedHost, hosts } from '../network-types.ts';
+import { type AllowedHost, hosts } from '../origins-and-proxies.ts';
 import { choice, integer } from '../value-types.ts';
 
 /** Uploads and their decoding. */

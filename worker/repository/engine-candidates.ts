@@ -3,7 +3,7 @@ import { normalizationOf } from '@inferql/converter/normalization';
 import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { STORED_LABELS } from '@inferql/queue/contract';
 import { toEngineOutput } from '../engines/output-arrays.ts';
-import type { EngineCandidate } from '../serving/servable.ts';
+import type { EngineCandidate } from '../serving/servable-model.ts';
 
 /** How long a model's postprocessing may take per image if its spec does not say. */
 const POSTPROCESS_LIMIT_MS = 1_000;

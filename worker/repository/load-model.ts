@@ -6,7 +6,7 @@ import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-mo
 import { findModelFile } from '@inferql/converter/spec-file';
 import { ModelName } from '@inferql/queue/contract';
 import type { ModelOutput } from '@inferql/queue/outputs';
-import type { ServableModel } from '../serving/servable.ts';
+import type { ServableModel } from '../serving/servable-model.ts';
 import { findCandidates } from './engine-candidates.ts';
 
 /** Names of the folders of `modelsDir` that contain a spec or code that declares a model, sorted; none if the folder is missing. */

@@ -7,7 +7,7 @@ import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { Registry } from '@inferql/queue/registry';
 import type { Logger } from 'pino';
 import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import type { ServableModel } from '../serving/servable.ts';
+import type { ServableModel } from '../serving/servable-model.ts';
 import { listModelNames, loadRepositoryModel } from './load-model.ts';
 import { watchFolder } from './watch-folder.ts';
 

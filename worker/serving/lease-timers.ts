@@ -4,7 +4,7 @@
  */
 import { type Consumer, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
-import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
+import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
 import type { Batcher } from './batcher.ts';
 import type { StepReporter } from './step-reporter.ts';
 
@@ -14,7 +14,7 @@ const SWEEP_EVERY_MS = 1_000;
 export interface LeaseTimerOptions {
   consumer: Consumer;
   batcher: Pick<Batcher, 'pushRedelivered'>;
-  engine: Pick<IsolatedEngine, 'downSinceMs'>;
+  engine: Pick<SupervisedEngine, 'downSinceMs'>;
   model: ServedModel;
   /** Sends the heartbeat. */
   register(): Promise<void>;

@@ -2,14 +2,14 @@
 
 import { Consumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
 import { EngineLoadError } from '../engines/engine.ts';
-import { type IsolatedEngine, startIsolatedEngine } from '../engines/process/isolated-engine.ts';
-import type { FairScheduler } from './fair-scheduler.ts';
+import { type SupervisedEngine, startSupervisedEngine } from '../engines/process/supervised-engine.ts';
+import type { ModelScheduler } from './model-scheduler.ts';
 import { startModelLoop } from './run-loop.ts';
-import type { ServableModel } from './servable.ts';
+import type { ServableModel } from './servable-model.ts';
 
 export interface ModelServerOptions {
   servable: ServableModel;
@@ -17,7 +17,7 @@ export interface ModelServerOptions {
   redis: RedisConnection;
   redisUrl: string;
   prefix: string;
-  scheduler: FairScheduler;
+  scheduler: ModelScheduler;
   worker: string;
   engineThreads: number;
   engineTimeLimitMs: number;
@@ -30,7 +30,7 @@ export interface ModelServerOptions {
 
 export interface ModelServer {
   model: ServedModel;
-  engine: Pick<IsolatedEngine, 'pid' | 'rssBytes'>;
+  engine: Pick<SupervisedEngine, 'pid' | 'rssBytes'>;
   /** Stops claiming, finishes held jobs, leaves, and ends the engine. */
   drain(): Promise<void>;
   /** Serves what is queued for this version, then drains. Call it once another version is registered. */
@@ -97,9 +97,9 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
 async function chooseEngine({ servable, scheduler, ...options }: ModelServerOptions, log: Logger) {
   const refusals: string[] = [...(servable.ruledOut ?? [])];
   for (const { engine: name, reason, model } of servable.candidates) {
-    let engine: IsolatedEngine | undefined;
+    let engine: SupervisedEngine | undefined;
     try {
-      engine = await startIsolatedEngine({
+      engine = await startSupervisedEngine({
         model: {
           engine: name,
           input: servable.input,
@@ -125,9 +125,9 @@ async function chooseEngine({ servable, scheduler, ...options }: ModelServerOpti
 
 /** The first runs of a batch size allocate and tune; no caller should wait for that. */
 async function warmUp(
-  engine: IsolatedEngine,
+  engine: SupervisedEngine,
   { input, batching }: ServableModel,
-  scheduler: FairScheduler,
+  scheduler: ModelScheduler,
 ): Promise<void> {
   const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
   for (const count of new Set([1, batching.maxBatchSize])) {

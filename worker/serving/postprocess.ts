@@ -1,6 +1,6 @@
 /** Turns an engine's answer into a prediction's result. Pure. */
 import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { elementsOf, MAX_RESULT_LENGTH, type ModelOutput, type StoredOutput } from '@inferql/queue/outputs';
 import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
 import type { OutputArray } from '../engines/output-arrays.ts';

@@ -2,14 +2,14 @@
 
 import { Consumer, type Outcome } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import { createFairScheduler } from './fair-scheduler.ts';
+import { createModelScheduler } from './model-scheduler.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';
 
 const CLASSES = 3;
@@ -65,7 +65,7 @@ async function serve(Kind: typeof Consumer = Consumer) {
     engine,
     model,
     labels,
-    scheduler: createFairScheduler(),
+    scheduler: createModelScheduler(),
     worker: 'worker',
     log: pino({ level: 'silent' }),
   });

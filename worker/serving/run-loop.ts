@@ -4,13 +4,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
-import { type ErrorCode, InferqlError } from '@inferql/queue/errors';
+import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
-import type { IsolatedEngine } from '../engines/process/isolated-engine.ts';
+import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
 import { type Batch, Batcher } from './batcher.ts';
-import type { FairScheduler } from './fair-scheduler.ts';
 import { startLeaseTimers } from './lease-timers.ts';
+import type { ModelScheduler } from './model-scheduler.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
 import { retryUntilAccepted } from './retried-steps.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
@@ -25,11 +25,11 @@ const MAX_UNSETTLED = 2;
 
 export interface ModelLoopOptions {
   consumer: Consumer;
-  engine: IsolatedEngine;
+  engine: SupervisedEngine;
   model: ServedModel;
   labels: readonly string[];
   headLabels?: AnswerSpec['headLabels'];
-  scheduler: FairScheduler;
+  scheduler: ModelScheduler;
   /** This worker's name. */
   worker: string;
   log: Logger;

@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
 import type { ModelSource } from '../repository/model-source.ts';
-import { createFairScheduler } from './fair-scheduler.ts';
+import { createModelScheduler } from './model-scheduler.ts';
 import { type ModelServer, startModelServer } from './model-server.ts';
-import type { ServableModel } from './servable.ts';
+import type { ServableModel } from './servable-model.ts';
 
 interface ServedModelsOptions {
   /** Names of the models to serve. */
@@ -48,7 +48,7 @@ export interface ServingOptions {
 
 /** Serves the models of a source under a name that no other worker has: what a worker's process and a host application share. */
 export function serveModels({ source, log, ...options }: ServingOptions): ServedModels {
-  const scheduler = createFairScheduler();
+  const scheduler = createModelScheduler();
   return createServedModels({
     worker: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
     log,

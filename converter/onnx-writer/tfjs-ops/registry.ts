@@ -1,4 +1,3 @@
-import { BLOCK_NODES } from './blocks.ts';
 import { CONSTANT_NODES } from './constants.ts';
 import { CONVOLUTION_NODES } from './convolution.ts';
 import { CREATION_NODES } from './creation.ts';
@@ -8,6 +7,7 @@ import { MATH_NODES } from './math.ts';
 import type { NodeConverter } from './node-converter.ts';
 import { REDUCTION_NODES } from './reduction.ts';
 import { SHAPE_NODES } from './shape.ts';
+import { BLOCK_NODES } from './space-to-batch.ts';
 
 /** Every op that the converter covers. */
 export const NODES: Record<string, NodeConverter> = {

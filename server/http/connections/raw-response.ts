@@ -1,7 +1,7 @@
 /** Answers outside the GraphQL framework: from the HTTP parser, before routing, or on a bare socket. */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ErrorCode } from '@inferql/queue/errors';
+import type { ErrorCode } from '@inferql/queue/error-codes';
 
 /** Headers of every response. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 /** Decides what an error reveals to clients, and logs the rest. */
-import { ERRORS, InferqlError } from '@inferql/queue/errors';
+import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import type { LimitState } from '@inferql/queue/limiter';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';

@@ -23,7 +23,7 @@ async function connect() {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   atEnd(() => void sockets.close());
   serveWebSockets<Record<string, unknown>, SocketExtra & Partial<Record<PropertyKey, never>>>(
-    { schema, onNext: ({ extra }) => extra.traffic.awaitRoom() },
+    { schema, onNext: ({ extra }) => extra.limits.awaitRoom() },
     sockets,
     log,
     { pingEveryMs: PING_EVERY_MS },

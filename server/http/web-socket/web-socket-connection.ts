@@ -6,13 +6,13 @@ import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws'
 import type { Logger } from 'pino';
 import type { WebSocket, WebSocketServer } from 'ws';
 import { queuedBytes } from '../connections/answer-watch.ts';
-import { SocketTraffic } from './web-socket-traffic.ts';
+import { SocketLimits } from './web-socket-limits.ts';
 
 /** Arguments of a connection's hooks. */
 export interface SocketExtra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
-  readonly traffic: SocketTraffic;
+  readonly limits: SocketLimits;
 }
 
 /** Shorter than the time after which proxies close a silent connection. */
@@ -36,7 +36,7 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
     // A frame that is too large or malformed: ws closes the socket with the code for it.
     socket.on('error', (error) => log.debug({ err: error }, 'closed a WebSocket whose client sent an invalid message'));
     let receive: (text: string) => Promise<void> = async () => undefined;
-    const traffic = new SocketTraffic(socket, (text) =>
+    const limits = new SocketLimits(socket, (text) =>
       receive(text).catch((error) => {
         if (isMistake(text, error)) {
           log.debug({ err: error }, 'closed a WebSocket whose client sent an invalid message');
@@ -47,22 +47,22 @@ export function serveWebSockets<P extends Record<string, unknown> | undefined, E
         }
       }),
     );
-    const stopPinging = pingRegularly(socket, request.socket, traffic, log, pingEveryMs);
+    const stopPinging = pingRegularly(socket, request.socket, limits, log, pingEveryMs);
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (data) => send(socket, data, traffic),
+        send: (data) => send(socket, data, limits),
         close: (code, reason) => socket.close(code, shortenReason(reason)),
         onMessage(listener) {
           receive = listener;
         },
       },
-      { socket, request, traffic } as unknown as E,
+      { socket, request, limits } as unknown as E,
     );
-    socket.on('message', (data) => traffic.receive(data));
+    socket.on('message', (data) => limits.receive(data));
     socket.once('close', (code, reason) => {
       stopPinging();
-      traffic.goOn();
+      limits.goOn();
       closed(code, String(reason)).catch((error) => log.error({ err: error }, 'could not clean up a closed WebSocket'));
     });
   });
@@ -82,13 +82,13 @@ function shortenReason(reason = ''): string {
 }
 
 /** Resolves when the data is written, or cannot be: the connection is broken, and its close event follows. */
-function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<void> {
+function send(socket: WebSocket, data: string, limits: SocketLimits): Promise<void> {
   return new Promise((resolve) => {
     // In a later turn: a source that never waits would keep the close event from coming.
     if (socket.readyState !== socket.OPEN) return void setImmediate(resolve);
     socket.send(data, () => {
       resolve();
-      traffic.goOn();
+      limits.goOn();
     });
   });
 }
@@ -100,7 +100,7 @@ function send(socket: WebSocket, data: string, traffic: SocketTraffic): Promise<
 function pingRegularly(
   socket: WebSocket,
   connection: Socket,
-  traffic: SocketTraffic,
+  limits: SocketLimits,
   log: Logger,
   pingEveryMs: number,
 ): () => void {
@@ -114,7 +114,7 @@ function pingRegularly(
     const nowTaken = connection.bytesWritten - socket.bufferedAmount;
     const nowQueued = queuedBytes(connection);
     const isReading = (nowTaken > takenBytes || nowQueued !== queued) && socket.bufferedAmount > 0;
-    const isOurs = traffic.isWaiting && socket.bufferedAmount === 0;
+    const isOurs = limits.isWaiting && socket.bufferedAmount === 0;
     takenBytes = nowTaken;
     queued = nowQueued;
     if (!isAnswered && !isReading && !isOurs) {

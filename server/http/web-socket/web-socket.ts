@@ -1,7 +1,7 @@
 /** GraphQL over WebSocket: authentication, limits and the end of subscriptions. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import {
   type DocumentNode,
   type ExecutionArgs,
@@ -99,7 +99,7 @@ export class WebSockets {
           this.#prepare(extra, id, params, Object.keys(subscriptions).length),
         execute: async (args) => maskErrors(await execute(args), this.#mask),
         subscribe: (args) => this.#subscribe(args),
-        onNext: ({ extra }) => extra.traffic.awaitRoom(),
+        onNext: ({ extra }) => extra.limits.awaitRoom(),
         onComplete: ({ extra }, id) => this.#complete(extra, id),
         onClose: ({ extra }) => this.#release(extra),
       },
@@ -147,7 +147,7 @@ export class WebSockets {
     open: number,
   ): Promise<ExecutionArgs | GraphQLError[]> {
     const { app, access, makeContext, config } = this.#options;
-    const release = extra.traffic.takeRelease();
+    const release = extra.limits.takeRelease();
     if (open > config.maxSubscriptionsPerConnection) return [this.#tooManyOperations()];
     const enveloped = app.getEnveloped({ params });
     try {

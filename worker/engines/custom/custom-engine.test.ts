@@ -1,6 +1,6 @@
 /** Models with user code, from their folder to the answers of the engine process. */
 import { expect, test } from 'vitest';
-import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../process/supervised-engine.ts';
 import { imageOf, setUpCustomModel } from './custom-model.fixture.ts';
 
 const LABELS = ['dark', 'bright'];
@@ -39,7 +39,7 @@ const complete = (files: Record<string, string> = {}) => ({
   ...files,
 });
 
-async function start(files?: Record<string, string>, timeLimitMs?: number): Promise<IsolatedEngine> {
+async function start(files?: Record<string, string>, timeLimitMs?: number): Promise<SupervisedEngine> {
   return (await custom.start(complete(files), timeLimitMs)).engine;
 }
 

@@ -5,9 +5,9 @@ import { dirname, join } from 'node:path';
 import { removeFolder } from '@inferql/testing/remove-folder';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { listModelNames, loadRepositoryModel } from '../../repository/load-model.ts';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
-import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../process/supervised-engine.ts';
 
 /** The folder of the model, and so its name. */
 export const MODEL = 'light';
@@ -18,12 +18,15 @@ export interface CustomModelFixture {
   /** The names of the models in the repository. */
   list(): Promise<string[]>;
   /** Like `load`, and starts the engine, which ends with the test. */
-  start(files: Record<string, string>, timeLimitMs?: number): Promise<{ model: ServableModel; engine: IsolatedEngine }>;
+  start(
+    files: Record<string, string>,
+    timeLimitMs?: number,
+  ): Promise<{ model: ServableModel; engine: SupervisedEngine }>;
 }
 
 export function setUpCustomModel(): CustomModelFixture {
   let folder: string;
-  let engine: IsolatedEngine | undefined;
+  let engine: SupervisedEngine | undefined;
   const modelsDir = () => join(folder, 'models');
 
   beforeAll(buildEngines);

@@ -8,17 +8,17 @@ import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
 import type { EngineRun } from '../process/engine-process.ts';
-import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../process/supervised-engine.ts';
 
 const IMAGE_BYTES = 6 * 5 * 3;
 const IMAGES = 9;
 
 let folder: string;
 let model: ServableModel;
-let engines: IsolatedEngine[] = [];
+let engines: SupervisedEngine[] = [];
 
 /** A repository with the prepared model. Each test gets a copy. */
 let prepared: string;
@@ -50,7 +50,7 @@ async function closeAll(): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-async function startEngine(threads: number): Promise<IsolatedEngine> {
+async function startEngine(threads: number): Promise<SupervisedEngine> {
   const engine = await startCompiledEngine(engineModelOf(model, 'onnxruntime', threads));
   engines.push(engine);
   return engine;
@@ -62,7 +62,7 @@ const optimizedFolders = async () => (await readdir(versionDir())).filter((name)
 const pixels = randomPixels({ width: 6, height: 5, channels: 3, kernel: 'linear', normalization: 'unit' }, IMAGES);
 const images = Array.from({ length: IMAGES }, (_, at) => pixels.subarray(at * IMAGE_BYTES, (at + 1) * IMAGE_BYTES));
 
-async function runOneByOne(engine: IsolatedEngine): Promise<EngineRun[]> {
+async function runOneByOne(engine: SupervisedEngine): Promise<EngineRun[]> {
   const runs: EngineRun[] = [];
   for (const image of images) runs.push(await engine.run([image], true));
   return runs;

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { buildSystem } from '@inferql/testing/build';
 import { pino } from 'pino';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import type { EngineModel, EngineName } from '../engine.ts';
-import { type IsolatedEngine, startIsolatedEngine } from './isolated-engine.ts';
+import { type SupervisedEngine, startSupervisedEngine } from './supervised-engine.ts';
 
 let build: Promise<string> | undefined;
 
@@ -21,7 +21,7 @@ export function engineModelOf(model: ServableModel, engine: EngineName, threads 
   return { engine, input: model.input, classCount: model.classCount, threads, ...candidate.model };
 }
 
-export async function startCompiledEngine(model: EngineModel, timeLimitMs = 60_000): Promise<IsolatedEngine> {
+export async function startCompiledEngine(model: EngineModel, timeLimitMs = 60_000): Promise<SupervisedEngine> {
   const childPath = join(await buildEngines(), 'worker/engines/process/engine-process-main.js');
-  return startIsolatedEngine({ model, timeLimitMs, log: pino({ level: 'silent' }), childPath });
+  return startSupervisedEngine({ model, timeLimitMs, log: pino({ level: 'silent' }), childPath });
 }

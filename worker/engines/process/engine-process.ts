@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
 import type { Logger } from 'pino';
 import { EngineLoadError, type EngineModel, type EngineOutput } from '../engine.ts';

@@ -4,7 +4,7 @@ import { queueSpec } from '@inferql/converter/spec';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/queue-defaults';
 import { z } from 'zod';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 
 const positive = z.number().int().positive();
 const bytes = z.array(z.number().int().min(0).max(255)).default([]);

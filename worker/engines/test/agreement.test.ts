@@ -8,10 +8,10 @@ import type { Result } from '@inferql/queue/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
 import { readResult } from '../../serving/postprocess.ts';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
 import type { EngineRun } from '../process/engine-process.ts';
-import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../process/supervised-engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const IMAGES_DIR = join(ROOT, '../shared/images');
@@ -20,7 +20,7 @@ const hasImages = existsSync(IMAGES_DIR);
 const BATCH = 4;
 
 let model: ServableModel;
-const engines = new Map<string, IsolatedEngine>();
+const engines = new Map<string, SupervisedEngine>();
 
 beforeAll(async () => {
   const dirs = { modelsDir: join(ROOT, 'models'), stateDir: join(ROOT, '.inferql') };

@@ -8,10 +8,10 @@ import { removeFolder } from '@inferql/testing/remove-folder';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import type { EngineModel, EngineName, EngineOutput } from '../engine.ts';
 import { buildEngines, engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
-import type { IsolatedEngine } from '../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../process/supervised-engine.ts';
 
 export const ENGINES: EngineName[] = ['onnxruntime', 'tensorflow', 'wasm'];
 
@@ -21,7 +21,7 @@ export interface EngineFixture {
   /** Writes a model into the repository and prepares it as the worker does. */
   prepare(name: string, files: Record<string, string | Uint8Array>): Promise<ServableModel>;
   /** Starts an engine as the worker does, in a process for this model alone. */
-  start(model: ServableModel, engine: EngineName, threads?: number): Promise<IsolatedEngine>;
+  start(model: ServableModel, engine: EngineName, threads?: number): Promise<SupervisedEngine>;
   /**
    * Loads the model and runs it once, in a process that all models of an engine share: an engine takes a second to start.
    * @throws what the engine throws

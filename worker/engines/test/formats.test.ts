@@ -23,7 +23,7 @@ import type { InputSpec } from '@inferql/converter/input-spec';
 import type { OutputSpec } from '@inferql/converter/spec';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import type { EngineName } from '../engine.ts';
 import { ENGINES, setUpEngines } from './engines.fixture.ts';
 

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { largestDifference } from '@inferql/converter/golden/harness.fixture';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import { ENGINES, setUpEngines } from './engines.fixture.ts';
 
 const FILES = join(import.meta.dirname, '../../../converter/golden/keras');

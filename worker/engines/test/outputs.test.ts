@@ -9,7 +9,7 @@ import {
 import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '@inferql/converter/golden/onnx-file.fixture';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
-import type { ServableModel } from '../../serving/servable.ts';
+import type { ServableModel } from '../../serving/servable-model.ts';
 import type { EngineName } from '../engine.ts';
 import { ENGINES, setUpEngines } from './engines.fixture.ts';
 

@@ -7,14 +7,14 @@ import { encodeClassifier } from '@inferql/converter/golden/onnx-file.fixture';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../../repository/load-model.ts';
 import { buildEngines, engineModelOf, startCompiledEngine } from '../../process/compiled-engine.fixture.ts';
-import type { IsolatedEngine } from '../../process/isolated-engine.ts';
+import type { SupervisedEngine } from '../../process/supervised-engine.ts';
 
 const IMAGE_BYTES = 8 * 8 * 3;
 const CLASSES = 4;
 const IMAGES = 7;
 
 let folder: string;
-let engines: IsolatedEngine[] = [];
+let engines: SupervisedEngine[] = [];
 
 beforeAll(buildEngines);
 beforeEach(async () => {
@@ -26,7 +26,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function startEngine(name: string, batch: number | undefined, threads: number): Promise<IsolatedEngine> {
+async function startEngine(name: string, batch: number | undefined, threads: number): Promise<SupervisedEngine> {
   const modelDir = join(folder, 'models', name);
   await mkdir(modelDir, { recursive: true });
   await writeFile(join(modelDir, 'model.onnx'), encodeClassifier(batch === undefined ? {} : { batch }));

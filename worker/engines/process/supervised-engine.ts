@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { InferqlError } from '@inferql/queue/errors';
+import { InferqlError } from '@inferql/queue/error-codes';
 import { EngineProcess, type EngineProcessOptions, type EngineRun } from './engine-process.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 5_000;
 
 /** A model in a separate engine process, which is restarted whenever it ends. */
-export interface IsolatedEngine {
+export interface SupervisedEngine {
   /** Resolves once the model is loaded, again after a crash. @throws InferqlError UNAVAILABLE once closed. */
   ready(): Promise<void>;
   /** Since when there is no loaded model (`performance.now()`), undefined while there is one. */
@@ -30,7 +30,7 @@ export interface IsolatedEngine {
  * Starts an engine process and loads the model. Later it is restarted automatically, with backoff.
  * @throws EngineLoadError if the first loading fails.
  */
-export async function startIsolatedEngine(options: EngineProcessOptions): Promise<IsolatedEngine> {
+export async function startSupervisedEngine(options: EngineProcessOptions): Promise<SupervisedEngine> {
   const { log } = options;
   const first = await EngineProcess.start(options);
   let current: EngineProcess | undefined = first;

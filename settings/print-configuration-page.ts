@@ -1,4 +1,4 @@
 /** Prints docs/configuration.md to standard output. */
-import { printConfiguration } from './documentation.ts';
+import { printConfiguration } from './configuration-page.ts';
 
 process.stdout.write(printConfiguration());

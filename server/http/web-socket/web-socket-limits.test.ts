@@ -7,7 +7,7 @@ import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import { atEnd, startServer, startWorker } from '../../test/server-harness.ts';
-import { MAX_MESSAGES_AT_ONCE, SocketTraffic } from './web-socket-traffic.ts';
+import { MAX_MESSAGES_AT_ONCE, SocketLimits } from './web-socket-limits.ts';
 
 interface Message {
   type: string;
@@ -119,16 +119,16 @@ test('few messages are handled at the same time, in order, and an open subscript
   const begun: string[] = [];
   const endings: (() => void)[] = [];
   const releases: (() => void)[] = [];
-  const traffic: SocketTraffic = new SocketTraffic(socket, (text) => {
+  const limits: SocketLimits = new SocketLimits(socket, (text) => {
     begun.push(text);
-    releases.push(traffic.takeRelease());
+    releases.push(limits.takeRelease());
     return new Promise((resolve) => endings.push(resolve));
   });
   const sent = Array.from({ length: MAX_MESSAGES_AT_ONCE + 3 }, (_, i) => `${i}`);
-  for (const text of sent) traffic.receive(Buffer.from(text));
+  for (const text of sent) limits.receive(Buffer.from(text));
   // On a busy machine the rest of a burst follows in the next turn of the event loop.
   await expect.poll(() => begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE));
-  expect([traffic.isWaiting, socket.isPaused]).toEqual([true, true]);
+  expect([limits.isWaiting, socket.isPaused]).toEqual([true, true]);
   releases[0]!();
   await expect.poll(() => begun).toEqual(sent.slice(0, MAX_MESSAGES_AT_ONCE + 1));
   // The one that left its place ends: no second place is free.
@@ -139,7 +139,7 @@ test('few messages are handled at the same time, in order, and an open subscript
   endings[1]!();
   endings[2]!();
   await expect.poll(() => begun).toEqual(sent);
-  expect([traffic.isWaiting, socket.isPaused]).toEqual([false, false]);
+  expect([limits.isWaiting, socket.isPaused]).toEqual([false, false]);
 });
 
 test('frames without end do not keep others from being answered', async () => {

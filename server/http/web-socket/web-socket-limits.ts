@@ -12,7 +12,7 @@ const MAX_TURN_MS = 5;
  * Handles a connection's messages in order, a few at a time, and stops reading from the connection while others wait. A result is
  * written only when little enough is unsent; a slow reader of a subscription skips intermediate states.
  */
-export class SocketTraffic {
+export class SocketLimits {
   readonly #socket: WebSocket;
   readonly #handleMessage: (text: string) => Promise<void>;
   readonly #waiting: RawData[] = [];

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { childrenOf, isRunning, readTreeCpuMs, sumRssBytes, withDescendants } from './proc.ts';
+import { childrenOf, isRunning, readTreeCpuMs, sumRssBytes, withDescendants } from './process-usage.ts';
 
 const startProcess = () => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
 

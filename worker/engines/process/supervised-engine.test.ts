@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { buildEngines, startCompiledEngine } from './compiled-engine.fixture.ts';
-import type { IsolatedEngine } from './isolated-engine.ts';
+import type { SupervisedEngine } from './supervised-engine.ts';
 
 const input = { width: 4, height: 2, channels: 3 };
 const QUIET: ScriptedBehavior = {
@@ -17,7 +17,7 @@ const QUIET: ScriptedBehavior = {
   failToLoad: false,
 };
 
-let engine: IsolatedEngine | undefined;
+let engine: SupervisedEngine | undefined;
 
 beforeAll(buildEngines);
 afterEach(() => engine?.close());
@@ -25,7 +25,7 @@ afterEach(() => engine?.close());
 async function start(
   script: Partial<ScriptedBehavior> = {},
   limits: { timeLimitMs?: number } = {},
-): Promise<IsolatedEngine> {
+): Promise<SupervisedEngine> {
   const model: EngineModel = {
     engine: 'scripted',
     input,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { origins, trustedProxies } from './network-types.ts';
+import { origins, trustedProxies } from './origins-and-proxies.ts';
 
 describe('trusted proxies', () => {
   test.each(['off', '0', 'Off'])('%j is nobody', (text) => expect(trustedProxies.parse(text)).toBe(false));
