@@ -10,6 +10,8 @@ import sys
 import types
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# tfjs' converter does not know the operators that TensorFlow's optimizer for Intel processors writes.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import keras
 import numpy as np
 import tensorflow as tf

@@ -30,7 +30,7 @@ npm run bench -- classifiers --python keras3/bin/python --framework keras  # or 
 |---|---|
 | \`keras\`, \`h5\` | \`model.save('model.keras')\`, \`model.save('model.h5')\` |
 | \`tfjs-layers\` | \`tensorflowjs_converter\`, layers model |
-| \`tfjs-graph\` | \`tensorflowjs_converter\`, graph model of the SavedModel |
+| \`tfjs-graph\` | \`tensorflowjs_converter\`, graph model of the SavedModel, with \`TF_ENABLE_ONEDNN_OPTS=0\` |
 | \`onnx\` | Keras 3: \`model.export('model.onnx', format='onnx')\`; Keras 2: tf2onnx |
 | \`onnx-dynamo\`, \`onnx-torchscript\` | \`torch.onnx.export(…, dynamo=True)\` and \`dynamo=False\` |
 `;

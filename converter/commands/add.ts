@@ -196,7 +196,6 @@ async function chooseLabels(
   return Array.from({ length: count }, (_, i) => `class ${i}`);
 }
 
-/** On another file system than the state a rename would fail: copied beside the target first, then renamed. */
 /**
  * Looks at the place of the new model.
  * @returns whether there is something that it replaces
@@ -214,6 +213,7 @@ async function checkTarget(target: string, source: string, { replace = false }: 
   return isTaken;
 }
 
+/** On another file system than the state a rename would fail: copied beside the target first, then renamed. */
 async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
   const beside = path.join(path.dirname(target), `.adding-${process.pid}`);
   const old = path.join(path.dirname(target), `.replaced-${process.pid}`);

@@ -1,4 +1,4 @@
-/** How a value of a spec came about: a likely one has evidence in the model, a guessed one is only what is usual. */
+/** How a value of a spec came about: a likely one is what the model itself shows, a guessed one only what is usual. */
 export type Certainty = 'given' | 'read' | 'likely' | 'guessed';
 
 /** One value of a spec, for people. */
@@ -36,7 +36,7 @@ export class Findings {
     this.given(what, value, 'your answer');
   }
 
-  /** Whether a value rests on nothing in the model. */
+  /** Whether a value is only a guess. */
   isGuess(what: string): boolean {
     return this.rows.some((row) => row.what === what && row.certainty === 'guessed');
   }

@@ -3,7 +3,7 @@ import type { Ask } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import type { NormalizationSpec } from '../input-spec.ts';
 import { normalizationOf } from '../normalization.ts';
-import { hasWeightsForBytes, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
+import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
 import type { OnnxGraph } from '../onnx-writer/graph.ts';
@@ -18,6 +18,7 @@ import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
 import { findKerasFamily } from './keras-families.ts';
+import { guessNormalization } from './normalization-guess.ts';
 import {
   type Activation,
   describeNormalization,
@@ -122,7 +123,7 @@ async function inspectTfjs(
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
   const outcome = await outcomeOf(modelJson, file, weights, spec);
-  const chosen = normalizationFor(modelJson, outcome, overrides, companions, findings);
+  const chosen = normalizationFor(modelJson, outcome, channelCount, overrides, companions, findings);
   const inspection = {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
@@ -241,6 +242,7 @@ async function countByTfjs(
 function normalizationFor(
   modelJson: ModelJson,
   outcome: Outcome,
+  channels: number,
   overrides: Overrides,
   { preprocessing }: Companions,
   findings: Findings,
@@ -260,17 +262,8 @@ function normalizationFor(
     findings.read(what, describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
     return { normalization: embedded.normalization, isGuess: false };
   }
-  if ('trace' in outcome && hasWeightsForBytes(outcome.trace)) {
-    const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
-    findings.likely(what, describeNormalization('none'), why);
-    return { normalization: 'none', isGuess: true };
-  }
+  const trace = 'trace' in outcome ? outcome.trace : undefined;
   const family = findKerasFamily(JSON.stringify(modelJson.modelTopology));
-  const normalization = family?.normalization ?? 'unit';
-  const text = describeNormalization(normalization);
-  const correction = '--normalization, or --mean and --std';
-  if (embedded) findings.guessed(what, text, `the model itself ${embedded.does}; ${correction}`);
-  else if (family) findings.likely(what, text, `usual for ${family.name}, as its layers are named; ${correction}`);
-  else findings.guessed(what, text, `nothing in the model says it; ${correction}`);
-  return { normalization, isGuess: true };
+  const usual = { normalization: 'unit', why: 'nothing in the model says it' } as const;
+  return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };
 }

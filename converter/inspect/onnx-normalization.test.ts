@@ -33,7 +33,7 @@ test.each([
   // Somebody may have trained it otherwise.
   expect(isGuess).toBe(true);
   expect(findings.rows).toMatchObject([
-    { certainty: 'likely', from: expect.stringMatching(/^usual for .*, as its layers are named/) },
+    { certainty: 'guessed', from: expect.stringMatching(/^usual for .*, as its layers are named/) },
   ]);
 });
 

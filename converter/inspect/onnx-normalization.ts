@@ -1,9 +1,10 @@
 import type { NormalizationSpec } from '../input-spec.ts';
-import { hasWeightsForBytes, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
+import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
 import { findKerasFamily } from './keras-families.ts';
+import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 
 /** Which values an ONNX file takes: as the command line, its arithmetic, files beside it, its first weights or its names say, or a guess. */
@@ -33,24 +34,12 @@ export function chooseOnnxNormalization(
     findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
     return take(preprocessing.normalization);
   }
-  if (hasWeightsForBytes(trace)) {
-    const why = 'its first weights are as small as those of a model that takes bytes; --normalization';
-    findings.likely('normalization', describeNormalization('none'), why);
-    return { normalization: 'none', isGuess: true };
-  }
   const channels = overrides.channels ?? input.channels ?? 3;
   const isPytorch = /pytorch/i.test(facts.producer);
   // Other frameworks name and train the same families differently.
   const family = /tf2onnx|keras/i.test(facts.producer) ? findKerasFamily(facts.nodeNames.join('\n')) : undefined;
-  const normalization =
-    family?.normalization ?? (channels === 3 && (isPytorch || input.layout === 'nchw') ? 'torch' : 'unit');
-  const text = describeNormalization(normalization);
-  const correction = '--normalization, or --mean and --std';
-  if (embedded) findings.guessed('normalization', text, `the model itself ${embedded.does}; ${correction}`);
-  else if (family)
-    findings.likely('normalization', text, `usual for ${family.name}, as its layers are named; ${correction}`);
-  else if (isPytorch && normalization === 'torch')
-    findings.likely('normalization', text, `usual for PyTorch, which wrote it; ${correction}`);
-  else findings.guessed('normalization', text, `nothing in the file says it; ${correction}`);
-  return { normalization, isGuess: true };
+  const isTorch = channels === 3 && (isPytorch || input.layout === 'nchw');
+  const why = isTorch && isPytorch ? 'usual for PyTorch, which wrote it' : 'nothing in the file says it';
+  const usual = { normalization: isTorch ? ('torch' as const) : ('unit' as const), why };
+  return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };
 }

@@ -1,4 +1,4 @@
-import { type InputTrace, spreadOf, traceInput } from '../onnx-reader/input-trace.ts';
+import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
 import type { OnnxGraph } from '../onnx-writer/graph.ts';
 
 const MAX_NUMBERS = 64;
@@ -19,10 +19,9 @@ export function traceConverted(graph: OnnxGraph): InputTrace {
     const tensor = graph.constants.get(name);
     if (!tensor) return undefined;
     const { data } = tensor;
-    const readSpread = () => (data instanceof Float32Array ? spreadOf(data) : undefined);
     return {
       shape: tensor.shape,
-      readSpread,
+      readFloats: () => (data instanceof Float32Array ? data : undefined),
       values: tensor.data.length <= MAX_NUMBERS ? Array.from(tensor.data, Number) : undefined,
     };
   };

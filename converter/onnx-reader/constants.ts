@@ -3,7 +3,6 @@ import path from 'node:path';
 import type { onnx } from 'onnx-proto';
 import type { OnnxModelGraph } from './decode-onnx.ts';
 import { externalPartOf, OWN_FILE } from './external-weights.ts';
-import { spreadOf } from './input-trace.ts';
 
 /** Longer constants are weights, which nobody needs as numbers. */
 const MAX_NUMBERS = 64;
@@ -13,8 +12,8 @@ export interface Constant {
   shape: number[];
   /** Undefined for long ones and for types without a plain form. */
   values: number[] | undefined;
-  /** The standard deviation of weights; undefined for other types than float32. */
-  readSpread(): number | undefined;
+  /** Weights of any length; undefined for other types than float32. */
+  readFloats(): Float32Array | undefined;
 }
 
 /**
@@ -32,7 +31,7 @@ export function readConstants(graph: OnnxModelGraph, file: string | undefined): 
     const tensor = tensors.get(name);
     if (!tensor) return undefined;
     const shape = (tensor.dims ?? []).map(Number);
-    return { shape, values: readValues(tensor, file), readSpread: () => readSpread(tensor, file) };
+    return { shape, values: readValues(tensor, file), readFloats: () => readFloats(tensor, file) };
   };
 }
 
@@ -52,16 +51,16 @@ function tensorOf(attributes: readonly onnx.IAttributeProto[]): onnx.ITensorProt
 }
 
 /** Of the first weights of a model. Only a dense layer over large images has more. */
-const MAX_SPREAD_NUMBERS = 16 * 1024 * 1024;
+const MAX_FLOATS = 16 * 1024 * 1024;
 
-function readSpread(tensor: onnx.ITensorProto, file: string | undefined): number | undefined {
+function readFloats(tensor: onnx.ITensorProto, file: string | undefined): Float32Array | undefined {
   const { dataType, rawData, floatData, dims } = tensor;
   const count = (dims ?? []).map(Number).reduce((a, b) => a * b, 1);
-  if (dataType !== FLOAT || !(count > 0 && count <= MAX_SPREAD_NUMBERS)) return undefined;
-  if (floatData?.length) return spreadOf(Float32Array.from(floatData));
+  if (dataType !== FLOAT || !(count > 0 && count <= MAX_FLOATS)) return undefined;
+  if (floatData?.length) return Float32Array.from(floatData);
   const bytes = rawData?.length ? rawData : readExternal(tensor, file, count);
   // A copy, because what was read may begin at any byte.
-  return bytes && bytes.length === count * 4 ? spreadOf(new Float32Array(new Uint8Array(bytes).buffer)) : undefined;
+  return bytes && bytes.length === count * 4 ? new Float32Array(new Uint8Array(bytes).buffer) : undefined;
 }
 
 function readValues(tensor: onnx.ITensorProto, file: string | undefined): number[] | undefined {

@@ -15,13 +15,27 @@ const SMALLEST_SPAN = 0.2;
 
 /** Weights of a model that was trained on values around 1 are well above this. */
 const SPREAD_FOR_BYTES = 0.01;
+/** The mean of the bytes of images, roughly. */
+const [DARKEST_MEAN, BRIGHTEST_MEAN] = [60, 190];
+/** Offsets of a layer without batch normalization begin at 0, and stay near it. */
+const SPREAD_OF_NORMALIZED = 0.1;
 
 /**
- * Whether the first weights are as small as those of a model that takes bytes: the division by 255 or 127.5 was
- * folded into them when it was exported.
+ * Which values the first weights are for, if they are as small as those for bytes. A division by 255 may have been folded into them when the model
+ * was exported, or the model takes bytes from which the mean was subtracted before.
+ * - `bytes`: its offsets show that it was trained on the mean of images
+ * - `centered`: they show that it was trained on values around 0
+ * - `either`: they show nothing
+ * @returns undefined if the weights are not that small, which shows nothing, or if the model does arithmetic before them
  */
-export function hasWeightsForBytes({ weightSpread, steps }: InputTrace): boolean {
-  return steps.length === 0 && weightSpread !== undefined && weightSpread > 0 && weightSpread < SPREAD_FOR_BYTES;
+export function readByteWeights({ firstLayer, steps }: InputTrace): 'bytes' | 'centered' | 'either' | undefined {
+  if (steps.length > 0 || !firstLayer) return undefined;
+  const { weightSpread, offsetSpread, inputMean } = firstLayer;
+  if (!(weightSpread > 0 && weightSpread < SPREAD_FOR_BYTES)) return undefined;
+  if (!inputMean || offsetSpread < SPREAD_OF_NORMALIZED) return 'either';
+  const [low, high] = [inputMean.value - 2 * inputMean.error, inputMean.value + 2 * inputMean.error];
+  if (low > 0 && inputMean.value > DARKEST_MEAN && inputMean.value < BRIGHTEST_MEAN) return 'bytes';
+  return low > -DARKEST_MEAN && high < DARKEST_MEAN ? 'centered' : 'either';
 }
 
 /**

@@ -1,3 +1,5 @@
+import { type FirstLayer, readFirstLayer } from './first-layer.ts';
+
 /** One operator of a graph of any format, in ONNX' words. */
 export interface TraceNode {
   op: string;
@@ -12,8 +14,8 @@ export interface TraceNode {
 export interface TraceConstant {
   shape: readonly number[];
   values: readonly number[] | undefined;
-  /** The standard deviation of weights; undefined for those that are not plain floats. */
-  readSpread?(): number | undefined;
+  /** Weights of any length; undefined for those that are not plain floats. */
+  readFloats?(): Float32Array | undefined;
 }
 
 export interface TraceGraph {
@@ -37,8 +39,8 @@ export interface InputTrace {
   steps: string[];
   /** Whether red and blue are swapped. */
   reversesChannels: boolean;
-  /** The standard deviation of the first convolution's weights. */
-  weightSpread: number | undefined;
+  /** Undefined if the first weights are not those of a convolution of plain floats. */
+  firstLayer: FirstLayer | undefined;
 }
 
 /** Operators that leave each number as it is. */
@@ -66,7 +68,7 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
     shift: [0],
     steps: [],
     reversesChannels: false,
-    weightSpread: undefined,
+    firstLayer: undefined,
   };
   /** Dimension i of the current value is dimension order[i] of the input. */
   let order = [0, 1, 2, 3];
@@ -102,8 +104,8 @@ function endAtConvolution(graph: TraceGraph, trace: InputTrace, node: TraceNode,
   const weights = graph.constantOf(node.inputs[node.op === 'QLinearConv' ? 3 : 1] ?? '');
   const channelsAt = order[graph.convolution.layout === 'nchw' ? 1 : 3];
   const layout = channelsAt === 1 ? 'nchw' : channelsAt === 3 ? 'nhwc' : undefined;
-  const weightSpread = weights?.readSpread?.();
-  return { ...trace, layout, channels: weights?.shape[graph.convolution.channelsAxis], weightSpread };
+  const channels = weights?.shape[graph.convolution.channelsAxis];
+  return { ...trace, layout, channels, firstLayer: readFirstLayer(graph, node) };
 }
 
 function applyArithmetic(graph: TraceGraph, trace: InputTrace, node: TraceNode, name: string): boolean {
@@ -184,18 +186,6 @@ function reverseChannels(trace: InputTrace): void {
   trace.factor.reverse();
   trace.shift.reverse();
   trace.steps.push('exchanges red and blue');
-}
-
-/** The standard deviation of numbers. */
-export function spreadOf(values: Float32Array): number {
-  let sum = 0;
-  let squares = 0;
-  for (const value of values) {
-    sum += value;
-    squares += value * value;
-  }
-  const mean = sum / values.length;
-  return Math.sqrt(Math.max(0, squares / values.length - mean * mean));
 }
 
 /** One number applies to all channels. */

@@ -1,0 +1,56 @@
+import type { NormalizationSpec } from '../input-spec.ts';
+import { readByteWeights, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
+import type { InputTrace } from '../onnx-reader/input-trace.ts';
+import type { Findings } from './findings.ts';
+import type { KerasFamily } from './keras-families.ts';
+import { describeNormalization } from './overrides.ts';
+
+export interface NormalizationEvidence {
+  /** Undefined if the model could not be followed. */
+  trace: InputTrace | undefined;
+  /** As layers are named. */
+  family: KerasFamily | undefined;
+  channels: number;
+  /** What is usual for models of which nothing else is known, and whose habit it is. */
+  usual: { normalization: NormalizationSpec; why: string };
+}
+
+const CORRECTION = '--normalization, or --mean and --std';
+
+/**
+ * Guesses which values a model takes that does not say it. Only first weights that were made for bytes make a guess likely. Names and frameworks
+ * show what is usual, and people also train otherwise: published models of nsfwjs are MobileNets on values that no MobileNet was made for.
+ */
+export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {
+  const { trace, family, usual } = evidence;
+  const embedded = trace && readEmbedded(trace);
+  const weights = trace && readByteWeights(trace);
+  if (weights !== undefined) return guessFromWeights(weights, evidence, findings);
+  const normalization = family?.normalization ?? usual.normalization;
+  const named = family ? `usual for ${family.name}, as its layers are named` : usual.why;
+  const why = embedded ? `the model itself ${embedded.does}` : named;
+  findings.guessed('normalization', describeNormalization(normalization), `${why}; ${CORRECTION}`);
+  return normalization;
+}
+
+function guessFromWeights(
+  weights: 'bytes' | 'centered' | 'either',
+  { family, channels }: NormalizationEvidence,
+  findings: Findings,
+): NormalizationSpec {
+  const what = 'normalization';
+  const isCaffe = family?.normalization === 'caffe';
+  if (weights === 'bytes' && !isCaffe) {
+    findings.likely(what, describeNormalization('none'), `its first weights are made for bytes; ${CORRECTION}`);
+    return 'none';
+  }
+  // With a mean subtracted, neither the mean nor the order of the channels can be read.
+  const isCentered = channels === 3 && (weights === 'centered' || (isCaffe && weights === 'either'));
+  const normalization = isCentered ? 'caffe' : 'none';
+  const named = family && isCaffe ? `, as is usual for ${family.name}` : '';
+  const why = isCentered
+    ? `its first weights are made for bytes minus their mean${named}, and do not show which mean, nor the order of channels`
+    : 'its first weights are small enough for bytes, from which a mean may have been subtracted (caffe)';
+  findings.guessed(what, describeNormalization(normalization), `${why}; --normalization, or --mean, --std and --order`);
+  return normalization;
+}
