@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import * as launcher from '@inferql/launcher/setup/tests';
 import { expect, test } from 'vitest';
-import { findSuite, listSuites } from './suites.ts';
+import { CONTAINER_SUITE, findSuite, listSuites, MODULES_OF_SUITE, SUITES } from './suites.ts';
 
 const imports = (name: string) => `import { x } from '${name}';`;
 
@@ -18,6 +20,15 @@ test.each([
   ['e2e/page/web-limits.test.ts', imports('@inferql/testing/page-fixture'), 'browser'],
 ])('%s importing %s is of suite %s', (path, source, suite) => {
   expect(findSuite(path, source)).toBe(suite);
+});
+
+test('the launcher knows the same suites', () => {
+  expect({ SUITES, CONTAINER_SUITE }).toEqual({ SUITES: launcher.SUITES, CONTAINER_SUITE: launcher.CONTAINER_SUITE });
+});
+
+test('the modules that decide about a suite exist', () => {
+  const files = Object.values(MODULES_OF_SUITE).flatMap((modules) => modules.map((name) => `${name}.ts`));
+  expect(readdirSync(import.meta.dirname)).toEqual(expect.arrayContaining(files));
 });
 
 test('every suite has tests, and each file is in one', () => {

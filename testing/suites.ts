@@ -10,11 +10,22 @@ export const ALL_SUITES = [...SUITES, CONTAINER_SUITE] as const;
 export type Suite = (typeof ALL_SUITES)[number];
 
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'generated', 'tarballs']);
-const BROWSER = /from '@inferql\/testing\/(browser|page-fixture)'/;
-const SYSTEM = /from '@inferql\/testing\/(system|cli|launcher|launcher-fixture|installed)'/;
+/** The modules of testing/ whose users belong to a suite. */
+export const MODULES_OF_SUITE = {
+  browser: ['browser', 'page-fixture'],
+  e2e: ['system', 'cli-fixture', 'launcher', 'launcher-fixture', 'installed-packages'],
+  integration: ['redis-server', 'queue-harness', 'build'],
+} as const;
+
+const BROWSER = importOf(MODULES_OF_SUITE.browser);
+const SYSTEM = importOf(MODULES_OF_SUITE.e2e);
 /** A Redis server, compiled programs, the build or real models. */
-const PARTS =
-  /from '(@inferql\/testing\/|\.\/)(redis-server|queue-harness|build)(\.ts)?'|from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
+const PARTS = importOf(MODULES_OF_SUITE.integration, '@inferql/testing/|\\./');
+const HARNESS = /from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
+
+function importOf(modules: readonly string[], folder = '@inferql/testing/'): RegExp {
+  return new RegExp(`from '(${folder})(${modules.join('|')})(\\.ts)?'`);
+}
 
 /** The suite of a test file. @param path from the project's root @param source the file's text */
 export function findSuite(path: string, source: string): Suite {
@@ -22,7 +33,8 @@ export function findSuite(path: string, source: string): Suite {
   if (path.startsWith('e2e/containers/')) return CONTAINER_SUITE;
   if (path.startsWith('e2e/faults/')) return 'faults';
   if (path.startsWith('e2e/') || SYSTEM.test(source)) return 'e2e';
-  if (PARTS.test(source) || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path)) return 'integration';
+  if (PARTS.test(source) || HARNESS.test(source) || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path))
+    return 'integration';
   return 'unit';
 }
 
