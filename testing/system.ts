@@ -1,8 +1,9 @@
+/** Whole systems of real processes, for tests and benchmarks. */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, projectDir } from './build.ts';
-import { type Child, startChild } from './child-process.ts';
+import { type Child, type ChildOptions, startChild } from './child-process.ts';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
 import { removeFolder } from './remove-folder.ts';
 
@@ -24,23 +25,6 @@ export interface SystemOptions {
 export interface ServerProcess extends Child {
   /** http://127.0.0.1:port; the same after `restart()`. */
   readonly url: string;
-}
-
-/** Servers and workers as processes, as they are shipped, on a private Redis. */
-export interface TestSystem {
-  readonly redis: TestRedis;
-  readonly servers: ServerProcess[];
-  readonly workers: Child[];
-  /** The first server's address. */
-  readonly url: string;
-  /** The first server's folder for uploads and other files. */
-  readonly serverStateDir: string;
-  addServer(): Promise<ServerProcess>;
-  addWorker(env?: Record<string, string>): Promise<Child>;
-  /** Drains and ends servers, then workers. @throws if one does not exit with 0. */
-  stop(): Promise<void>;
-  /** Ends all in any way, for afterAll. */
-  end(): Promise<void>;
 }
 
 /** Fields of a scripted model that a test sets; worker/engines/scripted/scripted-models.ts has all fields and their defaults. */
@@ -68,123 +52,170 @@ export function scriptedModel(changes: ScriptedChanges = {}): object {
 export async function startSystem(options: SystemOptions = {}): Promise<TestSystem> {
   const dir = await buildSystem();
   const stateDir = await mkdtemp(join(tmpdir(), 'inferql-system-'));
-  const redis = options.redis ?? (await startTestRedis());
-  const servers: ServerProcess[] = [];
-  const workers: Child[] = [];
-  const real = options.models === 'resnet50';
-  const scripted = Array.isArray(options.models) ? options.models : [scriptedModel()];
-  const redisUrl = (role: 'server' | 'worker', index: number) => options.redisUrl?.(role, index) ?? redis.url;
-  // The user's settings must not change the tests.
-  const basic: Record<string, string> = { LOG_LEVEL: 'warn' };
-  for (const name of ['PATH', 'HOME', 'TMPDIR', 'LANG']) {
-    const value = process.env[name];
-    if (value !== undefined) basic[name] = value;
-  }
-  const serverStateDir = (index: number) => join(stateDir, `server-${index}`);
   await mkdir(join(stateDir, 'models'), { recursive: true });
+  const redis = options.redis ?? (await startTestRedis());
+  const system = new TestSystem(options, { dir, stateDir, redis });
+  await system.startAll();
+  return system;
+}
 
-  let serverCount = 0;
-  let workerCount = 0;
+interface SystemPlaces {
+  /** The compiled packages. */
+  dir: string;
+  stateDir: string;
+  redis: TestRedis;
+}
 
-  async function addServer(): Promise<ServerProcess> {
-    const index = serverCount++;
-    let url = '';
-    const env = {
-      ...basic,
-      HOST: '127.0.0.1',
-      PORT: '0',
-      REDIS_URL: redisUrl('server', index),
-      INFERQL_STATE_DIR: serverStateDir(index),
-      ...options.env,
-    };
-    await mkdir(serverStateDir(index), { recursive: true });
-    const child = await startChild({
-      name: `server ${index}`,
-      args: [join(dir, 'server/main.js')],
-      env,
-      cwd: projectDir,
-      isReady(message) {
-        const { type, url: address } = message as { type?: string; url?: string };
-        if (type !== 'listening' || !address) return false;
-        url = address.replace(/\/$/, '');
-        return true;
-      },
-    });
-    const server: ServerProcess = {
-      ...child,
-      get pid() {
-        return child.pid;
-      },
-      url,
-      async restart(more) {
-        await child.restart({ PORT: new URL(url).port, ...more });
-        await waitUntilReady(url);
-      },
-    };
-    servers.push(server);
-    await waitUntilReady(url);
-    return server;
+/** Servers and workers as processes, as they are shipped, on a private Redis. */
+export class TestSystem {
+  readonly redis: TestRedis;
+  readonly servers: ServerProcess[] = [];
+  readonly workers: Child[] = [];
+  /** The first server's folder for uploads and other files. */
+  readonly serverStateDir: string;
+  readonly #options: SystemOptions;
+  readonly #dir: string;
+  readonly #stateDir: string;
+  readonly #env = inheritedEnv();
+  #serverCount = 0;
+  #workerCount = 0;
+
+  constructor(options: SystemOptions, { dir, stateDir, redis }: SystemPlaces) {
+    this.redis = redis;
+    this.#options = options;
+    this.#dir = dir;
+    this.#stateDir = stateDir;
+    this.serverStateDir = this.#stateDirOf('server', 0);
   }
 
-  async function addWorker(more: Record<string, string> = {}): Promise<Child> {
-    const index = workerCount++;
-    const models = real
-      ? {
-          INFERQL_MODELS_DIR: join(projectDir, 'models'),
-          INFERQL_STATE_DIR: join(projectDir, '.inferql'),
-          // Without models that a person has added to the clone.
-          INFERQL_MODELS: 'resnet50',
-        }
-      : {
-          INFERQL_MODELS_DIR: join(stateDir, 'models'),
-          INFERQL_STATE_DIR: join(stateDir, `worker-${index}`),
-          // None: those of the folder alone, which `env` may name.
-          ...(scripted.length > 0 && { INFERQL_SCRIPTED_MODELS: JSON.stringify(scripted) }),
-        };
-    await mkdir(models.INFERQL_STATE_DIR, { recursive: true });
-    const worker = await startChild({
-      name: `worker ${index}`,
-      args: [join(dir, 'worker/main.js')],
-      env: { ...basic, REDIS_URL: redisUrl('worker', index), ...models, ...options.env, ...more },
-      cwd: projectDir,
-      isReady: (message) => (message as { type?: string }).type === 'ready',
-    });
-    workers.push(worker);
-    return worker;
+  /** The first server's address. */
+  get url(): string {
+    return this.servers[0]!.url;
   }
 
-  async function end(): Promise<void> {
-    await Promise.all([...servers, ...workers].map((child) => child.end()));
-    if (!options.redis) await redis.stop();
-    // The engine processes of a killed worker end slightly later.
-    await removeFolder(stateDir);
-  }
-
-  const started = await Promise.allSettled([
-    ...Array.from({ length: options.servers ?? 1 }, addServer),
-    ...Array.from({ length: options.workers ?? 1 }, () => addWorker()),
-  ]);
-  const failed = started.find((start) => start.status === 'rejected');
-  if (failed) {
-    await end();
+  /** Starts the servers and workers of the options. If one fails, all are ended. */
+  async startAll(): Promise<void> {
+    const { servers = 1, workers = 1 } = this.#options;
+    const started = await Promise.allSettled([
+      ...Array.from({ length: servers }, () => this.addServer()),
+      ...Array.from({ length: workers }, () => this.addWorker()),
+    ]);
+    const failed = started.find((start) => start.status === 'rejected');
+    if (!failed) return;
+    await this.end();
     throw failed.reason;
   }
 
+  async addServer(): Promise<ServerProcess> {
+    const index = this.#serverCount++;
+    const stateDir = this.#stateDirOf('server', index);
+    await mkdir(stateDir, { recursive: true });
+    const server = await startServer({
+      name: `server ${index}`,
+      args: [join(this.#dir, 'server/main.js')],
+      cwd: projectDir,
+      env: {
+        ...this.#env,
+        HOST: '127.0.0.1',
+        PORT: '0',
+        REDIS_URL: this.#redisUrl('server', index),
+        INFERQL_STATE_DIR: stateDir,
+        ...this.#options.env,
+      },
+    });
+    this.servers.push(server);
+    await waitUntilReady(server.url);
+    return server;
+  }
+
+  async addWorker(env: Record<string, string> = {}): Promise<Child> {
+    const index = this.#workerCount++;
+    const models = this.#modelSettings(index);
+    await mkdir(models.INFERQL_STATE_DIR, { recursive: true });
+    const worker = await startChild({
+      name: `worker ${index}`,
+      args: [join(this.#dir, 'worker/main.js')],
+      cwd: projectDir,
+      env: { ...this.#env, REDIS_URL: this.#redisUrl('worker', index), ...models, ...this.#options.env, ...env },
+      isReady: (message) => (message as { type?: string }).type === 'ready',
+    });
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Drains and ends servers, then workers. @throws if one does not exit with 0. */
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+  }
+
+  /** Ends all in any way, for afterAll. */
+  async end(): Promise<void> {
+    await Promise.all([...this.servers, ...this.workers].map((child) => child.end()));
+    if (!this.#options.redis) await this.redis.stop();
+    // The engine processes of a killed worker end slightly later.
+    await removeFolder(this.#stateDir);
+  }
+
+  #stateDirOf(role: 'server' | 'worker', index: number): string {
+    return join(this.#stateDir, `${role}-${index}`);
+  }
+
+  #redisUrl(role: 'server' | 'worker', index: number): string {
+    return this.#options.redisUrl?.(role, index) ?? this.redis.url;
+  }
+
+  #modelSettings(worker: number) {
+    const { models = [scriptedModel()] } = this.#options;
+    if (models === 'resnet50') {
+      return {
+        INFERQL_MODELS_DIR: join(projectDir, 'models'),
+        INFERQL_STATE_DIR: join(projectDir, '.inferql'),
+        // Without models that a person has added to the clone.
+        INFERQL_MODELS: 'resnet50',
+      };
+    }
+    return {
+      INFERQL_MODELS_DIR: join(this.#stateDir, 'models'),
+      INFERQL_STATE_DIR: this.#stateDirOf('worker', worker),
+      // None: those of the folder alone, which `env` may name.
+      ...(models.length > 0 && { INFERQL_SCRIPTED_MODELS: JSON.stringify(models) }),
+    };
+  }
+}
+
+/** The user's settings must not change the tests. */
+function inheritedEnv(): Record<string, string> {
+  const env: Record<string, string> = { LOG_LEVEL: 'warn' };
+  for (const name of ['PATH', 'HOME', 'TMPDIR', 'LANG']) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}
+
+/** A server process whose address is known, and stays the same when it is restarted. */
+async function startServer(options: Omit<ChildOptions, 'isReady'>): Promise<ServerProcess> {
+  let url = '';
+  const child = await startChild({
+    ...options,
+    isReady(message) {
+      const { type, url: address } = message as { type?: string; url?: string };
+      if (type !== 'listening' || !address) return false;
+      url = address.replace(/\/$/, '');
+      return true;
+    },
+  });
   return {
-    redis,
-    servers,
-    workers,
-    get url() {
-      return servers[0]!.url;
+    ...child,
+    get pid() {
+      return child.pid;
     },
-    serverStateDir: serverStateDir(0),
-    addServer,
-    addWorker,
-    async stop() {
-      await Promise.all(servers.map((server) => server.stop()));
-      await Promise.all(workers.map((worker) => worker.stop()));
+    url,
+    async restart(env) {
+      await child.restart({ PORT: new URL(url).port, ...env });
+      await waitUntilReady(url);
     },
-    end,
   };
 }
 

@@ -69,7 +69,10 @@ async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'> & { keys
   cleanups.push(() => redis.stop());
   const serverProxy = await startRedisProxy(redis.port);
   const workerProxy = await startRedisProxy(redis.port);
-  cleanups.push(serverProxy.stop, workerProxy.stop);
+  cleanups.push(
+    () => serverProxy.stop(),
+    () => workerProxy.stop(),
+  );
   const ledger = await startLedger();
   cleanups.push(ledger.end);
   const redisUrl = (role: 'server' | 'worker') => (role === 'server' ? serverProxy : workerProxy).url;
@@ -82,7 +85,7 @@ async function prepare(scenario: Scenario): Promise<Omit<Stage, 'load'> & { keys
     ...scenario.system,
     ...(scenario.tenants ? { env: { ...scenario.system?.env, INFERQL_AUTH: 'keys' } } : {}),
   });
-  cleanups.push(system.end);
+  cleanups.push(() => system.end());
   const keys = await makeKeys(redis, scenario.tenants ?? []);
   return { system, redis, ledger, serverProxy, workerProxy, keys };
 }
