@@ -1,0 +1,142 @@
+/** What an embedded server holds between its first request and `stop()`: Redis, workers, components, transports. */
+import { tmpdir } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RedisConnection } from '@inferql/queue/redis-connection';
+import type { GraphQLSchema } from 'graphql';
+import { createTransports } from '../http/transports.ts';
+import { openConnections } from '../redis-connections.ts';
+import { ServerComponents } from '../server-components.ts';
+import { type InlineOptions, startInlineRedis, startInlineWorker } from './inline.ts';
+import type { ResolvedOptions } from './options.ts';
+import type { InferQLOptions } from './types.ts';
+
+/** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
+const CONNECT_WAIT_MS = 3_000;
+
+export interface ServerPlan extends ResolvedOptions {
+  options: InferQLOptions;
+  schema: GraphQLSchema;
+}
+
+type Transports = ReturnType<typeof createTransports>;
+
+export interface RunningServer extends Pick<Transports, 'app' | 'webSockets'> {
+  components: ServerComponents;
+  close(): Promise<void>;
+}
+
+/** Each is called when the server closes, the last one first. */
+type Cleanups = (() => Promise<void> | void)[];
+
+/** Opens all parts and waits for Redis, for a bounded time. If a part fails, those before it are closed. */
+export async function openServer(plan: ServerPlan): Promise<RunningServer> {
+  const cleanups: Cleanups = [];
+  const close = async () => {
+    for (const cleanUp of cleanups.reverse()) await cleanUp();
+  };
+  try {
+    const inline = inlineOptions(plan.options);
+    const redisUrl = await provideRedis(plan, inline, cleanups);
+    const connections = openConnections({ redisUrl }, plan.log);
+    cleanups.push(connections.close);
+    if (inline) await runWorker(plan, inline, redisUrl, cleanups);
+    const components = createComponents(plan, connections, cleanups);
+    const transports = openTransports(plan, components, cleanups);
+    await whenConnected(connections);
+    return { components, ...transports, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function inlineOptions({ runInline }: InferQLOptions): InlineOptions | undefined {
+  return runInline === true ? {} : runInline || undefined;
+}
+
+async function provideRedis(
+  { options, config, log }: ServerPlan,
+  inline: InlineOptions | undefined,
+  cleanups: Cleanups,
+): Promise<string> {
+  if (!inline || options.redisUrl !== undefined) return config.redisUrl;
+  const privateRedis = await startInlineRedis(inline, log);
+  cleanups.push(() => privateRedis.stop());
+  return privateRedis.url;
+}
+
+async function runWorker(
+  { config, log }: ServerPlan,
+  inline: InlineOptions,
+  redisUrl: string,
+  cleanups: Cleanups,
+): Promise<void> {
+  const worker = await startInlineWorker(inline, { redisUrl, prefix: config.prefix, log });
+  cleanups.push(() => worker.stop());
+}
+
+type Connections = ReturnType<typeof openConnections>;
+
+function createComponents(
+  { options, config, log }: ServerPlan,
+  { redis, subscriber }: Connections,
+  cleanups: Cleanups,
+): ServerComponents {
+  const { authenticate, hooks } = options;
+  // Each file in the folder for uploads has a random name and is readable only by this user.
+  const uploadDir = tmpdir();
+  const components = new ServerComponents({ config, uploadDir, redis, subscriber, log, authenticate, hooks });
+  cleanups.push(() => components.close());
+  return components;
+}
+
+function openTransports(plan: ServerPlan, components: ServerComponents, cleanups: Cleanups): Transports {
+  const { options, config, endpoint, log, schema } = plan;
+  const { plugins } = options;
+  const transports = createTransports({ config, components, log, schema, endpoint, plugins, servesSite: false });
+  cleanups.push(async () => {
+    components.drain();
+    await transports.webSockets.drain();
+    await transports.app.dispose();
+  });
+  return transports;
+}
+
+async function whenConnected({ redis, subscriber }: Connections): Promise<void> {
+  const connected = Promise.all([redis, subscriber].map(untilReady));
+  await Promise.race([connected, delay(CONNECT_WAIT_MS, undefined, { ref: false })]);
+}
+
+async function untilReady(connection: RedisConnection): Promise<void> {
+  if (connection.status === 'ready') return;
+  // 'error' does not end the wait: the connection retries.
+  await new Promise<void>((resolve) => connection.once('ready', resolve));
+}
+
+/** Opens a server at the first request, once, and closes it once. */
+export class LazyServer {
+  readonly #plan: ServerPlan;
+  #running: Promise<RunningServer> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(plan: ServerPlan) {
+    this.#plan = plan;
+  }
+
+  /** @throws Error once `stop` was called */
+  async running(): Promise<RunningServer> {
+    if (this.#stopping) throw new Error('InferQL was stopped. Create another instance to continue.');
+    this.#running ??= openServer(this.#plan);
+    return this.#running;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#close();
+    return this.#stopping;
+  }
+
+  async #close(): Promise<void> {
+    const opened = await this.#running?.catch(() => undefined);
+    await opened?.close();
+  }
+}
