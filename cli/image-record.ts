@@ -79,7 +79,6 @@ function describeOutputs({ heads, embeddings, tensors, extra }: RecordedOutputs,
   ];
 }
 
-const BAR_WIDTH = 24;
 const LONGEST_NAME = 48;
 
 function writeAlone(top: number): RecordWriter['write'] {
@@ -89,7 +88,7 @@ function writeAlone(top: number): RecordWriter['write'] {
     const width = Math.max(...labels.map(({ name }) => [...name].length));
     const lines = labels.map(
       ({ name, score }) =>
-        `  ${name}${' '.repeat(width - [...name].length)}  ${formatPercent(score).padStart(6)}  ${formatBar(score, BAR_WIDTH)}`,
+        `  ${name}${' '.repeat(width - [...name].length)}  ${formatPercent(score).padStart(6)}  ${formatBar(score)}`,
     );
     const { queueMs, inferenceMs, totalMs } = record.timings ?? { queueMs: null, inferenceMs: null, totalMs: null };
     const parts = [

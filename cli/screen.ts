@@ -1,4 +1,4 @@
-import { formatBar, formatDuration } from './text.ts';
+import { BAR_WIDTH, formatBar, formatDuration } from './text.ts';
 
 /** Results go to stdout, everything else to stderr, so that results can be piped. */
 export interface Screen {
@@ -12,7 +12,6 @@ export interface Screen {
   clearProgress(): void;
 }
 
-const BAR_WIDTH = 24;
 const REDRAW_MS = 100;
 
 export function createScreen(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Screen {
@@ -45,7 +44,7 @@ export function createScreen(out: NodeJS.WriteStream, err: NodeJS.WriteStream): 
       const left = done > 0 ? `, ${formatDuration((elapsedMs / done) * (total - done))} left` : '';
       const failures = failed > 0 ? `, ${failed} failed` : '';
       eraseBar();
-      const line = `${formatBar(done / total, BAR_WIDTH).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
+      const line = `${formatBar(done / total).padEnd(BAR_WIDTH, '·')} ${done}/${total}${failures}, ${rate.toFixed(1)}/s${left}`;
       // A wrapped line could not be removed again.
       bar = line.slice(0, (err.columns || 80) - 1);
       drawBar();

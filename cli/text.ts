@@ -37,8 +37,11 @@ export function formatPercent(share: number): string {
   return `${(share * 100).toFixed(1)}%`;
 }
 
+/** The width of bars, in characters. */
+export const BAR_WIDTH = 24;
+
 /** A bar of `width` characters, filled to a share in 0..1, in eighths of a character. */
-export function formatBar(share: number, width: number): string {
+export function formatBar(share: number, width = BAR_WIDTH): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
   const rest = eighths % 8;
   return `${'█'.repeat(Math.floor(eighths / 8))}${rest ? ' ▏▎▍▌▋▊▉'[rest] : ''}`;

@@ -1,6 +1,6 @@
 /** Values that name other machines: origins of web pages, trusted proxies. */
 import { BlockList, isIP } from 'node:net';
-import type { ValueType } from './value-types.ts';
+import { OFF, ON, type ValueType } from './value-types.ts';
 
 /** Which peers are trusted: none, all, or those of a list. */
 export type TrustProxy = boolean | BlockList;
@@ -12,9 +12,6 @@ const LOOPBACK: Network[] = [
   ['::1', 128],
 ];
 const PRIVATE: Network[] = [...LOOPBACK, ['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['fc00::', 7]];
-
-const OFF = ['off', '0', 'false', 'no'];
-const ON = ['on', '1', 'true', 'yes'];
 
 /** Whether only programs on this machine can reach the address; another name than `localhost` may lead anywhere. */
 export function isLoopback(host: string): boolean {

@@ -41,8 +41,8 @@ export function number({ min, max }: { min: number; max: number }): ValueType<nu
   };
 }
 
-const ON = ['on', '1', 'true', 'yes'];
-const OFF = ['off', '0', 'false', 'no'];
+export const ON = ['on', '1', 'true', 'yes'];
+export const OFF = ['off', '0', 'false', 'no'];
 
 /** A switch. */
 export const flag: ValueType<boolean> = {

@@ -1,16 +1,16 @@
 /** The worker's process: settings, connections, signals. */
+
 import { setFlagsFromString } from 'node:v8';
 import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { checkRedisVersion } from '@inferql/queue/redis-version';
+import { EXIT_RESTART } from '@inferql/settings/exit-codes';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { createFolderSource, createScriptedSource } from './repository/model-source.ts';
 import { serveModels } from './serving/served-models.ts';
 
-/** Exit code that asks the supervisor for a restart. */
-const EXIT_RESTART = 75;
 const MEBIBYTE = 1024 * 1024;
 
 // V8 collects the whole heap each time external memory, here the pixels of a few batches, has grown by a fraction of the live

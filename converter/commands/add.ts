@@ -10,7 +10,7 @@ import { NOT_MODELS } from '../odd-folders.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { nameOfSource, obtainSource, type SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
-import { type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
+import { LABELS_FILE, type ModelSpec, parseSpec, SPEC_FILE } from '../spec.ts';
 import { findModelFile } from '../spec-file.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
@@ -27,7 +27,6 @@ export interface AddOptions extends Overrides {
   replace?: boolean;
 }
 
-const LABELS_FILE = 'labels.json';
 /** Of those that several classes have. */
 const SHOWN_NAMES = 5;
 const GUESSED_NORMALIZATION =

@@ -78,7 +78,7 @@ export function listExternalFiles(graph: GraphLike): string[] {
 }
 
 /** Onnxruntime maps files into memory; numbers begin at multiples of a cache line. */
-const ALIGNMENT = 64;
+export const ALIGNMENT = 64;
 
 /** Bytes that move from an ONNX file into another file. */
 export interface MovedPart {

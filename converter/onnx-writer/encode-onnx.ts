@@ -1,6 +1,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import onnxProto from 'onnx-proto';
+import { ALIGNMENT } from '../onnx-reader/external-weights.ts';
 import {
   type Attribute,
   BATCH,
@@ -38,8 +39,6 @@ export function encodeModel(graph: OnnxGraph, name: string): Uint8Array {
 const WEIGHTS_FILE = 'weights.bin';
 /** Shorter constants stay in the ONNX file: shapes must be known when it is read. */
 const MIN_EXTERNAL_BYTES = 4096;
-/** Onnxruntime maps files into memory; numbers begin at multiples of a cache line. */
-const ALIGNMENT = 64;
 
 /**
  * Writes a graph as model.onnx into a folder, with longer weights beside it. They are never encoded as a whole, and onnxruntime maps them.

@@ -1,14 +1,14 @@
 /** One supervised process: started, restarted with backoff if it dies, drained on request. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
+import { EXIT_RESTART } from '@inferql/settings/exit-codes';
 import { printError } from '../terminal.ts';
 import { type LogStyle, showLogs } from './logs.ts';
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 const PROVEN_AFTER_MS = 30_000;
-// A worker that has grown too large drains and asks for a restart.
-const EXIT_RESTART = 75;
 
 /** Messages on the IPC channel, in both directions. */
 export interface ChildMessage {

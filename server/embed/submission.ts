@@ -3,6 +3,7 @@ import { type PredictionState, Priority } from '@inferql/queue/contract';
 import { ERRORS } from '@inferql/queue/error-codes';
 import type { Principal } from '../access/principal.ts';
 import type { Services } from '../resolver-services.ts';
+import { DEFAULT_TOP_K } from '../schema/prediction-node.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
 import {
   COUNT,
@@ -13,8 +14,6 @@ import {
   isObject,
 } from './option-checks.ts';
 import type { PredictionEvent, SubmitOptions } from './types.ts';
-
-const DEFAULT_TOP_K = 5;
 
 /** What is expected of each option. Ranges are checked where requests are. */
 const EXPECTED: Expectations<SubmitOptions> = {

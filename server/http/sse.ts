@@ -1,4 +1,5 @@
 /** Subscriptions over server-sent events. */
+
 import type { ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
@@ -9,6 +10,7 @@ import type { ServerContext } from '../schema/context.ts';
 import { isOrderListener } from './connections/pipelining.ts';
 import { createResultMask } from './operations/error-mask.ts';
 import { executeSubscription } from './operations/execute-subscription.ts';
+import { PING_EVERY_MS } from './ping-interval.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 
@@ -18,8 +20,6 @@ const HEADERS = {
   // Proxies that buffer would hold events back.
   'x-accel-buffering': 'no',
 };
-/** Shorter than the time after which proxies close a silent connection. */
-const PING_EVERY_MS = 12_000;
 const PING = ':\n\n';
 /** Event id of a complete stream's end. A browser's EventSource sends it back when it reopens the stream. */
 const DONE = 'done';

@@ -1,4 +1,5 @@
 /** One WebSocket connection: pings, protocol errors and close codes. */
+
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ServerOptions } from 'graphql-ws';
@@ -6,6 +7,7 @@ import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws'
 import type { Logger } from 'pino';
 import type { WebSocket, WebSocketServer } from 'ws';
 import { queuedBytes } from '../connections/answer-watch.ts';
+import { PING_EVERY_MS } from '../ping-interval.ts';
 import { SocketLimits } from './web-socket-limits.ts';
 
 /** Arguments of a connection's hooks. */
@@ -15,8 +17,6 @@ export interface SocketExtra {
   readonly limits: SocketLimits;
 }
 
-/** Shorter than the time after which proxies close a silent connection. */
-const PING_EVERY_MS = 12_000;
 const MAX_REASON_BYTES = 123;
 
 /**
