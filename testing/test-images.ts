@@ -1,6 +1,7 @@
 import { crc32, deflateSync } from 'node:zlib';
 
-function makeChunk(type: string, data: Uint8Array): Buffer {
+/** A chunk of a PNG, with its checksum. */
+export function makePngChunk(type: string, data: Uint8Array): Buffer {
   const chunk = Buffer.alloc(12 + data.length);
   chunk.writeUInt32BE(data.length, 0);
   chunk.write(type, 4, 'latin1');
@@ -24,9 +25,9 @@ export function makePng(
   const row = Buffer.concat([Buffer.from([0]), Buffer.from(Array.from({ length: width }, () => color).flat())]);
   return Buffer.concat([
     Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    makeChunk('IHDR', header),
-    makeChunk('IDAT', deflateSync(Buffer.concat(Array.from({ length: rows }, () => row)))),
-    makeChunk('IEND', new Uint8Array()),
+    makePngChunk('IHDR', header),
+    makePngChunk('IDAT', deflateSync(Buffer.concat(Array.from({ length: rows }, () => row)))),
+    makePngChunk('IEND', new Uint8Array()),
   ]);
 }
 

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Consumer } from '@inferql/queue/consumer';
-import { ANONYMOUS_CALLER, newPredictionId, type ServedModel } from '@inferql/queue/contract';
+import { ANONYMOUS_CALLER, newPredictionId } from '@inferql/queue/contract';
 import { Producer } from '@inferql/queue/producer';
 import { connectRedis } from '@inferql/queue/redis-connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
+import { makeServedModel } from '@inferql/testing/served-model';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
 import { readMemory } from '../process-usage.ts';
@@ -20,27 +21,16 @@ const HEARTBEAT_MS = 2_000;
 const WARM_UP = 100;
 const SETTLE_DOWN_MS = 3_000;
 
-const MODEL: ServedModel = {
-  name: 'events',
-  version: '0123456789ab',
-  description: '',
-  engine: 'scripted',
-  engineReason: 'for the measurement of events',
-  precision: 'float32',
-  input: { width: 2, height: 2, channels: 3, kernel: 'nearest' },
+const MODEL = makeServedModel('events', {
   classCount: 1000,
-  heatmap: { available: false },
-  batching: { maxBatchSize: 8, maxQueueDelayMs: 0 },
   queue: {
     maxQueueSize: 50_000,
     maxQueuedBytes: 268_435_456,
     defaultTimeoutMs: 3_600_000,
-    resultTtlMs: 60_000,
     visibilityMs: 600_000,
-    maxAttempts: 3,
     graceMs: 600_000,
   },
-};
+});
 const LABELS = Array.from({ length: 20 }, (_, index) => ({
   index,
   name: `class number ${index}`,

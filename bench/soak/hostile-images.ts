@@ -1,5 +1,6 @@
 /** Small files that are expensive to decode, and legal. */
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
+import { makePngChunk } from '@inferql/testing/test-images';
 
 /** Passes of an interlaced PNG: first column and row, and the distances between them. */
 const PASSES = [
@@ -25,17 +26,8 @@ export function makeInterlacedPng(side: number): Buffer {
   }, 0);
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(Buffer.alloc(bytes), { level: 9 })),
-    chunk('IEND', Buffer.alloc(0)),
+    makePngChunk('IHDR', header),
+    makePngChunk('IDAT', deflateSync(Buffer.alloc(bytes), { level: 9 })),
+    makePngChunk('IEND', Buffer.alloc(0)),
   ]);
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const whole = Buffer.alloc(12 + data.length);
-  whole.writeUInt32BE(data.length, 0);
-  whole.write(type, 4, 'latin1');
-  whole.set(data, 8);
-  whole.writeUInt32BE(crc32(whole.subarray(4, 8 + data.length)), 8 + data.length);
-  return whole;
 }

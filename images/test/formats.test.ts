@@ -1,16 +1,11 @@
-import { crc32 } from 'node:zlib';
+import { makePngChunk } from '@inferql/testing/test-images';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';
 import { BLUE, corners, prepare, RED, WHITE } from './tiny-input.fixture.ts';
 
 function insertChunk(png: Buffer, name: string, body: Buffer): Buffer {
-  const chunk = Buffer.alloc(12 + body.length);
-  chunk.writeUInt32BE(body.length);
-  chunk.write(name, 4, 'latin1');
-  body.copy(chunk, 8);
-  chunk.writeUInt32BE(crc32(chunk.subarray(4, 8 + body.length)), 8 + body.length);
-  return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]);
+  return Buffer.concat([png.subarray(0, 33), makePngChunk(name, body), png.subarray(33)]);
 }
 
 describe('BMP', () => {

@@ -11,18 +11,44 @@ import { ANONYMOUS, type Principal } from './principal.ts';
 const MODEL = makeServedModel('tiny');
 const KEPT_BUCKETS = 10_000;
 
-test('this server counts ten thousand callers alone, and forgets the one that asked longest ago', async () => {
+/** Limits of a server whose Redis does not answer. */
+function createLimits(onLog: (line: string) => void = () => {}): Limits {
   const redis = connectRedis('redis://127.0.0.1:1', 'request');
   redis.on('error', () => undefined);
   redis.disconnect();
   const limiter = createLimiter(redis, { prefix: 'away' });
-  const limits = new Limits({
+  return new Limits({
     limiter,
     refunds: createRefunds(redis, { prefix: 'away', limiter }),
     findImageMs: async () => 10,
     config: { maxSubscriptions: 1, maxWaiting: 1 },
-    log: pino({ level: 'silent' }),
+    log: pino({}, { write: onLog }),
   });
+}
+
+test('while Redis is away a server counts alone, and logs it', async () => {
+  const lines: string[] = [];
+  const limits = createLimits((line) => lines.push(line));
+  const caller = {
+    ...ANONYMOUS,
+    bucket: 'alice',
+    rules: { limits: [{ owner: 'tenant', unit: 'requests' as const, ratePerSecond: 1e-3, burst: 3 }], quotas: [] },
+  };
+  const charges = [];
+  for (let i = 0; i < 3; i++) charges.push(await limits.charge(caller, String(i), MODEL));
+  await expect(limits.charge(caller, '3', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+  await limits.charge({ ...caller, bucket: 'bob' }, '4', MODEL);
+  expect(limits.decidedLocally()).toBe(5);
+  // What ends without work is given back here, too.
+  await charges[0]!.refund();
+  await limits.charge(caller, '5', MODEL);
+  await expect(limits.charge(caller, '6', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain('enforces limits locally');
+});
+
+test('this server counts ten thousand callers alone, and forgets the one that asked longest ago', async () => {
+  const limits = createLimits();
   const limit = { owner: 'tenant', unit: 'requests' as const, ratePerSecond: 1e-6, burst: 1 };
   const callerOf = (n: number): Principal => ({
     ...ANONYMOUS,

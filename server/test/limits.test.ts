@@ -1,15 +1,10 @@
 /** Limits of callers, through a whole server. queue/limiter.test.ts tests the step. */
-import { createLimiter } from '@inferql/queue/limiter';
-import { createRefunds } from '@inferql/queue/refunds';
-import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { Limits } from '../access/limits.ts';
-import { ANONYMOUS } from '../access/principal.ts';
 import { readConfig } from '../config.ts';
 import { startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
 import { type Answer, uploadRequest } from './requests.ts';
-import { CLASSIFY, connect, ENQUEUE, MODEL, paint, type Server, startServer, startWorker } from './server-harness.ts';
+import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker } from './server-harness.ts';
 
 interface Classified {
   classifyImage: { __typename: string; id: string; status: string } | null;
@@ -122,36 +117,6 @@ test('without keys each client address has a separate limit, as far as the proxy
   expect(await upload('2001:db8:0:1::1')).toBe(200);
   expect(await upload('2001:db8::1:ffff:0:0:2')).toBe(429);
   expect(await upload('2001:db8:0:2::1')).toBe(200);
-});
-
-test('while Redis is away a server counts alone, and logs it', async () => {
-  const redis = connect('request');
-  redis.disconnect();
-  const lines: string[] = [];
-  const limiter = createLimiter(redis, { prefix: 'away' });
-  const limits = new Limits({
-    limiter,
-    refunds: createRefunds(redis, { prefix: 'away', limiter }),
-    findImageMs: async () => 10,
-    config: { maxSubscriptions: 1, maxWaiting: 1 },
-    log: pino({}, { write: (line) => lines.push(line) }),
-  });
-  const caller = {
-    ...ANONYMOUS,
-    bucket: 'alice',
-    rules: { limits: [{ owner: 'tenant', unit: 'requests' as const, ratePerSecond: 1e-3, burst: 3 }], quotas: [] },
-  };
-  const charges = [];
-  for (let i = 0; i < 3; i++) charges.push(await limits.charge(caller, String(i), MODEL));
-  await expect(limits.charge(caller, '3', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
-  await limits.charge({ ...caller, bucket: 'bob' }, '4', MODEL);
-  expect(limits.decidedLocally()).toBe(5);
-  // What ends without work is given back here, too.
-  await charges[0]!.refund();
-  await limits.charge(caller, '5', MODEL);
-  await expect(limits.charge(caller, '6', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
-  expect(lines).toHaveLength(1);
-  expect(lines[0]).toContain('enforces limits locally');
 });
 
 test('a tenant that is called as callers without a key are is bound as any other', async () => {
