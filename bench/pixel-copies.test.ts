@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { addPixels, parseEntry } from '@inferql/queue/stream-entry';
-import { createMemoryBudget, FileStore } from '@inferql/server/uploads/file-store';
+import { createMemoryBudget, FileStore } from '@inferql/server/uploads/memory-or-disk-store';
 import { readForm } from '@inferql/server/uploads/multipart-reader';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import { createOnnxSession } from '@inferql/worker/engines/onnx/session';

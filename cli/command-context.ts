@@ -1,8 +1,8 @@
 import { type Client, createClient, InferqlError, type NodeImageInput } from '@inferql/client/node';
 import { CommandFailure, EXIT } from './exit-codes.ts';
 import { findRunningUrl } from './running-system.ts';
-import { createScreen, type Screen } from './screen.ts';
-import { hidePassword, safeText } from './text.ts';
+import { createScreen, type Screen } from './terminal-output.ts';
+import { hidePassword, safeText } from './terminal-text.ts';
 
 /** The context of every command. */
 export interface CommandContext {

@@ -1,6 +1,6 @@
 import type { Embedding, HeadOf, Label, Outcome, Tensor } from '@inferql/client';
 import type { ImageSource } from './images.ts';
-import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './text.ts';
+import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './terminal-text.ts';
 
 /** What a model gives besides its labels. */
 export interface RecordedOutputs {

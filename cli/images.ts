@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { detectFormat } from '@inferql/images/inspect/inspect';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import { safeText } from './text.ts';
+import { safeText } from './terminal-text.ts';
 
 /** Far more than any server accepts, so that an endless input does not fill the memory. */
 const MAX_INPUT_BYTES = 256_000_000;

@@ -7,7 +7,7 @@ import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import { hidePassword, safeText } from './text.ts';
+import { hidePassword, safeText } from './terminal-text.ts';
 
 export interface RedisFlags {
   redis?: string;

@@ -1,10 +1,10 @@
 /** Event channel: one Pub/Sub subscription per model, with detection of lost messages. */
 import type { PredictionState } from './contract.ts';
 import { InferqlError } from './error-codes.ts';
+import { parseState } from './prediction-snapshot.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { accessKeys, modelKeys, registryKeys } from './redis-keys.ts';
-import { parseState } from './snapshot.ts';
 
 export interface EventListener {
   /** A prediction changed. Listeners call `parse` only for ids that they wait for: parsing other servers' events is not worth it. */

@@ -9,11 +9,11 @@ import {
   type ServedModel,
 } from './contract.ts';
 import { InferqlError } from './error-codes.ts';
+import { parseSnapshot, type Snapshot } from './prediction-snapshot.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { type ModelKeys, modelKeys } from './redis-keys.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from './scripts.ts';
-import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { ReportUnreadable } from './unreadable-records.ts';
 
 export interface AdmitRequest {

@@ -5,11 +5,11 @@
 import { modelOfPrediction } from './contract.ts';
 import { InferqlError } from './error-codes.ts';
 import { type Limiter, RECEIPT_MS } from './limiter.ts';
+import { parseSnapshot, type Snapshot } from './prediction-snapshot.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { callRedis } from './redis-errors.ts';
 import { modelKeys } from './redis-keys.ts';
 import { runStep } from './scripts.ts';
-import { parseSnapshot, type Snapshot } from './snapshot.ts';
 
 /** One call gives back at most this many. */
 export const REFUND_BATCH_SIZE = 100;

@@ -19,7 +19,7 @@ import type { Config } from './config.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
 import { createClassNames } from './predictions/class-names.ts';
-import { createSettledNotifier, type Hooks } from './predictions/hooks.ts';
+import { createSettledNotifier, type Hooks } from './predictions/host-hooks.ts';
 import { createLoadShedder } from './predictions/load-shedder.ts';
 import { createModelCache, type ModelCache } from './predictions/model-cache.ts';
 import { PredictionTracker } from './predictions/prediction-tracker.ts';
@@ -30,7 +30,7 @@ import type { SubmitRequest } from './predictions/submit-request.ts';
 import { createThroughputMeter } from './predictions/throughput-meter.ts';
 import { Services } from './resolver-services.ts';
 import { ImageFetcher } from './sources/image-fetcher.ts';
-import { createFileStores, type FileStores } from './uploads/file-store.ts';
+import { createFileStores, type FileStores } from './uploads/memory-or-disk-store.ts';
 
 /** For a prediction that does not exist. */
 const READINESS_ID = newPredictionId('ready');

@@ -7,7 +7,7 @@ import { CONTAINER_SUITE, findSuite, listSuites, MODULES_OF_SUITE, SUITES } from
 const imports = (name: string) => `import { x } from '${name}';`;
 
 test.each([
-  ['cli/text.test.ts', '', 'unit'],
+  ['cli/terminal-text.test.ts', '', 'unit'],
   ['queue/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
   ['worker/main.test.ts', imports('@inferql/testing/redis-server'), 'integration'],
   ['testing/redis-proxy.test.ts', imports('./redis-server.ts'), 'integration'],

@@ -1,8 +1,8 @@
 /** The worker's process: settings, connections, signals. */
 
 import { setFlagsFromString } from 'node:v8';
-import { logConsole, reportConnections } from '@inferql/queue/connection-report';
 import { connectRedis } from '@inferql/queue/redis-connection';
+import { logConsole, reportConnections } from '@inferql/queue/redis-outage-report';
 import { checkRedisVersion } from '@inferql/queue/redis-version';
 import { EXIT_RESTART } from '@inferql/settings/exit-codes';
 import { findSettingMistakes } from '@inferql/settings/settings';

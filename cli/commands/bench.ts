@@ -6,7 +6,7 @@ import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { findImages } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';
-import { formatDuration, safeJson, safeText } from '../text.ts';
+import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 
 interface BenchFlags {
   url: string;

@@ -6,7 +6,7 @@ import { type Memory, openMemory } from '../finished-images.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../image-record.ts';
 import { describeSkipped, findImages, type ImageSource } from '../images.ts';
 import { integerBetween, modelOption, urlOption } from '../options.ts';
-import { formatDuration } from '../text.ts';
+import { formatDuration } from '../terminal-text.ts';
 
 interface ClassifyFlags {
   url: string;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { safeJson, safeText } from '../text.ts';
+import { safeJson, safeText } from '../terminal-text.ts';
 
 const SIGNS = { ok: '✓', warning: '!', problem: '✗' } as const;
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { modelsDir } from '../installed-packages.ts';
-import { safeText } from '../text.ts';
+import { safeText } from '../terminal-text.ts';
 
 export function addInit(program: Command, context: CommandContext): void {
   program

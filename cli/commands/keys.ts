@@ -8,7 +8,7 @@ import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
-import { safeJson, safeText } from '../text.ts';
+import { safeJson, safeText } from '../terminal-text.ts';
 
 interface CreateFlags extends RedisFlags {
   tenant: string;

@@ -5,7 +5,7 @@ import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
-import { safeJson, safeText } from '../text.ts';
+import { safeJson, safeText } from '../terminal-text.ts';
 
 export function addModels(program: Command, context: CommandContext): void {
   const models = program.command('models');

@@ -4,7 +4,7 @@ import { type CommandContext, connectServer } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';
-import { formatDuration, safeJson, safeText } from '../text.ts';
+import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 
 interface QueueFlags {
   url: string;

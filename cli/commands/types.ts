@@ -5,7 +5,7 @@ import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';
 import { urlOption } from '../options.ts';
-import { safeText } from '../text.ts';
+import { safeText } from '../terminal-text.ts';
 
 const PAGE = 1_000;
 const TIMEOUT_MS = 30_000;

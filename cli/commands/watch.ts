@@ -4,7 +4,7 @@ import { type CommandContext, connectServer } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { createWriter, recordOutcome } from '../image-record.ts';
 import { integerBetween, urlOption } from '../options.ts';
-import { formatDuration, safeJson, safeText } from '../text.ts';
+import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 
 interface WatchFlags {
   url: string;

@@ -3,7 +3,7 @@
  * (antialias), weights are fixed point with 22 bits, each of the two passes is rounded to 8 bits.
  * The arithmetic follows libImaging/Resample.c and Geometry.c.
  */
-import { copyTaps, type FixedTaps, resampleFixed, toFixedTaps } from './fixed-point.ts';
+import { copyTaps, type FixedTaps, resampleFixed, toFixedTaps } from './fixed-point-resampling.ts';
 import type { Pixels, Resizer } from './pixels.ts';
 import { columnsOf, type FloatTaps, makeTaps, type Picks, pickPixels, type Range, rowsOf } from './separable.ts';
 

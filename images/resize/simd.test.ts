@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileKernels } from './compile-kernels.fixture.ts';
-import { copyTaps, resampleFixedScalar, toFixedTaps } from './fixed-point.ts';
+import { copyTaps, resampleFixedScalar, toFixedTaps } from './fixed-point-resampling.ts';
 import { KERNELS } from './kernels.wasm.ts';
 import { PILLOW_FILTERS, pillowTaps } from './pillow.ts';
 import { planRows } from './separable.ts';

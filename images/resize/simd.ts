@@ -1,6 +1,6 @@
-/** Runs the kernels of kernels.wat: 3 to 4 times as fast as the loops of fixed-point.ts, and byte for byte the same. */
+/** Runs the kernels of kernels.wat: 3 to 4 times as fast as the loops of fixed-point-resampling.ts, and byte for byte the same. */
 import { loadKernels } from '../load-kernels.ts';
-import type { FixedTaps } from './fixed-point.ts';
+import type { FixedTaps } from './fixed-point-resampling.ts';
 import { KERNELS } from './kernels.wasm.ts';
 import type { Pixels } from './pixels.ts';
 import type { RowPlan } from './separable.ts';

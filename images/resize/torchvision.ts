@@ -4,7 +4,7 @@
  * processors with AVX2 and without AVX-512 it is fixed point too, and some values differ by one). On PIL images torchvision
  * calls Pillow: pillow.ts.
  */
-import { copyTaps, type FixedTaps, resampleFixed, toFixedTaps } from './fixed-point.ts';
+import { copyTaps, type FixedTaps, resampleFixed, toFixedTaps } from './fixed-point-resampling.ts';
 import { PILLOW_FILTERS, pillowTaps } from './pillow.ts';
 import type { Resizer } from './pixels.ts';
 import {

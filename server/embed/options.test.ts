@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { describeCustomCaller } from '../access/custom-authentication.ts';
 import { readConfig } from '../config.ts';
-import { applyBeforeAdmit } from '../predictions/hooks.ts';
+import { applyBeforeAdmit } from '../predictions/host-hooks.ts';
 import { createInferQL } from './create-inferql.ts';
 import { resolveOptions } from './options.ts';
 import { checkSubmission } from './submission.ts';

@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { Config } from '../config.ts';
 import { readConfig } from '../config.ts';
-import type { Hooks } from '../predictions/hooks.ts';
+import type { Hooks } from '../predictions/host-hooks.ts';
 import type { InlineOptions } from './inline.ts';
 import {
   BOOLEAN,

@@ -6,7 +6,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { CustomAuthenticate, CustomCaller } from '../access/custom-authentication.ts';
-import type { Hooks } from '../predictions/hooks.ts';
+import type { Hooks } from '../predictions/host-hooks.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { InlineOptions } from './inline.ts';
 import type { Limits } from './options.ts';

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import type { PredictionView } from '../predictions/predictions.ts';
 import type { Services } from '../resolver-services.ts';
 import type { ServerContext } from '../schema/context.ts';
-import type { FileStores } from '../uploads/file-store.ts';
+import type { FileStores } from '../uploads/memory-or-disk-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { corsOptions } from './cors.ts';
 import { useCsrfHeader } from './csrf.ts';

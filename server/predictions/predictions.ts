@@ -6,7 +6,7 @@ import type { Limits } from '../access/limits.ts';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { Admission, Admitted } from './admission.ts';
-import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './hooks.ts';
+import { applyBeforeAdmit, type Hooks, type SettledNotifier } from './host-hooks.ts';
 import type { ModelCache } from './model-cache.ts';
 import { openResultWaiter, PredictionStream, type ResultWaiter } from './prediction-stream.ts';
 import type { PredictionTracker } from './prediction-tracker.ts';

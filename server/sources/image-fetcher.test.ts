@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { createMemoryBudget, FileStore } from '../uploads/file-store.ts';
+import { createMemoryBudget, FileStore } from '../uploads/memory-or-disk-store.ts';
 import { startDnsServer } from './dns-server.fixture.ts';
 import { ImageFetcher, type ImageFetcherOptions } from './image-fetcher.ts';
 import { startHost, writeForever } from './image-host.fixture.ts';

@@ -4,7 +4,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { createSemaphore } from '@inferql/images/decode/semaphore';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { Agent, type Dispatcher } from 'undici';
-import type { FileStore } from '../uploads/file-store.ts';
+import type { FileStore } from '../uploads/memory-or-disk-store.ts';
 import { fileTooLarge, type UploadedFile } from '../uploads/uploaded-file.ts';
 import { isPublicAddress } from './public-address.ts';
 import { checkUrl, refuseHost, type UrlRules } from './url-rules.ts';

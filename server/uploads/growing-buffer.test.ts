@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { measureKeptBytes } from '@inferql/testing/used-memory';
 import { expect, test } from 'vitest';
-import { createMemoryBudget, FileStore } from './file-store.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
+import { createMemoryBudget, FileStore } from './memory-or-disk-store.ts';
 
 test('chunks of any size are joined', () => {
   const whole = randomBytes(100_000);

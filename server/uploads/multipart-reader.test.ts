@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { GraphQLError } from 'graphql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createMemoryBudget, FileStore } from './file-store.ts';
+import { createMemoryBudget, FileStore } from './memory-or-disk-store.ts';
 import { readForm } from './multipart-reader.ts';
 import { UploadScalar } from './upload-scalar.ts';
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../config.ts';
-import type { FileStore, FileStores } from './file-store.ts';
+import type { FileStore, FileStores } from './memory-or-disk-store.ts';
 import { tooLarge } from './multipart-errors.ts';
 import { readForm } from './multipart-reader.ts';
 import { countVariableUses } from './upload-references.ts';

@@ -1,5 +1,5 @@
 import { type Client, type Connection, createClient } from '@inferql/client';
-import { isPassing, readProblem } from './problem.ts';
+import { isPassing, readProblem } from './request-problem.ts';
 
 /** The server's API, and how the page is connected to it. */
 export interface Api {

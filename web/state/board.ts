@@ -3,7 +3,7 @@ import type { Api } from './api.ts';
 import { makeSmallCopy } from './browser-images.ts';
 import { type Card, hasEnded } from './card.ts';
 import type { SmallCopy } from './image.worker.ts';
-import { readProblem } from './problem.ts';
+import { readProblem } from './request-problem.ts';
 import { createThrottle } from './throttle.ts';
 import { keepThumbnail, readThumbnail } from './thumbnails.ts';
 import { uploadImage } from './upload.ts';

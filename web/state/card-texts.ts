@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Card } from './card.ts';
 import { formatLabel, formatSeconds } from './format.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from './request-problem.ts';
 
 /** A card's text: one line, and a second one if it helps. */
 export interface CardText {

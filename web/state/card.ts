@@ -1,6 +1,6 @@
 import type { Prediction } from '@inferql/client';
 import type { FittedImage } from './browser-images.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from './request-problem.ts';
 
 /** A card's activity. Once the server has accepted the image, `prediction` has the details. */
 export type Phase =

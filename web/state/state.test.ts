@@ -8,7 +8,7 @@ import { readDroppedFiles } from './dropped-files.ts';
 import { formatLabel, formatSeconds, formatShare } from './format.ts';
 import { findHeatmapBox } from './heatmap-box.ts';
 import { predictionPath, readPredictionId } from './location.ts';
-import { isPassing, readProblem } from './problem.ts';
+import { isPassing, readProblem } from './request-problem.ts';
 import { createThrottle } from './throttle.ts';
 
 test('a share never reads as all or nothing when it is not', () => {

@@ -1,6 +1,6 @@
 import { type AcceptedPrediction, type Client, InferqlError, type Limits } from '@inferql/client';
 import { type FittedImage, fitImage, isHeic } from './browser-images.ts';
-import { isPassing, isQueueing, type Problem, readProblem } from './problem.ts';
+import { isPassing, isQueueing, type Problem, readProblem } from './request-problem.ts';
 
 export type UploadOutcome =
   | { kind: 'accepted'; prediction: AcceptedPrediction }

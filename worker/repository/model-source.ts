@@ -2,7 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/default-model';
-import { describeOddFolders } from '@inferql/converter/odd-folders';
+import { describeOddFolders } from '@inferql/converter/unserved-folders';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import { Registry } from '@inferql/queue/registry';
 import type { Logger } from 'pino';

@@ -7,7 +7,7 @@ import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connect
 import type { Logger } from 'pino';
 import { EngineLoadError } from '../engines/engine.ts';
 import { type SupervisedEngine, startSupervisedEngine } from '../engines/process/supervised-engine.ts';
-import type { ModelScheduler } from './model-scheduler.ts';
+import type { CoreScheduler } from './core-scheduler.ts';
 import { startModelLoop } from './run-loop.ts';
 import type { ServableModel } from './servable-model.ts';
 
@@ -17,7 +17,7 @@ export interface ModelServerOptions {
   redis: RedisConnection;
   redisUrl: string;
   prefix: string;
-  scheduler: ModelScheduler;
+  scheduler: CoreScheduler;
   worker: string;
   engineThreads: number;
   engineTimeLimitMs: number;
@@ -127,7 +127,7 @@ async function chooseEngine({ servable, scheduler, ...options }: ModelServerOpti
 async function warmUp(
   engine: SupervisedEngine,
   { input, batching }: ServableModel,
-  scheduler: ModelScheduler,
+  scheduler: CoreScheduler,
 ): Promise<void> {
   const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
   for (const count of new Set([1, batching.maxBatchSize])) {

@@ -9,7 +9,7 @@ import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import { createModelScheduler } from './model-scheduler.ts';
+import { createCoreScheduler } from './core-scheduler.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';
 
 const CLASSES = 3;
@@ -65,7 +65,7 @@ async function serve(Kind: typeof Consumer = Consumer) {
     engine,
     model,
     labels,
-    scheduler: createModelScheduler(),
+    scheduler: createCoreScheduler(),
     worker: 'worker',
     log: pino({ level: 'silent' }),
   });

@@ -9,8 +9,8 @@ import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
 import { type Batch, Batcher } from './batcher.ts';
+import type { CoreScheduler } from './core-scheduler.ts';
 import { startLeaseTimers } from './lease-timers.ts';
-import type { ModelScheduler } from './model-scheduler.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
 import { retryUntilAccepted } from './retried-steps.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
@@ -29,7 +29,7 @@ export interface ModelLoopOptions {
   model: ServedModel;
   labels: readonly string[];
   headLabels?: AnswerSpec['headLabels'];
-  scheduler: ModelScheduler;
+  scheduler: CoreScheduler;
   /** This worker's name. */
   worker: string;
   log: Logger;

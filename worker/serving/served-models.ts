@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import type { RedisConnection } from '@inferql/queue/redis-connection';
 import type { Logger } from 'pino';
 import type { ModelSource } from '../repository/model-source.ts';
-import { createModelScheduler } from './model-scheduler.ts';
+import { createCoreScheduler } from './core-scheduler.ts';
 import { type ModelServer, startModelServer } from './model-server.ts';
 import type { ServableModel } from './servable-model.ts';
 
@@ -48,7 +48,7 @@ export interface ServingOptions {
 
 /** Serves the models of a source under a name that no other worker has: what a worker's process and a host application share. */
 export function serveModels({ source, log, ...options }: ServingOptions): ServedModels {
-  const scheduler = createModelScheduler();
+  const scheduler = createCoreScheduler();
   return createServedModels({
     worker: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
     log,

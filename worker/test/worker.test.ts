@@ -12,7 +12,7 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ScriptedBehavior } from '../engines/engine.ts';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
-import { createModelScheduler } from '../serving/model-scheduler.ts';
+import { createCoreScheduler } from '../serving/core-scheduler.ts';
 import { type ModelServer, type ModelServerOptions, startModelServer } from '../serving/model-server.ts';
 
 const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
@@ -55,7 +55,7 @@ async function serve({ name = 'scripted', script, batching, queue, options }: Se
     redis: workRedis,
     redisUrl: server.url,
     prefix: bed.prefix,
-    scheduler: createModelScheduler(),
+    scheduler: createCoreScheduler(),
     worker: `worker-${services.length + 1}`,
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
@@ -240,7 +240,7 @@ test('a job that takes longer than its lease is extended and not reclaimed', asy
 });
 
 test('two models share one worker, and each answers its predictions', async () => {
-  const scheduler = createModelScheduler();
+  const scheduler = createCoreScheduler();
   await serve({ name: 'one', script: { waitMs: 10 }, options: { scheduler } });
   await serve({ name: 'two', script: { waitMs: 10, throwOn: [99] }, options: { scheduler } });
   const models = [await bed.model('one'), await bed.model('two')];
@@ -265,7 +265,7 @@ test('a worker survives a Redis that is killed and restarted', async () => {
     redis: ownRedis,
     redisUrl: own.url,
     prefix: ownBed.prefix,
-    scheduler: createModelScheduler(),
+    scheduler: createCoreScheduler(),
     worker: 'survivor',
     engineThreads: 1,
     engineTimeLimitMs: 10_000,

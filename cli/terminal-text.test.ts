@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createScreen } from './screen.ts';
 import { formatTable } from './table.ts';
-import { formatBar, formatDuration, safeJson, safeText, shortenPath } from './text.ts';
+import { createScreen } from './terminal-output.ts';
+import { formatBar, formatDuration, safeJson, safeText, shortenPath } from './terminal-text.ts';
 
 test('no text can control a terminal, and plain text is unchanged', () => {
   expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');

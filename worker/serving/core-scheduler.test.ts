@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createModelScheduler } from './model-scheduler.ts';
+import { createCoreScheduler } from './core-scheduler.ts';
 
 test('of two busy models each has half of the time, even if one run of the first takes four times as long', async () => {
   let nowMs = 0;
-  const scheduler = createModelScheduler(() => nowMs);
+  const scheduler = createCoreScheduler(() => nowMs);
   const usedMs = { slow: 0, fast: 0 };
   const loop = async (name: 'slow' | 'fast', runMs: number) => {
     let permit = scheduler.take(name);
@@ -23,7 +23,7 @@ test('of two busy models each has half of the time, even if one run of the first
 
 test('a model that was idle for long does not get all of the time afterwards', async () => {
   let nowMs = 0;
-  const scheduler = createModelScheduler(() => nowMs);
+  const scheduler = createCoreScheduler(() => nowMs);
   const run = async (name: string) => {
     const end = await scheduler.take(name);
     nowMs += 10;
@@ -45,7 +45,7 @@ test('a model that was idle for long does not get all of the time afterwards', a
 });
 
 test('one run at a time, and an end that is reported twice counts once', async () => {
-  const scheduler = createModelScheduler();
+  const scheduler = createCoreScheduler();
   const end = await scheduler.take('a');
   let second = false;
   const waiting = scheduler.take('b').then((endSecond) => {

@@ -1,4 +1,4 @@
-import { BAR_WIDTH, formatBar, formatDuration } from './text.ts';
+import { BAR_WIDTH, formatBar, formatDuration } from './terminal-text.ts';
 
 /** Results go to stdout, everything else to stderr, so that results can be piped. */
 export interface Screen {

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkModels } from './commands/check.ts';
 import { printModels } from './commands/repository.ts';
-import { describeOddFolders } from './odd-folders.ts';
+import { describeOddFolders } from './unserved-folders.ts';
 
 let modelsDir: string;
 
 beforeEach(async () => {
-  modelsDir = await mkdtemp(path.join(os.tmpdir(), 'inferql-odd-folders-'));
+  modelsDir = await mkdtemp(path.join(os.tmpdir(), 'inferql-unserved-folders-'));
 });
 afterEach(() => rm(modelsDir, { recursive: true, force: true }));
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { errorOfStatus, readRetryAfter } from './http-statuses.ts';
+import { errorOfStatus, readRetryAfter } from './foreign-responses.ts';
 
 afterEach(() => vi.useRealTimers());
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { afterEach, describe, expect, test } from 'vitest';
-import { findCure, logConsole, reportConnections } from './connection-report.ts';
 import { connectRedis } from './redis-connection.ts';
+import { findCure, logConsole, reportConnections } from './redis-outage-report.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

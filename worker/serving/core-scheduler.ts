@@ -1,5 +1,5 @@
 /** Shares the engines' cores among the models of one worker: one run at a time, and the model that has used least goes first. */
-export interface ModelScheduler {
+export interface CoreScheduler {
   /**
    * Resolves when `name` may run; call what it resolves to at the end of the run.
    * Time is charged as it passes, so that a slow model does not starve a fast one. A model that has more to run must ask for its
@@ -13,7 +13,7 @@ interface Waiter {
   go: () => void;
 }
 
-export function createModelScheduler(clock: () => number = () => performance.now()): ModelScheduler {
+export function createCoreScheduler(clock: () => number = () => performance.now()): CoreScheduler {
   const usedMs = new Map<string, number>();
   const waiting: Waiter[] = [];
   let running: string | undefined;

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { createScreen } from './screen.ts';
+import { createScreen } from './terminal-output.ts';
 
 /** A terminal that keeps what is written to it. */
 function openTerminal(columns: number) {

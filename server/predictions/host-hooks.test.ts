@@ -1,6 +1,6 @@
 import type { PredictionState } from '@inferql/queue/contract';
 import { expect, test } from 'vitest';
-import { createSettledNotifier } from './hooks.ts';
+import { createSettledNotifier } from './host-hooks.ts';
 
 const stateOf = (id: string, finishedAtMs?: number) => ({ id, finishedAtMs }) as PredictionState;
 
