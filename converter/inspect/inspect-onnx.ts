@@ -188,7 +188,7 @@ function inputOf(
   else if (input.layoutIsCertain) findings.read('channels', layout, `input ${input.name}`);
   else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
   if (input.batch !== undefined)
-    findings.read('batch', `${input.batch}, fixed`, 'images are run part by part, threads beside each other');
+    findings.read('batch', `${input.batch}, fixed`, `images are run ${input.batch} at a time, on several threads`);
   const readShortSide = shortSideFor(preprocessing, width, height);
   const resizing = chooseResizing(overrides, { preprocessing, readShortSide }, { producer, width, height }, findings);
   return {
