@@ -36,6 +36,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: Object.keys(SCENARIOS).join(',') },
+    clients: { type: 'string', default: '1,8,32,128' },
     images: { type: 'string', default: '' },
     charts: { type: 'string', default: 'docs/images' },
     page: { type: 'boolean', default: false },
@@ -43,9 +44,11 @@ const { values } = parseArgs({
   },
 });
 const wanted = values.only.split(',');
-if (values.help || wanted.some((name) => !(name in SCENARIOS))) {
-  console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--images folder] [--charts folder]
+const clients = values.clients.split(',').map(Number);
+if (values.help || wanted.some((name) => !(name in SCENARIOS)) || !clients.every((count) => count >= 1)) {
+  console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--clients 1,8,32,128] [--images folder] [--charts folder]
   --quick   shorter rounds, about twelve minutes
+  --clients how many clients send at once, in the scenario end-to-end: 1 alone shows a single client's latency
   --images  a folder of JPEG or PNG files (../shared/images if it exists, else bench/samples)
   --charts  where the charts go (docs/images)
   --page    write docs/measurements.md, too`);
@@ -72,7 +75,7 @@ await baseline.call({
 });
 await baseline.call({ type: 'run', batch: 8, durationMs: 2_000 });
 
-const bench: Bench = { quick: values.quick, images, model, baseline, load, dir, print };
+const bench: Bench = { quick: values.quick, images, clients, model, baseline, load, dir, print };
 const sections: Section[] = [];
 try {
   for (const name of wanted) {

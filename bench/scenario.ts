@@ -13,6 +13,8 @@ export interface Bench {
   /** Fewer and shorter rounds. */
   quick: boolean;
   images: string[];
+  /** How many clients send at once, one measurement each. */
+  clients: number[];
   model: PreparedModel;
   /** The bare engine, loaded, on all cores. */
   baseline: RpcChild<BaselineRequest, BaselineResponse>;

@@ -43,6 +43,8 @@ export interface System {
   /** Addresses of the GraphQL endpoints. */
   urls: string[];
   pids: { redis: number; servers: number[]; workers: number[]; engines(): number[] };
+  /** Starts a further worker, which serves only this model until it is stopped. */
+  startWorker(model: ScriptedModel): Promise<{ stop(): Promise<void> }>;
   /** SIGTERM to all, then Redis. */
   stop(): Promise<void>;
 }
@@ -104,6 +106,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
         servers: servers.map(({ pid }) => pid!),
         workers: workers.map(({ pid }) => pid!),
         engines: () => workers.flatMap(({ pid }) => childrenOf(pid!)),
+      },
+      async startWorker(model) {
+        const scripted = JSON.stringify([model]);
+        const worker = start('worker/main.js', [], { INFERQL_SCRIPTED_MODELS: scripted, INFERQL_MODELS: '' });
+        await waitForMessage(worker, 'ready');
+        return { stop: () => endChild(worker) };
       },
       stop: stopAll,
     };

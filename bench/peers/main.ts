@@ -93,7 +93,7 @@ async function measureIdle(pids: Record<string, number[]>, bare: BareEngine | un
 async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Figures): Promise<void> {
   // Not beside the server: some poll while they wait, which would slow down the engine that they are compared with.
   const before = await bare?.measure(3_000);
-  const { url, model: served, pids, stop } = await peer.start(bare === undefined);
+  const { url, model: served, pids, warmUp, stop } = await peer.start(bare === undefined);
   let perSecond: number;
   try {
     const plan: Omit<LoadPlan, 'load'> = {
@@ -104,8 +104,8 @@ async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Fi
       durationMs,
       ...(served !== undefined && { model: served }),
     };
-    // Long enough for Node to compile hot code.
-    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: bare === undefined ? 10_000 : 4_000 });
+    await warmUp?.(load, images);
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 4_000 });
     const idle = await measureIdle(pids, bare);
     figures.idleMs.push(idle.cpuMsPerSecond);
     if (before && idle.beside) figures.besideShares.push(idle.beside / before);

@@ -8,9 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { startTestRedis } from '@inferql/testing/redis-server';
-import type { LoadPlan } from '../load/plan.ts';
+import type { RpcChild } from '../child-rpc.ts';
+import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { NOOP_MODEL } from '../scenario.ts';
-import { startSystem } from '../system.ts';
+import { type SystemOptions, startSystem } from '../system.ts';
+import { warmUpServers } from '../warm-up.ts';
 
 const SOURCES = resolve('bench/peers');
 const START_LIMIT_MS = 60_000;
@@ -28,6 +30,8 @@ export interface Started {
   model?: string;
   /** Its processes by role; together with all their children they are what a prediction costs. */
   pids: Record<string, number[]>;
+  /** Absent if nothing is compiled while it runs. */
+  warmUp?(load: RpcChild<LoadPlan, LoadResult>, images: string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -103,16 +107,24 @@ async function startPython(
   return { url: `http://127.0.0.1:${port}/classify`, pids: { python: processes.map(({ pid }) => pid!) }, stop };
 }
 
+async function startInferql(model: string, options: SystemOptions): Promise<Started> {
+  const system = await startSystem(options);
+  const { servers, workers, redis } = system.pids;
+  return {
+    url: system.urls[0]!,
+    model,
+    pids: { server: servers, worker: workers, redis: [redis] },
+    warmUp: (load, images) => warmUpServers(system, load, images),
+    stop: system.stop,
+  };
+}
+
 function describeInt8({ name, modelsDir, agreement }: NonNullable<ComparedModel['int8']>): Peer {
   return {
     id: 'inferql-int8',
     name: `InferQL, int8 (${agreement})`,
     request: 'graphql',
-    async start() {
-      const { urls, pids, stop } = await startSystem({ models: [name], modelsDir });
-      const roles = { server: pids.servers, worker: pids.workers, redis: [pids.redis] };
-      return { url: urls[0]!, model: name, pids: roles, stop };
-    },
+    start: () => startInferql(name, { models: [name], modelsDir }),
   };
 }
 
@@ -122,12 +134,10 @@ export function listPeers(python: string, { modelsDir, model, int8 }: ComparedMo
       id: 'inferql',
       name: 'InferQL',
       request: 'graphql',
-      async start(isNoop) {
-        const options = isNoop ? { scripted: [NOOP_MODEL] } : { models: [model.name], modelsDir };
-        const { urls, pids, stop } = await startSystem(options);
-        const roles = { server: pids.servers, worker: pids.workers, redis: [pids.redis] };
-        return { url: urls[0]!, model: isNoop ? NOOP_MODEL.name : model.name, pids: roles, stop };
-      },
+      start: (isNoop) =>
+        isNoop
+          ? startInferql(NOOP_MODEL.name, { scripted: [NOOP_MODEL] })
+          : startInferql(model.name, { models: [model.name], modelsDir }),
     },
     ...(int8 ? [describeInt8(int8)] : []),
     {

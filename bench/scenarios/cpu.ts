@@ -1,14 +1,20 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type ProcessCpu, readCpu, subtractCpu } from '../process-usage.ts';
 import { readProfile } from '../profile.ts';
 import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
+import { warmUpServers } from '../warm-up.ts';
 
-/** (d): CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile. */
+/** After a load V8 collects garbage for half a minute, to return memory. */
+const SETTLE_MS = 45_000;
+const IDLE_MS = 20_000;
+
+/** (d): CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile; then CPU while nobody asks. */
 export async function measureCpu({ quick, load, images, dir }: Bench): Promise<Section[]> {
   const durationMs = quick ? 6_000 : 15_000;
-  const counted = await drive([], durationMs);
+  const { idle, ...counted } = await drive([], durationMs, true);
   const profileDir = mkdtempSync(join(dir, 'profile-'));
   const profiled = await drive(['--cpu-prof', '--cpu-prof-dir', profileDir], durationMs);
   const { parts, top } = readProfile(profileDir);
@@ -36,13 +42,14 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
       rows,
       data: { counted, profiled, parts, top },
     },
+    describeIdle(idle!),
   ];
 
-  async function drive(serverArgs: string[], runMs: number) {
+  async function drive(serverArgs: string[], runMs: number, withIdle = false) {
     const system = await startSystem({ scripted: [NOOP_MODEL], serverArgs });
     try {
       const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
-      await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 2_000 });
+      await warmUpServers(system, load, images);
       const pids = {
         server: system.pids.servers[0]!,
         worker: system.pids.workers[0]!,
@@ -59,7 +66,9 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
       const result = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: runMs });
       const after = read();
       const spent = (name: keyof typeof pids) => subtractCpu(after[name], before[name]);
+      const idle = withIdle ? await measureIdle(read) : undefined;
       return {
+        idle,
         answered: result.answered,
         clientMs: result.cpuMs,
         server: spent('server'),
@@ -71,4 +80,26 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
       await system.stop();
     }
   }
+}
+
+/** CPU of each process while nobody asks, in milliseconds per second. */
+async function measureIdle<Name extends string>(read: () => Record<Name, ProcessCpu>): Promise<Record<Name, number>> {
+  await delay(SETTLE_MS);
+  const before = read();
+  await delay(IDLE_MS);
+  const after = read();
+  const rate = (name: Name) => ((after[name].totalMs - before[name].totalMs) * 1_000) / IDLE_MS;
+  return Object.fromEntries((Object.keys(before) as Name[]).map((name) => [name, rate(name)])) as Record<Name, number>;
+}
+
+function describeIdle(idle: Record<string, number>): Section {
+  const total = Object.values(idle).reduce((sum, ms) => sum + ms, 0);
+  return {
+    title: 'Idle CPU',
+    how: `Milliseconds of CPU per second while nobody asks, ${SETTLE_MS / 1_000} s after the load, over ${IDLE_MS / 1_000} s.`,
+    columns: ['process', 'ms per second'],
+    rows: [...Object.entries(idle), ['all', total] as const].map(([name, ms]) => [name, ms.toFixed(1)]),
+    data: idle,
+    goals: [{ goal: 'all processes, idle < 10 ms per second', figure: `${total.toFixed(1)} ms`, met: total < 10 }],
+  };
 }

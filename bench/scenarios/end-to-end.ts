@@ -3,8 +3,7 @@ import { readMemory } from '../process-usage.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { median, type Spread, spreadOf } from '../stats.ts';
 import { type System, startSystem } from '../system.ts';
-
-const CLIENTS = [1, 8, 32, 128];
+import { warmUpServers } from '../warm-up.ts';
 
 interface Round {
   clients: number;
@@ -20,15 +19,16 @@ interface Round {
  * (a), (b), (g) and the open loop: the real model end to end, interleaved with the bare engine, on one system; then its memory.
  */
 export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
-  const { quick, load, images, model, print } = bench;
+  const { quick, clients: clientCounts, load, images, model, print } = bench;
   const rounds = 3;
   const durationMs = quick ? 8_000 : 20_000;
   const rawMs = quick ? 2_500 : 6_000;
   const system = await startSystem({ models: [model.name] });
   try {
     const plan = { urls: system.urls, request: 'graphql' as const, model: model.name, images };
-    // A newly started process still compiles its code.
-    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 20_000 });
+    await warmUpServers(system, load, images);
+    // The worker and its engine, too.
+    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 10_000 });
     const found: Round[] = [];
     const rawByBatch = { one: [] as number[], oneMs: [] as number[], eight: [] as number[] };
     const measureBaseline = async () => {
@@ -42,7 +42,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
     };
     const meanOf = (a: number, b: number) => (a + b) / 2;
     for (let round = 0; round < rounds; round++) {
-      for (const clients of CLIENTS) {
+      for (const clients of clientCounts) {
         const before = await measureBaseline();
         const result = await load.call({ ...plan, load: { clients }, warmupMs: 2_000 + clients * 50, durationMs });
         const after = await measureBaseline();
@@ -55,10 +55,13 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
           latencyMs: spreadOf(result.latenciesMs),
           refused: countRefusals(result),
         });
-        print(`${clients} clients: ${result.answeredPerSecond.toFixed(1)}/s, raw ${baselinePerSecond.toFixed(1)}/s`);
+        const { latencyMs, rawOneMs } = found.at(-1)!;
+        print(
+          `${clients} clients: ${result.answeredPerSecond.toFixed(1)}/s, raw ${baselinePerSecond.toFixed(1)}/s; p50 ${latencyMs.p50.toFixed(1)} ms, raw ${rawOneMs.toFixed(1)} ms`,
+        );
       }
     }
-    const byClients = CLIENTS.map((clients) => {
+    const byClients = clientCounts.map((clients) => {
       const own = found.filter((round) => round.clients === clients);
       const of = (pick: (round: Round) => number) => median(own.map(pick));
       return {
@@ -75,10 +78,10 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
     });
     const rawOneMs = median(rawByBatch.oneMs);
     const baselineEight = median(rawByBatch.eight);
-    const at = (clients: number) => byClients.find((row) => row.clients === clients)!;
-    const openLoop = await measureOpenLoop(bench, system, at(32).perSecond);
+    const at = (clients: number) => byClients.find((row) => row.clients === clients);
+    const [one, eight, many] = [at(1), at(8), at(32)];
+    const openLoop = many && (await measureOpenLoop(bench, system, many.perSecond));
     const memory = await measureMemory(bench, system);
-    const overheadMs = at(1).overRawOneMs;
     return [
       {
         title: 'Bare engine',
@@ -92,7 +95,7 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
       },
       {
         title: 'End to end',
-        how: 'Multipart GraphQL mutations that wait for their result; one server, one worker; sharing and cache off. Median of the rounds; each row is compared with the bare engine just before and after it.',
+        how: 'Multipart GraphQL mutations that wait for their result; one server, one worker; sharing and cache off. Median of the rounds; each row is compared with the bare engine just before and after it. The server has given 5,000 constant answers before.',
         columns: ['clients', 'images/s', 'share of bare engine', 'p50 ms', 'p95 ms', 'p99 ms', 'p99/p50', 'refused'],
         rows: byClients.map((row) => [
           row.clients,
@@ -106,44 +109,51 @@ export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
         ]),
         data: { rounds: found, byClients },
         goals: [
-          {
+          many && {
             goal: 'share of bare engine at 32 clients >= 0.95',
-            figure: at(32).share.toFixed(3),
-            met: at(32).share >= 0.95,
+            figure: many.share.toFixed(3),
+            met: many.share >= 0.95,
           },
-          {
+          one && {
             goal: 'p50 at 1 client minus bare engine at batch 1 <= 8 ms',
-            figure: `${overheadMs.toFixed(1)} ms`,
-            met: overheadMs <= 8,
+            figure: `${one.overRawOneMs.toFixed(1)} ms`,
+            met: one.overRawOneMs <= 8,
           },
-          { goal: 'p99/p50 at 8 clients < 1.5', figure: at(8).tail.toFixed(2), met: at(8).tail < 1.5 },
-        ],
-        charts: [
-          {
-            file: 'throughput.svg',
-            chart: {
-              title: `${model.name}: images per second`,
-              xLabel: 'clients',
-              x: CLIENTS,
-              lines: [
-                { name: 'end to end', y: byClients.map((row) => row.perSecond) },
-                { name: 'bare engine, batch 8', y: CLIENTS.map(() => baselineEight) },
+          eight && { goal: 'p99/p50 at 8 clients < 1.5', figure: eight.tail.toFixed(2), met: eight.tail < 1.5 },
+        ].filter((goal) => goal !== undefined),
+        // A line needs two points.
+        charts:
+          clientCounts.length < 2
+            ? []
+            : [
+                {
+                  file: 'throughput.svg',
+                  chart: {
+                    title: `${model.name}: images per second`,
+                    xLabel: 'clients',
+                    x: clientCounts,
+                    lines: [
+                      { name: 'end to end', y: byClients.map((row) => row.perSecond) },
+                      { name: 'bare engine, batch 8', y: clientCounts.map(() => baselineEight) },
+                    ],
+                  },
+                },
+                {
+                  file: 'latency.svg',
+                  chart: {
+                    title: `${model.name}: latency, milliseconds`,
+                    xLabel: 'clients',
+                    x: clientCounts,
+                    logarithmic: true,
+                    lines: (['p50', 'p95', 'p99'] as const).map((name) => ({
+                      name,
+                      y: byClients.map((row) => row[name]),
+                    })),
+                  },
+                },
               ],
-            },
-          },
-          {
-            file: 'latency.svg',
-            chart: {
-              title: `${model.name}: latency, milliseconds`,
-              xLabel: 'clients',
-              x: CLIENTS,
-              logarithmic: true,
-              lines: (['p50', 'p95', 'p99'] as const).map((name) => ({ name, y: byClients.map((row) => row[name]) })),
-            },
-          },
-        ],
       },
-      openLoop,
+      ...(openLoop ? [openLoop] : []),
       memory,
     ];
   } finally {

@@ -3,6 +3,7 @@ import { writeInt8Model } from '../int8-model.ts';
 import type { Bench, Section } from '../scenario.ts';
 import { median } from '../stats.ts';
 import { startSystem } from '../system.ts';
+import { warmUpServers } from '../warm-up.ts';
 
 /** The int8 version of the same model end to end, against the bare float32 engine in the same run. */
 export async function measureInt8({ quick, load, images, model, baseline, dir }: Bench): Promise<Section[]> {
@@ -11,6 +12,7 @@ export async function measureInt8({ quick, load, images, model, baseline, dir }:
   const system = await startSystem({ modelsDir, models: [name] });
   try {
     const plan = { urls: system.urls, request: 'graphql' as const, model: name, images, load: { clients: 32 } };
+    await warmUpServers(system, load, images);
     const rounds: { perSecond: number; baselinePerSecond: number }[] = [];
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       const rawMs = quick ? 2_500 : 6_000;

@@ -2,6 +2,7 @@ import { readCpu, subtractCpu } from '../process-usage.ts';
 import { type Bench, NOOP_MODEL, type Section } from '../scenario.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
+import { warmUpServers } from '../warm-up.ts';
 
 const CLIENTS = [1, 8, 32, 128];
 
@@ -11,7 +12,7 @@ export async function measureNoopEngine({ quick, load, images, print }: Bench): 
   const system = await startSystem({ scripted: [NOOP_MODEL] });
   try {
     const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
-    await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: 3_000 });
+    await warmUpServers(system, load, images);
     const rows = [];
     for (const clients of CLIENTS) {
       const serverBefore = readCpu(system.pids.servers[0]!);
