@@ -55,7 +55,7 @@ if (values.help || wanted.some((name) => !(name in SCENARIOS)) || !clients.every
   process.exit(values.help ? 0 : 2);
 }
 
-const busyness = readBusyness();
+const busyness = await readBusyness();
 const images = findImages(values.images);
 mkdirSync(join(STATE_DIR, 'bench'), { recursive: true });
 const dir = mkdtempSync(join(STATE_DIR, 'bench', 'run-'));

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Section } from './scenario.ts';
 import { drawChart } from './svg.ts';
 
-/** A machine with more than this many waiting processes per core is busy with something else. */
-const BUSY = 0.3;
+/** A machine of whose CPU more is in use is busy with something else. */
+const BUSY = 0.15;
 
 export interface ReportPlaces {
   /** Folder of the JSON file. */
@@ -60,9 +61,18 @@ export function describeVersion(): string {
   }
 }
 
-/** How busy the machine was with other work: waiting processes per core in the minute before the measurements began. */
-export function readBusyness(): number {
-  return loadavg()[0]! / cpus().length;
+/** How busy the machine is with other work: the share of its CPU that is in use, over a second. Call it before the measurements begin. */
+export async function readBusyness(): Promise<number> {
+  const read = () => {
+    const times = cpus().map((core) => core.times);
+    const sum = (pick: (core: (typeof times)[number]) => number) =>
+      times.reduce((total, core) => total + pick(core), 0);
+    return { idle: sum(({ idle }) => idle), all: sum((core) => Object.values(core).reduce((a, b) => a + b, 0)) };
+  };
+  const before = read();
+  await delay(1_000);
+  const after = read();
+  return 1 - (after.idle - before.idle) / (after.all - before.all);
 }
 
 /** Writes the JSON file and the pictures. Returns the JSON file's path. */
@@ -90,7 +100,7 @@ export function describeBusyness(busyness: number): string[] {
   if (busyness <= BUSY) return [];
   return [
     '',
-    `The machine was not idle: ${busyness.toFixed(1)} processes per core were runnable at the start. Rely on the ratios only, and with care.`,
+    `The machine was not idle: ${(100 * busyness).toFixed(0)}% of its CPU was in use before the start. Rely on the ratios only, and with care.`,
   ];
 }
 

@@ -20,8 +20,8 @@ export interface BareEngine {
 }
 
 export interface BareEngines {
-  /** Loads the model, tries each way and batch size, and returns the fastest. */
-  findBest(compared: ComparedModel, images: string[], dir: string): Promise<BareEngine>;
+  /** Loads the model, tries each way and batch size, and returns the fastest, or the one of the `known` name. */
+  findBest(compared: ComparedModel, images: string[], dir: string, known?: string): Promise<BareEngine>;
   close(): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ export function startBareEngines(python: string): BareEngines {
   const shared = start();
 
   return {
-    async findBest({ model: { onnxPath, spec } }, images, dir) {
+    async findBest({ model: { onnxPath, spec } }, images, dir, known) {
       const { pixelsPath, size } = await preparePixels(spec.input, images, dir);
       await shared.call({ type: 'load', onnxPath, threads: cores, pixelsPath, size });
       for (const child of children) await child.call({ type: 'load', onnxPath, threads: 1, pixelsPath, size });
@@ -58,6 +58,8 @@ export function startBareEngines(python: string): BareEngines {
           },
         },
       ]);
+      const found = ways.find(({ name }) => name === known);
+      if (found) return found;
       let best: { way: BareEngine; rate: number } | undefined;
       for (const way of ways) {
         const rate = await way.measure(TRY_MS);

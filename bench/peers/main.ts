@@ -14,8 +14,16 @@ import { readBusyness } from '../report.ts';
 import { SMALL_MODEL, writeSmallModel } from '../small-model.ts';
 import { percentile } from '../stats.ts';
 import { type BareEngine, startBareEngines } from './bare-engines.ts';
-import { CONSTANT, type Figures, type IdleFigures, type Measured, writePeersPage } from './page.ts';
-import { type ComparedModel, installPython, listPeers, type Peer } from './servers.ts';
+import {
+  addRounds,
+  CONSTANT,
+  type Figures,
+  type IdleFigures,
+  type Measured,
+  readEarlierRounds,
+  writePeersPage,
+} from './page.ts';
+import { type ComparedModel, INT8, installPython, listPeers, type Peer } from './servers.ts';
 
 const { values } = parseArgs({
   options: {
@@ -24,10 +32,13 @@ const { values } = parseArgs({
     models: { type: 'string', default: `resnet50,${SMALL_MODEL},${CONSTANT}` },
     peers: { type: 'string', default: 'inferql,inferql-int8,fastapi,litserve,polling' },
     rounds: { type: 'string', default: '3' },
+    /** The rounds count together with those of earlier runs of the same version. */
+    add: { type: 'boolean', default: false },
   },
 });
 
-const busyness = readBusyness();
+const busyness = await readBusyness();
+const earlier = values.add ? readEarlierRounds() : [];
 const python = installPython(values.python);
 const smallModels = resolve('.inferql/bench/models');
 
@@ -39,7 +50,7 @@ async function getModel(name: string): Promise<ComparedModel> {
   const { onnxPath } = model;
   if (!onnxPath) throw new Error(`no ONNX file: ${model.onnxUnavailable}`);
   const compared = { modelsDir: dirname(modelDir), model: { ...model, onnxPath } };
-  if (isSmall || !existsSync(join(modelDir, 'calibration.json'))) return compared;
+  if (isSmall || !wanted.includes(INT8) || !existsSync(join(modelDir, 'calibration.json'))) return compared;
   const int8Dir = join(dir, 'models');
   const int8Name = writeInt8Model(name, int8Dir);
   const int8 = await prepareModel({ modelDir: join(int8Dir, int8Name), stateDir: resolve('.inferql') });
@@ -54,6 +65,7 @@ mkdirSync(dir, { recursive: true });
 const bareEngines = startBareEngines(python);
 const load = startRpcChild<LoadPlan, LoadResult>('load/main.js');
 
+const wanted = values.peers.split(',');
 const rounds = Number(values.rounds);
 const durationMs = values.quick ? 5_000 : 12_000;
 
@@ -122,8 +134,8 @@ async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Fi
 /** Every peer with one model, one after the other, several rounds. */
 async function measureModel(name: string): Promise<Measured> {
   const found = await getModel(name);
-  const bare = name === CONSTANT ? undefined : await bareEngines.findBest(found, images, dir);
-  const wanted = values.peers.split(',');
+  const known = earlier.find((model) => model.name === name)?.bare;
+  const bare = name === CONSTANT ? undefined : await bareEngines.findBest(found, images, dir, known);
   const peers = listPeers(python, found)
     .filter(({ id }) => wanted.includes(id))
     .map((peer) => ({
@@ -163,6 +175,6 @@ const versions = execFileSync(python, ['-m', 'pip', 'freeze'], { encoding: 'utf8
 const pythonVersion = execFileSync(python, ['--version'], { encoding: 'utf8' }).trim();
 const isQuick = values.quick;
 console.log(
-  `\n${writePeersPage(results, { isQuick, rounds, images: images.length, versions, pythonVersion, busyness })}`,
+  `\n${writePeersPage(addRounds(earlier, results), { isQuick, images: images.length, versions, pythonVersion, busyness })}`,
 );
 process.exit(0);

@@ -43,7 +43,6 @@ export interface Measured {
 
 export interface PageFacts {
   isQuick: boolean;
-  rounds: number;
   images: number;
   /** As `pip freeze` prints them. */
   versions: string;
@@ -51,16 +50,59 @@ export interface PageFacts {
   busyness: number;
 }
 
-/** Results of earlier runs whose models were not measured now. */
-function readEarlier(results: readonly Measured[]): Measured[] {
+interface Saved {
+  version: string;
+  results: Measured[];
+}
+
+/** Results of earlier runs; none if there are none. */
+function readSaved(): Saved | undefined {
   try {
-    const earlier = JSON.parse(readFileSync(RESULTS, 'utf8')) as { results: Measured[] };
-    // Before idle servers were measured, shares compared with a bare engine beside the server.
-    const comparable = earlier.results.filter(({ peers }) => peers.every(({ idleMs }) => idleMs));
-    return comparable.filter(({ name }) => !results.some((result) => result.name === name));
+    return JSON.parse(readFileSync(RESULTS, 'utf8')) as Saved;
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+/** What earlier runs measured of the same version. @throws if it was another version */
+export function readEarlierRounds(): Measured[] {
+  const saved = readSaved();
+  if (saved && saved.version !== describeVersion()) {
+    throw new Error(`--add: the last run measured ${saved.version}, and this is ${describeVersion()}`);
+  }
+  return saved?.results ?? [];
+}
+
+/** The rounds of both, by model and peer. */
+export function addRounds(earlier: readonly Measured[], fresh: readonly Measured[]): Measured[] {
+  const join = (a: Figures, b: Figures): Figures => ({
+    shares: [...a.shares, ...b.shares],
+    besideShares: [...a.besideShares, ...b.besideShares],
+    perSecond: [...a.perSecond, ...b.perSecond],
+    cpuMs: [...a.cpuMs, ...b.cpuMs],
+    roleMs: Object.fromEntries(
+      Object.entries(b.roleMs).map(([role, ms]) => [role, [...(a.roleMs[role] ?? []), ...ms]]),
+    ),
+    idleMs: [...a.idleMs, ...b.idleMs],
+    oneMs: [...a.oneMs, ...b.oneMs],
+  });
+  const others = earlier.filter(({ name }) => !fresh.some((model) => model.name === name));
+  const joined = fresh.map((model) => {
+    const before = earlier.find(({ name }) => name === model.name)?.peers ?? [];
+    const added = before.map((peer) => {
+      const more = model.peers.find(({ name }) => name === peer.name);
+      return more ? { name: peer.name, ...join(peer, more) } : peer;
+    });
+    const first = model.peers.filter(({ name }) => !before.some((peer) => peer.name === name));
+    return { ...model, peers: [...added, ...first] };
+  });
+  return [...others, ...joined];
+}
+
+function describeRounds(results: readonly Measured[]): string {
+  const counts = results.flatMap(({ peers }) => peers.map(({ perSecond }) => perSecond.length));
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return least === most ? `${least}` : `${least} to ${most}`;
 }
 
 function formatModel({ name, bare, peers }: Measured): string[] {
@@ -95,9 +137,10 @@ function formatModel({ name, bare, peers }: Measured): string[] {
   return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), '', ...engine];
 }
 
-/** Writes docs/peers.md. @returns its text */
+/** Writes docs/peers.md, with models that only earlier runs measured. @returns its text */
 export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
-  const results = [...readEarlier(fresh), ...fresh];
+  const others = (readSaved()?.results ?? []).filter(({ name }) => !fresh.some((result) => result.name === name));
+  const results = [...others, ...fresh];
   const versions = facts.versions
     .split('\n')
     .filter((line) => SHOWN_PACKAGES.includes(line.split('==')[0]!.toLowerCase()))
@@ -107,7 +150,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
   const text = [
     '# Beside other servers',
     '',
-    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${facts.rounds} rounds. The share compares with the bare engine alone on the machine, just before the server is started and just after it is stopped, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process. InferQL's server has given 5,000 constant answers before it is measured, during which V8 compiles its code; Python compiles nothing. Servers that wait for requests by asking in short intervals take CPU when there are none: LitServe's worker asks its queue, which is another process, every millisecond.`,
+    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${describeRounds(results)} rounds. The share compares with the bare engine alone on the machine, just before the server is started and just after it is stopped, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process. InferQL's server has given 5,000 constant answers before it is measured, during which V8 compiles its code; Python compiles nothing. Servers that wait for requests by asking in short intervals take CPU when there are none: LitServe's worker asks its queue, which is another process, every millisecond.`,
     '',
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
@@ -119,6 +162,9 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
     '',
   ].join('\n');
   writeFileSync('docs/peers.md', text);
-  writeFileSync(RESULTS, `${JSON.stringify({ date, machine, versions, results }, null, 2)}\n`);
+  writeFileSync(
+    RESULTS,
+    `${JSON.stringify({ date, version: describeVersion(), machine, versions, results }, null, 2)}\n`,
+  );
   return text;
 }

@@ -16,6 +16,8 @@ import { warmUpServers } from '../warm-up.ts';
 
 const SOURCES = resolve('bench/peers');
 const START_LIMIT_MS = 60_000;
+/** InferQL with the int8 version of a model, on the command line. */
+export const INT8 = 'inferql-int8';
 
 /** A model that is ready to run, and the folder of models that it is in. */
 export interface ComparedModel {
@@ -121,7 +123,7 @@ async function startInferql(model: string, options: SystemOptions): Promise<Star
 
 function describeInt8({ name, modelsDir, agreement }: NonNullable<ComparedModel['int8']>): Peer {
   return {
-    id: 'inferql-int8',
+    id: INT8,
     name: `InferQL, int8 (${agreement})`,
     request: 'graphql',
     start: () => startInferql(name, { models: [name], modelsDir }),

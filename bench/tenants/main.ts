@@ -101,7 +101,7 @@ async function measureFairness(): Promise<Section> {
   }
 }
 
-console.log(`processes per core that wanted to run before it began: ${readBusyness().toFixed(1)}`);
+console.log(`CPU in use before it began: ${(100 * (await readBusyness())).toFixed(0)}%`);
 const measures: Record<string, () => Promise<Section>> = {
   shares: measureFairness,
   cost: () => measureCost({ quick: values.quick, print }),
