@@ -80,7 +80,7 @@ if (!stopping) {
 async function openMetrics(): Promise<void> {
   try {
     const url = await metricsServer?.listen();
-    if (url) log.info({ url }, 'metrics');
+    if (url) log.info({ url }, 'serving metrics');
   } catch (error) {
     log.error({ err: error }, 'cannot open METRICS_PORT: there are no metrics');
   }

@@ -139,7 +139,7 @@ export class SharedSocket {
   }
 
   #loseSilent(): void {
-    this.#lose(new InferqlError('UNREACHABLE', 'The WebSocket fell silent.'));
+    this.#lose(new InferqlError('UNREACHABLE', 'The WebSocket connection timed out.'));
   }
 
   #lose(error: InferqlError): void {

@@ -36,7 +36,7 @@ test.each([
   [
     'too old',
     (command: string) => (command === 'INFO' ? bulk('# Server\r\nredis_version:6.2.14\r\nos:Linux\r\n') : '+OK\r\n'),
-    /Redis 7 or later .* is needed, but REDIS_URL leads to version 6\.2\.14/,
+    /Redis 7 or later .* is needed, but the server at REDIS_URL has version 6\.2\.14/,
   ],
   ['locked', () => '-NOAUTH Authentication required.\r\n', /refuses the login of REDIS_URL/],
   ['not Redis', () => 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is not Redis/],

@@ -17,7 +17,7 @@ const CHANNELS: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 /** @throws InferqlError CORRUPT, UNSUPPORTED_FORMAT or TOO_COMPLEX */
 export function inspectPng(file: Buffer): PngFacts {
   if (file.toString('latin1', 12, 16) === 'CgBI') {
-    throw refuseFeature("PNG in Apple's own variant (CgBI), as apps for iOS contain it");
+    throw refuseFeature("PNG in Apple's variant (CgBI), which iOS apps contain");
   }
   if (file.length < 33 || file.toString('latin1', 12, 16) !== 'IHDR') throw refuseDamage();
   const width = file.readUInt32BE(16);

@@ -32,7 +32,7 @@ const INTROSPECTION_SCOPE: Scope = 'operate';
 function readScope(field: Pick<GraphQLField<unknown, unknown>, 'name' | 'extensions'>): FieldScope {
   const { scope } = field.extensions;
   if (scope !== 'any' && !SCOPES.includes(scope as Scope)) {
-    throw new TypeError(`The root field ${field.name} names no scope: set extensions.scope.`);
+    throw new TypeError(`The root field ${field.name} has no scope. Set extensions.scope.`);
   }
   return scope as FieldScope;
 }
@@ -56,7 +56,7 @@ export function openAddedFields(schema: GraphQLSchema): GraphQLSchema {
 
 /**
  * Makes every root field check its caller's scope, on every transport.
- * @throws TypeError if a root field names no scope: none is open by mistake
+ * @throws TypeError if a root field has no scope: none is open by mistake
  */
 export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
   for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
@@ -67,7 +67,7 @@ export function guardRootFields(schema: GraphQLSchema): GraphQLSchema {
 
 /**
  * Makes one root field check its caller's scope.
- * @throws TypeError if it names no scope
+ * @throws TypeError if it has no scope
  */
 export function guardField(field: GraphQLField<unknown, ServerContext>): void {
   const scope = readScope(field);

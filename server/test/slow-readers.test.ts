@@ -71,5 +71,5 @@ test('event streams that nobody reads make their sources wait, and end', async (
   expect(events).toBeGreaterThan(STREAMS);
   expect(events).toBeLessThan(STREAMS * MOST_EVENTS);
   expect(most).toBeLessThan(STREAMS * MOST_EVENTS * EVENT.length);
-  expect(logged).toEqual(Array(STREAMS).fill('client reads no answer; connection closed'));
+  expect(logged).toEqual(Array(STREAMS).fill('client does not read its response; connection closed'));
 });

@@ -55,7 +55,7 @@ export function createFolderSource(options: FolderOptions): ModelSource {
       await registry.setDefaultModel(name);
       registeredDefault = name;
     } catch (error) {
-      log.warn({ err: error }, 'default model not registered; trying again');
+      log.warn({ err: error }, 'could not register the default model; retrying');
     }
   }
 

@@ -77,7 +77,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
       await ending;
       blockingRedis.disconnect();
       await engine.close();
-      log.info('left');
+      log.info('deregistered');
     };
     return {
       model,

@@ -76,7 +76,7 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
 
   function startLeaving(service: ModelServer, how: 'retire' | 'withdraw'): void {
     const { name, version } = service.model;
-    log.info({ model: name, version, how }, 'version leaving');
+    log.info({ model: name, version, how }, 'retiring version');
     const gone = service[how]()
       .catch((error) => log.error({ err: error, model: name, version }, 'could not retire a version cleanly'))
       .finally(() => leaving.delete(service));

@@ -58,7 +58,7 @@ describe('a client that reads nothing', () => {
   ])('of %s is disconnected, and the log says so', async (_what, listener) => {
     const { accepted, logged } = await ask(listener);
     if (!accepted.destroyed) await once(accepted, 'close');
-    expect(logged.map(({ msg }) => msg)).toEqual(['client reads no answer; connection closed']);
+    expect(logged.map(({ msg }) => msg)).toEqual(['client does not read its response; connection closed']);
     expect(logged[0]!.unsentBytes).toBeGreaterThan(0);
   });
 });

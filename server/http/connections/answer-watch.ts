@@ -47,7 +47,7 @@ export function closeUnreadAnswers(
     const seconds = Math.round((MAX_STUCK_LOOKS * lookEveryMs) / 1000);
     log.info(
       { address: socket.remoteAddress, unsentBytes: socket.writableLength, seconds },
-      'client reads no answer; connection closed',
+      'client does not read its response; connection closed',
     );
     socket.destroy();
   }

@@ -47,7 +47,7 @@ test.each([
   client.pause();
   if (isFlooded) client.send('{"id":"1","type":"subscribe","payload":{"query":"subscription { flood }"}}');
   await once(socket, 'close');
-  expect(logged).toMatchObject([{ msg: 'WebSocket is not read; closed' }]);
+  expect(logged).toMatchObject([{ msg: 'client does not read its WebSocket; connection closed' }]);
   expect(logged[0]!.unsentBytes > 0).toBe(isFlooded);
 });
 

@@ -120,7 +120,7 @@ function pingRegularly(
     if (!isAnswered && !isReading && !isOurs) {
       log.info(
         { address: connection.remoteAddress, unsentBytes: socket.bufferedAmount },
-        'WebSocket is not read; closed',
+        'client does not read its WebSocket; connection closed',
       );
       socket.terminate();
     } else if (socket.readyState === socket.OPEN && isAnswered) {
