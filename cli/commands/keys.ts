@@ -3,7 +3,7 @@ import { ModelName } from '@inferql/queue/contract';
 import { Scope } from '@inferql/queue/scopes';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
-import { limitList, matching, tenantName, weight } from '../arguments.ts';
+import { limitList, matching, tenantName, weight } from '../option-parsers.ts';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
