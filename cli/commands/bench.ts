@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { findImages } from '../images.ts';
-import { integerBetween, modelOption, urlOption } from '../options.ts';
+import { integerBetween } from '../option-parsers.ts';
+import { modelOption, urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';
 import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 

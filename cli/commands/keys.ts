@@ -1,11 +1,11 @@
-import { KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/api-keys';
+import { type CreatedKey, KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/api-keys';
 import { ModelName } from '@inferql/queue/contract';
 import { Scope } from '@inferql/queue/scopes';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { z } from 'zod';
-import { limitList, matching, tenantName, weight } from '../option-parsers.ts';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { duration, limitList, listOf, matching, tenantName, weight } from '../option-parsers.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../terminal-text.ts';
@@ -35,21 +35,21 @@ interface RotateFlags extends RedisFlags {
 type ListedKey = KeyRecord & { lastUsedAtMs?: number | undefined };
 
 const DAY_MS = 86_400_000;
-const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
-const LONGEST_MS = 3_650 * DAY_MS;
 
 /** For operators: it uses Redis directly, so whoever can reach Redis can create keys. */
 export function addKeys(program: Command, context: CommandContext): void {
   const keys = program
     .command('keys')
     .description('For operators: create, list and revoke API keys, in Redis directly.');
-  const { screen } = context;
-  const addAction = (name: string, description: string) =>
-    addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
-  const withStore = (flags: RedisFlags, work: (store: KeyStore) => Promise<void>) =>
-    withRedis(flags, context, (redis) => work(new KeyStore(redis, { prefix: flags.prefix })));
+  addCreate(keys, context);
+  addList(keys, context);
+  addShow(keys, context);
+  addRevoke(keys, context);
+  addRotate(keys, context);
+}
 
-  addAction('create', 'Make a key. Its text is shown once and cannot be read again.')
+function addCreate(keys: Command, context: CommandContext): void {
+  addAction(keys, 'create', 'Make a key. Its text is shown once and cannot be read again.')
     .requiredOption('-t, --tenant <name>', 'whose predictions it sends and reads', tenantName)
     .option('-s, --scopes <list>', 'infer, read, operate, tokens', listOf(Scope, 'infer, read, operate and tokens'), [
       'infer',
@@ -75,7 +75,7 @@ export function addKeys(program: Command, context: CommandContext): void {
     )
     .option('--weight <number>', "the tenant's weight in fair sharing, 0.01 to 100 (default: 1)", weight)
     .action((flags: CreateFlags) =>
-      withStore(flags, async (store) => {
+      withStore(flags, context, async (store) => {
         const created = await store.create({
           tenant: flags.tenant,
           scopes: flags.scopes,
@@ -86,60 +86,81 @@ export function addKeys(program: Command, context: CommandContext): void {
           weight: flags.weight,
           limits: flags.limits,
         });
-        showCreated(created, flags.json);
+        showCreated(created, flags, context);
       }),
     );
+}
 
-  addAction('list', 'List the keys, the oldest first.')
+function addList(keys: Command, context: CommandContext): void {
+  const { screen } = context;
+  addAction(keys, 'list', 'List the keys, the oldest first.')
     .option('-t, --tenant <name>', 'only keys of this tenant')
     .action((flags: ListFlags) =>
-      withStore(flags, async (store) => {
+      withStore(flags, context, async (store) => {
         const all = (await store.list()).filter(({ tenant }) => flags.tenant === undefined || tenant === flags.tenant);
         if (flags.json) for (const key of all) screen.print(safeJson(describeKey(key)));
         else if (all.length === 0) screen.note('No keys yet. Create one with `inferql keys create`.');
         else screen.print(drawKeys(all));
       }),
     );
+}
 
-  addAction('show', 'Show one key, without its secret.')
+function addShow(keys: Command, context: CommandContext): void {
+  addAction(keys, 'show', 'Show one key, without its secret.')
     .argument('<id>', 'id from `keys list`')
     .action((id: string, flags: ListFlags) =>
-      withStore(flags, async (store) => {
+      withStore(flags, context, async (store) => {
         const key = (await store.list()).find((candidate) => candidate.id === id);
         if (!key) throw unknownKey(id);
-        screen.print(flags.json ? safeJson(describeKey(key)) : drawKey(key));
+        context.screen.print(flags.json ? safeJson(describeKey(key)) : drawKey(key));
       }),
     );
+}
 
-  addAction('revoke', 'Revoke keys immediately, on every server, with their subscriptions and tokens.')
+function addRevoke(keys: Command, context: CommandContext): void {
+  addAction(keys, 'revoke', 'Revoke keys immediately, on every server, with their subscriptions and tokens.')
     .argument('<ids...>', 'ids from `keys list`')
     .action((ids: string[], flags: ListFlags) =>
-      withStore(flags, async (store) => {
+      withStore(flags, context, async (store) => {
         const unknown: string[] = [];
         for (const id of ids) {
           if (!(await store.revoke(id))) unknown.push(id);
-          else screen.print(flags.json ? safeJson({ id, revoked: true }) : `${id} revoked`);
+          else context.screen.print(flags.json ? safeJson({ id, revoked: true }) : `${id} revoked`);
         }
         if (unknown.length > 0) throw unknownKey(unknown.join(', '));
       }),
     );
+}
 
-  addAction('rotate', 'Make a key with the same rights; the old one ends a while later.')
+function addRotate(keys: Command, context: CommandContext): void {
+  addAction(keys, 'rotate', 'Make a key with the same rights; the old one ends a while later.')
     .argument('<id>', 'id from `keys list`')
     .option('--grace <duration>', 'how long the old key stays valid, such as 1h or 7d', duration, DAY_MS)
     .action((id: string, flags: RotateFlags) =>
-      withStore(flags, async (store) => showCreated(await store.rotate(id, flags.grace), flags.json)),
+      withStore(flags, context, async (store) => showCreated(await store.rotate(id, flags.grace), flags, context)),
     );
+}
 
-  function showCreated({ text, record }: { text: string; record: KeyRecord }, json: true | undefined): void {
-    if (json) {
-      const { id, ...rest } = describeKey(record);
-      screen.print(safeJson({ id, key: text, ...rest }));
-      return;
-    }
-    screen.print(text);
-    screen.note(`Key ${record.id} of ${record.tenant}. It is not shown again.`);
+function addAction(keys: Command, name: string, description: string): Command {
+  return addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
+}
+
+function withStore(
+  flags: RedisFlags,
+  context: CommandContext,
+  work: (store: KeyStore) => Promise<void>,
+): Promise<void> {
+  return withRedis(flags, context, (redis) => work(new KeyStore(redis, { prefix: flags.prefix })));
+}
+
+function showCreated({ text, record }: CreatedKey, flags: { json?: true }, { screen }: CommandContext): void {
+  if (flags.json) {
+    const { id, ...rest } = describeKey(record);
+    screen.print(safeJson({ id, key: text, ...rest }));
+    return;
   }
+  screen.print(text);
+  screen.note(`Key ${record.id} of ${record.tenant}. It is not shown again.`);
 }
 
 function describeKey(key: ListedKey) {
@@ -194,21 +215,3 @@ function unknownKey(id: string): CommandFailure {
 }
 
 const Name = z.string().max(200);
-
-function listOf<T extends z.ZodType>(schema: T, expected: string): (text: string) => z.output<T>[] {
-  const parse = matching(schema, expected);
-  return (text) => {
-    const items = text.split(',').filter(Boolean);
-    if (items.length === 0) throw new InvalidArgumentError(`Expected ${expected}, separated by commas.`);
-    return [...new Set(items.map((item) => parse(item.trim())))];
-  };
-}
-
-/** @returns milliseconds */
-function duration(text: string): number {
-  const match = /^(\d{1,6})([smhd])$/.exec(text);
-  const ms = match ? Number(match[1]) * UNITS[match[2] as keyof typeof UNITS] : Number.NaN;
-  if (!(ms <= LONGEST_MS))
-    throw new InvalidArgumentError('Expected a duration of at most ten years, such as 45s, 30m, 12h or 90d.');
-  return ms;
-}

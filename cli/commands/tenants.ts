@@ -1,8 +1,8 @@
 import { createTenantStore, type TenantSettings, type TenantStore } from '@inferql/queue/tenant-store';
 import { type Command, InvalidArgumentError } from 'commander';
-import { limitList, tenantName, weight } from '../option-parsers.ts';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { limitList, tenantName, weight } from '../option-parsers.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../terminal-text.ts';
