@@ -78,7 +78,7 @@ test('heatmaps that cannot be drawn fail the predictions that requested one, and
   const ids = await Promise.all(
     [false, true, false].map((heatmap) => queue.submit(model, image, { options: { heatmap } })),
   );
-  const ends = await Promise.all(ids.map(queue.end));
+  const ends = await Promise.all(ids.map((id) => queue.end(id)));
   expect(ends.map(({ status }) => status)).toEqual(['SUCCEEDED', 'FAILED', 'SUCCEEDED']);
   expect(ends[1]).toMatchObject({ errorCode: 'MODEL_FAILED', attempts: model.queue.maxAttempts });
 });
