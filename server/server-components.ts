@@ -90,19 +90,8 @@ export class ServerComponents {
       custom: authenticate,
     });
     const throughput = createThroughputMeter();
-    const metrics =
-      config.metricsPort === undefined
-        ? undefined
-        : new Metrics({
-            modelCache,
-            targetWaitMs: config.targetWaitMs,
-            countSubscriptions: () => access.limits.countHeld('subscriptions'),
-          });
-    const onSettled = hooks.onSettled && ((state: PredictionState) => hooks.onSettled?.(state));
-    const settled = createSettledNotifier(
-      [metrics?.predictions.onSettled, onSettled].filter((listener) => listener !== undefined),
-      (error) => log.error({ err: error }, 'hook onSettled failed'),
-    );
+    const metrics = createMetrics(config, modelCache, access);
+    const settled = createSettledListeners(metrics, hooks, log);
     const tracker = new PredictionTracker({
       producer,
       openChannel: (listener) =>
@@ -220,6 +209,23 @@ export class ServerComponents {
       this.#log.debug({ err: error }, 'could not list models yet');
     }
   }
+}
+
+/** Undefined unless there is a port for them. */
+function createMetrics(config: Config, modelCache: ModelCache, access: Access): Metrics | undefined {
+  if (config.metricsPort === undefined) return undefined;
+  return new Metrics({
+    modelCache,
+    targetWaitMs: config.targetWaitMs,
+    countSubscriptions: () => access.limits.countHeld('subscriptions'),
+  });
+}
+
+/** Passes terminal states on to the metrics and to the host's hook. */
+function createSettledListeners(metrics: Metrics | undefined, hooks: Hooks, log: Logger) {
+  const onSettled = hooks.onSettled && ((state: PredictionState) => hooks.onSettled?.(state));
+  const listeners = [metrics?.predictions.onSettled, onSettled].filter((listener) => listener !== undefined);
+  return createSettledNotifier(listeners, (error) => log.error({ err: error }, 'hook onSettled failed'));
 }
 
 /** The name of a model that is served, or of the default one; undefined if there is none. Does not read Redis for a name that is unknown. */
