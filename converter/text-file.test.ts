@@ -45,7 +45,7 @@ describe.each(Object.entries(ODD))('%s in a model’s folder', (_what, { make, s
     });
   });
 
-  test('is no spec, no companion of a model, and names no default model', async () => {
+  test('is neither a spec nor a companion of a model, and names no default model', async () => {
     await make(join(folder, 'model.json5'));
     await expect(readSpec(folder)).rejects.toMatchObject({ code: 'SPEC_INVALID' });
     await make(join(folder, 'config.json'));

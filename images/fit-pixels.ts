@@ -26,14 +26,14 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
   const library = libraryOf(rule.resize);
   const plan = planCrop(source, rule, library);
   const resizer = RESIZERS[rule.resize];
-  const seen = rule.channels === 1 ? toGrey(source, library) : source;
+  const seen = rule.channels === 1 ? toGray(source, library) : source;
   const reduction = smooths(rule.resize) ? Math.ceil((plan.from.height * plan.part.width) / MAX_BETWEEN_PIXELS) : 1;
   // Pillow's resize takes a box and lets the pixels around it take part; the other libraries get a cropped image.
   const resized =
     library === 'pillow' && rule.cover && reduction === 1
       ? resizer(seen, plan.size, plan.part, plan.from)
       : resizer(averageRows(cutPixels(seen, plan.from), reduction), plan.size, plan.part);
-  const pixels = repeatGrey(resized, seen.channels, rule.channels);
+  const pixels = repeatGray(resized, seen.channels, rule.channels);
   const isFilled = plan.part.width === rule.width && plan.part.height === rule.height;
   return isFilled ? pixels : pad(pixels, { ...plan.part, ...plan.at }, rule);
 }
@@ -79,7 +79,7 @@ function averageRows({ data, width, height, channels }: Pixels, count: number): 
 }
 
 /** ITU-R BT.601, in the fixed point of the library. Gray stays as it is. */
-export function toGrey(source: Pixels, library: Library): Pixels {
+export function toGray(source: Pixels, library: Library): Pixels {
   const { data, width, height, channels } = source;
   if (channels === 1) return source;
   const gray = new Uint8Array(width * height);
@@ -94,7 +94,7 @@ export function toGrey(source: Pixels, library: Library): Pixels {
 }
 
 /** Gray becomes three equal channels. */
-function repeatGrey(data: Uint8Array, from: number, to: number): Uint8Array {
+function repeatGray(data: Uint8Array, from: number, to: number): Uint8Array {
   if (from === to) return data;
   const repeated = new Uint8Array(data.length * to);
   for (let i = 0; i < data.length; i++) repeated.fill(data[i]!, i * to, i * to + 3);
@@ -109,7 +109,7 @@ function pad(data: Uint8Array, place: Area, { width, height, channels, padColor 
     number,
   ];
   const color = { data: Uint8Array.of(red, green, blue, 255), width: 1, height: 1, channels: 4 as const };
-  const filling = channels === 1 ? toGrey(color, 'pillow').data : color.data.subarray(0, channels);
+  const filling = channels === 1 ? toGray(color, 'pillow').data : color.data.subarray(0, channels);
   const result = Buffer.alloc(width * height * channels, filling);
   const rowBytes = place.width * channels;
   for (let y = 0; y < place.height; y++) {

@@ -176,7 +176,7 @@ describe('what depends on the number of images otherwise is refused by its op an
 });
 
 describe("every op in tfjs' list", () => {
-  /** What is no operation on an image. */
+  /** What is not an operation on an image. */
   const OTHERS = new Set(['Placeholder', 'PlaceholderWithDefault', 'Const', 'NoOp', 'Shape', 'Rank', 'Size']);
 
   async function listOps(): Promise<string[]> {

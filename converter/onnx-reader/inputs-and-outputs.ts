@@ -139,7 +139,7 @@ function imagePort(graph: OnnxModelGraph): Port {
   const [port, ...others] = ports;
   if (!port || others.length > 0) {
     const names = ports.map(({ name }) => name).join(', ') || 'none';
-    // A tensor inside TensorFlow's graph is no input of the model: the exporter did not write what it holds.
+    // A tensor inside TensorFlow's graph is not an input of the model: the exporter did not write what it holds.
     const lost = others.filter(({ name }) => /\/.*:\d+$/.test(name)).map(({ name }) => name);
     if (lost.length > 0)
       throw new ModelError(

@@ -129,11 +129,11 @@ async function warmUp(
   { input, batching }: ServableModel,
   scheduler: CoreScheduler,
 ): Promise<void> {
-  const grey = new Uint8Array(input.width * input.height * input.channels).fill(128);
+  const gray = new Uint8Array(input.width * input.height * input.channels).fill(128);
   for (const count of new Set([1, batching.maxBatchSize])) {
     const endRun = await scheduler.take('warm-up');
     try {
-      const images = Array.from({ length: count }, () => grey);
+      const images = Array.from({ length: count }, () => gray);
       await engine.run(images, engine.hasHeatmaps);
     } finally {
       endRun();
