@@ -1,4 +1,4 @@
-import type { SharedUpload } from './shared-line.ts';
+import type { SharedUpload } from './upload-time-limit.ts';
 
 /**
  * Ends a request whose server is silent for too long: while it is sent, longer than its upload may take; later, longer than each

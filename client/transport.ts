@@ -4,10 +4,10 @@ import type { ClientOptions } from './client-types.ts';
 import { findRefusedOrigin } from './cross-origin.ts';
 import { InferqlError } from './errors.ts';
 import { parseAnswer, readData } from './graphql-answer.ts';
-import { createSharedLine, type SharedLine, type SharedUpload } from './shared-line.ts';
 import { SilenceLimit } from './silence-limit.ts';
 import { createEventParser } from './sse.ts';
 import { canReportProgress, createUploadFetch } from './upload-fetch.ts';
+import { createSharedLine, type SharedLine, type SharedUpload } from './upload-time-limit.ts';
 
 /** A typed document, as the code generator writes it. */
 export interface Document<Data, Variables> {

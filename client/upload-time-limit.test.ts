@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createSharedLine } from './shared-line.ts';
+import { createSharedLine } from './upload-time-limit.ts';
 
 const BASE_MS = 1_000;
 /** Of 32,000 bytes at the slowest rate. */
