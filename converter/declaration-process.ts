@@ -1,4 +1,4 @@
-/** Reads what a module declares, in a process of which nothing is left: the module may crash, hang or change whatever is global. */
+/** Reads what a module declares, in a separate process that is then ended: the module may crash, hang or change globals. */
 import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';

@@ -208,7 +208,7 @@ program
 
 program
   .command('quantize')
-  .description('calibrate an int8 version, measure it against float32, and say whether it is worth it')
+  .description('calibrate an int8 version, compare it with float32, and say whether it is worth it')
   .argument('<name>', 'the model')
   .option('--images <folder>', 'images: half for calibration, half to measure on; else views of the samples')
   .option(

@@ -18,7 +18,7 @@ export function addTenants(program: Command, context: CommandContext): void {
   const tenants = program.command('tenants').description('For operators: limits and weights of single tenants.');
   const { screen } = context;
   const addAction = (name: string, description: string) =>
-    addRedisOptions(tenants.command(name).description(description)).option('--json', 'as a JSON object on a line');
+    addRedisOptions(tenants.command(name).description(description)).option('--json', 'one line of JSON per tenant');
   const withStore = (flags: RedisFlags, work: (store: TenantStore) => Promise<void>) =>
     withRedis(flags, context, (redis) => work(createTenantStore(redis, { prefix: flags.prefix })));
 

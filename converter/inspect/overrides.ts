@@ -7,7 +7,7 @@ import type { OutputRequest } from './declared-outputs.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 
-/** What a user said on the command line; it goes before what the model says. */
+/** What a user said on the command line; it takes precedence over the model. */
 export interface Overrides {
   width?: number | undefined;
   height?: number | undefined;

@@ -58,7 +58,7 @@ export function transpose(builder: GraphBuilder, input: Value, order: readonly n
 }
 
 /**
- * The shape that a reshape comes to. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
+ * The shape that a reshape gives. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
  * @throws ShapeMismatchError if the number of elements does not fit, or images are not in a dimension each any more
  */
 export function resolveShape(input: readonly number[], target: readonly number[]): number[] {

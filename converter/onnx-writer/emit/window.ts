@@ -28,7 +28,7 @@ function alongAxis(input: number, size: number, stride: number, dilation: number
   return { before, after, output: Math.floor((input + before + after - reach) / stride) + 1 };
 }
 
-/** Where a window's padding and output size come to for an input of `height` x `width`. */
+/** Padding and output size of a window on an input of `height` x `width`. */
 export function resolveWindow(window: Window, height: number, width: number) {
   const explicit = window.padding === 'valid' ? NO_PADDING : window.padding;
   const rows = alongAxis(

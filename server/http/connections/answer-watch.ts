@@ -16,7 +16,7 @@ interface Stuck {
 }
 
 /**
- * Ends connections with unsent bytes of which the client takes nothing for 30 seconds. Looks are counted instead of time, so that a busy server
+ * Ends connections whose client reads none of their unsent bytes for 30 seconds. Looks are counted instead of time, so that a busy server
  * does not blame its clients.
  * @returns leaves a connection alone: WebSockets have their pings
  */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerRaw } from './raw-response.ts';
 
-/** A body of which nothing arrives for this long is refused. */
+/** A body is refused if nothing of it arrives for this long. */
 export const BODY_SILENCE_MS = 30_000;
 /** Minimum bytes per window, which is long enough for the pauses of a bad connection. */
 export const BODY_WINDOW_MS = 60_000;
