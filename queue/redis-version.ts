@@ -13,6 +13,8 @@ export async function checkRedisVersion(redis: RedisConnection): Promise<void> {
   const version = /^redis_version:(\d+)[^\r\n]*/m.exec(info);
   if (version && Number(version[1]) < OLDEST_REDIS) {
     const found = version[0].slice('redis_version:'.length);
-    throw new Error(`Redis ${OLDEST_REDIS} or later (or Valkey) is needed, but the server at REDIS_URL has version ${found}`);
+    throw new Error(
+      `Redis ${OLDEST_REDIS} or later (or Valkey) is needed, but the server at REDIS_URL has version ${found}`,
+    );
   }
 }

@@ -5,9 +5,9 @@ import { EXIT } from '../exit-codes.ts';
 import { type Memory, openMemory } from '../finished-images.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../image-record.ts';
 import { describeSkipped, findImages, type ImageSource } from '../images.ts';
-import { formatDuration } from '../terminal-text.ts';
 import { integerBetween } from '../option-parsers.ts';
 import { modelOption, urlOption } from '../options.ts';
+import { formatDuration } from '../terminal-text.ts';
 
 interface ClassifyFlags {
   url: string;

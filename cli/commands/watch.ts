@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { createWriter, recordOutcome } from '../image-record.ts';
-import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 import { integerBetween } from '../option-parsers.ts';
 import { urlOption } from '../options.ts';
+import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 
 interface WatchFlags {
   url: string;
