@@ -21,9 +21,7 @@ import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 import { type Activation, describeSingle, type Overrides } from './overrides.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx } from './probe-onnx.ts';
-import { chooseResizing } from './resizing.ts';
-
-const DEFAULT_SIDE = 224;
+import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
 
 /**
  * Finds out what the spec of an ONNX file should say, from the file, from files beside it, and by running it.

@@ -26,7 +26,7 @@ import {
   type Overrides,
   overriddenNormalization,
 } from './overrides.ts';
-import { chooseResizing } from './resizing.ts';
+import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
@@ -59,8 +59,6 @@ export interface InspectionContext {
   /** A folder that may be written to. */
   scratch: string;
 }
-
-const DEFAULT_SIDE = 224;
 
 /**
  * Finds out what a model's spec should say from the model and the files beside it.

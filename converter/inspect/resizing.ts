@@ -16,6 +16,9 @@ interface Guess extends Resizing {
   because: string;
 }
 
+/** Width and height, in pixels, if neither the command line nor a file says more. */
+export const DEFAULT_SIDE = 224;
+
 /** torchvision resizes to 256 and crops 224. */
 const TORCHVISION_SHARE = 224 / 256;
 
