@@ -13,7 +13,7 @@ import { createGoodClient, WAYS } from '../good-client.ts';
 import { isRunning, sumRssBytes, withDescendants } from '../process-usage.ts';
 import { type Spread, spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
-import type { HostilePlan, HostileResult } from './hostile.ts';
+import type { HostilePlan, HostileResult } from './hostile-clients.ts';
 
 /** Of the model below: 80 images per second. */
 const HALF_LOAD_PER_SECOND = 40;
@@ -98,7 +98,7 @@ console.log(`  ${show(alone)}; ${state()}; ${memoryAlone}`);
 
 const besideMs = Math.max(0, wholeMs - aloneMs);
 console.log(`good clients beside hostile ones for ${(besideMs / 60_000).toFixed(1)} minutes`);
-const hostile = startRpcChild<HostilePlan, HostileResult>('soak/hostile.js');
+const hostile = startRpcChild<HostilePlan, HostileResult>('soak/hostile-clients.js');
 const attacked = hostile.call({ url, durationMs: besideMs, seed: Number(values.seed) });
 stop.signal.addEventListener('abort', () => process.kill(hostile.pid, 'SIGTERM'));
 const besideTimes: number[] = [];

@@ -7,6 +7,7 @@ import { readChangedTenant, type TenantSettings, type TenantStore } from '@infer
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { Authenticator } from './authenticate.ts';
+import { type CreatedToken, createToken, type TokenRequest } from './browser-tokens.ts';
 import type { CustomAuthenticate } from './custom-authentication.ts';
 import { createJwtVerifier, type JwtVerifier } from './jwt.ts';
 import { createKeyCache, type KeyCache } from './key-cache.ts';
@@ -14,7 +15,6 @@ import { Limits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createReadCache, type ReadCache } from './read-cache.ts';
 import { createSessions, type Session, type Sessions } from './sessions.ts';
-import { type CreatedToken, createToken, type TokenRequest } from './tokens.ts';
 
 /** How long open subscriptions may miss a revocation whose message was lost, in addition to the age of cached keys. */
 const AUDIT_INTERVAL_MS = 2_000;

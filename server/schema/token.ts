@@ -1,5 +1,5 @@
 /** The mutation `createToken`. */
-import type { CreatedToken } from '../access/tokens.ts';
+import type { CreatedToken } from '../access/browser-tokens.ts';
 import { builder } from './builder.ts';
 import { ScopeEnum } from './viewer.ts';
 
