@@ -200,7 +200,8 @@ test('the next batch is claimed while the engine still runs', async () => {
   });
   const model = await bed.model('scripted');
   const stream = streamKey(modelKeys(bed.prefix, model.name), model.version, 'NORMAL');
-  const monitor = await new Redis(server.url).monitor();
+  const raw = new Redis(server.url);
+  const monitor = await raw.monitor();
   const ids = await Promise.all([1, 2, hanging, 4].map((index) => bed.submit(model, imageOf(index))));
   const claimed = new Promise<void>((resolve) => {
     monitor.on('monitor', async (_time: string, [command]: string[]) => {
@@ -211,6 +212,7 @@ test('the next batch is claimed while the engine still runs', async () => {
   });
   await claimed;
   monitor.disconnect();
+  raw.disconnect();
   process.kill(service.engine.pid()!, 'SIGKILL');
   expect(await bed.end(ids[2]!)).toMatchObject({ status: 'FAILED', errorCode: 'ENGINE_CRASHED' });
   expect(bestOf(await bed.end(ids[3]!))).toBe(4);
