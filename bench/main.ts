@@ -1,4 +1,5 @@
 /** `npm run bench`: measures the built system in dist/. */
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { prepareModel } from '@inferql/converter/prepared-model';
 import type { BaselineRequest, BaselineResponse } from './baseline/plan.ts';
 import { startRpcChild } from './child-rpc.ts';
+import { exitOnSignals } from './exit-on-signals.ts';
 import { findImages, preparePixels } from './images.ts';
 import type { LoadPlan, LoadResult } from './load/plan.ts';
 import { formatPage, formatSection, readBusyness, writeReport } from './report.ts';
@@ -55,6 +57,7 @@ if (values.help || wanted.some((name) => !(name in SCENARIOS)) || !clients.every
   process.exit(values.help ? 0 : 2);
 }
 
+exitOnSignals();
 const busyness = await readBusyness();
 const images = findImages(values.images);
 mkdirSync(join(STATE_DIR, 'bench'), { recursive: true });

@@ -47,9 +47,11 @@ function addFault(text: string): void {
 }
 
 let stopped = false;
-process.on('SIGINT', () => {
-  stopped = true;
-});
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    stopped = true;
+  });
+}
 
 const system = await startSystem({
   scripted: [{ name: 'scripted', classCount: 4_096, input: { width: 4, height: 4, channels: 3 } }],

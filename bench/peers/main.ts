@@ -1,4 +1,5 @@
 /** `npm run bench -- peers`: other servers and InferQL, one after another: same weights, same client, same images, same cores. */
+
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -6,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { prepareModel } from '@inferql/converter/prepared-model';
 import { startRpcChild } from '../child-rpc.ts';
+import { exitOnSignals } from '../exit-on-signals.ts';
 import { findImages } from '../images.ts';
 import { countAgreement, writeInt8Model } from '../int8-model.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
@@ -37,6 +39,7 @@ const { values } = parseArgs({
   },
 });
 
+exitOnSignals();
 const busyness = await readBusyness();
 const earlier = values.add ? readEarlierRounds() : [];
 const python = installPython(values.python);

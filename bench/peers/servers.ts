@@ -1,5 +1,5 @@
 /** The compared servers, each started with the same model. */
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -84,14 +84,18 @@ async function startPython(
       detached: true,
     }),
   );
+  const isRunning = (child: ChildProcess) => child.exitCode === null && child.signalCode === null;
+  // The whole group: some of them start processes and leave them behind.
+  const kill = (child: ChildProcess) => process.kill(-child.pid!, 'SIGKILL');
+  const killWithBench = () => processes.filter(isRunning).forEach(kill);
+  process.once('exit', killWithBench);
   const stop = async () => {
-    for (const child of processes) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
+    for (const child of processes.filter(isRunning)) {
       const exited = once(child, 'exit');
-      // The whole group: some of them start processes and leave them behind.
-      process.kill(-child.pid!, 'SIGKILL');
+      kill(child);
       await exited;
     }
+    process.off('exit', killWithBench);
   };
   const deadline = Date.now() + START_LIMIT_MS;
   for (;;) {

@@ -36,7 +36,7 @@ const wholeMs = Number(values.minutes) * 60_000;
 const aloneMs = values.alone ? Number(values.alone) * 60_000 : Math.min(wholeMs / 5, 300_000);
 
 const stop = new AbortController();
-process.on('SIGINT', () => stop.abort());
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort());
 const log: string[] = [];
 const system = await startSystem({
   scripted: [MODEL],

@@ -1,5 +1,7 @@
 /** `npm run bench -- tenants`: the effect of fair shares, and their cost. */
+
 import { parseArgs } from 'node:util';
+import { exitOnSignals } from '../exit-on-signals.ts';
 import { formatSection, readBusyness } from '../report.ts';
 import type { Section } from '../scenario.ts';
 import { startSystem } from '../system.ts';
@@ -24,6 +26,7 @@ const QUICK = {
   queue: { maxQueueSize: 5_000 },
 };
 
+exitOnSignals();
 const { values } = parseArgs({
   options: {
     /** Shorter rounds. */
