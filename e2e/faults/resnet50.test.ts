@@ -1,12 +1,8 @@
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { projectDir } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { IN_FLIGHT, runScenario, stopInBatch } from './scenario.ts';
-
-/** The lease in its spec. */
-const VISIBILITY_MS = 10_000;
+import { IN_FLIGHT, runScenario, stopInBatch, untilReclaimed } from './scenario.ts';
 
 /** Each with the class that these weights certainly find in it. */
 const samples = [
@@ -44,8 +40,8 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
       await Promise.all([first!.restart(), second!.restart()]);
       await load.more(40);
       await load.until(() => load.inFlight() >= IN_FLIGHT);
-      second!.pause();
-      await delay(VISIBILITY_MS * 1.5);
+      const held = await stopInBatch(redis, second!, 'resnet50');
+      await untilReclaimed(redis, second!, held);
       second!.resume();
     },
   });
