@@ -58,7 +58,12 @@ function writeModel(): string {
 
 /** Adds a file in a process, and returns the most memory that it had. */
 async function measurePeak(file: string): Promise<{ peakBytes: number; printed: string }> {
-  const report = `process.on('exit', () => process.stderr.write('peak ' + process.resourceUsage().maxRSS));`;
+  // Linux counts what this process had when it started the other one as part of maxRSS; VmHWM begins with the program.
+  const report = `import { existsSync, readFileSync } from 'node:fs';
+    const readPeak = () => existsSync('/proc/self/status')
+      ? /VmHWM:\\s*(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]
+      : process.resourceUsage().maxRSS;
+    process.on('exit', () => process.stderr.write('peak ' + readPeak()));`;
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [
     '--import',
     `data:text/javascript,${encodeURIComponent(report)}`,
