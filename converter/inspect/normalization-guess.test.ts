@@ -47,7 +47,7 @@ test('weights for bytes minus a mean do not show which mean, nor the order of ch
   expect(guess('centered')).toEqual(['caffe', 'guessed', expect.stringMatching(/--mean, --std and --order$/)]);
   expect(guess('centered', RESNET).slice(0, 2)).toEqual(['caffe', 'guessed']);
   expect(guess('centered', MOBILENET).slice(0, 2)).toEqual(['caffe', 'guessed']);
-  // Gray has no order, and no mean of its own.
+  // Gray has no channel order, and its mean is not known.
   expect(guess('centered', undefined, 1).slice(0, 2)).toEqual(['none', 'guessed']);
 });
 
