@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { hasEnded } from '@inferql/testing/has-ended';
 
 /** A separate process that answers one request after another. */
 export interface RpcChild<Request, Response> {
@@ -32,7 +33,7 @@ export function startRpcChild<Request extends object, Response>(file: string): R
       });
     },
     async close() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (hasEnded(child)) return;
       const exited = once(child, 'exit');
       child.kill('SIGKILL');
       await exited;

@@ -1,5 +1,4 @@
 /** `npm run bench`: measures the built system in dist/. */
-
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { hasEnded } from '@inferql/testing/has-ended';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { childrenOf } from './process-usage.ts';
 
@@ -82,8 +83,13 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     children.push(child);
     return child;
   };
+  const killWithBench = () => {
+    for (const child of children) child.kill('SIGKILL');
+  };
+  process.once('exit', killWithBench);
   const stopAll = async () => {
     for (const child of children.toReversed()) await endChild(child);
+    process.off('exit', killWithBench);
     await redis.stop();
     await rm(uploads, { recursive: true, force: true });
   };
@@ -137,7 +143,7 @@ function waitForMessage(child: ChildProcess, type: string): Promise<Record<strin
 }
 
 async function endChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const exited = once(child, 'exit');
   const forced = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
   child.kill('SIGTERM');

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { hasEnded } from './has-ended.ts';
 
 /** Only bounds a start that hangs. */
 const START_TIMEOUT_MS = 120_000;
@@ -88,7 +89,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     });
   }
 
-  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  const isRunning = () => !hasEnded(child);
   const killWithTests = () => isRunning() && child.kill('SIGKILL');
   process.once('exit', killWithTests);
 

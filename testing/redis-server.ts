@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
+import { hasEnded } from './has-ended.ts';
 import { removeFolder } from './remove-folder.ts';
 
 /** Options of a test's private Redis. */
@@ -173,7 +174,7 @@ function answersPing(port: number, pid: number): Promise<boolean> {
 }
 
 async function endServer(server: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
+  if (hasEnded(server)) return;
   server.ref();
   const exited = once(server, 'exit');
   server.kill(signal);

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { projectDir } from './build.ts';
+import { hasEnded } from './has-ended.ts';
 
 export const REVERSE_PROXIES = ['nginx', 'caddy', 'traefik'] as const;
 export type ProxyName = (typeof REVERSE_PROXIES)[number];
@@ -77,10 +78,9 @@ async function startOnPort(
   const limitMs = performance.now() + START_TIMEOUT_MS;
   for (;;) {
     const isPassing = await passesRequests(url);
-    const hasEnded = child.exitCode !== null || child.signalCode !== null;
     // What answers beside a proxy that has ended is another program, which had the port first.
-    if (isPassing && !hasEnded) return { url, close };
-    if (hasEnded || performance.now() > limitMs) {
+    if (isPassing && !hasEnded(child)) return { url, close };
+    if (hasEnded(child) || performance.now() > limitMs) {
       await close();
       throw new Error(`${proxy} does not pass requests on: ${errors}`);
     }

@@ -1,5 +1,4 @@
 /** `npm run bench -- peers`: other servers and InferQL, one after another: same weights, same client, same images, same cores. */
-
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

@@ -73,6 +73,11 @@ export function readEarlierRounds(): Measured[] {
   return saved?.results ?? [];
 }
 
+/** Those whose model is not among the others. */
+function withoutModels(results: readonly Measured[], others: readonly Measured[]): Measured[] {
+  return results.filter(({ name }) => !others.some((model) => model.name === name));
+}
+
 /** The rounds of both, by model and peer. */
 export function addRounds(earlier: readonly Measured[], fresh: readonly Measured[]): Measured[] {
   const join = (a: Figures, b: Figures): Figures => ({
@@ -86,7 +91,7 @@ export function addRounds(earlier: readonly Measured[], fresh: readonly Measured
     idleMs: [...a.idleMs, ...b.idleMs],
     oneMs: [...a.oneMs, ...b.oneMs],
   });
-  const others = earlier.filter(({ name }) => !fresh.some((model) => model.name === name));
+  const others = withoutModels(earlier, fresh);
   const joined = fresh.map((model) => {
     const before = earlier.find(({ name }) => name === model.name)?.peers ?? [];
     const added = before.map((peer) => {
@@ -139,7 +144,7 @@ function formatModel({ name, bare, peers }: Measured): string[] {
 
 /** Writes docs/peers.md, with models that only earlier runs measured. @returns its text */
 export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
-  const others = (readSaved()?.results ?? []).filter(({ name }) => !fresh.some((result) => result.name === name));
+  const others = withoutModels(readSaved()?.results ?? [], fresh);
   const results = [...others, ...fresh];
   const versions = facts.versions
     .split('\n')

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { findFreePort } from '@inferql/launcher/free-port';
+import { hasEnded } from '@inferql/testing/has-ended';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import type { RpcChild } from '../child-rpc.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
@@ -84,13 +85,13 @@ async function startPython(
       detached: true,
     }),
   );
-  const isRunning = (child: ChildProcess) => child.exitCode === null && child.signalCode === null;
   // The whole group: some of them start processes and leave them behind.
   const kill = (child: ChildProcess) => process.kill(-child.pid!, 'SIGKILL');
-  const killWithBench = () => processes.filter(isRunning).forEach(kill);
+  const killWithBench = () => processes.filter((child) => !hasEnded(child)).forEach(kill);
   process.once('exit', killWithBench);
   const stop = async () => {
-    for (const child of processes.filter(isRunning)) {
+    for (const child of processes) {
+      if (hasEnded(child)) continue;
       const exited = once(child, 'exit');
       kill(child);
       await exited;

@@ -1,5 +1,4 @@
 /** `npm run bench -- tenants`: the effect of fair shares, and their cost. */
-
 import { parseArgs } from 'node:util';
 import { exitOnSignals } from '../exit-on-signals.ts';
 import { formatSection, readBusyness } from '../report.ts';
