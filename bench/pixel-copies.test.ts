@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { addPixels, parseEntry } from '@inferql/queue/stream-entry';
+import { addPixels, parseEntry } from '@inferql/queue/jobs/stream-entry';
 import { createMemoryBudget, FileStore } from '@inferql/server/uploads/memory-or-disk-store';
 import { readForm } from '@inferql/server/uploads/multipart-reader';
 import { writeTinyModel } from '@inferql/testing/tiny-model';

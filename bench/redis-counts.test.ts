@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { listScripts } from '@inferql/queue/scripts';
+import { listScripts } from '@inferql/queue/lua/lua-steps';
 import { openSocket, send } from '@inferql/testing/graphql-client';
 import { type RedisRecorder, startRedisRecorder, type Traffic } from '@inferql/testing/redis-recorder';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';

@@ -1,6 +1,7 @@
 /** Parsers of the values of options and arguments, for commander: each refuses with what it expected. */
+
+import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
 import { TenantName, Weight } from '@inferql/queue/contract';
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
 import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 

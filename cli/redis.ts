@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
-import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import { CommandFailure, EXIT } from './exit-codes.ts';

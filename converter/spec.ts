@@ -1,5 +1,5 @@
+import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/models/queue-defaults';
 import { Task, Threshold } from '@inferql/queue/outputs';
-import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/queue-defaults';
 import JSON5 from 'json5';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';

@@ -17,7 +17,7 @@ interface EntryPoint {
 
 const CLIENT = "import { createClient } from '@inferql/client'; declare const file: Blob;";
 const SERVED = "import type { ServedModel } from '@inferql/queue/contract'; declare const model: ServedModel;";
-const PREFIX = "import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';";
+const PREFIX = "import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';";
 const ENTRY_POINTS: Record<string, EntryPoint> = {
   createClient: {
     file: 'client/client.ts',
@@ -52,17 +52,17 @@ const ENTRY_POINTS: Record<string, EntryPoint> = {
       declare function measureBrightness(images: Uint8Array, count: number, input: object): number[][];`,
   },
   Producer: {
-    file: 'queue/producer.ts',
+    file: 'queue/predictions/producer.ts',
     declaration: 'export class Producer ',
     given: `${SERVED} ${PREFIX} import { ANONYMOUS_CALLER, newPredictionId } from '@inferql/queue/contract';
-      import { Producer } from '@inferql/queue/producer'; import { connectRedis } from '@inferql/queue/redis-connection';
+      import { Producer } from '@inferql/queue/predictions/producer'; import { connectRedis } from '@inferql/queue/redis/connection';
       declare const pixels: Uint8Array;`,
   },
   Consumer: {
-    file: 'queue/consumer.ts',
+    file: 'queue/jobs/consumer.ts',
     declaration: 'export class Consumer ',
-    given: `${SERVED} ${PREFIX} import { Consumer } from '@inferql/queue/consumer';
-      import type { RedisConnection } from '@inferql/queue/redis-connection';
+    given: `${SERVED} ${PREFIX} import { Consumer } from '@inferql/queue/jobs/consumer';
+      import type { RedisConnection } from '@inferql/queue/redis/connection';
       declare const redis: RedisConnection, blockingRedis: RedisConnection, worker: string;`,
   },
   prepareModel: {

@@ -1,5 +1,5 @@
 /** The server's settings. Each is defined in settings/. */
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
+import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
 import { type Environment, InvalidConfigurationError } from '@inferql/settings/define-settings';
 import { checkExposure, readSettings, settings } from '@inferql/settings/settings';
 import { JWT_ALGORITHMS } from './access/jwt.ts';

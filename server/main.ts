@@ -1,7 +1,7 @@
 /** The server's process: settings, connections, port, signals. Everything else is called from here and has no side effects. */
 
 import { setSharpGlobals } from '@inferql/images/sharp-settings';
-import { logConsole } from '@inferql/queue/redis-outage-report';
+import { logConsole } from '@inferql/queue/redis/outage-report';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig } from './config.ts';

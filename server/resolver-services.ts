@@ -1,7 +1,8 @@
 /** What resolvers may do, and for whom: each call checks what the caller may see. */
+
+import type { LimitState } from '@inferql/queue/access/limiter';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
-import type { LimitState } from '@inferql/queue/limiter';
-import type { Producer } from '@inferql/queue/producer';
+import type { Producer } from '@inferql/queue/predictions/producer';
 import type { Access } from './access/access.ts';
 import type { CreatedToken, TokenRequest } from './access/browser-tokens.ts';
 import { mayUseModel, type Principal } from './access/principal.ts';

@@ -1,17 +1,17 @@
 /** Creates what is behind the API (queue, predictions, access, image decoding) and connects it, without HTTP. */
 import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
-import { KeyStore } from '@inferql/queue/api-keys';
+import { KeyStore } from '@inferql/queue/access/api-keys';
+import { createLimiter } from '@inferql/queue/access/limiter';
+import { createRefunds } from '@inferql/queue/access/refunds';
+import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
-import { EventChannel } from '@inferql/queue/event-channel';
-import { createLimiter } from '@inferql/queue/limiter';
-import { Producer } from '@inferql/queue/producer';
-import { meanImageMs } from '@inferql/queue/queue-state';
-import type { RedisConnection } from '@inferql/queue/redis-connection';
-import { callRedis } from '@inferql/queue/redis-errors';
-import { createRefunds } from '@inferql/queue/refunds';
-import { Registry } from '@inferql/queue/registry';
-import { createTenantStore } from '@inferql/queue/tenant-store';
-import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/unreadable-records';
+import { meanImageMs } from '@inferql/queue/models/queue-state';
+import { Registry } from '@inferql/queue/models/registry';
+import { EventChannel } from '@inferql/queue/predictions/event-channel';
+import { Producer } from '@inferql/queue/predictions/producer';
+import type { RedisConnection } from '@inferql/queue/redis/connection';
+import { callRedis } from '@inferql/queue/redis/errors';
+import { createUnreadableRecords, type UnreadableRecords } from '@inferql/queue/redis/unreadable-records';
 import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
 import type { CustomAuthenticate } from './access/custom-authentication.ts';

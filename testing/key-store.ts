@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { KeyStore } from '@inferql/queue/api-keys';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
+import { KeyStore } from '@inferql/queue/access/api-keys';
+import { connectRedis } from '@inferql/queue/redis/connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 
 /** Works with the API keys of a test system, as an operator does. */
 export async function withKeyStore<T>(redisUrl: string, work: (store: KeyStore) => Promise<T>): Promise<T> {

@@ -8,10 +8,10 @@ import {
   type ServedModel,
 } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { EventChannel } from '@inferql/queue/event-channel';
-import { type AdmitRequest, Producer } from '@inferql/queue/producer';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
-import { Registry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/models/registry';
+import { EventChannel } from '@inferql/queue/predictions/event-channel';
+import { type AdmitRequest, Producer } from '@inferql/queue/predictions/producer';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 
 export function createQueueHarness(redisUrl: string): QueueHarness {
   return new QueueHarness(redisUrl);

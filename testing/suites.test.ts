@@ -8,7 +8,7 @@ const imports = (name: string) => `import { x } from '${name}';`;
 
 test.each([
   ['cli/terminal-text.test.ts', '', 'unit'],
-  ['queue/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
+  ['queue/jobs/consumer.test.ts', imports('./queue.fixture.ts'), 'integration'],
   ['worker/main.test.ts', imports('@inferql/testing/redis-server'), 'integration'],
   ['testing/redis-proxy.test.ts', imports('./redis-server.ts'), 'integration'],
   ['server/test/http.test.ts', '', 'integration'],

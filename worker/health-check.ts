@@ -1,7 +1,7 @@
 /** A container's health check: exit code 0 while a worker of this host is registered, 1 otherwise. Heartbeats keep the record alive. */
 import { hostname } from 'node:os';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { Registry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/models/registry';
+import { connectRedis } from '@inferql/queue/redis/connection';
 import { readConfig } from './config.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;

@@ -1,9 +1,9 @@
 /** The worker's process: settings, connections, signals. */
 
 import { setFlagsFromString } from 'node:v8';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { logConsole, reportConnections } from '@inferql/queue/redis-outage-report';
-import { checkRedisVersion } from '@inferql/queue/redis-version';
+import { connectRedis } from '@inferql/queue/redis/connection';
+import { logConsole, reportConnections } from '@inferql/queue/redis/outage-report';
+import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { EXIT_RESTART } from '@inferql/settings/exit-codes';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Consumer } from '@inferql/queue/consumer';
 import { ANONYMOUS_CALLER, newPredictionId } from '@inferql/queue/contract';
-import { Producer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
+import { Consumer } from '@inferql/queue/jobs/consumer';
+import { Producer } from '@inferql/queue/predictions/producer';
+import { connectRedis } from '@inferql/queue/redis/connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { KeyStore } from '@inferql/queue/api-keys';
-import { connectRedis } from '@inferql/queue/redis-connection';
+import { KeyStore } from '@inferql/queue/access/api-keys';
+import { connectRedis } from '@inferql/queue/redis/connection';
 import { readCpu } from '../process-usage.ts';
 import { NOOP_MODEL, type Section } from '../scenario.ts';
 import { median } from '../stats.ts';

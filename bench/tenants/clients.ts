@@ -6,11 +6,11 @@ import {
   type PredictionState,
   type ServedModel,
 } from '@inferql/queue/contract';
-import { EventChannel } from '@inferql/queue/event-channel';
-import { Producer } from '@inferql/queue/producer';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { DEFAULT_PREFIX } from '@inferql/queue/redis-keys';
-import { Registry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/models/registry';
+import { EventChannel } from '@inferql/queue/predictions/event-channel';
+import { Producer } from '@inferql/queue/predictions/producer';
+import { connectRedis } from '@inferql/queue/redis/connection';
+import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 
 export type TenantClients = Awaited<ReturnType<typeof openTenantClients>>;
 

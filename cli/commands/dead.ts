@@ -1,11 +1,11 @@
+import { InferqlError } from '@inferql/queue/error-codes';
 import {
   createDeadLetters,
   type DeadLetter,
   type DeadLetters,
   type UnreadableDeadLetter,
-} from '@inferql/queue/dead-letters';
-import { InferqlError } from '@inferql/queue/error-codes';
-import { Registry } from '@inferql/queue/registry';
+} from '@inferql/queue/jobs/dead-letters';
+import { Registry } from '@inferql/queue/models/registry';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';

@@ -1,6 +1,6 @@
-import { type CreatedKey, KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/api-keys';
+import { type CreatedKey, KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/access/api-keys';
+import { Scope } from '@inferql/queue/access/scopes';
 import { ModelName } from '@inferql/queue/contract';
-import { Scope } from '@inferql/queue/scopes';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { CommandContext } from '../command-context.ts';

@@ -1,6 +1,6 @@
-import { Consumer } from '@inferql/queue/consumer';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
-import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/redis-keys';
+import { Consumer } from '@inferql/queue/jobs/consumer';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/redis/keys';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { Command } from 'commander';

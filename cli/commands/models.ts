@@ -1,4 +1,4 @@
-import { type ForgetOutcome, Registry } from '@inferql/queue/registry';
+import { type ForgetOutcome, Registry } from '@inferql/queue/models/registry';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';

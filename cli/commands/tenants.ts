@@ -1,4 +1,4 @@
-import { createTenantStore, type TenantSettings, type TenantStore } from '@inferql/queue/tenant-store';
+import { createTenantStore, type TenantSettings, type TenantStore } from '@inferql/queue/access/tenant-store';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';

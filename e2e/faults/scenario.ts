@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/redis-keys';
+import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/redis/keys';
 import type { Child } from '@inferql/testing/child-process';
 import { withKeyStore } from '@inferql/testing/key-store';
 import { pauseEngines } from '@inferql/testing/launcher';

@@ -1,5 +1,5 @@
 /** Connections of the launcher: short ones, made with the queue's `connectRedis`. */
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 
 /**
  * Opens a connection and closes it after `use`.

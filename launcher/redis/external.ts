@@ -1,7 +1,7 @@
 /** The Redis that REDIS_URL names. It is not managed here, so the launcher only waits for it. */
 
-import { parseRedisUrl } from '@inferql/queue/redis-url';
-import { checkRedisVersion } from '@inferql/queue/redis-version';
+import { parseRedisUrl } from '@inferql/queue/redis/url';
+import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { SetupError, showStep } from '../terminal.ts';
 import { withRedis } from './connect.ts';
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { OLDEST_REDIS } from '@inferql/queue/redis-version';
+import { OLDEST_REDIS } from '@inferql/queue/redis/version';
 import { findNpm, runTool, type ToolFolders } from '../run-tool.ts';
 import { findOnPath, installSystemPackage } from '../system-packages.ts';
 import { print, SetupError, showStep } from '../terminal.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { StartedJob } from '../consumer.ts';
+import type { StartedJob } from '../jobs/consumer.ts';
 import { by } from './fairness.fixture.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
 

@@ -1,6 +1,7 @@
 /** What the tests of fair shares share. */
-import type { Outcome } from '../consumer.ts';
+
 import type { Caller, Priority } from '../contract.ts';
+import type { Outcome } from '../jobs/consumer.ts';
 import { type setUp, success } from './queue.fixture.ts';
 
 export type Queue = Awaited<ReturnType<typeof setUp>>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventChannel } from '../event-channel.ts';
+import { EventChannel } from '../predictions/event-channel.ts';
 import { by, countBy, evenness, flood, serve } from './fairness.fixture.ts';
 import { connect, failure, setUp, success } from './queue.fixture.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Consumer, type StartedJob } from '../consumer.ts';
 import { imageByteLength, isTerminal, PRIORITIES, type ServedModel } from '../contract.ts';
-import type { RedisConnection } from '../redis-connection.ts';
-import type { ModelKeys } from '../redis-keys.ts';
+import { Consumer, type StartedJob } from '../jobs/consumer.ts';
+import type { RedisConnection } from '../redis/connection.ts';
+import type { ModelKeys } from '../redis/keys.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
 
 const worker = fc.nat({ max: 3 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Consumer } from '../consumer.ts';
+import { Consumer } from '../jobs/consumer.ts';
 import { connect, leftovers, setUp, success } from './queue.fixture.ts';
 
 it('a full Redis is drained by a worker that starts only then, and every step except admission passes', async () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Consumer, StartedJob } from '../consumer.ts';
 import { PRIORITIES } from '../contract.ts';
-import type { ClaimedJob } from '../stream-entry.ts';
+import type { Consumer, StartedJob } from '../jobs/consumer.ts';
+import type { ClaimedJob } from '../jobs/stream-entry.ts';
 import { MAX_ATTEMPTS, MAX_QUEUE_SIZE, ModelQueue } from './model-queue.fixture.ts';
 import { failure, leftovers, setUp, success } from './queue.fixture.ts';
 

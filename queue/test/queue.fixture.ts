@@ -3,7 +3,6 @@
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { Consumer, type Outcome, type StartedJob } from '../consumer.ts';
 import {
   ANONYMOUS_CALLER,
   type JobOptions,
@@ -11,11 +10,12 @@ import {
   type PredictionState,
   type ServedModel,
 } from '../contract.ts';
-import { type AdmitRequest, Producer } from '../producer.ts';
-import { type ConnectionRole, connectRedis, type RedisConnection } from '../redis-connection.ts';
-import { modelKeys } from '../redis-keys.ts';
-import { Registry } from '../registry.ts';
-import type { ClaimedJob } from '../stream-entry.ts';
+import { Consumer, type Outcome, type StartedJob } from '../jobs/consumer.ts';
+import type { ClaimedJob } from '../jobs/stream-entry.ts';
+import { Registry } from '../models/registry.ts';
+import { type AdmitRequest, Producer } from '../predictions/producer.ts';
+import { type ConnectionRole, connectRedis, type RedisConnection } from '../redis/connection.ts';
+import { modelKeys } from '../redis/keys.ts';
 
 /** These workers send no heartbeats: long enough for a slow test. */
 const LIFETIME_MS = 600_000;

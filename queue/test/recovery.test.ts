@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Consumer } from '../consumer.ts';
+import { Consumer } from '../jobs/consumer.ts';
 import { connect, failure, setUp, success } from './queue.fixture.ts';
 
 const heartbeat = { version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 };

@@ -9,12 +9,12 @@ import { buildSystem } from '@inferql/testing/build';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
-import { EventChannel } from '../event-channel.ts';
-import { createLimiter } from '../limiter.ts';
-import { connectRedis } from '../redis-connection.ts';
-import { isRedisUnavailable } from '../redis-errors.ts';
-import { checkRedisVersion } from '../redis-version.ts';
-import { createRefunds } from '../refunds.ts';
+import { createLimiter } from '../access/limiter.ts';
+import { createRefunds } from '../access/refunds.ts';
+import { EventChannel } from '../predictions/event-channel.ts';
+import { connectRedis } from '../redis/connection.ts';
+import { isRedisUnavailable } from '../redis/errors.ts';
+import { checkRedisVersion } from '../redis/version.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
 
 const run = promisify(execFile);
@@ -203,7 +203,7 @@ describe('access', () => {
     // Node reads trusted certificates only when it starts, so this needs a separate process.
     const buildDir = await buildSystem();
     const program = `
-      const { connectRedis } = await import(${JSON.stringify(join(buildDir, 'queue/redis-connection.js'))});
+      const { connectRedis } = await import(${JSON.stringify(join(buildDir, 'queue/redis/connection.js'))});
       const redis = connectRedis('rediss://inferql:secret@localhost:${port}', 'work');
       redis.on('error', (error) => { console.log(error.code); process.exit(0); });
       console.log(await redis.ping(), await redis.call('ACL', 'WHOAMI'));

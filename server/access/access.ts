@@ -1,9 +1,9 @@
 /** Access to the server in one object: authentication, sessions, limits and tokens. */
-import type { KeyStore } from '@inferql/queue/api-keys';
-import { NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
-import type { Limiter } from '@inferql/queue/limiter';
-import type { Refunds } from '@inferql/queue/refunds';
-import { readChangedTenant, type TenantSettings, type TenantStore } from '@inferql/queue/tenant-store';
+import type { KeyStore } from '@inferql/queue/access/api-keys';
+import { NO_LIMITS, parseLimits } from '@inferql/queue/access/limit-rules';
+import type { Limiter } from '@inferql/queue/access/limiter';
+import type { Refunds } from '@inferql/queue/access/refunds';
+import { readChangedTenant, type TenantSettings, type TenantStore } from '@inferql/queue/access/tenant-store';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { Authenticator } from './authenticate.ts';

@@ -1,10 +1,10 @@
 /** Identifies callers: by API key, browser token, JWT, or the host application's function. */
 import { isIP } from 'node:net';
-import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/api-keys';
+import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/access/api-keys';
+import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/access/limit-rules';
+import type { LimitRules } from '@inferql/queue/access/limiter';
+import type { TenantSettings } from '@inferql/queue/access/tenant-store';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/limit-rules';
-import type { LimitRules } from '@inferql/queue/limiter';
-import type { TenantSettings } from '@inferql/queue/tenant-store';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';

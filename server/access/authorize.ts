@@ -1,7 +1,7 @@
 /** The scopes that root fields require, and the checks of an operation against them. */
 
+import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import {
   type DocumentNode,
   defaultFieldResolver,

@@ -1,7 +1,7 @@
 /** Creates browser tokens: short-lived credentials with at most the rights of a key. */
-import { type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
+import { type KeyStore, whyInvalid } from '@inferql/queue/access/api-keys';
+import type { Scope } from '@inferql/queue/access/scopes';
 import { InferqlError } from '@inferql/queue/error-codes';
-import type { Scope } from '@inferql/queue/scopes';
 import { mayUseModel, type Principal } from './principal.ts';
 
 const MAX_TTL_SECONDS = 86_400;

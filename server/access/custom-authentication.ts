@@ -1,9 +1,9 @@
 /** Callers that a host application identifies with its `authenticate` option. */
 
+import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
+import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { NO_LIMITS } from '@inferql/queue/limit-rules';
-import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import type { Principal } from './principal.ts';
 
 /** The caller, as a host application describes it. */

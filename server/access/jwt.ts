@@ -1,9 +1,9 @@
 /** Verifies tokens of an identity provider against its published keys. */
 import { createHash } from 'node:crypto';
+import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
+import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import { ANONYMOUS_TENANT, ModelName, TenantName } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { NO_LIMITS } from '@inferql/queue/limit-rules';
-import { SCOPES, type Scope } from '@inferql/queue/scopes';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Principal } from './principal.ts';

@@ -1,5 +1,5 @@
 /** Caches API keys for a few seconds, so that most requests do not read Redis. */
-import { type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/api-keys';
+import { type KeyRecord, type KeyStore, whyInvalid } from '@inferql/queue/access/api-keys';
 import { createReadCache } from './read-cache.ts';
 
 /** A key, or a token with the key that created it. */

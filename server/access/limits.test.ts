@@ -1,7 +1,7 @@
 /** Limits while Redis is away. server/test/limits.test.ts has the others. */
-import { createLimiter } from '@inferql/queue/limiter';
-import { connectRedis } from '@inferql/queue/redis-connection';
-import { createRefunds } from '@inferql/queue/refunds';
+import { createLimiter } from '@inferql/queue/access/limiter';
+import { createRefunds } from '@inferql/queue/access/refunds';
+import { connectRedis } from '@inferql/queue/redis/connection';
 import { makeServedModel } from '@inferql/testing/served-model';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';

@@ -1,10 +1,17 @@
 /** Rate limits, quotas, and limits on what a caller holds open at once. */
+
+import { hasLimits } from '@inferql/queue/access/limit-rules';
+import {
+  type LimitCost,
+  type Limiter,
+  type LimitRules,
+  type LimitState,
+  unknownCharge,
+} from '@inferql/queue/access/limiter';
+import type { Refunds } from '@inferql/queue/access/refunds';
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { hasLimits } from '@inferql/queue/limit-rules';
-import { type LimitCost, type Limiter, type LimitRules, type LimitState, unknownCharge } from '@inferql/queue/limiter';
-import type { Snapshot } from '@inferql/queue/prediction-snapshot';
-import type { Refunds } from '@inferql/queue/refunds';
+import type { Snapshot } from '@inferql/queue/predictions/prediction-snapshot';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Principal } from './principal.ts';

@@ -1,9 +1,9 @@
 /** The principal: who sends a request, and what that caller may do. */
 
+import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
+import type { LimitRules } from '@inferql/queue/access/limiter';
+import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
-import { NO_LIMITS } from '@inferql/queue/limit-rules';
-import type { LimitRules } from '@inferql/queue/limiter';
-import { SCOPES, type Scope } from '@inferql/queue/scopes';
 
 /** Who sends a request, as the server sees it, and what that caller may do. */
 export interface Principal extends Caller {

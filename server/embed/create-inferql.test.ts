@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PredictionState } from '@inferql/queue/contract';
-import { connectRedis } from '@inferql/queue/redis-connection';
+import { connectRedis } from '@inferql/queue/redis/connection';
 import { extendSchema, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { createYoga } from 'graphql-yoga';

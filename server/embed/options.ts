@@ -1,6 +1,6 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/limit-rules';
-import { isRedisUrl } from '@inferql/queue/redis-url';
+import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
+import { isRedisUrl } from '@inferql/queue/redis/url';
 import { hosts, origins } from '@inferql/settings/origins-and-proxies';
 import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';

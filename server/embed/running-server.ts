@@ -1,7 +1,7 @@
 /** What an embedded server holds between its first request and `stop()`: Redis, workers, components, transports. */
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisConnection } from '@inferql/queue/redis-connection';
+import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { GraphQLSchema } from 'graphql';
 import { createTransports } from '../http/transports.ts';
 import { openConnections } from '../redis-connections.ts';

@@ -1,5 +1,5 @@
 import type { QueueState } from '@inferql/queue/contract';
-import { meanImageMs } from '@inferql/queue/queue-state';
+import { meanImageMs } from '@inferql/queue/models/queue-state';
 
 /**
  * How many workers would end all open work of a queue within `targetWaitMs`, at the mean measured time per image. 0 if there is no work.

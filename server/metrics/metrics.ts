@@ -1,6 +1,6 @@
 /** This server's metrics in Prometheus' text format: predictions, queues, Redis, and the process. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { REDIS_STEP_CHANNEL, type RedisStepMessage } from '@inferql/queue/scripts';
+import { REDIS_STEP_CHANNEL, type RedisStepMessage } from '@inferql/queue/lua/lua-steps';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ModelCache } from '../predictions/model-cache.ts';
 import { PredictionMetrics } from './prediction-metrics.ts';

@@ -1,4 +1,4 @@
-import type { Registry } from '@inferql/queue/registry';
+import type { Registry } from '@inferql/queue/models/registry';
 
 /** Lists of this many model versions are cached; the longest take about a megabyte. */
 const KEPT_LISTS = 8;

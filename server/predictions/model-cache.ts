@@ -1,7 +1,7 @@
 /** Caches models and queues, so that most requests do not read Redis. */
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import type { KnownModel, Registry } from '@inferql/queue/registry';
+import type { KnownModel, Registry } from '@inferql/queue/models/registry';
 
 /** What was read is used for this long. The channel reports changed models. */
 const MODELS_MAX_AGE_MS = 5_000;

@@ -1,10 +1,10 @@
 /** Follows the open predictions that this server has listeners for. */
 import { isTerminal, modelOfPrediction, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import type { EventChannel, EventListener } from '@inferql/queue/event-channel';
-import type { Producer } from '@inferql/queue/producer';
-import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
-import type { ReportUnreadable } from '@inferql/queue/unreadable-records';
+import { EXPIRE_BATCH_SIZE } from '@inferql/queue/lua/lua-steps';
+import type { EventChannel, EventListener } from '@inferql/queue/predictions/event-channel';
+import type { Producer } from '@inferql/queue/predictions/producer';
+import type { ReportUnreadable } from '@inferql/queue/redis/unreadable-records';
 import type { Logger } from 'pino';
 import type { PredictionListener } from './prediction-listener.ts';
 

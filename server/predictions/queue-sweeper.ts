@@ -1,10 +1,11 @@
 /** What a server does for the queue regularly, so that nothing depends on a worker or a caller that is still there. */
+
+import { REFUND_BATCH_SIZE, type Refunds } from '@inferql/queue/access/refunds';
 import { InferqlError } from '@inferql/queue/error-codes';
-import type { Producer } from '@inferql/queue/producer';
-import { REFUND_BATCH_SIZE, type Refunds } from '@inferql/queue/refunds';
-import type { Registry } from '@inferql/queue/registry';
-import { EXPIRE_BATCH_SIZE } from '@inferql/queue/scripts';
-import type { ReportUnreadable } from '@inferql/queue/unreadable-records';
+import { EXPIRE_BATCH_SIZE } from '@inferql/queue/lua/lua-steps';
+import type { Registry } from '@inferql/queue/models/registry';
+import type { Producer } from '@inferql/queue/predictions/producer';
+import type { ReportUnreadable } from '@inferql/queue/redis/unreadable-records';
 import type { Logger } from 'pino';
 
 /** Maximum delay with which a prediction that nobody watches expires. */

@@ -1,7 +1,7 @@
 /** Every operation by every kind of caller over every transport, as one table. */
 
 import { newPredictionId } from '@inferql/queue/contract';
-import { Producer } from '@inferql/queue/producer';
+import { Producer } from '@inferql/queue/predictions/producer';
 import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing/graphql-client';
 import { createClient } from 'graphql-ws';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /** Who has access, over HTTP; access-matrix.test.ts covers the operations. */
 
-import { accessKeys } from '@inferql/queue/redis-keys';
+import { accessKeys } from '@inferql/queue/redis/keys';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../config.ts';
 import { bearer, startGuardedServer } from './callers.ts';

@@ -1,7 +1,7 @@
 /** What it costs to identify a caller, as counts: times depend on the machine. */
 import * as crypto from 'node:crypto';
-import type { KeyRecord } from '@inferql/queue/api-keys';
-import { NO_LIMITS } from '@inferql/queue/limit-rules';
+import type { KeyRecord } from '@inferql/queue/access/api-keys';
+import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
 import { expect, test, vi } from 'vitest';
 import { Authenticator } from '../access/authenticate.ts';
 import { createKeyCache } from '../access/key-cache.ts';

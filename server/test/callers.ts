@@ -1,5 +1,5 @@
 /** Shared by the tests of authentication: a server that requires keys, and a key of each kind. */
-import { KeyStore, type NewKey } from '@inferql/queue/api-keys';
+import { KeyStore, type NewKey } from '@inferql/queue/access/api-keys';
 import { type Server, type ServerOptions, startServer } from './server-harness.ts';
 
 export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });

@@ -1,5 +1,5 @@
 /** Models without workers. */
-import { Registry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/models/registry';
 import { expect, test } from 'vitest';
 import { connect, paint, startServer, startWorker } from './server-harness.ts';
 

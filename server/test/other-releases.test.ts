@@ -1,5 +1,5 @@
 /** Records of another release or program in Redis affect nothing else. */
-import { modelKeys, registryKeys } from '@inferql/queue/redis-keys';
+import { modelKeys, registryKeys } from '@inferql/queue/redis/keys';
 import { describe, expect, test } from 'vitest';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { connectRedis } from '@inferql/queue/redis-connection';
+import { connectRedis } from '@inferql/queue/redis/connection';
 import { expect, test } from 'vitest';
 import { ANONYMOUS } from '../access/principal.ts';
 import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';

@@ -1,8 +1,8 @@
 /** A whole system with exactly the rights in Redis that docs/security.md gives to each part. */
 import { readFileSync } from 'node:fs';
-import { KeyStore } from '@inferql/queue/api-keys';
-import { createDeadLetters } from '@inferql/queue/dead-letters';
-import { createTenantStore } from '@inferql/queue/tenant-store';
+import { KeyStore } from '@inferql/queue/access/api-keys';
+import { createTenantStore } from '@inferql/queue/access/tenant-store';
+import { createDeadLetters } from '@inferql/queue/jobs/dead-letters';
 import { beforeEach, expect, test } from 'vitest';
 import { bearer } from './callers.ts';
 import { jsonRequest } from './requests.ts';

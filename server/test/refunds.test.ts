@@ -1,4 +1,4 @@
-/** What costs a caller's limits nothing: every refusal, and what ends before a worker begins it. queue/refunds.test.ts tests the step. */
+/** What costs a caller's limits nothing: every refusal, and what ends before a worker begins it. queue/access/refunds.test.ts tests the step. */
 import { expect, test } from 'vitest';
 import { startGuardedServer } from './callers.ts';
 import type { Answer } from './requests.ts';

@@ -1,7 +1,7 @@
 /** What a caller holds open ends with its key. */
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { accessKeys } from '@inferql/queue/redis-keys';
+import { accessKeys } from '@inferql/queue/redis/keys';
 import { subscribeSse } from '@inferql/testing/graphql-client';
 import { createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
 /** Limits and weights that an operator sets for one tenant, as its requests meet them. */
-import { createTenantStore } from '@inferql/queue/tenant-store';
+import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { expect, test } from 'vitest';
 import { startGuardedServer } from './callers.ts';
 import { ENQUEUE, paint, startWorker } from './server-harness.ts';

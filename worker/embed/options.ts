@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ModelName } from '@inferql/queue/contract';
-import { isRedisUrl } from '@inferql/queue/redis-url';
+import { isRedisUrl } from '@inferql/queue/redis/url';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 

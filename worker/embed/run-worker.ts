@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
-import { findCure, reportConnections } from '@inferql/queue/redis-outage-report';
-import { parseRedisUrl } from '@inferql/queue/redis-url';
-import { checkRedisVersion } from '@inferql/queue/redis-version';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import { findCure, reportConnections } from '@inferql/queue/redis/outage-report';
+import { parseRedisUrl } from '@inferql/queue/redis/url';
+import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { createFolderSource, createListSource, type ModelSource } from '../repository/model-source.ts';
 import { serveModels } from '../serving/served-models.ts';
 import { writeDefinitions } from './defined-models.ts';

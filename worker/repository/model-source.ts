@@ -3,8 +3,8 @@
 import { basename, dirname } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/default-model';
 import { describeOddFolders } from '@inferql/converter/unserved-folders';
-import type { RedisConnection } from '@inferql/queue/redis-connection';
-import { Registry } from '@inferql/queue/registry';
+import { Registry } from '@inferql/queue/models/registry';
+import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';
 import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import type { ServableModel } from '../serving/servable-model.ts';

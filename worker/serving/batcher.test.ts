@@ -1,5 +1,5 @@
-import { HeldJobs } from '@inferql/queue/held-jobs';
-import type { ClaimedJob } from '@inferql/queue/stream-entry';
+import { HeldJobs } from '@inferql/queue/jobs/held-jobs';
+import type { ClaimedJob } from '@inferql/queue/jobs/stream-entry';
 import { expect, test } from 'vitest';
 import { type Batch, Batcher } from './batcher.ts';
 

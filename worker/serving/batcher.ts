@@ -4,8 +4,8 @@
  * earlier would only take work from idle workers and keep urgent and late jobs out of the batch.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Consumer, StartedJob } from '@inferql/queue/consumer';
-import type { ClaimedJob } from '@inferql/queue/stream-entry';
+import type { Consumer, StartedJob } from '@inferql/queue/jobs/consumer';
+import type { ClaimedJob } from '@inferql/queue/jobs/stream-entry';
 import { ArrivalRate } from './arrival-rate.ts';
 import { createNotifier } from './notifier.ts';
 

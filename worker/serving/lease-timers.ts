@@ -2,8 +2,9 @@
  * What a worker does for its leases while batches run: it extends them, sends the heartbeat, reclaims stalled jobs of other workers and
  * sweeps deadlines. These timers belong to the worker's process, so that a busy engine process cannot delay them.
  */
-import { type Consumer, WORKER_LIFETIME_MS } from '@inferql/queue/consumer';
+
 import type { ServedModel } from '@inferql/queue/contract';
+import { type Consumer, WORKER_LIFETIME_MS } from '@inferql/queue/jobs/consumer';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
 import type { Batcher } from './batcher.ts';
 import type { StepReporter } from './step-reporter.ts';

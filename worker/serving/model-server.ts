@@ -1,9 +1,9 @@
 /** One model served by this worker: its engine and its loop, from warm-up to drain. */
 
-import { Consumer } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
+import { Consumer } from '@inferql/queue/jobs/consumer';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';
 import { EngineLoadError } from '../engines/engine.ts';
 import { type SupervisedEngine, startSupervisedEngine } from '../engines/process/supervised-engine.ts';

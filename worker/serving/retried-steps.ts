@@ -1,6 +1,6 @@
 /** Steps of the queue that are repeated until Redis accepts them. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isRedisUnavailable } from '@inferql/queue/redis-errors';
+import { isRedisUnavailable } from '@inferql/queue/redis/errors';
 import type { StepReporter } from './step-reporter.ts';
 
 const FIRST_RETRY_MS = 100;

@@ -1,9 +1,9 @@
 /** The worker's loop on a real Redis, with an engine that the test controls. */
 
-import { Consumer, type Outcome } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
+import { Consumer, type Outcome } from '@inferql/queue/jobs/consumer';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { pino } from 'pino';

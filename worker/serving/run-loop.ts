@@ -2,9 +2,9 @@
  * The second of the worker's two loops: takes a batch, runs it, settles it. lease-timers.ts keeps its leases meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Consumer, Outcome, StartedJob } from '@inferql/queue/consumer';
 import type { ServedModel } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
+import type { Consumer, Outcome, StartedJob } from '@inferql/queue/jobs/consumer';
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';

@@ -1,7 +1,7 @@
 /** The models that this worker serves, kept in sync with its repository while it runs. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { RedisConnection } from '@inferql/queue/redis-connection';
+import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';
 import type { ModelSource } from '../repository/model-source.ts';
 import { createCoreScheduler } from './core-scheduler.ts';

@@ -1,9 +1,9 @@
 /** The worker's promises on a real Redis, with real engine processes that give scripted answers. */
 import { join } from 'node:path';
-import { Consumer } from '@inferql/queue/consumer';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis-connection';
-import { GROUP, modelKeys, streamKey } from '@inferql/queue/redis-keys';
+import { Consumer } from '@inferql/queue/jobs/consumer';
+import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import { GROUP, modelKeys, streamKey } from '@inferql/queue/redis/keys';
 import { buildSystem } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';

@@ -1,5 +1,5 @@
 -- First part of every step: the model's keys by name, its clock and its channel.
--- KEYS: as listed here (queue/redis-keys.ts makes them; names that end in _of are prefixes of one key per id). All are on one Cluster slot.
+-- KEYS: as listed here (queue/redis/keys.ts makes them; names that end in _of are prefixes of one key per id). All are on one Cluster slot.
 local prediction_of, job_of, predictions_of = KEYS[1], KEYS[2], KEYS[3]
 local waiting, deadlines, counters, channel = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local dead, specs, alive, workers = KEYS[8], KEYS[9], KEYS[10], KEYS[11]

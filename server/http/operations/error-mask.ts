@@ -1,6 +1,7 @@
 /** Decides what an error reveals to clients, and logs the rest. */
+
+import type { LimitState } from '@inferql/queue/access/limiter';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
-import type { LimitState } from '@inferql/queue/limiter';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';

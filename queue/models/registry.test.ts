@@ -1,0 +1,93 @@
+/** Models that come and go: which are offered, which is the default, and what forgetting one leaves behind. */
+import { expect, test } from 'vitest';
+import { modelKeys, registryKeys } from '../redis/keys.ts';
+import { connect, setUp } from '../test/queue.fixture.ts';
+import { FORGET_AFTER_MS, Registry } from './registry.ts';
+
+async function setUpRegistry(queue: Parameters<typeof setUp>[0] = {}) {
+  const bed = await setUp(queue);
+  const registry = new Registry(bed.redis, { prefix: bed.prefix });
+  const { counters } = modelKeys(bed.prefix, bed.model.name);
+  return {
+    ...bed,
+    registry,
+    /** As if the last worker had been gone for this long. */
+    async age(idleMs: number) {
+      const [seconds] = await bed.redis.time();
+      await bed.redis.hset(counters, 'aliveUntilMs', Number(seconds) * 1000 - idleMs);
+    },
+  };
+}
+
+test('a model is offered while a worker serves it and for its grace period after that', async () => {
+  const { registry, consumer, age } = await setUpRegistry({ graceMs: 60_000 });
+  expect(await registry.knownModels()).toMatchObject([{ model: { name: 'tiny' }, idleMs: 0, isOffered: true }]);
+  await consumer.deregister();
+  // A second is rounded off, and the test takes its time.
+  await age(50_000);
+  expect(await registry.knownModels()).toMatchObject([{ isOffered: true }]);
+  await age(62_000);
+  expect(await registry.knownModels()).toMatchObject([{ isOffered: false }]);
+});
+
+test('a model that is served is not forgotten, nor one with open predictions or dead letters', async () => {
+  const { registry, consumer, admit, producer, age, redis, prefix } = await setUpRegistry();
+  expect(await registry.forget('tiny')).toEqual({ kind: 'served' });
+  const { id } = await admit(1);
+  await consumer.deregister();
+  expect(await registry.forget('tiny')).toEqual({ kind: 'open', count: 1 });
+  await producer.cancel(id);
+  await redis.xadd(modelKeys(prefix, 'tiny').dead, '*', 'state', 'x');
+  expect(await registry.forget('tiny')).toEqual({ kind: 'deadLetters', count: 1 });
+  expect(await registry.forget('tiny', { idleMs: FORGET_AFTER_MS, withDeadLetters: true })).toEqual({ kind: 'served' });
+  await age(FORGET_AFTER_MS + 1_000);
+  expect(await registry.forget('tiny', { idleMs: FORGET_AFTER_MS, withDeadLetters: true })).toEqual({
+    kind: 'forgotten',
+  });
+  expect(await registry.forget('tiny')).toEqual({ kind: 'unknown' });
+  expect(await registry.forget('../tiny')).toEqual({ kind: 'unknown' });
+});
+
+test('forgetting leaves nothing of the model except ended predictions, which expire in time', async () => {
+  const { registry, consumer, admit, producer, redis, prefix, status } = await setUpRegistry();
+  const { id } = await admit(1);
+  await producer.cancel(id);
+  await consumer.deregister();
+  expect(await registry.forget('tiny')).toEqual({ kind: 'forgotten' });
+  expect(await status(id)).toBe('CANCELED');
+  const keys = await redis.keys(`${prefix}:*`);
+  expect(keys.filter((key) => !key.includes(':prediction:'))).toEqual([]);
+  for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  expect(await registry.knownModels()).toEqual([]);
+});
+
+test('a model that was idle for a day is forgotten automatically, and returns when it is served again', async () => {
+  const { registry, consumer, addWorker, age } = await setUpRegistry();
+  await consumer.deregister();
+  await age(FORGET_AFTER_MS - 10_000);
+  expect(await registry.forgetIdle()).toEqual([]);
+  await age(FORGET_AFTER_MS + 10_000);
+  expect(await registry.forgetIdle()).toEqual(['tiny']);
+  await addWorker();
+  expect(await registry.knownModels()).toMatchObject([{ model: { name: 'tiny' }, isOffered: true }]);
+});
+
+test('servers hear of another default model once', async () => {
+  const { registry, prefix } = await setUpRegistry();
+  expect(await registry.defaultModel()).toBeNull();
+  const subscriber = connect('subscriber');
+  const heard: string[] = [];
+  await subscriber.subscribe(registryKeys(prefix).changed);
+  const second = new Promise<void>((resolve) => {
+    subscriber.on('message', (_channel, name) => {
+      heard.push(name);
+      if (name === 'other') resolve();
+    });
+  });
+  await registry.setDefaultModel('tiny');
+  await registry.setDefaultModel('tiny');
+  await registry.setDefaultModel('other');
+  await second;
+  expect(heard).toEqual(['tiny', 'other']);
+  expect(await registry.defaultModel()).toBe('other');
+});

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import { ANONYMOUS_CALLER } from '../contract.ts';
+import { leftovers, setUp, success } from '../test/queue.fixture.ts';
+
+describe('the end of a prediction before its result', () => {
+  it('by cancel takes it off the queue; a running one drops its result; the first transition wins', async () => {
+    const { admit, consumer, producer, redis, prefix } = await setUp();
+    const waiting = await admit(1);
+    const running = await admit(2);
+    const jobs = await consumer.claim(8);
+    const started = await consumer.start(jobs.filter((job) => job.jobId === running.id));
+    expect(await producer.cancel(waiting.id)).toMatchObject({ status: 'CANCELED' });
+    expect(await producer.cancel(running.id)).toMatchObject({ status: 'CANCELED' });
+    expect(await consumer.start(jobs.filter((job) => job.jobId === waiting.id))).toEqual([]);
+    expect(await consumer.settle([success(started[0]!)])).toEqual(['gone']);
+    expect(await producer.cancel(running.id)).toMatchObject({ status: 'CANCELED', revision: 3 });
+    expect(await producer.cancel('tiny.AAAAAAAAAAAAAAAAAAAAAA')).toBeNull();
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('by its deadline needs no worker, and frees the payload', async () => {
+    const { admit, producer, redis, prefix } = await setUp();
+    const { id } = await admit(1, { timeoutMs: 1 });
+    await expect.poll(() => producer.expireDue('tiny')).toBe(1);
+    expect((await producer.read(id))!.state).toMatchObject({ status: 'EXPIRED', errorCode: 'DEADLINE_EXCEEDED' });
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('by its deadline is seen by the start step even if nobody swept', async () => {
+    const { admit, consumer, status } = await setUp();
+    const { id } = await admit(1, { timeoutMs: 1 });
+    const jobs = await consumer.claim(8);
+    await expect.poll(async () => (await consumer.start(jobs)).length === 0 && (await status(id))).toBe('EXPIRED');
+  });
+});
+
+describe('sharing', () => {
+  it('computes identical work once; canceling one follower leaves the other', async () => {
+    const { admit, consumer, producer, status } = await setUp();
+    const first = await admit(1);
+    const second = await admit(1);
+    expect([first.cached, second.cached, second.jobId]).toEqual([false, true, first.id]);
+    await producer.cancel(first.id);
+    const jobs = await consumer.claim(8);
+    expect(jobs).toHaveLength(1);
+    const [started] = await consumer.start(jobs);
+    const third = await admit(1);
+    expect(third).toMatchObject({ status: 'PROCESSING', cached: true });
+    await consumer.settle([success(started!)]);
+    expect([await status(first.id), await status(second.id), await status(third.id)]).toEqual([
+      'CANCELED',
+      'SUCCEEDED',
+      'SUCCEEDED',
+    ]);
+    expect((await admit(1)).status).toBe('QUEUED');
+  });
+
+  it('moves the job into the lane of its most urgent follower, unless a worker has claimed it', async () => {
+    const { admit, consumer, producer, registry, redis, prefix } = await setUp();
+    const low = await admit(1, { priority: 'LOW' });
+    const before = await admit(2);
+    const high = await admit(1, { priority: 'HIGH' });
+    expect((await producer.readMany([high.id, low.id, before.id])).map((one) => one!.position)).toEqual([1, 1, 2]);
+    const [hastened] = await consumer.claim(1);
+    expect(hastened).toMatchObject({ jobId: low.id, image: Buffer.alloc(12, 1), redelivered: false });
+    const [claimed] = await consumer.claim(1);
+    expect(await admit(2, { priority: 'HIGH' })).toMatchObject({ jobId: before.id });
+    const started = await consumer.start([hastened!, claimed!]);
+    expect(started.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled']);
+    expect((await registry.queueState('tiny'))!).toMatchObject({ waiting: 0, processing: 0, queuedBytes: 0 });
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('lets a bounded number of predictions follow one job, so that no step is long', async () => {
+    const { request, producer, registry, consumer, redis, prefix } = await setUp();
+    const outcomes = await Promise.all(Array.from({ length: 250 }, () => producer.admit(request(1))));
+    const jobIds = outcomes.map((outcome) => (outcome.kind === 'admitted' ? outcome.state.jobId : outcome.kind));
+    const followers = [...new Set(jobIds)].map((job) => jobIds.filter((id) => id === job).length);
+    expect(followers).toEqual([100, 100, 50]);
+    const started = await consumer.start(await consumer.claim(8));
+    expect(await consumer.settle(started.map(success))).toEqual(['settled', 'settled', 'settled']);
+    expect((await registry.queueState('tiny'))!.ended.SUCCEEDED).toBe(250);
+    expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('answers from the cache while it lasts, and can be switched off', async () => {
+    const { admit, consumer } = await setUp();
+    await admit(1, { cacheTtlMs: 60_000 });
+    const [started] = await consumer.start(await consumer.claim(8));
+    await consumer.settle([success(started!)]);
+    expect(await admit(1, { cacheTtlMs: 60_000 })).toMatchObject({
+      status: 'SUCCEEDED',
+      cached: true,
+      result: { labels: [{ index: 1 }] },
+    });
+    expect(await admit(1)).toMatchObject({ status: 'QUEUED', cached: false });
+    expect(await admit(1, { share: false })).toMatchObject({ status: 'QUEUED', cached: false });
+  });
+
+  it('gives the same prediction for the same idempotency key, per tenant', async () => {
+    const { admit, producer, request } = await setUp();
+    const first = await admit(1, { idempotencyKey: 'k' });
+    expect((await admit(1, { idempotencyKey: 'k' })).id).toBe(first.id);
+    expect(await producer.admit(request(2, { idempotencyKey: 'k' }))).toEqual({ kind: 'idempotencyConflict' });
+    expect((await admit(2, { idempotencyKey: 'k', caller: { ...ANONYMOUS_CALLER, tenant: 'another' } })).id).not.toBe(
+      first.id,
+    );
+    await producer.cancel(first.id);
+    expect((await admit(2, { idempotencyKey: 'k' })).id).not.toBe(first.id);
+  });
+});
+
+describe('pushing back', () => {
+  it('beyond maxQueueSize and maxQueuedBytes, with figures; a refusal leaves nothing behind', async () => {
+    const { admit, producer, request } = await setUp({ maxQueueSize: 2 });
+    await admit(1);
+    await admit(2);
+    const refused = request(3, { idempotencyKey: 'k' });
+    expect(await producer.admit(refused)).toEqual({ kind: 'queueFull', waiting: 2, queuedBytes: 24 });
+    expect(await producer.read(refused.id)).toBeNull();
+    const small = await setUp({ maxQueuedBytes: 20 });
+    await small.admit(1);
+    expect(await small.producer.admit(small.request(2))).toEqual({ kind: 'queueFull', waiting: 1, queuedBytes: 12 });
+  });
+
+  it('as unavailable if no worker was alive within the grace period; a worker within it claims what was queued', async () => {
+    const patient = await setUp({ graceMs: 60_000 });
+    await patient.consumer.deregister();
+    await patient.admit(1);
+    expect(await (await patient.addWorker()).claim(8)).toHaveLength(1);
+    const { consumer, producer, request } = await setUp();
+    await consumer.deregister();
+    await expect.poll(async () => (await producer.admit(request(1, { share: false }))).kind).toBe('unavailable');
+  });
+
+  it('as UNAVAILABLE, typed, if Redis is full, while what was accepted still ends', async () => {
+    const { admit, consumer, producer, redis, request, status } = await setUp();
+    const { id } = await admit(1);
+    const [job] = await consumer.claim(8);
+    await redis.config('SET', 'maxmemory', '1');
+    try {
+      await expect(producer.admit(request(2))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      const [started] = await consumer.start([job!]);
+      expect(await consumer.settle([success(started!)])).toEqual(['settled']);
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+    }
+    expect(await status(id)).toBe('SUCCEEDED');
+  });
+});

@@ -1,0 +1,83 @@
+/** Connections to Redis: one server, Sentinel or Cluster, as the URL says. */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { parseRedisUrl } from './url.ts';
+
+export type RedisConnection = Redis | Cluster;
+
+/**
+ * What a connection is for. `request`: a caller waits, so it fails at once if Redis is gone, and within seconds if it hangs.
+ * `work`: commands wait for Redis to come back. `blocking`: as work, for one command that blocks. `subscriber`: a channel's listener.
+ */
+export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
+
+/** Longest time that a caller's command may take. */
+const REQUEST_TIMEOUT_MS = 3_000;
+/**
+ * A connection is replaced if it cannot be opened, or a command gets no reply, for this long. Nothing else notices a network that
+ * drops everything: the kernel retransmits for a quarter of an hour. No command blocks for longer than a second.
+ */
+const SILENCE_LIMIT_MS = 5_000;
+
+type Options = Omit<RedisOptions, 'replyMapping'> & { replyMapping: 'legacy' };
+
+function roleOptions(role: ConnectionRole): Options {
+  const shared: Options = {
+    replyMapping: 'legacy',
+    connectTimeout: SILENCE_LIMIT_MS,
+    socketTimeout: SILENCE_LIMIT_MS,
+    keepAlive: 5_000,
+    // Soon enough for a restarted Redis, rare enough for one that stays away.
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+    // A failover leaves the old master read-only: look for the new one.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+  };
+  switch (role) {
+    case 'request':
+      return { ...shared, enableOfflineQueue: false, commandTimeout: REQUEST_TIMEOUT_MS, maxRetriesPerRequest: 1 };
+    case 'work':
+      return { ...shared, maxRetriesPerRequest: null };
+    case 'blocking':
+      // Sent again after a reconnect. Otherwise the command would never settle, neither with a reply nor with an error.
+      return { ...shared, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: true };
+    case 'subscriber':
+      return { ...shared, maxRetriesPerRequest: null, autoResubscribe: false };
+    default:
+      return role satisfies never;
+  }
+}
+
+/**
+ * Opens a connection.
+ * @param url as `parseRedisUrl` takes it
+ * @throws TypeError if the URL has another form
+ */
+export function connectRedis(url: string, role: ConnectionRole): RedisConnection {
+  const options = roleOptions(role);
+  const address = parseRedisUrl(url);
+  const { username, password, tls, family, db, hosts } = address;
+  const access = {
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(tls && { tls: {} }),
+    ...(family !== undefined && { family }),
+  };
+  switch (address.kind) {
+    case 'single': {
+      const place = address.socketPath === undefined ? hosts[0]! : { path: address.socketPath };
+      return new Redis({ ...options, ...access, ...place, ...(db !== undefined && { db }) });
+    }
+    case 'cluster': {
+      const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
+      return new Cluster([...hosts], {
+        redisOptions: { ...redisOptions, ...access },
+        ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
+        clusterRetryStrategy: (attempt) => retryStrategy!(attempt) as number,
+        ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
+      });
+    }
+    case 'sentinel':
+      return new Redis({ ...options, ...access, sentinels: [...hosts], name: address.masterName! });
+    default:
+      return address.kind satisfies never;
+  }
+}

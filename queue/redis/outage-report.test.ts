@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { startTestRedis } from '@inferql/testing/redis-server';
+import { afterEach, describe, expect, test } from 'vitest';
+import { connectRedis } from './connection.ts';
+import { findCure, logConsole, reportConnections } from './outage-report.ts';
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+interface Line {
+  level: string;
+  message: string;
+  reason?: string;
+  cure?: string;
+}
+
+/** Two connections, as a server has, and what was logged about them. */
+function watch(url: string) {
+  const lines: Line[] = [];
+  const note = (level: string) => (fields: object, message: string) => lines.push({ level, message, ...fields });
+  const connections = (['request', 'subscriber'] as const).map((role) => connectRedis(url, role));
+  for (const connection of connections) closers.push(() => connection.disconnect());
+  let errors = 0;
+  for (const connection of connections) connection.on('error', () => errors++);
+  reportConnections(connections, url, { warn: note('warn'), info: note('info'), debug: () => undefined });
+  return {
+    connections,
+    shown: () => lines,
+    /** Resolves when the connections have failed this many times. */
+    failed: (times: number) => expect.poll(() => errors, { timeout: 20_000 }).toBeGreaterThanOrEqual(times),
+  };
+}
+
+describe('a Redis that refuses is reported in one line with its message and the cure', () => {
+  test('that wants a password', async () => {
+    const redis = await startTestRedis({ args: ['--requirepass', 's3cret'] });
+    closers.push(() => redis.stop());
+    const { failed, shown } = watch(redis.url);
+    await failed(6);
+    expect(shown()).toEqual([
+      expect.objectContaining({
+        level: 'warn',
+        reason: expect.stringContaining('NOAUTH'),
+        cure: expect.stringContaining('REDIS_URL'),
+      }),
+    ]);
+  });
+
+  test('that was given a wrong one, which is not shown', async () => {
+    const redis = await startTestRedis({ args: ['--requirepass', 's3cret'] });
+    closers.push(() => redis.stop());
+    const { failed, shown } = watch(redis.url.replace('//', '//:wr0ng@'));
+    await failed(6);
+    expect(shown()).toHaveLength(1);
+    expect(shown()[0]!.reason).toContain('WRONGPASS');
+    expect(JSON.stringify(shown())).not.toMatch(/wr0ng|s3cret/);
+  });
+
+  test('that closes the connection at once, as in protected mode', async () => {
+    const words = 'DENIED Redis is running in protected mode because protected mode is enabled';
+    const server = createServer((socket) => socket.on('error', () => undefined).end(`-${words}\r\n`)).listen(
+      0,
+      '127.0.0.1',
+    );
+    await once(server, 'listening');
+    closers.push(() => server.close());
+    const { shown } = watch(`redis://127.0.0.1:${(server.address() as { port: number }).port}`);
+    await expect.poll(() => shown().length).toBe(1);
+    expect(shown()[0]).toMatchObject({
+      reason: expect.stringContaining('DENIED'),
+      cure: expect.stringContaining('password'),
+    });
+  });
+
+  test('that is not there, and later is', async () => {
+    const redis = await startTestRedis();
+    closers.push(() => redis.stop());
+    await redis.kill9();
+    const { failed, shown } = watch(redis.url);
+    await failed(6);
+    expect(shown()).toHaveLength(1);
+    expect(shown()[0]).toMatchObject({
+      reason: expect.stringContaining('ECONNREFUSED'),
+      cure: expect.stringContaining('Start Redis'),
+    });
+    await redis.restart();
+    await expect.poll(() => shown().length).toBe(2);
+    expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis available again' });
+  });
+});
+
+test.each([
+  ["NOPERM User iq has no permissions to run the 'info' command", 'rights'],
+  ['getaddrinfo ENOTFOUND redis.invalid', 'resolved'],
+  ['self-signed certificate', 'rediss://'],
+])('%s has a cure', (reason, word) => expect(findCure(reason)).toContain(word));
+
+test('what a library writes to the console appears once, through the log', () => {
+  const lines: object[] = [];
+  const target = { warn: (_text: string) => undefined, error: (_text: string) => undefined } as unknown as Console;
+  const log = { warn: (fields: object) => lines.push(fields), info: () => undefined, debug: () => undefined };
+  logConsole(log, target);
+  for (let i = 0; i < 5; i++) target.warn('Skipping the ready check');
+  target.error('other');
+  expect(lines).toEqual([{ text: 'Skipping the ready check' }, { text: 'other' }]);
+});
