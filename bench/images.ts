@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { ModelSpec } from '@inferql/converter/spec';
+import type { ModelSpec } from '@inferql/converter/spec/spec';
 import { prepareImage } from '@inferql/images/preprocess';
 
 const PREPARED = 48;

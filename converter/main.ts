@@ -9,11 +9,11 @@ import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
-import { describeDiskError } from './disk-errors.ts';
 import { ModelError } from './errors.ts';
-import { NORMALIZATIONS } from './input-spec.ts';
+import { describeDiskError } from './files/disk-errors.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
 import { prepareModel } from './prepared-model.ts';
+import { NORMALIZATIONS } from './spec/input-spec.ts';
 
 /** Exit code of `prepare` when the other models are ready. */
 const SOME_REFUSED = 2;

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createRandom } from '../golden/harness.fixture.ts';
 import { encodeClassifier } from '../golden/onnx-file.fixture.ts';
-import { encodeModel } from '../onnx-writer/encode-onnx.ts';
-import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph.ts';
+import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
+import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { useRepository } from './test-repository.fixture.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { zip } from '../sources/zip.fixture.ts';
-import { readSpec } from '../spec-file.ts';
+import { readSpec } from '../spec/spec-file.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { listModels } from './command-context.ts';

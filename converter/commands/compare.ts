@@ -1,7 +1,7 @@
 import { ModelError } from '../errors.ts';
-import { normalizationOf } from '../normalization.ts';
 import type { PreparedModel } from '../prepared-model.ts';
-import { readSample } from '../sample-images.ts';
+import { readSample } from '../repository/sample-images.ts';
+import { normalizationOf } from '../spec/normalization.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { openTrial } from './trial.ts';
 

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { resizeOf } from '@inferql/images/render-input';
 import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
-import { readSample } from '../sample-images.ts';
-import { readSpec } from '../spec-file.ts';
+import { readSample } from '../repository/sample-images.ts';
+import { readSpec } from '../spec/spec-file.ts';
 import { type CommandContext, requireModel } from './command-context.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { ModelError } from '../errors.ts';
-import { NORMALIZATIONS, type NormalizationSpec } from '../input-spec.ts';
 import { nameNormalization } from '../inspect/companion-files.ts';
-import { readLabels } from '../labels.ts';
+import { NORMALIZATIONS, type NormalizationSpec } from '../spec/input-spec.ts';
+import { readLabels } from '../spec/labels.ts';
 
 /** Asks a person; the answer is trimmed, and empty if they accept the guess. */
 export type Ask = (question: string) => Promise<string>;

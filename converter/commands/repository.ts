@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { readDefaultModel, writeDefaultModel } from '../default-model.ts';
 import { ModelError } from '../errors.ts';
-import { readSpec } from '../spec-file.ts';
-import { describeOddFolders } from '../unserved-folders.ts';
+import { readDefaultModel, writeDefaultModel } from '../repository/default-model.ts';
+import { describeOddFolders } from '../repository/unserved-folders.ts';
+import { readSpec } from '../spec/spec-file.ts';
 import { type CommandContext, listModels, requireModel } from './command-context.ts';
 
 /** Prints one line per model, and why other folders are not models. */

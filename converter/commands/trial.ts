@@ -4,9 +4,9 @@ import { type OutputArray, type OutputArrays, toEngineOutput } from '@inferql/wo
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { runBatch } from '../inspect/probe-onnx.ts';
-import { normalizationOf } from '../normalization.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
 import type { PreparedModel } from '../prepared-model.ts';
+import { normalizationOf } from '../spec/normalization.ts';
 import { wayOut } from '../tfjs/keras3.ts';
 import type { CommandContext } from './command-context.ts';
 

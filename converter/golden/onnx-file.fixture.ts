@@ -1,5 +1,5 @@
-import { encodeModel } from '../onnx-writer/encode-onnx.ts';
-import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph.ts';
+import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
+import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph/graph.ts';
 import { createRandom } from './harness.fixture.ts';
 
 export interface ClassifierOptions {

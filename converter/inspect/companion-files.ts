@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
-import type { InputSpec, NormalizationSpec } from '../input-spec.ts';
-import { parseLabels, readLabels } from '../labels.ts';
-import { readTextFile } from '../text-file.ts';
+import { readTextFile } from '../files/text-file.ts';
+import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
+import { parseLabels, readLabels } from '../spec/labels.ts';
 
 /** How images must be prepared, as far as a file specifies it. */
 export interface Preprocessing {

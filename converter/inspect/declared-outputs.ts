@@ -1,7 +1,7 @@
 /** `--outputs` of `models add`: which of a model's outputs its spec declares besides the labels, and as what. */
 import { OutputName, type TensorType } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
-import { readLabels } from '../labels.ts';
+import { readLabels } from '../spec/labels.ts';
 import type { Findings } from './findings.ts';
 import type { Activation } from './overrides.ts';
 

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
-import { parseLabels } from '../labels.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
 import {
   type AnswerOutput,
@@ -13,7 +12,8 @@ import {
 } from '../onnx-reader/inputs-and-outputs.ts';
 import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-names.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import { type ModelSpec, parseSpec } from '../spec.ts';
+import { parseLabels } from '../spec/labels.ts';
+import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';

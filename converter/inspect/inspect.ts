@@ -1,13 +1,13 @@
 import path from 'node:path';
 import type { Ask } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import type { NormalizationSpec } from '../input-spec.ts';
-import { normalizationOf } from '../normalization.ts';
 import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
-import type { OnnxGraph } from '../onnx-writer/graph.ts';
-import { type ModelSpec, parseSpec } from '../spec.ts';
+import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
+import { normalizationOf } from '../spec/normalization.ts';
+import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { mayRunOnTfjs, wayOut } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';

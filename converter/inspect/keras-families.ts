@@ -1,4 +1,4 @@
-import type { NormalizationSpec } from '../input-spec.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 
 export interface KerasFamily {
   /** As the layers are named. */

@@ -1,6 +1,6 @@
-import type { NormalizationSpec } from '../input-spec.ts';
 import { readByteWeights, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Findings } from './findings.ts';
 import type { KerasFamily } from './keras-families.ts';
 import { describeNormalization } from './overrides.ts';

@@ -1,6 +1,6 @@
-import type { NormalizationSpec } from '../input-spec.ts';
 import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
 import { findKerasFamily } from './keras-families.ts';

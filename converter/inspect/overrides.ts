@@ -1,7 +1,7 @@
 import { ModelError } from '../errors.ts';
-import type { InputSpec, NORMALIZATIONS, NormalizationSpec } from '../input-spec.ts';
 import type { Layout } from '../onnx-reader/input-trace.ts';
-import type { ModelSpec } from '../spec.ts';
+import type { InputSpec, NORMALIZATIONS, NormalizationSpec } from '../spec/input-spec.ts';
+import type { ModelSpec } from '../spec/spec.ts';
 import { nameNormalization } from './companion-files.ts';
 import type { OutputRequest } from './declared-outputs.ts';
 

@@ -2,9 +2,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
-import { writeWrapped } from '../onnx-writer/write-wrapped.ts';
-import { readSample } from '../sample-images.ts';
-import type { ModelSpec } from '../spec.ts';
+import { writeWrapped } from '../onnx-writer/wrap/write-wrapped.ts';
+import { readSample } from '../repository/sample-images.ts';
+import type { ModelSpec } from '../spec/spec.ts';
 
 /** What an ONNX file answers when it is run, before any activation is put behind it. */
 export interface Probe {

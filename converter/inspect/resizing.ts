@@ -1,4 +1,4 @@
-import type { InputSpec } from '../input-spec.ts';
+import type { InputSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
 import type { Overrides } from './overrides.ts';

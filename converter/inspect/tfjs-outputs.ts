@@ -2,8 +2,8 @@
 import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
-import type { OnnxGraph } from '../onnx-writer/graph.ts';
-import type { ModelSpec } from '../spec.ts';
+import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
+import type { ModelSpec } from '../spec/spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { nameOutputs, parseTopology } from '../tfjs/topology.ts';

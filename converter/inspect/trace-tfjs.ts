@@ -1,5 +1,5 @@
 import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
-import type { OnnxGraph } from '../onnx-writer/graph.ts';
+import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
 
 const MAX_NUMBERS = 64;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NormalizationSpec } from '../input-spec.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 import { readEmbedded } from './embedded-preprocessing.ts';
 import { type TraceNode, traceInput } from './input-trace.ts';
 

@@ -1,4 +1,4 @@
-import type { NormalizationSpec } from '../input-spec.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { InputTrace } from './input-trace.ts';
 
 /** What must still be done to an image outside a model that contains preprocessing. */

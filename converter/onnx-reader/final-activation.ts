@@ -1,5 +1,5 @@
 import type { onnx } from 'onnx-proto';
-import type { OutputSpec } from '../spec.ts';
+import type { OutputSpec } from '../spec/spec.ts';
 
 type Node = onnx.INodeProto;
 

@@ -1,6 +1,6 @@
-import type { OutputSpec } from '../spec.ts';
-import { GraphIndex } from './fold-graph.ts';
-import { BATCH, type OnnxGraph, type OnnxNode, transposeTensor } from './graph.ts';
+import type { OutputSpec } from '../spec/spec.ts';
+import { GraphIndex } from './graph/fold-graph.ts';
+import { BATCH, type OnnxGraph, type OnnxNode, transposeTensor } from './graph/graph.ts';
 
 /** What a class activation map is made of: heat[y, x] = sum over c of kernel[class, c] * features[c, y, x]. */
 export interface CamHead {

@@ -1,25 +1,25 @@
 import { createHash } from 'node:crypto';
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
-import type { InputSpec } from '../input-spec.ts';
-import { normalizationOf } from '../normalization.ts';
-import type { PreparedOutput } from '../output-spec.ts';
-import type { OutputSpec } from '../spec.ts';
+import type { InputSpec } from '../spec/input-spec.ts';
+import { normalizationOf } from '../spec/normalization.ts';
+import type { PreparedOutput } from '../spec/output-spec.ts';
+import type { OutputSpec } from '../spec/spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { dialectOf, type LayersModel, nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
-import type { Calibration } from './calibration-ranges.ts';
 import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
 import { softmax, unary } from './emit/activation.ts';
 import { binary } from './emit/binary.ts';
-import { encodeModel } from './encode-onnx.ts';
-import { foldGraph } from './fold-graph.ts';
-import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph.ts';
-import { GraphBuilder, type Value } from './graph-builder.ts';
+import { encodeModel } from './graph/encode-onnx.ts';
+import { foldGraph } from './graph/fold-graph.ts';
+import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph/graph.ts';
+import { GraphBuilder, type Value } from './graph/graph-builder.ts';
 import { convertLayers } from './keras-layers/model.ts';
 import { outputPort } from './output-port.ts';
-import { quantizeGraph } from './quantize-graph.ts';
+import type { Calibration } from './quantize/calibration-ranges.ts';
+import { quantizeGraph } from './quantize/quantize-graph.ts';
 import { convertGraph } from './tfjs-ops/model.ts';
 
 /** Name of the graph's input: uint8 [batch, height, width, channels], RGB or gray. */

@@ -7,7 +7,7 @@ import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
 import { listExternalFiles } from '../onnx-reader/external-weights.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import { type ModelSpec, npmSource } from '../spec.ts';
+import { type ModelSpec, npmSource } from '../spec/spec.ts';
 import { isBinaryGraph, MANIFEST_FILE, storeBinaryGraph } from '../tfjs/binary-graph.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';

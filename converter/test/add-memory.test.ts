@@ -6,8 +6,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodeModel } from '../onnx-writer/encode-onnx.ts';
-import { BATCH, floatTensor } from '../onnx-writer/graph.ts';
+import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
+import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
 import { writeH5, writeKeras } from './keras-writer.fixture.ts';
 
 const MEGABYTE = 2 ** 20;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeDiskError } from '../disk-errors.ts';
+import { describeDiskError } from '../files/disk-errors.ts';
 
 const MODEL = path.join(import.meta.dirname, 'exported/torch-softmax/model.onnx');
 let root: string;

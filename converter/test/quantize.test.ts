@@ -12,12 +12,12 @@ import {
   randomPixels,
   saveLayersModel,
 } from '../golden/harness.fixture.ts';
-import { calibrate } from '../onnx-writer/calibrate.ts';
-import { parseCalibration } from '../onnx-writer/calibration-ranges.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
+import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
+import { parseCalibration } from '../onnx-writer/quantize/calibration-ranges.ts';
 import { prepareModel } from '../prepared-model.ts';
-import { readSample } from '../sample-images.ts';
-import { readSpec } from '../spec-file.ts';
+import { readSample } from '../repository/sample-images.ts';
+import { readSpec } from '../spec/spec-file.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, readWeights } from '../tfjs/weights.ts';
 

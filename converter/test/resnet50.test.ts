@@ -7,7 +7,7 @@ import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
-import { readSample } from '../sample-images.ts';
+import { readSample } from '../repository/sample-images.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const IMAGES = path.resolve(ROOT, '../shared/images');

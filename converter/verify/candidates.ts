@@ -1,5 +1,5 @@
 import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
-import type { InputSpec } from '../input-spec.ts';
+import type { InputSpec } from '../spec/input-spec.ts';
 import { describeNormalization } from './normalizations.ts';
 
 type Crop = Pick<InputSpec, 'shortSide' | 'cropFraction' | 'cover' | 'padColor'>;

@@ -1,5 +1,5 @@
-import { type InputSpec, NORMALIZATIONS, type NormalizationSpec } from '../input-spec.ts';
-import { normalizationOf } from '../normalization.ts';
+import { type InputSpec, NORMALIZATIONS, type NormalizationSpec } from '../spec/input-spec.ts';
+import { normalizationOf } from '../spec/normalization.ts';
 
 type OwnNormalization = Exclude<NormalizationSpec, string>;
 

@@ -1,6 +1,6 @@
 /** Compares a model's answers with a notebook's, and finds the preprocessing that gives them. */
 import { ModelError } from '../errors.ts';
-import type { InputSpec } from '../input-spec.ts';
+import type { InputSpec } from '../spec/input-spec.ts';
 import type { ExpectedAnswer } from './answers.ts';
 import { listCrops, listResizes } from './candidates.ts';
 import { listNormalizations } from './normalizations.ts';

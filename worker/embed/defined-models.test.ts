@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSpec } from '@inferql/converter/spec-file';
+import { readSpec } from '@inferql/converter/spec/spec-file';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeDefinitions } from './defined-models.ts';
 

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { encodeModel } from '@inferql/converter/onnx-writer/encode-onnx';
-import type { GraphPort, OnnxGraph } from '@inferql/converter/onnx-writer/graph';
+import { encodeModel } from '@inferql/converter/onnx-writer/graph/encode-onnx';
+import type { GraphPort, OnnxGraph } from '@inferql/converter/onnx-writer/graph/graph';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMapDrawer, type Features } from './class-activation-maps.ts';
 import { createMultiply, PRODUCT_FILE } from './onnx/matmul.ts';

@@ -3,7 +3,7 @@
  * cannot be interrupted, and its crash ends the process. `engines/process/engine-process.ts` is the worker's side.
  */
 
-import type { Normalization } from '@inferql/converter/normalization';
+import type { Normalization } from '@inferql/converter/spec/normalization';
 import type { EngineOutputSpec, OutputArrays } from './output-arrays.ts';
 
 export type EngineName = 'onnxruntime' | 'tensorflow' | 'wasm' | 'module' | 'scripted';

@@ -1,6 +1,7 @@
 /** Which engines can run a model, and in which order they are tried. */
-import { normalizationOf } from '@inferql/converter/normalization';
+
 import type { PreparedModel } from '@inferql/converter/prepared-model';
+import { normalizationOf } from '@inferql/converter/spec/normalization';
 import { STORED_LABELS } from '@inferql/queue/contract';
 import { toEngineOutput } from '../engines/output-arrays.ts';
 import type { EngineCandidate } from '../serving/servable-model.ts';

@@ -1,9 +1,9 @@
 /** The models of the repository, as the worker sees them. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PreparedOutput } from '@inferql/converter/output-spec';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
-import { findModelFile } from '@inferql/converter/spec-file';
+import type { PreparedOutput } from '@inferql/converter/spec/output-spec';
+import { findModelFile } from '@inferql/converter/spec/spec-file';
 import { ModelName } from '@inferql/queue/contract';
 import type { ModelOutput } from '@inferql/queue/outputs';
 import type { ServableModel } from '../serving/servable-model.ts';

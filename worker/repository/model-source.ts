@@ -1,8 +1,8 @@
 /** Where a worker's models come from. */
 
 import { basename, dirname } from 'node:path';
-import { readDefaultModel } from '@inferql/converter/default-model';
-import { describeOddFolders } from '@inferql/converter/unserved-folders';
+import { readDefaultModel } from '@inferql/converter/repository/default-model';
+import { describeOddFolders } from '@inferql/converter/repository/unserved-folders';
 import { Registry } from '@inferql/queue/models/registry';
 import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';

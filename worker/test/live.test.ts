@@ -1,7 +1,7 @@
 /** Models that come, change and go while a worker process runs. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDefaultModel } from '@inferql/converter/default-model';
+import { writeDefaultModel } from '@inferql/converter/repository/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';

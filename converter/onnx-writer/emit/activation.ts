@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { type Attribute, floatTensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { type Attribute, floatTensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { binary } from './binary.ts';
 
 /** One ONNX op on every element. */

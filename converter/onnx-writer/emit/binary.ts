@@ -1,6 +1,6 @@
 import { ShapeMismatchError } from '../../errors.ts';
-import { BATCH, type ElementType } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { BATCH, type ElementType } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 
 /**
  * Numpy's broadcasting, with the batch's unknown size.

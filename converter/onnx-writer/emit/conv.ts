@@ -1,6 +1,6 @@
 import { ModelError } from '../../errors.ts';
-import { floatTensor, type Tensor, transposeTensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { floatTensor, type Tensor, transposeTensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { resolveWindow, type Window } from './window.ts';
 
 /** Rows, columns and channels of a rank-4 value. */

@@ -1,5 +1,5 @@
-import { floatTensor, type Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { floatTensor, type Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { binary } from './binary.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { int64Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { int64Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { globalPool } from './pool.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { floatTensor, int64Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { floatTensor, int64Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { imageSize } from './conv.ts';
 
 /** How output pixels are mapped to input pixels; TensorFlow's two flags, of which one at most is set. */

@@ -1,6 +1,6 @@
 import { ModelError, ShapeMismatchError } from '../../errors.ts';
-import { BATCH, elementCount, int64Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { BATCH, elementCount, int64Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { binary } from './binary.ts';
 
 /** Position of a dimension of tfjs' order in the value's ONNX tensor. */

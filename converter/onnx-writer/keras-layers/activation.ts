@@ -1,8 +1,8 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
-import { floatTensor } from '../graph.ts';
-import type { Value } from '../graph-builder.ts';
+import { floatTensor } from '../graph/graph.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { LayerConfig } from './config.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 

@@ -4,8 +4,8 @@ import { scalar, softmax } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
-import { elementCount, floatTensor, type Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { elementCount, floatTensor, type Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import type { LayerConverter } from './layer-converter.ts';
 
 /** [batch, positions, features] to [batch, heads, positions, size of a head]. */

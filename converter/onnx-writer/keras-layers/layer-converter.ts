@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { Dialect } from '../../tfjs/arguments.ts';
-import type { Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import type { Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import type { LayerConfig } from './config.ts';
 
 /** What a layer's converter gets. */

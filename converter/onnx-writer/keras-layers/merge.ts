@@ -2,7 +2,7 @@ import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { scalar } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { concat } from '../emit/shape.ts';
-import type { Value } from '../graph-builder.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import type { LayerCall, LayerConverter } from './layer-converter.ts';
 
 function fold(op: string) {

@@ -2,7 +2,7 @@ import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { binary } from '../emit/binary.ts';
 import { batchNormalization } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
-import { BATCH, elementCount, floatTensor } from '../graph.ts';
+import { BATCH, elementCount, floatTensor } from '../graph/graph.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 /** @throws UnsupportedOpError if a layer works on another dimension than the channels */

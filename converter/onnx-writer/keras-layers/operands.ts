@@ -1,7 +1,7 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { Argument, TensorRef } from '../../tfjs/arguments.ts';
-import { elementCount, floatTensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { elementCount, floatTensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { isFloat } from './config.ts';
 
 /** An argument of an operation: a tensor that flows, a list of operands, or what JSON says. */

@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { type Call, type Dialect, isOff, type TensorRef } from '../../tfjs/arguments.ts';
 import type { Layer } from '../../tfjs/topology.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { Operands, toOperand } from './operands.ts';
 import { findKeras2Operation, findKeras3Operation, type Operation } from './operations.ts';
 

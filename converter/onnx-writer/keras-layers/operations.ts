@@ -5,8 +5,8 @@ import { binary } from '../emit/binary.ts';
 import { reduce } from '../emit/reduce.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveShape, transpose } from '../emit/shape.ts';
-import { BATCH } from '../graph.ts';
-import type { Value } from '../graph-builder.ts';
+import { BATCH } from '../graph/graph.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import type { Operands } from './operands.ts';
 import { sliceByKey } from './slices.ts';
 

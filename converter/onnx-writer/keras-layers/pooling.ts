@@ -1,6 +1,6 @@
 import { globalPool, pool } from '../emit/pool.ts';
 import { reduce } from '../emit/reduce.ts';
-import type { Value } from '../graph-builder.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 function windowPool(kind: 'max' | 'average') {

@@ -1,6 +1,6 @@
 import { slice } from '../emit/shape.ts';
-import { BATCH } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { BATCH } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import type { Operands } from './operands.ts';
 
 interface Part {

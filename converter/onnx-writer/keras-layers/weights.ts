@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { Weight } from '../../tfjs/weights.ts';
-import { floatTensor, type Tensor } from '../graph.ts';
+import { floatTensor, type Tensor } from '../graph/graph.ts';
 import type { LayerConfig } from './config.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { broadcastShapes } from '../emit/binary.ts';
-import { elementCount, type Tensor } from '../graph.ts';
-import type { Value } from '../graph-builder.ts';
+import { elementCount, type Tensor } from '../graph/graph.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { inputAt, type NodeCall, type NodeConverter } from './node-converter.ts';
 
 /**

@@ -5,8 +5,8 @@ import { convolution, depthwiseConvolution, transposedConvolution } from '../emi
 import { batchNormalization } from '../emit/dense.ts';
 import { pool } from '../emit/pool.ts';
 import type { Window } from '../emit/window.ts';
-import { BATCH, elementCount, floatTensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { BATCH, elementCount, floatTensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import {
   constantAt,
   inputAt,

@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { unary } from '../emit/activation.ts';
 import { binary, broadcastShapes } from '../emit/binary.ts';
-import type { Value } from '../graph-builder.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { inputAt, type NodeCall, type NodeConverter } from './node-converter.ts';
 
 function comparison(op: string): NodeConverter {

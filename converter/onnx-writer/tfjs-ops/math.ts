@@ -3,8 +3,8 @@ import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { transpose } from '../emit/shape.ts';
-import { type Tensor, transposeTensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { type Tensor, transposeTensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { applyFused } from './convolution.ts';
 import {
   allInputs,

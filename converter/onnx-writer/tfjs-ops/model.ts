@@ -1,8 +1,8 @@
 import { ModelError, ShapeMismatchError, UnsupportedOpError } from '../../errors.ts';
 import type { GraphDef, GraphNode, OutputRef } from '../../tfjs/graphdef.ts';
 import type { Weight } from '../../tfjs/weights.ts';
-import { BATCH } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import { BATCH } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { computeConstant } from './constants.ts';
 import { type NodeCall, requireAllRead } from './node-converter.ts';
 import { NODES, TAKES_ROWS, TAKES_SEVERAL } from './registry.ts';

@@ -1,7 +1,7 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import type { NodeAttributes } from '../../tfjs/graphdef.ts';
-import type { Tensor } from '../graph.ts';
-import type { GraphBuilder, Value } from '../graph-builder.ts';
+import type { Tensor } from '../graph/graph.ts';
+import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 
 /** What a node's converter gets. */
 export interface NodeCall {

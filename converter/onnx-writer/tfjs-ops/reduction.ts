@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { reduce } from '../emit/reduce.ts';
-import type { Value } from '../graph-builder.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { inputAt, type NodeCall, type NodeConverter, numbersAt } from './node-converter.ts';
 
 function reduction(op: string, pooled?: 'max' | 'average'): NodeConverter {

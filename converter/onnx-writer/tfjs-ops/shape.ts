@@ -3,8 +3,8 @@ import { imageSize } from '../emit/conv.ts';
 import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveRows, sizesOperand, slice, transpose } from '../emit/shape.ts';
-import { BATCH, floatTensor, int64Tensor } from '../graph.ts';
-import type { Value } from '../graph-builder.ts';
+import { BATCH, floatTensor, int64Tensor } from '../graph/graph.ts';
+import type { Value } from '../graph/graph-builder.ts';
 import { newSizesAt } from './creation.ts';
 import {
   allInputs,

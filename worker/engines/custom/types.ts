@@ -1,5 +1,5 @@
 /** Inputs and outputs of a model's code. */
-import type { ModuleDeclaration } from '@inferql/converter/module-declaration';
+import type { ModuleDeclaration } from '@inferql/converter/spec/module-declaration';
 
 export interface ModuleContext {
   /** The pixels that `run` gets per image: uint8, height x width x channels. */

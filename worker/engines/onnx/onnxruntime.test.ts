@@ -2,7 +2,7 @@
 import { cp, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isIntact } from '@inferql/converter/folder-digests';
+import { isIntact } from '@inferql/converter/files/folder-digests';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
 import * as tf from '@tensorflow/tfjs';

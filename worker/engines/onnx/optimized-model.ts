@@ -7,7 +7,7 @@ import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { isIntact, sealFolder } from '@inferql/converter/folder-digests';
+import { isIntact, sealFolder } from '@inferql/converter/files/folder-digests';
 import type { Optimization } from './optimize-main.ts';
 import type { OnnxFile } from './session.ts';
 

@@ -1,6 +1,6 @@
 /** Models without files, served by the engine of scripted answers: the value of INFERQL_SCRIPTED_MODELS. */
 import { createHash } from 'node:crypto';
-import { queueSpec } from '@inferql/converter/spec';
+import { queueSpec } from '@inferql/converter/spec/spec';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/models/queue-defaults';
 import { z } from 'zod';

@@ -19,8 +19,8 @@ import {
   toKeras21,
 } from '@inferql/converter/golden/formats.fixture';
 import { largestDifference, randomPixels, type TestModel, toTensor } from '@inferql/converter/golden/harness.fixture';
-import type { InputSpec } from '@inferql/converter/input-spec';
-import type { OutputSpec } from '@inferql/converter/spec';
+import type { InputSpec } from '@inferql/converter/spec/input-spec';
+import type { OutputSpec } from '@inferql/converter/spec/spec';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ServableModel } from '../../serving/servable-model.ts';

@@ -1,8 +1,8 @@
 import ort from 'onnxruntime-node';
+import type { FloatModel } from '../convert-model.ts';
+import { encodeModel } from '../graph/encode-onnx.ts';
+import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';
 import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
-import type { FloatModel } from './convert-model.ts';
-import { encodeModel } from './encode-onnx.ts';
-import type { OnnxGraph, OnnxNode } from './graph.ts';
 
 /** More images do not change the ranges by much, and take time. */
 export const MAX_CALIBRATION_IMAGES = 64;

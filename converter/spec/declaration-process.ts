@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ModelError } from './errors.ts';
-import { listModuleFiles } from './sources/module-files.ts';
+import { ModelError } from '../errors.ts';
+import { listModuleFiles } from '../sources/module-files.ts';
 
 const LIMIT_MS = 30_000;
 /** Class names of many thousand classes fit. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ModelError } from '../errors.ts';
-import { GraphIndex } from './fold-graph.ts';
-import type { OnnxGraph, OnnxNode } from './graph.ts';
+import { ModelError } from '../../errors.ts';
+import { GraphIndex } from '../graph/fold-graph.ts';
+import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';
 
 const rangesSchema = z.object({
   /** The number of calibration images. */

@@ -1,12 +1,12 @@
 /** Outputs of ONNX files besides the labels. */
 import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { largestDifference, randomPixels } from '../golden/harness.fixture.ts';
-import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '../golden/onnx-file.fixture.ts';
-import { decodeOnnx } from '../onnx-reader/decode-onnx.ts';
-import { prepareOutputs } from '../output-spec.ts';
-import { parseSpec } from '../spec.ts';
-import { outputPort } from './output-port.ts';
+import { largestDifference, randomPixels } from '../../golden/harness.fixture.ts';
+import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '../../golden/onnx-file.fixture.ts';
+import { decodeOnnx } from '../../onnx-reader/decode-onnx.ts';
+import { prepareOutputs } from '../../spec/output-spec.ts';
+import { parseSpec } from '../../spec/spec.ts';
+import { outputPort } from '../output-port.ts';
 import { wrapOnnx } from './wrap-onnx-file.ts';
 
 const INPUT = parseSpec(JSON.stringify(TWO_HEADS_SPEC), 'model.json5').input;

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readDefaultModel } from './default-model.ts';
-import { readCompanions } from './inspect/companion-files.ts';
-import { readLabels } from './labels.ts';
-import { readSpec } from './spec-file.ts';
+import { readCompanions } from '../inspect/companion-files.ts';
+import { readDefaultModel } from '../repository/default-model.ts';
+import { readLabels } from '../spec/labels.ts';
+import { readSpec } from '../spec/spec-file.ts';
 import { MAX_TEXT_BYTES, readTextFile } from './text-file.ts';
 
 let folder: string;

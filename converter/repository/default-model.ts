@@ -3,8 +3,8 @@ import path from 'node:path';
 import { ModelName } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { z } from 'zod';
-import { ModelError } from './errors.ts';
-import { readTextFile } from './text-file.ts';
+import { ModelError } from '../errors.ts';
+import { readTextFile } from '../files/text-file.ts';
 
 /** Beside the folders of the models; says what is true of the repository as a whole. */
 export const REPOSITORY_FILE = 'repository.json5';

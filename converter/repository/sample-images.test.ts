@@ -5,10 +5,10 @@ import { prepareImage } from '@inferql/images/preprocess';
 import type { ModelInput } from '@inferql/images/render-input';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { writePixels } from './commands/pixels.ts';
+import { writePixels } from '../commands/pixels.ts';
 import { readSample, varySamples } from './sample-images.ts';
 
-const SAMPLES = path.join(import.meta.dirname, '../models/samples');
+const SAMPLES = path.join(import.meta.dirname, '../../models/samples');
 const ROCKET = path.join(SAMPLES, 'rocket.jpg');
 const RESIZES = [undefined, 'pillow-bilinear', 'opencv-area', 'canvas'];
 
@@ -52,9 +52,9 @@ describe.each([1, 3, 4] as const)('%i channels', (channels) => {
 });
 
 test('a file that is not an image is refused with its name', async () => {
-  const file = path.join(import.meta.dirname, 'spec.ts');
+  const file = path.join(import.meta.dirname, 'sample-images.ts');
   const input: ModelInput = { width: 8, height: 8, channels: 3, kernel: 'linear' };
-  await expect(readSample(file, input)).rejects.toThrow(/^.*spec\.ts: /);
+  await expect(readSample(file, input)).rejects.toThrow(/^.*sample-images\.ts: /);
 });
 
 const SPEC = `{

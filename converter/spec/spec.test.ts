@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseSpec } from './spec.ts';
 
-const RESNET = await readFile(path.join(import.meta.dirname, '../models/resnet50/model.json5'), 'utf8');
+const RESNET = await readFile(path.join(import.meta.dirname, '../../models/resnet50/model.json5'), 'utf8');
 
 function errorOf(text: string): string {
   try {

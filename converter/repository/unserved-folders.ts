@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
-import { SPEC_FILE } from './spec.ts';
-import { findModelFile } from './spec-file.ts';
+import { SPEC_FILE } from '../spec/spec.ts';
+import { findModelFile } from '../spec/spec-file.ts';
 
 /** Folders of the repository that hold something else. */
 export const NOT_MODELS: ReadonlySet<string> = new Set(['samples']);

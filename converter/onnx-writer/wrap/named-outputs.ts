@@ -1,9 +1,9 @@
 /** Outputs of a model's file that the spec names under `outputs`. */
 import { elementsOf } from '@inferql/queue/outputs';
-import { ModelError } from '../errors.ts';
-import { type AnswerOutput, describeSizes, NUMBER_TYPES } from '../onnx-reader/inputs-and-outputs.ts';
-import type { PreparedOutput } from '../output-spec.ts';
-import type { OutputSpec } from '../spec.ts';
+import { ModelError } from '../../errors.ts';
+import { type AnswerOutput, describeSizes, NUMBER_TYPES } from '../../onnx-reader/inputs-and-outputs.ts';
+import type { PreparedOutput } from '../../spec/output-spec.ts';
+import type { OutputSpec } from '../../spec/spec.ts';
 
 /**
  * Finds a declared output in an ONNX file.

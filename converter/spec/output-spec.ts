@@ -12,8 +12,8 @@ import {
   Threshold,
 } from '@inferql/queue/outputs';
 import { z } from 'zod';
+import { relativePath } from '../files/relative-path.ts';
 import { readLabels } from './labels.ts';
-import { relativePath } from './relative-path.ts';
 
 export const activation = z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']);
 

@@ -1,12 +1,12 @@
 import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { createRandom, inputOf, largestDifference, randomPixels } from '../golden/harness.fixture.ts';
-import { normalizationOf } from '../normalization.ts';
-import { decodeOnnx } from '../onnx-reader/decode-onnx.ts';
-import { parseSpec } from '../spec.ts';
-import { encodeModel } from './encode-onnx.ts';
-import { BATCH, floatTensor, type OnnxGraph } from './graph.ts';
+import { createRandom, inputOf, largestDifference, randomPixels } from '../../golden/harness.fixture.ts';
+import { decodeOnnx } from '../../onnx-reader/decode-onnx.ts';
+import { normalizationOf } from '../../spec/normalization.ts';
+import { parseSpec } from '../../spec/spec.ts';
+import { encodeModel } from '../graph/encode-onnx.ts';
+import { BATCH, floatTensor, type OnnxGraph } from '../graph/graph.ts';
 import { wrapOnnx as wrapDecoded } from './wrap-onnx-file.ts';
 
 const { onnx } = onnxProto;

@@ -1,9 +1,9 @@
 import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { decodeOnnx } from '../onnx-reader/decode-onnx.ts';
-import { encodeModel } from './encode-onnx.ts';
-import { floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
+import { decodeOnnx } from '../../onnx-reader/decode-onnx.ts';
+import { encodeModel } from '../graph/encode-onnx.ts';
+import { floatTensor, int64Tensor, type OnnxNode } from '../graph/graph.ts';
 import { keepPoolPadding } from './pool-padding.ts';
 
 const { onnx } = onnxProto;

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { CommandContext } from './commands/command-context.ts';
-import { chooseDefault, keepDefault, printModels, removeModel } from './commands/repository.ts';
+import type { CommandContext } from '../commands/command-context.ts';
+import { chooseDefault, keepDefault, printModels, removeModel } from '../commands/repository.ts';
 import { REPOSITORY_FILE, readDefaultModel } from './default-model.ts';
 
 let modelsDir: string;

@@ -1,10 +1,10 @@
 /** What the code of a model says about the model: the fields that `defineModel` takes besides `load`. */
 import { Task, Threshold } from '@inferql/queue/outputs';
 import { z } from 'zod';
-import { ModelError } from './errors.ts';
+import { ModelError } from '../errors.ts';
+import { relativePath } from '../files/relative-path.ts';
 import { checkCrop, inputFields } from './input-spec.ts';
 import { outputSpecs } from './output-spec.ts';
-import { relativePath } from './relative-path.ts';
 import { describeIssue } from './spec.ts';
 
 /** Class names, or a file with them, relative to the model's folder. */

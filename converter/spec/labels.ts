@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { ModelError } from './errors.ts';
-import { readTextBytes } from './text-file.ts';
+import { ModelError } from '../errors.ts';
+import { readTextBytes } from '../files/text-file.ts';
 
 /** Names under which tools keep class names in an object. */
 const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];

@@ -1,28 +1,28 @@
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import onnxProto from 'onnx-proto';
-import { ModelError } from '../errors.ts';
-import { normalizationOf } from '../normalization.ts';
-import { chooseOutput } from '../onnx-reader/choose-output.ts';
-import type { OnnxModelGraph as Graph, OnnxModel } from '../onnx-reader/decode-onnx.ts';
+import { ModelError } from '../../errors.ts';
+import { chooseOutput } from '../../onnx-reader/choose-output.ts';
+import type { OnnxModelGraph as Graph, OnnxModel } from '../../onnx-reader/decode-onnx.ts';
 import {
   listExternalFiles,
   type MovedPart,
   moveOwnParts,
   relocateExternalFiles,
-} from '../onnx-reader/external-weights.ts';
+} from '../../onnx-reader/external-weights.ts';
 import {
   type AnswerOutput,
   describeSizes,
   ELEMENT,
   type ImageInput,
   readFacts,
-} from '../onnx-reader/inputs-and-outputs.ts';
-import type { PreparedOutput } from '../output-spec.ts';
-import type { ModelSpec } from '../spec.ts';
-import { encodeNode, encodePort, encodeTensor } from './encode-onnx.ts';
-import { BATCH, floatTensor, int64Tensor, type OnnxNode } from './graph.ts';
+} from '../../onnx-reader/inputs-and-outputs.ts';
+import { normalizationOf } from '../../spec/normalization.ts';
+import type { PreparedOutput } from '../../spec/output-spec.ts';
+import type { ModelSpec } from '../../spec/spec.ts';
+import { encodeNode, encodePort, encodeTensor } from '../graph/encode-onnx.ts';
+import { BATCH, floatTensor, int64Tensor, type OnnxNode } from '../graph/graph.ts';
+import { outputPort } from '../output-port.ts';
 import { checkActivation, findOutput } from './named-outputs.ts';
-import { outputPort } from './output-port.ts';
 import { keepPoolPadding } from './pool-padding.ts';
 
 const { onnx } = onnxProto;

@@ -1,9 +1,9 @@
 import { copyFile, type FileHandle, link, open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ModelError } from '../errors.ts';
-import type { MovedPart } from '../onnx-reader/external-weights.ts';
-import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import type { ModelSpec } from '../spec.ts';
+import { ModelError } from '../../errors.ts';
+import type { MovedPart } from '../../onnx-reader/external-weights.ts';
+import { readOnnx } from '../../onnx-reader/read-without-weights.ts';
+import type { ModelSpec } from '../../spec/spec.ts';
 import { OWN_WEIGHTS, type WrapOptions, wrapOnnx } from './wrap-onnx-file.ts';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;

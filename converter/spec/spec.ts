@@ -2,10 +2,10 @@ import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/models/queue-d
 import { Task, Threshold } from '@inferql/queue/outputs';
 import JSON5 from 'json5';
 import { z } from 'zod';
-import { ModelError } from './errors.ts';
+import { ModelError } from '../errors.ts';
+import { relativePath } from '../files/relative-path.ts';
 import { inputSpec } from './input-spec.ts';
 import { activation, outputSpecs } from './output-spec.ts';
-import { relativePath } from './relative-path.ts';
 
 export const npmSource = z.strictObject({
   type: z.literal('npm'),

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { checkModels } from './commands/check.ts';
-import { printModels } from './commands/repository.ts';
+import { checkModels } from '../commands/check.ts';
+import { printModels } from '../commands/repository.ts';
 import { describeOddFolders } from './unserved-folders.ts';
 
 let modelsDir: string;

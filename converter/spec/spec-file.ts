@@ -2,11 +2,11 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
+import { ModelError } from '../errors.ts';
+import { readTextFile } from '../files/text-file.ts';
 import { readModuleFields } from './declaration-process.ts';
-import { ModelError } from './errors.ts';
 import { parseDeclaration } from './module-declaration.ts';
 import { checkSpec, findModule, type ModelSpec, parseJson5, SPEC_FILE } from './spec.ts';
-import { readTextFile } from './text-file.ts';
 
 /** A folder with one of these is a model without a `model.json5`, too. */
 const ENGINE_FILES = ['engine.js', 'engine.mjs'];

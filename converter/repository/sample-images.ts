@@ -3,7 +3,7 @@ import { prepareImage } from '@inferql/images/preprocess';
 import { type ModelInput, renderInput } from '@inferql/images/render-input';
 import { InferqlError } from '@inferql/queue/error-codes';
 import sharp from 'sharp';
-import { ModelError } from './errors.ts';
+import { ModelError } from '../errors.ts';
 
 /** As the server's default. */
 const MAX_PIXELS = 64_000_000;

@@ -1,7 +1,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import onnxProto from 'onnx-proto';
-import { ALIGNMENT } from '../onnx-reader/external-weights.ts';
+import { ALIGNMENT } from '../../onnx-reader/external-weights.ts';
 import {
   type Attribute,
   BATCH,
