@@ -11,21 +11,21 @@ import type { Services } from '../resolver-services.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { FileStores } from '../uploads/memory-or-disk-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
-import { corsOptions } from './cors.ts';
-import { useCsrfHeader } from './csrf.ts';
-import { createHttpAuthentication } from './http-authentication.ts';
 import { createDocumentCache } from './operations/document-cache.ts';
 import { createMask, logError, usePartialResultStatus, useShortMessages } from './operations/error-mask.ts';
 import { makeLimitPlugins } from './operations/query-limits.ts';
-import { useRequestBody } from './request-body.ts';
-import { useSecurityHeaders } from './security-headers.ts';
-import { createServerTiming } from './server-timing.ts';
+import { corsOptions } from './requests/cors.ts';
+import { useCsrfHeader } from './requests/csrf.ts';
+import { createHttpAuthentication } from './requests/http-authentication.ts';
+import { useRequestBody } from './requests/request-body.ts';
+import { useSecurityHeaders } from './responses/security-headers.ts';
+import { createServerTiming } from './responses/server-timing.ts';
+import { useEventStreams } from './responses/sse.ts';
 import { GRAPHIQL_POLICY } from './site/content-security-policies.ts';
 import { createGraphiqlPage } from './site/graphiql.ts';
 import { useHealth } from './site/health.ts';
 import { useNotFoundPage } from './site/not-found.ts';
 import { useWebPage } from './site/web-page.ts';
-import { useEventStreams } from './sse.ts';
 
 /** What the app needs from the server's components. */
 export interface AppDependencies {

@@ -17,8 +17,8 @@ import { answerParserErrors } from './connections/parser-errors.ts';
 import { oneAtATime } from './connections/pipelining.ts';
 import { answerOnSocket, answerRaw } from './connections/raw-response.ts';
 import { watchUnusedConnections } from './connections/unused-connections.ts';
-import { findHostProblem } from './host-check.ts';
 import { startListening } from './listening.ts';
+import { findHostProblem } from './requests/host-check.ts';
 import { createTransports } from './transports.ts';
 import { pathOf } from './web-socket/web-socket.ts';
 

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { answerParserErrors } from '../http/connections/parser-errors.ts';
 import { SECURITY_HEADERS } from '../http/connections/raw-response.ts';
-import { findHostProblem } from '../http/host-check.ts';
 import { startListening } from '../http/listening.ts';
+import { findHostProblem } from '../http/requests/host-check.ts';
 import type { Metrics } from './metrics.ts';
 
 const PATH = '/metrics';

@@ -21,11 +21,11 @@ import type { Config } from '../../config.ts';
 import type { ServerContext } from '../../schema/context.ts';
 import type { App } from '../app.ts';
 import { answerOnSocket } from '../connections/raw-response.ts';
-import { isAllowedOrigin } from '../cors.ts';
-import { findHostProblem } from '../host-check.ts';
 import { createResultMask } from '../operations/error-mask.ts';
 import { executeSubscription, maskErrors } from '../operations/execute-subscription.ts';
-import { clientAddress } from '../proxy.ts';
+import { isAllowedOrigin } from '../requests/cors.ts';
+import { findHostProblem } from '../requests/host-check.ts';
+import { clientAddress } from '../requests/proxy.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
 /** 'Service restart': clients reconnect. */

@@ -5,12 +5,12 @@ import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import type { Config } from '../config.ts';
-import type { ServerContext } from '../schema/context.ts';
-import { isOrderListener } from './connections/pipelining.ts';
-import { createResultMask } from './operations/error-mask.ts';
-import { executeSubscription } from './operations/execute-subscription.ts';
-import { PING_EVERY_MS } from './ping-interval.ts';
+import type { Config } from '../../config.ts';
+import type { ServerContext } from '../../schema/context.ts';
+import { isOrderListener } from '../connections/pipelining.ts';
+import { createResultMask } from '../operations/error-mask.ts';
+import { executeSubscription } from '../operations/execute-subscription.ts';
+import { PING_EVERY_MS } from '../ping-interval.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { MAP, multipart, OPERATIONS, open, post } from '../test/http-harness.ts';
-import { startServer } from '../test/server-harness.ts';
+import { MAP, multipart, OPERATIONS, open, post } from '../../test/http-harness.ts';
+import { startServer } from '../../test/server-harness.ts';
 
 const QUERY = '{"query":"{ __typename }"}';
 

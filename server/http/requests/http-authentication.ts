@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { ExecutionArgs } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import type { Authenticator } from '../access/authenticate.ts';
-import { authorizeOperation } from '../access/authorize.ts';
-import type { Principal } from '../access/principal.ts';
-import type { Config } from '../config.ts';
-import type { ServerContext } from '../schema/context.ts';
-import { createMask } from './operations/error-mask.ts';
+import type { Authenticator } from '../../access/authenticate.ts';
+import { authorizeOperation } from '../../access/authorize.ts';
+import type { Principal } from '../../access/principal.ts';
+import type { Config } from '../../config.ts';
+import type { ServerContext } from '../../schema/context.ts';
+import { createMask } from '../operations/error-mask.ts';
 import { clientAddress } from './proxy.ts';
 
 /**

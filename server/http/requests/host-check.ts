@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { isLoopback } from '@inferql/settings/origins-and-proxies';
-import type { Config } from '../config.ts';
+import type { Config } from '../../config.ts';
 import { requestedHost } from './proxy.ts';
 
 /** A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port. */

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { jsonRequest, uploadRequest } from '../test/requests.ts';
-import { atEnd, paint, startServer, startWorker } from '../test/server-harness.ts';
-import { enqueue } from '../test/subscriptions.ts';
+import { jsonRequest, uploadRequest } from '../../test/requests.ts';
+import { atEnd, paint, startServer, startWorker } from '../../test/server-harness.ts';
+import { enqueue } from '../../test/subscriptions.ts';
 
 const WATCH = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
 

@@ -5,9 +5,9 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import { GraphQLError } from 'graphql';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
-import type { Config } from '../config.ts';
-import { GrowingBuffer } from '../uploads/growing-buffer.ts';
-import type { MemoryBudget } from '../uploads/memory-or-disk-store.ts';
+import type { Config } from '../../config.ts';
+import { GrowingBuffer } from '../../uploads/growing-buffer.ts';
+import type { MemoryBudget } from '../../uploads/memory-or-disk-store.ts';
 import { separateDataUrls } from './json-data-urls.ts';
 
 const DECODERS = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };

@@ -1,5 +1,5 @@
 import type { Plugin } from 'graphql-yoga';
-import { SECURITY_HEADERS } from './connections/raw-response.ts';
+import { SECURITY_HEADERS } from '../connections/raw-response.ts';
 
 /**
  * Headers for all responses. Node decides whether the connection stays open, since it knows whether the client asked to close it.

@@ -1,7 +1,7 @@
 /** The header `Server-Timing` on answers of mutations: where the time of an image went. Browsers show it beside the request. */
 import { isTerminal } from '@inferql/queue/contract';
 import type { Plugin } from 'graphql-yoga';
-import type { PredictionView } from '../predictions/predictions.ts';
+import type { PredictionView } from '../../predictions/predictions.ts';
 
 /** The steps in their order, with the milliseconds that each took. */
 type Durations = Partial<Record<'upload' | 'decode' | 'queue' | 'infer', number>>;
