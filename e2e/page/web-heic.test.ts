@@ -9,7 +9,7 @@ import { setUpPage } from '@inferql/testing/page-fixture';
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 
-const HEIC = join(projectDir, 'images/decode/samples/plain.heic');
+const HEIC = join(projectDir, 'images/decode/formats/samples/plain.heic');
 /** The server's words, with both ways out. */
 const REFUSAL = /does not read HEIC\. Send it as JPEG, or ask the operator to run `npm install --no-save heic-decode`/;
 

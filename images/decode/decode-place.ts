@@ -1,6 +1,6 @@
 import type { ImageFacts } from '../inspect/image-facts.ts';
-import { isPlainTiff } from './tiff.ts';
-import { needsToneMap } from './tone-map.ts';
+import { isPlainTiff } from './formats/tiff.ts';
+import { needsToneMap } from './formats/tone-map.ts';
 
 /**
  * Where an image is decoded. `quick` and `medium`: on the threads of this process, of which medium ones leave some free for files.

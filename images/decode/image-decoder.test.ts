@@ -8,9 +8,9 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';
 import { prepareImage } from '../preprocess.ts';
 import { chooseDecodePlace } from './decode-place.ts';
-import { createDecoderPool, type DecoderPool } from './decoder-pool.ts';
 import { writeManyScans } from './hostile-jpeg.fixture.ts';
 import { createImageDecoder, type ImageDecoder } from './image-decoder.ts';
+import { createDecoderPool, type DecoderPool } from './processes/decoder-pool.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const MAX_PIXELS = 64_000_000;
@@ -21,7 +21,7 @@ let large: Buffer;
 beforeAll(async () => {
   large = await drawLarge();
   buildDir = await buildSystem();
-  processPath = join(buildDir, 'images/decode/decoder-process-main.js');
+  processPath = join(buildDir, 'images/decode/processes/decoder-process-main.js');
 });
 
 /** Costs slightly more than what is decoded in this process. */

@@ -7,9 +7,9 @@ import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
 import { estimateFit } from '../render-input.ts';
 import { chooseDecodePlace } from './decode-place.ts';
-import { createDecoderPool } from './decoder-pool.ts';
-import { createMemoryBudget } from './memory-budget.ts';
-import { createSemaphore } from './semaphore.ts';
+import { createDecoderPool } from './processes/decoder-pool.ts';
+import { createMemoryBudget } from './processes/memory-budget.ts';
+import { createSemaphore } from './processes/semaphore.ts';
 
 /** From the arrival of a file until its pixels: after this, the caller gets a retryable error. */
 const DECIDE_MS = 30_000;

@@ -4,7 +4,7 @@ import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { describe, expect, test } from 'vitest';
 import { prepareImage } from '../preprocess.ts';
-import { canDecodeHeic } from './heic.ts';
+import { canDecodeHeic } from './formats/heic.ts';
 
 const INPUTS = '../shared/field/inputs';
 const MAX_PIXELS = 64_000_000;

@@ -4,18 +4,18 @@ import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/imag
 import { inspectJpeg } from '../inspect/jpeg.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { hasSrgbProfile } from '../srgb-profile.ts';
-import { decodeBmp } from './bmp.ts';
-import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './gif.ts';
-import { hasAllPixels } from './gif-data.ts';
-import { decodeHdr } from './hdr.ts';
-import { canDecodeHeic, decodeHeic, refuseHeic } from './heic.ts';
-import { decodeIconBitmap } from './ico.ts';
-import { closeJpeg } from './jpeg-end-marker.ts';
-import { cutSecondPicture } from './jpeg-second-picture.ts';
-import { openRaw } from './raw-image.ts';
-import { decodeTiff, isPlainTiff } from './tiff.ts';
-import { needsToneMap } from './tone-map.ts';
-import { wrapTiff } from './wrap-tiff.ts';
+import { decodeBmp } from './formats/bmp.ts';
+import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './formats/gif.ts';
+import { hasAllPixels } from './formats/gif-data.ts';
+import { decodeHdr } from './formats/hdr.ts';
+import { canDecodeHeic, decodeHeic, refuseHeic } from './formats/heic.ts';
+import { decodeIconBitmap } from './formats/ico.ts';
+import { closeJpeg } from './formats/jpeg-end-marker.ts';
+import { cutSecondPicture } from './formats/jpeg-second-picture.ts';
+import { openRaw } from './formats/raw-image.ts';
+import { decodeTiff, isPlainTiff } from './formats/tiff.ts';
+import { needsToneMap } from './formats/tone-map.ts';
+import { wrapTiff } from './formats/wrap-tiff.ts';
 
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */
 const DECODE_LIMIT_SECONDS = 30;

@@ -38,7 +38,7 @@ function readDecoderBytes(): number {
 }
 
 test('six images of 64 megapixels at once stay within the budget, and wait for it', async () => {
-  const processPath = join(await buildSystem(), 'images/decode/decoder-process-main.js');
+  const processPath = join(await buildSystem(), 'images/decode/processes/decoder-process-main.js');
   const image = sharp({ create: { width: SIDE, height: SIDE, channels: 3, background: '#c63' } });
   const file = await image.jpeg({ progressive: true }).toBuffer();
   const facts = inspectImage(file);

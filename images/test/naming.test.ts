@@ -2,7 +2,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { wrapTiff } from '../decode/wrap-tiff.ts';
+import { wrapTiff } from '../decode/formats/wrap-tiff.ts';
 import { prepareImage } from '../preprocess.ts';
 
 const INPUT: ServedModel['input'] = { width: 16, height: 12, channels: 3, kernel: 'linear' };

@@ -1,5 +1,5 @@
 import type { Sharp } from 'sharp';
-import type { ColorCoding } from '../inspect/image-facts.ts';
+import type { ColorCoding } from '../../inspect/image-facts.ts';
 import type { RawImage } from './raw-image.ts';
 import { toneMap } from './tone-map.ts';
 

@@ -1,5 +1,5 @@
-import { bmpRowBytes, readBmpLayout } from '../inspect/bmp.ts';
-import { refuseDamage } from '../inspect/refusals.ts';
+import { bmpRowBytes, readBmpLayout } from '../../inspect/bmp.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 import { decodeBitmap } from './bmp.ts';
 import type { RawImage } from './raw-image.ts';
 

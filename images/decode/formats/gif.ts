@@ -1,6 +1,6 @@
 import type { Sharp } from 'sharp';
-import type { GifFacts } from '../inspect/image-facts.ts';
-import { refuseDamage } from '../inspect/refusals.ts';
+import type { GifFacts } from '../../inspect/image-facts.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 import type { RawImage } from './raw-image.ts';
 
 const TRAILER = Buffer.from(';');

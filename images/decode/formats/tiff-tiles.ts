@@ -2,8 +2,8 @@
  * The library leaves tiles that it cannot decode black without an error. Strips that it cannot decode are errors. A tile is coded like a strip
  * of its width and height, so a second directory at the end of the file lists the tiles as the strips of one tall picture.
  */
-import type { TiffFacts } from '../inspect/image-facts.ts';
-import { openTiffDirectory } from '../inspect/tiff-directory.ts';
+import type { TiffFacts } from '../../inspect/image-facts.ts';
+import { openTiffDirectory } from '../../inspect/tiff-directory.ts';
 
 const TAG = { width: 256, height: 257, strips: 273, orientation: 274, rowsPerStrip: 278, stripBytes: 279 };
 const TILE_TAGS = [322, 323, 324, 325];

@@ -3,9 +3,9 @@
  * stops native code that is in a loop.
  */
 import { InferqlError } from '@inferql/queue/error-codes';
-import { inspectImage } from '../inspect/inspect.ts';
-import { decodeImage } from '../preprocess.ts';
-import { setSharpGlobals } from '../sharp-settings.ts';
+import { inspectImage } from '../../inspect/inspect.ts';
+import { decodeImage } from '../../preprocess.ts';
+import { setSharpGlobals } from '../../sharp-settings.ts';
 import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
 setSharpGlobals();

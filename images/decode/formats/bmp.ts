@@ -1,5 +1,5 @@
-import { type BmpLayout, bmpRowBytes, readBmpLayout } from '../inspect/bmp.ts';
-import { refuseDamage } from '../inspect/refusals.ts';
+import { type BmpLayout, bmpRowBytes, readBmpLayout } from '../../inspect/bmp.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 import type { RawImage } from './raw-image.ts';
 
 /** @throws InferqlError CORRUPT; RangeError if the file is truncated */

@@ -1,4 +1,4 @@
-import { refuseDamage } from '../inspect/refusals.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 
 const START_OF_PICTURE = Buffer.from([0xff, 0xd8, 0xff]);
 const END_OF_PICTURE = Buffer.from([0xff, 0xd9]);

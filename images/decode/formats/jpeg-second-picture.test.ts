@@ -1,7 +1,7 @@
 import { InferqlError } from '@inferql/queue/error-codes';
 import sharp, { type Sharp } from 'sharp';
 import { expect, test } from 'vitest';
-import { prepareImage } from '../preprocess.ts';
+import { prepareImage } from '../../preprocess.ts';
 import { cutSecondPicture } from './jpeg-second-picture.ts';
 
 const MAX_PIXELS = 64_000_000;

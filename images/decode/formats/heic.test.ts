@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { ServedModel } from '@inferql/queue/contract';
 import { describe, expect, test } from 'vitest';
-import { inspectImage } from '../inspect/inspect.ts';
-import { prepareImage } from '../preprocess.ts';
+import { inspectImage } from '../../inspect/inspect.ts';
+import { prepareImage } from '../../preprocess.ts';
 import { canDecodeHeic } from './heic.ts';
 
 const INPUT: ServedModel['input'] = { width: 8, height: 4, channels: 3, kernel: 'nearest' };

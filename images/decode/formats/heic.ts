@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { findOtherItemFlags, readHeifPicture } from '../inspect/heif-items.ts';
-import { refuseDamage } from '../inspect/refusals.ts';
+import { findOtherItemFlags, readHeifPicture } from '../../inspect/heif-items.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 import { dropAlpha } from './bmp.ts';
 import type { RawImage } from './raw-image.ts';
 

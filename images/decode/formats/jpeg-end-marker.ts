@@ -1,4 +1,4 @@
-import { refuseDamage } from '../inspect/refusals.ts';
+import { refuseDamage } from '../../inspect/refusals.ts';
 
 const END_OF_IMAGE = Buffer.from([0xff, 0xd9]);
 

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { openTiffDirectory } from '../inspect/tiff-directory.ts';
-import { corners, prepare, RED, WHITE } from '../test/tiny-input.fixture.ts';
+import { openTiffDirectory } from '../../inspect/tiff-directory.ts';
+import { corners, prepare, RED, WHITE } from '../../test/tiny-input.fixture.ts';
 import { wrapTiff } from './wrap-tiff.ts';
 
 test('a damaged tile is CORRUPT, not black', async () => {

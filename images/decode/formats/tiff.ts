@@ -1,6 +1,6 @@
 import sharp, { type SharpOptions } from 'sharp';
-import type { TiffFacts } from '../inspect/image-facts.ts';
-import { refuseFeature } from '../inspect/refusals.ts';
+import type { TiffFacts } from '../../inspect/image-facts.ts';
+import { refuseFeature } from '../../inspect/refusals.ts';
 import { type RawImage, turnUpright } from './raw-image.ts';
 import { stackTiles, unstackTiles } from './tiff-tiles.ts';
 

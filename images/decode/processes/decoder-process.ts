@@ -4,7 +4,7 @@ import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { refuseWork } from '../inspect/refusals.ts';
+import { refuseWork } from '../../inspect/refusals.ts';
 import type { DecodeAnswer, DecodeRequest, Ready } from './process-protocol.ts';
 
 /** Ordinary images go first: this process gets half of another one's CPU time. */
