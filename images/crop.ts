@@ -9,6 +9,8 @@ import { roundHalfToEven } from './resize/rounding.ts';
 export interface CropRule extends Size {
   /** The short side is resized to this, then the center is cropped. */
   shortSide?: number | undefined;
+  /** The whole image is stretched to a square of this side, then the center is cropped: DeiT's image processor. */
+  stretchTo?: number | undefined;
   /** This share of each side, around the center, is cut out, then stretched: `tf.image.central_crop`. */
   cropFraction?: number | undefined;
   /** The largest centered part with the model's proportions is cut out, then resized: Keras' `keep_aspect_ratio`. */
@@ -28,7 +30,7 @@ export interface CropPlan {
   at: { left: number; top: number };
 }
 
-export type Library = 'pillow' | 'opencv' | 'tensorflow' | 'tfjs' | 'torchvision' | 'canvas';
+export type Library = 'pillow' | 'transformers' | 'opencv' | 'tensorflow' | 'tfjs' | 'torchvision' | 'canvas';
 
 export function planCrop(source: Size, rule: CropRule, library: Library): CropPlan {
   const { width, height } = rule;
@@ -41,6 +43,10 @@ export function planCrop(source: Size, rule: CropRule, library: Library): CropPl
   const at = { left: 0, top: 0 };
   if (rule.shortSide !== undefined) {
     const size = resizeShortSide(source, rule.shortSide, library);
+    return { from: whole, size, part: centerOf(size, target, library), at };
+  }
+  if (rule.stretchTo !== undefined) {
+    const size = { width: rule.stretchTo, height: rule.stretchTo };
     return { from: whole, size, part: centerOf(size, target, library), at };
   }
   const part = { ...at, ...target };
@@ -61,6 +67,7 @@ function resizeShortSide({ width, height }: Size, shortSide: number, library: Li
         // As TensorFlow's model garden does: single precision, truncated; but the short side is never shorter.
         return Math.max(Math.trunc(Math.fround(side * Math.fround(shortSide / short))), shortSide);
       case 'pillow':
+      case 'transformers':
       case 'torchvision':
       case 'opencv':
       case 'tfjs':
@@ -107,6 +114,7 @@ function fitInside(source: Size, target: Size, library: Library): Area {
       };
     }
     case 'pillow':
+    case 'transformers':
     case 'torchvision':
     case 'opencv':
     case 'tfjs':

@@ -17,7 +17,7 @@ const BOUNDS: Record<string, number> = { torchvision: 1, canvas: 16 };
 
 const folder = path.join(import.meta.dirname, 'resize/golden');
 
-describe.each(['keras', 'opencv', 'torchvision', 'canvas'])('as the code of %s crops', (library) => {
+describe.each(['keras', 'opencv', 'torchvision', 'transformers', 'canvas'])('as the code of %s crops', (library) => {
   const { cases } = JSON.parse(readFileSync(path.join(folder, `${library}-crops.json`), 'utf8')) as {
     cases: CropCase[];
   };
@@ -43,13 +43,20 @@ test('grayscale becomes equal channels, and opaque', () => {
   );
 });
 
-test.each(['pillow', 'opencv', 'tensorflow', 'tfjs', 'torchvision', 'canvas'] as const)(
+test.each(['pillow', 'transformers', 'opencv', 'tensorflow', 'tfjs', 'torchvision', 'canvas'] as const)(
   'every rule of %s stays inside the image and the input, whatever their sizes',
   (library) => {
     const sides = [1, 2, 3, 7, 31, 256, 999, 20_000];
     for (const width of sides) {
       for (const height of sides) {
-        for (const rule of [{}, { shortSide: 64 }, { cover: true }, { cropFraction: 0.3 }, { padColor: '#ffffff' }]) {
+        for (const rule of [
+          {},
+          { shortSide: 64 },
+          { stretchTo: 64 },
+          { cover: true },
+          { cropFraction: 0.3 },
+          { padColor: '#ffffff' },
+        ]) {
           const { from, size, part, at } = planCrop({ width, height }, { width: 64, height: 48, ...rule }, library);
           const numbers = [from, size, part, at].flatMap((area) => Object.values(area));
           expect(numbers.every((value) => Number.isInteger(value) && value >= 0)).toBe(true);
@@ -86,6 +93,7 @@ test('pixels outside of the source area change nothing, whatever the resize and 
     {},
     { shortSide: 40 },
     { shortSide: 90 },
+    { stretchTo: 80 },
     { cropFraction: 0.6 },
     { cover: true },
     { padColor: '#102030' },

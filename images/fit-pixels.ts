@@ -58,7 +58,7 @@ export function findSourceArea(source: Size, rule: FitRule): Area {
 
 /** Whether a resize reads every pixel of an image that it shrinks. */
 const smooths = (resize: ResizeName): boolean =>
-  /^pillow(11)?-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) &&
+  /^(pillow(11)?|transformers)-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) &&
   !resize.includes('no-');
 
 /** Every `count` rows become one. */

@@ -126,6 +126,8 @@ export const ServedModel = z.object({
     kernel: z.enum(['nearest', 'linear', 'cubic', 'lanczos3']),
     /** What is done with a color profile in the file; absent: what the library of `resize` does. */
     colorProfile: z.enum(['convert', 'ignore']).optional(),
+    /** The whole image is stretched to a square of this side, then the center is cropped. */
+    stretchTo: z.number().int().positive().optional(),
     /** This share of each side, around the center, is stretched to width x height. */
     cropFraction: z.number().positive().max(1).optional(),
     /** The largest centered part with the proportions of width x height is resized. */

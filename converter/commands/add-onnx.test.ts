@@ -1,5 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import onnxProto from 'onnx-proto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createRandom } from '../golden/harness.fixture.ts';
 import { encodeClassifier } from '../golden/onnx-file.fixture.ts';
@@ -8,6 +9,7 @@ import { BATCH, floatTensor, type OnnxNode } from '../onnx-writer/graph/graph.ts
 import { addModel } from './add.ts';
 import { useRepository } from './test-repository.fixture.ts';
 
+const { onnx } = onnxProto;
 const CLASSES = 4;
 
 const repository = useRepository();
@@ -68,6 +70,28 @@ describe('models add of an ONNX file', () => {
     const usual = printed();
     expect(usual).toMatch(/normalization +torch .* guessed +usual for PyTorch/);
     expect(usual).toContain(warning);
+  });
+
+  test('names what may say the normalization: a description in the file, and files beside it', async () => {
+    const file = await writeClassifier('net');
+    const model = onnx.ModelProto.decode(await readFile(file));
+    model.graph!.docString = 'a classifier;\n input is already-normalized RGB';
+    await writeFile(file, onnx.ModelProto.encode(model).finish());
+    const beside = path.dirname(file);
+    await writeFile(
+      path.join(beside, 'manifest.json'),
+      '{"normalization": {"means": [122, 117, 104], "scale": 0.004}}',
+    );
+    await writeFile(path.join(beside, 'README.md'), 'A model of means of transport.');
+    await writeFile(path.join(beside, 'notes.json'), '{"author": "somebody"}');
+    const flags = { labels: path.join(repository.root, 'labels.txt') };
+    await addModel(file, flags, repository.context);
+    const printed = repository.printed.splice(0).join('\n');
+    expect(printed).toContain('the file describes itself: "a classifier; input is already-normalized RGB"');
+    expect(printed).toContain('manifest.json beside it mentions a mean or a normalization');
+    expect(printed).not.toMatch(/notes\.json|README/);
+    await addModel(file, { ...flags, name: 'sure', mean: [122, 117, 104], scale: 1 / 256 }, repository.context);
+    expect(repository.printed.join('\n')).not.toMatch(/manifest\.json|describes itself/);
   });
 
   test('refuses to apply a softmax to probabilities', async () => {

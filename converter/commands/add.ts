@@ -15,6 +15,7 @@ import { findModelFile } from '../spec/spec-file.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
+import { findHints } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
 import { type Ask, askLabels, askNormalization } from './questions.ts';
 import { keepDefault } from './repository.ts';
@@ -29,6 +30,7 @@ export interface AddOptions extends Overrides {
 
 /** Of those that several classes have. */
 const SHOWN_NAMES = 5;
+const SHOWN_CHARACTERS = 200;
 const GUESSED_NORMALIZATION =
   'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
 
@@ -50,7 +52,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
     await mkdir(modelDir, { recursive: true });
     context.print(`getting ${source}`);
     const obtained = await obtainSource(source, modelDir, context);
-    await writeSpec(obtained, options, modelDir, context);
+    await writeSpec(obtained, options, modelDir, context, () => findHints(source));
     const { stateDir, signal } = context;
     let model = await prepareModel({ modelDir, stateDir, signal });
     const batching = await tryModel(model, context);
@@ -73,6 +75,7 @@ async function writeSpec(
   options: AddOptions,
   modelDir: string,
   context: CommandContext,
+  findHints: () => Promise<string[]>,
 ): Promise<void> {
   const name = path.basename(modelDir);
   const printProgress = createProgressPrinter(context.print);
@@ -106,6 +109,7 @@ async function writeSpec(
     ask: context.ask,
     scratch: path.dirname(modelDir),
   });
+  if (found.normalizationIsGuess) await printHints(found, context.print, findHints);
   if (context.ask && found.normalizationIsGuess) {
     const guess = describeNormalization(found.input.normalization);
     const answer = await askNormalization(context.ask, guess);
@@ -142,6 +146,18 @@ async function writeSpec(
   const text = `${JSON5.stringify(spec, null, 2)}\n`;
   parseSpec(text, SPEC_FILE);
   await writeFile(path.join(modelDir, SPEC_FILE), text);
+}
+
+/** What may say which values a model takes, for a person to read. */
+async function printHints(
+  { description }: Inspection,
+  print: CommandContext['print'],
+  findHints: () => Promise<string[]>,
+): Promise<void> {
+  if (description) print(`  the file describes itself: "${description.slice(0, SHOWN_CHARACTERS)}"`);
+  for (const hint of await findHints()) {
+    print(`  ${hint} beside it mentions a mean or a normalization: if it has numbers, give --mean, --std, --scale`);
+  }
 }
 
 /** @throws ModelError SPEC_INVALID if more images per run were asked for */

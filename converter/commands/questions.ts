@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { ModelError } from '../errors.ts';
-import { nameNormalization } from '../inspect/companion-files.ts';
+import { nameNormalization } from '../inspect/name-normalization.ts';
 import { NORMALIZATIONS, type NormalizationSpec } from '../spec/input-spec.ts';
 import { readLabels } from '../spec/labels.ts';
 

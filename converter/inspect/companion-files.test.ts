@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { nameNormalization, readCompanions } from './companion-files.ts';
+import { readCompanions } from './companion-files.ts';
+import { nameNormalization } from './name-normalization.ts';
 
 let folder: string;
 
@@ -35,7 +36,7 @@ describe("Hugging Face's preprocessor_config.json", () => {
     [
       'ConvNeXT: a part of the size is kept',
       { size: { shortest_edge: 224 }, crop_pct: 0.875, resample: 3, ...IMAGENET },
-      { width: 224, height: 224, shortSide: 256, resize: 'pillow-bicubic', normalization: 'torch' },
+      { width: 224, height: 224, shortSide: 256, resize: 'transformers-bicubic', normalization: 'torch' },
     ],
     ['ConvNeXT, large: stretched', { size: { shortest_edge: 384 }, crop_pct: 0.875 }, { width: 384, height: 384 }],
     [

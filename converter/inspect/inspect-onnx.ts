@@ -46,7 +46,13 @@ export async function inspectOnnx(
   const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings);
   const name = chosen?.output.name;
   const spec = draftSpec({ ...input, normalization }, name, path.basename(file));
-  const inspection = { format: 'onnx', input: spec.input, normalizationIsGuess: isGuess, findings } as const;
+  const inspection = {
+    format: 'onnx',
+    input: spec.input,
+    description: facts.description,
+    normalizationIsGuess: isGuess,
+    findings,
+  } as const;
   if (!chosen) {
     refuseLabels(context.labels);
     const outputs = await declareOutputs(overrides.outputs, facts.outputs.map(toOther), findings);
@@ -187,8 +193,7 @@ function inputOf(
   else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
   if (input.batch !== undefined)
     findings.read('batch', `${input.batch}, fixed`, `images are run ${input.batch} at a time, on several threads`);
-  const readShortSide = shortSideFor(preprocessing, width, height);
-  const resizing = chooseResizing(overrides, { preprocessing, readShortSide }, { producer, width, height }, findings);
+  const resizing = chooseResizing(overrides, preprocessing, { producer, width, height }, findings);
   return {
     width,
     height,
@@ -196,14 +201,6 @@ function inputOf(
     ...resizing,
     ...(overrides.layout || !input.layoutIsCertain ? { layout: input.layout } : {}),
   };
-}
-
-/** What a file says about cropping holds in proportion if the size is another. */
-function shortSideFor(preprocessing: Preprocessing | undefined, width: number, height: number): number | undefined {
-  if (preprocessing?.shortSide === undefined) return undefined;
-  const longest = Math.max(width, height);
-  const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
-  return Math.max(longest, Math.round((preprocessing.shortSide * longest) / written));
 }
 
 function draftSpec(input: object, outputName: string | undefined, file: string): ModelSpec {

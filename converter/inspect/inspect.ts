@@ -43,6 +43,8 @@ export interface Inspection {
   classCount: number | undefined;
   /** From the model or from files beside it. */
   labels: Companions['labels'];
+  /** What its maker wrote into the file, in one line. */
+  description?: string | undefined;
   /** A wrong normalization gives wrong answers without an error. */
   normalizationIsGuess: boolean;
   /** What was read and what was guessed, for people. */
@@ -102,12 +104,7 @@ async function inspectTfjs(
   if (overrides.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
   else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
   else findings.guessed('channels', String(channelCount), 'the model leaves them open: --channels');
-  const resizing = chooseResizing(
-    overrides,
-    { preprocessing, readShortSide: preprocessing?.shortSide },
-    { ...size, producer: producerOf(modelJson) },
-    findings,
-  );
+  const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
   const draft = {
     ...size,
     channels: channelCount,

@@ -2,8 +2,8 @@ import { ModelError } from '../errors.ts';
 import type { Layout } from '../onnx-reader/input-trace.ts';
 import type { InputSpec, NORMALIZATIONS, NormalizationSpec } from '../spec/input-spec.ts';
 import type { ModelSpec } from '../spec/spec.ts';
-import { nameNormalization } from './companion-files.ts';
 import type { OutputRequest } from './declared-outputs.ts';
+import { nameNormalization } from './name-normalization.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 

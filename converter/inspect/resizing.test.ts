@@ -21,21 +21,21 @@ test('a crop keeps the share of torchvision at other sizes', () => {
 
 test('the command line overrides files, files override guesses, and each is reported', () => {
   const origin = { ...SIZE, producer: 'pytorch' };
-  const choose = (overrides: object, preprocessing?: object, readShortSide?: number) => {
+  const choose = (overrides: object, preprocessing?: object) => {
     const findings = new Findings();
     const beside = preprocessing && { from: 'config.json', ...preprocessing };
-    const resizing = chooseResizing(overrides, { preprocessing: beside, readShortSide }, origin, findings);
+    const resizing = chooseResizing(overrides, beside, origin, findings);
     return [resizing, ...findings.rows.map(({ what, certainty }) => `${what} ${certainty}`)];
   };
   expect(choose({})).toEqual([{ resize: 'pillow-bilinear', shortSide: 256 }, 'resize guessed', 'crop guessed']);
-  expect(choose({}, { resize: 'pillow-bicubic' }, 248)).toEqual([
+  expect(choose({}, { resize: 'pillow-bicubic', shortSide: 248 })).toEqual([
     { resize: 'pillow-bicubic', shortSide: 248 },
     'resize read',
     'crop read',
   ]);
   expect(choose({}, {})).toEqual([{ resize: 'pillow-bilinear' }, 'resize guessed', 'crop read']);
   expect(choose({ resize: 'opencv-area' })).toEqual([{ resize: 'opencv-area' }, 'resize given', 'crop guessed']);
-  expect(choose({ resize: 'canvas', shortSide: 224 }, { resize: 'pillow-box' }, 256)).toEqual([
+  expect(choose({ resize: 'canvas', shortSide: 224 }, { resize: 'pillow-box', shortSide: 256 })).toEqual([
     { resize: 'canvas', shortSide: 224 },
     'resize given',
     'crop given',

@@ -9,6 +9,8 @@ type Resize = NonNullable<InputSpec['resize']>;
 export interface Resizing {
   resize: Resize;
   shortSide?: number;
+  stretchTo?: number;
+  padColor?: string;
 }
 
 interface Guess extends Resizing {
@@ -44,11 +46,10 @@ export function guessResizing(producer: string, size: { width: number; height: n
 /**
  * Chooses how images are cropped and resized: the command line overrides files beside the model, which override a
  * guess.
- * @param readShortSide the short side from files beside the model, for the size of the model
  */
 export function chooseResizing(
   overrides: Overrides,
-  { preprocessing, readShortSide }: { preprocessing: Preprocessing | undefined; readShortSide: number | undefined },
+  preprocessing: Preprocessing | undefined,
   origin: { producer: string; width: number; height: number },
   findings: Findings,
 ): Resizing {
@@ -60,10 +61,34 @@ export function chooseResizing(
   else findings.guessed('resize', resize, `${guess.because}: --resize; ${compare}`);
   // A crop belongs to the guessed tool: if the user names another resize, it does not apply.
   const guessedSide = preprocessing || overrides.resize !== undefined ? undefined : guess.shortSide;
-  const shortSide = overrides.shortSide ?? readShortSide ?? guessedSide;
-  const crop = shortSide === undefined ? 'stretched' : `short side to ${shortSide}, center cropped`;
-  if (overrides.shortSide !== undefined) findings.given('crop', crop, '--short-side');
-  else if (preprocessing) findings.read('crop', crop, preprocessing.from);
-  else findings.guessed('crop', crop, `--short-side; ${compare}`);
-  return { resize, ...(shortSide === undefined ? {} : { shortSide }) };
+  const written = preprocessing && cropFor(preprocessing, origin);
+  const shortSide = overrides.shortSide ?? (written ? written.shortSide : guessedSide);
+  const crop = shortSide === undefined ? (written ?? {}) : { shortSide };
+  if (overrides.shortSide !== undefined) findings.given('crop', describeCrop(crop), '--short-side');
+  else if (preprocessing?.cropDoubt !== undefined)
+    findings.guessed('crop', describeCrop(crop), `${preprocessing.cropDoubt}: --short-side; ${compare}`);
+  else if (preprocessing) findings.read('crop', describeCrop(crop), preprocessing.from);
+  else findings.guessed('crop', describeCrop(crop), `--short-side; ${compare}`);
+  return { resize, ...crop };
+}
+
+type Crop = Omit<Resizing, 'resize'>;
+
+/** What a file says about cropping holds in proportion if the model's size is another. */
+function cropFor(preprocessing: Preprocessing, { width, height }: { width: number; height: number }): Crop {
+  const { shortSide, stretchTo, padColor } = preprocessing;
+  const longest = Math.max(width, height);
+  const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
+  const scale = (side: number) => Math.max(longest, Math.round((side * longest) / written));
+  return {
+    ...(shortSide === undefined ? {} : { shortSide: scale(shortSide) }),
+    ...(stretchTo === undefined ? {} : { stretchTo: scale(stretchTo) }),
+    ...(padColor === undefined ? {} : { padColor }),
+  };
+}
+
+function describeCrop({ shortSide, stretchTo, padColor }: Crop): string {
+  if (shortSide !== undefined) return `short side to ${shortSide}, center cropped`;
+  if (stretchTo !== undefined) return `stretched to ${stretchTo} x ${stretchTo}, center cropped`;
+  return padColor === undefined ? 'stretched' : `fitted in, the rest ${padColor}`;
 }

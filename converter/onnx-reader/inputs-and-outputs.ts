@@ -63,6 +63,8 @@ export interface OnnxFacts {
   nodeNames: string[];
   /** What its maker wrote into the file. */
   metadata: ReadonlyMap<string, string>;
+  /** What its maker wrote about it, in one line. */
+  description: string;
 }
 
 /**
@@ -99,6 +101,7 @@ export function readFacts(
     producer: model.producerName ?? '',
     nodeNames: graph.node.map(({ name }) => name ?? ''),
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
+    description: (graph.docString || model.docString || '').replaceAll(/\s+/g, ' ').trim(),
   };
 }
 

@@ -35,7 +35,7 @@ export async function* varySamples(
     return state / 2 ** 32;
   };
   // A view is already cropped.
-  const { shortSide: _, cropFraction: __, cover: ___, padColor: ____, ...stretched } = input;
+  const { shortSide: _, stretchTo: __, cropFraction: ___, cover: ____, padColor: _____, ...stretched } = input;
   for (const file of files) {
     const { autoOrient } = await sharp(file).autoOrient().metadata();
     for (let i = 0; i < VIEWS_PER_SAMPLE; i++) {

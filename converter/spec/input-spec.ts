@@ -30,6 +30,8 @@ export const inputFields = z.strictObject({
   channels: z.union([z.literal(1), z.literal(3), z.literal(4)], '1 (gray), 3 (RGB) or 4 (RGBA)').default(3),
   /** Resize the short side to this, then crop the center; absent: stretch to width x height. */
   shortSide: z.int().min(1).max(8192).optional(),
+  /** Stretch the whole image to a square of this side, then crop the center. */
+  stretchTo: z.int().min(1).max(8192).optional(),
   /** This share of each side, around the center, is stretched: tf.image.central_crop. */
   cropFraction: z.number().positive().max(1).optional(),
   /** The largest centered part with the model's proportions is resized: Keras' keep_aspect_ratio and crop_to_aspect_ratio. */
@@ -62,11 +64,14 @@ function checkNormalization({ normalization, channels }: z.infer<typeof inputFie
   return fits(mean) && fits(std) ? undefined : `mean and std with one number, or one for each of ${channels} channels`;
 }
 
-type CropFields = Pick<z.infer<typeof inputFields>, 'shortSide' | 'cropFraction' | 'cover' | 'padColor' | 'resize'>;
+type CropFields = Pick<
+  z.infer<typeof inputFields>,
+  'shortSide' | 'stretchTo' | 'cropFraction' | 'cover' | 'padColor' | 'resize'
+>;
 
 /** What is wrong with the rules of cropping. */
-export function checkCrop({ shortSide, cropFraction, cover, padColor, resize }: CropFields) {
-  const rules = { shortSide, cropFraction, cover: cover || undefined, padColor };
+export function checkCrop({ shortSide, stretchTo, cropFraction, cover, padColor, resize }: CropFields) {
+  const rules = { shortSide, stretchTo, cropFraction, cover: cover || undefined, padColor };
   const given = Object.entries(rules).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (given.length > 1) return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
   const isOurs = resize !== undefined && !resize.startsWith('sharp-');

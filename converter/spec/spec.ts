@@ -48,6 +48,12 @@ export const queueSpec = z.strictObject({
 /** Code beside the spec. */
 const CODE_FILE = /^\.\/[\w-]+(?:\/[\w-]+)*\.m?js$/;
 
+const CROP_FITS = 'at least as long as width and height, so that the center crop fits';
+const fits =
+  (side: 'shortSide' | 'stretchTo') =>
+  ({ input }: { input: z.infer<typeof inputSpec> }) =>
+    (input[side] ?? Number.POSITIVE_INFINITY) >= Math.max(input.width, input.height);
+
 const modelSpec = z
   .strictObject({
     description: z.string().max(2000).optional(),
@@ -81,10 +87,8 @@ const modelSpec = z
     batching: batchingSpec.prefault({}),
     queue: queueSpec.prefault({}),
   })
-  .refine((spec) => !spec.input.shortSide || spec.input.shortSide >= Math.max(spec.input.width, spec.input.height), {
-    path: ['input', 'shortSide'],
-    error: 'at least as long as width and height, so that the center crop fits',
-  })
+  .refine(fits('shortSide'), { path: ['input', 'shortSide'], error: CROP_FITS })
+  .refine(fits('stretchTo'), { path: ['input', 'stretchTo'], error: CROP_FITS })
   .refine(hasAnswers, {
     path: ['source', 'labels'],
     error: 'a file with the names of the classes, or `outputs` for a model without labels',

@@ -2,7 +2,7 @@ import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { describeNormalization } from './normalizations.ts';
 
-type Crop = Pick<InputSpec, 'shortSide' | 'cropFraction' | 'cover' | 'padColor'>;
+type Crop = Pick<InputSpec, 'shortSide' | 'stretchTo' | 'cropFraction' | 'cover' | 'padColor'>;
 
 /** One of each kind of resizing: enough to find out how images are cropped. */
 const KINDS = ['pillow-bilinear', 'tensorflow-bilinear', 'opencv-linear', 'canvas'] as const;
@@ -11,13 +11,14 @@ const isSharp = (resize: string): boolean => resize.startsWith('sharp-');
 
 /** The same input with another crop and resize. */
 function change(input: InputSpec, resize: InputSpec['resize'], crop: Crop): InputSpec {
-  const { shortSide: _, cropFraction: __, cover: ___, padColor: ____, ...rest } = input;
+  const { shortSide: _, stretchTo: __, cropFraction: ___, cover: ____, padColor: _____, ...rest } = input;
   return { ...rest, resize, ...crop };
 }
 
-function cropOf({ shortSide, cropFraction, cover, padColor }: InputSpec): Crop {
+function cropOf({ shortSide, stretchTo, cropFraction, cover, padColor }: InputSpec): Crop {
   return {
     ...(shortSide === undefined ? {} : { shortSide }),
+    ...(stretchTo === undefined ? {} : { stretchTo }),
     ...(cropFraction === undefined ? {} : { cropFraction }),
     ...(cover ? { cover } : {}),
     ...(padColor === undefined ? {} : { padColor }),

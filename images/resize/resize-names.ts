@@ -19,6 +19,13 @@ export const RESIZERS = {
   'pillow11-lanczos': createPillowResizer('lanczos', 'columns-first'),
   'pillow11-box': createPillowResizer('box', 'columns-first'),
   'pillow11-hamming': createPillowResizer('hamming', 'columns-first'),
+  // Pillow's filters with the crop of Hugging Face's transformers.
+  'transformers-bilinear': createPillowResizer('bilinear'),
+  'transformers-bicubic': createPillowResizer('bicubic'),
+  'transformers-lanczos': createPillowResizer('lanczos'),
+  'transformers-box': createPillowResizer('box'),
+  'transformers-hamming': createPillowResizer('hamming'),
+  'transformers-nearest': createPillowResizer('nearest'),
   'opencv-linear': createOpencvResizer('linear'),
   'opencv-area': createOpencvResizer('area'),
   'opencv-cubic': createOpencvResizer('cubic'),

@@ -17,7 +17,7 @@ const Precision = builder.enumType('Precision', {
 
 const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').implement({
   description:
-    'How images are prepared for a model: rotated upright, composited on white if transparent, cropped and resized. With `shortSide`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
+    'How images are prepared for a model: rotated upright, composited on white if transparent, cropped and resized. With `shortSide`, `stretchTo`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Width in pixels.' }),
     height: t.exposeInt('height', { description: 'Height in pixels.' }),
@@ -31,6 +31,11 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
       nullable: true,
       description: 'The short side is resized to this, then the center is cropped.',
       resolve: (input) => input.shortSide ?? null,
+    }),
+    stretchTo: t.int({
+      nullable: true,
+      description: 'The whole image is stretched to a square of this side, then the center is cropped.',
+      resolve: (input) => input.stretchTo ?? null,
     }),
     cropFraction: t.float({
       nullable: true,

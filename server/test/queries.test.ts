@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
 
 const MODEL_FIELDS = `name version description engine engineReason precision classCount isDefault
-  input { width height channels resize shortSide cropFraction cover padColor ignoresColorProfile kernel } heatmap { available reason } batching { maxBatchSize maxQueueDelayMs }
+  input { width height channels resize shortSide stretchTo cropFraction cover padColor ignoresColorProfile kernel } heatmap { available reason } batching { maxBatchSize maxQueueDelayMs }
   limits { maxQueueSize maxQueuedBytes defaultTimeoutMs resultTtlMs visibilityMs maxAttempts graceMs }
   queue { model waiting processing maxQueueSize queuedBytes workers { id version engine imageMs startedAt } ended { succeeded failed canceled expired } deadLetters capacityPerSecond }`;
 
@@ -27,6 +27,7 @@ test('models describes each one, by name; the first is the default one', async (
       height: 8,
       channels: 3,
       shortSide: 8,
+      stretchTo: null,
       cropFraction: null,
       cover: false,
       padColor: null,

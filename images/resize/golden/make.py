@@ -2,7 +2,7 @@
 
     pip install -r requirements.txt      (torch, torchvision: requirements-torch.txt, in another environment)
     python make.py pillow opencv tensorflow keras-crops opencv-crops samples
-    python make.py torchvision torchvision-crops
+    python make.py torchvision torchvision-crops transformers-crops
     python make.py pillow11              (after pip install pillow==11.3.0)
 
 Writes one .json per name beside this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
@@ -224,6 +224,42 @@ def torchvision_crops():
     ]
 
 
+def transformers_crops():
+    """Image processors of Hugging Face's transformers that resize with Pillow."""
+    import transformers
+    from PIL import Image, __version__
+    from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+    from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
+    from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
+    from transformers.models.poolformer.image_processing_pil_poolformer import PoolFormerImageProcessorPil
+
+    bytes_only = {"do_rescale": False, "do_normalize": False}
+
+    def run_by(processor):
+        def run(pixels, rule):
+            values = processor(images=Image.fromarray(pixels), return_tensors="np")["pixel_values"][0]
+            return np.moveaxis(values, 0, -1).astype(np.uint8)
+
+        return run
+
+    bilinear = {**bytes_only, "resample": Image.Resampling.BILINEAR}
+    bit = BitImageProcessorPil(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224}, **bilinear)
+    wide = BitImageProcessorPil(size={"shortest_edge": 90}, crop_size={"height": 43, "width": 75}, **bytes_only)
+    convnext = ConvNextImageProcessorPil(size={"shortest_edge": 224}, crop_pct=0.95, **bytes_only)
+    deit = DeiTImageProcessorPil(**bytes_only)
+    odd = DeiTImageProcessorPil(size={"height": 255, "width": 255}, **bilinear)
+    poolformer = PoolFormerImageProcessorPil(crop_pct=0.9, **bytes_only)
+    size = {"width": 224, "height": 224}
+    return f"transformers {transformers.__version__}, Pillow {__version__}", [
+        (run_by(bit), {"resize": "transformers-bilinear", **size, "shortSide": 256}),
+        (run_by(wide), {"resize": "transformers-bicubic", "width": 75, "height": 43, "shortSide": 90}),
+        (run_by(convnext), {"resize": "transformers-bicubic", **size, "shortSide": 235}),
+        (run_by(poolformer), {"resize": "transformers-bicubic", **size, "shortSide": 248}),
+        (run_by(deit), {"resize": "transformers-bicubic", **size, "stretchTo": 256}),
+        (run_by(odd), {"resize": "transformers-bilinear", **size, "stretchTo": 255}),
+    ]
+
+
 def samples():
     """Whole files, decoded and resized as a notebook with Pillow does it: Keras' load_img, torchvision's transforms."""
     from PIL import Image, __version__
@@ -240,7 +276,7 @@ def samples():
 # Rounded to 8 bits from floating point whose last bits depend on the processor: kept as samples.
 ROUNDED = {"opencv-cubic", "torchvision-bilinear", "torchvision-bilinear-no-antialias"}
 LIBRARIES = {"pillow": pillow, "pillow11": pillow, "opencv": opencv, "tensorflow": tensorflow, "torchvision": torchvision}
-CROPS = {"keras-crops": keras_crops, "opencv-crops": opencv_crops, "torchvision-crops": torchvision_crops}
+CROPS = {"keras-crops": keras_crops, "opencv-crops": opencv_crops, "torchvision-crops": torchvision_crops, "transformers-crops": transformers_crops}
 
 
 def write(name: str, version: str, cases: list) -> None:

@@ -1,0 +1,70 @@
+/** The config.json of timm's models, by the rules of `resolve_data_config` and `transforms_imagenet_eval`. */
+import { z } from 'zod';
+import type { InputSpec } from '../spec/input-spec.ts';
+import type { Preprocessing } from './companion-files.ts';
+import { nameNormalization } from './name-normalization.ts';
+
+const side = z.int().min(1).max(8192);
+const perChannel = z.array(z.number()).min(1).max(4);
+
+const configSchema = z.looseObject({
+  pretrained_cfg: z.looseObject({
+    input_size: z.tuple([z.int(), side, side]).nullish(),
+    mean: perChannel.nullish(),
+    std: perChannel.nullish(),
+    crop_pct: z.number().nullish(),
+    crop_mode: z.string().nullish(),
+    interpolation: z.string().nullish(),
+  }),
+});
+
+const RESIZES: Record<string, InputSpec['resize']> = {
+  bilinear: 'pillow-bilinear',
+  bicubic: 'pillow-bicubic',
+  nearest: 'pillow-nearest',
+  lanczos: 'pillow-lanczos',
+  box: 'pillow-box',
+  hamming: 'pillow-hamming',
+};
+/** What timm uses if the file says nothing. */
+const INTERPOLATION = 'bicubic';
+const CROP_SHARE = 0.875;
+const MEAN = [0.485, 0.456, 0.406];
+const DEVIATION = [0.229, 0.224, 0.225];
+
+/** @param raw the content of config.json, or undefined */
+export function readTimm(raw: unknown): Preprocessing | undefined {
+  const config = configSchema.safeParse(raw).data?.pretrained_cfg;
+  if (!config) return undefined;
+  const { input_size, mean, std, interpolation } = config;
+  const resize = RESIZES[interpolation || INTERPOLATION];
+  return {
+    ...(input_size ? placeOf(config, { width: input_size[2], height: input_size[1] }) : {}),
+    ...(resize ? { resize } : {}),
+    normalization: nameNormalization({ scale: 1 / 255, mean: mean ?? MEAN, std: std ?? DEVIATION, order: 'rgb' }),
+    from: 'config.json (timm)',
+  };
+}
+
+type Config = z.infer<typeof configSchema>['pretrained_cfg'];
+type Place = Pick<Preprocessing, 'width' | 'height' | 'shortSide' | 'stretchTo' | 'padColor' | 'cropDoubt'>;
+
+function placeOf({ crop_pct, crop_mode, mean }: Config, size: { width: number; height: number }): Place {
+  const share = crop_pct || CROP_SHARE;
+  const longest = Math.max(size.width, size.height);
+  const resized = Math.floor(longest / share);
+  const isExact = size.width === size.height && resized >= longest;
+  const cropDoubt = isExact ? {} : { cropDoubt: `timm's crop_pct ${share} of ${size.width} x ${size.height}` };
+  const side = Math.max(resized, longest);
+  if (crop_mode === 'squash') return { ...size, ...(resized > longest ? { stretchTo: side } : {}), ...cropDoubt };
+  if (crop_mode === 'border') {
+    const hex = (mean ?? MEAN).slice(0, 3).map((value) =>
+      Math.round(255 * value)
+        .toString(16)
+        .padStart(2, '0'),
+    );
+    const padColor = `#${hex.length === 3 ? hex.join('') : '000000'}`;
+    return { ...size, padColor, cropDoubt: "timm's crop_mode border, whose position may differ by a pixel" };
+  }
+  return { ...size, shortSide: side, ...cropDoubt };
+}
