@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import type { RedisConnection } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
@@ -33,7 +33,7 @@ export async function withRedis(
   work: (redis: RedisConnection) => Promise<void>,
 ): Promise<void> {
   const url = flags.redis ?? (await findRedis(env));
-  const redis = openRedis(url);
+  const redis = await openRedis(url);
   try {
     await waitForConnection(redis);
     await work(redis);
@@ -57,7 +57,9 @@ async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
   );
 }
 
-function openRedis(url: string): RedisConnection {
+/** Most commands ask the server, so only those that need Redis load its client. */
+async function openRedis(url: string): Promise<RedisConnection> {
+  const { connectRedis } = await import('@inferql/queue/redis/connection');
   try {
     return connectRedis(url, 'request');
   } catch (error) {

@@ -1,11 +1,10 @@
-// Commands that run a model are loaded when they are called: preparing models works without an engine.
+// Commands that run a model or decode images are loaded when they are called: preparing models works without engines and decoders.
 import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import { safeLines } from '@inferql/queue/safe-text';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AddOptions } from './commands/add.ts';
 import { type CommandContext, listModels } from './commands/command-context.ts';
-import { writePixels } from './commands/pixels.ts';
 import { createProgressPrinter } from './commands/progress.ts';
 import { createAsk } from './commands/questions.ts';
 import { chooseDefault, printModels, removeModel } from './commands/repository.ts';
@@ -185,9 +184,10 @@ program
   .argument('<image>', 'an image file')
   .option('--raw <file>', 'write them as bytes: height x width x channels, uint8')
   .option('--png <file>', 'write a picture of them')
-  .action((name: string, image: string, options: { raw?: string; png?: string }) =>
-    writePixels(name, image, options, context()),
-  );
+  .action(async (name: string, image: string, options: { raw?: string; png?: string }) => {
+    const { writePixels } = await import('./commands/pixels.ts');
+    await writePixels(name, image, options, context());
+  });
 
 program
   .command('verify')

@@ -2,23 +2,17 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ModelError, UnsupportedOpError } from './errors.ts';
+import { ModelError } from './errors.ts';
 import { isIntact } from './files/folder-digests.ts';
 import { stageFolder, sweepOldFolders } from './files/staging.ts';
 import { readTextFile } from './files/text-file.ts';
-import { CONVERTER_VERSION, convertToGraph } from './onnx-writer/convert-model.ts';
-import { writeModel } from './onnx-writer/graph/encode-onnx.ts';
-import { type Calibration, parseCalibration } from './onnx-writer/quantize/calibration-ranges.ts';
-import { WRAPPER_VERSION } from './onnx-writer/wrap/wrap-onnx-file.ts';
-import { writeWrapped } from './onnx-writer/wrap/write-wrapped.ts';
+import type { Calibration } from './onnx-writer/quantize/calibration-ranges.ts';
+import { CONVERTER_VERSION, WRAPPER_VERSION } from './onnx-writer/versions.ts';
 import { pullSource } from './sources/pull.ts';
 import { readLabels } from './spec/labels.ts';
 import { listLabelFiles, type PreparedOutput, prepareOutputs } from './spec/output-spec.ts';
 import { LABELS_FILE, type ModelSpec } from './spec/spec.ts';
 import { readSpec } from './spec/spec-file.ts';
-import { mayRunOnTfjs, wayOut } from './tfjs/keras3.ts';
-import { readModelJson } from './tfjs/manifest.ts';
-import { readWeights } from './tfjs/weights.ts';
 
 export interface PrepareProgress {
   model: string;
@@ -60,6 +54,9 @@ const stampSchema = z.object({
   onnxUnavailable: z.string().optional(),
   cam: camSchema,
 });
+
+/** What was made of a source; files by their names in the model's folder. */
+export type PreparedStamp = z.infer<typeof stampSchema>;
 
 /** A model on this machine's disk, ready to be loaded by an engine. All paths are absolute. */
 export interface PreparedModel {
@@ -199,7 +196,7 @@ async function isComplete(folder: string): Promise<boolean> {
   return (await isIntact(folder)) && (await readStamp(folder)) !== undefined;
 }
 
-async function readStamp(folder: string): Promise<z.infer<typeof stampSchema> | undefined> {
+async function readStamp(folder: string): Promise<PreparedStamp | undefined> {
   const text = await readFile(path.join(folder, STAMP_FILE), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   try {
@@ -218,18 +215,18 @@ async function readCalibration(modelDir: string): Promise<Calibration> {
   const text = await readTextFile(file).catch((cause: unknown) => {
     throw new ModelError('SPEC_INVALID', `precision int8 needs ${file}: make it with the quantize command`, { cause });
   });
+  const { parseCalibration } = await import('./onnx-writer/quantize/calibration-ranges.ts');
   return parseCalibration(text, file);
 }
-
-type Answers = Pick<PreparedModel, 'labels' | 'outputs'>;
 
 async function convertInto(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,
-  { labels, outputs }: Answers,
+  { labels, outputs }: Pick<PreparedModel, 'labels' | 'outputs'>,
   calibration: Calibration | undefined,
 ): Promise<void> {
+  const { writeArtefacts } = await import('./model-files.ts');
   const stamp = await writeArtefacts(staging, spec, sourceFolder, { labels, outputs }, calibration);
   if (stamp.classCount !== labels.length) {
     throw new ModelError(
@@ -238,49 +235,4 @@ async function convertInto(
     );
   }
   await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(stamp));
-}
-
-/**
- * Converts a source, or wraps an ONNX file, and writes what belongs to it into a folder.
- * @param sourceFolder holds the files that the spec names
- * @returns file names in that folder
- * @throws ModelError SOURCE_INVALID, SPEC_INVALID
- */
-export async function writeArtefacts(
-  staging: string,
-  spec: ModelSpec,
-  sourceFolder: string,
-  { labels, outputs }: Answers,
-  calibration: Calibration | undefined,
-): Promise<z.infer<typeof stampSchema>> {
-  const file = path.join(sourceFolder, spec.source.model);
-  if (spec.format === 'module') {
-    const unavailable = 'class activation maps need a model that the converter wrote';
-    return { labels, classCount: labels.length, cam: { unavailable } };
-  }
-  if (spec.format === 'onnx') {
-    if (spec.precision === 'int8') throw new ModelError('SPEC_INVALID', 'precision: an ONNX file is served as it is');
-    const options = { labelCount: labels.length, outputs };
-    const classCount = (await writeWrapped(file, spec, options, staging)) ?? labels.length;
-    const unavailable = 'class activation maps need a model that the converter wrote';
-    return { labels, classCount, onnxPath: 'model.onnx', cam: { unavailable } };
-  }
-  const output = { ...spec.output, labelCount: labels.length, outputs };
-  const modelJson = await readModelJson(file);
-  const weights = await readWeights(modelJson, path.dirname(file));
-  try {
-    const { graph, classCount, cam } = convertToGraph(modelJson, weights, spec.input, output, calibration);
-    await writeModel(graph, 'model', staging);
-    if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
-    const { kernel, ...head } = cam;
-    await writeFile(path.join(staging, 'cam.bin'), kernel);
-    return { labels, classCount, onnxPath: 'model.onnx', cam: { ...head, kernelPath: 'cam.bin' } };
-  } catch (error) {
-    if (!(error instanceof UnsupportedOpError)) throw error;
-    if (!mayRunOnTfjs(modelJson))
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
-    if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not possible: ${error.message}`);
-    const cam = { unavailable: 'class activation maps need a model that the converter covers' };
-    return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };
-  }
 }

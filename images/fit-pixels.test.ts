@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { planCrop } from './crop.ts';
 import { type FitRule, findSourceArea, fitPixels } from './fit-pixels.ts';
 import { distanceOf, drawPixels, type GoldenAnswer } from './resize/golden/golden.fixture.ts';
-import { RESIZERS, type ResizeName } from './resize/resize-names.ts';
+import type { ResizeName } from './resize/resize-names.ts';
+import { RESIZERS } from './resize/resizers.ts';
 
 interface CropCase extends GoldenAnswer {
   rule: FitRule;

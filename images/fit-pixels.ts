@@ -1,7 +1,8 @@
 /** From decoded pixels to a model's input, by the rules of its spec. Server, converter and bench all use it. */
 import { type CropRule, type Library, planCrop } from './crop.ts';
 import { type Area, cutPixels, type Pixels, type Size } from './resize/pixels.ts';
-import { RESIZERS, type ResizeName } from './resize/resize-names.ts';
+import type { ResizeName } from './resize/resize-names.ts';
+import { RESIZERS } from './resize/resizers.ts';
 
 export interface FitRule extends CropRule {
   channels: 1 | 3 | 4;

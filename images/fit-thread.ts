@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type FitRule, fitPixels } from './fit-pixels.ts';
+import type { FitRule } from './fit-pixels.ts';
 import type { Pixels } from './resize/pixels.ts';
 import { createRequestThread, type RequestThread } from './threads/request-thread.ts';
 
@@ -28,8 +28,9 @@ export function createFitThread(path = fileURLToPath(new URL('./fit-thread-main.
   const thread = createRequestThread<FitRequest, Uint8Array>(path);
   return {
     async fit(source, rule) {
-      if (!isBuilt || source.width * source.height <= MAX_INLINE_PIXELS) return fitPixels(source, rule);
-      return post(thread, { source, rule });
+      if (isBuilt && source.width * source.height > MAX_INLINE_PIXELS) return post(thread, { source, rule });
+      const { fitPixels } = await import('./fit-pixels.ts');
+      return fitPixels(source, rule);
     },
     close: thread.close,
   };

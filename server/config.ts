@@ -2,7 +2,7 @@
 import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
 import { type Environment, InvalidConfigurationError } from '@inferql/settings/define-settings';
 import { checkExposure, readSettings, settings } from '@inferql/settings/settings';
-import { JWT_ALGORITHMS } from './access/jwt.ts';
+import { JWT_ALGORITHMS } from './access/jwt-algorithms.ts';
 
 export type Config = ReturnType<typeof readConfig>;
 

@@ -6,7 +6,7 @@ import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig } from './config.ts';
 import { createHttpServer } from './http/http-server.ts';
-import { createMetricsServer } from './metrics/metrics-server.ts';
+import { createMetricsServer, loadMetrics } from './metrics/metrics-server.ts';
 import { openConnections } from './redis-connections.ts';
 import { ServerComponents } from './server-components.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
@@ -29,10 +29,11 @@ const log = pino({ level: config.logLevel, base: { name: 'server', pid: process.
 if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 logConsole(log);
 setSharpGlobals();
+const createMetrics = await loadMetrics(config);
 const uploadDir = openUploadDir(config.stateDir);
 
 const { redis, subscriber, close } = openConnections(config, log);
-const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log });
+const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log, createMetrics });
 const listener = createHttpServer({ config, components, log });
 const metricsServer = components.metrics && createMetricsServer(components.metrics, config, log);
 

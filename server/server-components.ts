@@ -16,7 +16,7 @@ import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
 import type { CustomAuthenticate } from './access/custom-authentication.ts';
 import type { Config } from './config.ts';
-import { Metrics } from './metrics/metrics.ts';
+import type { Metrics, MetricsOptions } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
 import { createClassNames } from './predictions/class-names.ts';
 import { createSettledNotifier, type Hooks } from './predictions/host-hooks.ts';
@@ -47,6 +47,8 @@ export interface ServerComponentsOptions {
   /** Hooks of a host application. */
   authenticate?: CustomAuthenticate | undefined;
   hooks?: Hooks | undefined;
+  /** From `loadMetrics`. @default no metrics */
+  createMetrics?: ((options: MetricsOptions) => Metrics) | undefined;
 }
 
 /** Everything behind the API: what resolvers need, readiness, and shutdown. */
@@ -54,7 +56,7 @@ export class ServerComponents {
   readonly services: Services;
   readonly access: Access;
   readonly files: FileStores;
-  /** Undefined unless METRICS_PORT is set. */
+  /** Undefined without `createMetrics`. */
   readonly metrics: Metrics | undefined;
   readonly #log: Logger;
   readonly #unreadable: UnreadableRecords;
@@ -67,7 +69,8 @@ export class ServerComponents {
   readonly #sweeper: QueueSweeper;
   #draining = false;
 
-  constructor({ config, uploadDir, redis, subscriber, log, authenticate, hooks = {} }: ServerComponentsOptions) {
+  constructor(options: ServerComponentsOptions) {
+    const { config, uploadDir, redis, subscriber, log, authenticate, hooks = {}, createMetrics } = options;
     const { prefix } = config;
     this.#log = log;
     this.#unreadable = createUnreadableRecords((place, error) =>
@@ -90,7 +93,11 @@ export class ServerComponents {
       custom: authenticate,
     });
     const throughput = createThroughputMeter();
-    const metrics = createMetrics(config, modelCache, access);
+    const metrics = createMetrics?.({
+      modelCache,
+      targetWaitMs: config.targetWaitMs,
+      countSubscriptions: () => access.limits.countHeld('subscriptions'),
+    });
     const settled = createSettledListeners(metrics, hooks, log);
     const tracker = new PredictionTracker({
       producer,
@@ -209,16 +216,6 @@ export class ServerComponents {
       this.#log.debug({ err: error }, 'could not list models yet');
     }
   }
-}
-
-/** Undefined unless there is a port for them. */
-function createMetrics(config: Config, modelCache: ModelCache, access: Access): Metrics | undefined {
-  if (config.metricsPort === undefined) return undefined;
-  return new Metrics({
-    modelCache,
-    targetWaitMs: config.targetWaitMs,
-    countSubscriptions: () => access.limits.countHeld('subscriptions'),
-  });
 }
 
 /** Passes terminal states on to the metrics and to the host's hook. */

@@ -40,9 +40,6 @@ export interface Answers {
   outputs?: readonly PreparedOutput[];
 }
 
-/** Changes whenever the files that the converter writes change, so that old ones are not used any more. */
-export const CONVERTER_VERSION = 6;
-
 /** A converted model before it is written: tensors still have names that calibration can refer to. */
 export interface FloatModel {
   graph: OnnxGraph;

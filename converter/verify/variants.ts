@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openTrial, type Trial } from '../commands/trial.ts';
-import { type PreparedModel, writeArtefacts } from '../prepared-model.ts';
+import { writeArtefacts } from '../model-files.ts';
+import type { PreparedModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 
 export interface Variants {

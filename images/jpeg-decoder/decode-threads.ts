@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createRequestThread } from '../threads/request-thread.ts';
-import { type PrepareOptions, type PrepareRequest, preparePlainJpeg } from './model-pixels.ts';
+import type { PrepareOptions, PrepareRequest } from './model-pixels.ts';
 
 export interface DecodeThreads {
   /** Like `preparePlainJpeg`, in another thread. */
@@ -22,7 +22,8 @@ export function createDecodeThreads(
   const threads = Array.from({ length: size }, () => createRequestThread<PrepareRequest, Uint8Array | undefined>(path));
   return {
     async prepare(file, options) {
-      if (!isBuilt) return preparePlainJpeg(file, options);
+      // Where threads decode, this one does not load the decoder.
+      if (!isBuilt) return (await import('./model-pixels.ts')).preparePlainJpeg(file, options);
       const thread = threads.reduce((best, other) => (other.pending() < best.pending() ? other : best));
       // A file may share its memory with others.
       const copy = new Uint8Array(file);

@@ -1,63 +1,58 @@
-/** The names of `input.resize` in a model's spec: the library that the model was trained with, and its filter. */
-import { resizeAsCanvas } from './canvas.ts';
-import { createOpencvResizer } from './opencv.ts';
-import { createPillowResizer } from './pillow.ts';
-import type { Resizer } from './pixels.ts';
-import { createTensorflowResizer } from './tensorflow.ts';
-import { createTfjsBilinearResizer, createTfjsNearestResizer } from './tfjs.ts';
-import { createTorchvisionResizer } from './torchvision.ts';
-
-export const RESIZERS = {
-  'pillow-bilinear': createPillowResizer('bilinear'),
-  'pillow-bicubic': createPillowResizer('bicubic'),
-  'pillow-lanczos': createPillowResizer('lanczos'),
-  'pillow-box': createPillowResizer('box'),
-  'pillow-hamming': createPillowResizer('hamming'),
-  'pillow-nearest': createPillowResizer('nearest'),
-  'pillow11-bilinear': createPillowResizer('bilinear', 'columns-first'),
-  'pillow11-bicubic': createPillowResizer('bicubic', 'columns-first'),
-  'pillow11-lanczos': createPillowResizer('lanczos', 'columns-first'),
-  'pillow11-box': createPillowResizer('box', 'columns-first'),
-  'pillow11-hamming': createPillowResizer('hamming', 'columns-first'),
+/**
+ * The names of `input.resize` in a model's spec: the library that the model was trained with, and its filter. Without the functions, which
+ * `resizers.ts` has: who only checks a name does not load them.
+ */
+const RESIZER_NAMES = [
+  'pillow-bilinear',
+  'pillow-bicubic',
+  'pillow-lanczos',
+  'pillow-box',
+  'pillow-hamming',
+  'pillow-nearest',
+  'pillow11-bilinear',
+  'pillow11-bicubic',
+  'pillow11-lanczos',
+  'pillow11-box',
+  'pillow11-hamming',
   // Pillow's filters with the crop of Hugging Face's transformers.
-  'transformers-bilinear': createPillowResizer('bilinear'),
-  'transformers-bicubic': createPillowResizer('bicubic'),
-  'transformers-lanczos': createPillowResizer('lanczos'),
-  'transformers-box': createPillowResizer('box'),
-  'transformers-hamming': createPillowResizer('hamming'),
-  'transformers-nearest': createPillowResizer('nearest'),
-  'opencv-linear': createOpencvResizer('linear'),
-  'opencv-area': createOpencvResizer('area'),
-  'opencv-cubic': createOpencvResizer('cubic'),
-  'opencv-cubic-fixed': createOpencvResizer('cubic-fixed'),
-  'opencv-nearest': createOpencvResizer('nearest'),
-  'tensorflow-bilinear': createTensorflowResizer('bilinear'),
-  'tensorflow-bilinear-antialias': createTensorflowResizer('bilinear-antialias'),
-  'tensorflow-bicubic': createTensorflowResizer('bicubic'),
-  'tensorflow-bicubic-antialias': createTensorflowResizer('bicubic-antialias'),
-  'tensorflow-lanczos3-antialias': createTensorflowResizer('lanczos3-antialias'),
-  'tensorflow-nearest': createTensorflowResizer('nearest'),
-  'tensorflow-area': createTensorflowResizer('area'),
-  'tfjs-bilinear': createTfjsBilinearResizer('origin'),
-  'tfjs-bilinear-align-corners': createTfjsBilinearResizer('corners'),
-  'tfjs-bilinear-half-pixel-centers': createTfjsBilinearResizer('centers'),
-  'tfjs-nearest': createTfjsNearestResizer('origin'),
-  'tfjs-nearest-align-corners': createTfjsNearestResizer('corners'),
-  'tfjs-nearest-half-pixel-centers': createTfjsNearestResizer('centers'),
-  'torchvision-bilinear': createTorchvisionResizer('bilinear'),
-  'torchvision-bilinear-no-antialias': createTorchvisionResizer('bilinear-no-antialias'),
-  'torchvision-bicubic': createTorchvisionResizer('bicubic'),
-  'torchvision-bicubic-no-antialias': createTorchvisionResizer('bicubic-no-antialias'),
-  'torchvision-nearest': createTorchvisionResizer('nearest'),
-  'torchvision-nearest-exact': createTorchvisionResizer('nearest-exact'),
-  canvas: resizeAsCanvas,
-} satisfies Record<string, Resizer>;
+  'transformers-bilinear',
+  'transformers-bicubic',
+  'transformers-lanczos',
+  'transformers-box',
+  'transformers-hamming',
+  'transformers-nearest',
+  'opencv-linear',
+  'opencv-area',
+  'opencv-cubic',
+  'opencv-cubic-fixed',
+  'opencv-nearest',
+  'tensorflow-bilinear',
+  'tensorflow-bilinear-antialias',
+  'tensorflow-bicubic',
+  'tensorflow-bicubic-antialias',
+  'tensorflow-lanczos3-antialias',
+  'tensorflow-nearest',
+  'tensorflow-area',
+  'tfjs-bilinear',
+  'tfjs-bilinear-align-corners',
+  'tfjs-bilinear-half-pixel-centers',
+  'tfjs-nearest',
+  'tfjs-nearest-align-corners',
+  'tfjs-nearest-half-pixel-centers',
+  'torchvision-bilinear',
+  'torchvision-bilinear-no-antialias',
+  'torchvision-bicubic',
+  'torchvision-bicubic-no-antialias',
+  'torchvision-nearest',
+  'torchvision-nearest-exact',
+  'canvas',
+] as const;
 
-export type ResizeName = keyof typeof RESIZERS;
+export type ResizeName = (typeof RESIZER_NAMES)[number];
 
 /** Also sharp's resize, which differs from that of every library that trains models. */
 export const RESIZE_NAMES = [
-  ...(Object.keys(RESIZERS) as ResizeName[]),
+  ...RESIZER_NAMES,
   'sharp-linear',
   'sharp-cubic',
   'sharp-nearest',
@@ -65,5 +60,5 @@ export const RESIZE_NAMES = [
 ] as const;
 
 export function isResizeName(name: string): name is ResizeName {
-  return Object.hasOwn(RESIZERS, name);
+  return RESIZER_NAMES.some((known) => known === name);
 }

@@ -5,7 +5,8 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { distanceOf, drawPixels, type GoldenAnswer } from './golden/golden.fixture.ts';
 import { cutPixels } from './pixels.ts';
-import { RESIZERS, type ResizeName } from './resize-names.ts';
+import type { ResizeName } from './resize-names.ts';
+import { RESIZERS } from './resizers.ts';
 
 interface GoldenCase extends GoldenAnswer {
   resize: ResizeName;

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { Authenticator } from './authenticate.ts';
 import { type CreatedToken, createToken, type TokenRequest } from './browser-tokens.ts';
 import type { CustomAuthenticate } from './custom-authentication.ts';
-import { createJwtVerifier, type JwtVerifier } from './jwt.ts';
+import type { JwtVerifier } from './jwt.ts';
 import { createKeyCache, type KeyCache } from './key-cache.ts';
 import { Limits } from './limits.ts';
 import type { Principal } from './principal.ts';
@@ -144,13 +144,19 @@ export class Access {
 /** What checks tokens of an identity provider; undefined if they are not accepted. */
 function openJwtVerifier(config: AccessOptions['config']): JwtVerifier | undefined {
   if (config.auth !== 'jwt' && config.auth !== 'keys+jwt') return undefined;
-  return createJwtVerifier({
-    jwksUrl: config.jwks,
-    issuer: config.jwtIssuer,
-    audience: config.jwtAudience,
-    algorithms: config.jwtAlgorithms,
-    tenantClaim: config.jwtTenantClaim,
-    scopesClaim: config.jwtScopesClaim,
-    modelsClaim: config.jwtModelsClaim,
-  });
+  // Only servers that accept tokens load the library for them.
+  const opened = import('./jwt.ts').then(({ createJwtVerifier }) =>
+    createJwtVerifier({
+      jwksUrl: config.jwks,
+      issuer: config.jwtIssuer,
+      audience: config.jwtAudience,
+      algorithms: config.jwtAlgorithms,
+      tenantClaim: config.jwtTenantClaim,
+      scopesClaim: config.jwtScopesClaim,
+      modelsClaim: config.jwtModelsClaim,
+    }),
+  );
+  // The first token reports a failure.
+  opened.catch(() => {});
+  return { verify: async (token) => (await opened).verify(token) };
 }

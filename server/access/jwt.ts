@@ -8,20 +8,6 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { LRUCache } from 'lru-cache';
 import type { Principal } from './principal.ts';
 
-/** Only asymmetric signatures: the server can check them without a secret. */
-export const JWT_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const;
-
 /** How far the clocks of issuer and server may differ. */
 const CLOCK_TOLERANCE_S = 5;
 /** Keys are fetched again after this; for an unknown key at once, but at most every half minute. */

@@ -6,7 +6,7 @@ import { answerParserErrors } from '../http/connections/parser-errors.ts';
 import { SECURITY_HEADERS } from '../http/connections/raw-response.ts';
 import { startListening } from '../http/listening.ts';
 import { findHostProblem } from '../http/requests/host-check.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics, MetricsOptions } from './metrics.ts';
 
 const PATH = '/metrics';
 /** A scraper or two, and a person. */
@@ -14,6 +14,15 @@ const MAX_CONNECTIONS = 32;
 const HEADERS_TIMEOUT_MS = 10_000;
 
 type Settings = Pick<Config, 'host' | 'metricsPort' | 'allowedHosts' | 'trustProxy'>;
+
+/** What creates the metrics; undefined unless METRICS_PORT is set, and then their library is not loaded. */
+export async function loadMetrics({
+  metricsPort,
+}: Pick<Config, 'metricsPort'>): Promise<((options: MetricsOptions) => Metrics) | undefined> {
+  if (metricsPort === undefined) return undefined;
+  const { Metrics } = await import('./metrics.ts');
+  return (options) => new Metrics(options);
+}
 
 /** Creates the server with its port closed. Scrapes that come while another is answered get the same answer. */
 export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentType'>, config: Settings, log: Logger) {

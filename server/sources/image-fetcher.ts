@@ -3,7 +3,7 @@ import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { createSemaphore } from '@inferql/images/decode/processes/semaphore';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { Agent, type Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import type { FileStore } from '../uploads/memory-or-disk-store.ts';
 import { fileTooLarge, type UploadedFile } from '../uploads/uploaded-file.ts';
 import { isPublicAddress } from './public-address.ts';
@@ -34,22 +34,22 @@ export interface FetchRequest {
   signal: AbortSignal | undefined;
 }
 
+interface Agents {
+  /** Connects to public addresses only. */
+  forPublic: Agent;
+  /** For hosts that the operator has listed. */
+  forListed: Agent;
+}
+
 export class ImageFetcher {
   readonly #options: ImageFetcherOptions;
   readonly #totalMs: number;
-  /** Connects to public addresses only. */
-  readonly #publicAgent: Agent;
-  /** For hosts that the operator has listed. */
-  readonly #listedAgent: Agent;
+  #agents: Promise<Agents> | undefined;
   readonly #inTurn = createSemaphore(CONCURRENCY);
 
   constructor(options: ImageFetcherOptions) {
     this.#options = options;
     this.#totalMs = options.totalMs ?? 15_000;
-    const timeouts = { headersTimeout: HEADERS_MS, bodyTimeout: SILENCE_MS };
-    const lookup = createPublicLookup(options.nameServers);
-    this.#publicAgent = new Agent({ ...timeouts, connect: { timeout: CONNECT_MS, lookup } });
-    this.#listedAgent = new Agent({ ...timeouts, connect: { timeout: CONNECT_MS } });
   }
 
   /**
@@ -78,7 +78,8 @@ export class ImageFetcher {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#publicAgent.destroy(), this.#listedAgent.destroy()]);
+    const agents = await this.#agents;
+    await Promise.all([agents?.forPublic.destroy(), agents?.forListed.destroy()]);
   }
 
   async #fetch(text: string, store: FileStore, { tenant, signal }: FetchRequest, released: AbortSignal): Promise<void> {
@@ -100,13 +101,15 @@ export class ImageFetcher {
   }
 
   async #follow(text: string, store: FileStore, signal: AbortSignal): Promise<void> {
+    this.#agents ??= openAgents(this.#options.nameServers);
+    const { forPublic, forListed } = await this.#agents;
     let next = text;
     let isSecure = false;
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const { url, mayBePrivate } = checkUrl(next, this.#options);
       if (isSecure && url.protocol !== 'https:') break;
       isSecure = url.protocol === 'https:';
-      const response = await (mayBePrivate ? this.#listedAgent : this.#publicAgent).request({
+      const response = await (mayBePrivate ? forListed : forPublic).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: 'GET',
@@ -148,6 +151,17 @@ export class ImageFetcher {
 /** Closes the connection: the body may be endless. */
 function drop({ body }: Pick<Dispatcher.ResponseData, 'body'>): void {
   body.on('error', () => undefined).destroy();
+}
+
+/** With the first URL: most servers are never sent one, and the library takes a tenth of a start. */
+async function openAgents(nameServers: readonly string[] | undefined): Promise<Agents> {
+  const { Agent } = await import('undici');
+  const timeouts = { headersTimeout: HEADERS_MS, bodyTimeout: SILENCE_MS };
+  const lookup = createPublicLookup(nameServers);
+  return {
+    forPublic: new Agent({ ...timeouts, connect: { timeout: CONNECT_MS, lookup } }),
+    forListed: new Agent({ ...timeouts, connect: { timeout: CONNECT_MS } }),
+  };
 }
 
 /**

@@ -15,6 +15,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { readConfig } from '../config.ts';
 import { createHttpServer } from '../http/http-server.ts';
+import { loadMetrics } from '../metrics/metrics-server.ts';
 import { ServerComponents } from '../server-components.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
 
@@ -186,9 +187,18 @@ export async function startServer({
     ...env,
   });
   const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
+  // Before the connections: what waits for them must not miss their events.
+  const createMetrics = await loadMetrics(config);
   const subscriber = connect('subscriber', redisUrl);
   const redis = connect('request', redisUrl);
-  const components = new ServerComponents({ config, uploadDir: uploadDir ?? stateDir, redis, subscriber, log });
+  const components = new ServerComponents({
+    config,
+    uploadDir: uploadDir ?? stateDir,
+    redis,
+    subscriber,
+    log,
+    createMetrics,
+  });
   const listener = createHttpServer({ config, components, log });
   closers.push(async () => {
     await listener.drain();

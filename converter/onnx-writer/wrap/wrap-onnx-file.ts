@@ -32,9 +32,6 @@ const PREFIX = 'inferql_';
 /** The first whose initializers are constants; in older files each is an input, too, which keeps engines from folding it. */
 const MIN_IR_VERSION = 4;
 
-/** Changes whenever the files that `wrapOnnx` writes, or refuses to write, change. */
-export const WRAPPER_VERSION = 4;
-
 export interface WrappedModel {
   bytes: Uint8Array;
   /** Undefined if the file does not say, 0 for a model without labels. */
