@@ -11,7 +11,8 @@ import { openConnections } from './redis-connections.ts';
 import { ServerComponents } from './server-components.ts';
 import { openUploadDir } from './uploads/upload-dir.ts';
 
-const launched = process.send !== undefined && process.connected;
+/** Also true if the launcher has gone meanwhile, which `process.connected` then says. */
+const launched = process.send !== undefined;
 const config = readSettings();
 const mayListen =
   launched && config.listen === 'on-message'
@@ -58,6 +59,8 @@ process.on('SIGINT', () => {
   if (!launched) stop('SIGINT');
 });
 if (launched) process.on('disconnect', () => stop('the launcher is gone'));
+// It went while this process was loading: there is no event any more.
+if (launched && !process.connected) stop('the launcher is gone');
 process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled promise rejection'));
 
 await mayListen;

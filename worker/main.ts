@@ -28,7 +28,7 @@ try {
 process.stdout.on('error', () => {});
 const log = pino({ level: config.logLevel, base: { role: 'worker', pid: process.pid } }, process.stdout);
 // A launcher has reported them already.
-if (!process.connected) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
+if (process.send === undefined) for (const mistake of findSettingMistakes(process.env)) log.warn(mistake);
 const redis = connectRedis(config.redisUrl, 'work');
 reportConnections([redis], config.redisUrl, log);
 logConsole(log);
@@ -63,10 +63,12 @@ function checkMemory(): void {
 }
 
 // Under the launcher Ctrl-C reaches the whole process group, and the launcher signals each process when to stop.
-const isSupervised = process.connected === true;
+const isSupervised = process.send !== undefined;
 process.on('SIGTERM', () => drain(0, 'SIGTERM'));
 process.on('SIGINT', () => isSupervised || drain(0, 'SIGINT'));
 if (isSupervised) process.once('disconnect', () => drain(0, 'the supervisor is gone'));
+// It went while this process was loading: there is no event any more.
+if (isSupervised && !process.connected) drain(0, 'the supervisor is gone');
 // From the start: without a listener this signal ends a process.
 process.on('SIGHUP', servedModels.sync);
 
