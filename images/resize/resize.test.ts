@@ -31,7 +31,18 @@ function resize({ resize, from, to, channels }: GoldenCase): Uint8Array {
 
 const nameOf = ({ from, to, channels }: GoldenCase) => `${from.join('x')} -> ${to.join('x')}, ${channels}`;
 
-const golden = ['pillow', 'pillow11', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden);
+/** Transformers resizes with Pillow. Its crops differ, which ../fit-pixels.test.ts compares. */
+function readTransformers(): [ResizeName, GoldenCase[]][] {
+  return readGolden('pillow').map(([name, cases]) => {
+    const resize = name.replace('pillow-', 'transformers-') as ResizeName;
+    return [resize, cases.map((one) => ({ ...one, resize }))];
+  });
+}
+
+const golden = [
+  ...['pillow', 'pillow11', 'opencv', 'torchvision', 'tensorflow', 'canvas'].flatMap(readGolden),
+  ...readTransformers(),
+];
 
 test('every name is compared with its library', () => {
   const compared: string[] = golden.filter(([, cases]) => cases.length > 0).map(([name]) => name);
