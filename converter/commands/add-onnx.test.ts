@@ -94,6 +94,16 @@ describe('models add of an ONNX file', () => {
     expect(repository.printed.join('\n')).not.toMatch(/manifest\.json|describes itself/);
   });
 
+  test('refuses the number of the best class instead of scores, and says what to do', async () => {
+    const file = await writeClassifier('best', 'ArgMax');
+    const model = onnx.ModelProto.decode(await readFile(file));
+    model.graph!.output![0]!.type!.tensorType!.elemType = onnx.TensorProto.DataType.INT64;
+    await writeFile(file, onnx.ModelProto.encode(model).finish());
+    await expect(addModel(file, {}, repository.context)).rejects.toThrow(
+      /e0 gives whole numbers.*; export it with a score per class as an output, or serve it without labels: --outputs e0=tensor$/,
+    );
+  });
+
   test('refuses to apply a softmax to probabilities', async () => {
     const file = await writeClassifier('net', 'Softmax');
     const options = {

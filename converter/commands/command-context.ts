@@ -18,9 +18,14 @@ export interface CommandContext {
   print: (line: string) => void;
 }
 
-/** The names of the repository's models, in order. */
+/**
+ * The names of the repository's models, in order.
+ * @throws ModelError SPEC_INVALID if there is no such folder
+ */
 export async function listModels(modelsDir: string): Promise<string[]> {
-  const entries = await readdir(modelsDir, { withFileTypes: true });
+  const entries = await readdir(modelsDir, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new ModelError('SPEC_INVALID', `${modelsDir}: expected a folder of models (--models-dir)`, { cause });
+  });
   const names: string[] = [];
   for (const entry of entries) {
     // Folders whose names begin with a dot are being added or replaced.

@@ -7,6 +7,7 @@ import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { quantizeModel } from './quantize.ts';
+import { printModels } from './repository.ts';
 import { filesOf, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();
@@ -86,4 +87,11 @@ test('models quantize refuses a version that agrees on too few images, and write
     /refused: int8 and float32 agree on \d+\.\d % of 1 images, less than 101\.0 %/,
   );
   expect(await readdir(path.join(repository.context.modelsDir, 'net'))).not.toContain('calibration.json');
+});
+
+test('a folder of models that does not exist is named', async () => {
+  const modelsDir = path.join(repository.root, 'none');
+  const expected = { code: 'SPEC_INVALID', message: `${modelsDir}: expected a folder of models (--models-dir)` };
+  await expect(printModels({ ...repository.context, modelsDir })).rejects.toMatchObject(expected);
+  await expect(checkModels([], { ...repository.context, modelsDir })).rejects.toMatchObject(expected);
 });

@@ -29,7 +29,8 @@ export function chooseOutput(outputs: readonly AnswerOutput[], name?: string, cl
   const [first] = fit;
   if (!first) {
     const reasons = outputs.map((output) => `${output.name} ${output.unfit}`).join('; ');
-    throw new ModelError('SOURCE_INVALID', `the ONNX file has no output with a score per class: ${reasons}`);
+    const way = `export it with a score per class as an output, or serve it without labels: --outputs ${outputs[0]?.name}=tensor`;
+    throw new ModelError('SOURCE_INVALID', `the ONNX file has no output with a score per class: ${reasons}; ${way}`);
   }
   if (fit.length === 1)
     return { output: first, certain: true, why: outputs.length > 1 ? `of ${names}` : 'the only one' };
