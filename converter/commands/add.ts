@@ -235,6 +235,16 @@ async function moveIntoPlace(modelDir: string, target: string, exists: boolean):
   await mkdir(path.dirname(target), { recursive: true });
   await cp(modelDir, beside, { recursive: true });
   if (exists) await rename(target, old);
-  await rename(beside, target);
-  await rm(old, { recursive: true, force: true });
+  try {
+    await rename(beside, target);
+  } catch (cause) {
+    // What it would have replaced goes back, unless something is there.
+    if (exists) await rename(old, target).catch(() => undefined);
+    await rm(beside, { recursive: true, force: true });
+    if (!/^(ENOTEMPTY|EEXIST)$/.test((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    const message = `${target} was written by another command in the meantime: use --replace, or another --name`;
+    throw new ModelError('SPEC_INVALID', message, { cause });
+  } finally {
+    await rm(old, { recursive: true, force: true });
+  }
 }

@@ -95,3 +95,17 @@ test('a folder of models that does not exist is named', async () => {
   await expect(printModels({ ...repository.context, modelsDir })).rejects.toMatchObject(expected);
   await expect(checkModels([], { ...repository.context, modelsDir })).rejects.toMatchObject(expected);
 });
+
+test('models add does not overwrite what another command has written in the meantime', async () => {
+  const { context, root } = repository;
+  const target = path.join(context.modelsDir, 'good');
+  const source = await writeFiles(path.join(root, 'good'), await filesOf(network()));
+  let written: Promise<unknown> = Promise.resolve();
+  const print = (line: string) => {
+    if (line.startsWith('getting')) written = writeFiles(target, { 'model.json5': 'theirs' });
+  };
+  await expect(addModel(source, {}, { ...context, print })).rejects.toThrow(/written by another command/);
+  await written;
+  expect(await readFile(path.join(target, 'model.json5'), 'utf8')).toBe('theirs');
+  expect((await readdir(context.modelsDir)).filter((name) => name.startsWith('.'))).toEqual([]);
+});
