@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { processExists } from '@inferql/queue/process-exists';
 
 /**
  * The address of the system that runs from a folder, whatever its port. The launcher records it there (launcher/supervise/running-system.ts); a killed
@@ -9,7 +10,7 @@ import { join } from 'node:path';
  */
 export function findRunningUrl(stateDir: string): string | undefined {
   const urls = readRecords(stateDir)
-    .filter(({ pid }) => isRunning(pid))
+    .filter(({ pid }) => processExists(pid))
     .map(({ url }) => url);
   return urls.length === 1 ? urls[0] : undefined;
 }
@@ -22,14 +23,5 @@ function readRecords(stateDir: string): { pid: number; url: string }[] {
   } catch {
     // No such folder, or a system that starts or ends just now.
     return [];
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // Of another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { processExists } from '@inferql/queue/process-exists';
 import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
@@ -50,19 +51,10 @@ async function moveInto(folder: string, target: string): Promise<boolean> {
 async function sweepAbandoned(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const pid = Number(STAGING.exec(name)?.[1]);
-    if (!pid || isAlive(pid)) continue;
+    if (!pid || processExists(pid)) continue;
     const folder = path.join(parent, name);
     const age = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
     if (age > ABANDONED_AFTER_MS) await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { processExists } from '@inferql/queue/process-exists';
 
 /**
  * Creates this process' private folder for uploads, and removes those that dead processes left.
@@ -11,18 +12,8 @@ export function openUploadDir(stateDir: string): { dir: string; remove(): void }
   for (const name of readdirSync(uploads)) {
     const pid = Number(/^(\d+)-/.exec(name)?.[1]);
     // In a container, the process id is the same after every start.
-    if (pid === process.pid || !isAlive(pid)) rmSync(join(uploads, name), { recursive: true, force: true });
+    if (pid === process.pid || !processExists(pid)) rmSync(join(uploads, name), { recursive: true, force: true });
   }
   const dir = mkdtempSync(join(uploads, `${process.pid}-`));
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }

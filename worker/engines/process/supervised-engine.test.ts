@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { processExists } from '@inferql/queue/process-exists';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { buildEngines, startCompiledEngine } from './compiled-engine.fixture.ts';
@@ -86,7 +87,7 @@ test('an engine that hangs is killed at its time limit and started again', async
   const running = await start({ hangOn: [5] }, { timeLimitMs: 1_500 });
   const pid = running.pid()!;
   await expect(running.run([imageOf(5)], false)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' });
-  expect(isAlive(pid)).toBe(false);
+  expect(processExists(pid)).toBe(false);
   expect(bestClasses((await running.run([imageOf(6)], false)).probabilities)).toEqual([6]);
 });
 
@@ -105,15 +106,6 @@ test('a closed engine answers UNAVAILABLE and its process is gone', async () => 
   const running = await start();
   const pid = running.pid()!;
   await running.close();
-  expect(isAlive(pid)).toBe(false);
+  expect(processExists(pid)).toBe(false);
   await expect(running.run([imageOf(1)], false)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
