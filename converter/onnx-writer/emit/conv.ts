@@ -15,61 +15,50 @@ export function imageSize(value: Value): { batch: number; height: number; width:
   return { batch, height, width, channels };
 }
 
-type ConvWindow = Omit<Window, 'size'>;
+/** What a convolution of any kind takes. The order of the kernel's axes depends on the kind. */
+interface ConvOperands {
+  input: Value;
+  kernel: Tensor;
+  bias?: Float32Array | undefined;
+  window: Omit<Window, 'size'>;
+}
 
-/**
- * A convolution.
- * @param kernel [height, width, input channels / groups, filters]
- */
-export function convolution(
-  builder: GraphBuilder,
-  input: Value,
-  kernel: Tensor,
-  bias: Float32Array | undefined,
-  window: ConvWindow,
-): Value {
+/** A convolution. Its kernel is [height, width, input channels / groups, filters]. */
+export function convolution(builder: GraphBuilder, { input, kernel, bias, window }: ConvOperands): Value {
   const { channels } = imageSize(input);
-  const [height = 1, width = 1, perGroup = 1, filters = 1] = kernel.shape;
+  const [height = 1, width = 1, perGroup = 1] = kernel.shape;
   if (kernel.shape.length !== 4 || channels % perGroup !== 0) {
     throw new ModelError('WEIGHTS_INVALID', `a kernel [${kernel.shape}] does not fit an input of ${channels} channels`);
   }
   const oihw = transposeTensor(kernel, [3, 2, 0, 1]);
-  return conv(builder, input, oihw, bias, { ...window, size: [height, width] }, channels / perGroup, filters);
+  return emitConv(
+    builder,
+    { input, kernel: oihw, bias, window: { ...window, size: [height, width] } },
+    channels / perGroup,
+  );
 }
 
-/**
- * A depthwise convolution.
- * @param kernel [height, width, input channels, multiplier]
- */
-export function depthwiseConvolution(
-  builder: GraphBuilder,
-  input: Value,
-  kernel: Tensor,
-  bias: Float32Array | undefined,
-  window: ConvWindow,
-): Value {
+/** A depthwise convolution. Its kernel is [height, width, input channels, multiplier]. */
+export function depthwiseConvolution(builder: GraphBuilder, { input, kernel, bias, window }: ConvOperands): Value {
   const { channels } = imageSize(input);
   const [height = 1, width = 1, inputs = 1, multiplier = 1] = kernel.shape;
   if (kernel.shape.length !== 4 || channels !== inputs) {
     throw new ModelError('WEIGHTS_INVALID', `a depthwise kernel [${kernel.shape}] does not fit ${channels} channels`);
   }
-  const filters = inputs * multiplier;
-  const oihw = { ...transposeTensor(kernel, [2, 3, 0, 1]), shape: [filters, 1, height, width] };
-  return conv(builder, input, oihw, bias, { ...window, size: [height, width] }, channels, filters);
+  const oihw = { ...transposeTensor(kernel, [2, 3, 0, 1]), shape: [inputs * multiplier, 1, height, width] };
+  return emitConv(builder, { input, kernel: oihw, bias, window: { ...window, size: [height, width] } }, channels);
 }
 
-function conv(
+/** ONNX' Conv. Its kernel is [filters, input channels / groups, height, width]. */
+function emitConv(
   builder: GraphBuilder,
-  input: Value,
-  oihw: Tensor,
-  bias: Float32Array | undefined,
-  window: Window,
+  { input, kernel, bias, window }: ConvOperands & { window: Window },
   groups: number,
-  filters: number,
 ): Value {
   const image = imageSize(input);
+  const [filters = 1] = kernel.shape;
   const { height, width, pads } = resolveWindow(window, image.height, image.width);
-  const inputs = [builder.channelsFirst(input), builder.constant(oihw)];
+  const inputs = [builder.channelsFirst(input), builder.constant(kernel)];
   if (bias) inputs.push(builder.constant(floatTensor([filters], bias)));
   return builder.emit(
     'Conv',
@@ -86,15 +75,12 @@ function conv(
 }
 
 /**
- * The gradient of a convolution, as Keras' Conv2DTranspose and TensorFlow's Conv2DBackpropInput compute it.
- * @param kernel [height, width, filters, input channels]
+ * The gradient of a convolution, as Keras' Conv2DTranspose and TensorFlow's Conv2DBackpropInput compute it. Its kernel is
+ * [height, width, filters, input channels].
  */
 export function transposedConvolution(
   builder: GraphBuilder,
-  input: Value,
-  kernel: Tensor,
-  bias: Float32Array | undefined,
-  window: ConvWindow,
+  { input, kernel, bias, window }: ConvOperands,
   outputSize?: { height: number; width: number },
 ): Value {
   const image = imageSize(input);

@@ -28,23 +28,19 @@ function alongAxis(input: number, size: number, stride: number, dilation: number
   return { before, after, output: Math.floor((input + before + after - reach) / stride) + 1 };
 }
 
+/** Pixels before and after: of the rows (axis 0) or of the columns (axis 1). */
+function paddingAlong(axis: 0 | 1, padding: Window['padding']): 'same' | [number, number] {
+  if (padding === 'same') return padding;
+  const { top, bottom, left, right } = padding === 'valid' ? NO_PADDING : padding;
+  return axis === 0 ? [top, bottom] : [left, right];
+}
+
 /** Padding and output size of a window on an input of `height` x `width`. */
-export function resolveWindow(window: Window, height: number, width: number) {
-  const explicit = window.padding === 'valid' ? NO_PADDING : window.padding;
-  const rows = alongAxis(
-    height,
-    window.size[0],
-    window.strides[0],
-    window.dilations[0],
-    explicit === 'same' ? explicit : [explicit.top, explicit.bottom],
-  );
-  const columns = alongAxis(
-    width,
-    window.size[1],
-    window.strides[1],
-    window.dilations[1],
-    explicit === 'same' ? explicit : [explicit.left, explicit.right],
-  );
+export function resolveWindow({ size, strides, dilations, padding }: Window, height: number, width: number) {
+  const resolve = (axis: 0 | 1, input: number) =>
+    alongAxis(input, size[axis], strides[axis], dilations[axis], paddingAlong(axis, padding));
+  const rows = resolve(0, height);
+  const columns = resolve(1, width);
   return {
     height: rows.output,
     width: columns.output,

@@ -33,7 +33,7 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
     checkKernel(call, kernel.shape);
     config.expect('filters', filters);
     config.expect('groups', (input.shape[3] ?? 0) / perGroup);
-    return applyActivation(call, convolution(builder, input, kernel, biasOf(call), windowOf(call)));
+    return applyActivation(call, convolution(builder, { input, kernel, bias: biasOf(call), window: windowOf(call) }));
   },
   DepthwiseConv2D: (call) => {
     const { builder, config, dialect, weight } = call;
@@ -44,7 +44,8 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
     const window = windowOf(call);
     // tfjs ignores this layer's dilation, and for a model of tfjs its answer is the correct one.
     if (dialect === 'tfjs') window.dilations = [1, 1];
-    return applyActivation(call, depthwiseConvolution(builder, onlyInput(call), kernel, biasOf(call), window));
+    const operands = { input: onlyInput(call), kernel, bias: biasOf(call), window };
+    return applyActivation(call, depthwiseConvolution(builder, operands));
   },
   SeparableConv2D: (call) => {
     const { builder, config, weight } = call;
@@ -53,13 +54,14 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
     config.expect('depth_multiplier', depthwise.shape[3] ?? 0);
     config.expect('filters', pointwise.shape[3] ?? 0);
     config.allow('groups', 1);
-    const first = depthwiseConvolution(builder, onlyInput(call), depthwise, undefined, windowOf(call));
-    const second = convolution(builder, first, pointwise, biasOf(call), {
-      strides: [1, 1],
-      dilations: [1, 1],
-      padding: 'valid',
-    });
-    return applyActivation(call, second);
+    const first = { input: onlyInput(call), kernel: depthwise, window: windowOf(call) };
+    const second = {
+      input: depthwiseConvolution(builder, first),
+      kernel: pointwise,
+      bias: biasOf(call),
+      window: { strides: [1, 1], dilations: [1, 1], padding: 'valid' },
+    } as const;
+    return applyActivation(call, convolution(builder, second));
   },
   Conv2DTranspose: (call) => {
     const { builder, config, weight } = call;
@@ -68,6 +70,7 @@ export const CONVOLUTION_LAYERS: Record<string, LayerConverter> = {
     config.expect('filters', kernel.shape[2] ?? 0);
     config.allow('groups', 1);
     config.allow('output_padding');
-    return applyActivation(call, transposedConvolution(builder, onlyInput(call), kernel, biasOf(call), windowOf(call)));
+    const operands = { input: onlyInput(call), kernel, bias: biasOf(call), window: windowOf(call) };
+    return applyActivation(call, transposedConvolution(builder, operands));
   },
 };

@@ -84,20 +84,18 @@ export function applyFused(call: NodeCall, result: Value, position: number): Val
   return value;
 }
 
-const conv: NodeConverter = (call) => {
-  const result = convolution(call.builder, inputAt(call, 0), constantAt(call, 1), undefined, windowOf(call));
-  return applyFused(call, result, 2);
-};
+/** @param imageAt the place of the image among the node's inputs */
+function operandsOf(call: NodeCall, imageAt: number) {
+  return { input: inputAt(call, imageAt), kernel: constantAt(call, 1), window: windowOf(call) };
+}
 
-const depthwise: NodeConverter = (call) => {
-  const result = depthwiseConvolution(call.builder, inputAt(call, 0), constantAt(call, 1), undefined, windowOf(call));
-  return applyFused(call, result, 2);
-};
+const conv: NodeConverter = (call) => applyFused(call, convolution(call.builder, operandsOf(call, 0)), 2);
+
+const depthwise: NodeConverter = (call) => applyFused(call, depthwiseConvolution(call.builder, operandsOf(call, 0)), 2);
 
 const backpropInput: NodeConverter = (call) => {
   const [, height = 0, width = 0] = numbersAt(call, 0);
-  const output = { height, width };
-  return transposedConvolution(call.builder, inputAt(call, 2), constantAt(call, 1), undefined, windowOf(call), output);
+  return transposedConvolution(call.builder, operandsOf(call, 2), { height, width });
 };
 
 const batchNorm: NodeConverter = (call) => {
