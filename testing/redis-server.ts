@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
+import { findOnPath } from '@inferql/launcher/system-packages';
 import { hasEnded } from './has-ended.ts';
 import { removeFolder } from './remove-folder.ts';
 
@@ -98,16 +98,8 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
 function findRedisServer(): string {
   const chosen = process.env.INFERQL_REDIS_SERVER;
   if (chosen) return chosen;
-  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
-  for (const name of ['redis-server', 'valkey-server']) {
-    for (const folder of folders) {
-      const candidate = join(folder, name);
-      try {
-        accessSync(candidate, constants.X_OK);
-        return candidate;
-      } catch {}
-    }
-  }
+  const found = findOnPath('redis-server', 'valkey-server');
+  if (found) return found;
   throw new Error('no redis-server or valkey-server on the PATH; install one, or name it in INFERQL_REDIS_SERVER');
 }
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach } from 'vitest';
 import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/harness.fixture.ts';
+import { createContext } from './command-context.fixture.ts';
 import type { CommandContext } from './command-context.ts';
 
 const SAMPLES = path.resolve(import.meta.dirname, '../../models/samples');
@@ -21,13 +22,7 @@ export function useRepository(): TestRepository {
   const repository = {} as TestRepository;
   beforeEach(async () => {
     const root = await mkdtemp(path.join(os.tmpdir(), 'inferql-repository-'));
-    const printed: string[] = [];
-    const context = {
-      modelsDir: path.join(root, 'models'),
-      stateDir: path.join(root, 'state'),
-      signal: new AbortController().signal,
-      print: (line: string) => printed.push(line),
-    };
+    const { context, printed } = createContext(root);
     await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
     Object.assign(repository, { root, context, printed });
   });

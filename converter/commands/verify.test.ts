@@ -10,6 +10,7 @@ import { readSample } from '../repository/sample-images.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { createVariants } from '../verify/variants.ts';
 import { addModel } from './add.ts';
+import { createContext } from './command-context.fixture.ts';
 import type { CommandContext } from './command-context.ts';
 import { verifyModel } from './verify.ts';
 
@@ -24,13 +25,7 @@ let printed: string[];
 /** A model that looks at every pixel, so that it notices how images are resized. */
 beforeAll(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-verify-'));
-  printed = [];
-  context = {
-    modelsDir: path.join(root, 'models'),
-    stateDir: path.join(root, 'state'),
-    signal: new AbortController().signal,
-    print: (line) => printed.push(line),
-  };
+  ({ context, printed } = createContext(root));
   images = path.join(root, 'images');
   await mkdir(images);
   for (const name of IMAGES) await sharp(path.join(SAMPLES, name)).resize(211).toFile(path.join(images, name));

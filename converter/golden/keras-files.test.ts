@@ -5,6 +5,7 @@ import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
+import { createContext } from '../commands/command-context.fixture.ts';
 import type { CommandContext } from '../commands/command-context.ts';
 import { openHdf5 } from '../keras/hdf5.ts';
 import { readKerasFile } from '../keras/keras-file.ts';
@@ -57,9 +58,7 @@ describe('files of Keras', () => {
 
   beforeEach(async () => {
     root = await mkdtemp(path.join(os.tmpdir(), 'inferql-keras-files-'));
-    const print = () => undefined;
-    const signal = new AbortController().signal;
-    context = { modelsDir: path.join(root, 'models'), stateDir: path.join(root, 'state'), signal, print };
+    ({ context } = createContext(root));
     await mkdir(context.modelsDir);
   });
 

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
+import { createContext } from '../commands/command-context.fixture.ts';
 import type { CommandContext } from '../commands/command-context.ts';
 
 let root: string;
@@ -10,13 +11,7 @@ let context: CommandContext;
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'inferql-foreign-'));
-  const { signal } = new AbortController();
-  context = {
-    modelsDir: path.join(root, 'models'),
-    stateDir: path.join(root, 'state'),
-    signal,
-    print: () => undefined,
-  };
+  ({ context } = createContext(root));
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 

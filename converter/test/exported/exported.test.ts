@@ -1,16 +1,14 @@
 /** Small ONNX classifiers as the real exporters write them (make_*.py), added as a newcomer adds them, and their answers. */
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import os from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { addModel } from '../../commands/add.ts';
-import type { CommandContext } from '../../commands/command-context.ts';
+import { useRepository } from '../../commands/test-repository.fixture.ts';
 import { runOne } from '../../inspect/probe-onnx.ts';
 import type { PreparedModel } from '../../prepared-model.ts';
 
 const HERE = import.meta.dirname;
-const SAMPLES = path.resolve(HERE, '../../../models/samples');
 const IMAGES = 3;
 
 interface Answers {
@@ -36,23 +34,7 @@ async function answersOf(model: PreparedModel): Promise<number[][]> {
   return rows;
 }
 
-let root: string;
-let context: CommandContext;
-let printed: string[];
-
-beforeEach(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-exported-'));
-  printed = [];
-  context = {
-    modelsDir: path.join(root, 'models'),
-    stateDir: path.join(root, 'state'),
-    signal: new AbortController().signal,
-    print: (line) => printed.push(line),
-  };
-  await cp(SAMPLES, path.join(context.modelsDir, 'samples'), { recursive: true });
-});
-
-afterEach(() => rm(root, { recursive: true, force: true }));
+const repository = useRepository();
 
 const cases = await Promise.all(
   (await readdir(path.join(HERE, 'answers'))).sort().map(async (file) => {
@@ -74,7 +56,7 @@ describe('an ONNX file of a real exporter', () => {
     const options = Object.fromEntries(
       flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flags[i + 1]]] : [])),
     );
-    const model = await addModel(path.join(HERE, name), options, context);
+    const model = await addModel(path.join(HERE, name), options, repository.context);
     expect(model.spec.input).toMatchObject(spec.input);
     expect(model.spec.output).toMatchObject(spec.output);
     expect(model.spec.batching).toMatchObject(spec.batching ?? { maxBatchSize: 8 });
@@ -88,7 +70,7 @@ describe('an ONNX file of a real exporter', () => {
   });
 
   test('that does not take images is refused with a message', async () => {
-    const adding = addModel(path.join(HERE, 'sklearn'), {}, context);
+    const adding = addModel(path.join(HERE, 'sklearn'), {}, repository.context);
     await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
   });
 });
@@ -97,8 +79,8 @@ const refused: Record<string, string> = JSON.parse(await readFile(path.join(HERE
 
 describe('an ONNX file of a real exporter that is not a classifier of images is refused, with what to do', () => {
   test.each(Object.entries(refused))('%s: %s', async (name, sentence) => {
-    await expect(addModel(path.join(HERE, 'refused', name), {}, context)).rejects.toThrow(sentence);
-    expect(printed.join('\n')).not.toContain('added');
+    await expect(addModel(path.join(HERE, 'refused', name), {}, repository.context)).rejects.toThrow(sentence);
+    expect(repository.printed.join('\n')).not.toContain('added');
   });
 
   test.each([
@@ -106,9 +88,9 @@ describe('an ONNX file of a real exporter that is not a classifier of images is 
     ['vision-tower', 'image_embeds', undefined],
   ])('and the way that the refusal of %s names works', async (name, output, detail) => {
     const outputs = [{ from: output, type: 'embedding' as const, detail }];
-    const model = await addModel(path.join(HERE, 'refused', name), { outputs }, context);
+    const model = await addModel(path.join(HERE, 'refused', name), { outputs }, repository.context);
     expect(model.labels).toEqual([]);
     expect(model.outputs).toEqual([{ type: 'embedding', name: output, size: 16, from: output }]);
-    expect(printed.join('\n')).toMatch(/: embedding, 16 numbers of length /);
+    expect(repository.printed.join('\n')).toMatch(/: embedding, 16 numbers of length /);
   });
 });
