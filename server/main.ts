@@ -5,7 +5,7 @@ import { logConsole } from '@inferql/queue/redis/outage-report';
 import { findSettingMistakes } from '@inferql/settings/settings';
 import { pino } from 'pino';
 import { readConfig } from './config.ts';
-import { createHttpServer } from './http/http-server.ts';
+import { HttpServer } from './http/http-server.ts';
 import { createMetricsServer, loadMetrics } from './metrics/metrics-server.ts';
 import { openConnections } from './redis-connections.ts';
 import { ServerComponents } from './server-components.ts';
@@ -35,7 +35,7 @@ const uploadDir = openUploadDir(config.stateDir);
 
 const { redis, subscriber, close } = openConnections(config, log);
 const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log, createMetrics });
-const listener = createHttpServer({ config, components, log });
+const listener = new HttpServer({ config, components, log });
 const metricsServer = components.metrics && createMetricsServer(components.metrics, config, log);
 
 let stopping: Promise<void> | undefined;

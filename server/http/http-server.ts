@@ -1,12 +1,13 @@
 /** The HTTP server: its port, timeouts, upgrades and drain. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { schema } from '../schema/schema.ts';
 import type { ServerComponents } from '../server-components.ts';
 import { answerRequest } from './answer-request.ts';
+import type { App } from './app.ts';
 import { closeUnreadAnswers } from './connections/answer-watch.ts';
 import { createBodyWatch } from './connections/body-watch.ts';
 import { refuseSmallChunks } from './connections/chunk-limit.ts';
@@ -16,11 +17,11 @@ import { closeAfterBody } from './connections/lingering-close.ts';
 import { answerParserErrors } from './connections/parser-errors.ts';
 import { oneAtATime } from './connections/pipelining.ts';
 import { answerOnSocket, answerRaw } from './connections/raw-response.ts';
-import { watchUnusedConnections } from './connections/unused-connections.ts';
+import { type UnusedConnections, watchUnusedConnections } from './connections/unused-connections.ts';
 import { startListening } from './listening.ts';
 import { findHostProblem } from './requests/host-check.ts';
 import { createTransports } from './transports.ts';
-import { pathOf } from './web-socket/web-socket.ts';
+import { pathOf, type WebSockets } from './web-socket/web-socket.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';
@@ -30,6 +31,14 @@ const KEEP_ALIVE_MS = 65_000;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** How often Node looks for headers that are late. */
 const HEADERS_CHECK_MS = 2_000;
+const TIMEOUTS = {
+  requestTimeout: 0,
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  connectionsCheckingInterval: HEADERS_CHECK_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  // Checked here with other mistakes, so that the answer has a message.
+  requireHostHeader: false,
+};
 /** After waits have ended, their answers have this long to be sent. */
 const SEND_GRACE_MS = 1_000;
 
@@ -59,45 +68,62 @@ const HOST_ANSWERS = {
   },
 } as const;
 
-/** Creates the server with its port closed; `listen` opens it, `drain` ends it without losing an answer. */
-export function createHttpServer(options: { config: Config; components: ServerComponents; log: Logger }) {
-  const { config, components, log } = options;
-  const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
-  const bodies = createBodyWatch();
-  const timeouts = {
-    requestTimeout: 0,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    connectionsCheckingInterval: HEADERS_CHECK_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // Checked here with other mistakes, so that the answer has a message.
-    requireHostHeader: false,
-  };
-  const server = createServer(
-    timeouts,
-    oneAtATime((request, response) => void answer(request, response)),
-  );
-  answerParserErrors(server);
-  const unused = watchUnusedConnections(server);
-  const isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
-  const leaveAlone = closeUnreadAnswers(server, log);
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (isBeyondLimit(request)) return answerOnSocket(socket, TOO_MANY_CONNECTIONS);
-    if (!asksForWebSocket(request)) return continueWithoutUpgrade(server, request, socket, head);
-    if (pathOf(request) === ENDPOINT || findHostProblem(request, config)) {
-      leaveAlone(socket);
-      return webSockets.accept(request, socket, head);
-    }
-    socket.on('error', () => socket.destroy());
-    answerOnSocket(socket, NO_SUCH_PATH);
-  });
+/** The server, its port closed at first; `listen` opens it, `drain` ends it without losing an answer. */
+export class HttpServer {
+  readonly app: App;
+  readonly #config: Config;
+  readonly #components: ServerComponents;
+  readonly #log: Logger;
+  readonly #webSockets: WebSockets;
+  readonly #bodies = createBodyWatch();
+  readonly #server: Server;
+  readonly #unused: UnusedConnections;
+  readonly #isBeyondLimit: (request: IncomingMessage) => boolean;
+  readonly #leaveAlone: (socket: Duplex) => void;
+  #draining: Promise<void> | undefined;
 
-  let draining: Promise<void> | undefined;
+  constructor(options: { config: Config; components: ServerComponents; log: Logger }) {
+    const { config, components, log } = options;
+    this.#config = config;
+    this.#components = components;
+    this.#log = log;
+    const { app, webSockets } = createTransports({ ...options, schema, endpoint: ENDPOINT, servesSite: true });
+    this.app = app;
+    this.#webSockets = webSockets;
+    const server = createServer(
+      TIMEOUTS,
+      oneAtATime((request, response) => void this.#answer(request, response)),
+    );
+    this.#server = server;
+    answerParserErrors(server);
+    this.#unused = watchUnusedConnections(server);
+    this.#isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
+    this.#leaveAlone = closeUnreadAnswers(server, log);
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#upgrade(request, socket, head),
+    );
+  }
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /**
+   * Opens the port.
+   * @returns the URL, as for a browser
+   * @throws the system's error, such as EADDRINUSE
+   */
+  async listen(): Promise<string> {
+    return startListening(this.#server, this.#config.port, this.#config.host);
+  }
+
+  /** Accepts nothing more, ends subscriptions with a retryable error, and lets waiting requests end within `config.drainMs`. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // The absolute form for proxies, which every server must accept.
     request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
-    const problem = findHostProblem(request, config);
-    if (isBeyondLimit(request)) {
+    const problem = findHostProblem(request, this.#config);
+    if (this.#isBeyondLimit(request)) {
       response.setHeader('connection', 'close');
       if (!request.url.startsWith('/health/')) {
         closeAfterBody(request);
@@ -112,45 +138,39 @@ export function createHttpServer(options: { config: Config; components: ServerCo
     }
     if (request.headers['sec-websocket-key']) return answerRaw(response, UPGRADE_LOST, { upgrade: 'websocket' });
     refuseSmallChunks(request, response);
-    bodies.watch(request, response);
+    this.#bodies.watch(request, response);
     closeAfterBody(request);
-    await answerRequest(app, request, response, log);
+    await answerRequest(this.app, request, response, this.#log);
   }
 
-  return {
-    app,
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#isBeyondLimit(request)) answerOnSocket(socket, TOO_MANY_CONNECTIONS);
+    else if (!asksForWebSocket(request)) continueWithoutUpgrade(this.#server, request, socket, head);
+    else if (pathOf(request) === ENDPOINT || findHostProblem(request, this.#config)) {
+      this.#leaveAlone(socket);
+      this.#webSockets.accept(request, socket, head);
+    } else {
+      socket.on('error', () => socket.destroy());
+      answerOnSocket(socket, NO_SUCH_PATH);
+    }
+  }
 
-    /**
-     * Opens the port.
-     * @returns the URL, as for a browser
-     * @throws the system's error, such as EADDRINUSE
-     */
-    async listen(): Promise<string> {
-      return startListening(server, config.port, config.host);
-    },
-
-    /** Accepts nothing more, ends subscriptions with a retryable error, and lets waiting requests end within `config.drainMs`. */
-    drain(): Promise<void> {
-      draining ??= drain();
-      return draining;
-    },
-  };
-
-  async function drain(): Promise<void> {
-    const closed = server.listening ? once(server, 'close') : Promise.resolve();
-    server.close();
-    components.drain();
-    await webSockets.drain();
-    const closeIdle = () => {
-      server.closeIdleConnections();
-      unused.close();
-    };
-    closeIdle();
+  async #drain(): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
+    this.#server.close();
+    this.#components.drain();
+    await this.#webSockets.drain();
+    this.#closeIdle();
     // Connections become idle one by one while their requests end.
-    const sweep = setInterval(closeIdle, 50);
-    const forced = setTimeout(() => server.closeAllConnections(), config.drainMs + SEND_GRACE_MS);
+    const sweep = setInterval(() => this.#closeIdle(), 50);
+    const forced = setTimeout(() => this.#server.closeAllConnections(), this.#config.drainMs + SEND_GRACE_MS);
     await closed;
     clearInterval(sweep);
     clearTimeout(forced);
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    this.#unused.close();
   }
 }

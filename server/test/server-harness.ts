@@ -14,7 +14,7 @@ import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { readConfig } from '../config.ts';
-import { createHttpServer } from '../http/http-server.ts';
+import { HttpServer } from '../http/http-server.ts';
 import { loadMetrics } from '../metrics/metrics-server.ts';
 import { ServerComponents } from '../server-components.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
@@ -199,7 +199,7 @@ export async function startServer({
     log,
     createMetrics,
   });
-  const listener = createHttpServer({ config, components, log });
+  const listener = new HttpServer({ config, components, log });
   closers.push(async () => {
     await listener.drain();
     components.close();
