@@ -1,5 +1,5 @@
 /** Creates what is behind the API (queue, predictions, access, image decoding) and connects it, without HTTP. */
-import { createImageDecoder, type ImageDecoder } from '@inferql/images/decode/image-decoder';
+import { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createLimiter } from '@inferql/queue/access/limiter';
 import { createRefunds } from '@inferql/queue/access/refunds';
@@ -114,7 +114,7 @@ export class ServerComponents {
       auditIntervalMs: config.auditIntervalMs,
       log,
     });
-    const decoder = createImageDecoder({
+    const decoder = new ImageDecoder({
       maxPixels: config.maxPixels,
       concurrency: config.decodeConcurrency,
       memoryBytes: config.decodeMemoryBytes,

@@ -9,7 +9,7 @@ import { inspectImage } from '../inspect/inspect.ts';
 import { prepareImage } from '../preprocess.ts';
 import { chooseDecodePlace } from './decode-place.ts';
 import { writeManyScans } from './hostile-jpeg.fixture.ts';
-import { createImageDecoder, type ImageDecoder } from './image-decoder.ts';
+import { ImageDecoder } from './image-decoder.ts';
 import { createDecoderPool, type DecoderPool } from './processes/decoder-pool.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
@@ -98,7 +98,7 @@ describe('the decoder of a server', () => {
   afterEach(() => decoder?.close());
   const open = (options: { memoryBytes?: number } = {}) => {
     const limits = { maxPixels: MAX_PIXELS, concurrency: 4, memoryBytes: 512e6, threads: 4, processes: 1 };
-    decoder = createImageDecoder({ ...limits, processPath, ...options });
+    decoder = new ImageDecoder({ ...limits, processPath, ...options });
     return decoder;
   };
   const source = (file: Buffer, signal?: AbortSignal) => ({ read: async () => file, signal });

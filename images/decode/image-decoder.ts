@@ -6,10 +6,10 @@ import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
 import { estimateFit } from '../render-input.ts';
-import { chooseDecodePlace } from './decode-place.ts';
-import { createDecoderPool } from './processes/decoder-pool.ts';
-import { createMemoryBudget } from './processes/memory-budget.ts';
-import { createSemaphore } from './processes/semaphore.ts';
+import { chooseDecodePlace, type DecodePlace } from './decode-place.ts';
+import { createDecoderPool, type DecoderPool } from './processes/decoder-pool.ts';
+import { createMemoryBudget, type MemoryBudget } from './processes/memory-budget.ts';
+import { createSemaphore, type Semaphore } from './processes/semaphore.ts';
 
 /** From the arrival of a file until its pixels: after this, the caller gets a retryable error. */
 const DECIDE_MS = 30_000;
@@ -27,18 +27,6 @@ export interface ImageSource {
   tenant?: string;
 }
 
-export interface ImageDecoder {
-  /**
-   * Decodes a file to a model's input, when its turn has come and there is memory. Expensive images are decoded in processes that can be ended.
-   * @returns uint8, height x width x channels, channels last
-   * @throws InferqlError as `prepareImage`; UNAVAILABLE if it was not decoded within 30 seconds, or cannot be
-   */
-  prepare(source: ImageSource, input: ServedModel['input']): Promise<Buffer>;
-  /** Memory reserved by images that are being decoded. */
-  usedBytes(): number;
-  close(): void;
-}
-
 export interface ImageDecoderOptions {
   maxPixels: number;
   /** Images that are read, inspected and, if they are small, decoded at once. */
@@ -52,29 +40,75 @@ export interface ImageDecoderOptions {
   processPath?: string | undefined;
 }
 
-export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
-  const { maxPixels, memoryBytes } = options;
-  const threads = options.threads ?? (Number(process.env.UV_THREADPOOL_SIZE) || DEFAULT_THREADS);
-  const readInTurn = createSemaphore(options.concurrency);
-  const mediumInTurn = createSemaphore(Math.max(1, threads - FILE_THREADS));
-  const memory = createMemoryBudget(memoryBytes);
-  const pool = createDecoderPool({
-    size: options.processes ?? Math.max(1, availableParallelism() >> 1),
-    processPath: options.processPath,
-  });
+/** An image that is not decoded at once, because that would take long. */
+interface Postponed {
+  place: Exclude<DecodePlace, 'quick'>;
+  facts: ImageFacts;
+  /** Memory for the file and for decoding it. */
+  bytes: number;
+}
 
-  async function withMemory<T>(bytes: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    const release = await memory.reserve(bytes, { isUrgent: true, signal });
+/** Decodes images to a model's input, each when its turn has come and there is memory. */
+export class ImageDecoder {
+  readonly #options: ImageDecoderOptions;
+  readonly #readInTurn: Semaphore;
+  readonly #mediumInTurn: Semaphore;
+  readonly #memory: MemoryBudget;
+  readonly #pool: DecoderPool;
+
+  constructor(options: ImageDecoderOptions) {
+    const threads = options.threads ?? (Number(process.env.UV_THREADPOOL_SIZE) || DEFAULT_THREADS);
+    this.#options = options;
+    this.#readInTurn = createSemaphore(options.concurrency);
+    this.#mediumInTurn = createSemaphore(Math.max(1, threads - FILE_THREADS));
+    this.#memory = createMemoryBudget(options.memoryBytes);
+    this.#pool = createDecoderPool({
+      size: options.processes ?? Math.max(1, availableParallelism() >> 1),
+      processPath: options.processPath,
+    });
+  }
+
+  /**
+   * Decodes a file to a model's input. Expensive images are decoded in processes that can be ended.
+   * @returns uint8, height x width x channels, channels last
+   * @throws InferqlError as `prepareImage`; UNAVAILABLE if it was not decoded within 30 seconds, or cannot be
+   */
+  async prepare(source: ImageSource, input: ServedModel['input']): Promise<Buffer> {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(refuseForNow(this.#pool.backlogMs())), DECIDE_MS);
+    const onLeave = () => limit.abort(new InferqlError('UNAVAILABLE'));
+    if (source.signal?.aborted) onLeave();
+    source.signal?.addEventListener('abort', onLeave, { once: true });
     try {
-      return await task();
+      // Work on the threads of this process cannot be stopped, but its caller need not wait.
+      return await Promise.race([this.#decode(source, input, limit.signal), rejectOnAbort(limit.signal)]);
     } finally {
-      release();
+      clearTimeout(timer);
+      source.signal?.removeEventListener('abort', onLeave);
     }
   }
 
+  /** Memory reserved by images that are being decoded. */
+  usedBytes(): number {
+    return this.#memory.usedBytes();
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+
+  async #decode(source: ImageSource, input: ServedModel['input'], signal: AbortSignal): Promise<Buffer> {
+    const begun = await this.#begin(source, input, signal);
+    if (!('place' in begun)) return begun;
+    return begun.place === 'medium'
+      ? this.#decodeMedium(begun, source, input, signal)
+      : this.#decodeIsolated(begun, source, input, signal);
+  }
+
   /** Reads the file and decodes it if that is quick; otherwise it is read again when its turn has come. */
-  async function begin(source: ImageSource, input: ServedModel['input'], signal: AbortSignal) {
-    return readInTurn(
+  async #begin(source: ImageSource, input: ServedModel['input'], signal: AbortSignal): Promise<Buffer | Postponed> {
+    const { maxPixels, memoryBytes } = this.#options;
+    return this.#readInTurn(
       signal,
       async () => {
         const file = await source.read();
@@ -83,64 +117,44 @@ export function createImageDecoder(options: ImageDecoderOptions): ImageDecoder {
         checkLimits(facts, { maxPixels, maxCostMs: MAX_COST_MS, maxMemoryBytes: memoryBytes - file.length });
         const place = chooseDecodePlace(facts, file.length);
         if (place !== 'quick') return { place, facts, bytes };
-        return { pixels: await withMemory(bytes, signal, () => decodeImage(file, facts, input)) };
+        return this.#withMemory(bytes, signal, () => decodeImage(file, facts, input));
       },
       source.tenant,
     );
   }
 
-  function decodeMedium(
-    facts: ImageFacts,
-    bytes: number,
-    source: ImageSource,
-    input: ServedModel['input'],
-    signal: AbortSignal,
-  ) {
-    return mediumInTurn(
+  /** On the threads of this process, which leave some to files. */
+  #decodeMedium({ facts, bytes }: Postponed, source: ImageSource, input: ServedModel['input'], signal: AbortSignal) {
+    return this.#mediumInTurn(
       signal,
-      () => withMemory(bytes, signal, async () => decodeImage(await source.read(), facts, input)),
+      () => this.#withMemory(bytes, signal, async () => decodeImage(await source.read(), facts, input)),
       source.tenant,
     );
   }
 
-  function decodeIsolated(
-    { costMs }: ImageFacts,
-    bytes: number,
-    source: ImageSource,
-    input: ServedModel['input'],
-    signal: AbortSignal,
-  ) {
-    const backlogMs = pool.backlogMs();
+  /** In a process that can be ended. */
+  #decodeIsolated({ facts, bytes }: Postponed, source: ImageSource, input: ServedModel['input'], signal: AbortSignal) {
+    const backlogMs = this.#pool.backlogMs();
     if (backlogMs > DECIDE_MS) throw refuseForNow(backlogMs);
-    const reserve = () => memory.reserve(bytes, { isUrgent: false, signal });
-    return pool.decode({ read: source.read, reserve, input, costMs, memoryBytes: bytes, signal });
+    const reserve = () => this.#memory.reserve(bytes, { isUrgent: false, signal });
+    return this.#pool.decode({
+      read: source.read,
+      reserve,
+      input,
+      costMs: facts.costMs,
+      memoryBytes: bytes,
+      signal,
+    });
   }
 
-  async function decode(source: ImageSource, input: ServedModel['input'], signal: AbortSignal): Promise<Buffer> {
-    const begun = await begin(source, input, signal);
-    if (begun.pixels) return begun.pixels;
-    const decodeElsewhere = begun.place === 'medium' ? decodeMedium : decodeIsolated;
-    return decodeElsewhere(begun.facts, begun.bytes, source, input, signal);
+  async #withMemory<T>(bytes: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const release = await this.#memory.reserve(bytes, { isUrgent: true, signal });
+    try {
+      return await task();
+    } finally {
+      release();
+    }
   }
-
-  return {
-    async prepare(source, input) {
-      const limit = new AbortController();
-      const timer = setTimeout(() => limit.abort(refuseForNow(pool.backlogMs())), DECIDE_MS);
-      const onLeave = () => limit.abort(new InferqlError('UNAVAILABLE'));
-      if (source.signal?.aborted) onLeave();
-      source.signal?.addEventListener('abort', onLeave, { once: true });
-      try {
-        // Work on the threads of this process cannot be stopped, but its caller need not wait.
-        return await Promise.race([decode(source, input, limit.signal), rejectOnAbort(limit.signal)]);
-      } finally {
-        clearTimeout(timer);
-        source.signal?.removeEventListener('abort', onLeave);
-      }
-    },
-    usedBytes: memory.usedBytes,
-    close: pool.close,
-  };
 }
 
 /** The facts, with the cost of the steps after decoding. */

@@ -7,7 +7,7 @@ import { buildSystem } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { chooseDecodePlace } from '../decode/decode-place.ts';
-import { createImageDecoder } from '../decode/image-decoder.ts';
+import { ImageDecoder } from '../decode/image-decoder.ts';
 import { inspectImage } from '../inspect/inspect.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
@@ -44,7 +44,7 @@ test('six images of 64 megapixels at once stay within the budget, and wait for i
   const facts = inspectImage(file);
   expect(chooseDecodePlace(facts, file.length)).toBe('isolated');
   expect(facts.memoryBytes * 3).toBeGreaterThan(BUDGET_BYTES);
-  const decoder = createImageDecoder({
+  const decoder = new ImageDecoder({
     maxPixels: SIDE * SIDE,
     concurrency: 8,
     memoryBytes: BUDGET_BYTES,

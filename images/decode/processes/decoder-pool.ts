@@ -1,6 +1,6 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { type DecoderProcess, ProcessEnded, startDecoderProcess } from './decoder-process.ts';
+import { DecoderProcess, ProcessEnded } from './decoder-process.ts';
 import { createSemaphore } from './semaphore.ts';
 
 /** Decoders leak a little memory, and the one for HEIC leaks more. */
@@ -45,13 +45,13 @@ export function createDecoderPool({
 
   function take(): DecoderProcess {
     clearTimeout(idleTimer);
-    for (let process = idle.pop(); process; process = idle.pop()) if (process.isAlive()) return process;
-    return startDecoderProcess(processPath);
+    for (let process = idle.pop(); process; process = idle.pop()) if (process.isAlive) return process;
+    return new DecoderProcess(processPath);
   }
 
   function giveBack(process: DecoderProcess): void {
-    if (!process.isAlive()) return;
-    if (process.images() >= IMAGES_PER_PROCESS || process.rssBytes() > MAX_IDLE_BYTES) {
+    if (!process.isAlive) return;
+    if (process.images >= IMAGES_PER_PROCESS || process.rssBytes > MAX_IDLE_BYTES) {
       process.end();
       return;
     }

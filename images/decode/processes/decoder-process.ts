@@ -14,25 +14,6 @@ const PAGE_BYTES = 4_096;
 /** Memory of Node, the library, and the copies of the file. */
 const BASE_BYTES = 300e6;
 
-export interface DecoderProcess {
-  /**
-   * Decodes one image; the process must be idle.
-   * @param memoryBytes the expected memory; if it takes far more, the process is ended
-   * @throws InferqlError, UNAVAILABLE if the process could not run; ProcessEnded if the image ended it; the signal's reason if it aborts, which ends the process
-   */
-  decode(
-    file: Buffer,
-    input: ServedModel['input'],
-    options: { memoryBytes: number; signal: AbortSignal },
-  ): Promise<Buffer>;
-  isAlive(): boolean;
-  /** Memory after the last image. */
-  rssBytes(): number;
-  images(): number;
-  pid(): number | undefined;
-  end(): void;
-}
-
 export class ProcessEnded extends Error {}
 
 interface Job {
@@ -41,100 +22,129 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** @param path the process' main file. @default decoder-process-main.js beside this module */
-export function startDecoderProcess(
-  path = fileURLToPath(new URL('./decoder-process-main.js', import.meta.url)),
-): DecoderProcess {
-  const child = fork(path, [], {
-    serialization: 'advanced',
-    execArgv: [],
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-  });
-  lowerPriority(child);
-  let job: Job | undefined;
-  let images = 0;
-  let rss = 0;
-  let isAlive = true;
-  let isReady = false;
+/** A process that decodes one image at a time, and that can be ended. */
+export class DecoderProcess {
+  readonly #child: ChildProcess;
+  #job: Job | undefined;
+  #images = 0;
+  #rssBytes = 0;
+  #isAlive = true;
+  #isReady = false;
 
-  const settle = (use: (job: Job) => void) => {
-    const ended = job;
-    job = undefined;
+  /** Starts it. @param path the process' main file. @default decoder-process-main.js beside this module */
+  constructor(path = fileURLToPath(new URL('./decoder-process-main.js', import.meta.url))) {
+    const child = fork(path, [], {
+      serialization: 'advanced',
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    this.#child = child;
+    lowerPriority(child);
+    child.on('message', (answer: DecodeAnswer | Ready) => this.#onMessage(answer));
+    child.once('exit', (_code, signal) => this.#onEnd(undefined, signal));
+    child.on('error', (error) => this.#onEnd(error));
     setReferenced(child, false);
-    if (ended) use(ended);
-  };
-  child.on('message', (answer: DecodeAnswer | Ready) => {
+  }
+
+  /**
+   * Decodes one image; the process must be idle.
+   * @param memoryBytes the expected memory; if it takes far more, the process is ended
+   * @throws InferqlError, UNAVAILABLE if the process could not run; ProcessEnded if the image ended it; the signal's reason if it aborts, which ends the process
+   */
+  decode(
+    file: Buffer,
+    input: ServedModel['input'],
+    { memoryBytes, signal }: { memoryBytes: number; signal: AbortSignal },
+  ): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      if (this.#job || !this.#isAlive) return reject(new ProcessEnded('the decoder process is busy or has ended'));
+      const onAbort = () => this.#refuse(signal.reason);
+      const watch = this.#watchMemory(memoryBytes * 1.5 + file.length * 4 + BASE_BYTES);
+      const done = () => {
+        clearInterval(watch);
+        signal.removeEventListener('abort', onAbort);
+      };
+      this.#job = {
+        id: ++this.#images,
+        resolve(pixels) {
+          done();
+          resolve(pixels);
+        },
+        reject(error) {
+          done();
+          reject(error);
+        },
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      setReferenced(this.#child, true);
+      // The exit event handles a process that has just ended.
+      this.#child.send({ id: this.#images, file, input } satisfies DecodeRequest, () => undefined);
+    });
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Memory after the last image. */
+  get rssBytes(): number {
+    return this.#rssBytes;
+  }
+
+  /** How many images it was given. */
+  get images(): number {
+    return this.#images;
+  }
+
+  end(): void {
+    this.#isAlive = false;
+    this.#child.kill('SIGKILL');
+  }
+
+  #onMessage(answer: DecodeAnswer | Ready): void {
     if (answer === 'ready') {
-      isReady = true;
+      this.#isReady = true;
       return;
     }
-    if (answer.id !== job?.id) return;
-    rss = answer.rssBytes;
-    settle(({ resolve, reject }) => {
+    if (answer.id !== this.#job?.id) return;
+    this.#rssBytes = answer.rssBytes;
+    this.#settle(({ resolve, reject }) => {
       if ('pixels' in answer)
         resolve(Buffer.from(answer.pixels.buffer, answer.pixels.byteOffset, answer.pixels.length));
       else reject(restoreError(answer.error));
     });
-  });
-  const hasEnded = (cause?: unknown, signal?: NodeJS.Signals | null) => {
-    isAlive = false;
+  }
+
+  #onEnd(cause?: unknown, signal?: NodeJS.Signals | null): void {
+    this.#isAlive = false;
     // If a process did not start, or a full machine ended it, the image is not at fault.
-    const isImagesFault = isReady && cause === undefined && signal !== 'SIGKILL';
-    settle(({ reject }) =>
+    const isImagesFault = this.#isReady && cause === undefined && signal !== 'SIGKILL';
+    this.#settle(({ reject }) =>
       reject(isImagesFault ? new ProcessEnded('the decoder process ended') : refuseProcess(cause)),
     );
-  };
-  child.once('exit', (_code, signal) => hasEnded(undefined, signal));
-  child.on('error', (error) => hasEnded(error));
-  setReferenced(child, false);
+  }
 
-  const end = () => {
-    isAlive = false;
-    child.kill('SIGKILL');
-  };
+  #watchMemory(maxBytes: number): NodeJS.Timeout {
+    return setInterval(() => {
+      if (readResidentBytes(this.#child.pid) > maxBytes) {
+        this.#refuse(refuseWork('it takes more memory than its header announces'));
+      }
+    }, WATCH_MEMORY_MS);
+  }
 
-  return {
-    decode(file, input, { memoryBytes, signal }) {
-      return new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason as Error);
-        if (job || !isAlive) return reject(new ProcessEnded('the decoder process is busy or has ended'));
-        const refuse = (error: unknown) => {
-          end();
-          settle((current) => current.reject(error));
-        };
-        const onAbort = () => refuse(signal.reason);
-        const watch = setInterval(() => {
-          if (readResidentBytes(child.pid) > memoryBytes * 1.5 + file.length * 4 + BASE_BYTES) {
-            refuse(refuseWork('it takes more memory than its header announces'));
-          }
-        }, WATCH_MEMORY_MS);
-        const done = () => {
-          clearInterval(watch);
-          signal.removeEventListener('abort', onAbort);
-        };
-        job = {
-          id: ++images,
-          resolve(pixels) {
-            done();
-            resolve(pixels);
-          },
-          reject(error) {
-            done();
-            reject(error);
-          },
-        };
-        signal.addEventListener('abort', onAbort, { once: true });
-        setReferenced(child, true);
-        // The exit event handles a process that has just ended.
-        child.send({ id: images, file, input } satisfies DecodeRequest, () => undefined);
-      });
-    },
-    isAlive: () => isAlive,
-    rssBytes: () => rss,
-    images: () => images,
-    pid: () => child.pid,
-    end,
-  };
+  /** Ends the process, and its image with this error. */
+  #refuse(error: unknown): void {
+    this.end();
+    this.#settle(({ reject }) => reject(error));
+  }
+
+  #settle(use: (job: Job) => void): void {
+    const ended = this.#job;
+    this.#job = undefined;
+    setReferenced(this.#child, false);
+    if (ended) use(ended);
+  }
 }
 
 /** At once, so that threads that the process starts later inherit it. */

@@ -1,3 +1,5 @@
+export type Semaphore = ReturnType<typeof createSemaphore>;
+
 /**
  * Lets at most `limit` tasks run at once. The others wait in the order they came. Groups are served round-robin, each with its oldest
  * task, so that a tenant that sends thousands of images does not delay another tenant's single one.
