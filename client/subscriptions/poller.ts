@@ -3,12 +3,6 @@ import { type Answer, parseAnswer, readData, readError } from '../graphql-answer
 import type { Transport } from '../transport.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
-/** Polls the state of many subscriptions. */
-export interface Poller {
-  /** @returns a function that stops; nothing is reported after that */
-  add(request: SubscriptionRequest, sink: Sink): () => void;
-}
-
 /** Whether the server answered. */
 export interface PollReports {
   onAnswer(): void;
@@ -29,41 +23,56 @@ const REQUESTS_AT_ONCE = 2;
 const PREDICTIONS_PER_REQUEST = 10;
 
 /**
- * Asks for each subscription once per second. Predictions are read ten per request, so that hundreds of them do not wait for each other;
- * they share a request if their variables are the same but for the id.
+ * Asks for the state of each subscription once per second. Predictions are read ten per request, so that hundreds of them do not wait
+ * for each other; they share a request if their variables are the same but for the id.
  */
-export function createPoller(transport: Transport, { onAnswer, onBreak }: PollReports): Poller {
-  const due: Polled[] = [];
-  let batchSize = PREDICTIONS_PER_REQUEST;
-  let running = 0;
-  let isScheduled = false;
+export class Poller {
+  readonly #transport: Transport;
+  readonly #reports: PollReports;
+  readonly #due: Polled[] = [];
+  #batchSize = PREDICTIONS_PER_REQUEST;
+  #running = 0;
+  #isScheduled = false;
 
-  const enter = (polled: Polled) => {
+  constructor(transport: Transport, reports: PollReports) {
+    this.#transport = transport;
+    this.#reports = reports;
+  }
+
+  /** @returns a function that stops; nothing is reported after that */
+  add(request: SubscriptionRequest, sink: Sink): () => void {
+    const stop = new AbortController();
+    this.#enter({ request, sink, stop, shown: '' });
+    return () => stop.abort();
+  }
+
+  #enter(polled: Polled): void {
     if (polled.stop.signal.aborted) return;
-    due.push(polled);
+    this.#due.push(polled);
     // Those that are due in the same moment share requests.
-    if (!isScheduled) setTimeout(advance);
-    isScheduled = true;
-  };
+    if (!this.#isScheduled) setTimeout(() => this.#advance());
+    this.#isScheduled = true;
+  }
 
-  function advance(): void {
-    isScheduled = false;
-    while (running < REQUESTS_AT_ONCE && due.length > 0) {
-      const batch = takeBatch();
+  #advance(): void {
+    this.#isScheduled = false;
+    while (this.#running < REQUESTS_AT_ONCE && this.#due.length > 0) {
+      const batch = this.#takeBatch();
       if (batch.length === 0) continue;
-      running++;
-      void ask(batch).finally(() => {
-        running--;
-        advance();
+      this.#running++;
+      void this.#ask(batch).finally(() => {
+        this.#running--;
+        this.#advance();
       });
     }
   }
 
-  function takeBatch(): Polled[] {
+  #takeBatch(): Polled[] {
+    const due = this.#due;
     const first = due.shift()!;
     if (first.stop.signal.aborted) return [];
     const batch = [first];
-    for (let i = 0; i < due.length && batch.length < batchSize && 'id' in first.request.variables; ) {
+    for (let i = 0; i < due.length && batch.length < this.#batchSize && 'id' in first.request.variables; ) {
       if (due[i]!.stop.signal.aborted) due.splice(i, 1);
       else if (isAlike(first.request, due[i]!.request)) batch.push(...due.splice(i, 1));
       else i++;
@@ -71,34 +80,38 @@ export function createPoller(transport: Transport, { onAnswer, onBreak }: PollRe
     return batch;
   }
 
-  async function ask(batch: Polled[]): Promise<void> {
+  async #ask(batch: Polled[]): Promise<void> {
     try {
       const { query, variables } = batch.length === 1 ? writeSingle(batch[0]!) : writeBatch(batch);
-      const { text, response } = await transport.ask(query, variables);
+      const { text, response } = await this.#transport.ask(query, variables);
       const answer = parseAnswer(text);
       // Throws if nothing in it is of the API.
       if (!answer?.errors) readData(answer, response);
       if (answer?.errors && !answer.data && batch.length > 1 && isRefused(answer)) {
         // The operator allows fewer aliases.
-        batchSize = 1;
-        for (const polled of batch) enter(polled);
+        this.#batchSize = 1;
+        for (const polled of batch) this.#enter(polled);
         return;
       }
-      onAnswer();
+      this.#reports.onAnswer();
       for (const [index, polled] of batch.entries())
-        settle(polled, () => readPart(answer!, index, batch.length, response));
+        this.#settle(polled, () => readPart(answer!, index, batch.length, response));
     } catch (error) {
-      const open = batch.filter(({ stop }) => !stop.signal.aborted);
-      if (open.length > 0) onBreak();
-      for (const polled of open) {
-        settle(polled, () => {
-          throw error;
-        });
-      }
+      this.#fail(batch, error);
     }
   }
 
-  function settle(polled: Polled, read: () => unknown): void {
+  #fail(batch: Polled[], error: unknown): void {
+    const open = batch.filter(({ stop }) => !stop.signal.aborted);
+    if (open.length > 0) this.#reports.onBreak();
+    for (const polled of open) {
+      this.#settle(polled, () => {
+        throw error;
+      });
+    }
+  }
+
+  #settle(polled: Polled, read: () => unknown): void {
     const { sink, stop } = polled;
     if (stop.signal.aborted) return;
     try {
@@ -107,20 +120,12 @@ export function createPoller(transport: Transport, { onAnswer, onBreak }: PollRe
       const isNews = text !== polled.shown;
       polled.shown = text;
       if (isNews) sink.next(data);
-      if (!stop.signal.aborted) setTimeout(() => enter(polled), INTERVAL_MS);
+      if (!stop.signal.aborted) setTimeout(() => this.#enter(polled), INTERVAL_MS);
     } catch (error) {
       stop.abort();
       sink.error(error);
     }
   }
-
-  return {
-    add(request, sink) {
-      const stop = new AbortController();
-      enter({ request, sink, stop, shown: '' });
-      return () => stop.abort();
-    },
-  };
 }
 
 function isAlike(a: SubscriptionRequest, b: SubscriptionRequest): boolean {

@@ -3,7 +3,7 @@ import type { InferqlError } from '../errors.ts';
 import type { Transport } from '../transport.ts';
 import { type Carrier, type CarrierChoice, createCarrierChoice } from './carrier-choice.ts';
 import { openEventStream } from './event-stream.ts';
-import { createPoller, type Poller } from './poller.ts';
+import { Poller } from './poller.ts';
 import type { Sink, SubscribeOptions, Subscriber, SubscriptionRequest } from './subscriber.ts';
 import { SharedSocket } from './web-socket.ts';
 
@@ -48,7 +48,7 @@ export class SharedSubscriber implements Subscriber {
     this.#options = options;
     this.#choice = createCarrierChoice((carrier) => this.#moveTo(carrier));
     const isPolling = () => this.#choice.get() === 'polling';
-    this.#poller = createPoller(transport, {
+    this.#poller = new Poller(transport, {
       onAnswer: () => isPolling() && this.#setConnection('polling'),
       onBreak: () => isPolling() && this.#setConnection('connecting'),
     });
