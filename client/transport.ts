@@ -5,7 +5,7 @@ import { findRefusedOrigin } from './cross-origin.ts';
 import { InferqlError } from './errors.ts';
 import { parseAnswer, readData } from './graphql-answer.ts';
 import { SilenceLimit } from './silence-limit.ts';
-import { createEventParser } from './sse.ts';
+import { createEventParser } from './sse-parser.ts';
 import { canReportProgress, createUploadFetch } from './upload-fetch.ts';
 import { createSharedLine, type SharedLine, type SharedUpload } from './upload-time-limit.ts';
 

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelError } from '../errors.ts';
-import { NODES } from '../onnx-writer/tfjs-ops/registry.ts';
+import { NODES } from '../onnx-writer/tfjs-ops/op-table.ts';
 import { GraphWriter, text } from './graph-writer.fixture.ts';
 import { conv, difference, features, INPUT, LIMIT } from './graphs.fixture.ts';
 import { largestDifference, randomPixels, runConverted } from './harness.fixture.ts';

@@ -16,11 +16,11 @@ import { encodeModel } from './graph/encode-onnx.ts';
 import { foldGraph } from './graph/fold-graph.ts';
 import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph/graph.ts';
 import { GraphBuilder, type Value } from './graph/graph-builder.ts';
-import { convertLayers } from './keras-layers/model.ts';
+import { convertLayers } from './keras-layers/layers-model.ts';
 import { outputPort } from './output-port.ts';
 import type { Calibration } from './quantize/calibration-ranges.ts';
 import { quantizeGraph } from './quantize/quantize-graph.ts';
-import { convertGraph } from './tfjs-ops/model.ts';
+import { convertGraph } from './tfjs-ops/graph-model.ts';
 
 /** Name of the graph's input: uint8 [batch, height, width, channels], RGB or gray. */
 const IMAGE_INPUT = 'image';

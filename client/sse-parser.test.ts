@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createEventParser } from './sse.ts';
+import { createEventParser } from './sse-parser.ts';
 
 test('an event stream gives the same events, however it is chunked and whatever ends its lines', () => {
   const events = [

@@ -6,8 +6,8 @@ import type { Tensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { attentionArguments, attentionWeight } from './attention.ts';
 import { LayerConfig } from './config.ts';
+import { LAYERS } from './layer-table.ts';
 import { findOperation, toOperands } from './operation-layers.ts';
-import { LAYERS } from './registry.ts';
 import { namesOf, toTensor, WeightIndex } from './weights.ts';
 
 /** What stays the same through a whole model. */

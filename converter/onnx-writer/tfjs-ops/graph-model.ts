@@ -5,7 +5,7 @@ import { BATCH } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { computeConstant } from './constants.ts';
 import { type NodeCall, requireAllRead } from './node-converter.ts';
-import { NODES, TAKES_ROWS, TAKES_SEVERAL } from './registry.ts';
+import { NODES, TAKES_ROWS, TAKES_SEVERAL } from './op-table.ts';
 
 /**
  * Writes the nodes that the given outputs of a graph need.
