@@ -1,4 +1,4 @@
-/** The cache of checked tokens. server/test/jwt.test.ts has what is checked. */
+/** The cache of checked tokens. server/test/access/jwt.test.ts has what is checked. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

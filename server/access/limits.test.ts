@@ -1,4 +1,4 @@
-/** Limits while Redis is away. server/test/limits.test.ts has the others. */
+/** Limits while Redis is away. server/test/access/limits.test.ts has the others. */
 import { createLimiter } from '@inferql/queue/access/limiter';
 import { createRefunds } from '@inferql/queue/access/refunds';
 import { connectRedis } from '@inferql/queue/redis/connection';

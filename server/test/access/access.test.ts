@@ -2,10 +2,10 @@
 
 import { accessKeys } from '@inferql/queue/redis/keys';
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '../config.ts';
-import { bearer, startGuardedServer } from './callers.ts';
-import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http-harness.ts';
-import { CLASSIFY, paint, startServer, startWorker } from './server-harness.ts';
+import { readConfig } from '../../config.ts';
+import { bearer, startGuardedServer } from '../callers.ts';
+import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from '../http-harness.ts';
+import { CLASSIFY, paint, startServer, startWorker } from '../server-harness.ts';
 
 const VIEWER = '{ viewer { tenant key scopes models expiresAt } }';
 

@@ -6,10 +6,10 @@ import { subscribeSse } from '@inferql/testing/graphql-client';
 import { createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { bearer, startGuardedServer } from './callers.ts';
-import { open } from './http-harness.ts';
-import { atEnd, ENQUEUE, paint, type Server, startWorker } from './server-harness.ts';
-import type { StreamedAnswer } from './subscriptions.ts';
+import { bearer, startGuardedServer } from '../callers.ts';
+import { open } from '../http-harness.ts';
+import { atEnd, ENQUEUE, paint, type Server, startWorker } from '../server-harness.ts';
+import type { StreamedAnswer } from '../subscriptions.ts';
 
 const WATCH = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
 const CLIENTS = 20;

@@ -1,8 +1,8 @@
 /** What costs a caller's limits nothing: every refusal, and what ends before a worker begins it. queue/access/refunds.test.ts tests the step. */
 import { expect, test } from 'vitest';
-import { startGuardedServer } from './callers.ts';
-import type { Answer } from './requests.ts';
-import { atEnd, CLASSIFY, ENQUEUE, MODEL, paint, startWorker } from './server-harness.ts';
+import { startGuardedServer } from '../callers.ts';
+import type { Answer } from '../requests.ts';
+import { atEnd, CLASSIFY, ENQUEUE, MODEL, paint, startWorker } from '../server-harness.ts';
 
 interface Classified {
   classifyImage: { __typename: string; id: string; status: string; code?: string; cached?: boolean } | null;

@@ -1,8 +1,8 @@
 /** Limits and weights that an operator sets for one tenant, as its requests meet them. */
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { expect, test } from 'vitest';
-import { startGuardedServer } from './callers.ts';
-import { ENQUEUE, paint, startWorker } from './server-harness.ts';
+import { startGuardedServer } from '../callers.ts';
+import { ENQUEUE, paint, startWorker } from '../server-harness.ts';
 
 interface Viewed {
   viewer: { limits: { owner: string; limit: number }[] };

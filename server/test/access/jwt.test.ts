@@ -4,9 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { readConfig } from '../config.ts';
-import { bearer, openKeys } from './callers.ts';
-import { atEnd, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
+import { readConfig } from '../../config.ts';
+import { bearer, openKeys } from '../callers.ts';
+import { atEnd, ENQUEUE, paint, startServer, startWorker } from '../server-harness.ts';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { openSocket } from '@inferql/testing/graphql-client';
 import sharp from 'sharp';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { startGuardedServer } from './callers.ts';
-import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from './http-harness.ts';
-import { jsonRequest, readAnswer, uploadRequest } from './requests.ts';
-import { atEnd, CLASSIFY, paint, startWorker } from './server-harness.ts';
+import { startGuardedServer } from '../callers.ts';
+import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, send } from '../http-harness.ts';
+import { jsonRequest, readAnswer, uploadRequest } from '../requests.ts';
+import { atEnd, CLASSIFY, paint, startWorker } from '../server-harness.ts';
 
 const PER_CONNECTION = 20;
 const PER_TENANT = 50;

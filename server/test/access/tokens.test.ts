@@ -1,9 +1,9 @@
 /** Browser tokens, created with keys. */
 import { subscribeSse } from '@inferql/testing/graphql-client';
 import { expect, test } from 'vitest';
-import { bearer, startGuardedServer } from './callers.ts';
-import { open } from './http-harness.ts';
-import { startServer, startWorker } from './server-harness.ts';
+import { bearer, startGuardedServer } from '../callers.ts';
+import { open } from '../http-harness.ts';
+import { startServer, startWorker } from '../server-harness.ts';
 
 interface Made {
   createToken: { token: string; scopes: string[]; models: string[] | null; expiresAt: string };

@@ -3,8 +3,8 @@ import { launchBrowser, openPage } from '@inferql/testing/browser';
 import { buildTestPage } from '@inferql/testing/page-build';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startGuardedServer } from './callers.ts';
-import { startServer, startWorker } from './server-harness.ts';
+import { startGuardedServer } from '../callers.ts';
+import { startServer, startWorker } from '../server-harness.ts';
 
 let webDir: string;
 let browser: Browser;

@@ -1,7 +1,7 @@
 /** The rights of the Redis user, and what the server reports if one is missing. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { atEnd, CLASSIFY, paint, startServer, startWorker } from './server-harness.ts';
+import { atEnd, CLASSIFY, paint, startServer, startWorker } from '../server-harness.ts';
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 

@@ -6,11 +6,11 @@ import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing
 import { createClient } from 'graphql-ws';
 import { beforeEach, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { schema } from '../schema/schema.ts';
-import { bearer, startGuardedServer } from './callers.ts';
-import { open } from './http-harness.ts';
-import { uploadRequest } from './requests.ts';
-import { atEnd, ENQUEUE, paint, startWorker } from './server-harness.ts';
+import { schema } from '../../schema/schema.ts';
+import { bearer, startGuardedServer } from '../callers.ts';
+import { open } from '../http-harness.ts';
+import { uploadRequest } from '../requests.ts';
+import { atEnd, ENQUEUE, paint, startWorker } from '../server-harness.ts';
 
 const CALLERS = ['nobody', 'revoked', 'infer', 'read', 'both', 'operate', 'tokens', 'stranger'] as const;
 type Kind = (typeof CALLERS)[number];

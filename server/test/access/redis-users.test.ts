@@ -4,11 +4,11 @@ import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { createDeadLetters } from '@inferql/queue/jobs/dead-letters';
 import { beforeEach, expect, test } from 'vitest';
-import { bearer } from './callers.ts';
-import { jsonRequest } from './requests.ts';
-import { CLASSIFY, connect, ENQUEUE, paint, startServer, startWorker, testRedis } from './server-harness.ts';
+import { bearer } from '../callers.ts';
+import { jsonRequest } from '../requests.ts';
+import { CLASSIFY, connect, ENQUEUE, paint, startServer, startWorker, testRedis } from '../server-harness.ts';
 
-const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../../docs/security.md', import.meta.url), 'utf8');
 const USERS = [...page.matchAll(/^user (inferql-\w+) (.*)$/gm)].map(([, name, rules]) => ({
   name: name!,
   rules: rules!.split(' '),

@@ -3,10 +3,10 @@ import * as crypto from 'node:crypto';
 import type { KeyRecord } from '@inferql/queue/access/api-keys';
 import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
 import { expect, test, vi } from 'vitest';
-import { Authenticator } from '../access/authenticate.ts';
-import { createKeyCache } from '../access/key-cache.ts';
-import { createReadCache } from '../access/read-cache.ts';
-import { bearer, startGuardedServer } from './callers.ts';
+import { Authenticator } from '../../access/authenticate.ts';
+import { createKeyCache } from '../../access/key-cache.ts';
+import { createReadCache } from '../../access/read-cache.ts';
+import { bearer, startGuardedServer } from '../callers.ts';
 
 vi.mock('node:crypto', async (load) => {
   const real = await load<typeof crypto>();

@@ -1,10 +1,10 @@
 /** Limits of callers, through a whole server. queue/access/limiter.test.ts tests the step. */
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '../config.ts';
-import { startGuardedServer } from './callers.ts';
-import { open } from './http-harness.ts';
-import { type Answer, uploadRequest } from './requests.ts';
-import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker } from './server-harness.ts';
+import { readConfig } from '../../config.ts';
+import { startGuardedServer } from '../callers.ts';
+import { open } from '../http-harness.ts';
+import { type Answer, uploadRequest } from '../requests.ts';
+import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker } from '../server-harness.ts';
 
 interface Classified {
   classifyImage: { __typename: string; id: string; status: string } | null;
