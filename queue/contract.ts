@@ -28,14 +28,14 @@ export function isTerminal(status: PredictionStatus): boolean {
 /** A tenant's name, part of Redis keys and stream entries: 1 to 128 visible ASCII characters, no spaces, quotes or braces. */
 export const TenantName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:|/+=-]{0,127}$/);
 
-/** The tenant of every caller while callers are not identified, and of what was queued before tenants existed. */
+/** The tenant of every caller that is not identified, and of jobs that were queued before tenants existed. */
 export const ANONYMOUS_TENANT = 'anonymous';
 
 /** Bounds of a tenant's weight; 1 is the default. */
 export const Weight = z.number().min(0.01).max(100);
 
 /**
- * Who asks, as the queue sees it. A prediction belongs to its caller's tenant: others cannot read, watch or cancel it. Idempotency
+ * The caller, as the queue sees it. A prediction belongs to its caller's tenant: others cannot read, watch or cancel it. Idempotency
  * keys, shared work and cached results are separate per tenant.
  */
 export interface Caller {
@@ -67,10 +67,10 @@ export function jsonText<T>(schema: z.ZodType<T>, expected: string) {
 
 const WireFlag = z.enum(['0', '1']).transform((flag) => flag === '1');
 
-/** A prediction's state as Redis keeps it: a hash whose fields are all text. Times are by Redis' clock, in Unix milliseconds. */
+/** A prediction's state as stored in Redis: a hash whose fields are all text. Times are by Redis' clock, in Unix milliseconds. */
 export const PredictionState = z.object({
   id: z.string(),
-  /** Grows by one with every change, so that an older state never replaces a newer one. */
+  /** Incremented with every change, so that an older state never replaces a newer one. */
   revision: z.coerce.number().int(),
   status: PredictionStatus,
   model: z.string(),
@@ -86,7 +86,7 @@ export const PredictionState = z.object({
   deadlineMs: z.coerce.number(),
   startedAtMs: z.coerce.number().optional(),
   finishedAtMs: z.coerce.number().optional(),
-  /** Wall time of the engine's run that gave the result. */
+  /** Wall time, in milliseconds, of the engine run that produced the result. */
   inferenceMs: z.coerce.number().optional(),
   batchSize: z.coerce.number().int().optional(),
   /** True if the result was not computed for this prediction alone: it was shared with another one in flight, or cached. */
@@ -106,7 +106,7 @@ export const JobOptions = z.object({
 });
 export type JobOptions = z.infer<typeof JobOptions>;
 
-/** What the server must know about a model version to prepare images for it and to bound its queue. Announced by a warm worker. */
+/** What the server must know about a model version to prepare images for it and to bound its queue. A warm worker registers it. */
 export const ServedModel = z.object({
   name: ModelName,
   version: z.string().regex(/^[0-9a-f]{12}$/),
@@ -151,14 +151,14 @@ export const ServedModel = z.object({
   queue: z.object({
     maxQueueSize: z.number().int().positive(),
     maxQueuedBytes: z.number().int().positive(),
-    /** For predictions that do not give a timeoutMs. */
+    /** For predictions without a timeoutMs. */
     defaultTimeoutMs: z.number().int().positive(),
-    /** How long an ended prediction can be read. */
+    /** How long an ended prediction can be read, in milliseconds. */
     resultTtlMs: z.number().int().positive(),
-    /** The lease: a started job that was not renewed for this long is reclaimed by another worker. */
+    /** The lease, in milliseconds: a claimed job whose lease is not extended for this long is reclaimed by another worker. */
     visibilityMs: z.number().int().min(0),
     maxAttempts: z.number().int().positive(),
-    /** How long a model without a live worker still accepts work. */
+    /** How long a model without a live worker still accepts work, in milliseconds. */
     graceMs: z.number().int().min(0),
     /**
      * If true, tenants share the work of a priority by their weights. If false, it is first come, first served. Absent means false, since a worker of an
@@ -210,7 +210,7 @@ export interface QueueState {
 
 const ID = new RegExp(`^(${NAME})\\.[A-Za-z0-9_-]{22}$`);
 
-/** A new prediction's id: the model's name, a dot, 128 random bits. Made before the first send, so that a resent admit is the same admit. */
+/** A new prediction's id: the model's name, a dot, 128 random bits. Generated before the first send, so that a resent admission is the same admission. */
 export function newPredictionId(model: string): string {
   if (drawnAt === drawn.length) {
     drawn = randomBytes(ID_BYTES * IDS_PER_DRAW);
@@ -226,7 +226,7 @@ const IDS_PER_DRAW = 128;
 let drawn = Buffer.alloc(0);
 let drawnAt = 0;
 
-/** The model that an id names, or undefined if the text is not an InferQL id. */
+/** The name of the model in a prediction's id, or undefined if the text is not an InferQL id. */
 export function modelOfPrediction(id: string): string | undefined {
   return ID.exec(id)?.[1];
 }

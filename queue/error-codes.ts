@@ -36,13 +36,13 @@ export const ERRORS = {
     delivery: 'member',
     retryable: false,
     httpStatus: 200,
-    message: 'The image takes more work to decode than this server accepts.',
+    message: 'Decoding the image would take more work than this server allows.',
   },
   UNSUPPORTED_FORMAT: {
     delivery: 'member',
     retryable: false,
     httpStatus: 200,
-    message: 'This is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO).',
+    message: 'The file is not an image in a supported format (JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO).',
   },
   CORRUPT: { delivery: 'member', retryable: false, httpStatus: 200, message: 'The image is damaged or truncated.' },
   IMAGE_URL_REFUSED: {
@@ -55,7 +55,8 @@ export const ERRORS = {
     delivery: 'member',
     retryable: true,
     httpStatus: 200,
-    message: "The image could not be read from its URL: the URL's server did not answer in time, or not with a file.",
+    message:
+      "The image could not be read from its URL: the URL's server did not respond in time, or did not return a file.",
   },
   MODEL_NOT_FOUND: {
     delivery: 'member',
@@ -74,7 +75,7 @@ export const ERRORS = {
     delivery: 'member',
     retryable: false,
     httpStatus: 200,
-    message: 'This model has no heatmap, or none was requested when the image was sent.',
+    message: 'This model cannot produce heatmaps, or none was requested when the image was sent.',
   },
   OUTPUT_UNAVAILABLE: {
     delivery: 'member',
@@ -128,7 +129,7 @@ export const ERRORS = {
     delivery: 'error',
     retryable: false,
     httpStatus: 400,
-    message: 'The server does not understand this request.',
+    message: 'The request is malformed.',
   },
   CSRF_HEADER_MISSING: {
     delivery: 'error',
@@ -152,7 +153,7 @@ export const ERRORS = {
     delivery: 'error',
     retryable: false,
     httpStatus: 415,
-    message: 'The body of the request has a content type or encoding that this server does not support.',
+    message: 'The request body has a content type or encoding that this server does not support.',
   },
   INTERNAL_SERVER_ERROR: { delivery: 'error', retryable: true, httpStatus: 500, message: 'Unexpected error.' },
   MODEL_FAILED: {

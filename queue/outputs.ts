@@ -27,7 +27,7 @@ export const BYTES_PER_ELEMENT = { float32: 4, int32: 4, uint8: 1 } as const sat
 export const Task = z.enum(['single-label', 'multi-label']);
 export type Task = z.infer<typeof Task>;
 
-/** Labels below it are left out unless a caller asks for them. */
+/** Labels with a lower score are omitted unless a caller asks for them. */
 export const Threshold = z.number('a number between 0 and 1').min(0).max(1);
 
 /** `index` is the zero-based index of the class in the model's output, `score` its probability in 0..1. */
@@ -75,7 +75,7 @@ export type StoredOutput = z.infer<typeof StoredOutput>;
 
 const KNOWN_TYPES = new Set<unknown>(StoredOutput.options.map((option) => option.shape.type.value));
 
-/** Outputs of a type that only a later release knows are left out; the rest of the result stays readable. */
+/** Outputs of a type that only a later release knows are dropped; the rest of the result stays readable. */
 export const StoredOutputs = z
   .array(z.looseObject({ type: z.unknown() }))
   .transform((outputs) => outputs.filter(({ type }) => KNOWN_TYPES.has(type)))

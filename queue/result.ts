@@ -1,8 +1,8 @@
-/** What the result of a prediction holds, and how many labels it keeps. Part of the wire format: see contract.ts. */
+/** The contents of a prediction's result, and how many labels it keeps. Part of the wire format: see contract.ts. */
 import { z } from 'zod';
 import { Label, StoredOutputs, Threshold } from './outputs.ts';
 
-/** How many labels a stored result keeps if nobody asked for more. A caller may select fewer. */
+/** How many labels a stored result keeps unless a caller requested more. A caller may select fewer. */
 export const STORED_LABELS = 20;
 /** How many labels a result can keep if its request asks for them. */
 export const MAX_LABELS = 1000;

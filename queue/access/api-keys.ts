@@ -209,7 +209,7 @@ export class KeyStore {
 
   /**
    * Makes a key with the same rights. The old one stays valid for `graceMs` more, so that no request fails meanwhile.
-   * @throws InferqlError NOT_FOUND if there is no such key, or it is not valid any more
+   * @throws InferqlError NOT_FOUND if there is no such key, or it is no longer valid
    */
   async rotate(id: string, graceMs: number): Promise<CreatedKey> {
     const old = await this.find(id);

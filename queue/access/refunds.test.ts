@@ -208,7 +208,7 @@ describe.each([
   });
 });
 
-it('a refund whose record stays listed is remembered until it is removed, however long Redis is away between', async () => {
+it('a refund whose record stays listed is remembered until it is removed, however long Redis is down between', async () => {
   const queue = await setUpCharged();
   const { id } = await queue.admitCharged(1);
   await queue.admitCharged(2);

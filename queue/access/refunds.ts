@@ -13,7 +13,7 @@ import { type Limiter, RECEIPT_MS } from './limiter.ts';
 
 /** One call gives back at most this many. */
 export const REFUND_BATCH_SIZE = 100;
-/** A listed charge is remembered as refunded for this long, unless its record is removed before: Redis may be away between the two. */
+/** A listed charge is remembered as refunded for this long, unless its record is removed before: Redis may be down in between. */
 const LISTED_MS = 24 * 60 * 60 * 1000;
 /** An admission that was decided against may still be on its way for this long, e.g. to a Redis that hangs. */
 const REFUSED_MS = LISTED_MS;

@@ -19,10 +19,10 @@ export type Outcome =
   | { started: StartedJob; result: Result; batchSize: number; inferenceMs: number }
   | { started: StartedJob; errorCode: ErrorCode };
 
-/** `retry`: failed with attempts left, start it again, alone. `gone`: it was canceled, expired, or another worker was first. */
+/** `retry`: failed with attempts left; start it again, alone. `gone`: it was canceled or has expired, or another worker was first. */
 export type Settlement = 'settled' | 'retry' | 'gone';
 
-/** A worker counts as gone if it sent no heartbeat for this long; it sends one every third of it. */
+/** A worker counts as gone if it sends no heartbeat for this long, in milliseconds. It sends one every third of this time. */
 export const WORKER_LIFETIME_MS = 6_000;
 /** How many jobs of a retired version one step moves at most, so that Redis is never blocked for long. */
 const MIGRATE_BATCH_SIZE = 100;
@@ -70,9 +70,9 @@ export interface ConsumerOptions {
   labels?: readonly string[] | undefined;
   /** The class names of its further heads, by head. */
   headLabels?: Readonly<Record<string, readonly string[]>> | undefined;
-  /** A name that no other process has or had. */
+  /** A name that no other process has ever had. */
   worker: string;
-  /** It counts as gone if it sent no heartbeat for this long. @default WORKER_LIFETIME_MS */
+  /** The worker counts as gone if it sends no heartbeat for this long. @default WORKER_LIFETIME_MS */
   lifetimeMs?: number;
 }
 
@@ -137,32 +137,32 @@ export class Consumer {
     this.#registered = true;
   }
 
-  /** Claims up to `max` waiting jobs, from the lanes by their weights. Returns at once, even if nothing waits. */
+  /** Claims up to `max` waiting jobs, from the lanes by weight. Returns at once, even if no job waits. */
   claim(max: number): Promise<ClaimedJob[]> {
     return this.#claims.claim(max);
   }
 
-  /** Blocks until something waits, at most a second. Claims at most one job per lane. */
+  /** Blocks until a job waits, for at most a second. Claims at most one job per lane. */
   waitForJobs(): Promise<ClaimedJob[]> {
     return this.#claims.waitForJobs();
   }
 
-  /** Reclaims jobs that stalled with another worker, and those that a lost reply left with this one. */
+  /** Reclaims jobs that stalled with another worker, and jobs that this worker claimed in a reply that was lost. */
   reclaim(max: number): Promise<ClaimedJob[]> {
     return this.#claims.reclaim(max);
   }
 
-  /** Gives up jobs that can be neither run nor settled here: `reclaim` finds them again, here or elsewhere. */
+  /** Gives up jobs that this worker can neither run nor settle. `reclaim` finds them again, here or in another worker. */
   release(jobs: readonly JobEntry[]): void {
     this.#claims.release(jobs);
   }
 
-  /** Whether nothing of this version waits or runs any more. */
+  /** Whether no job of this version waits or runs. */
   isDrained(): Promise<boolean> {
     return this.#claims.isDrained();
   }
 
-  /** Begins an attempt of each job. Jobs that were canceled, have expired or have no attempt left are not in the answer. */
+  /** Starts an attempt of each job. Jobs that were canceled, have expired or have no attempts left are not returned. */
   async start(jobs: ClaimedJob[]): Promise<StartedJob[]> {
     if (jobs.length === 0) return [];
     const { redis, worker } = this.#options;
@@ -182,7 +182,7 @@ export class Consumer {
     return started;
   }
 
-  /** Renews the leases of jobs for another visibilityMs. Call it every third of that for all held jobs. */
+  /** Extends the leases of jobs by visibilityMs from now. Call it every third of visibilityMs for all held jobs. */
   async extendLeases(jobs: readonly JobEntry[]): Promise<void> {
     if (jobs.length === 0) return;
     const { redis, worker } = this.#options;
@@ -190,7 +190,7 @@ export class Consumer {
     await runStep(redis, 'extend-leases', this.#keys, [worker, ...entries]);
   }
 
-  /** Ends attempts. Returns one word per attempt, in their order. Sent again it ends only what has not ended. */
+  /** Settles attempts. Returns one word per attempt, in order. If sent again, it settles only those that have not ended. */
   async settle(outcomes: Outcome[]): Promise<Settlement[]> {
     const settlements: Settlement[] = [];
     for (const step of inSteps(outcomes.map(toWire))) {
@@ -208,8 +208,8 @@ export class Consumer {
   }
 
   /**
-   * Takes the jobs of older versions that nobody serves any more. Jobs whose images were prepared alike run here; the others end
-   * FAILED (VERSION_RETIRED) after the grace period in which an old worker might come back. Returns how many jobs.
+   * Takes over the jobs of older versions that no worker serves anymore. Jobs whose images were prepared in the same way run here; the
+   * others end FAILED (VERSION_RETIRED) after the grace period, during which an old worker might return. Returns how many jobs.
    */
   async migrateRetired(): Promise<number> {
     const { redis, model } = this.#options;
@@ -229,8 +229,8 @@ export class Consumer {
   }
 
   /**
-   * Withdraws the version, which this worker's repository has no longer. Do not register it after that.
-   * @returns whether nobody else serves the version: then it is no longer offered, and this worker must finish what still waits
+   * Withdraws the version, because it is no longer in this worker's repository. Do not register it after that.
+   * @returns true if no other worker serves the version: then it is no longer offered, and this worker must finish the waiting jobs
    */
   async withdraw(): Promise<boolean> {
     const { redis, model, worker } = this.#options;
@@ -239,7 +239,7 @@ export class Consumer {
     return wasLast;
   }
 
-  /** Removes this worker from the model. Jobs that a lost reply left with it are free for others at once. */
+  /** Removes this worker from the model. Jobs that it claimed in a lost reply become free for others at once. */
   async deregister(): Promise<void> {
     const { redis, model, worker } = this.#options;
     await runStep(redis, 'deregister', this.#keys, [worker, model.version, ...PRIORITIES]);
@@ -250,7 +250,7 @@ export class Consumer {
     await this.#options.redis.publish(this.#registry.changed, this.#options.model.name);
   }
 
-  /** Kept apart from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
+  /** Stored separately from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
   async #registerLabels(): Promise<void> {
     const { redis, model, labels, headLabels } = this.#options;
     try {

@@ -46,7 +46,7 @@ describe('dead letters', () => {
     expect(await dead.list('tiny')).toEqual([]);
   });
 
-  it('of another release are named beside the others, cannot be retried, and can be dropped', async () => {
+  it('of another release are listed with the others, cannot be retried, and can be dropped', async () => {
     const { admit, consumer, redis, prefix, keys } = await setUp({ maxAttempts: 1 });
     const dead = createDeadLetters(redis, { prefix });
     const { id } = await admit(1);

@@ -33,7 +33,7 @@ export interface DeadLetter extends DeadEntry, z.infer<typeof DeadFields> {
   unreadable?: undefined;
 }
 
-/** Another release or program wrote it, or it is damaged. It can only be dropped. */
+/** A dead letter that another release or program wrote, or that is damaged. It can only be dropped. */
 export interface UnreadableDeadLetter extends DeadEntry {
   /** What this release cannot read. */
   unreadable: string;
@@ -63,7 +63,7 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
   }
 
   return {
-    /** The oldest first. @param after the entry id that the page before ended with */
+    /** A page of dead letters, oldest first. @param after the last entry id of the previous page */
     async list(
       model: string,
       { count = 100, after }: { count?: number; after?: string } = {},
@@ -74,8 +74,8 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
     },
 
     /**
-     * Queues a dead letter again, as a new prediction that names the old one in `retryOf`, and removes it. Two operators who
-     * retry the same one get the same prediction.
+     * Queues a dead letter again, as a new prediction that refers to the old one in `retryOf`, and removes it. If two operators
+     * retry the same dead letter, both get the same prediction.
      * @throws InferqlError NOT_FOUND if there is no such entry or model; INVALID_INPUT if this release cannot read it, or the model's
      *   version has changed, since the pixels were prepared for the old one
      */
@@ -83,14 +83,16 @@ export function createDeadLetters(redis: RedisConnection, { prefix }: { prefix: 
       const [dead] = await readEntries(model, entryId, entryId, 1);
       const served = (await registry.models()).find(({ name }) => name === model);
       if (!dead || !served)
-        throw new InferqlError('NOT_FOUND', { message: `No dead letter ${entryId} of model ${model}.` });
+        throw new InferqlError('NOT_FOUND', { message: `Model ${model} has no dead letter ${entryId}.` });
       const { letter } = dead;
       if (letter.unreadable !== undefined) {
-        throw new InferqlError('INVALID_INPUT', { message: `This release cannot read it: ${letter.unreadable}` });
+        throw new InferqlError('INVALID_INPUT', {
+          message: `This release cannot read the dead letter: ${letter.unreadable}`,
+        });
       }
       if (served.version !== letter.version) {
         throw new InferqlError('INVALID_INPUT', {
-          message: `It was prepared for version ${letter.version}; ${served.version} is served now. Send the image again.`,
+          message: `The image was prepared for version ${letter.version}, but version ${served.version} is now served. Send the image again.`,
         });
       }
       const outcome = await producer.admit({

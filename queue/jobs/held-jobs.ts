@@ -1,6 +1,6 @@
 /**
- * The jobs that one worker holds of one model version: claimed by it, and neither ended nor given up. It must extend the leases of
- * these, and it must not drain before there are none.
+ * The jobs of one model version that one worker holds: it has claimed them, and they have neither ended nor been given up. The worker
+ * must extend their leases, and must not finish draining while it holds any.
  */
 import type { ClaimedJob } from './stream-entry.ts';
 
@@ -19,7 +19,7 @@ export class HeldJobs {
     return this.#jobs.size;
   }
 
-  /** All of them, the longest held first. */
+  /** All held jobs, the longest held first. */
   entries(): JobEntry[] {
     return [...this.#jobs.values()].map(({ entry }) => entry);
   }
@@ -28,7 +28,7 @@ export class HeldJobs {
     return this.#jobs.has(nameEntry(job));
   }
 
-  /** Returns the jobs that were not held before: a late reply may hold what was redelivered meanwhile. */
+  /** Adds jobs, and returns those that were not held before: a late reply may contain jobs that have been redelivered since. */
   add<Job extends JobEntry>(jobs: readonly Job[]): Job[] {
     const fresh = jobs.filter((job) => !this.has(job));
     for (const { stream, entryId } of fresh) this.noteAttempt({ stream, entryId }, 0);

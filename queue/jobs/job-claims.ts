@@ -1,4 +1,4 @@
-/** Claims jobs of a model version for one worker: new ones, stalled ones of other workers, and those that a lost reply left with it. */
+/** Claims jobs of a model version for one worker: new ones, stalled ones of other workers, and its own from lost replies. */
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from '../contract.ts';
 import { runStep } from '../lua/lua-steps.ts';
 import type { RedisConnection } from '../redis/connection.ts';
@@ -50,7 +50,7 @@ export class JobClaims {
     }
   }
 
-  /** Claims up to `max` waiting jobs, from the lanes by their weights. Returns at once, even if nothing waits. */
+  /** Claims up to `max` waiting jobs, from the lanes by weight. Returns at once, even if no job waits. */
   async claim(max: number): Promise<ClaimedJob[]> {
     const jobs: BareJob[] = [];
     try {
@@ -70,7 +70,7 @@ export class JobClaims {
     }
   }
 
-  /** Blocks until something waits, at most a second. Claims at most one job per lane. */
+  /** Blocks until a job waits, for at most a second. Claims at most one job per lane. */
   async waitForJobs(): Promise<ClaimedJob[]> {
     const { blockingRedis, worker } = this.#options;
     const reply = await blockingRedis.xreadgroupBuffer(
@@ -93,7 +93,7 @@ export class JobClaims {
     }
   }
 
-  /** Reclaims jobs that stalled with another worker, and those that a lost reply left with this one. */
+  /** Reclaims jobs that stalled with another worker, and jobs that this worker claimed in a reply that was lost. */
   async reclaim(max: number): Promise<ClaimedJob[]> {
     const { redis, keys } = this.#options;
     const found: BareJob[] = [];
@@ -119,13 +119,13 @@ export class JobClaims {
     }
   }
 
-  /** Gives up jobs that can be neither run nor settled here: `reclaim` finds them again, here or elsewhere. */
+  /** Gives up jobs that this worker can neither run nor settle. `reclaim` finds them again, here or in another worker. */
   release(jobs: readonly JobEntry[]): void {
     this.held.remove(jobs);
     if (jobs.length > 0) this.#mayMissReplies = true;
   }
 
-  /** Whether nothing of this version waits or runs any more. */
+  /** Whether no job of this version waits or runs. */
   async isDrained(): Promise<boolean> {
     const { redis } = this.#options;
     const lengths = await Promise.all(PRIORITIES.map((lane) => redis.xlen(this.#streams[lane])));

@@ -1,4 +1,4 @@
-/** Shares the places of a batch among the lanes: urgent jobs go first, and the others never starve. */
+/** Divides a batch among the lanes: urgent jobs go first, and the others never starve. */
 import { PRIORITIES, type Priority } from '../contract.ts';
 
 /** Each lane's places out of 21, if every lane is fully loaded. */

@@ -1,9 +1,9 @@
 #!lua
--- Accepts one prediction, or says why not. Sent again with the same id it answers with what the first send did.
+-- Admits one prediction, or returns why it is refused. Sent again with the same id, it returns what the first send did.
 -- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
---   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options; empty if nothing is compared with it), share, cacheTtlMs, idempotency (absent, or
+--   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options; empty if it is neither shared nor cached), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
---   charge (absent, or what its caller's limits were charged, opaque here), capacityPerSecond (absent, or the measured rate of all workers: a deadline out of reach is refused)
+--   charge (absent, or the charge to its caller's limits, opaque here), capacityPerSecond (absent, or the measured rate of all workers: unreachable deadlines are refused)
 -- ARGV[2] the pixels
 -- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'deadlineUnreachable', how late in ms} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
 local request = cjson.decode(ARGV[1])
@@ -11,7 +11,7 @@ local image = ARGV[2]
 local now = now_ms()
 local id = request.id
 local key = prediction_of .. id
--- Each step on a job touches all predictions that share it; further ones get another job.
+-- Each step on a job updates all predictions that share it, so their number is bounded; others get another job.
 local MAX_PREDICTIONS = 100
 
 if redis.call('EXISTS', key) == 1 then return { 'admitted', snapshot(id) } end
@@ -62,11 +62,11 @@ end
 
 local in_queue = redis.call('ZCARD', waiting)
 local bytes = tonumber(redis.call('HGET', counters, 'bytes') or '0')
--- Predictions that share a job hold no pixels, but their states take memory, too.
+-- Predictions that share a job have no separate pixels, but their states also take memory.
 local open, max_open = redis.call('ZCARD', deadlines), request.maxQueueSize * 10
 
--- No tenant can fill the queue: it may hold a multiple of what is free, so that something stays free however many tenants come
--- (dynamic thresholds: Choudhury and Hahne, 1998). Alone, that comes to tenantShare of the whole.
+-- No tenant can fill the queue: each may hold a multiple of the free space, so that some space stays free for any number of tenants
+-- (dynamic thresholds: Choudhury and Hahne, 1998). For a single tenant, this limit is tenantShare of the queue.
 local function is_its_part(held, free)
   local share = request.tenantShare
   return share < 1 and held > 0 and held * (1 - share) + 1e-9 >= free * share
@@ -76,7 +76,7 @@ local function held_in(counts) return tonumber(redis.call('HGET', counts, reques
 
 if open >= max_open or is_its_part(held_in(open_of_tenants), max_open - open) then return { 'queueFull', in_queue, bytes } end
 
--- A more urgent prediction moves the job to its lane, unless a worker has claimed it.
+-- A more urgent prediction moves the job to its own lane, unless a worker has claimed the job.
 local function raise_priority(job_id)
   local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
   if rank < (LANES[request.priority] + 1) * LANE_SPAN then return end
@@ -94,7 +94,7 @@ local function may_share(job_id)
   return job[2] ~= '' or job[1] == request.tenant
 end
 
--- When the work would be done at the measured rate, in milliseconds from now.
+-- When the job would end at the measured rate, in milliseconds from now.
 local function predict_end_ms()
   local lane = lane_of(request.version, request.priority)
   local backlog = LANES[request.priority] * LANE_SPAN + BACKLOG_RANK
@@ -151,6 +151,6 @@ redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end
 create('status', 'QUEUED', 'jobId', id, 'attempts', 0, 'cached', 0)
 count_open(request.tenant, 1)
--- This may have moved other tenants' predictions back, and no other event reports it.
+-- Publish: this may have moved other tenants' predictions back, and no other event reports that.
 if redis.call('ZCARD', active_of(lane_of(request.version, request.priority))) > 1 then send_state(id, 1) end
 return { 'admitted', snapshot(id) }

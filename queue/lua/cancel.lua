@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Ends a prediction CANCELED unless it has ended.
--- ARGV[1] id; ARGV[2] the tenant that asks, '' for the system itself; ARGV[3] '1': only while it waits and nobody else shares its job (a caller that left)
--- Returns its snapshot after that, or false if it is unknown or another tenant's
+-- Cancels a prediction unless it has ended.
+-- ARGV[1] id; ARGV[2] the tenant that asks, '' for the system itself; ARGV[3] '1': only while it waits and no other prediction shares its job (its caller disconnected)
+-- Returns the resulting snapshot, or false if the prediction is unknown or another tenant's
 local id = ARGV[1]
 if not belongs_to(id, ARGV[2]) then return false end
 local status = redis.call('HGET', prediction_of .. id, 'status')

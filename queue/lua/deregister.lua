@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- A drained worker leaves. Jobs that it may still hold, because a reply was lost, become free for others at once.
+-- Deregisters a drained worker. Jobs that it may still hold, because a reply was lost, become free for others at once.
 -- ARGV[1] worker; ARGV[2] version; then its lanes
 local now = now_ms()
 redis.call('ZREM', alive, ARGV[2] .. ' ' .. ARGV[1])
@@ -7,7 +7,7 @@ redis.call('HDEL', workers, ARGV[1])
 if redis.call('ZCARD', alive) == 0 then redis.call('HSET', counters, 'aliveUntilMs', now) end
 for i = 3, #ARGV do
   local stream = stream_of .. ARGV[2] .. ':' .. ARGV[i]
-  -- A stream that was retired meanwhile answers with an error, which has no entries.
+  -- A stream that has been retired meanwhile returns an error, which has no entries.
   local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1000, ARGV[1])
   for _, entry in ipairs(pending) do
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, entry[1], 'IDLE', 24 * 60 * 60 * 1000, 'JUSTID')

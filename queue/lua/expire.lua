@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends predictions whose deadline has passed. Any server or worker may call it at any time.
--- ARGV[1] how many at most
+-- ARGV[1] maximum number
 -- Returns how many it ended
 local now = now_ms()
 local due = redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, tonumber(ARGV[1]))

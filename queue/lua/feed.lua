@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Moves what is next from the backlogs to the streams, tenants by their tags, for a worker that is about to claim.
+-- Moves the next jobs from the backlogs to the streams, in the order of the tenants' tags, for a worker that is about to claim.
 -- ARGV[1] JSON: version, lanes (the most urgent first), share (per priority: how many it may claim first), max (in all)
 -- Returns {1 if a backlog is left, else 0; then how many entries of each lane may be claimed now}
 local request = cjson.decode(ARGV[1])
@@ -16,7 +16,7 @@ for _, priority in ipairs(request.lanes) do
   if has_backlog(priority) then feed(priority, request.share[priority]) end
   left = left - math.min(unclaimed[priority], request.share[priority])
 end
--- Other priorities may use what one left free, the most urgent first.
+-- Other priorities may use the places that one leaves free, the most urgent first.
 local reply = { 0 }
 for _, priority in ipairs(request.lanes) do
   local share = request.share[priority]

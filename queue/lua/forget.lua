@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Removes what is kept of a model that nobody serves. Ended predictions stay until they expire.
+-- Removes the records of a model that no worker serves. Ended predictions stay until they expire.
 -- ARGV[1] how long it must have been without a worker, in milliseconds; ARGV[2] '1' to remove dead letters, too
 -- Returns {'forgotten'} | {'served'} | {'open', how many predictions} | {'deadLetters', how many}
 local now = now_ms()

@@ -1,7 +1,7 @@
 #!lua
--- Takes a request's cost from every limit and quota that applies, or from none. Sent again with the same id it takes nothing more.
+-- Charges a request to every limit and quota that applies, or to none. Sent again with the same id, it charges nothing more.
 -- A limit is a generic cell rate algorithm (GCRA, ITU-T I.371): one number, the time at which the bucket is full again. A cost larger
--- than the burst passes when the bucket is full, and leaves a debt.
+-- than the burst is accepted when the bucket is full, and leaves a debt.
 -- KEYS[1] prefix of the tenant's keys. All are on one Cluster slot.
 -- ARGV[1] JSON: id, receiptMs, dry (true: take nothing), limits: a list of {name, cost, ratePerSecond, burst}, quotas: a list of {name, cost,
 --   limit, period: 'day' or 'month'}

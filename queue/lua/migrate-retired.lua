@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Empties the streams of a version that nobody serves any more, and retires it once they are empty.
+-- Empties the streams of a version that no worker serves anymore, and retires the version once they are empty.
 -- ARGV[1] JSON: from, to (versions), lanes, take (its images fit the other version: its jobs move there; else they end FAILED), limit
 -- Returns how many jobs it moved or ended
 local request = cjson.decode(ARGV[1])

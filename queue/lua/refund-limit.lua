@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Gives back what a request took, once: an empty receipt says that it was, and that the request can take nothing anymore. A limit that is full again meanwhile gets nothing back.
+-- Refunds a request's charge, once: an empty receipt records the refund, and the request can no longer be charged. A limit that is full again gets nothing back.
 -- KEYS[1] prefix of the tenant's keys
 -- ARGV[1] the request's id; ARGV[2] a copy of its receipt, for when Redis' has expired, or ''; ARGV[3] how long to remember it, in milliseconds
 -- Returns 1 if something was refunded, else 0

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Registers what a warm worker serves; called again, it is the worker's heartbeat.
+-- Registers the model version that a warm worker serves. Repeated calls are the worker's heartbeat.
 -- ARGV[1] JSON: worker, version, lifetimeMs (it counts as gone if it sends no heartbeat for this long), first, leaving, lanes; ARGV[2] its record; ARGV[3] the spec
 -- Returns 1 if the current version changed, else 0
 local request = cjson.decode(ARGV[1])
@@ -24,7 +24,7 @@ end
 
 for _, lane in ipairs(request.lanes) do
   local stream = stream_of .. request.version .. ':' .. lane
-  -- From the stream's start: what was queued before the first worker came is work, too.
+  -- From the stream's start, to include jobs that were queued before the first worker registered.
   redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do
     -- name, its value, pending, its value: a consumer that still has something pending is never deleted, since that would lose the jobs.

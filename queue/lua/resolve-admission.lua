@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Decides an admission in doubt, whose reply was lost. If it did not happen, its charge is listed to be refunded, and the id can no longer be admitted:
--- the admission may still be on its way. Sent again it changes nothing.
+-- Resolves an admission whose reply was lost. If it did not take place, its charge is listed for a refund, and the id can no longer be admitted,
+-- since the admission may still be on its way. Sent again, it changes nothing.
 -- ARGV[1] id; ARGV[2] what its caller's limits were charged; ARGV[3] for how long the id is refused, in milliseconds
 -- Returns its snapshot if it was admitted, else false
 local id = ARGV[1]

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Ends jobs with the outcomes of their attempts. A success counts from any attempt, a failure only from the current one.
+-- Settles jobs with the outcomes of their attempts. A success counts from any attempt, a failure only from the current one.
 -- ARGV[1] JSON: a list of {jobId, attempt, and either result (text), inferenceMs, batchSize, or errorCode, retryable}
 -- Returns one word per job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
 local now = now_ms()
@@ -8,7 +8,7 @@ local settlements = {}
 local PACE_WEIGHT = 0.1
 local average_us
 
--- The tenant pays for what the work really took, not for the estimate.
+-- The tenant pays for the measured time, not for the estimate.
 local function correct_charge(job_id, outcome)
   local job = redis.call('HMGET', job_of .. job_id, 'tenant', 'version', 'priority', 'weight', 'charged')
   local image_us = outcome.inferenceMs * 1000 / outcome.batchSize

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Starts an attempt of each job, unless it was canceled, expired or has none left. Sent again it gives the attempt that the first send began.
+-- Starts an attempt of each job, unless it was canceled, has expired or has no attempts left. Sent again, it returns the attempt that the first send started.
 -- ARGV[1] JSON: worker, jobs: a list of {jobId, entryId, stream, known: the latest attempt that the worker knows of}
 -- Returns a number per job: the attempt, which fences every later step; 0 if there is nothing to run, or another worker reclaimed it
 local request = cjson.decode(ARGV[1])
@@ -25,7 +25,7 @@ local function start(job_id, entry_id, stream, known)
     end
   end
   if redis.call('EXISTS', key) == 0 then return 0 end
-  -- The worker began this attempt, and the reply was lost.
+  -- The worker has already started this attempt, but the reply was lost.
   if job[5] == request.worker and tonumber(job[2]) > known then return tonumber(job[2]) end
   if tonumber(job[2]) >= tonumber(job[3]) then
     bury(job_id, job[4] or 'WORKER_LOST', now)

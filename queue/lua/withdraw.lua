@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Removes a worker whose repository no longer has the version. With the last such worker the model is no longer offered.
+-- Withdraws a worker whose repository no longer has the version. When the last worker withdraws, the model no longer accepts work.
 -- ARGV[1] worker; ARGV[2] version
--- Returns 1 if nobody else serves the version, so that this worker must finish what is still queued, else 0
+-- Returns 1 if no other worker serves the version, so that this worker must finish the queued jobs, else 0
 local now = now_ms()
 redis.call('ZREM', alive, ARGV[2] .. ' ' .. ARGV[1])
 redis.call('HDEL', workers, ARGV[1])

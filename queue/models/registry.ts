@@ -1,4 +1,4 @@
-/** The models that were ever registered: their queues, which of them are offered, which one is the default, and how they are forgotten. */
+/** All models that were ever registered: their queues, whether they accept work, the default model, and how idle models are removed. */
 import { z } from 'zod';
 import { ModelName, type QueueState, ServedModel, WorkerRecord } from '../contract.ts';
 import { runStep } from '../lua/lua-steps.ts';

@@ -7,7 +7,7 @@ import { accessKeys, modelKeys, registryKeys } from '../redis/keys.ts';
 import { parseState } from './prediction-snapshot.ts';
 
 export interface EventListener {
-  /** A prediction changed. Listeners call `parse` only for ids that they wait for: parsing other servers' events is not worth it. */
+  /** A prediction changed. Call `parse` only for ids that this server waits for; parsing the events of other servers' predictions wastes CPU. */
   onState(id: string, revision: number, parse: () => PredictionState): void;
   /** Messages may have been lost: read the model's open predictions again. */
   onGap(model: string): void;
@@ -36,7 +36,7 @@ interface EventChannelOptions {
   prefix: string;
 }
 
-/** Every connection is subscribed to what the one before was, and reports what may have been lost between them. */
+/** Every new connection subscribes to the channels of the previous one, and reports what may have been lost in between. */
 export class EventChannel {
   readonly #subscriber: RedisConnection;
   readonly #redis: RedisConnection;
@@ -70,7 +70,7 @@ export class EventChannel {
     return this.#confirmed && this.#subscriber.status === 'ready';
   }
 
-  /** Whether the model's channel is subscribed now: then `subscribe` has nothing to do. */
+  /** Whether the model's channel is already subscribed, so that `subscribe` has nothing to do. */
   isSubscribed(model: string): boolean {
     return this.ready() && this.#received.has(modelKeys(this.#prefix, model).channel);
   }

@@ -1,4 +1,4 @@
-/** The server's side of the queue: admit, cancel, read. Nothing here waits; event-channel.ts reports changes. */
+/** The server's side of the queue: admit, cancel, read. No call waits for a prediction; event-channel.ts reports changes. */
 import { createHash } from 'node:crypto';
 import {
   type Caller,
@@ -29,7 +29,7 @@ export interface AdmitRequest {
   caller: Caller;
   /** The share of the queue that a single tenant may hold, 0 to 1. @default 1 */
   tenantShare?: number;
-  /** Measured predictions per second of all workers, to refuse what cannot end before its deadline; absent: nothing is refused. */
+  /** Measured predictions per second of all workers, to refuse predictions that cannot end before their deadline; absent: none are refused. */
   capacityPerSecond?: number | undefined;
   /** From `Limiter.take`: refunded if the job ends before a worker starts it (refunds.ts). */
   charge?: string | undefined;
@@ -37,7 +37,7 @@ export interface AdmitRequest {
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
   /**
-   * Digest of what the caller sent under its idempotencyKey: prepared for another version, the same image has other pixels.
+   * Digest of what the caller sent with its idempotencyKey. The pixels do not identify an image, since each model version may prepare it differently.
    * @default a digest of pixels, version and options
    */
   content?: string | undefined;
@@ -45,7 +45,7 @@ export interface AdmitRequest {
   share: boolean;
   /** Whether sharing and the cache work across tenants. One tenant can then infer from response times that another sent the same image. @default false */
   shareAcrossTenants?: boolean;
-  /** How long its result may answer identical requests; 0: never, and it is not answered from the cache either. */
+  /** How long the result may be reused for identical requests, in milliseconds; 0: never, and the cache is not read either. */
   cacheTtlMs: number;
   /** The prediction that this one retries. */
   retryOf?: string | undefined;
@@ -55,7 +55,7 @@ export type AdmitOutcome =
   /** `state.id` differs from the given id if the idempotency key named an earlier prediction. */
   | ({ kind: 'admitted' } & Snapshot)
   | { kind: 'queueFull'; waiting: number; queuedBytes: number }
-  /** By the measured rate it would end this much after its deadline. */
+  /** At the measured rate, it would end this many milliseconds after its deadline. */
   | { kind: 'deadlineUnreachable'; lateMs: number }
   /** No live worker for longer than the model's grace period. */
   | { kind: 'unavailable' }
@@ -79,7 +79,7 @@ function digestKey(tenant: string, idempotencyKey: string, byOperator = false): 
 
 /**
  * The server's side of the queue: admits predictions, reads them and cancels them.
- * Every call rejects with InferqlError UNAVAILABLE while Redis is gone, full, read-only or loading.
+ * Every call rejects with InferqlError UNAVAILABLE while Redis is down, full, read-only or loading.
  * A record that this release cannot read is reported and skipped; other records are not affected.
  * @example
  * const producer = new Producer(connectRedis('redis://127.0.0.1:6379', 'request'), { prefix: DEFAULT_PREFIX });
@@ -111,7 +111,7 @@ export class Producer {
     this.#reportUnreadable = reportUnreadable;
   }
 
-  /** Registers the prediction and queues its job, or says why not. Safe to send again with the same id. */
+  /** Admits a prediction and queues its job, or returns why it was refused. Safe to call again with the same id. */
   async admit(request: AdmitRequest): Promise<AdmitOutcome> {
     const args = [JSON.stringify(admission(request)), request.image];
     const keys = this.#keysOf(request.model.name);
@@ -142,7 +142,7 @@ export class Producer {
   }
 
   /**
-   * Ends a prediction CANCELED, of whatever tenant, unless it has ended. Returns its state after that, or null if the id is unknown.
+   * Cancels a prediction of any tenant, unless it has ended. Returns the resulting state, or null if the id is unknown.
    * @param onlyAbandoned cancel only while it waits and nobody shares its job
    */
   cancel(id: string, { onlyAbandoned = false } = {}): Promise<PredictionState | null> {
@@ -159,7 +159,7 @@ export class Producer {
     return (await callRedis(() => runStep(this.#redis, 'expire', this.#keysOf(model), [EXPIRE_BATCH_SIZE]))) as number;
   }
 
-  /** The current state and queue position, of whatever tenant; null if the id is unknown or was forgotten. */
+  /** The current state and queue position of a prediction of any tenant; null if the id is unknown or its state has expired. */
   async read(id: string): Promise<Snapshot | null> {
     return refuseUnreadable((await callRedis(() => this.#readSnapshots([id])))[0]);
   }

@@ -5,16 +5,16 @@ import { parseRedisUrl } from './url.ts';
 export type RedisConnection = Redis | Cluster;
 
 /**
- * What a connection is for. `request`: a caller waits, so it fails at once if Redis is gone, and within seconds if it hangs.
- * `work`: commands wait for Redis to come back. `blocking`: as work, for one command that blocks. `subscriber`: a channel's listener.
+ * The purpose of a connection. `request`: a caller waits, so commands fail at once if Redis is down, and within seconds if it hangs.
+ * `work`: commands wait until Redis is back. `blocking`: like `work`, for a single blocking command. `subscriber`: for Pub/Sub.
  */
 export type ConnectionRole = 'request' | 'work' | 'blocking' | 'subscriber';
 
 /** Longest time that a caller's command may take. */
 const REQUEST_TIMEOUT_MS = 3_000;
 /**
- * A connection is replaced if it cannot be opened, or a command gets no reply, for this long. Nothing else notices a network that
- * drops everything: the kernel retransmits for a quarter of an hour. No command blocks for longer than a second.
+ * A connection is replaced if it cannot be opened, or a command gets no reply, for this long. Nothing else detects a network that
+ * drops all packets: the kernel retransmits for a quarter of an hour. No command blocks for longer than a second.
  */
 const SILENCE_LIMIT_MS = 5_000;
 

@@ -1,4 +1,4 @@
-/** Which of Redis' errors mean that it is unavailable, and what a caller gets then. */
+/** Which Redis errors mean that it is unavailable, and what a caller gets in that case. */
 import { InferqlError } from '../error-codes.ts';
 
 /** Replies that mean that Redis cannot take any command now. */

@@ -93,7 +93,7 @@ describe('a Redis that refuses is reported in one line with its message and the 
 });
 
 test.each([
-  ["NOPERM User iq has no permissions to run the 'info' command", 'rights'],
+  ["NOPERM User iq has no permissions to run the 'info' command", 'permissions'],
   ['getaddrinfo ENOTFOUND redis.invalid', 'resolved'],
   ['self-signed certificate', 'rediss://'],
 ])('%s has a cure', (reason, word) => expect(findCure(reason)).toContain(word));

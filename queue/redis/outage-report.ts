@@ -30,17 +30,14 @@ const CURES: [pattern: RegExp, cure: string][] = [
   [/^-?ERR AUTH .*without any password/, 'Leave the password out of REDIS_URL, or set one in Redis.'],
   [
     /^-?DENIED/,
-    'It accepts other machines only with a password: set one in Redis and in REDIS_URL, or run it where this process runs.',
+    'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
   ],
-  [/^-?NOPERM/, 'Give its user the rights that docs/redis.md lists.'],
-  [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or end other clients.'],
+  [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
+  [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
   [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
   [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
-  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not answer: check the address, and firewalls on the way.'],
-  [
-    /certificate|SSL|TLS/i,
-    'Check that REDIS_URL begins with rediss:// if and only if Redis speaks TLS, and NODE_EXTRA_CA_CERTS.',
-  ],
+  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not respond: check the address, and firewalls in between.'],
+  [/certificate|SSL|TLS/i, 'Use rediss:// in REDIS_URL if and only if Redis uses TLS, and check NODE_EXTRA_CA_CERTS.'],
 ];
 
 /** What to do about a known reason. */
@@ -81,7 +78,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
   for (const connection of connections) {
     let closedInARow = 0;
     connection.on('error', (error) => {
-      log.debug({ err: error }, 'connection to Redis');
+      log.debug({ err: error }, 'Redis connection failed');
       begin(error);
     });
     // A Redis that accepts the connection and closes it causes no error.
@@ -136,7 +133,7 @@ export function logConsole(log: ConnectionLog, target: Pick<Console, 'warn' | 'e
     const text = args.map(String).join(' ').slice(0, 500);
     if (seen.has(text) || seen.size >= 100) return;
     seen.add(text);
-    log.warn({ text }, 'console output of a library');
+    log.warn({ text }, 'console output from a library');
   };
   target.warn = write;
   target.error = write;

@@ -78,7 +78,7 @@ test.each([
   ['redis+sentinel://localhost', /name of the master/],
   ['redis://localhost?tls=no', /'tls' is not supported/],
   ['redis://localhost?family=5', /family is 0, 4 or 6/],
-  ['redis://:50%@localhost', /has to be written as %25/],
+  ['redis://:50%@localhost', /must be written as %25/],
 ])("'%s' is refused, with what was expected", (url, message) => {
   expect(() => parseRedisUrl(url)).toThrow(message);
   expect(() => parseRedisUrl(url)).toThrow(TypeError);

@@ -68,7 +68,7 @@ function parseHosts(list: string, kind: RedisAddress['kind']): { host: string; p
     return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
   });
   if (kind === 'single' && hosts.length > 1) {
-    throw new TypeError('REDIS_URL names several hosts: expected redis+cluster:// or redis+sentinel:// before them.');
+    throw new TypeError('REDIS_URL has several hosts: expected redis+cluster:// or redis+sentinel:// before them.');
   }
   return hosts;
 }
@@ -82,7 +82,7 @@ function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; mas
   if (!/^\d+$/.test(path) || (kind === 'cluster' && Number(path) !== 0)) {
     throw new TypeError(
       kind === 'cluster'
-        ? 'REDIS_URL: a cluster has no databases; nothing is expected after the hosts.'
+        ? 'REDIS_URL: a cluster has no databases. Expected nothing after the hosts.'
         : `REDIS_URL: '${path}' is not the number of a database.`,
     );
   }
@@ -112,6 +112,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError("REDIS_URL: a '%' in user, password or name has to be written as %25.");
+    throw new TypeError("REDIS_URL: a '%' in user, password or name must be written as %25.");
   }
 }

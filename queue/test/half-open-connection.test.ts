@@ -32,7 +32,7 @@ async function startWay() {
   };
 }
 
-it('a connection that delivers nothing any more is opened again, and its commands are sent again', async () => {
+it('a connection that no longer delivers anything is opened again, and its commands are sent again', async () => {
   const way = await startWay();
   const { admit, consumer } = await setUp({}, { url: way.url });
   const request = connect('request', way.url);

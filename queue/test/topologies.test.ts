@@ -224,7 +224,7 @@ describe('access', () => {
   );
 });
 
-it('while Redis is away everything is UNAVAILABLE within seconds, and its return is noticed automatically', async () => {
+it('while Redis is down everything is UNAVAILABLE within seconds, and its return is noticed automatically', async () => {
   const server = await start();
   const queue = await setUp({ graceMs: 60_000 }, { url: server.url });
   const redis = connect('request', server.url);

@@ -5,7 +5,7 @@ local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000
 -- How many dead letters one step removes at most, so that Redis is never blocked for long.
 local TRIM_AT_ONCE = 50
 
--- A dead letter's bytes: all names and values, not only the image, which may be small.
+-- A dead letter's size in bytes: all names and values, not only the image, which may be small.
 local function size_of(fields)
   local bytes = 0
   for _, text in ipairs(fields) do bytes = bytes + #text end

@@ -43,7 +43,7 @@ local function finish(id, status, now, fields)
   count_open(kept[2] or ANONYMOUS, -1)
 end
 
--- Ends one prediction without a result; its job continues only while another prediction follows it.
+-- Ends one prediction without a result. Its job continues only if another prediction shares it.
 local function finish_without_result(id, status, now, fields)
   local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
   finish(id, status, now, fields)

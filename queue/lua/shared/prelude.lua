@@ -11,7 +11,7 @@ local ANONYMOUS = 'anonymous'
 local LANES = { HIGH = 0, NORMAL = 1, LOW = 2 }
 local TERMINAL = { SUCCEEDED = true, FAILED = true, CANCELED = true, EXPIRED = true }
 
--- Redis' own clock, so that no two machines disagree about a deadline.
+-- Redis' clock, so that machines cannot disagree about a deadline.
 local function now_ms()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -5,7 +5,7 @@
 -- A lane is one priority of one model version: it has a stream, and a backlog per tenant behind it. Only what the next worker may claim is
 -- in the stream; the choice among tenants is made when a worker asks (feed.lua), so that a newcomer is in the very next batch.
 
--- A lane's jobs are ranked in `waiting`: first what is in the stream, then its backlog.
+-- A lane's jobs are ranked in `waiting`: first those in its stream, then its backlog.
 local LANE_SPAN, BACKLOG_RANK = 2 ^ 48, 2 ^ 47
 -- While a backlog waits, a stream holds this many unclaimed entries: enough to wake a worker.
 local MAX_UNCLAIMED = 1
