@@ -86,7 +86,7 @@ async function openMetrics(): Promise<void> {
     const url = await metricsServer?.listen();
     if (url) log.info({ url }, 'serving metrics');
   } catch (error) {
-    log.error({ err: error }, 'cannot open METRICS_PORT: there are no metrics');
+    log.error({ err: error }, 'cannot open METRICS_PORT; serving without metrics');
   }
 }
 

@@ -46,7 +46,7 @@ interface AccessOptions {
   custom: CustomAuthenticate | undefined;
 }
 
-/** Identifies callers, and tracks what they hold open. */
+/** Identifies callers, and tracks their open subscriptions and connections. */
 export class Access {
   readonly authenticator: Authenticator;
   readonly limits: Limits;

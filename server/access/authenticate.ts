@@ -17,7 +17,7 @@ export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
 
-/** A random text that the client generates: separates its idempotency keys from those of other anonymous clients. */
+/** A random text that the client generates. It separates the client's idempotency keys from those of other anonymous clients. */
 export const CLIENT_ID_HEADER = 'x-inferql-client';
 
 /** The credentials that a request carries. */
@@ -44,9 +44,9 @@ export interface AuthenticatorOptions {
   custom: CustomAuthenticate | undefined;
 }
 
-/** The only place that decides who a caller is, for HTTP, server-sent events and WebSockets. */
+/** Identifies callers, for HTTP, server-sent events and WebSockets. No other code does. */
 export class Authenticator {
-  /** Whether callers must say who they are. */
+  /** Whether callers must identify themselves. */
   readonly isOn: boolean;
   readonly #options: AuthenticatorOptions;
   readonly #takesKeys: boolean;
@@ -96,7 +96,7 @@ export class Authenticator {
       case 'key':
       case 'token': {
         const found = await this.#options.keys.find(principal.credential);
-        if (!found) throw refuse('The API key is not known.');
+        if (!found) throw refuse('Unknown API key.');
         return this.#acceptKey(found);
       }
       case 'jwt':
@@ -124,7 +124,7 @@ export class Authenticator {
     const id = readKeyId(text);
     if (id === undefined) throw refuse('The API key is incomplete or mistyped.');
     const found = await this.#options.keys.find(id);
-    if (!isKeyText(found?.record ?? null, text) || !found) throw refuse('The API key is not known.');
+    if (!isKeyText(found?.record ?? null, text) || !found) throw refuse('Unknown API key.');
     return this.#acceptKey(found);
   }
 

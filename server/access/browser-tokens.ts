@@ -33,7 +33,7 @@ export async function createToken(
   if (ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
     throw new InferqlError('INVALID_INPUT', { message: `ttlSeconds must be between 1 and ${MAX_TTL_SECONDS}.` });
   }
-  if (scopes.length === 0) throw new InferqlError('INVALID_INPUT', { message: 'scopes is empty.' });
+  if (scopes.length === 0) throw new InferqlError('INVALID_INPUT', { message: 'scopes must not be empty.' });
   if (models && models.length > MAX_MODELS) {
     throw new InferqlError('INVALID_INPUT', { message: `models has more than ${MAX_MODELS} names.` });
   }

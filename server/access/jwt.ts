@@ -71,7 +71,7 @@ export function createJwtVerifier(settings: JwtSettings) {
     const tenant = TenantName.safeParse(readClaim(payload, settings.tenantClaim));
     // A provider may let its customers choose their names: none of them may get what belongs to callers without one.
     if (!tenant.success || tenant.data === ANONYMOUS_TENANT) {
-      throw refuse(`The token names no tenant in its claim '${settings.tenantClaim}'.`);
+      throw refuse(`The token has no tenant in its claim '${settings.tenantClaim}'.`);
     }
     return {
       kind: 'jwt',
@@ -114,7 +114,7 @@ function describeFailure(error: unknown): InferqlError {
   }
   if (error instanceof errors.JOSEAlgNotAllowed)
     return refuse('The token is signed with an algorithm that is not allowed.');
-  return refuse('The token is not valid.');
+  return refuse('The token is invalid.');
 }
 
 /** A claim's name may contain dots, as URLs do. */

@@ -1,4 +1,4 @@
-/** Limits while Redis is away. server/test/access/limits.test.ts has the others. */
+/** Limits while Redis is down. server/test/access/limits.test.ts has the others. */
 import { createLimiter } from '@inferql/queue/access/limiter';
 import { createRefunds } from '@inferql/queue/access/refunds';
 import { connectRedis } from '@inferql/queue/redis/connection';
@@ -26,7 +26,7 @@ function createLimits(onLog: (line: string) => void = () => {}): Limits {
   });
 }
 
-test('while Redis is away a server counts alone, and logs it', async () => {
+test('while Redis is down a server counts alone, and logs it', async () => {
   const lines: string[] = [];
   const limits = createLimits((line) => lines.push(line));
   const caller = {

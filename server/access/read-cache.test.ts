@@ -6,7 +6,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** A cache, and how often each name was read. */
+/** A cache, and how many times each name was read. */
 function count() {
   const reads = new Map<string, number>();
   const cache = createReadCache(async (name) => {
@@ -26,7 +26,7 @@ test('however many names are asked for, the latest ten thousand are kept', async
   expect(reads.get('key 0')).toBe(2);
 });
 
-test('a value is read again after five seconds, also if the wall clock was set back meanwhile', async () => {
+test('a value is read again after five seconds, even if the wall clock was set back meanwhile', async () => {
   const { cache, reads } = count();
   await cache.find('key');
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3_600_000 });

@@ -34,7 +34,10 @@ export function createSessions({
 
   function endGroup(group: Group, reason: InferqlError): void {
     const { keyId, tenant } = group.principal;
-    log.info({ key: keyId, tenant, sessions: group.sessions.size }, 'credential ended; closing its subscriptions');
+    log.info(
+      { key: keyId, tenant, sessions: group.sessions.size },
+      'credential expired or revoked; closing its subscriptions',
+    );
     for (const session of [...group.sessions]) {
       remove(group.principal, session);
       session.end(reason);

@@ -1,4 +1,4 @@
-/** A worker and a Redis beside an embedded server, for a laptop: `createInferQL({ runInline: true })`. */
+/** A worker and a Redis next to an embedded server, for a laptop: `createInferQL({ runInline: true })`. */
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';

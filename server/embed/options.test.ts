@@ -96,7 +96,7 @@ test('a schema that is not extended, or not yet, is refused', () => {
   const extend = (change: (schema: GraphQLSchema) => unknown) => () =>
     createInferQL({ extendSchema: change as NonNullable<InferQLOptions['extendSchema']> });
   expect(extend(() => undefined)).toThrow(/option 'extendSchema' returned undefined\. Expected a GraphQLSchema/);
-  expect(extend(async (schema) => schema)).toThrow(/'extendSchema' returned an object\. .*no promise/);
+  expect(extend(async (schema) => schema)).toThrow(/'extendSchema' returned an object\. .*not a promise/);
   expect(extend((schema) => withExtension(schema, parse('extend type Query { hello: String }')))).not.toThrow();
 });
 

@@ -84,7 +84,7 @@ export interface ResolvedOptions {
 }
 
 /**
- * Checks options and fills in defaults. The environment is not read: a host application decides.
+ * Checks options and fills in defaults. Does not read the environment, since a host application decides.
  * @throws TypeError that names the option and what was expected
  */
 export function resolveOptions(options: InferQLOptions): ResolvedOptions {
@@ -128,7 +128,7 @@ const parseHosts = (items: readonly string[]) => (items.length > 0 ? hosts.parse
 export function checkExtended(schema: unknown): GraphQLSchema {
   if (isSchema(schema)) return schema;
   throw new TypeError(
-    `createInferQL: option 'extendSchema' returned ${describe(schema)}. Expected a GraphQLSchema, and no promise.`,
+    `createInferQL: option 'extendSchema' returned ${describe(schema)}. Expected a GraphQLSchema, not a promise.`,
   );
 }
 

@@ -30,7 +30,7 @@ export async function answerRequest(
   }
 }
 
-/** The headers of a subscription's answer; none is opened for HEAD. */
+/** The headers of a subscription's response. HEAD gets them without opening a subscription. */
 function answerEventStreamHead(response: ServerResponse): void {
   response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   response.end();

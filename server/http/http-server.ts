@@ -58,13 +58,13 @@ const HOST_ANSWERS = {
   malformed: {
     status: 400,
     code: 'BAD_REQUEST',
-    message: 'The request names no usable host or path: check the Host header and the URL.',
+    message: 'The request has no valid host or path: check the Host header and the URL.',
   },
   foreign: {
     status: 421,
     code: 'BAD_REQUEST',
     message:
-      'This server does not answer under the name in the Host header. Name it in INFERQL_ALLOWED_HOSTS; behind a proxy, see also INFERQL_TRUST_PROXY.',
+      'This server does not accept the name in the Host header. Add it to INFERQL_ALLOWED_HOSTS; behind a proxy, see also INFERQL_TRUST_PROXY.',
   },
 } as const;
 

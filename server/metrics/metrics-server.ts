@@ -50,7 +50,7 @@ export function createMetricsServer(metrics: Pick<Metrics, 'print' | 'contentTyp
       end(response, 200, text);
     } catch (error) {
       log.debug({ err: error }, 'metrics unavailable');
-      end(response, 503, 'Redis does not answer.\n');
+      end(response, 503, 'Redis does not respond.\n');
     }
   }
 

@@ -24,7 +24,7 @@ export interface AdmissionOptions {
   decoder: Pick<ImageDecoder, 'prepare'>;
 }
 
-/** The way of one image into the queue: the caller's limits, a free place, its pixels, and the admission step in Redis. */
+/** Admits one image to the queue: charges the caller's limits, reserves a slot, prepares the pixels, and runs the admission step in Redis. */
 export class Admission {
   readonly #options: AdmissionOptions;
 
@@ -34,7 +34,7 @@ export class Admission {
 
   /**
    * Charges the work to the caller's limits and queues it. A prediction that needs no work costs nothing.
-   * @param id of the new prediction; the outcome has another one if the request's key names an earlier prediction
+   * @param id id of the new prediction; the outcome has another id if the request's idempotency key belongs to an earlier prediction
    * @throws InferqlError that is a union member (the image, the key), RATE_LIMITED, QUEUE_FULL, DEADLINE_UNREACHABLE or UNAVAILABLE
    */
   async admit(request: SubmitRequest, id: string, model: ServedModel): Promise<Admitted> {
@@ -49,7 +49,7 @@ export class Admission {
     }
   }
 
-  /** As `limits.charge`, but lets a known request through. */
+  /** Like `limits.charge`, but accepts a repeated request in any case. */
   async #charge(request: SubmitRequest, id: string, model: ServedModel): Promise<Charge | undefined> {
     try {
       return await this.#options.limits.charge(request.caller, id, model);
@@ -82,7 +82,7 @@ export class Admission {
     }
   }
 
-  /** As `loadShedder.reserveSlot`, but lets a known request through. */
+  /** Like `loadShedder.reserveSlot`, but accepts a repeated request in any case. */
   async #reserveSlot(request: SubmitRequest, model: ServedModel): Promise<() => void> {
     try {
       return await this.#options.loadShedder.reserveSlot(model, this.#shareOf(request.caller));
@@ -149,20 +149,20 @@ export class Admission {
     return { tenant, queueShare: kind === 'anonymous' ? 1 : this.#options.config.tenantQueueShare };
   }
 
-  /** For models that refuse what cannot end in time. A rate that cannot be read refuses nothing. */
+  /** The rate for models that refuse unreachable deadlines. If it cannot be read, no request is refused. */
   async #readCapacity(model: ServedModel): Promise<number | undefined> {
     if (!model.queue.refuseUnreachableDeadlines) return undefined;
     return (await this.#options.modelCache.readQueue(model.name).catch(() => null))?.ratePerSecond;
   }
 
-  /** Whether the request's key names a prediction that already exists: then it is not refused. */
+  /** Whether the request repeats an earlier one with the same idempotency key; repeated requests are not refused. */
   async #isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
     const key = describeRequest(request);
     return key !== undefined && (await this.#options.producer.isKeyUsed(model.name, request.caller.tenant, key));
   }
 }
 
-/** A reply that was lost says nothing about the admission: ask for it, and refund the charge if there was none. */
+/** Whether an admission whose reply was lost took place is unknown: resolves it, and refunds the charge if it did not. */
 async function recover(error: unknown, charge: Charge | undefined): Promise<AdmitOutcome> {
   const admitted = await charge?.resolve();
   if (!admitted) throw error;

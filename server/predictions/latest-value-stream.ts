@@ -3,8 +3,8 @@ import { InferqlError } from '@inferql/queue/error-codes';
 type StreamResult<T> = IteratorResult<T, undefined>;
 
 /**
- * Values for one reader, who reads one at a time: a slow reader gets the newest and skips those in between. A class instead of
- * closures: the thousands of subscriptions of a server share its methods.
+ * A stream of values for one reader: a slow reader gets the newest value and skips those in between. It is a class instead of
+ * closures so that a server's thousands of subscriptions share its methods.
  */
 export class LatestValueStream<T extends object> implements AsyncIterableIterator<T> {
   readonly #release: () => void;
@@ -25,7 +25,7 @@ export class LatestValueStream<T extends object> implements AsyncIterableIterato
     this.#answer();
   }
 
-  /** The last value is still delivered, then `failure` is thrown if there is one. */
+  /** Ends the stream. The last value is still delivered; then `failure` is thrown, if given. */
   end(failure?: InferqlError): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -75,7 +75,7 @@ export class LatestValueStream<T extends object> implements AsyncIterableIterato
   }
 }
 
-/** For subscriptions when the server shuts down: another server continues them. */
+/** The error that ends subscriptions when the server shuts down: clients resume on another server. */
 export function shuttingDown(): InferqlError {
   return new InferqlError('UNAVAILABLE', {
     message: 'This server is shutting down. Subscribe again.',

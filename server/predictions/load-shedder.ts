@@ -14,19 +14,19 @@ const SAMPLE_MAX_AGE_MS = 500;
 const MIN_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 
-/** Who asks for a place, and the share of a queue that it may fill alone: lua/admit.lua has the rule. */
+/** The tenant that requests a slot, and the share of a queue that it may fill alone. lua/admit.lua has the rule. */
 export interface TenantShare {
   tenant: string;
   queueShare: number;
 }
 
 const WHOLE_QUEUE: TenantShare = { tenant: ANONYMOUS_TENANT, queueShare: 1 };
-/** Of more, the one that was asked for the longest ago is forgotten: its next request is decoded before the queue refuses it. */
+/** Maximum number of tracked queues. Beyond it, the least recently used is dropped: its next request is decoded before the queue refuses it. */
 const MAX_OVERLOADS = 1_000;
 
 interface OverloadState {
   untilMs: number;
-  /** Requests that were let through and are not yet admitted or refused. */
+  /** Requests that hold a slot and are not yet admitted or refused. */
   pending: number;
   sample: { atMs: number; free: number; retryAfterMs: number } | undefined;
   sampling: Promise<void> | undefined;
@@ -35,8 +35,8 @@ interface OverloadState {
 export type LoadShedder = ReturnType<typeof createLoadShedder>;
 
 /**
- * Refuses early. If the queue, or a tenant's share of it, was full a moment ago, only as many requests reach the decoder as there are
- * free places. Under ten times the load the decoder would otherwise work for requests that are then refused.
+ * Refuses requests before their images are decoded. If the queue, or a tenant's share of it, was full a moment ago, only as many requests
+ * reach the decoder as there are free slots. Otherwise, under ten times the load, most decoded images would be refused in the end.
  */
 export function createLoadShedder(modelCache: Pick<ModelCache, 'readQueue'>) {
   const overloads = new LRUCache<string, OverloadState>({ max: MAX_OVERLOADS });
@@ -102,14 +102,14 @@ function nameOverload(model: ServedModel, { tenant }: TenantShare): string {
   return `${model.name} ${tenant}`;
 }
 
-/** How many more a tenant may add to a queue with this many free places, if it already holds `held` and no one else comes. */
+/** How many more jobs a tenant may add to a queue with this many free slots, if it already holds `held` and no other tenant adds any. */
 function countRoom(free: number, held: number, queueShare: number): number {
   if (queueShare >= 1) return free;
   const room = Math.ceil(queueShare * free - (1 - queueShare) * held - 1e-9);
   return Math.min(free, held === 0 ? Math.max(1, room) : room);
 }
 
-/** Milliseconds until half of what waits is done, at the measured rate. */
+/** Milliseconds until half of the waiting jobs are done, at the measured rate. */
 function estimateRetryMs({ waiting, ratePerSecond }: QueueState): number {
   if (!ratePerSecond) return MIN_RETRY_MS * 5;
   return Math.round(Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, (waiting / ratePerSecond) * 500)));

@@ -3,19 +3,19 @@ import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { KnownModel, Registry } from '@inferql/queue/models/registry';
 
-/** What was read is used for this long. The channel reports changed models. */
+/** How long cached models are used, in milliseconds. The event channel reports changed models earlier. */
 const MODELS_MAX_AGE_MS = 5_000;
 const QUEUE_MAX_AGE_MS = 200;
 
 interface Models {
   known: KnownModel[];
-  /** The default model, as workers' repositories name it. */
+  /** The default model, as the workers' repositories set it. */
   preferred: string | null;
 }
 
 export type ModelCache = ReturnType<typeof createModelCache>;
 
-/** The models and queues as this server last read them, so that requests need not read them. */
+/** The models and queues as this server last read them, so that most requests need not read Redis. */
 export function createModelCache({ registry, defaultModel }: { registry: Registry; defaultModel: string | undefined }) {
   let models: Promise<Models> | undefined;
   let readAtMs = 0;
@@ -81,7 +81,7 @@ export function createModelCache({ registry, defaultModel }: { registry: Registr
       return readAgain;
     },
 
-    /** Whether there was a model of that name, which nobody has served for longer than its grace period. */
+    /** Whether a model of that name is registered, but has had no worker for longer than its grace period. */
     async isUnserved(name: string): Promise<boolean> {
       return (await read()).known.some(({ model, isOffered }) => model.name === name && !isOffered);
     },

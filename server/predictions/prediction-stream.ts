@@ -17,7 +17,7 @@ export interface ResultWaiter {
 }
 
 /**
- * @param drainMs how much longer a wait lasts when the server shuts down
+ * @param drainMs how long waits may continue once the server shuts down, in milliseconds
  */
 export function openResultWaiter(
   tracker: Pick<PredictionTracker, 'addListener' | 'removeListener'>,
@@ -73,8 +73,8 @@ export function openResultWaiter(
 }
 
 /**
- * A prediction's states from now on; a slow reader gets the newest. Ends after the terminal one. Prime it with the current state.
- * It is the listener itself, so that a subscription needs few objects.
+ * Streams a prediction's states, and ends after the terminal one. A slow reader skips to the newest. Prime it with the current state.
+ * It is also the listener, so that a subscription needs few objects.
  */
 export class PredictionStream extends LatestValueStream<PredictionView> implements PredictionListener {
   readonly wantsPositions: boolean;

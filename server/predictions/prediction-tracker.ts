@@ -18,14 +18,14 @@ interface OpenPrediction {
 interface OpenModel {
   open: Map<string, OpenPrediction>;
   deadline: { timer: NodeJS.Timeout; atMs: number } | undefined;
-  /** Its open predictions must be read again, and that has not succeeded yet. */
+  /** True while the model's open predictions still have to be read again. */
   stale: boolean;
   reading: boolean;
   positionsTimer: NodeJS.Timeout | undefined;
   positionsSentAtMs: number;
 }
 
-/** Longest time that a caller waits for the subscription to its channel. */
+/** Maximum time that a caller waits for the subscription to the model's channel, in milliseconds. */
 const SUBSCRIBE_LIMIT_MS = 2_000;
 /** States are read again in batches of this size. */
 const READ_BATCH_SIZE = 500;
@@ -33,7 +33,7 @@ const READ_BATCH_SIZE = 500;
 const OVERDUE_RETRY_MS = 250;
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** With many listeners, positions are reported less often: this much of Redis' time per listener. */
+/** With many open predictions, positions are reported less often: the interval is at least this many milliseconds per open prediction. */
 const POSITION_COST_MS = 0.5;
 
 export interface PredictionTrackerOptions {
@@ -53,8 +53,8 @@ export interface PredictionTrackerOptions {
 }
 
 /**
- * Owns what this server knows about open predictions: events of the channel go in, and listeners get each newer state in order.
- * States that the channel lost are read again: on a gap, on a reconnect, in the audit.
+ * Owns what this server knows about open predictions: it takes events from the channel, and gives listeners each newer state in order.
+ * It reads states again if messages may have been lost: on a sequence gap, on a reconnect, and in the audit.
  */
 export class PredictionTracker {
   readonly #options: PredictionTrackerOptions;
@@ -74,7 +74,7 @@ export class PredictionTracker {
     this.#auditTimer.unref();
   }
 
-  /** Resolves once the model's channel is subscribed, which must be before anything is queued. Rejects with UNAVAILABLE soon. */
+  /** Resolves once the model's channel is subscribed; call it before a job is queued. Rejects with UNAVAILABLE after a short time. */
   async subscribe(model: string): Promise<void> {
     if (this.#channel.isSubscribed(model)) return;
     // A subscription waits for Redis to come back; a caller does not.
@@ -121,7 +121,7 @@ export class PredictionTracker {
     }
     const { listeners } = entry;
     listeners.add(listener);
-    // A listener that comes while the server shuts down, for example after a slow upload, is notified as soon as it can react.
+    // A listener that registers while the server shuts down, for example after a slow upload, is notified as soon as it can react.
     if (this.#draining) queueMicrotask(() => listeners.has(listener) && listener.onDrain());
   }
 

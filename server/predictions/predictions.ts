@@ -13,22 +13,22 @@ import type { PredictionTracker } from './prediction-tracker.ts';
 import { requireModel } from './require-model.ts';
 import { checkArguments, type SubmitRequest } from './submit-request.ts';
 
-/** A prediction at one moment. */
+/** A prediction at one point in time. */
 export interface PredictionView {
   state: PredictionState;
-  /** Its queue position if that is known already: 1 is next. */
+  /** Its queue position, if already known: 1 is next. */
   position?: number | undefined;
-  /** The terminal state, or the current one if the wait ended before the work. */
+  /** The terminal state, or the current state if the wait ended before the prediction did. */
   end?: Promise<PredictionState> | undefined;
-  /** For a prediction that was just submitted. */
+  /** Set for a prediction that was just submitted. */
   timings?: SubmitTimings | undefined;
 }
 
-/** What a server did before the queue, in milliseconds. */
+/** Times before the queue, in milliseconds. */
 export interface SubmitTimings {
-  /** Until the whole file had arrived. */
+  /** From the request to the complete file. */
   uploadMs: number;
-  /** From the file to the pixels, waiting for a decoder included. */
+  /** From the complete file to the pixels, including the wait for a decoder. */
   decodeMs: number;
 }
 
@@ -42,9 +42,9 @@ export interface PredictionsOptions {
   refunds: Pick<Refunds, 'settle'>;
   hooks: Hooks;
   settled: SettledNotifier;
-  /** Called with what ended a request before its image was accepted. */
+  /** Called with the error of each request whose image was not accepted. */
   onRefused?(request: SubmitRequest, error: unknown): void;
-  /** True from the moment that the server shuts down. */
+  /** True once the server is shutting down. */
   isDraining(): boolean;
 }
 
@@ -53,12 +53,12 @@ interface Queued {
   id: string;
   outcome: Admitted;
   waiter: ResultWaiter | undefined;
-  /** When the whole file was there, by `performance.now()`. */
+  /** When the file was complete, by `performance.now()`. */
   arrivedAtMs: number;
   timings: SubmitTimings;
 }
 
-/** A wait lasts this much longer than the prediction's deadline, to answer with its end. */
+/** A wait continues this long after the prediction's deadline, in milliseconds, so that the response can report the expiration. */
 const DEADLINE_GRACE_MS = 2_000;
 
 /** Submits, reads, cancels and watches predictions. Independent of GraphQL and HTTP. */
@@ -70,7 +70,7 @@ export class Predictions {
   }
 
   /**
-   * Queues an image's prediction and waits for its end if the request says so.
+   * Queues a prediction for an image, and waits for its end if the request asks for it.
    * @throws InferqlError of a `member` code (the image, an argument), RATE_LIMITED, QUEUE_FULL or UNAVAILABLE
    */
   async submit(request: SubmitRequest): Promise<PredictionView> {
@@ -105,7 +105,7 @@ export class Predictions {
     const beganAtMs = performance.now();
     checkArguments(sent);
     const asked = await requireModel(modelCache, sent);
-    // Here, before its turn at the decoder, so that a slow upload blocks nobody.
+    // Wait for the file before queueing for the decoder, so that a slow upload blocks no other image.
     await sent.image.arrived();
     const arrivedAtMs = performance.now();
     const request = await this.#askHook(sent);
@@ -113,7 +113,7 @@ export class Predictions {
     await tracker.subscribe(model.name);
     if (this.#options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const id = newPredictionId(model.name);
-    // Before it is queued, so that an immediate answer is received.
+    // Listen before the job is queued, so that an immediate result is not missed.
     const waiter = request.wait === 'none' ? undefined : openResultWaiter(tracker, id, config.drainMs);
     settled.expect(id);
     try {
@@ -137,7 +137,7 @@ export class Predictions {
     return { ...request, model: decision };
   }
 
-  /** The state now, or the end, as the request wants it. */
+  /** The current or the terminal state, depending on what the request waits for. */
   async #answer(
     request: SubmitRequest,
     { id, outcome, waiter: opened, arrivedAtMs, timings }: Queued,
@@ -148,7 +148,7 @@ export class Predictions {
     let waiter = opened;
     try {
       if (!isOurs && waiter) {
-        // The key named an earlier prediction; read what happened to it before.
+        // The idempotency key belongs to an earlier prediction: read its current state.
         waiter.close();
         waiter = openResultWaiter(tracker, state.id, config.drainMs);
         const present = await producer.read(state.id);
@@ -176,7 +176,7 @@ export class Predictions {
     const waitMs = Math.max(0, config.maxWaitMs - (performance.now() - arrivedAtMs));
     const last = await waiter.wait(Math.min(waitMs, leftMs), request.signal);
     const abandoned = request.signal?.aborted && last.status === 'QUEUED';
-    // A caller that got the id, from a deferred answer or by an idempotency key, may come back for it.
+    // A caller that has the id, from a deferred response or an idempotency key, may return for the result.
     const idIsKnown = request.wait !== 'result' || !isOurs || request.idempotencyKey !== undefined;
     if (abandoned && !idIsKnown && config.cancelAbandoned && tracker.countListeners(last.id) === 0) {
       await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
@@ -189,17 +189,17 @@ export class Predictions {
     return mayKnow(caller, id) ? await this.#options.producer.readFor(caller.tenant, id) : null;
   }
 
-  /** Ends it CANCELED unless it has ended; the state after that, or null as for `read`. */
+  /** Cancels the prediction unless it has ended. Returns the resulting state, or null as `read` does. */
   async cancel(caller: Principal, id: string): Promise<PredictionView | null> {
     const { producer, refunds } = this.#options;
     const state = mayKnow(caller, id) ? await producer.cancelFor(caller.tenant, id) : null;
-    // Now, so that the caller sees it at once; otherwise the queue sweeper gives it back.
+    // Refund now, so that the caller sees it at once; otherwise the queue sweeper would do it later.
     if (state?.status === 'CANCELED') await refunds.settle(state.model).catch(() => undefined);
     return state && { state };
   }
 
   /**
-   * The current state, then each newer one; ends after the terminal one.
+   * Streams the current state, then each newer one, and ends after the terminal one.
    * @throws InferqlError NOT_FOUND, or UNAVAILABLE if the server shuts down or Redis does not answer
    */
   async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<PredictionStream> {
@@ -207,7 +207,7 @@ export class Predictions {
     const { tenant } = caller;
     if (this.#options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const name = modelOfPrediction(id);
-    // Subscribe only to channels of existing models, whatever an id names. A withdrawn model may still have work.
+    // Subscribe only to channels of existing models, since an id may contain any name. A withdrawn model may still have open predictions.
     const exists =
       name && mayUseModel(caller, name) && ((await modelCache.findModel(name)) || (await producer.readFor(tenant, id)));
     if (!exists) throw new InferqlError('NOT_FOUND');
@@ -225,7 +225,7 @@ export class Predictions {
   }
 }
 
-/** Decided from the id's text alone: it reveals nothing about what exists. */
+/** Decided only from the id's text, so it does not reveal whether the prediction exists. */
 function mayKnow(caller: Principal, id: string): boolean {
   const model = modelOfPrediction(id);
   return model !== undefined && mayUseModel(caller, model);

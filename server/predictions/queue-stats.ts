@@ -1,4 +1,4 @@
-/** Queue statistics as each caller may see them, read once for all. */
+/** Queue statistics as each caller may see them. They are read once for all callers. */
 import type { QueueState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { LatestValueStream, shuttingDown } from './latest-value-stream.ts';
@@ -25,14 +25,14 @@ export interface QueueStats extends Omit<QueueState, 'tenants' | 'running' | 'im
   latencyMs: number | undefined;
 }
 
-/** More tenants than one answer lists. */
+/** Maximum number of tenants in one answer. */
 const MAX_TENANTS = 1_000;
 /** Watchers get updates at most this often. */
 const REPORT_INTERVAL_MS = 1_000;
 /** After this many failed reads in a row, the watchers' last state is considered outdated. */
 const MAX_FAILED_READINGS = 3;
 
-/** Whose counts a caller sees: its tenant's, or those of all. */
+/** The counts that a caller sees: those of its tenant, or of all tenants. */
 export interface Audience {
   tenant: string;
   isOperator: boolean;
@@ -94,7 +94,7 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
     view,
 
     /**
-     * At once, then when it has changed, about once a second; a slow reader gets the newest.
+     * Streams the state immediately, then after changes, about once per second. A slow reader gets the newest state.
      * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
      */
     async watch(name: string | undefined, audience: Audience): Promise<LatestValueStream<QueueStats>> {

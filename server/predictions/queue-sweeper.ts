@@ -1,4 +1,4 @@
-/** What a server does for the queue regularly, so that nothing depends on a worker or a caller that is still there. */
+/** Periodic work of each server for the queue, so that nothing depends on a particular worker or caller. */
 
 import { REFUND_BATCH_SIZE, type Refunds } from '@inferql/queue/access/refunds';
 import { InferqlError } from '@inferql/queue/error-codes';
@@ -38,7 +38,7 @@ export class QueueSweeper {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  /** Predictions that nobody follows expire on time, too, even if no worker is left to sweep. */
+  /** Expires predictions that nobody watches, even if no worker is running. */
   async #sweepDeadlines(): Promise<void> {
     const { registry, log } = this.#options;
     try {

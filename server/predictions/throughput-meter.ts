@@ -1,9 +1,9 @@
-/** Measures rate and latency of models that someone watches. */
+/** Measures the rate and latency of models that are being watched. */
 import type { PredictionState } from '@inferql/queue/contract';
 
 /** Rates and latencies cover this span. */
 const WINDOW_MS = 10_000;
-/** A model that nobody has looked at for this long is no longer metered. */
+/** A model that has not been queried for this long, in milliseconds, is no longer measured. */
 const INTEREST_MS = 30_000;
 const MAX_SAMPLES = 20_000;
 
@@ -16,7 +16,7 @@ interface Metered {
 
 export type ThroughputMeter = ReturnType<typeof createThroughputMeter>;
 
-/** Measures events of the models that someone looks at: parsing other events is not worth it. */
+/** Measures only models that are being watched, since parsing all events would waste CPU. */
 export function createThroughputMeter() {
   const models = new Map<string, Metered>();
 

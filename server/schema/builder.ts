@@ -22,5 +22,5 @@ builder.mutationType({
 });
 builder.subscriptionType({
   description:
-    'Live progress, over server-sent events or a WebSocket (protocol `graphql-transport-ws`), both on the path of this endpoint.',
+    'Live progress, over server-sent events or a WebSocket (protocol `graphql-transport-ws`), both at the path of this endpoint.',
 });

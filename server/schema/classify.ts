@@ -25,11 +25,11 @@ const ImageInput = builder.inputType('ImageInput', {
     url: t.field({
       type: 'URL',
       description:
-        'Where the server reads the image, if its operator allows it (`INFERQL_IMAGE_URLS`). An image that is not read is an `ImageUrlError`.',
+        'A URL from which the server reads the image, if its operator allows it (`INFERQL_IMAGE_URLS`). If it cannot or may not read it, the result is an `ImageUrlError`.',
     }),
     dataUrl: t.string({
       description:
-        'The image in the request, as `canvas.toDataURL()` makes it: `data:image/png;base64,…`. It is a third larger than an upload.',
+        'The image itself, as `canvas.toDataURL()` returns it: `data:image/png;base64,…`. It is a third larger than an upload.',
     }),
   }),
 });
@@ -50,7 +50,7 @@ interface ClassifyArguments {
 }
 
 const KEY_DESCRIPTION =
-  'Identifies this request, 1 to 200 characters of your choice. A repeated request with the same image and options returns the same prediction instead of a second one; after FAILED or EXPIRED it starts a new one.';
+  'Identifies this request, 1 to 200 characters of your choice. A repeated request with the same image and options returns the same prediction instead of a second one. After FAILED, CANCELED or EXPIRED it starts a new one.';
 
 const options = (keyDescription = KEY_DESCRIPTION) =>
   builder.args((t) => ({
@@ -58,17 +58,18 @@ const options = (keyDescription = KEY_DESCRIPTION) =>
     topK: t.int({
       defaultValue: 5,
       description:
-        'How many labels `labels` returns in this response, 1 to 1000. More than 20 are kept only if they are requested here.',
+        'How many labels `labels` returns in this response, 1 to 1000. More than 20 are stored only if they are requested here.',
     }),
-    priority: t.field({ type: PriorityEnum, defaultValue: 'NORMAL', description: 'How urgent it is.' }),
+    priority: t.field({ type: PriorityEnum, defaultValue: 'NORMAL', description: 'Its urgency.' }),
     timeoutMs: t.int({
       description:
-        "How long the prediction may take after it was accepted, in milliseconds, 1 to 86,400,000. After that it ends EXPIRED, whether it waits or runs. Default: the model's setting (300,000 by default). A mutation that waits for the result waits this long, but at most 60 seconds; the prediction continues.",
+        "Time limit of the prediction, in milliseconds from its acceptance, 1 to 86,400,000. After that it ends EXPIRED, even if it is running. Default: the model's setting (300,000 by default). A mutation that waits for the result waits this long, but at most 60 seconds; the prediction continues.",
     }),
     idempotencyKey: t.string({ description: keyDescription }),
     heatmap: t.boolean({
       defaultValue: false,
-      description: 'Also compute heatmaps, to be read later. Selecting `heatmap` in this mutation does the same.',
+      description:
+        'Also compute heatmaps, so that they can be read later. Selecting `heatmap` in this mutation does the same.',
     }),
   }));
 
@@ -77,13 +78,16 @@ builder.mutationField('classifyImage', (t) =>
     extensions: { scope: 'infer' },
     type: ClassifyImageResult,
     description:
-      'Classifies an image (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). What you select decides when it answers. If you select `result`, it answers when there is one. If you select only `id` and `status`, it answers as soon as the image is queued: watch it with the subscription `prediction`. With `result` inside `@defer`, you get both in one response.',
+      'Classifies an image (JPEG, PNG, WebP, AVIF, TIFF, BMP, ICO, or the first frame of a GIF). Your selection decides when it responds. If you select `result`, it waits for the result. If you select only `id` and `status`, it responds as soon as the image is queued: watch it with the subscription `prediction`. If you select `result` inside `@defer`, one response delivers both.',
     args: {
       image: t.arg({
         type: 'Upload',
-        description: 'The image as a file, at most 10 MB by default. Give this or `source`.',
+        description: 'The image as a file, by default at most 10 MB. Pass either this or `source`.',
       }),
-      source: t.arg({ type: ImageInput, description: 'The image in one of several forms. Give this or `image`.' }),
+      source: t.arg({
+        type: ImageInput,
+        description: 'The image in one of several forms. Pass either this or `image`.',
+      }),
       ...options(),
     },
     resolve: (_root, { image, source, ...args }, context, info) =>
@@ -97,14 +101,14 @@ builder.mutationField('classifyImages', (t) =>
     type: [ClassifyImageResult],
     nullable: { list: false, items: true },
     description:
-      'Classifies several images, each as a separate prediction: a bad file does not affect the others. The results are in the order of the files. If the queue refused an item, it is null, with its error and path in `errors`.',
+      'Classifies several images, each as a separate prediction: a bad file does not affect the others. The results are in the order of the files. If the queue refuses an image, its item is null, and `errors` has the error with its path.',
     args: {
       images: t.arg({
         type: ['Upload'],
         required: true,
-        description: 'The images, by default at most 32 of at most 10 MB each.',
+        description: 'The images, by default at most 32, each at most 10 MB.',
       }),
-      ...options(`${KEY_DESCRIPTION} Each file of the list counts separately.`),
+      ...options(`${KEY_DESCRIPTION} Each file in the list counts separately.`),
     },
     resolve: (_root, { images, ...args }, context, info) => classifyAll(images, args, context, info),
   }),
@@ -119,7 +123,7 @@ async function classifyAll(
   const { maxImages } = context.services.limits;
   if (images.length > maxImages) {
     throw new InferqlError('INVALID_INPUT', {
-      message: `images has more than the ${maxImages} files that one request may carry.`,
+      message: `images has more files than one request may have (${maxImages}).`,
     });
   }
   const plan = planResponse(info);
@@ -136,12 +140,12 @@ function openImage(
   const file = image ?? upload;
   if (image && source) {
     for (const unused of [image, upload]) unused?.release();
-    throw new InvalidArgumentError('source', 'Give either image or source, not both.');
+    throw new InvalidArgumentError('source', 'Pass either image or source, not both.');
   }
   if (file) return file;
   if (url != null) return services.openSource({ url }, caller, signal);
   if (dataUrl != null) return services.openSource({ dataUrl }, caller, signal);
-  throw new InvalidArgumentError('image', 'Give an image, or a source.');
+  throw new InvalidArgumentError('image', 'Pass an image or a source.');
 }
 
 async function classify(

@@ -4,7 +4,7 @@ import type { ServerLimits } from '../resolver-services.ts';
 import { builder } from './builder.ts';
 
 const Limits = builder.objectRef<ServerLimits>('Limits').implement({
-  description: 'What this server accepts, so that clients can check or shrink an image before they send it.',
+  description: 'The limits of this server. Clients can use them to check or shrink an image before they send it.',
   fields: (t) => ({
     maxUploadBytes: t.exposeFloat('maxUploadBytes', { description: 'Largest image file, in bytes.' }),
     maxPixels: t.exposeFloat('maxPixels', { description: 'Largest image, in pixels (width times height).' }),
@@ -25,7 +25,7 @@ const Limits = builder.objectRef<ServerLimits>('Limits').implement({
 builder.queryField('limits', (t) =>
   t.field({
     type: Limits,
-    description: 'What this server accepts.',
+    description: 'The limits of this server.',
     extensions: { scope: 'any' },
     resolve: (_root, _args, { services }) => services.limits,
   }),

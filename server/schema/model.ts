@@ -17,14 +17,14 @@ const Precision = builder.enumType('Precision', {
 
 const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').implement({
   description:
-    'How images are prepared for a model: rotated upright, composited on white if transparent, cropped and resized. With `shortSide`, `stretchTo`, `cropFraction`, `padColor` null and `cover` false the whole image is stretched.',
+    'How images are prepared for a model: rotated upright, composited on white if transparent, cropped and resized. If `shortSide`, `stretchTo`, `cropFraction` and `padColor` are null and `cover` is false, the whole image is stretched.',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Width in pixels.' }),
     height: t.exposeInt('height', { description: 'Height in pixels.' }),
     channels: t.exposeInt('channels', { description: '3 for color, 1 for gray, 4 for color with transparency.' }),
     resize: t.string({
       description:
-        'The library whose resizing is reproduced, and its filter, for example `pillow-bilinear` or `tensorflow-area`.',
+        'The library whose resizing is reproduced, and its filter, such as `pillow-bilinear` or `tensorflow-area`.',
       resolve: resizeOf,
     }),
     shortSide: t.int({
@@ -39,12 +39,12 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
     }),
     cropFraction: t.float({
       nullable: true,
-      description: 'This share of each side, around the center, is cropped and stretched.',
+      description: 'This share of each side, around the center, is cropped out and stretched.',
       resolve: (input) => input.cropFraction ?? null,
     }),
     cover: t.boolean({
       description:
-        'If true, the largest centered part with the proportions of width and height is cropped and resized.',
+        'If true, the largest centered part with the proportions of width and height is cropped out and resized.',
       resolve: (input) => input.cover ?? false,
     }),
     padColor: t.string({
@@ -59,7 +59,7 @@ const ModelInput = builder.objectRef<ServedModel['input']>('ModelInput').impleme
     }),
     kernel: t.exposeString('kernel', {
       deprecationReason: 'Use `resize`.',
-      description: 'The kernel of sharp, if `resize` is one of `sharp-`: nearest, linear, cubic or lanczos3.',
+      description: "sharp's kernel, if `resize` begins with `sharp-`: nearest, linear, cubic or lanczos3.",
     }),
   }),
 });
@@ -79,9 +79,9 @@ const ModelHeatmap = builder.objectRef<ServedModel['heatmap']>('ModelHeatmap').i
 const Batching = builder.objectRef<ServedModel['batching']>('Batching').implement({
   description: 'How a worker forms batches.',
   fields: (t) => ({
-    maxBatchSize: t.exposeInt('maxBatchSize', { description: 'At most this many images per run.' }),
+    maxBatchSize: t.exposeInt('maxBatchSize', { description: 'Maximum number of images per run.' }),
     maxQueueDelayMs: t.exposeFloat('maxQueueDelayMs', {
-      description: 'An idle worker waits at most this many milliseconds for more images.',
+      description: 'How long an idle worker waits for more images, in milliseconds.',
     }),
   }),
 });
@@ -90,23 +90,23 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
   description: 'The limits of a queue and of the predictions in it.',
   fields: (t) => ({
     maxQueueSize: t.exposeInt('maxQueueSize', {
-      description: 'At most this many predictions wait; more are refused with QUEUE_FULL.',
+      description: 'Maximum number of waiting predictions; more are refused with QUEUE_FULL.',
     }),
     maxQueuedBytes: t.exposeFloat('maxQueuedBytes', {
-      description: 'At most this many bytes of prepared images wait.',
+      description: 'Maximum number of waiting bytes of prepared images.',
     }),
     defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', {
-      description: 'timeoutMs of a prediction if the mutation does not set it.',
+      description: 'The timeoutMs of predictions whose mutation does not set it.',
     }),
     resultTtlMs: t.exposeFloat('resultTtlMs', {
-      description: 'How long a prediction can be read after it ended, in milliseconds.',
+      description: 'How long a prediction can be read after it has ended, in milliseconds.',
     }),
     visibilityMs: t.exposeFloat('visibilityMs', {
       description:
         'The lease: a job whose worker does not extend it for this many milliseconds is reclaimed by another worker.',
     }),
     maxAttempts: t.exposeInt('maxAttempts', {
-      description: 'How many attempts a prediction gets before it ends FAILED.',
+      description: 'Maximum number of attempts before a prediction ends FAILED.',
     }),
     fairShares: t.boolean({
       description:
@@ -115,7 +115,7 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
     }),
     refuseUnreachableDeadlines: t.boolean({
       description:
-        'Whether a request is refused with DEADLINE_UNREACHABLE if, by the measured rate, it cannot end before its deadline.',
+        'Whether a request is refused with DEADLINE_UNREACHABLE if, at the measured rate, it cannot end before its deadline.',
       resolve: ({ refuseUnreachableDeadlines }) => refuseUnreachableDeadlines ?? false,
     }),
     graceMs: t.exposeFloat('graceMs', {
@@ -141,7 +141,7 @@ const MAX_PAGE = 1000;
 
 const pageArguments = builder.args((t) => ({
   offset: t.int({ defaultValue: 0, description: 'The first index.' }),
-  limit: t.int({ defaultValue: 100, description: `At most this many, 1 to ${MAX_PAGE}.` }),
+  limit: t.int({ defaultValue: 100, description: `Maximum number of labels, 1 to ${MAX_PAGE}.` }),
 }));
 
 /** @throws InferqlError INVALID_INPUT if the page is out of its range */
@@ -164,7 +164,7 @@ interface OutputView {
 }
 
 const OutputTypeEnum = builder.enumType('OutputType', {
-  description: 'What an output of a model is.',
+  description: "The type of a model's output.",
   values: {
     LABELS: { value: 'labels', description: 'A classification: `PredictionResult.head`.' },
     EMBEDDING: { value: 'embedding', description: 'A vector that describes the image: `PredictionResult.embedding`.' },
@@ -173,13 +173,13 @@ const OutputTypeEnum = builder.enumType('OutputType', {
 });
 
 const ModelOutputRef = builder.objectRef<OutputView>('ModelOutput').implement({
-  description: 'What a model gives for each image besides its labels.',
+  description: 'An output of a model besides its labels.',
   fields: (t) => ({
     name: t.string({ description: 'Its name.', resolve: ({ output }) => output.name }),
-    type: t.field({ type: OutputTypeEnum, description: 'What it is.', resolve: ({ output }) => output.type }),
+    type: t.field({ type: OutputTypeEnum, description: 'Its type.', resolve: ({ output }) => output.type }),
     classCount: t.int({
       nullable: true,
-      description: 'How many classes a head has.',
+      description: 'The number of classes of a head.',
       resolve: ({ output }) => (output.type === 'labels' ? output.classCount : null),
     }),
     task: t.field({
@@ -190,7 +190,7 @@ const ModelOutputRef = builder.objectRef<OutputView>('ModelOutput').implement({
     }),
     threshold: t.float({
       nullable: true,
-      description: 'Labels of a head with a lower score are left out unless the caller gives another threshold.',
+      description: 'Labels of a head with a lower score are omitted unless the caller passes another threshold.',
       resolve: ({ output }) => (output.type === 'labels' ? (output.threshold ?? null) : null),
     }),
     labels: t.field({
@@ -217,18 +217,20 @@ const ModelOutputRef = builder.objectRef<OutputView>('ModelOutput').implement({
 });
 
 const Model = builder.objectRef<ServedModel>('Model').implement({
-  description: 'A model that workers serve, or served recently.',
+  description: 'A model that workers serve or recently served.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name, for the argument `model`.' }),
     version: t.exposeString('version', {
       description: 'The current version: a digest of its weights and specification.',
     }),
     description: t.exposeString('description', { description: 'What it is, in one sentence. May be empty.' }),
-    engine: t.exposeString('engine', { description: 'What runs it: `onnxruntime`, `tensorflow` or `wasm`.' }),
+    engine: t.exposeString('engine', {
+      description: "What runs it: `onnxruntime`, `tensorflow`, `wasm`, or `module` for the model's own code.",
+    }),
     engineReason: t.exposeString('engineReason', { description: 'Why that engine was chosen.' }),
     precision: t.expose('precision', { type: Precision, description: 'Its numeric precision.' }),
     input: t.expose('input', { type: ModelInput, description: 'How images are prepared for it.' }),
-    classCount: t.exposeInt('classCount', { description: 'How many classes it has.' }),
+    classCount: t.exposeInt('classCount', { description: 'The number of classes.' }),
     task: t.field({
       type: TaskEnum,
       description: 'Whether an image has exactly one class, or any number of them.',
@@ -238,33 +240,33 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
       type: [ModelLabel],
       nullable: true,
       description:
-        'A page of its classes, by index; `classCount` is how many there are. Null if no worker has registered their names.',
+        'A page of its classes, by index. `classCount` is their total number. Null if no worker has registered their names.',
       args: pageArguments,
       resolve: async ({ name, version }, page, { services }) =>
         cutPage(await services.readClassNames(name, version), page),
     }),
     threshold: t.float({
       nullable: true,
-      description: 'Labels with a lower score are left out of results unless the caller gives another threshold.',
+      description: 'Labels with a lower score are omitted from results unless the caller passes another threshold.',
       resolve: ({ threshold }) => threshold ?? null,
     }),
     outputs: t.field({
       type: [ModelOutputRef],
-      description: 'What results contain besides labels: further heads, embeddings and tensors.',
+      description: 'What results contain besides labels: heads, embeddings and tensors.',
       resolve: ({ name, version, outputs = [] }) => outputs.map((output) => ({ output, model: { name, version } })),
     }),
     heatmap: t.expose('heatmap', { type: ModelHeatmap, description: 'Whether it can produce heatmaps.' }),
     batching: t.expose('batching', { type: Batching, description: 'How images are batched.' }),
-    limits: t.field({ type: QueueLimits, description: 'The bounds of its queue.', resolve: ({ queue }) => queue }),
+    limits: t.field({ type: QueueLimits, description: 'The limits of its queue.', resolve: ({ queue }) => queue }),
     isDefault: t.boolean({
-      description: 'True for the model used if a request does not name one.',
+      description: 'True for the model of requests that do not name one.',
       resolve: async ({ name }, _args, { caller, services }) =>
         (await services.findModel(caller, undefined))?.name === name,
     }),
     queue: t.field({
       type: Queue,
       nullable: true,
-      description: 'Its queue and workers now.',
+      description: 'The current state of its queue and workers.',
       resolve: ({ name }, _args, { caller, services }) => services.viewQueue(caller, name),
     }),
   }),
@@ -274,7 +276,7 @@ builder.queryField('models', (t) =>
   t.field({
     extensions: { scope: 'read' },
     type: [Model],
-    description: 'All models that workers serve, or served recently, and that the caller may use, by name.',
+    description: 'All models that workers serve or recently served and that the caller may use, by name.',
     resolve: (_root, _args, { caller, services }) => services.listModels(caller),
   }),
 );
@@ -284,7 +286,7 @@ builder.queryField('model', (t) =>
     extensions: { scope: 'read' },
     type: Model,
     nullable: true,
-    description: 'One model. Null if no model of that name is served or was served recently.',
+    description: 'One model. Null if no model of that name is served or was recently served.',
     args: { name: t.arg.string({ required: true, description: 'Its name.' }) },
     resolve: async (_root, { name }, { caller, services }) => (await services.findModel(caller, name)) ?? null,
   }),

@@ -23,7 +23,7 @@ interface OutputRefusal {
 const FLOAT_DIGITS = 9;
 
 export const TaskEnum = builder.enumType('Task', {
-  description: 'What a classifier decides about an image.',
+  description: 'How many classes an image can have.',
   values: {
     SINGLE_LABEL: { value: 'single-label', description: 'One class: the scores of all classes sum to 1.' },
     MULTI_LABEL: {
@@ -81,7 +81,7 @@ export function checkTopK(topK: number): number {
 }
 
 export const HeadRef = builder.objectRef<HeadView>('Head').implement({
-  description: 'A further classification of the same image, such as a color beside a kind.',
+  description: 'An additional classification of the same image, such as its color in addition to its kind.',
   fields: (t) => ({
     name: t.string({ description: 'Its name, from `Model.outputs`.', resolve: ({ head }) => head.name }),
     task: t.field({
@@ -91,12 +91,12 @@ export const HeadRef = builder.objectRef<HeadView>('Head').implement({
     }),
     threshold: t.float({
       nullable: true,
-      description: 'Labels with a lower score are left out unless the argument `threshold` says otherwise.',
+      description: 'Labels with a lower score are omitted unless the argument `threshold` says otherwise.',
       resolve: ({ head }) => head.threshold ?? null,
     }),
     labels: t.field({
       type: [LabelRef],
-      description: 'The best labels by descending score. A prediction keeps as many as of `PredictionResult.labels`.',
+      description: 'The best labels, by descending score. A prediction stores as many as of `PredictionResult.labels`.',
       args: labelArguments,
       resolve: ({ head, topK }, args) =>
         selectLabels(head.labels, { topK: args.topK ?? topK, threshold: args.threshold ?? head.threshold }),
@@ -108,13 +108,13 @@ export const EmbeddingRef = builder.objectRef<Stored<'embedding'>>('Embedding').
   description: 'A vector that describes the image, for search and comparison.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name, from `Model.outputs`.' }),
-    size: t.exposeInt('size', { description: 'How many numbers it has.' }),
+    size: t.exposeInt('size', { description: 'The number of elements.' }),
     values: t.floatList({
-      description: 'The numbers. `base64` is shorter and quicker to read.',
+      description: 'The elements. `base64` is shorter and faster to parse.',
       resolve: ({ data }) => Array.from(readFloats(data), (value) => Number(value.toPrecision(FLOAT_DIGITS))),
     }),
     base64: t.string({
-      description: 'The numbers as little-endian float32, in base64.',
+      description: 'The elements as little-endian float32, in base64.',
       resolve: ({ data }) => data,
     }),
   }),
@@ -139,7 +139,7 @@ const OutputUnavailableRef = builder.objectRef<OutputRefusal>('OutputUnavailable
   interfaces: [ErrorInterface],
   fields: (t) => ({
     available: t.exposeStringList('available', {
-      description: 'The names of the outputs of that type that the model has.',
+      description: "The names of the model's outputs of that type.",
     }),
   }),
 });

@@ -8,26 +8,27 @@ import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
 
 export const PriorityEnum = builder.enumType('Priority', {
-  description: 'How urgent a prediction is. Lower priorities still get a share of the work while higher ones wait.',
+  description:
+    'The urgency of a prediction. Lower priorities still get a share of the work while higher ones are waiting.',
   values: {
-    HIGH: { description: 'Before the others: someone waits for it.' },
+    HIGH: { description: 'Before the others: for work that someone is waiting for.' },
     NORMAL: { description: 'The default.' },
-    LOW: { description: 'After the others: bulk work.' },
+    LOW: { description: 'After the others: for bulk work.' },
   } satisfies Record<(typeof PRIORITIES)[number], object>,
 });
 
 const PredictionStatusEnum = builder.enumType('PredictionStatus', {
   description:
-    'The status of a prediction. It begins as QUEUED, becomes PROCESSING, and ends in exactly one of the other four, which is final.',
+    'The status of a prediction. It starts as QUEUED, becomes PROCESSING, and ends as exactly one of the other four, which is final.',
   values: {
     QUEUED: { description: 'Waiting for a worker: see `queuePosition`.' },
     PROCESSING: {
-      description: 'A worker has started on it. After a lost worker or a failed attempt, another attempt starts.',
+      description: 'A worker has started it. If the worker is lost or the attempt fails, another attempt starts.',
     },
     SUCCEEDED: { description: 'Ended with a `result`.' },
     FAILED: { description: 'Ended without a result, after all attempts: see `error`.' },
     CANCELED: { description: 'Canceled by `cancelPrediction`, or because its caller disconnected before it started.' },
-    EXPIRED: { description: 'Its `timeoutMs` passed before it ended.' },
+    EXPIRED: { description: 'Did not end within its `timeoutMs`.' },
   } satisfies Record<(typeof PREDICTION_STATUSES)[number], object>,
 });
 
@@ -47,13 +48,13 @@ const Timings = builder.objectRef<PredictionState>('Timings').implement({
   fields: (t) => ({
     queueMs: t.float({
       nullable: true,
-      description: 'From acceptance to the (last) start of processing. Null if it never started.',
+      description: 'From acceptance to the start of processing (of the last attempt). Null if it never started.',
       resolve: ({ startedAtMs, createdAtMs }) =>
         startedAtMs === undefined ? null : Math.max(0, startedAtMs - createdAtMs),
     }),
     inferenceMs: t.float({
       nullable: true,
-      description: 'The run of the model that produced the result, for its whole batch. Null without a result.',
+      description: 'Duration of the model run that produced the result, for the whole batch. Null without a result.',
       resolve: ({ inferenceMs }) => inferenceMs ?? null,
     }),
     totalMs: t.float({
@@ -67,11 +68,11 @@ const Timings = builder.objectRef<PredictionState>('Timings').implement({
 
 export const Prediction = builder.objectRef<PredictionNode>('Prediction').implement({
   description:
-    'One image classified by one model. It can be read for a while after it ended (an hour by default), on any server. `result`, `error`, `timings` and `finishedAt` are final. A mutation that selects one of them outside `@defer` answers when the prediction has ended, at most 60 seconds later. A mutation that selects none of them answers as soon as the image is queued.',
+    'One image to be classified by one model. It can be read on any server, for a while after it has ended (an hour by default). `result`, `error`, `timings` and `finishedAt` are set when it ends. A mutation that selects one of them outside `@defer` waits for the end, at most 60 seconds. A mutation that selects none of them responds as soon as the image is queued.',
   fields: (t) => ({
     id: t.id({
       description:
-        'Unguessable, and known to its tenant only. If the server does not authenticate callers, whoever knows the id may read and cancel the prediction.',
+        'Unguessable, and valid only for its tenant. If the server does not authenticate callers, anyone who knows the id may read and cancel the prediction.',
       resolve: ({ state }) => state.id,
     }),
     status: t.field({
@@ -81,7 +82,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     }),
     queuePosition: t.int({
       nullable: true,
-      description: 'Its position in the queue; 1 is next. Null if it no longer waits.',
+      description: 'Its position in the queue; 1 is next. Null unless the status is QUEUED.',
       resolve: fromState((state, { position }, { services }) => {
         if (state.status !== 'QUEUED') return null;
         return position ?? services.findPosition(state);
@@ -90,7 +91,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     estimatedStartMs: t.int({
       nullable: true,
       description:
-        'Estimated milliseconds until processing starts, from measured worker throughput. Null if it no longer waits, or if no throughput was measured yet.',
+        'Estimated milliseconds until processing starts, from measured worker throughput. Null unless the status is QUEUED, or if no throughput has been measured yet.',
       resolve: fromState(async (state, node, { services }) => {
         if (state.status !== 'QUEUED') return null;
         const position = node.position ?? (await services.findPosition(state));
@@ -102,7 +103,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       description: 'The version of the model that its image was prepared for: a digest of weights and specification.',
       resolve: ({ state }) => state.version,
     }),
-    priority: t.field({ type: PriorityEnum, description: 'How urgent it is.', resolve: ({ state }) => state.priority }),
+    priority: t.field({ type: PriorityEnum, description: 'Its urgency.', resolve: ({ state }) => state.priority }),
     result: t.field({
       type: PredictionResult,
       nullable: true,
@@ -112,7 +113,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     error: t.field({
       type: PredictionError,
       nullable: true,
-      description: 'Why there is no result. Null until it has ended, and if it succeeded or was canceled.',
+      description: 'Why there is no result. Null until the prediction has ended, and if it succeeded or was canceled.',
       resolve: fromState(({ errorCode, status }) => {
         const code =
           errorCode ?? (status === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : status === 'FAILED' ? 'MODEL_FAILED' : undefined);
@@ -120,12 +121,12 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       }),
     }),
     attempts: t.int({
-      description: 'How often a worker started on it. More than 1 after a lost worker or a failed attempt.',
+      description: 'How many times a worker has started it. More than 1 after a lost worker or a failed attempt.',
       resolve: fromState(({ attempts }) => attempts),
     }),
     cached: t.boolean({
       description:
-        'True if the result was not computed for this prediction alone: it is shared with an identical request, or comes from the cache.',
+        'True if the work was not done for this prediction alone, because it is shared with an identical request or comes from the cache.',
       resolve: fromState(({ cached }) => cached),
     }),
     timings: t.field({
@@ -147,7 +148,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     startedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When a worker (last) started on it.',
+      description: 'When a worker started it (the last attempt).',
       resolve: fromState(({ startedAtMs }) => startedAtMs ?? null),
     }),
     finishedAt: t.field({
@@ -158,12 +159,12 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
     }),
     deadlineAt: t.field({
       type: 'DateTime',
-      description: 'When it expires: its acceptance plus timeoutMs.',
+      description: 'When it expires: `createdAt` plus timeoutMs.',
       resolve: ({ state }) => state.deadlineMs,
     }),
     retryOf: t.id({
       nullable: true,
-      description: 'The failed prediction that an operator retried as this one.',
+      description: 'The id of the failed prediction that an operator retried as this one.',
       resolve: ({ state }) => state.retryOf ?? null,
     }),
   }),
@@ -175,7 +176,7 @@ builder.queryField('prediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'The current state of a prediction. Null if the id is unknown, belongs to another tenant, or was forgotten after its end.',
+      'The current state of a prediction. Null if the id is unknown or belongs to another tenant, or if the prediction ended too long ago.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.readPrediction(caller, id)),
   }),
@@ -187,7 +188,7 @@ builder.mutationField('cancelPrediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'Removes a waiting prediction from the queue, or discards the result of a running one. Returns the state after that: CANCELED, or the terminal state that it had already. Null if the id is unknown.',
+      'Removes a waiting prediction from the queue, or discards the result of a running one. Returns the resulting state: CANCELED, or the terminal state that it had already reached. Null if the id is unknown.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     resolve: async (_root, { id }, { caller, services }) => viewPrediction(await services.cancelPrediction(caller, id)),
   }),
@@ -199,7 +200,7 @@ builder.subscriptionField('prediction', (t) =>
     type: Prediction,
     nullable: true,
     description:
-      'The states of a prediction: the current one at once, then each change in order (positions in the queue at a bounded rate), and always the terminal one, which ends the stream. It can start at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
+      'The states of a prediction: the current one immediately, then each change in order (queue positions at a bounded rate), and always the terminal one, which ends the stream. You can subscribe at any time, on any server. An unknown id is an error NOT_FOUND. A server that shuts down ends the stream with an error UNAVAILABLE: subscribe again.',
     args: { id: t.arg.id({ required: true, description: 'The `id` that the mutation returned.' }) },
     subscribe: (_root, { id }, { caller, services }, info) =>
       services.watchPrediction(caller, id, selectsPosition(info)),

@@ -6,12 +6,12 @@ import { builder } from './builder.ts';
 const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
   description: 'A running worker that serves a model.',
   fields: (t) => ({
-    id: t.exposeID('worker', { description: 'Its name, unique among the workers.' }),
+    id: t.exposeID('worker', { description: 'Its unique name.' }),
     version: t.exposeString('version', { description: 'The version of the model that it serves.' }),
-    engine: t.exposeString('engine', { description: 'The engine that it runs the model on.' }),
+    engine: t.exposeString('engine', { description: 'The engine that runs the model.' }),
     imageMs: t.float({
       nullable: true,
-      description: 'Its time per image in milliseconds, a moving average. Null before its first batch.',
+      description: 'Milliseconds per image, as a moving average. Null before its first batch.',
       resolve: ({ imageMs }) => imageMs ?? null,
     }),
     startedAt: t.field({
@@ -23,12 +23,12 @@ const Worker = builder.objectRef<WorkerRecord>('Worker').implement({
 });
 
 const EndedCounts = builder.objectRef<NonNullable<QueueStats['ended']>>('EndedCounts').implement({
-  description: 'Number of predictions that have ended, by status, since the model was first registered.',
+  description: 'How many predictions have ended, by status, since the model was first registered.',
   fields: (t) => ({
-    succeeded: t.exposeFloat('SUCCEEDED', { description: 'Those with a result.' }),
-    failed: t.exposeFloat('FAILED', { description: 'Those without a result after all attempts.' }),
+    succeeded: t.exposeFloat('SUCCEEDED', { description: 'Ended with a result.' }),
+    failed: t.exposeFloat('FAILED', { description: 'Ended without a result, after all attempts.' }),
     canceled: t.exposeFloat('CANCELED', { description: 'Canceled.' }),
-    expired: t.exposeFloat('EXPIRED', { description: 'Those that did not end within their timeoutMs.' }),
+    expired: t.exposeFloat('EXPIRED', { description: 'Did not end within their timeoutMs.' }),
   }),
 });
 
@@ -36,7 +36,7 @@ const TenantQueue = builder.objectRef<TenantCounts>('TenantQueue').implement({
   description: "One tenant's part of a queue.",
   fields: (t) => ({
     tenant: t.exposeString('tenant', { description: 'The tenant; `anonymous` for callers that are not identified.' }),
-    waiting: t.exposeInt('waiting', { description: 'Its predictions that wait for a worker.' }),
+    waiting: t.exposeInt('waiting', { description: 'Its predictions that are waiting for a worker.' }),
     processing: t.exposeInt('processing', { description: 'Its predictions that workers have started.' }),
   }),
 });
@@ -46,9 +46,9 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
     "The queue of one model, at one point in time. Without the scope `operate`, counts and bytes are those of the caller's tenant.",
   fields: (t) => ({
     model: t.exposeString('model', { description: 'The name of the model.' }),
-    waiting: t.exposeInt('waiting', { description: 'Predictions that wait for a worker.' }),
+    waiting: t.exposeInt('waiting', { description: 'Predictions that are waiting for a worker.' }),
     processing: t.exposeInt('processing', { description: 'Predictions that workers have started.' }),
-    maxQueueSize: t.exposeInt('maxQueueSize', { description: 'At most this many may wait.' }),
+    maxQueueSize: t.exposeInt('maxQueueSize', { description: 'Maximum number of waiting predictions.' }),
     queuedBytes: t.exposeFloat('queuedBytes', { description: 'Bytes of prepared images in Redis.' }),
     ratePerSecond: t.float({
       nullable: true,
@@ -58,13 +58,13 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
     capacityPerSecond: t.float({
       nullable: true,
       description:
-        'Predictions per second that all running workers can do together, from their measured time per image. Null before the first batch.',
+        'Predictions per second that all running workers can process together, from their measured time per image. Null before the first batch.',
       resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
     }),
     latencyMs: t.float({
       nullable: true,
       description:
-        'The median time from acceptance to success of recent predictions, in milliseconds. Null until one succeeded.',
+        'The median time from acceptance to success of recent predictions, in milliseconds. Null until one has succeeded.',
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
     workers: t.expose('workers', { type: [Worker], description: 'The running workers.' }),
@@ -72,19 +72,19 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
       type: [TenantQueue],
       nullable: true,
       description:
-        'The tenants that have predictions here, those with most waiting first, at most 1000. Null without the scope `operate`.',
+        'The tenants that have predictions in this queue, at most 1000, those with the most waiting predictions first. Null without the scope `operate`.',
       resolve: ({ tenants }) => tenants ?? null,
     }),
     ended: t.field({
       type: EndedCounts,
       nullable: true,
-      description: 'How many ended, and how, over all tenants. Null without the scope `operate`.',
+      description: 'How many predictions of all tenants have ended, by status. Null without the scope `operate`.',
       resolve: ({ ended }) => ended ?? null,
     }),
     deadLetters: t.int({
       nullable: true,
       description:
-        'Failed jobs that are kept for an operator to inspect, retry or delete. Null without the scope `operate`.',
+        'Number of failed jobs that are kept for an operator to inspect, retry or delete. Null without the scope `operate`.',
       resolve: ({ deadLetters }) => deadLetters ?? null,
     }),
   }),
@@ -95,7 +95,7 @@ builder.queryField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     nullable: true,
-    description: 'The queue of a model now. Null if there is no such model.',
+    description: 'The current queue of a model. Null if there is no such model.',
     args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     resolve: (_root, { model }, { caller, services }) => services.viewQueue(caller, model ?? undefined),
   }),
@@ -106,7 +106,7 @@ builder.subscriptionField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     description:
-      'The queue of a model: its current state at once, then its state after changes, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
+      'The queue of a model: its current state immediately, then its state after changes, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
     args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     subscribe: (_root, { model }, { caller, services }) => services.watchQueue(caller, model ?? undefined),
     resolve: (view) => view,

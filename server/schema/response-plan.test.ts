@@ -90,7 +90,7 @@ describe('waiting', () => {
     expect(plan.deferredFields.size).toBe(0);
   });
 
-  test('changing fields beside a deferred result are those of the end, the id is not', () => {
+  test('changing fields next to a deferred result are those of the end, the id is not', () => {
     const { deferredFields } = planOf(
       '... on Prediction { status ... @defer { id status result { labels { name } } } }',
     );

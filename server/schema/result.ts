@@ -41,16 +41,16 @@ interface HeatmapRefusal {
 
 const HeatmapRef = builder.objectRef<HeatmapView>('Heatmap').implement({
   description:
-    'Where in the image the model saw a class: a class activation map over the part of the image that the model gets. 0 is cold, 1 is hot.',
+    'Where in the image the model saw a class: a class activation map over the part of the image that the model gets, from 0 (cold) to 1 (hot).',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'Columns of the map.' }),
     height: t.exposeInt('height', { description: 'Rows of the map.' }),
     values: t.exposeFloatList('values', {
-      description: 'The map row by row from the top left corner: width * height values, scaled to the range 0 to 1.',
+      description: 'The map, row by row from the top left corner: width * height values, scaled to the range 0 to 1.',
     }),
     image: t.string({
       description:
-        'The map as a PNG with transparency in a `data:` URI, ready to overlay on the image: stretch it over the part that the model gets (the center square for a model that crops).',
+        'The map as a transparent PNG in a `data:` URI. To overlay it, stretch it over the part of the image that the model gets (the center square for a model that crops).',
       resolve: (map) => renderHeatmap(map),
     }),
   }),
@@ -72,14 +72,14 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
   fields: (t) => ({
     labels: t.field({
       type: [LabelRef],
-      description: `The best labels, by descending score. A prediction keeps the ${STORED_LABELS} best, or more if its mutation requested more. Empty for a model that has \`Model.outputs\` and no labels.`,
+      description: `The best labels, by descending score. A prediction stores the ${STORED_LABELS} best, or more if its mutation requested more. Empty for a model that has \`Model.outputs\` and no labels.`,
       args: labelArguments,
       resolve: ({ result, topK }, args) =>
         selectLabels(result.labels, { topK: args.topK ?? topK, threshold: args.threshold ?? result.threshold }),
     }),
     heads: t.field({
       type: [HeadRef],
-      description: 'Further classifications, in the order of `Model.outputs`. Empty for a model that has none.',
+      description: 'Additional classifications, in the order of `Model.outputs`. Empty for a model that has none.',
       resolve: listHeads,
     }),
     head: t.field({
@@ -113,16 +113,17 @@ export const PredictionResult = builder.objectRef<ResultView>('PredictionResult'
     extra: t.field({
       type: 'JSON',
       nullable: true,
-      description: "JSON that the model's code added to the labels. Null if it added nothing.",
+      description: "Additional JSON from the model's code. Null if there is none.",
       resolve: ({ result }) => result.extra ?? null,
     }),
     heatmap: t.field({
       type: HeatmapResult,
       description:
-        'Where in the image the model saw a class. Available if the mutation selected it or was sent with `heatmap: true`, and if the model can produce one (`Model.heatmap`).',
+        'Where in the image the model saw a class. Available if the mutation selected `heatmap` or was sent with `heatmap: true`, and if the model can produce one (`Model.heatmap`).',
       args: {
         index: t.arg.int({
-          description: 'The class, by its `Label.index`, among the labels kept. Default: the best label.',
+          description:
+            'The `Label.index` of the class, which must be among the stored labels. Default: the best label.',
         }),
       },
       resolve: ({ result }, { index }) => findHeatmap(result.heatmaps, index ?? result.labels[0]?.index),
@@ -136,6 +137,6 @@ function findHeatmap(heatmaps: Heatmaps | undefined, index: number | undefined):
   if (map) return { width: heatmaps.width, height: heatmaps.height, values: map.values };
   return {
     code: 'HEATMAP_UNAVAILABLE',
-    message: 'Heatmaps are kept for the best labels only, and this label is not one of them.',
+    message: 'Heatmaps are stored only for the best labels, and this label is not one of them.',
   };
 }

@@ -21,6 +21,6 @@ builder.scalarType('JSON', {
 });
 
 builder.scalarType('DateTime', {
-  description: 'A time in UTC, as ISO 8601 text with milliseconds: `2026-11-23T15:04:05.678Z`.',
+  description: 'A time in UTC, in ISO 8601 format with milliseconds: `2026-11-23T15:04:05.678Z`.',
   serialize: (unixMs) => new Date(unixMs).toISOString(),
 });

@@ -22,10 +22,10 @@ import './token.ts';
 
 const DeferDirective = new GraphQLDirective({
   name: 'defer',
-  description: 'Sends this fragment later, on the same response (`multipart/mixed` or `text/event-stream`).',
+  description: 'Delivers this fragment later, in the same response (`multipart/mixed` or `text/event-stream`).',
   locations: [DirectiveLocation.FRAGMENT_SPREAD, DirectiveLocation.INLINE_FRAGMENT],
   args: {
-    if: { type: GraphQLBoolean, defaultValue: true, description: 'Defers only when true.' },
+    if: { type: GraphQLBoolean, defaultValue: true, description: 'Defers only if true.' },
     label: { type: GraphQLString, description: 'A name for this fragment, returned with its data.' },
   },
 });
@@ -33,7 +33,7 @@ const DeferDirective = new GraphQLDirective({
 /** The schema's description: the first page that GraphiQL and other schema viewers show. */
 const FRONT_PAGE = `Image classification over a queue.
 
-**Send an image** with \`classifyImage\`. What you select decides when it answers. If you select \`result\`, it answers when there is one; otherwise as soon as the image is queued.
+**Send an image** with \`classifyImage\`. Your selection decides when it responds. If you select \`result\`, it waits for the result; otherwise it responds as soon as the image is queued.
 
 \`\`\`graphql
 mutation ($image: Upload!) {
@@ -52,11 +52,11 @@ mutation ($image: Upload!) {
 
 The file is sent in a multipart request (see \`Upload\`). Mutations need the header \`x-graphql-yoga-csrf\`.
 
-**Watch it** with the subscription \`prediction(id)\`: the current state at once, then each change, and always the last one. Read it with the query of the same name, and cancel it with \`cancelPrediction\`.
+**Watch it** with the subscription \`prediction(id)\`, which sends the current state immediately, then every change, and always the last one. Read it with the query of the same name, and cancel it with \`cancelPrediction\`.
 
-**Errors** come in three ways, all with an \`ErrorCode\`. Errors that you can fix are members of the result (\`... on Error\`). Transient errors are GraphQL errors with \`extensions.code\` and \`extensions.retryAfterMs\`. If the work fails later, \`Prediction.error\` says why.
+**Errors** arrive in three ways, all with an \`ErrorCode\`. Errors that you can fix are members of the result union (\`... on Error\`). Transient errors are GraphQL errors with \`extensions.code\` and \`extensions.retryAfterMs\`. If the work fails later, \`Prediction.error\` gives the reason.
 
-**Authenticate** if the server requires it: send \`Authorization: Bearer KEY\`, over WebSocket as \`authorization\` in the connectionParams. \`viewer\` shows what a key may do.
+**Authenticate** if the server requires it: send \`Authorization: Bearer KEY\`, or over WebSocket \`authorization\` in the connectionParams. \`viewer\` shows what a key may do.
 
 **Explore** with \`models\` and \`queue\`.`;
 

@@ -6,12 +6,15 @@ import type { Principal } from '../access/principal.ts';
 import { builder } from './builder.ts';
 
 export const ScopeEnum = builder.enumType('Scope', {
-  description: 'What an API key or a token may be used for.',
+  description: 'What an API key or a token allows.',
   values: {
     INFER: { value: 'infer', description: 'Send images, and cancel predictions.' },
     READ: { value: 'read', description: 'Read and watch predictions, models and queues.' },
-    OPERATE: { value: 'operate', description: 'See counts over all tenants, dead letters and the schema.' },
-    TOKENS: { value: 'tokens', description: 'Make short-lived tokens for browsers.' },
+    OPERATE: {
+      value: 'operate',
+      description: 'See the counts of all tenants, the number of dead letters, and the schema.',
+    },
+    TOKENS: { value: 'tokens', description: 'Create short-lived tokens for browsers.' },
   } as const satisfies Record<Uppercase<Scope>, { value: Scope; description: string }>,
 });
 
@@ -25,9 +28,9 @@ const LimitUnitEnum = builder.enumType('LimitUnit', {
 });
 
 const LimitPeriodEnum = builder.enumType('LimitPeriod', {
-  description: 'When a limit is full again.',
+  description: 'When a limit is refilled.',
   values: {
-    RATE: { value: 'rate', description: 'Refilled continuously.' },
+    RATE: { value: 'rate', description: 'Continuously.' },
     DAY: { value: 'day', description: 'At midnight UTC.' },
     MONTH: { value: 'month', description: 'At the first midnight of the next month, UTC.' },
   } as const satisfies Record<string, { value: LimitState['period']; description: string }>,
@@ -38,26 +41,26 @@ const Limit = builder.objectRef<LimitState>('Limit').implement({
     'A rate limit or a quota. Refused requests consume nothing, and predictions that end without work are refunded.',
   fields: (t) => ({
     owner: t.string({
-      description: 'Whose it is: `tenant`, `key` or `address`.',
+      description: 'What it applies to: `tenant`, `key` or `address`.',
       resolve: ({ owner }) => owner.replace(/:.*/, ''),
     }),
     unit: t.expose('unit', { type: LimitUnitEnum, description: 'What it counts.' }),
-    period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is full again.' }),
-    limit: t.exposeFloat('limit', { description: 'The whole amount, or the burst of a rate.' }),
+    period: t.expose('period', { type: LimitPeriodEnum, description: 'When it is refilled.' }),
+    limit: t.exposeFloat('limit', { description: 'The total of a quota, or the burst of a rate.' }),
     remaining: t.exposeFloat('remaining', {
-      description: 'How much is left. Negative after a request larger than the burst.',
+      description: 'How much is left. Negative after a request that was larger than the burst.',
     }),
-    used: t.float({ description: 'How much was used.', resolve: ({ limit, remaining }) => limit - remaining }),
+    used: t.float({ description: 'How much is used.', resolve: ({ limit, remaining }) => limit - remaining }),
     resetsAt: t.field({
       type: 'DateTime',
-      description: 'When it is full again if nothing more is used.',
+      description: 'When all of it is available again if nothing more is used.',
       resolve: ({ resetsAtMs }) => resetsAtMs,
     }),
   }),
 });
 
 const Viewer = builder.objectRef<Principal>('Viewer').implement({
-  description: 'Who sends this request, as the server sees it.',
+  description: 'The sender of this request, as the server identifies it.',
   fields: (t) => ({
     tenant: t.exposeString('tenant', {
       description:
@@ -65,7 +68,8 @@ const Viewer = builder.objectRef<Principal>('Viewer').implement({
     }),
     key: t.id({
       nullable: true,
-      description: 'The id of the API key, or of the key that made the token. Null without one. It is not a secret.',
+      description:
+        'The id of the API key, or of the key that created the token. Null if there is none. It is not a secret.',
       resolve: ({ keyId }) => keyId ?? null,
     }),
     scopes: t.field({
@@ -95,7 +99,7 @@ const Viewer = builder.objectRef<Principal>('Viewer').implement({
 builder.queryField('viewer', (t) =>
   t.field({
     type: Viewer,
-    description: 'Who sends this request, and what that caller may do.',
+    description: 'The sender of this request, and what it may do.',
     extensions: { scope: 'any' },
     resolve: (_root, _args, { caller }) => caller,
   }),

@@ -43,7 +43,7 @@ export function checkUrl(text: string, { imageUrls, imageUrlHosts }: UrlRules): 
     if (!match) throw refuse('This server reads images only from hosts that its operator has listed.');
     return { url, mayBePrivate: !match.host.startsWith('*.') };
   }
-  if (port !== DEFAULT_PORTS[url.protocol]) throw refuse('The URL must not name a port.');
+  if (port !== DEFAULT_PORTS[url.protocol]) throw refuse('The URL must not contain a port.');
   // A name is resolved when it is connected, but for an address nothing is looked up.
   const address = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(address) && !isPublicAddress(address)) throw refuseHost();

@@ -37,7 +37,7 @@ describe('a mutation that selects the result', () => {
     await server.uploadDirEmptied();
   });
 
-  test('gives topK labels, also if labels has an argument', async () => {
+  test('gives topK labels, even if labels has an argument', async () => {
     const server = await startServer();
     await startWorker(server.prefix);
     const { data } = await server.upload<Classified>(CLASSIFY, [await paint(7)], { topK: 2 });

@@ -81,7 +81,7 @@ describe('a URL', () => {
   });
 
   test.each<[string, RequestListener, string]>([
-    ['that redirects for ever', (_q, response) => response.writeHead(302, { location: '/' }).end(), 'IMAGE_URL_FAILED'],
+    ['that redirects forever', (_q, response) => response.writeHead(302, { location: '/' }).end(), 'IMAGE_URL_FAILED'],
     ['with another status', (_q, response) => response.writeHead(404).end('internal page'), 'IMAGE_URL_FAILED'],
     [
       'that ends too early',
@@ -209,7 +209,7 @@ describe('exactly one image', () => {
     const { data } = await server.upload<Data>(both, [await solid(5)], { source: { dataUrl: 'data:;base64,AAAA' } });
     expect(data.classifyImage).toMatchObject({
       code: 'INVALID_INPUT',
-      message: 'Give either image or source, not both.',
+      message: 'Pass either image or source, not both.',
     });
     await server.uploadDirEmptied();
     const twice = await server.query(BY_SOURCE, { source: { dataUrl: 'data:;base64,AAAA', url: 'https://a.test' } });

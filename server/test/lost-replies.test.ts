@@ -36,7 +36,7 @@ async function setUp() {
     async countEnded(status: string): Promise<number> {
       return Number(await direct.hget(`${server.prefix}:{tiny}:counters`, `ended:${status}`));
     },
-    /** Images that were charged besides the first one, by both limits; undefined while Redis is away. */
+    /** Images that were charged in addition to the first one, by both limits; undefined while Redis is down. */
     async countCharged(): Promise<number | undefined> {
       const { data, errors } = await server.query<{ viewer: { limits: { remaining: number }[] } }>(
         '{ viewer { limits { remaining } } }',

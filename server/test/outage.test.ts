@@ -31,7 +31,7 @@ async function expectRecovered(server: Server) {
   }
 }
 
-test('while Redis is away everything is UNAVAILABLE, and everything recovers with it', async () => {
+test('while Redis is down everything is UNAVAILABLE, and everything recovers with it', async () => {
   const server = await startServer();
   await startWorker(server.prefix);
   const { data } = await server.upload<Classified>(CLASSIFY, [await paint(8)]);

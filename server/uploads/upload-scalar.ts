@@ -49,7 +49,7 @@ export const UploadScalar = new GraphQLScalarType<UploadedFile, never>({
     if (value instanceof PlacedUpload) return value.content;
     // From the multipart reader of another server that runs this schema. JSON cannot contain functions, so no plain object is accepted.
     if (isBlob(value)) return fileFromBlob(value);
-    throw new GraphQLError('An Upload must come as a file of a multipart request.');
+    throw new GraphQLError('An Upload must be sent as a file in a multipart request.');
   },
   parseLiteral(node) {
     throw new GraphQLError('An Upload cannot be written in the document: pass it as a variable.', { nodes: node });

@@ -23,7 +23,7 @@ type Limits = Pick<Config, 'maxUploadBytes' | 'maxImages' | 'maxBodyBytes'>;
 
 /**
  * Reads multipart requests while they arrive. Small files stay in memory, up to a total limit; the others go to the upload folder.
- * Each is freed once nobody needs it, or with the response, also if the client disconnects. Malformed bodies are answered with 400,
+ * Each is freed once nobody needs it, or with the response, even if the client disconnects. Malformed bodies are answered with 400,
  * oversized ones with 413, before anything is executed.
  */
 export function useUploads(config: Limits, files: Pick<FileStores, 'open'>): Plugin {

@@ -8,7 +8,7 @@ const LOOK_EVERY_MS = 5_000;
 /** A connection that took nothing at this many looks in a row is closed. */
 export const MAX_STUCK_LOOKS = 6;
 
-/** Unsent bytes, and how often in a row they were the same. */
+/** Unsent bytes, and how many times in a row they were the same. */
 interface Stuck {
   taken: number;
   queued: number;

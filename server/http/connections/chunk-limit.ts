@@ -1,10 +1,10 @@
-/** Refuses chunked bodies in very many very small chunks: each costs the event loop the same, however few bytes it brings. */
+/** Refuses chunked bodies with very many tiny chunks: each chunk costs the event loop the same, however few bytes it has. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerRaw } from './raw-response.ts';
 
 /** A body may have any number of chunks if they are at least this large on average. */
 export const MIN_CHUNK_BYTES = 256;
-/** A chunk that a read from the connection ends in the middle of comes in two pieces. */
+/** A chunk that is split by a read from the connection arrives in two pieces. */
 const PIECES_PER_CHUNK = 2;
 /** The average is looked at beyond this many chunks. */
 export const MAX_SMALL_CHUNKS = 10_000;

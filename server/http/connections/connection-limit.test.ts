@@ -67,7 +67,7 @@ test.skipIf(process.platform !== 'linux')(
       ]);
 
       for (const socket of sockets) socket.destroy();
-      while (!log.some(({ msg }) => msg.includes('accepted again'))) await once(lines, 'line');
+      while (!log.some(({ msg }) => msg.includes('accepting connections again'))) await once(lines, 'line');
       const answered = await ask('/graphql?query={__typename}');
       expect([answered.status, await answered.json()]).toEqual([200, { data: { __typename: 'Query' } }]);
     } finally {

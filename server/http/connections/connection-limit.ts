@@ -1,10 +1,10 @@
-/** Limits open connections, so that the process does not run out of file handles. */
+/** Limits the number of open connections, so that the process does not run out of file handles. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 
-/** Files, decoders and Redis need handles, too. */
+/** Handles reserved for files, decoders and Redis. */
 const SHARE_OF_HANDLES = 0.75;
 const OTHER_HANDLES = 64;
 /** Connections beyond the limit, for health checks and refusals. */
@@ -30,7 +30,7 @@ function readLimits(): string {
 }
 
 /**
- * Keeps connections from taking all file handles of the process, after which the system would close new ones without a word, health checks too.
+ * Prevents connections from using up the file handles of the process. Otherwise the system would silently close new ones, even those of health checks.
  * A few connections beyond the limit are accepted for one request each.
  * @returns whether a request came on one of those: only health checks are answered there
  */
@@ -49,7 +49,7 @@ export function limitConnections(server: Server, limit: number, log: Logger): (r
       open--;
       if (!isReported || open > limit * RELIEVED_SHARE) return;
       isReported = false;
-      log.info({ connections: open, limit }, 'connections are accepted again');
+      log.info({ connections: open, limit }, 'accepting connections again');
     });
     if (open <= limit) return;
     if (!isReported) {

@@ -3,9 +3,9 @@ import type { DocumentNode } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 
-/** Size of all parsed documents that are kept for further requests with the same text. */
+/** Maximum size of all parsed documents that are kept for later requests with the same text. */
 export const DOCUMENT_CACHE_BYTES = 16 * 1024 * 1024;
-/** A larger one is parsed each time: it is a client's mistake or malice, and would evict hundreds of others. */
+/** A larger document is parsed each time: it is probably a mistake or an attack, and would evict hundreds of others. */
 export const MAX_DOCUMENT_BYTES = 512 * 1024;
 /** Bytes of a token, its share of the nodes, and their locations. */
 const BYTES_PER_TOKEN = 500;

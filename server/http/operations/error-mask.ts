@@ -42,7 +42,7 @@ export function useShortMessages(): Plugin {
   } as unknown as Plugin;
 }
 
-/** Masks errors, and the names in GraphQL's messages if the schema is private. */
+/** Masks errors, and the names of types and fields in GraphQL's messages if introspection is off. */
 export function createMask({ introspection }: Pick<Config, 'introspection'>): (error: unknown) => GraphQLError {
   return (error) => {
     const masked = shorten(maskError(error));

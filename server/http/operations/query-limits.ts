@@ -41,7 +41,7 @@ function usePrivateSchema(): Plugin {
   };
 }
 
-/** Lists in values are no fields, so that the depth limit does not count them; the parser calls itself for each. */
+/** Lists in values are not fields, so the depth limit does not count them, but the parser recurses into each. */
 function useNestingErrors(): Plugin {
   const orTooDeep =
     <A extends unknown[], R>(run: (...args: A) => R, answer: (error: GraphQLError) => R) =>

@@ -1,4 +1,4 @@
-/** What a reverse proxy says about the client's request, if the operator trusts it. */
+/** Reads what a trusted reverse proxy reports about the client's request. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { TrustProxy } from '@inferql/settings/origins-and-proxies';

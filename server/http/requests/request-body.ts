@@ -108,7 +108,7 @@ function readEncoding(header: string | null): Encoding | undefined {
   const name = (header ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return undefined;
   if (Object.hasOwn(DECODERS, name)) return name as Encoding;
-  throw refuse('UNSUPPORTED_MEDIA_TYPE', 'The Content-Encoding is not one of gzip, deflate and br.');
+  throw refuse('UNSUPPORTED_MEDIA_TYPE', 'The Content-Encoding is not supported. Expected gzip, deflate or br.');
 }
 
 async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Promise<Buffer> {
@@ -116,7 +116,7 @@ async function decode(bytes: Buffer, encoding: Encoding, maxBytes: number): Prom
     return await DECODERS[encoding](bytes, { maxOutputLength: maxBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
-    throw refuse('BAD_REQUEST', `The body is not what its Content-Encoding says: ${encoding}.`);
+    throw refuse('BAD_REQUEST', `The body is not encoded as its Content-Encoding says: ${encoding}.`);
   }
 }
 
@@ -192,7 +192,7 @@ function parseJson(bytes: Buffer, maxBytes: number): GraphQLParams {
   throw refuse('BAD_REQUEST', "The body is not a JSON object with 'query' and 'variables'.");
 }
 
-/** The JSON parameters of a GET or a form beside the query. */
+/** Checks that the parameters `variables` and `extensions` of a URL or a form are JSON. @throws GraphQLError BAD_REQUEST */
 function checkParameters(parameters: URLSearchParams, place: 'URL' | 'form'): void {
   for (const name of ['variables', 'extensions']) {
     const text = parameters.get(name);

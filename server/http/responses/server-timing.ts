@@ -1,4 +1,4 @@
-/** The header `Server-Timing` on answers of mutations: where the time of an image went. Browsers show it beside the request. */
+/** The header `Server-Timing` on answers of mutations: where the time of an image went. Browsers show it next to the request. */
 import { isTerminal } from '@inferql/queue/contract';
 import type { Plugin } from 'graphql-yoga';
 import type { PredictionView } from '../../predictions/predictions.ts';

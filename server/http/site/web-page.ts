@@ -25,12 +25,12 @@ const TYPES: Record<string, string> = {
   '.txt': 'text/plain; charset=utf-8',
   '.woff2': 'font/woff2',
 };
-/** The build writes Brotli-compressed files beside those that become smaller. */
+/** The build writes Brotli-compressed files next to those that become smaller. */
 const COMPRESSED = '.br';
 
 interface PageFile {
   type: string;
-  /** Its name changes with its content. */
+  /** True if the file's name changes with its content. */
   isImmutable: boolean;
   isCompressed: boolean;
 }
@@ -80,7 +80,7 @@ export function useWebPage(webDir: string, log: Logger): Plugin {
 async function opened(stream: Readable, { res }: { res?: ServerResponse }, log: Logger): Promise<void> {
   if (stream instanceof ReadStream && stream.pending) await once(stream, 'open');
   stream.on('error', (error) => {
-    log.error({ err: error }, 'could not read a file of the page');
+    log.error({ err: error }, 'could not read a file of the web page');
     res?.destroy();
   });
 }

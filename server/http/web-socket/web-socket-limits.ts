@@ -44,7 +44,7 @@ export class SocketLimits {
 
   /**
    * Call it synchronously from the handler of a message.
-   * @returns lets others begin in the place of this message, which goes on for as long as a subscription does
+   * @returns lets others begin in the place of this message, which continues for as long as its subscription
    */
   takeRelease(): () => void {
     return this.#releaseCurrent ?? (() => undefined);

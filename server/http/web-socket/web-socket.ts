@@ -48,7 +48,7 @@ type Extra = SocketExtra & Connection & Partial<Record<PropertyKey, never>>;
 const BAD_HOST = {
   status: 400,
   code: 'BAD_REQUEST',
-  message: 'The Host header names no host under which this server answers: see INFERQL_ALLOWED_HOSTS.',
+  message: 'This server does not accept the name in the Host header: see INFERQL_ALLOWED_HOSTS.',
 } as const;
 const FOREIGN_PAGE = {
   status: 403,
@@ -213,7 +213,7 @@ export class WebSockets {
     const { maxSubscriptionsPerConnection } = this.#options.config;
     return this.#mask(
       new InferqlError('RATE_LIMITED', {
-        message: `A connection may have at most ${maxSubscriptionsPerConnection} operations open. End some, or open another connection.`,
+        message: `A connection may have at most ${maxSubscriptionsPerConnection} open operations. Complete some, or open another connection.`,
         retryAfterMs: 1_000,
       }),
     );

@@ -89,7 +89,7 @@ describe('with keys', () => {
     const other = await makeKey({ tenant: 'bob' });
     await server.redis.hset(`${accessKeys(server.prefix).record}${key.id}`, 'hash', (await store.find(other.id))!.hash);
     const { status, errors } = await server.query(VIEWER, {}, key.headers);
-    expect([status, errors![0]!.message]).toEqual([401, 'The API key is not known.']);
+    expect([status, errors![0]!.message]).toEqual([401, 'Unknown API key.']);
   });
 
   test('the page, its files and the health checks need no key', async () => {
@@ -126,7 +126,7 @@ describe('with keys', () => {
     await server.uploadDirEmptied();
   });
 
-  test('a key that cannot be checked because Redis is away is UNAVAILABLE, and a recently used one still works', async () => {
+  test('a key that cannot be checked because Redis is down is UNAVAILABLE, and a recently used one still works', async () => {
     const { server, makeKey } = await startGuardedServer();
     const [known, unknown] = [await makeKey(), await makeKey()];
     await server.query(VIEWER, {}, known.headers);

@@ -133,14 +133,14 @@ describe('refused', () => {
       ['of a tenant that is not a name', sign(key, { tenant: 'a b' }), /'tenant'/],
       ['of the callers without a name', sign(key, { tenant: 'anonymous' }), /'tenant'/],
       ['of a tenant that is not text', sign(key, { tenant: { toString: 'alice' } as never }), /'tenant'/],
-      ['signed by another', sign(foreign), /not valid/],
-      ['of an unknown key', sign(foreign, {}, { kid: 'two' }), /not valid/],
+      ['signed by another', sign(foreign), /invalid/],
+      ['of an unknown key', sign(foreign, {}, { kid: 'two' }), /invalid/],
       [
         'of an algorithm that is not allowed',
         sign(rsa, {}, { alg: 'RS512', kid: 'rsa' }),
         /algorithm that is not allowed/,
       ],
-      ['of none', none, /algorithm that is not allowed|not valid/],
+      ['of none', none, /algorithm that is not allowed|invalid/],
       [
         'signed with the public key as a secret',
         sign(publicKey, {}, { alg: 'HS256' }),
@@ -149,12 +149,12 @@ describe('refused', () => {
       [
         'with its payload changed',
         `${header}.${encode({ ...CLAIMS, tenant: 'bob', exp: inSeconds(99) })}.${signature}`,
-        /not valid/,
+        /invalid/,
       ],
-      ['with its signature cut', `${header}.${payload}.${signature!.slice(0, -4)}`, /not valid/],
-      ['without a signature', `${header}.${payload}`, /not valid/],
-      ['no token at all', 'hello', /not valid/],
-      ['an API key', 'iql_live_AAAAAAAA_x', /not valid/],
+      ['with its signature cut', `${header}.${payload}.${signature!.slice(0, -4)}`, /invalid/],
+      ['without a signature', `${header}.${payload}`, /invalid/],
+      ['no token at all', 'hello', /invalid/],
+      ['an API key', 'iql_live_AAAAAAAA_x', /invalid/],
     ];
     for (const [name, token, reason] of cases) {
       const { status, errors } = await ask(await token);
@@ -207,7 +207,7 @@ test('keys are read once, and again when the provider has a new one', async () =
   expect(provider.requests()).toBe(2);
 });
 
-test('while the provider is away, a token that must be checked is UNAVAILABLE and one that was checked still works', async () => {
+test('while the provider is down, a token that must be checked is UNAVAILABLE and one that was checked still works', async () => {
   const { provider, key, ask } = await startTrustingServer();
   provider.setDown(true);
   const refused = await ask(await sign(key));

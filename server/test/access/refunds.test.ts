@@ -131,7 +131,7 @@ test('a prediction that expires in the queue is refunded, even if nobody watches
   await expect.poll(countCharged).toBe(1);
 });
 
-test('a prediction left in the queue by a client that went away is refunded', async () => {
+test('a prediction left in the queue by a client that disconnected is refunded', async () => {
   const { server, worker, upload, countCharged, headers } = await setUp();
   worker.claiming.close();
   await upload(ENQUEUE, await paint(1));
