@@ -6,16 +6,16 @@ const INTRODUCTION = `# Configuration
 
 <!-- Printed from settings/ by \`npm run schema\`. Change the definitions, not this file. -->
 
-All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder; a variable of the environment
-wins. An empty variable counts as not set. A wrong value ends the process before it does anything, with a message that names each
-wrong variable and what was expected. A variable whose name resembles a setting's is reported with the nearest name.
+All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder; environment variables take
+precedence. An empty variable counts as not set. If a value is invalid, the process exits at once, with a message that names each
+invalid variable and what was expected. Variables whose names resemble a setting are reported, with the most similar name.
 
 Switches take \`on\` or \`off\` (also \`1\`, \`0\`, \`true\`, \`false\`, \`yes\`, \`no\`).
 
-Settings of InferQL begin with \`INFERQL_\`. The exceptions are names that hosting platforms and other programs share: ${listSharedNames()}.
-Former names, listed at the end, still work and are reported at start.
+InferQL's settings begin with \`INFERQL_\`. The exceptions are names that hosting platforms and other programs share: ${listSharedNames()}.
+Former names, listed at the end, still work; their use is reported at startup.
 
-Queue limits, deadlines and batching belong to a model: see its \`model.json5\`.
+Queue limits, deadlines and batching are set per model, in its \`model.json5\`.
 `;
 
 const BINARY_UNITS = ['KiB', 'MiB', 'GiB'];

@@ -69,7 +69,7 @@ test('all wrong values are reported together, with what was expected; a secret i
   PORT is '65536': expected a whole number from 0 to 65535.
   SHARE is 'maybe': expected on or off.
   LEVEL is 'fatal': expected one of low, high.
-  URL has a wrong value: expected a URL.
+  URL has an invalid value: expected a URL.
   RATE is '1e9': expected a number from 0 to 1.`);
 });
 

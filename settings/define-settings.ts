@@ -84,7 +84,7 @@ export function readTable<Table extends SettingTable, Part extends Reader>(
     }
     values[key] = setting.type.parse(env[given]!);
     if (values[key] === undefined) {
-      const value = setting.secret ? 'has a wrong value' : `is '${env[given]}'`;
+      const value = setting.secret ? 'has an invalid value' : `is '${env[given]}'`;
       problems.push(`${given} ${value}: expected ${setting.type.expected}.`);
     }
   }

@@ -8,7 +8,7 @@ export const access = defineSettings({
     type: choice(['off', 'off-and-public', 'keys', 'jwt', 'keys+jwt']),
     default: 'off',
     description:
-      'How callers are identified: `keys` requires API keys, which `inferql keys` creates; `jwt` requires tokens of an identity provider; `keys+jwt` accepts both. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets anyone who reaches the port use everything. See docs/security.md.',
+      'How callers are identified: `keys` requires API keys, which `inferql keys` creates; `jwt` requires tokens from an identity provider; `keys+jwt` accepts both. `off` is refused if `HOST` is not a loopback address; `off-and-public` lets everyone who reaches the port use the API. See docs/security.md.',
     readBy: ['server', 'launcher'],
   },
   jwks: {
@@ -51,7 +51,7 @@ export const access = defineSettings({
     name: 'INFERQL_JWT_TENANT_CLAIM',
     type: text('the name of a claim'),
     default: 'tenant',
-    description: 'Claim that names the tenant, such as `org_id`; a dot leads into an object.',
+    description: 'Claim that contains the tenant, such as `org_id`. A dot separates the names of nested claims.',
     readBy: ['server'],
   },
   jwtScopesClaim: {
@@ -59,14 +59,15 @@ export const access = defineSettings({
     type: text('the name of a claim'),
     default: 'scope',
     description:
-      'Claim with the scopes, a list or separated by spaces: `infer`, `read`, `operate`, also as `inferql:infer`.',
+      'Claim that contains the scopes `infer`, `read` and `operate`, as a list or separated by spaces. `inferql:infer` is also accepted.',
     readBy: ['server'],
   },
   jwtModelsClaim: {
     name: 'INFERQL_JWT_MODELS_CLAIM',
     type: text('the name of a claim'),
     default: 'models',
-    description: 'Claim with the names of the models that the caller may use; a token without it may use all.',
+    description:
+      'Claim that contains the names of the models that the caller may use. A token without it may use all models.',
     readBy: ['server'],
   },
   tenantLimits: {
@@ -75,7 +76,7 @@ export const access = defineSettings({
     default: '',
     defaultText: 'none',
     description:
-      'What each tenant may take: `<amount><unit>/<period>[:<burst>]`, separated by commas. Units are `ms` of predicted machine time, `images` and `bytes` of prepared images; periods are `s`, `min` and `h` for rates, `day` and `month` (UTC) for quotas.',
+      'What each tenant may use: `<amount><unit>/<period>[:<burst>]`, separated by commas. Units are `ms` of predicted machine time, `images` and `bytes` of prepared images; periods are `s`, `min` and `h` for rates, `day` and `month` (UTC) for quotas.',
     readBy: ['server'],
   },
   addressLimits: {
@@ -84,7 +85,7 @@ export const access = defineSettings({
     default: '',
     defaultText: 'none',
     description:
-      'What each client address may take if callers are not identified, in the format of `INFERQL_TENANT_LIMITS`. Behind a proxy, set `INFERQL_TRUST_PROXY`; otherwise all clients count as one.',
+      'What each client address may use if callers are not identified, in the format of `INFERQL_TENANT_LIMITS`. Behind a proxy, set `INFERQL_TRUST_PROXY`; otherwise all clients count as one.',
     readBy: ['server'],
   },
   maxSubscriptions: {
@@ -92,7 +93,7 @@ export const access = defineSettings({
     type: integer({ min: 1 }),
     default: 10_000,
     description:
-      'Maximum number of open subscriptions per tenant, or per client address if callers are not identified, on one server.',
+      'Maximum number of open subscriptions on one server per tenant, or per client address if callers are not identified.',
     readBy: ['server'],
   },
   maxWaiting: {
@@ -100,7 +101,7 @@ export const access = defineSettings({
     type: integer({ min: 1 }),
     default: 1_000,
     description:
-      'Maximum number of mutations that wait for an answer per tenant, or per client address if callers are not identified, on one server.',
+      'Maximum number of mutations that wait for their response on one server per tenant, or per client address if callers are not identified.',
     readBy: ['server'],
   },
 });

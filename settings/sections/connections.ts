@@ -7,14 +7,14 @@ export const connections = defineSettings({
     name: 'PORT',
     type: integer({ max: 65_535 }),
     default: 4000,
-    description: 'Port that the server listens on; 0 takes a free one.',
+    description: 'Port on which the server listens; 0 selects a free one.',
     readBy: ['server', 'launcher', 'cli'],
   },
   host: {
     name: 'HOST',
     type: text('an address of this machine'),
     default: '127.0.0.1',
-    description: 'Address that the server listens on. `0.0.0.0` accepts requests from other machines.',
+    description: 'Address on which the server listens. `0.0.0.0` accepts requests from other machines.',
     readBy: ['server', 'launcher'],
   },
   redisUrl: {
@@ -23,7 +23,7 @@ export const connections = defineSettings({
     default: 'redis://127.0.0.1:6379',
     defaultText: 'a private Redis with `npm start`, else `redis://127.0.0.1:6379`',
     description:
-      'Redis 7 or later, or Valkey: `redis://[user:password@]host:port[/db]`, `rediss://` for TLS (`NODE_EXTRA_CA_CERTS` names your own certificate authority), `redis+cluster://host:port,host:port`, `redis+sentinel://host:port,host:port/master`, or the path of a socket.',
+      'Redis 7 or later, or Valkey: `redis://[user:password@]host:port[/db]`, `rediss://` for TLS (set `NODE_EXTRA_CA_CERTS` for your own certificate authority), `redis+cluster://host:port,host:port`, `redis+sentinel://host:port,host:port/master`, or the path of a socket.',
     readBy: ['server', 'worker', 'cli'],
     secret: true,
   },
@@ -31,7 +31,7 @@ export const connections = defineSettings({
     name: 'INFERQL_PREFIX',
     type: text(),
     default: 'inferql',
-    description: 'First part of every Redis key and channel, so that several systems can share one Redis.',
+    description: 'Prefix of every Redis key and channel, so that several systems can share one Redis.',
     readBy: ['server', 'worker', 'cli'],
   },
   stateDir: {
@@ -47,15 +47,14 @@ export const connections = defineSettings({
     type: path,
     default: () => path.parse('models')!,
     defaultText: '`models`',
-    description: 'The model repository: a folder per model.',
+    description: 'The model repository: one folder per model.',
     readBy: ['worker', 'launcher'],
   },
   logLevel: {
     name: 'LOG_LEVEL',
     type: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     default: 'info',
-    description:
-      'The least severe log messages that are written: `fatal`, `error`, `warn`, `info`, `debug`, `trace`, or `silent`.',
+    description: 'Minimum level of log messages: `fatal`, `error`, `warn`, `info`, `debug`, `trace`, or `silent`.',
     readBy: ['server', 'worker'],
   },
 });

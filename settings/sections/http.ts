@@ -10,7 +10,7 @@ export const http = defineSettings({
     type: path,
     default: () => path.parse('dist/web')!,
     defaultText: '`dist/web`',
-    description: 'Built web page, served at `/` if it exists.',
+    description: 'Folder of the built web page, which is served at `/` if it exists.',
     readBy: ['server'],
   },
   corsOrigins: {
@@ -37,7 +37,7 @@ export const http = defineSettings({
     default: [] as string[],
     defaultText: 'all; on a loopback address without `INFERQL_TRUST_PROXY`: those without a dot, and `*.localhost`',
     description:
-      'Host names under which the server answers, separated by commas; `*` allows all. IP addresses and names without a dot are always allowed.',
+      'Host names to which the server responds, separated by commas; `*` allows all. IP addresses and names without a dot are always allowed.',
     readBy: ['server'],
   },
   graphiql: {
@@ -53,7 +53,7 @@ export const http = defineSettings({
     formerNames: ['INTROSPECTION'],
     type: flag,
     default: true,
-    description: 'Lets clients query the schema. GraphiQL needs it.',
+    description: 'Lets clients query the schema, as GraphiQL does.',
     readBy: ['server'],
   },
   maxQueryBytes: {
@@ -69,7 +69,7 @@ export const http = defineSettings({
     name: 'INFERQL_MAX_SUBSCRIPTIONS_PER_CONNECTION',
     type: integer({ min: 1 }),
     default: 1_000,
-    description: 'Maximum number of operations that may be open at once on one WebSocket.',
+    description: 'Maximum number of concurrent operations on one WebSocket.',
     readBy: ['server'],
   },
   maxDepth: {
@@ -110,7 +110,7 @@ export const http = defineSettings({
     type: integer(),
     default: 8_000,
     unit: 'ms',
-    description: 'How long mutations that wait for a result may take to end after SIGTERM.',
+    description: 'How long the server waits after SIGTERM for mutations that wait for their result.',
     readBy: ['server'],
   },
 });

@@ -19,7 +19,7 @@ export const images = defineSettings({
     type: integer({ min: 1 }),
     default: 64_000_000,
     unit: 'pixels',
-    description: 'Maximum width times height of an image, checked before it is decoded.',
+    description: 'Maximum number of pixels (width times height) of an image, checked before it is decoded.',
     readBy: ['server'],
   },
   maxImages: {
@@ -53,7 +53,7 @@ export const images = defineSettings({
     default: [] as AllowedHost[],
     defaultText: 'none',
     description:
-      'Hosts for `INFERQL_IMAGE_URLS=allowlist`, separated by commas. With a port, only that port; without, 80 and 443. A listed host may be private; `*.example.org` is every subdomain with a public address.',
+      'Hosts for `INFERQL_IMAGE_URLS=allowlist`, separated by commas. A host with a port allows only that port, otherwise 80 and 443. A listed host may be private; `*.example.org` allows every subdomain with a public address.',
     readBy: ['server'],
   },
 });

@@ -17,7 +17,7 @@ export const launcher = defineSettings({
     type: integer({ min: 1 }),
     default: 30_000,
     unit: 'ms',
-    description: 'How long `npm start` waits for the Redis that `REDIS_URL` names.',
+    description: 'How long `npm start` waits for the Redis in `REDIS_URL`.',
     readBy: ['launcher'],
   },
   redisServer: {
@@ -32,20 +32,20 @@ export const launcher = defineSettings({
     type: flag,
     default: true,
     description:
-      "Lets `npm start` and `npm test` install a missing Redis (or Chromium, for the tests) with the system's package manager, if that needs no password. The exact command is printed first.",
+      "Allows `npm start` and `npm test` to install a missing Redis (or Chromium, for the tests) with the system's package manager, if that needs no password. They print the exact command first.",
     readBy: ['launcher'],
   },
   chromium: {
     name: 'INFERQL_CHROMIUM',
     type: path,
     defaultText: 'the Chromium or Chrome that is installed',
-    description: 'Browser of the tests.',
+    description: 'Browser that the tests use.',
     readBy: ['tests', 'launcher'],
   },
   serverUrl: {
     name: 'INFERQL_URL',
     type: text('the address of a server'),
-    defaultText: 'the system that runs from this folder, else `http://127.0.0.1:PORT`',
+    defaultText: 'the system that is running from this folder, else `http://127.0.0.1:PORT`',
     description: 'Server that the command `inferql` uses.',
     readBy: ['cli'],
   },

@@ -8,7 +8,7 @@ export const metrics = defineSettings({
     type: integer({ max: 65_535 }),
     defaultText: 'none: no metrics',
     description:
-      'Port on which the server answers `GET /metrics` in Prometheus text format, at the address in `HOST`; 0 takes a free one. It asks for no key: do not publish it. See docs/metrics.md.',
+      'Port on which the server answers `GET /metrics` in Prometheus text format, at the address in `HOST`; 0 selects a free one. It requires no key, so do not expose it. See docs/metrics.md.',
     readBy: ['server'],
   },
   targetWaitMs: {
@@ -17,7 +17,7 @@ export const metrics = defineSettings({
     default: 5_000,
     unit: 'ms',
     description:
-      'The time in which the waiting work of a model should be done. The metric `inferql_desired_workers` is the number of workers for that.',
+      'Target time to finish the waiting work of a model. The metric `inferql_desired_workers` is the number of workers needed for it.',
     readBy: ['server'],
   },
 });

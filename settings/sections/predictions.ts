@@ -7,8 +7,8 @@ export const predictions = defineSettings({
     name: 'INFERQL_DEFAULT_MODEL',
     formerNames: ['DEFAULT_MODEL'],
     type: pattern('the name of a model (a-z, 0-9, _ and -)', /^[a-z0-9][a-z0-9_-]{0,63}$/),
-    defaultText: 'the first by name',
-    description: 'Model used if a request does not name one.',
+    defaultText: "the default in the repository's `repository.json5`, else the first by name",
+    description: 'Model for requests that do not name one.',
     readBy: ['server'],
   },
   maxWaitMs: {
@@ -17,7 +17,7 @@ export const predictions = defineSettings({
     type: integer({ min: 1 }),
     default: 60_000,
     unit: 'ms',
-    description: 'Longest time that a mutation waits for its result. The prediction continues after it.',
+    description: 'Maximum time that a mutation waits for its result. The prediction continues after that.',
     readBy: ['server'],
   },
   share: {
@@ -25,7 +25,7 @@ export const predictions = defineSettings({
     formerNames: ['SHARE'],
     type: flag,
     default: true,
-    description: 'Computes identical requests that are in flight only once.',
+    description: 'Computes identical requests only once while they are in flight.',
     readBy: ['server'],
   },
   shareAcrossTenants: {
@@ -34,7 +34,7 @@ export const predictions = defineSettings({
     type: flag,
     default: false,
     description:
-      'Shares identical requests and cached results across tenants. The response time can then reveal to a tenant that another one sent the same image.',
+      'Shares identical requests and cached results across tenants. Response times can then reveal to a tenant that another one sent the same image.',
     readBy: ['server'],
   },
   tenantQueueShare: {
@@ -42,7 +42,7 @@ export const predictions = defineSettings({
     type: number({ min: 0.01, max: 1 }),
     default: 0.8,
     description:
-      'Share of a queue that a single tenant may fill. If several tenants fill it, each may hold less, so that others are accepted, too. Callers that are not identified may fill all of it.',
+      'Share of a queue that a single tenant may fill. If several tenants fill it, each may hold less, so that others are still accepted. Callers that are not identified may fill all of it.',
     readBy: ['server'],
   },
   cacheTtlMs: {
@@ -51,7 +51,7 @@ export const predictions = defineSettings({
     type: integer(),
     default: 60_000,
     unit: 'ms',
-    description: 'How long a finished result answers identical requests (`Prediction.cached`); 0 turns the cache off.',
+    description: 'How long a result is reused for identical requests (`Prediction.cached`); 0 turns the cache off.',
     readBy: ['server'],
   },
   cancelAbandoned: {
@@ -59,7 +59,7 @@ export const predictions = defineSettings({
     formerNames: ['CANCEL_ABANDONED'],
     type: flag,
     default: true,
-    description: 'Cancels a waiting prediction if its caller disconnects before its id was delivered.',
+    description: 'Cancels a waiting prediction if its caller disconnects before receiving its id.',
     readBy: ['server'],
   },
   positionIntervalMs: {
@@ -68,7 +68,7 @@ export const predictions = defineSettings({
     type: integer({ min: 1 }),
     default: 500,
     unit: 'ms',
-    description: 'Shortest time between two queue positions sent to one subscription.',
+    description: 'Minimum time between two queue positions sent to one subscription.',
     readBy: ['server'],
   },
   auditIntervalMs: {
@@ -77,7 +77,7 @@ export const predictions = defineSettings({
     type: integer({ min: 1 }),
     default: 2_000,
     unit: 'ms',
-    description: 'How often the states of open predictions are compared with Redis, in case a message was lost.',
+    description: 'How often a server checks whether it missed messages about open predictions.',
     readBy: ['server'],
   },
 });

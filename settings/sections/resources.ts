@@ -16,7 +16,7 @@ export const resources = defineSettings({
     formerNames: ['WORKERS'],
     type: integer({ max: 64 }),
     default: 1,
-    description: 'Worker processes that `npm start` runs.',
+    description: 'Number of worker processes that `npm start` runs.',
     readBy: ['launcher'],
   },
   engineThreads: {
@@ -25,7 +25,7 @@ export const resources = defineSettings({
     type: integer({ min: 1 }),
     default: availableParallelism,
     defaultText: 'the cores; `npm start` divides them by `INFERQL_WORKERS`',
-    description: 'Cores that one run of an engine may use.',
+    description: 'Number of cores that one run of an engine may use.',
     readBy: ['worker', 'launcher'],
   },
   maxRssMb: {
@@ -35,7 +35,8 @@ export const resources = defineSettings({
     default: 0,
     unit: 'MiB',
     defaultText: '0 (no limit)',
-    description: 'If the memory of a worker and its engines exceeds this, it finishes its work and is restarted.',
+    description:
+      'If a worker and its engines use more memory than this, the worker finishes its running work and is restarted.',
     readBy: ['worker'],
   },
   uploadMemoryBytes: {
@@ -54,7 +55,7 @@ export const resources = defineSettings({
     defaultText: 'a quarter of the memory, 512 MiB to 2 GiB',
     unit: 'bytes',
     description:
-      'Memory for images that are being decoded, as estimated from each file. Images wait until there is enough. An image that needs more than the total is refused.',
+      'Memory for images that are being decoded, as estimated from each file. Images wait until enough is free. An image that needs more than the total is refused.',
     readBy: ['server'],
   },
   decodeProcesses: {
@@ -63,7 +64,7 @@ export const resources = defineSettings({
     default: () => Math.max(1, availableParallelism() >> 1),
     defaultText: 'half of the cores',
     description:
-      'Processes that decode expensive images at a lower priority. A process whose image takes too long is ended. They run only while there are such images.',
+      'Number of processes that decode expensive images at a lower priority. They run only while there are such images. A process whose image takes too long is killed.',
     readBy: ['server'],
   },
   decodeConcurrency: {
@@ -73,7 +74,7 @@ export const resources = defineSettings({
     default: () => 2 * availableParallelism() + 4,
     defaultText: 'twice the cores plus 4',
     description:
-      'Maximum number of small images that the decoding threads (`UV_THREADPOOL_SIZE`) have at once. The default keeps all threads busy.',
+      'Maximum number of small images that are given to the decoding threads (`UV_THREADPOOL_SIZE`) at once. The default keeps all threads busy.',
     readBy: ['server'],
   },
 });

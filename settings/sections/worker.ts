@@ -9,7 +9,7 @@ export const worker = defineSettings({
     type: list('names of models'),
     default: [] as string[],
     defaultText: 'all',
-    description: 'Names of the models that a worker serves, separated by commas.',
+    description: 'Names of the models that the worker serves, separated by commas.',
     readBy: ['worker'],
   },
   engineTimeLimitMs: {
@@ -28,7 +28,7 @@ export const worker = defineSettings({
     default: 25_000,
     unit: 'ms',
     description:
-      'Time limit for a worker to finish after SIGTERM. A worker that takes longer is killed, and other workers reclaim its jobs.',
+      'Time limit for a worker to finish its running work after SIGTERM. A worker that takes longer is killed, and other workers reclaim its jobs.',
     readBy: ['worker'],
   },
   scriptedModels: {
