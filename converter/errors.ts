@@ -29,7 +29,7 @@ export class ShapeMismatchError extends ModelError {
   }
 }
 
-/** The model has a layer or op that the converter does not support; another engine may still run it. */
+/** The model has a layer or op that the converter does not support. Another engine may still run the model. */
 export class UnsupportedOpError extends ModelError {
   /** The class of the layer or the name of the op, as spelled in the model's file. */
   readonly op: string;

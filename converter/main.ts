@@ -58,10 +58,10 @@ function share(text: string): number {
 }
 
 const program = new Command('models')
-  .description('The model repository.')
-  .option('--models-dir <folder>', 'folder that has one folder per model', 'models')
-  .option('--state-dir <folder>', 'folder for the state of this machine', '.inferql')
-  .option('--samples-dir <folder>', "images to try models on if the models' folder has no samples");
+  .description('Manage the model repository.')
+  .option('--models-dir <folder>', 'folder with one subfolder per model', 'models')
+  .option('--state-dir <folder>', "folder for this machine's downloads and prepared models", '.inferql')
+  .option('--samples-dir <folder>', 'folder of sample images, if the models folder has no samples');
 
 const context = (): CommandContext => {
   const { modelsDir, stateDir, samplesDir } = program.opts<{
@@ -74,13 +74,13 @@ const context = (): CommandContext => {
 
 program
   .command('prepare')
-  .description('pull, verify and convert models, so that workers find them ready')
+  .description('download, verify and convert models in advance, so that workers start faster')
   .argument('[names...]', 'the models; all by default')
   .option('--all', 'all models of the repository')
   .action(async (names: string[], options: { all?: boolean }) => {
     const { modelsDir, stateDir, signal } = context();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
-    if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} holds no model`);
+    if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} contains no model`);
     let refused = 0;
     const onProgress = createProgressPrinter(print);
     for (const name of chosen) {
@@ -97,13 +97,13 @@ program
 
 program
   .command('add')
-  .description('add a model: inspect it, write its spec, try it on the samples, and put it into the repository')
+  .description('add a model: inspect it, try it on the samples, and write it into the repository')
   .argument(
     '<source>',
     'a folder, a .zip, a .onnx, .keras or .h5 file, the URL of a model.json, or npm:<package>@<version>#<path>',
   )
-  .option('--name <name>', 'name to serve it by')
-  .option('--labels <file>', 'file with the names of the classes; for an npm source a path in the package')
+  .option('--name <name>', "name of the model (default: from the source's name)")
+  .option('--labels <file>', 'file with the class names; for an npm source, a path in the package')
   .option('--replace', 'replace the model of that name')
   .option('--width <pixels>', 'width of the input, if the model leaves it open', wholeNumber)
   .option('--height <pixels>', 'height of the input, if the model leaves it open', wholeNumber)
@@ -117,14 +117,14 @@ program
   .addOption(new Option('--normalization <kind>', 'how pixels are normalized').choices([...NORMALIZATIONS]))
   .option(
     '--mean <numbers>',
-    'in place of --normalization: (pixel * scale - mean) / std, one number or one per channel',
+    'instead of --normalization: (pixel * scale - mean) / std, one number or one per channel',
     numbers,
   )
   .option('--std <numbers>', 'see --mean', numbers)
   .option('--scale <number>', 'see --mean; 1/255 unless the means are of bytes', (text) => numbers(text)[0])
   .addOption(new Option('--order <order>', 'see --mean').choices(['rgb', 'bgr']))
   .addOption(
-    new Option('--activation <kind>', "what the model's output holds").choices([
+    new Option('--activation <kind>', "what the model's output contains").choices([
       'softmax',
       'logits',
       'sigmoid',
@@ -137,10 +137,10 @@ program
     'outputs to return besides the labels, such as color=labels:colors.txt,features=embedding,grid=tensor',
     parseOutputRequests,
   )
-  .option('--batch <images>', 'at most this many images per run', wholeNumber)
+  .option('--batch <images>', 'maximum number of images per run', wholeNumber)
   .option(
     '--short-side <pixels>',
-    "resize the short side to this and crop the center (default: from the model's files, or usual for the tool that wrote it)",
+    "resize the short side to this and crop the center (default: from the model's files, or as usual for the tool that wrote it)",
     wholeNumber,
   )
   .addOption(
@@ -158,19 +158,19 @@ program
 
 program
   .command('remove')
-  .description('remove a model from the repository, with what this machine keeps of it')
+  .description('remove a model from the repository, and its prepared files from this machine')
   .argument('<name>', 'the model')
   .action((name: string) => removeModel(name, context()));
 
 program
   .command('default')
-  .description('show or set the model for requests that do not name one')
-  .argument('[name]', 'the new default model; if it is not given, the current one is printed')
+  .description('show or set the default model, for requests that do not name one')
+  .argument('[name]', 'the new default model; without it, the current one is printed')
   .action((name: string | undefined) => chooseDefault(name, context()));
 
 program
   .command('check')
-  .description('prepare models and run them on the samples; exit code 1 if one cannot be served')
+  .description('prepare models and run them on the samples; the exit code is 1 if one cannot be served')
   .argument('[names...]', 'the models; all by default')
   .action(async (names: string[]) => {
     const { checkModels } = await import('./commands/check.ts');
@@ -179,11 +179,11 @@ program
 
 program
   .command('pixels')
-  .description('write the pixels that a model gets of an image, to compare them with those of a notebook')
+  .description("write an image's pixels as a model gets them, to compare them with a notebook's")
   .argument('<name>', 'the model')
   .argument('<image>', 'an image file')
-  .option('--raw <file>', 'write them as bytes: height x width x channels, uint8')
-  .option('--png <file>', 'write a picture of them')
+  .option('--raw <file>', 'write the pixels as bytes: height x width x channels, uint8')
+  .option('--png <file>', 'write the pixels as a PNG image')
   .action(async (name: string, image: string, options: { raw?: string; png?: string }) => {
     const { writePixels } = await import('./commands/pixels.ts');
     await writePixels(name, image, options, context());
@@ -192,13 +192,13 @@ program
 program
   .command('verify')
   .description(
-    "compare a model's answers with a notebook's, and find the preprocessing that fits; exit code 1 if they differ",
+    "compare a model's results with a notebook's, and find the matching preprocessing; the exit code is 1 if they differ",
   )
   .argument('<model>', 'the model, or the folder of its spec')
-  .requiredOption('--images <folder>', 'folder of the images that were answered')
+  .requiredOption('--images <folder>', 'folder of the images')
   .requiredOption(
     '--expected <file>',
-    'the answers: a CSV file with a file name and one probability per class in each line',
+    "the notebook's results: a CSV file with a file name and one probability per class in each line",
   )
   .option('--time-limit <seconds>', 'stop searching for a better match after this time (default 180)', wholeNumber)
   .action(async (model: string, options: { images: string; expected: string; timeLimit?: number }) => {
@@ -208,12 +208,12 @@ program
 
 program
   .command('quantize')
-  .description('calibrate an int8 version, compare it with float32, and say whether it is worth it')
+  .description('calibrate an int8 version, compare it with float32, and report whether it is worth it')
   .argument('<name>', 'the model')
-  .option('--images <folder>', 'images: half for calibration, half to measure on; else views of the samples')
+  .option('--images <folder>', 'images, half for calibration and half for measuring (default: views of the samples)')
   .option(
     '--min-agreement <share>',
-    'refuse int8 if a smaller share of images has the same first answer, 0 to 1 (default 0.9)',
+    'refuse int8 if a smaller share of images has the same best label, 0 to 1 (default 0.9)',
     share,
   )
   .action(async (name: string, options: { images?: string; minAgreement?: number }) => {

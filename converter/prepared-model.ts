@@ -93,12 +93,12 @@ const STAMP_FILE = 'prepared.json';
 const KEPT_VERSIONS = 3;
 /** In the folder of a version. A module whatever packages are around it. */
 const POSTPROCESS_FILE = 'postprocess.mjs';
-/** Beside the spec. */
+/** Next to the spec. */
 export const CALIBRATION_FILE = 'calibration.json';
 
 /**
- * Pulls, verifies and converts a model, once: the second call only compares the files with their digests. A file that was damaged meanwhile is
- * made again. An interrupted call leaves nothing that looks complete; several may run at once.
+ * Downloads, verifies and converts a model, once: later calls only compare the files with their digests, and rebuild damaged ones.
+ * An interrupted call leaves nothing that looks complete. Several calls may run at once, also in different processes.
  * @throws ModelError with a code of errors.ts
  * @example
  * const { onnxPath, labels, version } = await prepareModel({ modelDir: 'models/resnet50', stateDir: '.inferql' });
@@ -178,7 +178,7 @@ function digestVersion(
   return createHash('sha256').update(identity).digest('hex').slice(0, 12);
 }
 
-/** A source in a folder may have no labels; one from npm has them in its package or beside the spec. */
+/** A source in a folder may have no labels; one from npm has them in its package or next to the spec. */
 async function readMainLabels({ source, labels }: ModelSpec, modelDir: string, folder: string): Promise<string[]> {
   if (labels !== undefined) return labels;
   if (source.labels !== undefined) return readLabels(path.join(folder, source.labels));
@@ -213,7 +213,9 @@ async function readStamp(folder: string): Promise<PreparedStamp | undefined> {
 async function readCalibration(modelDir: string): Promise<Calibration> {
   const file = path.join(modelDir, CALIBRATION_FILE);
   const text = await readTextFile(file).catch((cause: unknown) => {
-    throw new ModelError('SPEC_INVALID', `precision int8 needs ${file}: make it with the quantize command`, { cause });
+    throw new ModelError('SPEC_INVALID', `precision int8 needs ${file}: create it with the quantize command`, {
+      cause,
+    });
   });
   const { parseCalibration } = await import('./onnx-writer/quantize/calibration-ranges.ts');
   return parseCalibration(text, file);

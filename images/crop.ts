@@ -5,7 +5,7 @@
 import type { Area, Size } from './resize/pixels.ts';
 import { roundHalfToEven } from './resize/rounding.ts';
 
-/** Give at most one of the optional fields; without any the whole image is stretched to width x height. */
+/** Set at most one of the optional fields; without any, the whole image is stretched to width x height. */
 export interface CropRule extends Size {
   /** The short side is resized to this, then the center is cropped. */
   shortSide?: number | undefined;

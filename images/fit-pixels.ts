@@ -1,4 +1,4 @@
-/** From decoded pixels to a model's input, by the rules of its spec. Server, converter and bench all use it. */
+/** Turns decoded pixels into a model's input, by the rules of its spec. Server, converter and bench all use it. */
 import { type CropRule, type Library, planCrop } from './crop.ts';
 import { type Area, cutPixels, type Pixels, type Size } from './resize/pixels.ts';
 import type { ResizeName } from './resize/resize-names.ts';

@@ -9,7 +9,7 @@ export interface FitRequest {
   rule: FitRule;
 }
 
-/** Images up to this size are fitted at once: it takes about a millisecond, and transferring them costs as much. */
+/** Images up to this size are fitted in this thread: that takes about a millisecond, and transferring them would cost as much. */
 const MAX_INLINE_PIXELS = 500_000;
 
 export interface FitThread {
@@ -21,7 +21,7 @@ export interface FitThread {
 }
 
 /**
- * @param path the thread's main file. @default fit-thread-main.js beside this module; if that file does not exist, everything runs in this thread
+ * @param path the thread's main file. @default fit-thread-main.js next to this module; if that file does not exist, everything runs in this thread
  */
 export function createFitThread(path = fileURLToPath(new URL('./fit-thread-main.js', import.meta.url))): FitThread {
   const isBuilt = existsSync(path);

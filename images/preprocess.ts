@@ -42,7 +42,7 @@ export async function decodeImage(file: Buffer, facts: ImageFacts, input: ModelI
 
 const threads = createDecodeThreads();
 
-/** An ordinary JPEG, by a decoder for these alone. Undefined: the general decoder has to do it. */
+/** Decodes an ordinary JPEG with the decoder for these. Returns undefined if the general decoder must do it. */
 async function preparePlain(file: Buffer, facts: ImageFacts, input: ModelInput): Promise<Uint8Array | undefined> {
   const resize = resizeOf(input);
   const isCandidate = facts.format === 'jpeg' && facts.isOnePass && facts.hasEndMarker && isPlainSize(facts);
@@ -54,7 +54,7 @@ async function preparePlain(file: Buffer, facts: ImageFacts, input: ModelInput):
 
 const HARMLESS = /extraneous bytes before marker 0xd9|progression|sequential|Adobe|JFIF|ICC marker/i;
 
-/** Whether the JPEG decoder warns of something that changes no pixel. */
+/** Whether a warning of the JPEG decoder concerns something that changes no pixel. */
 export function isHarmless(error: unknown): boolean {
   return error instanceof Error && !(error instanceof InferqlError) && HARMLESS.test(error.message);
 }

@@ -25,7 +25,7 @@ export function ignoresProfile(input: Pick<ModelInput, 'resize' | 'kernel' | 'co
 
 const FIT_MS_PER_MEGAPIXEL = 2;
 
-/** The cost of cropping and resizing. Sharp resizes while it decodes; the other libraries' methods need the whole image. */
+/** The cost of cropping and resizing. Sharp resizes while it decodes; the other resamplers need the whole image. */
 export function estimateFit({ width, height }: { width: number; height: number }, input: ModelInput) {
   if (resizeOf(input).startsWith('sharp-')) return { costMs: 0, memoryBytes: 0 };
   const pixels = width * height;

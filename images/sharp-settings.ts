@@ -1,8 +1,8 @@
 import sharp from 'sharp';
 
 /**
- * Sets what sharp has once per process. Call it in the main file of a process that decodes for InferQL alone, never from a library: a host
- * application decides for itself. Pixels do not depend on it.
+ * Sets sharp's process-wide options. Call it only in the main file of an InferQL process, never from a library, since a host
+ * application decides for itself. The pixels do not depend on these options.
  */
 export function setSharpGlobals(): void {
   // Images do not repeat, and with one thread each, several are decoded in parallel without waiting for each other.

@@ -14,7 +14,7 @@ const CURVE_TOLERANCE = 1 / 768;
 const HEADER_BYTES = 128;
 const MAX_TAGS = 64;
 
-/** False also if there is none, or if it cannot be decided: then the decoder converts. */
+/** Also false if there is none, or if it cannot be decided: then the decoder converts. */
 export function hasSrgbProfile(jpeg: Buffer): boolean {
   try {
     const profile = findProfile(jpeg);

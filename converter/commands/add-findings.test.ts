@@ -49,7 +49,7 @@ describe('a graph whose op the converter does not know is refused by the name of
 
   test('that tfjs answers with NaN', async () => {
     expect(await refusalOf(endingIn('Acosh'))).toMatch(
-      /NaN or infinity: only tfjs runs it, and may compute it wrongly, since the converter does not cover Acosh: node Acosh_\d+/,
+      /NaN or infinity: only tfjs runs it, and may compute it wrongly, because the converter does not cover Acosh: node Acosh_\d+/,
     );
   });
 
@@ -122,7 +122,7 @@ describe('several answers, or one', () => {
     const files = exported({ modelJson, weightData });
     const folder = await writeFiles(inRoot('heads'), files);
     await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
-      /2 outputs: choose one with --output: output_0, output_1; --outputs serves others beside it/,
+      /2 outputs: choose one with --output: output_0, output_1; --outputs serves others in addition/,
     );
     expect((await addModel(folder, { output: 'output_1' }, repository.context)).classCount).toBe(5);
   });

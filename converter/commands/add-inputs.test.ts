@@ -83,7 +83,7 @@ test('several classes of one name are served, and reported', async () => {
   const model = await addModel(await writeFiles(inRoot('cranes'), files), {}, repository.context);
   expect(model.labels).toEqual(['crane', 'bird', 'crane']);
   expect(repository.printed.join('\n')).toContain(
-    'several classes have the same name (crane): answers tell them apart',
+    'several classes have the same name (crane): results distinguish them',
   );
 });
 

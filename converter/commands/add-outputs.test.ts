@@ -66,7 +66,7 @@ describe('an ONNX file', () => {
       ['grid', 'tensor'],
     ]);
     // Each sample's answers are shown, so that a wrong normalization is seen.
-    expect(printed()).toMatch(/chelsea\.png: no labels; it gives .*\n {4}kind: class \d [\d.]+ %, class/);
+    expect(printed()).toMatch(/chelsea\.png: no labels; outputs: .*\n {4}kind: class \d [\d.]+ %, class/);
     expect(printed()).toMatch(/\n {4}features: embedding, 8 numbers of length [\d.]+: [\d.-]+, [\d.-]+, [\d.-]+, …/);
     expect(printed()).toMatch(/\n {4}grid: tensor, 8 x 8 x 8: /);
   });

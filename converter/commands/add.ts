@@ -129,7 +129,7 @@ async function writeSpec(
   if (found.findings.isGuess('normalization')) context.print(`  ${GUESSED_NORMALIZATION}`);
   if (repeated.length > 0) {
     const list = repeated.slice(0, SHOWN_NAMES).join(', ');
-    context.print(`  several classes have the same name (${list}): answers tell them apart by \`index\``);
+    context.print(`  several classes have the same name (${list}): results distinguish them by \`index\``);
   }
   const isBeside = hasLabels && source.type === 'folder' ? { labels: LABELS_FILE } : {};
   const { outputName } = found;
@@ -174,7 +174,7 @@ async function limitBatches(
   print(`  it is served with one image per run: ${why}`);
 }
 
-/** Labels from the command line, the model or a file beside it, or, as a last resort, numbers. */
+/** Labels from the command line, the model or a file next to it, or, as a last resort, numbers. */
 async function chooseLabels(
   { findings, labels, classCount }: Inspection,
   overrides: string[] | undefined,
@@ -189,7 +189,7 @@ async function chooseLabels(
     const isBinary = classCount === 1 && names.length === 2;
     if (classCount !== undefined && names.length !== classCount && !isBinary) {
       const counts = `${from} names ${names.length} classes, the model has ${classCount}`;
-      throw new ModelError('SPEC_INVALID', `${counts}: remove it, or give a file with their names by --labels`);
+      throw new ModelError('SPEC_INVALID', `${counts}: remove it, or pass a file with their names as --labels`);
     }
     findings.read('labels', `${names.length} names`, from);
     return names;
@@ -197,7 +197,7 @@ async function chooseLabels(
   if (classCount === undefined) {
     throw new ModelError(
       'SPEC_INVALID',
-      '--labels: the model does not say how many classes it has, give a file with their names',
+      '--labels: the model does not say how many classes it has; pass a file with their names',
     );
   }
   // One number distinguishes two classes.
@@ -222,13 +222,13 @@ async function checkTarget(target: string, source: string, { replace = false }: 
   const isSource = path.resolve(source) === path.resolve(target);
   const isModel = isSource || (await findModelFile(target)) !== undefined;
   if (NOT_MODELS.has(path.basename(target)) || (isTaken && !isModel)) {
-    throw new ModelError('SPEC_INVALID', `${target} is not a model, and is not replaced by one: use another --name`);
+    throw new ModelError('SPEC_INVALID', `${target} is not a model, so it is not replaced: use another --name`);
   }
   if (isTaken && !replace) throw new ModelError('SPEC_INVALID', `${target} exists: use --replace, or another --name`);
   return isTaken;
 }
 
-/** On another file system than the state a rename would fail: copied beside the target first, then renamed. */
+/** On another file system than the state a rename would fail: copied next to the target first, then renamed. */
 async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
   const beside = path.join(path.dirname(target), `.adding-${process.pid}`);
   const old = path.join(path.dirname(target), `.replaced-${process.pid}`);

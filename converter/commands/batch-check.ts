@@ -12,8 +12,8 @@ const SAME = 1e-3;
 const SIMILAR = 0.1;
 
 /**
- * Compares a model's answers to an image: twice alone, and once beside another image. A result is shared and cached, and its image may be
- * run beside any other: it must not depend on either.
+ * Compares a model's answers to an image: twice alone, and once together with another image. A result is shared and cached, and its image may be
+ * run together with any other: it must not depend on either.
  * @throws ModelError SOURCE_INVALID for a model in training mode, whose dropout or batch normalization is still active
  */
 export async function findBatching(
@@ -27,7 +27,7 @@ export async function findBatching(
   if (differenceOf(alone, await trial.run(image)) > SAME) {
     throw new ModelError(
       'SOURCE_INVALID',
-      'it answers the same image differently each time, as a model in training mode does: export it again after model.eval()',
+      'its results for the same image differ each time, as in training mode: export it again after model.eval()',
     );
   }
   let together: TrialAnswer;
@@ -40,11 +40,11 @@ export async function findBatching(
   const difference = differenceOf(alone, together);
   if (difference <= SAME) return { isSingle: false };
   if (difference <= SIMILAR) {
-    return { isSingle: true, why: 'an answer depends on the other images of a batch, as in dynamic quantization' };
+    return { isSingle: true, why: 'a result depends on the other images of a batch, as in dynamic quantization' };
   }
   throw new ModelError(
     'SOURCE_INVALID',
-    'its answer to an image depends on the other images of the batch, as in training mode: export it again after model.eval()',
+    'its result for an image depends on the other images of the batch, as in training mode: export it again after model.eval()',
   );
 }
 

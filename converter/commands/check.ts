@@ -49,7 +49,7 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
   const trial = await openTrial(model, print);
   try {
     const files = await listSamples(context);
-    if (files.length === 0) print('  there are no samples to try it on: check its answers yourself');
+    if (files.length === 0) print('  there are no samples to try it on: check its results yourself');
     const samples: Uint8Array[] = [];
     for (const file of files) {
       const pixels = await readSample(file, model.spec.input);
@@ -73,7 +73,7 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
 }
 
 function describeLabels({ probabilities }: TrialAnswer, { labels, outputs }: PreparedModel): string {
-  return labels.length === 0 ? `no labels; it gives ${listOutputs(outputs)}` : describeBest(probabilities, labels);
+  return labels.length === 0 ? `no labels; outputs: ${listOutputs(outputs)}` : describeBest(probabilities, labels);
 }
 
 /** The best labels, so that a wrong normalization or order of classes is seen. */
@@ -102,7 +102,7 @@ function describeCause({ onnxUnavailable, spec: { format } }: PreparedModel): st
   if (onnxUnavailable === undefined || format === 'onnx' || format === 'module') {
     return 'check the normalization, and whether its weights are damaged';
   }
-  return `only tfjs runs it, and may compute it wrongly, since ${onnxUnavailable}. ${wayOut(format)}`;
+  return `only tfjs runs it, and may compute it wrongly, because ${onnxUnavailable}. ${wayOut(format)}`;
 }
 
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {

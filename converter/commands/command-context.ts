@@ -39,7 +39,7 @@ export async function listModels(modelsDir: string): Promise<string[]> {
 export async function requireModel(modelsDir: string, name: string): Promise<string> {
   const names = await listModels(modelsDir);
   if (MODEL_NAME.test(name) && names.includes(name)) return path.join(modelsDir, name);
-  throw new ModelError('SPEC_INVALID', `no model ${name} in ${modelsDir}; there are: ${names.join(', ') || 'none'}`);
+  throw new ModelError('SPEC_INVALID', `no model ${name} in ${modelsDir}; available: ${names.join(', ') || 'none'}`);
 }
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;

@@ -64,14 +64,14 @@ test('models check runs models with further outputs, with code, and without labe
   });
   expect(await checkModels([], repository.context), repository.printed.join('\n')).toBe(0);
   const printed = repository.printed.join('\n');
-  expect(printed).toMatch(/vectors [0-9a-f]{12}: 0 classes\n {2}\S+: no labels; it gives .*vector \(embedding\)/);
+  expect(printed).toMatch(/vectors [0-9a-f]{12}: 0 classes\n {2}\S+: no labels; outputs: .*vector \(embedding\)/);
   expect(printed).toMatch(/palette [0-9a-f]{12}: \d+ classes\n {2}\S+: .* %/);
   // A wrong normalization is seen in each head, and in the length of a vector.
   expect(printed).toMatch(/\n {4}color: (red|green|blue) [\d.]+ %, \w+ [\d.]+ %, \w+ [\d.]+ %/);
   expect(printed).toMatch(/\n {4}vector: embedding, 8 numbers of length [\d.]+: /);
 });
 
-test('models quantize writes ranges beside the spec and reports on images that were not used for calibration', async () => {
+test('models quantize writes ranges next to the spec and reports on images that were not used for calibration', async () => {
   await addModel(await writeFiles(path.join(repository.root, 'net'), await filesOf(network())), {}, repository.context);
   const report = await quantizeModel('net', path.join(repository.context.modelsDir, 'samples'), repository.context);
   expect(report).toMatchObject({ images: 1 });

@@ -23,14 +23,14 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
   const answers = await runConverted(model, images, print);
   const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
   if (reference instanceof Error) {
-    print(`  not compared with tfjs, which does not run it: ${firstLine(reference)}`);
+    print(`  not compared with tfjs, which cannot run it: ${firstLine(reference)}`);
     return;
   }
   let largest = 0;
   for (const [i, pixels] of images.entries()) {
     const expected = await reference(pixels).catch((error: Error) => error);
     if (expected instanceof Error) {
-      print(`  not compared with tfjs, which does not run it: ${firstLine(expected)}`);
+      print(`  not compared with tfjs, which cannot run it: ${firstLine(expected)}`);
       return;
     }
     largest = Math.max(largest, differenceOf(answers[i]!, expected));

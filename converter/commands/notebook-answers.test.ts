@@ -57,7 +57,7 @@ test('writes answers that verify accepts, and by which it names the right prepro
   await addModel(source, { name: 'right', normalization: 'tf', resize: 'tfjs-bilinear' }, context);
   printed.length = 0;
   expect(await verifyModel('right', given, context)).toBe(true);
-  expect(printed.join('\n')).toMatch(/^same answers .*same first answer on 3 of 3 images/);
+  expect(printed.join('\n')).toMatch(/^same answers .*same best label on 3 of 3 images/);
 
   await addModel(source, { name: 'wrong', normalization: 'tf', resize: 'pillow-bilinear' }, context);
   printed.length = 0;

@@ -34,7 +34,7 @@ export interface QuantizeReport {
 export const MIN_AGREEMENT = 0.9;
 
 /**
- * Calibrates a model, measures the int8 version against the float32 one, and writes `calibration.json` beside its spec.
+ * Calibrates a model, measures the int8 version against the float32 one, and writes `calibration.json` next to its spec.
  * @param imagesDir images, half of them for calibration; absent: crops of the repository's samples
  * @param minAgreement the share of images, 0..1, that must have the same first answer
  * @throws ModelError SPEC_INVALID if fewer have; nothing is written then
@@ -143,8 +143,8 @@ async function compareVersions(
 function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: CommandContext): void {
   const speedup = report.floatMsPerImage / report.int8MsPerImage;
   const isWorth = speedup >= WORTHWHILE.speedup && report.agreement >= WORTHWHILE.agreement;
-  print(`measured on ${report.images} images that calibration has not seen, both versions interleaved:`);
-  print(`  same first answer   ${(report.agreement * 100).toFixed(1)} %`);
+  print(`measured on ${report.images} images that were not used for calibration, both versions interleaved:`);
+  print(`  same best label     ${(report.agreement * 100).toFixed(1)} %`);
   print(`  largest change      ${report.largestChange.toFixed(3)} of a probability`);
   print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms per image`);
   print(`  int8                ${report.int8MsPerImage.toFixed(1)} ms per image, ${speedup.toFixed(2)} times as fast`);

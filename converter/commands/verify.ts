@@ -74,5 +74,5 @@ async function findModel(model: string, { modelsDir }: CommandContext): Promise<
 const inFolder = (folder: string, file: string): string => path.join(folder, path.basename(file.replaceAll('\\', '/')));
 
 function describe({ images, sameFirst, largest }: Comparison): string {
-  return `same first answer on ${sameFirst} of ${images} images, largest difference of a probability ${largest.toFixed(4)}`;
+  return `same best label on ${sameFirst} of ${images} images, largest difference of a probability ${largest.toFixed(4)}`;
 }

@@ -26,7 +26,7 @@ test('a folder is replaced if it was damaged, and a file in its place, too', asy
   expect(await readdir(parent)).toEqual(['target']);
 });
 
-test('a folder that another has completed meanwhile stays, also if a damaged one was there before', async () => {
+test('a folder that another process has completed meanwhile stays, even if a damaged one was there before', async () => {
   await stageFolder(target, fillWith('first'));
   await writeFile(join(target, 'text'), 'damaged');
   await stageFolder(target, async (folder) => {

@@ -34,7 +34,7 @@ describe('graph ops agree with tfjs', () => {
         const below = g.node('Mul', [g.node('Expm1', [at]), g.float(0.4)]);
         return g.node(op, [g.node('Greater', [at, g.float(0)]), at, below]);
       };
-      // tfjs takes no number in place of a tensor here.
+      // tfjs takes no number instead of a tensor here.
       expect(await difference(elu)).toBeLessThan(LIMIT);
     }
     const threshold = (g: GraphWriter) => {

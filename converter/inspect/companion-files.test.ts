@@ -72,7 +72,7 @@ describe("Hugging Face's preprocessor_config.json", () => {
   });
 });
 
-describe('files beside a model', () => {
+describe('files next to a model', () => {
   test("are timm's config.json", async () => {
     const pretrained_cfg = {
       input_size: [3, 160, 160],

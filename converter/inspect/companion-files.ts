@@ -22,13 +22,13 @@ export interface Preprocessing {
   cropDoubt?: string | undefined;
 }
 
-/** What files beside a model specify. */
+/** What files next to a model specify. */
 export interface Companions {
   labels?: { names: string[]; from: string };
   preprocessing?: Preprocessing;
 }
 
-/** Files that may be beside a model, in order of preference. */
+/** Files that may be next to a model, in order of preference. */
 export const COMPANION_FILES = [
   'metadata.json',
   'preprocessor_config.json',
@@ -45,7 +45,7 @@ export const COMPANION_FILES = [
 const LABEL_FILES = COMPANION_FILES.slice(3);
 
 /**
- * Reads the files beside a model: Teachable Machine's metadata.json, the config.json and preprocessor_config.json of
+ * Reads the files next to a model: Teachable Machine's metadata.json, the config.json and preprocessor_config.json of
  * Hugging Face and timm, and files with class names.
  * @throws ModelError SOURCE_INVALID for one that cannot be read
  */

@@ -1,4 +1,4 @@
-/** How a value of a spec came about: a likely one is what the model itself shows, a guessed one only what is usual. */
+/** How certain a value of a spec is: `likely` if the model itself suggests it, `guessed` if it is only the usual value. */
 export type Certainty = 'given' | 'read' | 'likely' | 'guessed';
 
 /** One value of a spec, for people. */

@@ -24,7 +24,7 @@ import { activationOfRows, areUnitVectors, type Probe, probeOnnx } from './probe
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
 
 /**
- * Finds out what the spec of an ONNX file should say, from the file, from files beside it, and by running it.
+ * Determines the spec of an ONNX file, from the file, from files next to it, and by running it.
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
 export async function inspectOnnx(
@@ -75,7 +75,7 @@ export async function inspectOnnx(
 }
 
 /**
- * A vector that describes an image, as metric learning and vision towers give it, would pass for scores.
+ * Refuses a vector that describes an image, as from metric learning and vision towers, since it could be mistaken for scores.
  * @throws ModelError SPEC_INVALID
  */
 function refuseEmbedding({ output }: ChosenOutput, { rows, classCount }: Probe): void {
@@ -142,7 +142,7 @@ async function choose(
       .map(({ name, sizes }) => ({ name, shape: describeSizes(sizes) }));
     if (!ask) {
       const names = fit.map(({ name, shape }) => `${name} (${shape})`).join(', ');
-      const message = `--output: the ONNX file has the outputs ${names}: name the one with the scores; --outputs serves others beside it`;
+      const message = `--output: the ONNX file has the outputs ${names}: name the one with the scores; --outputs serves others in addition`;
       throw new ModelError('SPEC_INVALID', message);
     }
     const name = await askOutput(ask, fit);
@@ -183,7 +183,7 @@ function inputOf(
     const shape = describeSizes(input.sizes);
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file takes ${shape}, that is images of ${channels} channels: expected 1, 3 or 4; --layout says where they are`,
+      `the ONNX file takes ${shape}, which are images with ${channels} channels: expected 1, 3 or 4; --layout says where they are`,
     );
   }
   const layout = `${channels}, ${input.layout}, ${input.typeName}`;
@@ -210,7 +210,7 @@ function draftSpec(input: object, outputName: string | undefined, file: string):
   return parseSpec(JSON.stringify(draft), 'the model');
 }
 
-/** The graph's end is trusted unless the numbers contradict it. */
+/** Trusts the end of the graph unless the numbers contradict it. */
 function activationFor({ output }: ChosenOutput, overrides: Overrides, probe: Probe, findings: Findings): Activation {
   if (overrides.activation !== undefined) {
     findings.given('activation', overrides.activation, '--activation');

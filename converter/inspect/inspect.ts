@@ -41,11 +41,11 @@ export interface Inspection {
   outputs: Record<string, object>;
   /** Undefined if it is only known once an engine has run the model. */
   classCount: number | undefined;
-  /** From the model or from files beside it. */
+  /** From the model or from files next to it. */
   labels: Companions['labels'];
   /** What its maker wrote into the file, in one line. */
   description?: string | undefined;
-  /** A wrong normalization gives wrong answers without an error. */
+  /** A wrong normalization causes wrong results without an error. */
   normalizationIsGuess: boolean;
   /** What was read and what was guessed, for people. */
   findings: Findings;
@@ -63,7 +63,7 @@ export interface InspectionContext {
 }
 
 /**
- * Finds out what a model's spec should say from the model and the files beside it.
+ * Determines a model's spec from the model and the files next to it.
  * @throws ModelError if the model cannot be read
  */
 export async function inspectModel(
@@ -99,7 +99,7 @@ async function inspectTfjs(
   else findings.guessed('size', sizeText, 'the model leaves it open: --width, --height');
   const channelCount = overrides.channels ?? channels ?? 3;
   if (channelCount !== 1 && channelCount !== 3 && channelCount !== 4) {
-    throw new ModelError('SOURCE_INVALID', `the model takes images of ${channelCount} channels: expected 1, 3 or 4`);
+    throw new ModelError('SOURCE_INVALID', `the model takes images with ${channelCount} channels: expected 1, 3 or 4`);
   }
   if (overrides.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
   else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
@@ -113,7 +113,7 @@ async function inspectTfjs(
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const names = listNames(modelJson);
   const hasLabels = namesForLabels(names, overrides.outputs, overrides.output).length > 0;
-  // Without labels, the first output stands for all: they have the preprocessing in common.
+  // Without labels, the first output represents all of them: they share the preprocessing.
   const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));

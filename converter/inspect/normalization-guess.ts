@@ -18,7 +18,7 @@ export interface NormalizationEvidence {
 const CORRECTION = '--normalization, or --mean and --std';
 
 /**
- * Guesses which values a model takes that does not say it. Only first weights that were made for bytes make a guess likely. Names and frameworks
+ * Guesses the input values of a model that does not state them. A guess is likely only if the first weights were made for bytes. Names and frameworks
  * show what is usual, and people also train otherwise: published models of nsfwjs are MobileNets on values that no MobileNet was made for.
  */
 export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {

@@ -7,7 +7,7 @@ import { findKerasFamily } from './keras-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 
-/** Which values an ONNX file takes: as the command line, its arithmetic, files beside it, its first weights or its names say, or a guess. */
+/** Which values an ONNX file takes: as the command line, its arithmetic, files next to it, its first weights or its names say, or a guess. */
 export function chooseOnnxNormalization(
   facts: OnnxFacts,
   overrides: Overrides,

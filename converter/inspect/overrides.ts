@@ -7,7 +7,7 @@ import { nameNormalization } from './name-normalization.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 
-/** What a user said on the command line; it takes precedence over the model. */
+/** Options of the command line. They take precedence over what is read from the model. */
 export interface Overrides {
   width?: number | undefined;
   height?: number | undefined;
@@ -25,7 +25,7 @@ export interface Overrides {
   output?: string | undefined;
   /** What the spec declares besides the labels. */
   outputs?: OutputRequest[] | undefined;
-  /** At most this many images per run. */
+  /** Maximum number of images per run. */
   batch?: number | undefined;
 }
 

@@ -17,7 +17,7 @@ export interface Probe {
 const RAW_OUTPUT = 'raw';
 
 /**
- * Runs an ONNX file on a few images, to learn what it does not say.
+ * Runs an ONNX file on a few images, to find out what the file does not state.
  * @param scratch a folder that may be written to
  * @throws ModelError SOURCE_INVALID if it does not run, or does not give a score per class
  */
@@ -49,7 +49,7 @@ export async function probeOnnx(file: string, spec: ModelSpec, images: string[],
   }
 }
 
-/** A file may leave the sizes of its output open; what it gives has them. */
+/** A file may leave the sizes of its output open; its values have definite ones. */
 function checkDims(dims: readonly number[], batch: number): void {
   const [first, ...inner] = dims;
   const sizes = (first === batch ? inner : dims).filter((size) => size > 1);
@@ -112,7 +112,7 @@ export async function runBatch(
   return answer;
 }
 
-/** Runs one image through a model that `wrapOnnxFile` wrote, also if it takes more at once. Without labels there are no numbers. */
+/** Runs one image through a model that `wrapOnnxFile` wrote, even if it takes more at once. Without labels there are no numbers. */
 export async function runOne(
   session: ort.InferenceSession,
   pixels: Uint8Array,
@@ -125,7 +125,7 @@ export async function runOne(
 
 const TOLERANCE = 1e-3;
 
-/** What rows of numbers look like; undefined if they can be several things. */
+/** The activation that rows of numbers suggest; undefined if there are several candidates. */
 export function activationOfRows(rows: readonly Float32Array[]): 'softmax' | 'sigmoid' | 'logits' | undefined {
   const values = rows.flatMap((row) => [...row]);
   if (values.some((value) => value < -TOLERANCE || value > 1 + TOLERANCE)) return 'logits';

@@ -44,7 +44,7 @@ export function guessResizing(producer: string, size: { width: number; height: n
 }
 
 /**
- * Chooses how images are cropped and resized: the command line overrides files beside the model, which override a
+ * Chooses how images are cropped and resized: the command line overrides files next to the model, which override a
  * guess.
  */
 export function chooseResizing(

@@ -42,7 +42,7 @@ export async function nameOutput(
   const list = names.join(', ');
   throw new ModelError(
     'SPEC_INVALID',
-    `the model has ${names.length} outputs: choose one with --output: ${list}; --outputs serves others beside it`,
+    `the model has ${names.length} outputs: choose one with --output: ${list}; --outputs serves others in addition`,
   );
 }
 

@@ -18,7 +18,7 @@ export interface Constant {
 
 /**
  * Finds a graph's constants: initializers and Constant nodes.
- * @param file the ONNX file; those with external data are beside it
+ * @param file the ONNX file; those with external data are next to it
  */
 export function readConstants(graph: OnnxModelGraph, file: string | undefined): (name: string) => Constant | undefined {
   const tensors = new Map<string, onnx.ITensorProto>();

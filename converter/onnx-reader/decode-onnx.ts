@@ -18,6 +18,7 @@ export function decodeOnnx(file: Uint8Array): { model: OnnxModel; graph: OnnxMod
     throw new ModelError('SOURCE_INVALID', 'the file is not an ONNX model', { cause });
   }
   const graph = model.graph;
-  if (!graph?.node || graph.node.length === 0) throw new ModelError('SOURCE_INVALID', 'the ONNX file holds no graph');
+  if (!graph?.node || graph.node.length === 0)
+    throw new ModelError('SOURCE_INVALID', 'the ONNX file contains no graph');
   return { model, graph: graph as OnnxModelGraph };
 }

@@ -121,7 +121,7 @@ describe('preprocessing inside a model', () => {
     expect(readEmbedded(traceOf(['Relu'], ['Div', 255]))).toBeUndefined();
   });
 
-  test('is read through a crop, and beside a node whose numbers nobody reads', () => {
+  test('is read through a crop, and next to a node whose numbers nobody reads', () => {
     const values: Record<string, number[]> = { start: [8, 8], end: [24, 24], axes: [1, 2], channel: [3], scale: [255] };
     const constantOf = (name: string) => values[name] && { shape: [values[name].length], values: values[name] };
     const trace = (axes: string) => {

@@ -42,7 +42,7 @@ export function externalPartOf(tensor: TensorLike): ExternalPart | undefined {
   if (!isPlain || !isSize(offset) || (length !== undefined && !isSize(length))) {
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file names ${JSON.stringify(location)} for its weights: expected a file beside it`,
+      `the ONNX file names ${JSON.stringify(location)} for its weights: expected a file next to it`,
     );
   }
   return { location, offset, length };
@@ -65,7 +65,7 @@ function visitAttributes(attributes: readonly onnx.IAttributeProto[], visit: (te
 }
 
 /**
- * The files beside an ONNX file that hold its weights, each once, in the order of their first use.
+ * The files next to an ONNX file that hold its weights, each once, in the order of their first use.
  * @throws ModelError SOURCE_INVALID
  */
 export function listExternalFiles(graph: GraphLike): string[] {

@@ -69,7 +69,7 @@ export interface OnnxFacts {
 
 /**
  * Reads from an ONNX file what a classifier's spec must say.
- * @param file the ONNX file, if its weights, or files with external data beside it, are to be read
+ * @param file the ONNX file, if its weights, or files with external data next to it, are to be read
  * @param layout what a user says, if the file does not
  * @throws ModelError SOURCE_INVALID for what is not a classifier of images
  */
@@ -82,7 +82,7 @@ export function readFacts(
   if (opset < MIN_OPSET) {
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file is of opset ${opset}: export it again with opset ${MIN_OPSET} or later (17 suits most tools)`,
+      `the ONNX file has opset ${opset}: export it again with opset ${MIN_OPSET} or later (17 suits most tools)`,
     );
   }
   const port = imagePort(graph);

@@ -17,7 +17,7 @@ export function refuseDetection(outputs: readonly AnswerOutput[], declared: read
   const names = outputs.map(({ name, sizes }) => `${name} (${describeSizes(sizes)})`).join(', ');
   throw new ModelError(
     'SOURCE_INVALID',
-    `the ONNX file finds objects in images (detection), as its outputs say: ${names}. Only models that classify images are served`,
+    `the ONNX file detects objects in images, as its outputs show: ${names}. Only models that classify images are served`,
   );
 }
 

@@ -28,7 +28,7 @@ export function refuseTraining({ model, graph }: { model: OnnxModel; graph: Onnx
     if (!found) continue;
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file is of a model in training mode (${found.opType} is active), so its answers are not those of the trained model: export it again after model.eval()`,
+      `the ONNX file contains a model in training mode (${found.opType} is active), so its results are not those of the trained model: export it again after model.eval()`,
     );
   }
 }

@@ -41,7 +41,7 @@ test('a folder that is not served says why, and what makes it a model', async ()
 test.each([
   ['models list', printModels],
   ['models check', (context: Parameters<typeof printModels>[0]) => checkModels([], context)],
-] as const)('%s tells of it', async (_, command) => {
+] as const)('%s reports it', async (_, command) => {
   await makeFolder('flowers', 'model.json');
   const printed: string[] = [];
   const { signal } = new AbortController();

@@ -4,7 +4,7 @@ import { ModelError } from '../errors.ts';
 import { parseModelJson, storedBytes } from '../tfjs/manifest.ts';
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
-/** A Teachable Machine model's labels are beside it. */
+/** A Teachable Machine model's labels are next to it. */
 const METADATA_FILE = 'metadata.json';
 
 /**

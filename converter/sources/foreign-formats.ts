@@ -9,7 +9,7 @@ const DOCS = 'docs/export-your-model.md';
 const LOOK_BYTES = 1024 * 1024;
 
 /**
- * The sentence for a model in a format that is known and not read: the command that turns it into one that is.
+ * The message for a model in a known format that cannot be read: it contains the command that converts the model.
  * @param source a file or a folder
  * @param names what is in the folder, relative to it; undefined for a file
  * @param shown what people know the source as
@@ -68,7 +68,7 @@ async function explainFile(found: string, file: string): Promise<string | undefi
 
 async function explainTorch(found: string, file: string): Promise<string> {
   if (await contains(found, 'ultralytics')) {
-    return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx imgsz=224 (pip install ultralytics; imgsz as in its training), then add the .onnx file beside it`;
+    return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx imgsz=224 (pip install ultralytics; imgsz as in its training), then add the .onnx file next to it`;
   }
   return `${file} is a PyTorch checkpoint, which needs the code of its model. In Python: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=True), then add model.onnx; ${DOCS} shows each way`;
 }
@@ -89,7 +89,7 @@ function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** More are not a model's: somebody gave a home folder, or the disk. */
+/** A folder with more files is not a model's, but perhaps a home folder or a disk. */
 const MAX_FILES = 10_000;
 
 /**
@@ -104,7 +104,7 @@ export async function listFolder(folder: string): Promise<string[]> {
       throw new ModelError('SOURCE_INVALID', `${path.join(folder, at ?? '')} cannot be read`, { cause });
     });
     for (const entry of entries) {
-      // What macOS writes beside files on other disks and in archives.
+      // What macOS writes next to files on other disks and in archives.
       if (entry.name === '__MACOSX' || entry.name.startsWith('._')) continue;
       (entry.isDirectory() ? waiting : names).push(path.join(at, entry.name));
     }

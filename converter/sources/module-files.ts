@@ -3,11 +3,11 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 
-/** More than that is not a model's folder. */
+/** A folder with more files is not a model's. */
 const MAX_MODULE_FILES = 1_000;
 
 /**
- * All files of a model with user code, which may read any of them: neither packages nor what begins with a dot.
+ * Lists all files of a model with user code, since the code may read any of them, except packages and names that begin with a dot.
  * @returns paths relative to the folder, with forward slashes, sorted
  * @throws ModelError SOURCE_INVALID if there are too many
  */

@@ -23,8 +23,8 @@ export type SourceWithoutLabels =
 const NPM_SOURCE = /^npm:((?:@[^/@]+\/)?[^/@#]+)@([^#]+)#(.+)$/;
 
 /**
- * Brings a folder, a zip, an ONNX file or a URL of a model.json into the folder of a spec; of an
- * `npm:<package>@<version>#path` only the checksum is looked up, since its files are pulled by it later.
+ * Copies a folder, a zip, an ONNX file or the model.json at a URL into the folder of a spec. For
+ * `npm:<package>@<version>#path` it only looks up the checksum; the files are downloaded later.
  * @throws ModelError SOURCE_INVALID, SOURCE_UNREACHABLE
  */
 export async function obtainSource(
@@ -69,7 +69,7 @@ export async function obtainSource(
   }
 }
 
-/** A name for a model, if the user gave none. */
+/** The default name of a model, from its source. */
 export function nameOfSource(text: string): string {
   const words = text
     .replace(/[?#].*$/, '')
@@ -170,7 +170,7 @@ async function copyModelFiles(file: string, modelDir: string, model: string, wit
 
 const POINTER = 'version https://git-lfs.github.com/spec/';
 
-/** @throws ModelError SOURCE_INVALID for what Git LFS leaves in place of a large file */
+/** @throws ModelError SOURCE_INVALID for what Git LFS leaves instead of a large file */
 async function refusePointer(file: string): Promise<void> {
   // A pipe would be waited for.
   if (!(await stat(file).catch(() => undefined))?.isFile()) return;

@@ -31,7 +31,7 @@ export interface PulledSource {
 }
 
 /**
- * Copies a model's files into the store, once: completely or not at all. A copy that was damaged is made again.
+ * Copies a model's files into the store, once, completely or not at all. A damaged copy is replaced.
  * @throws ModelError SOURCE_UNREACHABLE, INTEGRITY_MISMATCH, SOURCE_INVALID, MANIFEST_INVALID, CANCELED
  */
 export async function pullSource(pull: Pull): Promise<PulledSource> {
@@ -112,7 +112,7 @@ async function linkPackages(modelDir: string, staging: string): Promise<void> {
   }
 }
 
-/** The files beside an ONNX file that it keeps its weights in, relative to the source's folder. */
+/** The files next to an ONNX file that it keeps its weights in, relative to the source's folder. */
 async function listWeightFiles(file: string, base: string): Promise<string[]> {
   const names = await computeOnce('weights', file, () => readWeightFiles(file));
   return names.map((name) => path.posix.join(base, name));

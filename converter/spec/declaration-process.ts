@@ -1,4 +1,4 @@
-/** Reads what a module declares, in a separate process that is then ended: the module may crash, hang or change globals. */
+/** Reads the declaration of a module in a separate process, since the module may crash, hang or change globals. */
 import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** What a spec says on a model's input: size, cropping, resizing and normalization. */
+/** The `input` of a spec: size, cropping, resizing and normalization. */
 import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import { z } from 'zod';
 
@@ -52,7 +52,7 @@ export const inputFields = z.strictObject({
   layout: z.enum(['nchw', 'nhwc']).optional(),
 });
 
-/** What is wrong with a normalization for that many channels. */
+/** Returns what is wrong with a normalization for this number of channels. */
 function checkNormalization({ normalization, channels }: z.infer<typeof inputFields>): string | undefined {
   if (typeof normalization === 'string') {
     const isColor = normalization === 'caffe' || normalization === 'torch';
@@ -69,14 +69,14 @@ type CropFields = Pick<
   'shortSide' | 'stretchTo' | 'cropFraction' | 'cover' | 'padColor' | 'resize'
 >;
 
-/** What is wrong with the rules of cropping. */
+/** Returns what is wrong with the cropping options. */
 export function checkCrop({ shortSide, stretchTo, cropFraction, cover, padColor, resize }: CropFields) {
   const rules = { shortSide, stretchTo, cropFraction, cover: cover || undefined, padColor };
   const given = Object.entries(rules).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (given.length > 1) return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
   const isOurs = resize !== undefined && !resize.startsWith('sharp-');
   const field = given.find((name) => name !== 'shortSide');
-  return field && !isOurs ? { field, message: 'a `resize` other than sharp beside it' } : undefined;
+  return field && !isOurs ? { field, message: 'a `resize` other than sharp with it' } : undefined;
 }
 
 export const inputSpec = inputFields.superRefine((input, context) => {

@@ -17,12 +17,12 @@ const moduleInput = inputFields.omit({ normalization: true, layout: true }).supe
 });
 
 const declaration = z.strictObject({
-  /** The name of the model's folder. A model that was copied to another folder is then noticed. */
+  /** The name of the model's folder. It reveals a model that was copied to another folder. */
   name: z.string().optional(),
   description: z.string().max(2000).optional(),
   /** The pixels that the model takes, as in `model.json5`. */
   input: moduleInput.optional(),
-  /** Absent: `labels.json` beside the code, unless there are `outputs`. */
+  /** Absent: `labels.json` next to the code, unless there are `outputs`. */
   labels: labels.optional(),
   /** Of the labels: whether an image has one or several, and which are shown. */
   output: z.strictObject({ task: Task.optional(), threshold: Threshold.optional() }).optional(),

@@ -75,7 +75,7 @@ test.each([
   ['{ input: { width: 2, height: 2 }, outputs: {} }', 'outputs: expected 1 to 16 outputs, found 0'],
   ['{ input: { width: 2, height: 2, shortSide: 1n } }', 'input.shortSide: '],
   ['{ labels: ["a"] }', 'input: expected here, or in what ./engine.js declares'],
-  ['{ input: { width: 2, height: 2, cover: true } }', 'input.cover: expected a `resize` other than sharp beside it'],
+  ['{ input: { width: 2, height: 2, cover: true } }', 'input.cover: expected a `resize` other than sharp with it'],
 ])('%s is refused by the name of its field', async (fields, message) => {
   const promise = read({ 'engine.js': `export default { ...${fields}, load() {} };` });
   await expect(promise).rejects.toMatchObject({

@@ -31,7 +31,7 @@ describe('a model spec', () => {
     expect(spec).toMatchObject({ engine: 'auto', precision: 'float32', input: { channels: 3 } });
   });
 
-  test('takes a mean and deviation in place of the name of a normalization', () => {
+  test('takes a mean and deviation instead of the name of a normalization', () => {
     const { input } = parseSpec(RESNET.replace(`'caffe'`, '{ mean: [0.48, 0.46, 0.41], std: [0.27] }'), 'model.json5');
     const own = { mean: [0.48, 0.46, 0.41], std: [0.27], scale: 1 / 255, order: 'rgb' };
     expect(input.normalization).toEqual(own);

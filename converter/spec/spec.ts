@@ -13,7 +13,7 @@ export const npmSource = z.strictObject({
   version: z.string().regex(/^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$/, 'an exact version such as 1.0.4'),
   integrity: z.string().regex(/^sha512-[A-Za-z0-9+/]{86}==$/, 'the sha512 integrity of the tarball ("sha512-…")'),
   model: relativePath,
-  /** In the package; absent: `labels.json` beside the spec. */
+  /** In the package; absent: `labels.json` next to the spec. */
   labels: relativePath.optional(),
 });
 
@@ -45,7 +45,7 @@ export const queueSpec = z.strictObject({
   refuseUnreachableDeadlines: z.boolean().default(QUEUE_DEFAULTS.refuseUnreachableDeadlines),
 });
 
-/** Code beside the spec. */
+/** Code next to the spec. */
 const CODE_FILE = /^\.\/[\w-]+(?:\/[\w-]+)*\.m?js$/;
 
 const CROP_FITS = 'at least as long as width and height, so that the center crop fits';
@@ -79,7 +79,7 @@ const modelSpec = z
     outputs: outputSpecs.optional(),
     /** `module` is written as the path of the module: `engine: './engine.js'`. */
     engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm', 'module']).default('auto'),
-    /** A module beside the spec that changes each image's output. */
+    /** A module next to the spec that changes each image's output. */
     postprocess: z.string().regex(CODE_FILE, 'a path such as ./postprocess.js').optional(),
     /** How long it may take per image; an image for which it takes longer fails. @default 1000 */
     postprocessTimeLimitMs: z.int().min(1).max(60_000).optional(),
@@ -116,13 +116,13 @@ function hasAnswers({ source, labels, outputs }: Answers): boolean {
   return source.type === 'npm' || [source.labels, labels, outputs].some((given) => given !== undefined);
 }
 
-/** `models/<name>/model.json5`, parsed, every default filled in. Sizes in pixels and bytes, times in milliseconds. */
+/** A parsed `models/<name>/model.json5` with all defaults. Sizes are in pixels and bytes, times in milliseconds. */
 export type ModelSpec = z.infer<typeof modelSpec>;
 export type OutputSpec = ModelSpec['output'];
 
 /** The file that makes a folder of the repository a model. */
 export const SPEC_FILE = 'model.json5';
-/** Beside the spec, if it names no other. */
+/** Next to the spec, if it names no other file. */
 export const LABELS_FILE = 'labels.json';
 
 /**

@@ -80,7 +80,7 @@ test('a damaged graph causes no other error than a ModelError', () => {
   expect(() => readBinaryGraph(new Uint8Array())).toThrow(/not a graph of TensorFlow: no nodes/);
 });
 
-test('what is missing beside the graph, and what is not a manifest, is named', async () => {
+test('what is missing next to the graph, and what is not a manifest, is named', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'inferql-binary-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const file = path.join(folder, 'tensorflowjs_model.pb');

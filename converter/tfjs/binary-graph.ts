@@ -24,7 +24,7 @@ export function isBinaryGraph(file: string): boolean {
 }
 
 /**
- * Writes the graph and the manifest beside it as the model.json of later converters. The weight files are not copied.
+ * Writes the graph and the manifest next to it as the model.json of later converters. The weight files are not copied.
  * @param modelDir a folder that is there
  * @throws ModelError SOURCE_INVALID, TOPOLOGY_INVALID, MANIFEST_INVALID
  */

@@ -3,8 +3,8 @@ import { isPlainTiff } from './formats/tiff.ts';
 import { needsToneMap } from './formats/tone-map.ts';
 
 /**
- * Where an image is decoded. `quick` and `medium`: on the threads of this process, of which medium ones leave some free for files.
- * `isolated`: in a process that can be ended, because it may take long, or is decoded by JavaScript, which blocks its thread.
+ * Where an image is decoded. `quick` and `medium`: on the threads of this process; medium images leave some threads free for file access.
+ * `isolated`: in a process that can be killed, because decoding may take long, or happens in JavaScript, which blocks its thread.
  */
 export type DecodePlace = 'quick' | 'medium' | 'isolated';
 

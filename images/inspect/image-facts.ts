@@ -1,4 +1,4 @@
-/** What a file says about itself, read without decoding it. */
+/** Facts about an image file, read without decoding it. */
 
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'heic' | 'tiff' | 'bmp' | 'ico';
 

@@ -14,8 +14,8 @@ import { inspectWebp } from './webp.ts';
 const READ_FORMATS = 'It reads JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP and ICO.';
 
 /**
- * Reads what an image file says about itself: format, size, and what decoding it will cost. Its loops are bounded by constants and by the
- * size of the picture, never by a number in the file alone.
+ * Reads an image file's format and size, and estimates the cost of decoding it. All loops are bounded by constants and by the
+ * size of the picture, never only by a number in the file.
  * @throws InferqlError EMPTY, UNSUPPORTED_FORMAT (naming what is not supported), CORRUPT or TOO_COMPLEX
  */
 export function inspectImage(file: Buffer): ImageFacts {

@@ -12,7 +12,7 @@ export interface DecodeThreads {
 
 /**
  * Threads that start when they are needed.
- * @param path their main file. @default decode-thread-main.js beside this module; if that file does not exist, everything runs in this thread
+ * @param path their main file. @default decode-thread-main.js next to this module; if that file does not exist, everything runs in this thread
  */
 export function createDecodeThreads(
   path = fileURLToPath(new URL('./decode-thread-main.js', import.meta.url)),

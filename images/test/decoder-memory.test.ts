@@ -20,7 +20,7 @@ const PROCESSES = 4;
 const PROCESS_BYTES = 150e6;
 const LOOK_EVERY_MS = 20;
 
-/** Resident bytes of all decoder processes that this process has started; 0 where the system does not say. */
+/** Resident bytes of all decoder processes that this process has started; 0 if the system does not report it. */
 function readDecoderBytes(): number {
   let sum = 0;
   if (!existsSync('/proc/self/statm')) return sum;

@@ -2,7 +2,7 @@
 
     two/bin/python make_graph.py keras2
 
-keras2-transformer-binary has the graph of keras2-transformer as converters before tfjs 1.0 wrote it, as a protobuf with a manifest beside it. Keras 2 writes most of its LayerNormalization as batch
+keras2-transformer-binary has the graph of keras2-transformer as converters before tfjs 1.0 wrote it, as a protobuf with a manifest next to it. Keras 2 writes most of its LayerNormalization as batch
 normalizations in training, Dense of sequences with computed shapes, and dilated depthwise convolutions as those of several smaller images."""
 
 import importlib.metadata

@@ -59,7 +59,7 @@ export function transpose(builder: GraphBuilder, input: Value, order: readonly n
 
 /**
  * The shape that a reshape gives. One dimension may be -1; a leading 1 of a graph frozen at batch 1 means the batch.
- * @throws ShapeMismatchError if the number of elements does not fit, or images are not in a dimension each any more
+ * @throws ShapeMismatchError if the number of elements does not fit, or images no longer have a separate dimension
  */
 export function resolveShape(input: readonly number[], target: readonly number[]): number[] {
   const resolved = keepBatch(input, target) ?? fillOpen(input, target);

@@ -41,7 +41,7 @@ const WEIGHTS_FILE = 'weights.bin';
 const MIN_EXTERNAL_BYTES = 4096;
 
 /**
- * Writes a graph as model.onnx into a folder, with longer weights beside it. They are never encoded as a whole, and onnxruntime maps them.
+ * Writes a graph as model.onnx into a folder, with longer weights next to it. They are never encoded as a whole, and onnxruntime maps them.
  */
 export async function writeModel(graph: OnnxGraph, name: string, folder: string): Promise<void> {
   const target = await open(path.join(folder, WEIGHTS_FILE), 'w');

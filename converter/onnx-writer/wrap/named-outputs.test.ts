@@ -98,7 +98,7 @@ describe('a spec that cannot be says what was expected:', () => {
     expect(() => parseSpec(JSON.stringify({ ...TWO_HEADS_SPEC, outputs }), 'model.json5')).toThrow(message);
   });
 
-  test('labels may be absent only beside outputs', () => {
+  test('labels may be absent only if there are outputs', () => {
     const { labels: _, ...source } = TWO_HEADS_SPEC.source;
     const { outputs: __, ...spec } = TWO_HEADS_SPEC;
     expect(() => parseSpec(JSON.stringify({ ...spec, source }), 'model.json5')).toThrow(

@@ -207,14 +207,14 @@ describe('an ONNX file', () => {
       const entry = { key: 'location', value: location };
       const model = onnx.ModelProto.decode(denseModel(true));
       model.graph!.initializer![0]!.externalData = [entry];
-      expect(() => wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}))).toThrow(/expected a file beside it/);
+      expect(() => wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({}))).toThrow(/expected a file next to it/);
       const constant = onnx.ModelProto.decode(denseModel(true));
       const [tensor] = constant.graph!.initializer!.splice(0, 1);
       const value = { ...tensor, externalData: [entry] };
       const attribute = [{ name: 'value', type: onnx.AttributeProto.AttributeType.TENSOR, t: value }];
       constant.graph!.node!.unshift({ opType: 'Constant', output: ['kernel'], attribute } as never);
       expect(() => wrapOnnx(onnx.ModelProto.encode(constant).finish(), specOf({}))).toThrow(
-        /expected a file beside it/,
+        /expected a file next to it/,
       );
     },
   );

@@ -36,9 +36,9 @@ export interface WrappedModel {
   bytes: Uint8Array;
   /** Undefined if the file does not say, 0 for a model without labels. */
   classCount: number | undefined;
-  /** Files with weights that must be beside the written file: by their place beside the original, and by their new name. */
+  /** Files with weights that must be next to the written file: by their place next to the original, and by their new name. */
   externalFiles: { from: string; to: string }[];
-  /** Bytes of the original file that must be in OWN_WEIGHTS beside the written file. */
+  /** Bytes of the original file that must be in OWN_WEIGHTS next to the written file. */
   ownWeights: MovedPart[];
 }
 
@@ -49,7 +49,7 @@ export interface WrapOptions {
   labelCount?: number | undefined;
   /** What is given besides the probabilities, as outputs named by `outputPort`. */
   outputs?: readonly PreparedOutput[];
-  /** The ONNX file; those with external data are beside it. */
+  /** The ONNX file; those with external data are next to it. */
   file?: string | undefined;
   /** Also give the output with the labels as the file does, under this name. */
   rawOutput?: string;

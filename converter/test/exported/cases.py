@@ -1,6 +1,6 @@
 """A case as exported.test.ts reads it: its pixels, what `add` must find out, and the original framework's answers.
 
-The pixels are those of the test. Each model goes into a folder beside this file, the answers into answers/<name>.json."""
+The pixels are those of the test. Each model goes into a folder next to this file, the answers into answers/<name>.json."""
 import json
 import os
 

@@ -1,6 +1,6 @@
 """python make_further.py [name ...]   What people bring besides plain classifiers; versions are in requirements.txt.
 
-Models that are served go beside those of make_torch.py, with their answers. Those that must be refused go into `refused/`, each with the
+Models that are served go next to those of make_torch.py, with their answers. Those that must be refused go into `refused/`, each with the
 sentence that the refusal contains in `refused/sentences.json`."""
 import json
 import os
@@ -121,7 +121,7 @@ def served_cases():
     for i, tensor in enumerate(model.graph.initializer):
         onnx.external_data_helper.set_external_data(tensor, f"weights/part {i}.bin")
     onnx.save(model, os.path.join(HERE, "onnx-parts", "model.onnx"))
-    write_case("onnx-parts", logits, GUESS, note="each weight in a file of a folder beside it")
+    write_case("onnx-parts", logits, GUESS, note="each weight in a file of a folder next to it")
     torch.manual_seed(8)
     two = settle(Net(classes=2), X, spread=0.2)
     export(Wrapped(two, lambda m, x: torch.sigmoid(m(x))), X, "torch-two-sigmoids")

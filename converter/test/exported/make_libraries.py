@@ -38,7 +38,7 @@ def transformers_case():
 
     torch.onnx.export(Logits(), (x[:1],), os.path.join(where, "model.onnx"), input_names=["pixel_values"], output_names=["logits"], dynamic_axes=names, dynamo=False)
     spec = {"input": {**IMAGE, "normalization": "tf", "kernel": "linear"}, "output": {"activation": "logits"}}
-    write_case("transformers-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="config.json and preprocessor_config.json beside it, all sizes open")
+    write_case("transformers-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="config.json and preprocessor_config.json next to it, all sizes open")
 
 
 def timm_case():
@@ -57,7 +57,7 @@ def timm_case():
     x = first((pixels(32, 32, 3).astype(np.float32) / 255 - mean) / deviation)
     torch.onnx.export(net, (x[:1],), os.path.join(where, "model.onnx"), dynamo=True, external_data=False)
     spec = {"input": {**IMAGE, "shortSide": 35, "normalization": "tf", "resize": "pillow-bicubic"}, "output": {"activation": "logits"}}
-    write_case("timm-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="timm's config.json beside it, batch 1")
+    write_case("timm-vit", softmax(run(net, x)), {**spec, "labels": ["thing 0", "thing 4"]}, note="timm's config.json next to it, batch 1")
 
 
 def ultralytics_case():

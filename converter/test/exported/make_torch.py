@@ -47,7 +47,7 @@ def torch_cases():
     inside = Inside(net).eval()
     export(inside, first(px.astype(np.float32)), "torch-inside")
     none = {**guess, "input": {**IMAGE, "normalization": "none"}}
-    write_case("torch-inside", logits, none, note="divides by 255 and normalizes by itself")
+    write_case("torch-inside", logits, none, note="divides by 255 and normalizes inside the model")
     half = Net()
     half.load_state_dict(net.state_dict())
     export(half.eval().half(), x.half(), "torch-half")

@@ -31,7 +31,7 @@ export class DecoderProcess {
   #isAlive = true;
   #isReady = false;
 
-  /** Starts it. @param path the process' main file. @default decoder-process-main.js beside this module */
+  /** Starts it. @param path the process' main file. @default decoder-process-main.js next to this module */
   constructor(path = fileURLToPath(new URL('./decoder-process-main.js', import.meta.url))) {
     const child = fork(path, [], {
       serialization: 'advanced',

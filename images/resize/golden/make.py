@@ -5,7 +5,7 @@
     python make.py torchvision torchvision-crops transformers-crops
     python make.py pillow11              (after pip install pillow==11.3.0)
 
-Writes one .json per name beside this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
+Writes one .json per name next to this file. An answer of 8 bits is kept as its SHA-256; one in floating point as samples: up to
 120 of its values, evenly spread, in 64ths.
 """
 import base64
