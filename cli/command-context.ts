@@ -18,7 +18,7 @@ export interface CommandContext {
   releaseSignals(): void;
 }
 
-/** How long to wait for a server that went away during work. */
+/** How long to wait for a server that went down during work, in milliseconds. */
 const RETRY_FOR_MS = 60_000;
 
 export function createContext(signal: AbortSignal, releaseSignals: () => void): CommandContext {
@@ -34,7 +34,7 @@ export function createContext(signal: AbortSignal, releaseSignals: () => void): 
   };
 }
 
-/** The server's URL if no --url is given: INFERQL_URL, else that of the system that runs from this folder, else PORT of this machine. */
+/** The server's URL without --url: INFERQL_URL, else that of the system that is running from this folder, else PORT on this machine. */
 export function defaultUrl(env: NodeJS.ProcessEnv): string {
   if (env.INFERQL_URL) return env.INFERQL_URL;
   return findRunningUrl(env.INFERQL_STATE_DIR || '.inferql') ?? `http://127.0.0.1:${env.PORT || 4000}`;
@@ -57,8 +57,8 @@ export function connectServer(
 }
 
 /**
- * Asks the server once, without retries.
- * @throws CommandFailure if none answers, or it has no such model
+ * Checks that the server has the model, without retries.
+ * @throws CommandFailure if the server does not respond, or has no such model
  */
 export async function requireModel(context: CommandContext, url: string, model: string | undefined): Promise<void> {
   const models = await connectServer(context, url, 0).models({ signal: context.signal });
@@ -78,13 +78,13 @@ export function explainError(error: unknown, url: string): CommandFailure {
     case 'UNREACHABLE':
       return new CommandFailure(
         EXIT.unreachable,
-        `No InferQL server answers at ${url}.
+        `No InferQL server responds at ${url}.
 
 Start one in the project's folder with
 
   npm start
 
-or name another with --url or INFERQL_URL.`,
+or pass the address of another one with --url or INFERQL_URL.`,
       );
     case 'BAD_RESPONSE':
       return new CommandFailure(EXIT.unreachable, `${url} does not serve the InferQL API of this version. ${message}`);
@@ -99,7 +99,7 @@ or name another with --url or INFERQL_URL.`,
     case 'UNAUTHENTICATED':
       return new CommandFailure(
         EXIT.usage,
-        `The server at ${url} refused access: ${message}\n\nGive an API key in INFERQL_KEY or with --key. Operators make them with \`inferql keys create\`.`,
+        `The server at ${url} refused access: ${message}\n\nSet INFERQL_KEY or pass --key. Operators create API keys with \`inferql keys create\`.`,
       );
     case 'FORBIDDEN':
     case 'INVALID_INPUT':

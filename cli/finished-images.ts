@@ -44,13 +44,13 @@ export interface Memory {
   recall(image: ImageSource): ImageRecord | undefined;
   /** Stores a success; failures are retried the next time. */
   keep(image: ImageSource, record: ImageRecord): Promise<void>;
-  /** The same for the same image in each run with this file: an upload whose answer was lost is not computed twice. */
+  /** The idempotency key of an image, equal in each run with this file: an upload whose response was lost is not computed twice. */
   idempotencyKey(image: ImageSource): string;
   close(): Promise<void>;
 }
 
 /**
- * Opens or begins a state file: JSON lines, one per image. A line that a crash truncated is dropped.
+ * Opens or creates a state file: JSON lines, one per image. A line that a crash truncated is dropped.
  * @throws CommandFailure if it is not a state file, belongs to another model, or cannot be written
  */
 export async function openMemory(path: string, model: string | undefined): Promise<Memory> {
@@ -101,7 +101,10 @@ async function readLines(file: FileHandle, path: string, model: string | null) {
   if (!head.success) throw notOurs(path);
   if (head.data.model !== model) {
     const name = head.data.model ?? 'the default model';
-    throw new CommandFailure(EXIT.usage, `${path} belongs to a run with ${name}. Use the same, or another state file.`);
+    throw new CommandFailure(
+      EXIT.usage,
+      `${path} belongs to a run with ${name}. Use the same model or another state file.`,
+    );
   }
   const lines = rest.flatMap((line) => Line.safeParse(parseJson(line)).data ?? []);
   return { head: head.data, lines };

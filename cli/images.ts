@@ -8,7 +8,7 @@ import { safeText } from './terminal-text.ts';
 
 /** Far more than any server accepts, so that an endless input does not fill the memory. */
 const MAX_INPUT_BYTES = 256_000_000;
-/** Files that people mean as images, also if the server cannot read them: its refusal says what is wrong. */
+/** Files that people mean as images, even if the server cannot read them: its refusal says what is wrong. */
 const IMAGE_NAME =
   /\.(jpe?g|jpe|jfif|pjpe?g|pjp|mpo|a?png|webp|gif|avifs?|hei[cf]s?|hif|tiff?|bmp|dib|ico|cur|dng|jxl|jp2|cr[23]|nef|arw|orf|raf|rw2)$/i;
 /** As many as a format needs to be recognized. */
@@ -32,7 +32,7 @@ interface FoundImages {
 }
 
 /**
- * The images that arguments name, each once: files, all files in folders that are images by their name or their first bytes, and `-`
+ * Finds the images in the arguments, each once: files, files in folders that are images by name or by their first bytes, and `-`
  * for standard input. Unreadable files are included, so that they are reported with the others.
  * @throws CommandFailure if there are none; the signal's reason
  */

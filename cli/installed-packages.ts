@@ -1,4 +1,4 @@
-/** The other packages, as installed beside this one. */
+/** The other packages, as installed next to this one. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';

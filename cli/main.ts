@@ -16,14 +16,14 @@ import { CommandFailure, EXIT, EXIT_HELP } from './exit-codes.ts';
 
 const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and inspect models and queues.
 
-The server is expected at --url, else at INFERQL_URL, else where the system of this folder
-runs, else at http://127.0.0.1:4000 (PORT). Start one with \`inferql serve\`.`;
+The server is the one in --url, else in INFERQL_URL, else the one that runs from this folder,
+else http://127.0.0.1:4000 (or PORT). Start one with \`inferql serve\`.`;
 
 function createProgram(context: CommandContext, version: string): Command {
   const program = new Command('inferql')
     .description(DESCRIPTION)
     .version(version)
-    .option('-k, --key <key>', 'API key (better: INFERQL_KEY, which other users of this machine cannot see)')
+    .option('-k, --key <key>', 'API key; prefer INFERQL_KEY, which other users of this machine cannot see')
     .addHelpText('after', EXIT_HELP)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();

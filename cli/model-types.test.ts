@@ -16,7 +16,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** The compiler's messages about a program beside the declarations. */
+/** The compiler's messages about a program next to the declarations. */
 function compile(declarations: string, program: string): string {
   writeFileSync(join(dir, 'models.d.ts'), declarations);
   writeFileSync(join(dir, 'program.ts'), program);

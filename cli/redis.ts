@@ -19,8 +19,8 @@ const CONNECT_MS = 3_000;
 /** Adds --redis and --prefix. */
 export function addRedisOptions(command: Command): Command {
   return command
-    .option('--redis <url>', "Redis of the system (default: REDIS_URL, else this project's private one)")
-    .addOption(new Option('--prefix <text>', 'prefix of its keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX));
+    .option('--redis <url>', "the system's Redis (default: REDIS_URL, else this project's private one)")
+    .addOption(new Option('--prefix <text>', 'prefix of the Redis keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX));
 }
 
 /**
@@ -40,7 +40,7 @@ export async function withRedis(
   } catch (error) {
     if (!(error instanceof InferqlError)) throw error;
     if (error.code === 'UNAVAILABLE')
-      throw new CommandFailure(EXIT.unreachable, `Redis does not answer at ${hidePassword(url)}.`);
+      throw new CommandFailure(EXIT.unreachable, `Redis does not respond at ${hidePassword(url)}.`);
     throw new CommandFailure(EXIT.failed, safeText(error.message));
   } finally {
     redis.disconnect();
@@ -53,7 +53,7 @@ async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
   if (/^\d+$/.test(port.trim())) return `redis://127.0.0.1:${port.trim()}`;
   throw new CommandFailure(
     EXIT.unreachable,
-    'No Redis found. Start the system in this folder with `inferql serve` (or `npm start`), or give a URL with --redis or REDIS_URL.',
+    'No Redis found. Start the system in this folder with `inferql serve` (or `npm start`), or pass a URL with --redis or REDIS_URL.',
   );
 }
 

@@ -1,4 +1,4 @@
-/** The server's answers. Names and meanings are those of the GraphQL schema. */
+/** The types of the server's answers. Names and meanings are those of the GraphQL schema. */
 
 /** It starts as QUEUED, becomes PROCESSING, and ends in exactly one of the other four. */
 export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED';
@@ -6,7 +6,7 @@ export type PredictionStatus = 'QUEUED' | 'PROCESSING' | 'SUCCEEDED' | 'FAILED' 
 export type Priority = 'HIGH' | 'NORMAL' | 'LOW';
 
 /**
- * The label names of models, for typed results. Empty unless the file that `inferql types` writes declares those of a server.
+ * The label names of models, for typed results. Empty unless you include the file that `inferql types` writes.
  * @example
  * declare module '@inferql/client' {
  *   interface ModelLabels {
@@ -21,7 +21,7 @@ export interface ModelLabels {}
 export type LabelName<Model extends string = string> = Model extends keyof ModelLabels ? ModelLabels[Model] : string;
 
 /**
- * The label names of models' further heads, by model and head. Empty unless the file that `inferql types` writes declares those of a server.
+ * The label names of models' heads, by model and head. Empty unless you include the file that `inferql types` writes.
  * @example
  * declare module '@inferql/client' {
  *   interface ModelHeads {
@@ -60,7 +60,7 @@ export interface HeatmapUnavailable {
   message: string;
 }
 
-/** A further classification of the image. Labels below `threshold` are left out. */
+/** An additional classification of the image. Labels with a score below `threshold` are omitted. */
 export interface Head<HeadName = string, Name = string> {
   name: HeadName;
   task: 'SINGLE_LABEL' | 'MULTI_LABEL';
@@ -101,27 +101,27 @@ export interface PredictionResult<Name = string, Heads = Record<string, string>>
   heads?: HeadOf<Heads>[];
   embeddings?: Embedding[];
   tensors?: Tensor[];
-  /** What the model's code added, as JSON; null for nothing. */
+  /** Additional JSON from the model's code; null if there is none. */
   extra?: unknown;
 }
 
-/** The state of one image's prediction at the time of reading. Times are ISO 8601 text in UTC. */
+/** The state of a prediction at the time of reading. Times are ISO 8601 text in UTC. */
 export interface Prediction {
   id: string;
   status: PredictionStatus;
-  /** 1 is next. Null once it no longer waits. */
+  /** 1 is next. Null unless the status is QUEUED. */
   queuePosition: number | null;
-  /** Estimated milliseconds until its work begins, if known. */
+  /** Estimated milliseconds until processing starts, if known. */
   estimatedStartMs: number | null;
   model: string;
   /** A digest of the model's weights and specification. */
   modelVersion: string;
   priority: Priority;
-  /** How often its work was started. */
+  /** How many times a worker has started it. */
   attempts: number;
-  /** True if the result was not computed for this prediction alone. */
+  /** True if the result is shared with another request or comes from the cache. */
   cached: boolean;
-  /** How many images the model ran at once when it gave this result. */
+  /** The size of the batch that produced the result. */
   batchSize: number | null;
   createdAt: string;
   startedAt: string | null;
@@ -137,7 +137,7 @@ export interface Prediction {
   result: PredictionResult | null;
 }
 
-/** A prediction as it was accepted: what is known only at its end is left out. */
+/** An accepted prediction, without the fields that are only known at its end. */
 export type AcceptedPrediction = Omit<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>;
 
 /** A prediction that has succeeded. */
@@ -149,7 +149,7 @@ export type SucceededPrediction<Name = string, Heads = Record<string, string>> =
   result: PredictionResult<Name, Heads>;
 };
 
-/** A model that requests can name. */
+/** A model of the server. */
 export interface Model {
   name: string;
   isDefault: boolean;
@@ -165,7 +165,7 @@ export interface Model {
   batching: { maxBatchSize: number; maxQueueDelayMs: number };
 }
 
-/** The queue of one model at one moment. Rates are predictions per second. Without the scope `operate`, counts and bytes are the tenant's own. */
+/** The queue of one model at one point in time. Rates are predictions per second. Without the scope `operate`, counts and bytes are the tenant's own. */
 export interface Queue {
   model: string;
   waiting: number;
@@ -177,14 +177,14 @@ export interface Queue {
   ratePerSecond: number | null;
   capacityPerSecond: number | null;
   latencyMs: number | null;
-  /** Those with the most waiting first; null without the scope `operate`. */
+  /** Sorted by waiting predictions, most first; null without the scope `operate`. */
   tenants: { tenant: string; waiting: number; processing: number }[] | null;
   /** Over all tenants; null without the scope `operate`. */
   ended: { succeeded: number; failed: number; canceled: number; expired: number } | null;
   workers: { id: string; engine: string; version: string; imageMs: number | null; startedAt: string }[];
 }
 
-/** What the server accepts at most. */
+/** The server's limits. */
 export interface Limits {
   /** Bytes of one image file. */
   maxUploadBytes: number;

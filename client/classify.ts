@@ -13,14 +13,14 @@ import type { Subscriber } from './subscriptions/subscriber.ts';
 import type { Transport } from './transport.ts';
 import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
-/** How long an aborting caller waits for the server to be notified. */
+/** Maximum time that an aborted call waits for the server to confirm the cancellation, in milliseconds. */
 const FAREWELL_MS = 2_000;
 
 /** What images are sent with. */
 export interface Uploads {
   transport: Transport;
   subscriber: Subscriber;
-  /** Bounds the uploads at the same time. */
+  /** Limits the number of concurrent uploads. */
   semaphore: Semaphore;
 }
 
@@ -79,8 +79,8 @@ interface Sent {
 
 /**
  * Sends the image until it is accepted or retrying makes no sense.
- * @param wanted the response: only the `id`, with the first `state`, or also the prediction's `end`. That end is missing if the
- *   connection broke after the id, or if the server's wait ended first.
+ * @param wanted what the response contains: only the `id`, also the first `state`, or also the prediction's `end`. The end is missing if
+ *   the connection broke after the id, or if the server's wait ended first.
  */
 async function sendImage(
   { transport, semaphore }: Uploads,
@@ -156,7 +156,7 @@ function isState(data: unknown): data is Prediction {
 
 async function sayFarewell(transport: Transport, id: string): Promise<void> {
   const variables = { id, ...selectFields({}) };
-  // A server that is away cannot be notified.
+  // A server that is down cannot be notified.
   await transport.execute(CancelDocument, variables, AbortSignal.timeout(FAREWELL_MS)).catch(() => {});
 }
 
@@ -183,8 +183,8 @@ function makeKey(): string {
 }
 
 /**
- * A signal that follows another one with a delay.
- * @param getDelayMs asked when the other one is aborted
+ * A signal that is aborted some time after another one.
+ * @param getDelayMs called when the other signal is aborted; returns the delay
  */
 function delayAbort(signal: AbortSignal | undefined, getDelayMs: () => number) {
   const controller = new AbortController();

@@ -13,7 +13,7 @@ import type {
 } from './answer-types.ts';
 import type { InferqlError } from './errors.ts';
 
-/** An image in memory. `@inferql/client/node` accepts paths and `file:` URLs, too. */
+/** An image in memory. `@inferql/client/node` also accepts paths and `file:` URLs. */
 export type ImageInput = Blob | ArrayBuffer | Uint8Array;
 
 /**
@@ -28,7 +28,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /**
    * How long a failed request or lost subscription is retried after its first failure, in milliseconds. 0: never. A function decides
-   * for each error, also for those that are not `retryable`. Default: that of the client.
+   * for each error, even if it is not `retryable`. Default: the client's option.
    */
   retryForMs?: number | ((error: InferqlError) => number) | undefined;
   /** Called with each error that is retried. */
@@ -42,40 +42,40 @@ export interface ClientOptions {
   key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
   /** Headers sent with every HTTP request. If a function, it is called for each request. */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
-  /** Used instead of the global fetch. It reports no upload progress. */
+  /** Used instead of the global fetch. Upload progress is then not reported. */
   fetch?: typeof fetch;
   /** See {@link CallOptions.retryForMs}. @default 30_000 */
   retryForMs?: CallOptions['retryForMs'];
   /**
-   * An upload whose answer takes longer counts as lost, in milliseconds, plus one second per 32 kB. @default 120_000
+   * Time limit for an upload and its response, in milliseconds, plus one second per 32 kB; after that it counts as lost. @default 120_000
    */
   requestTimeoutMs?: number;
   /**
-   * Any other request or subscription that is silent for longer counts as lost, in milliseconds; the server sends a comment every 12 s.
+   * Any other request or subscription counts as lost after this many milliseconds of silence. The server sends a comment every 12 s.
    * @default 30_000
    */
   idleTimeoutMs?: number;
-  /** How many uploads this client sends at the same time; the others wait. @default Infinity */
+  /** Maximum number of concurrent uploads; the others wait. @default Infinity */
   maxUploads?: number;
   /**
-   * How updates arrive. `event-stream`: a stream for each prediction and queue that is watched. `shared`: one WebSocket for all; if none
+   * How updates arrive. `event-stream`: one stream per watched prediction or queue. `shared`: one WebSocket for all; if none
    * gets through, at most three event streams, and queries every second for the rest.
    * @default 'event-stream'
    */
   subscriptions?: 'event-stream' | 'shared';
-  /** Called when the way in which updates arrive changes. Only with `subscriptions: 'shared'`. */
+  /** Called when {@link Connection} changes. Only with `subscriptions: 'shared'`. */
   onConnection?: (connection: Connection) => void;
 }
 
 /** The options for reading a prediction. */
 export interface ReadOptions extends CallOptions {
-  /** How many labels the result carries. @default 5 */
+  /** How many labels the result contains. @default 5 */
   topK?: number;
-  /** Read a heatmap: `true` of the best label, a number that of the label with this `index`. @default false */
+  /** Also read a heatmap: `true` for the best label, a number for the label with this `index`. @default false */
   heatmap?: boolean | number;
   /**
-   * Ask for heads, embeddings, tensors and `extra`, too. `summary`: for heads, and what embeddings and tensors there are, without their
-   * values and without `extra`. @default false
+   * Also read heads, embeddings, tensors and `extra`. `summary`: without the values of embeddings and tensors, and without `extra`.
+   * @default false
    */
   outputs?: boolean | 'summary';
 }
@@ -87,24 +87,24 @@ export type WatchOptions = ReadOptions;
 export interface SubmitOptions<Model extends string = string> extends CallOptions {
   /** The name of a model. Default: the server's default model. */
   model?: Model | undefined;
-  /** How many labels the result carries. @default 5 */
+  /** How many labels the result contains. @default 5 */
   topK?: number;
-  /** Let the model compute heatmaps, too. @default false */
+  /** Also compute heatmaps. @default false */
   heatmap?: boolean;
-  /** Ask for heads, embeddings, tensors and `extra`, too. @default false */
+  /** Also read heads, embeddings, tensors and `extra`. @default false */
   outputs?: boolean;
   /** @default 'NORMAL' */
   priority?: Priority;
-  /** Time limit from acceptance, in milliseconds; after it the prediction ends EXPIRED. */
+  /** Time limit from acceptance, in milliseconds; after that the prediction ends EXPIRED. */
   timeoutMs?: number;
-  /** Your own name for the request, 1 to 200 characters. Default: a random one, so that a retry never does the work twice. */
+  /** Identifies the request, 1 to 200 characters. Default: a random key, so that a retry never does the work twice. */
   idempotencyKey?: string;
   /**
-   * Called with the share of the upload that was sent, 0 to 1, from 0 again for each attempt. Browsers call it during the upload, other
-   * environments only at its beginning and end.
+   * Called with the fraction of the upload that has been sent, 0 to 1; each attempt starts again at 0. In browsers it is called during the
+   * upload, elsewhere only at the start and the end.
    */
   onUploadProgress?: (share: number) => void;
-  /** Cancels: stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
+  /** Aborting it stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -148,7 +148,7 @@ export interface Client<Image = ImageInput> {
     options?: ClassifyOptions<Model>,
   ): Promise<SucceededPrediction<LabelName<Model>, HeadNames<Model>>>;
   /**
-   * Sends one image and does not wait for its result: {@link Client.watch} and {@link Client.prediction} give it, here or elsewhere.
+   * Sends one image and does not wait for its result. Read it with {@link Client.watch} or {@link Client.prediction}, here or elsewhere.
    * @throws InferqlError if the image is refused, or no server could be reached
    * @example
    * const { id } = await client.submit(file);
@@ -183,12 +183,12 @@ export interface Client<Image = ImageInput> {
    * for await (const { status, queuePosition } of client.watch(id)) console.log(status, queuePosition);
    */
   watch(id: string, options?: WatchOptions): AsyncGenerator<Prediction, void, undefined>;
-  /** The current state; null if the id is unknown or was forgotten. */
+  /** The current state; null if the id is unknown or the prediction ended too long ago. */
   prediction(id: string, options?: ReadOptions): Promise<Prediction | null>;
-  /** Cancels a prediction. Returns its state after that, or null if the id is unknown. */
+  /** Cancels a prediction. Returns the resulting state, or null if the id is unknown. */
   cancel(id: string, options?: ReadOptions): Promise<Prediction | null>;
   models(options?: CallOptions): Promise<Model[]>;
-  /** What the server accepts at most, to check or shrink an image before it is sent. */
+  /** The server's limits, to check or shrink an image before it is sent. */
   limits(options?: CallOptions): Promise<Limits>;
   /** The current state of a queue; null if there is no such model. Default: the default model. */
   queue(model?: string, options?: CallOptions): Promise<Queue | null>;

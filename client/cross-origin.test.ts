@@ -21,7 +21,7 @@ test('a server that answers, but not to this page, refuses its origin', async ()
   expect(await findRefusedOrigin(SERVER, refusing)).toBe('http://page.test');
 });
 
-test('a server that is away, was away for a moment, or allows the page does not refuse its origin', async () => {
+test('a server that is down, was down for a moment, or allows the page does not refuse its origin', async () => {
   vi.stubGlobal('location', { origin: 'http://page.test' });
   expect(await findRefusedOrigin(SERVER, browser({ isUp: () => false, allows: true }))).toBeUndefined();
   expect(await findRefusedOrigin(SERVER, browser({ isUp: () => true, allows: true }))).toBeUndefined();

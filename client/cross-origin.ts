@@ -2,8 +2,8 @@
 const PROBE_MS = 5_000;
 
 /**
- * Whether a request failed because the server does not allow this page's origin (CORS). Browsers hide that from the page: the request fails like one
- * to a server that is away. But a request whose answer the page may not read succeeds if the server is there.
+ * Whether a request failed because the server does not allow this page's origin (CORS). Browsers hide this from the page: the request fails as if
+ * the server were down. But a request whose response the page may not read (`no-cors`) succeeds if the server is up.
  * @returns the page's origin, or undefined if there was another reason, or this is not a page
  */
 export async function findRefusedOrigin(url: URL, fetch: typeof globalThis.fetch): Promise<string | undefined> {
@@ -14,7 +14,7 @@ export async function findRefusedOrigin(url: URL, fetch: typeof globalThis.fetch
       () => true,
       () => false,
     );
-  // The last one shows that the server was not away between the first two.
+  // The last one shows that the server was not down between the first two.
   const isRefused = (await ask('no-cors')) && !(await ask('cors')) && (await ask('no-cors'));
   return isRefused ? page : undefined;
 }

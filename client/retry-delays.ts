@@ -3,7 +3,7 @@
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
-/** Before a request is sent again that failed. @param failures how often it failed before */
+/** The delay before a failed request is sent again. @param failures how many times it has failed */
 export function requestDelayMs(failures: number): number {
   return spread(grow(FIRST_DELAY_MS, failures, LONGEST_DELAY_MS));
 }
@@ -12,7 +12,7 @@ export function grow(firstMs: number, doublings: number, longestMs: number): num
   return Math.min(longestMs, firstMs * 2 ** doublings);
 }
 
-/** Clients that lost the same server should not come back at the same moment. */
+/** Clients that lost the same server should not reconnect at the same moment. */
 export function spread(delayMs: number): number {
   return delayMs * (0.5 + Math.random() / 2);
 }

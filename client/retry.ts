@@ -2,7 +2,7 @@ import type { CallOptions } from './client-types.ts';
 import { InferqlError } from './errors.ts';
 import { requestDelayMs } from './retry-delays.ts';
 
-/** For callers that retry without a limit: they ask again earlier, even if the server asks them to wait for an hour. */
+/** Maximum delay for callers that retry without a limit, even if the server asks them to wait for an hour. */
 const LONGEST_WISH_MS = 60_000;
 
 /** Counts the failures of one request, and waits between attempts as long as the server asks, otherwise increasingly longer. */

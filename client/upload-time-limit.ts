@@ -1,11 +1,11 @@
-/** How long uploads may take that share one line. */
+/** Time limits for uploads that share one connection. */
 export interface SharedLine {
   /** Reports that an upload of this size begins. */
   begin(bytes: number): SharedUpload;
 }
 
 export interface SharedUpload {
-  /** Milliseconds that it may still take. It grows if further uploads begin meanwhile. */
+  /** Milliseconds that it may still take. Grows if other uploads start meanwhile. */
   leftMs(): number;
   /** Reports that something was sent. */
   advance(): void;
@@ -15,7 +15,7 @@ export interface SharedUpload {
 /** 256 kbit/s. What was sent may still wait in the buffers of the system, so only time distinguishes a slow line from a dead one. */
 const SLOWEST_BYTES_PER_MS = 32;
 
-/** @param baseMs what each upload may take besides the time for its bytes and for those of the others */
+/** @param baseMs time that each upload may take in addition to the time for all bytes of all uploads */
 export function createSharedLine(baseMs: number): SharedLine {
   const uploads = new Set<{ mostBytes: number }>();
   let bytesInFlight = 0;

@@ -11,7 +11,7 @@ const { version } = createRequire(import.meta.url)('@graphql-yoga/render-graphiq
 const GRAPHIQL_FILES = `/assets/graphiql-${version}`;
 
 /**
- * Writes GraphiQL's script, style and workers beside the page as files, so that the browser caches them and the content security
+ * Writes GraphiQL's script, style and workers next to the page as files, so that the browser caches them and the content security
  * policy need not allow inline scripts.
  */
 function addGraphiqlFiles(): Plugin {
@@ -45,7 +45,7 @@ function addGraphiqlFiles(): Plugin {
 /** Shorter texts gain nothing from compression. */
 const COMPRESSED_FROM_BYTES = 1024;
 
-/** Writes a Brotli-compressed copy beside each text file (`x.js.br`): the server streams files and compresses none. */
+/** Writes a Brotli-compressed copy next to each text file (`x.js.br`): the server streams files and compresses none. */
 function compressFiles(): Plugin {
   const brotli = promisify(brotliCompress);
   return {

@@ -28,19 +28,23 @@ interface Measured {
 export function addBench(program: Command, context: CommandContext): void {
   program
     .command('bench')
-    .description('Send images repeatedly and measure: each client sends the next image as soon as it has its answer.')
+    .description('Measure a server: each client sends images one after the other, as fast as they are answered.')
     .argument('<images...>', 'images, sent one after the other')
     .addOption(urlOption(context.env))
     .addOption(modelOption())
     .option('-c, --clients <n>', 'concurrent clients', integerBetween(1, 1_000), 8)
     .option('-d, --duration <seconds>', 'duration', integerBetween(1, 3_600), 10)
-    .option('-n, --requests <n>', 'stop after this many requests, if that is earlier', integerBetween(1, 10_000_000))
+    .option(
+      '-n, --requests <n>',
+      'stop after this many requests, if they take less time',
+      integerBetween(1, 10_000_000),
+    )
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
-A time is from the first byte of the upload to the finished prediction, as a user of the client sees it. Repeated
-images are answered from the server's cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
+A time is measured from the first byte of the upload to the finished prediction, as a user of the client sees it. The
+server answers repeated images from its cache: start it with INFERQL_CACHE_TTL_MS=0 INFERQL_SHARE=off to measure the model.`,
     )
     .action((args: string[], flags: BenchFlags) => measureServer(args, flags, context));
 }
@@ -158,5 +162,5 @@ function drawSummary({
     ],
   );
   if (cached === 0) return facts;
-  return `${facts}\n\n${cached} of ${succeeded} were shared or cached, and do not measure the model: see --help.`;
+  return `${facts}\n\n${cached} of ${succeeded} were shared or cached, so they do not measure the model: see --help.`;
 }

@@ -38,16 +38,16 @@ export function addClassify(program: Command, context: CommandContext): void {
     .addOption(
       new Option('--csv', 'file,rank,label,index,score,error: one line per label').conflicts(['json', 'table']),
     )
-    .addOption(new Option('--table', 'a table for people (default)').conflicts(['json', 'csv']))
-    .option('-c, --concurrency <n>', 'images in flight at the same time', integerBetween(1, 256), 8)
+    .addOption(new Option('--table', 'a readable table (default)').conflicts(['json', 'csv']))
+    .option('-c, --concurrency <n>', 'images in flight at once', integerBetween(1, 256), 8)
     .addOption(
       new Option('-p, --priority <level>', 'priority of the images')
         .choices(['high', 'normal', 'low'])
         .default('normal'),
     )
     .option('--timeout <seconds>', 'time limit per image', integerBetween(1, 86_400))
-    .option('--outputs', 'also heads, embeddings, tensors and extra of models that have them')
-    .option('--resume <file>', 'record finished images in this file, and continue from it the next time')
+    .option('--outputs', 'also print heads, embeddings, tensors and extra of models that have them')
+    .option('--resume <file>', 'record finished images in this file, and skip them next time')
     .addHelpText(
       'after',
       `
@@ -57,8 +57,8 @@ Examples:
   inferql classify archive/ --resume archive.state --json > archive.jsonl
   curl -s https://example.org/cat.jpg | inferql classify -
 
-With --resume the results of earlier runs are written again, so that the output is always whole. An image that
-changed since then is classified again, and so is one that failed.`,
+With --resume, the results of earlier runs are printed again, so the output is always complete. Images that failed
+or have changed since then are classified again.`,
     )
     .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, context));
 }

@@ -27,7 +27,7 @@ const PAGE = 500;
 export function addDead(program: Command, context: CommandContext): void {
   const dead = program
     .command('dead')
-    .description('For operators: failed jobs (dead letters), read from Redis directly.');
+    .description('For operators: list, retry or delete failed jobs (dead letters), directly in Redis.');
   const { screen } = context;
 
   const addAction = (name: string, description: string) =>
@@ -36,7 +36,7 @@ export function addDead(program: Command, context: CommandContext): void {
       'model (default: the only one)',
     );
 
-  addAction('list', 'List them, the oldest first.')
+  addAction('list', 'List the dead letters, oldest first.')
     .option('--json', 'one line of JSON per entry')
     .action((flags: DeadFlags) =>
       withDeadLetters(flags, context, async (letters, model) => {
@@ -46,12 +46,12 @@ export function addDead(program: Command, context: CommandContext): void {
           else rows.push(describeLetter(letter));
         }
         if (flags.json) return;
-        if (rows.length === 0) screen.note(`There are no dead letters of ${model}.`);
+        if (rows.length === 0) screen.note(`${model} has no dead letters.`);
         else screen.print(formatTable(['ENTRY', 'SINCE', 'ERROR', 'ATTEMPTS', 'PREDICTIONS'], rows, [3]));
       }),
     );
 
-  addAction('retry', 'Queue them again, as new predictions that name the old ones.')
+  addAction('retry', 'Queue dead letters again, as new predictions that refer to the old ones.')
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
@@ -63,7 +63,7 @@ export function addDead(program: Command, context: CommandContext): void {
       }),
     );
 
-  addAction('drop', 'Forget them.')
+  addAction('drop', 'Delete dead letters.')
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
@@ -110,7 +110,7 @@ async function chooseEntries(
   { all }: DeadFlags,
 ): Promise<string[]> {
   if (all ? entries.length > 0 : entries.length === 0)
-    throw new CommandFailure(EXIT.usage, 'Give entry ids, or --all.');
+    throw new CommandFailure(EXIT.usage, 'Pass entry ids, or --all.');
   for (const entry of entries) {
     if (!/^\d+-\d+$/.test(entry))
       throw new CommandFailure(EXIT.usage, `Unknown entry '${safeText(entry)}'. See \`inferql dead list\`.`);

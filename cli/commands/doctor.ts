@@ -10,7 +10,7 @@ export function addDoctor(program: Command, context: CommandContext): void {
   program
     .command('doctor')
     .description(
-      'Check Node, settings, port, memory, Redis and engines on this machine. Exits with 1 if something is wrong.',
+      'Check Node, settings, port, memory, Redis and engines on this machine. Exits with 1 if it finds a problem.',
     )
     .option('--json', 'one line of JSON per check')
     .action(async ({ json }: { json?: true }) => {

@@ -10,7 +10,7 @@ export function addInit(program: Command, context: CommandContext): void {
   program
     .command('init')
     .description(
-      'Write a small project: a model, settings, a compose file and a typed front end. Existing files are kept.',
+      'Create a small project: a model, settings, a compose file and a typed front end. Existing files are kept.',
     )
     .argument('[folder]', 'target folder', '.')
     .action(async (folder: string) => {

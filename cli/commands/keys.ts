@@ -40,7 +40,7 @@ const DAY_MS = 86_400_000;
 export function addKeys(program: Command, context: CommandContext): void {
   const keys = program
     .command('keys')
-    .description('For operators: create, list and revoke API keys, in Redis directly.');
+    .description('For operators: create, list and revoke API keys, directly in Redis.');
   addCreate(keys, context);
   addList(keys, context);
   addShow(keys, context);
@@ -49,8 +49,8 @@ export function addKeys(program: Command, context: CommandContext): void {
 }
 
 function addCreate(keys: Command, context: CommandContext): void {
-  addAction(keys, 'create', 'Make a key. Its text is shown once and cannot be read again.')
-    .requiredOption('-t, --tenant <name>', 'whose predictions it sends and reads', tenantName)
+  addAction(keys, 'create', 'Create a key. It is shown only once.')
+    .requiredOption('-t, --tenant <name>', 'tenant whose predictions it sends and reads', tenantName)
     .option('-s, --scopes <list>', 'infer, read, operate, tokens', listOf(Scope, 'infer, read, operate and tokens'), [
       'infer',
       'read',
@@ -63,7 +63,7 @@ function addCreate(keys: Command, context: CommandContext): void {
     .option('--name <text>', 'a name for the key, at most 200 characters', matching(Name, 'at most 200 characters'))
     .option(
       '--env <name>',
-      'environment, part of the key, such as live or test',
+      'environment, which is part of the key, such as live or test',
       matching(KeyEnvironment, '1 to 12 of a-z and 0-9'),
       'live',
     )
@@ -93,7 +93,7 @@ function addCreate(keys: Command, context: CommandContext): void {
 
 function addList(keys: Command, context: CommandContext): void {
   const { screen } = context;
-  addAction(keys, 'list', 'List the keys, the oldest first.')
+  addAction(keys, 'list', 'List the keys, oldest first.')
     .option('-t, --tenant <name>', 'only keys of this tenant')
     .action((flags: ListFlags) =>
       withStore(flags, context, async (store) => {
@@ -133,7 +133,7 @@ function addRevoke(keys: Command, context: CommandContext): void {
 }
 
 function addRotate(keys: Command, context: CommandContext): void {
-  addAction(keys, 'rotate', 'Make a key with the same rights; the old one ends a while later.')
+  addAction(keys, 'rotate', 'Create a key with the same rights. The old one expires a while later.')
     .argument('<id>', 'id from `keys list`')
     .option('--grace <duration>', 'how long the old key stays valid, such as 1h or 7d', duration, DAY_MS)
     .action((id: string, flags: RotateFlags) =>

@@ -63,13 +63,13 @@ test('models forget removes a model that nobody serves', async () => {
 });
 
 test('models forget says why it does not remove a model', async () => {
-  expect(await forget('never')).toBe("There was never a model 'never'.");
+  expect(await forget('never')).toBe("Redis has no model 'never'.");
   const consumer = await announce('ghost');
   await consumer.deregister();
   await redis.xadd(`${DEFAULT_PREFIX}:{ghost}:dead`, '*', 'state', 'x');
-  expect(await forget('ghost')).toContain('ghost has 1 dead letters');
+  expect(await forget('ghost')).toContain('ghost has 1 dead letter (');
   expect(await forget('ghost', '--with-dead-letters')).toBe('forgot ghost');
   await announce('busy').then((busy) => busy.deregister());
   await redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
-  expect(await forget('busy')).toContain('1 predictions of busy are open');
+  expect(await forget('busy')).toContain('busy has 1 open prediction:');
 });

@@ -40,9 +40,9 @@ export function addModels(program: Command, context: CommandContext): void {
     });
 
   addRedisOptions(models.command('forget'))
-    .description('For operators: remove from Redis a model that is no longer served.')
+    .description('For operators: remove a model that is no longer served from Redis.')
     .argument('<name>', 'the model')
-    .option('--with-dead-letters', 'remove its dead letters, too')
+    .option('--with-dead-letters', 'also remove its dead letters')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>
       withRedis(flags, context, async (redis) => {
         const registry = new Registry(redis, { prefix: flags.prefix });
@@ -57,14 +57,18 @@ export function addModels(program: Command, context: CommandContext): void {
 function explainRefusal(name: string, outcome: Exclude<ForgetOutcome, { kind: 'forgotten' }>): string {
   switch (outcome.kind) {
     case 'unknown':
-      return `There was never a model '${name}'.`;
+      return `Redis has no model '${name}'.`;
     case 'served':
       return `A worker serves ${name}: remove it from the repository first (\`npm run models -- remove ${name}\`).`;
     case 'open':
-      return `${outcome.count} predictions of ${name} are open: cancel them, or try again after their deadlines.`;
+      return `${name} has ${count(outcome.count, 'open prediction')}: cancel them, or try again after their deadlines.`;
     case 'deadLetters':
-      return `${name} has ${outcome.count} dead letters (\`inferql dead list -m ${name}\`): --with-dead-letters removes them.`;
+      return `${name} has ${count(outcome.count, 'dead letter')} (\`inferql dead list -m ${name}\`): --with-dead-letters removes them.`;
     default:
       return outcome satisfies never;
   }
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
 }

@@ -19,7 +19,7 @@ export function addQueue(program: Command, context: CommandContext): void {
     .argument('[model]', "model (default: the server's default)")
     .addOption(urlOption(context.env))
     .option('--json', 'print one JSON object')
-    .option('-w, --watch', 'print it again whenever it changes, until interrupted')
+    .option('-w, --watch', 'print the queue again whenever it changes, until interrupted')
     .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, context));
 }
 
@@ -60,7 +60,7 @@ function drawQueue(queue: Queue): string {
     ],
   );
   const whole = `${facts}${drawTenants(queue.tenants ?? [])}`;
-  if (queue.workers.length === 0) return `${whole}\n\nNo worker is alive.`;
+  if (queue.workers.length === 0) return `${whole}\n\nNo worker is running.`;
   const workers = formatTable(
     ['WORKER', 'ENGINE', 'VERSION', 'IMAGE', 'SINCE'],
     queue.workers.map(({ id, engine, version, imageMs, startedAt }) =>

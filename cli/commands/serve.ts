@@ -5,8 +5,8 @@ import type { CommandContext } from '../command-context.ts';
 import { findEntry, findMissingEngine, findPage, modelsDir } from '../installed-packages.ts';
 
 const HELP = `
-It runs a server, a worker and a private Redis, and ends with Ctrl-C. Settings are environment variables, or lines of a file
-.env in this folder: PORT, HOST, REDIS_URL (instead of the private Redis), INFERQL_WORKERS and more.`;
+Runs a server, a worker and a private Redis until you press Ctrl-C. Settings are environment variables, or lines of the file
+.env in this folder: PORT, HOST, REDIS_URL (instead of the private Redis), INFERQL_WORKERS and others.`;
 
 export function addServe(program: Command, context: CommandContext): void {
   program

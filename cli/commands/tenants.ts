@@ -15,7 +15,7 @@ interface TenantFlags extends RedisFlags {
 
 /** For operators: it uses Redis directly, as `inferql keys` does. */
 export function addTenants(program: Command, context: CommandContext): void {
-  const tenants = program.command('tenants').description('For operators: limits and weights of single tenants.');
+  const tenants = program.command('tenants').description('For operators: limits and weights of individual tenants.');
   const { screen } = context;
   const addAction = (name: string, description: string) =>
     addRedisOptions(tenants.command(name).description(description)).option('--json', 'one line of JSON per tenant');
@@ -24,7 +24,7 @@ export function addTenants(program: Command, context: CommandContext): void {
 
   addAction(
     'set',
-    "Set a tenant's limits or weight, on every server at once. Values that you do not name are unchanged.",
+    "Set a tenant's limits or weight, on every server at once. Values that you do not pass stay unchanged.",
   )
     .argument('<tenant>', 'its name', tenantName)
     .option(
@@ -35,7 +35,7 @@ export function addTenants(program: Command, context: CommandContext): void {
     .option('--weight <number>', "its weight in fair sharing, 0.01 to 100, instead of its keys'", weight)
     .action((tenant: string, flags: TenantFlags) => {
       if (flags.limits === undefined && flags.weight === undefined) {
-        throw new CommandFailure(EXIT.usage, 'Name what to set: --limits, --weight or both.');
+        throw new CommandFailure(EXIT.usage, 'Pass --limits, --weight or both.');
       }
       return withStore(flags, async (store) => {
         await store.set(tenant, { limits: flags.limits, weight: flags.weight });
@@ -46,12 +46,12 @@ export function addTenants(program: Command, context: CommandContext): void {
   addAction('list', 'List the tenants that have limits or a weight.').action((flags: TenantFlags) =>
     withStore(flags, async (store) => {
       const all = await store.list();
-      if (all.length === 0 && !flags.json) screen.note('Nothing is set: all tenants have the limits of the server.');
+      if (all.length === 0 && !flags.json) screen.note("Nothing is set: the server's limits apply to all tenants.");
       else show(all, flags.json);
     }),
   );
 
-  addAction('reset', "Remove what was set: the server's limits and the weights of keys apply again.")
+  addAction('reset', "Remove a tenant's limits and weight, so that those of the server and of its keys apply again.")
     .argument('<tenant>', 'its name', tenantName)
     .action((tenant: string, flags: TenantFlags) =>
       withStore(flags, async (store) => {

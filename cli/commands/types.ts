@@ -39,9 +39,9 @@ const Answer = z.object({
 export function addTypes(program: Command, context: CommandContext): void {
   program
     .command('types')
-    .description("Write TypeScript for the server's models: their label names, for results of @inferql/client.")
+    .description("Write the label names of the server's models as TypeScript types for @inferql/client.")
     .addOption(urlOption(context.env))
-    .option('-o, --output <file>', 'the declaration file; - for standard output', 'inferql-models.d.ts')
+    .option('-o, --output <file>', 'declaration file; - for standard output', 'inferql-models.d.ts')
     .action(async ({ url, output }: { url: string; output: string }) => {
       const models = await readLabels(context, url);
       const text = printModelTypes(models);
@@ -99,14 +99,14 @@ async function askForPage({ key, signal }: CommandContext, url: string, offset: 
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause.message : String(error);
-    throw new CommandFailure(EXIT.unreachable, `No InferQL server answers at ${safeText(url)}: ${safeText(cause)}`);
+    throw new CommandFailure(EXIT.unreachable, `No InferQL server responds at ${safeText(url)}: ${safeText(cause)}`);
   }
   const { data, error } = Answer.safeParse(parseJson(text));
   const failure = error ? 'it does not serve the InferQL API' : data?.errors?.[0]?.message;
   if (failure || !data?.data) {
     throw new CommandFailure(
       EXIT.failed,
-      `Unexpected answer from ${safeText(url)}: ${safeText(failure ?? 'no data')}.`,
+      `Unexpected response from ${safeText(url)}: ${safeText(failure ?? 'no data')}.`,
     );
   }
   return data.data.models;

@@ -49,7 +49,7 @@ function describeState({ status, queuePosition, estimatedStartMs, attempts, erro
   switch (status) {
     case 'QUEUED': {
       const place = queuePosition === null ? '' : `, place ${queuePosition}`;
-      return `QUEUED${place}${estimatedStartMs === null ? '' : `, begins in about ${formatDuration(estimatedStartMs)}`}`;
+      return `QUEUED${place}${estimatedStartMs === null ? '' : `, starts in about ${formatDuration(estimatedStartMs)}`}`;
     }
     case 'PROCESSING':
       return attempts > 1 ? `PROCESSING, attempt ${attempts}` : 'PROCESSING';

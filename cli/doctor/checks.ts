@@ -94,7 +94,7 @@ export const checkState: Check = async ({ env, dir }) => {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     await access(stateDir, constants.W_OK);
   } catch (error) {
-    const cure = 'Make it writable, or name another folder in INFERQL_STATE_DIR.';
+    const cure = 'Make it writable, or set INFERQL_STATE_DIR to another folder.';
     return [problem('state folder', (error as Error).message, cure)];
   }
   const { bavail, bsize } = await statfs(stateDir);
@@ -111,7 +111,7 @@ export const checkRedis: Check = async ({ env }) => {
       const [found, ...cure] = (error as Error).message.split('\n');
       return [problem('Redis', found!, cure.join(' ') || 'Correct REDIS_URL.')];
     }
-    return [ok('Redis', 'the Redis at REDIS_URL answers')];
+    return [ok('Redis', 'the Redis at REDIS_URL responds')];
   }
   try {
     const binary = findRedisServer(env.INFERQL_REDIS_SERVER);
@@ -119,8 +119,8 @@ export const checkRedis: Check = async ({ env }) => {
   } catch (error) {
     return [problem('Redis', (error as Error).message, 'Correct INFERQL_REDIS_SERVER.')];
   }
-  const cure = 'Install redis-server or valkey-server, or name a running Redis in REDIS_URL.';
-  return [warning('Redis', 'no server program was found; a start would install or build one', cure)];
+  const cure = 'Install redis-server or valkey-server, or set REDIS_URL to a running Redis.';
+  return [warning('Redis', 'no server program found; starting InferQL would install or build one', cure)];
 };
 
 /** Native code is loaded in a child process, since it crashes on an old processor or with another C library. */
@@ -177,7 +177,7 @@ async function loadInProcess(path: string): Promise<string | undefined> {
     child.once('close', (code, signal) => {
       if (code === 0) return done(undefined);
       const line = output.split('\n').find((text) => /Error/.test(text));
-      done(line?.trim() ?? (signal ? `it was ended by ${signal}` : `exit code ${code}`));
+      done(line?.trim() ?? (signal ? `killed by ${signal}` : `exit code ${code}`));
     });
   });
 }

@@ -94,7 +94,7 @@ test('the state is in the volume, which the user of the image may write', () => 
   expect(textOf('RUN').join('\n')).toContain(`chown node:node ${imageEnv.INFERQL_STATE_DIR}`);
 });
 
-test('the image copies what is there, and runs a program of its production packages', () => {
+test('the image copies existing files, and runs a program of its production packages', () => {
   const present = new Set([...Object.keys(files), 'models']);
   const ignored = files['.dockerignore']!.trim().split('\n');
   const sources = textOf('COPY').flatMap((text) => text.split(' ').slice(0, -1));

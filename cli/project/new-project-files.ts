@@ -7,7 +7,7 @@ export interface ProjectOptions {
   version: string;
 }
 
-/** Text by path. The model comes from the package and is copied beside them. */
+/** Text by path. The model comes from the package and is copied next to them. */
 export function listProjectFiles({ name, version }: ProjectOptions): Record<string, string> {
   return {
     'package.json': `${JSON.stringify(
@@ -45,9 +45,9 @@ export function listProjectFiles({ name, version }: ProjectOptions): Record<stri
   };
 }
 
-const ENV = `# Settings of InferQL. A variable of the environment wins.
+const ENV = `# InferQL's settings. Environment variables take precedence.
 PORT=4000
-# HOST=0.0.0.0 lets other machines in; then set INFERQL_AUTH=keys and make a key: npx inferql keys create
+# HOST=0.0.0.0 accepts requests from other machines; then set INFERQL_AUTH=keys and create a key: npx inferql keys create
 HOST=127.0.0.1
 INFERQL_WORKERS=1
 # REDIS_URL=redis://user:password@host:6379
@@ -62,7 +62,7 @@ RUN chown node:node /app && mkdir -p /var/lib/inferql && chown node:node /var/li
 ENV NODE_ENV=production INFERQL_STATE_DIR=/var/lib/inferql
 USER node
 EXPOSE 4000
-# The first start pulls and converts the model.
+# The first start downloads and converts the model.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=600s CMD ["node", "--eval", "fetch('http://127.0.0.1:4000/health/ready').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node_modules/.bin/inferql", "serve", "./models"]
 `;

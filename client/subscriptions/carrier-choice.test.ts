@@ -80,7 +80,7 @@ test('if WebSockets do not exist, there is no wait for one', () => {
   expect(carriers).toEqual(['event-stream']);
 });
 
-test('the waits for the WebSocket grow to four seconds, and to a minute beside a fallback', () => {
+test('the waits for the WebSocket grow to four seconds, and to a minute while a fallback works', () => {
   const choice = create();
   expect(choice.getSocketWaitMs(0)).toBeLessThanOrEqual(200);
   expect(choice.getSocketWaitMs(100)).toBeLessThanOrEqual(4_000);

@@ -27,8 +27,8 @@ const FAILURES_BEFORE_FALLBACK = 2;
 const MAX_FIRST_OPENING_MS = 5_000;
 
 /**
- * Begins with the WebSocket. Leaves it if it did not open in two attempts or five seconds, and returns when it opens. A WebSocket that
- * has been open is waited for: the server is away then, and no other carrier gets through either.
+ * Starts with the WebSocket. Switches to a fallback if the WebSocket does not open in two attempts or five seconds, and switches back when it opens. If
+ * it was open before, the client waits for it: the server is down, so no other carrier would get through either.
  */
 export function createCarrierChoice(onChange: (carrier: Carrier) => void): CarrierChoice {
   let carrier: Carrier = 'websocket';

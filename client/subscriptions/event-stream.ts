@@ -51,7 +51,7 @@ export function openEventStream(
     } catch (error) {
       if (signal.aborted) return;
       const { code, httpStatus } = error instanceof InferqlError ? error : {};
-      // A gateway whose server is away for now (5xx) may well pass event streams.
+      // A gateway whose server is down for now (5xx) may well pass event streams.
       if (httpStatus !== undefined && httpStatus < 500) return withhold();
       end();
       if (code === 'UNREACHABLE' || httpStatus !== undefined) onBreak();

@@ -23,8 +23,8 @@ const REQUESTS_AT_ONCE = 2;
 const PREDICTIONS_PER_REQUEST = 10;
 
 /**
- * Asks for the state of each subscription once per second. Predictions are read ten per request, so that hundreds of them do not wait
- * for each other; they share a request if their variables are the same but for the id.
+ * Queries each subscription once per second. Ten predictions share a request if their variables differ only in the id, so that
+ * hundreds of them do not wait for each other.
  */
 export class Poller {
   readonly #transport: Transport;

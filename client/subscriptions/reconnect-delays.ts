@@ -7,12 +7,12 @@ const LONGEST_DELAY_MS = 4_000;
 const FIRST_RETURN_DELAY_MS = 4_000;
 const LONGEST_RETURN_DELAY_MS = 60_000;
 
-/** Before a lost WebSocket is opened again. @param retries since it was last open */
+/** The delay before a lost WebSocket is reopened. @param retries how many times that was tried since it was last open */
 export function reconnectDelayMs(retries: number): number {
   return spread(grow(FIRST_DELAY_MS, retries, LONGEST_DELAY_MS));
 }
 
-/** Before a WebSocket is tried again that did not open, while something else carries the events. @param returns how often it was tried */
+/** The delay before a WebSocket that did not open is tried again, while a fallback carries the events. @param returns how many times it was tried */
 export function returnDelayMs(returns: number): number {
   return grow(FIRST_RETURN_DELAY_MS, returns, LONGEST_RETURN_DELAY_MS);
 }

@@ -121,7 +121,7 @@ test.each([
 });
 
 test.each([
-  ['a gateway says that the server is away', () => asked[0]!.answer(new Response('away', { status: 502 }))],
+  ['a gateway says that the server is down', () => asked[0]!.answer(new Response('away', { status: 502 }))],
   [
     'the line breaks',
     () => {

@@ -28,9 +28,9 @@ const MAX_STREAMS = 3;
 const LINGER_MS = 5_000;
 
 /**
- * All subscriptions over one WebSocket. If it does not open, they go over at most three event streams and the rest is polled; if these
- * are held back, all is polled. The subscriptions return when the WebSocket opens, and do not notice. Without a subscription,
- * nothing is open.
+ * Runs all subscriptions over one WebSocket. If it does not open, at most three use event streams and the rest are polled; if a proxy holds
+ * event streams back, all are polled. When the WebSocket opens, the subscriptions switch back without notice. Without a subscription, no
+ * connection is open.
  */
 export class SharedSubscriber implements Subscriber {
   readonly #options: SharedOptions;

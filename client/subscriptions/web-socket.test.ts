@@ -89,7 +89,7 @@ test('the connection is closed when nothing is watched, and opened for the next 
   expect(lastConnection()).toBe('websocket');
 });
 
-test('an error of a subscription affects that one alone: a refusal ends it, another is retried', async () => {
+test('an error of a subscription affects only that subscription: a refusal ends it, another is retried', async () => {
   watch('gone');
   watch('waits');
   await settle();

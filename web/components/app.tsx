@@ -55,7 +55,7 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
           />
         )}
         {leftOut.length > 0 && (
-          <Notice title="Left out, because they are not images:" names={leftOut} onClose={() => setLeftOut([])} />
+          <Notice title="Skipped, because they are not images:" names={leftOut} onClose={() => setLeftOut([])} />
         )}
         {predictionId === undefined ? (
           <>

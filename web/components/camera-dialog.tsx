@@ -61,7 +61,7 @@ export function CameraDialog({ onPhoto, onClose }: CameraDialogProps) {
         {state === 'asking' && <p>Waiting for the camera…</p>}
         {state === 'unavailable' && (
           <>
-            <p>This page cannot use the camera. Allow it in the browser, and open the page by an https address.</p>
+            <p>This page cannot use the camera. Allow it in the browser, and open the page at an https address.</p>
             <label className="button button-primary">
               <span className="for-mouse">Choose a photo instead</span>
               <span className="for-touch">Use the camera app</span>

@@ -5,7 +5,7 @@ import { createPanel } from './panel.ts';
 import './panel.css';
 
 declare global {
-  /** Of the script that the build writes beside this one. */
+  /** Of the script that the build writes next to this one. */
   var YogaGraphiQL: { renderYogaGraphiQL(root: Element, options: object): void };
   var MonacoEnvironment: { globalAPI: boolean; getWorkerUrl(moduleId: string, label: string): string };
   /** The folder and name prefix of GraphiQL's files. */

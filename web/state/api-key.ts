@@ -34,6 +34,6 @@ export async function findRefusal(origin: string, key: string): Promise<string |
     const answer = (await response.json()) as { errors?: { message?: string }[] };
     return answer.errors?.[0]?.message ?? 'The server rejected this key.';
   } catch {
-    return 'The server does not answer.';
+    return 'The server is not responding.';
   }
 }

@@ -2,7 +2,7 @@
 import type { Limits } from '@inferql/client';
 import type { ImageTask, SmallCopy } from './image.worker.ts';
 
-/** An image that is sent in place of the chosen file. */
+/** An image that is sent instead of the chosen file. */
 export interface FittedImage {
   image: Blob;
   /** What was done to it. */

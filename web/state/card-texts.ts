@@ -52,7 +52,7 @@ function describePrediction(prediction: Prediction): CardText {
     case 'CANCELED':
       return { title: 'Canceled', detail: 'It was removed from the queue.', tone: 'quiet' };
     case 'EXPIRED':
-      return { title: 'It took too long', detail: 'Its deadline passed before it was done.', tone: 'bad' };
+      return { title: 'It took too long', detail: 'Its deadline passed before it was finished.', tone: 'bad' };
     case 'FAILED':
       return { ...describeProblem(error ?? { code: 'MODEL_FAILED', message: '' }), tone: 'bad' };
     default:
@@ -78,12 +78,12 @@ function describeStart(startMs: number): string {
 export function describeProblem({ code, message }: Problem): { title: string; detail?: string } {
   switch (code) {
     case 'UNREACHABLE':
-      return { title: 'The server does not answer', detail: 'Retrying for a few minutes.' };
+      return { title: 'The server is not responding', detail: 'Retrying for a few minutes.' };
     case 'GATEWAY':
-      return { title: 'The server cannot be reached', detail: 'A proxy answered instead. Retrying.' };
+      return { title: 'The server cannot be reached', detail: 'A proxy responded instead. Retrying.' };
     case 'FOREIGN_ANSWER':
       return {
-        title: 'Unexpected answer',
+        title: 'Unexpected response',
         detail: 'It may come from a sign-in page of your network. Retrying.',
       };
     case 'UNREACHABLE_FOR_LONG':
@@ -103,7 +103,7 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'UNAVAILABLE':
       return { title: 'The service is not ready', detail: 'Retrying in a moment.' };
     case 'QUEUE_FULL':
-      return { title: 'The queue is full', detail: 'It will be sent as soon as there is room.' };
+      return { title: 'The queue is full', detail: 'It will be sent as soon as there is space.' };
     case 'DEADLINE_UNREACHABLE':
       return { title: 'The queue is too long', detail: 'Retrying in a moment.' };
     case 'RATE_LIMITED':
@@ -140,7 +140,7 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'The model took too long', detail: 'Several attempts failed.' };
     case 'MODEL_FAILED':
     case 'UNREADABLE_JOB':
-      return { title: 'The model gave no answer', detail: 'You can try again.' };
+      return { title: 'The model returned no result', detail: 'You can try again.' };
     case 'VERSION_RETIRED':
       return { title: 'The model was replaced', detail: 'Send the photo again.' };
     case 'REQUEST_TIMEOUT':

@@ -59,7 +59,7 @@ export function canRetry({ hasFile, phase, prediction }: Card): boolean {
   return prediction?.error?.retryable ?? true;
 }
 
-/** Whether the card will not change any more without an action. */
+/** Whether the card will no longer change without an action. */
 export function hasEnded(card: Card): boolean {
   const { kind } = card.phase;
   if (kind === 'refused' || kind === 'withdrawn') return true;

@@ -16,7 +16,7 @@ export function readProblem(error: unknown): Problem {
 
 /** The meaning of a response that is not from InferQL: from a proxy or a sign-in page. */
 function readForeignAnswer(status: number): Problem {
-  const message = `A proxy between this page and the server answered with HTTP ${status}.`;
+  const message = `A proxy between this page and the server responded with HTTP ${status}.`;
   switch (status) {
     case 401:
     case 407:

@@ -133,7 +133,7 @@ test.each([
   expect(describeProblem(problem).title).not.toBe('Something went wrong');
 });
 
-test('no answer at all passes, and a file that went away does not', () => {
+test('no answer at all passes, and a deleted file does not', () => {
   expect(isPassing(readProblem(new InferqlError('UNREACHABLE', '')))).toBe(true);
   expect(readProblem(new InferqlError('UNREADABLE_FILE', '')).code).toBe('FILE_CHANGED');
   expect(isPassing({ code: 'FILE_CHANGED', message: '' })).toBe(false);
