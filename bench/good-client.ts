@@ -1,4 +1,4 @@
-/** A client that does nothing wrong, beside hostile ones: whatever they do, it must get right answers in time. */
+/** A client that does nothing wrong, together with hostile ones: whatever they do, it must get right answers in time. */
 import { type GraphqlResult, openSocket, type Socket, send, subscribeSse } from '@inferql/testing/graphql-client';
 import { expectedClass, makePicture } from '@inferql/testing/test-images';
 

@@ -48,11 +48,14 @@ const wanted = values.only.split(',');
 const clients = values.clients.split(',').map(Number);
 if (values.help || wanted.some((name) => !(name in SCENARIOS)) || !clients.every((count) => count >= 1)) {
   console.log(`npm run bench -- [--quick] [--only ${Object.keys(SCENARIOS).join(',')}] [--clients 1,8,32,128] [--images folder] [--charts folder]
-  --quick   shorter rounds, about twelve minutes
-  --clients how many clients send at once, in the scenario end-to-end: 1 alone shows a single client's latency
-  --images  a folder of JPEG or PNG files (../shared/images if it exists, else bench/samples)
-  --charts  where the charts go (docs/images)
-  --page    write docs/measurements.md, too`);
+  --quick    run shorter rounds, about twelve minutes in all
+  --only     run only these scenarios
+  --clients  numbers of concurrent clients in the scenario end-to-end
+  --images   folder of JPEG or PNG files (default: ../shared/images if it exists, else bench/samples)
+  --charts   folder for the charts (default: docs/images)
+  --page     also write docs/measurements.md
+
+Other benchmarks: npm run bench -- peers | tenants | classifiers | fuzz-images | fuzz-requests | soak`);
   process.exit(values.help ? 0 : 2);
 }
 

@@ -77,7 +77,7 @@ export function readTreeCpuMs(pids: readonly number[]): number {
   return withDescendants(pids).reduce((sum, pid) => sum + (ifRunning(() => readCpu(pid).totalMs) ?? 0), 0);
 }
 
-/** False once it has ended, also if its parent has not noticed yet. Linux only. */
+/** False once it has exited, even if its parent has not reaped it yet. Linux only. */
 export function isRunning(pid: number): boolean {
   try {
     return !/^\S+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

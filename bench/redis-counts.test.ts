@@ -25,7 +25,7 @@ const image = readFileSync(join(import.meta.dirname, '../models/samples/rocket.j
 const scripts = listScripts();
 const nameBySha = new Map([...scripts].map(([name, { sha }]) => [sha, name]));
 
-/** What servers and workers send regularly, whatever is predicted: how often at most, and by how many processes. */
+/** What servers and workers send regularly, whatever is predicted: the maximum rate, and by how many processes. */
 const BACKGROUND: Record<string, { periodMs: number; count?: number }> = {
   // Worker: heartbeat.
   register: { periodMs: 2_000 },

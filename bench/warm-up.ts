@@ -5,7 +5,7 @@ import type { System } from './system.ts';
 
 /**
  * V8 compiles a server's hot code during this many answers: until then it takes up to twice the CPU, and its compiler's threads take time
- * from an engine beside it. A slow model would need minutes for as many.
+ * from a second engine. A slow model would need minutes for as many.
  */
 const WARM_UP_ANSWERS = 5_000;
 const PIECE_MS = 2_000;

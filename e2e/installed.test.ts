@@ -86,7 +86,7 @@ test('inferql doctor finds no problem on a machine that can run it', async () =>
 test('a folder that does not exist, and a wrong setting, are reported without a stack', async () => {
   const missing = await installed.inferql(['serve', './no-such-folder'], { PORT: '0' });
   expect(missing.code).toBe(1);
-  expect(missing.err).toMatch(/No folder .*no-such-folder/);
+  expect(missing.err).toMatch(/no folder .*no-such-folder/);
   const wrong = await installed.inferql(['serve'], { PORT: 'http' });
   expect(wrong.code).toBe(1);
   expect(wrong.err).toContain("PORT is 'http': expected a whole number");

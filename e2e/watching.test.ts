@@ -83,7 +83,7 @@ test.each(['sse', 'socket'] as const)(
     const id = await submit(n);
     const before = ways[way](id);
     expect(await next(before)).toMatchObject({ id, status: 'QUEUED', queuePosition: 1, result: null });
-    // The work goes on until it is seen, however long that takes.
+    // The work continues until it is seen, however long that takes.
     const continueWork = pauseEngines(system.workers[0]!);
     system.workers[0]!.resume();
     expect(await next(before)).toMatchObject({ id, status: 'PROCESSING', queuePosition: null });

@@ -4,11 +4,11 @@ import { join, resolve } from 'node:path';
 
 export interface Project {
   readonly dir: string;
-  /** Stamps, logs and locks of the set-up. Ignored by git, safe to delete while nothing runs. */
+  /** Stamps, logs and locks of the setup. Ignored by git, safe to delete while nothing runs. */
   readonly setupDir: string;
   readonly stampsDir: string;
   readonly logsDir: string;
-  /** On the project's file system, so that finished work can be renamed into place. Emptied at every set-up. */
+  /** On the project's file system, so that finished work can be renamed into place. Emptied at every setup. */
   readonly unfinishedDir: string;
   /** The running system's state: prepared models, the private Redis' data. */
   readonly stateDir: string;

@@ -10,8 +10,8 @@ export interface MissingEngine {
 }
 
 /**
- * Installs an engine whose install script failed: onnxruntime-node's fetches CUDA libraries, which are not needed, from another host, and
- * npm then leaves the package out. The command is printed before it runs. Without the engine, the system works more slowly.
+ * Installs an engine whose install script failed: onnxruntime-node's script downloads CUDA libraries, which InferQL does not use, from
+ * another host; if it fails, npm skips the package. Prints the command before it runs. Without the engine, the system is slower.
  * @param isAllowed INFERQL_INSTALL
  */
 export async function provideEngine(
@@ -34,6 +34,6 @@ export async function provideEngine(
     );
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    print(`  It could not be installed: see ${folders.logsDir}/engine.log. ${consequence}`);
+    print(`  The engine could not be installed: see ${folders.logsDir}/engine.log. ${consequence}`);
   }
 }

@@ -28,16 +28,16 @@ export interface RunOptions {
 
 const EXIT_OF_SIGNAL: Record<StopSignal, number> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
-/** Runs a system until a signal ends it, and exits the process: 0 after a signal, 1 after a failure, 128 + n for a signal in the set-up. */
+/** Runs a system until a signal ends it, and exits the process: 0 after a signal, 1 after a failure, 128 + n for a signal in the setup. */
 export async function runSystem({ prepare, onReady }: RunOptions): Promise<void> {
   let system: RunningSystem | undefined;
   let stopRequest: StopSignal | undefined;
   listenForStop((count, signal) => {
     stopRequest ??= signal;
-    // Nothing is accepted yet, and every step of the set-up may be interrupted anywhere.
+    // Nothing is accepted yet, and every step of the setup may be interrupted anywhere.
     if (!system) endRunningTool().finally(() => process.exit(EXIT_OF_SIGNAL[signal]));
     else if (count === 1) {
-      print('\nStopping. Running work is finished first.');
+      print('\nStopping after the running work is finished.');
       finish(system, 0);
     } else if (count === 2) system.describeRunning();
     else system.killChildren('Interrupted three times.');

@@ -1,4 +1,4 @@
-/** Runs the tools of the set-up: quiet unless they fail, and recorded, so that a tool that survives a kill is found again. */
+/** Runs the tools of the setup: quiet unless they fail, and recorded, so that a tool that survives a kill is found again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -102,7 +102,7 @@ function readLastLines(logPath: string): string {
   return ` The end of its output (all of it: ${logPath}):\n${lines.map((line) => `    ${line}`).join('\n')}`;
 }
 
-/** A start that was killed leaves its tool running; two tools in one folder would damage it. Needs the set-up's lock. */
+/** A start that was killed leaves its tool running; two tools in one folder would damage it. Needs the setup's lock. */
 export async function endLeftoverTool(project: ToolFolders): Promise<void> {
   const path = recordPath(project);
   if (!existsSync(path)) return;

@@ -39,10 +39,11 @@ export async function serve({ dir, modelsDir, webDir, programs, missingEngine }:
   const folders = { dir, setupDir: stateDir, logsDir: join(stateDir, 'logs') };
   await runSystem({
     async prepare(settings, redisUrl) {
-      if (!existsSync(modelsDir)) throw new SetupError(`No folder ${modelsDir}. It must contain a folder per model.`);
+      if (!existsSync(modelsDir))
+        throw new SetupError(`There is no folder ${modelsDir}. It must contain one folder per model.`);
       for (const path of [stateDir, folders.logsDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
       const lock = await waitForLock(join(stateDir, 'setup.lock'), (pid) =>
-        print(`  Another start is preparing this folder (process ${pid}); waiting for it.`),
+        print(`  Another process (${pid}) is preparing this folder; waiting for it.`),
       );
       try {
         await endLeftoverTool(folders);

@@ -1,4 +1,4 @@
-/** Progress output of the set-up: one live line on a terminal, otherwise a few plain lines. */
+/** Progress output of the setup: one live line on a terminal, otherwise a few plain lines. */
 const SHOW_AFTER_MS = 1_000;
 const REPEAT_PLAIN_MS = 10_000;
 

@@ -86,7 +86,7 @@ function isMadeForThisMachine({ os, cpu, libc }) {
 
 async function installPackages() {
   const lock = await waitForLock(join(setupDir, 'npm-ci.lock'), (pid) =>
-    console.log(`  Another start is installing packages (process ${pid}); waiting for it.`),
+    console.log(`  Another process (${pid}) is installing packages; waiting for it.`),
   );
   try {
     await endLeftover();

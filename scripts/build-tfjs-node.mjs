@@ -101,7 +101,7 @@ async function install(tfjsNode) {
 
 async function main() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new Error(`there is a recipe for Linux on x64 only, not for ${process.platform} on ${process.arch}`);
+    throw new Error(`this script supports only Linux on x64, not ${process.platform} on ${process.arch}`);
   }
   let tfjsNode;
   try {

@@ -37,7 +37,7 @@ beforeAll(async () => {
     }),
   ]);
   project = await mkdtemp(join(tmpdir(), 'inferql-project-'));
-  // As in the project: the launcher of the command beside a built dist/.
+  // As in the project: the launcher of the command next to a built dist/.
   command = join(project, 'cli/bin/inferql.mjs');
   await cp(join(projectDir, 'cli/bin/inferql.mjs'), command);
   await cp(join(projectDir, 'cli/package.json'), join(project, 'cli/package.json'));

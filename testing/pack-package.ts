@@ -7,7 +7,7 @@ import { buildSystem, projectDir } from './build.ts';
 /**
  * Packs one package from a build of the present sources.
  * @param folder `client`
- * @param dir an empty folder, which gets the package in `staged/` beside its tarball
+ * @param dir an empty folder, which gets the package in `staged/` next to its tarball
  * @returns the path of the tarball
  */
 export async function packPackage(folder: string, dir: string): Promise<string> {

@@ -47,7 +47,7 @@ test('commands and replies are counted to the byte, also those that TCP splits',
   expect([...recorder.take()]).toEqual([]);
 });
 
-test('a reply counts when it comes, under the name of its command, also if others were sent in between', async () => {
+test('a reply counts when it comes, under the name of its command, even if others were sent in between', async () => {
   await through.hset('hash', { a: 'x', b: 'y'.repeat(100) });
   recorder.take();
   await Promise.all([through.hget('hash', 'a'), through.hget('hash', 'b'), through.hget('hash', 'a')]);

@@ -19,7 +19,7 @@ export interface RedisRecorder {
   stop(): Promise<void>;
 }
 
-/** No command needs more to be told apart, and what follows may be an image. */
+/** Enough to distinguish all commands; what follows may be an image. */
 const NAMING_ARGUMENTS = 3;
 
 /**

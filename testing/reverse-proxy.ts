@@ -78,7 +78,7 @@ async function startOnPort(
   const limitMs = performance.now() + START_TIMEOUT_MS;
   for (;;) {
     const isPassing = await passesRequests(url);
-    // What answers beside a proxy that has ended is another program, which had the port first.
+    // If the proxy has exited but something responds, another program had taken the port.
     if (isPassing && !hasEnded(child)) return { url, close };
     if (hasEnded(child) || performance.now() > limitMs) {
       await close();

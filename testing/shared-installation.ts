@@ -78,7 +78,7 @@ async function linkEach(from: string, to: string): Promise<void> {
   }
 }
 
-/** Changes if the tarballs, or what is installed beside them, would. */
+/** Changes if the tarballs, or what is installed next to them, would. */
 async function digestPackages(others: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(others));
   const roots = [...SHIPPED_PACKAGES, 'web', 'models/resnet50', 'models/samples'];

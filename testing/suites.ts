@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** From the quickest to the slowest set-up. */
+/** From the quickest to the slowest setup. */
 export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
 /** Run only if it is named: it needs a container engine, and ten minutes. */
 export const CONTAINER_SUITE = 'containers';

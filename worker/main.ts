@@ -47,7 +47,7 @@ function drain(exitCode: number, reason: string): void {
       process.exit(1);
     }, config.drainLimitMs);
     await servedModels.drain();
-    log.info('worker exits');
+    log.info('stopped');
     process.exit(exitCode);
   })();
 }

@@ -107,7 +107,7 @@ def settle(model, x, classes, seed):
 
 
 def converter():
-    """tensorflowjs without what it imports for other formats: empty modules stand in."""
+    """tensorflowjs without what it imports for other formats: empty modules replace it."""
     for name in ("tensorflow_decision_forests", "jax", "jax.experimental", "jax.experimental.jax2tf"):
         sys.modules.setdefault(name, types.ModuleType(name))
     sys.modules["jax"].experimental = sys.modules["jax.experimental"]

@@ -106,7 +106,7 @@ async function compare({ spec }: PreparedModel, onnxPath: string, { images, answ
 async function digest({ onnxPath, spec }: PreparedModel): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([spec.input, spec.output]));
   if (onnxPath !== undefined) {
-    // Weights may be in files beside it.
+    // Weights may be in files next to it.
     for (const name of readdirSync(dirname(onnxPath)).sort()) {
       if (name.startsWith(basename(onnxPath)))
         await pipeline(createReadStream(join(dirname(onnxPath), name)), hash, { end: false });

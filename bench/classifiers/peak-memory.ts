@@ -7,7 +7,7 @@ export function resetPeak(): void {
   if (existsSync(RESET)) writeFileSync(RESET, '5');
 }
 
-/** The largest resident memory since `resetPeak`; undefined where the system does not say. */
+/** The largest resident memory since `resetPeak`; undefined if the system does not report it. */
 export function peakMegabytes(): number | undefined {
   if (!existsSync(RESET)) return undefined;
   const kibibytes = /VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];

@@ -1,7 +1,7 @@
 /**
  * Sends malformed requests to a running system: multipart bodies, GraphQL documents and variables, WebSocket frames. Counts the answers by kind,
  * and lists faults: the process ends, an answer takes more than 35 seconds, a 5xx other than a typed 503, a stack or path in an answer, a wrong
- * content type, an error in the log, a wrong answer for a good client beside them.
+ * content type, an error in the log, a wrong answer to a good client that runs at the same time.
  *
  * npm run bench -- fuzz-requests --minutes 60 [--seed 1] [--lanes 6] [--only NUMBER] [--keep FOLDER]
  *
@@ -132,7 +132,7 @@ for (const [verdict, count] of [...counts].sort()) console.log(`${String(count).
 const { p50, p99 } = spreadOf(goodMs);
 console.log(`
 ${tried} cases of seed ${seed} in ${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; the slowest took ${(slowestMs / 1000).toFixed(1)} s
-good client beside them: ${good.answered} right, ${good.wrong.length} wrong, ${good.lost.length} lost, refused ${JSON.stringify(good.refused)}; p50 ${Math.round(p50)} ms, p99 ${Math.round(p99)} ms
+good client at the same time: ${good.answered} right, ${good.wrong.length} wrong, ${good.lost.length} lost, refused ${JSON.stringify(good.refused)}; p50 ${Math.round(p50)} ms, p99 ${Math.round(p99)} ms
 resident memory of the server: ${before} MB before, after each minute ${eachMinute.join(', ') || '-'}, ${rssMb()} MB after
 ${faults.length} faults${faults.length > 0 ? `; their requests are in ${values.keep}` : ''}`);
 await good.close();

@@ -95,7 +95,7 @@ async function driveCounted(plan: LoadPlan, pids: Record<string, number[]>, figu
 /** How long a server is left without requests. */
 const IDLE_MS = 3_000;
 
-/** CPU that the server takes while nobody asks it, per second, and what the bare engine does beside it. */
+/** CPU per second that the idle server takes, and the rate of the bare engine meanwhile. */
 async function measureIdle(pids: Record<string, number[]>, bare: BareEngine | undefined): Promise<IdleFigures> {
   const cpuMs = () => Object.values(readRoles(pids)).reduce((sum, ms) => sum + ms, 0);
   const startedAtMs = performance.now();
@@ -105,7 +105,7 @@ async function measureIdle(pids: Record<string, number[]>, bare: BareEngine | un
 }
 
 async function measurePeer(peer: Peer, bare: BareEngine | undefined, figures: Figures): Promise<void> {
-  // Not beside the server: some poll while they wait, which would slow down the engine that they are compared with.
+  // Not while the server runs: some poll while they wait, which would slow down the engine that they are compared with.
   const before = await bare?.measure(3_000);
   const { url, model: served, pids, warmUp, stop } = await peer.start(bare === undefined);
   let perSecond: number;
@@ -158,7 +158,7 @@ async function measureModel(name: string): Promise<Measured> {
       const roles = Object.entries(figures.roleMs).map(([role, ms]) => `${role} ${ms.at(-1)!.toFixed(1)}`);
       const rate = `${figures.perSecond.at(-1)!.toFixed(1)}/s, CPU ${figures.cpuMs.at(-1)!.toFixed(1)} ms`;
       const beside = figures.besideShares.at(-1);
-      const idle = `idle ${figures.idleMs.at(-1)!.toFixed(0)} ms of CPU per second${beside === undefined ? '' : `, the bare engine beside it ${beside.toFixed(2)}`}`;
+      const idle = `idle ${figures.idleMs.at(-1)!.toFixed(0)} ms of CPU per second${beside === undefined ? '' : `, the bare engine meanwhile ${beside.toFixed(2)}`}`;
       console.log(`  ${name}, round ${round + 1}: ${peer.name}: ${rate} (${roles.join(', ')}); ${idle}`);
     }
   }

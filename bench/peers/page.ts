@@ -15,7 +15,7 @@ const RESULTS = resolve('.inferql/bench/peers.json');
 export interface Figures {
   /** Of the bare engine's rate before the server was started and after it was stopped, at 32 clients. */
   shares: number[];
-  /** What the bare engine does beside the server while nobody asks it, of its rate before. */
+  /** The bare engine's rate while the server is idle, as a share of its rate before the server started. */
   besideShares: number[];
   perSecond: number[];
   /** CPU of all processes per image, at 32 clients. */
@@ -136,7 +136,7 @@ function formatModel({ name, bare, peers }: Measured): string[] {
   const engine = isConstant
     ? []
     : [
-        `The fastest bare engine was ${bare}. Beside each server, started and without requests, it reached this part of its rate: ${beside}.`,
+        `The fastest bare engine was ${bare}. Next to each server, running but idle, it reached this share of its rate: ${beside}.`,
         '',
       ];
   return [`## ${isConstant ? 'Constant answers' : name}`, '', formatTable(columns, rows), '', ...engine];
@@ -153,9 +153,9 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
   const text = [
-    '# Beside other servers',
+    '# Comparison with other servers',
     '',
-    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after the other; figures are the median of ${describeRounds(results)} rounds. The share compares with the bare engine alone on the machine, just before the server is started and just after it is stopped, in the way that is its fastest here: with batches of 1, 2, 4 or 8, from Node or Python, one session on all cores or a process per core. With constant answers no model runs, so only the serving is measured, decoding included. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process. InferQL's server has given 5,000 constant answers before it is measured, during which V8 compiles its code; Python compiles nothing. Servers that wait for requests by asking in short intervals take CPU when there are none: LitServe's worker asks its queue, which is another process, every millisecond.`,
+    `Measured by \`npm run bench -- peers${facts.isQuick ? ' --quick' : ''}\`, which anyone can run. Each server gets the same ONNX file, the same cores, and the same client with real multipart uploads of the same ${facts.images} images. The servers run one after another; figures are the median of ${describeRounds(results)} rounds. The share compares with the bare engine, measured alone on the machine just before the server starts and just after it stops, in its fastest configuration here: with batches of 1, 2, 4 or 8, from Node or Python, with one session on all cores or one process per core. With constant answers, no model runs, so only the serving overhead is measured, including decoding. InferQL answers through GraphQL and Redis, with sharing and cache off; FastAPI and LitServe have no queue. A worker's CPU includes its engine process. InferQL's server has given 5,000 constant answers before it is measured, during which V8 compiles its code; Python compiles nothing. Servers that poll use CPU even when there are no requests: LitServe's worker polls its queue, which is another process, every millisecond.`,
     '',
     `${SMALL_MODEL} is a MobileNetV2 of 224 pixels with random weights.`,
     '',
@@ -163,7 +163,7 @@ export function writePeersPage(fresh: Measured[], facts: PageFacts): string {
     `Measured on ${date}; ${describeVersion()}; ${machine}; ${facts.pythonVersion}, ${versions}.`,
     ...describeBusyness(facts.busyness),
     '',
-    'The comparison does not show what happens to the images of a process that dies, to a file that is not an image, or under more load than the model can handle. It covers neither GPUs nor several machines. The client shares the cores with the servers. The polling stack is a small program that we wrote after the design that InferQL grew out of; it is not that project.',
+    'The comparison does not show what happens to the images of a process that dies, to files that are not images, or under more load than the model can handle. It covers neither GPUs nor several machines. The client shares the cores with the servers. The polling stack is a small program that we wrote to the design that InferQL grew out of; it is not that project itself.',
     '',
   ].join('\n');
   writeFileSync('docs/peers.md', text);

@@ -96,7 +96,7 @@ function describeIdle(idle: Record<string, number>): Section {
   const total = Object.values(idle).reduce((sum, ms) => sum + ms, 0);
   return {
     title: 'Idle CPU',
-    how: `Milliseconds of CPU per second while nobody asks, ${SETTLE_MS / 1_000} s after the load, over ${IDLE_MS / 1_000} s.`,
+    how: `Milliseconds of CPU per second without requests, ${SETTLE_MS / 1_000} s after the load, over ${IDLE_MS / 1_000} s.`,
     columns: ['process', 'ms per second'],
     rows: [...Object.entries(idle), ['all', total] as const].map(([name, ms]) => [name, ms.toFixed(1)]),
     data: idle,

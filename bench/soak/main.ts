@@ -1,6 +1,6 @@
 /**
- * Good clients at half load, first alone, then beside hostile ones: unread pipelines, slow bodies, expensive images, large documents, floods of
- * subscriptions, malformed requests. Reports the good clients' latency alone and beside, their wrong and lost answers, and memory over time.
+ * Good clients at half load, first alone, then together with hostile ones: unread pipelines, slow bodies, expensive images, large documents, floods of
+ * subscriptions, malformed requests. Reports the good clients' latency alone and under attack, their wrong and lost answers, and memory over time.
  *
  * npm run bench -- soak --minutes 60 [--alone MINUTES] [--seed 1]
  *
@@ -97,7 +97,7 @@ const memoryAlone = memory();
 console.log(`  ${show(alone)}; ${state()}; ${memoryAlone}`);
 
 const besideMs = Math.max(0, wholeMs - aloneMs);
-console.log(`good clients beside hostile ones for ${(besideMs / 60_000).toFixed(1)} minutes`);
+console.log(`good clients together with hostile ones for ${(besideMs / 60_000).toFixed(1)} minutes`);
 const hostile = startRpcChild<HostilePlan, HostileResult>('soak/hostile-clients.js');
 const attacked = hostile.call({ url, durationMs: besideMs, seed: Number(values.seed) });
 stop.signal.addEventListener('abort', () => process.kill(hostile.pid, 'SIGTERM'));

@@ -124,7 +124,7 @@ function reportCost(blocks: readonly Block[]): Section {
     goals: [
       {
         goal: `throughput >= ${GOAL} of first come, first served`,
-        figure: `${ratio.toFixed(3)}${high - low > 2 * (1 - GOAL) ? ', which this run is too noisy to tell' : ''}`,
+        figure: `${ratio.toFixed(3)}${high - low > 2 * (1 - GOAL) ? ', which this run is too noisy to show' : ''}`,
         met: ratio >= GOAL,
       },
     ],

@@ -69,7 +69,7 @@ test('forgets a model in the private Redis of the clone', async () => {
   expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual(['ghost']);
   expect(await models('forget', 'ghost')).toContain('forgot ghost');
   expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);
-  await expect(models('forget', 'ghost')).rejects.toThrow("There was never a model 'ghost'");
+  await expect(models('forget', 'ghost')).rejects.toThrow("Redis has no model 'ghost'");
 });
 
 test('names the default model, and removing that model names another', async () => {

@@ -88,17 +88,17 @@ async function writeTable(): Promise<void> {
   }
   const table = `# Faults
 
-What becomes of predictions when a part of the system fails. The fault suite (\`npx vitest run e2e/faults\`) causes each fault under load,
-counts, and writes this page. It runs real processes: a Redis, two servers and two workers.
+This page shows what happens to predictions when a part of the system fails. The fault suite (\`npx vitest run e2e/faults\`) causes each
+fault under load, counts the outcomes, and writes this page. It runs real processes: a Redis, two servers and two workers.
 
 Clients watch their predictions through waiting mutations, queries, server-sent events and WebSockets. Some cancel, and some set a timeout
-that is too short. A ledger in a separate process records every id and every state that a client received, and at the end asks each
+that is too short. A ledger in a separate process records every id and every state that a client receives. At the end it asks each
 server for each id.
 
 - *In flight*: at least this many predictions are open when the fault happens.
 - *Lost*: accepted, but without a terminal state on some server.
-- *Contradictory*: two different terminal states were seen, or any state after one.
-- *Run again*: the fault loses work that had started, so it is started again.
+- *Contradictory*: two different terminal states were seen, or any other state after a terminal one.
+- *Run again*: the fault interrupts work that had started, so it must be started again.
 
 | Fault | In flight | Lost | Contradictory | Run again | Observed |
 |---|---|---|---|---|---|

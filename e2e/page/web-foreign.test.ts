@@ -61,7 +61,7 @@ test('images that a gateway or a sign-in page answers for are retried, and do no
       stuck.map(({ file }) => file),
     );
     await findCard(page, names[0]!).getByText('The server cannot be reached').waitFor();
-    await findCard(page, names[1]!).getByText('Unexpected answer').waitFor();
+    await findCard(page, names[1]!).getByText('Unexpected response').waitFor();
     await choose(page, [good!.file]);
     await findLabel(page, good!.file.name, good!.label).waitFor();
     isBroken = false;

@@ -67,7 +67,7 @@ test('of a dropped folder, every file gets a card or is named as left out', () =
       .getByText(/does not read JPEG XL/)
       .waitFor();
     await findCard(page, 'raw.dng').getByText('This file is damaged').waitFor();
-    const leftOut = page.getByText('Left out, because they are not images:').locator('..');
+    const leftOut = page.getByText('Skipped, because they are not images:').locator('..');
     for (const name of ['notes.txt', 'clip.mp4']) await leftOut.getByText(name).waitFor();
     const named = await leftOut.textContent();
     const cards = await page.getByRole('article').count();

@@ -131,7 +131,7 @@ test('an upload on a silently dead connection is sent again, and makes one predi
     await card.getByText(/^Upload/).waitFor();
     await expect.poll(() => keys.length).toBe(1);
     await page.clock.fastForward(61_000);
-    await card.getByText('The server does not answer').waitFor();
+    await card.getByText('The server is not responding').waitFor();
     await findLabel(page, picture!.file.name, picture!.label).waitFor();
     expect(keys).toEqual([keys[0], keys[0]]);
   }));

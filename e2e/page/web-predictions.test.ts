@@ -138,7 +138,7 @@ test('bad files are explained in plain words, each on its card, and do not affec
       {
         name: 'poison.png',
         buffer: Buffer.from(makeMishap(POISON)),
-        words: 'The model gave no answer',
+        words: 'The model returned no result',
       },
     ];
     await choose(page, [...bad.map(({ name, buffer }) => ({ name, mimeType: 'image/png', buffer })), good!.file]);
@@ -177,7 +177,7 @@ test('the page waits for a full queue', () =>
     expect(changes.filter((change) => /^The queue is full > Uploa/.test(change))).toEqual([]);
   }));
 
-test('what is canceled while the server is away is canceled once it is back', () =>
+test('what is canceled while the server is down is canceled once it is back', () =>
   site.withPage(async ({ page }) => {
     const [picture] = makePictures(1);
     site.system.workers[0]!.pause();
@@ -222,7 +222,7 @@ test.each([
       page,
       late.map(({ file }) => file),
     );
-    await findCard(page, late[0]!.file.name).getByText('The server does not answer').waitFor();
+    await findCard(page, late[0]!.file.name).getByText('The server is not responding').waitFor();
     await keepScreenshot(page, 'page-server-gone');
     site.system.workers[0]!.resume();
     await site.system.servers[0]!.restart();

@@ -134,7 +134,7 @@ describe.each(['nginx', 'caddy'] as const)('behind %s', (name) => {
     // A proxy that closes while the file is still being sent looks unreachable to the browser.
     [429, /Too many requests|cannot be reached/],
     [502, /The server cannot be reached/],
-    [200, /Unexpected answer/],
+    [200, /Unexpected response/],
   ])('its %i passes: the image is sent again and gets its labels', (status, words) =>
     inCase(String(status), async (page, reset) => {
       const [picture] = makePictures(1);

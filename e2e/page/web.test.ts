@@ -103,7 +103,7 @@ test.each([
   }, options),
 );
 
-/** Figures of the strip that are wider than their cell, also if they are long. */
+/** Figures of the strip that are wider than their cell, even if they are long. */
 function findClippedFigures(page: Page): Promise<(string | null)[]> {
   return page.evaluate(() => {
     const figures = [...document.querySelectorAll('.strip dd:not(.strip-note)')];

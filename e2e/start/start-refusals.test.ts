@@ -38,8 +38,12 @@ test.each([
     (command: string) => (command === 'INFO' ? bulk('# Server\r\nredis_version:6.2.14\r\nos:Linux\r\n') : '+OK\r\n'),
     /Redis 7 or later .* is needed, but the server at REDIS_URL has version 6\.2\.14/,
   ],
-  ['locked', () => '-NOAUTH Authentication required.\r\n', /refuses the login of REDIS_URL/],
-  ['not Redis', () => 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', /what answers there is not Redis/],
+  ['locked', () => '-NOAUTH Authentication required.\r\n', /refuses the login in REDIS_URL/],
+  [
+    'not Redis',
+    () => 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n',
+    /the server at this address is not Redis/,
+  ],
 ])('a REDIS_URL that leads to one that is %s is reported before anything is set up', async (_name, answer, message) => {
   const address = await listen(answer);
   const launcher = startLauncher(projectDir, {

@@ -1,4 +1,4 @@
-/** `npm test` in a clone: beside a running system, and after it was interrupted while it built. */
+/** `npm test` in a clone: while a system is running, and after it was interrupted while it built. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Launcher } from '@inferql/testing/launcher';
@@ -52,7 +52,7 @@ function lookAtModels() {
 }
 
 test(
-  'runs beside a system, and leaves it, its build and the user’s models unchanged',
+  'runs while a system is running, and leaves it, its build and the user’s models unchanged',
   async () => {
     const { launcher, url } = await startReady({ INFERQL_MODELS: 'resnet50' });
     addModel();

@@ -110,14 +110,14 @@ test('REDIS_URL: no private Redis is started; one that refuses or does not answe
 
     const refused = await start({ REDIS_URL: `redis://:wrong@${address}` });
     expect(await refused.exited()).toBe(1);
-    expect(refused.output()).toMatch(/refuses the login of REDIS_URL/);
+    expect(refused.output()).toMatch(/refuses the login in REDIS_URL/);
     expect(refused.output()).not.toContain('wrong@');
   } finally {
     await redis.stop();
   }
   const unanswered = await start({ REDIS_URL: `redis://${address}`, INFERQL_REDIS_WAIT_MS: '500' });
   expect(await unanswered.exited()).toBe(1);
-  expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not answer`));
+  expect(unanswered.output()).toMatch(new RegExp(`Redis at ${address} \\(REDIS_URL\\) does not respond`));
 });
 
 test('if there is no Redis and no way to get one, the three ways are named', async () => {

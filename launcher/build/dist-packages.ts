@@ -14,7 +14,7 @@ export const SHIPPED_PACKAGES = [
   'client',
   'cli',
 ];
-// Run beside the packages, but never shipped.
+// Run together with the packages, but never shipped.
 export const SUPPORT_PACKAGES = ['testing', 'bench', 'e2e'];
 
 // Files that the running code reads, and documents for people.

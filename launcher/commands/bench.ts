@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: the set-up of `npm start`, then the measurements. `npm run bench -- peers` compares with other servers, `… tenants` measures
- * fair shares, `… classifiers` converts every model of keras.applications and torchvision, `… fuzz-images` feeds damaged files to the decoders,
- * `… fuzz-requests` malformed requests to a server, `… soak` runs good clients beside hostile ones.
+ * `npm run bench`: sets up as `npm start` does, then runs the benchmarks. `npm run bench -- peers` compares with other servers, `… tenants`
+ * measures fair shares, `… classifiers` converts every model of keras.applications and torchvision, `… fuzz-images` feeds damaged files to the
+ * decoders, `… fuzz-requests` sends malformed requests to a server, `… soak` runs good clients together with hostile ones.
  */
 import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';

@@ -36,7 +36,7 @@ export async function check(project: Project, args: readonly string[]): Promise<
   try {
     const env = await setUpTests(project, SUITES, () => {
       checks = Promise.all(startChecks(project));
-      // It is awaited once the set-up is done.
+      // It is awaited once the setup is done.
       checks.catch(() => {});
     });
     for (const { title, output, failure } of await checks) {
@@ -62,7 +62,7 @@ interface Finding {
   failure: string | undefined;
 }
 
-/** Begins each check of the sources; most of them use one core, so they run at once, beside the rest of the set-up. */
+/** Begins each check of the sources; most of them use one core, so they run in parallel with the rest of the setup. */
 function startChecks(project: Project): Promise<Finding>[] {
   const scripts: [title: string, script: string, ...args: string[]][] = [
     ['types', 'typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit'],
@@ -97,7 +97,7 @@ async function compareSchema(project: Project): Promise<Finding> {
   const { stdout, output, hasFailed } = await run(project, [join(distDir, 'server/print-schema.js')]);
   if (hasFailed) return { title, output, failure: 'it cannot be printed' };
   const isSame = stdout.trim() === readFileSync(join(dir, 'schema.graphql'), 'utf8').trim();
-  return { title, output: '', failure: isSame ? undefined : 'it differs: run npm run schema' };
+  return { title, output: '', failure: isSame ? undefined : 'it differs; run npm run schema' };
 }
 
 function runTests(

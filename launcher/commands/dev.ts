@@ -56,7 +56,9 @@ export async function develop(clone: Project): Promise<void> {
     onReady: (system) => {
       // Before it is said: a change from then on must not be missed.
       watchSources(project, system);
-      print('  Watching the sources. Open the page at the address that Vite printed above: it follows the sources.');
+      print(
+        '  Watching the sources. Open the page at the address that Vite printed above; it updates when a source changes.',
+      );
     },
   });
 }

@@ -29,7 +29,9 @@ export async function pack(project: Project, [folder = 'tarballs']: readonly str
     });
     for (const filename of packFolders(staged, tarballsDir)) print(`  ${join(tarballsDir, filename)}`);
     if (!repository)
-      print('  The clone has no remote `origin`, so they name no repository: npm cannot publish them with provenance.');
+      print(
+        '  The clone has no remote `origin`, so the packages have no repository field, and npm cannot publish them with provenance.',
+      );
   });
 }
 

@@ -1,4 +1,4 @@
-/** `npm test`: the set-up of a start, the tests' programs, then every suite except that of containers, or those that are named. Other arguments go to vitest. */
+/** `npm test`: the setup of a start, the tests' programs, then every suite except that of containers, or those that are named. Other arguments go to vitest. */
 import { join } from 'node:path';
 import type { Project } from '../project.ts';
 import { runProgram } from '../run-program.ts';

@@ -22,7 +22,7 @@ export async function startEmbeddedRedis({ stateDir, redisServer, warn }: Embedd
   const binary = findRedisServer(redisServer, join(stateDir, BUILT_PATH_FILE), notify);
   if (!binary) {
     throw new Error(
-      'There is no Redis server on this machine. Install redis-server or valkey-server (7 or later), so that it is on the PATH.',
+      'There is no Redis server on this machine. Install redis-server or valkey-server (7 or later) on the PATH.',
     );
   }
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });

@@ -18,7 +18,7 @@ export async function waitForExternalRedis(url: string, waitMs: number, show = s
   const onFailure = (error: Error) => {
     lastFailure = describeRedisError(error);
     if (!REFUSED_LOGIN.test(lastFailure)) return undefined;
-    return new SetupError(`Redis at ${shown} refuses the login of REDIS_URL: ${lastFailure}`);
+    return new SetupError(`Redis at ${shown} refuses the login in REDIS_URL: ${lastFailure}`);
   };
   await show(`Waiting for Redis at ${shown}`, async () => {
     try {
@@ -26,7 +26,7 @@ export async function waitForExternalRedis(url: string, waitMs: number, show = s
     } catch (error) {
       if (error instanceof SetupError) throw error;
       throw new SetupError(
-        `Redis at ${shown} (REDIS_URL) does not answer: ${lastFailure}.\nStart it, correct REDIS_URL, or unset it: without it, a private Redis is started.`,
+        `Redis at ${shown} (REDIS_URL) does not respond: ${lastFailure}.\nStart it, correct REDIS_URL, or unset REDIS_URL to start a private Redis.`,
       );
     }
   });
@@ -41,7 +41,7 @@ export async function waitForExternalRedis(url: string, waitMs: number, show = s
       lastFailure = message;
       if (/ or later /.test(message)) {
         throw new SetupError(
-          `Redis at ${shown} (REDIS_URL): ${message}.\nName another one, or unset REDIS_URL: without it, a private Redis is started.`,
+          `Redis at ${shown} (REDIS_URL): ${message}.\nUse another Redis, or unset REDIS_URL to start a private one.`,
         );
       }
       throw error;
@@ -60,5 +60,5 @@ function parseUrl(url: string): string {
 /** The cause as text; a cluster's error is about all its nodes, and carries the last node's error. */
 function describeRedisError(error: Error & { lastNodeError?: Error }): string {
   const { message } = error.lastNodeError ?? error;
-  return /Protocol error|Unknown RESP type/.test(message) ? 'what answers there is not Redis' : message;
+  return /Protocol error|Unknown RESP type/.test(message) ? 'the server at this address is not Redis' : message;
 }

@@ -3,7 +3,7 @@
  *
  * The launcher, the servers and the workers all hold that end. A line on it, or the end of the last holder (also by kill -9), stops
  * Redis with SIGTERM: it saves and leaves. A Redis that dies is started again with the same settings, on the same data.
- * It is a shell script because it has to stay small, and it is written beside the data because a shell reads its script as it runs: an
+ * It is a shell script because it has to stay small, and it is written next to the data because a shell reads its script as it runs: an
  * update of the package must not change it while it runs.
  *
  * Environment: GUARDED_REDIS is the program, GUARDED_REDIS_CONF its settings. Output: `started <pid>` and `ended <exit code>`.

@@ -210,7 +210,7 @@ function setDamagedDataAside(dataDir: string, output: RedisOutput): void {
     if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(aside, name));
   }
   output.printError(
-    `  Redis could not read its data (another version's, or damaged). It starts empty; the old files are in ${aside}`,
+    `  Redis could not read its data (another version's, or damaged). Redis starts empty; the old files are in ${aside}`,
   );
 }
 

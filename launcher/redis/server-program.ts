@@ -49,7 +49,7 @@ export function findRedisServer(
 function isRecent(binary: string, warn: (text: string) => void): boolean {
   const version = /v=(\d+)\.[\d.]+/.exec(spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout ?? '');
   if (version && Number(version[1]) >= OLDEST_REDIS) return true;
-  const found = version ? `is version ${version[0].slice(2)}` : 'does not say its version';
+  const found = version ? `is version ${version[0].slice(2)}` : 'does not report its version';
   warn(`  ${binary} ${found}; ${OLDEST_REDIS} or later is needed.`);
   return false;
 }
@@ -81,10 +81,10 @@ export async function provideRedisServer(
   throw new SetupError(
     [
       'InferQL needs a Redis (or Valkey) server, and none was found. Do one of these:',
-      '  - install redis-server or valkey-server, so that it is on the PATH (or name it in INFERQL_REDIS_SERVER);',
-      '  - run one elsewhere and name it: REDIS_URL=redis://host:6379;',
-      '  - install a C compiler and make, so that one can be built (redis-memory-server).',
-      ...failures.map((failure) => `Tried without success: ${failure}`),
+      '  - install redis-server or valkey-server on the PATH (or set INFERQL_REDIS_SERVER to its path);',
+      '  - run one elsewhere and set REDIS_URL=redis://host:6379;',
+      '  - install a C compiler and make, so that InferQL can build one (redis-memory-server).',
+      ...failures.map((failure) => `Tried, and failed: ${failure}`),
     ].join('\n'),
   );
 

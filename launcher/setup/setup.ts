@@ -13,7 +13,7 @@ export async function withSetupLock<T>(project: Project, work: () => Promise<T>)
   createStateDirs(project);
   const { setupDir, unfinishedDir } = project;
   const lock = await waitForLock(join(setupDir, 'setup.lock'), (pid) =>
-    print(`  Another start is setting this folder up (process ${pid}); waiting for it.`),
+    print(`  Another process (${pid}) is setting up this folder; waiting for it.`),
   );
   try {
     await endLeftoverTool(project);
@@ -26,14 +26,14 @@ export async function withSetupLock<T>(project: Project, work: () => Promise<T>)
   }
 }
 
-/** Typed documents, dist/ and the page. Needs the set-up's lock. */
+/** Typed documents, dist/ and the page. Needs the setup's lock. */
 export async function buildProject(project: Project): Promise<void> {
   await generateDocuments(project);
   await buildCode(project);
   await buildPage(project);
 }
 
-/** Everything that a start needs: the build and the models. Needs the set-up's lock. */
+/** Everything that a start needs: the build and the models. Needs the setup's lock. */
 export async function setUpProject(project: Project): Promise<void> {
   await buildProject(project);
   await prepareModels({ ...project, converterDir: join(project.distDir, 'converter') });

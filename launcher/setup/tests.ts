@@ -9,7 +9,7 @@ import { printError } from '../terminal.ts';
 import { provideChromium } from './chromium.ts';
 import { buildProject, withSetupLock } from './setup.ts';
 
-/** Each suite's set-up includes the one before it. */
+/** Each suite's setup includes the one before it. */
 export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
 /** Not part of `npm test`: it needs a container engine, which builds for itself. */
 export const CONTAINER_SUITE = 'containers';

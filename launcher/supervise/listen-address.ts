@@ -31,7 +31,7 @@ export function describeListenFailure(
         `Port ${port} on ${host} is taken by another program. Stop that program, or choose another port: PORT=${port === 65_535 ? 4000 : port + 1}`,
       );
     case 'EACCES':
-      return new SetupError(`Port ${port} needs rights that this user does not have. Choose one above 1023.`);
+      return new SetupError(`This user is not allowed to open port ${port}. Choose one above 1023.`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new SetupError(`HOST is '${host}', which is not an address of this machine.`);

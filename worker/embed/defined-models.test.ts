@@ -5,7 +5,7 @@ import { readSpec } from '@inferql/converter/spec/spec-file';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeDefinitions } from './defined-models.ts';
 
-test('a definition becomes the folder of a model, beside existing folders', async () => {
+test('a definition becomes the folder of a model, next to existing folders', async () => {
   const stateDir = await mkdtemp(join(tmpdir(), 'inferql-defined-'));
   onTestFinished(() => rm(stateDir, { recursive: true, force: true }));
   const definition = {

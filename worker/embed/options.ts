@@ -18,7 +18,7 @@ export interface ModelDefinition {
 export interface WorkerOptions {
   /** Redis 7 or later. @default redis://127.0.0.1:6379 */
   redisUrl?: string;
-  /** First part of every Redis key; the servers need the same. @default inferql */
+  /** Prefix of every Redis key; must be the same for the servers. @default inferql */
   prefix?: string;
   /** A folder with a folder per model, which is watched; or a list of models: paths of their folders, or definitions. */
   models: string | URL | readonly (string | URL | ModelDefinition)[];
@@ -62,7 +62,7 @@ const EXPECTED = {
 } as const satisfies Record<keyof WorkerOptions, readonly [string, (value: unknown) => boolean]>;
 
 /**
- * Checks options and fills in defaults. The environment is not read: a host application decides.
+ * Checks options and fills in defaults. Does not read the environment, since a host application decides.
  * @throws TypeError that names the option and what was expected
  */
 export function resolveWorkerOptions(options: WorkerOptions): ResolvedWorkerOptions {

@@ -8,10 +8,10 @@ export interface RunningWorker {
 }
 
 /**
- * Starts a worker inside another program. Engines run in separate processes, which end with this one, however it ends. It reads no
- * environment variables and handles no signals; several may run in one process.
+ * Starts a worker inside another program. Engines run in separate processes, which exit with this one, even if it is killed. The worker
+ * reads no environment variables and handles no signals; several may run in one process.
  * @returns once at least one model is warm and registered; the log says why others are not
- * @throws TypeError that names a wrong option and what was expected; Error if Redis does not answer within ten seconds, or if no model
+ * @throws TypeError that names an invalid option and what was expected; Error if Redis does not respond within ten seconds, or if no model
  * can be served
  * @example
  * const worker = await startWorker({ redisUrl: 'redis://127.0.0.1:6379', models: './models' });

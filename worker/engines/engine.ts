@@ -1,6 +1,6 @@
 /**
- * What runs a model. An engine lives in a child process of the worker (`engines/process/engine-process-main.ts`), because native code in a thread
- * cannot be interrupted, and its crash ends the process. `engines/process/engine-process.ts` is the worker's side.
+ * The interface of engines, which run models. An engine runs in a child process of the worker (`engines/process/engine-process-main.ts`), because native
+ * code in a thread cannot be interrupted, and a crash in it ends the process. `engines/process/engine-process.ts` is the worker's side.
  */
 
 import type { Normalization } from '@inferql/converter/spec/normalization';
@@ -18,7 +18,7 @@ export interface EngineBatch {
 }
 
 /**
- * Class activation maps of each image's best labels, in the order of `bestIndexes`, unscaled: count x labels x
+ * Class activation maps of each image's best labels, in the order of `topKIndexes`, unscaled: count x labels x
  * height x width.
  */
 export interface ActivationMaps {
@@ -36,7 +36,7 @@ export interface EngineOutput {
   outputs?: OutputArrays;
   /** Further output to store per image, as JSON. */
   extra?: unknown[];
-  /** Why single images of the batch have no result; undefined for the others. */
+  /** Per image: why it has no result; undefined if it has one. */
   failures?: (string | undefined)[];
 }
 

@@ -1,4 +1,4 @@
-/** The models of the repository, as the worker sees them. */
+/** Loads models of the repository for the worker: downloads, converts and describes them. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
@@ -21,7 +21,7 @@ export async function listModelNames(modelsDir: string): Promise<string[]> {
 }
 
 /**
- * Pulls and converts a model unless that has been done.
+ * Downloads and converts a model, unless that has been done already.
  * @throws ModelError
  */
 export async function loadRepositoryModel(

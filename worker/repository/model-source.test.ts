@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFolderSource } from './model-source.ts';
 
-test('a folder that is no model is logged once, with what makes it one, but not while it may still be copied', async () => {
+test('a folder that is not a model is logged once, with what makes it one, but not while it may still be copied', async () => {
   const server = await startTestRedis();
   const redis = connectRedis(server.url, 'work');
   const modelsDir = await mkdtemp(join(tmpdir(), 'inferql-source-'));

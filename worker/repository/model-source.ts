@@ -30,12 +30,12 @@ export interface FolderOptions {
   log: Logger;
 }
 
-/** A folder with a folder per model. Its default model is published whenever it changes; folders that are no models are logged. */
+/** A folder with a folder per model. Its default model is published whenever it changes; folders that are not models are logged. */
 export function createFolderSource(options: FolderOptions): ModelSource {
   const { modelsDir, models, redis, prefix, log } = options;
   const registry = new Registry(redis, { prefix });
   let registeredDefault: string | undefined;
-  /** Sentences about folders that are no models, and whether they have been logged. */
+  /** Sentences about folders that are not models, and whether they have been logged. */
   const odd = new Map<string, boolean>();
 
   /** At the second look: a folder may be in the middle of being copied. */

@@ -1,7 +1,7 @@
 /**
- * Claims work and groups it into batches, one batch ahead of the engine: the first of the worker's two loops. The second one
- * (run-loop.ts) takes a batch, and meanwhile the next is claimed, shortly before the engine is expected to be free. Claiming
- * earlier would only take work from idle workers and keep urgent and late jobs out of the batch.
+ * The first of the worker's two loops: claims jobs and groups them into batches, one batch ahead of the engine. While the second loop
+ * (run-loop.ts) runs a batch, this one claims the next, shortly before the engine is expected to be free. Claiming
+ * earlier would take work from idle workers and keep urgent and late jobs out of the batch.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, StartedJob } from '@inferql/queue/jobs/consumer';
@@ -9,7 +9,7 @@ import type { ClaimedJob } from '@inferql/queue/jobs/stream-entry';
 import { ArrivalRate } from './arrival-rate.ts';
 import { createNotifier } from './notifier.ts';
 
-/** Claiming takes a few milliseconds; this long before the expected end of a run the next batch is claimed. */
+/** How long before the expected end of a run the next batch is claimed: claiming takes a few milliseconds. */
 const PREFETCH_LEAD_MS = 10;
 /** Jobs that come within this time of each other may share a batch, even if `maxQueueDelayMs` is less. */
 const MIN_NEIGHBOUR_MS = 2;
@@ -37,7 +37,7 @@ export class Batcher {
   readonly #notifier = createNotifier();
   readonly #arrivals: ArrivalRate;
   readonly #isolated: Batch[] = [];
-  /** Claimed before anyone asked for them: the beginning of the next batch. */
+  /** Claimed jobs that are not in a batch yet: the start of the next one. */
   readonly #pending: ClaimedJob[] = [];
   #busyUntilMs: number | undefined;
   #slot: Batch | undefined;
@@ -55,8 +55,8 @@ export class Batcher {
   }
 
   /**
-   * The next batch, as soon as there is one; undefined once it is closed and nothing is left. The engine counts as busy from then
-   * on, until `engineIsIdle`.
+   * Resolves with the next batch as soon as there is one, or with undefined once the batcher is closed and nothing is left. The engine counts as busy
+   * from then on, until `engineIsIdle` is called.
    */
   async next(): Promise<Batch | undefined> {
     while (!this.#slot && !this.#finished) await this.#notifier.wait();
@@ -68,12 +68,12 @@ export class Batcher {
     return batch;
   }
 
-  /** Whether the next batch is there already. */
+  /** Whether the next batch is ready. */
   isNextReady(): boolean {
     return this.#slot !== undefined;
   }
 
-  /** Reports that the batch's run begins only now and ends at about `expectedEndMs` (`performance.now()`). */
+  /** Reports that the batch's run starts now, later than its batch was taken, and will end at about `expectedEndMs` (`performance.now()`). */
   engineStarts(expectedEndMs: number): void {
     this.#busyUntilMs = expectedEndMs;
     this.#notifier.notify();
@@ -116,7 +116,7 @@ export class Batcher {
     this.#notifier.notify();
   }
 
-  /** Forms the next batch; undefined once closed and nothing is held any more. */
+  /** Forms the next batch; undefined once closed and nothing is held anymore. */
   async #collect(): Promise<Batch | undefined> {
     const { maxBatchSize, consumer } = this.#options;
     for (;;) {
@@ -152,7 +152,7 @@ export class Batcher {
     }
   }
 
-  /** Waits up to maxQueueDelayMs for more, as long as the engine is idle and more jobs are expected. */
+  /** Waits up to maxQueueDelayMs for more jobs, as long as the engine is idle and more jobs are expected. */
   async #waitForMore(jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
     const { maxBatchSize, maxQueueDelayMs } = this.#options;
     const untilMs = performance.now() + maxQueueDelayMs;

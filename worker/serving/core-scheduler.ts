@@ -1,4 +1,4 @@
-/** Shares the engines' cores among the models of one worker: one run at a time, and the model that has used least goes first. */
+/** Shares the cores among the models of one worker: one run at a time, and the model that has used the least time goes next. */
 export interface CoreScheduler {
   /**
    * Resolves when `name` may run; call what it resolves to at the end of the run.

@@ -1,6 +1,6 @@
 /**
- * What a worker does for its leases while batches run: it extends them, sends the heartbeat, reclaims stalled jobs of other workers and
- * sweeps deadlines. These timers belong to the worker's process, so that a busy engine process cannot delay them.
+ * The timers that run while batches run: they extend leases, send the heartbeat, reclaim stalled jobs of other workers and
+ * sweep deadlines. They run in the worker's process, so a busy engine process cannot delay them.
  */
 
 import type { ServedModel } from '@inferql/queue/contract';

@@ -24,18 +24,18 @@ export interface ModelServerOptions {
   log: Logger;
   /** Called after each batch. */
   onBatch?: () => void;
-  /** The engine process' main file, if it is not beside the compiled modules. */
+  /** The engine process' main file, if it is not next to the compiled modules. */
   childPath?: string;
 }
 
 export interface ModelServer {
   model: ServedModel;
   engine: Pick<SupervisedEngine, 'pid' | 'rssBytes'>;
-  /** Stops claiming, finishes held jobs, leaves, and ends the engine. */
+  /** Stops claiming, finishes held jobs, deregisters the worker, and ends the engine. */
   drain(): Promise<void>;
-  /** Serves what is queued for this version, then drains. Call it once another version is registered. */
+  /** Serves the jobs that are queued for this version, then drains. Call it once another version is registered. */
   retire(): Promise<void>;
-  /** The model left the repository: it is no longer offered, but queued jobs are still done. */
+  /** Call it if the model was removed from the repository: it is no longer offered, but queued jobs are still served. */
   withdraw(): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
         : heatmap,
   };
   const blockingRedis = connectRedis(redisUrl, 'blocking');
-  blockingRedis.on('error', (error) => log.debug({ err: error }, 'connection to Redis'));
+  blockingRedis.on('error', (error) => log.debug({ err: error }, 'Redis connection failed'));
   try {
     const consumer = new Consumer({ redis, blockingRedis, prefix, model, labels, headLabels, worker });
     const loop = await startModelLoop({
@@ -123,7 +123,7 @@ async function chooseEngine({ servable, scheduler, ...options }: ModelServerOpti
   throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
 }
 
-/** The first runs of a batch size allocate and tune; no caller should wait for that. */
+/** The first runs of each batch size allocate memory and tune; no caller should wait for that. */
 async function warmUp(
   engine: SupervisedEngine,
   { input, batching }: ServableModel,

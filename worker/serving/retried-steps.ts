@@ -5,7 +5,7 @@ import type { StepReporter } from './step-reporter.ts';
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
-/** A step is abandoned if Redis refuses it this many times while available. */
+/** A step is given up if Redis refuses it this many times although Redis is available. */
 const MAX_REFUSALS = 5;
 
 /** @throws if Redis refuses the step for another reason than being unavailable */

@@ -1,5 +1,5 @@
 /**
- * The second of the worker's two loops: takes a batch, runs it, settles it. lease-timers.ts keeps its leases meanwhile.
+ * The second of the worker's two loops: takes a batch, runs it and settles it. Meanwhile, lease-timers.ts extends its leases.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServedModel } from '@inferql/queue/contract';
@@ -51,10 +51,10 @@ export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLo
   return new ModelLoop(options, registration, reportOnce);
 }
 
-/** That this worker serves the model, as the queue knows it. The heartbeat sends it again. */
+/** The worker's record in the queue: it serves this model. The heartbeat sends it again. */
 class Registration {
   readonly runTime = createRunTimeEstimate();
-  /** Callers should no longer count on this worker. */
+  /** True if the worker is draining, so that callers no longer count on it. */
   leaving = false;
   readonly #options: ModelLoopOptions;
   readonly #startedAtMs = Date.now();
@@ -204,7 +204,7 @@ export class ModelLoop {
     }
   }
 
-  /** A single job fails. Any of several jobs may be the cause, so each is retried alone, within the same attempt. */
+  /** If the batch is a single job, it fails. Otherwise any of the jobs may be the cause, so each is retried alone, within the same attempt. */
   #failAttempts(started: StartedJob[], error: unknown): void {
     const errorCode = codeOf(error);
     this.#options.log.warn({ err: error, code: errorCode, batchSize: started.length }, 'batch failed');

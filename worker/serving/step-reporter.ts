@@ -11,7 +11,7 @@ export function createStepReporter(log: Logger) {
     log.warn({ err: error, step: name }, 'queue step failed; retrying');
   };
   report.clear = (name: string) => {
-    if (failing.delete(name)) log.info({ step: name }, 'queue step succeeds again');
+    if (failing.delete(name)) log.info({ step: name }, 'queue step succeeded again');
   };
   return report;
 }

@@ -1,4 +1,4 @@
-/** Indexes of the `count` largest values, the largest first; the lower index first if equal. */
+/** Indexes of the `count` largest values, largest first; of equal values, the lower index first. */
 export function topKIndexes(row: ArrayLike<number>, count: number): number[] {
   const best: number[] = [];
   for (let at = 0; at < row.length; at++) {

@@ -13,7 +13,7 @@ import { afterEach, beforeAll, beforeEach } from 'vitest';
 export interface RepositoryFixture {
   readonly redis: TestRedis;
   readonly queue: QueueHarness;
-  /** What is removed after the test: the repository, and what a test puts beside it. */
+  /** What is removed after the test: the repository, and what a test puts next to it. */
   readonly folder: string;
   /** The repository, `models` in that folder. */
   readonly modelsDir: string;

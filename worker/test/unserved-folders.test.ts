@@ -1,4 +1,4 @@
-/** A repository with links, devices, and folders that go away while their models are served. */
+/** A repository with links, devices, and folders that disappear while their models are served. */
 import { rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeTinyModel } from '@inferql/testing/tiny-model';
@@ -40,7 +40,7 @@ test('odd files and links in the repository affect only their model, and are nam
   await expect.poll(log).toMatch(/circle\/labels\.json is missing or cannot be read/);
   await expect.poll(log).toMatch(/labels labels\.json have 8589934592 bytes/);
 
-  // What a link leads to goes away, and another one takes its place.
+  // The target of a link disappears, and another one takes its place.
   await rename(join(folder, 'elsewhere'), join(folder, 'away'));
   worker.kill('SIGHUP');
   await serves('good');

@@ -1,4 +1,4 @@
 export default {
-  // They start threads and processes from files beside their own, and cannot be bundled.
+  // They start threads and processes from files next to their own, and cannot be bundled.
   serverExternalPackages: ['@inferql/server', 'sharp'],
 };

@@ -14,7 +14,7 @@ import type { OnnxFile } from './session.ts';
 const OPTIMIZED_NAME = 'model.onnx';
 
 /**
- * The model as onnxruntime runs it on this machine, written beside the ONNX file on first use (takes a second or two), and again if it was
+ * The model as onnxruntime runs it on this machine, written next to the ONNX file on first use (takes a second or two), and again if it was
  * damaged; the ONNX file itself if that is not possible, for example in a read-only folder.
  */
 export async function findOnnxFile(onnxPath: string): Promise<OnnxFile> {

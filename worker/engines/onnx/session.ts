@@ -8,7 +8,7 @@ import { createMultiply } from './matmul.ts';
 /** Which file a session reads, and how. */
 export interface OnnxFile {
   path: string;
-  /** Written by optimize-main.ts for this machine: its weights are in a file beside it, which all sessions of this machine share. */
+  /** Written by optimize-main.ts for this machine: its weights are in a file next to it, which all sessions of this machine share. */
   isOptimized: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The engine process: loads one model and answers one run at a time. It ends with the worker that started it, however
- * that one ends.
+ * The engine process: loads one model and serves one run at a time. It exits with the worker that started it, even if
+ * the worker is killed.
  */
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';

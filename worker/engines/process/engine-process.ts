@@ -26,7 +26,7 @@ export interface EngineProcessOptions {
   /** Time limit for loading the model. @default 120000 */
   loadLimitMs?: number;
   log: Logger;
-  /** The engine process' main file. @default engine-process-main beside this module */
+  /** The engine process' main file. @default engine-process-main next to this module */
   childPath?: string;
 }
 
