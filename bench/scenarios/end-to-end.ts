@@ -131,7 +131,7 @@ function describeBaseline({ model }: Bench, samples: BaselineSamples): Section {
 function describeClients(bench: Bench, rounds: Round[], summaries: Summary[], baseline: BaselineSamples): Section {
   return {
     title: 'End to end',
-    how: 'Multipart GraphQL mutations that wait for their result; one server, one worker; sharing and cache off. Median of the rounds; each row is compared with the bare engine just before and after it. The server has given 5,000 constant answers before.',
+    how: 'Multipart GraphQL mutations that wait for their result; one server, one worker; sharing and cache off. Median of the rounds; each row is compared with the bare engine just before and after it. Before the measurement, the server has given 5,000 constant answers.',
     columns: ['clients', 'images/s', 'share of bare engine', 'p50 ms', 'p95 ms', 'p99 ms', 'p99/p50', 'refused'],
     rows: summaries.map((row) => [
       row.clients,
