@@ -37,6 +37,7 @@ RUN mkdir -p /var/lib/inferql && chown node:node /var/lib/inferql
 COPY --from=build /app/package.json ./
 ENV NODE_ENV=production \
   MALLOC_ARENA_MAX=2 \
+  MALLOC_TRIM_THRESHOLD_=131072 \
   NODE_OPTIONS=--max-semi-space-size=8 \
   HOME=/tmp \
   INFERQL_MODELS_DIR=/app/models \

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
 import { hasEnded } from '@inferql/testing/has-ended';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { childrenOf } from './process-usage.ts';
@@ -63,9 +64,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     INFERQL_STATE_DIR: stateDir,
     HOST: '127.0.0.1',
     LOG_LEVEL: 'warn',
-    // As the launcher sets them.
-    MALLOC_ARENA_MAX: String(Math.max(2, availableParallelism())),
-    NODE_OPTIONS: '--max-semi-space-size=8',
+    ...memorySettings(process.env),
     INFERQL_SHARE: '0',
     INFERQL_CACHE_TTL_MS: '0',
     ...(options.scripted && { INFERQL_SCRIPTED_MODELS: JSON.stringify(options.scripted) }),

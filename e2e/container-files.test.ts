@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -89,6 +90,11 @@ test('nothing runs as root, and server and worker have a health check', () => {
   for (const name of ['server', 'worker']) {
     expect(stages.find((stage) => stage.includes(` AS ${name}\n`))).toMatch(/^HEALTHCHECK /m);
   }
+});
+
+test('the image has the same settings for memory as systems that the launcher runs', () => {
+  const { MALLOC_ARENA_MAX: _, ...settings } = memorySettings({});
+  for (const [name, value] of Object.entries(settings)) expect(dockerfile).toContain(`\n  ${name}=${value} \\\n`);
 });
 
 test('the image is installed from the manifests of all packages, and the server from its package alone', () => {

@@ -8,6 +8,7 @@ import { print, printError, SetupError } from '../terminal.ts';
 import { type ChildMessage, type Send, SupervisedChild } from './child.ts';
 import { describeListenFailure } from './listen-address.ts';
 import type { LogStyle } from './logs.ts';
+import { memorySettings } from './memory-settings.ts';
 
 // A server drains within this; workers stop afterwards, so that waiting callers still get their answers.
 const SERVER_HEAD_START_MS = 10_000;
@@ -149,9 +150,7 @@ export class RunningSystem {
     const { env, redis, stateDir, modelsDir, port, host } = this.#options;
     return {
       ...env,
-      // Images are large, short-lived buffers, so fewer arenas and a small young generation take less memory (docs/performance.md). The user's value wins.
-      MALLOC_ARENA_MAX: env.MALLOC_ARENA_MAX || String(Math.max(2, availableParallelism())),
-      NODE_OPTIONS: `--max-semi-space-size=8 ${env.NODE_OPTIONS ?? ''}`.trim(),
+      ...memorySettings(env),
       REDIS_URL: redis.url,
       INFERQL_STATE_DIR: stateDir,
       INFERQL_MODELS_DIR: modelsDir,

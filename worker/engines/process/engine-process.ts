@@ -79,6 +79,7 @@ export class EngineProcess {
       // The end of standard input shows the engine its worker's death; nothing is ever written to it.
       stdio: ['pipe', 'pipe', 'pipe', 'ipc', this.#sharedFd],
       execArgv: [],
+      env: engineEnvironment(),
     });
     this.#lines = collectLines(this.#child, log);
     this.ended = this.#awaitEnd();
@@ -247,6 +248,12 @@ function readOutputs(fd: number, specs: readonly EngineOutputSpec[], count: numb
     at += paddedLength(bytes);
   }
   return outputs;
+}
+
+/** Without the launcher's advice to malloc: an engine asks for the same large buffers with each run, and keeps them better. */
+function engineEnvironment(): NodeJS.ProcessEnv {
+  const { MALLOC_TRIM_THRESHOLD_: _, ...env } = process.env;
+  return env;
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {

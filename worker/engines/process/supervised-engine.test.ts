@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { processExists } from '@inferql/queue/process-exists';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { EngineModel, ScriptedBehavior } from '../engine.ts';
 import { buildEngines, startCompiledEngine } from './compiled-engine.fixture.ts';
 import type { SupervisedEngine } from './supervised-engine.ts';
@@ -100,6 +100,18 @@ test("the engine's process does not have the worker's name", async () => {
   const commandLine = readFileSync(`/proc/${running.pid()}/cmdline`, 'utf8');
   expect(commandLine).not.toContain('worker/main');
   expect(commandLine).toContain('engines/process/engine-process-main');
+});
+
+test('the engine keeps the memory that it frees, whatever the worker does', async () => {
+  vi.stubEnv('MALLOC_TRIM_THRESHOLD_', '131072');
+  vi.stubEnv('MALLOC_ARENA_MAX', '2');
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  const running = await start();
+  const environment = readFileSync(`/proc/${running.pid()}/environ`, 'utf8').split('\0');
+  expect(environment).toContain('MALLOC_ARENA_MAX=2');
+  expect(environment.filter((entry) => entry.startsWith('MALLOC_TRIM'))).toEqual([]);
 });
 
 test('a closed engine answers UNAVAILABLE and its process is gone', async () => {
