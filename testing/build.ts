@@ -1,15 +1,20 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { BUILD_STAMP, isCodeBuilt } from '@inferql/launcher/build/compile';
 import { assembleDist, SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { digestFiles, listFiles } from '@inferql/launcher/build-stamps';
 import { waitForLock } from '@inferql/launcher/lock';
 
 export const projectDir = join(import.meta.dirname, '..');
 
-const FOLDERS = [...SHIPPED_PACKAGES, 'e2e/ledger'];
+/** What `npm start` builds, and `npm test` right before the tests. */
+export const project = { dir: projectDir, distDir: join(projectDir, 'dist') };
+
+const NOT_SHIPPED = ['e2e/ledger'];
+const FOLDERS = [...SHIPPED_PACKAGES, ...NOT_SHIPPED];
 const MAINS = ['server/main', 'worker/main', 'cli/main', 'e2e/ledger/main'];
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEEP_MS = 60 * 60 * 1000;
@@ -20,6 +25,8 @@ export function nameBuild(kind: string, paths: readonly string[]): string {
 }
 
 async function compile(dir: string): Promise<void> {
+  const isCopied = await copyBuilt(project.distDir, dir, () => isCodeBuilt(project));
+  const folders = isCopied ? NOT_SHIPPED : FOLDERS;
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'tsconfig.json');
   await writeFile(
@@ -32,7 +39,7 @@ async function compile(dir: string): Promise<void> {
         noEmitOnError: false,
         typeRoots: [join(projectDir, 'node_modules/@types')],
       },
-      include: FOLDERS.map((folder) => join(projectDir, folder)),
+      include: folders.map((folder) => join(projectDir, folder)),
       exclude: ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'].map((pattern) =>
         join(projectDir, pattern),
       ),
@@ -52,6 +59,21 @@ async function compile(dir: string): Promise<void> {
     });
   }
   assembleDist(projectDir, dir);
+}
+
+/**
+ * Copies what is built of the present sources already.
+ * @param from dist/ or a folder in it. Parts that have their own stamp are not copied
+ * @param isCurrent whether it is of the present sources; asked again afterwards, since it may be replaced meanwhile
+ * @returns whether `to` is complete; if not, nothing is left of it
+ */
+export async function copyBuilt(from: string, to: string, isCurrent: () => boolean): Promise<boolean> {
+  if (!isCurrent()) return false;
+  const parts = new Set([join(from, BUILD_STAMP), join(from, 'web')]);
+  const options = { recursive: true, verbatimSymlinks: true, filter: (path: string) => !parts.has(path) };
+  const isCopied = await cp(from, to, options).then(isCurrent, () => false);
+  if (!isCopied) await rm(to, { recursive: true, force: true });
+  return isCopied;
 }
 
 let built: Promise<string> | undefined;

@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isPageBuilt } from '@inferql/launcher/build/compile';
 import { listFiles } from '@inferql/launcher/build-stamps';
-import { buildOnce, nameBuild, projectDir } from './build.ts';
+import { buildOnce, copyBuilt, nameBuild, project, projectDir } from './build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;
@@ -17,6 +18,7 @@ export async function buildTestPage(): Promise<string> {
   const dir = join(buildsDir, nameBuild('page', ['package-lock.json', ...sources]));
   await buildOnce(dir, async (fresh) => {
     await removeOldBuilds();
+    if (await copyBuilt(join(project.distDir, 'web'), fresh, () => isPageBuilt(project))) return;
     // A separate process: the tests' NODE_ENV would make it a page for development.
     const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
     const args = [vite, 'build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];

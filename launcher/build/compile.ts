@@ -8,7 +8,8 @@ import { SetupError, showStep } from '../terminal.ts';
 import { assembleDist, SHIPPED_PACKAGES } from './dist-packages.ts';
 
 const WITH_DOCUMENTS = ['client', 'e2e'];
-const BUILD_STAMP = '.built-from';
+/** In a built folder: the digest of what it was built from. */
+export const BUILD_STAMP = '.built-from';
 const NOT_COMPILED = ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'];
 
 const isTest = (path: string) => /\.test\.tsx?$/.test(path);
@@ -71,9 +72,7 @@ async function compilePackages(
   mains: readonly string[],
 ): Promise<void> {
   const { dir, unfinishedDir } = project;
-  const sources = listFiles(dir, folders, (path) => !isTest(path) && !path.includes('/generated/'));
-  const inputs = ['schema.graphql', 'tsconfig.json', 'tsconfig.build.json', ...sources];
-  const digest = digestFiles(dir, inputs, digestPackages(dir));
+  const digest = digestCode(dir, folders);
   if (readStamp(join(outDir, BUILD_STAMP)) === digest) return;
   const fresh = join(unfinishedDir, `build-${process.pid}`);
   await showStep(title, async () => {
@@ -95,6 +94,17 @@ async function compilePackages(
   replaceFolder(fresh, outDir);
 }
 
+function digestCode(dir: string, folders: readonly string[]): string {
+  const sources = listFiles(dir, folders, (path) => !isTest(path) && !path.includes('/generated/'));
+  const inputs = ['schema.graphql', 'tsconfig.json', 'tsconfig.build.json', ...sources];
+  return digestFiles(dir, inputs, digestPackages(dir));
+}
+
+/** Whether dist/ is what `buildCode` would build now. */
+export function isCodeBuilt({ dir, distDir }: Pick<Project, 'dir' | 'distDir'>): boolean {
+  return readStamp(join(distDir, BUILD_STAMP)) === digestCode(dir, SHIPPED_PACKAGES);
+}
+
 function describeCompilation(dir: string, folders: readonly string[], outDir: string) {
   return {
     extends: join(dir, 'tsconfig.build.json'),
@@ -113,8 +123,7 @@ function describeCompilation(dir: string, folders: readonly string[], outDir: st
 export async function buildPage(project: Project): Promise<void> {
   const { dir, distDir, unfinishedDir } = project;
   if (!existsSync(join(dir, 'web/index.html'))) return;
-  const sources = listFiles(dir, ['web', 'client'], (path) => !isTest(path));
-  const digest = digestFiles(dir, ['schema.graphql', 'tsconfig.json', ...sources], digestPackages(dir));
+  const digest = digestPage(dir);
   const pageDir = join(distDir, 'web');
   if (readStamp(join(pageDir, BUILD_STAMP)) === digest) return;
   const fresh = join(unfinishedDir, `web-${process.pid}`);
@@ -122,6 +131,16 @@ export async function buildPage(project: Project): Promise<void> {
   await showStep('Building the web page', () => runPackageScript(project, 'vite', 'vite/bin/vite.js', args));
   writeStamp(join(fresh, BUILD_STAMP), digest);
   replaceFolder(fresh, pageDir);
+}
+
+function digestPage(dir: string): string {
+  const sources = listFiles(dir, ['web', 'client'], (path) => !isTest(path));
+  return digestFiles(dir, ['schema.graphql', 'tsconfig.json', ...sources], digestPackages(dir));
+}
+
+/** Whether dist/web is what `buildPage` would build now. */
+export function isPageBuilt({ dir, distDir }: Pick<Project, 'dir' | 'distDir'>): boolean {
+  return readStamp(join(distDir, 'web', BUILD_STAMP)) === digestPage(dir);
 }
 
 function replaceFolder(fresh: string, target: string): void {
