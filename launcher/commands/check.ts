@@ -32,14 +32,18 @@ interface Report {
 
 export async function check(project: Project, args: readonly string[]): Promise<void> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  let checks = Promise.resolve<Finding[]>([]);
+  const checks: Promise<Finding>[] = [];
+  const begin = (started: Promise<Finding>[]) => {
+    checks.push(...started);
+    // They are awaited once the setup is done.
+    for (const check of started) check.catch(() => {});
+  };
   try {
-    const env = await setUpTests(project, SUITES, () => {
-      checks = Promise.all(startChecks(project));
-      // It is awaited once the setup is done.
-      checks.catch(() => {});
+    const env = await setUpTests(project, SUITES, {
+      onGenerated: () => begin(startChecks(project)),
+      onBuilt: () => begin([compareSchema(project)]),
     });
-    for (const { title, output, failure } of await checks) {
+    for (const { title, output, failure } of await Promise.all(checks)) {
       print(`\n== ${title}`);
       if (output) print(output.trimEnd());
       counts[failure === undefined ? 'passed' : 'failed']++;
@@ -69,13 +73,10 @@ function startChecks(project: Project): Promise<Finding>[] {
     ['lint and format', '@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off'],
     ['dead code and unlisted packages', 'knip/bin/knip.js'],
   ];
-  return [
-    ...scripts.map(async ([title, script, ...args]) => {
-      const { output, hasFailed } = await run(project, [join('node_modules', script), ...args]);
-      return { title, output, failure: hasFailed ? `${script} ${args.join(' ')} failed` : undefined };
-    }),
-    compareSchema(project),
-  ];
+  return scripts.map(async ([title, script, ...args]) => {
+    const { output, hasFailed } = await run(project, [join('node_modules', script), ...args]);
+    return { title, output, failure: hasFailed ? `${script} ${args.join(' ')} failed` : undefined };
+  });
 }
 
 /** Runs a program of Node to its end. */

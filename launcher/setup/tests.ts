@@ -1,13 +1,13 @@
 /** What the tests need: programs, a build, and the one model that they use. */
 import { join } from 'node:path';
 import { settings as definitions, readSettings } from '@inferql/settings/settings';
-import { generateDocuments } from '../build/compile.ts';
+import { buildCode, buildPage, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/server-program.ts';
 import { runTool } from '../run-tool.ts';
 import { printError } from '../terminal.ts';
 import { provideChromium } from './chromium.ts';
-import { buildProject, withSetupLock } from './setup.ts';
+import { withSetupLock } from './setup.ts';
 
 /** Each suite's setup includes the one before it. */
 export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
@@ -15,15 +15,22 @@ export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as con
 export const CONTAINER_SUITE = 'containers';
 export type Suite = (typeof SUITES)[number] | typeof CONTAINER_SUITE;
 
+/** Called during the set-up, for what may run beside the rest of it. */
+export interface SetupHooks {
+  /** The sources are complete: typed documents are generated. */
+  onGenerated?: () => void;
+  /** The code in dist/ is built. */
+  onBuilt?: () => void;
+}
+
 /**
  * Sets up what the given suites need.
- * @param onBuilt called once the code is built, while the model is not yet prepared
  * @returns the environment for the tests: without the user's settings, which must not change the tests
  */
 export async function setUpTests(
   project: Project,
   suites: readonly Suite[] = SUITES,
-  onBuilt: () => void = () => {},
+  { onGenerated, onBuilt }: SetupHooks = {},
 ): Promise<Record<string, string | undefined>> {
   const settings = readSettings('launcher', process.env);
   const order: readonly Suite[] = SUITES;
@@ -32,8 +39,11 @@ export async function setUpTests(
     const found: { redisServer?: string; chromium?: string | undefined } = {};
     if (needs('integration')) {
       found.redisServer = await provideRedisServer(project, settings);
-      await buildProject(project);
-      onBuilt();
+      await generateDocuments(project);
+      onGenerated?.();
+      await buildCode(project);
+      onBuilt?.();
+      await buildPage(project);
       await prepareTestModel(project);
     } else {
       await generateDocuments(project);
