@@ -113,24 +113,28 @@ describe('a system whose output nobody reads', () => {
   });
 });
 
-test('each worker is one process named worker/main; a killed one is restarted in the same group and serves', async () => {
-  const { launcher, url } = await startReady({ ...SETTINGS, INFERQL_WORKERS: '2' });
-  const listWorkers = () => [
-    ...listProcesses(({ group, command }) => group === launcher.pid && command.includes('worker/main')).keys(),
-  ];
-  await expect.poll(() => listWorkers().length, poll).toBe(2);
-  const before = listWorkers();
-  for (const pid of before) process.kill(pid, 'SIGKILL');
-  expect(CATS).toContain(await classifyCat(url));
-  await expect.poll(() => listWorkers().length, poll).toBe(2);
-  expect(listWorkers().some((pid) => before.includes(pid))).toBe(false);
-});
+describe('a system with two workers', () => {
+  const shared = shareStart({ ...SETTINGS, INFERQL_WORKERS: '2' });
 
-test('if the launcher is killed, everything that it started exits', async () => {
-  const { launcher } = await startReady(SETTINGS);
-  process.kill(launcher.pid, 'SIGKILL');
-  await launcher.exited();
-  await expect.poll(listOurs, poll).toEqual([]);
+  test('each worker is one process named worker/main; a killed one is restarted in the same group and serves', async () => {
+    const { launcher, url } = shared();
+    const listWorkers = () => [
+      ...listProcesses(({ group, command }) => group === launcher.pid && command.includes('worker/main')).keys(),
+    ];
+    await expect.poll(() => listWorkers().length, poll).toBe(2);
+    const before = listWorkers();
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    expect(CATS).toContain(await classifyCat(url));
+    await expect.poll(() => listWorkers().length, poll).toBe(2);
+    expect(listWorkers().some((pid) => before.includes(pid))).toBe(false);
+  });
+
+  test('if the launcher is killed, everything that it started exits', async () => {
+    const { launcher } = shared();
+    process.kill(launcher.pid, 'SIGKILL');
+    await launcher.exited();
+    await expect.poll(listOurs, poll).toEqual([]);
+  });
 });
 
 test('if launcher and guard are killed, the next start ends the Redis that they left and continues with its data', async () => {

@@ -19,6 +19,9 @@ import {
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
 
+/** One session of the model instead of one per core, for tests of something else than the engine. */
+const ONE_SESSION = { INFERQL_ENGINE_THREADS: '1' };
+
 setUpClone({ built: false });
 
 test(
@@ -40,7 +43,7 @@ test('a second start installs, builds, generates and pulls nothing', async () =>
   const logsDir = join(clone.dir, '.inferql/logs');
   const times = () => readdirSync(logsDir).map((name) => [name, statSync(join(logsDir, name)).mtimeMs]);
   const before = times();
-  const { launcher } = await startReady();
+  const { launcher } = await startReady(ONE_SESSION);
   expect(launcher.output()).not.toMatch(/Installing|Generating|Building|pulling|converting/);
   launcher.signalGroup('SIGTERM');
   expect(await launcher.exited()).toBe(0);
@@ -87,7 +90,7 @@ test('settings may be in .env, and the environment overrides it', async () => {
     expect(await refused.exited()).toBe(1);
     expect(refused.output()).toContain('WORKERS is a former name of INFERQL_WORKERS');
     expect(refused.output()).toContain("WORKERS is 'nonsense': expected a whole number");
-    expect((await startReady({ PORT: undefined, INFERQL_WORKERS: '1' })).url).toContain(`:${filePort}`);
+    expect((await startReady({ ...ONE_SESSION, PORT: undefined, INFERQL_WORKERS: '1' })).url).toContain(`:${filePort}`);
     const overridden = await start({ PORT: String(taken.port), INFERQL_WORKERS: '1' });
     expect(await overridden.exited()).toBe(1);
     expect(overridden.output()).toContain(`Port ${taken.port} `);
@@ -101,7 +104,7 @@ test('REDIS_URL: no private Redis is started; one that refuses or does not answe
   const redis = await startTestRedis({ args: ['--requirepass', 'secret'] });
   const address = `127.0.0.1:${redis.port}`;
   try {
-    const { launcher, url } = await startReady({ REDIS_URL: `redis://:secret@${address}` });
+    const { launcher, url } = await startReady({ ...ONE_SESSION, REDIS_URL: `redis://:secret@${address}` });
     expect(listProcesses(({ command }) => command.endsWith(`${clone.dir}/.inferql/redis/guard.sh`)).size).toBe(0);
     expect(CATS).toContain(await classifyCat(url));
     launcher.signalGroup('SIGINT');
@@ -155,7 +158,7 @@ test(
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
     expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
-    const { url } = await startReady();
+    const { url } = await startReady(ONE_SESSION);
     expect(CATS).toContain(await classifyCat(url));
   },
   BUILD_TIMEOUT_MS,
@@ -170,7 +173,7 @@ test(
     await launcher.printed(/pulling resnet50: [1-9]\d*%/);
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
-    const { url } = await startReady();
+    const { url } = await startReady(ONE_SESSION);
     expect(CATS).toContain(await classifyCat(url));
   },
   BUILD_TIMEOUT_MS,
