@@ -10,6 +10,9 @@ import type { PreparedModel } from '../../prepared-model.ts';
 
 const HERE = import.meta.dirname;
 const IMAGES = 3;
+const SIDE = 32;
+const MEAN = [0.485, 0.456, 0.406];
+const DEVIATION = [0.229, 0.224, 0.225];
 
 interface Answers {
   note: string;
@@ -34,6 +37,26 @@ async function answersOf(model: PreparedModel): Promise<number[][]> {
   return rows;
 }
 
+/** What the exporter's file answers without InferQL, here: with imagenet's normalization, one image at a time. */
+async function plainAnswersOf(name: string): Promise<number[][]> {
+  const session = await ort.InferenceSession.create(path.join(HERE, name, 'model.onnx'), { logSeverityLevel: 3 });
+  const rows: number[][] = [];
+  for (let k = 0; k < IMAGES; k++) {
+    const pixels = pixelsOf(k, SIDE * SIDE * 3);
+    const values = Float32Array.from({ length: pixels.length }, (_, i) => {
+      const channel = Math.floor(i / (SIDE * SIDE));
+      const value = pixels[(i % (SIDE * SIDE)) * 3 + channel] ?? 0;
+      return (value / 255 - (MEAN[channel] ?? 0)) / (DEVIATION[channel] ?? 1);
+    });
+    const { output } = await session.run({ input: new ort.Tensor('float32', values, [1, 3, SIDE, SIDE]) });
+    const powers = [...(output?.data as Float32Array)].map((logit) => Math.exp(logit));
+    const sum = powers.reduce((a, b) => a + b);
+    rows.push(powers.map((power) => power / sum));
+  }
+  await session.release();
+  return rows;
+}
+
 const repository = useRepository();
 
 const cases = await Promise.all(
@@ -48,8 +71,10 @@ const TOLERANCES: Record<string, number> = {
   'torch-half': 5e-3,
   'onnxruntime-int8': 2e-2,
   'onnxruntime-qoperator': 2e-2,
-  'onnxruntime-dynamic': 2e-2,
 };
+
+/** Processors without 8-bit dot products saturate sums in 16 bits, so the recorded answers hold only for one with them. */
+const DEPENDS_ON_PROCESSOR = new Set(['onnxruntime-dynamic']);
 
 describe('an ONNX file of a real exporter', () => {
   test.each(cases)('%s: %s', async (name, _, { flags, spec, answers }) => {
@@ -61,10 +86,11 @@ describe('an ONNX file of a real exporter', () => {
     expect(model.spec.output).toMatchObject(spec.output);
     expect(model.spec.batching).toMatchObject(spec.batching ?? { maxBatchSize: 8 });
     if (spec.labels) expect([model.labels[0], model.labels.at(-1)]).toEqual(spec.labels);
+    const expected = DEPENDS_ON_PROCESSOR.has(name) ? await plainAnswersOf(name) : answers;
     let largest = 0;
     for (const [k, row] of (await answersOf(model)).entries()) {
-      expect(row.length).toBe(answers[k]?.length);
-      for (const [i, value] of row.entries()) largest = Math.max(largest, Math.abs(value - (answers[k]?.[i] ?? 9)));
+      expect(row.length).toBe(expected[k]?.length);
+      for (const [i, value] of row.entries()) largest = Math.max(largest, Math.abs(value - (expected[k]?.[i] ?? 9)));
     }
     expect(largest).toBeLessThan(TOLERANCES[name] ?? 1e-4);
   });

@@ -77,7 +77,7 @@ def task_cases():
         return boxes, z[0], z[0].to(torch.int64)
 
     finder = Wrapped(net(), detect)
-    export(finder, X, refuse("detection", "detection"), dynamic=False, names=("input", "boxes", "scores", "labels"))
+    export(finder, X, refuse("detection", "detects objects"), dynamic=False, names=("input", "boxes", "scores", "labels"))
     text = Wrapped(nn.Embedding(100, 5), lambda m, x: m(x).mean(1))
     where = os.path.join(folder(refuse("text", "not an image")), "model.onnx")
     torch.onnx.export(text, (torch.zeros(1, 12, dtype=torch.int64),), where, input_names=["input_ids"], output_names=["logits"], dynamo=False)
@@ -169,7 +169,7 @@ def quantized_cases():
     write_case("onnxruntime-qoperator", answers("onnxruntime-qoperator"), GUESS, note="quantized by onnxruntime (QOperator); its own answers")
     quantize_dynamic(source, os.path.join(folder("onnxruntime-dynamic"), "model.onnx"))
     alone = {**GUESS, "batching": {"maxBatchSize": 1}}
-    write_case("onnxruntime-dynamic", answers("onnxruntime-dynamic"), alone, note="quantize_dynamic; its own answers, one image at a time")
+    write_case("onnxruntime-dynamic", answers("onnxruntime-dynamic"), alone, note="quantize_dynamic; compared with plain onnxruntime on the same processor")
 
 
 def bytes_case():
