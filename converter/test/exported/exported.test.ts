@@ -49,7 +49,7 @@ async function plainAnswersOf(name: string): Promise<number[][]> {
       return (value / 255 - (MEAN[channel] ?? 0)) / (DEVIATION[channel] ?? 1);
     });
     const { output } = await session.run({ input: new ort.Tensor('float32', values, [1, 3, SIDE, SIDE]) });
-    const powers = [...(output?.data as Float32Array)].map((logit) => Math.exp(logit));
+    const powers = Array.from((output as ort.TypedTensor<'float32'>).data, Number).map((logit) => Math.exp(logit));
     const sum = powers.reduce((a, b) => a + b);
     rows.push(powers.map((power) => power / sum));
   }
