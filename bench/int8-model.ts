@@ -20,7 +20,7 @@ export function writeInt8Model(name: string, modelsDir: string): string {
   return int8Name;
 }
 
-/** @returns on how many of the images both versions give the same first answer */
+/** @returns on how many of the images both versions give the same best label */
 export async function countAgreement(versions: [PreparedModel, PreparedModel], images: string[]): Promise<number> {
   const sessions = await Promise.all(versions.map(({ onnxPath }) => InferenceSession.create(onnxPath!)));
   const { input } = versions[0].spec;

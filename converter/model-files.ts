@@ -18,7 +18,7 @@ import { readWeights } from './tfjs/weights.ts';
  * @returns file names in that folder
  * @throws ModelError SOURCE_INVALID, SPEC_INVALID
  */
-export async function writeArtefacts(
+export async function writeArtifacts(
   staging: string,
   spec: ModelSpec,
   sourceFolder: string,

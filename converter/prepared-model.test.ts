@@ -8,7 +8,7 @@ import { removeFolder } from '@inferql/testing/remove-folder';
 import * as tf from '@tensorflow/tfjs';
 import JSON5 from 'json5';
 import * as tar from 'tar';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { saveLayersModel } from './golden/harness.fixture.ts';
 import { prepareModel } from './prepared-model.ts';
 
@@ -186,14 +186,15 @@ describe('a model in an npm package', () => {
       );
     });
     await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
-    process.env.npm_config_registry = `http://127.0.0.1:${(registry.address() as AddressInfo).port}/`;
-    process.env.npm_config_fetch_retries = '0';
-    process.env.npm_config_cache = path.join(root, 'npm-cache');
+    // npx sets some of these for what it runs.
+    vi.stubEnv('npm_config_registry', `http://127.0.0.1:${(registry.address() as AddressInfo).port}/`);
+    vi.stubEnv('npm_config_fetch_retries', '0');
+    vi.stubEnv('npm_config_cache', path.join(root, 'npm-cache'));
     await writeSpec(npmSpec());
   });
 
   afterEach(async () => {
-    for (const name of ['registry', 'fetch_retries', 'cache']) delete process.env[`npm_config_${name}`];
+    vi.unstubAllEnvs();
     await new Promise((resolve) => registry.close(resolve));
   });
 

@@ -228,8 +228,8 @@ async function convertInto(
   { labels, outputs }: Pick<PreparedModel, 'labels' | 'outputs'>,
   calibration: Calibration | undefined,
 ): Promise<void> {
-  const { writeArtefacts } = await import('./model-files.ts');
-  const stamp = await writeArtefacts(staging, spec, sourceFolder, { labels, outputs }, calibration);
+  const { writeArtifacts } = await import('./model-files.ts');
+  const stamp = await writeArtifacts(staging, spec, sourceFolder, { labels, outputs }, calibration);
   if (stamp.classCount !== labels.length) {
     throw new ModelError(
       'SOURCE_INVALID',

@@ -57,7 +57,7 @@ async function getModel(name: string): Promise<ComparedModel> {
   const int8Name = writeInt8Model(name, int8Dir);
   const int8 = await prepareModel({ modelDir: join(int8Dir, int8Name), stateDir: resolve('.inferql') });
   const same = await countAgreement([model, int8], images);
-  const agreement = `first answer as float32's on ${same} of ${images.length} images`;
+  const agreement = `same best label as float32 on ${same} of ${images.length} images`;
   return { ...compared, int8: { name: int8Name, modelsDir: int8Dir, agreement } };
 }
 

@@ -40,7 +40,7 @@ export async function checkModels(names: readonly string[], context: CommandCont
 }
 
 /**
- * Runs a model on the repository's samples and prints its first answers.
+ * Runs a model on the repository's samples and prints its best labels.
  * @returns whether it can run several images at once
  * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities, or are others each time
  */

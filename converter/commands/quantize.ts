@@ -22,7 +22,7 @@ const SAMPLES_HEADROOM = 1.2;
 /** How an int8 version compares with the float32 version, on images that calibration has not seen. */
 export interface QuantizeReport {
   images: number;
-  /** Share of images whose first answer is the same, 0..1. */
+  /** Share of images whose best label is the same, 0..1. */
   agreement: number;
   /** The largest change of a probability. */
   largestChange: number;
@@ -36,7 +36,7 @@ export const MIN_AGREEMENT = 0.9;
 /**
  * Calibrates a model, measures the int8 version against the float32 one, and writes `calibration.json` next to its spec.
  * @param imagesDir images, half of them for calibration; absent: crops of the repository's samples
- * @param minAgreement the share of images, 0..1, that must have the same first answer
+ * @param minAgreement the share of images, 0..1, that must have the same best label
  * @throws ModelError SPEC_INVALID if fewer have; nothing is written then
  */
 export async function quantizeModel(

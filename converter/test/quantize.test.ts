@@ -89,7 +89,7 @@ describe('an int8 version', () => {
   });
 
   test.skipIf(!existsSync(IMAGES))(
-    "of ResNet50, from the committed ranges, has float32's first answer on 96% of images it has not seen (needs ../shared/images)",
+    "of ResNet50, from the committed ranges, has float32's best label on 96% of images it has not seen (needs ../shared/images)",
     async () => {
       const { spec } = await readSpec(RESNET);
       const model = await prepareModel({ modelDir: RESNET, stateDir: path.join(ROOT, '.inferql') });

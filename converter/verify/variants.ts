@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openTrial, type Trial } from '../commands/trial.ts';
-import { writeArtefacts } from '../model-files.ts';
+import { writeArtifacts } from '../model-files.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 
@@ -32,7 +32,7 @@ export function createVariants(model: PreparedModel, print: (line: string) => vo
     folder ??= await mkdtemp(path.join(os.tmpdir(), 'inferql-verify-'));
     const target = path.join(folder, `${count++}`);
     await mkdir(target);
-    const { onnxPath } = await writeArtefacts(target, spec, model.sourceFolder, model, undefined);
+    const { onnxPath } = await writeArtifacts(target, spec, model.sourceFolder, model, undefined);
     return { ...model, spec, onnxPath: onnxPath && path.join(target, onnxPath) };
   }
 

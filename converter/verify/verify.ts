@@ -14,7 +14,7 @@ const TRIED_NORMALIZATIONS = 3;
 
 export interface Comparison {
   images: number;
-  /** Images whose first answer is the same. */
+  /** Images whose best label is the same. */
   sameFirst: number;
   /** The largest difference of a probability. */
   largest: number;
