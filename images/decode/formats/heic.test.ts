@@ -6,7 +6,7 @@ import { prepareImage } from '../../preprocess.ts';
 import { canDecodeHeic } from './heic.ts';
 
 const INPUT: ServedModel['input'] = { width: 8, height: 4, channels: 3, kernel: 'nearest' };
-const read = (name: string) => readFileSync(`images/decode/samples/${name}.heic`);
+const read = (name: string) => readFileSync(`images/decode/formats/samples/${name}.heic`);
 const prepare = (file: Buffer) => prepareImage(file, INPUT, 64_000_000);
 
 describe('what a HEIC file says', () => {
