@@ -33,6 +33,10 @@ function checkJwt(config: ReturnType<typeof readSettings<'server'>>): void {
   for (const key of ['jwks', 'jwtIssuer', 'jwtAudience'] as const) {
     if (config[key] === '') problems.push(`${settings[key].name} is not set: INFERQL_AUTH=${config.auth} needs it.`);
   }
+  if (config.jwks !== '' && !URL.canParse(config.jwks)) {
+    const { name, type } = settings.jwks;
+    problems.push(`${name} is '${config.jwks}': expected ${type.expected}.`);
+  }
   const { name } = settings.jwtAlgorithms;
   for (const algorithm of config.jwtAlgorithms) {
     if (isAllowedAlgorithm(algorithm)) continue;

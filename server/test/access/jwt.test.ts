@@ -238,6 +238,7 @@ test('a server that could not check tokens fully does not start', () => {
   for (const [name, value] of [
     ['INFERQL_JWKS_URL', ''],
     ['INFERQL_JWKS_URL', 'http://id.example/jwks'],
+    ['INFERQL_JWKS_URL', 'https://id.example:port/jwks'],
     ['INFERQL_JWT_ISSUER', ''],
     ['INFERQL_JWT_AUDIENCE', ''],
     ['INFERQL_JWT_ALGORITHMS', 'none'],
