@@ -1,6 +1,7 @@
 /** The config.json of timm's models, by the rules of `resolve_data_config` and `transforms_imagenet_eval`. */
 import { z } from 'zod';
 import type { InputSpec } from '../spec/input-spec.ts';
+import { NAMED_NORMALIZATIONS } from '../spec/normalization.ts';
 import type { Preprocessing } from './companion-files.ts';
 import { nameNormalization } from './name-normalization.ts';
 
@@ -29,8 +30,7 @@ const RESIZES: Record<string, InputSpec['resize']> = {
 /** What timm uses if the file says nothing. */
 const INTERPOLATION = 'bicubic';
 const CROP_SHARE = 0.875;
-const MEAN = [0.485, 0.456, 0.406];
-const DEVIATION = [0.229, 0.224, 0.225];
+const { mean: MEAN, std: DEVIATION } = NAMED_NORMALIZATIONS.torch;
 
 /** @param raw the content of config.json, or undefined */
 export function readTimm(raw: unknown): Preprocessing | undefined {

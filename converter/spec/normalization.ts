@@ -1,4 +1,4 @@
-import type { InputSpec, NormalizationSpec } from './input-spec.ts';
+import type { InputSpec, NORMALIZATIONS, NormalizationSpec } from './input-spec.ts';
 
 /** `(pixel[c] - mean[c]) * scale[c]` for pixels 0..255 in RGB order; then the channels are reversed to BGR, or not. */
 export interface Normalization {
@@ -7,8 +7,18 @@ export interface Normalization {
   reverseChannels: boolean;
 }
 
-const TORCH_MEAN = [0.485, 0.456, 0.406];
-const TORCH_DEVIATION = [0.229, 0.224, 0.225];
+export type OwnNormalization = Exclude<NormalizationSpec, string>;
+
+const BYTE = 1 / 255;
+
+/** What the names mean, as a spec could write it: one number fits any count of channels, three are in the model's order. */
+export const NAMED_NORMALIZATIONS = {
+  caffe: { scale: 1, mean: [103.939, 116.779, 123.68], std: [1], order: 'bgr' },
+  tf: { scale: BYTE, mean: [0.5], std: [0.5], order: 'rgb' },
+  torch: { scale: BYTE, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], order: 'rgb' },
+  unit: { scale: BYTE, mean: [0], std: [1], order: 'rgb' },
+  none: { scale: 1, mean: [0], std: [1], order: 'rgb' },
+} satisfies Record<(typeof NORMALIZATIONS)[number], OwnNormalization>;
 
 /** The arithmetic behind a spec's `normalization`, after keras-applications' preprocess_input. One entry per channel. */
 export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channels'>): Normalization {
@@ -21,8 +31,8 @@ export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channe
       return { mean: each(Array(4).fill(127.5)), scale: each(Array(4).fill(1 / 127.5)), reverseChannels: false };
     case 'torch':
       return {
-        mean: each(TORCH_MEAN.map((mean) => mean * 255)),
-        scale: each(TORCH_DEVIATION.map((deviation) => 1 / (deviation * 255))),
+        mean: each(NAMED_NORMALIZATIONS.torch.mean.map((mean) => mean * 255)),
+        scale: each(NAMED_NORMALIZATIONS.torch.std.map((deviation) => 1 / (deviation * 255))),
         reverseChannels: false,
       };
     case 'unit':
@@ -35,7 +45,7 @@ export function normalizationOf(input: Pick<InputSpec, 'normalization' | 'channe
 }
 
 /** `(pixel * scale - mean) / std`, with means and deviations in the model's order of channels. */
-function ownNormalization(own: Exclude<NormalizationSpec, string>, channels: number): Normalization {
+function ownNormalization(own: OwnNormalization, channels: number): Normalization {
   const reverseChannels = own.order === 'bgr';
   const inRgb = (values: number[]): number[] => {
     const each = values.length === 1 ? Array<number>(channels).fill(values[0] ?? 0) : [...values];

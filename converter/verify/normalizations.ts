@@ -1,28 +1,17 @@
 import { type InputSpec, NORMALIZATIONS, type NormalizationSpec } from '../spec/input-spec.ts';
-import { normalizationOf } from '../spec/normalization.ts';
-
-type OwnNormalization = Exclude<NormalizationSpec, string>;
+import { NAMED_NORMALIZATIONS, normalizationOf, type OwnNormalization } from '../spec/normalization.ts';
 
 const BYTE = 1 / 255;
-
-/** Names with one number, which fits any count of channels, or with colors in the model's order. */
-const NUMBERS: Record<(typeof NORMALIZATIONS)[number], OwnNormalization> = {
-  caffe: { scale: 1, mean: [103.939, 116.779, 123.68], std: [1], order: 'bgr' },
-  tf: { scale: BYTE, mean: [0.5], std: [0.5], order: 'rgb' },
-  torch: { scale: BYTE, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], order: 'rgb' },
-  unit: { scale: BYTE, mean: [0], std: [1], order: 'rgb' },
-  none: { scale: 1, mean: [0], std: [1], order: 'rgb' },
-};
 
 /**
  * The usual ways to normalize, each once: the spec's, the named ones, the spec's numbers with another scale, then all of these with the
  * other order of colors, of the numbers, or of both.
  */
 export function listNormalizations({ normalization, channels }: InputSpec): NormalizationSpec[] {
-  const named = NORMALIZATIONS.filter((name) => channels !== 4 || NUMBERS[name].mean.length === 1);
+  const named = NORMALIZATIONS.filter((name) => channels !== 4 || NAMED_NORMALIZATIONS[name].mean.length === 1);
   const own = typeof normalization === 'object' ? [normalization] : [];
   const scaled = own.flatMap((numbers) => [BYTE, 1].map((scale) => ({ ...numbers, scale })));
-  const bases = [...own, ...scaled, ...named.map((name) => NUMBERS[name])];
+  const bases = [...own, ...scaled, ...named.map((name) => NAMED_NORMALIZATIONS[name])];
   const reordered =
     channels === 3 ? [flipOrder, reverseNumbers, (one: OwnNormalization) => flipOrder(reverseNumbers(one))] : [];
   const others = reordered.flatMap((change) => bases.map(change));
