@@ -107,7 +107,7 @@ describe.each(folders)('%s', (folder) => {
     // The page and the command have no code to import.
     expect(entries.length === 0).toBe(folder === 'web' || folder === 'cli');
     if (entries.length === 0) return;
-    // Without its command, each of which would load a compiler.
+    // The library, because each call of its command would load a compiler.
     const analysis = await checkPackage(createPackageFromTarballData(await readFile(packed.tarball)), {
       entrypoints: entries,
     });
