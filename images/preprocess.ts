@@ -4,8 +4,8 @@ import { openImage } from './decode/open-image.ts';
 import type { ImageFacts } from './inspect/image-facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';
-import { createDecodeThreads } from './jpeg-decoder/decode-threads.ts';
-import { isPlainSize } from './jpeg-decoder/plain-jpeg.ts';
+import { createDecodeThreads } from './plain-jpeg-decoder/decode-threads.ts';
+import { isPlainSize } from './plain-jpeg-decoder/plain-jpeg.ts';
 import { ignoresProfile, type ModelInput, renderInput, resizeOf } from './render-input.ts';
 import { isResizeName } from './resize/resize-names.ts';
 

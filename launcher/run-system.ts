@@ -1,7 +1,7 @@
 /** From settings to a running system, until a signal ends it. */
 import { checkExposure, findSettingMistakes, readSettings, renameFormerNames } from '@inferql/settings/settings';
-import { waitForExternalRedis } from './redis/external.ts';
-import type { RunningRedis } from './redis/private.ts';
+import { waitForExternalRedis } from './redis/external-redis.ts';
+import type { RunningRedis } from './redis/private-redis.ts';
 import { endRunningTool } from './run-tool.ts';
 import { checkPortIsFree } from './supervise/listen-address.ts';
 import { RunningSystem, type SystemOptions } from './supervise/running-system.ts';

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { waitForLock } from './lock.mjs';
 import { prepareModels } from './prepare-models.ts';
 import { type MissingEngine, provideEngine } from './provide-engine.ts';
-import { startPrivateRedis } from './redis/private.ts';
+import { startPrivateRedis } from './redis/private-redis.ts';
 import { provideRedisServer } from './redis/server-program.ts';
 import { runSystem } from './run-system.ts';
 import { endLeftoverTool } from './run-tool.ts';

@@ -12,11 +12,11 @@ import { isLoopback } from './origins-and-proxies.ts';
 import { access } from './sections/access.ts';
 import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';
-import { images } from './sections/images.ts';
 import { launcher } from './sections/launcher.ts';
 import { metrics } from './sections/metrics.ts';
 import { predictions } from './sections/predictions.ts';
 import { resources } from './sections/resources.ts';
+import { uploads } from './sections/uploads.ts';
 import { worker } from './sections/worker.ts';
 
 /** In the order of the documentation. */
@@ -24,7 +24,7 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Addresses and folders', settings: connections },
   { title: 'Access', settings: access },
   { title: 'HTTP and GraphQL', settings: http },
-  { title: 'Images', settings: images },
+  { title: 'Uploads and image URLs', settings: uploads },
   { title: 'Predictions', settings: predictions },
   { title: 'Workers', settings: worker },
   { title: 'Processes, threads and memory', settings: resources },
@@ -36,7 +36,7 @@ export const settings = {
   ...connections,
   ...access,
   ...http,
-  ...images,
+  ...uploads,
   ...predictions,
   ...worker,
   ...resources,

@@ -9,7 +9,7 @@ import { keepSession } from './state/session.ts';
 import './styles/base.css';
 import './styles/queue-strip.css';
 import './styles/page.css';
-import './styles/intake.css';
+import './styles/add-photos.css';
 import './styles/card-photo.css';
 import './styles/card.css';
 import './styles/key-form.css';

@@ -14,7 +14,7 @@ import {
   isNonNullType,
   isObjectType,
 } from 'graphql';
-import { type Dice, oddText, oddValue } from './dice.ts';
+import { type Dice, oddText, oddValue } from './random-choices.ts';
 
 export interface GraphqlParams {
   query?: unknown;

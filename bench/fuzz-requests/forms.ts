@@ -1,7 +1,7 @@
 /** Multipart bodies around good and bad images, wrong in their structure, their JSON, their headers or their bytes. */
 import { makePicture } from '@inferql/testing/test-images';
 import { damage } from '../fuzz-images/damage.ts';
-import { type Dice, deepText, oddText, oddValue } from './dice.ts';
+import { type Dice, deepText, oddText, oddValue } from './random-choices.ts';
 import { toJson } from './requests.ts';
 
 export interface Form {

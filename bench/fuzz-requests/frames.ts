@@ -1,10 +1,10 @@
 /** WebSocket connections that send messages of graphql-transport-ws in any order, and frames that may be anything. */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { type Dice, deepText, oddText, oddValue } from './dice.ts';
+import { findLeak } from './answer-rules.ts';
 import type { createDocuments } from './documents.ts';
 import { HANG_MS } from './exchange.ts';
-import { findLeak } from './judge.ts';
+import { type Dice, deepText, oddText, oddValue } from './random-choices.ts';
 import { toJson } from './requests.ts';
 
 const TEXT = 1;

@@ -15,12 +15,12 @@ import { createGoodClient, WAYS } from '../good-client.ts';
 import { isRunning, sumRssBytes } from '../process-usage.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
-import { createDice } from './dice.ts';
+import { isFaultInLog, judgeExchange } from './answer-rules.ts';
 import { createDocuments } from './documents.ts';
 import { exchange } from './exchange.ts';
 import { makeForm } from './forms.ts';
 import { makeSocketCase, runSocketCase } from './frames.ts';
-import { isFaultInLog, judgeExchange } from './judge.ts';
+import { createDice } from './random-choices.ts';
 import { formRequest, graphqlRequest } from './requests.ts';
 
 const { values } = parseArgs({

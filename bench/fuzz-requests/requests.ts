@@ -1,10 +1,10 @@
 /** HTTP requests with GraphQL in them: by POST, by GET, compressed, as forms, and with headers that may be anything. */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { damage } from '../fuzz-images/damage.ts';
-import { type Dice, deepText } from './dice.ts';
 import type { GraphqlParams } from './documents.ts';
 import type { HttpCase } from './exchange.ts';
 import type { Form } from './forms.ts';
+import { type Dice, deepText } from './random-choices.ts';
 
 const ACCEPTS = [
   'application/json',

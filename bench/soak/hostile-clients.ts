@@ -6,12 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { send } from '@inferql/testing/graphql-client';
 import { WebSocket } from 'ws';
 import { serveRpc } from '../child-rpc.ts';
-import { createDice } from '../fuzz-requests/dice.ts';
+import { judgeExchange } from '../fuzz-requests/answer-rules.ts';
 import { createDocuments } from '../fuzz-requests/documents.ts';
 import { exchange } from '../fuzz-requests/exchange.ts';
 import { makeForm } from '../fuzz-requests/forms.ts';
 import { makeSocketCase, runSocketCase } from '../fuzz-requests/frames.ts';
-import { judgeExchange } from '../fuzz-requests/judge.ts';
+import { createDice } from '../fuzz-requests/random-choices.ts';
 import { formRequest, graphqlRequest } from '../fuzz-requests/requests.ts';
 import { makeInterlacedPng } from './hostile-images.ts';
 

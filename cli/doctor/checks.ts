@@ -5,7 +5,7 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { waitForExternalRedis } from '@inferql/launcher/redis/external';
+import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
 import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { checkPortIsFree } from '@inferql/launcher/supervise/listen-address';
 import { checkExposure, findSettingMistakes, readSettings } from '@inferql/settings/settings';

@@ -10,7 +10,8 @@ import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { listModels } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
-import { printModels, removeModel } from './repository.ts';
+import { printModels } from './list.ts';
+import { removeModel } from './remove.ts';
 import { filesOf, METADATA, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();

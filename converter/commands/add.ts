@@ -15,10 +15,10 @@ import { findModelFile } from '../spec/spec-file.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
+import { keepDefault } from './default.ts';
 import { findHints } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
 import { type Ask, askLabels, askNormalization } from './questions.ts';
-import { keepDefault } from './repository.ts';
 
 export interface AddOptions extends Overrides {
   name?: string;

@@ -7,7 +7,7 @@ import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { quantizeModel } from './quantize.ts';
-import { printModels } from './repository.ts';
+import { printModels } from './list.ts';
 import { filesOf, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();

@@ -3,7 +3,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CommandContext } from '../commands/command-context.ts';
-import { chooseDefault, keepDefault, printModels, removeModel } from '../commands/repository.ts';
+import { chooseDefault, keepDefault } from '../commands/default.ts';
+import { printModels } from '../commands/list.ts';
+import { removeModel } from '../commands/remove.ts';
 import { REPOSITORY_FILE, readDefaultModel } from './default-model.ts';
 
 let modelsDir: string;

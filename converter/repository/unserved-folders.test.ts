@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkModels } from '../commands/check.ts';
-import { printModels } from '../commands/repository.ts';
+import { printModels } from '../commands/list.ts';
 import { describeOddFolders } from './unserved-folders.ts';
 
 let modelsDir: string;

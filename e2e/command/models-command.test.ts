@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type RunningRedis, startPrivateRedis } from '@inferql/launcher/redis/private';
+import { type RunningRedis, startPrivateRedis } from '@inferql/launcher/redis/private-redis';
 import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { Consumer } from '@inferql/queue/jobs/consumer';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';

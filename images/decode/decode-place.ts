@@ -1,6 +1,6 @@
+import { needsToneMap } from '../color/tone-map.ts';
 import type { ImageFacts } from '../inspect/image-facts.ts';
 import { isPlainTiff } from './formats/tiff.ts';
-import { needsToneMap } from './formats/tone-map.ts';
 
 /**
  * Where an image is decoded. `quick` and `medium`: on the threads of this process; medium images leave some threads free for file access.

@@ -1,9 +1,10 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
-import { hasDamagedProfile } from '../color-profile.ts';
+import { hasDamagedProfile } from '../color/damaged-profile.ts';
+import { hasSrgbProfile } from '../color/srgb-profile.ts';
+import { needsToneMap } from '../color/tone-map.ts';
 import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/image-facts.ts';
 import { inspectJpeg } from '../inspect/jpeg.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
-import { hasSrgbProfile } from '../srgb-profile.ts';
 import { decodeBmp } from './formats/bmp.ts';
 import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './formats/gif.ts';
 import { hasAllPixels } from './formats/gif-data.ts';
@@ -14,7 +15,6 @@ import { closeJpeg } from './formats/jpeg-end-marker.ts';
 import { cutSecondPicture } from './formats/jpeg-second-picture.ts';
 import { openRaw } from './formats/raw-image.ts';
 import { decodeTiff, isPlainTiff } from './formats/tiff.ts';
-import { needsToneMap } from './formats/tone-map.ts';
 import { wrapTiff } from './formats/wrap-tiff.ts';
 
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { compileInPlace, generateDocuments } from '../build/compile.ts';
 import { prepareModels } from '../prepare-models.ts';
 import type { Project } from '../project.ts';
-import { startPrivateRedis } from '../redis/private.ts';
+import { startPrivateRedis } from '../redis/private-redis.ts';
 import { provideRedisServer } from '../redis/server-program.ts';
 import { runSystem } from '../run-system.ts';
 import { withSetupLock } from '../setup/setup.ts';

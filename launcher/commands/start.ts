@@ -1,7 +1,7 @@
 /** `npm start`: sets the clone up and runs the system. */
 import { join } from 'node:path';
 import type { Project } from '../project.ts';
-import { startPrivateRedis } from '../redis/private.ts';
+import { startPrivateRedis } from '../redis/private-redis.ts';
 import { provideRedisServer } from '../redis/server-program.ts';
 import { runSystem } from '../run-system.ts';
 import { setUpProject, withSetupLock } from '../setup/setup.ts';

@@ -3,7 +3,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { identifyProcess } from '../processes.mjs';
-import type { RunningRedis } from '../redis/private.ts';
+import type { RunningRedis } from '../redis/private-redis.ts';
 import { print, printError, SetupError } from '../terminal.ts';
 import { type ChildMessage, type Send, SupervisedChild } from './child.ts';
 import { describeListenFailure } from './listen-address.ts';

@@ -8,8 +8,8 @@ import { schema } from '../schema/schema.ts';
 import type { ServerComponents } from '../server-components.ts';
 import { answerRequest } from './answer-request.ts';
 import type { App } from './app.ts';
-import { closeUnreadAnswers } from './connections/answer-watch.ts';
-import { createBodyWatch } from './connections/body-watch.ts';
+import { closeUnreadAnswers } from './connections/unread-answers.ts';
+import { createBodyWatch } from './connections/slow-bodies.ts';
 import { refuseSmallChunks } from './connections/chunk-limit.ts';
 import { limitConnections, readConnectionLimit } from './connections/connection-limit.ts';
 import { asksForWebSocket, continueWithoutUpgrade } from './connections/foreign-upgrade.ts';
@@ -27,7 +27,7 @@ import { pathOf, type WebSockets } from './web-socket/web-socket.ts';
 const ENDPOINT = '/graphql';
 /** Longer than load balancers keep idle connections, so that the server never closes one that is about to be used. */
 const KEEP_ALIVE_MS = 65_000;
-/** The headers of a request must arrive within this time; a body has no total limit, see body-watch.ts. */
+/** The headers of a request must arrive within this time; a body has no total limit, see slow-bodies.ts. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** How often Node looks for headers that are late. */
 const HEADERS_CHECK_MS = 2_000;

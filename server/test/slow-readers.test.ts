@@ -6,7 +6,7 @@ import { extendSchema, parse } from 'graphql';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createInferQL } from '../embed/create-inferql.ts';
-import { closeUnreadAnswers } from '../http/connections/answer-watch.ts';
+import { closeUnreadAnswers } from '../http/connections/unread-answers.ts';
 import { atEnd, testRedis } from './server-harness.ts';
 
 const EVENT = 'x'.repeat(200_000);

@@ -8,8 +8,8 @@ import type { Config } from '../config.ts';
 import type { FileStore, FileStores } from './memory-or-disk-store.ts';
 import { tooLarge } from './multipart-errors.ts';
 import { readForm } from './multipart-reader.ts';
-import { countVariableUses } from './upload-references.ts';
 import type { UploadedPart } from './uploaded-file.ts';
+import { countVariableUses } from './variable-uses.ts';
 
 /** The Node request that Yoga passes on; absent if the app is called through fetch. */
 interface NodeContext {

@@ -12,16 +12,16 @@ export function AddPhotos({ onFiles }: { onFiles(files: File[]): void }) {
   const [cameraOpen, setCameraOpen] = useState(false);
 
   return (
-    <section className="intake" aria-labelledby="intake-title">
+    <section className="add-photos" aria-labelledby="add-photos-title">
       <div>
-        <h2 id="intake-title" className="intake-title">
+        <h2 id="add-photos-title" className="add-photos-title">
           Add photos
         </h2>
-        <p className="intake-hint">
+        <p className="add-photos-hint">
           <span className="for-mouse">Drop them anywhere on the page, or paste them</span>
           <span className="for-touch">From your library, or straight from the camera</span>
         </p>
-        <div className="intake-buttons">
+        <div className="add-photos-buttons">
           <button type="button" className="button button-primary" onClick={() => chooser.current?.click()}>
             <PhotosIcon />
             Choose photos

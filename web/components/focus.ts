@@ -5,6 +5,6 @@
  */
 export function moveFocus(item: HTMLElement | null): void {
   const neighbor = item?.nextElementSibling ?? item?.previousElementSibling;
-  const target = neighbor?.querySelector('button, a') ?? document.querySelector('.intake .button-primary');
+  const target = neighbor?.querySelector('button, a') ?? document.querySelector('.add-photos .button-primary');
   (target as HTMLElement | null)?.focus({ preventScroll: true });
 }

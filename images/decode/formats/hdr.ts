@@ -1,7 +1,7 @@
 import type { Sharp } from 'sharp';
+import { toneMap } from '../../color/tone-map.ts';
 import type { ColorCoding } from '../../inspect/image-facts.ts';
 import type { RawImage } from './raw-image.ts';
-import { toneMap } from './tone-map.ts';
 
 /** Tone mapping is arithmetic in JavaScript, 60 ns per pixel: more pixels than this are not worth it for a model's input. */
 const MAX_SIDE = 1_600;

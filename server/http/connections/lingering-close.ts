@@ -7,7 +7,7 @@ const latest = new WeakMap<Socket, IncomingMessage>();
 /**
  * Node closes the connection of a request with `Connection: close` as soon as its answer is written. If the rest of the body is still arriving,
  * the system then resets the connection, and the client loses the answer. With this, only the sending side is closed until the body has ended;
- * body-watch.ts bounds how long that takes. Call it for each request.
+ * slow-bodies.ts bounds how long that takes. Call it for each request.
  */
 export function closeAfterBody(request: IncomingMessage): void {
   const { socket } = request;

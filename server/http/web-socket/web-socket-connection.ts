@@ -6,7 +6,7 @@ import type { ServerOptions } from 'graphql-ws';
 import { CloseCode, handleProtocols, MessageType, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { WebSocket, WebSocketServer } from 'ws';
-import { queuedBytes } from '../connections/answer-watch.ts';
+import { queuedBytes } from '../connections/unread-answers.ts';
 import { PING_EVERY_MS } from '../ping-interval.ts';
 import { SocketLimits } from './web-socket-limits.ts';
 

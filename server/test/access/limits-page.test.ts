@@ -5,9 +5,9 @@ import { MAX_OUTPUT_BYTES, MAX_OUTPUTS, MAX_RESULT_LENGTH } from '@inferql/queue
 import type { Setting } from '@inferql/settings/define-settings';
 import { settings } from '@inferql/settings/settings';
 import { expect, test } from 'vitest';
-import { BODY_SILENCE_MS, BODY_WINDOW_MS, MIN_BODY_BYTES_PER_SECOND } from '../../http/connections/body-watch.ts';
 import { MAX_SMALL_CHUNKS, MIN_CHUNK_BYTES } from '../../http/connections/chunk-limit.ts';
 import { MAX_PIPELINED_REQUESTS } from '../../http/connections/pipelining.ts';
+import { BODY_SILENCE_MS, BODY_WINDOW_MS, MIN_BODY_BYTES_PER_SECOND } from '../../http/connections/slow-bodies.ts';
 import { DOCUMENT_CACHE_BYTES, MAX_DOCUMENT_BYTES } from '../../http/operations/document-cache.ts';
 import { MAX_MESSAGES_AT_ONCE, MAX_UNSENT_BYTES } from '../../http/web-socket/web-socket-limits.ts';
 

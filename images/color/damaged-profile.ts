@@ -2,8 +2,8 @@
  * Whether a file's color profile (ICC.1) can be applied. As in browsers, a damaged one is ignored: applied, it would make other colors of a
  * picture that is intact. A PNG's is protected by a checksum instead.
  */
-import type { ImageFacts } from './inspect/image-facts.ts';
-import { openTiffDirectory } from './inspect/tiff-directory.ts';
+import type { ImageFacts } from '../inspect/image-facts.ts';
+import { openTiffDirectory } from '../inspect/tiff-directory.ts';
 
 const HEADER_BYTES = 128;
 const MAX_TAGS = 256;

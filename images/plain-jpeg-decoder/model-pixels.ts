@@ -1,5 +1,5 @@
+import { hasSrgbProfile } from '../color/srgb-profile.ts';
 import { type FitRule, findSourceArea, fitPixels } from '../fit-pixels.ts';
-import { hasSrgbProfile } from '../srgb-profile.ts';
 import { readPlainHeader } from './header.ts';
 import { storedArea, turnUpright, uprightSize } from './orientation.ts';
 import { decodePlainJpeg } from './plain-jpeg.ts';

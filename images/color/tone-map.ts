@@ -2,7 +2,7 @@
  * Converts pictures with other transfer functions or primaries to sRGB: HDR in PQ or HLG (ITU-R BT.2100) and wide gamuts given by code
  * points instead of a profile. Highlights are rolled off as ITU-R BT.2390 describes, so that what an SDR display can show is unchanged.
  */
-import type { ColorCoding } from '../../inspect/image-facts.ts';
+import type { ColorCoding } from '../inspect/image-facts.ts';
 
 /** Diffuse white of an HDR picture, in cd/m2 (ITU-R BT.2408): it becomes 255. */
 const WHITE = 203;

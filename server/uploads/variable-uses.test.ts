@@ -1,6 +1,6 @@
 import { parse } from 'graphql';
 import { expect, test } from 'vitest';
-import { countVariableUses } from './upload-references.ts';
+import { countVariableUses } from './variable-uses.ts';
 
 test('each operation of a document is counted separately, with its fragments, however often it is asked', () => {
   const document = parse(`

@@ -1,7 +1,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { prepareImage } from '../../preprocess.ts';
+import { prepareImage } from '../preprocess.ts';
 import { writeHlgPng } from './hlg.fixture.ts';
 
 const INPUT: ServedModel['input'] = { width: 64, height: 64, channels: 3, kernel: 'linear' };

@@ -1,7 +1,7 @@
 /** A private Redis for a host application: nothing is installed, nothing is printed. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RunningRedis, startPrivateRedis } from './private.ts';
+import { type RunningRedis, startPrivateRedis } from './private-redis.ts';
 import { BUILT_PATH_FILE, findRedisServer } from './server-program.ts';
 
 export interface EmbeddedRedisOptions {

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { atEnd } from '../../test/server-harness.ts';
-import { createBodyWatch } from './body-watch.ts';
+import { createBodyWatch } from './slow-bodies.ts';
 
 const LIMITS = { silenceMs: 400, windowMs: 600, minBytesPerSecond: 1_000, lookEveryMs: 20 };
 

@@ -1,4 +1,4 @@
-"""Writes small JPEGs that sharp cannot write, and the digests of Pillow's pixels: python images/jpeg-decoder/samples/make.py"""
+"""Writes small JPEGs that sharp cannot write, and the digests of Pillow's pixels: python images/plain-jpeg-decoder/samples/make.py"""
 
 import hashlib
 import json

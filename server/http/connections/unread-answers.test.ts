@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { atEnd } from '../../test/server-harness.ts';
-import { closeUnreadAnswers, MAX_STUCK_LOOKS } from './answer-watch.ts';
+import { closeUnreadAnswers, MAX_STUCK_LOOKS } from './unread-answers.ts';
 
 const LOOK_EVERY_MS = 50;
 /** More than the system's buffers of a connection hold. */

@@ -1,4 +1,4 @@
-/** Compiles kernels.as into kernels.wasm.ts: `npx tsx images/jpeg-decoder/compile-kernels.fixture.ts`. A test compares the two. */
+/** Compiles kernels.as into kernels.wasm.ts: `npx tsx images/plain-jpeg-decoder/compile-kernels.fixture.ts`. A test compares the two. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import asc from 'assemblyscript/asc';

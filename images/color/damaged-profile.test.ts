@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { hasDamagedProfile, isUsable } from './color-profile.ts';
-import { inspectImage } from './inspect/inspect.ts';
+import { inspectImage } from '../inspect/inspect.ts';
+import { hasDamagedProfile, isUsable } from './damaged-profile.ts';
 
 let profile: Buffer;
 beforeAll(async () => {

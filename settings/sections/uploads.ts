@@ -2,8 +2,8 @@ import { defineSettings } from '../define-settings.ts';
 import { type AllowedHost, hosts } from '../origins-and-proxies.ts';
 import { choice, integer } from '../value-types.ts';
 
-/** Uploads and their decoding. */
-export const images = defineSettings({
+/** Images that the server accepts: uploads and URLs. */
+export const uploads = defineSettings({
   maxUploadBytes: {
     name: 'INFERQL_MAX_UPLOAD_BYTES',
     formerNames: ['MAX_UPLOAD_BYTES'],

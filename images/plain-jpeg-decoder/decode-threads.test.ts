@@ -14,7 +14,7 @@ const readSample = (name: string) => readFileSync(path.join(import.meta.dirname,
 
 let mainPath: string;
 beforeAll(async () => {
-  mainPath = path.join(await buildSystem(), 'images/jpeg-decoder/decode-thread-main.js');
+  mainPath = path.join(await buildSystem(), 'images/plain-jpeg-decoder/decode-thread-main.js');
 });
 
 test('threads give the same bytes, and leave the file as it is', async () => {
