@@ -11,7 +11,7 @@ import { describeFailure, print, printError } from '../terminal.ts';
 
 const SLOWEST = 10;
 
-interface Counts {
+export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
@@ -50,7 +50,10 @@ export async function check(project: Project, args: readonly string[]): Promise<
       if (failure !== undefined) printError(`${title}: ${failure}`);
     }
     print('\n== tests');
-    runTests(project, env, args, counts);
+    const tests = runTests(project, env, args);
+    counts.passed += tests.passed;
+    counts.failed += tests.failed;
+    counts.skipped += tests.skipped;
   } catch (error) {
     counts.failed++;
     printError(describeFailure(error));
@@ -59,7 +62,7 @@ export async function check(project: Project, args: readonly string[]): Promise<
   process.exitCode = counts.failed > 0 ? 1 : 0;
 }
 
-interface Finding {
+export interface Finding {
   title: string;
   output: string;
   /** What is wrong, if anything. */
@@ -67,7 +70,7 @@ interface Finding {
 }
 
 /** Begins each check of the sources; most of them use one core, so they run in parallel with the rest of the setup. */
-function startChecks(project: Project): Promise<Finding>[] {
+export function startChecks(project: Project): Promise<Finding>[] {
   const scripts: [title: string, script: string, ...args: string[]][] = [
     ['types', 'typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit'],
     ['lint and format', '@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off'],
@@ -92,7 +95,8 @@ function run(
   });
 }
 
-async function compareSchema(project: Project): Promise<Finding> {
+/** Compares schema.graphql with what the built server prints. */
+export async function compareSchema(project: Project): Promise<Finding> {
   const { dir, distDir } = project;
   const title = 'schema.graphql is what the code prints';
   const { stdout, output, hasFailed } = await run(project, [join(distDir, 'server/print-schema.js')]);
@@ -101,12 +105,18 @@ async function compareSchema(project: Project): Promise<Finding> {
   return { title, output: '', failure: isSame ? undefined : 'it differs; run npm run schema' };
 }
 
-function runTests(
+/**
+ * Runs the tests of all suites in the foreground, and prints the slowest ones.
+ * @param env the whole environment of the tests
+ * @param args further arguments for vitest
+ * @param output whether vitest's output is shown
+ */
+export function runTests(
   project: Project,
   env: Record<string, string | undefined>,
   args: readonly string[],
-  counts: Counts,
-): void {
+  output: 'inherit' | 'ignore' = 'inherit',
+): Counts {
   const reportPath = join(project.logsDir, 'tests.json');
   rmSync(reportPath, { force: true });
   const reporters = [
@@ -116,18 +126,19 @@ function runTests(
   ];
   const chosen = SUITES.map((suite) => `--project=${suite}`);
   const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
-  const options = { cwd: project.dir, env, stdio: 'inherit' } as const;
+  const options = { cwd: project.dir, env, stdio: output };
   const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen, ...args], options);
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
-  counts.passed += report.numPassedTests;
-  counts.failed += report.numFailedTests;
-  counts.skipped += report.numPendingTests + report.numTodoTests;
+  printSlowest(project, report);
   // A file that cannot even be loaded has no tests to count.
   const unloaded = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
-  counts.failed += unloaded.length;
-  // Errors outside of any test, such as an unhandled rejection.
-  if (status !== 0 && counts.failed === 0) counts.failed++;
-  printSlowest(project, report);
+  const failed = report.numFailedTests + unloaded.length;
+  return {
+    passed: report.numPassedTests,
+    // Without a failed test, an error outside of any, such as an unhandled rejection.
+    failed: status !== 0 ? Math.max(1, failed) : failed,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
 }
 
 function printSlowest({ dir }: Project, { testResults }: Report): void {
