@@ -15,7 +15,7 @@ import { http } from './sections/http.ts';
 import { launcher } from './sections/launcher.ts';
 import { metrics } from './sections/metrics.ts';
 import { predictions } from './sections/predictions.ts';
-import { resources } from './sections/resources.ts';
+import { threadsAndMemory } from './sections/threads-and-memory.ts';
 import { uploads } from './sections/uploads.ts';
 import { worker } from './sections/worker.ts';
 
@@ -27,7 +27,7 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Uploads and image URLs', settings: uploads },
   { title: 'Predictions', settings: predictions },
   { title: 'Workers', settings: worker },
-  { title: 'Processes, threads and memory', settings: resources },
+  { title: 'Processes, threads and memory', settings: threadsAndMemory },
   { title: 'Metrics', settings: metrics },
   { title: 'Commands', settings: launcher },
 ];
@@ -39,7 +39,7 @@ export const settings = {
   ...uploads,
   ...predictions,
   ...worker,
-  ...resources,
+  ...threadsAndMemory,
   ...metrics,
   ...launcher,
 };

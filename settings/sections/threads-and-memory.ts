@@ -10,7 +10,7 @@ function totalMemory(): number {
 }
 
 /** How much of the machine the processes may use: processes, threads and memory. */
-export const resources = defineSettings({
+export const threadsAndMemory = defineSettings({
   workers: {
     name: 'INFERQL_WORKERS',
     formerNames: ['WORKERS'],
