@@ -78,7 +78,7 @@ program
   .command('prepare')
   .description('download, verify and convert models in advance, so that workers start faster')
   .argument('[names...]', 'the models; all by default')
-  .option('--all', 'all models of the repository')
+  .option('--all', 'all models, even if names are given')
   .action(async (names: string[], options: { all?: boolean }) => {
     const { modelsDir, stateDir, signal } = context();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);

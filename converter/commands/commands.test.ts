@@ -6,8 +6,8 @@ import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
 import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
-import { quantizeModel } from './quantize.ts';
 import { printModels } from './list.ts';
+import { quantizeModel } from './quantize.ts';
 import { filesOf, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();
