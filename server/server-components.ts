@@ -2,7 +2,7 @@
 import { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createLimiter } from '@inferql/queue/access/limiter';
-import { createRefunds } from '@inferql/queue/access/refunds';
+import { createRefunds, type Refunds } from '@inferql/queue/access/refunds';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { meanImageMs } from '@inferql/queue/models/queue-state';
@@ -19,15 +19,15 @@ import type { Config } from './config.ts';
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts';
 import { Admission } from './predictions/admission.ts';
 import { createClassNames } from './predictions/class-names.ts';
-import { createSettledNotifier, type Hooks } from './predictions/host-hooks.ts';
+import { createSettledNotifier, type Hooks, type SettledNotifier } from './predictions/host-hooks.ts';
 import { createLoadShedder } from './predictions/load-shedder.ts';
-import { createModelCache, type ModelCache } from './predictions/model-cache.ts';
+import { ModelCache } from './predictions/model-cache.ts';
 import { PredictionTracker } from './predictions/prediction-tracker.ts';
 import { Predictions } from './predictions/predictions.ts';
-import { createQueueStats, type QueueStatsReader } from './predictions/queue-stats.ts';
+import { QueueStatsReader } from './predictions/queue-stats.ts';
 import { QueueSweeper } from './predictions/queue-sweeper.ts';
 import type { SubmitRequest } from './predictions/submit-request.ts';
-import { createThroughputMeter } from './predictions/throughput-meter.ts';
+import { createThroughputMeter, type ThroughputMeter } from './predictions/throughput-meter.ts';
 import { Services } from './resolver-services.ts';
 import { ImageFetcher } from './sources/image-fetcher.ts';
 import { createFileStores, type FileStores } from './uploads/memory-or-disk-store.ts';
@@ -51,6 +51,21 @@ export interface ServerComponentsOptions {
   createMetrics?: ((options: MetricsOptions) => Metrics) | undefined;
 }
 
+interface TrackerParts {
+  producer: Producer;
+  access: Access;
+  throughput: ThroughputMeter;
+  settled: SettledNotifier;
+}
+
+interface PredictionsParts extends Omit<TrackerParts, 'throughput'> {
+  tracker: PredictionTracker;
+  modelCache: ModelCache;
+  decoder: ImageDecoder;
+  refunds: Refunds;
+  metrics: Metrics | undefined;
+}
+
 /** Everything behind the API: what resolvers need, readiness, and shutdown. */
 export class ServerComponents {
   readonly services: Services;
@@ -70,7 +85,7 @@ export class ServerComponents {
   #draining = false;
 
   constructor(options: ServerComponentsOptions) {
-    const { config, uploadDir, redis, subscriber, log, authenticate, hooks = {}, createMetrics } = options;
+    const { config, uploadDir, redis, log, authenticate, hooks = {}, createMetrics } = options;
     const { prefix } = config;
     this.#log = log;
     this.#unreadable = createUnreadableRecords((place, error) =>
@@ -79,7 +94,7 @@ export class ServerComponents {
     const reportUnreadable = this.#unreadable.report;
     const producer = new Producer(redis, { prefix, reportUnreadable });
     const registry = new Registry(redis, { prefix, reportUnreadable });
-    const modelCache = createModelCache({ registry, defaultModel: config.defaultModel });
+    const modelCache = new ModelCache({ registry, defaultModel: config.defaultModel });
     const limiter = createLimiter(redis, { prefix });
     const refunds = createRefunds(redis, { prefix, limiter });
     const access = new Access({
@@ -99,21 +114,7 @@ export class ServerComponents {
       countSubscriptions: () => access.limits.countHeld('subscriptions'),
     });
     const settled = createSettledListeners(metrics, hooks, log);
-    const tracker = new PredictionTracker({
-      producer,
-      openChannel: (listener) =>
-        new EventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: (id) => access.onKeyChanged(id) }),
-      probe: () => callRedis(() => redis.ping()),
-      onModelsChanged: () => void this.#subscribeToModels(),
-      reportUnreadable,
-      onEvent(model, parse) {
-        throughput.onEvent(model, parse);
-        if (settled.isInterested()) settled.onState(parse());
-      },
-      positionIntervalMs: config.positionIntervalMs,
-      auditIntervalMs: config.auditIntervalMs,
-      log,
-    });
+    const tracker = this.#createTracker(options, { producer, access, throughput, settled });
     const decoder = new ImageDecoder({
       maxPixels: config.maxPixels,
       concurrency: config.decodeConcurrency,
@@ -122,33 +123,18 @@ export class ServerComponents {
     });
     const files = createFileStores(config.uploadMemoryBytes, uploadDir);
     const fetcher = new ImageFetcher({ ...config, openFile: files.open });
-    const loadShedder = createLoadShedder(modelCache);
-    const { limits } = access;
-    const predictions = new Predictions({
-      config,
+    const predictions = this.#createPredictions(options, {
       producer,
       tracker,
       modelCache,
-      admission: new Admission({
-        config,
-        producer,
-        modelCache,
-        loadShedder,
-        limits,
-        decoder: metrics?.predictions.measure(decoder) ?? decoder,
-      }),
-      limits,
+      access,
+      decoder,
       refunds,
-      hooks,
       settled,
-      ...(metrics && {
-        onRefused: ({ model }: SubmitRequest, error: unknown) =>
-          void findModelName(modelCache, model).then((name) => metrics.predictions.onRefused(name, error)),
-      }),
-      isDraining: () => this.#draining,
+      metrics,
     });
     const classNames = createClassNames(registry);
-    const queueStats = createQueueStats({ modelCache, throughput });
+    const queueStats = new QueueStatsReader({ modelCache, throughput });
     this.access = access;
     this.files = files;
     this.metrics = metrics;
@@ -169,6 +155,59 @@ export class ServerComponents {
     this.#fetcher = fetcher;
     this.#queueStats = queueStats;
     this.#sweeper = new QueueSweeper({ producer, registry, refunds, reportUnreadable, log });
+  }
+
+  #createTracker(
+    { config, redis, subscriber, log }: ServerComponentsOptions,
+    { producer, access, throughput, settled }: TrackerParts,
+  ): PredictionTracker {
+    const { prefix, positionIntervalMs, auditIntervalMs } = config;
+    return new PredictionTracker({
+      producer,
+      openChannel: (listener) =>
+        new EventChannel({ subscriber, redis, prefix }, { ...listener, onKeyChanged: (id) => access.onKeyChanged(id) }),
+      probe: () => callRedis(() => redis.ping()),
+      onModelsChanged: () => void this.#subscribeToModels(),
+      reportUnreadable: this.#unreadable.report,
+      onEvent(model, parse) {
+        throughput.onEvent(model, parse);
+        if (settled.isInterested()) settled.onState(parse());
+      },
+      positionIntervalMs,
+      auditIntervalMs,
+      log,
+    });
+  }
+
+  #createPredictions(
+    { config, hooks = {} }: ServerComponentsOptions,
+    { producer, tracker, modelCache, access, decoder, refunds, settled, metrics }: PredictionsParts,
+  ): Predictions {
+    const { limits } = access;
+    const admission = new Admission({
+      config,
+      producer,
+      modelCache,
+      loadShedder: createLoadShedder(modelCache),
+      limits,
+      decoder: metrics?.predictions.measure(decoder) ?? decoder,
+    });
+    return new Predictions({
+      config,
+      producer,
+      tracker,
+      modelCache,
+      admission,
+      limits,
+      refunds,
+      hooks,
+      settled,
+      ...(metrics && {
+        onRefused: ({ model }: SubmitRequest, error: unknown) =>
+          void findModelName(modelCache, model).then((name) => metrics.predictions.onRefused(name, error)),
+      }),
+      isDraining: () => this.#draining,
+    });
   }
 
   /** Whether Redis answers and its channel is subscribed; false once the server shuts down. */

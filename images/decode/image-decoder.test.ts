@@ -10,7 +10,7 @@ import { prepareImage } from '../preprocess.ts';
 import { chooseDecodePlace } from './decode-place.ts';
 import { writeManyScans } from './hostile-jpeg.fixture.ts';
 import { ImageDecoder } from './image-decoder.ts';
-import { createDecoderPool, type DecoderPool } from './processes/decoder-pool.ts';
+import { DecoderPool } from './processes/decoder-pool.ts';
 
 const INPUT: ServedModel['input'] = { width: 224, height: 224, channels: 3, shortSide: 256, kernel: 'linear' };
 const MAX_PIXELS = 64_000_000;
@@ -43,7 +43,7 @@ describe('a decoder process', () => {
   });
 
   test('gives the pixels that this process gives, and the same errors', async () => {
-    pool = createDecoderPool({ size: 1, processPath });
+    pool = new DecoderPool({ size: 1, processPath });
     const { signal } = new AbortController();
     expect(await pool.decode(request(large, signal))).toEqual(await prepareImage(large, INPUT, MAX_PIXELS));
     await expect(pool.decode(request(large.subarray(0, large.length >> 1), signal))).rejects.toMatchObject({
@@ -52,7 +52,7 @@ describe('a decoder process', () => {
   });
 
   test('is ended in the middle of a decoder that does not stop, and replaced', async () => {
-    pool = createDecoderPool({ size: 1, processPath });
+    pool = new DecoderPool({ size: 1, processPath });
     const limit = new AbortController();
     // Hours of work that no time limit inside the library interrupts.
     const endless = writeManyScans({ side: 8_000, coefficients: 63, bits: 14 });
@@ -72,7 +72,7 @@ describe('a decoder process', () => {
   });
 
   test('that cannot start is not blamed on the image: it may be sent again', async () => {
-    pool = createDecoderPool({ size: 1, processPath: join(buildDir, 'missing.js') });
+    pool = new DecoderPool({ size: 1, processPath: join(buildDir, 'missing.js') });
     await expect(pool.decode(request(large, new AbortController().signal))).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       retryAfterMs: expect.any(Number),
@@ -84,7 +84,7 @@ describe('a decoder process', () => {
     try {
       const crashing = join(folder, 'crashing.mjs');
       await writeFile(crashing, "process.send('ready');\nprocess.on('message', () => process.abort());\n");
-      pool = createDecoderPool({ size: 1, processPath: crashing });
+      pool = new DecoderPool({ size: 1, processPath: crashing });
       const decoding = pool.decode(request(large, new AbortController().signal));
       await expect(decoding).rejects.toMatchObject({ code: 'CORRUPT' });
     } finally {

@@ -7,7 +7,7 @@ import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
 import { estimateFit } from '../render-input.ts';
 import { chooseDecodePlace, type DecodePlace } from './decode-place.ts';
-import { createDecoderPool, type DecoderPool } from './processes/decoder-pool.ts';
+import { DecoderPool } from './processes/decoder-pool.ts';
 import { createMemoryBudget, type MemoryBudget } from './processes/memory-budget.ts';
 import { createSemaphore, type Semaphore } from './processes/semaphore.ts';
 
@@ -62,7 +62,7 @@ export class ImageDecoder {
     this.#readInTurn = createSemaphore(options.concurrency);
     this.#mediumInTurn = createSemaphore(Math.max(1, threads - FILE_THREADS));
     this.#memory = createMemoryBudget(options.memoryBytes);
-    this.#pool = createDecoderPool({
+    this.#pool = new DecoderPool({
       size: options.processes ?? Math.max(1, availableParallelism() >> 1),
       processPath: options.processPath,
     });

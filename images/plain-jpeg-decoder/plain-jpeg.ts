@@ -85,15 +85,20 @@ function createLayout() {
   };
 }
 
-function decode(kernels: Kernels, file: Uint8Array, jpeg: PlainJpeg, wanted: Area): Pixels | undefined {
-  const { width, height, components, restartInterval, dataAt } = jpeg;
-  const [luma, chroma] = components;
-  const { across, down } = luma!;
-  const units = { across: Math.ceil(width / (8 * across)), down: Math.ceil(height / (8 * down)) };
-  const maxSegments = restartInterval === 0 ? 1 : Math.ceil((units.across * units.down) / restartInterval);
-  const dataBytes = file.length - dataAt;
-  const codes = [...new Set(components.flatMap(({ dc, ac }) => [dc, ac]))];
+type Layout = ReturnType<typeof planMemory>;
 
+/** Blocks of the least common size of all components, as the file interleaves them. */
+function countUnits({ width, height, components }: PlainJpeg): { across: number; down: number } {
+  const { across, down } = components[0]!;
+  return { across: Math.ceil(width / (8 * across)), down: Math.ceil(height / (8 * down)) };
+}
+
+/** Where everything that one image needs is in the kernels' memory. */
+function planMemory(jpeg: PlainJpeg, dataBytes: number) {
+  const { width, height, components, restartInterval } = jpeg;
+  const units = countUnits(jpeg);
+  const maxSegments = restartInterval === 0 ? 1 : Math.ceil((units.across * units.down) / restartInterval);
+  const codes = [...new Set(components.flatMap(({ dc, ac }) => [dc, ac]))];
   const layout = createLayout();
   const tables = new Map(codes.map((code) => [code, layout.take(TABLE_BYTES)]));
   const counts = layout.take(512);
@@ -108,20 +113,56 @@ function decode(kernels: Kernels, file: Uint8Array, jpeg: PlainJpeg, wanted: Are
   const data = layout.take(dataBytes);
   const planes = described.map(({ pitch, rows }) => layout.take(pitch * rows));
   const room = layout.take(width * 6 + 512);
-  const target = layout.take(width * height * (chroma ? 3 : 1));
-  layout.ensure(kernels.memory);
+  const target = layout.take(width * height * (components.length > 1 ? 3 : 1));
+  return {
+    units,
+    maxSegments,
+    tables,
+    counts,
+    components: described,
+    description,
+    segments,
+    data,
+    planes,
+    room,
+    target,
+    ensure: layout.ensure,
+  };
+}
 
+function decode(kernels: Kernels, file: Uint8Array, jpeg: PlainJpeg, wanted: Area): Pixels | undefined {
+  const data = file.subarray(jpeg.dataAt);
+  const layout = planMemory(jpeg, data.length);
+  layout.ensure(kernels.memory);
+  if (!buildTables(kernels, layout)) return undefined;
+  describeComponents(kernels, layout, wanted);
+  new Uint8Array(kernels.memory.buffer).set(data, layout.data);
+  if (!decodePlanes(kernels, layout, jpeg, data.length)) return undefined;
+  return jpeg.components.length > 1
+    ? convertColors(kernels, layout, jpeg, wanted)
+    : copyGray(kernels, layout, jpeg, wanted);
+}
+
+/** The tables of the Huffman codes. @returns false for a code that is not valid */
+function buildTables(kernels: Kernels, { tables, counts }: Layout): boolean {
   const bytes = new Uint8Array(kernels.memory.buffer);
-  const words = new Int32Array(kernels.memory.buffer);
   for (const [code, table] of tables) {
     bytes.fill(0, counts, counts + 512);
     bytes.set(code, counts);
-    if (kernels.buildTable(counts, table) < 0) return undefined;
+    if (kernels.buildTable(counts, table) < 0) return false;
   }
+  return true;
+}
+
+/** Writes what the kernels read of each component, with the blocks that the wanted part needs. */
+function describeComponents(kernels: Kernels, layout: Layout, wanted: Area): void {
+  const { buffer } = kernels.memory;
+  const words = new Int32Array(buffer);
+  const [luma] = layout.components;
   const right = wanted.left + wanted.width;
   const bottom = wanted.top + wanted.height;
-  for (const [i, { across, down, quant, dc, ac, quantAt, pitch }] of described.entries()) {
-    new Uint16Array(kernels.memory.buffer, quantAt, 64).set(quant);
+  for (const [i, { across, down, quant, dc, ac, quantAt, pitch }] of layout.components.entries()) {
+    new Uint16Array(buffer, quantAt, 64).set(quant);
     const isSmall = i > 0;
     const sample = { across: isSmall ? luma!.across : 1, down: isSmall ? luma!.down : 1 };
     // Neighbors of subsampled colors take part.
@@ -131,41 +172,53 @@ function decode(kernels: Kernels, file: Uint8Array, jpeg: PlainJpeg, wanted: Are
       Math.floor((right / sample.across + 1) / 8) + 1,
       Math.floor((bottom / sample.down + 1) / 8) + 1,
     ];
+    const { tables, planes } = layout;
     const values = [across, down, tables.get(dc)!, tables.get(ac)!, quantAt, planes[i]!, pitch, 0, ...blocks];
-    words.set(values, description / 4 + i * COMPONENT_WORDS);
+    words.set(values, layout.description / 4 + i * COMPONENT_WORDS);
   }
-  bytes.set(file.subarray(dataAt), data);
+}
+
+/** From code words to the samples of each component. @returns false for damage */
+function decodePlanes(kernels: Kernels, layout: Layout, { restartInterval }: PlainJpeg, dataBytes: number): boolean {
+  const { units, maxSegments, components, description, segments, data } = layout;
   const count = kernels.unstuff(data, data + dataBytes, segments, maxSegments);
-  if (count !== maxSegments) return undefined;
-  const { length } = described;
-  if (kernels.decodeScan(description, length, units.across, units.down, data, segments, count, restartInterval) < 0) {
-    return undefined;
+  if (count !== maxSegments) return false;
+  const { length } = components;
+  return kernels.decodeScan(description, length, units.across, units.down, data, segments, count, restartInterval) >= 0;
+}
+
+function copyGray(kernels: Kernels, layout: Layout, { width, height }: PlainJpeg, wanted: Area): Pixels {
+  const { components, planes, target } = layout;
+  const bytes = new Uint8Array(kernels.memory.buffer);
+  const { pitch } = components[0]!;
+  for (let y = wanted.top; y < wanted.top + wanted.height; y++) {
+    const from = planes[0]! + y * pitch;
+    bytes.copyWithin(target + y * width, from, from + width);
   }
-  if (!chroma) {
-    const { pitch } = described[0]!;
-    for (let y = wanted.top; y < bottom; y++) {
-      const from = planes[0]! + y * pitch;
-      bytes.copyWithin(target + y * width, from, from + width);
-    }
-    return { data: bytes.subarray(target, target + width * height), width, height, channels: 1 };
-  }
+  return { data: bytes.subarray(target, target + width * height), width, height, channels: 1 };
+}
+
+function convertColors(kernels: Kernels, layout: Layout, { width, height }: PlainJpeg, wanted: Area): Pixels {
+  const { components, planes, room, target } = layout;
+  const { across, down } = components[0]!;
   kernels.convertPlanes(
     planes[0]!,
-    described[0]!.pitch,
+    components[0]!.pitch,
     planes[1]!,
     planes[2]!,
-    described[1]!.pitch,
+    components[1]!.pitch,
     Math.ceil(width / across),
     Math.ceil(height / down),
     across,
     down,
     wanted.left,
     wanted.top,
-    right,
-    bottom,
+    wanted.left + wanted.width,
+    wanted.top + wanted.height,
     width,
     room,
     target,
   );
-  return { data: bytes.subarray(target, target + width * height * 3), width, height, channels: 3 };
+  const bytes = new Uint8Array(kernels.memory.buffer, target, width * height * 3);
+  return { data: bytes, width, height, channels: 3 };
 }

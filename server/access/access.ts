@@ -14,7 +14,7 @@ import { createKeyCache, type KeyCache } from './key-cache.ts';
 import { Limits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createReadCache, type ReadCache } from './read-cache.ts';
-import { createSessions, type Session, type Sessions } from './sessions.ts';
+import { type Session, Sessions } from './sessions.ts';
 
 /** How long open subscriptions may miss a revocation whose message was lost, in addition to the age of cached keys. */
 const AUDIT_INTERVAL_MS = 2_000;
@@ -73,7 +73,7 @@ export class Access {
       custom,
     });
     this.limits = new Limits(options);
-    this.sessions = createSessions({ authenticator: this.authenticator, log });
+    this.sessions = new Sessions({ authenticator: this.authenticator, log });
     if (!this.authenticator.isOn) return;
     this.#timers.push(
       setInterval(() => void this.sessions.checkAll(), AUDIT_INTERVAL_MS).unref(),

@@ -20,95 +20,101 @@ interface Group {
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export type Sessions = ReturnType<typeof createSessions>;
-
-/** Ends what a caller holds open when its key or token ends. Sessions of anonymous callers are not tracked. */
-export function createSessions({
-  authenticator,
-  log,
-}: {
+interface SessionsOptions {
   authenticator: Pick<Authenticator, 'authenticateAgain'>;
   log: Logger;
-}) {
-  const groups = new Map<string, Group>();
+}
 
-  function endGroup(group: Group, reason: InferqlError): void {
-    const { keyId, tenant } = group.principal;
-    log.info(
-      { key: keyId, tenant, sessions: group.sessions.size },
-      'credential expired or revoked; closing its subscriptions',
+/** Ends what a caller holds open when its key or token ends. Sessions of anonymous callers are not tracked. */
+export class Sessions {
+  readonly #authenticator: SessionsOptions['authenticator'];
+  readonly #log: Logger;
+  readonly #groups = new Map<string, Group>();
+
+  constructor({ authenticator, log }: SessionsOptions) {
+    this.#authenticator = authenticator;
+    this.#log = log;
+  }
+
+  /**
+   * Tracks a session from now on, and checks once more that its caller may hold it: the credential may have ended while the
+   * session was being opened.
+   */
+  add(principal: Principal, session: Session): void {
+    if (principal.kind === 'anonymous') return;
+    const key = groupKey(principal);
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = { principal, sessions: new Set(), expiry: undefined };
+      this.#groups.set(key, group);
+    }
+    group.sessions.add(session);
+    void this.#check(group);
+  }
+
+  remove(principal: Principal, session: Session): void {
+    const key = groupKey(principal);
+    const group = this.#groups.get(key);
+    if (!group?.sessions.delete(session) || group.sessions.size > 0) return;
+    clearTimeout(group.expiry);
+    this.#groups.delete(key);
+  }
+
+  /** Call it when a key was changed; its tokens end with it. */
+  async checkKey(id: string): Promise<void> {
+    const affected = [...this.#groups.values()].filter(
+      ({ principal }) => principal.keyId === id || principal.credential === id,
     );
-    for (const session of [...group.sessions]) {
-      remove(group.principal, session);
-      session.end(reason);
-    }
+    await Promise.all(affected.map((group) => this.#check(group)));
   }
 
-  /** Checks that the credential is still valid. If that fails now, the next audit checks it. */
-  async function check(group: Group): Promise<void> {
+  /** Call it every few seconds and after a gap: the message of a revocation may have been lost. */
+  async checkAll(): Promise<void> {
+    await Promise.all([...this.#groups.values()].map((group) => this.#check(group)));
+  }
+
+  count(): number {
+    return [...this.#groups.values()].reduce((sum, { sessions }) => sum + sessions.size, 0);
+  }
+
+  close(): void {
+    for (const { expiry } of this.#groups.values()) clearTimeout(expiry);
+    this.#groups.clear();
+  }
+
+  /** Checks that the credential is still valid. If the check fails, the next audit repeats it. */
+  async #check(group: Group): Promise<void> {
     try {
-      group.principal = await authenticator.authenticateAgain(group.principal);
-      watchExpiry(group);
+      group.principal = await this.#authenticator.authenticateAgain(group.principal);
+      this.#watchExpiry(group);
     } catch (error) {
-      if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') endGroup(group, error);
-      else log.debug({ err: error }, 'credential check failed; retrying');
+      if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') this.#endGroup(group, error);
+      else this.#log.debug({ err: error }, 'credential check failed; retrying');
     }
   }
 
-  function watchExpiry(group: Group): void {
+  #watchExpiry(group: Group): void {
     clearTimeout(group.expiry);
     const { expiresAtMs } = group.principal;
     if (expiresAtMs === undefined || group.sessions.size === 0) return;
     // A millisecond later, so that the check finds it expired.
     const delayMs = Math.min(MAX_TIMER_MS, Math.max(0, expiresAtMs - Date.now() + 1));
-    group.expiry = setTimeout(() => void check(group), delayMs).unref();
+    group.expiry = setTimeout(() => void this.#check(group), delayMs).unref();
   }
 
-  const keyOf = ({ kind, credential }: Principal) => `${kind} ${credential}`;
-
-  function remove(principal: Principal, session: Session): void {
-    const group = groups.get(keyOf(principal));
-    if (!group?.sessions.delete(session) || group.sessions.size > 0) return;
-    clearTimeout(group.expiry);
-    groups.delete(keyOf(principal));
+  #endGroup(group: Group, reason: InferqlError): void {
+    const { keyId, tenant } = group.principal;
+    this.#log.info(
+      { key: keyId, tenant, sessions: group.sessions.size },
+      'credential expired or revoked; closing its subscriptions',
+    );
+    for (const session of [...group.sessions]) {
+      this.remove(group.principal, session);
+      session.end(reason);
+    }
   }
+}
 
-  return {
-    /**
-     * Tracks a session from now on, and checks once more that its caller may hold it: the credential may have ended while the
-     * session was being opened.
-     */
-    add(principal: Principal, session: Session): void {
-      if (principal.kind === 'anonymous') return;
-      let group = groups.get(keyOf(principal));
-      if (!group) {
-        group = { principal, sessions: new Set(), expiry: undefined };
-        groups.set(keyOf(principal), group);
-      }
-      group.sessions.add(session);
-      void check(group);
-    },
-
-    remove,
-
-    /** Call it when a key was changed; its tokens end with it. */
-    async checkKey(id: string): Promise<void> {
-      const affected = [...groups.values()].filter(
-        ({ principal }) => principal.keyId === id || principal.credential === id,
-      );
-      await Promise.all(affected.map(check));
-    },
-
-    /** Call it every few seconds and after a gap: the message of a revocation may have been lost. */
-    async checkAll(): Promise<void> {
-      await Promise.all([...groups.values()].map(check));
-    },
-
-    count: () => [...groups.values()].reduce((sum, { sessions }) => sum + sessions.size, 0),
-
-    close(): void {
-      for (const { expiry } of groups.values()) clearTimeout(expiry);
-      groups.clear();
-    },
-  };
+function groupKey({ kind, credential }: Principal): string {
+  return `${kind} ${credential}`;
 }

@@ -46,36 +46,74 @@ interface Watched {
   watchers: Set<LatestValueStream<QueueStats>>;
 }
 
-/** Queues as callers see them: one read per second for all who may see the same of a queue. */
-export type QueueStatsReader = ReturnType<typeof createQueueStats>;
+interface QueueStatsReaderOptions {
+  modelCache: ModelCache;
+  throughput: ThroughputMeter;
+}
 
-export function createQueueStats({ modelCache, throughput }: { modelCache: ModelCache; throughput: ThroughputMeter }) {
-  const watched = new Map<string, Watched>();
-  let draining = false;
+/** Queues as callers see them: one read per second for all who may see the same of a queue. */
+export class QueueStatsReader {
+  readonly #modelCache: ModelCache;
+  readonly #throughput: ThroughputMeter;
+  readonly #watched = new Map<string, Watched>();
+  #draining = false;
+
+  constructor({ modelCache, throughput }: QueueStatsReaderOptions) {
+    this.#modelCache = modelCache;
+    this.#throughput = throughput;
+  }
 
   /** @returns null if there is no such model, or none at all */
-  async function view(name: string | undefined, audience: Audience): Promise<QueueStats | null> {
-    const model = await modelCache.findModel(name, audience.mayUse);
-    return model ? read(model.name, audience) : null;
+  async view(name: string | undefined, audience: Audience): Promise<QueueStats | null> {
+    const model = await this.#modelCache.findModel(name, audience.mayUse);
+    return model ? this.#read(model.name, audience) : null;
   }
 
-  async function read(model: string, audience: Omit<Audience, 'mayUse'>): Promise<QueueStats | null> {
-    const queue = await modelCache.readQueue(model);
-    return (
-      queue && {
-        ...(audience.isOperator ? showAll(queue) : showOwn(queue, audience.tenant)),
-        ...throughput.read(model),
-      }
-    );
+  /**
+   * Streams the state immediately, then after changes, about once per second. A slow reader gets the newest state.
+   * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
+   */
+  async watch(name: string | undefined, audience: Audience): Promise<LatestValueStream<QueueStats>> {
+    const first = await this.view(name, audience);
+    if (!first) throw new InferqlError('MODEL_NOT_FOUND');
+    if (this.#draining) throw shuttingDown();
+    const key = audience.isOperator ? first.model : `${first.model} ${audience.tenant}`;
+    const { watchers, timer } = this.#watched.get(key) ?? this.#startWatching(key, first, audience);
+    const stream: LatestValueStream<QueueStats> = new LatestValueStream(() => {
+      watchers.delete(stream);
+      if (watchers.size > 0) return;
+      clearInterval(timer);
+      this.#watched.delete(key);
+    });
+    watchers.add(stream);
+    stream.push(first);
+    return stream;
   }
 
-  async function report(model: string, audience: Audience, entry: Watched): Promise<void> {
+  /** Ends all watchers with a retryable error. */
+  drain(): void {
+    this.#draining = true;
+    for (const entry of [...this.#watched.values()]) endWatchers(entry, shuttingDown());
+  }
+
+  #startWatching(key: string, first: QueueStats, audience: Audience): Watched {
+    const entry: Watched = {
+      timer: setInterval(() => void this.#report(first.model, audience, entry), REPORT_INTERVAL_MS),
+      latest: JSON.stringify(first),
+      failedReadings: 0,
+      watchers: new Set(),
+    };
+    this.#watched.set(key, entry);
+    return entry;
+  }
+
+  async #report(model: string, audience: Audience, entry: Watched): Promise<void> {
     let queue: QueueStats | null;
     try {
-      queue = await read(model, audience);
+      queue = await this.#read(model, audience);
     } catch {
       entry.failedReadings += 1;
-      if (entry.failedReadings >= MAX_FAILED_READINGS) end(entry, new InferqlError('UNAVAILABLE'));
+      if (entry.failedReadings >= MAX_FAILED_READINGS) endWatchers(entry, new InferqlError('UNAVAILABLE'));
       return;
     }
     entry.failedReadings = 0;
@@ -86,51 +124,19 @@ export function createQueueStats({ modelCache, throughput }: { modelCache: Model
     for (const watcher of [...entry.watchers]) watcher.push(queue);
   }
 
-  function end({ watchers }: Watched, failure: InferqlError): void {
-    for (const watcher of [...watchers]) watcher.end(failure);
-  }
-
-  return {
-    view,
-
-    /**
-     * Streams the state immediately, then after changes, about once per second. A slow reader gets the newest state.
-     * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
-     */
-    async watch(name: string | undefined, audience: Audience): Promise<LatestValueStream<QueueStats>> {
-      const first = await view(name, audience);
-      if (!first) throw new InferqlError('MODEL_NOT_FOUND');
-      if (draining) throw shuttingDown();
-      const key = audience.isOperator ? first.model : `${first.model} ${audience.tenant}`;
-      let entry = watched.get(key);
-      if (!entry) {
-        const created: Watched = {
-          timer: setInterval(() => void report(first.model, audience, created), REPORT_INTERVAL_MS),
-          latest: JSON.stringify(first),
-          failedReadings: 0,
-          watchers: new Set(),
-        };
-        watched.set(key, created);
-        entry = created;
+  async #read(model: string, audience: Omit<Audience, 'mayUse'>): Promise<QueueStats | null> {
+    const queue = await this.#modelCache.readQueue(model);
+    return (
+      queue && {
+        ...(audience.isOperator ? showAll(queue) : showOwn(queue, audience.tenant)),
+        ...this.#throughput.read(model),
       }
-      const { watchers, timer } = entry;
-      const stream: LatestValueStream<QueueStats> = new LatestValueStream(() => {
-        watchers.delete(stream);
-        if (watchers.size > 0) return;
-        clearInterval(timer);
-        watched.delete(key);
-      });
-      watchers.add(stream);
-      stream.push(first);
-      return stream;
-    },
+    );
+  }
+}
 
-    /** Ends all watchers with a retryable error. */
-    drain(): void {
-      draining = true;
-      for (const entry of [...watched.values()]) end(entry, shuttingDown());
-    },
-  };
+function endWatchers({ watchers }: Watched, failure: InferqlError): void {
+  for (const watcher of [...watchers]) watcher.end(failure);
 }
 
 function showAll({

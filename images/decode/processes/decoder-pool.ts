@@ -1,114 +1,117 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { DecoderProcess, ProcessEnded } from './decoder-process.ts';
-import { createSemaphore } from './semaphore.ts';
+import { createSemaphore, type Semaphore } from './semaphore.ts';
 
 /** Decoders leak a little memory, and the one for HEIC leaks more. */
 const IMAGES_PER_PROCESS = 100;
 const MAX_IDLE_BYTES = 400e6;
 const MAX_IDLE_MS = 30_000;
 
-export interface DecoderPool {
-  /**
-   * Decodes one image in a process, once one is free.
-   * @throws InferqlError; the signal's reason if it aborts, while waiting or decoding
-   */
-  decode(options: {
-    read(): Promise<Buffer>;
-    /** Waits for memory when it is the image's turn. */
-    reserve(): Promise<() => void>;
-    input: ServedModel['input'];
-    costMs: number;
-    memoryBytes: number;
-    signal: AbortSignal;
-  }): Promise<Buffer>;
-  /** Expected milliseconds until a further image's turn. */
-  backlogMs(): number;
-  close(): void;
+/** One image for a process. */
+export interface DecodeRequest {
+  read(): Promise<Buffer>;
+  /** Waits for memory when it is the image's turn. */
+  reserve(): Promise<() => void>;
+  input: ServedModel['input'];
+  costMs: number;
+  memoryBytes: number;
+  signal: AbortSignal;
 }
 
-/**
- * Processes for expensive images. They start on demand, are replaced after some images, and end when idle.
- * @param size how many processes at most
- */
-export function createDecoderPool({
-  size,
-  processPath,
-}: {
+interface DecoderPoolOptions {
+  /** How many processes at most. */
   size: number;
+  /** The processes' main file. @default the one next to this file */
   processPath?: string | undefined;
-}): DecoderPool {
-  const inTurn = createSemaphore(size);
-  const idle: DecoderProcess[] = [];
-  let expectedMs = 0;
-  let idleTimer: NodeJS.Timeout | undefined;
+}
 
-  function take(): DecoderProcess {
-    clearTimeout(idleTimer);
-    for (let process = idle.pop(); process; process = idle.pop()) if (process.isAlive) return process;
-    return new DecoderProcess(processPath);
+/** Processes for expensive images. They start on demand, are replaced after some images, and end when idle. */
+export class DecoderPool {
+  readonly #size: number;
+  readonly #processPath: string | undefined;
+  readonly #inTurn: Semaphore;
+  readonly #idle: DecoderProcess[] = [];
+  #idleTimer: NodeJS.Timeout | undefined;
+  #expectedMs = 0;
+
+  constructor({ size, processPath }: DecoderPoolOptions) {
+    this.#size = size;
+    this.#processPath = processPath;
+    this.#inTurn = createSemaphore(size);
   }
 
-  function giveBack(process: DecoderProcess): void {
+  /**
+   * Decodes one image in a process, once one is free.
+   * @returns the model's input, see `prepareImage`
+   * @throws InferqlError; the signal's reason if it aborts, while waiting or decoding
+   */
+  async decode(request: DecodeRequest): Promise<Buffer> {
+    this.#expectedMs += request.costMs;
+    try {
+      return await this.#inTurn(request.signal, async () => {
+        const release = await request.reserve();
+        try {
+          return await this.#decodeTwice(request);
+        } finally {
+          release();
+        }
+      });
+    } finally {
+      this.#expectedMs -= request.costMs;
+    }
+  }
+
+  /** Expected milliseconds until a further image's turn. */
+  backlogMs(): number {
+    return this.#expectedMs / this.#size;
+  }
+
+  close(): void {
+    this.#endIdle();
+  }
+
+  async #decodeTwice(request: DecodeRequest): Promise<Buffer> {
+    try {
+      return await this.#decodeOnce(request);
+    } catch (error) {
+      if (!(error instanceof ProcessEnded)) throw error;
+    }
+    // A single failure may have other reasons, such as a full machine; the second one is the image's fault.
+    return this.#decodeOnce(request).catch((error) => {
+      throw error instanceof ProcessEnded ? new InferqlError('CORRUPT', { cause: error }) : error;
+    });
+  }
+
+  async #decodeOnce({ read, input, memoryBytes, signal }: DecodeRequest): Promise<Buffer> {
+    const file = await read();
+    const process = this.#takeProcess();
+    try {
+      return await process.decode(file, input, { memoryBytes, signal });
+    } finally {
+      this.#giveBack(process);
+    }
+  }
+
+  #takeProcess(): DecoderProcess {
+    clearTimeout(this.#idleTimer);
+    for (let process = this.#idle.pop(); process; process = this.#idle.pop()) if (process.isAlive) return process;
+    return new DecoderProcess(this.#processPath);
+  }
+
+  #giveBack(process: DecoderProcess): void {
     if (!process.isAlive) return;
     if (process.images >= IMAGES_PER_PROCESS || process.rssBytes > MAX_IDLE_BYTES) {
       process.end();
       return;
     }
-    idle.push(process);
-    clearTimeout(idleTimer);
-    idleTimer = setTimeout(endIdle, MAX_IDLE_MS);
-    idleTimer.unref();
+    this.#idle.push(process);
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.#endIdle(), MAX_IDLE_MS);
+    this.#idleTimer.unref();
   }
 
-  function endIdle(): void {
-    for (const process of idle.splice(0)) process.end();
+  #endIdle(): void {
+    for (const process of this.#idle.splice(0)) process.end();
   }
-
-  async function decodeOnce({
-    read,
-    input,
-    memoryBytes,
-    signal,
-  }: Parameters<DecoderPool['decode']>[0]): Promise<Buffer> {
-    const file = await read();
-    const process = take();
-    try {
-      return await process.decode(file, input, { memoryBytes, signal });
-    } finally {
-      giveBack(process);
-    }
-  }
-
-  async function decodeTwice(request: Parameters<DecoderPool['decode']>[0]): Promise<Buffer> {
-    try {
-      return await decodeOnce(request);
-    } catch (error) {
-      if (!(error instanceof ProcessEnded)) throw error;
-    }
-    // A single failure may have other reasons, such as a full machine; the second one is the image's fault.
-    return decodeOnce(request).catch((error) => {
-      throw error instanceof ProcessEnded ? new InferqlError('CORRUPT', { cause: error }) : error;
-    });
-  }
-
-  return {
-    async decode(request) {
-      expectedMs += request.costMs;
-      try {
-        return await inTurn(request.signal, async () => {
-          const release = await request.reserve();
-          try {
-            return await decodeTwice(request);
-          } finally {
-            release();
-          }
-        });
-      } finally {
-        expectedMs -= request.costMs;
-      }
-    },
-    backlogMs: () => expectedMs / size,
-    close: endIdle,
-  };
 }

@@ -4,13 +4,13 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { atEnd } from '../../test/server-harness.ts';
-import { createBodyWatch } from './slow-bodies.ts';
+import { BodyWatch } from './slow-bodies.ts';
 
 const LIMITS = { silenceMs: 400, windowMs: 600, minBytesPerSecond: 1_000, lookEveryMs: 20 };
 
 /** A server that reads the body, or leaves it unread, and answers with its length. */
 async function startReader(read: (request: IncomingMessage) => Promise<number>): Promise<Socket & { text: string }> {
-  const bodies = createBodyWatch(LIMITS);
+  const bodies = new BodyWatch(LIMITS);
   const server = createServer({ requestTimeout: 0 }, async (request: IncomingMessage, response: ServerResponse) => {
     bodies.watch(request, response);
     const bytes = await read(request).catch(() => -1);

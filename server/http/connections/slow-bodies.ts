@@ -29,35 +29,61 @@ interface Watched {
 }
 
 /** Watches all arriving bodies with one timer. */
-export function createBodyWatch(limits: Limits = {}) {
-  const silenceMs = limits.silenceMs ?? BODY_SILENCE_MS;
-  const windowMs = limits.windowMs ?? BODY_WINDOW_MS;
-  const minBytesPerSecond = limits.minBytesPerSecond ?? MIN_BODY_BYTES_PER_SECOND;
-  const lookEveryMs = limits.lookEveryMs ?? LOOK_EVERY_MS;
-  const watched = new Set<Watched>();
-  let timer: NodeJS.Timeout | undefined;
-  let clockMs = 0;
-  let lookedAtMs = 0;
+export class BodyWatch {
+  readonly #limits: Required<Limits>;
+  readonly #watched = new Set<Watched>();
+  #timer: NodeJS.Timeout | undefined;
+  #clockMs = 0;
+  #lookedAtMs = 0;
+
+  constructor(limits: Limits = {}) {
+    this.#limits = {
+      silenceMs: BODY_SILENCE_MS,
+      windowMs: BODY_WINDOW_MS,
+      minBytesPerSecond: MIN_BODY_BYTES_PER_SECOND,
+      lookEveryMs: LOOK_EVERY_MS,
+      ...limits,
+    };
+  }
+
+  /** Call it when a request's headers have arrived. A request without a body costs nothing. */
+  watch(request: IncomingMessage, response: ServerResponse): void {
+    if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
+    if (request.complete || request.headers['content-length'] === '0') return;
+    if (!this.#timer) this.#lookedAtMs = performance.now();
+    const nowMs = this.#readClock();
+    const bytes = request.socket.bytesRead;
+    this.#watched.add({
+      request,
+      response,
+      bytes,
+      heardAtMs: nowMs,
+      windowStartMs: nowMs,
+      windowBytes: bytes,
+      answeredAtMs: undefined,
+    });
+    this.#timer ??= setInterval(() => this.#look(), this.#limits.lookEveryMs).unref();
+  }
 
   /** A process that was stopped, or was too busy to look, did not hear its clients: that time does not count. */
-  function readClock(): number {
-    return clockMs + Math.min(performance.now() - lookedAtMs, 2 * lookEveryMs);
+  #readClock(): number {
+    return this.#clockMs + Math.min(performance.now() - this.#lookedAtMs, 2 * this.#limits.lookEveryMs);
   }
 
-  function look(): void {
-    const nowMs = readClock();
-    clockMs = nowMs;
-    lookedAtMs = performance.now();
-    for (const entry of watched) check(entry, nowMs);
-    if (watched.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
+  #look(): void {
+    const nowMs = this.#readClock();
+    this.#clockMs = nowMs;
+    this.#lookedAtMs = performance.now();
+    for (const entry of this.#watched) this.#check(entry, nowMs);
+    if (this.#watched.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
-  function check(entry: Watched, nowMs: number): void {
+  #check(entry: Watched, nowMs: number): void {
     const { request, response } = entry;
     if (request.complete || request.destroyed || request.socket.destroyed) {
-      watched.delete(entry);
+      this.#watched.delete(entry);
       return;
     }
     if (response.writableFinished) {
@@ -65,6 +91,7 @@ export function createBodyWatch(limits: Limits = {}) {
       if (nowMs - entry.answeredAtMs > ANSWERED_GRACE_MS) request.socket.destroy();
       return;
     }
+    const { silenceMs, windowMs } = this.#limits;
     const { bytesRead } = request.socket;
     // Unread data is not the client's fault: the decoder is busy, or the disk slow.
     const isOurs = request.readableLength > 0 || request.socket.isPaused();
@@ -72,42 +99,31 @@ export function createBodyWatch(limits: Limits = {}) {
     entry.bytes = bytesRead;
     if (nowMs - entry.heardAtMs > silenceMs) {
       refuse(entry, `No data arrived for ${Math.round(silenceMs / 1000)} seconds. Send the request again.`);
-    } else if (nowMs - entry.windowStartMs > windowMs || isOurs) {
-      const seconds = (nowMs - entry.windowStartMs) / 1000;
-      if (!isOurs && bytesRead - entry.windowBytes < seconds * minBytesPerSecond) {
-        refuse(
-          entry,
-          `The request arrived slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use a faster connection.`,
-        );
-      }
-      entry.windowStartMs = nowMs;
-      entry.windowBytes = bytesRead;
+    } else if (isOurs) {
+      startWindow(entry, nowMs);
+    } else if (nowMs - entry.windowStartMs > windowMs) {
+      this.#checkRate(entry, nowMs);
+      startWindow(entry, nowMs);
     }
   }
 
-  function refuse({ request, response }: Watched, message: string): void {
-    answerRaw(response, { status: 408, code: 'REQUEST_TIMEOUT', message });
-    request.resume();
+  #checkRate(entry: Watched, nowMs: number): void {
+    const { minBytesPerSecond } = this.#limits;
+    const seconds = (nowMs - entry.windowStartMs) / 1000;
+    if (entry.bytes - entry.windowBytes >= seconds * minBytesPerSecond) return;
+    refuse(
+      entry,
+      `The request arrived slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use a faster connection.`,
+    );
   }
+}
 
-  return {
-    /** Call it when a request's headers have arrived. A request without a body costs nothing. */
-    watch(request: IncomingMessage, response: ServerResponse): void {
-      if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
-      if (request.complete || request.headers['content-length'] === '0') return;
-      if (!timer) lookedAtMs = performance.now();
-      const nowMs = readClock();
-      const bytes = request.socket.bytesRead;
-      watched.add({
-        request,
-        response,
-        bytes,
-        heardAtMs: nowMs,
-        windowStartMs: nowMs,
-        windowBytes: bytes,
-        answeredAtMs: undefined,
-      });
-      timer ??= setInterval(look, lookEveryMs).unref();
-    },
-  };
+function startWindow(entry: Watched, nowMs: number): void {
+  entry.windowStartMs = nowMs;
+  entry.windowBytes = entry.bytes;
+}
+
+function refuse({ request, response }: Watched, message: string): void {
+  answerRaw(response, { status: 408, code: 'REQUEST_TIMEOUT', message });
+  request.resume();
 }
