@@ -6,7 +6,7 @@ export const EXIT = {
   failed: 1,
   /** The arguments are invalid. */
   usage: 2,
-  /** No server (for commands for operators: no Redis) responds, or it has no worker. */
+  /** No InferQL server (for commands for operators: no Redis) responds, or it has no model. */
   unreachable: 3,
   /** Interrupted by Ctrl-C or SIGTERM. */
   interrupted: 130,
@@ -19,7 +19,7 @@ Exit codes:
   0    success
   1    some images failed, or the prediction did not succeed
   2    invalid arguments
-  3    no server responds (commands for operators: no Redis)
+  3    no InferQL server responds, or it has no model (commands for operators: no Redis)
   130  interrupted; images in flight are canceled`;
 
 /** Ends the command with a message for people and a code for scripts. */

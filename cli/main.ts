@@ -14,10 +14,13 @@ import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit-codes.ts';
 
-const DESCRIPTION = `Serve image classifiers with InferQL, classify images, and inspect models and queues.
-
-The server is the one in --url, else in INFERQL_URL, else the one that runs from this folder,
-else http://127.0.0.1:4000 (or PORT). Start one with \`inferql serve\`.`;
+/** A line per paragraph: commander wraps them. */
+const DESCRIPTION = [
+  'Serve image classifiers with InferQL, classify images, and inspect models and queues.',
+  '',
+  'The server is the one in --url, else in INFERQL_URL, else the one that runs from this folder, else ' +
+    'http://127.0.0.1:4000 (or PORT). Start one with `inferql serve`.',
+].join('\n');
 
 function createProgram(context: CommandContext, version: string): Command {
   const program = new Command('inferql')

@@ -1,7 +1,7 @@
 import { type CreatedKey, KeyEnvironment, type KeyRecord, KeyStore, whyInvalid } from '@inferql/queue/access/api-keys';
 import { Scope } from '@inferql/queue/access/scopes';
 import { ModelName } from '@inferql/queue/contract';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
@@ -50,7 +50,7 @@ export function addKeys(program: Command, context: CommandContext): void {
 
 function addCreate(keys: Command, context: CommandContext): void {
   addAction(keys, 'create', 'Create a key. It is shown only once.')
-    .requiredOption('-t, --tenant <name>', 'tenant whose predictions it sends and reads', tenantName)
+    .requiredOption('-t, --tenant <name>', 'tenant whose predictions it sends and reads (required)', tenantName)
     .option('-s, --scopes <list>', 'infer, read, operate, tokens', listOf(Scope, 'infer, read, operate and tokens'), [
       'infer',
       'read',
@@ -135,14 +135,18 @@ function addRevoke(keys: Command, context: CommandContext): void {
 function addRotate(keys: Command, context: CommandContext): void {
   addAction(keys, 'rotate', 'Create a key with the same rights. The old one expires a while later.')
     .argument('<id>', 'id from `keys list`')
-    .option('--grace <duration>', 'how long the old key stays valid, such as 1h or 7d', duration, DAY_MS)
+    .addOption(
+      new Option('--grace <duration>', 'how long the old key stays valid, such as 1h or 7d')
+        .argParser(duration)
+        .default(DAY_MS, '24h'),
+    )
     .action((id: string, flags: RotateFlags) =>
       withStore(flags, context, async (store) => showCreated(await store.rotate(id, flags.grace), flags, context)),
     );
 }
 
 function addAction(keys: Command, name: string, description: string): Command {
-  return addRedisOptions(keys.command(name).description(description)).option('--json', 'print one JSON object');
+  return addRedisOptions(keys.command(name).description(description)).option('--json', 'one line of JSON per key');
 }
 
 function withStore(

@@ -40,7 +40,7 @@ export function addModels(program: Command, context: CommandContext): void {
     });
 
   addRedisOptions(models.command('forget'))
-    .description('For operators: remove a model that is no longer served from Redis.')
+    .description('For operators: delete the records in Redis of a model that is no longer served.')
     .argument('<name>', 'the model')
     .option('--with-dead-letters', 'also remove its dead letters')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>

@@ -18,7 +18,7 @@ export function addQueue(program: Command, context: CommandContext): void {
     .description('Show the queue of a model, its rate and its workers.')
     .argument('[model]', "model (default: the server's default)")
     .addOption(urlOption(context.env))
-    .option('--json', 'print one JSON object')
+    .option('--json', 'one line of JSON; with --watch, one per change')
     .option('-w, --watch', 'print the queue again whenever it changes, until interrupted')
     .action((model: string | undefined, flags: QueueFlags) => showQueue(model, flags, context));
 }
