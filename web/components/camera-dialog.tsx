@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { type RefObject, useEffect, useRef, useState } from 'react';
 
 interface CameraDialogProps {
   onPhoto(file: File): void;
@@ -11,47 +11,16 @@ interface CameraDialogProps {
  */
 export function CameraDialog({ onPhoto, onClose }: CameraDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const video = useRef<HTMLVideoElement>(null);
-  const [state, setState] = useState<'asking' | 'live' | 'unavailable'>('asking');
 
-  useEffect(() => {
-    dialog.current?.showModal();
-    let stream: MediaStream | undefined;
-    let left = false;
-    const open = async () => {
-      stream = await navigator.mediaDevices.getUserMedia({
-        video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } },
-      });
-      if (left || !video.current) {
-        stopStream(stream);
-        return;
-      }
-      video.current.srcObject = stream;
-      await video.current.play();
-      setState('live');
-    };
-    open().catch(() => !left && setState('unavailable'));
-    return () => {
-      left = true;
-      if (stream) stopStream(stream);
-    };
-  }, []);
+  const { video, state } = useCamera(dialog);
 
   const release = () => {
     const from = video.current;
     if (!from) return;
-    const canvas = document.createElement('canvas');
-    canvas.width = from.videoWidth;
-    canvas.height = from.videoHeight;
-    canvas.getContext('2d')?.drawImage(from, 0, 0);
-    canvas.toBlob(
-      (blob) => {
-        if (blob) onPhoto(new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }));
-        dialog.current?.close();
-      },
-      'image/jpeg',
-      0.92,
-    );
+    takePhoto(from, (photo) => {
+      if (photo) onPhoto(photo);
+      dialog.current?.close();
+    });
   };
 
   return (
@@ -91,6 +60,50 @@ export function CameraDialog({ onPhoto, onClose }: CameraDialogProps) {
         )}
       </div>
     </dialog>
+  );
+}
+
+/** Opens the dialog, and shows the camera's picture in `video` until the dialog is removed. */
+function useCamera(dialog: RefObject<HTMLDialogElement | null>) {
+  const video = useRef<HTMLVideoElement>(null);
+  const [state, setState] = useState<'asking' | 'live' | 'unavailable'>('asking');
+
+  useEffect(() => {
+    dialog.current?.showModal();
+    let stream: MediaStream | undefined;
+    let left = false;
+    const open = async () => {
+      stream = await navigator.mediaDevices.getUserMedia({
+        video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } },
+      });
+      if (left || !video.current) {
+        stopStream(stream);
+        return;
+      }
+      video.current.srcObject = stream;
+      await video.current.play();
+      setState('live');
+    };
+    open().catch(() => !left && setState('unavailable'));
+    return () => {
+      left = true;
+      if (stream) stopStream(stream);
+    };
+  }, [dialog]);
+
+  return { video, state };
+}
+
+/** What the camera shows now, as a JPEG; undefined if the browser cannot make one. */
+function takePhoto(video: HTMLVideoElement, onTaken: (photo: File | undefined) => void): void {
+  const canvas = document.createElement('canvas');
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext('2d')?.drawImage(video, 0, 0);
+  canvas.toBlob(
+    (blob) => onTaken(blob ? new File([blob], `${formatMoment(new Date())}.jpg`, { type: 'image/jpeg' }) : undefined),
+    'image/jpeg',
+    0.92,
   );
 }
 

@@ -138,8 +138,9 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'The model crashed on this photo', detail: 'Several attempts failed.' };
     case 'ENGINE_TIMEOUT':
       return { title: 'The model took too long', detail: 'Several attempts failed.' };
-    case 'MODEL_FAILED':
     case 'UNREADABLE_JOB':
+      return { title: 'The photo could not be read from the queue' };
+    case 'MODEL_FAILED':
       return { title: 'The model returned no result', detail: 'You can try again.' };
     case 'VERSION_RETIRED':
       return { title: 'The model was replaced', detail: 'Send the photo again.' };
