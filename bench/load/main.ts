@@ -9,14 +9,13 @@ import type { LoadPlan, LoadResult } from './plan.ts';
 /** An answer that takes longer counts as lost. */
 const ANSWER_LIMIT_MS = 120_000;
 
-async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
+/** @returns a function that sends the next image to the next server. It resolves to undefined, or to why the answer does not count. */
+function createSender(plan: LoadPlan, agent: Agent): () => Promise<string | undefined> {
   const bodies = buildBodies(plan);
-  const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, scheduling: 'fifo' });
   const addresses = plan.urls.map((url) => new URL(url));
   let sent = 0;
-
-  const send = () =>
-    new Promise<string | undefined>((resolve) => {
+  return () =>
+    new Promise((resolve) => {
       const turn = sent++;
       const body = bodies[turn % bodies.length]!;
       const { hostname, port, pathname } = addresses[turn % addresses.length]!;
@@ -49,7 +48,11 @@ async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
       call.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
       call.end(body);
     });
+}
 
+async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
+  const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, scheduling: 'fifo' });
+  const send = createSender(plan, agent);
   const startedAt = performance.now();
   const from = startedAt + plan.warmupMs;
   const until = from + plan.durationMs;
@@ -73,21 +76,8 @@ async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
   };
 
   const cpu = measureCpu(from - startedAt, until - startedAt);
-  if ('clients' in plan.load) {
-    const client = async () => {
-      while (performance.now() < until) await sendOne(performance.now());
-    };
-    await Promise.all(Array.from({ length: plan.load.clients }, client));
-  } else {
-    const gapMs = 1000 / plan.load.ratePerSecond;
-    const open: Promise<void>[] = [];
-    for (let dueAt = startedAt; dueAt < until; dueAt += gapMs) {
-      const earlyMs = dueAt - performance.now();
-      if (earlyMs > 0) await delay(earlyMs);
-      open.push(sendOne(dueAt));
-    }
-    await Promise.all(open);
-  }
+  if ('clients' in plan.load) await runClosedLoop(plan.load.clients, until, sendOne);
+  else await runOpenLoop(plan.load.ratePerSecond, startedAt, until, sendOne);
   agent.destroy();
   return {
     answered: answeredAt.length,
@@ -98,6 +88,28 @@ async function generateLoad(plan: LoadPlan): Promise<LoadResult> {
     cpuMs: await cpu,
     measuredMs: plan.durationMs,
   };
+}
+
+type SendOne = (dueAt: number) => Promise<void>;
+
+/** Each client sends its next request once the previous one is answered. */
+async function runClosedLoop(clients: number, until: number, sendOne: SendOne): Promise<void> {
+  const client = async () => {
+    while (performance.now() < until) await sendOne(performance.now());
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+}
+
+/** Requests are sent at fixed times, whatever the answers do. */
+async function runOpenLoop(rate: number, startedAt: number, until: number, sendOne: SendOne): Promise<void> {
+  const gapMs = 1000 / rate;
+  const open: Promise<void>[] = [];
+  for (let dueAt = startedAt; dueAt < until; dueAt += gapMs) {
+    const earlyMs = dueAt - performance.now();
+    if (earlyMs > 0) await delay(earlyMs);
+    open.push(sendOne(dueAt));
+  }
+  await Promise.all(open);
 }
 
 async function measureCpu(fromMs: number, untilMs: number): Promise<number> {

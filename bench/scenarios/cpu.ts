@@ -11,7 +11,7 @@ import { warmUpServers } from '../warm-up.ts';
 const SETTLE_MS = 45_000;
 const IDLE_MS = 20_000;
 
-/** (d): CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile; then CPU while nobody asks. */
+/** CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile; then CPU while nobody asks. */
 export async function measureCpu({ quick, load, images, dir }: Bench): Promise<Section[]> {
   const durationMs = quick ? 6_000 : 15_000;
   const { idle, ...counted } = await drive([], durationMs, true);

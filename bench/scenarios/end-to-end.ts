@@ -26,7 +26,7 @@ interface BaselineSamples {
 const ROUNDS = 3;
 
 /**
- * (a), (b), (g) and the open loop: the real model end to end, interleaved with the bare engine, on one system; then its memory.
+ * The closed loop, the open loop and memory: the real model end to end, interleaved with the bare engine, on one system.
  */
 export async function measureEndToEnd(bench: Bench): Promise<Section[]> {
   const { load, images, model } = bench;

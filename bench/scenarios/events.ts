@@ -38,7 +38,7 @@ const LABELS = Array.from({ length: 20 }, (_, index) => ({
 }));
 
 /**
- * (e): from the moment that a worker sends its settle step to Redis until the event is at the subscriber's socket. The worker is this
+ * From the moment that a worker sends its settle step to Redis until the event is at the subscriber's socket. The worker is this
  * process, on the real queue; server and subscribers are separate processes.
  */
 export async function measureEvents({ quick, print }: Bench): Promise<Section[]> {

@@ -6,7 +6,7 @@ import { warmUpServers } from '../warm-up.ts';
 
 const CLIENTS = [1, 8, 32, 128];
 
-/** (c): the same path, images and input size, with an engine of constant answers. */
+/** The same path, images and input size, with an engine of constant answers. */
 export async function measureNoopEngine({ quick, load, images, print }: Bench): Promise<Section[]> {
   const durationMs = quick ? 4_000 : 12_000;
   const system = await startSystem({ scripted: [NOOP_MODEL] });

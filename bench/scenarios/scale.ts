@@ -32,7 +32,7 @@ export const WAITING_MODEL = {
   batching: { maxBatchSize: 1 },
 };
 
-/** (h): workers whose engine waits instead of computing, on one Redis and one server; then servers with constant answers. */
+/** Workers whose engine waits instead of computing, on one Redis and one server; then servers with constant answers. */
 export async function measureScale(bench: Bench): Promise<Section[]> {
   const { quick, load, print } = bench;
   const small = await makeSmallImages(bench);

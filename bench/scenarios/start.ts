@@ -8,7 +8,7 @@ import { spreadOf } from '../stats.ts';
 const POLL_MS = 10;
 const START_LIMIT_MS = 120_000;
 
-/** (f): `npm start` with everything installed, until the first 200 of /health/ready, and from SIGTERM until it has ended. */
+/** `npm start` with everything installed, until the first 200 of /health/ready, and from SIGTERM until it has ended. */
 export async function measureStart({ quick }: Bench): Promise<Section[]> {
   const starts: number[] = [];
   const stops: number[] = [];

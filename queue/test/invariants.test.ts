@@ -41,97 +41,120 @@ async function takeStock(redis: RedisConnection, keys: ModelKeys) {
   const [jobKeys, sharedKeys, streams, predictionKeys] = await Promise.all(
     [keys.job, keys.shared, keys.stream, keys.prediction].map((prefix) => redis.keys(`${prefix}*`)),
   );
-  const jobs = await Promise.all(
-    jobKeys!.map(async (key) => {
-      const id = key.slice(keys.job.length);
-      const fields = ['attempts', 'bytes', 'stream', 'entryId', 'tenant', 'version', 'priority'];
-      const [attempts, bytes, stream, entryId, tenant, version, priority] = await redis.hmget(key, ...fields);
-      const lane = `${version}:${priority}`;
-      const isQueued = entryId === '';
-      const entry = isQueued ? [] : await redis.xrange(stream!, entryId!, entryId!);
-      const predictions = await redis.smembers(`${keys.jobPredictions}${id}`);
-      const hasBegun = Number(attempts) > 0;
-      return {
-        id,
-        hasBegun,
-        bytes: Number(bytes),
-        entries: entry.length,
-        predictions,
-        tenant: tenant!,
-        lane,
-        isQueued,
-      };
-    }),
-  );
-  const predictions = await Promise.all(
-    predictionKeys!.map(async (key) => {
-      const [status, jobId, tenant] = await redis.hmget(key, 'status', 'jobId', 'tenant');
-      return {
-        tenant: tenant!,
-        id: key.slice(keys.prediction.length),
-        isOpen: /QUEUED|PROCESSING/.test(status!),
-        jobId: jobId!,
-      };
-    }),
-  );
-  const backlogKeys = (await redis.keys(`${keys.fair}*:backlog:*`)).sort();
-  const backlogs = await Promise.all(backlogKeys.map((key) => redis.zrange(key, '0', '-1')));
-  const activeKeys = await redis.keys(`${keys.fair}*:active`);
-  const active = await Promise.all(activeKeys.map((key) => redis.zrange(key, '0', '-1')));
-  const countKeys = await redis.keys(`${keys.fair}*:counts`);
-  const counts = await Promise.all(countKeys.map((key) => redis.hgetall(key)));
-  const laneOf = (key: string) => key.slice(keys.fair.length).split(':').slice(0, 2).join(':');
-  const countBy = (names: string[]) => {
-    const counted: Record<string, number> = {};
-    for (const name of names) counted[name] = (counted[name] ?? 0) + 1;
-    return counted;
-  };
-  const asNumbers = (fields: Record<string, string>) =>
-    Object.fromEntries(Object.entries(fields).map(([name, count]) => [name, Number(count)]));
-  const queued = jobs.filter(({ isQueued }) => isQueued);
-  const open = predictions.filter(({ isOpen }) => isOpen);
-  const [bytes, processing] = await redis.hmget(keys.counters, 'bytes', 'processing');
-  const lengths = await Promise.all(streams!.map((stream) => redis.xlen(stream)));
-  const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
+  const jobs = await Promise.all(jobKeys!.map((key) => readJob(redis, keys, key)));
+  const predictions = await Promise.all(predictionKeys!.map((key) => readPrediction(redis, keys, key)));
+  const shared = await Promise.all(sharedKeys!.map(async (key) => redis.exists(`${keys.job}${await redis.get(key)}`)));
+  const said = { ...(await readCounters(redis, keys, streams!)), ...(await readBacklogs(redis, keys)), shared };
   return {
     said: {
-      bytes: Number(bytes ?? 0),
-      processing: Number(processing ?? 0),
-      waiting: (await redis.zrange(keys.waiting, '0', '-1')).sort(),
-      deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
+      ...said,
       predictions: jobs.flatMap(({ id, predictions }) => predictions.map((prediction) => `${prediction} ${id}`)).sort(),
-      entries: sum(lengths),
-      open: asNumbers(await redis.hgetall(keys.open)),
-      tenants: asNumbers(await redis.hgetall(keys.tenants)),
-      running: asNumbers(await redis.hgetall(keys.running)),
-      weights: Object.keys(await redis.hgetall(keys.weights)).sort(),
-      backlogs: backlogs.flat().sort(),
-      backlogCounts: Object.assign(
-        {},
-        ...countKeys.map((key, i) =>
-          Object.fromEntries(Object.entries(asNumbers(counts[i]!)).map(([name, n]) => [`${laneOf(key)} ${name}`, n])),
-        ),
-      ) as Record<string, number>,
-      active: activeKeys.flatMap((key, i) => active[i]!.map((tenant) => `${laneOf(key)} ${tenant}`)).sort(),
-      shared: await Promise.all(sharedKeys!.map(async (key) => redis.exists(`${keys.job}${await redis.get(key)}`))),
     },
-    found: {
-      bytes: sum(jobs.map((job) => job.bytes)),
-      processing: jobs.filter(({ hasBegun }) => hasBegun).length,
-      waiting: jobs.flatMap(({ id, hasBegun }) => (hasBegun ? [] : [id])).sort(),
-      deadlines: open.map(({ id }) => id).sort(),
-      predictions: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
-      entries: sum(jobs.map(({ entries }) => entries)),
-      open: countBy(open.map(({ tenant }) => tenant)),
-      tenants: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant]))),
-      running: countBy(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [tenant] : []))),
-      weights: [...new Set(jobs.flatMap(({ hasBegun, tenant }) => (hasBegun ? [] : [tenant])))].sort(),
-      backlogs: queued.map(({ id }) => id).sort(),
-      backlogCounts: countBy(queued.map(({ lane, tenant }) => `${lane} ${tenant}`)),
-      active: [...new Set(queued.map(({ lane, tenant }) => `${lane} ${tenant}`))].sort(),
-      shared: sharedKeys!.map(() => 1),
-    },
+    found: { ...countRecords(jobs, predictions), shared: shared.map(() => 1) },
   };
+}
+
+type Job = Awaited<ReturnType<typeof readJob>>;
+type Prediction = Awaited<ReturnType<typeof readPrediction>>;
+
+async function readJob(redis: RedisConnection, keys: ModelKeys, key: string) {
+  const id = key.slice(keys.job.length);
+  const fields = ['attempts', 'bytes', 'stream', 'entryId', 'tenant', 'version', 'priority'];
+  const [attempts, bytes, stream, entryId, tenant, version, priority] = await redis.hmget(key, ...fields);
+  const isQueued = entryId === '';
+  const entry = isQueued ? [] : await redis.xrange(stream!, entryId!, entryId!);
+  return {
+    id,
+    hasBegun: Number(attempts) > 0,
+    bytes: Number(bytes),
+    entries: entry.length,
+    predictions: await redis.smembers(`${keys.jobPredictions}${id}`),
+    tenant: tenant!,
+    lane: `${version}:${priority}`,
+    isQueued,
+  };
+}
+
+async function readPrediction(redis: RedisConnection, keys: ModelKeys, key: string) {
+  const [status, jobId, tenant] = await redis.hmget(key, 'status', 'jobId', 'tenant');
+  return {
+    tenant: tenant!,
+    id: key.slice(keys.prediction.length),
+    isOpen: /QUEUED|PROCESSING/.test(status!),
+    jobId: jobId!,
+  };
+}
+
+async function readCounters(redis: RedisConnection, keys: ModelKeys, streams: string[]) {
+  const [bytes, processing] = await redis.hmget(keys.counters, 'bytes', 'processing');
+  return {
+    bytes: Number(bytes ?? 0),
+    processing: Number(processing ?? 0),
+    waiting: (await redis.zrange(keys.waiting, '0', '-1')).sort(),
+    deadlines: (await redis.zrange(keys.deadlines, '0', '-1')).sort(),
+    entries: sum(await Promise.all(streams.map((stream) => redis.xlen(stream)))),
+    open: asNumbers(await redis.hgetall(keys.open)),
+    tenants: asNumbers(await redis.hgetall(keys.tenants)),
+    running: asNumbers(await redis.hgetall(keys.running)),
+    weights: Object.keys(await redis.hgetall(keys.weights)).sort(),
+  };
+}
+
+/** The tenants' backlogs, their sizes and the tenants with one, per lane. */
+async function readBacklogs(redis: RedisConnection, keys: ModelKeys) {
+  const find = async (kind: string) => (await redis.keys(`${keys.fair}*:${kind}`)).sort();
+  const readSets = (sets: string[]) => Promise.all(sets.map((key) => redis.zrange(key, '0', '-1')));
+  const laneOf = (key: string) => key.slice(keys.fair.length).split(':').slice(0, 2).join(':');
+  const activeKeys = await find('active');
+  const active = await readSets(activeKeys);
+  const counts = await Promise.all(
+    (await find('counts')).map(async (key) =>
+      Object.entries(asNumbers(await redis.hgetall(key))).map(([name, n]) => [`${laneOf(key)} ${name}`, n] as const),
+    ),
+  );
+  return {
+    backlogs: (await readSets(await find('backlog:*'))).flat().sort(),
+    backlogCounts: Object.fromEntries(counts.flat()),
+    active: activeKeys.flatMap((key, i) => active[i]!.map((tenant) => `${laneOf(key)} ${tenant}`)).sort(),
+  };
+}
+
+function countRecords(jobs: Job[], predictions: Prediction[]) {
+  const waiting = jobs.filter(({ hasBegun }) => !hasBegun);
+  const begun = jobs.filter(({ hasBegun }) => hasBegun);
+  const queued = jobs.filter(({ isQueued }) => isQueued);
+  const open = predictions.filter(({ isOpen }) => isOpen);
+  const tenantsOf = (records: { tenant: string }[]) => records.map(({ tenant }) => tenant);
+  const lanesOf = (records: Job[]) => records.map(({ lane, tenant }) => `${lane} ${tenant}`);
+  return {
+    bytes: sum(jobs.map((job) => job.bytes)),
+    processing: begun.length,
+    waiting: waiting.map(({ id }) => id).sort(),
+    deadlines: open.map(({ id }) => id).sort(),
+    predictions: open.map(({ id, jobId }) => `${id} ${jobId}`).sort(),
+    entries: sum(jobs.map(({ entries }) => entries)),
+    open: countBy(tenantsOf(open)),
+    tenants: countBy(tenantsOf(waiting)),
+    running: countBy(tenantsOf(begun)),
+    weights: [...new Set(tenantsOf(waiting))].sort(),
+    backlogs: queued.map(({ id }) => id).sort(),
+    backlogCounts: countBy(lanesOf(queued)),
+    active: [...new Set(lanesOf(queued))].sort(),
+  };
+}
+
+function countBy(names: string[]): Record<string, number> {
+  const counted: Record<string, number> = {};
+  for (const name of names) counted[name] = (counted[name] ?? 0) + 1;
+  return counted;
+}
+
+function asNumbers(fields: Record<string, string>): Record<string, number> {
+  return Object.fromEntries(Object.entries(fields).map(([name, count]) => [name, Number(count)]));
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }
 
 it('whatever is sent, lost and fails, across versions too, counters and sets match the records, and an end is final', async () => {
