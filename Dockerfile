@@ -71,8 +71,8 @@ COPY --from=build /app/dist/settings ./dist/settings
 COPY --from=build /app/dist/images ./dist/images
 COPY --from=build /app/dist/server ./dist/server
 COPY --from=build /app/dist/web ./dist/web
-# A container has a network of its own: what reaches it is decided where the port is published.
-# Each image that is decoded holds a thread of the pool; one that is not needed costs nothing.
+# All addresses: who can reach a container is decided where its port is published.
+# Each image that is decoded holds a thread of the pool; an unused thread costs nothing.
 ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

@@ -222,9 +222,7 @@ local function requeue(job_id, version, priority)
     fair = job[8], image = image })
 end
 
--- How many jobs of the backlog go before a tenant's job: `ahead` of the same tenant, and those of others whose tags come first.
--- A tenant's n-th job is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
--- As a sorted set orders equal scores: by bytes. Lua's own comparison goes by the locale.
+-- Whether one name sorts before another as in a sorted set: by bytes. Lua's comparison depends on the locale.
 local function precedes(a, b)
   for i = 1, math.min(#a, #b) do
     local left, right = string.byte(a, i), string.byte(b, i)
@@ -233,6 +231,7 @@ local function precedes(a, b)
   return #a < #b
 end
 
+-- Per tenant with a backlog in this lane: its tag, the number of its jobs, and the virtual time that each is charged.
 local function read_backlog(lane)
   local backlog = { tags = {}, counts = {}, units = {} }
   local flat = redis.call('ZRANGE', active_of(lane), 0, -1, 'WITHSCORES')
@@ -251,6 +250,8 @@ local function read_backlog(lane)
   return backlog
 end
 
+-- How many jobs of the backlog go before a tenant's job: `ahead` of the same tenant, and those of others whose tags come first.
+-- A tenant's n-th job is due at its tag plus n times its charge; equal tags go by the tenants' names, as in a sorted set.
 local function count_before(lane, tenant, ahead, tag, units)
   backlogs[lane] = backlogs[lane] or read_backlog(lane)
   local backlog = backlogs[lane]
