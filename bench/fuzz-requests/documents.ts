@@ -5,6 +5,7 @@ import {
   type GraphQLInputType,
   type GraphQLObjectType,
   type GraphQLOutputType,
+  type GraphQLSchema,
   getNamedType,
   getNullableType,
   isAbstractType,
@@ -41,16 +42,22 @@ const DIRECTIVES = [
   '@skip(if:"x")',
 ];
 
-/** @param sdl the text of schema.graphql */
-export function createDocuments(sdl: string) {
-  const schema = buildSchema(sdl);
-  const roots = {
-    query: schema.getQueryType()!,
-    mutation: schema.getMutationType()!,
-    subscription: schema.getSubscriptionType()!,
-  };
+/** GraphQL documents that follow a schema, and requests with them. */
+export class DocumentGenerator {
+  readonly #schema: GraphQLSchema;
+  readonly #roots: Record<'query' | 'mutation' | 'subscription', GraphQLObjectType>;
 
-  function selection(dice: Dice, type: GraphQLOutputType, depth: number): string {
+  /** @param sdl the text of schema.graphql */
+  constructor(sdl: string) {
+    this.#schema = buildSchema(sdl);
+    this.#roots = {
+      query: this.#schema.getQueryType()!,
+      mutation: this.#schema.getMutationType()!,
+      subscription: this.#schema.getSubscriptionType()!,
+    };
+  }
+
+  #selection(dice: Dice, type: GraphQLOutputType, depth: number): string {
     const named = getNamedType(type);
     if (!isCompositeType(named)) return dice.chance(0.02) ? '{__typename}' : '';
     if (depth > 14 || dice.chance(0.02)) return dice.chance(0.9) ? '{__typename}' : '';
@@ -59,33 +66,33 @@ export function createDocuments(sdl: string) {
       if (dice.chance(0.04)) parts.push(dice.pick(['...F0', '...F1', '...Nowhere']));
       else if (dice.chance(0.08)) parts.push(dice.pick(INTROSPECTION));
       else if (isAbstractType(named) || dice.chance(0.08)) {
-        const on = isAbstractType(named) ? dice.pick(schema.getPossibleTypes(named)) : named;
-        parts.push(`... on ${on.name}${directive(dice)}${selection(dice, on, depth + 1)}`);
-      } else parts.push(field(dice, named as GraphQLObjectType, depth));
+        const on = isAbstractType(named) ? dice.pick(this.#schema.getPossibleTypes(named)) : named;
+        parts.push(`... on ${on.name}${directive(dice)}${this.#selection(dice, on, depth + 1)}`);
+      } else parts.push(this.#field(dice, named as GraphQLObjectType, depth));
     }
     return `{${parts.join(' ')}}`;
   }
 
-  function field(dice: Dice, parent: GraphQLObjectType, depth: number): string {
+  #field(dice: Dice, parent: GraphQLObjectType, depth: number): string {
     const found = dice.pick(Object.values(parent.getFields()));
     const alias = dice.chance(0.3) ? `a${dice.below(40)}:` : '';
     const name = dice.chance(0.01) ? `${found.name}z` : found.name;
-    return `${alias}${name}${argumentsOf(dice, found.args)}${directive(dice)}${selection(dice, found.type, depth + 1)}`;
+    return `${alias}${name}${this.#argumentsOf(dice, found.args)}${directive(dice)}${this.#selection(dice, found.type, depth + 1)}`;
   }
 
-  function argumentsOf(dice: Dice, args: readonly GraphQLArgument[]): string {
+  #argumentsOf(dice: Dice, args: readonly GraphQLArgument[]): string {
     const given = args
       .filter(({ type }) => (isNonNullType(type) ? dice.chance(0.95) : dice.chance(0.4)))
-      .map(({ name, type }) => `${name}:${dice.chance(0.15) ? `$v${dice.below(4)}` : literal(dice, type)}`);
+      .map(({ name, type }) => `${name}:${dice.chance(0.15) ? `$v${dice.below(4)}` : this.#literal(dice, type)}`);
     if (dice.chance(0.02)) given.push(`${oddName(dice)}:1`);
     return given.length > 0 ? `(${given.join(' ')})` : '';
   }
 
-  function literal(dice: Dice, type: GraphQLInputType): string {
+  #literal(dice: Dice, type: GraphQLInputType): string {
     if (dice.chance(0.15)) return oddLiteral(dice);
     const nullable = getNullableType(type);
     if (isListType(nullable)) {
-      return `[${Array.from({ length: dice.below(4) }, () => literal(dice, nullable.ofType)).join(' ')}]`;
+      return `[${Array.from({ length: dice.below(4) }, () => this.#literal(dice, nullable.ofType)).join(' ')}]`;
     }
     if (isEnumType(nullable)) return dice.pick(nullable.getValues()).name;
     switch ((nullable as { name: string }).name) {
@@ -100,25 +107,25 @@ export function createDocuments(sdl: string) {
     }
   }
 
-  function operation(dice: Dice, name: string): string {
+  #operation(dice: Dice, name: string): string {
     const kind = dice.pick(['query', 'query', 'query', 'mutation', 'subscription'] as const);
     const variables = dice.chance(0.5)
       ? `(${Array.from({ length: 1 + dice.below(4) }, (_, i) => `$v${i}:${dice.pick(['Boolean=true', 'Int', 'ID!', 'Upload', '[Upload!]', 'String="x"', 'Priority', 'Nope', '[[[Int]]]'])}`).join(' ')})`
       : '';
-    return `${kind} ${name}${variables}${directive(dice)}${selection(dice, roots[kind], 0)}`;
+    return `${kind} ${name}${variables}${directive(dice)}${this.#selection(dice, this.#roots[kind], 0)}`;
   }
 
-  function document(dice: Dice): string {
-    const operations = Array.from({ length: dice.chance(0.1) ? 3 : 1 }, (_, i) => operation(dice, `O${i}`));
+  #document(dice: Dice): string {
+    const operations = Array.from({ length: dice.chance(0.1) ? 3 : 1 }, (_, i) => this.#operation(dice, `O${i}`));
     const fragments = Array.from({ length: dice.below(3) }, (_, i) => {
-      const on = dice.pick(Object.values(schema.getTypeMap()).filter(isObjectType));
-      return `fragment F${i} on ${on.name}${selection(dice, on, 3)}`;
+      const on = dice.pick(Object.values(this.#schema.getTypeMap()).filter(isObjectType));
+      return `fragment F${i} on ${on.name}${this.#selection(dice, on, 3)}`;
     });
     return damageText([...operations, ...fragments].join('\n'), dice);
   }
 
   /** The parameters of a request, all of which may be anything. */
-  function params(dice: Dice): GraphqlParams {
+  params(dice: Dice): GraphqlParams {
     const variables = Object.fromEntries(
       Array.from({ length: 4 }, (_, i) => [
         `v${i}`,
@@ -126,14 +133,12 @@ export function createDocuments(sdl: string) {
       ]),
     );
     return {
-      query: dice.chance(0.03) ? oddValue(dice) : document(dice),
+      query: dice.chance(0.03) ? oddValue(dice) : this.#document(dice),
       ...(dice.chance(0.6) && { variables: dice.chance(0.1) ? oddValue(dice) : variables }),
       ...(dice.chance(0.3) && { operationName: dice.chance(0.5) ? `O${dice.below(4)}` : oddValue(dice) }),
       ...(dice.chance(0.2) && { extensions: oddValue(dice) }),
     };
   }
-
-  return { document, params };
 }
 
 function directive(dice: Dice): string {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { findLeak } from './answer-rules.ts';
-import type { createDocuments } from './documents.ts';
+import type { DocumentGenerator } from './documents.ts';
 import { HANG_MS } from './exchange.ts';
 import { type Dice, deepText, oddText, oddValue } from './random-choices.ts';
 import { toJson } from './requests.ts';
@@ -20,7 +20,7 @@ export interface SocketCase {
   frames: Buffer[];
 }
 
-export function makeSocketCase(documents: ReturnType<typeof createDocuments>, dice: Dice): SocketCase {
+export function makeSocketCase(documents: DocumentGenerator, dice: Dice): SocketCase {
   const isOdd = dice.chance(0.1);
   const lines = [
     `GET ${isOdd ? dice.pick(['/graphql', '/', '/graphql?x=%zz', '//graphql']) : '/graphql'} HTTP/1.1`,
@@ -55,7 +55,7 @@ export function makeSocketCase(documents: ReturnType<typeof createDocuments>, di
   return { how: how.join(', ') || 'messages', handshake: `${lines.join('\r\n')}\r\n\r\n`, frames };
 }
 
-function message(documents: ReturnType<typeof createDocuments>, dice: Dice): string {
+function message(documents: DocumentGenerator, dice: Dice): string {
   const id = dice.chance(0.9) ? String(dice.below(4)) : oddValue(dice);
   const ways: (() => unknown)[] = [
     () => ({ id, type: 'subscribe', payload: documents.params(dice) }),

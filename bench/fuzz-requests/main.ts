@@ -16,7 +16,7 @@ import { isRunning, sumRssBytes } from '../process-usage.ts';
 import { spreadOf } from '../stats.ts';
 import { startSystem } from '../system.ts';
 import { isFaultInLog, judgeExchange } from './answer-rules.ts';
-import { createDocuments } from './documents.ts';
+import { DocumentGenerator } from './documents.ts';
 import { exchange } from './exchange.ts';
 import { makeForm } from './forms.ts';
 import { makeSocketCase, runSocketCase } from './frames.ts';
@@ -34,7 +34,7 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed);
 mkdirSync(values.keep, { recursive: true });
-const documents = createDocuments(readFileSync('schema.graphql', 'utf8'));
+const documents = new DocumentGenerator(readFileSync('schema.graphql', 'utf8'));
 const counts = new Map<string, number>();
 const faults: string[] = [];
 let next = 0;

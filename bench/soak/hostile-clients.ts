@@ -7,11 +7,11 @@ import { send } from '@inferql/testing/graphql-client';
 import { WebSocket } from 'ws';
 import { serveRpc } from '../child-rpc.ts';
 import { judgeExchange } from '../fuzz-requests/answer-rules.ts';
-import { createDocuments } from '../fuzz-requests/documents.ts';
+import { DocumentGenerator } from '../fuzz-requests/documents.ts';
 import { exchange } from '../fuzz-requests/exchange.ts';
 import { makeForm } from '../fuzz-requests/forms.ts';
 import { makeSocketCase, runSocketCase } from '../fuzz-requests/frames.ts';
-import { createDice } from '../fuzz-requests/random-choices.ts';
+import { createDice, type Dice } from '../fuzz-requests/random-choices.ts';
 import { formRequest, graphqlRequest } from '../fuzz-requests/requests.ts';
 import { makeInterlacedPng } from './hostile-images.ts';
 
@@ -38,11 +38,8 @@ const IMAGE_SIDE = 8_000;
 const UPLOAD = 'mutation ($image: Upload!) { classifyImage(image: $image) { __typename ... on Error { code } } }';
 
 async function attack({ url, durationMs, seed }: HostilePlan): Promise<HostileResult> {
-  const address = new URL(url);
   const attacks: Record<string, number> = {};
   const faults: string[] = [];
-  const documents = createDocuments(readFileSync('schema.graphql', 'utf8'));
-  const image = makeInterlacedPng(IMAGE_SIDE);
   const end = performance.now() + durationMs;
   let stopped = false;
   // Attacks in progress are aborted: some would wait for a minute.
@@ -56,11 +53,9 @@ async function attack({ url, durationMs, seed }: HostilePlan): Promise<HostileRe
     }
   });
   const isOver = () => stopped || performance.now() > end;
-  const open = (): Socket => connect(Number(address.port), address.hostname).on('error', () => undefined);
-  let number = 0;
 
   /** One attack after the other, each counted; what it throws is what the attacker deserves. */
-  async function lane(name: string, pauseMs: number, attackOnce: () => Promise<void>): Promise<void> {
+  async function runLane({ name, pauseMs, attackOnce }: Lane): Promise<void> {
     while (!isOver()) {
       await attackOnce().catch(() => undefined);
       attacks[name] = (attacks[name] ?? 0) + 1;
@@ -68,67 +63,121 @@ async function attack({ url, durationMs, seed }: HostilePlan): Promise<HostileRe
     }
   }
 
-  const asset = findLargestAsset();
-  const lanes = [
-    lane('unread pipelines of the largest asset', 500, async () => {
-      const socket = open();
-      socket.pause();
-      socket.write(`GET ${asset} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(100));
-      await delay(HOLD_MS);
-      socket.destroy();
-    }),
-    lane(`${SLOW_BODIES} bodies at a byte per second`, 500, async () => {
-      const sockets = Array.from({ length: SLOW_BODIES }, open);
-      for (const socket of sockets) {
-        socket.write(
-          'POST /graphql HTTP/1.1\r\nhost: localhost\r\nx-graphql-yoga-csrf: 1\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 9000000\r\n\r\n--x\r\n',
-        );
-      }
-      for (let second = 0; second < 40 && !isOver(); second++) {
-        await delay(1_000);
-        for (const socket of sockets) if (!socket.destroyed) socket.write('-');
-      }
-      for (const socket of sockets) socket.destroy();
-    }),
-    ...Array.from({ length: 2 }, () =>
-      lane('interlaced images of 64 megapixels', 100, async () => {
-        await send(url, { query: UPLOAD, variables: { image: null }, files: { image } }, AbortSignal.timeout(65_000));
-      }),
-    ),
-    lane('documents of 250 KB, each another', 250, async () => {
-      await send(url, { query: `{ __typename } #${number++}${'a'.repeat(DOCUMENT_BYTES)}` });
-    }),
-    lane(`WebSockets with ${SUBSCRIPTIONS} subscriptions`, 2_000, () => floodSocket(url)),
-    lane('introspections of all', 500, async () => {
-      await send(url, {
-        query: '{ __schema { types { name fields { name args { name } type { name ofType { name } } } } } }',
-      });
-    }),
-    lane('connections opened and left', 50, async () => {
-      const socket = open();
-      await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
-      socket.destroy();
-    }),
-    ...Array.from({ length: 2 }, () =>
-      lane('malformed requests', 50, async () => {
-        const dice = createDice(seed, number++);
-        const kind = dice.pick(['form', 'graphql', 'socket']);
-        if (kind === 'socket') {
-          report(await runSocketCase(address, makeSocketCase(documents, dice)));
-          return;
-        }
-        const httpCase =
-          kind === 'form' ? formRequest(makeForm(dice), dice) : graphqlRequest(documents.params(dice), dice);
-        report(judgeExchange(httpCase, await exchange(address, httpCase)));
-      }),
-    ),
-  ];
-  await Promise.race([stop, Promise.all(lanes)]);
+  const lanes = [...listConnectionLanes(url, isOver), ...listRequestLanes(url, seed, (fault) => faults.push(fault))];
+  await Promise.race([stop, Promise.all(lanes.map(runLane))]);
   return { attacks, faults };
+}
 
-  function report(verdict: string): void {
-    if (verdict.includes('FAULT')) faults.push(`${number}: ${verdict}`);
-  }
+interface Lane {
+  name: string;
+  /** Between two attacks. */
+  pauseMs: number;
+  attackOnce(): Promise<void>;
+}
+
+/** Attacks on what a connection may hold. */
+function listConnectionLanes(url: string, isOver: () => boolean): Lane[] {
+  const { port, hostname } = new URL(url);
+  const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
+  const asset = findLargestAsset();
+  return [
+    {
+      name: 'unread pipelines of the largest asset',
+      pauseMs: 500,
+      async attackOnce() {
+        const socket = open();
+        socket.pause();
+        socket.write(`GET ${asset} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(100));
+        await delay(HOLD_MS);
+        socket.destroy();
+      },
+    },
+    {
+      name: `${SLOW_BODIES} bodies at a byte per second`,
+      pauseMs: 500,
+      async attackOnce() {
+        const sockets = Array.from({ length: SLOW_BODIES }, open);
+        for (const socket of sockets) {
+          socket.write(
+            'POST /graphql HTTP/1.1\r\nhost: localhost\r\nx-graphql-yoga-csrf: 1\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 9000000\r\n\r\n--x\r\n',
+          );
+        }
+        for (let second = 0; second < 40 && !isOver(); second++) {
+          await delay(1_000);
+          for (const socket of sockets) if (!socket.destroyed) socket.write('-');
+        }
+        for (const socket of sockets) socket.destroy();
+      },
+    },
+    {
+      name: `WebSockets with ${SUBSCRIPTIONS} subscriptions`,
+      pauseMs: 2_000,
+      attackOnce: () => floodSocket(url),
+    },
+    {
+      name: 'connections opened and left',
+      pauseMs: 50,
+      async attackOnce() {
+        const socket = open();
+        await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+        socket.destroy();
+      },
+    },
+  ];
+}
+
+/** Attacks by what a request contains. @param report gets answers that no request may have */
+function listRequestLanes(url: string, seed: number, report: (fault: string) => void): Lane[] {
+  const address = new URL(url);
+  const documents = new DocumentGenerator(readFileSync('schema.graphql', 'utf8'));
+  const image = makeInterlacedPng(IMAGE_SIDE);
+  let number = 0;
+  const sendImage: Lane = {
+    name: 'interlaced images of 64 megapixels',
+    pauseMs: 100,
+    async attackOnce() {
+      await send(url, { query: UPLOAD, variables: { image: null }, files: { image } }, AbortSignal.timeout(65_000));
+    },
+  };
+  const sendMalformed: Lane = {
+    name: 'malformed requests',
+    pauseMs: 50,
+    async attackOnce() {
+      const dice = createDice(seed, number++);
+      const verdict = await sendMalformedRequest(address, documents, dice);
+      if (verdict.includes('FAULT')) report(`${number}: ${verdict}`);
+    },
+  };
+  return [
+    sendImage,
+    sendImage,
+    {
+      name: 'documents of 250 KB, each another',
+      pauseMs: 250,
+      async attackOnce() {
+        await send(url, { query: `{ __typename } #${number++}${'a'.repeat(DOCUMENT_BYTES)}` });
+      },
+    },
+    {
+      name: 'introspections of all',
+      pauseMs: 500,
+      async attackOnce() {
+        await send(url, {
+          query: '{ __schema { types { name fields { name args { name } type { name ofType { name } } } } } }',
+        });
+      },
+    },
+    sendMalformed,
+    sendMalformed,
+  ];
+}
+
+/** @returns the verdict on the answer */
+async function sendMalformedRequest(address: URL, documents: DocumentGenerator, dice: Dice): Promise<string> {
+  const kind = dice.pick(['form', 'graphql', 'socket']);
+  if (kind === 'socket') return runSocketCase(address, makeSocketCase(documents, dice));
+  const httpCase = kind === 'form' ? formRequest(makeForm(dice), dice) : graphqlRequest(documents.params(dice), dice);
+  return judgeExchange(httpCase, await exchange(address, httpCase));
 }
 
 function findLargestAsset(): string {

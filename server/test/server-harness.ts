@@ -164,16 +164,9 @@ export interface ServerOptions {
   onLog?(line: string): void;
 }
 
-/** A server without a port, ready for requests. Its uploads go to a separate folder. */
-export async function startServer({
-  env = {},
-  prefix = `test${++prefixCount}`,
-  uploadDir,
-  redisUrl,
-  onLog,
-}: ServerOptions = {}) {
-  const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
-  const config = readConfig({
+/** The defaults of tests: no cache and no sharing, so that every image is computed, and short waits. */
+function testSettings(prefix: string, stateDir: string): Record<string, string> {
+  return {
     PORT: '0',
     REDIS_URL: redisServer.url,
     INFERQL_PREFIX: prefix,
@@ -184,8 +177,19 @@ export async function startServer({
     INFERQL_SHARE: 'off',
     INFERQL_POSITION_INTERVAL_MS: '20',
     INFERQL_DRAIN_MS: '300',
-    ...env,
-  });
+  };
+}
+
+/** A server without a port, ready for requests. Its uploads go to a separate folder. */
+export async function startServer({
+  env = {},
+  prefix = `test${++prefixCount}`,
+  uploadDir,
+  redisUrl,
+  onLog,
+}: ServerOptions = {}) {
+  const stateDir = mkdtempSync(join(tmpdir(), 'inferql-server-'));
+  const config = readConfig({ ...testSettings(prefix, stateDir), ...env });
   const log = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: config.logLevel });
   // Before the connections: what waits for them must not miss their events.
   const createMetrics = await loadMetrics(config);
