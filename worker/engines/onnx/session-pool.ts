@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { EngineBatch, EngineOutput } from '../engine.ts';
-import type { SessionThreadAnswer, SessionThreadSettings } from './session-thread.ts';
+import type { SessionThreadAnswer, SessionThreadSettings } from './session-thread-main.ts';
 
 /** Runs a share of a batch, in parallel with others. One share at a time. */
 export interface SessionThread {
@@ -15,7 +15,7 @@ export async function startSessionPool(count: number, settings: SessionThreadSet
 }
 
 async function startSessionThread(settings: SessionThreadSettings): Promise<SessionThread> {
-  const thread = new Worker(new URL('./session-thread.js', import.meta.url), { workerData: settings });
+  const thread = new Worker(new URL('./session-thread-main.js', import.meta.url), { workerData: settings });
   // `once` rejects if the thread fails instead.
   await once(thread, 'message');
   thread.on('error', (error) => {
