@@ -32,7 +32,7 @@ async function decodeBySharp(file: Buffer, failOn: 'warning' | 'error' = 'warnin
   return (channels === 1 ? image.extractChannel(0) : image).raw().toBuffer();
 }
 
-test('the committed kernels are what kernels.as compiles to', async () => {
+test('the committed kernels are what kernels/ compiles to', async () => {
   expect(await compileKernels()).toBe(KERNELS);
 });
 

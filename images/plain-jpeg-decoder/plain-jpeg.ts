@@ -1,10 +1,10 @@
-/** Decodes ordinary JPEGs by the kernels of kernels.as: the same pixels as libjpeg-turbo's, in a fraction of the time of a general library. */
+/** Decodes ordinary JPEGs by the kernels of kernels/: the same pixels as libjpeg-turbo's, in a fraction of the time of a general library. */
 import { loadKernels } from '../load-kernels.ts';
 import type { Area, Pixels, Size } from '../resize/pixels.ts';
 import type { PlainJpeg } from './header.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
-/** kernels.as documents them. Places are offsets in its memory. */
+/** Documented in kernels/. Places are offsets in its memory. */
 interface Kernels {
   memory: WebAssembly.Memory;
   buildTable(counts: number, table: number): number;
