@@ -32,6 +32,11 @@ export interface CropPlan {
 
 export type Library = 'pillow' | 'transformers' | 'opencv' | 'tensorflow' | 'tfjs' | 'torchvision' | 'canvas';
 
+/**
+ * Plans which part of an image is resized to what, and which part of that the model sees.
+ * @param source the size of the upright image, in pixels
+ * @param library whose rounding of sizes and offsets is followed
+ */
 export function planCrop(source: Size, rule: CropRule, library: Library): CropPlan {
   const { width, height } = rule;
   const whole = { left: 0, top: 0, ...source };

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
+/** @returns the digest, or undefined if there is no stamp */
 export function readStamp(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
@@ -11,6 +12,7 @@ export function readStamp(path: string): string | undefined {
   }
 }
 
+/** Replaces the stamp in one step. */
 export function writeStamp(path: string, digest: string): void {
   const unfinished = `${path}.${process.pid}`;
   writeFileSync(unfinished, digest);

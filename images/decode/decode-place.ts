@@ -15,6 +15,7 @@ const MEDIUM_BYTES = 250e6;
 /** JavaScript works on fewer pixels than this in 10 ms. */
 const MAX_BLOCKING_PIXELS = 300_000;
 
+/** @param fileBytes size of the file: some formats are scanned in JavaScript from begin to end */
 export function chooseDecodePlace(facts: ImageFacts, fileBytes: number): DecodePlace {
   if (facts.costMs > MEDIUM_MS || facts.memoryBytes > MEDIUM_BYTES || facts.format === 'heic') return 'isolated';
   if (blocksThread(facts, fileBytes)) return 'isolated';

@@ -30,6 +30,7 @@ export function inspectBmp(file: Buffer): BmpFacts {
   return { format: 'bmp', width, height, ...estimateBmp(width, height), isWhole: hasPixels(layout, file.length) };
 }
 
+/** CPU milliseconds and bytes that decoding takes; also for the bitmaps in icons. */
 export function estimateBmp(width: number, height: number): { costMs: number; memoryBytes: number } {
   return { costMs: megapixels(width, height) * DECODE_MS, memoryBytes: pixelBytes(width, height, 8) };
 }

@@ -22,6 +22,7 @@ export function refuseWork(reason: string): InferqlError {
   return new InferqlError('TOO_COMPLEX', { message: `The image takes too much work to decode: ${reason}.` });
 }
 
+/** @returns the error for a file that is damaged or truncated */
 export function refuseDamage(cause?: unknown): InferqlError {
   return new InferqlError('CORRUPT', cause === undefined ? {} : { cause });
 }

@@ -41,6 +41,7 @@ export function readFields(fields: Buffer[] | null): Map<string, Buffer> {
   return values;
 }
 
+/** Never throws: an entry that cannot be read is a job with `readable: false`, which ends UNREADABLE_JOB. */
 export function parseEntry(stream: string, [id, fields]: Entry): BareJob {
   const values = readFields(fields);
   const options = OptionsText.safeParse(values.get('options')?.toString());

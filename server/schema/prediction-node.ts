@@ -30,6 +30,7 @@ export function fromState<T>(
   };
 }
 
+/** A prediction as it is now, for resolvers: no field waits. */
 export function viewPrediction(view: PredictionView): PredictionNode;
 export function viewPrediction(view: PredictionView | null): PredictionNode | null;
 export function viewPrediction(view: PredictionView | null): PredictionNode | null {

@@ -28,6 +28,10 @@ interface PartStore extends Pick<UploadedFile, 'arrived' | 'readBytes'> {
   free(): void;
 }
 
+/**
+ * A part whose bytes are freed once every use of it has been released.
+ * @param variables the variables that contain it, once per place
+ */
 export function createPart(store: PartStore, variables: string[]): UploadedPart {
   let unreleased = variables.length;
   return {

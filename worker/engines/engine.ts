@@ -124,6 +124,7 @@ export interface EngineModel {
 /** Why a model could not be loaded: the engine is not installed, does not support something in the model, or failed. */
 export type EngineLoadFailure = 'notInstalled' | 'unsupported' | 'failed';
 
+/** An engine could not load a model; the worker then tries the next candidate. */
 export class EngineLoadError extends Error {
   readonly failure: EngineLoadFailure;
 

@@ -17,6 +17,7 @@ export interface EngineOutputSpec {
   activation?: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
 }
 
+/** What an engine needs to know of an output of the spec: name, type and number of elements per image. */
 export function toEngineOutput(output: ModelOutput & Pick<EngineOutputSpec, 'from' | 'activation'>): EngineOutputSpec {
   const { name, from, activation } = output;
   return { name, dtype: dtypeOf(output), elements: elementsOf(output), from, ...(activation && { activation }) };

@@ -124,6 +124,7 @@ function isVisible(rgba: Buffer): boolean {
   return false;
 }
 
+/** @param rgba uint8, height x width x 4 @returns height x width x 3 */
 export function dropAlpha(rgba: Buffer, width: number, height: number): RawImage {
   const data = Buffer.allocUnsafe(width * height * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {

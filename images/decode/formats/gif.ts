@@ -15,6 +15,7 @@ export function cutToFirstFrame(file: Buffer, { firstFrameEnd, width, height }: 
   return cut;
 }
 
+/** Whether the first frame leaves nothing of the canvas empty. */
 export function coversCanvas({ frame, width, height }: GifFacts): boolean {
   return frame.left === 0 && frame.top === 0 && frame.width >= width && frame.height >= height;
 }

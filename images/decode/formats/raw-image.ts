@@ -8,6 +8,7 @@ export interface RawImage {
   channels: 1 | 2 | 3 | 4;
 }
 
+/** Pixels as a pipeline of the library, like those of a file. */
 export function openRaw({ data, width, height, channels }: RawImage): Sharp {
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
 }

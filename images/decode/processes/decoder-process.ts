@@ -14,6 +14,7 @@ const PAGE_BYTES = 4_096;
 /** Memory of Node, the library, and the copies of the file. */
 const BASE_BYTES = 300e6;
 
+/** The process exited or was killed before it answered. */
 export class ProcessEnded extends Error {}
 
 interface Job {

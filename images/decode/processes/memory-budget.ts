@@ -14,6 +14,7 @@ interface Waiting {
   take(): void;
 }
 
+/** A budget of which nothing is used. `reserve` throws RangeError for more than `totalBytes`. */
 export function createMemoryBudget(totalBytes: number): MemoryBudget {
   let used = 0;
   const urgent: Waiting[] = [];

@@ -58,6 +58,7 @@ class ResultStream implements AsyncIterableIterator<ExecutionResult> {
   }
 }
 
+/** The result with each error as clients may see it; the same object if there is none. */
 export function maskErrors(result: ExecutionResult, mask: Mask): ExecutionResult {
   return result.errors ? { ...result, errors: result.errors.map(mask) } : result;
 }

@@ -59,6 +59,7 @@ export const ScriptedModels = z.string().transform((text, context) => {
 });
 export type ScriptedModels = z.infer<typeof ScriptedModels>;
 
+/** A model without files. Its version is a digest of the definition, so workers with the same definition share it. */
 export function makeScriptedModel(model: ScriptedModels[number]): ServableModel {
   const { name, classCount, input, script, batching, queue } = model;
   return {
