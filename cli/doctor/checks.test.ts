@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { checkLibrary, checkRedis, checkSettings, checkState, runChecks } from './checks.ts';
+import { checkLibrary, checkPort, checkRedis, checkSettings, checkState, runChecks } from './checks.ts';
 
 let dir: string;
 
@@ -28,6 +28,25 @@ test('a machine like this one has no problems, and every check reports', async (
     ...['Node', 'settings', 'port', 'memory', 'state folder', 'Redis'],
     ...['engine onnxruntime', 'engine wasm', 'image decoding (sharp)'],
   ]);
+});
+
+test('port: each problem comes with what solves it', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const taken = await checkPort({ env: { PORT: String(port) }, dir });
+  server.close();
+  expect(taken).toEqual([
+    {
+      check: 'port',
+      verdict: 'problem',
+      found: `Port ${port} on 127.0.0.1 is taken by another program`,
+      cure: expect.stringMatching(/^Stop that program, or choose another port: PORT=\d+$/),
+    },
+  ]);
+  // An address of a network that exists only in documentation.
+  const foreign = await checkPort({ env: { HOST: '192.0.2.1' }, dir });
+  expect(foreign).toEqual([expect.objectContaining({ cure: 'Set it to one, such as 127.0.0.1.' })]);
 });
 
 test('settings: wrong values are problems, probable typing errors are warnings', async () => {

@@ -70,12 +70,13 @@ export const checkSettings: Check = async ({ env }) => {
   return mistakes.length > 0 ? mistakes : [ok('settings', 'valid')];
 };
 
-const checkPort: Check = async ({ env }) => {
+export const checkPort: Check = async ({ env }) => {
   const { port, host } = readOrDefaults(env);
   try {
     await checkPortIsFree(port, host);
   } catch (error) {
-    return [problem('port', (error as Error).message.split('. ')[0]!, 'Stop that program, or set PORT and HOST.')];
+    const [found = '', cure = 'Set PORT and HOST.'] = (error as Error).message.split(/\. (.+)/s);
+    return [problem('port', found, cure)];
   }
   return [ok('port', port === 0 ? `any, on ${host}` : `${port} on ${host} is free`)];
 };

@@ -34,7 +34,9 @@ export function describeListenFailure(
       return new SetupError(`This user is not allowed to open port ${port}. Choose one above 1023.`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new SetupError(`HOST is '${host}', which is not an address of this machine.`);
+      return new SetupError(
+        `HOST is '${host}', which is not an address of this machine. Set it to one, such as 127.0.0.1.`,
+      );
     default:
       return new SetupError(`The server cannot listen on ${host}:${port}: ${message}`);
   }
