@@ -48,6 +48,7 @@ STOPSIGNAL SIGTERM
 FROM runtime AS worker-runtime
 COPY --from=worker-packages /app/node_modules ./node_modules
 COPY --from=build /app/dist/node_modules ./dist/node_modules
+COPY --from=build /app/dist/bundles ./dist/bundles
 COPY --from=build /app/dist/queue ./dist/queue
 COPY --from=build /app/dist/settings ./dist/settings
 COPY --from=build /app/dist/images ./dist/images
@@ -57,15 +58,16 @@ COPY --from=build /app/models ./models
 
 # Pulls, verifies and converts the models into the volume: once, before the workers.
 FROM worker-runtime AS models
-CMD ["node", "dist/converter/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
+CMD ["node", "dist/bundles/converter/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
 
 FROM worker-runtime AS worker
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/worker/health-check.js"]
-CMD ["node", "dist/worker/main.js"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/bundles/worker/health-check.js"]
+CMD ["node", "dist/bundles/worker/main.js"]
 
 FROM runtime AS server
 COPY --from=server-packages /app/node_modules ./node_modules
 COPY --from=build /app/dist/node_modules ./dist/node_modules
+COPY --from=build /app/dist/bundles ./dist/bundles
 COPY --from=build /app/dist/queue ./dist/queue
 COPY --from=build /app/dist/settings ./dist/settings
 COPY --from=build /app/dist/images ./dist/images
@@ -77,4 +79,4 @@ ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/server/main.js"]
+CMD ["node", "dist/bundles/server/main.js"]

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { bundledProgram } from '@inferql/launcher/build/bundle';
 import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
 import { hasEnded } from '@inferql/testing/has-ended';
 import { startTestRedis } from '@inferql/testing/redis-server';
@@ -71,8 +72,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...(options.models && { INFERQL_MODELS: options.models.join(',') }),
     ...options.env,
   };
-  const start = (file: string, args: string[], more: Record<string, string>) => {
-    const child = spawn(process.execPath, [...args, join(import.meta.dirname, '..', file)], {
+  const start = (program: 'server/main' | 'worker/main', args: string[], more: Record<string, string>) => {
+    const child = spawn(process.execPath, [...args, bundledProgram(join(import.meta.dirname, '..'), program)], {
       env: { ...env, ...more },
       stdio: options.onLog ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -93,10 +94,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     await rm(uploads, { recursive: true, force: true });
   };
   try {
-    const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker/main.js', [], {}));
+    const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker/main', [], {}));
     await Promise.all(workers.map((worker) => waitForMessage(worker, 'ready')));
     const servers = Array.from({ length: options.servers ?? 1 }, (_, index) =>
-      start('server/main.js', options.serverArgs ?? [], {
+      start('server/main', options.serverArgs ?? [], {
         PORT: '0',
         UV_THREADPOOL_SIZE: String(availableParallelism() + 2),
         INFERQL_STATE_DIR: join(uploads, String(index)),
@@ -114,7 +115,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       },
       async startWorker(model) {
         const scripted = JSON.stringify([model]);
-        const worker = start('worker/main.js', [], { INFERQL_SCRIPTED_MODELS: scripted, INFERQL_MODELS: '' });
+        const worker = start('worker/main', [], { INFERQL_SCRIPTED_MODELS: scripted, INFERQL_MODELS: '' });
         await waitForMessage(worker, 'ready');
         return { stop: () => endChild(worker) };
       },

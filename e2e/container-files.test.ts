@@ -106,7 +106,7 @@ test('the image is installed from the manifests of all packages, and the server 
 
 test('every script and program that the Dockerfile runs is a file of the project or of its build', () => {
   const programs = [...dockerfile.matchAll(/"(dist\/[\w/-]+)\.js"/g)].map(
-    ([, path]) => `${path!.replace(/^dist\//, '')}.ts`,
+    ([, path]) => `${path!.replace(/^dist\/(bundles\/)?/, '')}.ts`,
   );
   expect(programs.length).toBeGreaterThan(2);
   for (const path of [...programs, 'scripts/run.mjs']) expect(() => readFileSync(path)).not.toThrow();

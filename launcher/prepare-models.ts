@@ -12,11 +12,13 @@ export interface ModelFolders extends ToolFolders {
   readonly modelsDir: string;
   /** The folder of the converter's compiled code. */
   readonly converterDir: string;
+  /** Its program: `main.js` or a bundle of it. */
+  readonly converter: string;
 }
 
 /** Prepares all models of the repository. Models that are refused are reported by the converter; the others are ready. */
 export async function prepareModels(folders: ModelFolders): Promise<void> {
-  const { stateDir, modelsDir, converterDir } = folders;
+  const { stateDir, modelsDir, converter } = folders;
   const installedDir = join(stateDir, 'models');
   const stampPath = join(installedDir, '.prepared-from');
   const digest = digestModels(folders);
@@ -25,7 +27,7 @@ export async function prepareModels(folders: ModelFolders): Promise<void> {
   const args = ['prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
   // 2 means that some were refused and reported, and the others are ready. Refused ones are retried at the next start.
   const options = { passOutput: true, acceptCodes: [2] };
-  const code = await runTool(folders, 'models', process.execPath, [join(converterDir, 'main.js'), ...args], options);
+  const code = await runTool(folders, 'models', process.execPath, [converter, ...args], options);
   if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);
 }
 

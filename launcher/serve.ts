@@ -49,7 +49,13 @@ export async function serve({ dir, modelsDir, webDir, programs, missingEngine }:
         await endLeftoverTool(folders);
         if (missingEngine) await provideEngine(folders, missingEngine, settings.install);
         const binary = redisUrl ? undefined : await provideRedisServer(folders, settings);
-        await prepareModels({ ...folders, stateDir, modelsDir, converterDir: dirname(programs.converter) });
+        await prepareModels({
+          ...folders,
+          stateDir,
+          modelsDir,
+          converterDir: dirname(programs.converter),
+          converter: programs.converter,
+        });
         return {
           cwd: dir,
           stateDir,

@@ -3,10 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { bundlePrograms } from '@inferql/launcher/build/bundle';
 import { BUILD_STAMP, isCodeBuilt } from '@inferql/launcher/build/compile';
 import { assembleDist, SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { digestFiles, listFiles } from '@inferql/launcher/build-stamps';
 import { waitForLock } from '@inferql/launcher/lock';
+
+export { bundledProgram } from '@inferql/launcher/build/bundle';
 
 export const projectDir = join(import.meta.dirname, '..');
 
@@ -59,6 +62,7 @@ async function compile(dir: string): Promise<void> {
     });
   }
   assembleDist(projectDir, dir);
+  if (!isCopied) await bundlePrograms(dir);
 }
 
 /**

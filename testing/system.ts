@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSystem, projectDir } from './build.ts';
+import { buildSystem, bundledProgram, projectDir } from './build.ts';
 import { type Child, type ChildOptions, startChild } from './child-process.ts';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
 import { removeFolder } from './remove-folder.ts';
@@ -112,7 +112,7 @@ export class TestSystem {
     await mkdir(stateDir, { recursive: true });
     const server = await startServer({
       name: `server ${index}`,
-      args: [join(this.#dir, 'server/main.js')],
+      args: [bundledProgram(this.#dir, 'server/main')],
       cwd: projectDir,
       env: {
         ...this.#env,
@@ -134,7 +134,7 @@ export class TestSystem {
     await mkdir(models.INFERQL_STATE_DIR, { recursive: true });
     const worker = await startChild({
       name: `worker ${index}`,
-      args: [join(this.#dir, 'worker/main.js')],
+      args: [bundledProgram(this.#dir, 'worker/main')],
       cwd: projectDir,
       env: { ...this.#env, REDIS_URL: this.#redisUrl('worker', index), ...models, ...this.#options.env, ...env },
       isReady: (message) => (message as { type?: string }).type === 'ready',

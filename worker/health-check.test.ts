@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
+import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { startSystem, type TestSystem } from '@inferql/testing/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -18,7 +17,7 @@ afterAll(async () => {
 function checkHealth(redisUrl: string): Promise<number> {
   return new Promise((resolve) => {
     const env = { PATH: process.env.PATH, REDIS_URL: redisUrl };
-    const check = execFile(process.execPath, [join(buildDir, 'worker/health-check.js')], { env });
+    const check = execFile(process.execPath, [bundledProgram(buildDir, 'worker/health-check')], { env });
     check.once('exit', (code) => resolve(code ?? -1));
   });
 }

@@ -2,8 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
+import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -27,7 +26,7 @@ afterEach(async () => {
 });
 
 function launch(models: unknown, env: NodeJS.ProcessEnv = {}): ChildProcess {
-  const worker = fork(join(buildDir, 'worker/main.js'), [], {
+  const worker = fork(bundledProgram(buildDir, 'worker/main'), [], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: {

@@ -6,8 +6,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const packageDir = join(dirname(fileURLToPath(import.meta.url)), '..');
 const projectDir = join(packageDir, '..');
-// In the published package the code is next to this file's folder; in a clone it is built into dist/.
-const main = [join(packageDir, 'main.js'), join(projectDir, 'dist', 'cli', 'main.js')].find((path) => existsSync(path));
+// In the published package the code is next to this file's folder; in a clone it is built into dist/, and bundled.
+const main = [join(packageDir, 'main.js'), join(projectDir, 'dist', 'bundles', 'cli', 'main.js')].find((path) =>
+  existsSync(path),
+);
 
 const { version, engines } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));
 const [oldest] = /\d+\.\d+/.exec(engines.node);

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { buildSystem } from '@inferql/testing/build';
+import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeDiskError } from '../files/disk-errors.ts';
 
@@ -22,7 +22,7 @@ test.skipIf(process.platform !== 'linux').each(['--models-dir', '--state-dir'])(
   'a folder that cannot be written to ends add with one sentence: %s',
   async (flag) => {
     const folders = { '--models-dir': path.join(root, 'models'), '--state-dir': path.join(root, 'state') };
-    const main = path.join(await buildSystem(), 'converter/main.js');
+    const main = bundledProgram(await buildSystem(), 'converter/main');
     const args = Object.entries({ ...folders, [flag]: '/sys/inferql' }).flat();
     const run = promisify(execFile)(process.execPath, [main, ...args, 'add', MODEL, '--name', 'net']);
     const { code, stderr } = await run.then(

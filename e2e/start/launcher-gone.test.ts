@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
+import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { removeFolder } from '@inferql/testing/remove-folder';
 import { scriptedModel } from '@inferql/testing/system';
@@ -25,8 +25,8 @@ afterAll(async () => {
   await removeFolder(stateDir);
 });
 
-test.each(['server', 'worker'])('a %s exits', async (part) => {
-  const child = spawn(process.execPath, [join(buildDir, part, 'main.js')], {
+test.each(['server', 'worker'] as const)('a %s exits', async (part) => {
+  const child = spawn(process.execPath, [bundledProgram(buildDir, `${part}/main`)], {
     env: {
       PATH: process.env.PATH,
       HOST: '127.0.0.1',

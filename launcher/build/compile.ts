@@ -5,6 +5,7 @@ import { digestFiles, digestPackages, listFiles, readStamp, removeStamp, writeSt
 import type { Project } from '../project.ts';
 import { runPackageScript } from '../run-tool.ts';
 import { SetupError, showStep } from '../terminal.ts';
+import { bundlePrograms } from './bundle.ts';
 import { assembleDist, SHIPPED_PACKAGES } from './dist-packages.ts';
 
 const WITH_DOCUMENTS = ['client', 'e2e'];
@@ -82,12 +83,13 @@ async function compilePackages(
     // The checks look for type errors, not the start. Exit code 2 is 'emitted, with errors'.
     const args = ['-p', config, '--noCheck'];
     await runPackageScript(project, 'tsc', 'typescript/bin/tsc', args, { acceptCodes: [2] });
+    for (const main of mains) {
+      if (!existsSync(join(fresh, main)))
+        throw new SetupError(`The build did not produce ${main}: see .inferql/logs/tsc.log`);
+    }
     assembleDist(dir, fresh);
+    await bundlePrograms(fresh);
   });
-  for (const main of mains) {
-    if (!existsSync(join(fresh, main)))
-      throw new SetupError(`The build did not produce ${main}: see .inferql/logs/tsc.log`);
-  }
   writeStamp(join(fresh, BUILD_STAMP), digest);
   // The page has its own stamp and is moved along; after a kill between the two renames it is built again.
   if (existsSync(join(outDir, 'web'))) renameSync(join(outDir, 'web'), join(fresh, 'web'));

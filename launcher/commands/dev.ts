@@ -32,7 +32,8 @@ export async function develop(clone: Project): Promise<void> {
       withSetupLock(project, async () => {
         const binary = redisUrl ? undefined : await provideRedisServer(project, settings);
         await compile(project);
-        await prepareModels({ ...project, converterDir: join(distDir, 'converter') });
+        const converterDir = join(distDir, 'converter');
+        await prepareModels({ ...project, converterDir, converter: join(converterDir, 'main.js') });
         const redis = binary ? await startPrivateRedis(binary, stateDir) : { url: redisUrl!, stop: async () => {} };
         return {
           ...{ cwd, stateDir, modelsDir, redis },

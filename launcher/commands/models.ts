@@ -1,5 +1,6 @@
 /** `npm run models -- <command>`: the model repository's commands, once their code is built. */
 import { join } from 'node:path';
+import { bundledProgram } from '../build/bundle.ts';
 import { buildCode, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { runProgram } from '../run-program.ts';
@@ -16,7 +17,7 @@ export async function manageModels(project: Project, args: readonly string[]): P
   const program =
     args[0] === 'forget'
       ? [join(dir, 'cli/bin/inferql.mjs'), 'models', ...args]
-      : [join(distDir, 'converter/main.js'), ...folders, ...args];
+      : [bundledProgram(distDir, 'converter/main'), ...folders, ...args];
   // Paths that a person writes are relative to the current folder.
   const cwd = process.env.INIT_CWD ?? dir;
   // The state folder is relative to the project, wherever the command runs.

@@ -1,5 +1,5 @@
 /** `npm start`: sets the clone up and runs the system. */
-import { join } from 'node:path';
+import { bundledProgram } from '../build/bundle.ts';
 import type { Project } from '../project.ts';
 import { startPrivateRedis } from '../redis/private-redis.ts';
 import { provideRedisServer } from '../redis/server-program.ts';
@@ -14,7 +14,10 @@ export async function start(project: Project): Promise<void> {
         await setUpProject(project);
         const { dir: cwd, stateDir, modelsDir, distDir } = project;
         const redis = binary ? await startPrivateRedis(binary, stateDir) : { url: redisUrl!, stop: async () => {} };
-        const programs = { server: join(distDir, 'server/main.js'), worker: join(distDir, 'worker/main.js') };
+        const programs = {
+          server: bundledProgram(distDir, 'server/main'),
+          worker: bundledProgram(distDir, 'worker/main'),
+        };
         return { cwd, stateDir, modelsDir, programs, redis };
       }),
   });

@@ -1,6 +1,7 @@
 /** The steps from installed packages to something that runs, one start at a time. Each takes milliseconds if its stamp is right. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { bundledProgram } from '../build/bundle.ts';
 import { buildCode, buildPage, generateDocuments } from '../build/compile.ts';
 import { waitForLock } from '../lock.mjs';
 import { prepareModels } from '../prepare-models.ts';
@@ -36,5 +37,7 @@ export async function buildProject(project: Project): Promise<void> {
 /** Everything that a start needs: the build and the models. Needs the setup's lock. */
 export async function setUpProject(project: Project): Promise<void> {
   await buildProject(project);
-  await prepareModels({ ...project, converterDir: join(project.distDir, 'converter') });
+  const { distDir } = project;
+  const converter = bundledProgram(distDir, 'converter/main');
+  await prepareModels({ ...project, converterDir: join(distDir, 'converter'), converter });
 }

@@ -1,6 +1,7 @@
 /** What the tests need: programs, a build, and the one model that they use. */
 import { join } from 'node:path';
 import { settings as definitions, readSettings } from '@inferql/settings/settings';
+import { bundledProgram } from '../build/bundle.ts';
 import { buildCode, buildPage, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/server-program.ts';
@@ -70,7 +71,7 @@ export async function setUpTests(
 /** ResNet50 of this repository, in the clone's state folder. Other models and folders of the user are not touched. */
 async function prepareTestModel(project: Project): Promise<void> {
   const { dir, distDir, setupDir } = project;
-  const program = join(distDir, 'converter/main.js');
+  const program = bundledProgram(distDir, 'converter/main');
   const folders = ['--models-dir', join(dir, 'models'), '--state-dir', setupDir];
   await runTool(project, 'models', process.execPath, [program, ...folders, 'prepare', 'resnet50'], {
     passOutput: true,

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSystem } from '@inferql/testing/build';
+import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
 import { removeFolder } from '@inferql/testing/remove-folder';
@@ -59,7 +59,7 @@ export function setUpRepository(): RepositoryFixture {
       return join(folder, 'models');
     },
     async launch(env = {}) {
-      const worker = fork(join(buildDir, 'worker/main.js'), [], {
+      const worker = fork(bundledProgram(buildDir, 'worker/main'), [], {
         execArgv: [],
         stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
         env: {

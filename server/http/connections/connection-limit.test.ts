@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { buildSystem, projectDir } from '@inferql/testing/build';
+import { buildSystem, bundledProgram, projectDir } from '@inferql/testing/build';
 import { startTestRedis } from '@inferql/testing/redis-server';
 import { expect, test } from 'vitest';
 import { readConnectionLimit } from './connection-limit.ts';
@@ -27,7 +27,7 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const redis = await startTestRedis();
     const dir = mkdtempSync(join(tmpdir(), 'inferql-handles-'));
-    const main = join(await buildSystem(), 'server/main.js');
+    const main = bundledProgram(await buildSystem(), 'server/main');
     const server = spawn('sh', ['-c', `ulimit -n ${HANDLES}; exec "$0" "$1"`, process.execPath, main], {
       cwd: projectDir,
       env: {
