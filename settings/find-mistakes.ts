@@ -47,6 +47,7 @@ function findNearest(name: string, current: ReadonlyMap<string, string>): string
     // Of the part that distinguishes names, a quarter may differ, two letters at most.
     const telling = candidate.length - (isOurs ? PREFIX.length : 0);
     const allowed = Math.min(2, Math.floor(telling / 4));
+    if (Math.abs(name.length - candidate.length) > allowed) continue;
     const distance = measureDistance(name, candidate);
     if (distance <= allowed && distance < least) {
       least = distance;
