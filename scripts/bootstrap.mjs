@@ -24,6 +24,8 @@ export const projectDir = join(dirname(fileURLToPath(import.meta.url)), '..');
 const setupDir = join(projectDir, '.inferql');
 const logPath = join(setupDir, 'logs/npm-ci.log');
 const stampPath = join(setupDir, 'stamps/packages');
+const launcherDir = join(setupDir, 'launcher');
+const sourcesPath = join(launcherDir, 'sources.json');
 const recordPath = join(setupDir, 'npm-ci.json');
 // npm writes this file last, so a half-done install does not have it.
 const modulesDir = join(projectDir, 'node_modules');
@@ -71,11 +73,7 @@ function hasLockedPackages() {
 }
 
 function readPackages(path) {
-  try {
-    return JSON.parse(readText(path)).packages ?? {};
-  } catch {
-    return {};
-  }
+  return readJson(path).packages ?? {};
 }
 
 function isMadeForThisMachine({ os, cpu, libc }) {
@@ -149,32 +147,50 @@ async function endLeftover() {
   rmSync(recordPath, { force: true });
 }
 
-/** One JavaScript file from launcher/main.ts and the packages of this clone that it imports. Takes some 50 ms, so it has no stamp. */
+/**
+ * One JavaScript file from launcher/main.ts and what it imports, dependencies included. The name of the file is the digest of the sources,
+ * which the last start has listed.
+ */
 async function bundleLauncher() {
+  const { sources = [] } = readJson(sourcesPath);
+  const known = join(launcherDir, `${digestSources(sources)}.mjs`);
+  if (existsSync(known)) return known;
   const { build, stop } = await import('esbuild');
-  const { outputFiles } = await build({
-    entryPoints: [join(projectDir, 'launcher/main.ts')],
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: projectDir,
+    entryPoints: ['launcher/main.ts'],
     bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    packages: 'external',
-    sourcemap: 'inline',
+    external: ['esbuild', 'playwright-core'],
+    // What is CommonJS calls `require` for Node's modules.
+    banner: {
+      js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
+    },
     write: false,
+    metafile: true,
     logLevel: 'silent',
     plugins: [{ name: 'packages-of-this-clone', setup: resolveOwnPackages }],
   });
   await stop();
-  const code = outputFiles[0].text;
-  const dir = join(setupDir, 'launcher');
-  const name = `${createHash('sha256').update(code).digest('hex').slice(0, 16)}.mjs`;
-  for (const old of readdirSync(dir)) {
+  const inputs = Object.keys(metafile.inputs).filter((path) => !path.includes('node_modules/'));
+  const name = `${digestSources(inputs)}.mjs`;
+  for (const old of readdirSync(launcherDir)) {
     // What another start is writing at this moment has the number of its process at the end of its name.
     const writer = Number(/\.(\d+)$/.exec(old)?.[1]);
-    if (old !== name && identifyProcess(writer) === undefined) rmSync(join(dir, old), { force: true });
+    if (![name, 'sources.json'].includes(old) && identifyProcess(writer) === undefined)
+      rmSync(join(launcherDir, old), { force: true });
   }
-  writeWhole(join(dir, name), code);
-  return join(dir, name);
+  writeWhole(join(launcherDir, name), outputFiles[0].text);
+  writeWhole(sourcesPath, JSON.stringify({ sources: inputs }));
+  return join(launcherDir, name);
+}
+
+function digestSources(paths) {
+  const hash = createHash('sha256').update(digestLockFile());
+  for (const path of ['scripts/bootstrap.mjs', ...paths]) hash.update(`${path}\0${readText(join(projectDir, path))}\0`);
+  return hash.digest('hex').slice(0, 16);
 }
 
 function resolveOwnPackages(build) {
@@ -192,6 +208,14 @@ function writeWhole(path, text) {
   const unfinished = `${path}.${process.pid}`;
   writeFileSync(unfinished, text);
   renameSync(unfinished, path);
+}
+
+function readJson(path) {
+  try {
+    return JSON.parse(readText(path));
+  } catch {
+    return {};
+  }
 }
 
 function readText(path) {
