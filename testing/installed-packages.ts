@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { projectDir } from './build.ts';
 import { whenOutputRead } from './child-process.ts';
 import { removeFolder } from './remove-folder.ts';
-import { findSharedInstallation, linkFiles } from './shared-installation.ts';
+import { findSharedInstallation, type Installers, linkFiles } from './shared-installation.ts';
 
 const run = promisify(execFile);
 
@@ -47,25 +47,25 @@ export async function packPackages(folder: string, env: Record<string, string> =
 }
 
 /**
- * Packs and installs all packages in an empty folder, and links the models that this project has prepared, so that none is pulled.
+ * All packages and their dependencies, in a folder with links to an installation that is made once per state of the sources. Links the models
+ * that this project has prepared, so that none is pulled.
  * @throws with npm's output
  */
 export async function installPackages(): Promise<Installation> {
   const dir = await makeFolder();
-  await packAndInstall(dir, []);
+  await linkFiles(await findSharedInstallation([], describeInstallers([])), dir);
   await mkdir(join(dir, '.inferql'));
   await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
   return describeInstallation(dir);
 }
 
 /**
- * The same with packages from the registry, such as `express@5.3.0`. Test files that want the same ones share an installation, which is
- * made once per state of the sources: each gets a folder with links to its files.
+ * The same without models, and with packages from the registry, such as `express@5.3.0`.
  * @throws with npm's output
  */
 export async function copyInstallation(others: readonly string[]): Promise<Installation> {
   const dir = await makeFolder();
-  const shared = await findSharedInstallation(others, (folder) => packAndInstall(folder, others));
+  const shared = await findSharedInstallation(others, describeInstallers(others));
   await linkFiles(shared, dir);
   return describeInstallation(dir);
 }
@@ -75,10 +75,15 @@ async function makeFolder(): Promise<string> {
   return realpath(await mkdtemp(join(tmpdir(), 'inferql-installed-')));
 }
 
-async function packAndInstall(dir: string, others: readonly string[]): Promise<void> {
-  const tarballs = await packPackages(join(dir, 'tarballs'));
-  const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
-  await run('npm', ['install', ...options, ...tarballs, ...others], { cwd: dir });
+function describeInstallers(others: readonly string[]): Installers {
+  const install = async (packages: readonly string[], cwd: string) => {
+    const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
+    await run('npm', ['install', ...options, ...packages], { cwd });
+  };
+  return {
+    installPackages: async (folder) => install(await packPackages(join(folder, 'tarballs')), folder),
+    addOthers: (folder) => install(others, folder),
+  };
 }
 
 function describeInstallation(dir: string): Installation {

@@ -21,36 +21,57 @@ import { waitForLock } from '@inferql/launcher/lock';
 import { projectDir } from './build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
+const UNFINISHED = '.unfinished';
 const SKIPPED_FOLDER = /(^|\/)(node_modules|dist|generated)(\/|$)/;
 
+export interface Installers {
+  /** Installs the packed packages in a folder that contains only a package.json. */
+  installPackages: (folder: string) => Promise<void>;
+  /** Adds packages from the registry to a copy of that. */
+  addOthers: (folder: string) => Promise<void>;
+}
+
 /**
- * The folder of the installation of these packages. The first caller makes it; others wait for that one.
- * @param others names and versions of packages from the registry
- * @param install installs in an empty folder
+ * The folder of an installation of all packages. The first caller makes it; others wait for that one.
+ * @param others names and versions of packages from the registry, which are added to the installation without any
  */
 export async function findSharedInstallation(
   others: readonly string[],
-  install: (folder: string) => Promise<void>,
+  { installPackages, addOthers }: Installers,
 ): Promise<string> {
   await mkdir(buildsDir, { recursive: true });
-  const dir = join(buildsDir, `installed-${await digestPackages(others)}`);
+  const digest = await digestPackages();
   const lock = await waitForLock(join(buildsDir, 'installed.lock'), () => undefined);
   try {
-    if (await isThere(dir)) return dir;
     // Of other sources, or left by a run that was killed. Files that are linked elsewhere stay there.
     for (const name of await readdir(buildsDir)) {
-      if (/^installed-/.test(name)) await rm(join(buildsDir, name), { recursive: true, force: true });
+      if (/^installed-/.test(name) && (!name.startsWith(`installed-${digest}`) || name.endsWith(UNFINISHED)))
+        await rm(join(buildsDir, name), { recursive: true, force: true });
     }
-    const unfinished = `${dir}.unfinished`;
-    await mkdir(unfinished);
-    // Otherwise npm would install in the next folder above that has a package.json: the project.
-    await writeFile(join(unfinished, 'package.json'), '{ "private": true }');
-    await install(unfinished);
-    await rename(unfinished, dir);
-    return dir;
+    const alone = join(buildsDir, `installed-${digest}`);
+    await makeOnce(alone, async (folder) => {
+      // Otherwise npm would install in the next folder above that has a package.json: the project.
+      await writeFile(join(folder, 'package.json'), '{ "private": true }');
+      await installPackages(folder);
+    });
+    if (others.length === 0) return alone;
+    const together = `${alone}-${digestOf(JSON.stringify(others))}`;
+    await makeOnce(together, async (folder) => {
+      await linkFiles(alone, folder);
+      await addOthers(folder);
+    });
+    return together;
   } finally {
     lock.release();
   }
+}
+
+async function makeOnce(dir: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  if (await isThere(dir)) return;
+  const unfinished = `${dir}${UNFINISHED}`;
+  await mkdir(unfinished);
+  await fill(unfinished);
+  await rename(unfinished, dir);
 }
 
 /**
@@ -78,9 +99,9 @@ async function linkEach(from: string, to: string): Promise<void> {
   }
 }
 
-/** Changes if the tarballs, or what is installed next to them, would. */
-async function digestPackages(others: readonly string[]): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify(others));
+/** Changes if the tarballs would. */
+async function digestPackages(): Promise<string> {
+  const hash = createHash('sha256');
   const roots = [...SHIPPED_PACKAGES, 'web', 'models/resnet50', 'models/samples'];
   const paths = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'LICENSE'];
   for (const root of roots) {
@@ -91,6 +112,10 @@ async function digestPackages(others: readonly string[]): Promise<string> {
   }
   for (const path of paths.sort()) hash.update(`${path}\n`).update(await readFile(join(projectDir, path)));
   return hash.digest('hex').slice(0, 16);
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
 function isThere(path: string): Promise<boolean> {
