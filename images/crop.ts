@@ -5,13 +5,19 @@
 import type { Area, Size } from './resize/pixels.ts';
 import { roundHalfToEven } from './resize/rounding.ts';
 
-/** Set at most one of the optional fields; without any, the whole image is stretched to width x height. */
+/**
+ * Without any of the optional fields, the whole image is stretched to width x height. Set at most one of them, or two together:
+ * `shortSide` with `padColor`, or `cover` with `cropFraction`.
+ */
 export interface CropRule extends Size {
-  /** The short side is resized to this, then the center is cropped. */
+  /** The short side is resized to this, then the center is cropped. With `padColor` it may be too short: the rest is filled. */
   shortSide?: number | undefined;
   /** The whole image is stretched to a square of this side, then the center is cropped: DeiT's image processor. */
   stretchTo?: number | undefined;
-  /** This share of each side, around the center, is cut out, then stretched: `tf.image.central_crop`. */
+  /**
+   * This share of each side, around the center, is cut out, then stretched: `tf.image.central_crop`. With `cover`, it is a share of
+   * the largest part that fits: Perceiver's image processor.
+   */
   cropFraction?: number | undefined;
   /** The largest centered part with the model's proportions is cut out, then resized: Keras' `keep_aspect_ratio`. */
   cover?: boolean | undefined;
@@ -41,20 +47,22 @@ export function planCrop(source: Size, rule: CropRule, library: Library): CropPl
   const { width, height } = rule;
   const whole = { left: 0, top: 0, ...source };
   const target = { width, height };
-  if (rule.padColor !== undefined) {
+  if (rule.padColor !== undefined && rule.shortSide === undefined) {
     const { left, top, ...size } = fitInside(source, target, library);
     return { from: whole, size, part: { left: 0, top: 0, ...size }, at: { left, top } };
   }
   const at = { left: 0, top: 0 };
   if (rule.shortSide !== undefined) {
     const size = resizeShortSide(source, rule.shortSide, library);
-    return { from: whole, size, part: centerOf(size, target, library), at };
+    return { from: whole, size, ...centerWithin(size, target, library) };
   }
   if (rule.stretchTo !== undefined) {
     const size = { width: rule.stretchTo, height: rule.stretchTo };
     return { from: whole, size, part: centerOf(size, target, library), at };
   }
   const part = { ...at, ...target };
+  if (rule.cover && rule.cropFraction !== undefined)
+    return { from: cutShare(source, target, rule.cropFraction), size: target, part, at };
   if (rule.cropFraction !== undefined) return { from: cutFraction(source, rule.cropFraction), size: target, part, at };
   if (rule.cover) return { from: cutProportions(source, target), size: target, part, at };
   return { from: whole, size: target, part, at };
@@ -88,6 +96,22 @@ function centerOf(size: Size, target: Size, library: Library): Area {
   // torchvision's CenterCrop rounds half to even, the others truncate.
   const halve = library === 'pillow' || library === 'torchvision' ? roundHalfToEven : Math.trunc;
   return { left: halve((size.width - target.width) / 2), top: halve((size.height - target.height) / 2), ...target };
+}
+
+/** The center of an image that may be smaller than the target in one dimension or both. */
+function centerWithin(size: Size, target: Size, library: Library): Pick<CropPlan, 'part' | 'at'> {
+  const seen = { width: Math.min(size.width, target.width), height: Math.min(size.height, target.height) };
+  // Where a pixel is left over, transformers put it in front of the image, torchvision behind.
+  const halve = library === 'transformers' ? Math.ceil : Math.floor;
+  const at = { left: halve((target.width - seen.width) / 2), top: halve((target.height - seen.height) / 2) };
+  return { part: centerOf(size, seen, library), at };
+}
+
+/** A share of the largest square, or of a part with the model's proportions, around the center. */
+function cutShare(source: Size, target: Size, share: number): Area {
+  const { width, height } = cutProportions(source, target);
+  const size = { width: Math.max(Math.trunc(share * width), 1), height: Math.max(Math.trunc(share * height), 1) };
+  return { left: (source.width - size.width) >> 1, top: (source.height - size.height) >> 1, ...size };
 }
 
 function cutFraction(source: Size, fraction: number): Area {

@@ -97,7 +97,9 @@ test('pixels outside of the source area change nothing, whatever the resize and 
     { stretchTo: 80 },
     { cropFraction: 0.6 },
     { cover: true },
+    { cover: true, cropFraction: 0.7 },
     { padColor: '#102030' },
+    { padColor: '#102030', shortSide: 27 },
   ];
   const sizes = [
     [200, 150],

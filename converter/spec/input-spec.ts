@@ -69,11 +69,15 @@ type CropFields = Pick<
   'shortSide' | 'stretchTo' | 'cropFraction' | 'cover' | 'padColor' | 'resize'
 >;
 
+/** Rules of cropping that work together. */
+const TOGETHER = new Set(['shortSide+padColor', 'cropFraction+cover']);
+
 /** Returns what is wrong with the cropping options. */
 export function checkCrop({ shortSide, stretchTo, cropFraction, cover, padColor, resize }: CropFields) {
   const rules = { shortSide, stretchTo, cropFraction, cover: cover || undefined, padColor };
   const given = Object.entries(rules).flatMap(([name, value]) => (value === undefined ? [] : [name]));
-  if (given.length > 1) return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
+  if (given.length > 1 && !TOGETHER.has(given.join('+')))
+    return { field: given[1]!, message: `one rule of cropping, besides ${given[0]} no other` };
   const isOurs = resize !== undefined && !resize.startsWith('sharp-');
   const field = given.find((name) => name !== 'shortSide');
   return field && !isOurs ? { field, message: 'a `resize` other than sharp with it' } : undefined;

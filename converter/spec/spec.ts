@@ -48,10 +48,11 @@ export const queueSpec = z.strictObject({
 /** Code next to the spec. */
 const CODE_FILE = /^\.\/[\w-]+(?:\/[\w-]+)*\.m?js$/;
 
-const CROP_FITS = 'at least as long as width and height, so that the center crop fits';
+const CROP_FITS = 'at least as long as width and height, so that the center crop fits (or a `padColor` with shortSide)';
 const fits =
   (side: 'shortSide' | 'stretchTo') =>
   ({ input }: { input: z.infer<typeof inputSpec> }) =>
+    (side === 'shortSide' && input.padColor !== undefined) ||
     (input[side] ?? Number.POSITIVE_INFINITY) >= Math.max(input.width, input.height);
 
 const modelSpec = z

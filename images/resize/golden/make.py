@@ -178,7 +178,7 @@ def keras_crops():
 
 
 def opencv_crops():
-    """Grey, and the short side with a center crop as MLPerf's reference code does it with OpenCV."""
+    """Grey, the short side with a center crop as MLPerf's reference code does it with OpenCV, and the center square of old ultralytics."""
     import cv2
 
     def grey(pixels, rule):
@@ -191,9 +191,17 @@ def opencv_crops():
         left, top = int((resized.shape[1] - rule["width"]) / 2), int((resized.shape[0] - rule["height"]) / 2)
         return resized[top : top + rule["height"], left : left + rule["width"]]
 
+    def center_square(pixels, rule):
+        """`CenterCrop` of ultralytics before 8.0.233."""
+        height, width = pixels.shape[:2]
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        return cv2.resize(pixels[top : top + short, left : left + short], (rule["width"], rule["height"]), interpolation=cv2.INTER_LINEAR)
+
     return f"OpenCV {cv2.__version__}", [
         (grey, {"resize": "opencv-linear", "width": 28, "height": 28, "channels": 1}),
         (short_side, {"resize": "opencv-area", "width": 224, "height": 224, "shortSide": 256}),
+        (center_square, {"resize": "opencv-linear", "width": 224, "height": 224, "cover": True}),
     ]
 
 
@@ -219,6 +227,7 @@ def torchvision_crops():
         (pil, {"resize": "pillow-bilinear", "width": 224, "height": 224, "shortSide": 256}),
         (pil, {"resize": "pillow-bicubic", "width": 224, "height": 224, "shortSide": 235}),
         (pil, {"resize": "pillow-bilinear", "width": 75, "height": 43, "shortSide": 90}),
+        (pil, {"resize": "pillow-bilinear", "width": 128, "height": 97, "shortSide": 75, "padColor": "#000000"}),
         (tensor, {"resize": "torchvision-bilinear", "width": 224, "height": 224, "shortSide": 256}),
         (tensor, {"resize": "torchvision-bicubic", "width": 224, "height": 224, "shortSide": 235}),
     ]
@@ -231,6 +240,8 @@ def transformers_crops():
     from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
     from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
     from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
+    from transformers.models.mobilevit.image_processing_pil_mobilevit import MobileViTImageProcessorPil
+    from transformers.models.perceiver.image_processing_pil_perceiver import PerceiverImageProcessorPil
     from transformers.models.poolformer.image_processing_pil_poolformer import PoolFormerImageProcessorPil
 
     bytes_only = {"do_rescale": False, "do_normalize": False}
@@ -249,6 +260,10 @@ def transformers_crops():
     deit = DeiTImageProcessorPil(**bytes_only)
     odd = DeiTImageProcessorPil(size={"height": 255, "width": 255}, **bilinear)
     poolformer = PoolFormerImageProcessorPil(crop_pct=0.9, **bytes_only)
+    perceiver = PerceiverImageProcessorPil(**bytes_only)
+    uneven = PerceiverImageProcessorPil(size={"height": 193, "width": 193}, crop_size={"height": 211, "width": 211}, **bilinear)
+    mobilevit = MobileViTImageProcessorPil(do_flip_channel_order=False, **bilinear)
+    filled = MobileViTImageProcessorPil(size={"shortest_edge": 75}, crop_size={"height": 96, "width": 128}, do_flip_channel_order=False, **bilinear)
     size = {"width": 224, "height": 224}
     return f"transformers {transformers.__version__}, Pillow {__version__}", [
         (run_by(bit), {"resize": "transformers-bilinear", **size, "shortSide": 256}),
@@ -257,6 +272,10 @@ def transformers_crops():
         (run_by(poolformer), {"resize": "transformers-bicubic", **size, "shortSide": 248}),
         (run_by(deit), {"resize": "transformers-bicubic", **size, "stretchTo": 256}),
         (run_by(odd), {"resize": "transformers-bilinear", **size, "stretchTo": 255}),
+        (run_by(perceiver), {"resize": "transformers-bicubic", **size, "cover": True, "cropFraction": 224 / 256}),
+        (run_by(uneven), {"resize": "transformers-bilinear", "width": 193, "height": 193, "cover": True, "cropFraction": 193 / 211}),
+        (run_by(mobilevit), {"resize": "transformers-bilinear", "width": 256, "height": 256, "shortSide": 224, "padColor": "#000000"}),
+        (run_by(filled), {"resize": "transformers-bilinear", "width": 128, "height": 96, "shortSide": 75, "padColor": "#000000"}),
     ]
 
 
