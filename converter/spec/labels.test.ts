@@ -28,6 +28,11 @@ describe('labels', () => {
     ['a list with a byte order mark', 'labels.json', '\uFEFF["cat", "dog"]'],
     ["Teachable Machine's labels.txt", 'labels.txt', '0 cat\n1 dog\n'],
     ['a table', 'labels.txt', 'index,name\n0,cat\n1,dog'],
+    ['a table with names first, in any order', 'labels.txt', 'label;class_id\ndog;1\ncat;0'],
+    ['a table that counts from 1', 'labels.txt', 'id\tname\n1\tcat\n2\tdog\n'],
+    ['names with their index behind them', 'labels.txt', 'dog,1\ncat,0'],
+    ['quoted cells', 'labels.txt', '0,"cat"\n1,"dog"'],
+    ["ImageNet's synset_words.txt", 'labels.txt', 'n02123045 cat\nn02084071 dog'],
     ['a name per line', 'classes.txt', '\uFEFFcat\r\n dog \r\n\r\n'],
   ])('are read from %s', async (_, name, text) => {
     expect(await read(name, text)).toEqual(['cat', 'dog']);
@@ -50,6 +55,20 @@ describe('labels', () => {
   ])('of Python, as exporters write them: %s', (text, expected) => {
     expect(parseLabels(text)).toEqual(expected);
   });
+
+  test.each([
+    ['index,name\n0,cat', ['cat']],
+    ['name,index\n"cat, striped ""tabby""",0', ['cat, striped "tabby"']],
+  ])('of one class are read from a table without its header: %j', async (text, expected) => {
+    expect(await read('labels.txt', text)).toEqual(expected);
+  });
+
+  test.each(['index,name\n3,cat\n7,dog', 'index,name\n0,cat\n0,dog', 'index,name\n0,\n1,dog', 'index,name'])(
+    'in a table that leaves out numbers or names are refused: %j',
+    async (text) => {
+      await expect(read('labels.txt', text)).rejects.toThrow(/a table with the columns index and name/);
+    },
+  );
 
   test.each(['7 up\n1 dog', '1 cat\n2 dog', '0 cat', 'cat, dog\nbird, fish'])(
     'that begin with other numbers than theirs keep them: %j',

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { readTextBytes } from '../files/text-file.ts';
+import { parseLabelLines } from './label-lines.ts';
 
 /** Names under which tools keep class names in an object. */
 const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];
@@ -18,11 +19,11 @@ export async function readLabels(file: string): Promise<string[]> {
   if (text === undefined) {
     throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)}: not UTF-8, save the file in that encoding`);
   }
-  const labels = file.endsWith('.json') ? parseLabels(text) : parseLines(text);
+  const labels = file.endsWith('.json') ? parseLabels(text) : parseLabelLines(text);
   if (!labels) {
     throw new ModelError(
       'SOURCE_INVALID',
-      `labels ${path.basename(file)}: expected a list of names, an object by class index, or one name per line`,
+      `labels ${path.basename(file)}: expected a list of names, an object by class index, one name per line, or a table with the columns index and name`,
     );
   }
   return labels;
@@ -37,24 +38,6 @@ function decodeText(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function parseLines(text: string): string[] | undefined {
-  const lines = text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .map((line) => line.trim());
-  while (lines.at(-1) === '') lines.pop();
-  if (lines.length === 0) return undefined;
-  const [header = '', ...rows] = lines;
-  return withoutNumbers(lines) ?? (/^\D*,\D*$/.test(header) ? withoutNumbers(rows) : undefined) ?? lines;
-}
-
-/** Names behind their index, as Teachable Machine's labels.txt and tables have them; undefined if not every line has its own. */
-function withoutNumbers(lines: readonly string[]): string[] | undefined {
-  const rows = lines.map((line) => /^(\d+)(?:\s*[,:;\t]\s*|\s+)(\S.*)$/.exec(line));
-  const isNumbered = rows.length > 1 && rows.every((row, i) => row && Number(row[1]) === i);
-  return isNumbered ? rows.map((row) => row?.[2] ?? '') : undefined;
 }
 
 /**
