@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -15,6 +15,11 @@ import { removeModel } from './remove.ts';
 import { filesOf, METADATA, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();
+
+/** As an export for a web page may name its weights. */
+function nameByUrl(modelJson: string): string {
+  return modelJson.replace('"weights.bin"', '"https://example.org/net/weights.bin?v=1"');
+}
 
 describe('models add', () => {
   test("takes Teachable Machine's zip as it is downloaded, with its labels, crop and normalization", async () => {
@@ -189,6 +194,15 @@ describe('models add', () => {
     expect(await list()).toEqual(before);
   });
 
+  test('finds weights that the model names by URL and that were downloaded next to it', async () => {
+    const files = await filesOf(network());
+    const plain = await addModel(await writeFiles(path.join(repository.root, 'plain'), files), {}, repository.context);
+    const byUrl = { ...files, 'model.json': nameByUrl(String(files['model.json'])) };
+    const model = await addModel(await writeFiles(path.join(repository.root, 'by-url'), byUrl), {}, repository.context);
+    const [expected, written] = await Promise.all([plain, model].map(({ onnxPath = '' }) => readFile(onnxPath)));
+    expect(written).toEqual(expected);
+  });
+
   test('adds nothing if the model cannot be read', async () => {
     const files = await filesOf(network());
     const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
@@ -215,6 +229,16 @@ describe('models add', () => {
         'no-room',
         { ...files, 'model.json': String(files['model.json']).replaceAll('[null,32,32,3]', '[null,2,2,3]') },
         /would make a tensor of 4 x 0 x 0|would make a tensor of 0 x 0 x 4/,
+      ],
+      [
+        'no-manifest',
+        { 'model.json': JSON.stringify({ ...JSON.parse(String(files['model.json'])), weightsManifest: [] }) },
+        /names no weights: save the model once more together with its weights/,
+      ],
+      [
+        'elsewhere',
+        { 'model.json': nameByUrl(String(files['model.json'])) },
+        /names weight files by URL, such as https:\/\/example\.org\/net\/weights\.bin\?v=1: download the weight files next to it/,
       ],
       ['no-onnx', { 'model.onnx': 'what', 'labels.txt': 'a\nb' }, /not an ONNX model|no graph/],
       ['labels', { ...files, 'labels.txt': 'a\nb' }, /names 2 classes, the model has 3/],

@@ -1,4 +1,4 @@
-import { access, constants, copyFile, mkdir, mkdtemp, open, realpath, rm, stat } from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, mkdtemp, open, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { CommandContext } from '../commands/command-context.ts';
@@ -9,7 +9,7 @@ import { listExternalFiles } from '../onnx-reader/external-weights.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { type ModelSpec, npmSource } from '../spec/spec.ts';
 import { isBinaryGraph, MANIFEST_FILE, storeBinaryGraph } from '../tfjs/binary-graph.ts';
-import { readModelJson } from '../tfjs/manifest.ts';
+import { parseModelJson, readModelJson, readModelText, withLocalShards } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
 import { explainForeign, listFolder } from './foreign-formats.ts';
 import { findIntegrity } from './npm.ts';
@@ -115,8 +115,11 @@ async function findTfjsModels(folder: string, names: readonly string[]): Promise
   const candidates = names.filter((name) => name.endsWith('.json') && !COMPANION_FILES.includes(path.basename(name)));
   const found: string[] = [];
   for (const name of candidates.slice(0, MAX_TRIED)) {
-    const model = await readModelJson(path.join(folder, name)).catch(() => undefined);
-    if (model) found.push(name);
+    const isTfjs = await readModelText(path.join(folder, name))
+      .then((text) => parseModelJson(withLocalShards(text), name))
+      .then(() => true)
+      .catch(() => false);
+    if (isTfjs) found.push(name);
   }
   return found;
 }
@@ -154,10 +157,11 @@ async function copyModelFiles(file: string, modelDir: string, model: string, wit
   if (isBinaryGraph(file)) {
     await requireWithin(within, path.join(from, MANIFEST_FILE));
     await storeBinaryGraph(file, modelDir);
-  } else await copyPlain(file, copy);
+  } else if (isOnnx) await copyPlain(file, copy);
+  else await storeModelJson(file, copy);
   const shards = isOnnx
     ? listExternalFiles(readOnnx(file).graph)
-    : (await readModelJson(isBinaryGraph(file) ? copy : file)).weightsManifest.flatMap((group) => group.paths);
+    : (await readModelJson(copy)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) {
     const named = path.join(from, shard);
     // Exports for a web server may have its query in the names.
@@ -166,6 +170,19 @@ async function copyModelFiles(file: string, modelDir: string, model: string, wit
     await refusePointer(source);
     await copyPlain(source, path.join(modelDir, shard));
   }
+}
+
+/** @throws ModelError MANIFEST_INVALID if it names weight files by URLs, and one is not next to it */
+async function storeModelJson(file: string, copy: string): Promise<void> {
+  const text = await readModelText(file);
+  const local = withLocalShards(text);
+  const { weightsManifest } = parseModelJson(local, path.basename(file));
+  const shards = weightsManifest.flatMap((group) => group.paths);
+  const places = shards.map((shard) => stat(path.join(path.dirname(file), shard)).catch(() => undefined));
+  const isComplete = (await Promise.all(places)).every((place) => place !== undefined);
+  // Says which URL it is.
+  if (local !== text && !isComplete) parseModelJson(text, path.basename(file));
+  await writeFile(copy, local);
 }
 
 const POINTER = 'version https://git-lfs.github.com/spec/';

@@ -80,6 +80,11 @@ export function parseModelJson(text: string, file: string): ModelJson {
       const wayOut = "save the whole model with model.save('model.keras')";
       throw new ModelError('MANIFEST_INVALID', `${file} has the layers of a Keras model without weights: ${wayOut}`);
     }
+    const [address] = listAddresses(raw);
+    if (address !== undefined) {
+      const wayOut = 'download the weight files next to it, and add the folder';
+      throw new ModelError('MANIFEST_INVALID', `${file} names weight files by URL, such as ${address}: ${wayOut}`);
+    }
     throw new ModelError(
       'MANIFEST_INVALID',
       `${file} is not a tfjs model: ${issue?.path.join('.') || '(the whole file)'}: ${issue?.message}`,
@@ -101,6 +106,34 @@ export function parseModelJson(text: string, file: string): ModelJson {
   return parsed.data;
 }
 
+const ADDRESS = /^https?:\/\//i;
+const manifestPaths = z.looseObject({ weightsManifest: z.array(z.looseObject({ paths: z.array(z.string()) })) });
+
+/** The weight files that a model.json names by a complete URL, which only a browser would load. */
+function listAddresses(raw: unknown): string[] {
+  const groups = manifestPaths.safeParse(raw).data?.weightsManifest ?? [];
+  return groups.flatMap(({ paths }) => paths).filter((name) => ADDRESS.test(name));
+}
+
+/**
+ * Names weight files by their last part if a model.json names them by a complete URL, for files that were downloaded next to it.
+ * @returns the text as it is if no weight file has a URL
+ */
+export function withLocalShards(text: string): string {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    // Reported by who parses it.
+    return text;
+  }
+  if (listAddresses(raw).length === 0) return text;
+  const { weightsManifest, ...rest } = manifestPaths.parse(raw);
+  const localize = (name: string) => (ADDRESS.test(name) ? path.posix.basename(name.replace(/[?#].*$/, '')) : name);
+  const groups = weightsManifest.map((group) => ({ ...group, paths: group.paths.map(localize) }));
+  return JSON.stringify({ ...rest, weightsManifest: groups });
+}
+
 /** Whether a model.json holds a TensorFlow graph; else it holds Keras layers. */
 export function isGraphModel(modelJson: ModelJson): boolean {
   return modelJson.format === 'graph-model' || Array.isArray(modelJson.modelTopology.node);
@@ -113,18 +146,21 @@ export function signatureOf(modelJson: ModelJson): unknown {
 
 /** Reads and checks a model.json. */
 export async function readModelJson(file: string): Promise<ModelJson> {
+  return parseModelJson(await readModelText(file), path.basename(file));
+}
+
+/** @throws ModelError MANIFEST_INVALID for what is not a file of a believable size */
+export async function readModelText(file: string): Promise<string> {
   const name = path.basename(file);
-  let text: string;
   try {
     const found = await stat(file);
     // A pipe or a device would be read forever, and the models after it would wait.
     if (!found.isFile() || found.size > MAX_MODEL_JSON_BYTES) {
       throw new ModelError('MANIFEST_INVALID', `${name} is not a file of at most 64 MB`);
     }
-    text = await readFile(file, 'utf8');
+    return await readFile(file, 'utf8');
   } catch (cause) {
     if (cause instanceof ModelError) throw cause;
     throw new ModelError('MANIFEST_INVALID', `${name} cannot be read`, { cause });
   }
-  return parseModelJson(text, name);
 }
