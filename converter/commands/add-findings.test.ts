@@ -31,6 +31,22 @@ test.each(['2.15.0', '3.15.1'] as const)(
   },
 );
 
+test.each([
+  [
+    'subclass',
+    /does not cover Classifier: it is a subclass of keras\.Model, whose code the file lacks\. A graph model or/,
+  ],
+  ['channels-first', /takes 3 x 16 x 16, channels first: expected channels last\. A graph model or an ONNX file says/],
+  [
+    'channels-first-inside',
+    /does not cover data_format channels_first: layer conv2d\w*\. A graph model or an ONNX file/,
+  ],
+  ['int8', /holds 8 bits of a quantized model: save the model before model\.quantize\(\)/],
+])('a file of Keras 3 that cannot be read says why: %s', async (name, message) => {
+  const file = path.join(import.meta.dirname, `../golden/keras/refused/${name}.keras`);
+  await expect(addModel(file, {}, repository.context)).rejects.toThrow(message);
+});
+
 describe('a graph whose op the converter does not know is refused by the name of the op, with the way out', () => {
   /** A classifier that ends in the given op of its five scores. */
   const endingIn = (op: string) => {

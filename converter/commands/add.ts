@@ -2,7 +2,7 @@ import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
 import JSON5 from 'json5';
-import { ModelError } from '../errors.ts';
+import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
@@ -12,11 +12,12 @@ import { pullSource } from '../sources/pull.ts';
 import { readLabels, repeatedNames } from '../spec/labels.ts';
 import { LABELS_FILE, type ModelSpec, parseSpec, SPEC_FILE } from '../spec/spec.ts';
 import { findModelFile } from '../spec/spec-file.ts';
+import { wayOut } from '../tfjs/keras3.ts';
 import { tryModel } from './check.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
 import { keepDefault } from './default.ts';
-import { findHints } from './normalization-hints.ts';
+import { findHints, type Hint } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
 import { type Ask, askLabels, askNormalization } from './questions.ts';
 
@@ -27,6 +28,9 @@ export interface AddOptions extends Overrides {
   /** Replace the model of that name. */
   replace?: boolean;
 }
+
+const HOW_TO_GIVE =
+  'if it has numbers, give them as --mean, --std and --scale, which calculate (pixel * scale - mean) / std';
 
 /** Of those that several classes have. */
 const SHOWN_NAMES = 5;
@@ -65,6 +69,10 @@ export async function addModel(source: string, options: AddOptions, context: Com
     context.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
     await keepDefault(name, context);
     return model;
+  } catch (cause) {
+    if (!(cause instanceof UnsupportedOpError)) throw cause;
+    // Found while the file was read, before anything could try it otherwise.
+    throw new ModelError('SOURCE_INVALID', `${cause.message}. ${wayOut('tfjs-layers')}`, { cause });
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
@@ -75,7 +83,7 @@ async function writeSpec(
   options: AddOptions,
   modelDir: string,
   context: CommandContext,
-  findHints: () => Promise<string[]>,
+  findHints: () => Promise<Hint[]>,
 ): Promise<void> {
   const name = path.basename(modelDir);
   const printProgress = createProgressPrinter(context.print);
@@ -152,11 +160,12 @@ async function writeSpec(
 async function printHints(
   { description }: Inspection,
   print: CommandContext['print'],
-  findHints: () => Promise<string[]>,
+  findHints: () => Promise<Hint[]>,
 ): Promise<void> {
   if (description) print(`  the file describes itself: "${description.slice(0, SHOWN_CHARACTERS)}"`);
   for (const hint of await findHints()) {
-    print(`  ${hint} beside it mentions a mean or a normalization: if it has numbers, give --mean, --std, --scale`);
+    const what = hint.numbers.length > 0 ? ` (${hint.numbers.join('; ')})` : '';
+    print(`  ${hint.file} beside it mentions a mean or a normalization${what}: ${HOW_TO_GIVE}`);
   }
 }
 

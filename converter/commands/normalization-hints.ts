@@ -8,12 +8,23 @@ const TEXT = /\.(json|ya?ml|toml|txt|md)$|^readme$/i;
 /** In prose, "mean" has other meanings. */
 const MENTION = /\b(image_|pixel_)?(means?|std|stddev)["']?\s*[:=[(]|normali[sz]/i;
 
+/** Fields of JSON that hold its numbers. */
+const NUMBER_FIELD = /^(image_|pixel_)?(means?|std|stddev|scale|rescale_factor)$/i;
+const SHOWN_GROUPS = 3;
+const MAX_DEPTH = 8;
+
+/** A file that mentions a mean or a normalization. */
+export interface Hint {
+  file: string;
+  /** The numbers that it has, if it is JSON, such as `input: means 123,117,104, scale 0.0039`. */
+  numbers: string[];
+}
+
 /**
  * Files beside a model that `add` cannot read, but a person can: they mention a mean or a normalization.
  * @param source what was added; anything but a path of this machine has none
- * @returns their names
  */
-export async function findHints(source: string): Promise<string[]> {
+export async function findHints(source: string): Promise<Hint[]> {
   const found = await stat(source).catch(() => undefined);
   if (!found) return [];
   const folder = found.isDirectory() ? source : path.dirname(source);
@@ -21,12 +32,34 @@ export async function findHints(source: string): Promise<string[]> {
   const candidates = names.filter(
     (name) => TEXT.test(name) && name !== 'model.json' && !COMPANION_FILES.includes(name.toLowerCase()),
   );
-  const hints: string[] = [];
+  const hints: Hint[] = [];
   for (const name of candidates.slice(0, MAX_FILES)) {
     const file = path.join(folder, name);
     const size = await stat(file).catch(() => undefined);
     if (!size?.isFile() || size.size > MAX_BYTES) continue;
-    if (MENTION.test(await readFile(file, 'utf8').catch(() => ''))) hints.push(name);
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (MENTION.test(text)) hints.push({ file: name, numbers: name.endsWith('.json') ? listNumbers(text) : [] });
   }
   return hints;
+}
+
+function listNumbers(text: string): string[] {
+  try {
+    return listGroups(JSON.parse(text), []).slice(0, SHOWN_GROUPS);
+  } catch {
+    return [];
+  }
+}
+
+/** The objects with such fields, each with its path. */
+function listGroups(value: unknown, at: readonly string[]): string[] {
+  if (typeof value !== 'object' || value === null || at.length > MAX_DEPTH) return [];
+  const entries = Object.entries(value);
+  const fields = entries.flatMap(([name, field]) => {
+    const numbers = [field].flat();
+    const isShort = numbers.length > 0 && numbers.length <= 4 && numbers.every((number) => typeof number === 'number');
+    return NUMBER_FIELD.test(name) && isShort ? [`${name} ${numbers.join(',')}`] : [];
+  });
+  const own = fields.length > 0 ? [`${at.length > 0 ? `${at.join('.')}: ` : ''}${fields.join(', ')}`] : [];
+  return [...own, ...entries.flatMap(([name, field]) => listGroups(field, [...at, name]))];
 }

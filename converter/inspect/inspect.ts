@@ -25,6 +25,7 @@ import {
   describeSingle,
   type Overrides,
   overriddenNormalization,
+  SEVERAL_LABELS,
 } from './overrides.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
@@ -99,7 +100,12 @@ async function inspectTfjs(
   else findings.guessed('size', sizeText, 'the model leaves it open: --width, --height');
   const channelCount = overrides.channels ?? channels ?? 3;
   if (channelCount !== 1 && channelCount !== 3 && channelCount !== 4) {
-    throw new ModelError('SOURCE_INVALID', `the model takes images with ${channelCount} channels: expected 1, 3 or 4`);
+    const isFirst = height === 1 || height === 3 || height === 4;
+    const found = isFirst
+      ? `${height} x ${width} x ${channels}, channels first`
+      : `images with ${channelCount} channels`;
+    const way = isFirst ? `expected channels last. ${wayOut('tfjs-layers')}` : 'expected 1, 3 or 4';
+    throw new ModelError('SOURCE_INVALID', `the model takes ${found}: ${way}`);
   }
   if (overrides.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
   else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
@@ -117,7 +123,10 @@ async function inspectTfjs(
   const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
   const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
-  const outcome = await outcomeOf(modelJson, file, weights, spec);
+  const outcome = await outcomeOf(modelJson, file, weights, spec).catch((error: Error) => {
+    if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
+    throw error;
+  });
   const chosen = normalizationFor(modelJson, outcome, channelCount, overrides, companions, findings);
   const inspection = {
     format,
@@ -133,6 +142,8 @@ async function inspectTfjs(
   if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
   else if ('graph' in outcome && outcome.activation === 'logits-sigmoid')
     findings.likely('activation', outcome.activation, describeSingle(outputName ?? names[0] ?? ''));
+  else if ('graph' in outcome && outcome.activation === 'logits')
+    findings.likely('activation', outcome.activation, `its last operator; ${SEVERAL_LABELS}`);
   else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
   else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
   findings.read('classes', String(outcome.classCount), "the model's output");
@@ -146,6 +157,15 @@ async function inspectTfjs(
     classCount: outcome.classCount,
     labels: companions.labels,
   };
+}
+
+/** @throws ModelError SOURCE_INVALID for what TensorFlow.js saves without weights */
+function requireWeights({ weightsManifest }: ModelJson): void {
+  if (weightsManifest.some(({ weights }) => weights.length > 0)) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    'the model.json names no weights: save the model once more together with its weights, or add the .keras or .h5 file',
+  );
 }
 
 /** Converted models name Keras or TensorFlow's version; those that were trained in a browser name TensorFlow.js. */

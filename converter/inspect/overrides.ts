@@ -55,6 +55,9 @@ export function describeSingle(output: string, hasSize = true): string {
   return `one number, taken as the logit of two classes; if it is a quantity (regression): --outputs ${output}=embedding${size}`;
 }
 
+/** Logits do not show whether one class is right or any number of them. */
+export const SEVERAL_LABELS = 'if an image can have several labels at once: --activation logits-sigmoid';
+
 /** A normalization for people. */
 export function describeNormalization(normalization: NormalizationSpec): string {
   switch (normalization) {

@@ -126,6 +126,8 @@ function describeFile(root: File, name: string, remove: () => void): Hdf5 {
         const count = shape.reduce((a, b) => a * b, 1);
         elements += count;
         if (elements > MAX_TOTAL_ELEMENTS) throw invalid(at, 'more than 2 GB of weights');
+        if (dtype === '<b' || dtype === '|b' || dtype === '<B')
+          throw invalid(at, 'holds 8 bits of a quantized model: save the model before model.quantize()');
         if (dtype !== '<f' && dtype !== '<d' && dtype !== '<i' && dtype !== '<q') {
           throw invalid(at, `is of type ${JSON.stringify(dtype)}: expected 32 or 64 bits, little-endian`);
         }

@@ -84,6 +84,9 @@ function parseModel(raw: unknown, depth: number): LayersModel {
   const parsed = modelConfig.safeParse(raw);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
+    const own = nameOwnModel(raw);
+    if (own !== undefined)
+      throw new UnsupportedOpError(own, 'it is a subclass of keras.Model, whose code the file lacks');
     throw new ModelError(
       'TOPOLOGY_INVALID',
       `modelTopology is not a layers model: ${issue?.path.join('.')}: ${issue?.message}`,
@@ -116,6 +119,12 @@ function parseModel(raw: unknown, depth: number): LayersModel {
     inputs: parseRefs(ends.input_layers, name),
     outputs: parseRefs(ends.output_layers, name),
   };
+}
+
+/** The class of a model that was written as a subclass: Keras keeps its name, and no layers. */
+function nameOwnModel(raw: unknown): string | undefined {
+  const { class_name } = z.looseObject({ class_name: z.string(), config: z.looseObject({}) }).safeParse(raw).data ?? {};
+  return class_name === undefined || MODEL_CLASSES.has(class_name) ? undefined : class_name;
 }
 
 /** A sequential model as a functional one. Old files omit its input layer. */

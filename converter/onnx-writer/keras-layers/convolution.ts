@@ -3,7 +3,6 @@ import { applyActivation } from './activation.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 function windowOf({ config }: LayerCall) {
-  config.requireChannelsLast();
   return {
     strides: config.pair('strides', [1, 1]),
     dilations: config.pair('dilation_rate', [1, 1]),
@@ -17,6 +16,7 @@ function biasOf({ config, weight }: LayerCall): Float32Array | undefined {
 
 /** What says again what the kernel's shape says, and what Keras 3 adds for its own training. */
 function checkKernel({ config }: LayerCall, [height = 0, width = 0]: readonly number[]): void {
+  config.requireChannelsLast();
   config.expect('kernel_size', height, width);
   config.expect('rank', 2);
   config.ignore('lora_alpha');
