@@ -88,7 +88,9 @@ describe('models add of an ONNX file', () => {
     await addModel(file, flags, repository.context);
     const printed = repository.printed.splice(0).join('\n');
     expect(printed).toContain('the file describes itself: "a classifier; input is already-normalized RGB"');
-    expect(printed).toContain('manifest.json beside it mentions a mean or a normalization');
+    expect(printed).toContain(
+      'manifest.json beside it mentions a mean or a normalization (normalization: means 122,117,104, scale 0.004): if it has',
+    );
     expect(printed).not.toMatch(/notes\.json|README/);
     await addModel(file, { ...flags, name: 'sure', mean: [122, 117, 104], scale: 1 / 256 }, repository.context);
     expect(repository.printed.join('\n')).not.toMatch(/manifest\.json|describes itself/);
@@ -101,6 +103,30 @@ describe('models add of an ONNX file', () => {
     await writeFile(file, onnx.ModelProto.encode(model).finish());
     await expect(addModel(file, {}, repository.context)).rejects.toThrow(
       /e0 gives whole numbers.*; export it with a score per class as an output, or serve it without labels: --outputs e0=tensor$/,
+    );
+  });
+
+  test.each([
+    ['TopK', 2],
+    ['ReduceMax', 1],
+  ])('refuses the best scores without their classes: %s', async (op, count) => {
+    const file = await writeClassifier('best', op);
+    const model = onnx.ModelProto.decode(await readFile(file));
+    model.graph!.output![0]!.type!.tensorType!.shape!.dim![1]!.dimValue = count;
+    await writeFile(file, onnx.ModelProto.encode(model).finish());
+    await expect(addModel(file, {}, repository.context)).rejects.toThrow(
+      'e0 gives the best scores only, and not those of all classes; export it with a score per class as an output',
+    );
+  });
+
+  test('refuses percentages, whose softmax would be another answer', async () => {
+    const file = await writeClassifier('percent', 'Softmax', 'Mul');
+    const model = onnx.ModelProto.decode(await readFile(file));
+    model.graph!.node!.at(-1)!.input!.push('hundred');
+    model.graph!.initializer!.push({ name: 'hundred', dataType: onnx.TensorProto.DataType.FLOAT, floatData: [100] });
+    await writeFile(file, onnx.ModelProto.encode(model).finish());
+    await expect(addModel(file, {}, repository.context)).rejects.toThrow(
+      'the scores that it gives for each image sum to 100, as percentages do: export it with probabilities, which sum to 1',
     );
   });
 

@@ -134,6 +134,15 @@ export function activationOfRows(rows: readonly Float32Array[]): 'softmax' | 'si
   return undefined;
 }
 
+/** The sum that probabilities have if they were multiplied, such as 100 for percentages; undefined if they sum to 1, or are none. */
+export function scaledSumOf(rows: readonly Float32Array[]): number | undefined {
+  const sums = rows.map((row) => row.reduce((a, b) => a + b, 0));
+  const [first = 0] = sums;
+  const isSame = sums.every((sum) => Math.abs(sum - first) < first * TOLERANCE);
+  const isScaled = rows.length > 1 && isSame && Math.abs(first - 1) > TOLERANCE * 5;
+  return isScaled && rows.every((row) => row.length > 1 && row.every((value) => value >= 0)) ? first : undefined;
+}
+
 /** Whether rows are vectors of length 1, as metric learning gives them, and not scores. */
 export function areUnitVectors(rows: readonly Float32Array[]): boolean {
   return rows.every((row) => {

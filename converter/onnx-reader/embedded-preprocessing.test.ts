@@ -121,6 +121,21 @@ describe('preprocessing inside a model', () => {
     expect(readEmbedded(traceOf(['Relu'], ['Div', 255]))).toBeUndefined();
   });
 
+  test('is not read from an exchange of channels alone, which shows no range', () => {
+    const nodes: TraceNode[] = [
+      { op: 'Gather', inputs: ['x', 'order'], outputs: ['bgr'] },
+      { op: 'Conv', inputs: ['bgr', 'w'], outputs: ['y'] },
+    ];
+    const constantOf = (name: string) => (name === 'order' ? { shape: [3], values: [2, 1, 0] } : undefined);
+    const trace = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    expect(readEmbedded(trace)).toEqual({ normalization: undefined, does: 'exchanges red and blue' });
+  });
+
+  test('is read behind a limit of its values', () => {
+    const trace = traceOf(['Clip', 0, 1], ['Sub', 0.485, 0.456, 0.406], ['Div', 0.229, 0.224, 0.225]);
+    expect(readEmbedded(trace)?.normalization).toBe('unit');
+  });
+
   test('is read through a crop, and next to a node whose numbers nobody reads', () => {
     const values: Record<string, number[]> = { start: [8, 8], end: [24, 24], axes: [1, 2], channel: [3], scale: [255] };
     const constantOf = (name: string) => values[name] && { shape: [values[name].length], values: values[name] };

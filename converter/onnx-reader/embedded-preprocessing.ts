@@ -53,6 +53,8 @@ const BLUE_FIRST: NormalizationSpec = { scale: 1, mean: [0], std: [1], order: 'b
 const [BLUE, RED] = [103.939, 123.68];
 
 function expectedValues({ factor, shift, reversesChannels }: InputTrace): EmbeddedPreprocessing['normalization'] {
+  // An exchange of channels alone shows no range.
+  if (factor.every((value) => value === 1) && shift.every((value) => value === 0)) return undefined;
   const channels = Math.max(factor.length, shift.length);
   const at = (values: number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
   const range = (low: number, high: number) =>

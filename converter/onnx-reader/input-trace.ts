@@ -43,9 +43,10 @@ export interface InputTrace {
   firstLayer: FirstLayer | undefined;
 }
 
-/** Operators that leave each number as it is. */
+/** Operators that leave each number of an image as it is. */
 const PASSING = new Set([
   'Identity',
+  'Clip',
   'Cast',
   'CastLike',
   'Pad',

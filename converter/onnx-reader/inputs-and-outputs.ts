@@ -42,7 +42,11 @@ export interface ImageInput extends Port {
   layout: Layout;
   /** False if the file does not say, so that `nchw` is a guess. */
   layoutIsCertain: boolean;
+  /** The dimension that the file's input does not have: it takes a single image, or gray images without channels. */
+  without: MissingDimension | undefined;
 }
+
+type MissingDimension = 'batch' | 'channels';
 
 export interface AnswerOutput extends Port {
   /** Undefined if the file leaves it open. */
@@ -85,7 +89,7 @@ export function readFacts(
       `the ONNX file has opset ${opset}: export it again with opset ${MIN_OPSET} or later (17 suits most tools)`,
     );
   }
-  const port = imagePort(graph);
+  const { port, without } = imagePort(graph);
   refuseTraining({ model, graph });
   refuseCalls(graph);
   const constantOf = readConstants(graph, file);
@@ -95,8 +99,10 @@ export function readFacts(
   );
   return {
     opset,
-    input: toImageInput(port, trace, layout),
-    outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph)),
+    input: { ...toImageInput(port, trace, layout), without },
+    outputs: (graph.output as onnx.IValueInfoProto[])
+      .map(toPort)
+      .map((output) => toAnswer(output, graph, without === 'batch')),
     trace,
     producer: model.producerName ?? '',
     nodeNames: graph.node.map(({ name }) => name ?? ''),
@@ -136,7 +142,7 @@ function toPort({ name, type }: onnx.IValueInfoProto): Port {
   };
 }
 
-function imagePort(graph: OnnxModelGraph): Port {
+function imagePort(graph: OnnxModelGraph): { port: Port; without: MissingDimension | undefined } {
   const constants = new Set(graph.initializer.map(({ name }) => name));
   const ports = (graph.input as onnx.IValueInfoProto[]).filter(({ name }) => !constants.has(name)).map(toPort);
   const [port, ...others] = ports;
@@ -151,11 +157,12 @@ function imagePort(graph: OnnxModelGraph): Port {
       );
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
   }
-  if (port.sizes && port.sizes.length !== 4) {
+  const completed = completeSizes(port.sizes);
+  if (!completed) {
     const shape = describeSizes(port.sizes);
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file takes ${shape} as its input ${port.name}, which is not an image of four dimensions; models of tables and texts, such as pipelines of scikit-learn, are not served`,
+      `the ONNX file takes ${shape} as its input ${port.name}, which is not an image (batch x channels x height x width, of which batch or channels may be missing); models of tables and texts, such as pipelines of scikit-learn, are not served`,
     );
   }
   if (IMAGE_TYPES[port.type] === undefined) {
@@ -165,7 +172,25 @@ function imagePort(graph: OnnxModelGraph): Port {
       `the ONNX file's input ${port.name} is of element type ${port.type}: expected ${types}`,
     );
   }
-  return port;
+  return { port: { ...port, sizes: completed.sizes }, without: completed.without };
+}
+
+/** Smaller ones may be anything. */
+const MIN_SIDE = 8;
+
+/** Adds the dimension that an image of three lacks. Undefined for what is not an image; a gray one without channels must be square. */
+function completeSizes(
+  sizes: Port['sizes'],
+): { sizes: Port['sizes']; without: MissingDimension | undefined } | undefined {
+  if (sizes === undefined || sizes.length === 4) return { sizes, without: undefined };
+  const [first = 0, second = 0, third = 0] = sizes;
+  if (sizes.length !== 3) return undefined;
+  const isSide = (size: number) => size >= MIN_SIDE;
+  const isColor = (size: number) => size === 3 || size === 4;
+  const isFirst = isColor(first) && isSide(second) && isSide(third);
+  if (isFirst || (isColor(third) && isSide(first) && isSide(second))) return { sizes: [1, ...sizes], without: 'batch' };
+  const isGray = !isSide(first) && isSide(second) && second === third;
+  return isGray ? { sizes: [...sizes, 1], without: 'channels' } : undefined;
 }
 
 /** Such as `? x 3 x 224 x 224`. */
@@ -173,7 +198,7 @@ export function describeSizes(sizes: readonly (number | undefined)[] | undefined
   return sizes === undefined ? 'an open shape' : sizes.map((size) => size ?? '?').join(' x ') || 'a single number';
 }
 
-function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefined): ImageInput {
+function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefined): Omit<ImageInput, 'without'> {
   const { sizes = [undefined, undefined, undefined, undefined], sizeNames } = port;
   const found = overrides ?? trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(sizeNames);
   const layout = found ?? 'nchw';
@@ -202,13 +227,17 @@ function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): L
   return isChannels(second) ? 'nchw' : 'nhwc';
 }
 
-function toAnswer(port: Port, graph: OnnxModelGraph): AnswerOutput {
+function toAnswer(port: Port, graph: OnnxModelGraph, isSingle: boolean): AnswerOutput {
   const { sizes } = port;
-  const inner = sizes?.slice(1);
+  // A model of a single image may give a row without a batch.
+  const inner = isSingle && sizes?.length === 1 ? sizes : sizes?.slice(1);
   const known = inner?.every((size) => size !== undefined) ? inner.map(Number) : undefined;
   // [batch] alone is one number per image.
   const classCount = known?.reduce((a, b) => a * b, 1);
-  return { ...port, classCount, ending: readEnding(graph.node, port.name), unfit: whyUnfit(port, known) };
+  const ending = readEnding(graph.node, port.name);
+  const isBest = ending.op === 'TopK' || (ending.op === 'ReduceMax' && classCount === 1);
+  const unfit = isBest ? 'gives the best scores only, and not those of all classes' : whyUnfit(port, known);
+  return { ...port, classCount, ending, unfit };
 }
 
 function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | undefined {

@@ -224,7 +224,15 @@ function frontNodes(input: ImageInput, spec: ModelSpec, target: string): Part {
     chain.add('Gather', { axis: { int: isFirst ? 1 : 3 } }, order);
   }
   if (input.type !== ELEMENT.float && input.type !== ELEMENT.uint8) chain.add('Cast', { to: { int: input.type } });
+  if (input.without !== undefined) chain.add('Reshape', {}, int64Tensor(shapeWithout(input, spec)));
   return chain.end(target);
+}
+
+/** The shape of a file's input of three dimensions. */
+function shapeWithout({ without, layout, batch }: ImageInput, { input }: ModelSpec): number[] {
+  const { height, width, channels } = input;
+  if (without === 'channels') return [batch ?? -1, height, width];
+  return layout === 'nchw' ? [channels, height, width] : [height, width, channels];
 }
 
 /** ONNX' numbers of the element types of named outputs. */
