@@ -6,6 +6,7 @@ import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
 import { parseLabels, readLabels } from '../spec/labels.ts';
 import { readTimm } from './timm-config.ts';
 import { readTransformers } from './transformers-config.ts';
+import { parseMetadataYaml, readUltralytics } from './ultralytics.ts';
 
 /** How images must be prepared, as far as a file specifies it. */
 export interface Preprocessing {
@@ -13,6 +14,8 @@ export interface Preprocessing {
   height?: number | undefined;
   shortSide?: number | undefined;
   stretchTo?: number | undefined;
+  cover?: boolean | undefined;
+  cropFraction?: number | undefined;
   padColor?: string | undefined;
   resize?: InputSpec['resize'];
   normalization?: NormalizationSpec | undefined;
@@ -26,6 +29,13 @@ export interface Preprocessing {
 export interface Companions {
   labels?: { names: string[]; from: string };
   preprocessing?: Preprocessing;
+  problem?: Problem;
+}
+
+/** What a model was trained for, if its logits are not those of classes of which one is right. */
+export interface Problem {
+  type: 'multi-label' | 'regression';
+  from: string;
 }
 
 /** Files that may be next to a model, in order of preference. */
@@ -33,6 +43,7 @@ export const COMPANION_FILES = [
   'metadata.json',
   'preprocessor_config.json',
   'config.json',
+  'metadata.yaml',
   'labels.txt',
   'labels.json',
   'class_indices.json',
@@ -42,11 +53,11 @@ export const COMPANION_FILES = [
   'classes.txt',
   'names.txt',
 ];
-const LABEL_FILES = COMPANION_FILES.slice(3);
+const LABEL_FILES = COMPANION_FILES.slice(4);
 
 /**
  * Reads the files next to a model: Teachable Machine's metadata.json, the config.json and preprocessor_config.json of
- * Hugging Face and timm, and files with class names.
+ * Hugging Face and timm, ultralytics' metadata.yaml, and files with class names.
  * @throws ModelError SOURCE_INVALID for one that cannot be read
  */
 export async function readCompanions(folder: string): Promise<Companions> {
@@ -75,6 +86,12 @@ export async function readCompanions(folder: string): Promise<Companions> {
   if (huggingFace) found.preprocessing = huggingFace;
   const timm = readTimm(config);
   if (timm && !found.preprocessing) found.preprocessing = timm;
+  const yaml = await readText(path.join(folder, 'metadata.yaml'));
+  const ultralytics = yaml === undefined ? undefined : readUltralytics(parseMetadataYaml(yaml), 'metadata.yaml');
+  if (ultralytics?.preprocessing && !found.preprocessing) found.preprocessing = ultralytics.preprocessing;
+  if (ultralytics?.labels) found.labels = ultralytics.labels;
+  const problem = readProblem(config);
+  if (problem) found.problem = problem;
   for (const [name, value] of [
     ['metadata.json', metadata],
     ['config.json', config],
@@ -87,6 +104,14 @@ export async function readCompanions(folder: string): Promise<Companions> {
     found.labels = { names: await readLabels(path.join(folder, name)), from: name };
   }
   return found;
+}
+
+/** The `problem_type` that transformers write when a model is trained. */
+function readProblem(config: unknown): Problem | undefined {
+  const type = z.looseObject({ problem_type: z.string() }).safeParse(config).data?.problem_type;
+  const from = 'config.json (problem_type)';
+  if (type === 'multi_label_classification') return { type: 'multi-label', from };
+  return type === 'regression' ? { type, from } : undefined;
 }
 
 async function readText(file: string): Promise<string | undefined> {

@@ -14,14 +14,15 @@ import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-names.t
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { parseLabels } from '../spec/labels.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
-import type { Companions, Preprocessing } from './companion-files.ts';
+import type { Companions, Preprocessing, Problem } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
-import { type Activation, describeSingle, type Overrides } from './overrides.ts';
-import { activationOfRows, areUnitVectors, type Probe, probeOnnx } from './probe-onnx.ts';
+import { type Activation, describeSingle, type Overrides, SEVERAL_LABELS } from './overrides.ts';
+import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
+import { readUltralytics } from './ultralytics.ts';
 
 /**
  * Determines the spec of an ONNX file, from the file, from files next to it, and by running it.
@@ -60,7 +61,7 @@ export async function inspectOnnx(
   }
   const probe = await probeOnnx(file, spec, context.images, context.scratch);
   if (overrides.output === undefined && labelCount !== probe.classCount) refuseEmbedding(chosen, probe);
-  const activation = activationFor(chosen, overrides, probe, findings);
+  const activation = activationFor(chosen, overrides, probe, companions.problem, findings);
   findings.read('classes', String(probe.classCount), `output ${name}`);
   const others = facts.outputs.filter((output) => output.name !== name).map(toOther);
   const outputs = await declareOutputs(overrides.outputs, others, findings);
@@ -97,22 +98,8 @@ function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
     const names = text === undefined ? undefined : (parseLabels(text) ?? splitNames(text));
     if (names && !found.labels) found.labels = { names, from: `metadata of the ONNX file (${key})` };
   }
-  const task = metadata.get('task');
-  const isUltralytics = /ultralytics/i.test(metadata.get('author') ?? metadata.get('description') ?? '');
-  if (isUltralytics && task !== undefined && task !== 'classify') {
-    throw new ModelError('SOURCE_INVALID', `the model's task is ${task}: only models that classify images are served`);
-  }
-  if (isUltralytics) {
-    const [height, width] = (metadata.get('imgsz') ?? '').match(/\d+/g)?.map(Number) ?? [];
-    const size =
-      height === undefined ? {} : { height, width: width ?? height, shortSide: Math.max(height, width ?? 0) };
-    found.preprocessing = {
-      ...size,
-      resize: 'pillow-bilinear',
-      normalization: 'unit',
-      from: 'metadata of ultralytics',
-    };
-  }
+  const ultralytics = readUltralytics(metadata, 'metadata of ultralytics');
+  if (ultralytics?.preprocessing) found.preprocessing = ultralytics.preprocessing;
   return found;
 }
 
@@ -210,8 +197,17 @@ function draftSpec(input: object, outputName: string | undefined, file: string):
   return parseSpec(JSON.stringify(draft), 'the model');
 }
 
-/** Trusts the end of the graph unless the numbers contradict it. */
-function activationFor({ output }: ChosenOutput, overrides: Overrides, probe: Probe, findings: Findings): Activation {
+/**
+ * Trusts the end of the graph unless the numbers contradict it.
+ * @throws ModelError SPEC_INVALID for a model of quantities
+ */
+function activationFor(
+  { output }: ChosenOutput,
+  overrides: Overrides,
+  probe: Probe,
+  problem: Problem | undefined,
+  findings: Findings,
+): Activation {
   if (overrides.activation !== undefined) {
     findings.given('activation', overrides.activation, '--activation');
     return overrides.activation;
@@ -220,13 +216,33 @@ function activationFor({ output }: ChosenOutput, overrides: Overrides, probe: Pr
   const isSingle = probe.classCount === 1;
   const logits = isSingle ? ('logits-sigmoid' as const) : ('logits' as const);
   const named = ending.activation === 'logits' ? logits : isSingle ? ('sigmoid' as const) : ending.activation;
+  if (problem?.type === 'regression' && named === logits) {
+    const size = output.classCount === undefined ? `:${probe.classCount}` : '';
+    throw new ModelError(
+      'SPEC_INVALID',
+      `the output ${output.name} has quantities and not scores, as ${problem.from} says: --outputs ${output.name}=embedding${size} serves them unchanged`,
+    );
+  }
+  if (problem?.type === 'multi-label' && named === logits) {
+    findings.read('activation', 'logits-sigmoid', problem.from);
+    return 'logits-sigmoid';
+  }
   if (isSingle && ending.activation === 'logits') {
     findings.likely('activation', named, describeSingle(output.name, output.classCount !== undefined));
     return named;
   }
   if (ending.certain) {
-    findings.read('activation', named, `the graph ends in ${ending.op}`);
+    const why = `the graph ends in ${ending.op}`;
+    if (named === 'logits') findings.likely('activation', named, `${why}; ${SEVERAL_LABELS}`);
+    else findings.read('activation', named, why);
     return named;
+  }
+  const sum = scaledSumOf(probe.rows);
+  if (sum !== undefined) {
+    throw new ModelError(
+      'SOURCE_INVALID',
+      `the scores that it gives for each image sum to ${Number(sum.toPrecision(4))}, as percentages do: export it with probabilities, which sum to 1`,
+    );
   }
   const seen = activationOfRows(probe.rows);
   if (seen === 'softmax') {
@@ -234,7 +250,9 @@ function activationFor({ output }: ChosenOutput, overrides: Overrides, probe: Pr
     return 'softmax';
   }
   if (seen === 'logits') {
-    findings.read('activation', logits, 'its answers to the samples are outside of 0..1');
+    const why = 'its answers to the samples are outside of 0..1';
+    if (logits === 'logits') findings.likely('activation', logits, `${why}; ${SEVERAL_LABELS}`);
+    else findings.read('activation', logits, why);
     return logits;
   }
   findings.guessed('activation', 'sigmoid', 'its answers are within 0..1, and their sum is not 1: --activation');

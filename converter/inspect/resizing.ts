@@ -10,6 +10,8 @@ export interface Resizing {
   resize: Resize;
   shortSide?: number;
   stretchTo?: number;
+  cover?: boolean;
+  cropFraction?: number;
   padColor?: string;
 }
 
@@ -76,19 +78,26 @@ type Crop = Omit<Resizing, 'resize'>;
 
 /** What a file says about cropping holds in proportion if the model's size is another. */
 function cropFor(preprocessing: Preprocessing, { width, height }: { width: number; height: number }): Crop {
-  const { shortSide, stretchTo, padColor } = preprocessing;
+  const { shortSide, stretchTo, cover, cropFraction, padColor } = preprocessing;
   const longest = Math.max(width, height);
   const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
-  const scale = (side: number) => Math.max(longest, Math.round((side * longest) / written));
+  const scale = (side: number) => Math.round((side * longest) / written);
+  const covering = (side: number) => Math.max(longest, scale(side));
   return {
-    ...(shortSide === undefined ? {} : { shortSide: scale(shortSide) }),
-    ...(stretchTo === undefined ? {} : { stretchTo: scale(stretchTo) }),
+    // What is too short for the crop is filled.
+    ...(shortSide === undefined ? {} : { shortSide: padColor === undefined ? covering(shortSide) : scale(shortSide) }),
+    ...(stretchTo === undefined ? {} : { stretchTo: covering(stretchTo) }),
+    ...(cover ? { cover } : {}),
+    ...(cropFraction === undefined ? {} : { cropFraction }),
     ...(padColor === undefined ? {} : { padColor }),
   };
 }
 
-function describeCrop({ shortSide, stretchTo, padColor }: Crop): string {
+function describeCrop({ shortSide, stretchTo, cover, cropFraction, padColor }: Crop): string {
+  if (shortSide !== undefined && padColor !== undefined)
+    return `short side to ${shortSide}, center cropped, the rest ${padColor}`;
   if (shortSide !== undefined) return `short side to ${shortSide}, center cropped`;
+  if (cover) return `largest center part${cropFraction === undefined ? '' : ` times ${cropFraction}`}, resized`;
   if (stretchTo !== undefined) return `stretched to ${stretchTo} x ${stretchTo}, center cropped`;
   return padColor === undefined ? 'stretched' : `fitted in, the rest ${padColor}`;
 }

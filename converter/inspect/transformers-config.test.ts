@@ -57,6 +57,36 @@ test.each([
     },
   ],
   [
+    'MobileViT fills what a short side leaves of its crop',
+    {
+      image_processor_type: 'MobileViTImageProcessor',
+      size: { shortest_edge: 224 },
+      crop_size: { height: 256, width: 256 },
+      do_flip_channel_order: false,
+      resample: 2,
+    },
+    {
+      width: 256,
+      height: 256,
+      shortSide: 224,
+      padColor: '#000000',
+      resize: 'transformers-bilinear',
+      normalization: 'unit',
+    },
+  ],
+  [
+    'Perceiver keeps a share of the largest square',
+    { image_processor_type: 'PerceiverImageProcessor', size: 224, crop_size: 256, resample: 3, ...HALF },
+    {
+      width: 224,
+      height: 224,
+      cover: true,
+      cropFraction: 0.875,
+      resize: 'transformers-bicubic',
+      normalization: 'tf',
+    },
+  ],
+  [
     'EfficientNet divides by the deviation twice',
     {
       image_processor_type: 'EfficientNetImageProcessor',
@@ -109,13 +139,14 @@ test('config.json names the model if nothing names the image processor', () => {
 });
 
 test.each([
-  ['fill the rest with black', { size: { shortest_edge: 224 }, crop_size: 256, do_center_crop: true }],
   ['fit the whole image in', { size: { shortest_edge: 224, longest_edge: 400 } }],
   ['fit the whole image in', { size: { longest_edge: 224 }, do_pad: true }],
   ['do not resize', { do_resize: false, crop_size: 224 }],
   ['long side longer', { size: { shortest_edge: 224 }, do_center_crop: false }],
-  ['crop images before', { image_processor_type: 'PerceiverImageProcessor', size: 224, crop_size: 256 }],
-])('a crop that cannot be reproduced is reported: transformers %s', (doubt, config) => {
+  ['crop images before', { image_processor_type: 'PerceiverImageProcessor', size: 224 }],
+  ['crop another part', { image_processor_type: 'PerceiverImageProcessor', size: [224, 192], crop_size: 256 }],
+  ['leaves the size', { image_processor_type: 'ViTImageProcessor' }],
+])('a crop that cannot be reproduced is reported: %s', (doubt, config) => {
   expect(readTransformers({ ...config, ...HALF }, undefined)?.cropDoubt).toContain(doubt);
 });
 

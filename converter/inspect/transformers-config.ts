@@ -111,7 +111,7 @@ export function readTransformers(raw: unknown, model: unknown): Preprocessing | 
   }
   const processor = nameProcessor(parsed.data, model);
   const place = placeOf(parsed.data, processor);
-  const isCropped = place.shortSide !== undefined || place.stretchTo !== undefined;
+  const isCropped = [place.shortSide, place.stretchTo, place.cover].some((rule) => rule !== undefined);
   const filter = FILTERS[parsed.data.resample ?? -1];
   const resize: InputSpec['resize'] = filter && `${isCropped ? 'transformers' : 'pillow'}-${filter}`;
   const normalization = normalizationOf(parsed.data, processor);
@@ -131,13 +131,16 @@ function nameProcessor({ image_processor_type, feature_extractor_type }: Config,
   return PROCESSORS[name] ?? name.replaceAll(/[-_]/g, '');
 }
 
-type Place = Pick<Preprocessing, 'width' | 'height' | 'shortSide' | 'stretchTo' | 'cropDoubt'>;
+type Place = Pick<
+  Preprocessing,
+  'width' | 'height' | 'shortSide' | 'stretchTo' | 'cover' | 'cropFraction' | 'padColor' | 'cropDoubt'
+>;
 
 function placeOf(config: Config, processor: string): Place {
   const { size, do_resize, do_center_crop, do_pad } = config;
   const crop = do_center_crop === false ? undefined : toRectangle(config.crop_size);
   if (!do_resize) return { ...(crop ?? toRectangle(size)), cropDoubt: 'transformers do not resize images with it' };
-  if (size === undefined) return { ...crop };
+  if (size === undefined) return { ...crop, cropDoubt: 'it leaves the size to the image processor' };
   if (size.kind === 'rectangle' || (size.kind === 'number' && SQUARE.has(processor)))
     return placeRectangle(size.kind === 'number' ? squareOf(size.side) : size, crop, config, processor);
   if (size.kind === 'inside' || do_pad) return { ...crop, cropDoubt: 'transformers fit the whole image in with it' };
@@ -157,7 +160,8 @@ function placeOf(config: Config, processor: string): Place {
 function placeRectangle({ width, height }: Size, crop: Size | undefined, config: Config, processor: string): Place {
   const size = { width, height };
   const isSquare = width === height;
-  if (processor === 'perceiver') return { ...size, cropDoubt: 'transformers crop images before they resize them' };
+  if (processor === 'perceiver')
+    return placeShare(size, config.do_center_crop === false ? undefined : config.crop_size);
   if (processor === 'poolformer' && isSquare)
     return placeShort(Math.trunc(width / (config.crop_pct ?? POOLFORMER_SHARE)), crop ?? size);
   if (!crop || config.do_center_crop !== true || (crop.width === width && crop.height === height)) return size;
@@ -167,10 +171,18 @@ function placeRectangle({ width, height }: Size, crop: Size | undefined, config:
 
 /** The short side is resized, then the center is cropped. */
 function placeShort(shortSide: number, target: Size): Place {
-  const longest = Math.max(target.width, target.height);
-  if (shortSide >= longest) return { ...target, shortSide };
-  const cropDoubt = `transformers resize the short side to ${shortSide} and fill the rest with black`;
-  return { ...target, shortSide: longest, cropDoubt };
+  const isFilled = shortSide < Math.max(target.width, target.height);
+  return { ...target, shortSide, ...(isFilled ? { padColor: '#000000' } : {}) };
+}
+
+/** Perceiver's keeps a share of the largest square, and resizes that. */
+function placeShare(size: Size, cropSize: SizeRule | undefined): Place {
+  const crop = toRectangle(cropSize);
+  if (!crop) return { ...size, cropDoubt: 'transformers crop images before they resize them' };
+  const isSquare = size.width === size.height && crop.width === crop.height;
+  if (!isSquare || crop.width < size.width)
+    return { ...size, cropDoubt: 'transformers crop another part of the image' };
+  return { ...size, cover: true, cropFraction: size.width / crop.width };
 }
 
 const squareOf = (side: number): Size => ({ width: side, height: side });

@@ -128,6 +128,14 @@ def served_cases():
     write_case("torch-two-sigmoids", sigmoid(run(two, X)), {**GUESS, "output": {"activation": "sigmoid"}}, note="two independent labels")
 
 
+def single_cases():
+    """A module that takes one image without a batch, as for a phone."""
+    inner = net()
+    file = os.path.join(folder("torch-without-batch"), "model.onnx")
+    torch.onnx.export(Wrapped(inner, lambda m, x: m(x.unsqueeze(0))[0]), (X[0],), file, input_names=["input"], output_names=["output"], dynamo=False)
+    write_case("torch-without-batch", softmax(run(inner, X)), GUESS, note="one image without a batch")
+
+
 def caffe_case():
     """As OpenCV reads images: blue first, means of bytes subtracted inside."""
     class Caffe(nn.Module):
@@ -214,7 +222,7 @@ def function_case():
     write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, caffe_case, quantized_cases, bytes_case, function_case)}
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, caffe_case, quantized_cases, bytes_case, function_case)}
 
 if __name__ == "__main__":
     failed = []
@@ -226,7 +234,10 @@ if __name__ == "__main__":
             traceback.print_exc(limit=4)
             failed.append(name)
     os.makedirs(os.path.join(HERE, "refused"), exist_ok=True)
-    with open(os.path.join(HERE, "refused", "sentences.json"), "w") as file:
-        json.dump(SENTENCES, file, indent=1)
+    sentences = os.path.join(HERE, "refused", "sentences.json")
+    with open(sentences) as file:
+        known = json.load(file)
+    with open(sentences, "w") as file:
+        json.dump({**known, **SENTENCES}, file, indent=1)
         file.write("\n")
     print("failed:", failed)
