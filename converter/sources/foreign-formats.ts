@@ -5,6 +5,31 @@ import { ModelError } from '../errors.ts';
 /** The page that shows each conversion with its code. */
 const DOCS = 'docs/export-your-model.md';
 
+/** Models for other runtimes, which do not say what they compute in a way that could be read. */
+const RUNTIMES: Record<string, string> = {
+  '.caffemodel': 'Caffe',
+  '.engine': 'TensorRT',
+  '.mlmodel': 'Core ML',
+  '.mlpackage': 'Core ML',
+  '.mnn': 'MNN',
+  '.ort': 'onnxruntime mobile',
+  '.params': 'MXNet',
+  '.pdiparams': 'PaddlePaddle',
+  '.pdmodel': 'PaddlePaddle',
+  '.plan': 'TensorRT',
+  '.pte': 'ExecuTorch',
+  '.trt': 'TensorRT',
+  '.xml': 'OpenVINO',
+};
+/** In a folder, other tools write files of these names, too. */
+const NAMED_ALONE = /\.(params|xml)$/i;
+const FORMATS = new RegExp(
+  `\\.(tflite|pt|pth|pt2|ckpt|pkl|torchscript|pb|safetensors|joblib|${Object.keys(RUNTIMES)
+    .map((ending) => ending.slice(1))
+    .join('|')})$`,
+  'i',
+);
+
 /** Enough of a checkpoint to see which library pickled it. */
 const LOOK_BYTES = 1024 * 1024;
 
@@ -22,16 +47,18 @@ export async function explainForeign(
 ): Promise<string | undefined> {
   if (names === undefined) return explainFile(source, shown);
   const find = (pattern: RegExp) => names.find((name) => pattern.test(path.basename(name)));
+  const described = names.includes('metadata.yaml') ? ' and metadata.yaml next to each other' : '';
   const saved = find(/^saved_model\.pb(txt)?$/);
   if (saved !== undefined) {
     const folder = path.join(shown, path.dirname(saved));
-    return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
+    return `${folder} is a TensorFlow SavedModel. Convert it: python -m tf2onnx.convert --saved-model ${quote(folder)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx${described}`;
   }
   const weights = find(/^(model.*\.safetensors|pytorch_model.*\.bin)$/);
   if (weights !== undefined && names.includes('config.json')) {
     return `${shown} is a model of Hugging Face transformers. Convert it: optimum-cli export onnx --task image-classification --model ${quote(shown)} ${quote(`${shown}-onnx`)} (pip install 'optimum-onnx[onnxruntime]'), then add ${shown}-onnx`;
   }
-  const file = find(/\.(tflite|pt|pth|ckpt|pkl|pb|safetensors|mlmodel|pdmodel|caffemodel|joblib)$/i);
+  const isOpenVino = names.some((name) => name.endsWith('.xml')) && names.some((name) => name.endsWith('.bin'));
+  const file = names.find((name) => FORMATS.test(name) && (isOpenVino || !NAMED_ALONE.test(name)));
   if (file !== undefined) return explainFile(path.join(source, file), path.join(shown, file));
   const archive = find(/\.(zip|tar|tgz|gz|bz2|xz|7z|rar)$/i);
   return archive === undefined
@@ -41,7 +68,12 @@ export async function explainForeign(
 
 /** @param found where the file is now; what it is called may be elsewhere */
 async function explainFile(found: string, file: string): Promise<string | undefined> {
-  switch (path.extname(file).toLowerCase()) {
+  const ending = path.extname(file).toLowerCase();
+  const runtime = RUNTIMES[ending];
+  if (runtime !== undefined) {
+    return `${file} is a model for ${runtime}, which is not read. Export it to ONNX with the tool that wrote it (ultralytics: format=onnx), then add that file`;
+  }
+  switch (ending) {
     case '.tflite':
       return `${file} is a TensorFlow Lite model. Convert it: python -m tf2onnx.convert --tflite ${quote(file)} --output model.onnx (pip install 'tf2onnx>=1.17' tensorflow), then add model.onnx`;
     case '.pb':
@@ -57,10 +89,10 @@ async function explainFile(found: string, file: string): Promise<string | undefi
       return `${file} holds weights without the model. Build the model in Python, load them, and export it with torch.onnx.export: ${DOCS} shows how`;
     case '.joblib':
       return `${file} is a scikit-learn model, which takes numbers and not images: it is not served`;
-    case '.mlmodel':
-    case '.pdmodel':
-    case '.caffemodel':
-      return `${file} is in a format that is not read. Export the model to ONNX with the framework that trained it, then add that file`;
+    case '.pt2':
+      return `${file} is a program of torch.export. In Python: torch.onnx.export(torch.export.load('${path.basename(file)}'), f='model.onnx', dynamo=True), then add model.onnx`;
+    case '.torchscript':
+      return `${file} is TorchScript. In Python: torch.onnx.export(torch.jit.load('${path.basename(file)}').eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=False), then add model.onnx (ultralytics: export with format=onnx instead)`;
     default:
       return undefined;
   }
