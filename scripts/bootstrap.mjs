@@ -153,8 +153,11 @@ async function endLeftover() {
  */
 async function bundleLauncher() {
   const { sources = [] } = readJson(sourcesPath);
-  const known = join(launcherDir, `${digestSources(sources)}.mjs`);
-  if (existsSync(known)) return known;
+  const known = `${digestSources(sources)}.mjs`;
+  if (existsSync(join(launcherDir, known))) {
+    removeOtherBundles(known);
+    return join(launcherDir, known);
+  }
   const { build, stop } = await import('esbuild');
   const { outputFiles, metafile } = await build({
     absWorkingDir: projectDir,
@@ -176,15 +179,19 @@ async function bundleLauncher() {
   await stop();
   const inputs = Object.keys(metafile.inputs).filter((path) => !path.includes('node_modules/'));
   const name = `${digestSources(inputs)}.mjs`;
+  removeOtherBundles(name);
+  writeWhole(join(launcherDir, name), outputFiles[0].text);
+  writeWhole(sourcesPath, JSON.stringify({ sources: inputs }));
+  return join(launcherDir, name);
+}
+
+function removeOtherBundles(name) {
   for (const old of readdirSync(launcherDir)) {
     // What another start is writing at this moment has the number of its process at the end of its name.
     const writer = Number(/\.(\d+)$/.exec(old)?.[1]);
     if (![name, 'sources.json'].includes(old) && identifyProcess(writer) === undefined)
       rmSync(join(launcherDir, old), { force: true });
   }
-  writeWhole(join(launcherDir, name), outputFiles[0].text);
-  writeWhole(sourcesPath, JSON.stringify({ sources: inputs }));
-  return join(launcherDir, name);
 }
 
 function digestSources(paths) {
