@@ -4,6 +4,26 @@ import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
 import { projectDir } from './build.ts';
 
+const DISABLED_FEATURES = [
+  // Chromium prepares the web page of its address bar for each context, and a process for the next page: half of the CPU time of short tests.
+  'WebUIOmniboxPopup',
+  'WebUIOmniboxAimPopup',
+  'SpareRendererForSitePerProcess',
+  // This list replaces that of Playwright, so what concerns loopback pages is repeated.
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsUpgrades',
+  'HttpsFirstBalancedModeAutoEnable',
+  'LensOverlay',
+  'MediaRouter',
+  'PaintHolding',
+  'ThirdPartyStoragePartitioning',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'OptimizationHints',
+  'NetworkTimeServiceQuerying',
+  'AimEnabled',
+  'PreconnectToSearch',
+];
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -12,6 +32,7 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  `--disable-features=${DISABLED_FEATURES.join(',')}`,
   // A camera with a test picture, and permission to use it.
   '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream',
