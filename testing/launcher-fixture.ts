@@ -1,5 +1,5 @@
 /** Shared by the tests of `npm start`: one clone per file, and starts that end with their test. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
@@ -89,6 +89,13 @@ export function listOurs(): string[] {
       [...redisPorts].some((port) => command.endsWith(`127.0.0.1:${port}`)),
   );
   return [...ours.values()];
+}
+
+/** Removes the build of the clone, but not the page, which is built separately. */
+export function removeBuiltCode(): void {
+  const dist = join(clone.dir, 'dist');
+  if (!existsSync(dist)) return;
+  for (const name of readdirSync(dist)) if (name !== 'web') rmSync(join(dist, name), { recursive: true });
 }
 
 /** The compilers that build the clone. */

@@ -1,5 +1,5 @@
 /** `npm test` in a clone: while a system is running, and after it was interrupted while it built. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Launcher } from '@inferql/testing/launcher';
 import {
@@ -9,6 +9,7 @@ import {
   clone,
   listOurs,
   poll,
+  removeBuiltCode,
   setUpClone,
   start,
   startReady,
@@ -77,8 +78,7 @@ test.each([
   'if it is %s while it builds, the next run builds again and passes, and the user’s models stay',
   async (_what, signal, exit) => {
     const dist = join(clone.dir, 'dist');
-    // All but the page, which is built separately.
-    for (const name of readdirSync(dist)) if (name !== 'web') rmSync(join(dist, name), { recursive: true });
+    removeBuiltCode();
     addModel();
     const before = lookAtModels();
 

@@ -11,6 +11,7 @@ import {
   classifyCat,
   clone,
   listCompilers,
+  removeBuiltCode,
   setUpClone,
   start,
   startReady,
@@ -138,7 +139,7 @@ test('if there is no Redis and no way to get one, the three ways are named', asy
 test(
   'a signal in the middle of building ends the compiler first, and leaves no process',
   async () => {
-    rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
+    removeBuiltCode();
     const launcher = await start();
     // It finishes its work before it reacts to a signal.
     await untilCompiling();
@@ -152,12 +153,12 @@ test(
 test(
   'if it is killed in the middle of building, the next start builds again and runs',
   async () => {
-    rmSync(join(clone.dir, 'dist'), { recursive: true, force: true });
+    removeBuiltCode();
     const launcher = await start();
     await untilCompiling();
     process.kill(launcher.pid, 'SIGKILL');
     await launcher.exited();
-    expect(existsSync(join(clone.dir, 'dist'))).toBe(false);
+    expect(existsSync(join(clone.dir, 'dist/server'))).toBe(false);
     const { url } = await startReady(ONE_SESSION);
     expect(CATS).toContain(await classifyCat(url));
   },
