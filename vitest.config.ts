@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { ALL_SUITES, listSuites, type Suite } from './testing/suites.ts';
 
 /** Suites whose files share processes, which testing/shared-process.ts keeps clean. */
-const SHARED: readonly Suite[] = ['unit', 'integration'];
+const SHARED: readonly Suite[] = ['unit', 'integration', 'e2e', 'browser'];
 const suites = listSuites(import.meta.dirname);
 const WORKERS = Math.min(4, Math.ceil(availableParallelism() * 1.5));
 
