@@ -145,6 +145,17 @@ test.each([
   ['long side longer', { size: { shortest_edge: 224 }, do_center_crop: false }],
   ['crop images before', { image_processor_type: 'PerceiverImageProcessor', size: 224 }],
   ['crop another part', { image_processor_type: 'PerceiverImageProcessor', size: [224, 192], crop_size: 256 }],
+  ['is not known', { image_processor_type: 'DonutImageProcessor', size: { height: 224, width: 224 } }],
+  [
+    'versions of transformers crop differently',
+    {
+      image_processor_type: 'ConvNextImageProcessor',
+      size: { shortest_edge: 256 },
+      crop_size: 224,
+      do_center_crop: true,
+      crop_pct: 0.875,
+    },
+  ],
   ['leaves the size', { image_processor_type: 'ViTImageProcessor' }],
 ])('a crop that cannot be reproduced is reported: %s', (doubt, config) => {
   expect(readTransformers({ ...config, ...HALF }, undefined)?.cropDoubt).toContain(doubt);

@@ -75,17 +75,47 @@ const PROCESSORS: Record<string, string> = {
   'data2vec-vision': 'beit',
   dinat: 'vit',
   dinov2: 'bit',
+  'donut-swin': 'donut',
   focalnet: 'bit',
   hiera: 'bit',
+  ijepa: 'vit',
+  metaclip_2: 'clip',
   mobilevitv2: 'mobilevit',
   nat: 'vit',
+  pvt_v2: 'pvt',
   regnet: 'convnext',
   resnet: 'convnext',
   swiftformer: 'vit',
   swin: 'vit',
   swinv2: 'vit',
   van: 'convnext',
+  vit_msn: 'vit',
 };
+
+/** Processors whose rules are known, which golden/processors.test.ts compares; others crop and fill in ways that their files do not say. */
+const KNOWN = new Set([
+  '',
+  'beit',
+  'bit',
+  'clip',
+  'convnext',
+  'deit',
+  'dinov3vit',
+  'efficientformer',
+  'efficientnet',
+  'flava',
+  'levit',
+  'mobilenetv1',
+  'mobilenetv2',
+  'mobilevit',
+  'perceiver',
+  'poolformer',
+  'pvt',
+  'segformer',
+  'siglip',
+  'vit',
+  'vithybrid',
+]);
 
 /** Those for which a size of one number is a square. For others it is the short side. */
 const SQUARE = new Set(['beit', 'deit', 'efficientformer', 'efficientnet', 'perceiver', 'pvt', 'segformer', 'vit']);
@@ -110,7 +140,9 @@ export function readTransformers(raw: unknown, model: unknown): Preprocessing | 
     throw new ModelError('SOURCE_INVALID', `preprocessor_config.json: ${field} is not what transformers write`);
   }
   const processor = nameProcessor(parsed.data, model);
-  const place = placeOf(parsed.data, processor);
+  const place = KNOWN.has(processor)
+    ? placeOf(parsed.data, processor)
+    : { cropDoubt: `the image processor ${processor} is not known`, ...placeOf(parsed.data, processor) };
   const isCropped = [place.shortSide, place.stretchTo, place.cover].some((rule) => rule !== undefined);
   const filter = FILTERS[parsed.data.resample ?? -1];
   const resize: InputSpec['resize'] = filter && `${isCropped ? 'transformers' : 'pillow'}-${filter}`;
@@ -138,21 +170,31 @@ type Place = Pick<
 
 function placeOf(config: Config, processor: string): Place {
   const { size, do_resize, do_center_crop, do_pad } = config;
-  const crop = do_center_crop === false ? undefined : toRectangle(config.crop_size);
+  const ignoresCrop = do_center_crop === false || processor === 'segformer';
+  const crop = ignoresCrop ? undefined : toRectangle(config.crop_size);
   if (!do_resize) return { ...(crop ?? toRectangle(size)), cropDoubt: 'transformers do not resize images with it' };
   if (size === undefined) return { ...crop, cropDoubt: 'it leaves the size to the image processor' };
   if (size.kind === 'rectangle' || (size.kind === 'number' && SQUARE.has(processor)))
     return placeRectangle(size.kind === 'number' ? squareOf(size.side) : size, crop, config, processor);
   if (size.kind === 'inside' || do_pad) return { ...crop, cropDoubt: 'transformers fit the whole image in with it' };
   const { side } = size;
+  if (processor === 'poolformer' && do_center_crop === false) return leaveLonger(side);
   if (processor === 'levit') return placeShort(Math.trunc(side / LEVIT_SHARE), crop ?? squareOf(side));
   if (processor === 'poolformer')
     return placeShort(Math.trunc(side / (config.crop_pct ?? POOLFORMER_SHARE)), crop ?? squareOf(side));
   if (processor === 'convnext' || config.crop_pct !== undefined) {
     if (side >= CROPPED_BELOW) return squareOf(side);
+    // Version 4 ignores a crop of another size, version 5 applies it afterwards.
+    const isCroppedAgain = config.do_center_crop === true && crop !== undefined && crop.width !== side;
+    if (isCroppedAgain) return { ...crop, shortSide: side, cropDoubt: 'versions of transformers crop differently' };
     return placeShort(Math.trunc(side / (config.crop_pct ?? CONVNEXT_SHARE)), squareOf(side));
   }
   if (crop) return placeShort(side, crop);
+  return leaveLonger(side);
+}
+
+/** Without a crop, the processor's results have another size for each image. */
+function leaveLonger(side: number): Place {
   return { ...squareOf(side), shortSide: side, cropDoubt: 'transformers leave the long side longer' };
 }
 
@@ -160,8 +202,8 @@ function placeOf(config: Config, processor: string): Place {
 function placeRectangle({ width, height }: Size, crop: Size | undefined, config: Config, processor: string): Place {
   const size = { width, height };
   const isSquare = width === height;
-  if (processor === 'perceiver')
-    return placeShare(size, config.do_center_crop === false ? undefined : config.crop_size);
+  if (processor === 'perceiver') return config.do_center_crop === false ? size : placeShare(size, config.crop_size);
+  if (processor === 'poolformer' && config.do_center_crop === false) return leaveLonger(Math.max(width, height));
   if (processor === 'poolformer' && isSquare)
     return placeShort(Math.trunc(width / (config.crop_pct ?? POOLFORMER_SHARE)), crop ?? size);
   if (!crop || config.do_center_crop !== true || (crop.width === width && crop.height === height)) return size;
