@@ -1,5 +1,6 @@
 import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import type { ValueRange } from '../onnx-reader/quantized-ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
@@ -30,6 +31,11 @@ export function chooseOnnxNormalization(
     findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
     return take('none');
   }
+  const ranged = facts.range && normalizationOfRange(facts.range);
+  if (ranged !== undefined) {
+    findings.read('normalization', describeNormalization(ranged), 'the range of its quantized input');
+    return take(ranged);
+  }
   if (preprocessing?.normalization !== undefined) {
     findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
     return take(preprocessing.normalization);
@@ -42,4 +48,18 @@ export function chooseOnnxNormalization(
   const why = isTorch && isPytorch ? 'usual for PyTorch, which wrote it' : 'nothing in the file says it';
   const usual = { normalization: isTorch ? ('torch' as const) : ('unit' as const), why };
   return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };
+}
+
+/** How far a range may be from the usual one: quantized zeros are whole numbers, and ranges those of calibration. */
+const SLACK = 0.02;
+
+/** Undefined if the range is none of the usual ones. */
+function normalizationOfRange({ low, high }: ValueRange): NormalizationSpec | undefined {
+  const isNear = (lowest: number, highest: number) => {
+    const slack = (highest - lowest) * SLACK;
+    return Math.abs(low - lowest) <= slack && Math.abs(high - highest) <= slack;
+  };
+  if (isNear(0, 255)) return 'none';
+  if (isNear(0, 1)) return 'unit';
+  return isNear(-1, 1) ? 'tf' : undefined;
 }

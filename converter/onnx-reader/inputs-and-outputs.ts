@@ -4,6 +4,7 @@ import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
 import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
+import { exposeFloats, type ValueRange } from './quantized-ports.ts';
 import { refuseTraining } from './training-mode.ts';
 
 /** ONNX' numbers of the element types that images and answers may have. */
@@ -61,6 +62,8 @@ export interface OnnxFacts {
   input: ImageInput;
   outputs: AnswerOutput[];
   trace: InputTrace;
+  /** The values that a quantized input stands for. */
+  range: ValueRange | undefined;
   /** The tool that wrote it; may be empty. */
   producer: string;
   /** Of operators. Exporters keep the names of layers in them. */
@@ -72,7 +75,7 @@ export interface OnnxFacts {
 }
 
 /**
- * Reads from an ONNX file what a classifier's spec must say.
+ * Reads from an ONNX file what a classifier's spec must say. A quantized one gets a float input and float outputs.
  * @param file the ONNX file, if its weights, or files with external data next to it, are to be read
  * @param layout what a user says, if the file does not
  * @throws ModelError SOURCE_INVALID for what is not a classifier of images
@@ -89,10 +92,11 @@ export function readFacts(
       `the ONNX file has opset ${opset}: export it again with opset ${MIN_OPSET} or later (17 suits most tools)`,
     );
   }
+  const constantOf = readConstants(graph, file);
+  const range = exposeFloats(graph, constantOf);
   const { port, without } = imagePort(graph);
   refuseTraining({ model, graph });
   refuseCalls(graph);
-  const constantOf = readConstants(graph, file);
   const trace = traceInput(
     { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
     port.name,
@@ -104,6 +108,7 @@ export function readFacts(
       .map(toPort)
       .map((output) => toAnswer(output, graph, without === 'batch')),
     trace,
+    range,
     producer: model.producerName ?? '',
     nodeNames: graph.node.map(({ name }) => name ?? ''),
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),

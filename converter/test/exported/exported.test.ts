@@ -71,6 +71,8 @@ const TOLERANCES: Record<string, number> = {
   'torch-half': 5e-3,
   'onnxruntime-int8': 2e-2,
   'onnxruntime-qoperator': 2e-2,
+  'tf2onnx-tflite-int8': 2e-2,
+  'tf2onnx-tflite-uint8': 2e-2,
 };
 
 /** Processors without 8-bit dot products saturate sums in 16 bits, so the recorded answers hold only for one with them. */

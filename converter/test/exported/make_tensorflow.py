@@ -55,7 +55,49 @@ def beginner():
     write_case("tf2onnx-without-channels", answers, spec, note="TensorFlow's quickstart for beginners: gray images without channels")
 
 
-MAKERS = {f.__name__: f for f in (converted, beginner)}
+def quantized():
+    """Full integer quantization: whole numbers in and out. One takes bytes, one -1..1; the answers are those of the TensorFlow Lite interpreter."""
+    layers = tf.keras.layers
+    px = pixels(32, 32, 3).astype(np.float32)
+    seen = np.concatenate([px, np.random.default_rng(3).integers(0, 256, (20, 32, 32, 3)).astype(np.float32)])
+    for name, dtype, front, normalization in (
+        ("tf2onnx-tflite-uint8", tf.uint8, [layers.Rescaling(1 / 127.5, offset=-1)], "none"),
+        ("tf2onnx-tflite-int8", tf.int8, [], "tf"),
+    ):
+        tf.keras.utils.set_random_seed(9)
+        body = [layers.Conv2D(8, 3, strides=2, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(5, activation="softmax")]
+        model = tf.keras.Sequential([layers.Input((32, 32, 3)), *front, *body])
+        model.layers[-1].kernel.assign(model.layers[-1].kernel * 12)
+        change = (lambda x: x) if front else (lambda x: x / 127.5 - 1)
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([change(seen[i : i + 1])] for i in range(len(seen)))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = dtype
+        lite = converter.convert()
+        interpreter = tf.lite.Interpreter(model_content=lite)
+        interpreter.allocate_tensors()
+        (inside,), (outside,) = interpreter.get_input_details(), interpreter.get_output_details()
+        answers = []
+        for i in range(len(px)):
+            scale, zero = inside["quantization"]
+            lowest, highest = np.iinfo(inside["dtype"]).min, np.iinfo(inside["dtype"]).max
+            given = np.clip(np.round(change(px[i : i + 1]) / scale + zero), lowest, highest).astype(inside["dtype"])
+            interpreter.set_tensor(inside["index"], given)
+            interpreter.invoke()
+            scale, zero = outside["quantization"]
+            answers.append((interpreter.get_tensor(outside["index"])[0].astype(np.float64) - zero) * scale)
+        with tempfile.TemporaryDirectory() as scratch:
+            source = os.path.join(scratch, "model.tflite")
+            with open(source, "wb") as file:
+                file.write(lite)
+            output = os.path.join(folder(name), "model.onnx")
+            subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--tflite", source, "--output", output], check=True)
+        spec = {"input": {**IMAGE, "normalization": normalization}, "output": {"activation": "softmax"}}
+        write_case(name, answers, spec, note=f"TensorFlow Lite with {inside['dtype'].__name__} in and out")
+
+
+MAKERS = {f.__name__: f for f in (converted, beginner, quantized)}
 
 for name in sys.argv[1:] or MAKERS:
     MAKERS[name]()
