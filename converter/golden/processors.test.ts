@@ -1,7 +1,7 @@
 /** The files of transformers and timm are read as these libraries prepare images: the same values in the model's input. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fitPixels } from '@inferql/images/fit-pixels';
+import { type FitRule, fitPixels } from '@inferql/images/fit-pixels';
 import { drawPixels } from '@inferql/images/resize/golden/golden.fixture';
 import { describe, expect, test } from 'vitest';
 import { Findings } from '../inspect/findings.ts';
@@ -28,7 +28,13 @@ function prepare({ config, from, shape: [, height, width] }: Case) {
   const preprocessing = 'pretrained_cfg' in config ? readTimm(config) : readTransformers(config, undefined);
   const findings = new Findings();
   const { resize, ...crop } = chooseResizing({}, preprocessing, { producer: '', width, height }, findings);
-  const pixels = fitPixels(drawPixels(...from, 3), { width, height, channels: 3, resize, ...crop });
+  const pixels = fitPixels(drawPixels(...from, 3), {
+    width,
+    height,
+    channels: 3,
+    resize: resize as FitRule['resize'],
+    ...crop,
+  });
   const { normalization = 'none' } = preprocessing ?? {};
   const { mean, scale, reverseChannels } = normalizationOf({ channels: 3, normalization });
   const valueAt = (i: number) => {
