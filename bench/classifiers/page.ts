@@ -45,6 +45,20 @@ const EXPLAINED: Readonly<Record<string, string>> = {
     'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 7.3e-5, those served by 7.4e-5.',
   'RegNetY016, Keras 2':
     'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 1.7e-4, those served by 2.0e-4.',
+  'RegNetY064, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 7.2e-5, those served by 1.4e-4.',
+  'RegNetY120, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 8.7e-5, those served by 4.4e-5.',
+  'ResNet101, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 1.6e-4, those served by 7.2e-5.',
+  'ResNet152V2, Keras 3':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 1.3e-4, those served by 4.3e-5.',
+  'ResNet152, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 2.7e-4, those served by 1.3e-4.',
+  'RegNetX160, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 8.9e-5, those served by 3.3e-5.',
+  'ResNet101, Keras 3':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 1.3e-4, those served by 1.1e-4.',
   'resnet101, PyTorch 2':
     'float32 rounds on both sides. From the same model in float64, the answers of PyTorch are off by 8.9e-5, those of onnxruntime by 8.7e-5.',
   'resnet152, PyTorch 2':
