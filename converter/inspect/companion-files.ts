@@ -87,7 +87,7 @@ export async function readCompanions(folder: string): Promise<Companions> {
   const timm = readTimm(config);
   if (timm && !found.preprocessing) found.preprocessing = timm;
   const yaml = await readText(path.join(folder, 'metadata.yaml'));
-  const ultralytics = yaml === undefined ? undefined : readUltralytics(parseMetadataYaml(yaml), 'metadata.yaml');
+  const ultralytics = yaml === undefined ? undefined : readUltralytics(await parseMetadataYaml(yaml), 'metadata.yaml');
   if (ultralytics?.preprocessing && !found.preprocessing) found.preprocessing = ultralytics.preprocessing;
   if (ultralytics?.labels) found.labels = ultralytics.labels;
   const problem = readProblem(config);

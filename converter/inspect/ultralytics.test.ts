@@ -25,7 +25,7 @@ test('what is not a classifier of ultralytics is not taken for one', () => {
   expect(() => read({ task: 'detect' })).toThrow(/task is detect: only models that classify/);
 });
 
-test('a metadata.yaml is read as ultralytics writes it', () => {
+test('a metadata.yaml is read as ultralytics writes it', async () => {
   const text = [
     'description: Ultralytics YOLOv8n-cls model trained on a',
     '  folder with a long name',
@@ -48,10 +48,19 @@ test('a metadata.yaml is read as ultralytics writes it', () => {
     '  batch: 1',
     'channels: 3',
   ].join('\n');
-  const fields = parseMetadataYaml(text);
+  const fields = await parseMetadataYaml(text);
   expect(fields.get('channels')).toBe('3');
   const { labels, preprocessing } = readUltralytics(fields, 'metadata.yaml') ?? {};
   const long = 'a name that is so long that the writer of YAML continues it on the line below';
   expect(labels?.names).toEqual(['tench', '404', "it's: a colon", 'Kätzchen', long]);
   expect(preprocessing).toMatchObject({ width: 96, height: 96, shortSide: 96, normalization: 'unit' });
+});
+
+test.each([
+  ['is not YAML', 'author: Ultralytics\nnames: [cat, dog'],
+  ['is one text', 'Ultralytics'],
+  ['has deep lists', `author: Ultralytics\nnames: ${'['.repeat(100_000)}`],
+  ['repeats parts by name', 'author: &a Ultralytics\nnames: [*a, *a]'],
+])('a metadata.yaml that %s gives nothing', async (_, text) => {
+  expect(await parseMetadataYaml(text)).toEqual(new Map());
 });

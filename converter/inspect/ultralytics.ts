@@ -45,49 +45,24 @@ function isBefore(version: readonly number[], other: readonly number[]): boolean
   return at !== -1 && (version[at] ?? 0) < (other[at] ?? 0);
 }
 
-const MAX_LINES = 50_000;
+/** Of a metadata.yaml: a thousand class names take 30 KB. */
+const MAX_YAML_LENGTH = 4 * 1024 * 1024;
 
-/** The fields of a metadata.yaml, as far as ultralytics writes YAML: scalars, lists of numbers, and the names by class index. */
-export function parseMetadataYaml(text: string): Map<string, string> {
-  const fields = new Map<string, string>();
-  const names: Record<string, string> = {};
-  let field = '';
-  let index: string | undefined;
-  for (const line of joinWrapped(text.split(/\r?\n/).slice(0, MAX_LINES))) {
-    const top = /^([\w-]+):\s*(.*)$/.exec(line);
-    const item = /^\s*-\s*(.+)$/.exec(line);
-    const entry = /^\s+(\d+):\s*(.*)$/.exec(line);
-    if (top) {
-      field = top[1] ?? '';
-      fields.set(field, unquote(top[2] ?? ''));
-    } else if (item) fields.set(field, `${fields.get(field) ?? ''} ${unquote(item[1] ?? '')}`.trim());
-    else if (entry && field === 'names') {
-      index = entry[1] ?? '';
-      names[index] = unquote(entry[2] ?? '');
-    }
-  }
-  if (index !== undefined) fields.set('names', JSON.stringify(names));
-  return fields;
-}
-
-/** Long scalars continue on further lines, which are neither entries nor items. */
-function joinWrapped(lines: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (const line of lines) {
-    const isContinued = /^\s+\S/.test(line) && !/^\s*(-\s|[\w-]+:(\s|$))/.test(line) && joined.length > 0;
-    if (isContinued) joined[joined.length - 1] += ` ${line.trim()}`;
-    else joined.push(line);
-  }
-  return joined;
-}
-
-function unquote(scalar: string): string {
-  const text = scalar.trim();
-  if (/^'.*'$/.test(text)) return text.slice(1, -1).replaceAll("''", "'");
-  if (!/^".*"$/.test(text)) return text;
+/**
+ * The fields of a metadata.yaml, lists and maps as JSON. Every scalar stays the text that it is: class names may look like numbers.
+ * @returns no fields for what is not YAML: files of this name have other writers, too
+ */
+export async function parseMetadataYaml(text: string): Promise<Map<string, string>> {
+  // Loaded here, since few models come with such a file.
+  const { parse } = await import('yaml');
   try {
-    return String(JSON.parse(text.replace(/\\x([0-9a-f]{2})/gi, '\\u00$1')));
+    if (text.length > MAX_YAML_LENGTH) return new Map();
+    const fields: unknown = parse(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error' });
+    if (fields === null || typeof fields !== 'object') return new Map();
+    return new Map(
+      Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+    );
   } catch {
-    return text.slice(1, -1);
+    return new Map();
   }
 }

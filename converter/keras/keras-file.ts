@@ -176,11 +176,11 @@ function readNamedWeights(hdf5: Hdf5): StoredWeight[] {
 function readList(hdf5: Hdf5, group: string, attribute: string): string[] {
   const whole = hdf5.texts(group, attribute);
   if (whole) return whole;
-  const parts: string[] = [];
+  const parts: string[][] = [];
   for (let i = 0; ; i++) {
     const part = hdf5.texts(group, `${attribute}${i}`);
-    if (!part) return parts;
-    parts.push(...part);
+    if (!part) return parts.flat();
+    parts.push(part);
   }
 }
 

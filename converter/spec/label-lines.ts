@@ -38,7 +38,8 @@ function readTable(rows: readonly string[], nameAt: number, indexAt: number): st
   const cells = rows.filter((row) => row !== '').map(splitCells);
   const numbers = cells.map((row) => Number(row[indexAt] ?? Number.NaN));
   const names = cells.map((row) => row[nameAt] ?? '');
-  const start = Math.min(...numbers) === 1 ? 1 : 0;
+  const lowest = numbers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const start = lowest === 1 ? 1 : 0;
   return orderNames(
     names,
     numbers.map((number) => number - start),
@@ -47,20 +48,33 @@ function readTable(rows: readonly string[], nameAt: number, indexAt: number): st
 
 /** Names behind their index, as Teachable Machine's labels.txt has them; undefined if not every line has its own. */
 function withoutNumbers(lines: readonly string[]): string[] | undefined {
-  const rows = lines.map((line) => /^(\d+)(?:\s*[,:;\t]\s*|\s+)(\S.*)$/.exec(line));
-  const isNumbered = rows.length > 1 && rows.every((row, i) => row && Number(row[1]) === i);
-  return isNumbered ? rows.map((row) => unquote(row?.[2] ?? '')) : undefined;
+  const rows = lines.map((line) => /^(\d+)(?:\s*[,:;\t]|\s)/.exec(line));
+  const names = lines.map((line, i) => unquote(line.slice(rows[i]?.[0].length ?? 0).trimStart()));
+  const isNumbered = rows.length > 1 && rows.every((row, i) => row && Number(row[1]) === i && names[i] !== '');
+  return isNumbered ? names : undefined;
 }
 
 /** Names in front of their index, such as `cat,0`. */
 function withoutLastNumbers(lines: readonly string[]): string[] | undefined {
   if (lines.length < 2) return undefined;
-  const rows = lines.map((line) => /^(\S.*?)\s*[,;:\t]\s*(\d+)$/.exec(line));
-  const names = rows.map((row) => unquote(row?.[1] ?? ''));
+  const rows = lines.map(splitLastNumber);
   return orderNames(
-    names,
-    rows.map((row) => (row ? Number(row[2]) : Number.NaN)),
+    rows.map(({ name }) => unquote(name)),
+    rows.map(({ number }) => number),
   );
+}
+
+/** Without a regular expression: one that begins anywhere takes quadratic time for long lines. */
+function splitLastNumber(line: string): { name: string; number: number } {
+  let end = line.length;
+  while (end > 0 && line[end - 1]! >= '0' && line[end - 1]! <= '9') end--;
+  const digits = line.slice(end);
+  const before = line.slice(0, end);
+  // A tab is white space, too.
+  const head = before.trimEnd();
+  const name = /[,;:]$/.test(head) ? head.slice(0, -1).trimEnd() : head;
+  const isSeparated = name.length < head.length || before.includes('\t', head.length);
+  return { name, number: isSeparated && digits !== '' ? Number(digits) : Number.NaN };
 }
 
 function withoutSynsets(lines: readonly string[]): string[] | undefined {

@@ -39,6 +39,18 @@ describe('labels', () => {
   });
 
   test.each([
+    ['a very long line', [`a${' '.repeat(200_000)}b`, `0${'\t'.repeat(200_000)}x\u2028y`]],
+    ['very many lines', Array.from({ length: 300_000 }, (_, i) => `class ${i}`)],
+  ])('are read from %s', async (_, expected) => {
+    expect(await read('labels.txt', expected.join('\n'))).toEqual(expected);
+  });
+
+  test('are read from a very long table', async () => {
+    const names = Array.from({ length: 300_000 }, (_, i) => `class ${i}`);
+    expect(await read('labels.txt', `id,name\n${names.map((name, i) => `${i},${name}`).join('\n')}`)).toEqual(names);
+  });
+
+  test.each([
     [`{0: 'cat', 1: "dog's"}`, ['cat', "dog's"]],
     [`{1: 'b', 0: 'a\\'s'}`, ["a's", 'b']],
     [`['cat', 'dog']`, ['cat', 'dog']],
