@@ -22,6 +22,8 @@ import { projectDir } from './build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const UNFINISHED = '.unfinished';
+/** npm writes them in place, and so would change the files of the other folder. */
+const REWRITTEN = ['package.json', 'package-lock.json', 'node_modules/.package-lock.json'];
 const SKIPPED_FOLDER = /(^|\/)(node_modules|dist|generated)(\/|$)/;
 
 export interface Installers {
@@ -75,7 +77,7 @@ async function makeOnce(dir: string, fill: (folder: string) => Promise<void>): P
 }
 
 /**
- * Copies a folder without its files' contents: hard links, or copies if `to` is on another file system.
+ * Copies an installation without its files' contents: hard links, or copies if `to` is on another file system. What npm rewrites is copied.
  * @param to an empty folder
  */
 export async function linkFiles(from: string, to: string): Promise<void> {
@@ -85,6 +87,11 @@ export async function linkFiles(from: string, to: string): Promise<void> {
   } catch {
     await rm(to, { recursive: true, force: true });
     await linkEach(from, to);
+  }
+  for (const name of REWRITTEN) {
+    if (!(await isThere(join(from, name)))) continue;
+    await rm(join(to, name));
+    await copyFile(join(from, name), join(to, name));
   }
 }
 
