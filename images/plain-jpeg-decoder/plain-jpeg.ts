@@ -34,7 +34,7 @@ interface Kernels {
     right: number,
     bottom: number,
     width: number,
-    room: number,
+    rowBuffer: number,
     target: number,
   ): void;
 }
@@ -112,7 +112,7 @@ function planMemory(jpeg: PlainJpeg, dataBytes: number) {
   const segments = layout.take(maxSegments * 4);
   const data = layout.take(dataBytes);
   const planes = described.map(({ pitch, rows }) => layout.take(pitch * rows));
-  const room = layout.take(width * 6 + 512);
+  const rowBuffer = layout.take(width * 6 + 512);
   const target = layout.take(width * height * (components.length > 1 ? 3 : 1));
   return {
     units,
@@ -124,7 +124,7 @@ function planMemory(jpeg: PlainJpeg, dataBytes: number) {
     segments,
     data,
     planes,
-    room,
+    rowBuffer,
     target,
     ensure: layout.ensure,
   };
@@ -199,7 +199,7 @@ function copyGray(kernels: Kernels, layout: Layout, { width, height }: PlainJpeg
 }
 
 function convertColors(kernels: Kernels, layout: Layout, { width, height }: PlainJpeg, wanted: Area): Pixels {
-  const { components, planes, room, target } = layout;
+  const { components, planes, rowBuffer, target } = layout;
   const { across, down } = components[0]!;
   kernels.convertPlanes(
     planes[0]!,
@@ -216,7 +216,7 @@ function convertColors(kernels: Kernels, layout: Layout, { width, height }: Plai
     wanted.left + wanted.width,
     wanted.top + wanted.height,
     width,
-    room,
+    rowBuffer,
     target,
   );
   const bytes = new Uint8Array(kernels.memory.buffer, target, width * height * 3);

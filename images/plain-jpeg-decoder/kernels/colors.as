@@ -4,7 +4,7 @@
  * One row of twice as many samples, weighted 3 to 1 by distance: fancy upsampling.
  * @param near the row of samples; `far`: the next nearest row, 0 if rows are not upsampled
  * @param length samples of the row; those outside of `from` to `to` are not computed
- * @param sums room for them as 16-bit numbers, and 8 more on both sides
+ * @param sums memory for them as 16-bit numbers, and 8 more on both sides
  */
 function upsampleRow(near: usize, far: usize, length: i32, from: i32, to: i32, sums: usize, target: usize): void {
   const first = max(from - 1, 0);
@@ -93,7 +93,7 @@ function addGreen(y: v128, cb: v128, cr: v128, weights: v128, half: v128): v128 
 /**
  * The wanted part of the planes as RGB.
  * @param chromaWidth samples per row of the two chroma planes; `across`, `down`: pixels per sample, 1 or 2
- * @param room for three rows: sums of 16 bits, upsampled blue and red
+ * @param rowBuffer memory for three rows: sums of 16 bits, upsampled blue and red
  * @param target all rows of the image, of which the wanted part is written, and up to 45 bytes behind it
  */
 export function convertPlanes(
@@ -111,10 +111,10 @@ export function convertPlanes(
   right: i32,
   bottom: i32,
   width: i32,
-  room: usize,
+  rowBuffer: usize,
   target: usize,
 ): void {
-  const sums = room + 32;
+  const sums = rowBuffer + 32;
   const wideBlue = sums + (<usize>chromaWidth << 1) + 64;
   const wideRed = wideBlue + (<usize>chromaWidth << 1) + 64;
   for (let y = top; y < bottom; y++) {
