@@ -31,7 +31,7 @@ function splitCells(line: string): string[] {
   return cells
     .map((cell) => cell.trim())
     .filter((cell) => cell !== '')
-    .map((cell) => (cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"').trim() : cell));
+    .map((cell) => unquote(cell).trim());
 }
 
 function readTable(rows: readonly string[], nameAt: number, indexAt: number): string[] | undefined {
