@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
-import { ALL_SUITES, listSuites, type Suite } from './testing/suites.ts';
+import { ALL_SUITES, listSuites, type Suite } from './testing/suites/suites.ts';
 
-/** Suites whose files share processes, which testing/shared-process.ts keeps clean. */
+/** Suites whose files share processes, which testing/suites/shared-process.ts keeps clean. */
 const SHARED: readonly Suite[] = ['unit', 'integration', 'e2e', 'browser'];
 const suites = listSuites(import.meta.dirname);
 const WORKERS = Math.min(4, Math.ceil(availableParallelism() * 1.5));
@@ -17,7 +17,7 @@ export default defineConfig({
       test: {
         name,
         include: suites[name],
-        ...(SHARED.includes(name) ? { isolate: false, setupFiles: ['testing/shared-process.ts'] } : {}),
+        ...(SHARED.includes(name) ? { isolate: false, setupFiles: ['testing/suites/shared-process.ts'] } : {}),
         // Real engines, browsers and Redis servers share the cores: a test waits for events, this only bounds one that hangs.
         testTimeout: 180_000,
         hookTimeout: 180_000,

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { hasEnded } from '@inferql/testing/has-ended';
+import { hasEnded } from '@inferql/testing/processes/has-ended';
 
 /** A separate process that answers one request after another. */
 export interface RpcChild<Request, Response> {

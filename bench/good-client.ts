@@ -1,6 +1,13 @@
 /** A client that does nothing wrong, together with hostile ones: whatever they do, it must get right answers in time. */
-import { type GraphqlResult, openSocket, type Socket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
+import {
+  type GraphqlResult,
+  openSocket,
+  type Socket,
+  send,
+  subscribeSse,
+} from '@inferql/testing/system/graphql-client';
 
 /** Above this the answer is late, whatever the machine does. */
 const ANSWER_LIMIT_MS = 35_000;

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { listScripts } from '@inferql/queue/lua/lua-steps';
-import { openSocket, send } from '@inferql/testing/graphql-client';
-import { type RedisRecorder, startRedisRecorder, type Traffic } from '@inferql/testing/redis-recorder';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { type RedisRecorder, startRedisRecorder, type Traffic } from '@inferql/testing/redis/redis-recorder';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
+import { openSocket, send } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

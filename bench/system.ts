@@ -6,8 +6,8 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { bundledProgram } from '@inferql/launcher/build/bundle';
 import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
-import { hasEnded } from '@inferql/testing/has-ended';
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { hasEnded } from '@inferql/testing/processes/has-ended';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { childrenOf } from './process-usage.ts';
 
 const START_LIMIT_MS = 120_000;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { projectDir } from '@inferql/testing/build';
-import { packPackage } from '@inferql/testing/pack-package';
+import { packPackage } from '@inferql/testing/packages/pack-package';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { removeFolder } from '@inferql/testing/remove-folder';
+import { removeFolder } from '@inferql/testing/processes/remove-folder';
 import * as tf from '@tensorflow/tfjs';
 import JSON5 from 'json5';
 import * as tar from 'tar';

@@ -1,8 +1,8 @@
 /** The typed client against servers and workers as they are shipped. */
 
 import { createClient, type Prediction } from '@inferql/client/node';
-import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let system: TestSystem;

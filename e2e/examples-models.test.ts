@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem, projectDir } from '@inferql/testing/build';
-import { send } from '@inferql/testing/graphql-client';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import { makePng } from '@inferql/testing/test-images';
+import { makePng } from '@inferql/testing/data/test-images';
+import { send } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const examples = join(projectDir, 'examples');

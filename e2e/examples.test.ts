@@ -4,10 +4,10 @@ import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { launchBrowser, openPage } from '@inferql/testing/browser';
-import { withKeyStore } from '@inferql/testing/key-store';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
+import { launchBrowser, openPage } from '@inferql/testing/page/browser';
+import { withKeyStore } from '@inferql/testing/system/key-store';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import type { Browser } from 'playwright-core';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';

@@ -1,4 +1,4 @@
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { serverAudits } from 'graphql-http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

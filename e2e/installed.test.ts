@@ -5,8 +5,8 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from '@inferql/testing/build';
-import { type Installation, installPackages } from '@inferql/testing/installed-packages';
-import { listProcesses } from '@inferql/testing/launcher';
+import { listProcesses } from '@inferql/testing/launcher/launcher';
+import { type Installation, installPackages } from '@inferql/testing/packages/installed-packages';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const INSTALL_TIMEOUT_MS = 600_000;

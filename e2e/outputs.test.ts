@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, readValues } from '@inferql/client';
 import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '@inferql/converter/golden/onnx-file.fixture';
-import { run } from '@inferql/testing/cli-fixture';
-import { send } from '@inferql/testing/graphql-client';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import { makePng } from '@inferql/testing/test-images';
+import { makePng } from '@inferql/testing/data/test-images';
+import { run } from '@inferql/testing/system/cli-fixture';
+import { send } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const ENGINE = `export default ({ input }) => ({

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
-import { packPackages } from '@inferql/testing/installed-packages';
+import { packPackages } from '@inferql/testing/packages/installed-packages';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
-import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { collect, openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 /** Images through server, Redis and the worker with ResNet50, and back. */

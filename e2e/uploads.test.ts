@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { send } from '@inferql/testing/graphql-client';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import { expectedClass, makePicture, makePng } from '@inferql/testing/test-images';
+import { expectedClass, makePicture, makePng } from '@inferql/testing/data/test-images';
+import { send } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

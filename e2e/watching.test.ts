@@ -1,3 +1,5 @@
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
+import { pauseEngines } from '@inferql/testing/launcher/launcher';
 import {
   collect,
   type DeferredPart,
@@ -7,10 +9,8 @@ import {
   send,
   sendDeferred,
   subscribeSse,
-} from '@inferql/testing/graphql-client';
-import { pauseEngines } from '@inferql/testing/launcher';
-import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+} from '@inferql/testing/system/graphql-client';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   BusyDocument,

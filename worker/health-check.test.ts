@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { buildSystem, bundledProgram } from '@inferql/testing/build';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let buildDir: string;

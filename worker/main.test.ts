@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
 let buildDir: string;

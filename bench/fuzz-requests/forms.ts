@@ -1,5 +1,5 @@
 /** Multipart bodies around good and bad images, wrong in their structure, their JSON, their headers or their bytes. */
-import { makePicture } from '@inferql/testing/test-images';
+import { makePicture } from '@inferql/testing/data/test-images';
 import { damage } from '../fuzz-images/damage.ts';
 import { type Dice, deepText, oddText, oddValue } from './random-choices.ts';
 import { toJson } from './requests.ts';

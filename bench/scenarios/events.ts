@@ -4,7 +4,7 @@ import { Consumer } from '@inferql/queue/jobs/consumer';
 import { Producer } from '@inferql/queue/predictions/producer';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
-import { makeServedModel } from '@inferql/testing/served-model';
+import { makeServedModel } from '@inferql/testing/data/served-model';
 import { startRpcChild } from '../child-rpc.ts';
 import { machineClockMs, type SubscriberRequest, type SubscriberResponse } from '../events/plan.ts';
 import { readMemory } from '../process-usage.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { send } from '@inferql/testing/graphql-client';
+import { send } from '@inferql/testing/system/graphql-client';
 import { WebSocket } from 'ws';
 import { serveRpc } from '../child-rpc.ts';
 import { judgeExchange } from '../fuzz-requests/answer-rules.ts';

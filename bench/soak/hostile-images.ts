@@ -1,6 +1,6 @@
 /** Small files that are expensive to decode, and legal. */
 import { deflateSync } from 'node:zlib';
-import { makePngChunk } from '@inferql/testing/test-images';
+import { makePngChunk } from '@inferql/testing/data/test-images';
 
 /** Passes of an interlaced PNG: first column and row, and the distances between them. */
 const PASSES = [

@@ -1,8 +1,8 @@
 import { Consumer } from '@inferql/queue/jobs/consumer';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/redis/keys';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
-import { makeServedModel } from '@inferql/testing/served-model';
+import { makeServedModel } from '@inferql/testing/data/served-model';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { CommandContext } from '../command-context.ts';

@@ -4,7 +4,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createClient } from '@inferql/client/node';
-import { dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/cli-fixture';
+import { dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/system/cli-fixture';
 import { expect, test } from 'vitest';
 
 test('one image is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {

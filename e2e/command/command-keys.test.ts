@@ -1,9 +1,9 @@
 /** `inferql keys`, as processes, with a server that requires keys. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli-fixture';
-import { send } from '@inferql/testing/graphql-client';
-import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/system/cli-fixture';
+import { send } from '@inferql/testing/system/graphql-client';
+import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let guarded: TestSystem;

@@ -1,9 +1,9 @@
 /** What the command says if a proxy refuses an image that is larger than its limit, with the documented configurations. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/cli-fixture';
-import { isProxyInstalled, readDocumentedProxy, startReverseProxy } from '@inferql/testing/reverse-proxy';
-import { makePicture } from '@inferql/testing/test-images';
+import { makePicture } from '@inferql/testing/data/test-images';
+import { isProxyInstalled, readDocumentedProxy, startReverseProxy } from '@inferql/testing/network/reverse-proxy';
+import { dir, jsonLines, run, system, writePicture } from '@inferql/testing/system/cli-fixture';
 import { describe, expect, test } from 'vitest';
 
 /** The documented limits, and smaller ones with which a test is fast. */

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { createClient } from '@inferql/client/node';
 import { projectDir } from '@inferql/testing/build';
-import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/cli-fixture';
-import { makePng } from '@inferql/testing/test-images';
+import { makePng } from '@inferql/testing/data/test-images';
+import { command, dir, jsonLines, POISON, run, start, system, writePicture } from '@inferql/testing/system/cli-fixture';
 import { expect, test } from 'vitest';
 
 test('--help explains the command and each of its parts, and exits with 0', async () => {

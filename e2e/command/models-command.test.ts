@@ -8,8 +8,8 @@ import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { Consumer } from '@inferql/queue/jobs/consumer';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/redis/keys';
-import { type Clone, cloneProject } from '@inferql/testing/clone';
-import { makeServedModel } from '@inferql/testing/served-model';
+import { makeServedModel } from '@inferql/testing/data/served-model';
+import { type Clone, cloneProject } from '@inferql/testing/launcher/clone';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 let clone: Clone;

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
-import { openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import { waitUntilReady } from '@inferql/testing/system';
+import { openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
+import { waitUntilReady } from '@inferql/testing/system/system';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startLoad } from '../faults/load-generator.ts';

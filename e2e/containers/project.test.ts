@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { projectDir } from '@inferql/testing/build';
-import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import { packPackages } from '@inferql/testing/installed-packages';
-import { startRegistry } from '@inferql/testing/npm-registry';
-import { waitUntilReady } from '@inferql/testing/system';
+import { packPackages } from '@inferql/testing/packages/installed-packages';
+import { startRegistry } from '@inferql/testing/packages/npm-registry';
+import { collect, openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
+import { waitUntilReady } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage, findMissingEngine, openProject, removeImage } from './compose.ts';
 

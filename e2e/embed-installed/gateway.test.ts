@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import type { Program } from '@inferql/testing/installed-packages';
+import type { Program } from '@inferql/testing/packages/installed-packages';
+import { collect, openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   CLASSIFY,

@@ -1,6 +1,7 @@
 /** What each program with InferQL inside must do. */
-import { collect, openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
-import type { Program } from '@inferql/testing/installed-packages';
+
+import type { Program } from '@inferql/testing/packages/installed-packages';
+import { collect, openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   CLASSIFY,

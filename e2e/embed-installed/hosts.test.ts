@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Program } from '@inferql/testing/installed-packages';
+import type { Program } from '@inferql/testing/packages/installed-packages';
 import { testHost } from './host.fixture.ts';
 import { setUpPrograms } from './programs.fixture.ts';
 

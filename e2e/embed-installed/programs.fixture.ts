@@ -5,10 +5,10 @@
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
-import type { Operation, Upload } from '@inferql/testing/graphql-client';
-import { copyInstallation, type Installation, type Program } from '@inferql/testing/installed-packages';
-import { listProcesses } from '@inferql/testing/launcher';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { listProcesses } from '@inferql/testing/launcher/launcher';
+import { copyInstallation, type Installation, type Program } from '@inferql/testing/packages/installed-packages';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
+import type { Operation, Upload } from '@inferql/testing/system/graphql-client';
 import { transform } from 'esbuild';
 import sharp from 'sharp';
 import { afterAll, beforeAll } from 'vitest';

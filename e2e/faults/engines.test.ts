@@ -1,4 +1,4 @@
-import { expectedClass, makeMishap, makePicture } from '@inferql/testing/test-images';
+import { expectedClass, makeMishap, makePicture } from '@inferql/testing/data/test-images';
 import { expect, test } from 'vitest';
 import { busyModel, runScenario } from './scenario.ts';
 

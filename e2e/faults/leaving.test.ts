@@ -1,6 +1,6 @@
-import { send } from '@inferql/testing/graphql-client';
-import { startSystem, type TestSystem } from '@inferql/testing/system';
-import { makePicture } from '@inferql/testing/test-images';
+import { makePicture } from '@inferql/testing/data/test-images';
+import { send } from '@inferql/testing/system/graphql-client';
+import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterEach, expect, test } from 'vitest';
 import { busyModel } from './scenario.ts';
 

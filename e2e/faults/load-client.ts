@@ -1,7 +1,13 @@
 /** One client of a load: sends pictures, one after the other, and follows each prediction to its end. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type GraphqlResult, openSocket, type Socket, send, subscribeSse } from '@inferql/testing/graphql-client';
+import {
+  type GraphqlResult,
+  openSocket,
+  type Socket,
+  send,
+  subscribeSse,
+} from '@inferql/testing/system/graphql-client';
 import type { Ledger } from '../ledger/client.ts';
 import type { LoadCounts } from './load-counts.ts';
 import { CANCEL, QUERY, type Seen, SUBMIT, SUBMIT_AND_WAIT, SUBSCRIPTION, toSighting } from './load-operations.ts';

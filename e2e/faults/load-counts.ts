@@ -1,5 +1,5 @@
 /** What all clients of a load have seen together. */
-import type { GraphqlError } from '@inferql/testing/graphql-client';
+import type { GraphqlError } from '@inferql/testing/system/graphql-client';
 import type { Sighting } from '../ledger/protocol.ts';
 import { type Seen, toSighting } from './load-operations.ts';
 

@@ -1,5 +1,5 @@
 /** Clients that send pictures and follow their predictions, while a test causes faults. */
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
 import type { Ledger } from '../ledger/client.ts';
 import type { Sighting } from '../ledger/protocol.ts';
 import { LoadClient, SharedSockets } from './load-client.ts';

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DEFAULT_PREFIX, modelKeys } from '@inferql/queue/redis/keys';
-import type { Child } from '@inferql/testing/child-process';
-import { withKeyStore } from '@inferql/testing/key-store';
-import { pauseEngines } from '@inferql/testing/launcher';
-import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis-proxy';
-import { startTestRedis, type TestRedis, type TestRedisOptions } from '@inferql/testing/redis-server';
-import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system';
+import { pauseEngines } from '@inferql/testing/launcher/launcher';
+import type { Child } from '@inferql/testing/processes/child-process';
+import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis/redis-proxy';
+import { startTestRedis, type TestRedis, type TestRedisOptions } from '@inferql/testing/redis/redis-server';
+import { withKeyStore } from '@inferql/testing/system/key-store';
+import { type SystemOptions, scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { Redis } from 'ioredis';
 import { afterEach, expect, vi } from 'vitest';
 import { type Ledger, startLedger } from '../ledger/client.ts';

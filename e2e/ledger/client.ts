@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { buildSystem, projectDir } from '@inferql/testing/build';
-import { startChild } from '@inferql/testing/child-process';
+import { startChild } from '@inferql/testing/processes/child-process';
 import type { LedgerRequest, Sighting, Verdict } from './protocol.ts';
 
 /** A test's handle on the ledger's process. */

@@ -1,9 +1,9 @@
 /** The page behind proxies that pass no WebSocket, and that hold event streams back. */
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { findAccessibilityFaults, findCard, openPage } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
+import { findAccessibilityFaults, findCard, openPage } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { findAccessibilityFaults, keepScreenshot, openPage, PAGE_TIMEOUT_MS } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { withKeyStore } from '@inferql/testing/key-store';
-import { buildTestPage } from '@inferql/testing/page-build';
-import { setUpPage } from '@inferql/testing/page-fixture';
-import { startSystem } from '@inferql/testing/system';
-import { expectedClass, makePicture } from '@inferql/testing/test-images';
+import { expectedClass, makePicture } from '@inferql/testing/data/test-images';
+import { findAccessibilityFaults, keepScreenshot, openPage, PAGE_TIMEOUT_MS } from '@inferql/testing/page/browser';
+import { buildTestPage } from '@inferql/testing/page/page-build';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
+import { withKeyStore } from '@inferql/testing/system/key-store';
+import { startSystem } from '@inferql/testing/system/system';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 

@@ -2,10 +2,10 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { findAccessibilityFaults, findCard } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { findLabel, makePictures } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
+import { findAccessibilityFaults, findCard } from '@inferql/testing/page/browser';
+import { findLabel, makePictures } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 

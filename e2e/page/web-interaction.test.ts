@@ -1,6 +1,6 @@
-import { findAccessibilityFaults, findCard, waitForThumbnails } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
+import { findAccessibilityFaults, findCard, waitForThumbnails } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import { expect, test } from 'vitest';
 
 const site = setUpPage();

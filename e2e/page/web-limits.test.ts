@@ -1,8 +1,8 @@
 /** The page with images that the server does not accept unchanged. */
 
-import { findAccessibilityFaults, findCard, PAGE_TIMEOUT_MS } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
+import { findAccessibilityFaults, findCard, PAGE_TIMEOUT_MS } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Locator } from 'playwright-core';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';

@@ -1,10 +1,10 @@
 /** The page on a model with a second head and an embedding. */
 import { join } from 'node:path';
-import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { choose } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
-import { makePng } from '@inferql/testing/test-images';
+import { makePng } from '@inferql/testing/data/test-images';
+import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/page/browser';
+import { choose } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import { expect, test } from 'vitest';
 
 const site = setUpPage({

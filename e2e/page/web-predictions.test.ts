@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/browser';
 import { projectDir } from '@inferql/testing/build';
-import { pauseEngines } from '@inferql/testing/launcher';
-import { choose, findLabel, makePictures, recordProgress, type Upload } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
-import { scriptedModel, startSystem } from '@inferql/testing/system';
-import { makeMishap } from '@inferql/testing/test-images';
+import { makeMishap } from '@inferql/testing/data/test-images';
+import { pauseEngines } from '@inferql/testing/launcher/launcher';
+import { findAccessibilityFaults, findCard, keepScreenshot, openPage } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures, recordProgress, type Upload } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
+import { scriptedModel, startSystem } from '@inferql/testing/system/system';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 

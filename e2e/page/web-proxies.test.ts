@@ -2,10 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findCard, openPage } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
-import { isProxyInstalled, type ReverseProxy, startReverseProxy } from '@inferql/testing/reverse-proxy';
+import { isProxyInstalled, type ReverseProxy, startReverseProxy } from '@inferql/testing/network/reverse-proxy';
+import { findCard, openPage } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 

@@ -1,9 +1,9 @@
 /** The page over slow lines: uploads finish, once, and their progress is shown. */
 
-import { findCard, openPage } from '@inferql/testing/browser';
-import { choose, findLabel, makePictures, recordProgress, type Upload } from '@inferql/testing/page-cards';
-import { setUpPage } from '@inferql/testing/page-fixture';
-import { startSlowLine } from '@inferql/testing/slow-line';
+import { startSlowLine } from '@inferql/testing/network/slow-line';
+import { findCard, openPage } from '@inferql/testing/page/browser';
+import { choose, findLabel, makePictures, recordProgress, type Upload } from '@inferql/testing/page/page-cards';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 

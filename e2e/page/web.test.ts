@@ -1,15 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { projectDir } from '@inferql/testing/build';
 import {
   findAccessibilityFaults,
   findCard,
   keepScreenshot,
   openPage,
   waitForThumbnails,
-} from '@inferql/testing/browser';
-import { projectDir } from '@inferql/testing/build';
-import { setUpPage } from '@inferql/testing/page-fixture';
+} from '@inferql/testing/page/browser';
+import { setUpPage } from '@inferql/testing/page/page-fixture';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';

@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
-import { launchBrowser, openPage } from '@inferql/testing/browser';
-import { type Clone, cloneProject } from '@inferql/testing/clone';
-import { type Launcher, startLauncher } from '@inferql/testing/launcher';
+import { type Clone, cloneProject } from '@inferql/testing/launcher/clone';
+import { type Launcher, startLauncher } from '@inferql/testing/launcher/launcher';
+import { launchBrowser, openPage } from '@inferql/testing/page/browser';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

@@ -5,9 +5,9 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, bundledProgram } from '@inferql/testing/build';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
-import { removeFolder } from '@inferql/testing/remove-folder';
-import { scriptedModel } from '@inferql/testing/system';
+import { removeFolder } from '@inferql/testing/processes/remove-folder';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
+import { scriptedModel } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 
 let redis: TestRedis;

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
-import { startLauncher } from '@inferql/testing/launcher';
+import { startLauncher } from '@inferql/testing/launcher/launcher';
 import { afterEach, expect, test } from 'vitest';
 
 let close = () => {};

@@ -1,7 +1,7 @@
 /** What `npm start` keeps running: signals, and deaths of the launcher and of its processes. Real programs, the real model. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Launcher, listProcesses } from '@inferql/testing/launcher';
+import { type Launcher, listProcesses } from '@inferql/testing/launcher/launcher';
 import {
   CATS,
   classifyCat,
@@ -11,7 +11,7 @@ import {
   setUpClone,
   shareStart,
   startReady,
-} from '@inferql/testing/launcher-fixture';
+} from '@inferql/testing/launcher/launcher-fixture';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 

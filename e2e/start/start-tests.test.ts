@@ -1,7 +1,7 @@
 /** `npm test` in a clone: while a system is running, and after it was interrupted while it built. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Launcher } from '@inferql/testing/launcher';
+import type { Launcher } from '@inferql/testing/launcher/launcher';
 import {
   BUILD_TIMEOUT_MS,
   CATS,
@@ -14,7 +14,7 @@ import {
   start,
   startReady,
   untilCompiling,
-} from '@inferql/testing/launcher-fixture';
+} from '@inferql/testing/launcher/launcher-fixture';
 import { expect, test } from 'vitest';
 
 /** One file of a suite that sets up all that tests need: a build, a Redis, the model. */

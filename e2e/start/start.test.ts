@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writ
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
-import { listProcesses } from '@inferql/testing/launcher';
+import { listProcesses } from '@inferql/testing/launcher/launcher';
 import {
   BUILD_TIMEOUT_MS,
   CATS,
@@ -16,8 +16,8 @@ import {
   start,
   startReady,
   untilCompiling,
-} from '@inferql/testing/launcher-fixture';
-import { startTestRedis } from '@inferql/testing/redis-server';
+} from '@inferql/testing/launcher/launcher-fixture';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { expect, test } from 'vitest';
 
 /** One session of the model instead of one per core, for tests of something else than the engine. */

@@ -1,4 +1,4 @@
-import { makePngChunk } from '@inferql/testing/test-images';
+import { makePngChunk } from '@inferql/testing/data/test-images';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../inspect/inspect.ts';

@@ -18,8 +18,8 @@ beforeEach(() => {
   createStateDirs(project);
   // The tools and the reporter of the real project.
   symlinkSync(join(SOURCE, 'node_modules'), join(dir, 'node_modules'));
-  mkdirSync(join(dir, 'testing'));
-  cpSync(join(SOURCE, 'testing/progress-reporter.ts'), join(dir, 'testing/progress-reporter.ts'));
+  mkdirSync(join(dir, 'testing/suites'), { recursive: true });
+  cpSync(join(SOURCE, 'testing/suites/progress-reporter.ts'), join(dir, 'testing/suites/progress-reporter.ts'));
 });
 
 afterEach(() => rmSync(project.dir, { recursive: true, force: true }));

@@ -120,7 +120,7 @@ export function runTests(
   const reportPath = join(project.logsDir, 'tests.json');
   rmSync(reportPath, { force: true });
   const reporters = [
-    `--reporter=${join(project.dir, 'testing/progress-reporter.ts')}`,
+    `--reporter=${join(project.dir, 'testing/suites/progress-reporter.ts')}`,
     '--reporter=json',
     `--outputFile.json=${reportPath}`,
   ];

@@ -11,7 +11,7 @@ export async function test(project: Project, args: readonly string[]): Promise<v
   const others = args.filter((arg) => !isSuite(arg));
   const env = await setUpTests(project, suites);
   const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
-  const reporter = join(project.dir, 'testing/progress-reporter.ts');
+  const reporter = join(project.dir, 'testing/suites/progress-reporter.ts');
   const chosen = suites.map((suite) => `--project=${suite}`);
   const code = await runProgram([vitest, 'run', `--reporter=${reporter}`, ...chosen, ...others], {
     cwd: project.dir,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connectRedis } from './connection.ts';
 import { findCure, logConsole, reportConnections } from './outage-report.ts';

@@ -1,4 +1,4 @@
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { afterEach, expect, test } from 'vitest';
 import { connectRedis } from './connection.ts';
 import { checkRedisSetup } from './setup.ts';

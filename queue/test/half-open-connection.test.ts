@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { afterEach, expect, it } from 'vitest';
 import { connect, setUp } from './queue.fixture.ts';
 

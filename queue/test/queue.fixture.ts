@@ -1,7 +1,7 @@
 /** What the queue's tests share: one real Redis per file, one queue per test. Importing it starts Redis. */
 
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
-import { makeServedModel } from '@inferql/testing/served-model';
+import { makeServedModel } from '@inferql/testing/data/served-model';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import {
   ANONYMOUS_CALLER,

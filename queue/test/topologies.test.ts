@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createLimiter } from '../access/limiter.ts';

@@ -2,7 +2,7 @@
 import { createLimiter } from '@inferql/queue/access/limiter';
 import { createRefunds } from '@inferql/queue/access/refunds';
 import { connectRedis } from '@inferql/queue/redis/connection';
-import { makeServedModel } from '@inferql/testing/served-model';
+import { makeServedModel } from '@inferql/testing/data/served-model';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { Limits } from './limits.ts';

@@ -1,4 +1,4 @@
-import { LiveObjects } from '@inferql/testing/used-memory';
+import { LiveObjects } from '@inferql/testing/processes/used-memory';
 import { expect, test } from 'vitest';
 import { createClassNames } from './class-names.ts';
 

@@ -1,7 +1,7 @@
 /** What a caller with a valid key tries to get at another tenant's predictions, and others to get in without one; over a real port. */
 import { request as httpRequest } from 'node:http';
 import { connect as connectSocket } from 'node:net';
-import { openSocket, type Socket, send } from '@inferql/testing/graphql-client';
+import { openSocket, type Socket, send } from '@inferql/testing/system/graphql-client';
 import { type GraphQLField, getNamedType } from 'graphql';
 import { beforeEach, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';

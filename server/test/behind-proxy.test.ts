@@ -8,7 +8,7 @@ import {
   REVERSE_PROXIES,
   readDocumentedProxy,
   startReverseProxy,
-} from '@inferql/testing/reverse-proxy';
+} from '@inferql/testing/network/reverse-proxy';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { uploadRequest } from './requests.ts';

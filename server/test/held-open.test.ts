@@ -1,5 +1,5 @@
 /** What a caller may hold open at once, and how a refusal looks on each transport. */
-import { openSocket, subscribeSse } from '@inferql/testing/graphql-client';
+import { openSocket, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { describe, expect, test } from 'vitest';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';

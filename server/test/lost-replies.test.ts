@@ -1,5 +1,5 @@
 /** Connections to Redis that break between a step and its reply: what a caller is charged is what it has jobs for. */
-import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis-proxy';
+import { type RedisProxy, startRedisProxy } from '@inferql/testing/redis/redis-proxy';
 import { expect, test } from 'vitest';
 import { startGuardedServer } from './callers.ts';
 import { atEnd, CLASSIFY, connect, ENQUEUE, paint, startWorker, testRedis } from './server-harness.ts';

@@ -1,5 +1,5 @@
 /** Whose counts a caller sees in `queue`, over every transport. */
-import { openSocket, send, subscribeSse } from '@inferql/testing/graphql-client';
+import { openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { expect, test } from 'vitest';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';

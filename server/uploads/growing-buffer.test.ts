@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { measureKeptBytes } from '@inferql/testing/used-memory';
+import { measureKeptBytes } from '@inferql/testing/processes/used-memory';
 import { expect, test } from 'vitest';
 import { GrowingBuffer } from './growing-buffer.ts';
 import { createMemoryBudget, FileStore } from './memory-or-disk-store.ts';

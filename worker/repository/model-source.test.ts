@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis } from '@inferql/queue/redis/connection';
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFolderSource } from './model-source.ts';

@@ -5,7 +5,7 @@ import { InferqlError } from '@inferql/queue/error-codes';
 import { Consumer, type Outcome } from '@inferql/queue/jobs/consumer';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';

@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDefaultModel } from '@inferql/converter/repository/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
-import { writeTinyModel } from '@inferql/testing/tiny-model';
+import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { setUpRepository } from './repository.fixture.ts';

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSystem, bundledProgram } from '@inferql/testing/build';
+import { removeFolder } from '@inferql/testing/processes/remove-folder';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
-import { removeFolder } from '@inferql/testing/remove-folder';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 
 export interface RepositoryFixture {

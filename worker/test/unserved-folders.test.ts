@@ -1,7 +1,7 @@
 /** A repository with links, devices, and folders that disappear while their models are served. */
 import { rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeTinyModel } from '@inferql/testing/tiny-model';
+import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import { expect, test } from 'vitest';
 import { setUpRepository } from './repository.fixture.ts';
 

@@ -6,7 +6,7 @@ import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connect
 import { GROUP, modelKeys, streamKey } from '@inferql/queue/redis/keys';
 import { buildSystem } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildSystem, bundledProgram, projectDir } from '@inferql/testing/build';
-import { startTestRedis } from '@inferql/testing/redis-server';
+import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { expect, test } from 'vitest';
 import { readConnectionLimit } from './connection-limit.ts';
 

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { measureKeptBytes } from '@inferql/testing/used-memory';
+import { measureKeptBytes } from '@inferql/testing/processes/used-memory';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { atEnd, startServer, startWorker } from '../../test/server-harness.ts';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { measureKeptBytes } from '@inferql/testing/used-memory';
+import { measureKeptBytes } from '@inferql/testing/processes/used-memory';
 import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';

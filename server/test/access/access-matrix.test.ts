@@ -2,7 +2,7 @@
 
 import { newPredictionId } from '@inferql/queue/contract';
 import { Producer } from '@inferql/queue/predictions/producer';
-import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing/graphql-client';
+import { collect, openSocket, type Socket, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { createClient } from 'graphql-ws';
 import { beforeEach, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';

@@ -1,6 +1,6 @@
 /** Heavy use by callers with a valid key, and by those without one, over a real port: what one of them costs the others. */
 import { once } from 'node:events';
-import { openSocket } from '@inferql/testing/graphql-client';
+import { openSocket } from '@inferql/testing/system/graphql-client';
 import sharp from 'sharp';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { startGuardedServer } from '../callers.ts';

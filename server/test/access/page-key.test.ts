@@ -1,6 +1,6 @@
 /** The page of a server that requires keys, in a browser. */
-import { launchBrowser, openPage } from '@inferql/testing/browser';
-import { buildTestPage } from '@inferql/testing/page-build';
+import { launchBrowser, openPage } from '@inferql/testing/page/browser';
+import { buildTestPage } from '@inferql/testing/page/page-build';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startGuardedServer } from '../callers.ts';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { accessKeys } from '@inferql/queue/redis/keys';
-import { subscribeSse } from '@inferql/testing/graphql-client';
+import { subscribeSse } from '@inferql/testing/system/graphql-client';
 import { createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';

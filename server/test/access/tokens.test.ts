@@ -1,5 +1,5 @@
 /** Browser tokens, created with keys. */
-import { subscribeSse } from '@inferql/testing/graphql-client';
+import { subscribeSse } from '@inferql/testing/system/graphql-client';
 import { expect, test } from 'vitest';
 import { bearer, startGuardedServer } from '../callers.ts';
 import { open } from '../http-harness.ts';

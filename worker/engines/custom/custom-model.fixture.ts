@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { removeFolder } from '@inferql/testing/remove-folder';
+import { removeFolder } from '@inferql/testing/processes/remove-folder';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { listModelNames, loadRepositoryModel } from '../../repository/load-model.ts';
 import type { ServableModel } from '../../serving/servable-model.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isIntact } from '@inferql/converter/files/folder-digests';
 import { randomPixels } from '@inferql/converter/golden/harness.fixture';
-import { writeTinyModel } from '@inferql/testing/tiny-model';
+import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { removeFolder } from '@inferql/testing/remove-folder';
+import { removeFolder } from '@inferql/testing/processes/remove-folder';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
-import { projectDir } from './build.ts';
-import { hasEnded } from './has-ended.ts';
+import { projectDir } from '../build.ts';
+import { hasEnded } from '../processes/has-ended.ts';
 
 export const REVERSE_PROXIES = ['nginx', 'caddy', 'traefik'] as const;
 export type ProxyName = (typeof REVERSE_PROXIES)[number];

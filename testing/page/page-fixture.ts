@@ -1,10 +1,10 @@
 /** Shared by the tests of the page: per file one system that serves the page of the current sources, and one browser. */
 import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
+import { buildSystem } from '../build.ts';
+import { type SystemOptions, startSystem, type TestSystem } from '../system/system.ts';
 import { launchBrowser, openPage, type WatchedPage } from './browser.ts';
-import { buildSystem } from './build.ts';
 import { buildTestPage } from './page-build.ts';
-import { type SystemOptions, startSystem, type TestSystem } from './system.ts';
 
 export interface PageFixture {
   readonly system: TestSystem;

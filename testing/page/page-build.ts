@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isPageBuilt } from '@inferql/launcher/build/compile';
 import { listFiles } from '@inferql/launcher/build-stamps';
-import { buildOnce, copyBuilt, nameBuild, project, projectDir } from './build.ts';
+import { buildOnce, copyBuilt, nameBuild, project, projectDir } from '../build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const KEPT_BUILDS = 3;

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, realpath, stat, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { removeFolder } from './remove-folder.ts';
+import { removeFolder } from '../processes/remove-folder.ts';
 import { linkFiles } from './shared-installation.ts';
 
 test.each(['package.json', 'package-lock.json', 'node_modules/.package-lock.json'])(

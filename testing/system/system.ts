@@ -2,10 +2,10 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSystem, bundledProgram, projectDir } from './build.ts';
-import { type Child, type ChildOptions, startChild } from './child-process.ts';
-import { startTestRedis, type TestRedis } from './redis-server.ts';
-import { removeFolder } from './remove-folder.ts';
+import { buildSystem, bundledProgram, projectDir } from '../build.ts';
+import { type Child, type ChildOptions, startChild } from '../processes/child-process.ts';
+import { removeFolder } from '../processes/remove-folder.ts';
+import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 
 export interface SystemOptions {
   /** How many server processes. @default 1 */

@@ -18,7 +18,7 @@ import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { waitForLock } from '@inferql/launcher/lock';
-import { projectDir } from './build.ts';
+import { projectDir } from '../build.ts';
 
 const buildsDir = join(projectDir, '.inferql', 'test-builds');
 const UNFINISHED = '.unfinished';

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readdir, realpath, symlink } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { projectDir } from './build.ts';
-import { whenOutputRead } from './child-process.ts';
-import { removeFolder } from './remove-folder.ts';
+import { projectDir } from '../build.ts';
+import { whenOutputRead } from '../processes/child-process.ts';
+import { removeFolder } from '../processes/remove-folder.ts';
 import { findSharedInstallation, type Installers, linkFiles } from './shared-installation.ts';
 
 const run = promisify(execFile);

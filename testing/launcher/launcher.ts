@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { whenOutputRead } from './child-process.ts';
+import { whenOutputRead } from '../processes/child-process.ts';
 
 /** A running `npm start` or another script of package.json (without npm around it), the leader of a separate process group, as in a terminal. */
 export interface Launcher {

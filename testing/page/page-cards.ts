@@ -1,7 +1,7 @@
 /** Pictures for the page, and the cards that they become. */
 import type { Locator, Page } from 'playwright-core';
+import { expectedClass, makePicture } from '../data/test-images.ts';
 import { findCard } from './browser.ts';
-import { expectedClass, makePicture } from './test-images.ts';
 
 let made = 0;
 

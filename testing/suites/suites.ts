@@ -1,6 +1,6 @@
 /** Which suite a test file belongs to. It follows from the file's path and imports, so that no list is needed. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** From the quickest to the slowest setup. */
 export const SUITES = ['unit', 'integration', 'e2e', 'faults', 'browser'] as const;
@@ -12,29 +12,39 @@ export type Suite = (typeof ALL_SUITES)[number];
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'generated', 'tarballs']);
 /** The modules of testing/ whose users belong to a suite. */
 export const MODULES_OF_SUITE = {
-  browser: ['browser', 'page-fixture'],
-  e2e: ['system', 'cli-fixture', 'launcher', 'launcher-fixture', 'installed-packages'],
-  integration: ['redis-server', 'queue-harness', 'build'],
+  browser: ['page/browser', 'page/page-fixture'],
+  e2e: [
+    'system/system',
+    'system/cli-fixture',
+    'launcher/launcher',
+    'launcher/launcher-fixture',
+    'packages/installed-packages',
+  ],
+  integration: ['redis/redis-server', 'queue-harness', 'build'],
 } as const;
 
-const BROWSER = importOf(MODULES_OF_SUITE.browser);
-const SYSTEM = importOf(MODULES_OF_SUITE.e2e);
-/** A Redis server, compiled programs, the build or real models. */
-const PARTS = importOf(MODULES_OF_SUITE.integration, '@inferql/testing/|\\./');
 const HARNESS = /from '[^']*(queue\.fixture|server-harness|http-harness)\.ts'/;
 
-function importOf(modules: readonly string[], folder = '@inferql/testing/'): RegExp {
-  return new RegExp(`from '(${folder})(${modules.join('|')})(\\.ts)?'`);
+/** The modules of testing/ that a file imports, by the package's name or a relative path. */
+function listTestingModules(path: string, source: string): Set<string> {
+  const names = [...source.matchAll(/from '(@inferql\/|\.\.?\/)([^']+)'/g)].map(([, start, rest]) =>
+    start === '@inferql/' ? rest! : join(dirname(path), `${start}${rest}`),
+  );
+  const own = names.filter((name) => name.startsWith('testing/'));
+  return new Set(own.map((name) => name.slice('testing/'.length).replace(/\.ts$/, '')));
 }
 
 /** The suite of a test file. @param path from the project's root @param source the file's text */
 export function findSuite(path: string, source: string): Suite {
-  if (BROWSER.test(source)) return 'browser';
+  const imported = listTestingModules(path, source);
+  const uses = (modules: readonly string[]) => modules.some((name) => imported.has(name));
+  if (uses(MODULES_OF_SUITE.browser)) return 'browser';
   if (path.startsWith('e2e/containers/')) return CONTAINER_SUITE;
   if (path.startsWith('e2e/faults/')) return 'faults';
-  if (path.startsWith('e2e/') || SYSTEM.test(source)) return 'e2e';
-  if (PARTS.test(source) || HARNESS.test(source) || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path))
-    return 'integration';
+  if (path.startsWith('e2e/') || uses(MODULES_OF_SUITE.e2e)) return 'e2e';
+  // A Redis server, compiled programs, the build or real models.
+  const usesParts = uses(MODULES_OF_SUITE.integration) || HARNESS.test(source);
+  if (usesParts || /(^|\/)(test|golden|commands)\/|package\.test\.ts$/.test(path)) return 'integration';
   return 'unit';
 }
 

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { buildSystem, projectDir } from './build.ts';
-import { removeFolder } from './remove-folder.ts';
+import { buildSystem, projectDir } from '../build.ts';
+import { expectedClass, makePicture } from '../data/test-images.ts';
+import { removeFolder } from '../processes/remove-folder.ts';
 import { scriptedModel, startSystem, type TestSystem } from './system.ts';
-import { expectedClass, makePicture } from './test-images.ts';
 
 /** A picture whose first byte is this makes the model fail. */
 export const POISON = 220;

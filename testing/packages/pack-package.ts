@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stagePackage } from '@inferql/launcher/build/published-package';
-import { buildSystem, projectDir } from './build.ts';
+import { buildSystem, projectDir } from '../build.ts';
 
 /**
  * Packs one package from a build of the present sources.

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { findOnPath } from '@inferql/launcher/system-packages';
-import { hasEnded } from './has-ended.ts';
-import { removeFolder } from './remove-folder.ts';
+import { hasEnded } from '../processes/has-ended.ts';
+import { removeFolder } from '../processes/remove-folder.ts';
 
 /** Options of a test's private Redis. */
 export interface TestRedisOptions {

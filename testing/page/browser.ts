@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
-import { projectDir } from './build.ts';
+import { projectDir } from '../build.ts';
 
 const DISABLED_FEATURES = [
   // Chromium prepares the web page of its address bar for each context, and a process for the next page: half of the CPU time of short tests.
