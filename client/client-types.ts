@@ -10,7 +10,7 @@ import type {
   Priority,
   Queue,
   SucceededPrediction,
-} from './answer-types.ts';
+} from './answers/answer-types.ts';
 import type { InferqlError } from './errors.ts';
 
 /** An image in memory. `@inferql/client/node` also accepts paths and `file:` URLs. */

@@ -1,14 +1,14 @@
-import type { SucceededPrediction } from './answer-types.ts';
-import { classifyImage, submitImage } from './classify.ts';
-import { classifyAll, classifyEach } from './classify-each.ts';
+import type { SucceededPrediction } from './answers/answer-types.ts';
+import { classifyImage, submitImage } from './classify/classify.ts';
+import { classifyAll, classifyEach } from './classify/classify-each.ts';
+import { createSemaphore } from './classify/semaphore.ts';
 import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './client-types.ts';
 import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
-import { withRetries } from './retry.ts';
-import { createSemaphore } from './semaphore.ts';
+import { withRetries } from './requests/retry.ts';
+import { Transport } from './requests/transport.ts';
 import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';
 import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
-import { Transport } from './transport.ts';
-import { selectFields, watchPrediction, watchQueue } from './watch.ts';
+import { selectFields, watchPrediction, watchQueue } from './subscriptions/watch.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:4000/graphql';
 

@@ -1,4 +1,4 @@
-import type { Prediction } from './answer-types.ts';
+import type { Prediction } from './answers/answer-types.ts';
 import type { ErrorCode as SchemaErrorCode } from './generated/graphql.ts';
 
 /** The server's error codes, and whether sending the same request again can help. */

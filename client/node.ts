@@ -6,10 +6,10 @@ import { blobOf, createClientWith } from './client.ts';
 import type { Client, ClientOptions, ImageInput } from './client-types.ts';
 import { InferqlError } from './errors.ts';
 
-export type * from './answer-types.ts';
+export type * from './answers/answer-types.ts';
+export { readValues } from './answers/tensor-values.ts';
 export type * from './client-types.ts';
 export { type ErrorCode, InferqlError } from './errors.ts';
-export { readValues } from './tensor-values.ts';
 
 /** An image in memory, a path or a `file:` URL. */
 export type NodeImageInput = ImageInput | string | URL;

@@ -1,5 +1,5 @@
 import { InferqlError } from '../errors.ts';
-import type { Transport } from '../transport.ts';
+import type { Transport } from '../requests/transport.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
 /** What one event stream reports besides its events. */

@@ -1,6 +1,6 @@
 import { InferqlError } from '../errors.ts';
-import { type Answer, parseAnswer, readData, readError } from '../graphql-answer.ts';
-import type { Transport } from '../transport.ts';
+import { type Answer, parseAnswer, readData, readError } from '../requests/graphql-answer.ts';
+import type { Transport } from '../requests/transport.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
 /** Whether the server answered. */

@@ -1,5 +1,5 @@
 /** How long the client waits before it opens a WebSocket again, in milliseconds. */
-import { grow, spread } from '../retry-delays.ts';
+import { grow, spread } from '../requests/retry-delays.ts';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 4_000;

@@ -1,6 +1,6 @@
 import type { Connection } from '../client-types.ts';
 import type { InferqlError } from '../errors.ts';
-import type { Transport } from '../transport.ts';
+import type { Transport } from '../requests/transport.ts';
 import { type Carrier, type CarrierChoice, createCarrierChoice } from './carrier-choice.ts';
 import { openEventStream } from './event-stream.ts';
 import { Poller } from './poller.ts';

@@ -1,4 +1,4 @@
-import type { Transport } from '../transport.ts';
+import type { Transport } from '../requests/transport.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** A separate event stream for each subscription. */

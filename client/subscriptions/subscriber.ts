@@ -1,5 +1,5 @@
 import type { InferqlError } from '../errors.ts';
-import type { Document } from '../transport.ts';
+import type { Document } from '../requests/transport.ts';
 
 /** A requested subscription. */
 export interface SubscriptionRequest<Data = unknown, Variables extends object = object> {

@@ -1,7 +1,7 @@
 /** Subscriptions over one WebSocket, by the protocol graphql-transport-ws. */
 
 import { InferqlError } from '../errors.ts';
-import { type Answer, parseAnswer, readData, readError } from '../graphql-answer.ts';
+import { type Answer, parseAnswer, readData, readError } from '../requests/graphql-answer.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
 interface SocketOptions {

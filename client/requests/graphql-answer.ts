@@ -1,5 +1,5 @@
 /** Answers of a GraphQL endpoint, or of a proxy that answers instead. */
-import { errorOfCode, InferqlError } from './errors.ts';
+import { errorOfCode, InferqlError } from '../errors.ts';
 import { errorOfStatus, readRetryAfter } from './foreign-responses.ts';
 
 /** A GraphQL response, before it is checked. */

@@ -1,8 +1,8 @@
 /** GraphQL over HTTP: JSON, multipart requests for files, server-sent events for subscriptions. */
 
-import type { ClientOptions } from './client-types.ts';
+import type { ClientOptions } from '../client-types.ts';
+import { InferqlError } from '../errors.ts';
 import { findRefusedOrigin } from './cross-origin.ts';
-import { InferqlError } from './errors.ts';
 import { parseAnswer, readData } from './graphql-answer.ts';
 import { SilenceLimit } from './silence-limit.ts';
 import { createEventParser } from './sse-parser.ts';

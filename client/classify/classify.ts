@@ -1,17 +1,17 @@
-import type { AcceptedPrediction, Prediction, SucceededPrediction } from './answer-types.ts';
-import type { ClassifyOptions, SubmitOptions } from './client-types.ts';
-import { errorOfCode, InferqlError } from './errors.ts';
+import type { AcceptedPrediction, Prediction, SucceededPrediction } from '../answers/answer-types.ts';
+import type { ClassifyOptions, SubmitOptions } from '../client-types.ts';
+import { errorOfCode, InferqlError } from '../errors.ts';
 import {
   type AcceptedStateFragment,
   CancelDocument,
   ClassifyDocument,
   type ClassifyMutation,
-} from './generated/graphql.ts';
-import { withRetries } from './retry.ts';
+} from '../generated/graphql.ts';
+import { withRetries } from '../requests/retry.ts';
+import type { Transport } from '../requests/transport.ts';
+import type { Subscriber } from '../subscriptions/subscriber.ts';
+import { isTerminal, selectFields, watchPrediction } from '../subscriptions/watch.ts';
 import type { Semaphore } from './semaphore.ts';
-import type { Subscriber } from './subscriptions/subscriber.ts';
-import type { Transport } from './transport.ts';
-import { isTerminal, selectFields, watchPrediction } from './watch.ts';
 
 /** Maximum time that an aborted call waits for the server to confirm the cancellation, in milliseconds. */
 const FAREWELL_MS = 2_000;

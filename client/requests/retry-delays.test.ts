@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { reconnectDelayMs, returnDelayMs } from '../subscriptions/reconnect-delays.ts';
 import { requestDelayMs } from './retry-delays.ts';
-import { reconnectDelayMs, returnDelayMs } from './subscriptions/reconnect-delays.ts';
 
 /** The shortest and the longest of many. */
 function rangeOf(delay: () => number): [number, number] {

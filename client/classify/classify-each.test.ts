@@ -1,5 +1,14 @@
 import { expect, test } from 'vitest';
-import { type Answer, accepted, events, json, next, photo, serve, succeeded } from './scripted-server.fixture.ts';
+import {
+  type Answer,
+  accepted,
+  events,
+  json,
+  next,
+  photo,
+  serve,
+  succeeded,
+} from '../requests/scripted-server.fixture.ts';
 
 test('of many images a bounded number is sent at once, a failure does not affect others, and the order stays', async () => {
   let running = 0;

@@ -1,6 +1,6 @@
-import type { SucceededPrediction } from './answer-types.ts';
-import type { ClassifyManyOptions, ClassifyOptions, Outcome } from './client-types.ts';
-import { InferqlError } from './errors.ts';
+import type { SucceededPrediction } from '../answers/answer-types.ts';
+import type { ClassifyManyOptions, ClassifyOptions, Outcome } from '../client-types.ts';
+import { InferqlError } from '../errors.ts';
 
 type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
 

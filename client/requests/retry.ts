@@ -1,5 +1,5 @@
-import type { CallOptions } from './client-types.ts';
-import { InferqlError } from './errors.ts';
+import type { CallOptions } from '../client-types.ts';
+import { InferqlError } from '../errors.ts';
 import { requestDelayMs } from './retry-delays.ts';
 
 /** Maximum delay for callers that retry without a limit, even if the server asks them to wait for an hour. */

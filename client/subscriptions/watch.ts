@@ -1,9 +1,9 @@
-import type { Prediction, PredictionStatus, Queue } from './answer-types.ts';
-import type { CallOptions, ReadOptions } from './client-types.ts';
-import { InferqlError } from './errors.ts';
-import { QueueDocument, ReadDocument, WatchDocument, WatchQueueDocument } from './generated/graphql.ts';
-import { RetryClock } from './retry.ts';
-import type { Subscriber, SubscriptionRequest } from './subscriptions/subscriber.ts';
+import type { Prediction, PredictionStatus, Queue } from '../answers/answer-types.ts';
+import type { CallOptions, ReadOptions } from '../client-types.ts';
+import { InferqlError } from '../errors.ts';
+import { QueueDocument, ReadDocument, WatchDocument, WatchQueueDocument } from '../generated/graphql.ts';
+import { RetryClock } from '../requests/retry.ts';
+import type { Subscriber, SubscriptionRequest } from './subscriber.ts';
 
 export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'QUEUED' && status !== 'PROCESSING';

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
-import { type Client, createClient, type NodeImageInput, type Prediction } from './node.ts';
+import { type Client, createClient, type NodeImageInput, type Prediction } from '../node.ts';
 
 export type Answer = (response: ServerResponse, body: string, request: IncomingMessage) => void;
 

@@ -1,6 +1,6 @@
 /** The client with a server that refuses, closes connections or is not an InferQL server. */
 import { expect, test } from 'vitest';
-import { createClient } from './node.ts';
+import { createClient } from '../node.ts';
 import {
   accepted,
   cut,
