@@ -47,6 +47,11 @@ export async function filesOf(model: tf.LayersModel): Promise<Record<string, str
   return { 'model.json': JSON.stringify(saved.modelJson), 'weights.bin': new Uint8Array(saved.weightData) };
 }
 
+/** A model.json as an export for a web page may name its weights. */
+export function nameWeightsByUrl(modelJson: string): string {
+  return modelJson.replace('"weights.bin"', '"https://example.org/net/weights.bin?v=1"');
+}
+
 export const METADATA = JSON.stringify({
   tfjsVersion: '1.3.1',
   tmVersion: '2.4.7',
