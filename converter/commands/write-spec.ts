@@ -1,0 +1,164 @@
+/** Writes the spec of a model that is being added: what its files say, what the command line says, and what a person answers. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import JSON5 from 'json5';
+import { ModelError } from '../errors.ts';
+import { type Inspection, inspectModel } from '../inspect/inspect.ts';
+import { describeNormalization } from '../inspect/overrides.ts';
+import type { SourceWithoutLabels } from '../sources/obtain-source.ts';
+import { pullSource } from '../sources/pull.ts';
+import { readLabels, repeatedNames } from '../spec/labels.ts';
+import { LABELS_FILE, type ModelSpec, parseSpec, SPEC_FILE } from '../spec/spec.ts';
+import type { AddOptions } from './add.ts';
+import { type CommandContext, listSamples } from './command-context.ts';
+import type { Hint } from './normalization-hints.ts';
+import { createProgressPrinter } from './progress.ts';
+import { type Ask, askLabels, askNormalization } from './questions.ts';
+
+const HOW_TO_GIVE =
+  'if it has numbers, give them as --mean, --std and --scale, which calculate (pixel * scale - mean) / std';
+
+/** Of those that several classes have. */
+const SHOWN_NAMES = 5;
+const SHOWN_CHARACTERS = 200;
+const GUESSED_NORMALIZATION =
+  'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
+
+/**
+ * Writes the spec, and the labels that it needs, into the model's folder.
+ * @throws ModelError if the model cannot be read
+ */
+export async function writeSpec(
+  source: SourceWithoutLabels,
+  options: AddOptions,
+  modelDir: string,
+  context: CommandContext,
+  findHints: () => Promise<Hint[]>,
+): Promise<void> {
+  const inPackage = source.type === 'npm' ? options.labels : undefined;
+  const labelled = inPackage === undefined ? source : { ...source, labels: inPackage };
+  const folder = await pull(labelled, modelDir, context);
+  const givenLabels =
+    options.labels !== undefined && source.type !== 'npm' ? await readLabels(options.labels) : undefined;
+  const found = await inspectModel(path.join(folder, source.model), options, {
+    labels: givenLabels,
+    images: await listSamples(context),
+    ask: context.ask,
+    scratch: path.dirname(modelDir),
+  });
+  if (found.normalizationIsGuess) {
+    await printHints(found, context.print, findHints);
+    if (context.ask) await confirmNormalization(found, context.ask);
+  }
+  const needsLabels = found.activation !== undefined && inPackage === undefined;
+  const labels = needsLabels ? await chooseLabels(found, givenLabels, context.ask) : undefined;
+  if (labels) await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
+  printFindings(found, labels ?? [], context.print);
+  const text = `${JSON5.stringify(composeSpec(labelled, found, options), null, 2)}\n`;
+  parseSpec(text, SPEC_FILE);
+  await writeFile(path.join(modelDir, SPEC_FILE), text);
+}
+
+/** @returns the folder with the model's files */
+async function pull(
+  source: SourceWithoutLabels & { labels?: string },
+  modelDir: string,
+  { stateDir, signal, print }: CommandContext,
+): Promise<string> {
+  if (source.type !== 'npm') return modelDir;
+  const model = path.basename(modelDir);
+  const printProgress = createProgressPrinter(print);
+  const { folder } = await pullSource({
+    modelDir,
+    source: { ...source, type: 'npm' } as ModelSpec['source'],
+    format: source.model.endsWith('.onnx') ? 'onnx' : 'tfjs-layers',
+    storeDir: path.resolve(stateDir, 'models', model),
+    onProgress(doneBytes, totalBytes) {
+      const done = { doneBytes, ...(totalBytes ? { totalBytes } : {}) };
+      printProgress({ model, step: 'pull', message: `pulling ${model}`, ...done });
+    },
+    signal,
+  });
+  return folder;
+}
+
+async function confirmNormalization(found: Inspection, ask: Ask): Promise<void> {
+  const normalization = await askNormalization(ask, describeNormalization(found.input.normalization));
+  if (normalization === undefined) return;
+  found.input = { ...found.input, normalization };
+  found.findings.answered('normalization', describeNormalization(normalization));
+}
+
+function printFindings({ findings }: Inspection, labels: string[], print: CommandContext['print']): void {
+  findings.print(print);
+  if (findings.isGuess('normalization')) print(`  ${GUESSED_NORMALIZATION}`);
+  const repeated = repeatedNames(labels);
+  if (repeated.length > 0) {
+    const list = repeated.slice(0, SHOWN_NAMES).join(', ');
+    print(`  several classes have the same name (${list}): results distinguish them by \`index\``);
+  }
+}
+
+/** The spec, as it is written. */
+function composeSpec(source: SourceWithoutLabels, found: Inspection, { batch }: AddOptions): object {
+  const { format, input, activation, outputName, outputs } = found;
+  const hasLabels = activation !== undefined;
+  return {
+    source: { ...source, ...(hasLabels && source.type === 'folder' ? { labels: LABELS_FILE } : {}) },
+    format,
+    input,
+    output: hasLabels ? { activation, ...(outputName === undefined ? {} : { name: outputName }) } : {},
+    ...(Object.keys(outputs).length === 0 ? {} : { outputs }),
+    ...(batch === undefined ? {} : { batching: { maxBatchSize: batch } }),
+  };
+}
+
+/** What may say which values a model takes, for a person to read. */
+async function printHints(
+  { description }: Inspection,
+  print: CommandContext['print'],
+  findHints: () => Promise<Hint[]>,
+): Promise<void> {
+  if (description) print(`  the file describes itself: "${description.slice(0, SHOWN_CHARACTERS)}"`);
+  for (const hint of await findHints()) {
+    const what = hint.numbers.length > 0 ? ` (${hint.numbers.join('; ')})` : '';
+    print(`  ${hint.file} beside it mentions a mean or a normalization${what}: ${HOW_TO_GIVE}`);
+  }
+}
+
+/** Labels from the command line, the model or a file next to it, or, as a last resort, numbers. */
+async function chooseLabels(
+  { findings, labels, classCount }: Inspection,
+  overrides: string[] | undefined,
+  ask: Ask | undefined,
+): Promise<string[]> {
+  if (overrides !== undefined) {
+    findings.given('labels', `${overrides.length} names`, '--labels');
+    return overrides;
+  }
+  if (labels) {
+    const { names, from } = labels;
+    const isBinary = classCount === 1 && names.length === 2;
+    if (classCount !== undefined && names.length !== classCount && !isBinary) {
+      const counts = `${from} names ${names.length} classes, the model has ${classCount}`;
+      throw new ModelError('SPEC_INVALID', `${counts}: remove it, or pass a file with their names as --labels`);
+    }
+    findings.read('labels', `${names.length} names`, from);
+    return names;
+  }
+  if (classCount === undefined) {
+    throw new ModelError(
+      'SPEC_INVALID',
+      '--labels: the model does not say how many classes it has; pass a file with their names',
+    );
+  }
+  // One number distinguishes two classes.
+  const count = Math.max(classCount, 2);
+  const answer = ask && (await askLabels(ask, count));
+  if (answer) {
+    findings.given('labels', `${answer.length} names`, 'your answer');
+    return answer;
+  }
+  findings.guessed('labels', `class 0 to class ${count - 1}`, `--labels, or write their names into ${LABELS_FILE}`);
+  return Array.from({ length: count }, (_, i) => `class ${i}`);
+}
