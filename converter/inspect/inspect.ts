@@ -8,10 +8,8 @@ import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
-import { parseGraph } from '../tfjs/graphdef.ts';
 import { mayRunOnTfjs, wayOut } from '../tfjs/keras3.ts';
-import { isGraphModel, type ModelJson, readModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { parseTopology } from '../tfjs/topology.ts';
+import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
@@ -27,7 +25,8 @@ import {
   overriddenNormalization,
   SEVERAL_LABELS,
 } from './overrides.ts';
-import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
+import { chooseResizing } from './resizing.ts';
+import { findChannels, findImageShape, findSize } from './tfjs-input.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
@@ -87,47 +86,22 @@ async function inspectTfjs(
   const findings = new Findings();
   const { preprocessing } = companions;
   const modelJson = await readModelJson(file);
-  const [height, width, channels] = imageShape(modelJson);
-  const size = {
-    width: overrides.width ?? width ?? preprocessing?.width ?? DEFAULT_SIDE,
-    height: overrides.height ?? height ?? preprocessing?.height ?? DEFAULT_SIDE,
-  };
-  const sizeText = `${size.width} x ${size.height}`;
-  if (overrides.width !== undefined || overrides.height !== undefined)
-    findings.given('size', sizeText, '--width, --height');
-  else if (width !== undefined && height !== undefined) findings.read('size', sizeText, "the model's input");
-  else if (preprocessing?.width !== undefined) findings.read('size', sizeText, preprocessing.from);
-  else findings.guessed('size', sizeText, 'the model leaves it open: --width, --height');
-  const channelCount = overrides.channels ?? channels ?? 3;
-  if (channelCount !== 1 && channelCount !== 3 && channelCount !== 4) {
-    const isFirst = height === 1 || height === 3 || height === 4;
-    const found = isFirst
-      ? `${height} x ${width} x ${channels}, channels first`
-      : `images with ${channelCount} channels`;
-    const way = isFirst ? `expected channels last. ${wayOut('tfjs-layers')}` : 'expected 1, 3 or 4';
-    throw new ModelError('SOURCE_INVALID', `the model takes ${found}: ${way}`);
-  }
-  if (overrides.channels !== undefined) findings.given('channels', String(channelCount), '--channels');
-  else if (channels !== undefined) findings.read('channels', String(channelCount), "the model's input");
-  else findings.guessed('channels', String(channelCount), 'the model leaves them open: --channels');
+  const shape = findImageShape(modelJson);
+  const size = findSize(shape, overrides, preprocessing, findings);
+  const channels = findChannels(shape, overrides, findings);
   const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
-  const draft = {
-    ...size,
-    channels: channelCount,
-    ...resizing,
-  };
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const names = listNames(modelJson);
   const hasLabels = namesForLabels(names, overrides.outputs, overrides.output).length > 0;
   // Without labels, the first output represents all of them: they share the preprocessing.
   const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
-  const spec = draftSpec({ ...draft, normalization: 'none' }, format, outputName);
+  const spec = draftSpec({ ...size, channels, ...resizing, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
   const outcome = await outcomeOf(modelJson, file, weights, spec).catch((error: Error) => {
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
   });
-  const chosen = normalizationFor(modelJson, outcome, channelCount, overrides, companions, findings);
+  const chosen = normalizationFor(modelJson, outcome, channels, overrides, companions, findings);
   const inspection = {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
@@ -139,13 +113,7 @@ async function inspectTfjs(
     const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, names), findings);
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }
-  if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
-  else if ('graph' in outcome && outcome.activation === 'logits-sigmoid')
-    findings.likely('activation', outcome.activation, describeSingle(outputName ?? names[0] ?? ''));
-  else if ('graph' in outcome && outcome.activation === 'logits')
-    findings.likely('activation', outcome.activation, `its last operator; ${SEVERAL_LABELS}`);
-  else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
-  else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
+  reportActivation(outcome, outputName ?? names[0] ?? '', overrides, findings);
   findings.read('classes', String(outcome.classCount), "the model's output");
   const others = names.length > 1 ? names.filter((name) => name !== outputName) : [];
   const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, others), findings);
@@ -157,6 +125,16 @@ async function inspectTfjs(
     classCount: outcome.classCount,
     labels: companions.labels,
   };
+}
+
+function reportActivation(outcome: Outcome, outputName: string, overrides: Overrides, findings: Findings): void {
+  if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
+  else if ('graph' in outcome && outcome.activation === 'logits-sigmoid')
+    findings.likely('activation', outcome.activation, describeSingle(outputName));
+  else if ('graph' in outcome && outcome.activation === 'logits')
+    findings.likely('activation', outcome.activation, `its last operator; ${SEVERAL_LABELS}`);
+  else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
+  else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
 }
 
 /** @throws ModelError SOURCE_INVALID for what TensorFlow.js saves without weights */
@@ -178,36 +156,6 @@ function draftSpec(input: object, format: string, outputName: string | undefined
   const source = { type: 'folder', model: 'model.json', labels: 'labels.json' };
   const output = { activation: 'softmax', ...(outputName === undefined ? {} : { name: outputName }) };
   return parseSpec(JSON.stringify({ source, format, input, output }), 'the model');
-}
-
-function imageShape(modelJson: ModelJson): (number | undefined)[] {
-  if (isGraphModel(modelJson)) {
-    const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
-    const shapes = [...graph.nodes.values()]
-      .filter((node) => node.op === 'Placeholder')
-      .map((node) => node.attributes.shape('shape'));
-    return sizesOf(shapes.find((shape) => shape && shape.length >= 2) ?? []);
-  }
-  const topology = parseTopology(modelJson.modelTopology);
-  const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
-  const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
-  return Array.isArray(shape) ? sizesOf(shape) : [];
-}
-
-/** Height, width and channels of a shape that begins with the batch. */
-function sizesOf(shape: readonly unknown[]): (number | undefined)[] {
-  const known = (size: unknown): number | undefined => (typeof size === 'number' && size > 0 ? size : undefined);
-  if (shape.length === 2) return squareOf(known(shape[1]) ?? 0);
-  // Gray images without a channel dimension.
-  return [...shape.slice(1), ...(shape.length === 3 ? [1] : [])].map(known);
-}
-
-/** All pixels in a row: a square gray or color image, if one fits. */
-function squareOf(count: number): number[] {
-  const channels = [1, 3].find((channels) => Number.isInteger(Math.sqrt(count / channels)));
-  if (!channels || count < 4) return [];
-  const side = Math.sqrt(count / channels);
-  return [side, side, channels];
 }
 
 type Outcome =
