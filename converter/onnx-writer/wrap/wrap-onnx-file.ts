@@ -20,17 +20,23 @@ import { normalizationOf } from '../../spec/normalization.ts';
 import type { PreparedOutput } from '../../spec/output-spec.ts';
 import type { ModelSpec } from '../../spec/spec.ts';
 import { encodeNode, encodePort, encodeTensor } from '../graph/encode-onnx.ts';
-import { BATCH, floatTensor, int64Tensor, type OnnxNode } from '../graph/graph.ts';
+import { BATCH } from '../graph/graph.ts';
 import { outputPort } from '../output-port.ts';
+import { backNodes, createChain, frontNodes, type Part, PREFIX } from './front-and-back.ts';
 import { checkActivation, findOutput } from './named-outputs.ts';
 import { keepPoolPadding } from './pool-padding.ts';
 
 const { onnx } = onnxProto;
 type InnerGraph = NonNullable<ReturnType<typeof onnx.GraphProto.create>>;
 
-const PREFIX = 'inferql_';
+/** The file's own input and output in the wrapped graph. */
+const INPUT = `${PREFIX}input`;
+const OUTPUT = `${PREFIX}output`;
 /** The first whose initializers are constants; in older files each is an input, too, which keeps engines from folding it. */
 const MIN_IR_VERSION = 4;
+
+/** ONNX' numbers of the element types of named outputs. */
+const ELEMENT_OF = { float32: ELEMENT.float, int32: ELEMENT.int32, uint8: ELEMENT.uint8 } as const;
 
 export interface WrappedModel {
   bytes: Uint8Array;
@@ -73,63 +79,83 @@ export function wrapOnnx(
   const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
   const output = options.labelCount === 0 ? undefined : answerOutput(outputs, spec, options.outputs);
   if (output) checkActivation(output, spec.output.activation, 'output.activation');
+  const isBinary = output?.classCount === 1 && options.labelCount === 2;
+  const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
   const ownWeights = moveOwnParts(graph, OWN_WEIGHTS);
   relocateExternalFiles(graph, new Map(externalFiles.map(({ from, to }) => [from, to])));
-  const inputName = `${PREFIX}input`;
-  const outputName = `${PREFIX}output`;
-  const taken = ['image', 'probabilities'].map((name) => [name, `${PREFIX}own_${name}`] as const);
-  const names = new Map([...taken, [input.name, inputName]]);
-  if (output) names.set(output.name, outputName);
+  const names = chooseNames(input, output);
   rename(graph, names);
   keepPoolPadding(graph, opset, `${PREFIX}pool`);
-  const isBinary = output?.classCount === 1 && options.labelCount === 2;
-  const front = frontNodes(input, spec, inputName);
-  const backs = named.map(({ declared, found }, i) => {
-    const ending = {
-      prefix: `output${i}_`,
-      source: names.get(found.name) ?? found.name,
-      target: outputPort(declared.name),
-    };
-    return backNodes(input, ending, {
-      from: found.type,
-      to: declared.type === 'tensor' ? ELEMENT_OF[declared.dtype] : ELEMENT.float,
-      activation: declared.type === 'labels' ? declared.activation : undefined,
-      isBinary: declared.type === 'labels' && found.classCount === 1 && declared.classCount === 2,
-    });
-  });
+  const backs = named.map(({ declared, found }, i) => namedBack(input, declared, found, names, i));
   if (output) {
-    const { type: from } = output;
-    const ending = { prefix: 'back', source: outputName, target: 'probabilities' };
-    backs.unshift(backNodes(input, ending, { from, to: ELEMENT.float, activation: spec.output.activation, isBinary }));
+    const conversion = { from: output.type, to: ELEMENT.float, activation: spec.output.activation, isBinary };
+    backs.unshift(backNodes(input, { prefix: 'back', source: OUTPUT, target: 'probabilities' }, conversion));
   }
-  if (output && options.rawOutput !== undefined) {
-    const back = createChain(outputName, 'raw').end(options.rawOutput);
-    backs.push(back);
-  }
-  const { width, height, channels } = spec.input;
+  if (output && options.rawOutput !== undefined) backs.push(createChain(OUTPUT, 'raw').end(options.rawOutput));
+  addNodes(graph, frontNodes(input, spec, INPUT), backs);
+  declarePorts(graph, input, spec, output && { output, classCount }, options);
+  model.irVersion = Math.max(Number(model.irVersion), MIN_IR_VERSION);
+  return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles, ownWeights };
+}
+
+/** New names for the values that the wrapper is connected to, or that have the wrapper's names. */
+function chooseNames(input: ImageInput, output: AnswerOutput | undefined): Map<string, string> {
+  const taken = ['image', 'probabilities'].map((name) => [name, `${PREFIX}own_${name}`] as const);
+  const names = new Map([...taken, [input.name, INPUT]]);
+  if (output) names.set(output.name, OUTPUT);
+  return names;
+}
+
+/** From the file's output to one that the spec names. */
+function namedBack(
+  input: ImageInput,
+  declared: PreparedOutput,
+  found: AnswerOutput,
+  names: ReadonlyMap<string, string>,
+  index: number,
+): Part {
+  const source = names.get(found.name) ?? found.name;
+  const ending = { prefix: `output${index}_`, source, target: outputPort(declared.name) };
+  return backNodes(input, ending, {
+    from: found.type,
+    to: declared.type === 'tensor' ? ELEMENT_OF[declared.dtype] : ELEMENT.float,
+    activation: declared.type === 'labels' ? declared.activation : undefined,
+    isBinary: declared.type === 'labels' && found.classCount === 1 && declared.classCount === 2,
+  });
+}
+
+function addNodes(graph: Graph, front: Part, backs: readonly Part[]): void {
   const after = backs.flatMap(({ nodes }) => nodes.map(encodeNode));
   graph.node = [...front.nodes.map(encodeNode), ...graph.node, ...after] as Graph['node'];
-  graph.initializer.push(
-    ...([front, ...backs]
-      .flatMap(({ constants }) => constants)
-      .map(([name, tensor]) => encodeTensor(name, tensor)) as Graph['initializer']),
-  );
-  const shape = [input.batch ?? BATCH, height, width, channels];
-  graph.input = [encodePort({ name: 'image', type: 'uint8', shape })] as Graph['input'];
-  const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
+  const constants = [front, ...backs].flatMap(({ constants }) => constants);
+  graph.initializer.push(...(constants.map(([name, tensor]) => encodeTensor(name, tensor)) as Graph['initializer']));
+}
+
+/** Declares the graph's input and outputs. @param answer the output with the labels; undefined for a model without labels */
+function declarePorts(
+  graph: Graph,
+  input: ImageInput,
+  spec: ModelSpec,
+  answer: { output: AnswerOutput; classCount: number | undefined } | undefined,
+  { outputs = [], rawOutput }: WrapOptions,
+): void {
+  const { width, height, channels } = spec.input;
   const batch = input.batch ?? BATCH;
-  const answer = output ? [{ name: 'probabilities', type: 'float32', shape: [batch, classCount ?? -2] } as const] : [];
-  const further = (options.outputs ?? []).map((declared) => ({
+  const image = { name: 'image', type: 'uint8', shape: [batch, height, width, channels] } as const;
+  graph.input = [encodePort(image)] as Graph['input'];
+  const probabilities = answer
+    ? [{ name: 'probabilities', type: 'float32', shape: [batch, answer.classCount ?? -2] } as const]
+    : [];
+  const named = outputs.map((declared) => ({
     name: outputPort(declared.name),
     type: dtypeOf(declared),
     shape: [batch, elementsOf(declared)],
   }));
-  graph.output = [...answer, ...further].map(encodePort) as Graph['output'];
+  graph.output = [...probabilities, ...named].map(encodePort) as Graph['output'];
+  if (!answer || rawOutput === undefined) return;
   // Its shape is what a caller wants to know.
-  const raw = { name: options.rawOutput ?? '', type: { tensorType: { elemType: output?.type ?? ELEMENT.float } } };
-  if (output && options.rawOutput !== undefined) graph.output.push(raw as Graph['output'][number]);
-  model.irVersion = Math.max(Number(model.irVersion), MIN_IR_VERSION);
-  return { bytes: onnx.ModelProto.encode(model).finish(), classCount, externalFiles, ownWeights };
+  const raw = { name: rawOutput, type: { tensorType: { elemType: answer.output.type } } };
+  graph.output.push(raw as Graph['output'][number]);
 }
 
 function checkInput(input: ImageInput, spec: ModelSpec): void {
@@ -179,104 +205,4 @@ function rename(graph: InnerGraph, names: ReadonlyMap<string, string>): void {
   for (const port of [...(graph.input ?? []), ...(graph.output ?? []), ...(graph.valueInfo ?? [])]) {
     port.name = renamed(port.name ?? '');
   }
-}
-
-interface Part {
-  nodes: OnnxNode[];
-  constants: [string, ReturnType<typeof floatTensor>][];
-}
-
-/** A chain of operators from one value to another; each may have constants behind its input. */
-function createChain(source: string, prefix: string) {
-  const part: Part = { nodes: [], constants: [] };
-  let last = source;
-  return {
-    part,
-    add(op: string, attributes: OnnxNode['attributes'] = {}, constant?: ReturnType<typeof floatTensor>): string {
-      const name = `${PREFIX}${prefix}${part.nodes.length}`;
-      if (constant) part.constants.push([`${name}_c`, constant]);
-      part.nodes.push({ op, inputs: constant ? [last, `${name}_c`] : [last], outputs: [name], attributes });
-      last = name;
-      return name;
-    },
-    end(target: string): Part {
-      part.nodes.push({ op: 'Identity', inputs: [last], outputs: [target], attributes: {} });
-      return part;
-    },
-  };
-}
-
-function frontNodes(input: ImageInput, spec: ModelSpec, target: string): Part {
-  const { mean, scale, reverseChannels } = normalizationOf(spec.input);
-  const isFirst = input.layout === 'nchw';
-  const shape = isFirst ? [1, mean.length, 1, 1] : [1, 1, 1, mean.length];
-  const chain = createChain('image', 'front');
-  if (isFirst) chain.add('Transpose', { perm: { ints: [0, 3, 1, 2] } });
-  const isInteger = input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64;
-  if (!isInteger) {
-    // The arithmetic in float32, whatever the model takes: halves do not hold 1/255 well.
-    chain.add('Cast', { to: { int: ELEMENT.float } });
-    if (mean.some((value) => value !== 0)) chain.add('Sub', {}, floatTensor(shape, mean));
-    if (scale.some((value) => value !== 1)) chain.add('Mul', {}, floatTensor(shape, scale));
-  }
-  if (reverseChannels) {
-    const order = int64Tensor(mean.map((_, i) => mean.length - 1 - i));
-    chain.add('Gather', { axis: { int: isFirst ? 1 : 3 } }, order);
-  }
-  if (input.type !== ELEMENT.float && input.type !== ELEMENT.uint8) chain.add('Cast', { to: { int: input.type } });
-  if (input.without !== undefined) chain.add('Reshape', {}, int64Tensor(shapeWithout(input, spec)));
-  return chain.end(target);
-}
-
-/** The shape of a file's input of three dimensions. */
-function shapeWithout({ without, layout, batch }: ImageInput, { input }: ModelSpec): number[] {
-  const { height, width, channels } = input;
-  if (without === 'channels') return [batch ?? -1, height, width];
-  return layout === 'nchw' ? [channels, height, width] : [height, width, channels];
-}
-
-/** ONNX' numbers of the element types of named outputs. */
-const ELEMENT_OF = { float32: ELEMENT.float, int32: ELEMENT.int32, uint8: ELEMENT.uint8 } as const;
-
-interface Ending {
-  /** Of the names of its values. */
-  prefix: string;
-  source: string;
-  target: string;
-}
-
-interface Conversion {
-  /** Element types. */
-  from: number;
-  to: number;
-  /** Undefined: the values as they are. */
-  activation: ModelSpec['output']['activation'] | undefined;
-  /** One number per image becomes two classes. */
-  isBinary: boolean;
-}
-
-/** From the file's output to a row of values per image. */
-function backNodes(input: ImageInput, { prefix, source, target }: Ending, { from, to, ...answer }: Conversion): Part {
-  const chain = createChain(source, prefix);
-  // A file of a fixed batch may have squeezed the batch's dimension away.
-  if (input.batch !== undefined) chain.add('Reshape', {}, int64Tensor([input.batch, -1]));
-  else chain.add('Flatten', { axis: { int: 1 } });
-  let last = from === to ? '' : chain.add('Cast', { to: { int: to } });
-  switch (answer.activation) {
-    case 'logits':
-      last = chain.add('Softmax', { axis: { int: 1 } });
-      break;
-    case 'logits-sigmoid':
-      last = chain.add('Sigmoid');
-      break;
-    default:
-      last = chain.add('Identity');
-  }
-  if (!answer.isBinary) return chain.end(target);
-  const { part } = chain;
-  const [one, other] = [`${PREFIX}${prefix}_one`, `${PREFIX}${prefix}_other`] as const;
-  part.constants.push([one, floatTensor([1], [1])]);
-  part.nodes.push({ op: 'Sub', inputs: [one, last], outputs: [other], attributes: {} });
-  part.nodes.push({ op: 'Concat', inputs: [other, last], outputs: [target], attributes: { axis: { int: 1 } } });
-  return part;
 }
