@@ -2,7 +2,7 @@
 import { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createLimiter } from '@inferql/queue/access/limiter';
-import { createRefunds, type Refunds } from '@inferql/queue/access/refunds';
+import { Refunds } from '@inferql/queue/access/refunds';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { meanImageMs } from '@inferql/queue/models/queue-state';
@@ -96,7 +96,7 @@ export class ServerComponents {
     const registry = new Registry(redis, { prefix, reportUnreadable });
     const modelCache = new ModelCache({ registry, defaultModel: config.defaultModel });
     const limiter = createLimiter(redis, { prefix });
-    const refunds = createRefunds(redis, { prefix, limiter });
+    const refunds = new Refunds(redis, { prefix, limiter });
     const access = new Access({
       config,
       store: new KeyStore(redis, { prefix }),

@@ -72,25 +72,9 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
     rules: LimitRules,
     dry: boolean,
   ): Promise<LimitOutcome> {
-    const wire = {
-      id,
-      dry,
-      receiptMs: RECEIPT_MS,
-      limits: rules.limits.map(({ owner, unit, ratePerSecond, burst }) => ({
-        name: `${owner}:${unit}`,
-        cost: cost[unit],
-        ratePerSecond,
-        burst,
-      })),
-      quotas: rules.quotas.map(({ owner, unit, limit, period }) => ({
-        name: `${owner}:${unit}`,
-        cost: cost[unit],
-        limit,
-        period,
-      })),
-    };
+    const request = JSON.stringify({ id, dry, receiptMs: RECEIPT_MS, ...priceRules(rules, cost) });
     const keys = [tenantLimitKeys(prefix, tenant)];
-    const reply = await callRedis(() => runScript(redis, 'limit', keys, [JSON.stringify(wire)]));
+    const reply = await callRedis(() => runScript(redis, 'limit', keys, [request]));
     const [allowed, retryAfterMs, refusedBy, receipt, ...figures] = reply as [
       number,
       number,
@@ -98,11 +82,7 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
       string,
       ...string[],
     ];
-    const bounds = [...rules.limits.map((limit) => ({ ...limit, period: 'rate' as const })), ...rules.quotas];
-    const states = bounds.map(({ owner, unit, period }, i): LimitState => {
-      const [remaining, limit, resetsAtMs] = figures.slice(3 * i, 3 * i + 3).map(Number) as [number, number, number];
-      return { owner, unit, period, remaining, limit, resetsAtMs };
-    });
+    const states = readStates(rules, figures);
     if (allowed === 1) return { allowed: true, states, charge: `${tenant} ${receipt}` };
     const named = states.filter(({ owner, unit }) => `${owner}:${unit}` === refusedBy);
     // A rate and a quota may share a name: the emptier one refused.
@@ -135,6 +115,33 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
       return (await run(tenant, '-', { machineMs: 0, requests: 0, bytes: 0 }, rules, true)).states;
     },
   };
+}
+
+/** The rules as lua/limit.lua takes them, with what a request costs of each. */
+function priceRules({ limits, quotas }: LimitRules, cost: LimitCost) {
+  return {
+    limits: limits.map(({ owner, unit, ratePerSecond, burst }) => ({
+      name: `${owner}:${unit}`,
+      cost: cost[unit],
+      ratePerSecond,
+      burst,
+    })),
+    quotas: quotas.map(({ owner, unit, limit, period }) => ({
+      name: `${owner}:${unit}`,
+      cost: cost[unit],
+      limit,
+      period,
+    })),
+  };
+}
+
+/** @param figures of lua/limit.lua: three per rule */
+function readStates({ limits, quotas }: LimitRules, figures: readonly string[]): LimitState[] {
+  const bounds = [...limits.map((limit) => ({ ...limit, period: 'rate' as const })), ...quotas];
+  return bounds.map(({ owner, unit, period }, i) => {
+    const [remaining, limit, resetsAtMs] = figures.slice(3 * i, 3 * i + 3).map(Number) as [number, number, number];
+    return { owner, unit, period, remaining, limit, resetsAtMs };
+  });
 }
 
 /** The charge of a `take` whose reply was lost: a refund finds what was taken by the request's id, while Redis remembers it. */

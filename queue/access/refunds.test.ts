@@ -7,7 +7,7 @@ import type { AdmitRequest } from '../predictions/producer.ts';
 import { tenantLimitKeys } from '../redis/keys.ts';
 import { connect, failure, setUp, success, takeOver } from '../test/queue.fixture.ts';
 import { createLimiter, type LimitRules, RECEIPT_MS } from './limiter.ts';
-import { createRefunds, MAX_POSTPONED, REFUND_BATCH_SIZE } from './refunds.ts';
+import { MAX_POSTPONED, REFUND_BATCH_SIZE, Refunds } from './refunds.ts';
 
 const TENANT = 'address:203.0.113.7';
 const RULES: LimitRules = {
@@ -21,7 +21,7 @@ const COST = { machineMs: 100, requests: 1, bytes: 1 };
 async function setUpCharged(settings: Parameters<typeof setUp>[0] = {}) {
   const queue = await setUp(settings);
   const limiter = createLimiter(queue.redis, { prefix: queue.prefix });
-  const refunds = createRefunds(queue.redis, { prefix: queue.prefix, limiter });
+  const refunds = new Refunds(queue.redis, { prefix: queue.prefix, limiter });
   return {
     ...queue,
     limiter,
@@ -143,7 +143,7 @@ it('what a dead server left is refunded by another, however much', async () => {
   const count = REFUND_BATCH_SIZE + 20;
   for (let i = 0; i < count; i++) await queue.producer.cancel((await queue.admitCharged(1, { share: false })).id);
   expect(await queue.countCharged()).toBe(count);
-  const other = createRefunds(queue.redis, {
+  const other = new Refunds(queue.redis, {
     prefix: queue.prefix,
     limiter: createLimiter(queue.redis, { prefix: queue.prefix }),
   });
@@ -221,7 +221,7 @@ it('a refund whose record stays listed is remembered until it is removed, howeve
       return Reflect.get(target, name, target);
     },
   });
-  const refunds = createRefunds(breaking, { prefix: queue.prefix, limiter: queue.limiter });
+  const refunds = new Refunds(breaking, { prefix: queue.prefix, limiter: queue.limiter });
   await expect(refunds.settle('tiny')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   expect(await queue.countCharged()).toBe(1);
   expect(await queue.redis.pttl(receipt)).toBeGreaterThan(RECEIPT_MS);
@@ -235,7 +235,7 @@ it('what one server has to give back after an outage is bounded; beyond that, ca
   const { redis, prefix } = await setUp();
   const given = new Map<string, string>();
   let isAway = true;
-  const refunds = createRefunds(redis, {
+  const refunds = new Refunds(redis, {
     prefix,
     limiter: {
       async refund(id, charge) {

@@ -22,8 +22,6 @@ const RETRY_MS = RECEIPT_MS / 2;
 /** What this process still has to give back after an outage; beyond it, callers stay charged. */
 export const MAX_POSTPONED = 10_000;
 
-export type Refunds = ReturnType<typeof createRefunds>;
-
 interface Postponed {
   charge: string;
   /** Whether a job may exist, which keeps the charge. */
@@ -32,38 +30,43 @@ interface Postponed {
   untilMs: number;
 }
 
-/** @param redis a connection of the role 'request' */
-export function createRefunds(
-  redis: RedisConnection,
-  { prefix, limiter }: { prefix: string; limiter: Pick<Limiter, 'refund'> },
-) {
+export class Refunds {
+  readonly #redis: RedisConnection;
+  readonly #prefix: string;
+  readonly #limiter: Pick<Limiter, 'refund'>;
   /** By the prediction's id. */
-  const postponed = new Map<string, Postponed>();
+  readonly #postponed = new Map<string, Postponed>();
 
-  function postpone(id: string, charge: string, inDoubt: boolean): void {
-    if (postponed.size >= MAX_POSTPONED && !postponed.has(id)) return;
-    postponed.set(id, { charge, inDoubt, untilMs: performance.now() + (inDoubt ? REFUSED_MS : RETRY_MS) });
+  /** @param redis a connection of the role 'request' */
+  constructor(redis: RedisConnection, { prefix, limiter }: { prefix: string; limiter: Pick<Limiter, 'refund'> }) {
+    this.#redis = redis;
+    this.#prefix = prefix;
+    this.#limiter = limiter;
   }
 
-  async function runResolve(id: string, charge: string): Promise<unknown> {
-    const keys = modelKeys(prefix, modelOfPrediction(id)!);
-    return await callRedis(() => runStep(redis, 'resolve-admission', keys, [id, charge, REFUSED_MS]));
-  }
-
-  async function retryPostponed(model: string): Promise<void> {
-    for (const [id, { charge, inDoubt, untilMs }] of postponed) {
-      if (modelOfPrediction(id) !== model) continue;
-      if (performance.now() < untilMs) {
-        await dropUnlessUnavailable(() => (inDoubt ? runResolve(id, charge) : limiter.refund(id, charge)));
-      }
-      postponed.delete(id);
+  /** Gives back a charge that has no job: now, or after an outage of at most some minutes. */
+  async refund(id: string, charge: string): Promise<void> {
+    try {
+      await this.#limiter.refund(id, charge);
+    } catch {
+      this.#postpone(id, charge, false);
     }
   }
 
-  async function giveBack(entry: string, rememberMs: number): Promise<void> {
-    const [, id, charge] = /^(\S+) (\S+ \{.*)$/.exec(entry) ?? [];
-    if (id === undefined || charge === undefined) return;
-    await dropUnlessUnavailable(() => limiter.refund(id, charge, rememberMs));
+  /**
+   * Decides an admission whose reply was lost: it gives back the charge unless a job of that id was admitted, in one step. After it the
+   * id can no longer be admitted. While Redis does not answer, `settle` tries again.
+   * @returns the prediction if it was admitted; null if it was not, or that is not known yet
+   */
+  async resolve(id: string, charge: string): Promise<Snapshot | null> {
+    try {
+      const admitted = parseSnapshot(await this.#runResolve(id, charge));
+      await this.settle(modelOfPrediction(id)!).catch(() => undefined);
+      return admitted;
+    } catch {
+      this.#postpone(id, charge, true);
+      return null;
+    }
   }
 
   /**
@@ -72,46 +75,43 @@ export function createRefunds(
    * @returns how many were listed
    * @throws InferqlError UNAVAILABLE while Redis cannot serve it; the next call refunds the rest
    */
-  async function settle(model: string): Promise<number> {
-    await retryPostponed(model);
-    const { refunds } = modelKeys(prefix, model);
-    const listed = await callRedis(() => redis.zrange(refunds, '0', String(REFUND_BATCH_SIZE - 1)));
+  async settle(model: string): Promise<number> {
+    await this.#retryPostponed(model);
+    const { refunds } = modelKeys(this.#prefix, model);
+    const listed = await callRedis(() => this.#redis.zrange(refunds, '0', String(REFUND_BATCH_SIZE - 1)));
     if (listed.length === 0) return 0;
-    await Promise.all(listed.map((entry) => giveBack(entry, LISTED_MS)));
-    await callRedis(() => redis.zrem(refunds, ...listed));
+    await Promise.all(listed.map((entry) => this.#giveBack(entry, LISTED_MS)));
+    await callRedis(() => this.#redis.zrem(refunds, ...listed));
     // Another server may have read the list before the records were removed.
-    await Promise.all(listed.map((entry) => giveBack(entry, RECEIPT_MS)));
+    await Promise.all(listed.map((entry) => this.#giveBack(entry, RECEIPT_MS)));
     return listed.length;
   }
 
-  return {
-    settle,
+  #postpone(id: string, charge: string, inDoubt: boolean): void {
+    if (this.#postponed.size >= MAX_POSTPONED && !this.#postponed.has(id)) return;
+    this.#postponed.set(id, { charge, inDoubt, untilMs: performance.now() + (inDoubt ? REFUSED_MS : RETRY_MS) });
+  }
 
-    /** Gives back a charge that has no job: now, or after an outage of at most some minutes. */
-    async refund(id: string, charge: string): Promise<void> {
-      try {
-        await limiter.refund(id, charge);
-      } catch {
-        postpone(id, charge, false);
+  async #retryPostponed(model: string): Promise<void> {
+    for (const [id, { charge, inDoubt, untilMs }] of this.#postponed) {
+      if (modelOfPrediction(id) !== model) continue;
+      if (performance.now() < untilMs) {
+        await dropUnlessUnavailable(() => (inDoubt ? this.#runResolve(id, charge) : this.#limiter.refund(id, charge)));
       }
-    },
+      this.#postponed.delete(id);
+    }
+  }
 
-    /**
-     * Decides an admission whose reply was lost: it gives back the charge unless a job of that id was admitted, in one step. After it the
-     * id can no longer be admitted. While Redis does not answer, `settle` tries again.
-     * @returns the prediction if it was admitted; null if it was not, or that is not known yet
-     */
-    async resolve(id: string, charge: string): Promise<Snapshot | null> {
-      try {
-        const admitted = parseSnapshot(await runResolve(id, charge));
-        await settle(modelOfPrediction(id)!).catch(() => undefined);
-        return admitted;
-      } catch {
-        postpone(id, charge, true);
-        return null;
-      }
-    },
-  };
+  async #runResolve(id: string, charge: string): Promise<unknown> {
+    const keys = modelKeys(this.#prefix, modelOfPrediction(id)!);
+    return await callRedis(() => runStep(this.#redis, 'resolve-admission', keys, [id, charge, REFUSED_MS]));
+  }
+
+  async #giveBack(entry: string, rememberMs: number): Promise<void> {
+    const [, id, charge] = /^(\S+) (\S+ \{.*)$/.exec(entry) ?? [];
+    if (id === undefined || charge === undefined) return;
+    await dropUnlessUnavailable(() => this.#limiter.refund(id, charge, rememberMs));
+  }
 }
 
 /** What cannot be read is dropped: it must not block what is behind it. */

@@ -10,7 +10,7 @@ import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-ser
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createLimiter } from '../access/limiter.ts';
-import { createRefunds } from '../access/refunds.ts';
+import { Refunds } from '../access/refunds.ts';
 import { EventChannel } from '../predictions/event-channel.ts';
 import { connectRedis } from '../redis/connection.ts';
 import { isRedisUnavailable } from '../redis/errors.ts';
@@ -119,7 +119,7 @@ describe('Redis Cluster of three nodes', () => {
       const taken = await limiter.take(take);
       if (!taken.allowed) throw new Error('refused');
       await queue.producer.cancel((await queue.admit(3, { charge: taken.charge })).id);
-      const refunds = createRefunds(queue.redis, { prefix: queue.prefix, limiter });
+      const refunds = new Refunds(queue.redis, { prefix: queue.prefix, limiter });
       expect([await refunds.settle(name), await refunds.settle(name)]).toEqual([1, 0]);
       const stalled = await queue.admit(2);
       await queue.consumer.claim(8);

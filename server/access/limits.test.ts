@@ -1,6 +1,6 @@
 /** Limits while Redis is down. server/test/access/limits.test.ts has the others. */
 import { createLimiter } from '@inferql/queue/access/limiter';
-import { createRefunds } from '@inferql/queue/access/refunds';
+import { Refunds } from '@inferql/queue/access/refunds';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { makeServedModel } from '@inferql/testing/data/served-model';
 import { pino } from 'pino';
@@ -19,7 +19,7 @@ function createLimits(onLog: (line: string) => void = () => {}): Limits {
   const limiter = createLimiter(redis, { prefix: 'away' });
   return new Limits({
     limiter,
-    refunds: createRefunds(redis, { prefix: 'away', limiter }),
+    refunds: new Refunds(redis, { prefix: 'away', limiter }),
     findImageMs: async () => 10,
     config: { maxSubscriptions: 1, maxWaiting: 1 },
     log: pino({}, { write: onLog }),

@@ -120,55 +120,59 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
         return code ? { code, message: ERRORS[code].message } : null;
       }),
     }),
-    attempts: t.int({
-      description: 'How many times a worker has started it. More than 1 after a lost worker or a failed attempt.',
-      resolve: fromState(({ attempts }) => attempts),
-    }),
-    cached: t.boolean({
-      description:
-        'True if the work was not done for this prediction alone, because it is shared with an identical request or comes from the cache.',
-      resolve: fromState(({ cached }) => cached),
-    }),
-    timings: t.field({
-      type: Timings,
-      nullable: true,
-      description: 'Its durations. Null until it has ended.',
-      resolve: fromState((state) => (isTerminal(state.status) ? state : null)),
-    }),
-    batchSize: t.int({
-      nullable: true,
-      description: 'The size of the batch that produced the result. Null until then.',
-      resolve: fromState(({ batchSize }) => batchSize ?? null),
-    }),
-    createdAt: t.field({
-      type: 'DateTime',
-      description: 'When it was accepted.',
-      resolve: ({ state }) => state.createdAtMs,
-    }),
-    startedAt: t.field({
-      type: 'DateTime',
-      nullable: true,
-      description: 'When a worker started it (the last attempt).',
-      resolve: fromState(({ startedAtMs }) => startedAtMs ?? null),
-    }),
-    finishedAt: t.field({
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it ended. Null until then.',
-      resolve: fromState(({ finishedAtMs }) => finishedAtMs ?? null),
-    }),
-    deadlineAt: t.field({
-      type: 'DateTime',
-      description: 'When it expires: `createdAt` plus timeoutMs.',
-      resolve: ({ state }) => state.deadlineMs,
-    }),
-    retryOf: t.id({
-      nullable: true,
-      description: 'The id of the failed prediction that an operator retried as this one.',
-      resolve: ({ state }) => state.retryOf ?? null,
-    }),
   }),
 });
+
+/** How and when it was worked on. */
+builder.objectFields(Prediction, (t) => ({
+  attempts: t.int({
+    description: 'How many times a worker has started it. More than 1 after a lost worker or a failed attempt.',
+    resolve: fromState(({ attempts }) => attempts),
+  }),
+  cached: t.boolean({
+    description:
+      'True if the work was not done for this prediction alone, because it is shared with an identical request or comes from the cache.',
+    resolve: fromState(({ cached }) => cached),
+  }),
+  timings: t.field({
+    type: Timings,
+    nullable: true,
+    description: 'Its durations. Null until it has ended.',
+    resolve: fromState((state) => (isTerminal(state.status) ? state : null)),
+  }),
+  batchSize: t.int({
+    nullable: true,
+    description: 'The size of the batch that produced the result. Null until then.',
+    resolve: fromState(({ batchSize }) => batchSize ?? null),
+  }),
+  createdAt: t.field({
+    type: 'DateTime',
+    description: 'When it was accepted.',
+    resolve: ({ state }) => state.createdAtMs,
+  }),
+  startedAt: t.field({
+    type: 'DateTime',
+    nullable: true,
+    description: 'When a worker started it (the last attempt).',
+    resolve: fromState(({ startedAtMs }) => startedAtMs ?? null),
+  }),
+  finishedAt: t.field({
+    type: 'DateTime',
+    nullable: true,
+    description: 'When it ended. Null until then.',
+    resolve: fromState(({ finishedAtMs }) => finishedAtMs ?? null),
+  }),
+  deadlineAt: t.field({
+    type: 'DateTime',
+    description: 'When it expires: `createdAt` plus timeoutMs.',
+    resolve: ({ state }) => state.deadlineMs,
+  }),
+  retryOf: t.id({
+    nullable: true,
+    description: 'The id of the failed prediction that an operator retried as this one.',
+    resolve: ({ state }) => state.retryOf ?? null,
+  }),
+}));
 
 builder.queryField('prediction', (t) =>
   t.field({
