@@ -65,6 +65,12 @@ const DISPOSITIONS = [
   'Content-Disposition: form-data; name="__proto__"; filename="../../../../tmp/x"',
 ];
 
+/** What `operations` holds in a good form. */
+interface Params {
+  query: string;
+  variables: Record<string, unknown>;
+}
+
 export function makeForm(dice: Dice): Form {
   const count = dice.pick([1, 1, 1, 2, 5, 33]);
   const isMany = count > 1;
@@ -72,68 +78,76 @@ export function makeForm(dice: Dice): Form {
   const variables = isMany
     ? { images: Array.from({ length: count }, () => null) }
     : { image: null, timeoutMs: dice.pick([null, 1, 1_000]) };
-  let how = 'a good form';
+  const paths = Array.from({ length: count }, (_, i) => [isMany ? `variables.images.${i}` : 'variables.image']);
   let operations: string = JSON.stringify({ query, variables });
-  let map: string = JSON.stringify(
-    Object.fromEntries(
-      Array.from({ length: count }, (_, i) => [i, [isMany ? `variables.images.${i}` : 'variables.image']]),
-    ),
-  );
+  let map: string = JSON.stringify(Object.fromEntries(paths.entries()));
   let boundary = 'frontier';
   const images = Array.from({ length: count }, () => makeImage(dice));
-  const note = (what: string) => {
-    how = how === 'a good form' ? what : `${how}, ${what}`;
-  };
+  const notes: string[] = [];
 
   if (dice.chance(0.15)) {
-    operations = dice.pick([
-      () => toJson(oddValue(dice)),
-      () => toJson({ query, variables: oddValue(dice) }),
-      () => toJson({ query: oddValue(dice), variables }),
-      () => `{"query":"{__typename}","variables":${deepText(dice)}}`,
-      () => `${operations},`,
-      () => `[${operations}]`,
-      () => operations.replace('null', '"x"'),
-      () => JSON.stringify({ query, variables, operationName: oddValue(dice), extensions: oddValue(dice) }),
-    ])();
-    note('odd operations');
+    operations = makeOddOperations({ query, variables }, operations, dice);
+    notes.push('odd operations');
   }
   if (dice.chance(0.15)) {
-    map = dice.pick([
-      () => toJson(oddValue(dice)),
-      () => deepText(dice),
-      () => toJson({ 0: oddValue(dice) }),
-      () => toJson({ 0: [dice.pick(PATHS), dice.pick(PATHS)] }),
-      () => toJson(Object.fromEntries(Array.from({ length: 3 }, () => [oddText(dice), [dice.pick(PATHS)]]))),
-      () => toJson({ 0: Array.from({ length: 5_000 }, () => 'variables.image') }),
-    ])();
-    note('an odd map');
+    map = makeOddMap(dice);
+    notes.push('an odd map');
   }
   const parts = [
     textPart('operations', operations),
     textPart('map', map),
     ...images.map((image, i) => filePart(String(i), image)),
   ];
-  if (dice.chance(0.3)) note(changeParts(parts, dice));
+  if (dice.chance(0.3)) notes.push(changeParts(parts, dice));
   if (dice.chance(0.08)) {
     boundary = dice.pick(BOUNDARIES);
-    note('an odd boundary');
+    notes.push('an odd boundary');
   }
-  let body = join(parts, boundary.replaceAll('"', ''));
+  const body = changeBody(join(parts, boundary.replaceAll('"', '')), dice, notes);
+  return { body, type: `multipart/form-data; boundary=${boundary}`, how: notes.join(', ') || 'a good form' };
+}
+
+function makeOddOperations({ query, variables }: Params, operations: string, dice: Dice): string {
+  return dice.pick([
+    () => toJson(oddValue(dice)),
+    () => toJson({ query, variables: oddValue(dice) }),
+    () => toJson({ query: oddValue(dice), variables }),
+    () => `{"query":"{__typename}","variables":${deepText(dice)}}`,
+    () => `${operations},`,
+    () => `[${operations}]`,
+    () => operations.replace('null', '"x"'),
+    () => JSON.stringify({ query, variables, operationName: oddValue(dice), extensions: oddValue(dice) }),
+  ])();
+}
+
+function makeOddMap(dice: Dice): string {
+  return dice.pick([
+    () => toJson(oddValue(dice)),
+    () => deepText(dice),
+    () => toJson({ 0: oddValue(dice) }),
+    () => toJson({ 0: [dice.pick(PATHS), dice.pick(PATHS)] }),
+    () => toJson(Object.fromEntries(Array.from({ length: 3 }, () => [oddText(dice), [dice.pick(PATHS)]]))),
+    () => toJson({ 0: Array.from({ length: 5_000 }, () => 'variables.image') }),
+  ])();
+}
+
+/** Leaves most as they are. @param notes gets what was done */
+function changeBody(body: Buffer, dice: Dice, notes: string[]): Buffer {
+  let changed = body;
   if (dice.chance(0.12)) {
-    const damaged = damage(body, body, dice.random);
-    body = damaged.file;
-    note(damaged.how);
+    const damaged = damage(changed, changed, dice.random);
+    changed = damaged.file;
+    notes.push(damaged.how);
   }
   if (dice.chance(0.04)) {
-    body = Buffer.from(body.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
-    note('bare line feeds');
+    changed = Buffer.from(changed.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+    notes.push('bare line feeds');
   }
   if (dice.chance(0.04)) {
-    body = Buffer.concat([Buffer.alloc(dice.below(70_000), 45), body, Buffer.alloc(dice.below(70_000), 45)]);
-    note('a preamble and an epilogue');
+    changed = Buffer.concat([Buffer.alloc(dice.below(70_000), 45), changed, Buffer.alloc(dice.below(70_000), 45)]);
+    notes.push('a preamble and an epilogue');
   }
-  return { body, type: `multipart/form-data; boundary=${boundary}`, how };
+  return changed;
 }
 
 function makeImage(dice: Dice): Buffer {

@@ -12,11 +12,11 @@ const SETTLE_MS = 45_000;
 const IDLE_MS = 20_000;
 
 /** CPU per prediction without the model's, by process and thread from the kernel's counters, and the server's main thread by a profile; then CPU while nobody asks. */
-export async function measureCpu({ quick, load, images, dir }: Bench): Promise<Section[]> {
-  const durationMs = quick ? 6_000 : 15_000;
-  const { idle, ...counted } = await drive([], durationMs, true);
-  const profileDir = mkdtempSync(join(dir, 'profile-'));
-  const profiled = await drive(['--cpu-prof', '--cpu-prof-dir', profileDir], durationMs);
+export async function measureCpu(bench: Bench): Promise<Section[]> {
+  const durationMs = bench.quick ? 6_000 : 15_000;
+  const { idle, ...counted } = await measureRun(bench, [], durationMs, true);
+  const profileDir = mkdtempSync(join(bench.dir, 'profile-'));
+  const profiled = await measureRun(bench, ['--cpu-prof', '--cpu-prof-dir', profileDir], durationMs);
   const { parts, top } = readProfile(profileDir);
   const each = (ms: number) => (ms / counted.answered).toFixed(2);
   const sharesTotal = Object.values(parts).reduce((total, ms) => total + ms, 0);
@@ -44,41 +44,42 @@ export async function measureCpu({ quick, load, images, dir }: Bench): Promise<S
     },
     describeIdle(idle!),
   ];
+}
 
-  async function drive(serverArgs: string[], runMs: number, withIdle = false) {
-    const system = await startSystem({ scripted: [NOOP_MODEL], serverArgs });
-    try {
-      const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
-      await warmUpServers(system, load, images);
-      const pids = {
-        server: system.pids.servers[0]!,
-        worker: system.pids.workers[0]!,
-        engine: system.pids.engines()[0]!,
-        redis: system.pids.redis,
-      };
-      const read = () =>
-        Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, readCpu(pid)])) as Record<
-          keyof typeof pids,
-          ProcessCpu
-        >;
-      const before = read();
-      // Everything sent counts, from the first request to the last answer.
-      const result = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs: runMs });
-      const after = read();
-      const spent = (name: keyof typeof pids) => subtractCpu(after[name], before[name]);
-      const idle = withIdle ? await measureIdle(read) : undefined;
-      return {
-        idle,
-        answered: result.answered,
-        clientMs: result.cpuMs,
-        server: spent('server'),
-        worker: spent('worker'),
-        engine: spent('engine'),
-        redis: spent('redis'),
-      };
-    } finally {
-      await system.stop();
-    }
+/** The CPU of each process under a load of 32 clients, and afterwards. */
+async function measureRun({ load, images }: Bench, serverArgs: string[], durationMs: number, withIdle = false) {
+  const system = await startSystem({ scripted: [NOOP_MODEL], serverArgs });
+  try {
+    const plan = { urls: system.urls, request: 'graphql' as const, model: NOOP_MODEL.name, images };
+    await warmUpServers(system, load, images);
+    const pids = {
+      server: system.pids.servers[0]!,
+      worker: system.pids.workers[0]!,
+      engine: system.pids.engines()[0]!,
+      redis: system.pids.redis,
+    };
+    const read = () =>
+      Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, readCpu(pid)])) as Record<
+        keyof typeof pids,
+        ProcessCpu
+      >;
+    const before = read();
+    // Everything sent counts, from the first request to the last answer.
+    const result = await load.call({ ...plan, load: { clients: 32 }, warmupMs: 0, durationMs });
+    const after = read();
+    const spent = (name: keyof typeof pids) => subtractCpu(after[name], before[name]);
+    const idle = withIdle ? await measureIdle(read) : undefined;
+    return {
+      idle,
+      answered: result.answered,
+      clientMs: result.cpuMs,
+      server: spent('server'),
+      worker: spent('worker'),
+      engine: spent('engine'),
+      redis: spent('redis'),
+    };
+  } finally {
+    await system.stop();
   }
 }
 

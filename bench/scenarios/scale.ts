@@ -32,12 +32,23 @@ export const WAITING_MODEL = {
   batching: { maxBatchSize: 1 },
 };
 
+interface Row {
+  /** How many workers, or servers. */
+  count: number;
+  perSecond: number;
+}
+
 /** Workers whose engine waits instead of computing, on one Redis and one server; then servers with constant answers. */
 export async function measureScale(bench: Bench): Promise<Section[]> {
+  return [describeWorkers(await measureWorkers(bench)), describeServers(await measureServers(bench))];
+}
+
+const durationOf = ({ quick }: Bench) => (quick ? 4_000 : 10_000);
+
+async function measureWorkers(bench: Bench): Promise<Row[]> {
   const { quick, load, print } = bench;
-  const small = await makeSmallImages(bench);
-  const durationMs = quick ? 4_000 : 10_000;
-  const workerRows = [];
+  const images = await makeSmallImages(bench);
+  const rows: Row[] = [];
   for (const workers of quick ? [1, 4, 16] : [1, 2, 4, 8, 16]) {
     const system = await startSystem({ workers, scripted: [WAITING_MODEL] });
     try {
@@ -45,19 +56,50 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
         urls: system.urls,
         request: 'graphql',
         model: WAITING_MODEL.name,
-        images: small,
+        images,
         load: { clients: workers * 4 },
         warmupMs: WARM_UP_MS,
-        durationMs,
+        durationMs: durationOf(bench),
       });
-      workerRows.push({ workers, perSecond: result.answeredPerSecond });
+      rows.push({ count: workers, perSecond: result.answeredPerSecond });
       print(`${workers} workers: ${result.answeredPerSecond.toFixed(1)}/s`);
     } finally {
       await system.stop();
     }
   }
-  const one = workerRows[0]!.perSecond;
-  const serverRows = [];
+  return rows;
+}
+
+function describeWorkers(rows: readonly Row[]): Section {
+  const one = rows[0]!.perSecond;
+  const times = rows.at(-1)!.perSecond / one;
+  return {
+    title: 'More workers',
+    how: `Each engine waits ${WAIT_MS} ms per image, one image per batch; one Redis, one server, ${SMALL_SIDE}-pixel images, four clients per worker.`,
+    columns: ['workers', 'answers/s', 'times one worker'],
+    rows: rows.map(({ count, perSecond }) => [count, perSecond.toFixed(1), (perSecond / one).toFixed(2)]),
+    data: rows.map(({ count, perSecond }) => ({ workers: count, perSecond })),
+    goals: [{ goal: '16 waiting workers / 1 >= 15', figure: times.toFixed(2), met: times >= 15 }],
+    charts: [
+      {
+        file: 'scale-out.svg',
+        chart: {
+          title: `Engines that wait ${WAIT_MS} ms: answers per second`,
+          xLabel: 'workers',
+          x: rows.map(({ count }) => count),
+          lines: [
+            { name: 'measured', y: rows.map(({ perSecond }) => perSecond) },
+            { name: 'one worker times n', y: rows.map(({ count }) => count * one) },
+          ],
+        },
+      },
+    ],
+  };
+}
+
+async function measureServers(bench: Bench): Promise<Row[]> {
+  const { quick, load, images, print } = bench;
+  const rows: Row[] = [];
   for (const servers of quick ? [1, 2] : [1, 2, 4]) {
     const system = await startSystem({ servers, scripted: [NOOP_MODEL] });
     try {
@@ -65,47 +107,26 @@ export async function measureScale(bench: Bench): Promise<Section[]> {
         urls: system.urls,
         request: 'graphql',
         model: NOOP_MODEL.name,
-        images: bench.images,
+        images,
         load: { clients: 32 },
         warmupMs: 2_000,
-        durationMs,
+        durationMs: durationOf(bench),
       });
-      serverRows.push({ servers, perSecond: result.answeredPerSecond });
+      rows.push({ count: servers, perSecond: result.answeredPerSecond });
       print(`${servers} servers: ${result.answeredPerSecond.toFixed(0)}/s`);
     } finally {
       await system.stop();
     }
   }
-  const times = workerRows.at(-1)!.perSecond / one;
-  return [
-    {
-      title: 'More workers',
-      how: `Each engine waits ${WAIT_MS} ms per image, one image per batch; one Redis, one server, ${SMALL_SIDE}-pixel images, four clients per worker.`,
-      columns: ['workers', 'answers/s', 'times one worker'],
-      rows: workerRows.map(({ workers, perSecond }) => [workers, perSecond.toFixed(1), (perSecond / one).toFixed(2)]),
-      data: workerRows,
-      goals: [{ goal: '16 waiting workers / 1 >= 15', figure: times.toFixed(2), met: times >= 15 }],
-      charts: [
-        {
-          file: 'scale-out.svg',
-          chart: {
-            title: `Engines that wait ${WAIT_MS} ms: answers per second`,
-            xLabel: 'workers',
-            x: workerRows.map(({ workers }) => workers),
-            lines: [
-              { name: 'measured', y: workerRows.map(({ perSecond }) => perSecond) },
-              { name: 'one worker times n', y: workerRows.map(({ workers }) => workers * one) },
-            ],
-          },
-        },
-      ],
-    },
-    {
-      title: 'More servers',
-      how: 'Constant answers, one worker, full-size images, 32 clients. Everything shares the cores of this machine with the load generator.',
-      columns: ['servers', 'answers/s'],
-      rows: serverRows.map(({ servers, perSecond }) => [servers, perSecond.toFixed(0)]),
-      data: serverRows,
-    },
-  ];
+  return rows;
+}
+
+function describeServers(rows: readonly Row[]): Section {
+  return {
+    title: 'More servers',
+    how: 'Constant answers, one worker, full-size images, 32 clients. Everything shares the cores of this machine with the load generator.',
+    columns: ['servers', 'answers/s'],
+    rows: rows.map(({ count, perSecond }) => [count, perSecond.toFixed(0)]),
+    data: rows.map(({ count, perSecond }) => ({ servers: count, perSecond })),
+  };
 }
