@@ -2,7 +2,7 @@ import type { Model } from '@inferql/client';
 import { memo, useId } from 'react';
 import type { Board } from '../state/board.ts';
 import { type Card, canRetry, hasEnded } from '../state/card.ts';
-import { describeCard } from '../state/card-texts.ts';
+import { type CardText, describeCard } from '../state/card-texts.ts';
 import { CardModelLine } from './card-model-line.tsx';
 import { CardOutputs } from './card-outputs.tsx';
 import { CardPhoto } from './card-photo.tsx';
@@ -62,25 +62,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
               onChoose={model?.heatmap.available === false ? undefined : (index) => board.toggleHeatmap(key, index)}
             />
           ) : (
-            <div className="card-state">
-              <p className="card-state-title">{words.title}</p>
-              <p className="card-state-detail">{words.detail ?? ' '}</p>
-              {!ended && <WaitingTime sinceMs={card.addedAtMs} />}
-              <div className="card-actions">
-                {(!ended || canRetry(card)) && (
-                  // One button for both, so that the focus stays on it.
-                  <button
-                    type="button"
-                    className="button"
-                    aria-disabled={card.isCanceling}
-                    onClick={() => (ended ? board.retry(key) : board.cancel(key))}
-                  >
-                    {ended && <RetryIcon />}
-                    {ended ? 'Try again' : card.isCanceling ? 'Canceling…' : 'Cancel'}
-                  </button>
-                )}
-              </div>
-            </div>
+            <CardState card={card} board={board} words={words} />
           )}
           {prediction?.result && <CardOutputs result={prediction.result} />}
         </div>
@@ -89,3 +71,33 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
     </article>
   );
 });
+
+interface CardStateProps extends Pick<CardViewProps, 'card' | 'board'> {
+  words: CardText;
+}
+
+/** Instead of an answer: what happens to the image, and what one can do. */
+function CardState({ card, board, words }: CardStateProps) {
+  const ended = hasEnded(card);
+  return (
+    <div className="card-state">
+      <p className="card-state-title">{words.title}</p>
+      <p className="card-state-detail">{words.detail ?? ' '}</p>
+      {!ended && <WaitingTime sinceMs={card.addedAtMs} />}
+      <div className="card-actions">
+        {(!ended || canRetry(card)) && (
+          // One button for both, so that the focus stays on it.
+          <button
+            type="button"
+            className="button"
+            aria-disabled={card.isCanceling}
+            onClick={() => (ended ? board.retry(card.key) : board.cancel(card.key))}
+          >
+            {ended && <RetryIcon />}
+            {ended ? 'Try again' : card.isCanceling ? 'Canceling…' : 'Cancel'}
+          </button>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -19,20 +19,12 @@ export function createPanel(): Panel {
   let files: readonly File[] = [];
   let lastId: string | undefined;
 
-  const chooser = make('input', { type: 'file', multiple: true, hidden: true, accept: 'image/*' });
-  chooser.id = 'upload-chooser';
-  const chosen = make('ul', { className: 'upload-files' });
-  const choose = make('button', { type: 'button', className: 'upload-choose', textContent: 'Choose files…' });
-  const id = make('p', { className: 'upload-id' });
-  const title = make('h2', { textContent: 'Files' });
-  const hint = make('p', { className: 'upload-hint' });
-  const samples = make('div', { className: 'upload-samples' });
-  samples.append(make('span', { textContent: 'or' }));
-  const bar = make('div', { className: 'upload-bar' });
-  const element = make('section', { className: 'upload-panel', ariaLabel: 'Files for Upload variables' });
+  const { element, chooser, choose, chosen, samples, hint, id } = makeElements();
 
   const show = () => {
-    chosen.replaceChildren(...files.map(showFile));
+    chosen.replaceChildren(
+      ...files.map((file) => makeFileItem(file, () => setFiles(files.filter((other) => other !== file)))),
+    );
     hint.textContent =
       files.length === 0
         ? 'Sent for Upload variables without a value.'
@@ -43,15 +35,6 @@ export function createPanel(): Panel {
   const setFiles = (next: readonly File[]) => {
     files = next;
     show();
-  };
-  const showFile = (file: File) => {
-    const picture = make('img', { src: URL.createObjectURL(file), alt: '' });
-    picture.onload = () => URL.revokeObjectURL(picture.src);
-    const remove = make('button', { type: 'button', textContent: '×', ariaLabel: `Remove ${file.name}` });
-    remove.onclick = () => setFiles(files.filter((other) => other !== file));
-    const item = make('li', {});
-    item.append(picture, make('span', { textContent: file.name }), remove);
-    return item;
   };
   const fetchSample = async ({ name, url }: (typeof SAMPLES)[number]) => {
     const blob = await (await fetch(url)).blob();
@@ -68,10 +51,6 @@ export function createPanel(): Panel {
     setFiles([...files, ...(chooser.files ?? [])]);
     chooser.value = '';
   };
-  bar.append(title, choose, samples, hint);
-  element.append(bar, chosen, id, chooser);
-  // The editor's shortcuts must not apply to what is typed here.
-  element.addEventListener('keydown', (event) => event.stopPropagation());
   show();
 
   return {
@@ -91,6 +70,36 @@ export function createPanel(): Panel {
       show();
     },
   };
+}
+
+function makeElements() {
+  const chooser = make('input', { type: 'file', multiple: true, hidden: true, accept: 'image/*' });
+  chooser.id = 'upload-chooser';
+  const chosen = make('ul', { className: 'upload-files' });
+  const choose = make('button', { type: 'button', className: 'upload-choose', textContent: 'Choose files…' });
+  const id = make('p', { className: 'upload-id' });
+  const title = make('h2', { textContent: 'Files' });
+  const hint = make('p', { className: 'upload-hint' });
+  const samples = make('div', { className: 'upload-samples' });
+  samples.append(make('span', { textContent: 'or' }));
+  const bar = make('div', { className: 'upload-bar' });
+  bar.append(title, choose, samples, hint);
+  const element = make('section', { className: 'upload-panel', ariaLabel: 'Files for Upload variables' });
+  element.append(bar, chosen, id, chooser);
+  // The editor's shortcuts must not apply to what is typed here.
+  element.addEventListener('keydown', (event) => event.stopPropagation());
+  return { element, chooser, choose, chosen, samples, hint, id };
+}
+
+/** A chosen file: its picture, its name, and a button that removes it. */
+function makeFileItem(file: File, onRemove: () => void): HTMLElement {
+  const picture = make('img', { src: URL.createObjectURL(file), alt: '' });
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  const remove = make('button', { type: 'button', textContent: '×', ariaLabel: `Remove ${file.name}` });
+  remove.onclick = onRemove;
+  const item = make('li', {});
+  item.append(picture, make('span', { textContent: file.name }), remove);
+  return item;
 }
 
 function make<Tag extends keyof HTMLElementTagNameMap>(
