@@ -63,12 +63,12 @@ export async function provideRedisServer(
   { redisServer, install }: RedisBinaryOptions,
 ): Promise<string> {
   const builtPathFile = join(project.setupDir, BUILT_PATH_FILE);
-  const builtDir = dirname(builtPathFile);
   const find = () => findRedisServer(redisServer, builtPathFile);
   const found = find();
   if (found) return found;
   const failures: string[] = [];
-  for (const way of [installFromSystem, buildFromSource]) {
+  const ways = [() => installFromSystem(project, install), () => buildFromSource(project, builtPathFile)];
+  for (const way of ways) {
     try {
       await way();
     } catch (error) {
@@ -87,45 +87,47 @@ export async function provideRedisServer(
       ...failures.map((failure) => `Tried, and failed: ${failure}`),
     ].join('\n'),
   );
+}
 
-  async function installFromSystem(): Promise<void> {
-    const redis = 'redis';
-    const names = {
-      'apt-get': 'redis-server',
-      apk: redis,
-      dnf: redis,
-      yum: redis,
-      zypper: redis,
-      pacman: 'valkey',
-      brew: redis,
-    };
-    await installSystemPackage(project, 'Installing Redis', names, install);
-  }
+async function installFromSystem(project: ToolFolders, install: RedisBinaryOptions['install']): Promise<void> {
+  const redis = 'redis';
+  const names = {
+    'apt-get': 'redis-server',
+    apk: redis,
+    dnf: redis,
+    yum: redis,
+    zypper: redis,
+    pacman: 'valkey',
+    brew: redis,
+  };
+  await installSystemPackage(project, 'Installing Redis', names, install);
+}
 
-  async function buildFromSource(): Promise<void> {
-    mkdirSync(builtDir, { recursive: true });
-    print(`  No Redis was found or installed. Building it from source in ${builtDir}; this takes some minutes.`);
-    const [npm, ...first] = findNpm();
-    const install = [...first, 'install', '--prefix', builtDir, '--ignore-scripts', '--no-save', BUILT_BY];
-    await showStep(`Building Redis (${BUILT_BY})`, async () => {
-      await runTool(project, 'redis-build-install', npm, install);
-      await runTool(project, 'redis-build', process.execPath, [
-        '--input-type=module',
-        '--eval',
-        buildProgram(builtDir),
-      ]);
-    });
-    renameSync(`${builtPathFile}.unfinished`, builtPathFile);
-  }
+/** @param builtPathFile gets the path of the program */
+async function buildFromSource(project: ToolFolders, builtPathFile: string): Promise<void> {
+  const builtDir = dirname(builtPathFile);
+  mkdirSync(builtDir, { recursive: true });
+  print(`  No Redis was found or installed. Building it from source in ${builtDir}; this takes some minutes.`);
+  const [npm, ...first] = findNpm();
+  const install = [...first, 'install', '--prefix', builtDir, '--ignore-scripts', '--no-save', BUILT_BY];
+  await showStep(`Building Redis (${BUILT_BY})`, async () => {
+    await runTool(project, 'redis-build-install', npm, install);
+    await runTool(project, 'redis-build', process.execPath, [
+      '--input-type=module',
+      '--eval',
+      buildProgram(builtDir, `${builtPathFile}.unfinished`),
+    ]);
+  });
+  renameSync(`${builtPathFile}.unfinished`, builtPathFile);
+}
 
-  /** Downloads and compiles Redis, in a separate process that can be ended. */
-  function buildProgram(dir: string): string {
-    const library = pathToFileURL(join(dir, 'node_modules/redis-memory-server/lib/util/RedisBinary.js')).href;
-    return [
-      `import { writeFileSync } from 'node:fs';`,
-      `const { default: library } = await import(${JSON.stringify(library)});`,
-      `const path = await (library.default ?? library).getPath({ downloadDir: ${JSON.stringify(join(dir, 'versions'))} });`,
-      `writeFileSync(${JSON.stringify(`${builtPathFile}.unfinished`)}, path);`,
-    ].join('\n');
-  }
+/** Downloads and compiles Redis, in a separate process that can be ended. @param pathFile gets the program's path */
+function buildProgram(dir: string, pathFile: string): string {
+  const library = pathToFileURL(join(dir, 'node_modules/redis-memory-server/lib/util/RedisBinary.js')).href;
+  return [
+    `import { writeFileSync } from 'node:fs';`,
+    `const { default: library } = await import(${JSON.stringify(library)});`,
+    `const path = await (library.default ?? library).getPath({ downloadDir: ${JSON.stringify(join(dir, 'versions'))} });`,
+    `writeFileSync(${JSON.stringify(pathFile)}, path);`,
+  ].join('\n');
 }
