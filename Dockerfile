@@ -61,7 +61,7 @@ FROM worker-runtime AS models
 CMD ["node", "dist/bundles/converter/main.js", "prepare", "--all", "--models-dir", "/app/models", "--state-dir", "/var/lib/inferql"]
 
 FROM worker-runtime AS worker
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/bundles/worker/health-check.js"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["node", "dist/bundles/worker/container-health-check.js"]
 CMD ["node", "dist/bundles/worker/main.js"]
 
 FROM runtime AS server

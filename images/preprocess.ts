@@ -1,6 +1,6 @@
 import { InferqlError } from '@inferql/queue/error-codes';
 import sharp, { type Sharp } from 'sharp';
-import { openImage } from './decode/open-image.ts';
+import { openImage } from './decode/decoder-by-format.ts';
 import type { ImageFacts } from './inspect/image-facts.ts';
 import { inspectImage } from './inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS, refuseDamage } from './inspect/refusals.ts';

@@ -1,6 +1,6 @@
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { reportConnections } from '@inferql/queue/redis/outage-report';
-import { checkRedisSetup } from '@inferql/queue/redis/setup';
+import { checkRedisSetup } from '@inferql/queue/redis/settings-check';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 

@@ -1,6 +1,6 @@
 /** What resolvers may do, and for whom: each call checks what the caller may see. */
 
-import type { LimitState } from '@inferql/queue/access/limiter';
+import type { LimitState } from '@inferql/queue/access/rate-limiter';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import type { Producer } from '@inferql/queue/predictions/producer';
 import type { Access } from './access/access.ts';

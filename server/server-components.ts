@@ -1,7 +1,7 @@
 /** Creates what is behind the API (queue, predictions, access, image decoding) and connects it, without HTTP. */
 import { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import { KeyStore } from '@inferql/queue/access/api-keys';
-import { createLimiter } from '@inferql/queue/access/limiter';
+import { createLimiter } from '@inferql/queue/access/rate-limiter';
 import { Refunds } from '@inferql/queue/access/refunds';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { newPredictionId, type PredictionState } from '@inferql/queue/contract';

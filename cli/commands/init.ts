@@ -14,7 +14,7 @@ export function addInit(program: Command, context: CommandContext): void {
     )
     .argument('[folder]', 'target folder', '.')
     .action(async (folder: string) => {
-      const { writeProject } = await import('../project/write.ts');
+      const { writeProject } = await import('../project/write-project-files.ts');
       const dir = resolve(folder);
       const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
         version: string;

@@ -10,8 +10,8 @@ import { Redis } from 'ioredis';
 import { afterEach, expect, vi } from 'vitest';
 import { type Ledger, startLedger } from '../ledger/client.ts';
 import type { Verdict } from '../ledger/protocol.ts';
+import { removeRow, writeRow } from './faults-table.ts';
 import { type Load, type LoadOptions, startLoad } from './load-generator.ts';
-import { removeRow, writeRow } from './table.ts';
 
 /** How many predictions are in flight, at least, when a fault happens. */
 export const IN_FLIGHT = 200;

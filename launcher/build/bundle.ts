@@ -5,7 +5,7 @@ import type { Plugin } from 'esbuild';
 import { SHIPPED_PACKAGES } from './dist-packages.ts';
 
 const BUNDLES = 'bundles';
-const PROGRAMS = ['server/main', 'worker/main', 'worker/health-check', 'converter/main', 'cli/main'] as const;
+const PROGRAMS = ['server/main', 'worker/main', 'worker/container-health-check', 'converter/main', 'cli/main'] as const;
 type Program = (typeof PROGRAMS)[number];
 /** They load native code or files next to their modules; h5wasm is large, and only needed to read HDF5 files. */
 const EXTERNAL = ['sharp', 'onnxruntime-node', '@tensorflow/*', 'h5wasm'];

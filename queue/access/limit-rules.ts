@@ -1,5 +1,5 @@
 /** Limits as people write them, such as `500ms/s:5000,100000images/month`. */
-import type { LimitRules, LimitUnit } from './limiter.ts';
+import type { LimitRules, LimitUnit } from './rate-limiter.ts';
 
 const ITEM = /^(\d{1,12}(?:\.\d{1,6})?)(ms|images|bytes)\/(s|min|h|day|month)(?::(\d{1,12}))?$/;
 const UNITS: Record<string, LimitUnit> = { ms: 'machineMs', images: 'requests', bytes: 'bytes' };

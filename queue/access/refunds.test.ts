@@ -6,7 +6,7 @@ import { Consumer } from '../jobs/consumer.ts';
 import type { AdmitRequest } from '../predictions/producer.ts';
 import { tenantLimitKeys } from '../redis/keys.ts';
 import { connect, failure, setUp, success, takeOver } from '../test/queue.fixture.ts';
-import { createLimiter, type LimitRules, RECEIPT_MS } from './limiter.ts';
+import { createLimiter, type LimitRules, RECEIPT_MS } from './rate-limiter.ts';
 import { MAX_POSTPONED, REFUND_BATCH_SIZE, Refunds } from './refunds.ts';
 
 const TENANT = 'address:203.0.113.7';

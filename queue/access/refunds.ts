@@ -9,7 +9,7 @@ import { parseSnapshot, type Snapshot } from '../predictions/prediction-snapshot
 import type { RedisConnection } from '../redis/connection.ts';
 import { callRedis } from '../redis/errors.ts';
 import { modelKeys } from '../redis/keys.ts';
-import { type Limiter, RECEIPT_MS } from './limiter.ts';
+import { type Limiter, RECEIPT_MS } from './rate-limiter.ts';
 
 /** One call gives back at most this many. */
 export const REFUND_BATCH_SIZE = 100;

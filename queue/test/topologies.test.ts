@@ -9,7 +9,7 @@ import { buildSystem } from '@inferql/testing/build';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createLimiter } from '../access/limiter.ts';
+import { createLimiter } from '../access/rate-limiter.ts';
 import { Refunds } from '../access/refunds.ts';
 import { EventChannel } from '../predictions/event-channel.ts';
 import { connectRedis } from '../redis/connection.ts';

@@ -1,17 +1,17 @@
 /** Access to the server in one object: authentication, sessions, limits and tokens. */
 import type { KeyStore } from '@inferql/queue/access/api-keys';
 import { NO_LIMITS, parseLimits } from '@inferql/queue/access/limit-rules';
-import type { Limiter } from '@inferql/queue/access/limiter';
+import type { Limiter } from '@inferql/queue/access/rate-limiter';
 import type { Refunds } from '@inferql/queue/access/refunds';
 import { readChangedTenant, type TenantSettings, type TenantStore } from '@inferql/queue/access/tenant-store';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { Authenticator } from './authenticate.ts';
 import { type CreatedToken, createToken, type TokenRequest } from './browser-tokens.ts';
+import { Limits } from './caller-limits.ts';
 import type { CustomAuthenticate } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { createKeyCache, type KeyCache } from './key-cache.ts';
-import { Limits } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { createReadCache, type ReadCache } from './read-cache.ts';
 import { type Session, Sessions } from './sessions.ts';

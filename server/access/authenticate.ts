@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/access/api-keys';
 import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/access/limit-rules';
-import type { LimitRules } from '@inferql/queue/access/limiter';
+import type { LimitRules } from '@inferql/queue/access/rate-limiter';
 import type { TenantSettings } from '@inferql/queue/access/tenant-store';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';

@@ -1,7 +1,7 @@
 /** The principal: who sends a request, and what that caller may do. */
 
 import { NO_LIMITS } from '@inferql/queue/access/limit-rules';
-import type { LimitRules } from '@inferql/queue/access/limiter';
+import type { LimitRules } from '@inferql/queue/access/rate-limiter';
 import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import { ANONYMOUS_CALLER, type Caller } from '@inferql/queue/contract';
 

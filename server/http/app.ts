@@ -23,7 +23,7 @@ import { createServerTiming } from './responses/server-timing.ts';
 import { useEventStreams } from './responses/sse.ts';
 import { GRAPHIQL_POLICY } from './site/content-security-policies.ts';
 import { createGraphiqlPage } from './site/graphiql.ts';
-import { useHealth } from './site/health.ts';
+import { useHealth } from './site/health-endpoints.ts';
 import { useNotFoundPage } from './site/not-found.ts';
 import { useWebPage } from './site/web-page.ts';
 

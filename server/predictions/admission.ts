@@ -2,7 +2,7 @@ import type { ImageDecoder } from '@inferql/images/decode/image-decoder';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { AdmitOutcome, Producer } from '@inferql/queue/predictions/producer';
-import { type Charge, type Limits, RateLimitedError } from '../access/limits.ts';
+import { type Charge, type Limits, RateLimitedError } from '../access/caller-limits.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { LoadShedder, TenantShare } from './load-shedder.ts';

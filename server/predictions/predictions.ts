@@ -2,7 +2,7 @@ import type { Refunds } from '@inferql/queue/access/refunds';
 import { modelOfPrediction, newPredictionId, type PredictionState } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { Producer } from '@inferql/queue/predictions/producer';
-import type { Limits } from '../access/limits.ts';
+import type { Limits } from '../access/caller-limits.ts';
 import { mayUseModel, type Principal } from '../access/principal.ts';
 import type { Config } from '../config.ts';
 import type { Admission, Admitted } from './admission.ts';

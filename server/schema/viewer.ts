@@ -1,6 +1,6 @@
 /** The type `Viewer`: the caller, its rights, and what is left of its limits. */
 
-import type { LimitState, LimitUnit } from '@inferql/queue/access/limiter';
+import type { LimitState, LimitUnit } from '@inferql/queue/access/rate-limiter';
 import { SCOPES, type Scope } from '@inferql/queue/access/scopes';
 import type { Principal } from '../access/principal.ts';
 import { builder } from './builder.ts';

@@ -1,7 +1,7 @@
-import { createSupplyingFetch } from './fetch.ts';
 import { createKeyFetch } from './key-fetch.ts';
 import { TABS } from './operations.ts';
 import { createPanel } from './panel.ts';
+import { createSupplyingFetch } from './supplying-fetch.ts';
 import './panel.css';
 
 declare global {

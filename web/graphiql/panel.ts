@@ -1,7 +1,7 @@
 import chelsea from '../../models/samples/chelsea.png';
 import coffee from '../../models/samples/coffee.png';
 import rocket from '../../models/samples/rocket.jpg';
-import type { Supply } from './fetch.ts';
+import type { Supply } from './supplying-fetch.ts';
 
 const SAMPLES = [
   { name: 'chelsea.png', url: chelsea },

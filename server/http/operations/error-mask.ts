@@ -1,11 +1,11 @@
 /** Decides what an error reveals to clients, and logs the rest. */
 
-import type { LimitState } from '@inferql/queue/access/limiter';
+import type { LimitState } from '@inferql/queue/access/rate-limiter';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { RateLimitedError } from '../../access/limits.ts';
+import { RateLimitedError } from '../../access/caller-limits.ts';
 import type { Config } from '../../config.ts';
 
 /**

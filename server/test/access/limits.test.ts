@@ -1,4 +1,4 @@
-/** Limits of callers, through a whole server. queue/access/limiter.test.ts tests the step. */
+/** Limits of callers, through a whole server. queue/access/rate-limiter.test.ts tests the step. */
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../config.ts';
 import { startGuardedServer } from '../callers.ts';

@@ -1,7 +1,7 @@
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { afterEach, expect, test } from 'vitest';
 import { connectRedis } from './connection.ts';
-import { checkRedisSetup } from './setup.ts';
+import { checkRedisSetup } from './settings-check.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

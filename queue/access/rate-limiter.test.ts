@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { connect, setUp } from '../test/queue.fixture.ts';
-import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './limiter.ts';
+import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './rate-limiter.ts';
 
 afterEach(() => {
   vi.useRealTimers();

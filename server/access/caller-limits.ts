@@ -7,7 +7,7 @@ import {
   type LimitRules,
   type LimitState,
   unknownCharge,
-} from '@inferql/queue/access/limiter';
+} from '@inferql/queue/access/rate-limiter';
 import type { Refunds } from '@inferql/queue/access/refunds';
 import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';

@@ -1,11 +1,11 @@
 /** Limits while Redis is down. server/test/access/limits.test.ts has the others. */
-import { createLimiter } from '@inferql/queue/access/limiter';
+import { createLimiter } from '@inferql/queue/access/rate-limiter';
 import { Refunds } from '@inferql/queue/access/refunds';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { makeServedModel } from '@inferql/testing/data/served-model';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { Limits } from './limits.ts';
+import { Limits } from './caller-limits.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
 const MODEL = makeServedModel('tiny');

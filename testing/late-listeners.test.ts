@@ -20,7 +20,7 @@ test('no loop begins to listen after it has read', () => {
   expect(sources).toContain('testing/queue-harness.ts');
   const late = sources.filter((path) => LATE_LISTENER.test(readFileSync(join(ROOT, path), 'utf8')));
   // The samples below.
-  expect(late).toEqual(['testing/wake-ups.test.ts']);
+  expect(late).toEqual(['testing/late-listeners.test.ts']);
 });
 
 test.each([

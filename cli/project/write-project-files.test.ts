@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { toPackageName, writeProject } from './write.ts';
+import { toPackageName, writeProject } from './write-project-files.ts';
 
 const projectDir = join(import.meta.dirname, '../..');
 const modelsDir = join(projectDir, 'models');

@@ -17,7 +17,7 @@ afterAll(async () => {
 function checkHealth(redisUrl: string): Promise<number> {
   return new Promise((resolve) => {
     const env = { PATH: process.env.PATH, REDIS_URL: redisUrl };
-    const check = execFile(process.execPath, [bundledProgram(buildDir, 'worker/health-check')], { env });
+    const check = execFile(process.execPath, [bundledProgram(buildDir, 'worker/container-health-check')], { env });
     check.once('exit', (code) => resolve(code ?? -1));
   });
 }
