@@ -74,7 +74,7 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
   ): Promise<LimitOutcome> {
     const request = JSON.stringify({ id, dry, receiptMs: RECEIPT_MS, ...priceRules(rules, cost) });
     const keys = [tenantLimitKeys(prefix, tenant)];
-    const reply = await callRedis(() => runScript(redis, 'limit', keys, [request]));
+    const reply = await callRedis(() => runScript(redis, 'charge-limits', keys, [request]));
     const [allowed, retryAfterMs, refusedBy, receipt, ...figures] = reply as [
       number,
       number,
@@ -107,7 +107,7 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
     async refund(id: string, charge: string, rememberMs = RECEIPT_MS): Promise<boolean> {
       const [tenant, receipt] = splitCharge(charge);
       const keys = [tenantLimitKeys(prefix, tenant)];
-      return (await callRedis(() => runScript(redis, 'refund-limit', keys, [id, receipt, rememberMs]))) === 1;
+      return (await callRedis(() => runScript(redis, 'refund-limits', keys, [id, receipt, rememberMs]))) === 1;
     },
 
     /** What is left, without taking anything. */
@@ -117,7 +117,7 @@ export function createLimiter(redis: RedisConnection, { prefix }: { prefix: stri
   };
 }
 
-/** The rules as lua/limit.lua takes them, with what a request costs of each. */
+/** The rules as lua/charge-limits.lua takes them, with what a request costs of each. */
 function priceRules({ limits, quotas }: LimitRules, cost: LimitCost) {
   return {
     limits: limits.map(({ owner, unit, ratePerSecond, burst }) => ({
@@ -135,7 +135,7 @@ function priceRules({ limits, quotas }: LimitRules, cost: LimitCost) {
   };
 }
 
-/** @param figures of lua/limit.lua: three per rule */
+/** @param figures of lua/charge-limits.lua: three per rule */
 function readStates({ limits, quotas }: LimitRules, figures: readonly string[]): LimitState[] {
   const bounds = [...limits.map((limit) => ({ ...limit, period: 'rate' as const })), ...quotas];
   return bounds.map(({ owner, unit, period }, i) => {

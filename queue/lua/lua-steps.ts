@@ -29,7 +29,7 @@ const STEP_NAMES = [
 export type StepName = (typeof STEP_NAMES)[number];
 
 /** Scripts that do not belong to a model, and what goes before their bodies. */
-const OTHER_SCRIPTS = { limit: ['quota-periods'], 'refund-limit': [] } as const;
+const OTHER_SCRIPTS = { 'charge-limits': ['quota-periods'], 'refund-limits': [] } as const;
 
 type OtherScriptName = keyof typeof OTHER_SCRIPTS;
 
@@ -48,7 +48,7 @@ const stepEnded = channel(REDIS_STEP_CHANNEL);
 export const EXPIRE_BATCH_SIZE = 200;
 
 /** What precedes every step, in this order: each part uses what the ones before it define. */
-const SHARED_PARTS = ['prelude', 'tenant-scheduler', 'lifecycle', 'dead-letters'];
+const SHARED_PARTS = ['keys-and-channel', 'tenant-scheduler', 'terminal-states', 'dead-letters'];
 
 interface Step {
   source: string;
@@ -121,7 +121,7 @@ export async function runStep(
   keys: ModelKeys,
   args: (string | number | Uint8Array)[],
 ): Promise<unknown> {
-  // The prelude's order.
+  // The order of shared/keys-and-channel.lua.
   const names = [
     keys.prediction,
     keys.job,
