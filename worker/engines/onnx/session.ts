@@ -26,21 +26,7 @@ type Fetched = Awaited<ReturnType<InferenceSession['run']>>;
 /** Uint8 `[N,H,W,C]` in, `probabilities` and named outputs out, normalization inside the graph. @throws whatever the library throws. */
 export async function createOnnxSession(model: OnnxModel, file: OnnxFile, threads: number): Promise<OnnxSession> {
   const { height, width, channels } = model.input;
-  const session = await InferenceSession.create(file.path, {
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: file.isOptimized ? 'disabled' : 'all',
-    // A memory plan per batch size takes 23 MB more per session, and saves no time.
-    enableMemPattern: false,
-    extra: {
-      session: {
-        // Threads that spin longer between two operators take a fifth more CPU, which decoding needs.
-        intra_op: { spin_duration_us: SPIN_US },
-        force_spinning_stop: '1',
-      },
-    },
-  });
+  const session = await openSession(file, threads);
   const inputName = session.inputNames[0]!;
   const probabilitiesName = session.outputNames[0]!;
   const featuresName = model.heatmap?.featuresOutput ?? '';
@@ -100,6 +86,24 @@ export async function createOnnxSession(model: OnnxModel, file: OnnxFile, thread
       return { probabilities, ...named, maps };
     },
   };
+}
+
+function openSession(file: OnnxFile, threads: number): Promise<InferenceSession> {
+  return InferenceSession.create(file.path, {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: file.isOptimized ? 'disabled' : 'all',
+    // A memory plan per batch size takes 23 MB more per session, and saves no time.
+    enableMemPattern: false,
+    extra: {
+      session: {
+        // Threads that spin longer between two operators take a fifth more CPU, which decoding needs.
+        intra_op: { spin_duration_us: SPIN_US },
+        force_spinning_stop: '1',
+      },
+    },
+  });
 }
 
 /** The model's fixed batch size; undefined for any number of images. */
