@@ -22,6 +22,7 @@ function guess(layer: keyof typeof FIRST_LAYERS, family?: KerasFamily, channels 
     steps: [],
     reversesChannels: false,
     firstLayer: FIRST_LAYERS[layer],
+    trainedOn: undefined,
   };
   const findings = new Findings();
   const usual = { normalization: 'torch', why: 'usual for PyTorch, which wrote it' } as const;

@@ -1,5 +1,6 @@
 import { readByteWeights, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
+import { describeStatistics, readTrainedValues, type Statistics } from '../onnx-reader/trained-values.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Findings } from './findings.ts';
 import type { KerasFamily } from './keras-families.ts';
@@ -18,18 +19,26 @@ export interface NormalizationEvidence {
 const CORRECTION = '--normalization, or --mean and --std';
 
 /**
- * Guesses the input values of a model that does not state them. A guess is likely only if the first weights were made for bytes. Names and frameworks
- * show what is usual, and people also train otherwise: published models of nsfwjs are MobileNets on values that no MobileNet was made for.
+ * Guesses the input values of a model that does not state them. A guess is likely only if the first weights or the statistics of
+ * the first batch normalization confirm it. Names and frameworks show what is usual, and people also train otherwise: published models of nsfwjs are MobileNets on values that no MobileNet was made for.
  */
 export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {
   const { trace, family, usual } = evidence;
   const embedded = trace && readEmbedded(trace);
+  if (trace?.trainedOn) return guessFromStatistics(trace.trainedOn, findings);
   const weights = trace && readByteWeights(trace);
   if (weights !== undefined) return guessFromWeights(weights, evidence, findings);
   const normalization = family?.normalization ?? usual.normalization;
   const named = family ? `usual for ${family.name}, as its layers are named` : usual.why;
   const why = embedded ? `the model itself ${embedded.does}` : named;
   findings.guessed('normalization', describeNormalization(normalization), `${why}; ${CORRECTION}`);
+  return normalization;
+}
+
+function guessFromStatistics(trainedOn: Statistics, findings: Findings): NormalizationSpec {
+  const { normalization, isCertain } = readTrainedValues(trainedOn);
+  const why = `its first batch normalization was trained on values of ${describeStatistics(trainedOn)}; ${CORRECTION}`;
+  findings[isCertain ? 'likely' : 'guessed']('normalization', describeNormalization(normalization), why);
   return normalization;
 }
 

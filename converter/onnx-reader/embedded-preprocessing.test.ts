@@ -92,6 +92,15 @@ describe('preprocessing inside a model', () => {
     ],
     ['makes bytes of 0..1', [['Mul', 255]], 'unit', 'multiplies by 255'],
     [
+      'makes bytes of 0..1 and subtracts their means',
+      [
+        ['Mul', 255],
+        ['Sub', 123.68, 116.779, 103.939],
+      ],
+      'unit',
+      'multiplies by 255, subtracts',
+    ],
+    [
       'makes 0..1 of -1..1',
       [
         ['Add', 1],
@@ -110,6 +119,8 @@ describe('preprocessing inside a model', () => {
       'adds 1, multiplies by 127.5',
     ],
     ['does something else', [['Mul', 1e6]], undefined, 'multiplies by 1000000'],
+    // As values around 0 may be multiplied, too.
+    ['multiplies by a number around 1', [['Mul', 1.2]], undefined, 'multiplies by 1.2'],
   ])('that %s is read from its graph', (_, steps, normalization, does) => {
     const found = readEmbedded(traceOf(...steps));
     expect(found?.normalization).toEqual(normalization);
@@ -153,6 +164,37 @@ describe('preprocessing inside a model', () => {
     expect(readEmbedded(trace('channel'))).toBeUndefined();
   });
 
+  test("is read through a resize and a crop of one dimension after the other, as torchvision's transforms write them", () => {
+    const values: Record<string, number[]> = {
+      same: [-1, 3, 64, 64],
+      other: [-1, 64, 64, 3],
+      start: [2],
+      end: [30],
+      height: [2],
+      width: [3],
+      step: [1],
+      first: [0],
+      third: [3],
+      scale: [255],
+    };
+    const constantOf = (name: string) => values[name] && { shape: [values[name].length], values: values[name] };
+    const trace = (shape: string, start: string, end: string) => {
+      const nodes: TraceNode[] = [
+        { op: 'Reshape', inputs: ['x', shape], outputs: ['reshaped'] },
+        { op: 'Resize', inputs: ['reshaped'], outputs: ['resized'] },
+        { op: 'Slice', inputs: ['resized', 'start', 'end', 'height', 'step'], outputs: ['lower'] },
+        { op: 'Slice', inputs: ['lower', start, end, 'width', 'step'], outputs: ['cropped'] },
+        { op: 'Div', inputs: ['cropped', 'scale'], outputs: ['scaled'] },
+      ];
+      const convolution = { layout: 'nchw', channelsAxis: 1 } as const;
+      return traceInput({ nodes, constantOf, sizes: [1, 3, 64, 64], convolution }, 'x');
+    };
+    expect(readEmbedded(trace('same', 'start', 'end'))).toEqual({ normalization: 'none', does: 'divides by 255' });
+    expect(readEmbedded(trace('other', 'start', 'end'))).toBeUndefined();
+    // Three of the last dimension may be channels.
+    expect(readEmbedded(trace('same', 'first', 'third'))).toBeUndefined();
+  });
+
   test('is read through a batch normalization and a change of channels', () => {
     const trace = traceOf({ op: 'Gather', inputs: [], outputs: [] }, ['Sub', 1, 2, 3]);
     expect(trace.steps).toEqual([]);
@@ -177,8 +219,9 @@ describe('preprocessing inside a model', () => {
     const constantOf = (name: string) => ({ shape: [3], values: values[name] });
     const found = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
     expect(found.reversesChannels).toBe(true);
-    for (const [i, shift] of [-0.1, -0.2, -0.3].entries()) expect(found.shift[i]).toBeCloseTo(shift, 10);
-    expect(readEmbedded(found)?.normalization).toBe('none');
+    // What is subtracted alone does not show the range; the statistics in training do.
+    expect(readEmbedded(found)?.normalization).toBeUndefined();
+    expect(found.trainedOn).toEqual({ mean: [10, 20, 30], deviation: [100, 100, 100] });
   });
 });
 

@@ -85,6 +85,9 @@ function expectedValues({ factor, shift, reversesChannels }: InputTrace): Embedd
   );
   if (isFromSigned) return 'tf';
   const fromUnit = range(0, 1);
-  const isBytes = fromUnit.every(({ low, high }) => Math.abs(low) < 0.01 && Math.abs(high - 255) < 1);
-  return isBytes || isUsual(fromUnit) ? 'unit' : undefined;
+  // A mean may have been subtracted from them.
+  const isBytes = fromUnit.every(({ low, high }) => low < 0.01 && low > -135 && Math.abs(high - low - 255) < 1);
+  // Values that are around 0 already would not be moved.
+  const isMoved = fromUnit.every(({ low }) => low < -SMALLEST_SPAN);
+  return isBytes || (isMoved && isUsual(fromUnit)) ? 'unit' : undefined;
 }

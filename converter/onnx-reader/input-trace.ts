@@ -1,4 +1,5 @@
 import { type FirstLayer, readFirstLayer } from './first-layer.ts';
+import type { Statistics } from './trained-values.ts';
 
 /** One operator of a graph of any format, in ONNX' words. */
 export interface TraceNode {
@@ -21,6 +22,8 @@ export interface TraceConstant {
 export interface TraceGraph {
   nodes: readonly TraceNode[];
   constantOf(name: string): TraceConstant | undefined;
+  /** Of the input, batch first; an open size is undefined. */
+  sizes?: readonly (number | undefined)[] | undefined;
   /** Where a convolution's weights have their input channels, and which of the image's dimensions they meet. */
   convolution: { layout: Layout; channelsAxis: number };
 }
@@ -41,6 +44,8 @@ export interface InputTrace {
   reversesChannels: boolean;
   /** Undefined if the first weights are not those of a convolution of plain floats. */
   firstLayer: FirstLayer | undefined;
+  /** The model's input in training, if its first weights are those of a batch normalization. */
+  trainedOn: Statistics | undefined;
 }
 
 /** Operators that leave each number of an image as it is. */
@@ -70,6 +75,7 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
     steps: [],
     reversesChannels: false,
     firstLayer: undefined,
+    trainedOn: undefined,
   };
   /** Dimension i of the current value is dimension order[i] of the input. */
   let order = [0, 1, 2, 3];
@@ -83,9 +89,9 @@ export function traceInput(graph: TraceGraph, input: string): InputTrace {
     if (node.op === 'Transpose' && node.perm?.length === 4) order = node.perm.map((axis) => order[axis] ?? 0);
     else if (ARITHMETIC.has(node.op)) {
       if (!applyArithmetic(graph, trace, node, name)) return trace;
-    } else if (node.op === 'BatchNormalization') return applyBatchNormalization(graph, trace, node);
+    } else if (node.op === 'BatchNormalization') return readBatchNormalization(graph, trace, node);
     else if (isReversal(graph, node)) reverseChannels(trace);
-    else if (!PASSING.has(node.op) && !isCrop(graph, node)) return trace;
+    else if (!PASSING.has(node.op) && !isCrop(graph, node) && !keepsShape(graph, node, order)) return trace;
     name = node.outputs[0] ?? '';
   }
   return trace;
@@ -145,20 +151,18 @@ function scale(trace: InputTrace, values: readonly number[]): void {
   trace.shift = zip(trace.shift, values, (a, b) => a * b);
 }
 
-/** `(x - mean) / sqrt(variance + epsilon) * gamma + beta`; inputs: x, gamma, beta, mean, variance. */
-function applyBatchNormalization(graph: TraceGraph, trace: InputTrace, node: TraceNode): InputTrace {
-  const [gamma, beta, mean, variance] = node.inputs.slice(1, 5).map((name) => graph.constantOf(name)?.values);
-  if (!gamma || !beta || !mean || !variance || mean.length > 4) return trace;
-  const factor = zip(gamma, variance, (g, v) => g / Math.sqrt(v + (node.epsilon ?? 1e-5)));
-  scale(trace, factor);
-  const shifted = zip(factor, mean, (f, m) => -f * m);
-  trace.shift = zip(
-    zip(trace.shift, shifted, (a, b) => a + b),
-    beta,
-    (a, b) => a + b,
+/** Its inputs are x, gamma, beta, and the mean and the variance of x in training. */
+function readBatchNormalization(graph: TraceGraph, trace: InputTrace, node: TraceNode): InputTrace {
+  const [means, variances] = node.inputs.slice(3, 5).map((name) => graph.constantOf(name)?.values);
+  if (!means || !variances || means.length > 4) return trace;
+  // Of the input, in front of the arithmetic.
+  const mean = zip(
+    zip(means, trace.shift, (a, b) => a - b),
+    trace.factor,
+    (a, b) => a / b,
   );
-  trace.steps.push(`normalizes by mean ${describe(mean)}`);
-  return trace;
+  const deviation = zip(variances, trace.factor, (v, b) => Math.sqrt(v + (node.epsilon ?? 1e-5)) / Math.abs(b));
+  return { ...trace, trainedOn: { mean, deviation } };
 }
 
 /** A Gather of the channels 2, 1, 0, or a Slice that goes backward over one dimension and takes all of the others. */
@@ -175,11 +179,25 @@ function isReversal(graph: TraceGraph, node: TraceNode): boolean {
   return graph.constantOf(node.inputs[1] ?? '')?.values?.join() === '2,1,0';
 }
 
-/** A Slice of height and width, as a crop inside a model is written. */
+/** More than any image has channels. */
+const MIN_CROP = 5;
+
+/** A Slice of height, width or both, as a crop inside a model is written. */
 function isCrop(graph: TraceGraph, { op, inputs }: TraceNode): boolean {
   if (op !== 'Slice') return false;
-  const [axes, steps] = [inputs[3], inputs[4]].map((name) => graph.constantOf(name ?? '')?.values);
-  return axes?.length === 2 && !axes.includes(0) && (steps === undefined || steps.every((step) => step > 0));
+  const [starts, ends, axes, steps] = inputs.slice(1, 5).map((name) => graph.constantOf(name)?.values);
+  if (!axes || axes.includes(0) || steps?.some((step) => step <= 0)) return false;
+  if (axes.length === 2) return true;
+  // Of one dimension, only the size of what is left shows that it is not the channels'.
+  const [start, end, ...others] = [...(starts ?? []), ...(ends ?? [])];
+  if (axes.length !== 1 || start === undefined || end === undefined || others.length > 0) return false;
+  return Math.sign(start || 1) === Math.sign(end) && end - start >= MIN_CROP;
+}
+
+/** A Reshape to the shape that the image has already, as torchvision's transforms write it. */
+function keepsShape({ sizes, constantOf }: TraceGraph, { op, inputs }: TraceNode, order: readonly number[]): boolean {
+  const shape = op === 'Reshape' ? constantOf(inputs[1] ?? '')?.values : undefined;
+  return shape?.length === 4 && shape.every((size, i) => i === 0 || size === sizes?.[order[i] ?? 0]);
 }
 
 function reverseChannels(trace: InputTrace): void {

@@ -98,7 +98,12 @@ export function readFacts(
   refuseTraining({ model, graph });
   refuseCalls(graph);
   const trace = traceInput(
-    { nodes: graph.node.map(toTraceNode), constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } },
+    {
+      nodes: graph.node.map(toTraceNode),
+      constantOf,
+      sizes: port.sizes,
+      convolution: { layout: 'nchw', channelsAxis: 1 },
+    },
     port.name,
   );
   return {

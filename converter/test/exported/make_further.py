@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import nn
 
-from cases import HERE, IMAGE, folder, imagenet, pixels, sigmoid, softmax, write_case
+from cases import DEVIATION, HERE, IMAGE, MEAN, folder, imagenet, pixels, sigmoid, softmax, write_case
 from small_network import Net, export, first, run, settle
 
 PX = pixels(32, 32, 3)
@@ -155,6 +155,30 @@ def caffe_case():
     write_case("torch-caffe", softmax(run(model, x)), spec, note="subtracts the means of blue, green, red: takes BGR bytes")
 
 
+def statistics_cases():
+    """Batch normalization comes first, whose statistics are those of the images in training."""
+    for name, x, normalization in (("unit", PX.astype(np.float32) / 255, "unit"), ("torch", imagenet(PX), "torch")):
+        torch.manual_seed(10)
+        x = first(x)
+        model = settle(nn.Sequential(nn.BatchNorm2d(3), Net()), x)
+        export(model, x, f"torch-statistics-{name}", opset=17)
+        spec = {"input": {**IMAGE, "normalization": normalization}, "output": {"activation": "logits"}}
+        write_case(f"torch-statistics-{name}", softmax(run(model, x)), spec, note=f"batch normalization first, trained on {normalization}")
+
+
+def transforms_case():
+    """What evaluation does to tensors of 0..1, inside."""
+    from torchvision.transforms import v2
+
+    transforms = v2.Compose([v2.Resize(24, antialias=False), v2.CenterCrop(20), v2.Normalize(MEAN.tolist(), DEVIATION.tolist())])
+    x = first(PX.astype(np.float32) / 255)
+    torch.manual_seed(11)
+    model = Wrapped(settle(Net(), transforms(x)), lambda m, x: m(transforms(x)))
+    export(model, x, "torch-transforms", dynamo=True, dynamic=False, external_data=False)
+    spec = {"input": {**IMAGE, "normalization": "unit"}, "output": {"activation": "logits"}}
+    write_case("torch-transforms", softmax(run(model, x)), spec, note="transforms of torchvision inside: resize, crop, normalization")
+
+
 def quantized_cases():
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
     import onnxruntime as ort
@@ -222,7 +246,7 @@ def function_case():
     write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, caffe_case, quantized_cases, bytes_case, function_case)}
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
 
 if __name__ == "__main__":
     failed = []
