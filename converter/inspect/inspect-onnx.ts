@@ -35,7 +35,7 @@ export async function inspectOnnx(
   context: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
-  const facts = readFacts(readOnnx(file), file, overrides.layout);
+  const facts = readFacts(readOnnx(file), file, overrides);
   const embeddedMetadata = readOnnxMetadata(facts.metadata);
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;

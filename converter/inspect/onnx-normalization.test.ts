@@ -9,10 +9,15 @@ import { chooseOnnxNormalization } from './onnx-normalization.ts';
 // Written by Keras 3; its layers are below `functional_1`.
 const FILE = path.join(import.meta.dirname, '../golden/keras/keras3-padded-pool.onnx');
 
-async function choose(network: string, producer = 'tf2onnx') {
+async function choose(network: string, producer = 'tf2onnx', input?: string) {
   const { model, graph } = decodeOnnx(await readFile(FILE));
   model.producerName = producer;
   for (const node of graph.node) node.name = node.name?.replace('functional_1', network) ?? '';
+  const [port] = graph.input;
+  if (port && input !== undefined) {
+    for (const node of graph.node) node.input = node.input?.map((name) => (name === port.name ? input : name)) ?? [];
+    port.name = input;
+  }
   const findings = new Findings();
   return { ...chooseOnnxNormalization(readFacts({ model, graph }), {}, undefined, findings), findings };
 }
@@ -38,7 +43,12 @@ test.each([
 });
 
 test('names say nothing in the files of another framework, which normalizes otherwise', async () => {
-  expect((await choose('mobilenetv2_1.00_224', 'pytorch')).normalization).toBe('torch');
+  expect((await choose('mobilenetv2_1.00_224', 'pytorch', 'x')).normalization).toBe('torch');
+});
+
+test("a file of Keras' backend for PyTorch is one of Keras, whatever its producer", async () => {
+  expect((await choose('functional_1', 'pytorch')).normalization).toBe('unit');
+  expect((await choose('mobilenetv2_1.00_224', 'pytorch')).normalization).toBe('tf');
 });
 
 test('a name that is unknown leaves a guess', async () => {

@@ -41,10 +41,11 @@ export function chooseOnnxNormalization(
     return take(preprocessing.normalization);
   }
   const channels = overrides.channels ?? input.channels ?? 3;
-  const isPytorch = /pytorch/i.test(facts.producer);
   // Other frameworks name and train the same families differently.
-  const family = /tf2onnx|keras/i.test(facts.producer) ? findKerasFamily(facts.nodeNames.join('\n')) : undefined;
-  const isTorch = channels === 3 && (isPytorch || input.layout === 'nchw');
+  const isKeras = /tf2onnx|keras/i.test(facts.producer);
+  const isPytorch = !isKeras && /pytorch/i.test(facts.producer);
+  const family = isKeras ? findKerasFamily(facts.nodeNames.join('\n')) : undefined;
+  const isTorch = channels === 3 && !isKeras && (isPytorch || input.layout === 'nchw');
   const why = isTorch && isPytorch ? 'usual for PyTorch, which wrote it' : 'nothing in the file says it';
   const usual = { normalization: isTorch ? ('torch' as const) : ('unit' as const), why };
   return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };

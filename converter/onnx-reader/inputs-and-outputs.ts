@@ -3,6 +3,7 @@ import { ModelError } from '../errors.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
+import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
 import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
 import { exposeFloats, type ValueRange } from './quantized-ports.ts';
 import { refuseTraining } from './training-mode.ts';
@@ -20,6 +21,8 @@ const IMAGE_TYPES: Record<number, string> = {
   11: 'float64',
 };
 const ANSWER_TYPES = new Set<number>([ELEMENT.float, ELEMENT.half, ELEMENT.double]);
+/** As Keras 3 names inputs that their maker did not name. */
+const KERAS_INPUT = /^(keras_tensor|input_layer)(_\d+)?$/;
 /** The first whose arithmetic broadcasts. */
 const MIN_OPSET = 7;
 
@@ -43,11 +46,9 @@ export interface ImageInput extends Port {
   layout: Layout;
   /** False if the file does not say, so that `nchw` is a guess. */
   layoutIsCertain: boolean;
-  /** The dimension that the file's input does not have: it takes a single image, or gray images without channels. */
+  /** What the file's input does not have: it takes a single image, gray images without channels, or rows of pixels. */
   without: MissingDimension | undefined;
 }
-
-type MissingDimension = 'batch' | 'channels';
 
 export interface AnswerOutput extends Port {
   /** Undefined if the file leaves it open. */
@@ -64,7 +65,7 @@ export interface OnnxFacts {
   trace: InputTrace;
   /** The values that a quantized input stands for. */
   range: ValueRange | undefined;
-  /** The tool that wrote it; may be empty. */
+  /** The tool that wrote it; may be empty. Keras' backend for PyTorch counts as Keras. */
   producer: string;
   /** Of operators. Exporters keep the names of layers in them. */
   nodeNames: string[];
@@ -77,13 +78,12 @@ export interface OnnxFacts {
 /**
  * Reads from an ONNX file what a classifier's spec must say. A quantized one gets a float input and float outputs.
  * @param file the ONNX file, if its weights, or files with external data next to it, are to be read
- * @param layout what a user says, if the file does not
  * @throws ModelError SOURCE_INVALID for what is not a classifier of images
  */
 export function readFacts(
   { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
   file?: string,
-  layout?: Layout,
+  told: ImageShape = {},
 ): OnnxFacts {
   const opset = Number(model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0);
   if (opset < MIN_OPSET) {
@@ -94,7 +94,7 @@ export function readFacts(
   }
   const constantOf = readConstants(graph, file);
   const range = exposeFloats(graph, constantOf);
-  const { port, without } = imagePort(graph);
+  const { port, without } = imagePort(graph, told);
   refuseTraining({ model, graph });
   refuseCalls(graph);
   const trace = traceInput(
@@ -108,13 +108,13 @@ export function readFacts(
   );
   return {
     opset,
-    input: { ...toImageInput(port, trace, layout), without },
+    input: { ...toImageInput(port, trace, told.layout, without), without },
     outputs: (graph.output as onnx.IValueInfoProto[])
       .map(toPort)
       .map((output) => toAnswer(output, graph, without === 'batch')),
     trace,
     range,
-    producer: model.producerName ?? '',
+    producer: KERAS_INPUT.test(port.name) ? 'keras' : (model.producerName ?? ''),
     nodeNames: graph.node.map(({ name }) => name ?? ''),
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
     description: (graph.docString || model.docString || '').replaceAll(/\s+/g, ' ').trim(),
@@ -152,7 +152,7 @@ function toPort({ name, type }: onnx.IValueInfoProto): Port {
   };
 }
 
-function imagePort(graph: OnnxModelGraph): { port: Port; without: MissingDimension | undefined } {
+function imagePort(graph: OnnxModelGraph, told: ImageShape): { port: Port; without: MissingDimension | undefined } {
   const constants = new Set(graph.initializer.map(({ name }) => name));
   const ports = (graph.input as onnx.IValueInfoProto[]).filter(({ name }) => !constants.has(name)).map(toPort);
   const [port, ...others] = ports;
@@ -167,14 +167,8 @@ function imagePort(graph: OnnxModelGraph): { port: Port; without: MissingDimensi
       );
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
   }
-  const completed = completeSizes(port.sizes);
-  if (!completed) {
-    const shape = describeSizes(port.sizes);
-    throw new ModelError(
-      'SOURCE_INVALID',
-      `the ONNX file takes ${shape} as its input ${port.name}, which is not an image (batch x channels x height x width, of which batch or channels may be missing); models of tables and texts, such as pipelines of scikit-learn, are not served`,
-    );
-  }
+  const completed = completeSizes(port.sizes) ?? shapeRows(port.sizes, told);
+  if (!completed) throw notAnImage(port);
   if (IMAGE_TYPES[port.type] === undefined) {
     const types = Object.values(IMAGE_TYPES).join(', ');
     throw new ModelError(
@@ -185,22 +179,17 @@ function imagePort(graph: OnnxModelGraph): { port: Port; without: MissingDimensi
   return { port: { ...port, sizes: completed.sizes }, without: completed.without };
 }
 
-/** Smaller ones may be anything. */
-const MIN_SIDE = 8;
-
-/** Adds the dimension that an image of three lacks. Undefined for what is not an image; a gray one without channels must be square. */
-function completeSizes(
-  sizes: Port['sizes'],
-): { sizes: Port['sizes']; without: MissingDimension | undefined } | undefined {
-  if (sizes === undefined || sizes.length === 4) return { sizes, without: undefined };
-  const [first = 0, second = 0, third = 0] = sizes;
-  if (sizes.length !== 3) return undefined;
-  const isSide = (size: number) => size >= MIN_SIDE;
-  const isColor = (size: number) => size === 3 || size === 4;
-  const isFirst = isColor(first) && isSide(second) && isSide(third);
-  if (isFirst || (isColor(third) && isSide(first) && isSide(second))) return { sizes: [1, ...sizes], without: 'batch' };
-  const isGray = !isSide(first) && isSide(second) && second === third;
-  return isGray ? { sizes: [...sizes, 1], without: 'channels' } : undefined;
+function notAnImage({ name, sizes }: Port): ModelError {
+  const expected = 'batch x channels x height x width, of which batch or channels may be missing';
+  const count = sizes?.length === 2 ? sizes[1] : undefined;
+  const way =
+    count === undefined
+      ? ''
+      : `; if these are the ${count} values of an image in a row, pass its size as --width, --height and --channels`;
+  return new ModelError(
+    'SOURCE_INVALID',
+    `the ONNX file takes ${describeSizes(sizes)} as its input ${name}, which is not an image (${expected})${way}; models of tables and texts, such as most pipelines of scikit-learn, are not served`,
+  );
 }
 
 /** Such as `? x 3 x 224 x 224`. */
@@ -208,10 +197,16 @@ export function describeSizes(sizes: readonly (number | undefined)[] | undefined
   return sizes === undefined ? 'an open shape' : sizes.map((size) => size ?? '?').join(' x ') || 'a single number';
 }
 
-function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefined): Omit<ImageInput, 'without'> {
+function toImageInput(
+  port: Port,
+  trace: InputTrace,
+  told: Layout | undefined,
+  without: MissingDimension | undefined,
+): Omit<ImageInput, 'without'> {
   const { sizes = [undefined, undefined, undefined, undefined], sizeNames } = port;
-  const found = overrides ?? trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(sizeNames);
-  const layout = found ?? 'nchw';
+  const found = told ?? layoutOf(sizes, sizeNames, trace, without);
+  // Most libraries that take rows have the channels last.
+  const layout = found ?? (without === 'shape' ? 'nhwc' : 'nchw');
   const [channels, height, width] = layout === 'nchw' ? [1, 2, 3] : [3, 1, 2];
   return {
     ...port,
@@ -223,6 +218,17 @@ function toImageInput(port: Port, trace: InputTrace, overrides: Layout | undefin
     layout,
     layoutIsCertain: found !== undefined,
   };
+}
+
+function layoutOf(
+  sizes: readonly (number | undefined)[],
+  names: Port['sizeNames'],
+  trace: InputTrace,
+  without: MissingDimension | undefined,
+): Layout | undefined {
+  // Rows do not show where the channels of color images are.
+  if (without === 'shape') return sizes[3] === 1 ? 'nhwc' : undefined;
+  return trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(names);
 }
 
 function layoutOfSizes([, second, , fourth]: readonly (number | undefined)[]): Layout | undefined {
@@ -251,7 +257,8 @@ function toAnswer(port: Port, graph: OnnxModelGraph, isSingle: boolean): AnswerO
 }
 
 function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | undefined {
-  if (type === 0) return 'is a list or a map, as scikit-learn writes with zipmap';
+  if (type === 0)
+    return "is a list or a map, as scikit-learn's zipmap writes (skl2onnx's options={'zipmap': False} gives the scores instead)";
   if (!ANSWER_TYPES.has(type))
     return 'gives whole numbers, such as the number of the best class, and not the scores of all classes';
   if (inner && inner.filter((size) => size > 1).length > 1) {

@@ -56,9 +56,10 @@ export function frontNodes(input: ImageInput, spec: ModelSpec, target: string): 
   return chain.end(target);
 }
 
-/** The shape of a file's input of three dimensions. */
+/** The shape of a file's input of two or three dimensions. */
 function shapeWithout({ without, layout, batch }: ImageInput, { input }: ModelSpec): number[] {
   const { height, width, channels } = input;
+  if (without === 'shape') return [batch ?? -1, height * width * channels];
   if (without === 'channels') return [batch ?? -1, height, width];
   return layout === 'nchw' ? [channels, height, width] : [height, width, channels];
 }

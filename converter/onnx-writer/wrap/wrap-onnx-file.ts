@@ -74,7 +74,7 @@ export function wrapOnnx(
 ): WrappedModel {
   const { model, graph } = decoded;
   const externalFiles = listExternalFiles(graph).map((from, i) => ({ from, to: `weights-${i}.bin` }));
-  const { input, outputs, opset } = readFacts(decoded, options.file, spec.input.layout);
+  const { input, outputs, opset } = readFacts(decoded, options.file, spec.input);
   checkInput(input, spec);
   const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
   const output = options.labelCount === 0 ? undefined : answerOutput(outputs, spec, options.outputs);

@@ -37,6 +37,9 @@ async function answersOf(model: PreparedModel): Promise<number[][]> {
   return rows;
 }
 
+/** Of a flag, as the command line reads it. */
+const flagValue = (text = ''): string | number => (Number.isNaN(Number(text)) ? text : Number(text));
+
 /** What the exporter's file answers without InferQL, here: with imagenet's normalization, one image at a time. */
 async function plainAnswersOf(name: string): Promise<number[][]> {
   const session = await ort.InferenceSession.create(path.join(HERE, name, 'model.onnx'), { logSeverityLevel: 3 });
@@ -81,7 +84,7 @@ const DEPENDS_ON_PROCESSOR = new Set(['onnxruntime-dynamic']);
 describe('an ONNX file of a real exporter', () => {
   test.each(cases)('%s: %s', async (name, _, { flags, spec, answers }) => {
     const options = Object.fromEntries(
-      flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flags[i + 1]]] : [])),
+      flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flagValue(flags[i + 1])]] : [])),
     );
     const model = await addModel(path.join(HERE, name), options, repository.context);
     expect(model.spec.input).toMatchObject(spec.input);
@@ -101,6 +104,14 @@ describe('an ONNX file of a real exporter', () => {
     const adding = addModel(path.join(HERE, 'sklearn'), {}, repository.context);
     await expect(adding).rejects.toThrow(/takes \? x 8 as its input X, which is not an image .*scikit-learn/);
   });
+});
+
+test("scikit-learn's rows of pixels are refused with the flags, and its lists with the option, that serve them", async () => {
+  const folder = path.join(HERE, 'refused/sklearn-zipmap');
+  const adding = addModel(folder, {}, repository.context);
+  await expect(adding).rejects.toThrow(/if these are the 64 values of an image in a row, pass its size as --width/);
+  const sized = addModel(folder, { width: 8, height: 8 }, repository.context);
+  await expect(sized).rejects.toThrow(/output_probability is a list or a map.*options={'zipmap': False}/);
 });
 
 const refused: Record<string, string> = JSON.parse(await readFile(path.join(HERE, 'refused/sentences.json'), 'utf8'));

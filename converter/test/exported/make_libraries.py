@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cases import HERE, IMAGE, folder, imagenet, pixels, softmax, write_case
+from cases import HERE, IMAGE, IMAGES, folder, imagenet, pixels, softmax, write_case
 from small_network import first, run
 
 
@@ -128,7 +128,29 @@ def sklearn_case():
         file.write(onx.SerializeToString())
 
 
-MAKERS = {f.__name__: f for f in (transformers_case, timm_case, ultralytics_case, onnxruntime_cases, sklearn_case)}
+def sklearn_image_cases():
+    """The images of digits as rows of pixels from 0 to 16."""
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler
+
+    digits = load_digits()
+    # Trained little, so that the answers are not all 0 or 1.
+    model = make_pipeline(MinMaxScaler(), LogisticRegression(C=0.01)).fit(digits.data, digits.target)
+    x = pixels(8, 8, 1).reshape(IMAGES, 64).astype(np.float32) * np.float32(16 / 255)
+    for name, zipmap in (("sklearn-digits", False), ("refused/sklearn-zipmap", True)):
+        onx = to_onnx(model, x[:1], options={"zipmap": zipmap}, target_opset=17)
+        with open(os.path.join(folder(name), "model.onnx"), "wb") as file:
+            file.write(onx.SerializeToString())
+    flags = ("--width", "8", "--height", "8", "--scale", str(16 / 255))
+    image = {"width": 8, "height": 8, "channels": 1, "normalization": {"scale": 16 / 255, "mean": [0], "std": [1], "order": "rgb"}}
+    spec = {"input": image, "output": {"activation": "softmax"}}
+    write_case("sklearn-digits", model.predict_proba(x), spec, flags, note="rows of pixels")
+
+
+MAKERS = {f.__name__: f for f in (transformers_case, timm_case, ultralytics_case, onnxruntime_cases, sklearn_case, sklearn_image_cases)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or MAKERS:

@@ -1,0 +1,47 @@
+import type { Layout } from './input-trace.ts';
+
+/** What the shape of an input does not say of an image. */
+export type MissingDimension = 'batch' | 'channels' | 'shape';
+
+/** What a spec or a user says about the images, if the file does not. */
+export interface ImageShape {
+  width?: number | undefined;
+  height?: number | undefined;
+  channels?: number | undefined;
+  layout?: Layout | undefined;
+}
+
+/** Undefined for an unknown rank; a size is undefined if the file leaves it open. */
+type Sizes = (number | undefined)[] | undefined;
+
+/** The sizes of a batch of images. */
+interface Completed {
+  sizes: Sizes;
+  without: MissingDimension | undefined;
+}
+
+/** Smaller ones may be anything. */
+const MIN_SIDE = 8;
+
+/** Adds the dimension that an image of three lacks. Undefined for what is not an image; a gray one without channels must be square. */
+export function completeSizes(sizes: Sizes): Completed | undefined {
+  if (sizes === undefined || sizes.length === 4) return { sizes, without: undefined };
+  const [first = 0, second = 0, third = 0] = sizes;
+  if (sizes.length !== 3) return undefined;
+  const isSide = (size: number) => size >= MIN_SIDE;
+  const isColor = (size: number) => size === 3 || size === 4;
+  const isFirst = isColor(first) && isSide(second) && isSide(third);
+  if (isFirst || (isColor(third) && isSide(first) && isSide(second))) return { sizes: [1, ...sizes], without: 'batch' };
+  const isGray = !isSide(first) && isSide(second) && second === third;
+  return isGray ? { sizes: [...sizes, 1], without: 'channels' } : undefined;
+}
+
+/** Rows of as many numbers as an image of that size has. */
+export function shapeRows(sizes: Sizes, { width, height, channels, layout }: ImageShape): Completed | undefined {
+  const [batch, count] = sizes ?? [];
+  if (sizes?.length !== 2 || count === undefined || width === undefined || height === undefined) return undefined;
+  const depth = channels ?? count / (width * height);
+  if (depth * width * height !== count || ![1, 3, 4].includes(depth)) return undefined;
+  const shape = layout === 'nchw' ? [depth, height, width] : [height, width, depth];
+  return { sizes: [batch, ...shape], without: 'shape' };
+}
