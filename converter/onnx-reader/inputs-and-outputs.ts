@@ -106,12 +106,11 @@ export function readFacts(
     },
     port.name,
   );
+  const isSingle = without === 'batch' || port.sizes?.[0] === 1;
   return {
     opset,
     input: { ...toImageInput(port, trace, told.layout, without), without },
-    outputs: (graph.output as onnx.IValueInfoProto[])
-      .map(toPort)
-      .map((output) => toAnswer(output, graph, without === 'batch')),
+    outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph, isSingle)),
     trace,
     range,
     producer: KERAS_INPUT.test(port.name) ? 'keras' : (model.producerName ?? ''),
@@ -252,11 +251,11 @@ function toAnswer(port: Port, graph: OnnxModelGraph, isSingle: boolean): AnswerO
   const classCount = known?.reduce((a, b) => a * b, 1);
   const ending = readEnding(graph.node, port.name);
   const isBest = ending.op === 'TopK' || (ending.op === 'ReduceMax' && classCount === 1);
-  const unfit = isBest ? 'gives the best scores only, and not those of all classes' : whyUnfit(port, known);
+  const unfit = isBest ? 'gives the best scores only, and not those of all classes' : whyUnfit(port, known, ending);
   return { ...port, classCount, ending, unfit };
 }
 
-function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | undefined {
+function whyUnfit({ type, sizes }: Port, inner: number[] | undefined, { op }: GraphEnding): string | undefined {
   if (type === 0)
     return "is a list or a map, as scikit-learn's zipmap writes (skl2onnx's options={'zipmap': False} gives the scores instead)";
   if (!ANSWER_TYPES.has(type))
@@ -265,5 +264,6 @@ function whyUnfit({ type, sizes }: Port, inner: number[] | undefined): string | 
     const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
     return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
   }
-  return undefined;
+  // As floats, which could be taken for a score.
+  return op === 'ArgMax' ? 'gives the number of the best class, and not the scores of all classes' : undefined;
 }

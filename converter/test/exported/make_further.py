@@ -136,6 +136,17 @@ def single_cases():
     write_case("torch-without-batch", softmax(run(inner, X)), GUESS, note="one image without a batch")
 
 
+def end_cases():
+    """What a module may do to the scores of a single image."""
+    inner = net()
+    squeezed = Wrapped(inner, lambda m, x: torch.softmax(m(x), 1).squeeze(0))
+    export(squeezed, X, "torch-squeezed", dynamo=True, dynamic=False, external_data=False)
+    answers = np.concatenate([run(squeezed, X[i : i + 1]) for i in range(len(X))])
+    write_case("torch-squeezed", answers, {**GUESS, "output": {"activation": "softmax"}}, note="the scores of one image, without a batch")
+    best = Wrapped(inner, lambda m, x: m(x).argmax(1).float())
+    export(best, X, refuse("argmax", "gives the number of the best class"), dynamic=False)
+
+
 def caffe_case():
     """As OpenCV reads images: blue first, means of bytes subtracted inside."""
     class Caffe(nn.Module):
@@ -246,7 +257,7 @@ def function_case():
     write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, end_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
 
 if __name__ == "__main__":
     failed = []
