@@ -167,6 +167,16 @@ describe('layers mean what their writer means', () => {
     close(await answer('2.15.0', [{ class_name: 'Normalization', config: { axis }, weights }]));
   });
 
+  test.each([
+    ['2.15.0', []],
+    ['3.15.1', null],
+  ])('Normalization by one mean and deviation, as Keras %s saves axis=None', async (version, axis) => {
+    const config = { axis, mean: 20, variance: 16, invert: false };
+    expect(await answer(version, [{ class_name: 'Normalization', config }])).toEqual(
+      [...PIXELS].map((pixel) => (pixel - 20) / 4),
+    );
+  });
+
   test.each([1, 3, -1])('GroupNormalization of %i groups', async (groups) => {
     const gamma = [0.5, 2, 3];
     const beta = [-1, 0, 1];

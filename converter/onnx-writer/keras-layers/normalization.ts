@@ -76,8 +76,10 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
   Normalization: (call) => {
     const { builder, config } = call;
     const input = onlyInput(call);
-    // One number for all channels, or a number per channel: from the configuration, or as adapted.
-    if (config.raw('axis') !== null) requireLastAxis(call);
+    // One number for all channels, or a number per channel: from the configuration, or as adapted. Keras 2 saves axis=None as an empty list.
+    const axis = config.raw('axis');
+    const isForAll = axis === null || (Array.isArray(axis) && axis.length === 0);
+    if (!isForAll) requireLastAxis(call);
     config.allow('invert');
     // How many images it has seen.
     call.ignoreWeight('count');
