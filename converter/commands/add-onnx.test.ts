@@ -119,6 +119,13 @@ describe('models add of an ONNX file', () => {
     );
   });
 
+  test('refuses logarithms of sigmoids, which are neither logits nor probabilities', async () => {
+    const file = await writeClassifier('logarithms', 'Sigmoid', 'Log');
+    await expect(addModel(file, {}, repository.context)).rejects.toThrow(
+      /gives the logarithms of sigmoids \(LogSigmoid\).*--activation logits-sigmoid/,
+    );
+  });
+
   test('refuses percentages, whose softmax would be another answer', async () => {
     const file = await writeClassifier('percent', 'Softmax', 'Mul');
     const model = onnx.ModelProto.decode(await readFile(file));

@@ -23,6 +23,8 @@ describe('the end of an ONNX graph', () => {
     [['Gemm', 'HardSigmoid'], 'sigmoid', true],
     [['Gemm', 'LogSoftmax'], 'logits', true],
     [['Gemm', 'Softmax', 'Log'], 'logits', true],
+    [['Gemm', 'Sigmoid', 'Log'], 'logits', false],
+    [['Gemm', 'Neg', 'Softplus', 'Neg'], 'logits', false],
     [['Softmax', 'Gemm'], 'logits', true],
     [['Conv', 'Sigmoid', 'GlobalAveragePool', 'Flatten'], 'logits', false],
     [['Gemm', 'Softmax', 'Clip'], 'logits', false],

@@ -7,7 +7,7 @@ type Node = onnx.INodeProto;
 export interface GraphEnding {
   activation: OutputSpec['activation'];
   certain: boolean;
-  /** The operator that decides, for people. */
+  /** The operator that decides, for people. LogSigmoid, which ONNX does not have, stands for the operators that compute it. */
   op: string;
 }
 
@@ -42,7 +42,7 @@ export function readEnding(nodes: readonly Node[], output: string): GraphEnding 
     seen.add(node);
     node = producerOf(node.input?.[0]);
   }
-  const op = node?.opType ?? '(none)';
+  const op = node && isLogSigmoid(node, producerOf) ? 'LogSigmoid' : (node?.opType ?? '(none)');
   if (!node) return { activation: 'logits', certain: false, op };
   if (op === 'Softmax' || isSpelledSoftmax(node, producerOf)) return { activation: 'softmax', certain: true, op };
   if (op === 'Sigmoid' || op === 'HardSigmoid' || isSpelledSigmoid(node, producerOf)) {
@@ -60,6 +60,15 @@ function isSpelledSoftmax(node: Node, producerOf: ProducerOf): boolean {
   if (node.opType !== 'Div' || producerOf(exponent)?.opType !== 'Exp') return false;
   const below = producerOf(sum);
   return below?.opType === 'ReduceSum' && below.input?.[0] === exponent;
+}
+
+/** `log(sigmoid(x))`, as PyTorch's exporters write it, or `-softplus(-x)`. */
+function isLogSigmoid(node: Node, producerOf: ProducerOf): boolean {
+  const inner = producerOf(node.input?.[0]);
+  if (node.opType === 'Neg') return inner?.opType === 'Softplus';
+  return (
+    node.opType === 'Log' && inner !== undefined && (inner.opType === 'Sigmoid' || isSpelledSigmoid(inner, producerOf))
+  );
 }
 
 /** `1 / (1 + exp(-x))`. */

@@ -264,6 +264,9 @@ function whyUnfit({ type, sizes }: Port, inner: number[] | undefined, { op }: Gr
     const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
     return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
   }
+  // Their softmax is another answer, and their sigmoid too.
+  if (op === 'LogSigmoid')
+    return 'gives the logarithms of sigmoids (LogSigmoid); without this last step it can be added with --activation logits-sigmoid';
   // As floats, which could be taken for a score.
   return op === 'ArgMax' ? 'gives the number of the best class, and not the scores of all classes' : undefined;
 }
