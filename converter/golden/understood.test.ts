@@ -170,7 +170,7 @@ describe('layers mean what their writer means', () => {
   test.each([
     ['2.15.0', []],
     ['3.15.1', null],
-  ])('Normalization by one mean and deviation, as Keras %s saves axis=None', async (version, axis) => {
+  ] as const)('Normalization by one mean and deviation, as Keras %s saves axis=None', async (version, axis) => {
     const config = { axis, mean: 20, variance: 16, invert: false };
     expect(await answer(version, [{ class_name: 'Normalization', config }])).toEqual(
       [...PIXELS].map((pixel) => (pixel - 20) / 4),
