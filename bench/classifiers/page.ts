@@ -55,6 +55,10 @@ const EXPLAINED: Readonly<Record<string, string>> = {
     'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 1.3e-4, those served by 4.3e-5.',
   'ResNet152, Keras 2':
     'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 2.7e-4, those served by 1.3e-4.',
+  'ResNet152, Keras 3':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 3.4e-4, those served by 1.0e-4.',
+  'ResNetRS152, Keras 2':
+    'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 9.6e-5, those served by 9.0e-5.',
   'RegNetX160, Keras 2':
     'float32 rounds on both sides. From the same model in float64, the answers of Keras are off by 8.9e-5, those served by 3.3e-5.',
   'ResNet101, Keras 3':
