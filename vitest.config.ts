@@ -5,7 +5,7 @@ import { ALL_SUITES, listSuites, type Suite } from './testing/suites/suites.ts';
 /** Suites whose files share processes, which testing/suites/shared-process.ts keeps clean. */
 const SHARED: readonly Suite[] = ['unit', 'integration', 'e2e', 'browser'];
 const suites = listSuites(import.meta.dirname);
-const WORKERS = Math.min(4, availableParallelism() * 2);
+const WORKERS = Math.min(4, Math.ceil(availableParallelism() * 1.5));
 
 export default defineConfig({
   test: {
