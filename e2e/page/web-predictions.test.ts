@@ -47,7 +47,8 @@ test('cards show their place in the queue, then that the model runs, then labels
     // The model runs until it is seen, however long that takes.
     const continueWork = pauseEngines(site.system.workers[0]!);
     site.system.workers[0]!.resume();
-    await findCard(page, first!.file.name).getByText('Analyzing').waitFor();
+    // Which card is first is open: a stopped worker may lose the reply with the first image, and finds it again after the others.
+    await page.getByRole('article').getByText('Analyzing').first().waitFor();
     continueWork();
     for (const { file, label } of [first!, second!, third!]) await findLabel(page, file.name, label).waitFor();
     await page.locator('[data-figure=waiting]', { hasText: /^0$/ }).waitFor();
