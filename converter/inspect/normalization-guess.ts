@@ -19,8 +19,9 @@ export interface NormalizationEvidence {
 const CORRECTION = '--normalization, or --mean and --std';
 
 /**
- * Guesses the input values of a model that does not state them. A guess is likely only if the first weights or the statistics of
- * the first batch normalization confirm it. Names and frameworks show what is usual, and people also train otherwise: published models of nsfwjs are MobileNets on values that no MobileNet was made for.
+ * Guesses the input values of a model that does not state them. A guess is likely only if the first weights or the statistics of the first
+ * batch normalization confirm it. Names and frameworks show what is usual, and people also train otherwise: published models of nsfwjs are
+ * MobileNets on values that no MobileNet was made for.
  */
 export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {
   const { trace, family, usual } = evidence;

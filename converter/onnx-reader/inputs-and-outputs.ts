@@ -78,12 +78,13 @@ export interface OnnxFacts {
 /**
  * Reads from an ONNX file what a classifier's spec must say. A quantized one gets a float input and float outputs.
  * @param file the ONNX file, if its weights, or files with external data next to it, are to be read
+ * @param given the image's shape as a spec or a user says it, if the file does not
  * @throws ModelError SOURCE_INVALID for what is not a classifier of images
  */
 export function readFacts(
   { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
   file?: string,
-  told: ImageShape = {},
+  given: ImageShape = {},
 ): OnnxFacts {
   const opset = Number(model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0);
   if (opset < MIN_OPSET) {
@@ -94,7 +95,7 @@ export function readFacts(
   }
   const constantOf = readConstants(graph, file);
   const range = exposeFloats(graph, constantOf);
-  const { port, without } = imagePort(graph, told);
+  const { port, without } = imagePort(graph, given);
   refuseTraining({ model, graph });
   refuseCalls(graph);
   const trace = traceInput(
@@ -109,7 +110,7 @@ export function readFacts(
   const isSingle = without === 'batch' || port.sizes?.[0] === 1;
   return {
     opset,
-    input: { ...toImageInput(port, trace, told.layout, without), without },
+    input: { ...toImageInput(port, trace, given.layout, without), without },
     outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph, isSingle)),
     trace,
     range,
@@ -151,7 +152,7 @@ function toPort({ name, type }: onnx.IValueInfoProto): Port {
   };
 }
 
-function imagePort(graph: OnnxModelGraph, told: ImageShape): { port: Port; without: MissingDimension | undefined } {
+function imagePort(graph: OnnxModelGraph, given: ImageShape): { port: Port; without: MissingDimension | undefined } {
   const constants = new Set(graph.initializer.map(({ name }) => name));
   const ports = (graph.input as onnx.IValueInfoProto[]).filter(({ name }) => !constants.has(name)).map(toPort);
   const [port, ...others] = ports;
@@ -166,7 +167,7 @@ function imagePort(graph: OnnxModelGraph, told: ImageShape): { port: Port; witho
       );
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
   }
-  const completed = completeSizes(port.sizes) ?? shapeRows(port.sizes, told);
+  const completed = completeSizes(port.sizes) ?? shapeRows(port.sizes, given);
   if (!completed) throw notAnImage(port);
   if (IMAGE_TYPES[port.type] === undefined) {
     const types = Object.values(IMAGE_TYPES).join(', ');
@@ -199,11 +200,11 @@ export function describeSizes(sizes: readonly (number | undefined)[] | undefined
 function toImageInput(
   port: Port,
   trace: InputTrace,
-  told: Layout | undefined,
+  given: Layout | undefined,
   without: MissingDimension | undefined,
 ): Omit<ImageInput, 'without'> {
   const { sizes = [undefined, undefined, undefined, undefined], sizeNames } = port;
-  const found = told ?? layoutOf(sizes, sizeNames, trace, without);
+  const found = given ?? layoutOf(sizes, sizeNames, trace, without);
   // Most libraries that take rows have the channels last.
   const layout = found ?? (without === 'shape' ? 'nhwc' : 'nchw');
   const [channels, height, width] = layout === 'nchw' ? [1, 2, 3] : [3, 1, 2];
