@@ -66,7 +66,7 @@ const DISPOSITIONS = [
 ];
 
 /** What `operations` holds in a good form. */
-interface Params {
+interface Operation {
   query: string;
   variables: Record<string, unknown>;
 }
@@ -107,7 +107,7 @@ export function makeForm(dice: Dice): Form {
   return { body, type: `multipart/form-data; boundary=${boundary}`, how: notes.join(', ') || 'a good form' };
 }
 
-function makeOddOperations({ query, variables }: Params, operations: string, dice: Dice): string {
+function makeOddOperations({ query, variables }: Operation, operations: string, dice: Dice): string {
   return dice.pick([
     () => toJson(oddValue(dice)),
     () => toJson({ query, variables: oddValue(dice) }),

@@ -31,7 +31,7 @@ test('adds nothing if the model cannot be read', async () => {
       /lists weight file weights\.bin twice/,
     ],
     [
-      'no-room',
+      'too-small',
       { ...files, 'model.json': String(files['model.json']).replaceAll('[null,32,32,3]', '[null,2,2,3]') },
       /would make a tensor of 4 x 0 x 0|would make a tensor of 0 x 0 x 4/,
     ],

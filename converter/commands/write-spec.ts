@@ -36,8 +36,8 @@ export async function writeSpec(
   findHints: () => Promise<Hint[]>,
 ): Promise<void> {
   const inPackage = source.type === 'npm' ? options.labels : undefined;
-  const labelled = inPackage === undefined ? source : { ...source, labels: inPackage };
-  const folder = await pull(labelled, modelDir, context);
+  const labeled = inPackage === undefined ? source : { ...source, labels: inPackage };
+  const folder = await pull(labeled, modelDir, context);
   const givenLabels =
     options.labels !== undefined && source.type !== 'npm' ? await readLabels(options.labels) : undefined;
   const found = await inspectModel(path.join(folder, source.model), options, {
@@ -54,7 +54,7 @@ export async function writeSpec(
   const labels = needsLabels ? await chooseLabels(found, givenLabels, context.ask) : undefined;
   if (labels) await writeFile(path.join(modelDir, LABELS_FILE), `${JSON.stringify(labels, null, 2)}\n`);
   printFindings(found, labels ?? [], context.print);
-  const text = `${JSON5.stringify(composeSpec(labelled, found, options), null, 2)}\n`;
+  const text = `${JSON5.stringify(composeSpec(labeled, found, options), null, 2)}\n`;
   parseSpec(text, SPEC_FILE);
   await writeFile(path.join(modelDir, SPEC_FILE), text);
 }

@@ -26,7 +26,7 @@ import {
   SEVERAL_LABELS,
 } from './overrides.ts';
 import { chooseResizing } from './resizing.ts';
-import { findChannels, findImageShape, findSize } from './tfjs-input.ts';
+import { findChannels, findInputSizes, findSize } from './tfjs-input.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
 import { traceConverted } from './trace-tfjs.ts';
 
@@ -86,9 +86,9 @@ async function inspectTfjs(
   const findings = new Findings();
   const { preprocessing } = companions;
   const modelJson = await readModelJson(file);
-  const shape = findImageShape(modelJson);
-  const size = findSize(shape, overrides, preprocessing, findings);
-  const channels = findChannels(shape, overrides, findings);
+  const sizes = findInputSizes(modelJson);
+  const size = findSize(sizes, overrides, preprocessing, findings);
+  const channels = findChannels(sizes, overrides, findings);
   const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const names = listNames(modelJson);

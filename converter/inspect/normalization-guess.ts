@@ -25,10 +25,10 @@ const CORRECTION = '--normalization, or --mean and --std';
  */
 export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {
   const { trace, family, usual } = evidence;
-  const embedded = trace && readEmbedded(trace);
   if (trace?.trainedOn) return guessFromStatistics(trace.trainedOn, findings);
   const weights = trace && readByteWeights(trace);
   if (weights !== undefined) return guessFromWeights(weights, evidence, findings);
+  const embedded = trace && readEmbedded(trace);
   const normalization = family?.normalization ?? usual.normalization;
   const named = family ? `usual for ${family.name}, as its layers are named` : usual.why;
   const why = embedded ? `the model itself ${embedded.does}` : named;

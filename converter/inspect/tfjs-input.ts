@@ -10,10 +10,10 @@ import type { Overrides } from './overrides.ts';
 import { DEFAULT_SIDE } from './resizing.ts';
 
 /** Height, width and channels. */
-type ImageShape = (number | undefined)[];
+type InputSizes = (number | undefined)[];
 
 /** Undefined for what the model leaves open. */
-export function findImageShape(modelJson: ModelJson): ImageShape {
+export function findInputSizes(modelJson: ModelJson): InputSizes {
   if (isGraphModel(modelJson)) {
     const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
     const shapes = [...graph.nodes.values()]
@@ -28,7 +28,7 @@ export function findImageShape(modelJson: ModelJson): ImageShape {
 }
 
 /** Height, width and channels of a shape that begins with the batch. */
-function sizesOf(shape: readonly unknown[]): (number | undefined)[] {
+function sizesOf(shape: readonly unknown[]): InputSizes {
   const known = (size: unknown): number | undefined => (typeof size === 'number' && size > 0 ? size : undefined);
   if (shape.length === 2) return squareOf(known(shape[1]) ?? 0);
   // Gray images without a channel dimension.
@@ -45,7 +45,7 @@ function squareOf(count: number): number[] {
 
 /** The images' size: as given on the command line, else as the model says, else as a file next to it says. */
 export function findSize(
-  [height, width]: ImageShape,
+  [height, width]: InputSizes,
   overrides: Overrides,
   preprocessing: Companions['preprocessing'],
   findings: Findings,
@@ -64,7 +64,7 @@ export function findSize(
 }
 
 /** @throws ModelError SOURCE_INVALID if images do not have that many channels */
-export function findChannels([height, width, channels]: ImageShape, overrides: Overrides, findings: Findings): number {
+export function findChannels([height, width, channels]: InputSizes, overrides: Overrides, findings: Findings): number {
   const count = overrides.channels ?? channels ?? 3;
   if (count !== 1 && count !== 3 && count !== 4) {
     const isFirst = height === 1 || height === 3 || height === 4;

@@ -42,12 +42,13 @@ export function readEnding(nodes: readonly Node[], output: string): GraphEnding 
     seen.add(node);
     node = producerOf(node.input?.[0]);
   }
-  const op = node && isLogSigmoid(node, producerOf) ? 'LogSigmoid' : (node?.opType ?? '(none)');
+  const op = node?.opType ?? '(none)';
   if (!node) return { activation: 'logits', certain: false, op };
   if (op === 'Softmax' || isSpelledSoftmax(node, producerOf)) return { activation: 'softmax', certain: true, op };
   if (op === 'Sigmoid' || op === 'HardSigmoid' || isSpelledSigmoid(node, producerOf)) {
     return { activation: 'sigmoid', certain: true, op };
   }
+  if (isLogSigmoid(node, producerOf)) return { activation: 'logits', certain: false, op: 'LogSigmoid' };
   const isBias = op === 'Add' && (node.input ?? []).some((name) => UNBOUNDED.has(producerOf(name)?.opType ?? ''));
   return { activation: 'logits', certain: UNBOUNDED.has(op) || isBias, op };
 }

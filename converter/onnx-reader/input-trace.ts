@@ -195,9 +195,9 @@ function isCrop(graph: TraceGraph, { op, inputs }: TraceNode): boolean {
 }
 
 /** A Reshape to the shape that the image has already, as torchvision's transforms write it. */
-function keepsShape({ sizes, constantOf }: TraceGraph, { op, inputs }: TraceNode, order: readonly number[]): boolean {
-  const shape = op === 'Reshape' ? constantOf(inputs[1] ?? '')?.values : undefined;
-  return shape?.length === 4 && shape.every((size, i) => i === 0 || size === sizes?.[order[i] ?? 0]);
+function keepsShape(graph: TraceGraph, { op, inputs }: TraceNode, order: readonly number[]): boolean {
+  const shape = op === 'Reshape' ? graph.constantOf(inputs[1] ?? '')?.values : undefined;
+  return shape?.length === 4 && shape.every((size, i) => i === 0 || size === graph.sizes?.[order[i] ?? 0]);
 }
 
 function reverseChannels(trace: InputTrace): void {
