@@ -1,8 +1,12 @@
 import type { Connection } from '../client-types.ts';
 import type { InferqlError } from '../errors.ts';
 import type { Transport } from '../requests/transport.ts';
-import { type Carrier, type CarrierChoice, createCarrierChoice } from './carrier-choice.ts';
 import { openEventStream } from './event-stream.ts';
+import {
+  createEventTransportChoice,
+  type EventTransport,
+  type EventTransportChoice,
+} from './event-transport-choice.ts';
 import { Poller } from './poller.ts';
 import type { Sink, SubscribeOptions, Subscriber, SubscriptionRequest } from './subscriber.ts';
 import { SharedSocket } from './web-socket.ts';
@@ -18,7 +22,7 @@ interface Running {
   request: SubscriptionRequest;
   sink: Sink;
   onLost(error: InferqlError): void;
-  /** Leaves the current carrier. */
+  /** Leaves the current transport. */
   leave(): void;
 }
 
@@ -36,7 +40,7 @@ export class SharedSubscriber implements Subscriber {
   readonly #options: SharedOptions;
   readonly #running = new Set<Running>();
   readonly #delivering = new Set<Running>();
-  readonly #choice: CarrierChoice;
+  readonly #choice: EventTransportChoice;
   readonly #poller: Poller;
   readonly #socket: SharedSocket;
   #streams = 0;
@@ -46,7 +50,7 @@ export class SharedSubscriber implements Subscriber {
   constructor(options: SharedOptions) {
     const { url, transport } = options;
     this.#options = options;
-    this.#choice = createCarrierChoice((carrier) => this.#moveTo(carrier));
+    this.#choice = createEventTransportChoice((next) => this.#moveTo(next));
     const isPolling = () => this.#choice.get() === 'polling';
     this.#poller = new Poller(transport, {
       onAnswer: () => isPolling() && this.#setConnection('polling'),
@@ -117,7 +121,7 @@ export class SharedSubscriber implements Subscriber {
   #add(each: Running): void {
     clearTimeout(this.#linger);
     if (this.#connection === 'idle') this.#setConnection('connecting');
-    // Before it is among those that a change of the carrier starts.
+    // Before it is among those that a change of the transport starts.
     if (typeof WebSocket === 'undefined') this.#choice.socketMissing();
     else {
       this.#choice.socketStarted();
@@ -138,14 +142,14 @@ export class SharedSubscriber implements Subscriber {
     }, LINGER_MS);
   }
 
-  /** Moves all subscriptions to another carrier. */
-  #moveTo(carrier: Carrier): void {
-    if (carrier !== 'websocket') this.#setConnection('connecting');
+  /** Moves all subscriptions to another transport. */
+  #moveTo(transport: EventTransport): void {
+    if (transport !== 'websocket') this.#setConnection('connecting');
     for (const each of this.#running) each.leave();
-    for (const each of this.#running) this.#start(each, carrier);
+    for (const each of this.#running) this.#start(each, transport);
   }
 
-  #start(each: Running, carrier: Carrier): void {
+  #start(each: Running, transport: EventTransport): void {
     let isLeft = false;
     const whileHere = (then: () => void) => {
       if (!isLeft) then();
@@ -155,7 +159,7 @@ export class SharedSubscriber implements Subscriber {
       error: (error) => whileHere(() => each.sink.error(error)),
       complete: () => whileHere(() => each.sink.complete()),
     };
-    const stop = this.#carry(each, carrier, sink);
+    const stop = this.#carry(each, transport, sink);
     each.leave = () => {
       if (isLeft) return;
       isLeft = true;
@@ -164,9 +168,9 @@ export class SharedSubscriber implements Subscriber {
   }
 
   /** @returns a function that ends it */
-  #carry(each: Running, carrier: Carrier, sink: Sink): () => void {
-    if (carrier === 'websocket') return this.#socket.subscribe(each.request, sink);
-    if (carrier === 'polling' || this.#streams >= MAX_STREAMS) return this.#poller.add(each.request, sink);
+  #carry(each: Running, transport: EventTransport, sink: Sink): () => void {
+    if (transport === 'websocket') return this.#socket.subscribe(each.request, sink);
+    if (transport === 'polling' || this.#streams >= MAX_STREAMS) return this.#poller.add(each.request, sink);
     this.#streams++;
     const close = openEventStream(this.#options.transport, each.request, sink, {
       onDelivery: () => {

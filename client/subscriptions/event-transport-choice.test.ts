@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Carrier, createCarrierChoice } from './carrier-choice.ts';
+import { createEventTransportChoice, type EventTransport } from './event-transport-choice.ts';
 
-let carriers: Carrier[];
+let transports: EventTransport[];
 const create = () => {
-  const choice = createCarrierChoice((carrier) => carriers.push(carrier));
+  const choice = createEventTransportChoice((transport) => transports.push(transport));
   choice.socketStarted();
   return choice;
 };
 
 beforeEach(() => {
   vi.useFakeTimers();
-  carriers = [];
+  transports = [];
 });
 
 afterEach(() => {
@@ -22,15 +22,15 @@ test('a WebSocket that is refused once is retried, and abandoned after the secon
   choice.socketClosed();
   expect(choice.get()).toBe('websocket');
   choice.socketClosed();
-  expect(carriers).toEqual(['event-stream']);
+  expect(transports).toEqual(['event-stream']);
 });
 
 test('a silent WebSocket is abandoned after five seconds', () => {
   create();
   vi.advanceTimersByTime(4_999);
-  expect(carriers).toEqual([]);
+  expect(transports).toEqual([]);
   vi.advanceTimersByTime(1);
-  expect(carriers).toEqual(['event-stream']);
+  expect(transports).toEqual(['event-stream']);
 });
 
 test('after a WebSocket was open, its return is awaited', () => {
@@ -38,21 +38,21 @@ test('after a WebSocket was open, its return is awaited', () => {
   choice.socketOpened();
   for (let i = 0; i < 10; i++) choice.socketClosed();
   vi.advanceTimersByTime(600_000);
-  expect(carriers).toEqual([]);
+  expect(transports).toEqual([]);
 });
 
 test('streams that are held back lead to polling, but only from event streams', () => {
   const choice = create();
   choice.streamWithheld();
-  expect(carriers).toEqual([]);
+  expect(transports).toEqual([]);
   vi.advanceTimersByTime(5_000);
   choice.streamWithheld();
   choice.streamWithheld();
-  expect(carriers).toEqual(['event-stream', 'polling']);
+  expect(transports).toEqual(['event-stream', 'polling']);
 });
 
 test.each(['event-stream', 'polling'])(
-  'a WebSocket that opens later ends %s, and further failures do not change the carrier',
+  'a WebSocket that opens later ends %s, and further failures do not change the transport',
   (from) => {
     const choice = create();
     vi.advanceTimersByTime(5_000);
@@ -69,15 +69,15 @@ test('time does not count while nothing is subscribed', () => {
   vi.advanceTimersByTime(4_000);
   choice.pause();
   vi.advanceTimersByTime(600_000);
-  expect(carriers).toEqual([]);
+  expect(transports).toEqual([]);
   choice.socketStarted();
   vi.advanceTimersByTime(5_000);
-  expect(carriers).toEqual(['event-stream']);
+  expect(transports).toEqual(['event-stream']);
 });
 
 test('if WebSockets do not exist, there is no wait for one', () => {
-  createCarrierChoice((carrier) => carriers.push(carrier)).socketMissing();
-  expect(carriers).toEqual(['event-stream']);
+  createEventTransportChoice((transport) => transports.push(transport)).socketMissing();
+  expect(transports).toEqual(['event-stream']);
 });
 
 test('the waits for the WebSocket grow to four seconds, and to a minute while a fallback works', () => {

@@ -1,11 +1,11 @@
 import { reconnectDelayMs, returnDelayMs } from './reconnect-delays.ts';
 
 /** What carries the events of subscriptions: the WebSocket, event streams, or repeated queries. */
-export type Carrier = 'websocket' | 'event-stream' | 'polling';
+export type EventTransport = 'websocket' | 'event-stream' | 'polling';
 
-/** Decides on the carrier from what the carriers report. */
-export interface CarrierChoice {
-  get(): Carrier;
+/** Decides on the transport from what the transports report. */
+export interface EventTransportChoice {
+  get(): EventTransport;
   /** The WebSocket is about to be opened. */
   socketStarted(): void;
   socketOpened(): void;
@@ -28,30 +28,30 @@ const MAX_FIRST_OPENING_MS = 5_000;
 
 /**
  * Starts with the WebSocket. Switches to a fallback if the WebSocket does not open in two attempts or five seconds, and switches back when it opens. If
- * it was open before, the client waits for it: the server is down, so no other carrier would get through either.
+ * it was open before, the client waits for it: the server is down, so no other transport would get through either.
  */
-export function createCarrierChoice(onChange: (carrier: Carrier) => void): CarrierChoice {
-  let carrier: Carrier = 'websocket';
+export function createEventTransportChoice(onChange: (transport: EventTransport) => void): EventTransportChoice {
+  let transport: EventTransport = 'websocket';
   let wasOpen = false;
   let failures = 0;
   let returns = 0;
   let patience: ReturnType<typeof setTimeout> | undefined;
 
-  const set = (next: Carrier) => {
-    if (next === carrier) return;
-    carrier = next;
+  const set = (next: EventTransport) => {
+    if (next === transport) return;
+    transport = next;
     onChange(next);
   };
   const leaveSocket = () => {
     clearTimeout(patience);
-    if (!wasOpen) set(carrier === 'websocket' ? 'event-stream' : carrier);
+    if (!wasOpen) set(transport === 'websocket' ? 'event-stream' : transport);
   };
 
   return {
-    get: () => carrier,
+    get: () => transport,
     socketStarted() {
       clearTimeout(patience);
-      if (!wasOpen && carrier === 'websocket') patience = setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
+      if (!wasOpen && transport === 'websocket') patience = setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
     },
     socketOpened() {
       clearTimeout(patience);
@@ -65,11 +65,11 @@ export function createCarrierChoice(onChange: (carrier: Carrier) => void): Carri
     },
     socketMissing: leaveSocket,
     streamWithheld() {
-      if (carrier === 'event-stream') set('polling');
+      if (transport === 'event-stream') set('polling');
     },
     pause() {
       clearTimeout(patience);
     },
-    getSocketWaitMs: (retries) => (carrier === 'websocket' ? reconnectDelayMs(retries) : returnDelayMs(returns++)),
+    getSocketWaitMs: (retries) => (transport === 'websocket' ? reconnectDelayMs(retries) : returnDelayMs(returns++)),
   };
 }
