@@ -111,7 +111,7 @@ export function formatPage(sections: Section[], { quick, busyness }: { quick: bo
   return [
     '# Measurements',
     '',
-    `Measured on ${new Date().toISOString().slice(0, 10)}, ${describeVersion()}, by \`npm run bench -- ${quick ? '--quick ' : ''}--page\`: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains the method and lists what was tried.`,
+    `Measured on ${new Date().toISOString().slice(0, 10)}, ${describeVersion()}, by \`npm run bench -- ${quick ? '--quick ' : ''}--page\`: ${cores} x ${cpu}, ${platform}, Node ${node}. [performance.md](performance.md) explains the method.`,
     ...describeBusyness(busyness),
     ...sections.map(formatSection),
     '',

@@ -29,7 +29,7 @@ export const sections: { title: string; settings: SettingTable }[] = [
   { title: 'Workers', settings: worker },
   { title: 'Processes, threads and memory', settings: threadsAndMemory },
   { title: 'Metrics', settings: metrics },
-  { title: 'Commands', settings: launcher },
+  { title: 'Launcher and commands', settings: launcher },
 ];
 
 export const settings = {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 
 /**
  * Environment variables of Node and malloc for servers and workers. Images are large, short-lived buffers, so fewer arenas and a small
- * young generation take less memory (docs/performance.md), and malloc should not learn from the first ones to keep what is freed.
+ * young generation take less memory (docs/performance-experiments.md), and malloc should not learn from the first ones to keep what is freed.
  * @param env the user's environment, whose values win
  */
 export function memorySettings(env: Readonly<Record<string, string | undefined>>) {

@@ -39,15 +39,6 @@ export const threadsAndMemory = defineSettings({
       'If a worker and its engines use more memory than this, the worker finishes its running work and is restarted.',
     readBy: ['worker'],
   },
-  uploadMemoryBytes: {
-    name: 'INFERQL_UPLOAD_MEMORY_BYTES',
-    type: integer(),
-    default: 64 * 1024 * 1024,
-    unit: 'bytes',
-    description:
-      'Memory for uploaded files of up to 1 MiB. Larger files, and those that no longer fit, are written to disk until they are decoded.',
-    readBy: ['server'],
-  },
   decodeMemoryBytes: {
     name: 'INFERQL_DECODE_MEMORY',
     type: integer({ min: 64 * 1024 * 1024 }),

@@ -39,6 +39,15 @@ export const uploads = defineSettings({
     description: 'Maximum size of a request body with files.',
     readBy: ['server'],
   },
+  uploadMemoryBytes: {
+    name: 'INFERQL_UPLOAD_MEMORY_BYTES',
+    type: integer(),
+    default: 64 * 1024 * 1024,
+    unit: 'bytes',
+    description:
+      'Memory for uploaded files of up to 1 MiB. Larger files, and those that no longer fit, are written to disk until they are decoded.',
+    readBy: ['server'],
+  },
   imageUrls: {
     name: 'INFERQL_IMAGE_URLS',
     type: choice(['off', 'https', 'allowlist']),
