@@ -1,6 +1,6 @@
 import { type Client, createClient, InferqlError, type NodeImageInput } from '@inferql/client/node';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import { findRunningUrl } from './running-system.ts';
+import { findRunningUrl } from './running-url.ts';
 import { createScreen, type Screen } from './terminal-output.ts';
 import { hidePassword, safeText } from './terminal-text.ts';
 

@@ -8,11 +8,11 @@ import { type CommandContext, listModels } from './commands/command-context.ts';
 import { chooseDefault } from './commands/default.ts';
 import { printModels } from './commands/list.ts';
 import { createProgressPrinter } from './commands/progress.ts';
-import { createAsk } from './commands/questions.ts';
 import { removeModel } from './commands/remove.ts';
 import { ModelError } from './errors.ts';
 import { describeDiskError } from './files/disk-errors.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
+import { createAsk } from './inspect/questions.ts';
 import { prepareModel } from './prepared-model.ts';
 import { NORMALIZATIONS } from './spec/input-spec.ts';
 

@@ -8,6 +8,6 @@ export function setSharpGlobals(): void {
   // Images do not repeat, and with one thread each, several are decoded in parallel without waiting for each other.
   sharp.cache(false);
   sharp.concurrency(1);
-  // Every JPEG would be searched for a second picture, see decode/jpeg-second-picture.ts.
+  // Every JPEG would be searched for a second picture, see decode/formats/jpeg-second-picture.ts.
   sharp.block({ operation: ['VipsForeignLoadUhdr'] });
 }

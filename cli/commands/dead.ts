@@ -4,7 +4,7 @@ import {
   type DeadLetter,
   type DeadLetters,
   type UnreadableDeadLetter,
-} from '@inferql/queue/jobs/dead-letters';
+} from '@inferql/queue/jobs/dead-letter-admin';
 import { Registry } from '@inferql/queue/models/registry';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';

@@ -2,8 +2,8 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
 import { ModelError } from '../errors.ts';
+import type { Ask } from '../inspect/questions.ts';
 import { findModelFile } from '../spec/spec-file.ts';
-import type { Ask } from './questions.ts';
 
 /** The folders of the commands. */
 export interface CommandContext {

@@ -5,6 +5,7 @@ import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
 import { describeNormalization } from '../inspect/overrides.ts';
+import { type Ask, askLabels, askNormalization } from '../inspect/questions.ts';
 import type { SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { readLabels, repeatedNames } from '../spec/labels.ts';
@@ -13,7 +14,6 @@ import type { AddOptions } from './add.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import type { Hint } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
-import { type Ask, askLabels, askNormalization } from './questions.ts';
 
 const HOW_TO_GIVE =
   'if it has numbers, give them as --mean, --std and --scale, which calculate (pixel * scale - mean) / std';

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readCompanions } from './companion-files.ts';
-import { nameNormalization } from './name-normalization.ts';
+import { nameNormalization } from './normalization-name.ts';
 
 let folder: string;
 

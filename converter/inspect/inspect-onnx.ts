@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { type Ask, askOutput } from '../commands/questions.ts';
 import { ModelError } from '../errors.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
 import {
@@ -10,7 +9,7 @@ import {
   type OnnxFacts,
   readFacts,
 } from '../onnx-reader/inputs-and-outputs.ts';
-import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-names.ts';
+import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-kind-by-name.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { parseLabels } from '../spec/labels.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
@@ -21,6 +20,7 @@ import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 import { type Activation, describeSingle, type Overrides, SEVERAL_LABELS } from './overrides.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
+import { type Ask, askOutput } from './questions.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
 import { readUltralytics } from './ultralytics.ts';
 

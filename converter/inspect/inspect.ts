@@ -1,5 +1,4 @@
 import path from 'node:path';
-import type { Ask } from '../commands/questions.ts';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
@@ -15,7 +14,7 @@ import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
-import { findKerasFamily } from './keras-families.ts';
+import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import {
   type Activation,
@@ -25,6 +24,7 @@ import {
   overriddenNormalization,
   SEVERAL_LABELS,
 } from './overrides.ts';
+import type { Ask } from './questions.ts';
 import { chooseResizing } from './resizing.ts';
 import { findChannels, findInputSizes, findSize } from './tfjs-input.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';

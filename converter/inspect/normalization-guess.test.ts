@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { Findings } from './findings.ts';
-import type { KerasFamily } from './keras-families.ts';
+import type { KerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 
 const FIRST_LAYERS = {

@@ -3,7 +3,7 @@ import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { describeStatistics, readTrainedValues, type Statistics } from '../onnx-reader/trained-values.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Findings } from './findings.ts';
-import type { KerasFamily } from './keras-families.ts';
+import type { KerasFamily } from './layer-name-families.ts';
 import { describeNormalization } from './overrides.ts';
 
 export interface NormalizationEvidence {

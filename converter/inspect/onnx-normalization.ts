@@ -4,7 +4,7 @@ import type { ValueRange } from '../onnx-reader/quantized-ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
-import { findKerasFamily } from './keras-families.ts';
+import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 

@@ -3,7 +3,7 @@ import type { Layout } from '../onnx-reader/input-trace.ts';
 import type { InputSpec, NORMALIZATIONS, NormalizationSpec } from '../spec/input-spec.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 import type { OutputRequest } from './declared-outputs.ts';
-import { nameNormalization } from './name-normalization.ts';
+import { nameNormalization } from './normalization-name.ts';
 
 export type Activation = ModelSpec['output']['activation'];
 

@@ -1,5 +1,5 @@
 /** Outputs of tfjs models: which has the labels, what the others are. */
-import { type Ask, askOutput } from '../commands/questions.ts';
+
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
 import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
@@ -10,6 +10,7 @@ import { nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { namesForLabels, type OtherOutput } from './declared-outputs.ts';
 import type { Activation, Overrides } from './overrides.ts';
+import { type Ask, askOutput } from './questions.ts';
 
 /** The names of a model's outputs. */
 export function listNames(modelJson: ModelJson): string[] {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { NAMED_NORMALIZATIONS } from '../spec/normalization.ts';
 import type { Preprocessing } from './companion-files.ts';
-import { nameNormalization } from './name-normalization.ts';
+import { nameNormalization } from './normalization-name.ts';
 
 const side = z.int().min(1).max(8192);
 const perChannel = z.array(z.number()).min(1).max(4);

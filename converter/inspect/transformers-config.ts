@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
-import { nameNormalization } from './name-normalization.ts';
+import { nameNormalization } from './normalization-name.ts';
 
 const side = z.int().min(1).max(8192);
 

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { CommandContext } from '../commands/command-context.ts';
 import { ModelError } from '../errors.ts';
+import { listFolder } from '../files/list-folder.ts';
 import { COMPANION_FILES } from '../inspect/companion-files.ts';
 import { isKerasFile, storeKerasModel } from '../keras/keras-file.ts';
 import { listExternalFiles } from '../onnx-reader/external-weights.ts';
@@ -11,7 +12,7 @@ import { type ModelSpec, npmSource } from '../spec/spec.ts';
 import { isBinaryGraph, MANIFEST_FILE, storeBinaryGraph } from '../tfjs/binary-graph.ts';
 import { parseModelJson, readModelJson, readModelText, withLocalShards } from '../tfjs/manifest.ts';
 import { downloadModel } from './download.ts';
-import { explainForeign, listFolder } from './foreign-formats.ts';
+import { explainForeign } from './foreign-formats.ts';
 import { findIntegrity } from './npm.ts';
 import { unpackZip } from './zip.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { readTextBytes } from '../files/text-file.ts';
-import { parseLabelLines } from './label-lines.ts';
+import { parseLabelText } from './label-text.ts';
 
 /** Names under which tools keep class names in an object. */
 const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];
@@ -19,7 +19,7 @@ export async function readLabels(file: string): Promise<string[]> {
   if (text === undefined) {
     throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)}: not UTF-8, save the file in that encoding`);
   }
-  const labels = file.endsWith('.json') ? parseLabels(text) : parseLabelLines(text);
+  const labels = file.endsWith('.json') ? parseLabels(text) : parseLabelText(text);
   if (!labels) {
     throw new ModelError(
       'SOURCE_INVALID',

@@ -6,10 +6,10 @@ import { inspectImage } from '../inspect/inspect.ts';
 import { checkLimits, MAX_COST_MS } from '../inspect/refusals.ts';
 import { decodeImage } from '../preprocess.ts';
 import { estimateFit } from '../render-input.ts';
+import { createSemaphore, type Semaphore } from '../semaphore.ts';
 import { chooseDecodePlace, type DecodePlace } from './decode-place.ts';
 import { DecoderPool } from './processes/decoder-pool.ts';
 import { createMemoryBudget, type MemoryBudget } from './processes/memory-budget.ts';
-import { createSemaphore, type Semaphore } from './processes/semaphore.ts';
 
 /** From the arrival of a file until its pixels: after this, the caller gets a retryable error. */
 const DECIDE_MS = 30_000;

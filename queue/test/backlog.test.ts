@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Consumer } from '../jobs/consumer.ts';
-import { createDeadLetters } from '../jobs/dead-letters.ts';
+import { createDeadLetters } from '../jobs/dead-letter-admin.ts';
 import { by, flood } from './fairness.fixture.ts';
 import { connect, failure, leftovers, setUp, success } from './queue.fixture.ts';
 

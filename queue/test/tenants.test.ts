@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ANONYMOUS_CALLER, type Caller } from '../contract.ts';
-import { createDeadLetters } from '../jobs/dead-letters.ts';
+import { createDeadLetters } from '../jobs/dead-letter-admin.ts';
 import { failure, setUp, success } from './queue.fixture.ts';
 
 const alice: Caller = { tenant: 'alice', keyId: 'a1', weight: 1 };

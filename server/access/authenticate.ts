@@ -1,14 +1,14 @@
 /** Identifies callers: by API key, browser token, JWT, or the host application's function. */
-import { isIP } from 'node:net';
 import { isKeyText, looksLikeKey, readKeyId } from '@inferql/queue/access/api-keys';
 import { hasLimits, NO_LIMITS, parseLimits } from '@inferql/queue/access/limit-rules';
 import type { LimitRules } from '@inferql/queue/access/rate-limiter';
 import type { TenantSettings } from '@inferql/queue/access/tenant-store';
 import { InferqlError } from '@inferql/queue/error-codes';
+import { CLIENT_ID_HEADER, describeAnonymous } from './anonymous-callers.ts';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
-import { ANONYMOUS, type Principal } from './principal.ts';
+import type { Principal } from './principal.ts';
 import type { ReadCache } from './read-cache.ts';
 
 export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
@@ -16,9 +16,6 @@ export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
 /** Larger than any token that fits into the headers of common servers. */
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
-
-/** A random text that the client generates. It separates the client's idempotency keys from those of other anonymous clients. */
-export const CLIENT_ID_HEADER = 'x-inferql-client';
 
 /** The credentials that a request carries. */
 export interface ShownCredentials {
@@ -71,7 +68,7 @@ export class Authenticator {
       const caller = await custom({ authorization: authorization ?? undefined, header });
       return this.#bindTenant(describeCustomCaller(caller));
     }
-    if (!this.isOn) return this.#describeAnonymous(shown);
+    if (!this.isOn) return describeAnonymous(shown.address ?? '', header(CLIENT_ID_HEADER), this.#options.addressRules);
     if (!authorization) throw new InferqlError('UNAUTHENTICATED');
     const credential = authorization.length <= MAX_CREDENTIAL_LENGTH ? BEARER.exec(authorization)?.[1] : undefined;
     if (credential === undefined) throw refuse('Expected the header `Authorization: Bearer KEY`.');
@@ -108,16 +105,6 @@ export class Authenticator {
       default:
         return principal.kind satisfies never;
     }
-  }
-
-  #describeAnonymous({ address = '', header }: ShownCredentials): Principal {
-    const clientId = header(CLIENT_ID_HEADER);
-    return {
-      ...ANONYMOUS,
-      bucket: address ? `address:${networkOf(address)}` : ANONYMOUS.bucket,
-      rules: this.#options.addressRules,
-      idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
-    };
   }
 
   async #authenticateKey(text: string): Promise<Principal> {
@@ -175,20 +162,6 @@ function describeKey({ record, parent }: FoundKey): Principal {
     rules: parseLimits(key.limits, `key:${key.id}`) ?? NO_LIMITS,
     idempotencyScope: undefined,
   };
-}
-
-/** One client has a whole /64 of IPv6. */
-function networkOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
-  if (isIP(plain) !== 6) return plain;
-  const [head = '', tail] = plain.replace(/%.*$/, '').split('::');
-  const groups = head.split(':').filter(Boolean);
-  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(':').filter(Boolean).length;
-  const whole = [...groups, ...Array<string>(missing).fill('0'), ...(tail ?? '').split(':').filter(Boolean)];
-  return whole
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }
 
 function refuse(message: string): InferqlError {

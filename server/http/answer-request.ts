@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { App } from './app.ts';
-import { answerRaw, SECURITY_HEADERS } from './connections/raw-response.ts';
+import { answerRaw } from './connections/raw-response.ts';
+import { SECURITY_HEADERS } from './responses/security-headers.ts';
 
 /** Answers a Node request with the app. Errors outside the app are logged, and no detail is sent. */
 export async function answerRequest(

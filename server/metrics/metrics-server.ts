@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { answerParserErrors } from '../http/connections/parser-errors.ts';
-import { SECURITY_HEADERS } from '../http/connections/raw-response.ts';
 import { startListening } from '../http/listening.ts';
 import { findHostProblem } from '../http/requests/host-check.ts';
+import { SECURITY_HEADERS } from '../http/responses/security-headers.ts';
 import type { Metrics, MetricsOptions } from './metrics.ts';
 
 const PATH = '/metrics';

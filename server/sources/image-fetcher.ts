@@ -1,7 +1,7 @@
 /** Reads images from URLs, without becoming a way into the networks that only this server can reach. */
 import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
-import { createSemaphore } from '@inferql/images/decode/processes/semaphore';
+import { createSemaphore } from '@inferql/images/semaphore';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { Agent, Dispatcher } from 'undici';
 import type { FileStore } from '../uploads/memory-or-disk-store.ts';

@@ -3,8 +3,8 @@
  * only a few maps go to the worker instead of all features.
  */
 import { fstatSync, openSync, readSync } from 'node:fs';
-import { topKIndexes } from '../serving/top-k.ts';
 import type { ActivationMaps, EngineModel } from './engine.ts';
+import { topKIndexes } from './top-k.ts';
 
 /** The last feature map before global average pooling: count x channels x height x width. */
 export interface Features {

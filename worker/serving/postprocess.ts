@@ -4,7 +4,7 @@ import { InferqlError } from '@inferql/queue/error-codes';
 import { elementsOf, MAX_RESULT_LENGTH, type ModelOutput, type StoredOutput } from '@inferql/queue/outputs';
 import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
 import type { OutputArray } from '../engines/output-arrays.ts';
-import { topKIndexes } from './top-k.ts';
+import { topKIndexes } from '../engines/top-k.ts';
 
 /** Float32 has seven digits; more would only lengthen every event. */
 const SCORE_DIGITS = 7;

@@ -1,7 +1,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
+import { createSemaphore, type Semaphore } from '../../semaphore.ts';
 import { DecoderProcess, ProcessEnded } from './decoder-process.ts';
-import { createSemaphore, type Semaphore } from './semaphore.ts';
 
 /** Decoders leak a little memory, and the one for HEIC leaks more. */
 const IMAGES_PER_PROCESS = 100;

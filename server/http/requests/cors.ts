@@ -1,7 +1,7 @@
 /** Which other origins' pages may use the API: over HTTP (CORS), and over WebSockets, to which CORS does not apply. */
 import type { IncomingMessage } from 'node:http';
 import type { TrustProxy } from '@inferql/settings/origins-and-proxies';
-import { CLIENT_ID_HEADER } from '../../access/authenticate.ts';
+import { CLIENT_ID_HEADER } from '../../access/anonymous-callers.ts';
 import { CSRF_HEADERS } from './csrf.ts';
 import { isTrusted, requestedHost } from './proxy.ts';
 

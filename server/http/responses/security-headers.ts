@@ -1,5 +1,12 @@
 import type { Plugin } from 'graphql-yoga';
-import { SECURITY_HEADERS } from '../connections/raw-response.ts';
+
+/** Headers of every response. */
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+};
 
 /**
  * Headers for all responses. Node decides whether the connection stays open, since it knows whether the client asked to close it.

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
-import { createDeadLetters } from '@inferql/queue/jobs/dead-letters';
+import { createDeadLetters } from '@inferql/queue/jobs/dead-letter-admin';
 import { beforeEach, expect, test } from 'vitest';
 import { bearer } from '../callers.ts';
 import { jsonRequest } from '../requests.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failure, setUp } from '../test/queue.fixture.ts';
-import { createDeadLetters } from './dead-letters.ts';
+import { createDeadLetters } from './dead-letter-admin.ts';
 
 describe('dead letters', () => {
   it('are listed, retried as a new prediction that names the old one, and dropped', async () => {

@@ -1,8 +1,6 @@
 /** Labels in text files: a name per line, numbered lines, and tables. */
+import { findColumns, orderNames, readTable, unquote } from './label-table.ts';
 
-/** Column names of tables of classes, by what the column holds. */
-const NAME_COLUMN = /^(class|label)?[ _-]?(names?|text|title|description)$|^(class|label|category)$/i;
-const INDEX_COLUMN = /^(class|label|category)?[ _-]?(id|idx|index|number|no|nr)\.?$/i;
 /** WordNet's number of a class of ImageNet, in front of its names. */
 const SYNSET = /^n\d{8}\s+(\S.*)$/;
 
@@ -10,7 +8,7 @@ const SYNSET = /^n\d{8}\s+(\S.*)$/;
  * Reads labels from lines.
  * @returns undefined if there are none, or if a table's rows do not each have a name and a number that counts from 0 or 1
  */
-export function parseLabelLines(text: string): string[] | undefined {
+export function parseLabelText(text: string): string[] | undefined {
   const lines = text
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
@@ -18,32 +16,9 @@ export function parseLabelLines(text: string): string[] | undefined {
   while (lines.at(-1) === '') lines.pop();
   const [header = '', ...rows] = lines;
   if (lines.length === 0) return undefined;
-  const columns = splitCells(header);
-  const nameAt = columns.findIndex((column) => NAME_COLUMN.test(column));
-  const indexAt = columns.findIndex((column, i) => i !== nameAt && INDEX_COLUMN.test(column));
-  if (nameAt !== -1 && indexAt !== -1) return readTable(rows, nameAt, indexAt);
+  const columns = findColumns(header);
+  if (columns) return readTable(rows, columns);
   return withoutNumbers(lines) ?? withoutLastNumbers(lines) ?? withoutSynsets(lines) ?? lines;
-}
-
-/** Cells of a row, which may be quoted. */
-function splitCells(line: string): string[] {
-  const cells = line.match(/"(?:[^"]|"")*"|[^",;\t]+/g) ?? [];
-  return cells
-    .map((cell) => cell.trim())
-    .filter((cell) => cell !== '')
-    .map((cell) => unquote(cell).trim());
-}
-
-function readTable(rows: readonly string[], nameAt: number, indexAt: number): string[] | undefined {
-  const cells = rows.filter((row) => row !== '').map(splitCells);
-  const numbers = cells.map((row) => Number(row[indexAt] ?? Number.NaN));
-  const names = cells.map((row) => row[nameAt] ?? '');
-  const lowest = numbers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const start = lowest === 1 ? 1 : 0;
-  return orderNames(
-    names,
-    numbers.map((number) => number - start),
-  );
 }
 
 /** Names behind their index, as Teachable Machine's labels.txt has them; undefined if not every line has its own. */
@@ -80,15 +55,4 @@ function splitLastNumber(line: string): { name: string; number: number } {
 function withoutSynsets(lines: readonly string[]): string[] | undefined {
   const rows = lines.map((line) => SYNSET.exec(line)?.[1]);
   return rows.every((row) => row !== undefined) ? rows : undefined;
-}
-
-function unquote(cell: string): string {
-  return /^".*"$/.test(cell) ? cell.slice(1, -1).replaceAll('""', '"') : cell;
-}
-
-/** Undefined unless each number from 0 on has one name. */
-function orderNames(names: readonly string[], numbers: readonly number[]): string[] | undefined {
-  const ordered = new Map(numbers.map((number, i) => [number, names[i] ?? '']));
-  const list = Array.from({ length: names.length }, (_, i) => ordered.get(i));
-  return list.length > 0 && list.every((name) => name !== undefined && name !== '') ? (list as string[]) : undefined;
 }

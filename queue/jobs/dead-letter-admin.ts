@@ -1,4 +1,4 @@
-/** Dead letters, for operators: jobs that failed for good, kept with their pixels for a week and up to 64 MiB per model. */
+/** For operators: lists dead letters, which are jobs that failed for good, retries and drops them. lua/shared/dead-letter-retention.lua keeps them. */
 import { z } from 'zod';
 import { ANONYMOUS_TENANT, newPredictionId, Priority } from '../contract.ts';
 import { ERROR_CODES, InferqlError } from '../error-codes.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { defaultUrl } from './command-context.ts';
-import { findRunningUrl } from './running-system.ts';
+import { findRunningUrl } from './running-url.ts';
 
 const URL = 'http://127.0.0.1:4100';
 let dir: string;

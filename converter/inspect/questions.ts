@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { ModelError } from '../errors.ts';
-import { nameNormalization } from '../inspect/name-normalization.ts';
 import { NORMALIZATIONS, type NormalizationSpec } from '../spec/input-spec.ts';
 import { readLabels } from '../spec/labels.ts';
+import { nameNormalization } from './normalization-name.ts';
 
 /** Asks a person; the answer is trimmed, and empty if they accept the guess. */
 export type Ask = (question: string) => Promise<string>;
