@@ -16,7 +16,7 @@ import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
 import type { CustomAuthenticate } from './access/custom-authentication.ts';
 import type { Config } from './config.ts';
-import type { Metrics, MetricsOptions } from './metrics/metrics.ts';
+import type { Metrics, MetricsOptions } from './metrics/metrics-registry.ts';
 import { Admission } from './predictions/admission.ts';
 import { createClassNames } from './predictions/class-names.ts';
 import { createSettledNotifier, type Hooks, type SettledNotifier } from './predictions/host-hooks.ts';

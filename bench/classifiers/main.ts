@@ -12,7 +12,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { varySamples } from '@inferql/converter/repository/sample-images';
+import { varySamples } from '@inferql/converter/files/sample-images';
 import { findImages } from '../images.ts';
 import { openFramework } from './framework.ts';
 import { type Compared, measureForm } from './measure.ts';

@@ -1,6 +1,6 @@
 import { ModelError } from '../errors.ts';
+import { readSample } from '../files/sample-images.ts';
 import type { PreparedModel } from '../prepared-model.ts';
-import { readSample } from '../repository/sample-images.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { openTrial } from './trial.ts';

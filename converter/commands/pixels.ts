@@ -3,7 +3,7 @@ import path from 'node:path';
 import { resizeOf } from '@inferql/images/render-input';
 import sharp from 'sharp';
 import { ModelError } from '../errors.ts';
-import { readSample } from '../repository/sample-images.ts';
+import { readSample } from '../files/sample-images.ts';
 import { readSpec } from '../spec/spec-file.ts';
 import { type CommandContext, requireModel } from './command-context.ts';
 

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
+import { readSample } from '../files/sample-images.ts';
 import { prepareModel } from '../prepared-model.ts';
-import { readSample } from '../repository/sample-images.ts';
 import { SPEC_FILE } from '../spec/spec.ts';
 import { parseAnswers } from '../verify/answers.ts';
 import { describeInput } from '../verify/candidates.ts';

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import { readTextFile } from '../files/text-file.ts';
 import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
-import { parseLabels, readLabels } from '../spec/labels.ts';
+import { parseJsonLabels } from '../spec/label-json.ts';
+import { readLabels } from '../spec/labels.ts';
 import { readTimm } from './timm-config.ts';
 import { readTransformers } from './transformers-config.ts';
 import { parseMetadataYaml, readUltralytics } from './ultralytics.ts';
@@ -96,7 +97,7 @@ export async function readCompanions(folder: string): Promise<Companions> {
     ['metadata.json', metadata],
     ['config.json', config],
   ] as const) {
-    const names = value === undefined ? undefined : parseLabels(JSON.stringify(value), 'named');
+    const names = value === undefined ? undefined : parseJsonLabels(JSON.stringify(value), 'named');
     if (names && !found.labels) found.labels = { names, from: name };
   }
   for (const name of LABEL_FILES) {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
+import { isNamedEmbedding, refuseDetection } from '../onnx-reader/detectors-and-embeddings.ts';
 import {
   type AnswerOutput,
   describeSizes,
@@ -9,9 +10,8 @@ import {
   type OnnxFacts,
   readFacts,
 } from '../onnx-reader/inputs-and-outputs.ts';
-import { isNamedEmbedding, refuseDetection } from '../onnx-reader/output-kind-by-name.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import { parseLabels } from '../spec/labels.ts';
+import { parseJsonLabels } from '../spec/label-json.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import type { Companions, Preprocessing, Problem } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
@@ -95,7 +95,7 @@ function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
   const found: Companions = {};
   for (const key of ['names', 'labels', 'classes', 'class_names', 'classNames', 'id2label', 'label_names']) {
     const text = metadata.get(key);
-    const names = text === undefined ? undefined : (parseLabels(text) ?? splitNames(text));
+    const names = text === undefined ? undefined : (parseJsonLabels(text) ?? splitNames(text));
     if (names && !found.labels) found.labels = { names, from: `metadata of the ONNX file (${key})` };
   }
   const ultralytics = readUltralytics(metadata, 'metadata of ultralytics');

@@ -2,8 +2,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
+import { readSample } from '../files/sample-images.ts';
 import { writeWrapped } from '../onnx-writer/wrap/write-wrapped.ts';
-import { readSample } from '../repository/sample-images.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 
 /** What an ONNX file answers when it is run, before any activation is put behind it. */

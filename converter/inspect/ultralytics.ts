@@ -1,6 +1,6 @@
 /** What ultralytics writes into an ONNX file's metadata, or into a metadata.yaml next to other formats, and what its versions do to images. */
 import { ModelError } from '../errors.ts';
-import { parseLabels } from '../spec/labels.ts';
+import { parseJsonLabels } from '../spec/label-json.ts';
 import type { Companions, Preprocessing } from './companion-files.ts';
 
 /** The first whose classifiers do not normalize by ImageNet's mean and deviation. */
@@ -23,7 +23,7 @@ export function readUltralytics(fields: ReadonlyMap<string, string>, from: strin
   const size = height === undefined || width === undefined ? undefined : { width, height };
   const version = (fields.get('version') ?? '').match(/\d+/g)?.map(Number);
   const preprocessing = { ...placeOf(size, version), normalization: normalizationOf(version), from };
-  const names = parseLabels(fields.get('names') ?? '');
+  const names = parseJsonLabels(fields.get('names') ?? '');
   return { preprocessing, ...(names ? { labels: { names, from } } : {}) };
 }
 

@@ -11,9 +11,9 @@ import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { type ModelSpec, npmSource } from '../spec/spec.ts';
 import { isBinaryGraph, MANIFEST_FILE, storeBinaryGraph } from '../tfjs/binary-graph.ts';
 import { parseModelJson, readModelJson, readModelText, withLocalShards } from '../tfjs/manifest.ts';
-import { downloadModel } from './download.ts';
-import { explainForeign } from './foreign-formats.ts';
+import { downloadModel } from './download-url.ts';
 import { findIntegrity } from './npm.ts';
+import { explainForeign } from './other-model-formats.ts';
 import { unpackZip } from './zip.ts';
 
 /** What a spec says about a source; labels are chosen later. */

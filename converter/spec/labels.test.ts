@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseLabels, readLabels } from './labels.ts';
+import { parseJsonLabels } from './label-json.ts';
+import { readLabels } from './labels.ts';
 
 let folder: string;
 
@@ -65,7 +66,7 @@ describe('labels', () => {
     ['[1, 2]', undefined],
     ['null', undefined],
   ])('of Python, as exporters write them: %s', (text, expected) => {
-    expect(parseLabels(text)).toEqual(expected);
+    expect(parseJsonLabels(text)).toEqual(expected);
   });
 
   test.each([

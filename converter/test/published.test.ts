@@ -7,8 +7,8 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
+import { readSample } from '../files/sample-images.ts';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
-import { readSample } from '../repository/sample-images.ts';
 import { downloadTarball } from '../sources/npm.ts';
 import { unpackFiles } from '../sources/tarball.ts';
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { readSample } from '../files/sample-images.ts';
 import {
   inputOf,
   largestDifference,
@@ -16,7 +17,6 @@ import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
 import { parseCalibration } from '../onnx-writer/quantize/calibration-ranges.ts';
 import { prepareModel } from '../prepared-model.ts';
-import { readSample } from '../repository/sample-images.ts';
 import { readSpec } from '../spec/spec-file.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, readWeights } from '../tfjs/weights.ts';

@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSample } from '../files/sample-images.ts';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
-import { readSample } from '../repository/sample-images.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const IMAGES = path.resolve(ROOT, '../shared/images');

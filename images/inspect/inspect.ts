@@ -1,11 +1,11 @@
 import { InferqlError } from '@inferql/queue/error-codes';
 import { inspectBmp } from './bmp.ts';
-import { nameForeignFormat } from './foreign-formats.ts';
 import { inspectGif } from './gif.ts';
 import { inspectHeif } from './heif.ts';
 import { inspectIco } from './ico.ts';
 import type { ImageFacts, ImageFormat } from './image-facts.ts';
 import { inspectJpeg } from './jpeg.ts';
+import { nameForeignFormat } from './other-file-types.ts';
 import { inspectPng } from './png.ts';
 import { refuseDamage } from './refusals.ts';
 import { inspectTiff } from './tiff.ts';

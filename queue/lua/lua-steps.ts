@@ -48,7 +48,14 @@ const stepEnded = channel(REDIS_STEP_CHANNEL);
 export const EXPIRE_BATCH_SIZE = 200;
 
 /** What precedes every step, in this order: each part uses what the ones before it define. */
-const SHARED_PARTS = ['keys-and-channel', 'tenant-scheduler', 'terminal-states', 'dead-letter-retention'];
+const SHARED_PARTS = [
+  'keys-and-channel',
+  'tenant-scheduler',
+  'waiting-jobs',
+  'queue-position',
+  'terminal-states',
+  'dead-letter-retention',
+];
 
 interface Step {
   source: string;

@@ -33,7 +33,7 @@ type WorkerModule = { startWorker(options: object): Promise<Stoppable> };
  * @throws Error that says what to install, or why Redis does not start
  */
 export async function startInlineRedis({ stateDir = '.inferql', redisServer }: InlineOptions, log: Logger) {
-  const { startEmbeddedRedis } = await importInstalled<RedisModule>('@inferql/launcher/redis/embedded-redis');
+  const { startEmbeddedRedis } = await importInstalled<RedisModule>('@inferql/launcher/redis/host-application-redis');
   try {
     const warn = (text: string) => log.warn(text);
     return await startEmbeddedRedis({ stateDir: resolve(stateDir), redisServer, warn });

@@ -6,7 +6,7 @@ import { answerParserErrors } from '../http/connections/parser-errors.ts';
 import { startListening } from '../http/listening.ts';
 import { findHostProblem } from '../http/requests/host-check.ts';
 import { SECURITY_HEADERS } from '../http/responses/security-headers.ts';
-import type { Metrics, MetricsOptions } from './metrics.ts';
+import type { Metrics, MetricsOptions } from './metrics-registry.ts';
 
 const PATH = '/metrics';
 /** A scraper or two, and a person. */
@@ -20,7 +20,7 @@ export async function loadMetrics({
   metricsPort,
 }: Pick<Config, 'metricsPort'>): Promise<((options: MetricsOptions) => Metrics) | undefined> {
   if (metricsPort === undefined) return undefined;
-  const { Metrics } = await import('./metrics.ts');
+  const { Metrics } = await import('./metrics-registry.ts');
   return (options) => new Metrics(options);
 }
 

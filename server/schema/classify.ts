@@ -7,7 +7,7 @@ import { builder } from './builder.ts';
 import type { ServerContext } from './context.ts';
 import { type CallerError, ImageUrlError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
-import type { PredictionNode } from './prediction-node.ts';
+import { DEFAULT_TOP_K, type PredictionNode } from './prediction-node.ts';
 import { planResponse, type ResponsePlan } from './response-plan.ts';
 
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {
@@ -56,7 +56,7 @@ const options = (keyDescription = KEY_DESCRIPTION) =>
   builder.args((t) => ({
     model: t.string({ description: 'The name of a model from `models`. Default: the default model.' }),
     topK: t.int({
-      defaultValue: 5,
+      defaultValue: DEFAULT_TOP_K,
       description:
         'How many labels `labels` returns in this response, 1 to 1000. More than 20 are stored only if they are requested here.',
     }),
@@ -156,7 +156,7 @@ async function classify(
   place?: number,
 ): Promise<PredictionNode | CallerError> {
   try {
-    const topK = args.topK ?? 5;
+    const topK = args.topK ?? DEFAULT_TOP_K;
     const view = await services.submit({
       image: open(),
       model: args.model ?? undefined,

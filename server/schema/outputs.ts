@@ -4,6 +4,7 @@ import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { type Label, listOutputs, type StoredOutput, type Task, type TENSOR_TYPES } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
+import { DEFAULT_TOP_K } from './prediction-node.ts';
 
 type Stored<Type extends StoredOutput['type']> = Extract<StoredOutput, { type: Type }>;
 
@@ -51,7 +52,7 @@ export const LabelRef = builder.objectRef<Label>('Label').implement({
   }),
 });
 
-const TOP_K = `Maximum number of labels, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise 5.`;
+const TOP_K = `Maximum number of labels, 1 to ${MAX_LABELS}. Default: the topK of the mutation in its own response, otherwise ${DEFAULT_TOP_K}.`;
 const THRESHOLD =
   'Only labels with at least this score, 0 to 1. Default: the threshold of the model, if it has one. 0 shows all.';
 

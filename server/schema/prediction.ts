@@ -1,11 +1,12 @@
 /** The type `Prediction`, its queries, mutation and subscription. */
-import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES, type PredictionState } from '@inferql/queue/contract';
+import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import { fromState, type PredictionNode, viewPrediction } from './prediction-node.ts';
 import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
+import { Timings } from './timings.ts';
 
 export const PriorityEnum = builder.enumType('Priority', {
   description:
@@ -39,29 +40,6 @@ const PredictionError = builder.objectRef<{ code: ErrorCode; message: string }>(
     retryable: t.boolean({
       description: 'Whether sending the same image again can help.',
       resolve: ({ code }) => ERRORS[code].retryable,
-    }),
-  }),
-});
-
-const Timings = builder.objectRef<PredictionState>('Timings').implement({
-  description: 'Durations of an ended prediction, in milliseconds.',
-  fields: (t) => ({
-    queueMs: t.float({
-      nullable: true,
-      description: 'From acceptance to the start of processing (of the last attempt). Null if it never started.',
-      resolve: ({ startedAtMs, createdAtMs }) =>
-        startedAtMs === undefined ? null : Math.max(0, startedAtMs - createdAtMs),
-    }),
-    inferenceMs: t.float({
-      nullable: true,
-      description: 'Duration of the model run that produced the result, for the whole batch. Null without a result.',
-      resolve: ({ inferenceMs }) => inferenceMs ?? null,
-    }),
-    totalMs: t.float({
-      nullable: true,
-      description: 'From acceptance to the end.',
-      resolve: ({ finishedAtMs, createdAtMs }) =>
-        finishedAtMs === undefined ? null : Math.max(0, finishedAtMs - createdAtMs),
     }),
   }),
 });

@@ -1,5 +1,5 @@
 /**
- * The second of the worker's two loops: takes a batch, runs it and settles it. Meanwhile, lease-timers.ts extends its leases.
+ * The second of the worker's two loops: takes a batch, runs it and settles it. Meanwhile, lease-and-reclaim-timers.ts extends its leases.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServedModel } from '@inferql/queue/contract';
@@ -10,7 +10,7 @@ import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
 import { type Batch, Batcher } from './batcher.ts';
 import type { CoreScheduler } from './core-scheduler.ts';
-import { startLeaseTimers } from './lease-timers.ts';
+import { startLeaseTimers } from './lease-and-reclaim-timers.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
 import { retryUntilAccepted } from './retried-steps.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';

@@ -1,4 +1,4 @@
--- Fourth part of every step: keeps jobs that failed for good as dead letters, up to a size and an age.
+-- Part of every step: keeps jobs that failed for good as dead letters, up to a size and an age.
 
 local MAX_DEAD_BYTES = 64 * 1024 * 1024
 local MAX_DEAD_AGE_MS = 7 * 24 * 60 * 60 * 1000

@@ -1,4 +1,4 @@
--- Third part of every step: ending predictions and jobs, and the snapshots that readers get.
+-- Part of every step: ending predictions and jobs, and the snapshots that readers get.
 
 -- Removes the job from Redis, its pixels first.
 local function drop_job(job_id)

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { readSample } from '@inferql/converter/repository/sample-images';
+import { readSample } from '@inferql/converter/files/sample-images';
 import type { Result } from '@inferql/queue/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadRepositoryModel } from '../../repository/load-model.ts';
