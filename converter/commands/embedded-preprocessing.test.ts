@@ -66,6 +66,31 @@ describe('a graph model', () => {
       'none',
     ],
     [
+      "preprocess_input of mode 'caffe' with a gather",
+      (g: GraphWriter) => {
+        const reversed = g.node('GatherV2', ['image', g.ints(2, 1, 0), g.int(3)]);
+        return g.node('BiasAdd', [reversed, g.float(-103.939, -116.779, -123.68)]);
+      },
+      'none',
+    ],
+    [
+      'a Normalization layer with a mean per pixel',
+      (g: GraphWriter) => {
+        const mean = g.node('Mul', [g.weights(11, 8, 3), g.float(20)]);
+        return g.node('RealDiv', [g.node('Sub', ['image', mean]), g.float(127.5)]);
+      },
+      'none',
+    ],
+    [
+      'a limit, and constants behind other operators',
+      (g: GraphWriter) => {
+        const limited = g.node('Minimum', [g.node('Maximum', ['image', g.float(0)]), g.float(1)]);
+        const deviation = g.node('Sqrt', [g.float(0.05, 0.06, 0.07)]);
+        return g.node('RealDiv', [g.node('Sub', [limited, g.float(0.5, 0.4, 0.3)]), deviation]);
+      },
+      'unit',
+    ],
+    [
       'mean and deviation of 0..1',
       (g: GraphWriter) =>
         g.node('RealDiv', [g.node('Sub', ['image', g.float(0.485, 0.456, 0.406)]), g.float(0.229, 0.224, 0.225)]),
@@ -75,7 +100,36 @@ describe('a graph model', () => {
     const graph = new GraphWriter();
     const found = await inspect(endGraph(graph, preprocess(graph)));
     expect(found).toMatchObject({ normalization, isGuess: false, row: { certainty: 'read' } });
-    expect(found.row?.from).toMatch(/the model itself (multiplies|divides|subtracts|exchanges)/);
+    expect(found.row?.from).toMatch(/the model itself (multiplies|divides|subtracts|exchanges|makes)/);
+  });
+
+  test('with per_image_standardization gets bytes, since a factor makes no difference', async () => {
+    const graph = new GraphWriter();
+    const mean = (value: string) => graph.node('Mean', [value, graph.ints(1, 2, 3)], { keep_dims: { b: true } });
+    const centered = graph.node('Sub', ['image', mean('image')]);
+    const deviation = graph.node('Sqrt', [mean(graph.node('Square', [centered]))]);
+    const divisor = graph.node('Maximum', [deviation, graph.float(1 / Math.sqrt(11 * 8 * 3))]);
+    const found = await inspect(endGraph(graph, graph.node('RealDiv', [centered, divisor])));
+    expect(found).toMatchObject({ normalization: 'none', isGuess: false, row: { certainty: 'read' } });
+    expect(found.row?.from).toMatch(/divides each image by its deviation/);
+  });
+
+  test('with a layer normalization of each pixel, which shows nothing of the image, is a guess', async () => {
+    const graph = new GraphWriter();
+    const mean = (value: string) => graph.node('Mean', [value, graph.ints(3)], { keep_dims: { b: true } });
+    const centered = graph.node('Sub', ['image', mean('image')]);
+    const variance = graph.node('AddV2', [mean(graph.node('Square', [centered])), graph.float(1e-5)]);
+    const found = await inspect(endGraph(graph, graph.node('Mul', [centered, graph.node('Rsqrt', [variance])])));
+    expect(found).toMatchObject({ normalization: 'unit', isGuess: true, row: { certainty: 'guessed' } });
+  });
+
+  test('with arithmetic that shows no usual values is refused with the flags, and not guessed', async () => {
+    const graph = new GraphWriter();
+    const power = graph.node('Pow', ['image', graph.float(2.2)]);
+    const front = graph.node('AddV2', [graph.node('Mul', [power, graph.float(40)]), graph.float(-3)]);
+    await expect(inspect(endGraph(graph, front))).rejects.toThrow(
+      /^--normalization: the model itself makes -3\.\.\S+ of 0\.\.255 and -3\.\.37 of 0\.\.1, .*: pass none for 0\.\.255/,
+    );
   });
 
   test('without any is a guess, and says so', async () => {

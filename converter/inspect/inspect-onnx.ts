@@ -19,6 +19,7 @@ import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 import { type Activation, describeSingle, type Overrides, SEVERAL_LABELS } from './overrides.ts';
+import { probeFileFront } from './probe-model-front.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { type Ask, askOutput } from './questions.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
@@ -35,7 +36,8 @@ export async function inspectOnnx(
   context: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
-  const facts = readFacts(readOnnx(file), file, overrides);
+  const decoded = readOnnx(file);
+  const facts = readFacts(decoded, file, overrides);
   const embeddedMetadata = readOnnxMetadata(facts.metadata);
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
@@ -44,7 +46,9 @@ export async function inspectOnnx(
   if (overrides.output === undefined) refuseDetection(facts.outputs, declared);
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
-  const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings);
+  const front = await probeFileFront(decoded, facts, input, file);
+  const arithmetic = { front, canAsk: context.ask !== undefined };
+  const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings, arithmetic);
   const name = chosen?.output.name;
   const spec = draftSpec({ ...input, normalization }, name, path.basename(file));
   const inspection = {

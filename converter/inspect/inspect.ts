@@ -1,10 +1,9 @@
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
-import type { InputTrace } from '../onnx-reader/input-trace.ts';
+import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
+import { findFront } from '../onnx-reader/model-front.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
 import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
-import type { NormalizationSpec } from '../spec/input-spec.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import { mayRunOnTfjs, wayOut } from '../tfjs/keras3.ts';
@@ -12,10 +11,11 @@ import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
+import { type ChosenNormalization, chooseEmbedded, refuseUnknown } from './embedded-normalization.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
 import { findKerasFamily } from './layer-name-families.ts';
-import { guessNormalization } from './normalization-guess.ts';
+import { guessNormalization, type NormalizationEvidence } from './normalization-guess.ts';
 import {
   type Activation,
   describeNormalization,
@@ -24,11 +24,12 @@ import {
   overriddenNormalization,
   SEVERAL_LABELS,
 } from './overrides.ts';
+import { probeConvertedFront } from './probe-model-front.ts';
 import type { Ask } from './questions.ts';
 import { chooseResizing } from './resizing.ts';
 import { findChannels, findInputSizes, findSize } from './tfjs-input.ts';
 import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
-import { traceConverted } from './trace-tfjs.ts';
+import { traceGraphOf } from './trace-tfjs.ts';
 
 export interface Inspection {
   format: ModelSpec['format'];
@@ -101,7 +102,7 @@ async function inspectTfjs(
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
   });
-  const chosen = normalizationFor(modelJson, outcome, channels, overrides, companions, findings);
+  const chosen = normalizationFor(modelJson, outcome, channels, overrides, companions, findings, ask !== undefined);
   const inspection = {
     format,
     input: { ...spec.input, normalization: chosen.normalization },
@@ -158,8 +159,9 @@ function draftSpec(input: object, format: string, outputName: string | undefined
   return parseSpec(JSON.stringify({ source, format, input, output }), 'the model');
 }
 
+type SeenFront = NonNullable<NormalizationEvidence['front']>;
 type Outcome =
-  | { graph: OnnxGraph; trace: InputTrace; activation: Activation; classCount: number }
+  | { graph: OnnxGraph; trace: InputTrace; front: SeenFront; activation: Activation; classCount: number }
   | { uncovered: string; activation: 'softmax'; classCount: number };
 
 /** What the converter makes of the model, not folded, so that the arithmetic in front can be read. */
@@ -173,7 +175,12 @@ async function outcomeOf(
     const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
     const ending = lastActivation(graph);
     const activation = classCount === 1 && ending === 'logits' ? 'logits-sigmoid' : ending;
-    return { graph, trace: traceConverted(graph), activation, classCount };
+    const traced = traceGraphOf(graph);
+    const image = graph.inputs[0]?.name ?? '';
+    const front = findFront(traced, image);
+    const reading = front && (await probeConvertedFront(graph, front, input));
+    const seen = { reading, firstLayer: front?.firstLayer };
+    return { graph, trace: traceInput(traced, image), front: seen, activation, classCount };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson)) {
@@ -209,7 +216,8 @@ function normalizationFor(
   overrides: Overrides,
   { preprocessing }: Companions,
   findings: Findings,
-): { normalization: NormalizationSpec; isGuess: boolean } {
+  canAsk: boolean,
+): ChosenNormalization {
   const what = 'normalization';
   const given = overriddenNormalization(overrides);
   if (given !== undefined) {
@@ -220,13 +228,12 @@ function normalizationFor(
     findings.read(what, describeNormalization(preprocessing.normalization), preprocessing.from);
     return { normalization: preprocessing.normalization, isGuess: false };
   }
-  const embedded = 'trace' in outcome ? readEmbedded(outcome.trace) : undefined;
-  if (embedded?.normalization !== undefined) {
-    findings.read(what, describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
-    return { normalization: embedded.normalization, isGuess: false };
-  }
-  const trace = 'trace' in outcome ? outcome.trace : undefined;
+  const { trace, front } = 'trace' in outcome ? outcome : {};
+  const arithmetic = { trace, front: front?.reading };
+  const embedded = chooseEmbedded(arithmetic, findings);
+  if (embedded) return embedded;
+  refuseUnknown(arithmetic, canAsk);
   const family = findKerasFamily(JSON.stringify(modelJson.modelTopology));
   const usual = { normalization: 'unit', why: 'nothing in the model says it' } as const;
-  return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };
+  return { normalization: guessNormalization({ trace, front, family, channels, usual }, findings), isGuess: true };
 }

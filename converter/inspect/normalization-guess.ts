@@ -1,14 +1,19 @@
 import { readByteWeights, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
+import { normalizationOfRange } from '../onnx-reader/expected-values.ts';
+import type { FirstLayer } from '../onnx-reader/first-layer.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { describeStatistics, readTrainedValues, type Statistics } from '../onnx-reader/trained-values.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Findings } from './findings.ts';
+import type { FrontReading } from './front-readings.ts';
 import type { KerasFamily } from './layer-name-families.ts';
 import { describeNormalization } from './overrides.ts';
 
 export interface NormalizationEvidence {
   /** Undefined if the model could not be followed. */
   trace: InputTrace | undefined;
+  /** What its answers to pictures show, and its first convolution behind the operators that give them. */
+  front?: { reading: FrontReading | undefined; firstLayer: FirstLayer | undefined } | undefined;
   /** As layers are named. */
   family: KerasFamily | undefined;
   channels: number;
@@ -23,10 +28,13 @@ const CORRECTION = '--normalization, or --mean and --std';
  * batch normalization confirm it. Names and frameworks show what is usual, and people also train otherwise: published models of nsfwjs are
  * MobileNets on values that no MobileNet was made for.
  */
-export function guessNormalization(evidence: NormalizationEvidence, findings: Findings): NormalizationSpec {
-  const { trace, family, usual } = evidence;
+export function guessNormalization(given: NormalizationEvidence, findings: Findings): NormalizationSpec {
+  const evidence = withoutColors(given);
+  const { trace, front, family, usual } = evidence;
   if (trace?.trainedOn) return guessFromStatistics(trace.trainedOn, findings);
-  const weights = trace && readByteWeights(trace);
+  const isUnchanged = front?.reading?.shows === 'nothing' && front.reading.keepsValues;
+  const first = isUnchanged ? { firstLayer: front.firstLayer, steps: [] } : trace;
+  const weights = first && readByteWeights(first);
   if (weights !== undefined) return guessFromWeights(weights, evidence, findings);
   const embedded = trace && readEmbedded(trace);
   const normalization = family?.normalization ?? usual.normalization;
@@ -34,6 +42,17 @@ export function guessNormalization(evidence: NormalizationEvidence, findings: Fi
   const why = embedded ? `the model itself ${embedded.does}` : named;
   findings.guessed('normalization', describeNormalization(normalization), `${why}; ${CORRECTION}`);
   return normalization;
+}
+
+/** A model that makes gray of its images takes none from whose colors means were subtracted, whatever is usual for the others. */
+function withoutColors(evidence: NormalizationEvidence): NormalizationEvidence {
+  const reading = evidence.front?.reading;
+  if (reading?.shows !== 'nothing' || !reading.isGray) return evidence;
+  const usual = {
+    normalization: normalizationOfRange('unit', reading.order),
+    why: 'the model itself makes images gray',
+  };
+  return { ...evidence, family: undefined, usual };
 }
 
 function guessFromStatistics(trainedOn: Statistics, findings: Findings): NormalizationSpec {

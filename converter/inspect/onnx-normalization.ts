@@ -1,20 +1,26 @@
-import { readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
 import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import type { ValueRange } from '../onnx-reader/quantized-ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
+import { type ChosenNormalization, chooseEmbedded, refuseUnknown } from './embedded-normalization.ts';
 import type { Findings } from './findings.ts';
+import type { FrontReading } from './front-readings.ts';
 import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
 
-/** Which values an ONNX file takes: as the command line, its arithmetic, files next to it, its first weights or its names say, or a guess. */
+/**
+ * Which values an ONNX file takes: as the command line, its arithmetic, files next to it, its first weights or its names say, or a guess.
+ * @param canAsk whether a person can answer instead
+ * @throws ModelError SPEC_INVALID if nothing says it, and the model's arithmetic shows that a guess would be wrong
+ */
 export function chooseOnnxNormalization(
   facts: OnnxFacts,
   overrides: Overrides,
   preprocessing: Preprocessing | undefined,
   findings: Findings,
-): { normalization: NormalizationSpec; isGuess: boolean } {
+  { front, canAsk }: { front: FrontReading | undefined; canAsk: boolean } = { front: undefined, canAsk: true },
+): ChosenNormalization {
   const { input, trace } = facts;
   const take = (normalization: NormalizationSpec) => ({ normalization, isGuess: false });
   const given = overriddenNormalization(overrides);
@@ -22,11 +28,8 @@ export function chooseOnnxNormalization(
     findings.given('normalization', describeNormalization(given), 'the command line');
     return take(given);
   }
-  const embedded = readEmbedded(trace);
-  if (embedded?.normalization !== undefined) {
-    findings.read('normalization', describeNormalization(embedded.normalization), `the model itself ${embedded.does}`);
-    return take(embedded.normalization);
-  }
+  const embedded = chooseEmbedded({ trace, front }, findings);
+  if (embedded) return embedded;
   if (input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64) {
     findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
     return take('none');
@@ -40,6 +43,7 @@ export function chooseOnnxNormalization(
     findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
     return take(preprocessing.normalization);
   }
+  refuseUnknown({ trace, front }, canAsk);
   const channels = overrides.channels ?? input.channels ?? 3;
   // Other frameworks name and train the same families differently.
   const isKeras = /tf2onnx|keras/i.test(facts.producer);
@@ -48,7 +52,11 @@ export function chooseOnnxNormalization(
   const isTorch = channels === 3 && !isKeras && (isPytorch || input.layout === 'nchw');
   const why = isTorch && isPytorch ? 'usual for PyTorch, which wrote it' : 'nothing in the file says it';
   const usual = { normalization: isTorch ? ('torch' as const) : ('unit' as const), why };
-  return { normalization: guessNormalization({ trace, family, channels, usual }, findings), isGuess: true };
+  const seen = { reading: front, firstLayer: facts.front?.firstLayer };
+  return {
+    normalization: guessNormalization({ trace, front: seen, family, channels, usual }, findings),
+    isGuess: true,
+  };
 }
 
 /** How far a range may be from the usual one: quantized zeros are whole numbers, and ranges those of calibration. */

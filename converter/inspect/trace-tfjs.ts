@@ -1,10 +1,10 @@
-import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
+import type { TraceGraph } from '../onnx-reader/input-trace.ts';
 import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
 
 const MAX_NUMBERS = 64;
 
-/** Follows the image through a tfjs model that was converted with normalization `none` and not folded. */
-export function traceConverted(graph: OnnxGraph): InputTrace {
+/** A tfjs model that was converted with normalization `none` and not folded, for those who follow the image through it. */
+export function traceGraphOf(graph: OnnxGraph): TraceGraph {
   const nodes = graph.nodes.map(({ op, inputs, outputs, attributes }) => {
     const { perm, epsilon } = attributes;
     return {
@@ -25,6 +25,5 @@ export function traceConverted(graph: OnnxGraph): InputTrace {
       values: tensor.data.length <= MAX_NUMBERS ? Array.from(tensor.data, Number) : undefined,
     };
   };
-  const input = graph.inputs[0]?.name ?? '';
-  return traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, input);
+  return { nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } };
 }

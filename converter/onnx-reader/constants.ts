@@ -89,6 +89,15 @@ const READERS: Record<number, { size: number; at: (view: DataView, offset: numbe
   11: { size: 8, at: (view, offset) => view.getFloat64(offset, true) },
 };
 
+/** A tensor with its bytes inside, wherever they were; undefined if they cannot be read. */
+export function embedBytes(tensor: onnx.ITensorProto, file: string | undefined): onnx.ITensorProto | undefined {
+  if (!externalPartOf(tensor)) return tensor;
+  const count = (tensor.dims ?? []).map(Number).reduce((a, b) => a * b, 1);
+  const rawData = count >= 0 && count <= MAX_FLOATS ? readExternal(tensor, file, count) : undefined;
+  const { name, dims, dataType } = tensor;
+  return rawData && { name: name ?? '', dims: dims ?? [], dataType: dataType ?? 0, rawData };
+}
+
 /** An IEEE half float by its bits. */
 function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;

@@ -3,6 +3,8 @@ import type { NormalizationSpec } from '../spec/input-spec.ts';
 import { readEmbedded } from './embedded-preprocessing.ts';
 import { type TraceNode, traceInput } from './input-trace.ts';
 
+const BLUE_FIRST: NormalizationSpec = { scale: 1, mean: [0], std: [1], order: 'bgr' };
+
 type Step = [op: string, ...values: number[]];
 
 /** A graph that does some arithmetic in front of a convolution; `values` are a constant on the right. */
@@ -139,7 +141,34 @@ describe('preprocessing inside a model', () => {
     ];
     const constantOf = (name: string) => (name === 'order' ? { shape: [3], values: [2, 1, 0] } : undefined);
     const trace = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
-    expect(readEmbedded(trace)).toEqual({ normalization: undefined, does: 'exchanges red and blue' });
+    expect(readEmbedded(trace)).toEqual({
+      normalization: undefined,
+      isOrderOpen: false,
+      does: 'exchanges red and blue',
+    });
+  });
+
+  test("is read from what ImageNet's normalization gives, channel by channel", () => {
+    const trace = traceOf(['Mul', 0.458, 0.448, 0.45], ['Add', -0.03, -0.088, -0.188]);
+    expect(readEmbedded(trace)?.normalization).toBe('torch');
+  });
+
+  test.each<[string, string[], number[], NormalizationSpec, boolean]>([
+    ['red first', [], [0.485, 0.456, 0.406], 'none', false],
+    ['blue first', [], [0.406, 0.456, 0.485], BLUE_FIRST, false],
+    ['blue first, exchanged', ['Gather'], [0.485, 0.456, 0.406], BLUE_FIRST, false],
+    ['red first, exchanged', ['Gather'], [0.406, 0.456, 0.485], 'none', false],
+    ['in an order that nothing shows', ['Gather'], [0.5, 0.5, 0.5], 'none', true],
+  ])('takes channels %s, by their means', (_, gather, means, normalization, isOrderOpen) => {
+    const nodes: TraceNode[] = [
+      ...gather.map((op) => ({ op, inputs: ['x', 'order'], outputs: ['exchanged'] })),
+      { op: 'Div', inputs: [gather.length > 0 ? 'exchanged' : 'x', 'bytes'], outputs: ['unit'] },
+      { op: 'Sub', inputs: ['unit', 'means'], outputs: ['y'] },
+    ];
+    const values: Record<string, number[]> = { order: [2, 1, 0], bytes: [255], means };
+    const constantOf = (name: string) => ({ shape: [3], values: values[name] });
+    const trace = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    expect(readEmbedded(trace)).toMatchObject({ normalization, isOrderOpen });
   });
 
   test('is read behind a limit of its values', () => {
@@ -159,7 +188,7 @@ describe('preprocessing inside a model', () => {
       ];
       return traceInput({ nodes, constantOf, convolution: { layout: 'nhwc', channelsAxis: 3 } }, 'x');
     };
-    expect(readEmbedded(trace('axes'))).toEqual({ normalization: 'none', does: 'divides by 255' });
+    expect(readEmbedded(trace('axes'))).toEqual({ normalization: 'none', isOrderOpen: false, does: 'divides by 255' });
     // Some of the channels are another image.
     expect(readEmbedded(trace('channel'))).toBeUndefined();
   });
@@ -189,7 +218,11 @@ describe('preprocessing inside a model', () => {
       const convolution = { layout: 'nchw', channelsAxis: 1 } as const;
       return traceInput({ nodes, constantOf, sizes: [1, 3, 64, 64], convolution }, 'x');
     };
-    expect(readEmbedded(trace('same', 'start', 'end'))).toEqual({ normalization: 'none', does: 'divides by 255' });
+    expect(readEmbedded(trace('same', 'start', 'end'))).toEqual({
+      normalization: 'none',
+      isOrderOpen: false,
+      does: 'divides by 255',
+    });
     expect(readEmbedded(trace('other', 'start', 'end'))).toBeUndefined();
     // Three of the last dimension may be channels.
     expect(readEmbedded(trace('same', 'first', 'third'))).toBeUndefined();

@@ -1,17 +1,24 @@
 import type { NormalizationSpec } from '../spec/input-spec.ts';
+import {
+  expectedRange,
+  IMAGE_RANGES,
+  type ImageRange,
+  mapRanges,
+  normalizationOfRange,
+  orderOfMeans,
+  type Response,
+} from './expected-values.ts';
 import type { InputTrace } from './input-trace.ts';
 
 /** What must still be done to an image outside a model that contains preprocessing. */
 export interface EmbeddedPreprocessing {
   /** Undefined if the arithmetic fits none of the usual ranges of values. */
   normalization: NormalizationSpec | undefined;
+  /** The model exchanges red and blue, and nothing shows which of them it takes first. */
+  isOrderOpen: boolean;
   /** For people: what the model does. */
   does: string;
 }
-
-/** Models are trained on values of about this size. */
-const LARGEST_VALUE = 8;
-const SMALLEST_SPAN = 0.2;
 
 /** Weights of a model that was trained on values around 1 are well above this. */
 const SPREAD_FOR_BYTES = 0.01;
@@ -28,7 +35,10 @@ const SPREAD_OF_NORMALIZED = 0.1;
  * - `either`: they show nothing
  * @returns undefined if the weights are not that small, which shows nothing, or if the model does arithmetic before them
  */
-export function readByteWeights({ firstLayer, steps }: InputTrace): 'bytes' | 'centered' | 'either' | undefined {
+export function readByteWeights({
+  firstLayer,
+  steps,
+}: Pick<InputTrace, 'firstLayer' | 'steps'>): 'bytes' | 'centered' | 'either' | undefined {
   if (steps.length > 0 || !firstLayer) return undefined;
   const { weightSpread, offsetSpread, inputMean } = firstLayer;
   if (!(weightSpread > 0 && weightSpread < SPREAD_FOR_BYTES)) return undefined;
@@ -44,50 +54,40 @@ export function readByteWeights({ firstLayer, steps }: InputTrace): 'bytes' | 'c
  */
 export function readEmbedded(trace: InputTrace): EmbeddedPreprocessing | undefined {
   if (trace.steps.length === 0) return undefined;
-  return { normalization: expectedValues(trace), does: trace.steps.join(', ') };
+  const does = trace.steps.join(', ');
+  const { factor, shift, reversesChannels } = trace;
+  // An exchange of channels alone shows no range.
+  if (factor.every((value) => value === 1) && shift.every((value) => value === 0))
+    return { normalization: undefined, isOrderOpen: false, does };
+  const responses = mapRanges((range) => respond(trace, range));
+  const range = expectedRange(responses);
+  if (range === undefined) return { normalization: undefined, isOrderOpen: false, does };
+  const order = orderOfMeans(zerosOf(responses[range], reversesChannels));
+  return {
+    normalization: normalizationOfRange(range, order),
+    isOrderOpen: reversesChannels && order === undefined,
+    does,
+  };
 }
 
-/** Bytes whose first channel is blue, as OpenCV reads them. */
-const BLUE_FIRST: NormalizationSpec = { scale: 1, mean: [0], std: [1], order: 'bgr' };
-/** ImageNet's means of blue and red. */
-const [BLUE, RED] = [103.939, 123.68];
-
-function expectedValues({ factor, shift, reversesChannels }: InputTrace): EmbeddedPreprocessing['normalization'] {
-  // An exchange of channels alone shows no range.
-  if (factor.every((value) => value === 1) && shift.every((value) => value === 0)) return undefined;
-  const channels = Math.max(factor.length, shift.length);
-  const at = (values: number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
-  const range = (low: number, high: number) =>
-    Array.from({ length: channels }, (_, i) => {
-      const ends = [at(factor, i) * low + at(shift, i), at(factor, i) * high + at(shift, i)];
-      return { low: Math.min(...ends), high: Math.max(...ends) };
+function respond({ factor, shift, reversesChannels, channels }: InputTrace, range: ImageRange): Response {
+  const { black, white } = IMAGE_RANGES[range];
+  const count = Math.max(factor.length, shift.length, black.length);
+  // An image of another number of channels has none of ImageNet's means.
+  if (black.length > 1 && (count !== black.length || (channels ?? count) !== count)) return NOTHING;
+  const at = (values: readonly number[], i: number) => values[values.length === 1 ? 0 : i] ?? 0;
+  const apply = (levels: readonly number[]) =>
+    Array.from({ length: count }, (_, i) => {
+      const level = at(levels, reversesChannels ? count - 1 - i : i);
+      return at(factor, i) * level + at(shift, i);
     });
-  const isUsual = (ranges: { low: number; high: number }[]) =>
-    ranges.every(
-      ({ low, high }) =>
-        low >= -LARGEST_VALUE &&
-        high <= LARGEST_VALUE &&
-        high - low >= SMALLEST_SPAN &&
-        high > 0 &&
-        low < LARGEST_VALUE / 2,
-    );
-  const fromBytes = range(0, 255);
-  // Means of ImageNet are subtracted, and nothing is divided: the habit of Caffe.
-  const isCaffe = fromBytes.every(({ low, high }) => low <= -90 && low >= -135 && Math.abs(high - low - 255) < 1);
-  const isBlueFirst = channels === 3 && Math.abs(at(shift, 0) + BLUE) < 1 && Math.abs(at(shift, 2) + RED) < 1;
-  const isRedFirst = channels === 3 && Math.abs(at(shift, 0) + RED) < 1 && Math.abs(at(shift, 2) + BLUE) < 1;
-  // Whose mean is subtracted from which channel shows the order in which the channels come.
-  if (isCaffe && (reversesChannels ? isRedFirst : isBlueFirst)) return BLUE_FIRST;
-  if (isCaffe || isUsual(fromBytes)) return 'none';
-  const fromSigned = range(-1, 1);
-  const isFromSigned = fromSigned.every(
-    ({ low, high }) => Math.abs(low) < 0.01 && (Math.abs(high - 1) < 0.01 || Math.abs(high - 255) < 1),
-  );
-  if (isFromSigned) return 'tf';
-  const fromUnit = range(0, 1);
-  // A mean may have been subtracted from them.
-  const isBytes = fromUnit.every(({ low, high }) => low < 0.01 && low > -135 && Math.abs(high - low - 255) < 1);
-  // Values that are around 0 already would not be moved.
-  const isMoved = fromUnit.every(({ low }) => low < -SMALLEST_SPAN);
-  return isBytes || (isMoved && isUsual(fromUnit)) ? 'unit' : undefined;
+  const [low, high] = [apply(black), apply(white)];
+  return { black: low, gray: low.map((value, i) => (value + (high[i] ?? 0)) / 2), white: high };
+}
+
+const NOTHING: Response = { black: [], gray: [], white: [] };
+
+function zerosOf({ black, white }: Response, reversesChannels: boolean): number[] {
+  const zeros = black.map((low, i) => -low / ((white[i] ?? 0) - low));
+  return reversesChannels ? zeros.reverse() : zeros;
 }

@@ -6,6 +6,8 @@ export interface TraceNode {
   op: string;
   inputs: readonly string[];
   outputs: readonly string[];
+  /** Undefined or empty for ONNX' own operators. */
+  domain?: string | undefined;
   /** Of a Transpose. */
   perm?: readonly number[] | undefined;
   /** Of a BatchNormalization. */

@@ -5,6 +5,7 @@ import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
 import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
 import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
+import { findFront, type ModelFront } from './model-front.ts';
 import { exposeFloats, type ValueRange } from './quantized-ports.ts';
 import { refuseTraining } from './training-mode.ts';
 
@@ -63,6 +64,8 @@ export interface OnnxFacts {
   input: ImageInput;
   outputs: AnswerOutput[];
   trace: InputTrace;
+  /** Undefined if it does nothing before its first weights. */
+  front: ModelFront | undefined;
   /** The values that a quantized input stands for. */
   range: ValueRange | undefined;
   /** The tool that wrote it; may be empty. Keras' backend for PyTorch counts as Keras. */
@@ -98,21 +101,16 @@ export function readFacts(
   const { port, without } = imagePort(graph, given);
   refuseTraining({ model, graph });
   refuseCalls(graph);
-  const trace = traceInput(
-    {
-      nodes: graph.node.map(toTraceNode),
-      constantOf,
-      sizes: port.sizes,
-      convolution: { layout: 'nchw', channelsAxis: 1 },
-    },
-    port.name,
-  );
+  const convolution = { layout: 'nchw', channelsAxis: 1 } as const;
+  const traced = { nodes: graph.node.map(toTraceNode), constantOf, sizes: port.sizes, convolution };
+  const trace = traceInput(traced, port.name);
   const isSingle = without === 'batch' || port.sizes?.[0] === 1;
   return {
     opset,
     input: { ...toImageInput(port, trace, given.layout, without), without },
     outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph, isSingle)),
     trace,
+    front: findFront(traced, port.name),
     range,
     producer: KERAS_INPUT.test(port.name) ? 'keras' : (model.producerName ?? ''),
     nodeNames: graph.node.map(({ name }) => name ?? ''),
@@ -131,12 +129,13 @@ function refuseCalls(graph: OnnxModelGraph): void {
   );
 }
 
-function toTraceNode({ opType, input, output, attribute }: onnx.INodeProto) {
+function toTraceNode({ opType, input, output, attribute, domain }: onnx.INodeProto) {
   const attributeOf = (wanted: string) => attribute?.find(({ name }) => name === wanted);
   return {
     op: opType ?? '',
     inputs: input ?? [],
     outputs: output ?? [],
+    domain: domain === 'ai.onnx' ? '' : (domain ?? ''),
     perm: attributeOf('perm')?.ints?.map(Number),
     epsilon: attributeOf('epsilon')?.f ?? undefined,
   };

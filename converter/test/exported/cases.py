@@ -32,12 +32,13 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def write_case(name, answers, spec, flags=(), note=""):
-    """spec: what `add` must find out. flags: what it must be given."""
+def write_case(name, answers, spec, flags=(), note="", certainty=None):
+    """spec: what `add` must find out. flags: what it must be given. certainty: how sure it must be of the normalization."""
     os.makedirs(os.path.join(HERE, "answers"), exist_ok=True)
     with open(os.path.join(HERE, "answers", name + ".json"), "w") as file:
         rows = np.asarray(answers, np.float64).reshape(IMAGES, -1).round(7).tolist()
-        json.dump({"note": note, "flags": list(flags), "spec": spec, "answers": rows}, file, indent=1)
+        sure = {} if certainty is None else {"certainty": certainty}
+        json.dump({"note": note, "flags": list(flags), "spec": spec, **sure, "answers": rows}, file, indent=1)
         file.write("\n")
 
 

@@ -18,6 +18,8 @@ interface Answers {
   note: string;
   flags: string[];
   spec: { input: object; output: object; batching?: object; labels?: [first: string, last: string] };
+  /** Of the normalization, as `add` prints it. */
+  certainty?: string;
   answers: number[][];
 }
 
@@ -61,6 +63,7 @@ async function plainAnswersOf(name: string): Promise<number[][]> {
 }
 
 const repository = useRepository();
+const rowOf = (what: string) => repository.printed.find((line) => line.startsWith(`  ${what} `));
 
 const cases = await Promise.all(
   (await readdir(path.join(HERE, 'answers'))).sort().map(async (file) => {
@@ -82,7 +85,7 @@ const TOLERANCES: Record<string, number> = {
 const DEPENDS_ON_PROCESSOR = new Set(['onnxruntime-dynamic']);
 
 describe('an ONNX file of a real exporter', () => {
-  test.each(cases)('%s: %s', async (name, _, { flags, spec, answers }) => {
+  test.each(cases)('%s: %s', async (name, _, { flags, spec, certainty, answers }) => {
     const options = Object.fromEntries(
       flags.flatMap((flag, i) => (flag.startsWith('--') ? [[flag.slice(2), flagValue(flags[i + 1])]] : [])),
     );
@@ -90,6 +93,7 @@ describe('an ONNX file of a real exporter', () => {
     expect(model.spec.input).toMatchObject(spec.input);
     expect(model.spec.output).toMatchObject(spec.output);
     expect(model.spec.batching).toMatchObject(spec.batching ?? { maxBatchSize: 8 });
+    if (certainty) expect(rowOf('normalization')).toContain(`  ${certainty}  `);
     if (spec.labels) expect([model.labels[0], model.labels.at(-1)]).toEqual(spec.labels);
     const expected = DEPENDS_ON_PROCESSOR.has(name) ? await plainAnswersOf(name) : answers;
     let largest = 0;
@@ -98,6 +102,19 @@ describe('an ONNX file of a real exporter', () => {
       for (const [i, value] of row.entries()) largest = Math.max(largest, Math.abs(value - (expected[k]?.[i] ?? 9)));
     }
     expect(largest).toBeLessThan(TOLERANCES[name] ?? 1e-4);
+  });
+
+  test('that changes its input in a way that shows no usual values is refused with the flags', async () => {
+    const adding = addModel(path.join(HERE, 'torch-power'), {}, repository.context);
+    await expect(adding).rejects.toThrow(
+      /--normalization: the model itself makes \S+ of 0\.\.255 and -3\.\.37 of 0\.\.1, .*: pass none .*--mean and --std/,
+    );
+  });
+
+  test('that exchanges red and blue, and does not show which it takes first, is added with a guess and the flags', async () => {
+    const model = await addModel(path.join(HERE, 'torch-reordered-open'), {}, repository.context);
+    expect(model.spec.input.normalization).toBe('none');
+    expect(rowOf('normalization')).toMatch(/ guessed .* exchanges red and blue.*--scale 1 --order bgr$/);
   });
 
   test('that does not take images is refused with a message', async () => {

@@ -1,0 +1,83 @@
+/** What a model does before its first learned operator, as a model of its own that takes floats. */
+import onnxProto, { type onnx } from 'onnx-proto';
+import { embedBytes } from '../onnx-reader/constants.ts';
+import type { OnnxModel, OnnxModelGraph } from '../onnx-reader/decode-onnx.ts';
+import type { ModelFront } from '../onnx-reader/model-front.ts';
+import { encodeNode, encodeTensor } from '../onnx-writer/graph/encode-onnx.ts';
+import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
+
+/** Name of its input. */
+export const FRONT_INPUT = 'inferql_front_input';
+/** Names of its outputs begin with it; their order is that of the front's ends. */
+export const FRONT_OUTPUT = 'inferql_front_output';
+
+const FLOAT = 1;
+/** The opset that the converter writes. */
+const CONVERTED = { irVersion: 8, opsetImport: [{ domain: '', version: 17 }] };
+
+interface Parts {
+  nodes: onnx.INodeProto[];
+  initializer: onnx.ITensorProto[];
+  input: { name: string; type: number };
+  versions: Pick<onnx.IModelProto, 'irVersion' | 'opsetImport'>;
+}
+
+/**
+ * Of an ONNX file.
+ * @param file where its longer constants are
+ * @returns undefined if a constant cannot be read
+ */
+export function encodeFileFront(
+  { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
+  front: ModelFront,
+  input: { name: string; type: number },
+  file: string,
+): Uint8Array | undefined {
+  const nodes: onnx.INodeProto[] = front.places.map((place) => graph.node[place] ?? {});
+  const read = new Set(nodes.flatMap((node) => node.input ?? []));
+  const initializer = graph.initializer.filter(({ name }) => read.has(name ?? '')).map((it) => embedBytes(it, file));
+  const whole = nodes.map((node) => embedAttributes(node, file));
+  if (!isComplete(initializer) || !isComplete(whole)) return undefined;
+  const { irVersion, opsetImport } = model;
+  return encodeParts({ nodes: whole, initializer, input, versions: { irVersion, opsetImport } }, front);
+}
+
+/** Of a model that was converted without being folded. Its image becomes floats. */
+export function encodeConvertedFront(graph: OnnxGraph, front: ModelFront): Uint8Array {
+  const used = front.places.flatMap((place) => graph.nodes[place] ?? []);
+  const read = new Set(used.flatMap(({ inputs }) => inputs));
+  const initializer = [...graph.constants].filter(([name]) => read.has(name)).map((it) => encodeTensor(...it));
+  const input = { name: graph.inputs[0]?.name ?? '', type: FLOAT };
+  return encodeParts({ nodes: used.map(encodeNode), initializer, input, versions: CONVERTED }, front);
+}
+
+function embedAttributes(node: onnx.INodeProto, file: string): onnx.INodeProto | undefined {
+  if (!node.attribute?.some(({ t }) => t)) return node;
+  const attribute = node.attribute.map((it) => {
+    const t = it.t ? embedBytes(it.t, file) : undefined;
+    return it.t && !t ? undefined : { ...it, ...(t ? { t } : {}) };
+  });
+  return isComplete(attribute) ? { ...node, attribute } : undefined;
+}
+
+function isComplete<T>(values: readonly (T | undefined)[]): values is T[] {
+  return values.every((value) => value !== undefined);
+}
+
+function encodeParts({ nodes, initializer, input, versions }: Parts, { ends }: ModelFront): Uint8Array {
+  const cast = (from: string, to: string, type: number): onnx.INodeProto => ({
+    opType: 'Cast',
+    input: [from],
+    output: [to],
+    attribute: [{ name: 'to', type: onnxProto.onnx.AttributeProto.AttributeType.INT, i: type }],
+  });
+  const outputs = ends.map((end, i) => cast(end, `${FRONT_OUTPUT}${i}`, FLOAT));
+  const graph = {
+    name: 'front',
+    node: [cast(FRONT_INPUT, input.name, input.type), ...nodes, ...outputs],
+    initializer,
+    input: [{ name: FRONT_INPUT, type: { tensorType: { elemType: FLOAT } } }],
+    output: outputs.map(({ output }) => ({ name: output?.[0] ?? '', type: { tensorType: { elemType: FLOAT } } })),
+  };
+  return onnxProto.onnx.ModelProto.encode(onnxProto.onnx.ModelProto.create({ ...versions, graph })).finish();
+}
