@@ -4,6 +4,8 @@ import { createRandom, inputOf, runConverted, type TestModel } from './harness.f
 export interface LayerFile {
   class_name: string;
   module?: string;
+  /** Of a class that a user has registered, with the package in front. */
+  registered_name?: string;
   config?: Record<string, unknown>;
   /** Values of the layer's weights by their name in the file. */
   weights?: Record<string, { shape: number[]; data?: number[] }>;
@@ -29,7 +31,7 @@ export function layerFile(version: Version, layers: readonly LayerFile[]): TestM
   const random = createRandom(11);
   const specs: { name: string; shape: number[]; dtype: string }[] = [];
   const values: number[] = [];
-  const described = layers.map(({ class_name, module, config = {}, weights = {}, call }, i) => {
+  const described = layers.map(({ class_name, module, registered_name, config = {}, weights = {}, call }, i) => {
     const before = names[i]!;
     for (const [name, { shape, data }] of Object.entries(weights)) {
       specs.push({ name: `l${i}/${name}`, shape, dtype: 'float32' });
@@ -38,7 +40,8 @@ export function layerFile(version: Version, layers: readonly LayerFile[]): TestM
     }
     const plain = isThree ? { args: [tensor(before)], kwargs: {} } : [[before, 0, 0, {}]];
     const name = `l${i}`;
-    return { class_name, ...(module && { module }), name, config: { ...config, name }, inbound_nodes: [call ?? plain] };
+    const owner = { ...(module && { module }), ...(registered_name && { registered_name }) };
+    return { class_name, ...owner, name, config: { ...config, name }, inbound_nodes: [call ?? plain] };
   });
   const shape = { [isThree ? 'batch_shape' : 'batch_input_shape']: [null, 4, 3, 3] };
   const image = { class_name: 'InputLayer', name: 'image', config: { ...shape, name: 'image' }, inbound_nodes: [] };

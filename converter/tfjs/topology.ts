@@ -29,12 +29,15 @@ const layerJson = z.looseObject({
   class_name: z.string(),
   name: z.string().optional(),
   module: z.string().nullish(),
+  registered_name: z.string().nullish(),
   config: z.looseObject({ name: z.string().optional() }),
   inbound_nodes: z.array(z.unknown()).optional(),
 });
 
 const modelConfig = z.looseObject({
   class_name: z.string(),
+  module: z.string().nullish(),
+  registered_name: z.string().nullish(),
   config: z.union([
     z.array(layerJson).max(MAX_LAYERS),
     z.looseObject({ name: z.string().optional(), layers: z.array(layerJson).max(MAX_LAYERS) }),
@@ -93,18 +96,24 @@ function parseModel(raw: unknown, depth: number): LayersModel {
     );
   }
   const { class_name, config } = parsed.data;
-  if (!MODEL_CLASSES.has(class_name)) {
+  const maker = ownerOf(parsed.data);
+  if (!MODEL_CLASSES.has(class_name) && Array.isArray(config)) {
     throw new ModelError('TOPOLOGY_INVALID', `expected a Model, Functional or Sequential, found ${class_name}`);
+  }
+  if (!MODEL_CLASSES.has(class_name) || maker !== undefined) {
+    // It may have been called with layers, as keras.Model is, and still compute something else from them.
+    const whose = maker === undefined ? '' : ` of ${maker}`;
+    throw new UnsupportedOpError(class_name, `the model is of a class${whose} that is not one of Keras`);
   }
   const entries = Array.isArray(config) ? config : config.layers;
   const layers = entries.map((entry): Layer => {
     const name = entry.name ?? entry.config.name;
     if (!name) throw new ModelError('TOPOLOGY_INVALID', `a ${entry.class_name} layer has no name`);
-    const module = entry.module ?? undefined;
-    // A user's class may have any name.
-    if (module !== undefined && !/^(tf_)?keras\b/.test(module)) {
-      throw new UnsupportedOpError(entry.class_name, `layer ${name} is a class of ${module}, not one of Keras`);
+    const owner = ownerOf(entry);
+    if (owner !== undefined) {
+      throw new UnsupportedOpError(entry.class_name, `layer ${name} is a class of ${owner}, not one of Keras`);
     }
+    const module = entry.module ?? undefined;
     const layer: Layer = { name, className: entry.class_name, module, config: entry.config, calls: [] };
     if (MODEL_CLASSES.has(entry.class_name)) layer.model = parseModel(entry, depth + 1);
     for (const node of entry.inbound_nodes ?? []) layer.calls.push(parseCall(node, name));
@@ -119,6 +128,22 @@ function parseModel(raw: unknown, depth: number): LayersModel {
     inputs: parseRefs(ends.input_layers, name),
     outputs: parseRefs(ends.output_layers, name),
   };
+}
+
+/**
+ * Whose class it is, if not Keras': a user's class may have the name of one of Keras. Keras 2 writes no module for what is registered under a
+ * package, only the package. CustomScaleLayer is its own, and registered in the same way.
+ */
+export function ownerOf(entry: {
+  class_name: string;
+  module?: unknown;
+  registered_name?: unknown;
+}): string | undefined {
+  const { class_name, module, registered_name } = entry;
+  if (typeof module === 'string' && !/^(tf_)?keras\b/.test(module)) return module;
+  const isOwn = module == null && class_name !== 'CustomScaleLayer';
+  const [owner, ...others] = String(registered_name ?? '').split('>');
+  return isOwn && others.length > 0 ? owner : undefined;
 }
 
 /** The class of a model that was written as a subclass: Keras keeps its name, and no layers. */

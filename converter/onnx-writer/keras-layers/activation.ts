@@ -1,4 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
+import { ownerOf } from '../../tfjs/topology.ts';
 import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { floatTensor } from '../graph/graph.ts';
@@ -18,11 +19,19 @@ export function applyActivation(call: LayerCall, value: Value, field = 'activati
   if (raw === undefined || raw === null) return value;
   if (typeof raw === 'string') return applyNamed(call, value, raw);
   const { class_name, config, module, ...others } = raw as Record<string, unknown>;
-  if (class_name === 'function' && typeof config === 'string') return applyNamed(call, value, config);
+  const isKeras =
+    ownerOf({ class_name: String(class_name), module, registered_name: others.registered_name }) === undefined;
+  if (class_name === 'function' && typeof config === 'string') {
+    // Keras writes the names of its functions only. This is a function of someone else, which may have the name of one of Keras.
+    if (!isKeras) throw new UnsupportedOpError(`activation ${config}`, `layer ${call.config.layer}: not one of Keras`);
+    return applyNamed(call, value, config);
+  }
+  // Of a lambda the file has the compiled code.
+  if (class_name === undefined)
+    throw new UnsupportedOpError('an activation that is a lambda', `layer ${call.config.layer}`);
   const where = `${call.config.layer}: ${field}`;
   const convert = typeof class_name === 'string' ? PARAMETRIC[class_name] : undefined;
-  const isKnown =
-    Object.hasOwn(PARAMETRIC, String(class_name)) && (module == null || /^(tf_)?keras\b/.test(`${module}`));
+  const isKnown = Object.hasOwn(PARAMETRIC, String(class_name)) && isKeras;
   const hasMore = Object.keys(others).some(
     (key) => !/^(registered_name|name|inbound_nodes|build_config|shared_object_id)$/.test(key),
   );
