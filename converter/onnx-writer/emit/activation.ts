@@ -49,9 +49,24 @@ const ACTIVATIONS: Record<string, Activation> = {
   relu6sigmoid: (builder, input) => hardSigmoid(builder, input, 1 / 6),
   softmax: (builder, input) => softmax(builder, input),
   logsoftmax: (builder, input) => softmax(builder, input, -1, 'LogSoftmax'),
+  logsigmoid: (builder, input) => {
+    const negative = unary(builder, 'Neg', input);
+    return unary(builder, 'Neg', unary(builder, 'Softplus', negative));
+  },
   softplus: (builder, input) => unary(builder, 'Softplus', input),
   softsign: (builder, input) => unary(builder, 'Softsign', input),
   tanh: (builder, input) => unary(builder, 'Tanh', input),
+  tanhshrink: (builder, input) => binary(builder, 'Sub', input, unary(builder, 'Tanh', input)),
+  hardtanh: (builder, input) => clip(builder, input, -1, 1),
+  softshrink: (builder, input) => unary(builder, 'Shrink', input, { lambd: { float: 0.5 }, bias: { float: 0.5 } }),
+  hardshrink: (builder, input) => unary(builder, 'Shrink', input, { lambd: { float: 0.5 }, bias: { float: 0 } }),
+  sparsesigmoid: (builder, input) => hardSigmoid(builder, input, 0.5),
+  squareplus: (builder, input) => {
+    const square = binary(builder, 'Mul', input, input);
+    const root = unary(builder, 'Sqrt', binary(builder, 'Add', square, scalar(builder, 4)));
+    return binary(builder, 'Mul', binary(builder, 'Add', input, root), scalar(builder, 0.5));
+  },
+  celu: (builder, input) => unary(builder, 'Celu', input, { alpha: { float: 1 } }),
   exponential: (builder, input) => unary(builder, 'Exp', input),
   elu: (builder, input) => unary(builder, 'Elu', input, { alpha: { float: 1 } }),
   selu: (builder, input) => unary(builder, 'Selu', input, SELU),

@@ -93,7 +93,7 @@ function convertLayer(
   const operation = findOperation(layer, call, dialect, hasLayer);
   if (operation) {
     const find = (ref: TensorRef) => inputOf(layer, ref, values);
-    return [operation(toOperands(builder, layer, call, find))];
+    return [operation(toOperands(builder, layer, call, find))].flat();
   }
   const convert = hasLayer ? LAYERS[layer.className] : undefined;
   if (!convert) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);

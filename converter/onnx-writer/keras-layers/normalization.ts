@@ -1,9 +1,12 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import { scalar, unary } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { batchNormalization } from '../emit/dense.ts';
+import { reduce } from '../emit/reduce.ts';
 import { transpose } from '../emit/shape.ts';
 import { BATCH, elementCount, floatTensor } from '../graph/graph.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
+import { toUnitLength } from './unit-length.ts';
 
 /** @throws UnsupportedOpError if a layer works on another dimension than the channels */
 function requireLastAxis(call: LayerCall): void {
@@ -49,6 +52,26 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
       { ...plain },
       { axis: { int: -1 }, epsilon: { float: config.number('epsilon', 1e-3) } },
     );
+  },
+  UnitNormalization: (call) => {
+    const { builder, config, dialect } = call;
+    const input = onlyInput(call);
+    const axes = [config.raw('axis') ?? -1].flat() as unknown[];
+    const isAxis = (axis: unknown): axis is number =>
+      Number.isInteger(axis) && Math.abs(Number(axis)) < input.shape.length && axis !== 0;
+    if (!axes.every(isAxis))
+      throw new UnsupportedOpError(call.className, `layer ${config.layer}: over axis ${axes.join(', ')}`);
+    // Keras 3 bounds the length itself, Keras 2 its square.
+    return toUnitLength(builder, input, axes, dialect === 'keras3' ? 1e-12 : 1e-6);
+  },
+  RMSNormalization: (call) => {
+    requireLastAxis(call);
+    const { builder, config, weight } = call;
+    const input = onlyInput(call);
+    const mean = reduce(builder, 'ReduceMean', binary(builder, 'Mul', input, input), [-1], true);
+    const shifted = binary(builder, 'Add', mean, scalar(builder, config.number('epsilon', 1e-6)));
+    const normal = binary(builder, 'Div', input, unary(builder, 'Sqrt', shifted));
+    return binary(builder, 'Mul', normal, builder.constant(weight('scale')));
   },
   GroupNormalization: (call) => {
     requireLastAxis(call);

@@ -7,6 +7,9 @@ import { isFloat } from './config.ts';
 /** An argument of an operation: a tensor that flows, a list of operands, or what JSON says. */
 export type Operand = { flow: Value } | { items: Operand[] } | { constant: unknown };
 
+/** What an operation on tensors computes. */
+export type Operation = (operands: Operands) => Value | Value[];
+
 /** Other names that Keras 2 and 3 give the same parameters. */
 const ALIASES: Record<string, string> = {
   x1: 'x',
@@ -22,6 +25,7 @@ const ALIASES: Record<string, string> = {
   value: 'x',
   values: 'x',
   xs: 'x',
+  params: 'x',
   t: 'x',
   x2: 'y',
   b: 'y',
@@ -30,6 +34,7 @@ const ALIASES: Record<string, string> = {
   newshape: 'shape',
   axes: 'perm',
   slice_spec: 'key',
+  paddings: 'pad_width',
   clip_value_min: 'x_min',
   clip_value_max: 'x_max',
 };

@@ -2,8 +2,8 @@ import { UnsupportedOpError } from '../../errors.ts';
 import { type Call, type Dialect, isOff, type TensorRef } from '../../tfjs/arguments.ts';
 import type { Layer } from '../../tfjs/topology.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
-import { Operands, toOperand } from './operands.ts';
-import { findKeras2Operation, findKeras3Operation, type Operation } from './operations.ts';
+import { Operands, type Operation, toOperand } from './operands.ts';
+import { findKeras2Operation, findKeras3Operation } from './operations.ts';
 
 /** Fields of a layer's config that are not parameters of its operation. */
 const NOT_PARAMETERS = new Set(['name', 'trainable', 'function']);
@@ -45,6 +45,15 @@ function readAll(operation: Operation): Operation {
   };
 }
 
+/** Parameters by their position, if they are not x and y. */
+const POSITIONS: Record<string, string[]> = {
+  GetItem: ['x', 'key'],
+  Pad: ['x', 'constant_values'],
+  Take: ['x', 'indices'],
+  Where: ['condition', 'x', 'y'],
+  where: ['condition', 'x', 'y'],
+};
+
 /** What an operation is called with: arguments by position and by name, and what Keras 3 keeps in the layer's config. */
 export function toOperands(
   builder: GraphBuilder,
@@ -54,7 +63,7 @@ export function toOperands(
 ): Operands {
   const isOld = layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda';
   const operands = new Operands(builder, layer.name, isOld ? String(layer.config.function) : layer.className);
-  const positions = layer.className === 'GetItem' ? ['x', 'key'] : ['x', 'y'];
+  const positions = POSITIONS[isOld ? String(layer.config.function) : layer.className] ?? ['x', 'y'];
   args.forEach((argument, i) => {
     const position = positions[i];
     if (position === undefined) throw operands.unsupported(`with ${args.length} arguments`);

@@ -1,48 +1,95 @@
 /** Operations on tensors: TFOpLambda and SlicingOpLambda of Keras 2, keras.ops of Keras 3. */
 
-import { activate, clip, softmax, unary } from '../emit/activation.ts';
-import { binary } from '../emit/binary.ts';
+import { softmax, unary } from '../emit/activation.ts';
+import { binary, broadcastShapes } from '../emit/binary.ts';
 import { reduce } from '../emit/reduce.ts';
 import { resizeImage } from '../emit/resize.ts';
-import { concat, resolveShape, transpose } from '../emit/shape.ts';
-import { BATCH } from '../graph/graph.ts';
+import { transpose } from '../emit/shape.ts';
+import { floatTensor } from '../graph/graph.ts';
 import type { Value } from '../graph/graph-builder.ts';
-import type { Operands } from './operands.ts';
-import { sliceByKey } from './slices.ts';
+import { ELEMENTWISE_OPERATIONS } from './elementwise-operations.ts';
+import { MOVEMENT_OPERATIONS } from './movement-operations.ts';
+import type { Operands, Operation } from './operands.ts';
+import { toUnitLength } from './unit-length.ts';
 
-export type Operation = (operands: Operands) => Value;
-
-function pairwise(op: string): Operation {
-  return (operands) => binary(operands.builder, op, operands.value('x'), operands.value('y'));
-}
-
-function elementwise(op: string): Operation {
-  return (operands) => unary(operands.builder, op, operands.value('x'));
-}
-
-function activation(name: string): Operation {
-  return (operands) => activate(operands.builder, name, operands.value('x'));
-}
-
-function withAlpha(op: string, parameters: readonly string[], fallback: number): Operation {
-  return (operands) => {
-    const given = parameters.map((name) => operands.constant(name)).find((value) => value !== undefined);
-    const alpha = given ?? fallback;
-    if (typeof alpha !== 'number') throw operands.unsupported('with a slope that is not a number');
-    return unary(operands.builder, op, operands.value('x'), { alpha: { float: alpha } });
-  };
+/** The axes of a reduction, counted from the first. */
+function axesOf(operands: Operands, { shape }: Value): number[] {
+  const axes = operands.ints('axis')?.map((axis) => (axis < 0 ? axis + shape.length : axis));
+  if (axes === undefined || axes.includes(0)) throw operands.unsupported('over the batch');
+  return axes;
 }
 
 function reduction(op: string, pooled?: 'max' | 'average'): Operation {
   return (operands) => {
-    const axes = operands.ints('axis');
-    if (axes === undefined) throw operands.unsupported('over the batch');
-    const keepDims = operands.constant('keepdims') === true;
-    return reduce(operands.builder, op, operands.value('x'), axes, keepDims, pooled);
+    const x = operands.value('x');
+    const axes = axesOf(operands, x);
+    return reduce(operands.builder, op, x, axes, operands.constant('keepdims') === true, pooled);
   };
 }
 
-const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+/** The mean of the squared distances from the mean, as numpy and TensorFlow define it. */
+function variance(operands: Operands): Value {
+  const { builder } = operands;
+  const x = operands.value('x');
+  const axes = axesOf(operands, x);
+  const distance = binary(builder, 'Sub', x, reduce(builder, 'ReduceMean', x, axes, true));
+  const square = binary(builder, 'Mul', distance, distance);
+  return reduce(builder, 'ReduceMean', square, axes, operands.constant('keepdims') === true);
+}
+
+/** The root of the sum of squares. */
+const norm: Operation = (operands) => {
+  operands.allow('ord', 2, 'euclidean');
+  // Over two axes it is one of a matrix for Keras 3.
+  const axes = operands.constant('axis');
+  if (typeof axes !== 'number' && !(Array.isArray(axes) && axes.length === 1)) throw operands.unsupported('over axes');
+  const x = operands.value('x');
+  const axis = Number([axes].flat()[0]);
+  const keepDims = operands.constant('keepdims') === true;
+  return reduce(operands.builder, 'ReduceL2', x, [axis], keepDims);
+};
+
+/** Keras 3 bounds the length, TensorFlow its square. */
+const normalize =
+  (floorOf: (epsilon: number | undefined) => number): Operation =>
+  (operands) => {
+    operands.allow('order', 2);
+    const x = operands.value('x');
+    const axes = axesOf(operands, x);
+    const epsilon = operands.constant('epsilon');
+    if (epsilon !== undefined && typeof epsilon !== 'number') throw operands.unsupported('with a computed epsilon');
+    return toUnitLength(operands.builder, x, axes, floorOf(epsilon));
+  };
+
+/** Of the last two dimensions; those before them broadcast. */
+const matrixProduct: Operation = (operands) => {
+  const { builder } = operands;
+  const [a, b] = ['x', 'y'].map((name) => {
+    const value = builder.channelsLast(operands.value(name));
+    const isTurned = operands.constant(name === 'x' ? 'transpose_a' : 'transpose_b') === true;
+    const order = value.shape.map((_, axis) => axis);
+    return isTurned ? transpose(builder, value, [...order.slice(0, -2), ...order.slice(-2).reverse()]) : value;
+  }) as [Value, Value];
+  const [rows, inner] = a.shape.slice(-2);
+  const [length, columns] = b.shape.slice(-2);
+  if (rows === undefined || inner === undefined || columns === undefined || inner !== length)
+    throw operands.unsupported(`of [${a.shape}] and [${b.shape}]`);
+  // A batch that is multiplied away, by itself, or by others, mixes its images.
+  if (inner < 0 || columns < 0 || (rows < 0 && b.shape.length > 2))
+    throw operands.unsupported(`of [${a.shape}] and [${b.shape}]`);
+  const shape = [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
+  return builder.emit('MatMul', [a, b], { shape });
+};
+
+/** As in ITU-R 601, with the digits that TensorFlow has. */
+const toGray: Operation = (operands) => {
+  operands.allow('data_format', 'channels_last');
+  const x = operands.value('x');
+  if (x.shape.at(-1) === 1) return x;
+  const { builder } = operands;
+  const weights = builder.constant(floatTensor([3], [0.2989, 0.587, 0.114]));
+  return reduce(builder, 'ReduceSum', binary(builder, 'Mul', x, weights), [-1], true);
+};
 
 const identity: Operation = (operands) => operands.value('x');
 
@@ -60,93 +107,40 @@ const resize: Operation = (operands) => {
   return resizeImage(operands.builder, operands.value('x'), [height, width], method, { halfPixelCenters: true });
 };
 
-const softmaxOver: Operation = (operands) =>
-  softmax(operands.builder, operands.value('x'), operands.number('axis', -1));
+/** @param usual the axis if none is given */
+const softmaxOver =
+  (op: string, usual?: number): Operation =>
+  (operands) => {
+    const axis = operands.constant('axis') ?? usual;
+    if (typeof axis !== 'number') throw operands.unsupported('over other than one axis');
+    return softmax(operands.builder, operands.value('x'), axis, op);
+  };
 
 const OPERATIONS: Record<string, Operation> = {
-  add: pairwise('Add'),
-  subtract: pairwise('Sub'),
-  multiply: pairwise('Mul'),
-  divide: pairwise('Div'),
-  maximum: pairwise('Max'),
-  minimum: pairwise('Min'),
-  power: pairwise('Pow'),
-  bias_add: (operands) => {
-    operands.allow('data_format', 'NHWC', 'channels_last');
-    return pairwise('Add')(operands);
-  },
-  negative: elementwise('Neg'),
-  abs: elementwise('Abs'),
-  ceil: elementwise('Ceil'),
-  floor: elementwise('Floor'),
-  exp: elementwise('Exp'),
-  log: elementwise('Log'),
-  sqrt: elementwise('Sqrt'),
-  sign: elementwise('Sign'),
-  sin: elementwise('Sin'),
-  cos: elementwise('Cos'),
-  erf: elementwise('Erf'),
-  reciprocal: elementwise('Reciprocal'),
-  rsqrt: (operands) => unary(operands.builder, 'Reciprocal', elementwise('Sqrt')(operands)),
-  square: (operands) => {
-    const x = operands.value('x');
-    return binary(operands.builder, 'Mul', x, x);
-  },
-  relu: activation('relu'),
-  relu6: activation('relu6'),
-  sigmoid: activation('sigmoid'),
-  tanh: activation('tanh'),
-  selu: activation('selu'),
-  softplus: activation('softplus'),
-  softsign: activation('softsign'),
-  hard_sigmoid: activation('relu6sigmoid'),
-  hard_silu: activation('hardsilu'),
-  mish: activation('mish'),
-  silu: (operands) => {
-    operands.allow('beta', 1);
-    return activation('silu')(operands);
-  },
-  gelu: (operands) => activation(operands.constant('approximate') === true ? 'gelunew' : 'gelu')(operands),
-  leaky_relu: withAlpha('LeakyRelu', ['negative_slope', 'alpha'], 0.2),
-  elu: withAlpha('Elu', ['alpha'], 1),
-  softmax: softmaxOver,
-  clip: (operands) =>
-    clip(operands.builder, operands.value('x'), operands.number('x_min', 0), operands.number('x_max', 0)),
+  ...ELEMENTWISE_OPERATIONS,
+  softmax: softmaxOver('Softmax'),
+  log_softmax: softmaxOver('LogSoftmax'),
+  // No axis means the last one to TensorFlow, and to Keras 3 all of them, the batch among them.
+  tensorflow_softmax: softmaxOver('Softmax', -1),
+  tensorflow_log_softmax: softmaxOver('LogSoftmax', -1),
   mean: reduction('ReduceMean', 'average'),
   max: reduction('ReduceMax', 'max'),
   min: reduction('ReduceMin'),
   sum: reduction('ReduceSum'),
+  prod: reduction('ReduceProd'),
+  logsumexp: reduction('ReduceLogSumExp'),
+  var: variance,
+  std: (operands) => unary(operands.builder, 'Sqrt', variance(operands)),
+  norm,
+  normalize: normalize((epsilon = 1e-7) => epsilon),
+  l2_normalize: normalize((epsilon = 1e-12) => Math.sqrt(epsilon)),
+  matmul: matrixProduct,
+  rgb_to_grayscale: toGray,
   // Everything is a float here, and a conversion to another type is refused with the dtype.
   cast: identity,
   identity,
   resize,
-  reshape: (operands) => {
-    const x = operands.value('x');
-    return operands.builder.reshape(x, resolveShape(x.shape, operands.ints('shape') ?? []));
-  },
-  transpose: (operands) => {
-    const x = operands.value('x');
-    const order = operands.ints('perm')?.map((axis) => axisOf(axis, x.shape.length));
-    if (order?.[0] !== 0) throw operands.unsupported('that moves the batch');
-    return transpose(operands.builder, x, order);
-  },
-  expand_dims: (operands) => {
-    const x = operands.value('x');
-    const axis = axisOf(operands.number('axis', 0), x.shape.length + 1);
-    if (axis === 0 && x.shape[0] === BATCH) throw operands.unsupported('that moves the batch');
-    return operands.builder.reshape(x, x.shape.toSpliced(axis, 0, 1));
-  },
-  squeeze: (operands) => {
-    const x = operands.value('x');
-    const axes = operands.ints('axis')?.map((axis) => axisOf(axis, x.shape.length));
-    const drop = (size: number, axis: number) => size === 1 && (axes === undefined || axes.includes(axis));
-    return operands.builder.reshape(
-      x,
-      x.shape.filter((size, axis) => !drop(size, axis)),
-    );
-  },
-  concatenate: (operands) => concat(operands.builder, operands.values('x'), operands.number('axis', 0)),
-  getitem: (operands) => sliceByKey(operands.builder, operands.value('x'), operands.constant('key'), operands),
+  ...MOVEMENT_OPERATIONS,
 };
 
 /** TensorFlow's functions by the names that Keras 2 writes, without the modules in front; those not here have their own name. */
@@ -158,10 +152,19 @@ const KERAS_2_NAMES: Record<string, string> = {
   reduce_max: 'max',
   reduce_min: 'min',
   reduce_sum: 'sum',
+  reduce_prod: 'prod',
+  reduce_logsumexp: 'logsumexp',
+  reduce_variance: 'var',
+  reduce_std: 'std',
+  floordiv: 'floor_divide',
   clip_by_value: 'clip',
   concat: 'concatenate',
   swish: 'silu',
   stop_gradient: 'identity',
+  softmax: 'tensorflow_softmax',
+  log_softmax: 'tensorflow_log_softmax',
+  reverse: 'flip',
+  gather: 'take',
 };
 const TENSORFLOW_MODULES = /^(compat\.v1\.)?((math|nn|image|linalg|__operators__)\.)?/;
 
@@ -177,6 +180,17 @@ const KERAS_3_NAMES: Record<string, string> = {
   swish: 'silu',
   amax: 'max',
   amin: 'min',
+  floordivide: 'floor_divide',
+  greaterequal: 'greater_equal',
+  lessequal: 'less_equal',
+  hardshrink: 'hard_shrink',
+  hardtanh: 'hard_tanh',
+  logsigmoid: 'log_sigmoid',
+  logsoftmax: 'log_softmax',
+  softshrink: 'soft_shrink',
+  sparsesigmoid: 'sparse_sigmoid',
+  tanhshrink: 'tanh_shrink',
+  rgbtograyscale: 'rgb_to_grayscale',
   expanddims: 'expand_dims',
   stopgradient: 'identity',
 };

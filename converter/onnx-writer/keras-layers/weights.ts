@@ -85,6 +85,8 @@ export function orderOf(className: string, config: LayerConfig): string[] {
       return ['mean', 'variance', 'count'];
     case 'LayerScale':
       return ['gamma'];
+    case 'RMSNormalization':
+      return ['scale'];
     case 'PReLU':
       return ['alpha'];
     default:
