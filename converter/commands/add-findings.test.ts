@@ -24,7 +24,7 @@ test.each(['2.15.0', '3.15.1'] as const)(
     const folder = await writeFiles(inRoot('lambda'), exported(file));
     const error = await addModel(folder, {}, repository.context).catch((cause: Error) => cause);
     expect((error as Error).message).toMatch(
-      /does not cover Lambda: .*layer l0.*A graph model or an ONNX file says every operation: export the model/,
+      /does not cover Lambda: .*layer l0.*An ONNX file says every operation: .*model\.export\('folder'\).*tf2onnx\.convert --saved-model folder/,
     );
     expect((error as Error).message).not.toMatch(/--labels|another engine|damaged/);
     expect(await listModels(repository.context.modelsDir)).toEqual([]);
@@ -34,13 +34,10 @@ test.each(['2.15.0', '3.15.1'] as const)(
 test.each([
   [
     'subclass',
-    /does not cover Classifier: it is a subclass of keras\.Model, whose code the file lacks\. A graph model or/,
+    /does not cover Classifier: it is a subclass of keras\.Model, whose code the file lacks\. An ONNX file says/,
   ],
-  ['channels-first', /takes 3 x 16 x 16, channels first: expected channels last\. A graph model or an ONNX file says/],
-  [
-    'channels-first-inside',
-    /does not cover data_format channels_first: layer conv2d\w*\. A graph model or an ONNX file/,
-  ],
+  ['channels-first', /takes 3 x 16 x 16, channels first: expected channels last\. An ONNX file says/],
+  ['channels-first-inside', /does not cover data_format channels_first: layer conv2d\w*\. An ONNX file says/],
   ['int8', /holds 8 bits of a quantized model: save the model before model\.quantize\(\)/],
 ])('a file of Keras 3 that cannot be read says why: %s', async (name, message) => {
   const file = path.join(import.meta.dirname, `../golden/keras/refused/${name}.keras`);
@@ -58,7 +55,9 @@ describe('a graph whose op the converter does not know is refused by the name of
     const folder = await writeFiles(inRoot('refused'), exported(files));
     const error = await addModel(folder, {}, repository.context).catch((cause: Error) => cause);
     const { message } = error as Error;
-    expect(message).toMatch(/Add the model's \.keras or \.h5 file instead, or an ONNX file of the SavedModel/);
+    expect(message).toMatch(
+      /Add an ONNX file of the SavedModel that it was made from: python -m tf2onnx\.convert .*; or the model's \.keras/,
+    );
     expect(message).not.toMatch(/damaged/);
     return message;
   };

@@ -18,14 +18,14 @@ export function isKeras3(modelTopology: Record<string, unknown>): boolean {
   return dialectOf(modelTopology) === 'keras3';
 }
 
-const TO_ONNX = 'python -m tf2onnx.convert --saved-model folder --output model.onnx';
+const TO_ONNX = "python -m tf2onnx.convert --saved-model folder --output model.onnx (pip install 'tf2onnx>=1.17')";
 
-/** What to do about a model that is not understood. */
+/** What to do about a model that is not understood. A graph model is not among it: recurrent layers become loops in it, which nothing runs. */
 export function wayOut(format: 'tfjs-layers' | 'tfjs-graph'): string {
   return format === 'tfjs-layers'
-    ? "A graph model or an ONNX file says every operation: export the model with Keras' model.export('folder') and convert it " +
-        `with tensorflowjs_converter --input_format=tf_saved_model folder web_model, or with ${TO_ONNX}`
-    : `Add the model's .keras or .h5 file instead, or an ONNX file of the SavedModel that it was made from: ${TO_ONNX}`;
+    ? "An ONNX file says every operation: in the program that defines the model, call model.export('folder'); then convert it: " +
+        `${TO_ONNX}, and add model.onnx`
+    : `Add an ONNX file of the SavedModel that it was made from: ${TO_ONNX}; or the model's .keras or .h5 file`;
 }
 
 /**
