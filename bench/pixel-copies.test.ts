@@ -7,7 +7,7 @@ import { addPixels, parseEntry } from '@inferql/queue/jobs/stream-entry';
 import { createMemoryBudget, FileStore } from '@inferql/server/uploads/memory-or-disk-store';
 import { readForm } from '@inferql/server/uploads/multipart-reader';
 import { writeTinyModel } from '@inferql/testing/data/tiny-model';
-import { createOnnxSession } from '@inferql/worker/engines/onnx/session';
+import { createOnnxSession } from '@inferql/worker/engines/onnx/create-session';
 import { loadRepositoryModel } from '@inferql/worker/repository/load-model';
 import type { Tensor } from 'onnxruntime-node';
 import { afterEach, expect, test, vi } from 'vitest';

@@ -4,8 +4,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Embedding, HeadOf, Tensor } from '@inferql/client';
 import { z } from 'zod';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import type { ImageRecord } from './image-record.ts';
 import type { ImageSource } from './images.ts';
+import type { ImageRecord } from './output-formats.ts';
 
 const Head = z.object({ inferql: z.literal(1), run: z.uuid(), model: z.string().nullable() });
 

@@ -2,9 +2,9 @@ import type { Prediction } from '@inferql/client';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { createWriter, recordOutcome } from '../image-record.ts';
 import { integerBetween } from '../option-parsers.ts';
 import { urlOption } from '../options.ts';
+import { createWriter, recordOutcome } from '../output-formats.ts';
 import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
 
 interface WatchFlags {

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { identifyProcess } from '../processes.mjs';
 import type { RunningRedis } from '../redis/private-redis.ts';
 import { print, printError, SetupError } from '../terminal.ts';
-import { type ChildMessage, type Send, SupervisedChild } from './child.ts';
 import { describeListenFailure } from './listen-address.ts';
 import type { LogStyle } from './logs.ts';
 import { memorySettings } from './memory-settings.ts';
+import { type ChildMessage, type Send, SupervisedChild } from './supervised-child.ts';
 
 // A server drains within this; workers stop afterwards, so that waiting callers still get their answers.
 const SERVER_HEAD_START_MS = 10_000;

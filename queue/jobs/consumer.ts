@@ -234,7 +234,7 @@ export class Consumer {
    */
   async withdraw(): Promise<boolean> {
     const { redis, model, worker } = this.#options;
-    const wasLast = (await runStep(redis, 'withdraw', this.#keys, [worker, model.version])) === 1;
+    const wasLast = (await runStep(redis, 'withdraw-worker', this.#keys, [worker, model.version])) === 1;
     await this.#publishChange();
     return wasLast;
   }

@@ -13,7 +13,7 @@ const STEP_NAMES = [
   'delete-dead-letters',
   'expire',
   'feed',
-  'forget',
+  'forget-model',
   'deregister',
   'read-model',
   'read-queue',
@@ -22,7 +22,7 @@ const STEP_NAMES = [
   'resolve-admission',
   'settle',
   'start',
-  'withdraw',
+  'withdraw-worker',
 ] as const;
 
 /** Each step's file under lua/ documents its arguments and what it returns. */

@@ -121,7 +121,7 @@ export class Registry {
     if (!(await callRedis(() => this.#redis.sismember(this.#keys.models, name)))) return { kind: 'unknown' };
     const keys = this.#keysOf(name);
     const args = [idleMs, withDeadLetters ? '1' : '0'];
-    const [kind, count] = (await callRedis(() => runStep(this.#redis, 'forget', keys, args))) as [
+    const [kind, count] = (await callRedis(() => runStep(this.#redis, 'forget-model', keys, args))) as [
       ForgetOutcome['kind'],
       number,
     ];

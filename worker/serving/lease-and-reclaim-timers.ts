@@ -6,7 +6,7 @@
 import type { ServedModel } from '@inferql/queue/contract';
 import { type Consumer, WORKER_LIFETIME_MS } from '@inferql/queue/jobs/consumer';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
-import type { Batcher } from './batcher.ts';
+import type { Batcher } from './prefetching-batcher.ts';
 import type { StepReporter } from './step-reporter.ts';
 
 const RECLAIM_EVERY_MS = 2_000;

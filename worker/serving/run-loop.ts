@@ -8,10 +8,10 @@ import type { Consumer, Outcome, StartedJob } from '@inferql/queue/jobs/consumer
 import type { Logger } from 'pino';
 import type { EngineRun } from '../engines/process/engine-process.ts';
 import type { SupervisedEngine } from '../engines/process/supervised-engine.ts';
-import { type Batch, Batcher } from './batcher.ts';
 import type { CoreScheduler } from './core-scheduler.ts';
 import { startLeaseTimers } from './lease-and-reclaim-timers.ts';
 import { type AnswerSpec, readResult } from './postprocess.ts';
+import { type Batch, Batcher } from './prefetching-batcher.ts';
 import { retryUntilAccepted } from './retried-steps.ts';
 import { createRunTimeEstimate } from './run-time-estimate.ts';
 import { createStepReporter, type StepReporter } from './step-reporter.ts';

@@ -1,8 +1,8 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import type { Argument, Call } from '../../tfjs/arguments.ts';
-import { scalar, softmax } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
+import { scalar, softmax } from '../emit/named-activations.ts';
 import { transpose } from '../emit/shape.ts';
 import { elementCount, floatTensor, type Tensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';

@@ -1,5 +1,5 @@
 import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
-import { applyActivation } from './activation.ts';
+import { applyActivation } from './activation-layers.ts';
 import { type LayerCall, type LayerConverter, onlyInput } from './layer-converter.ts';
 
 function windowOf({ config }: LayerCall) {

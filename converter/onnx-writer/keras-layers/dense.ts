@@ -1,5 +1,5 @@
 import { dense } from '../emit/dense.ts';
-import { applyActivation } from './activation.ts';
+import { applyActivation } from './activation-layers.ts';
 import { type LayerConverter, onlyInput } from './layer-converter.ts';
 
 export const DENSE_LAYERS: Record<string, LayerConverter> = {

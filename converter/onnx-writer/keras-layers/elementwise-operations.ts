@@ -1,6 +1,7 @@
 /** Operations on each value by itself, or on pairs of values. */
-import { activate, clip, scalar, unary } from '../emit/activation.ts';
+
 import { binary, broadcastShapes } from '../emit/binary.ts';
+import { activate, clip, scalar, unary } from '../emit/named-activations.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import type { Operands, Operation } from './operands.ts';
 

@@ -1,4 +1,4 @@
-import { ACTIVATION_LAYERS } from './activation.ts';
+import { ACTIVATION_LAYERS } from './activation-layers.ts';
 import { multiHeadAttention } from './attention.ts';
 import { CONVOLUTION_LAYERS } from './convolution.ts';
 import { DENSE_LAYERS } from './dense.ts';

@@ -1,6 +1,6 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { scalar } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
+import { scalar } from '../emit/named-activations.ts';
 import { concat } from '../emit/shape.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import type { LayerCall, LayerConverter } from './layer-converter.ts';

@@ -1,7 +1,7 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { scalar, unary } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
 import { batchNormalization } from '../emit/dense.ts';
+import { scalar, unary } from '../emit/named-activations.ts';
 import { reduce } from '../emit/reduce.ts';
 import { transpose } from '../emit/shape.ts';
 import { BATCH, elementCount, floatTensor } from '../graph/graph.ts';

@@ -1,7 +1,7 @@
 /** Operations on tensors: TFOpLambda and SlicingOpLambda of Keras 2, keras.ops of Keras 3. */
 
-import { softmax, unary } from '../emit/activation.ts';
 import { binary, broadcastShapes } from '../emit/binary.ts';
+import { softmax, unary } from '../emit/named-activations.ts';
 import { reduce } from '../emit/reduce.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { transpose } from '../emit/shape.ts';

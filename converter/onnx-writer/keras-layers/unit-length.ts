@@ -1,5 +1,5 @@
-import { scalar } from '../emit/activation.ts';
 import { binary } from '../emit/binary.ts';
+import { scalar } from '../emit/named-activations.ts';
 import { reduce } from '../emit/reduce.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 

@@ -1,8 +1,8 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { activate, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { convolution, depthwiseConvolution, transposedConvolution } from '../emit/conv.ts';
 import { batchNormalization } from '../emit/dense.ts';
+import { activate, unary } from '../emit/named-activations.ts';
 import { pool } from '../emit/pool.ts';
 import type { Window } from '../emit/window.ts';
 import { BATCH, elementCount, floatTensor } from '../graph/graph.ts';

@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { unary } from '../emit/activation.ts';
 import { binary, broadcastShapes } from '../emit/binary.ts';
+import { unary } from '../emit/named-activations.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import { inputAt, type NodeCall, type NodeConverter } from './node-converter.ts';
 

@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
+import { activate, clip, scalar, softmax, unary } from '../emit/named-activations.ts';
 import { transpose } from '../emit/shape.ts';
 import { type Tensor, transposeTensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';

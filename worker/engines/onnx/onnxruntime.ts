@@ -1,7 +1,7 @@
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
 import { type EngineOutputSpec, joinFloats, joinOutputArrays } from '../output-arrays.ts';
+import { createOnnxSession, type OnnxFile, type OnnxSession } from './create-session.ts';
 import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
-import { createOnnxSession, type OnnxFile, type OnnxSession } from './session.ts';
 import { type SessionThread, startSessionPool } from './session-pool.ts';
 
 /**

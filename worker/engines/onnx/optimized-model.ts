@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { isIntact, sealFolder } from '@inferql/converter/files/folder-digests';
+import type { OnnxFile } from './create-session.ts';
 import type { Optimization } from './optimize-main.ts';
-import type { OnnxFile } from './session.ts';
 
 const OPTIMIZED_NAME = 'model.onnx';
 

@@ -1,7 +1,7 @@
 /** A thread that runs a share of each batch in its own single-threaded session. Started by session-pool.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
-import { createOnnxSession, type OnnxFile } from './session.ts';
+import { createOnnxSession, type OnnxFile } from './create-session.ts';
 
 export interface SessionThreadSettings {
   model: EngineModel;

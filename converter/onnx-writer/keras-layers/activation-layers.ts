@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { ownerOf } from '../../tfjs/topology.ts';
-import { activate, clip, scalar, softmax, unary } from '../emit/activation.ts';
 import { binary, sameOrder } from '../emit/binary.ts';
+import { activate, clip, scalar, softmax, unary } from '../emit/named-activations.ts';
 import { floatTensor } from '../graph/graph.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import { LayerConfig } from './config.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type ChildMessage, SupervisedChild } from './child.ts';
+import { type ChildMessage, SupervisedChild } from './supervised-child.ts';
 
 let dir: string;
 let child: SupervisedChild | undefined;

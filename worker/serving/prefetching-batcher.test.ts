@@ -1,7 +1,7 @@
 import { HeldJobs } from '@inferql/queue/jobs/held-jobs';
 import type { ClaimedJob } from '@inferql/queue/jobs/stream-entry';
 import { expect, test } from 'vitest';
-import { type Batch, Batcher } from './batcher.ts';
+import { type Batch, Batcher } from './prefetching-batcher.ts';
 
 const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   entryId,
