@@ -256,7 +256,61 @@ describe('an operation that moves values', () => {
   });
 });
 
+/** Each would give other answers to a batch of images than to each image alone. */
+describe('an operation that mixes the images of a batch is refused', () => {
+  const wide = [[[[[1]]]], [[[[2]]]]];
+  test.each<[string, LayerFile[], RegExp]>([
+    ['a softmax', [op('Softmax', [x], { axis: 0 })], /Softmax: layer l1: over the batch/],
+    ['a softmax, counted from the end', [op('LogSoftmax', [x], { axis: -4 })], /LogSoftmax: layer l1: over the batch/],
+    ['the layer Softmax', [{ class_name: 'Softmax', config: { axis: 0 } }], /Softmax: layer l1: over the batch/],
+    ['a norm', [op('Norm', [x], { axis: 0, ord: null })], /Norm: layer l1: over the batch/],
+    ['a norm, counted from the end', [op('Norm', [x], { axis: [-4], ord: null })], /Norm: layer l1: over the batch/],
+    ['joined images', [op('Concatenate', [[x, x]], { axis: 0 })], /Concatenate: layer l1: that moves the batch/],
+    [
+      'the layer Concatenate',
+      [{ class_name: 'Concatenate', config: { axis: -4 }, call: { args: [[x, x]], kwargs: {} } }],
+      /Concatenate: layer l1: it would mix the images/,
+    ],
+    ['a batch of one without its dimension', [op('Squeeze', [x], { axis: 0 })], /Squeeze: layer l1: of \[-1,4,3,3\]/],
+    ['a constant with a dimension in front', [op('Add', [x, wide])], /Add: layer l1: it would mix the images/],
+    ['a choice with such a constant', [op('Where', [x, x, wide])], /Where: layer l1: it would mix the images/],
+    [
+      'a value with fewer dimensions',
+      [op('Mean', [x], { axis: [1, 2] }), op('Subtract', [x, tensor('l1')])],
+      /Sub would make a tensor of 4 x -1 x 3/,
+    ],
+  ])('%s', async (_, layers, message) => {
+    await expect(answer('3.15.1', [CENTERED, ...layers])).rejects.toThrow(message);
+  });
+});
+
+test('a value is not cut into thousands of parts, each of which becomes operators', async () => {
+  const none = [0, 0];
+  const wide = op('Pad', [x], { pad_width: [none, [0, 2000], none, none], mode: 'constant' });
+  const parts = op('Unstack', [tensor('l1')], { num: null, axis: 1 });
+  await expect(answer('3.15.1', [CENTERED, wide, parts])).rejects.toThrow(/Unstack: layer l2: into 2004 parts/);
+});
+
+test("a resize of TensorFlow 1, which samples other places, is not taken for today's", async () => {
+  const resize = lambda('compat.v1.image.resize', { size: [8, 6] });
+  await expect(answer('2.15.0', [CENTERED, resize])).rejects.toThrow(/does not cover compat\.v1\.image\.resize/);
+});
+
 test.each<[string, LayerFile, RegExp]>([
+  [
+    'a dimension of three that is to go',
+    op('Squeeze', [x], { axis: 2 }),
+    /Squeeze: layer l1: of \[-1,4,3,3\] over axis 2/,
+  ],
+  ['a length over no axis', op('Normalize', [x], { axis: [], order: 2 }), /Normalize: layer l1: over no axis/],
+  [
+    'a layer over no axis',
+    { class_name: 'UnitNormalization', config: { axis: [] } },
+    /UnitNormalization: layer l1: over/,
+  ],
+  ['a mean over an axis outside', op('Mean', [x], { axis: 7 }), /Mean: layer l1: over axis 7 of 4 dimensions/],
+  ['a new axis outside', op('ExpandDims', [x], { axis: -9 }), /ExpandDims: layer l1: over axis -9 of 5 dimensions/],
+  ['a move to outside', op('Moveaxis', [x], { source: 1, destination: 9 }), /Moveaxis: layer l1: over axis 9/],
   ['softmax over all axes', op('Softmax', [x], { axis: null }), /Softmax: layer l1: over other than one axis/],
   ['a mean over the batch', op('Mean', [x], { axis: [0, 1] }), /Mean: layer l1: over the batch/],
   ['a clip with one bound', op('Clip', [x], { x_min: null, x_max: 1 }), /Clip: layer l1: without two numbers/],
@@ -278,7 +332,7 @@ test.each<[string, LayerFile, RegExp]>([
     /SoftShrink: layer l1: with threshold 0.2/,
   ],
   ['a product with a number', op('Matmul', [x, 3]), /Matmul: layer l1: of \[-1,4,3,3\] and \[\]/],
-  ['the norm of a matrix', op('Norm', [x], { axis: [1, 2], ord: 2 }), /Norm: layer l1: over axes/],
+  ['the norm of a matrix', op('Norm', [x], { axis: [1, 2], ord: 2 }), /Norm: layer l1: over several axes/],
   ['a sum of absolute values', op('Normalize', [x], { axis: -1, order: 1 }), /Normalize: layer l1: with order 1/],
   [
     'a padding of the batch',

@@ -94,7 +94,10 @@ const PARAMETRIC: Record<string, LayerConverter> = {
     const [only, ...others] = Array.isArray(axis) ? axis : [axis];
     if (typeof only !== 'number' || others.length > 0)
       throw new UnsupportedOpError(call.className, `layer ${call.config.layer}: over several axes`);
-    return softmax(call.builder, onlyInput(call), only);
+    const input = onlyInput(call);
+    if (only === 0 || only === -input.shape.length)
+      throw new UnsupportedOpError(call.className, `layer ${call.config.layer}: over the batch`);
+    return softmax(call.builder, input, only);
   },
 };
 

@@ -2,7 +2,7 @@ import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { type Argument, type Call, type Dialect, isOff, type TensorRef, tensorsOf } from '../../tfjs/arguments.ts';
 import { firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
-import type { Tensor } from '../graph/graph.ts';
+import { BATCH, type Tensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { attentionArguments, attentionWeight } from './attention.ts';
 import { LayerConfig } from './config.ts';
@@ -93,7 +93,9 @@ function convertLayer(
   const operation = findOperation(layer, call, dialect, hasLayer);
   if (operation) {
     const find = (ref: TensorRef) => inputOf(layer, ref, values);
-    return [operation(toOperands(builder, layer, call, find))].flat();
+    const results = [operation(toOperands(builder, layer, call, find))].flat();
+    requireBatch(layer, results);
+    return results;
   }
   const convert = hasLayer ? LAYERS[layer.className] : undefined;
   if (!convert) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
@@ -114,7 +116,19 @@ function convertLayer(
   };
   const result = convert({ builder, className: layer.className, dialect, config, inputs, weight, ignoreWeight });
   config.requireAllRead();
+  requireBatch(layer, [result]);
   return [result];
+}
+
+/**
+ * Broadcasting and joining may put images next to each other, whose answers would then depend on those of others.
+ * @throws UnsupportedOpError if the first dimension is not the images, or if another one depends on their number
+ */
+function requireBatch(layer: Layer, values: readonly Value[]): void {
+  for (const { shape } of values) {
+    if (shape[0] === BATCH && shape.slice(1).every((size) => size >= 0)) continue;
+    throw new UnsupportedOpError(layer.className, `layer ${layer.name}: it would mix the images of a batch`);
+  }
 }
 
 function missingWeight({ name: layer }: Layer, name: string): ModelError {

@@ -5,18 +5,20 @@ import type { Value } from '../graph/graph-builder.ts';
 import type { Operands, Operation } from './operands.ts';
 import { sliceByKey } from './slices.ts';
 
-const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+/** A file may ask for one part per pixel, each of which becomes operators. */
+const MAX_PARTS = 1024;
 
 /** The one axis that an operation is over. @throws UnsupportedOpError for several, and for the batch */
 function oneAxis(operands: Operands, { shape }: Value, name = 'axis', fallback?: number): number {
   const given = operands.constant(name) ?? fallback;
-  const axis = typeof given === 'number' ? axisOf(given, shape.length) : 0;
-  if (axis <= 0 || axis >= shape.length) throw operands.unsupported('over the batch, or over several axes');
+  const axis = typeof given === 'number' ? operands.axis(given, shape.length) : 0;
+  if (axis === 0) throw operands.unsupported('over the batch, or over several axes');
   return axis;
 }
 
 /** Parts of a value along an axis: so many equal ones, or parts of the given sizes. */
 function cut(operands: Operands, x: Value, axis: number, sizes: readonly number[]): Value[] {
+  if (sizes.length > MAX_PARTS) throw operands.unsupported(`into ${sizes.length} parts`);
   let begin = 0;
   return sizes.map((size) => {
     const part = slice(operands.builder, x, [{ axis, begin, end: begin + size }]);
@@ -67,7 +69,7 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
     const x = operands.value('x');
     return operands.builder.reshape(x, resolveShape(x.shape, operands.ints('shape') ?? []));
   },
-  transpose: reorder((operands, { shape }) => operands.ints('perm')?.map((axis) => axisOf(axis, shape.length))),
+  transpose: reorder((operands, { shape }) => operands.ints('perm')?.map((axis) => operands.axis(axis, shape.length))),
   swapaxes: reorder((operands, x) => {
     const [first, second] = [oneAxis(operands, x, 'axis1'), oneAxis(operands, x, 'axis2')];
     return x.shape.map((_, axis) => (axis === first ? second : axis === second ? first : axis));
@@ -75,7 +77,7 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
   moveaxis: reorder((operands, { shape }) => {
     const [from, to] = [operands.ints('source'), operands.ints('destination')];
     if (from?.length !== 1 || to?.length !== 1) throw operands.unsupported('of several axes');
-    const [source, target] = [axisOf(from[0]!, shape.length), axisOf(to[0]!, shape.length)];
+    const [source, target] = [operands.axis(from[0]!, shape.length), operands.axis(to[0]!, shape.length)];
     return shape
       .map((_, axis) => axis)
       .filter((axis) => axis !== source)
@@ -83,34 +85,40 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
   }),
   flip: (operands) => {
     const x = operands.value('x');
-    const axes = operands.ints('axis')?.map((axis) => axisOf(axis, x.shape.length));
+    const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, x.shape.length));
     if (axes === undefined || axes.includes(0)) throw operands.unsupported('that moves the batch');
     const parts = axes.map((axis) => ({ axis, begin: (x.shape[axis] ?? 1) - 1, end: -1, step: -1 }));
     return slice(operands.builder, x, parts);
   },
   expand_dims: (operands) => {
     const x = operands.value('x');
-    const axis = axisOf(operands.number('axis', 0), x.shape.length + 1);
+    const axis = operands.axis(operands.number('axis', 0), x.shape.length + 1);
     if (axis === 0 && x.shape[0] === BATCH) throw operands.unsupported('that moves the batch');
     return operands.builder.reshape(x, x.shape.toSpliced(axis, 0, 1));
   },
   squeeze: (operands) => {
     const x = operands.value('x');
-    const axes = operands.ints('axis')?.map((axis) => axisOf(axis, x.shape.length));
+    const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, x.shape.length));
+    if (axes?.some((axis) => x.shape[axis] !== 1)) throw operands.unsupported(`of [${x.shape}] over axis ${axes}`);
     const drop = (size: number, axis: number) => size === 1 && (axes === undefined || axes.includes(axis));
     return operands.builder.reshape(
       x,
       x.shape.filter((size, axis) => !drop(size, axis)),
     );
   },
-  concatenate: (operands) => concat(operands.builder, operands.values('x'), operands.number('axis', 0)),
+  concatenate: (operands) => {
+    const values = operands.values('x');
+    const axis = operands.axis(operands.number('axis', 0), values[0]?.shape.length ?? 0);
+    if (axis === 0) throw operands.unsupported('that moves the batch');
+    return concat(operands.builder, values, axis);
+  },
   getitem: (operands) => sliceByKey(operands.builder, operands.value('x'), operands.constant('key'), operands),
   stack: (operands) => {
     const values = operands.values('x');
     const [first] = values;
     const rank = (first?.shape.length ?? 0) + 1;
-    const axis = axisOf(operands.number('axis', 0), rank);
-    if (!first || axis <= 0 || axis >= rank) throw operands.unsupported('that moves the batch');
+    const axis = operands.axis(operands.number('axis', 0), rank);
+    if (!first || axis === 0) throw operands.unsupported('that moves the batch');
     const expanded = values.map((value) => operands.builder.reshape(value, value.shape.toSpliced(axis, 0, 1)));
     return concat(operands.builder, expanded, axis);
   },

@@ -59,7 +59,7 @@ export const NORMALIZATION_LAYERS: Record<string, LayerConverter> = {
     const axes = [config.raw('axis') ?? -1].flat() as unknown[];
     const isAxis = (axis: unknown): axis is number =>
       Number.isInteger(axis) && Math.abs(Number(axis)) < input.shape.length && axis !== 0;
-    if (!axes.every(isAxis))
+    if (axes.length === 0 || !axes.every(isAxis))
       throw new UnsupportedOpError(call.className, `layer ${config.layer}: over axis ${axes.join(', ')}`);
     // Keras 3 bounds the length itself, Keras 2 its square.
     return toUnitLength(builder, input, axes, dialect === 'keras3' ? 1e-12 : 1e-6);

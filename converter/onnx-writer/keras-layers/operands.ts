@@ -111,6 +111,18 @@ export class Operands {
   }
 
   /**
+   * An axis of a value, counted from the first.
+   * @param rank the number of the value's dimensions
+   * @throws UnsupportedOpError for one that the value does not have
+   */
+  axis(axis: number, rank: number): number {
+    const fromFirst = axis < 0 ? axis + rank : axis;
+    if (!Number.isInteger(axis) || fromFirst < 0 || fromFirst >= rank)
+      throw this.unsupported(`over axis ${axis} of ${rank} dimensions`);
+    return fromFirst;
+  }
+
+  /**
    * A parameter that must have one of some values if it is given; null and false count as absent.
    * @throws UnsupportedOpError for another
    */

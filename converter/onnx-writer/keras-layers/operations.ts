@@ -14,8 +14,10 @@ import { toUnitLength } from './unit-length.ts';
 
 /** The axes of a reduction, counted from the first. */
 function axesOf(operands: Operands, { shape }: Value): number[] {
-  const axes = operands.ints('axis')?.map((axis) => (axis < 0 ? axis + shape.length : axis));
+  const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, shape.length));
   if (axes === undefined || axes.includes(0)) throw operands.unsupported('over the batch');
+  // Not every reduction over nothing is the value itself: a length is an absolute value.
+  if (axes.length === 0) throw operands.unsupported('over no axis');
   return axes;
 }
 
@@ -40,13 +42,11 @@ function variance(operands: Operands): Value {
 /** The root of the sum of squares. */
 const norm: Operation = (operands) => {
   operands.allow('ord', 2, 'euclidean');
-  // Over two axes it is one of a matrix for Keras 3.
-  const axes = operands.constant('axis');
-  if (typeof axes !== 'number' && !(Array.isArray(axes) && axes.length === 1)) throw operands.unsupported('over axes');
   const x = operands.value('x');
-  const axis = Number([axes].flat()[0]);
-  const keepDims = operands.constant('keepdims') === true;
-  return reduce(operands.builder, 'ReduceL2', x, [axis], keepDims);
+  const axes = axesOf(operands, x);
+  // Over two axes it is one of a matrix for Keras 3.
+  if (axes.length > 1) throw operands.unsupported('over several axes');
+  return reduce(operands.builder, 'ReduceL2', x, axes, operands.constant('keepdims') === true);
 };
 
 /** Keras 3 bounds the length, TensorFlow its square. */
@@ -113,7 +113,9 @@ const softmaxOver =
   (operands) => {
     const axis = operands.constant('axis') ?? usual;
     if (typeof axis !== 'number') throw operands.unsupported('over other than one axis');
-    return softmax(operands.builder, operands.value('x'), axis, op);
+    const x = operands.value('x');
+    if (operands.axis(axis, x.shape.length) === 0) throw operands.unsupported('over the batch');
+    return softmax(operands.builder, x, axis, op);
   };
 
 const OPERATIONS: Record<string, Operation> = {
@@ -166,7 +168,8 @@ const KERAS_2_NAMES: Record<string, string> = {
   reverse: 'flip',
   gather: 'take',
 };
-const TENSORFLOW_MODULES = /^(compat\.v1\.)?((math|nn|image|linalg|__operators__)\.)?/;
+/** `compat.v1.image.resize` is not among them: it takes pixels' corners for their centers. */
+const TENSORFLOW_MODULES = /^(compat\.v1\.(?!image\.resize))?((math|nn|image|linalg|__operators__)\.)?/;
 
 /** Classes of keras.ops, in lower case and without underscores; those not here have their own name. */
 const KERAS_3_NAMES: Record<string, string> = {
