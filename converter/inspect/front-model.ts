@@ -2,9 +2,10 @@
 import onnxProto, { type onnx } from 'onnx-proto';
 import { embedBytes } from '../onnx-reader/constants.ts';
 import type { OnnxModel, OnnxModelGraph } from '../onnx-reader/decode-onnx.ts';
+import { externalPartOf } from '../onnx-reader/external-weights.ts';
 import type { ModelFront } from '../onnx-reader/model-front.ts';
 import { encodeNode, encodeTensor } from '../onnx-writer/graph/encode-onnx.ts';
-import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
+import { elementCount, type OnnxGraph } from '../onnx-writer/graph/graph.ts';
 
 /** Name of its input. */
 export const FRONT_INPUT = 'inferql_front_input';
@@ -12,6 +13,8 @@ export const FRONT_INPUT = 'inferql_front_input';
 export const FRONT_OUTPUT = 'inferql_front_output';
 
 const FLOAT = 1;
+/** A mean per pixel of the largest images needs this. A file may name the same bytes in many tensors, which memory would hold each time. */
+const MAX_CONSTANT_BYTES = 256 * 1024 * 1024;
 /** The opset that the converter writes. */
 const CONVERTED = { irVersion: 8, opsetImport: [{ domain: '', version: 17 }] };
 
@@ -25,7 +28,7 @@ interface Parts {
 /**
  * Of an ONNX file.
  * @param file where its longer constants are
- * @returns undefined if a constant cannot be read
+ * @returns undefined if a constant cannot be read, or if they are too large
  */
 export function encodeFileFront(
   { model, graph }: { model: OnnxModel; graph: OnnxModelGraph },
@@ -35,7 +38,9 @@ export function encodeFileFront(
 ): Uint8Array | undefined {
   const nodes: onnx.INodeProto[] = front.places.map((place) => graph.node[place] ?? {});
   const read = new Set(nodes.flatMap((node) => node.input ?? []));
-  const initializer = graph.initializer.filter(({ name }) => read.has(name ?? '')).map((it) => embedBytes(it, file));
+  const constants = graph.initializer.filter(({ name }) => read.has(name ?? ''));
+  if (externalBytesOf(constants, nodes) > MAX_CONSTANT_BYTES) return undefined;
+  const initializer = constants.map((it) => embedBytes(it, file));
   const whole = nodes.map((node) => embedAttributes(node, file));
   if (!isComplete(initializer) || !isComplete(whole)) return undefined;
   const { irVersion, opsetImport } = model;
@@ -49,6 +54,13 @@ export function encodeConvertedFront(graph: OnnxGraph, front: ModelFront): Uint8
   const initializer = [...graph.constants].filter(([name]) => read.has(name)).map((it) => encodeTensor(...it));
   const input = { name: graph.inputs[0]?.name ?? '', type: FLOAT };
   return encodeParts({ nodes: used.map(encodeNode), initializer, input, versions: CONVERTED }, front);
+}
+
+/** An upper bound: no element has more than eight bytes. */
+function externalBytesOf(constants: readonly onnx.ITensorProto[], nodes: readonly onnx.INodeProto[]): number {
+  const inNodes = nodes.flatMap(({ attribute }) => attribute?.flatMap(({ t }) => t ?? []) ?? []);
+  const external = [...constants, ...inNodes].filter((tensor) => externalPartOf(tensor));
+  return external.reduce((sum, { dims }) => sum + 8 * elementCount((dims ?? []).map(Number)), 0);
 }
 
 function embedAttributes(node: onnx.INodeProto, file: string): onnx.INodeProto | undefined {

@@ -68,7 +68,9 @@ export async function readColors(
   }
   const isGray = zeros.every((list) => list.length === 0);
   const firsts = colors.map((values) => values.findIndex((value, place) => value !== dark[place]));
-  const isExchanged = !isGray && (firsts[2] ?? 0) < (firsts[0] ?? 0);
+  const [red = -1, , blue = -1] = firsts;
+  // A color that nothing depends on is nowhere, and not exchanged.
+  const isExchanged = !isGray && red >= 0 && blue >= 0 && blue < red;
   return { isGray, isExchanged, order: isGray ? orderOfGray(shares) : orderOfMeans(zeros.map(averageOf)) };
 }
 
@@ -119,8 +121,10 @@ function shareWithin(part: number, left: readonly number[], right: readonly numb
 
 /** What several values that learned operators read show together. */
 export function joinReadings(readings: readonly FrontReading[]): FrontReading | undefined {
-  const found = readings.filter(({ shows }) => shows === 'values');
-  const [first, ...others] = found.length > 0 ? found : sorted(readings);
+  const found = readings.filter((it) => it.shows === 'values');
+  // An order that one of them leaves open is open.
+  const byOpenness = [...found].sort((a, b) => Number(b.isOrderOpen) - Number(a.isOrderOpen));
+  const [first, ...others] = found.length > 0 ? byOpenness : sorted(readings);
   if (first?.shows !== 'values') return first;
   const wanted = JSON.stringify(first.normalization);
   const isSame = others.every((it) => it.shows === 'values' && JSON.stringify(it.normalization) === wanted);

@@ -18,7 +18,13 @@ import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from '
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
-import { type Activation, describeSingle, type Overrides, SEVERAL_LABELS } from './overrides.ts';
+import {
+  type Activation,
+  describeSingle,
+  type Overrides,
+  overriddenNormalization,
+  SEVERAL_LABELS,
+} from './overrides.ts';
 import { probeFileFront } from './probe-model-front.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { type Ask, askOutput } from './questions.ts';
@@ -46,7 +52,8 @@ export async function inspectOnnx(
   if (overrides.output === undefined) refuseDetection(facts.outputs, declared);
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
-  const front = await probeFileFront(decoded, facts, input, file);
+  const isGiven = overriddenNormalization(overrides) !== undefined;
+  const front = isGiven ? undefined : await probeFileFront(decoded, facts, input, file);
   const arithmetic = { front, canAsk: context.ask !== undefined };
   const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings, arithmetic);
   const name = chosen?.output.name;

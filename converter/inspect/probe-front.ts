@@ -1,4 +1,3 @@
-/** Runs what a model does before its first learned operator on pictures whose answers show which images it takes. */
 import ort from 'onnxruntime-node';
 import {
   expectedRange,
@@ -9,6 +8,7 @@ import {
   type Responses,
 } from '../onnx-reader/expected-values.ts';
 import type { ModelFront } from '../onnx-reader/model-front.ts';
+import { elementCount } from '../onnx-writer/graph/graph.ts';
 import { FRONT_INPUT, FRONT_OUTPUT } from './front-model.ts';
 import { type Picture, pictures } from './front-pictures.ts';
 import {
@@ -34,6 +34,8 @@ export interface FrontInput {
 /** More than these are not looked at. */
 const MAX_VALUES = 20_000;
 const MAX_ENDS = 8;
+/** Of all images of a fixed batch. Each is run about twenty times. */
+const MAX_INPUT_VALUES = 32 * 1024 * 1024;
 
 /**
  * Runs what a model does before its first learned operator on images whose answers show what it is.
@@ -45,7 +47,7 @@ export async function probeFront(
   front: ModelFront,
   input: FrontInput,
 ): Promise<FrontReading | undefined> {
-  if (front.ends.length > MAX_ENDS) return undefined;
+  if (front.ends.length > MAX_ENDS || elementCount(input.dims) > MAX_INPUT_VALUES) return undefined;
   const options = { logSeverityLevel: 4, intraOpNumThreads: 1 } as const;
   const session = await ort.InferenceSession.create(bytes, options).catch(() => undefined);
   if (!session) return undefined;
@@ -70,7 +72,7 @@ async function runFront(
   picture: Picture,
 ): Promise<Float32Array> {
   const pixels = width * height;
-  const data = new Float32Array(dims.reduce((a, b) => a * b, 1));
+  const data = new Float32Array(elementCount(dims));
   const [perPlace, perChannel] = layout === 'nchw' ? [1, pixels] : [channels, 1];
   for (let place = 0; place < pixels; place++) {
     for (let channel = 0; channel < channels; channel++) {
@@ -78,7 +80,7 @@ async function runFront(
     }
   }
   // A fixed batch has the same picture several times.
-  for (let at = pixels * channels; at < data.length; at++) data[at] = data[at - pixels * channels] ?? 0;
+  for (let at = pixels * channels; at < data.length; at += pixels * channels) data.copyWithin(at, 0, pixels * channels);
   const answer = await session.run({ [FRONT_INPUT]: new ort.Tensor('float32', data, dims) }, [output]);
   return answer[output]?.data as Float32Array;
 }
