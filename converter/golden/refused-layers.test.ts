@@ -24,6 +24,16 @@ test.each<[string, LayerFile, RegExp]>([
     /Dense: layer l0 is a class of mine, not one of Keras/,
   ],
   [
+    'a class of the user with the name of the one that Keras registers as users do',
+    {
+      class_name: 'CustomScaleLayer',
+      registered_name: 'mine>CustomScaleLayer',
+      config: { scale: 2 },
+      call: { args: [[tensor('image'), tensor('image')]], kwargs: {} },
+    },
+    /CustomScaleLayer: layer l0 is a class of mine, not one of Keras/,
+  ],
+  [
     'a function of the user with the name of one of Keras',
     dense({ module: 'builtins', class_name: 'function', config: 'hard_swish', registered_name: 'function' }),
     /activation hard_swish: layer l0: not one of Keras/,

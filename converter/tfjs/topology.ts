@@ -132,7 +132,7 @@ function parseModel(raw: unknown, depth: number): LayersModel {
 
 /**
  * Whose class it is, if not Keras': a user's class may have the name of one of Keras. Keras 2 writes no module for what is registered under a
- * package, only the package. CustomScaleLayer is its own, and registered in the same way.
+ * package, only the package, which is Custom if none is named. Keras has registered its CustomScaleLayer so.
  */
 export function ownerOf(entry: {
   class_name: string;
@@ -141,9 +141,9 @@ export function ownerOf(entry: {
 }): string | undefined {
   const { class_name, module, registered_name } = entry;
   if (typeof module === 'string' && !/^(tf_)?keras\b/.test(module)) return module;
-  const isOwn = module == null && class_name !== 'CustomScaleLayer';
   const [owner, ...others] = String(registered_name ?? '').split('>');
-  return isOwn && others.length > 0 ? owner : undefined;
+  const isKeras = module != null || (owner === 'Custom' && class_name === 'CustomScaleLayer');
+  return isKeras || others.length === 0 ? undefined : owner;
 }
 
 /** The class of a model that was written as a subclass: Keras keeps its name, and no layers. */
