@@ -13,7 +13,7 @@ export interface ChosenNormalization {
   isGuess: boolean;
 }
 
-/** What a model's arithmetic shows: as its operators read, and as its answers to pictures say. */
+/** What a model's arithmetic shows: as its operators read, and as its answers to test images say. */
 export interface ModelArithmetic {
   /** Undefined if the model could not be followed. */
   trace: InputTrace | undefined;

@@ -7,7 +7,7 @@ import {
   type Response,
 } from '../onnx-reader/expected-values.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
-import type { Picture, Pictures } from './front-pictures.ts';
+import type { TestImage, TestImages } from './front-test-images.ts';
 
 /** What a model's operators before its first learned one show of the images that it takes. */
 export type FrontReading =
@@ -18,15 +18,15 @@ export type FrontReading =
   /** It changes the values in a way that fits no usual range. */
   | { shows: 'unknown'; does: string };
 
-/** The values that a picture has behind the front. */
-export type Run = (picture: Picture) => Promise<Float32Array>;
+/** The values that a test image has behind the front. */
+export type Run = (image: TestImage) => Promise<Float32Array>;
 
-/** A picture in a range of values. */
-export function inRange(range: ImageRange, picture: Picture): Picture {
+/** A test image in a range of values. */
+export function inRange(range: ImageRange, image: TestImage): TestImage {
   const { black, white } = IMAGE_RANGES[range];
   return (place, channel) => {
     const low = black[channel] ?? black[0];
-    return low + picture(place, channel) * ((white[channel] ?? white[0]) - low);
+    return low + image(place, channel) * ((white[channel] ?? white[0]) - low);
   };
 }
 
@@ -43,13 +43,13 @@ const SHARE_DISTANCE = 0.02;
 const GRAY_DISTANCE = 0.05;
 
 /**
- * Which of the three channels are behind which values, from pictures of one color.
+ * Which of the three channels are behind which values, from images of one color.
  * @param places of the values that are looked at
  */
 export async function readColors(
   run: Run,
   range: ImageRange,
-  shown: Pictures,
+  shown: TestImages,
   { black, white }: Response,
   places: readonly number[],
 ): Promise<ColorReading> {
@@ -99,10 +99,10 @@ const ALMOST_ALL = 0.9;
  */
 export async function readStandardization(
   run: Run,
-  shown: Pictures,
+  shown: TestImages,
   pick: (values: Float32Array) => number[],
 ): Promise<FrontReading | undefined> {
-  const see = async (range: ImageRange, picture: Picture) => pick(await run(inRange(range, picture)));
+  const see = async (range: ImageRange, image: TestImage) => pick(await run(inRange(range, image)));
   const [bytes, unit] = [await see('bytes', shown.noise), await see('unit', shown.noise)];
   if (shareWithin(LARGE_DIFFERENCE, bytes, unit) < ALMOST_ALL) return undefined;
   const darkened = await see('bytes', shown.darkened);

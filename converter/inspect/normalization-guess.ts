@@ -12,7 +12,7 @@ import { describeNormalization } from './overrides.ts';
 export interface NormalizationEvidence {
   /** Undefined if the model could not be followed. */
   trace: InputTrace | undefined;
-  /** What its answers to pictures show, and its first convolution behind the operators that give them. */
+  /** What its answers to test images show, and its first convolution behind the operators that give them. */
   front?: { reading: FrontReading | undefined; firstLayer: FirstLayer | undefined } | undefined;
   /** As layers are named. */
   family: KerasFamily | undefined;

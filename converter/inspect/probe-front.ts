@@ -10,7 +10,6 @@ import {
 import type { ModelFront } from '../onnx-reader/model-front.ts';
 import { elementCount } from '../onnx-writer/graph/graph.ts';
 import { FRONT_INPUT, FRONT_OUTPUT } from './front-model.ts';
-import { type Picture, pictures } from './front-pictures.ts';
 import {
   type FrontReading,
   inRange,
@@ -20,6 +19,7 @@ import {
   readColors,
   readStandardization,
 } from './front-readings.ts';
+import { type TestImage, testImages } from './front-test-images.ts';
 
 /** The images of a model. */
 export interface FrontInput {
@@ -54,7 +54,7 @@ export async function probeFront(
   try {
     const readings: FrontReading[] = [];
     for (const i of front.ends.keys()) {
-      const run = (picture: Picture) => runFront(session, `${FRONT_OUTPUT}${i}`, input, picture);
+      const run = (image: TestImage) => runFront(session, `${FRONT_OUTPUT}${i}`, input, image);
       readings.push(await readEnd(run, front, input));
     }
     return joinReadings(readings);
@@ -69,25 +69,25 @@ async function runFront(
   session: ort.InferenceSession,
   output: string,
   { width, height, channels, layout, dims }: FrontInput,
-  picture: Picture,
+  image: TestImage,
 ): Promise<Float32Array> {
   const pixels = width * height;
   const data = new Float32Array(elementCount(dims));
   const [perPlace, perChannel] = layout === 'nchw' ? [1, pixels] : [channels, 1];
   for (let place = 0; place < pixels; place++) {
     for (let channel = 0; channel < channels; channel++) {
-      data[place * perPlace + channel * perChannel] = picture(place, channel);
+      data[place * perPlace + channel * perChannel] = image(place, channel);
     }
   }
-  // A fixed batch has the same picture several times.
+  // A fixed batch has the same image several times.
   for (let at = pixels * channels; at < data.length; at += pixels * channels) data.copyWithin(at, 0, pixels * channels);
   const answer = await session.run({ [FRONT_INPUT]: new ort.Tensor('float32', data, dims) }, [output]);
   return answer[output]?.data as Float32Array;
 }
 
 async function readEnd(run: Run, front: ModelFront, { width, height, channels }: FrontInput): Promise<FrontReading> {
-  const shown = pictures(width * height);
-  const see = (picture: Picture) => run(inRange('bytes', picture));
+  const shown = testImages(width * height);
+  const see = (image: TestImage) => run(inRange('bytes', image));
   const [noise, black, white] = [await see(shown.noise), await see(shown.black), await see(shown.white)];
   const places = changingPlaces(noise, black, white);
   if (places.length === 0) return LEARNED;

@@ -1,4 +1,4 @@
-/** What ONNX files do before their first learned operator, as their answers to pictures show it. */
+/** What ONNX files do before their first learned operator, as their answers to test images show it. */
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';

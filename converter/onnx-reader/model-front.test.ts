@@ -36,7 +36,7 @@ test('what a model does with its channels before its first convolution is all in
 });
 
 test.each(['weightedMean', 'diagonal', 'eachAlone'])(
-  'a convolution of one pixel with %s is no learned one',
+  'a convolution of one pixel with %s is not a learned one',
   (weights) => {
     const front = frontOf(['Conv', `x ${weights}`, 'prepared'], ['Conv', 'prepared kernel', 'features']);
     expect(front).toEqual({ operators: ['Conv'], ends: ['prepared'] });

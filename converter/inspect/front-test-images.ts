@@ -1,27 +1,27 @@
-/** A picture's light per pixel and channel, as a share of the way from black to white. */
-export type Picture = (place: number, channel: number) => number;
+/** A test image's light per pixel and channel, as a share of the way from black to white. */
+export type TestImage = (place: number, channel: number) => number;
 
-/** Pictures whose answers show what a model does with its input. */
-export interface Pictures {
-  black: Picture;
-  gray: Picture;
-  white: Picture;
-  red: Picture;
-  green: Picture;
-  blue: Picture;
-  noise: Picture;
+/** Images whose answers show what a model does with its input. */
+export interface TestImages {
+  black: TestImage;
+  gray: TestImage;
+  white: TestImage;
+  red: TestImage;
+  green: TestImage;
+  blue: TestImage;
+  noise: TestImage;
   /** The same noise, of which a quarter is black. */
-  darkened: Picture;
+  darkened: TestImage;
   /** Noise with the contrast of a dull image, which an epsilon must not change. */
-  faint: Picture;
+  faint: TestImage;
 }
 
 /** @param count the number of pixels */
-export function pictures(count: number): Pictures {
-  const noise: Picture = (place, channel) =>
+export function testImages(count: number): TestImages {
+  const noise: TestImage = (place, channel) =>
     ((place * 7919 + channel * 104_729 + ((place * place) % 8191)) % 251) / 250;
   const only =
-    (channel: number): Picture =>
+    (channel: number): TestImage =>
     (_, at) =>
       at === channel ? 1 : 0;
   return {
