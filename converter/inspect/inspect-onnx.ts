@@ -15,6 +15,7 @@ import { parseJsonLabels } from '../spec/label-json.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import type { Companions, Preprocessing, Problem } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
+import { probeFileFront } from './embedded-preprocessing/probe-front.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
@@ -25,7 +26,6 @@ import {
   overriddenNormalization,
   SEVERAL_LABELS,
 } from './overrides.ts';
-import { probeFileFront } from './probe-model-front.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { type Ask, askOutput } from './questions.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';

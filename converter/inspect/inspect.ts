@@ -11,7 +11,12 @@ import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
-import { type ChosenNormalization, chooseEmbedded, refuseUnknown } from './embedded-normalization.ts';
+import {
+  type ChosenNormalization,
+  chooseEmbedded,
+  refuseUnknown,
+} from './embedded-preprocessing/embedded-normalization.ts';
+import { probeConvertedFront } from './embedded-preprocessing/probe-front.ts';
 import { Findings } from './findings.ts';
 import { inspectOnnx } from './inspect-onnx.ts';
 import { findKerasFamily } from './layer-name-families.ts';
@@ -24,7 +29,6 @@ import {
   overriddenNormalization,
   SEVERAL_LABELS,
 } from './overrides.ts';
-import { probeConvertedFront } from './probe-model-front.ts';
 import type { Ask } from './questions.ts';
 import { chooseResizing } from './resizing.ts';
 import { findChannels, findInputSizes, findSize } from './tfjs-input.ts';

@@ -4,8 +4,8 @@ import type { FirstLayer } from '../onnx-reader/first-layer.ts';
 import type { InputTrace } from '../onnx-reader/input-trace.ts';
 import { describeStatistics, readTrainedValues, type Statistics } from '../onnx-reader/trained-values.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
+import type { FrontReading } from './embedded-preprocessing/front-readings.ts';
 import type { Findings } from './findings.ts';
-import type { FrontReading } from './front-readings.ts';
 import type { KerasFamily } from './layer-name-families.ts';
 import { describeNormalization } from './overrides.ts';
 

@@ -2,9 +2,13 @@ import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import type { ValueRange } from '../onnx-reader/quantized-ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
-import { type ChosenNormalization, chooseEmbedded, refuseUnknown } from './embedded-normalization.ts';
+import {
+  type ChosenNormalization,
+  chooseEmbedded,
+  refuseUnknown,
+} from './embedded-preprocessing/embedded-normalization.ts';
+import type { FrontReading } from './embedded-preprocessing/front-readings.ts';
 import type { Findings } from './findings.ts';
-import type { FrontReading } from './front-readings.ts';
 import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';

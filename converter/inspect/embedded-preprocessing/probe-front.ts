@@ -1,11 +1,11 @@
-import type { OnnxModel, OnnxModelGraph } from '../onnx-reader/decode-onnx.ts';
-import type { OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
-import type { ModelFront } from '../onnx-reader/model-front.ts';
-import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
-import type { InputSpec } from '../spec/input-spec.ts';
-import { encodeConvertedFront, encodeFileFront } from './front-model.ts';
+import type { OnnxModel, OnnxModelGraph } from '../../onnx-reader/decode-onnx.ts';
+import type { OnnxFacts } from '../../onnx-reader/inputs-and-outputs.ts';
+import type { ModelFront } from '../../onnx-reader/model-front.ts';
+import type { OnnxGraph } from '../../onnx-writer/graph/graph.ts';
+import type { InputSpec } from '../../spec/input-spec.ts';
+import { encodeConvertedFront, encodeFileFront } from './cut-out-front.ts';
 import type { FrontReading } from './front-readings.ts';
-import { probeFront } from './probe-front.ts';
+import { probeFront } from './run-front.ts';
 
 interface ImageSize {
   width: number;

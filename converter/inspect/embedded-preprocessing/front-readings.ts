@@ -5,9 +5,9 @@ import {
   type ImageRange,
   orderOfMeans,
   type Response,
-} from '../onnx-reader/expected-values.ts';
-import type { NormalizationSpec } from '../spec/input-spec.ts';
-import type { TestImage, TestImages } from './front-test-images.ts';
+} from '../../onnx-reader/expected-values.ts';
+import type { NormalizationSpec } from '../../spec/input-spec.ts';
+import type { TestImage, TestImages } from './test-images.ts';
 
 /** What a model's operators before its first learned one show of the images that it takes. */
 export type FrontReading =

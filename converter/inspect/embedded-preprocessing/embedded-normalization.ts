@@ -1,11 +1,11 @@
 /** The normalization that a model does itself, which nobody must do again outside. */
-import { ModelError } from '../errors.ts';
-import { type EmbeddedPreprocessing, readEmbedded } from '../onnx-reader/embedded-preprocessing.ts';
-import type { InputTrace } from '../onnx-reader/input-trace.ts';
-import type { NormalizationSpec } from '../spec/input-spec.ts';
-import type { Findings } from './findings.ts';
+import { ModelError } from '../../errors.ts';
+import { type EmbeddedPreprocessing, readEmbedded } from '../../onnx-reader/embedded-preprocessing.ts';
+import type { InputTrace } from '../../onnx-reader/input-trace.ts';
+import type { NormalizationSpec } from '../../spec/input-spec.ts';
+import type { Findings } from '../findings.ts';
+import { describeNormalization } from '../overrides.ts';
 import type { FrontReading } from './front-readings.ts';
-import { describeNormalization } from './overrides.ts';
 
 /** A normalization, and whether somebody should confirm it. */
 export interface ChosenNormalization {

@@ -1,11 +1,11 @@
 /** What a model does before its first learned operator, as a model of its own that takes floats. */
 import onnxProto, { type onnx } from 'onnx-proto';
-import { embedBytes } from '../onnx-reader/constants.ts';
-import type { OnnxModel, OnnxModelGraph } from '../onnx-reader/decode-onnx.ts';
-import { externalPartOf } from '../onnx-reader/external-weights.ts';
-import type { ModelFront } from '../onnx-reader/model-front.ts';
-import { encodeNode, encodeTensor } from '../onnx-writer/graph/encode-onnx.ts';
-import { elementCount, type OnnxGraph } from '../onnx-writer/graph/graph.ts';
+import { embedBytes } from '../../onnx-reader/constants.ts';
+import type { OnnxModel, OnnxModelGraph } from '../../onnx-reader/decode-onnx.ts';
+import { externalPartOf } from '../../onnx-reader/external-weights.ts';
+import type { ModelFront } from '../../onnx-reader/model-front.ts';
+import { encodeNode, encodeTensor } from '../../onnx-writer/graph/encode-onnx.ts';
+import { elementCount, type OnnxGraph } from '../../onnx-writer/graph/graph.ts';
 
 /** Name of its input. */
 export const FRONT_INPUT = 'inferql_front_input';

@@ -6,10 +6,10 @@ import {
   normalizationOfRange,
   type Response,
   type Responses,
-} from '../onnx-reader/expected-values.ts';
-import type { ModelFront } from '../onnx-reader/model-front.ts';
-import { elementCount } from '../onnx-writer/graph/graph.ts';
-import { FRONT_INPUT, FRONT_OUTPUT } from './front-model.ts';
+} from '../../onnx-reader/expected-values.ts';
+import type { ModelFront } from '../../onnx-reader/model-front.ts';
+import { elementCount } from '../../onnx-writer/graph/graph.ts';
+import { FRONT_INPUT, FRONT_OUTPUT } from './cut-out-front.ts';
 import {
   type FrontReading,
   inRange,
@@ -19,7 +19,7 @@ import {
   readColors,
   readStandardization,
 } from './front-readings.ts';
-import { type TestImage, testImages } from './front-test-images.ts';
+import { type TestImage, testImages } from './test-images.ts';
 
 /** The images of a model. */
 export interface FrontInput {

@@ -4,11 +4,11 @@ import os from 'node:os';
 import path from 'node:path';
 import onnxProto, { type onnx } from 'onnx-proto';
 import { afterAll, expect, test } from 'vitest';
-import { readFacts } from '../onnx-reader/inputs-and-outputs.ts';
-import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import { encodeTensor } from '../onnx-writer/graph/encode-onnx.ts';
-import { floatTensor, int64Tensor } from '../onnx-writer/graph/graph.ts';
-import { probeFileFront } from './probe-model-front.ts';
+import { readFacts } from '../../onnx-reader/inputs-and-outputs.ts';
+import { readOnnx } from '../../onnx-reader/read-without-weights.ts';
+import { encodeTensor } from '../../onnx-writer/graph/encode-onnx.ts';
+import { floatTensor, int64Tensor } from '../../onnx-writer/graph/graph.ts';
+import { probeFileFront } from './probe-front.ts';
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'front-'));
 afterAll(() => rm(folder, { recursive: true }));
