@@ -24,7 +24,7 @@ test.each(['2.15.0', '3.15.1'] as const)(
     const folder = await writeFiles(inRoot('lambda'), exported(file));
     const error = await addModel(folder, {}, repository.context).catch((cause: Error) => cause);
     expect((error as Error).message).toMatch(
-      /does not cover Lambda: .*layer l0.*An ONNX file says every operation: .*model\.export\('folder'\).*tf2onnx\.convert --saved-model folder/,
+      /does not cover Lambda: .*layer l0.*An ONNX file says every operation: .*keras\.Model\(model\.input, model\(model\.input, training=False\)\)\.export\('folder'\).*tf2onnx\.convert --saved-model folder/,
     );
     expect((error as Error).message).not.toMatch(/--labels|another engine|damaged/);
     expect(await listModels(repository.context.modelsDir)).toEqual([]);

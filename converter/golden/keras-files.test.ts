@@ -103,14 +103,14 @@ describe('files of Keras', () => {
   test('an ONNX file whose constants Keras 3 did not write is refused, and the message names the way out', async () => {
     const adding = addModel(path.join(FILES, 'keras3-without-constants.onnx'), {}, context);
     await expect(adding).rejects.toThrow(
-      /lacks constants of the model, which its exporter left out: \S+\/Sub\/y:0, \S+\/Sqrt\/x:0; add the \.keras or \.h5 file itself\. If that was refused, call model\.export\('folder'\) without a format, and convert it: python -m tf2onnx\.convert --saved-model folder /,
+      /lacks constants of the model, which its exporter left out: \S+\/Sub\/y:0, \S+\/Sqrt\/x:0; add the \.keras or \.h5 file itself\. If that was refused, call keras\.Model\(.*training=False\)\)\.export\('folder'\), and convert it: python -m tf2onnx\.convert --saved-model folder /,
     );
   });
 
   test('an ONNX file with a function that tf2onnx left out is refused, and the message names the way out', async () => {
     const adding = addModel(path.join(FILES, 'keras2-with-call.onnx'), {}, context);
     await expect(adding).rejects.toThrow(
-      /left out \(PartitionedCall, .*\): add the \.keras or \.h5 file itself\. If that was refused, call tf\.config\.run_functions_eagerly\(True\) before model\.export\('folder'\), .*: python -m tf2onnx\.convert --saved-model folder /,
+      /left out \(PartitionedCall, .*\): add the \.keras or \.h5 file itself\. If that was refused, call tf\.config\.run_functions_eagerly\(True\) before keras\.Model\(.*training=False\)\)\.export\('folder'\), .*: python -m tf2onnx\.convert --saved-model folder /,
     );
   });
 

@@ -1,6 +1,6 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
-import { TF2ONNX_COMMAND } from '../tf2onnx-command.ts';
+import { KERAS_EXPORT, TF2ONNX_COMMAND } from '../tf2onnx-command.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
@@ -128,7 +128,7 @@ function refuseCalls(graph: OnnxModelGraph): void {
     'SOURCE_INVALID',
     `the ONNX file calls a function of TensorFlow that its exporter left out (${call.opType}, as of a grouped convolution): ` +
       'add the .keras or .h5 file itself. If that was refused, call tf.config.run_functions_eagerly(True) before ' +
-      `model.export('folder'), which writes the function's content, and convert again: ${TF2ONNX_COMMAND}`,
+      `${KERAS_EXPORT}, which writes the function's content, and convert again: ${TF2ONNX_COMMAND}`,
   );
 }
 
@@ -166,7 +166,7 @@ function imagePort(graph: OnnxModelGraph, given: ImageShape): { port: Port; with
       throw new ModelError(
         'SOURCE_INVALID',
         `the ONNX file lacks constants of the model, which its exporter left out: ${lost.join(', ')}; add the .keras or .h5 file ` +
-          `itself. If that was refused, call model.export('folder') without a format, and convert it: ${TF2ONNX_COMMAND}`,
+          `itself. If that was refused, call ${KERAS_EXPORT}, and convert it: ${TF2ONNX_COMMAND}`,
       );
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
   }

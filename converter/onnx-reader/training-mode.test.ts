@@ -49,8 +49,12 @@ describe('training mode is refused', () => {
     ['batch normalization', [{ opType: 'BatchNormalization', output: ['y'], attribute: [whole('training_mode', 1)] }]],
     ['batch normalization of an old opset', [{ opType: 'BatchNormalization', output: ['y', 'mean', 'variance'] }]],
     ['noise', [{ opType: 'RandomNormalLike', input: ['x'], output: ['y'] }]],
+    ['noise of TensorFlow', [{ opType: 'StatelessRandomUniformV2', input: ['x'], output: ['y'] }]],
+    ["Keras 3's RandomCrop", [{ opType: 'Slice', input: ['x'], output: ['call/random_crop_1/strided_slice_2:0'] }]],
   ])('of %s', (_, nodes, functions) => {
-    expect(() => refuseTraining(decode(nodes, functions))).toThrow(/training mode \(\w+ is active\).*model\.eval\(\)/);
+    expect(() => refuseTraining(decode(nodes, functions))).toThrow(
+      /training mode \(\w+ is active\).*model\.eval\(\), or with Keras by keras\.Model\(.*training=False/,
+    );
   });
 });
 

@@ -1,5 +1,6 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
+import { KERAS_EXPORT } from '../tf2onnx-command.ts';
 import { type Constant, readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 
@@ -13,6 +14,12 @@ const RANDOM = new Set([
   'RandomUniform',
   'RandomUniformLike',
 ]);
+
+/** TensorFlow's own, which tf2onnx leaves in the file. */
+const RANDOM_OF_TENSORFLOW = /^Stateless(Random|Truncated)|^RngReadAndSkip$/;
+
+/** The seed of Keras 3's RandomCrop becomes a constant in the file, and with it the place of the crop: only the layer's name tells. */
+const RANDOM_CROP = /(^|\/)random_crop(_\d+)*\/strided_slice/;
 
 /**
  * Refuses a model that was exported in training mode: dropout makes its answers random, and batch normalization takes its statistics from
@@ -28,7 +35,7 @@ export function refuseTraining({ model, graph }: { model: OnnxModel; graph: Onnx
     if (!found) continue;
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file contains a model in training mode (${found.opType} is active), so its results are not those of the trained model: export it again after model.eval()`,
+      `the ONNX file contains a model in training mode (${found.opType} is active), so its results are not those of the trained model: export it again after model.eval(), or with Keras by ${KERAS_EXPORT}`,
     );
   }
 }
@@ -52,7 +59,9 @@ function isForTraining(node: Node, constantOf: (name: string) => Constant | unde
       const ratio = constantOf(input?.[1] ?? '')?.values?.[0];
       return constantOf(input?.[2] ?? '')?.values?.[0] === 1 && ratio !== 0;
     }
+    case 'Slice':
+      return (output ?? []).some((name) => RANDOM_CROP.test(name));
     default:
-      return RANDOM.has(opType ?? '');
+      return RANDOM.has(opType ?? '') || RANDOM_OF_TENSORFLOW.test(opType ?? '');
   }
 }
