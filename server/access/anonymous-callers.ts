@@ -1,4 +1,4 @@
-/** Callers of a server that does not identify them: they are told apart by their addresses. */
+/** Callers of a server that does not identify them. Their addresses distinguish them. */
 import { isIP } from 'node:net';
 import type { LimitRules } from '@inferql/queue/access/rate-limiter';
 import { ANONYMOUS, type Principal } from './principal.ts';

@@ -1,4 +1,4 @@
-/** What a model does before its first learned operator, as a model of its own that takes floats. */
+/** Cuts out what a model does before its first learned operator, as a separate model that takes floats. */
 import onnxProto, { type onnx } from 'onnx-proto';
 import { embedBytes } from '../../onnx-reader/constants.ts';
 import type { OnnxModel, OnnxModelGraph } from '../../onnx-reader/decode-onnx.ts';

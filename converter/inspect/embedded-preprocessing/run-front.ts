@@ -39,7 +39,7 @@ const MAX_INPUT_VALUES = 32 * 1024 * 1024;
 
 /**
  * Runs what a model does before its first learned operator on images whose answers show what it is.
- * @param bytes the front as a model of its own
+ * @param bytes the front as a separate model
  * @returns undefined if it does not run
  */
 export async function probeFront(

@@ -1,4 +1,4 @@
-/** Operations on each value by itself, or on pairs of values. */
+/** Operations on single values, or on pairs of values. */
 
 import { binary, broadcastShapes } from '../emit/binary.ts';
 import { activate, clip, scalar, unary } from '../emit/named-activations.ts';

@@ -74,7 +74,7 @@ const matrixProduct: Operation = (operands) => {
   const [length, columns] = b.shape.slice(-2);
   if (rows === undefined || inner === undefined || columns === undefined || inner !== length)
     throw operands.unsupported(`of [${a.shape}] and [${b.shape}]`);
-  // A batch that is multiplied away, by itself, or by others, mixes its images.
+  // A product over the batch, or of two batches, mixes its images.
   if (inner < 0 || columns < 0 || (rows < 0 && b.shape.length > 2))
     throw operands.unsupported(`of [${a.shape}] and [${b.shape}]`);
   const shape = [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
