@@ -102,7 +102,8 @@ async function inspectTfjs(
   const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
   const spec = draftSpec({ ...size, channels, ...resizing, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
-  const outcome = await outcomeOf(modelJson, file, weights, spec).catch((error: Error) => {
+  const isGiven = overriddenNormalization(overrides) !== undefined || preprocessing?.normalization !== undefined;
+  const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven).catch((error: Error) => {
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
   });
@@ -174,6 +175,7 @@ async function outcomeOf(
   file: string,
   weights: Map<string, Weight>,
   { input, output }: ModelSpec,
+  isNormalizationGiven: boolean,
 ): Promise<Outcome> {
   try {
     const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
@@ -182,7 +184,7 @@ async function outcomeOf(
     const traced = traceGraphOf(graph);
     const image = graph.inputs[0]?.name ?? '';
     const front = findFront(traced, image);
-    const reading = front && (await probeConvertedFront(graph, front, input));
+    const reading = front && !isNormalizationGiven ? await probeConvertedFront(graph, front, input) : undefined;
     const seen = { reading, firstLayer: front?.firstLayer };
     return { graph, trace: traceInput(traced, image), front: seen, activation, classCount };
   } catch (error) {

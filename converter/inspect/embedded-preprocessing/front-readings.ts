@@ -92,9 +92,9 @@ const SMALL_DIFFERENCE = 1e-4;
 const ALMOST_ALL = 0.9;
 
 /**
- * Recognizes models that divide each image by its own deviation, or by its largest value.
+ * Recognizes models that divide each image by its own deviation, or by its largest value. Those that divide parts of an image, each by its
+ * own, as a layer normalization of patches does, show nothing.
  * @param pick the values that are looked at
- * Those that divide parts of an image, each by its own, as a layer normalization of patches does, show nothing.
  * @returns undefined for other summaries
  */
 export async function readStandardization(

@@ -92,14 +92,14 @@ async function readEnd(run: Run, front: ModelFront, { width, height, channels }:
   const places = changingPlaces(noise, black, white);
   if (places.length === 0) return LEARNED;
   const pick = (values: Float32Array) => places.map((place) => values[place] ?? Number.NaN);
-  const respond = async (range: ImageRange): Promise<Response> => ({
+  const respond = async (range: Exclude<ImageRange, 'bytes'>): Promise<Response> => ({
     black: pick(await run(inRange(range, shown.black))),
     gray: pick(await run(inRange(range, shown.gray))),
     white: pick(await run(inRange(range, shown.white))),
   });
   const isColor = channels === 3;
   const responses: Responses = {
-    bytes: await respond('bytes'),
+    bytes: { black: pick(black), gray: pick(await see(shown.gray)), white: pick(white) },
     signed: await respond('signed'),
     unit: await respond('unit'),
     imagenet: isColor ? await respond('imagenet') : { black: [], gray: [], white: [] },

@@ -17,6 +17,14 @@ function activation(name: string): Operation {
   return (operands) => activate(operands.builder, name, operands.value('x'));
 }
 
+/** Only with the number that the activation of that name has. */
+function activationWith(name: string, parameter: string, number: number): Operation {
+  return (operands) => {
+    operands.allow(parameter, number);
+    return activation(name)(operands);
+  };
+}
+
 /** A function with one number, which a parameter of any of some names gives. */
 function withAlpha(op: string, parameters: readonly string[], fallback: number): Operation {
   return (operands) => {
@@ -107,24 +115,11 @@ export const ELEMENTWISE_OPERATIONS: Record<string, Operation> = {
   tanh_shrink: activation('tanhshrink'),
   mish: activation('mish'),
   sparse_sigmoid: activation('sparsesigmoid'),
-  // Only with the number that the activation of that name has.
-  soft_shrink: (operands) => {
-    operands.allow('threshold', 0.5);
-    return activation('softshrink')(operands);
-  },
-  hard_shrink: (operands) => {
-    operands.allow('threshold', 0.5);
-    return activation('hardshrink')(operands);
-  },
-  squareplus: (operands) => {
-    // Keras calls it b, as it calls the second operand of others.
-    operands.allow('y', 4);
-    return activation('squareplus')(operands);
-  },
-  silu: (operands) => {
-    operands.allow('beta', 1);
-    return activation('silu')(operands);
-  },
+  soft_shrink: activationWith('softshrink', 'threshold', 0.5),
+  hard_shrink: activationWith('hardshrink', 'threshold', 0.5),
+  // Keras calls it b, as it calls the second operand of others.
+  squareplus: activationWith('squareplus', 'y', 4),
+  silu: activationWith('silu', 'beta', 1),
   gelu: (operands) => activation(operands.constant('approximate') === true ? 'gelunew' : 'gelu')(operands),
   leaky_relu: withAlpha('LeakyRelu', ['negative_slope', 'alpha'], 0.2),
   elu: withAlpha('Elu', ['alpha'], 1),

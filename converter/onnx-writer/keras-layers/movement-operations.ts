@@ -69,7 +69,7 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
     const x = operands.value('x');
     return operands.builder.reshape(x, resolveShape(x.shape, operands.ints('shape') ?? []));
   },
-  transpose: reorder((operands, { shape }) => operands.ints('perm')?.map((axis) => operands.axis(axis, shape.length))),
+  transpose: reorder((operands, { shape }) => operands.axes('perm', shape.length)),
   swapaxes: reorder((operands, x) => {
     const [first, second] = [oneAxis(operands, x, 'axis1'), oneAxis(operands, x, 'axis2')];
     return x.shape.map((_, axis) => (axis === first ? second : axis === second ? first : axis));
@@ -85,7 +85,7 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
   }),
   flip: (operands) => {
     const x = operands.value('x');
-    const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, x.shape.length));
+    const axes = operands.axes('axis', x.shape.length);
     if (axes === undefined || axes.includes(0)) throw operands.unsupported('that moves the batch');
     const parts = axes.map((axis) => ({ axis, begin: (x.shape[axis] ?? 1) - 1, end: -1, step: -1 }));
     return slice(operands.builder, x, parts);
@@ -98,7 +98,7 @@ export const MOVEMENT_OPERATIONS: Record<string, Operation> = {
   },
   squeeze: (operands) => {
     const x = operands.value('x');
-    const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, x.shape.length));
+    const axes = operands.axes('axis', x.shape.length);
     if (axes?.some((axis) => x.shape[axis] !== 1)) throw operands.unsupported(`of [${x.shape}] over axis ${axes}`);
     const drop = (size: number, axis: number) => size === 1 && (axes === undefined || axes.includes(axis));
     return operands.builder.reshape(

@@ -123,6 +123,14 @@ export class Operands {
   }
 
   /**
+   * A parameter with axes of a value, counted from the first; undefined if it is not given.
+   * @throws UnsupportedOpError for one that the value does not have
+   */
+  axes(name: string, rank: number): number[] | undefined {
+    return this.ints(name)?.map((axis) => this.axis(axis, rank));
+  }
+
+  /**
    * A parameter that must have one of some values if it is given; null and false count as absent.
    * @throws UnsupportedOpError for another
    */

@@ -14,7 +14,7 @@ import { toUnitLength } from './unit-length.ts';
 
 /** The axes of a reduction, counted from the first. */
 function axesOf(operands: Operands, { shape }: Value): number[] {
-  const axes = operands.ints('axis')?.map((axis) => operands.axis(axis, shape.length));
+  const axes = operands.axes('axis', shape.length);
   if (axes === undefined || axes.includes(0)) throw operands.unsupported('over the batch');
   // Not every reduction over nothing is the value itself: a length is an absolute value.
   if (axes.length === 0) throw operands.unsupported('over no axis');
