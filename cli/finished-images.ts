@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Embedding, HeadOf, Tensor } from '@inferql/client';
 import { z } from 'zod';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import type { ImageSource } from './images.ts';
+import type { ImageSource } from './image-sources.ts';
 import type { ImageRecord } from './output-formats.ts';
 
 const Head = z.object({ inferql: z.literal(1), run: z.uuid(), model: z.string().nullable() });

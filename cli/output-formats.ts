@@ -1,5 +1,5 @@
 import type { Embedding, HeadOf, Label, Outcome, Tensor } from '@inferql/client';
-import type { ImageSource } from './images.ts';
+import type { ImageSource } from './image-sources.ts';
 import { formatBar, formatDuration, formatPercent, safeJson, safeText, shortenPath } from './terminal-text.ts';
 
 /** What a model gives besides its labels. */

@@ -2,13 +2,14 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from './errors.ts';
+import { wayOut } from './export-advice.ts';
 import { convertToGraph } from './onnx-writer/convert-model.ts';
 import { writeModel } from './onnx-writer/graph/encode-onnx.ts';
 import type { Calibration } from './onnx-writer/quantize/calibration-ranges.ts';
 import { writeWrapped } from './onnx-writer/wrap/write-wrapped.ts';
 import type { PreparedModel, PreparedStamp } from './prepared-model.ts';
 import type { ModelSpec } from './spec/spec.ts';
-import { mayRunOnTfjs, wayOut } from './tfjs/keras3.ts';
+import { mayRunOnTfjs } from './tfjs/keras-models-on-tfjs.ts';
 import { readModelJson } from './tfjs/manifest.ts';
 import { readWeights } from './tfjs/weights.ts';
 

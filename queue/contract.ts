@@ -9,7 +9,7 @@ import { MAX_OUTPUTS, ModelOutput, Task, Threshold } from './outputs.ts';
 import { MAX_LABELS, Result } from './result.ts';
 
 export { Label } from './outputs.ts';
-export { Heatmaps, MAX_LABELS, Result, STORED_LABELS } from './result.ts';
+export { DEFAULT_TOP_K, Heatmaps, MAX_LABELS, Result, STORED_LABELS } from './result.ts';
 
 /** Lanes of the queue, the most urgent first. */
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;

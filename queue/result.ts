@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { Label, StoredOutputs, Threshold } from './outputs.ts';
 
+/** How many labels a caller gets if neither the mutation nor the field says it. */
+export const DEFAULT_TOP_K = 5;
 /** How many labels a stored result keeps unless a caller requested more. A caller may select fewer. */
 export const STORED_LABELS = 20;
 /** How many labels a result can keep if its request asks for them. */

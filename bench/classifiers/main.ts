@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { varySamples } from '@inferql/converter/files/sample-images';
-import { findImages } from '../images.ts';
+import { findImages } from '../benchmark-images.ts';
 import { openFramework } from './framework.ts';
 import { type Compared, measureForm } from './measure.ts';
 import { listModels, readLists } from './model-lists.ts';

@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { BaselineRequest, BaselineResponse } from '../baseline/plan.ts';
+import { preparePixels } from '../benchmark-images.ts';
 import { startRpcChild } from '../child-rpc.ts';
-import { preparePixels } from '../images.ts';
 import type { ComparedModel } from './servers.ts';
 
 const BATCHES = [1, 2, 4, 8];

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findImages } from '../benchmark-images.ts';
 import { startRpcChild } from '../child-rpc.ts';
-import { findImages } from '../images.ts';
 import type { LoadPlan, LoadResult } from '../load/plan.ts';
 import { readTreeCpuMs } from '../process-usage.ts';
 import { NOOP_MODEL, type Section } from '../scenario.ts';

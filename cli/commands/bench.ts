@@ -3,7 +3,7 @@ import { InferqlError } from '@inferql/client';
 import type { Command } from 'commander';
 import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { findImages } from '../images.ts';
+import { findImages } from '../image-sources.ts';
 import { integerBetween } from '../option-parsers.ts';
 import { modelOption, urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { type CommandContext, connectServer, requireModel } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Memory, openMemory } from '../finished-images.ts';
-import { describeSkipped, findImages, type ImageSource } from '../images.ts';
+import { describeSkipped, findImages, type ImageSource } from '../image-sources.ts';
 import { integerBetween } from '../option-parsers.ts';
 import { modelOption, urlOption } from '../options.ts';
 import { createWriter, type Format, type ImageRecord, type RecordWriter, recordOutcome } from '../output-formats.ts';

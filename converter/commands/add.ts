@@ -3,24 +3,21 @@ import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import type { Overrides } from '../inspect/overrides.ts';
+import { wayOut } from '../export-advice.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { NOT_MODELS } from '../repository/unserved-folders.ts';
 import { nameOfSource, obtainSource } from '../sources/obtain-source.ts';
 import { SPEC_FILE } from '../spec/spec.ts';
 import { findModelFile } from '../spec/spec-file.ts';
-import { wayOut } from '../tfjs/keras3.ts';
 import { tryModel } from './check.ts';
 import type { CommandContext } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
 import { keepDefault } from './default.ts';
 import { findHints } from './normalization-hints.ts';
-import { writeSpec } from './write-spec.ts';
+import { type SpecOptions, writeSpec } from './write-spec.ts';
 
-export interface AddOptions extends Overrides {
+export interface AddOptions extends SpecOptions {
   name?: string;
-  /** Labels: a file here, or, for an npm source, a path in the package. */
-  labels?: string;
   /** Replace the model of that name. */
   replace?: boolean;
 }

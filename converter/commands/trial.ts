@@ -3,11 +3,11 @@ import os from 'node:os';
 import { type OutputArray, type OutputArrays, toEngineOutput } from '@inferql/worker/engines/output-arrays';
 import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
+import { wayOut } from '../export-advice.ts';
 import { runBatch } from '../inspect/probe-onnx.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import { normalizationOf } from '../spec/normalization.ts';
-import { wayOut } from '../tfjs/keras3.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** What a model gives for one image. */

@@ -4,13 +4,12 @@ import path from 'node:path';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
-import { describeNormalization } from '../inspect/overrides.ts';
+import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
 import { type Ask, askLabels, askNormalization } from '../inspect/questions.ts';
 import type { SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { readLabels, repeatedNames } from '../spec/labels.ts';
 import { LABELS_FILE, type ModelSpec, parseSpec, SPEC_FILE } from '../spec/spec.ts';
-import type { AddOptions } from './add.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import type { Hint } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
@@ -24,13 +23,19 @@ const SHOWN_CHARACTERS = 200;
 const GUESSED_NORMALIZATION =
   'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
 
+/** What the command line says about a model. */
+export interface SpecOptions extends Overrides {
+  /** Labels: a file here, or, for an npm source, a path in the package. */
+  labels?: string;
+}
+
 /**
  * Writes the spec, and the labels that it needs, into the model's folder.
  * @throws ModelError if the model cannot be read
  */
 export async function writeSpec(
   source: SourceWithoutLabels,
-  options: AddOptions,
+  options: SpecOptions,
   modelDir: string,
   context: CommandContext,
   findHints: () => Promise<Hint[]>,
@@ -100,7 +105,7 @@ function printFindings({ findings }: Inspection, labels: string[], print: Comman
 }
 
 /** The spec, as it is written. */
-function composeSpec(source: SourceWithoutLabels, found: Inspection, { batch }: AddOptions): object {
+function composeSpec(source: SourceWithoutLabels, found: Inspection, { batch }: SpecOptions): object {
   const { format, input, activation, outputName, outputs } = found;
   const hasLabels = activation !== undefined;
   return {

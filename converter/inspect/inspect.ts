@@ -1,12 +1,13 @@
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
+import { wayOut } from '../export-advice.ts';
 import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
 import { findFront } from '../onnx-reader/model-front.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
 import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
-import { mayRunOnTfjs, wayOut } from '../tfjs/keras3.ts';
+import { mayRunOnTfjs } from '../tfjs/keras-models-on-tfjs.ts';
 import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';

@@ -1,7 +1,7 @@
 /** The images that a tfjs model takes: what the model says of them, and what is said elsewhere. */
 import { ModelError } from '../errors.ts';
+import { wayOut } from '../export-advice.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
-import { wayOut } from '../tfjs/keras3.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
 import { parseTopology } from '../tfjs/topology.ts';
 import type { Companions } from './companion-files.ts';

@@ -1,6 +1,6 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
-import { KERAS_EXPORT, TF2ONNX_COMMAND } from '../tf2onnx-command.ts';
+import { KERAS_EXPORT, TF2ONNX_COMMAND } from '../export-advice.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';

@@ -1,6 +1,6 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
-import { KERAS_EXPORT } from '../tf2onnx-command.ts';
+import { KERAS_EXPORT } from '../export-advice.ts';
 import { type Constant, readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 

@@ -25,6 +25,9 @@ const folderSource = z.strictObject({
   labels: relativePath.optional(),
 });
 
+/** How long postprocessing may take per image if a spec does not say it. */
+export const POSTPROCESS_TIME_LIMIT_MS = 1_000;
+
 const positive = z.int().min(1);
 
 const batchingSpec = z.strictObject({
@@ -82,7 +85,7 @@ const modelSpec = z
     engine: z.enum(['auto', 'onnxruntime', 'tensorflow', 'wasm', 'module']).default('auto'),
     /** A module next to the spec that changes each image's output. */
     postprocess: z.string().regex(CODE_FILE, 'a path such as ./postprocess.js').optional(),
-    /** How long it may take per image; an image for which it takes longer fails. @default 1000 */
+    /** How long it may take per image; an image for which it takes longer fails. @default POSTPROCESS_TIME_LIMIT_MS */
     postprocessTimeLimitMs: z.int().min(1).max(60_000).optional(),
     precision: z.enum(['float32', 'int8']).default('float32'),
     batching: batchingSpec.prefault({}),

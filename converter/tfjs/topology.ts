@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
-import { type Call, type Dialect, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './arguments.ts';
+import { type Call, type Dialect, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './call-arguments.ts';
 
 export interface Layer {
   name: string;

@@ -1,9 +1,8 @@
 /** Predictions without HTTP and GraphQL, for host applications. */
-import { type PredictionState, Priority } from '@inferql/queue/contract';
+import { DEFAULT_TOP_K, type PredictionState, Priority } from '@inferql/queue/contract';
 import { ERRORS } from '@inferql/queue/error-codes';
 import type { Principal } from '../access/principal.ts';
 import type { Services } from '../resolver-services.ts';
-import { DEFAULT_TOP_K } from '../schema/prediction-node.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
 import {
   COUNT,

@@ -1,4 +1,6 @@
 /** The mutations `classifyImage` and `classifyImages`. */
+
+import { DEFAULT_TOP_K } from '@inferql/queue/contract';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import type { GraphQLResolveInfo } from 'graphql';
 import { InvalidArgumentError } from '../predictions/submit-request.ts';
@@ -7,7 +9,7 @@ import { builder } from './builder.ts';
 import type { ServerContext } from './context.ts';
 import { type CallerError, ImageUrlError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
-import { DEFAULT_TOP_K, type PredictionNode } from './prediction-node.ts';
+import type { PredictionNode } from './prediction-node.ts';
 import { planResponse, type ResponsePlan } from './response-plan.ts';
 
 const ClassifyImageResult = builder.unionType('ClassifyImageResult', {

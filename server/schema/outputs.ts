@@ -1,10 +1,9 @@
 /** Outputs of a model besides its labels, as results give them. */
-import { MAX_LABELS } from '@inferql/queue/contract';
+import { DEFAULT_TOP_K, MAX_LABELS } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { type Label, listOutputs, type StoredOutput, type Task, type TENSOR_TYPES } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
-import { DEFAULT_TOP_K } from './prediction-node.ts';
 
 type Stored<Type extends StoredOutput['type']> = Extract<StoredOutput, { type: Type }>;
 

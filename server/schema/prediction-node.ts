@@ -1,11 +1,9 @@
 /** What resolvers of `Prediction` read from. */
 import type { PredictionState } from '@inferql/queue/contract';
+import { DEFAULT_TOP_K } from '@inferql/queue/contract';
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
 import type { PredictionView } from '../predictions/predictions.ts';
 import type { ServerContext } from './context.ts';
-
-/** Number of labels if neither the mutation nor the field gives one. */
-export const DEFAULT_TOP_K = 5;
 
 /** A prediction as the resolvers of its type see it. */
 export interface PredictionNode {

@@ -1,13 +1,5 @@
-import chelsea from '../../models/samples/chelsea.png';
-import coffee from '../../models/samples/coffee.png';
-import rocket from '../../models/samples/rocket.jpg';
+import { fetchSample, SAMPLES, type Sample } from '../samples.ts';
 import type { Supply } from './supplying-fetch.ts';
-
-const SAMPLES = [
-  { name: 'chelsea.png', url: chelsea },
-  { name: 'coffee.png', url: coffee },
-  { name: 'rocket.jpg', url: rocket },
-];
 
 /** The strip under the variables: which files are sent, and which prediction `$id` is. */
 export interface Panel extends Supply {
@@ -36,14 +28,14 @@ export function createPanel(): Panel {
     files = next;
     show();
   };
-  const fetchSample = async ({ name, url }: (typeof SAMPLES)[number]) => {
-    const blob = await (await fetch(url)).blob();
-    setFiles([...files, new File([blob], name, { type: blob.type })]);
+  const addSample = async (sample: Sample) => {
+    const file = await fetchSample(sample);
+    setFiles([...files, file]);
   };
 
   for (const sample of SAMPLES) {
     const button = make('button', { type: 'button', textContent: sample.name });
-    button.onclick = () => void fetchSample(sample);
+    button.onclick = () => void addSample(sample);
     samples.append(button);
   }
   choose.onclick = () => chooser.click();

@@ -2,12 +2,10 @@
 
 import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { normalizationOf } from '@inferql/converter/spec/normalization';
+import { POSTPROCESS_TIME_LIMIT_MS } from '@inferql/converter/spec/spec';
 import { STORED_LABELS } from '@inferql/queue/contract';
 import { toEngineOutput } from '../engines/output-arrays.ts';
 import type { EngineCandidate } from '../serving/servable-model.ts';
-
-/** How long a model's postprocessing may take per image if its spec does not say. */
-const POSTPROCESS_LIMIT_MS = 1_000;
 
 /** Engines, the fastest first; a spec may name one. `ruledOut` says why the others cannot run it. */
 export function findCandidates(prepared: PreparedModel): { candidates: EngineCandidate[]; ruledOut: string[] } {
@@ -19,7 +17,7 @@ export function findCandidates(prepared: PreparedModel): { candidates: EngineCan
       ? {}
       : { heatmap: { featuresOutput: cam.featuresOutput, kernelPath: cam.kernelPath, labels: STORED_LABELS } };
   const why = (engine: string, autoReason: string) => (spec.engine === engine ? 'The spec names it.' : autoReason);
-  const timeLimitMs = spec.postprocessTimeLimitMs ?? POSTPROCESS_LIMIT_MS;
+  const timeLimitMs = spec.postprocessTimeLimitMs ?? POSTPROCESS_TIME_LIMIT_MS;
   const code = postprocessPath === undefined ? {} : { postprocess: { path: postprocessPath, labels, timeLimitMs } };
   const outputs = prepared.outputs.length === 0 ? {} : { outputs: prepared.outputs.map(toEngineOutput) };
   const shared = { ...code, ...outputs };

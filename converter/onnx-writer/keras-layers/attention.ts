@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import type { Argument, Call } from '../../tfjs/arguments.ts';
+import type { Argument, Call } from '../../tfjs/call-arguments.ts';
 import { binary } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { scalar, softmax } from '../emit/named-activations.ts';

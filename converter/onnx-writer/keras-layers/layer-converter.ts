@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import type { Dialect } from '../../tfjs/arguments.ts';
+import type { Dialect } from '../../tfjs/call-arguments.ts';
 import type { Tensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import type { LayerConfig } from './config.ts';

@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import { type Argument, type Call, type Dialect, isOff, type TensorRef, tensorsOf } from '../../tfjs/arguments.ts';
+import { type Argument, type Call, type Dialect, isOff, type TensorRef, tensorsOf } from '../../tfjs/call-arguments.ts';
 import { firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import { BATCH, type Tensor } from '../graph/graph.ts';

@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import type { Argument, TensorRef } from '../../tfjs/arguments.ts';
+import type { Argument, TensorRef } from '../../tfjs/call-arguments.ts';
 import { elementCount, floatTensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { isFloat } from './config.ts';

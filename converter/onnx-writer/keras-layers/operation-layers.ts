@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { type Call, type Dialect, isOff, type TensorRef } from '../../tfjs/arguments.ts';
+import { type Call, type Dialect, isOff, type TensorRef } from '../../tfjs/call-arguments.ts';
 import type { Layer } from '../../tfjs/topology.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { Operands, type Operation, toOperand } from './operands.ts';

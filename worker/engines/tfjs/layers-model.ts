@@ -1,6 +1,11 @@
 /** Keras layers in tfjs: a model may have half a gigabyte of weights, which are in memory once. */
 import { dirname } from 'node:path';
-import { isKeras3, requireFaithful, toKeras2, withoutInitialValues } from '@inferql/converter/tfjs/keras3';
+import {
+  isKeras3,
+  requireFaithful,
+  toKeras2,
+  withoutInitialValues,
+} from '@inferql/converter/tfjs/keras-models-on-tfjs';
 import type { ModelJson } from '@inferql/converter/tfjs/manifest';
 import { type StoredWeight, streamStoredWeights } from '@inferql/converter/tfjs/weights';
 import * as tf from '@tensorflow/tfjs';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { EXIT } from './exit-codes.ts';
-import { describeSkipped, findImages } from './images.ts';
+import { describeSkipped, findImages } from './image-sources.ts';
 
 const NOBODY = 65_534;
 

@@ -3,8 +3,7 @@
 import { ModelError } from '../errors.ts';
 import { LayerConfig } from '../onnx-writer/keras-layers/config.ts';
 import { namesOf, orderOf, WeightIndex } from '../onnx-writer/keras-layers/weights.ts';
-import { KERAS_EXPORT, TF2ONNX_COMMAND } from '../tf2onnx-command.ts';
-import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './arguments.ts';
+import { type Call, type Dialect, isOff, type TensorRef, tensorsOf } from './call-arguments.ts';
 import { isGraphModel, type ModelJson } from './manifest.ts';
 import { dialectOf, firstCalls, type Layer, type LayersModel, parseTopology } from './topology.ts';
 
@@ -17,14 +16,6 @@ export interface Keras2Artifacts {
 /** Whether Keras 3 wrote a topology, so that tfjs cannot read it as it is. */
 export function isKeras3(modelTopology: Record<string, unknown>): boolean {
   return dialectOf(modelTopology) === 'keras3';
-}
-
-/** What to do about a model that is not understood. A graph model is not among it: recurrent layers become loops in it, which nothing runs. */
-export function wayOut(format: 'tfjs-layers' | 'tfjs-graph'): string {
-  return format === 'tfjs-layers'
-    ? 'An ONNX file says every operation: in the program that defines the model, call ' +
-        `${KERAS_EXPORT} (for a subclass of keras.Model, x = keras.Input(shape) instead of model.input); then convert it: ${TF2ONNX_COMMAND}, and add model.onnx`
-    : `Add an ONNX file of the SavedModel that it was made from: ${TF2ONNX_COMMAND}; or the model's .keras or .h5 file`;
 }
 
 /**

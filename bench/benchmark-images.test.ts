@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { inspectImage } from '@inferql/images/inspect/inspect';
 import { expect, test } from 'vitest';
-import { findImages } from './images.ts';
+import { findImages } from './benchmark-images.ts';
 
 test('if ../shared/images is missing, there are eight JPEGs of different sizes', () => {
   const facts = findImages('bench/samples').map((file) => inspectImage(readFileSync(file)));

@@ -1,0 +1,19 @@
+/** What to do about a model that cannot be read: the commands that write it in another form. */
+
+/**
+ * What writes a model of Keras 2 or 3 to `folder`. `model.export` alone leaves random layers such as `RandomFlip` active, whose
+ * default is to train.
+ */
+export const KERAS_EXPORT = "keras.Model(model.input, model(model.input, training=False)).export('folder')";
+
+/** What converts `folder` to an ONNX file. */
+export const TF2ONNX_COMMAND =
+  "python -m tf2onnx.convert --saved-model folder --output model.onnx (pip install 'tf2onnx>=1.17')";
+
+/** What to do about a model that is not understood. A graph model is not among it: recurrent layers become loops in it, which nothing runs. */
+export function wayOut(format: 'tfjs-layers' | 'tfjs-graph'): string {
+  return format === 'tfjs-layers'
+    ? 'An ONNX file says every operation: in the program that defines the model, call ' +
+        `${KERAS_EXPORT} (for a subclass of keras.Model, x = keras.Input(shape) instead of model.input); then convert it: ${TF2ONNX_COMMAND}, and add model.onnx`
+    : `Add an ONNX file of the SavedModel that it was made from: ${TF2ONNX_COMMAND}; or the model's .keras or .h5 file`;
+}
