@@ -1,5 +1,6 @@
 import { InferqlError } from '../errors.ts';
 import type { Transport } from '../requests/transport.ts';
+import { MAX_FIRST_EVENT_MS } from './event-transport-choice.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
 /** What one event stream reports besides its events. */
@@ -11,9 +12,6 @@ export interface StreamReports {
   /** The server cannot be reached, or the stream broke off. */
   onBreak(): void;
 }
-
-/** A subscription begins with the current state. */
-const MAX_FIRST_EVENT_MS = 4_000;
 
 /**
  * Subscribes over one event stream.

@@ -23,6 +23,8 @@ export interface EventTransportChoice {
   getSocketWaitMs(retries: number): number;
 }
 
+/** How long an event stream may take to bring the current state, with which a subscription begins. */
+export const MAX_FIRST_EVENT_MS = 4_000;
 const FAILURES_BEFORE_FALLBACK = 2;
 const MAX_FIRST_OPENING_MS = 5_000;
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import JSON5 from 'json5';
 import { ModelError } from '../errors.ts';
 import { type Inspection, inspectModel } from '../inspect/inspect.ts';
-import { describeNormalization, type Overrides } from '../inspect/overrides.ts';
-import { type Ask, askLabels, askNormalization } from '../inspect/questions.ts';
+import type { Overrides } from '../inspect/overrides.ts';
+import { type Ask, askLabels } from '../inspect/questions.ts';
 import type { SourceWithoutLabels } from '../sources/obtain-source.ts';
 import { pullSource } from '../sources/pull.ts';
 import { readLabels, repeatedNames } from '../spec/labels.ts';
@@ -13,15 +13,10 @@ import { LABELS_FILE, type ModelSpec, parseSpec, SPEC_FILE } from '../spec/spec.
 import { type CommandContext, listSamples } from './command-context.ts';
 import type { Hint } from './normalization-hints.ts';
 import { createProgressPrinter } from './progress.ts';
-
-const HOW_TO_GIVE =
-  'if it has numbers, give them as --mean, --std and --scale, which calculate (pixel * scale - mean) / std';
+import { confirmNormalization, printHints, UNSURE_NORMALIZATION } from './unsure-normalization.ts';
 
 /** Of those that several classes have. */
 const SHOWN_NAMES = 5;
-const SHOWN_CHARACTERS = 200;
-const GUESSED_NORMALIZATION =
-  'nothing confirms the normalization, and a wrong one gives wrong answers: check whether the labels below fit the images';
 
 /** What the command line says about a model. */
 export interface SpecOptions extends Overrides {
@@ -87,16 +82,9 @@ async function pull(
   return folder;
 }
 
-async function confirmNormalization(found: Inspection, ask: Ask): Promise<void> {
-  const normalization = await askNormalization(ask, describeNormalization(found.input.normalization));
-  if (normalization === undefined) return;
-  found.input = { ...found.input, normalization };
-  found.findings.answered('normalization', describeNormalization(normalization));
-}
-
 function printFindings({ findings }: Inspection, labels: string[], print: CommandContext['print']): void {
   findings.print(print);
-  if (findings.isGuess('normalization')) print(`  ${GUESSED_NORMALIZATION}`);
+  if (findings.isGuess('normalization')) print(`  ${UNSURE_NORMALIZATION}`);
   const repeated = repeatedNames(labels);
   if (repeated.length > 0) {
     const list = repeated.slice(0, SHOWN_NAMES).join(', ');
@@ -116,19 +104,6 @@ function composeSpec(source: SourceWithoutLabels, found: Inspection, { batch }: 
     ...(Object.keys(outputs).length === 0 ? {} : { outputs }),
     ...(batch === undefined ? {} : { batching: { maxBatchSize: batch } }),
   };
-}
-
-/** What may say which values a model takes, for a person to read. */
-async function printHints(
-  { description }: Inspection,
-  print: CommandContext['print'],
-  findHints: () => Promise<Hint[]>,
-): Promise<void> {
-  if (description) print(`  the file describes itself: "${description.slice(0, SHOWN_CHARACTERS)}"`);
-  for (const hint of await findHints()) {
-    const what = hint.numbers.length > 0 ? ` (${hint.numbers.join('; ')})` : '';
-    print(`  ${hint.file} beside it mentions a mean or a normalization${what}: ${HOW_TO_GIVE}`);
-  }
 }
 
 /** Labels from the command line, the model or a file next to it, or, as a last resort, numbers. */

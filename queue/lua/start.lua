@@ -44,8 +44,7 @@ local function start(job_id, entry_id, stream, known)
     charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))
   end
   for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do
-    redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt)
-    redis.call('HSETNX', prediction_of .. id, 'startedAtMs', now)
+    redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt, 'startedAtMs', now)
     publish(id)
   end
   return attempt

@@ -19,6 +19,20 @@ it('a start whose reply was lost is the same attempt when it is sent again', asy
   expect((await producer.read(id))!.state).toMatchObject({ status: 'PROCESSING', attempts: 2, revision: 3 });
 });
 
+it('a prediction tells when its last attempt began', async () => {
+  const { admit, consumer, producer, redis, keys } = await setUp();
+  const { id } = await admit(1);
+  const [job] = await consumer.claim(1);
+  const [first] = await consumer.start([job!]);
+  const readStart = async () => (await producer.read(id))!.state.startedAtMs!;
+  const firstStart = await readStart();
+  expect(await consumer.settle([failure(first!)])).toEqual(['retry']);
+  // As if the first attempt had begun a minute earlier.
+  await redis.hset(`${keys.prediction}${id}`, 'startedAtMs', firstStart - 60_000);
+  await consumer.start([job!]);
+  expect(await readStart()).toBeGreaterThanOrEqual(firstStart);
+});
+
 it('jobs of two lanes that came in the same millisecond, and so have the same entry id, are two', async () => {
   const { admit, consumer, producer, redis, model, keys } = await setUp();
   const ids = [(await admit(1, { priority: 'HIGH' })).id, (await admit(2, { priority: 'LOW' })).id];

@@ -1,28 +1,17 @@
 /** Rate limits, quotas, and limits on what a caller holds open at once. */
 
 import { hasLimits } from '@inferql/queue/access/limit-rules';
-import {
-  type LimitCost,
-  type Limiter,
-  type LimitRules,
-  type LimitState,
-  unknownCharge,
-} from '@inferql/queue/access/rate-limiter';
+import { type LimitCost, type Limiter, type LimitState, unknownCharge } from '@inferql/queue/access/rate-limiter';
 import type { Refunds } from '@inferql/queue/access/refunds';
-import { imageByteLength, type ServedModel } from '@inferql/queue/contract';
+import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { Snapshot } from '@inferql/queue/predictions/prediction-snapshot';
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import { createLocalBuckets } from './limits-without-redis.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
+import { estimateCost } from './request-cost.ts';
 
-/** Assumed milliseconds per image of a model until a worker has measured it. */
-const UNMEASURED_IMAGE_MS = 100;
-/** Callers whose buckets are kept in memory while Redis is unavailable. */
-const MAX_LOCAL_BUCKETS = 10_000;
 const LOG_EVERY_MS = 10_000;
-/** Less than a microsecond is the rounding of sums: what is allowed would be refused by it. */
-const ROUNDING_MS = 1e-3;
 const CONCURRENCY_RETRY_MS = 1_000;
 
 /** RATE_LIMITED, with the limit that refused it. */
@@ -88,7 +77,7 @@ export class Limits {
   async charge(caller: Principal, id: string, model: ServedModel): Promise<Charge> {
     const { bucket, rules } = caller;
     if (!hasLimits(rules)) return FREE;
-    const cost = await this.#priceOf(model);
+    const cost = estimateCost(model, await this.#options.findImageMs(model.name));
     let outcome: Awaited<ReturnType<Limiter['take']>>;
     try {
       outcome = await this.#options.limiter.take({ tenant: bucket, id, cost, rules });
@@ -99,11 +88,6 @@ export class Limits {
     }
     if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
     return this.#openCharge(id, outcome.charge);
-  }
-
-  async #priceOf(model: ServedModel): Promise<LimitCost> {
-    const imageMs = (await this.#options.findImageMs(model.name)) ?? UNMEASURED_IMAGE_MS;
-    return { machineMs: imageMs, requests: 1, bytes: imageByteLength(model.input) };
   }
 
   /** @returns a function that gives it back */
@@ -174,39 +158,4 @@ export class Limits {
   decidedLocally(): number {
     return this.#decidedLocally;
   }
-}
-
-/** Only rates, in this process. Requests accepted here are not counted elsewhere. */
-function createLocalBuckets() {
-  /** When each is full again, in milliseconds of a monotonic clock. */
-  const fullAt = new LRUCache<string, number>({ max: MAX_LOCAL_BUCKETS });
-  return {
-    take(bucket: string, { limits }: LimitRules, cost: LimitCost) {
-      const now = performance.now();
-      const taken = limits.map(({ owner, unit, ratePerSecond, burst }) => {
-        const key = `${bucket} ${owner}:${unit}`;
-        const unitMs = 1_000 / ratePerSecond;
-        const next = Math.max(now, fullAt.get(key) ?? 0) + cost[unit] * unitMs;
-        const waitMs = next - Math.max(burst, cost[unit]) * unitMs - now;
-        const limit: LimitState = {
-          owner,
-          unit,
-          period: 'rate',
-          limit: burst,
-          remaining: 0,
-          resetsAtMs: Date.now() + next - now,
-        };
-        return { key, next, waitMs, limit, takenMs: cost[unit] * unitMs };
-      });
-      const refused = taken.filter(({ waitMs }) => waitMs >= ROUNDING_MS).sort((a, b) => b.waitMs - a.waitMs)[0];
-      if (refused) return { allowed: false as const, limit: refused.limit, retryAfterMs: Math.ceil(refused.waitMs) };
-      for (const { key, next } of taken) fullAt.set(key, next);
-      return {
-        allowed: true as const,
-        giveBack() {
-          for (const { key, takenMs } of taken) fullAt.set(key, (fullAt.get(key) ?? 0) - takenMs);
-        },
-      };
-    },
-  };
 }

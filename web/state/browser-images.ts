@@ -1,6 +1,6 @@
 /** What the browser makes of images itself, one at a time: reading a phone's photo takes some 50 MB. */
 import type { Limits } from '@inferql/client';
-import type { ImageTask, SmallCopy } from './image.worker.ts';
+import type { ImageTask, SmallCopy } from './shrink-image.worker.ts';
 
 /** An image that is sent instead of the chosen file. */
 export interface FittedImage {
@@ -55,7 +55,7 @@ function ask<Answer>(task: ImageTask, signal: AbortSignal): Promise<Answer | und
   const answer = previous.then(async () => {
     signal.throwIfAborted();
     try {
-      worker ??= new Worker(new URL('./image.worker.ts', import.meta.url), { type: 'module' });
+      worker ??= new Worker(new URL('./shrink-image.worker.ts', import.meta.url), { type: 'module' });
       return await askWorker<Answer>(worker, task);
     } catch {
       // A worker that could not be started never answers.

@@ -1,14 +1,14 @@
 /** Turns an engine's answer into a prediction's result. Pure. */
-import { type Heatmaps, type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
+import { type Label, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { elementsOf, MAX_RESULT_LENGTH, type ModelOutput, type StoredOutput } from '@inferql/queue/outputs';
-import type { ActivationMaps, EngineOutput } from '../engines/engine.ts';
+import type { EngineOutput } from '../engines/engine.ts';
 import type { OutputArray } from '../engines/output-arrays.ts';
 import { topKIndexes } from '../engines/top-k.ts';
+import { toHeatmaps } from './heatmap-values.ts';
 
 /** Float32 has seven digits; more would only lengthen every event. */
 const SCORE_DIGITS = 7;
-const MAP_DIGITS = 1_000;
 
 /** How to read a model's answers. */
 export interface AnswerSpec {
@@ -46,7 +46,7 @@ export function readResult(
     ...(threshold === undefined ? {} : { threshold }),
     ...(extra === undefined ? {} : { extra }),
     ...(further.length === 0 ? {} : { outputs: further }),
-    ...(wantsHeatmap && output.maps ? { heatmaps: scaleMaps(output.maps, index, best) } : {}),
+    ...(wantsHeatmap && output.maps ? { heatmaps: toHeatmaps(output.maps, index, best) } : {}),
   };
   if (further.length > 0 || extra !== undefined) checkLength(result);
   return result;
@@ -100,29 +100,4 @@ function readOutput(
 /** Little-endian, as every machine that Node runs on. */
 function toBase64({ buffer, byteOffset, byteLength }: OutputArray): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
-}
-
-/** Scales the maps of the image at `index`. */
-function scaleMaps({ values, labels, width, height }: ActivationMaps, index: number, best: readonly Label[]): Heatmaps {
-  const cells = width * height;
-  const mapAt = (place: number) =>
-    values.subarray((index * labels + place) * cells, (index * labels + place + 1) * cells);
-  return {
-    width,
-    height,
-    maps: best.slice(0, labels).map((label, place) => ({ index: label.index, values: scaleToOne(mapAt(place)) })),
-  };
-}
-
-function scaleToOne(map: Float32Array): number[] {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (const value of map) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  if (!Number.isFinite(low) || !Number.isFinite(high))
-    throw new InferqlError('MODEL_FAILED', { cause: new Error('a feature is not a number') });
-  const range = high - low;
-  return Array.from(map, (value) => (range === 0 ? 0 : Math.round(((value - low) / range) * MAP_DIGITS) / MAP_DIGITS));
 }

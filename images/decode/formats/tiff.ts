@@ -1,7 +1,8 @@
 import sharp, { type SharpOptions } from 'sharp';
 import type { TiffFacts } from '../../inspect/image-facts.ts';
 import { refuseFeature } from '../../inspect/refusals.ts';
-import { type RawImage, turnUpright } from './raw-image.ts';
+import { turnUpright } from './orientation.ts';
+import type { RawImage } from './raw-image.ts';
 import { stackTiles, unstackTiles } from './tiff-tiles.ts';
 
 /** Whether the library alone reads it correctly: strips of 8 or 16 bits, with alpha only if the file says so. */
