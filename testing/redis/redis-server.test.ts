@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { findFreePort } from '@inferql/launcher/free-port';
+import { build } from 'esbuild';
 import { Redis } from 'ioredis';
 import { afterEach, expect, test, vi } from 'vitest';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
@@ -70,4 +74,28 @@ test('more arguments reach the server, and a server that refuses them says why',
   const config = await withClient(redis.url, (client) => client.config('GET', 'maxmemory'));
   expect(config).toEqual(['maxmemory', String(8 * 1024 * 1024)]);
   await expect(startTestRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(/no-such-setting/);
+});
+
+test('a server ends, and its folder goes, with the process that started it, also by kill -9', async () => {
+  const source = `
+    import { startTestRedis } from './redis-server.ts';
+    const { port, dir } = await startTestRedis();
+    console.log(JSON.stringify({ port, dir }));
+    setInterval(() => {}, 1e6);`;
+  const { outputFiles } = await build({
+    stdin: { contents: source, resolveDir: import.meta.dirname, loader: 'ts' },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+  });
+  const owner = spawn(process.execPath, ['--input-type=module', '--eval', outputFiles[0]!.text], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+  const { port, dir } = JSON.parse(line.toString()) as { port: number; dir: string };
+  await withClient(`redis://127.0.0.1:${port}`, (client) => client.ping());
+  owner.kill('SIGKILL');
+  await expect.poll(() => existsSync(dir)).toBe(false);
+  await expect(withClient(`redis://127.0.0.1:${port}`, (client) => client.ping())).rejects.toThrow();
 });

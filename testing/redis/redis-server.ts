@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findFreePort } from '@inferql/launcher/free-port';
 import { findOnPath } from '@inferql/launcher/system-packages';
+import { endWithUs } from '../processes/end-with-us.ts';
 import { hasEnded } from '../processes/has-ended.ts';
 import { removeFolder } from '../processes/remove-folder.ts';
 
@@ -56,12 +57,15 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     : ['--bind', '127.0.0.1', '--dir', dir, '--maxmemory-policy', 'noeviction', ...persistence];
   const file = options.sentinelFile ? [options.sentinelFile] : [];
 
+  const spawnOn = (on: number) =>
+    spawnRedis(binary, [...file, '--port', String(on), ...settings, ...(options.args ?? [])], on, dir);
+
   let port = 0;
   let server: ChildProcess;
   for (let attempt = 1; ; attempt++) {
     port = await findFreePort();
     try {
-      server = await spawnRedis(binary, [...file, '--port', String(port), ...settings, ...(options.args ?? [])], port);
+      server = await spawnOn(port);
       break;
     } catch (error) {
       // Another process may take a free port before it is used.
@@ -72,8 +76,6 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
       }
     }
   }
-  const killWithTests = () => server.kill('SIGKILL');
-  process.once('exit', killWithTests);
 
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -83,14 +85,13 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
       return server.pid!;
     },
     async stop() {
-      process.off('exit', killWithTests);
       await endServer(server, 'SIGTERM');
       await removeFolder(dir);
     },
     kill9: () => endServer(server, 'SIGKILL'),
     async restart() {
       await endServer(server, 'SIGTERM');
-      server = await spawnRedis(binary, [...file, '--port', String(port), ...settings, ...(options.args ?? [])], port);
+      server = await spawnOn(port);
     },
   };
 }
@@ -103,9 +104,10 @@ function findRedisServer(): string {
   throw new Error('no redis-server or valkey-server on the PATH; install one, or name it in INFERQL_REDIS_SERVER');
 }
 
-async function spawnRedis(binary: string, args: string[], port: number): Promise<ChildProcess> {
+async function spawnRedis(binary: string, args: string[], port: number, dir: string): Promise<ChildProcess> {
   // Detached: a test that signals its own process group must not hit the Redis under it.
   const server = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  if (server.pid !== undefined) endWithUs(server, dir);
   let output = '';
   let exited = false;
   const collect = (chunk: Buffer) => {
