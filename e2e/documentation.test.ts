@@ -1,7 +1,9 @@
 /** What the documentation names exists: the pages and files that it links to, the paths of the repository, the commands. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
+import { ERRORS } from '@inferql/queue/error-codes';
 import { projectDir } from '@inferql/testing/build';
+import { buildSchema, parse, validate } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
@@ -9,6 +11,7 @@ const SKIPPED = /(^|\/)(node_modules|dist|\.git|\.inferql|tarballs|generated)(\/
 const entries = listEntries('');
 const files = entries.filter((path) => !path.endsWith('/'));
 const pages = files.filter((path) => path.endsWith('.md')).map((path) => ({ path, text: read(path) }));
+const schema = buildSchema(read('schema.graphql'));
 const { scripts } = z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(read('package.json')));
 
 /** Paths below the project, folders with a slash at the end. */
@@ -59,10 +62,25 @@ describe.each(pages)('$path', ({ path, text }) => {
       expect(named.filter((name) => !entries.some((entry) => matches(entry, name)))).toEqual([]);
     });
 
+  test('has GraphQL documents that fit the schema', () => {
+    const documents = [...text.matchAll(/^```graphql\n([\s\S]*?)^```$/gm)].map(([, document]) => document!);
+    const operations = documents.filter((document) => /^\s*(query|mutation|subscription|\{)/.test(document));
+    expect(operations.flatMap((operation) => validate(schema, parse(operation)).map(String))).toEqual([]);
+  });
+
   test('names scripts that package.json has', () => {
     const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name!);
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
+});
+
+test('the API guide lists every error code where it arrives', () => {
+  const rows = read('docs/api.md').match(/^\| .+ \|$/gm)!;
+  const missing = Object.entries(ERRORS).filter(([code, { delivery }]) => {
+    const place = { member: 'a member of', state: '`Prediction.error`', error: '(`errors`|the response)' }[delivery];
+    return !rows.some((row) => new RegExp(`^\\| ${place}.*\`${code}\``).test(row));
+  });
+  expect(missing).toEqual([]);
 });
 
 /** Files that readers make. */
