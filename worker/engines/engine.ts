@@ -26,6 +26,8 @@ export interface ActivationMaps {
   labels: number;
   width: number;
   height: number;
+  /** Per image: the classes of its maps, if postprocessing may have changed which labels are the best. */
+  classes?: number[][];
 }
 
 export interface EngineOutput {

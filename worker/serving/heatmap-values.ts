@@ -7,11 +7,12 @@ import type { ActivationMaps } from '../engines/engine.ts';
 const STEPS = 1_000;
 
 /**
- * The heatmaps of the image at `index` of a batch: one for each of its best labels, scaled to 0..1.
+ * The heatmaps of the image at `index` of a batch, scaled to 0..1: one for each of its best labels, except for those that postprocessing
+ * alone made one of the best.
  * @throws InferqlError MODEL_FAILED if a value is not a finite number
  */
 export function toHeatmaps(
-  { values, labels, width, height }: ActivationMaps,
+  { values, labels, width, height, classes }: ActivationMaps,
   index: number,
   best: readonly Label[],
 ): Heatmaps {
@@ -21,7 +22,10 @@ export function toHeatmaps(
   return {
     width,
     height,
-    maps: best.slice(0, labels).map((label, place) => ({ index: label.index, values: scaleToOne(mapAt(place)) })),
+    maps: best.flatMap((label, rank) => {
+      const place = classes ? classes[index]!.indexOf(label.index) : rank;
+      return place >= 0 && place < labels ? [{ index: label.index, values: scaleToOne(mapAt(place)) }] : [];
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
 import { joinOutputArrays, type OutputArray, type OutputArrays } from '../output-arrays.ts';
+import { topKIndexes } from '../top-k.ts';
 import { callWithin } from './time-budget.ts';
 import type { Postprocess, RowChanges } from './types.ts';
 
@@ -50,6 +51,7 @@ export async function withPostprocess(
         extra: Array.from({ length: batch.count }, (_, index) => output.extra?.[index]),
       };
       const failures = [...(output.failures ?? [])];
+      const maps = output.maps && { ...output.maps, classes: listMapped(output, model.classCount, batch.count) };
       for (let index = 0; index < batch.count; index++) {
         try {
           changeRow(changing, index);
@@ -57,9 +59,16 @@ export async function withPostprocess(
           failures[index] = `postprocess failed: ${error instanceof Error ? error.message : String(error)}`;
         }
       }
-      return { ...output, ...changing, failures };
+      return { ...output, ...changing, ...(maps && { maps }), failures };
     },
   };
+}
+
+/** The classes of each image's maps, which the engine chose by the scores that it gave. */
+function listMapped({ probabilities, maps }: EngineOutput, classCount: number, count: number): number[][] {
+  return Array.from({ length: count }, (_, index) =>
+    topKIndexes(probabilities.subarray(index * classCount, (index + 1) * classCount), maps!.labels),
+  );
 }
 
 interface ChangingOutput extends Pick<EngineOutput, 'probabilities'> {

@@ -5,7 +5,14 @@
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { withPostprocess } from '../custom/postprocess-module.ts';
-import { EngineLoadError, type EngineModel, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
+import {
+  type ActivationMaps,
+  EngineLoadError,
+  type EngineModel,
+  type EngineName,
+  type LoadedModel,
+  type LoadModel,
+} from '../engine.ts';
 import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, SHARED_FD, type ToEngine } from './protocol.ts';
 
@@ -76,11 +83,16 @@ async function runBatch({ id, count, wantHeatmaps }: Extract<ToEngine, { type: '
       probabilities: probabilities.length,
       ...(extraTexts?.some((text) => text !== null) && { extra: extraTexts }),
       ...(failures.length > 0 && { failures: Array.from(failures, (failure) => failure ?? null) }),
-      ...(maps && { maps: { labels: maps.labels, width: maps.width, height: maps.height } }),
+      ...(maps && { maps: withoutValues(maps) }),
     });
   } catch (error) {
     send({ type: 'failed', id, message: messageOf(error) });
   }
+}
+
+/** What the message says about maps: their values are in the shared file. */
+function withoutValues({ values: _, ...rest }: ActivationMaps): Omit<ActivationMaps, 'values'> {
+  return rest;
 }
 
 function readFully(target: Buffer, bytes: number): void {
