@@ -149,6 +149,23 @@ export type SucceededPrediction<Name = string, Heads = Record<string, string>> =
   result: PredictionResult<Name, Heads>;
 };
 
+/** How images are prepared for a model. If all optional fields are null and `cover` is false, the whole image is stretched. */
+export interface ModelInput {
+  width: number;
+  height: number;
+  channels: number;
+  /** The image's short side is resized to this, then the center is cropped. */
+  shortSide: number | null;
+  /** The whole image is stretched to a square of this side, then the center is cropped. */
+  stretchTo: number | null;
+  /** This share of each side, around the center, is cropped out and stretched. */
+  cropFraction: number | null;
+  /** The largest centered part with the proportions of width and height is cropped out and resized. */
+  cover: boolean;
+  /** The whole image is fitted in, and the rest is filled with this color, `#rrggbb`. */
+  padColor: string | null;
+}
+
 /** A model of the server. */
 export interface Model {
   name: string;
@@ -159,8 +176,7 @@ export interface Model {
   engineReason: string;
   precision: 'FLOAT32' | 'INT8';
   classCount: number;
-  /** `shortSide`: the image's short side is scaled to this before the center is cropped; null if the whole image is stretched. */
-  input: { width: number; height: number; channels: number; shortSide: number | null };
+  input: ModelInput;
   heatmap: { available: boolean; reason: string | null };
   batching: { maxBatchSize: number; maxQueueDelayMs: number };
 }

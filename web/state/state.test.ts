@@ -27,13 +27,19 @@ test('durations and labels read as people write them', () => {
   expect(formatLabel('Egyptian_cat')).toBe('Egyptian cat');
 });
 
-test('the heatmap covers what the model looked at: the middle of the short side, or everything', () => {
-  const input = { width: 224, height: 224 };
-  expect(findHeatmapBox({ ...input, shortSide: 256 }, { width: 640, height: 480 })).toEqual({
-    width: 0.875,
-    height: 0.875,
-  });
-  expect(findHeatmapBox({ ...input, shortSide: null }, { width: 640, height: 320 })).toEqual({ width: 2, height: 1 });
+const PHOTO = { width: 640, height: 320 };
+test.each([
+  ['stretches it', {}, PHOTO, { width: 2, height: 1 }],
+  ['crops the middle of the short side', { shortSide: 256 }, PHOTO, { width: 0.875, height: 0.875 }],
+  ['crops the middle of a stretched square', { stretchTo: 256 }, PHOTO, { width: 1.75, height: 0.875 }],
+  ['crops a share of each side', { cropFraction: 0.5 }, PHOTO, { width: 1, height: 0.5 }],
+  ['crops its own proportions', { cover: true, height: 112 }, PHOTO, { width: 2, height: 1 }],
+  ['crops a share of its own proportions', { cover: true, cropFraction: 0.5 }, PHOTO, { width: 0.5, height: 0.5 }],
+  ['fits all of it in', { padColor: '#000000' }, PHOTO, { width: 2, height: 2 }],
+  ['fits the short side in', { shortSide: 112, padColor: '#000000' }, PHOTO, { width: 2, height: 2 }],
+])('the heatmap covers what a model sees that %s', (_what, rule, photo, box) => {
+  const whole = { shortSide: null, stretchTo: null, cropFraction: null, cover: false, padColor: null };
+  expect(findHeatmapBox({ width: 224, height: 224, ...whole, ...rule }, photo)).toEqual(box);
 });
 
 test('a photo without labels is done, and is not sent again', () => {
