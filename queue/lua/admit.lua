@@ -1,6 +1,6 @@
 #!lua
 -- Admits one prediction, or returns why it is refused. Sent again with the same id, it returns what the first send did.
--- ARGV[1] JSON: id, model, tenant, weight, tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
+-- ARGV[1] JSON: id, model, tenant, weight (absent: the tenant's last), tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
 --   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options; empty if it is neither shared nor cached), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
 --   charge (absent, or the charge to its caller's limits, opaque here), capacityPerSecond (absent, or the measured rate of all workers: unreachable deadlines are refused)
@@ -10,6 +10,7 @@ local request = cjson.decode(ARGV[1])
 local image = ARGV[2]
 local now = now_ms()
 local id = request.id
+request.weight = request.weight or weight_of(request.tenant)
 local key = prediction_of .. id
 -- Each step on a job updates all predictions that share it, so their number is bounded; others get another job.
 local MAX_PREDICTIONS = 100

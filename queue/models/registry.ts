@@ -107,7 +107,7 @@ export class Registry {
 
   /** Servers are notified if it changed. */
   async setDefaultModel(name: string): Promise<void> {
-    const before = await callRedis(() => this.#redis.getset(this.#keys.default, name));
+    const before = await callRedis(() => this.#redis.set(this.#keys.default, name, 'GET'));
     if (before !== name) await callRedis(() => this.#redis.publish(this.#keys.changed, name));
   }
 

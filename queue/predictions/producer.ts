@@ -33,7 +33,7 @@ export interface AdmitRequest {
   capacityPerSecond?: number | undefined;
   /** From `Limiter.take`: refunded if the job ends before a worker starts it (refunds.ts). */
   charge?: string | undefined;
-  /** An operator's idempotency keys are separate from those of the tenant for whom the operator acts. @default false */
+  /** The operator acts for the tenant: its idempotency keys are separate from the tenant's, and the tenant keeps its weight. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
   /**
@@ -233,7 +233,7 @@ function admission(request: AdmitRequest) {
     tenant: request.caller.tenant,
     version: model.version,
     priority: request.priority,
-    weight: request.caller.weight,
+    weight: request.byOperator ? undefined : request.caller.weight,
     tenantShare: request.tenantShare ?? 1,
     capacityPerSecond: request.capacityPerSecond,
     charge: request.charge,

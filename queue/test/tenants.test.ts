@@ -74,15 +74,16 @@ describe('a prediction belongs to its tenant', () => {
   });
 
   it('an operator’s retry of a dead letter belongs to the tenant, and is not blocked by the tenant’s keys', async () => {
-    const { admit, consumer, producer, redis, prefix, request } = await setUp({ maxAttempts: 1 });
+    const { admit, consumer, producer, redis, keys, prefix, request } = await setUp({ maxAttempts: 1 });
     const { id } = await admit(1, { caller: alice });
     await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
     const letters = createDeadLetters(redis, { prefix });
     const [letter] = await letters.list('tiny');
     expect(letter).toMatchObject({ tenant: 'alice', predictions: [id] });
-    await producer.admit(request(9, { caller: alice, idempotencyKey: `dead ${letter!.entryId}` }));
+    await producer.admit(request(9, { caller: { ...alice, weight: 3 }, idempotencyKey: `dead ${letter!.entryId}` }));
     const outcome = await letters.retry('tiny', letter!.entryId);
     expect(outcome).toMatchObject({ kind: 'admitted', state: { tenant: 'alice', retryOf: id } });
+    expect(await redis.hget(keys.weights, 'alice')).toBe('3');
   });
 });
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { KeyStore } from '@inferql/queue/access/api-keys';
 import { createTenantStore } from '@inferql/queue/access/tenant-store';
 import { createDeadLetters } from '@inferql/queue/jobs/dead-letter-admin';
+import { Registry } from '@inferql/queue/models/registry';
 import { beforeEach, expect, test } from 'vitest';
 import { bearer } from '../callers.ts';
 import { jsonRequest } from '../requests.ts';
@@ -86,6 +87,9 @@ test('server, worker and operator do all their work', async () => {
   const LOOK = '{ models { name queue { waiting deadLetters } } viewer { limits { remaining } } }';
   expect((await server.query(LOOK, {}, headers)).errors).toBeUndefined();
   await worker.register();
+  const registry = new Registry(connect('work', urlOf('inferql-worker')), { prefix: PREFIX });
+  await registry.setDefaultModel('tiny');
+  expect(await registry.defaultModel()).toBe('tiny');
 
   const letters = createDeadLetters(redis, { prefix: PREFIX });
   const [letter] = await letters.list('tiny');
