@@ -202,7 +202,7 @@ export interface QueueState {
   deadLetters: number;
   workers: WorkerRecord[];
   /** Rate of all live workers together, from their measured time per image; undefined before the first batch. */
-  ratePerSecond: number | undefined;
+  capacityPerSecond: number | undefined;
   maxQueueSize: number;
   /** How many have ended since this Redis knows the model, by terminal status. */
   ended: Record<'SUCCEEDED' | 'FAILED' | 'CANCELED' | 'EXPIRED', number>;

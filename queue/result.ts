@@ -17,7 +17,7 @@ export const Heatmaps = z.object({
 });
 export type Heatmaps = z.infer<typeof Heatmaps>;
 
-/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS}; none if the model has no labels. */
+/** A computation's result: the best labels by descending score, at most {@link STORED_LABELS} unless its request asked for more; none if the model has no labels. */
 export const Result = z.object({
   labels: z.array(Label),
   /** Labels below it are not shown unless a caller asks for them. */

@@ -99,7 +99,7 @@ export class Services {
 
   /** Milliseconds until a prediction at this position starts, or undefined if no rate is known yet. */
   async estimateStartMs(model: string, position: number): Promise<number | undefined> {
-    const rate = (await this.#parts.modelCache.readQueue(model))?.ratePerSecond;
+    const rate = (await this.#parts.modelCache.readQueue(model))?.capacityPerSecond;
     return rate ? Math.min(MAX_INT, Math.round((position / rate) * 1000)) : undefined;
   }
 

@@ -1,8 +1,8 @@
 /** Defines settings, and reads those of one process. */
 import type { ValueType } from './value-types.ts';
 
-/** Who reads a setting. `launcher` is `npm start` and the other commands of a clone; `compose` is docker-compose.yml. */
-export type Reader = 'server' | 'worker' | 'launcher' | 'cli' | 'tests' | 'compose';
+/** Who reads a setting. `launcher` is `npm start` and the other commands of a clone. */
+export type Reader = 'server' | 'worker' | 'launcher' | 'cli' | 'tests';
 
 export interface Setting<Value = unknown> {
   /** The environment variable. */
@@ -38,7 +38,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Types a table of settings. The keys are the names that the code uses.
- * @throws Error if two settings share a name, or a default is not a value of its type's kind
+ * @throws Error if two settings share a name
  * @example
  * const table = defineSettings({
  *   maxImages: { name: 'INFERQL_MAX_IMAGES', type: integer({ min: 1 }), default: 32, description: 'Most images.', readBy: ['server'] },

@@ -19,7 +19,7 @@ export function hasLimits({ limits, quotas }: LimitRules): boolean {
  * `<amount><unit>/<period>[:<burst>]`, separated by commas. Units are `ms` (of predicted machine time), `images` and `bytes`. Per `s`,
  * `min` and `h` it is a rate, whose burst is one period's amount unless it is given; per `day` and `month` (UTC) it is a quota.
  * @param owner who shares what the rules bound, e.g. `tenant` or `key:<id>`
- * @returns undefined if the text is not of that form, or names a unit and period twice
+ * @returns undefined if the text is not of that form, or limits the rate of a unit, or its quota of a period, twice
  */
 export function parseLimits(text: string, owner: string): LimitRules | undefined {
   const rules: LimitRules = { limits: [], quotas: [] };

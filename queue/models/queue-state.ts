@@ -23,7 +23,7 @@ export function parseQueueState(
     queuedBytes: counters.get('bytes') ?? 0,
     deadLetters,
     workers,
-    ratePerSecond: rates.length > 0 ? rates.reduce((sum, rate) => sum + rate) : undefined,
+    capacityPerSecond: rates.length > 0 ? rates.reduce((sum, rate) => sum + rate) : undefined,
     maxQueueSize: spec.queue.maxQueueSize,
     ended: {
       SUCCEEDED: ended('SUCCEEDED'),

@@ -19,7 +19,7 @@ import { BodyWatch } from './connections/slow-bodies.ts';
 import { closeUnreadAnswers } from './connections/unread-answers.ts';
 import { type UnusedConnections, watchUnusedConnections } from './connections/unused-connections.ts';
 import { startListening } from './listening.ts';
-import { findHostProblem } from './requests/host-check.ts';
+import { findHostProblem, HOST_ANSWERS } from './requests/host-check.ts';
 import { createTransports } from './transports.ts';
 import { pathOf, type WebSockets } from './web-socket/web-socket.ts';
 
@@ -53,19 +53,6 @@ const TOO_MANY_CONNECTIONS = {
   status: 503,
   code: 'UNAVAILABLE',
   message: 'This server has too many connections. Try again a little later.',
-} as const;
-const HOST_ANSWERS = {
-  malformed: {
-    status: 400,
-    code: 'BAD_REQUEST',
-    message: 'The request has no valid host or path: check the Host header and the URL.',
-  },
-  foreign: {
-    status: 421,
-    code: 'BAD_REQUEST',
-    message:
-      'This server does not accept the name in the Host header. Add it to INFERQL_ALLOWED_HOSTS; behind a proxy, see also INFERQL_TRUST_PROXY.',
-  },
 } as const;
 
 /** The server, its port closed at first; `listen` opens it, `drain` ends it without losing an answer. */

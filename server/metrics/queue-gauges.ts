@@ -49,7 +49,7 @@ export function registerQueueGauges(
     {
       name: 'inferql_capacity_images_per_second',
       help: 'Images per second of all live workers together, from their measured time per image.',
-      read: ({ ratePerSecond }) => ratePerSecond,
+      read: ({ capacityPerSecond }) => capacityPerSecond,
     },
     {
       name: 'inferql_desired_workers',

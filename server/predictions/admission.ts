@@ -152,7 +152,7 @@ export class Admission {
   /** The rate for models that refuse unreachable deadlines. If it cannot be read, no request is refused. */
   async #readCapacity(model: ServedModel): Promise<number | undefined> {
     if (!model.queue.refuseUnreachableDeadlines) return undefined;
-    return (await this.#options.modelCache.readQueue(model.name).catch(() => null))?.ratePerSecond;
+    return (await this.#options.modelCache.readQueue(model.name).catch(() => null))?.capacityPerSecond;
   }
 
   /** Whether the request repeats an earlier one with the same idempotency key; repeated requests are not refused. */

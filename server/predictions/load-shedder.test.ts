@@ -13,7 +13,7 @@ function startQueue(waiting: number) {
   const queue = {
     waiting,
     queuedBytes: 0,
-    ratePerSecond: 20 as number | undefined,
+    capacityPerSecond: 20 as number | undefined,
     looks: 0,
     tenants: new Map<string, number>(),
   };
@@ -62,9 +62,9 @@ test.each([
   [10_000, 20, 60_000],
   [4, 20, 1_000],
   [4, undefined, 5_000],
-])('%i waiting at %s per second: retry in %i ms', async (waiting, ratePerSecond, retryAfterMs) => {
+])('%i waiting at %s per second: retry in %i ms', async (waiting, capacityPerSecond, retryAfterMs) => {
   const { queue, loadShedder } = startQueue(waiting);
-  queue.ratePerSecond = ratePerSecond;
+  queue.capacityPerSecond = capacityPerSecond;
   expect(await loadShedder.onQueueFull(MODEL)).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs });
 });
 

@@ -110,7 +110,7 @@ function countRoom(free: number, held: number, queueShare: number): number {
 }
 
 /** Milliseconds until half of the waiting jobs are done, at the measured rate. */
-function estimateRetryMs({ waiting, ratePerSecond }: QueueState): number {
-  if (!ratePerSecond) return MIN_RETRY_MS * 5;
-  return Math.round(Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, (waiting / ratePerSecond) * 500)));
+function estimateRetryMs({ waiting, capacityPerSecond }: QueueState): number {
+  if (!capacityPerSecond) return MIN_RETRY_MS * 5;
+  return Math.round(Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, (waiting / capacityPerSecond) * 500)));
 }

@@ -19,8 +19,8 @@ export interface QueueStats extends Omit<QueueState, 'tenants' | 'running' | 'im
   deadLetters: number | undefined;
   /** For operators. */
   ended: QueueState['ended'] | undefined;
-  /** Successes per second over the last seconds. */
-  measuredPerSecond: number | undefined;
+  /** For operators: successes per second over the last seconds. */
+  ratePerSecond: number | undefined;
   /** Median milliseconds from acceptance to success of the last predictions. */
   latencyMs: number | undefined;
 }
@@ -113,7 +113,8 @@ export class QueueStatsReader {
       queue = await this.#read(model, audience);
     } catch {
       entry.failedReadings += 1;
-      if (entry.failedReadings >= MAX_FAILED_READINGS) endWatchers(entry, new InferqlError('UNAVAILABLE'));
+      if (entry.failedReadings >= MAX_FAILED_READINGS)
+        endWatchers(entry, new InferqlError('UNAVAILABLE', { retryAfterMs: REPORT_INTERVAL_MS }));
       return;
     }
     entry.failedReadings = 0;
@@ -126,12 +127,11 @@ export class QueueStatsReader {
 
   async #read(model: string, audience: Omit<Audience, 'mayUse'>): Promise<QueueStats | null> {
     const queue = await this.#modelCache.readQueue(model);
-    return (
-      queue && {
-        ...(audience.isOperator ? showAll(queue) : showOwn(queue, audience.tenant)),
-        ...this.#throughput.read(model),
-      }
-    );
+    if (!queue) return null;
+    const { ratePerSecond, latencyMs } = this.#throughput.read(model);
+    return audience.isOperator
+      ? { ...showAll(queue), ratePerSecond, latencyMs }
+      : { ...showOwn(queue, audience.tenant), ratePerSecond: undefined, latencyMs };
   }
 }
 

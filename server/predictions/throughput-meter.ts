@@ -41,7 +41,7 @@ export function createThroughputMeter() {
     },
 
     /** Successes per second, and the median milliseconds from acceptance to success, of the last seconds. Starts measuring the model. */
-    read(model: string): { measuredPerSecond: number | undefined; latencyMs: number | undefined } {
+    read(model: string): { ratePerSecond: number | undefined; latencyMs: number | undefined } {
       const nowMs = performance.now();
       let metered = models.get(model);
       if (!metered || nowMs - metered.wantedAtMs > INTEREST_MS) {
@@ -53,7 +53,7 @@ export function createThroughputMeter() {
       const spanMs = Math.min(WINDOW_MS, nowMs - metered.sinceMs);
       const latencies = metered.samples.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
       return {
-        measuredPerSecond: spanMs < 1_000 ? undefined : Math.round((latencies.length / spanMs) * 1e5) / 100,
+        ratePerSecond: spanMs < 1_000 ? undefined : Math.round((latencies.length / spanMs) * 1e5) / 100,
         latencyMs: latencies[latencies.length >> 1],
       };
     },

@@ -7,7 +7,13 @@ import { InvalidArgumentError } from '../predictions/submit-request.ts';
 import type { UploadedFile } from '../uploads/uploaded-file.ts';
 import { builder } from './builder.ts';
 import type { ServerContext } from './context.ts';
-import { type CallerError, ImageUrlError, InvalidImageError, InvalidInputError, ModelNotFoundError } from './errors.ts';
+import {
+  type CallerError,
+  ImageUrlError,
+  InvalidImageError,
+  InvalidInputError,
+  ModelNotFoundError,
+} from './error-types.ts';
 import { Prediction, PriorityEnum } from './prediction.ts';
 import type { PredictionNode } from './prediction-node.ts';
 import { planResponse, type ResponsePlan } from './response-plan.ts';

@@ -93,7 +93,7 @@ const QueueLimits = builder.objectRef<ServedModel['queue']>('QueueLimits').imple
       description: 'Maximum number of waiting predictions; more are refused with QUEUE_FULL.',
     }),
     maxQueuedBytes: t.exposeFloat('maxQueuedBytes', {
-      description: 'Maximum number of waiting bytes of prepared images.',
+      description: 'Maximum number of bytes of prepared images that wait or are being processed.',
     }),
     defaultTimeoutMs: t.exposeInt('defaultTimeoutMs', {
       description: 'The timeoutMs of predictions whose mutation does not set it.',

@@ -3,7 +3,7 @@ import { DEFAULT_TOP_K, MAX_LABELS } from '@inferql/queue/contract';
 import { type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { type Label, listOutputs, type StoredOutput, type Task, type TENSOR_TYPES } from '@inferql/queue/outputs';
 import { builder } from './builder.ts';
-import { ErrorInterface } from './errors.ts';
+import { ErrorInterface } from './error-types.ts';
 
 type Stored<Type extends StoredOutput['type']> = Extract<StoredOutput, { type: Type }>;
 

@@ -2,7 +2,7 @@
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
-import { ErrorInterface } from './errors.ts';
+import { ErrorInterface } from './error-types.ts';
 import { fromState, type PredictionNode, viewPrediction } from './prediction-node.ts';
 import { selectsPosition } from './response-plan.ts';
 import { PredictionResult } from './result.ts';
@@ -131,7 +131,7 @@ builder.objectFields(Prediction, (t) => ({
   startedAt: t.field({
     type: 'DateTime',
     nullable: true,
-    description: 'When a worker started it (the last attempt).',
+    description: 'When a worker started it (the last attempt), or when it joined work that had already started.',
     resolve: fromState(({ startedAtMs }) => startedAtMs ?? null),
   }),
   finishedAt: t.field({

@@ -52,19 +52,20 @@ export const Queue = builder.objectRef<QueueStats>('Queue').implement({
     queuedBytes: t.exposeFloat('queuedBytes', { description: 'Bytes of prepared images in Redis.' }),
     ratePerSecond: t.float({
       nullable: true,
-      description: 'Predictions that succeeded per second, over the last few seconds. Null until measured.',
-      resolve: ({ measuredPerSecond }) => measuredPerSecond ?? null,
+      description:
+        'Predictions of all tenants that succeeded per second, over the last few seconds. Null until measured, and without the scope `operate`.',
+      resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
     }),
     capacityPerSecond: t.float({
       nullable: true,
       description:
         'Predictions per second that all running workers can process together, from their measured time per image. Null before the first batch.',
-      resolve: ({ ratePerSecond }) => ratePerSecond ?? null,
+      resolve: ({ capacityPerSecond }) => capacityPerSecond ?? null,
     }),
     latencyMs: t.float({
       nullable: true,
       description:
-        'The median time from acceptance to success of recent predictions, in milliseconds. Null until one has succeeded.',
+        'The median time from acceptance to success of recent predictions of all tenants, in milliseconds. Null until one has succeeded.',
       resolve: ({ latencyMs }) => latencyMs ?? null,
     }),
     workers: t.expose('workers', { type: [Worker], description: 'The running workers.' }),

@@ -28,7 +28,7 @@ const CHANGING_FIELDS = new Set([
 
 /** What a mutation's selection asks for. */
 export interface ResponsePlan {
-  /** `end`: a terminal field is selected; `later`: only inside @defer; `no`: none is. */
+  /** `result`: a terminal field is selected; `deferred`: only inside @defer; `none`: none is. */
   wait: 'result' | 'deferred' | 'none';
   /** A heatmap is selected somewhere. */
   heatmap: boolean;

@@ -3,7 +3,7 @@ import { renderHeatmap } from '@inferql/images/render-heatmap';
 import { type Heatmaps, type Result, STORED_LABELS } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import { builder } from './builder.ts';
-import { ErrorInterface } from './errors.ts';
+import { ErrorInterface } from './error-types.ts';
 import {
   EmbeddingRef,
   EmbeddingResult,
@@ -50,7 +50,7 @@ const HeatmapRef = builder.objectRef<HeatmapView>('Heatmap').implement({
     }),
     image: t.string({
       description:
-        'The map as a transparent PNG in a `data:` URI. To overlay it, stretch it over the part of the image that the model gets (the center square for a model that crops).',
+        'The map as a transparent PNG in a `data:` URI. To overlay it, stretch it over the part of the image that the model gets (`ModelInput`), around the center. For a model that pads, that part is larger than the image.',
       resolve: (map) => renderHeatmap(map),
     }),
   }),

@@ -10,7 +10,7 @@ import {
 import { guardRootFields } from '../access/authorize.ts';
 import { builder } from './builder.ts';
 import './scalars.ts';
-import './errors.ts';
+import './error-types.ts';
 import './result.ts';
 import './prediction.ts';
 import './queue.ts';

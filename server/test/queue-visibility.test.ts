@@ -104,10 +104,11 @@ test('a subscription is silent while only others send', async () => {
   const [alice, bob] = [await makeKey(), await makeKey({ tenant: 'bob' })];
   const operator = await makeKey({ scopes: ['read', 'operate'] });
   // The rate is not known at first.
-  const rate = async () =>
-    (await server.query<{ queue: { ratePerSecond: number } }>('{ queue { ratePerSecond } }', {}, operator.headers))
-      .data;
-  await expect.poll(async () => (await rate()).queue.ratePerSecond).toBe(0);
+  const rate = async ({ headers }: typeof operator) =>
+    (await server.query<{ queue: { ratePerSecond: number | null } }>('{ queue { ratePerSecond } }', {}, headers)).data
+      .queue.ratePerSecond;
+  await expect.poll(() => rate(operator)).toBe(0);
+  expect(await rate(alice)).toBeNull();
   const leaving = new AbortController();
   atEnd(() => leaving.abort());
   const watch = (headers: Record<string, string>) =>

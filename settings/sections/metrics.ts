@@ -17,7 +17,7 @@ export const metrics = defineSettings({
     default: 5_000,
     unit: 'ms',
     description:
-      'Target time to finish the waiting work of a model. The metric `inferql_desired_workers` is the number of workers needed for it.',
+      'Target time to finish the open work of a model, waiting and running. The metric `inferql_desired_workers` is the number of workers needed for it.',
     readBy: ['server'],
   },
 });

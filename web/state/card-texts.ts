@@ -37,8 +37,7 @@ function describePrediction(prediction: Prediction): CardText {
   const { status, queuePosition, estimatedStartMs, attempts, error } = prediction;
   switch (status) {
     case 'QUEUED': {
-      const title =
-        attempts > 0 ? 'Waiting for another attempt' : queuePosition ? describePosition(queuePosition) : 'In the queue';
+      const title = queuePosition ? describePosition(queuePosition) : 'In the queue';
       return estimatedStartMs
         ? { title, detail: describeStart(estimatedStartMs), tone: 'busy' }
         : { title, tone: 'busy' };

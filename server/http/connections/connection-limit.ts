@@ -5,8 +5,9 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 
 /** Handles reserved for files, decoders and Redis. */
-const SHARE_OF_HANDLES = 0.75;
 const OTHER_HANDLES = 64;
+/** The part of the remaining handles that connections may use. */
+const SHARE_OF_HANDLES = 0.75;
 /** Connections beyond the limit, for health checks and refusals. */
 const SPARE_CONNECTIONS = 32;
 /** A connection beyond the limit is closed if no request comes within this time. */

@@ -10,6 +10,21 @@ const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]{0,252}))(?::\d{1,5})?$
 /** A path, without characters that a URL never contains unescaped. */
 const PATH = /^\/[^\s#]*$/;
 
+/** The answers to the requests that `findHostProblem` refuses. */
+export const HOST_ANSWERS = {
+  malformed: {
+    status: 400,
+    code: 'BAD_REQUEST',
+    message: 'The request has no valid host or path: check the Host header and the URL.',
+  },
+  foreign: {
+    status: 421,
+    code: 'BAD_REQUEST',
+    message:
+      'This server does not accept the name in the Host header. Add it to INFERQL_ALLOWED_HOSTS; behind a proxy, see also INFERQL_TRUST_PROXY.',
+  },
+} as const;
+
 type Settings = Pick<Config, 'host' | 'allowedHosts' | 'trustProxy'>;
 
 /** Why a request cannot be routed: its `Host` or its target is invalid, or not a name of this server. */

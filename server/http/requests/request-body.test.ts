@@ -199,6 +199,6 @@ describe('an unknown path', () => {
     const server = await startServer();
     const response = await server.fetch('/nonsense', { headers: { accept: 'application/json' } });
     expect(response.status).toBe(404);
-    expect((await response.json()).errors[0].extensions.code).toBe('NOT_FOUND');
+    expect((await response.json()).errors[0].extensions.code).toBe('BAD_REQUEST');
   });
 });

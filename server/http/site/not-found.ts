@@ -23,7 +23,7 @@ export function useNotFoundPage(): Plugin {
       const headers: Record<string, string> = isForPeople
         ? { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': NOT_FOUND_POLICY }
         : { 'content-type': 'application/json; charset=utf-8' };
-      const error = { message: 'Nothing is served at this address.', extensions: { code: 'NOT_FOUND' } };
+      const error = { message: 'Nothing is served at this address.', extensions: { code: 'BAD_REQUEST' } };
       const body = isForPeople ? PAGE : `${JSON.stringify({ errors: [error] })}\n`;
       setResponse(new fetchAPI.Response(body, { status: 404, headers }));
     },

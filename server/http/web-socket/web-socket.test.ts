@@ -102,6 +102,20 @@ describe('over WebSocket', () => {
     else expect(String((await once(socket, 'error'))[0])).toContain('403');
   });
 
+  test.each([
+    ['a foreign name', 'evil.test', 421],
+    ['an invalid name', 'a b', 400],
+  ])('with %s in the Host header is refused as over HTTP', async (_name, host, status) => {
+    const server = await startServer();
+    const { port } = new URL(await server.listener.listen());
+    const socket = connectSocket(Number(port), '127.0.0.1').on('error', () => undefined);
+    atEnd(() => void socket.destroy());
+    socket.write(
+      `GET /graphql HTTP/1.1\r\nhost: ${host}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n`,
+    );
+    expect(String((await once(socket, 'data'))[0])).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  });
+
   test("from the server's page is accepted, to another path it is 404", async () => {
     const server = await startServer();
     const url = (await server.listener.listen()).replace('http', 'ws');

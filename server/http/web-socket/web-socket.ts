@@ -24,7 +24,7 @@ import { answerOnSocket } from '../connections/raw-response.ts';
 import { createResultMask } from '../operations/error-mask.ts';
 import { executeSubscription, maskErrors } from '../operations/execute-subscription.ts';
 import { isAllowedOrigin } from '../requests/cors.ts';
-import { findHostProblem } from '../requests/host-check.ts';
+import { findHostProblem, HOST_ANSWERS } from '../requests/host-check.ts';
 import { clientAddress } from '../requests/proxy.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
@@ -45,11 +45,6 @@ type Connection = {
 };
 type Extra = SocketExtra & Connection & Partial<Record<PropertyKey, never>>;
 
-const BAD_HOST = {
-  status: 400,
-  code: 'BAD_REQUEST',
-  message: 'This server does not accept the name in the Host header: see INFERQL_ALLOWED_HOSTS.',
-} as const;
 const FOREIGN_PAGE = {
   status: 403,
   code: 'BAD_REQUEST',
@@ -113,7 +108,8 @@ export class WebSockets {
     const { config } = this.#options;
     const sockets = this.#sockets;
     socket.on('error', () => socket.destroy());
-    if (findHostProblem(request, config)) answerOnSocket(socket, BAD_HOST);
+    const problem = findHostProblem(request, config);
+    if (problem) answerOnSocket(socket, HOST_ANSWERS[problem]);
     else if (!isAllowedOrigin(request, config.corsOrigins, config.trustProxy)) answerOnSocket(socket, FOREIGN_PAGE);
     else sockets.handleUpgrade(request, socket, head, (connection) => sockets.emit('connection', connection, request));
   }
