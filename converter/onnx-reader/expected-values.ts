@@ -46,14 +46,25 @@ const MOST = 0.9;
 export function expectedRange(responses: Responses): ImageRange | undefined {
   const { bytes, signed, imagenet, unit } = responses;
   if (isUsual(bytes) || isCaffe(bytes)) return 'bytes';
-  if (every(signed, (low, high) => near(low, 0, 0.01) && (near(high, 1, 0.01) || near(high, 255, 1)))) return 'signed';
-  if (every(imagenet, isMadeOfImagenet)) return 'imagenet';
+  const isMadeOfSigned = every(
+    signed,
+    (low, high) => near(low, 0, 0.01) && (near(high, 1, 0.01) || near(high, 255, 1)),
+  );
+  if (isMadeOfSigned && isDarker(signed, unit)) return 'signed';
+  if (every(imagenet, isMadeOfImagenet) && isDarker(imagenet, signed) && isDarker(imagenet, unit)) return 'imagenet';
   // A mean may have been subtracted from them.
   const isBytes = every(unit, (low, high) => low < 0.01 && low > -135 && near(high - low, 255, 1));
   // Values that are around 0 already would not be moved.
   const isMoved = every(unit, (low) => low < -SMALLEST_SPAN);
   if (isBytes || (isMoved && isUsual(unit))) return 'unit';
-  return limitsToUnit(responses) ? 'unit' : undefined;
+  if (limitsToUnit(responses)) return 'unit';
+  return limitsToSigned(responses) ? 'signed' : undefined;
+}
+
+/** Whether black is darker than in a smaller range. A limit makes the same of both, and shows no range by what it makes. */
+function isDarker({ black }: Response, smaller: Response): boolean {
+  const count = black.filter((value, i) => Math.abs(value - (smaller.black[i] ?? value)) > 0.01).length;
+  return count >= MOST * black.length;
 }
 
 /** Whether each value stays what it is. */
@@ -64,6 +75,13 @@ export function keepsValues({ unit }: Responses): boolean {
 /** As a model limits its input, whose other values it would not see. */
 function limitsToUnit(responses: Responses): boolean {
   return keepsValues(responses) && !isStraight(responses.bytes) && !isStraight(responses.signed);
+}
+
+/** Only colors show it: those of ImageNet have a wider range. */
+function limitsToSigned(responses: Responses): boolean {
+  const isLimit = (low: number, high: number) => near(low, -1, 0.01) && near(high, 1, 0.01);
+  const { signed, imagenet } = responses;
+  return keepsValues(responses) && every(signed, isLimit) && isStraight(signed) && every(imagenet, isLimit);
 }
 
 function isUsual(response: Response): boolean {

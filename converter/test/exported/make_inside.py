@@ -149,11 +149,17 @@ def scaled():
     case("torch-per-column", PerColumn(), PX, "none", "a mean per column and channel")
 
 
+def limited():
+    """What is below black or above white becomes black or white, which hides the range that the model takes."""
+    case("torch-gamma", lambda x: x.clamp(0, 1) ** 0.45, UNIT, "unit", "a limit and a gamma", dynamo=False)
+    case("torch-limited", lambda x: x.clamp(-1, 1), UNIT * 2 - 1, "tf", "limits its input to -1..1", dynamo=False)
+
+
 def unknown():
     case("torch-power", lambda x: x.clamp(0) ** 2.2 * 40 - 3, UNIT, "unit", "a power, from which nothing can be read", flags=("--normalization", "unit"))
 
 
-MAKERS = {f.__name__: f for f in (gray, standardized, reordered, scaled, unknown)}
+MAKERS = {f.__name__: f for f in (gray, standardized, reordered, scaled, limited, unknown)}
 
 for name in sys.argv[1:] or MAKERS:
     MAKERS[name]()
