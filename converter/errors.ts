@@ -8,6 +8,11 @@ export type ModelErrorCode =
   | 'WEIGHTS_INVALID'
   | 'TOPOLOGY_INVALID'
   | 'UNSUPPORTED_OP'
+  /** It did not load or answer in time, and was stopped. */
+  | 'RUN_TIMEOUT'
+  /** It ended the process that ran it. */
+  | 'RUN_CRASHED'
+  | 'RUN_OUT_OF_MEMORY'
   | 'CANCELED';
 
 /** A model that cannot be used, with a message that an operator can act on. */

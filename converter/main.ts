@@ -13,6 +13,7 @@ import { ModelError } from './errors.ts';
 import { describeDiskError } from './files/disk-errors.ts';
 import { parseOutputRequests } from './inspect/declared-outputs.ts';
 import { createAsk } from './inspect/questions.ts';
+import { createProcessRunner } from './model-process/process-runner.ts';
 import { prepareModel } from './prepared-model.ts';
 import { NORMALIZATIONS } from './spec/input-spec.ts';
 
@@ -63,15 +64,24 @@ const program = new Command('models')
   .description('Manage the model repository.')
   .option('--models-dir <folder>', 'folder with one subfolder per model', 'models')
   .option('--state-dir <folder>', "folder for this machine's downloads and prepared models", '.inferql')
-  .option('--samples-dir <folder>', 'folder of sample images, if the models folder has no samples');
+  .option('--samples-dir <folder>', 'folder of sample images, if the models folder has no samples')
+  .option(
+    '--run-limit <seconds>',
+    'time that a model may take to load, and for each image (default 60, and more for large models and images)',
+    wholeNumber,
+  );
 
 const context = (): CommandContext => {
-  const { modelsDir, stateDir, samplesDir } = program.opts<{
+  const { modelsDir, stateDir, samplesDir, runLimit } = program.opts<{
     modelsDir: string;
     stateDir: string;
     samplesDir?: string;
+    runLimit?: number;
   }>();
-  return { modelsDir, stateDir, samplesDir, signal: interrupt.signal, ask: createAsk(interrupt.signal), print };
+  const { signal } = interrupt;
+  // Its process starts with the first model that is run, and does not keep this one alive.
+  const runner = createProcessRunner({ signal, print, runLimitMs: runLimit && runLimit * 1_000 });
+  return { modelsDir, stateDir, samplesDir, signal, runner, ask: createAsk(signal), print };
 };
 
 program

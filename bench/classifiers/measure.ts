@@ -5,8 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { inspectModel } from '@inferql/converter/inspect/inspect';
 import { runOne } from '@inferql/converter/inspect/probe-onnx';
 import { isKerasFile, storeKerasModel } from '@inferql/converter/keras/keras-file';
+import { localRunner } from '@inferql/converter/model-process/local-runner';
 import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
-import ort from 'onnxruntime-node';
 import type { Exported, FrameworkModel } from './framework.ts';
 import { peakMegabytes, resetPeak } from './peak-memory.ts';
 import type { Measured, Refused } from './rows.ts';
@@ -44,7 +44,7 @@ export async function measureForm(form: Form): Promise<Measured | Refused> {
       file = join(modelDir, 'model.json');
     }
     const modelDir = dirname(file);
-    const found = await inspectModel(file, {}, { labels: undefined, images: [], scratch: folder });
+    const found = await inspectModel(file, {}, { labels: undefined, images: [], scratch: folder, runner: localRunner });
     const labels = Array.from(form.answers[0] ?? [], (_, i) => `class ${i}`);
     writeFileSync(join(modelDir, 'labels.json'), JSON.stringify(labels));
     const spec = {
@@ -76,7 +76,7 @@ export async function measureForm(form: Form): Promise<Measured | Refused> {
 
 async function compare({ spec }: PreparedModel, onnxPath: string, { images, answers }: Form): Promise<Compared> {
   // One thread: images per second of CPU time then do not depend on what else the machine does.
-  const session = await ort.InferenceSession.create(onnxPath, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await localRunner.openOnnx(onnxPath, { threads: 1, input: spec.input });
   try {
     let difference = 0;
     let agreeing = 0;

@@ -39,6 +39,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
   try {
     await mkdir(modelDir, { recursive: true });
     context.print(`getting ${source}`);
+    context.runner.warmUp();
     const obtained = await obtainSource(source, modelDir, context);
     await writeSpec(obtained, options, modelDir, context, () => findHints(source));
     const { stateDir, signal } = context;

@@ -34,6 +34,7 @@ export async function findBatching(
   try {
     together = await trial.runTogether([image, other]);
   } catch (error) {
+    if (error instanceof ModelError && error.code === 'CANCELED') throw error;
     const [reason = ''] = (error as Error).message.split('\n');
     return { isSingle: true, why: `it runs only one image at a time (${reason.slice(0, 160)})` };
   }

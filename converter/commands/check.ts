@@ -30,7 +30,7 @@ export async function checkModels(names: readonly string[], context: CommandCont
         throw new ModelError('SPEC_INVALID', `batching.maxBatchSize: expected 1, since ${batching.why}`);
       }
     } catch (error) {
-      if (!(error instanceof ModelError)) throw error;
+      if (!(error instanceof ModelError) || error.code === 'CANCELED') throw error;
       failed++;
       context.print(`${name} cannot be served: ${error.message}`);
     }
@@ -46,7 +46,7 @@ export async function checkModels(names: readonly string[], context: CommandCont
  */
 export async function tryModel(model: PreparedModel, context: CommandContext): Promise<Batching> {
   const { print } = context;
-  const trial = await openTrial(model, print);
+  const trial = await openTrial(model, context);
   try {
     const files = await listSamples(context);
     if (files.length === 0) print('  there are no samples to try it on: check its results yourself');

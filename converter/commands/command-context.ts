@@ -3,6 +3,7 @@ import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
 import { ModelError } from '../errors.ts';
 import type { Ask } from '../inspect/questions.ts';
+import type { ModelRunner } from '../model-process/model-runner.ts';
 import { findModelFile } from '../spec/spec-file.ts';
 
 /** The folders of the commands. */
@@ -12,6 +13,8 @@ export interface CommandContext {
   /** Images to try models on if the models' folder has no `samples`. */
   samplesDir?: string | undefined;
   signal: AbortSignal;
+  /** Runs models. */
+  runner: ModelRunner;
   /** Asks the user at the terminal; absent if there is none. */
   ask?: Ask | undefined;
   /** For a line that people read. */

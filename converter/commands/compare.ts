@@ -20,21 +20,14 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
   if (tfjsPath === undefined || onnxPath === undefined || spec.format === 'onnx') return;
   const images = await chooseImages(model, context);
   // One after the other: each holds all the weights.
-  const answers = await runConverted(model, images, print);
-  const reference = await openTfjs(model, tfjsPath).catch((error: Error) => error);
-  if (reference instanceof Error) {
-    print(`  not compared with tfjs, which cannot run it: ${firstLine(reference)}`);
+  const answers = await runConverted(model, images, context);
+  const expected = await runReference(model, tfjsPath, images, context).catch((error: Error) => error);
+  if (expected instanceof Error) {
+    if (expected instanceof ModelError && expected.code === 'CANCELED') throw expected;
+    print(`  not compared with tfjs, which cannot run it: ${firstLine(expected)}`);
     return;
   }
-  let largest = 0;
-  for (const [i, pixels] of images.entries()) {
-    const expected = await reference(pixels).catch((error: Error) => error);
-    if (expected instanceof Error) {
-      print(`  not compared with tfjs, which cannot run it: ${firstLine(expected)}`);
-      return;
-    }
-    largest = Math.max(largest, differenceOf(answers[i]!, expected));
-  }
+  const largest = Math.max(...answers.map((row, i) => differenceOf(row, expected[i]!)));
   if (largest <= LARGEST_DIFFERENCE) {
     print(`  compared with tfjs on ${images.length} images: the largest difference is ${largest.toExponential(1)}`);
     return;
@@ -49,9 +42,9 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
 async function runConverted(
   model: PreparedModel,
   images: readonly Uint8Array[],
-  print: CommandContext['print'],
+  context: CommandContext,
 ): Promise<Float32Array[]> {
-  const trial = await openTrial(model, print);
+  const trial = await openTrial(model, context);
   try {
     const answers: Float32Array[] = [];
     for (const pixels of images) answers.push((await trial.run(pixels)).probabilities);
@@ -72,15 +65,23 @@ function differenceOf(answers: Float32Array, expected: Float32Array): number {
   return differences.some(Number.isNaN) ? Number.POSITIVE_INFINITY : Math.max(...differences);
 }
 
-async function openTfjs(model: PreparedModel, path: string) {
-  const { spec, classCount } = model;
-  // Imports tfjs, which serving with onnxruntime does not need.
-  const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
+async function runReference(
+  { spec, classCount }: PreparedModel,
+  path: string,
+  images: readonly Uint8Array[],
+  { runner }: CommandContext,
+): Promise<Float32Array[]> {
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;
   const tfjs = { path, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
-  const loaded = await loadWasm({ engine: 'wasm', input: spec.input, classCount, threads: 1, tfjs });
-  return async (images: Uint8Array) => (await loaded.run({ images, count: 1, wantHeatmaps: false })).probabilities;
+  const session = await runner.openEngine({ engine: 'wasm', input: spec.input, classCount, threads: 1, tfjs });
+  try {
+    const answers: Float32Array[] = [];
+    for (const pixels of images) answers.push((await session.run(pixels, 1)).probabilities);
+    return answers;
+  } finally {
+    await session.close();
+  }
 }
 
 async function chooseImages({ spec }: PreparedModel, context: CommandContext): Promise<Uint8Array[]> {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GraphWriter, ints, text } from '../golden/graph-writer.fixture.ts';
 import { randomizeWeights, saveLayersModel, type TestModel } from '../golden/harness.fixture.ts';
 import { inspectModel } from '../inspect/inspect.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 
 let root: string;
 
@@ -19,7 +20,11 @@ async function inspect({ modelJson, weightData }: TestModel) {
   await mkdir(root, { recursive: true });
   await writeFile(path.join(root, 'model.json'), JSON.stringify(modelJson));
   await writeFile(path.join(root, 'weights.bin'), new Uint8Array(weightData));
-  const found = await inspectModel(path.join(root, 'model.json'), {}, { labels: undefined, images: [], scratch: root });
+  const found = await inspectModel(
+    path.join(root, 'model.json'),
+    {},
+    { labels: undefined, images: [], scratch: root, runner: localRunner },
+  );
   const row = found.findings.rows.find(({ what }) => what === 'normalization');
   return { normalization: found.input.normalization, isGuess: found.normalizationIsGuess, row };
 }

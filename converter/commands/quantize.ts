@@ -1,9 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { readSample, varySamples } from '../files/sample-images.ts';
+import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { calibrate, MAX_CALIBRATION_IMAGES } from '../onnx-writer/quantize/calibrate.ts';
 import type { Calibration } from '../onnx-writer/quantize/calibration-ranges.ts';
@@ -58,12 +58,23 @@ export async function quantizeModel(
 
   const { seen, unseen, headroom } = await splitImages(imagesDir, input, context);
   context.print(`calibrating ${name}`);
-  const calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, {
-    threads,
-    headroom,
-  });
-  const bytes = (ranges?: Calibration) => convertModel(modelJson, weights, input, output, ranges).bytes;
-  const report = await compareVersions(bytes(), bytes(calibration), shape, unseen, threads);
+  const folder = path.join(context.stateDir, `quantizing-${process.pid}`);
+  const write = async (version: string, ranges?: Calibration) => {
+    const file = path.join(folder, `${version}.onnx`);
+    await writeFile(file, convertModel(modelJson, weights, input, output, ranges).bytes);
+    return file;
+  };
+  let calibration: Calibration;
+  let report: QuantizeReport;
+  try {
+    await mkdir(folder, { recursive: true });
+    const options = { threads, headroom, folder, runner: context.runner };
+    calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, options);
+    const files = [await write('float32'), await write('int8', calibration)];
+    report = await compareVersions(files, shape, unseen, threads, context.runner);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
   printReport(name, report, model.spec, context);
   const file = path.join(modelDir, CALIBRATION_FILE);
   if (report.agreement < minAgreement) {
@@ -98,17 +109,15 @@ async function* readAll(files: readonly string[], input: InputSpec): AsyncGenera
 
 /** Runs both versions on the same images, interleaved, so that other work on the machine slows both. */
 async function compareVersions(
-  float: Uint8Array,
-  int8: Uint8Array,
+  files: readonly string[],
   shape: readonly [number, number, number],
   images: AsyncIterable<Uint8Array>,
   threads: number,
+  runner: ModelRunner,
 ): Promise<QuantizeReport> {
-  const options = { intraOpNumThreads: threads, logSeverityLevel: 3 } as const;
-  const sessions = [
-    await ort.InferenceSession.create(float, options),
-    await ort.InferenceSession.create(int8, options),
-  ];
+  const [height, width] = shape;
+  const sessions: OnnxSession[] = [];
+  for (const file of files) sessions.push(await runner.openOnnx(file, { threads, input: { width, height } }));
   const timesMs: number[][] = [[], []];
   let count = 0;
   let same = 0;
@@ -116,12 +125,10 @@ async function compareVersions(
   for await (const pixels of images) {
     const answers: Float32Array[] = [];
     for (const [i, session] of sessions.entries()) {
-      const begin = performance.now();
-      const { probabilities } = await session.run({ image: new ort.Tensor('uint8', pixels, [1, ...shape]) }, [
-        'probabilities',
-      ]);
-      timesMs[i]?.push(performance.now() - begin);
-      answers.push(probabilities?.data as Float32Array);
+      const image = { type: 'uint8', data: pixels, dims: [1, ...shape] };
+      const { outputs, inferenceMs } = await session.run({ image }, ['probabilities'], 1);
+      timesMs[i]?.push(inferenceMs);
+      answers.push(outputs.probabilities?.data as Float32Array);
     }
     const [exact, rough] = answers as [Float32Array, Float32Array];
     const first = (values: Float32Array) => values.indexOf(Math.max(...values));

@@ -1,10 +1,10 @@
 /** Running a prepared model on a few images, by the engine that would serve it. */
 import os from 'node:os';
 import { type OutputArray, type OutputArrays, toEngineOutput } from '@inferql/worker/engines/output-arrays';
-import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { wayOut } from '../export-advice.ts';
 import { runBatch } from '../inspect/probe-onnx.ts';
+import type { EngineSession, RunnableEngineModel } from '../model-process/model-runner.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import { normalizationOf } from '../spec/normalization.ts';
@@ -27,18 +27,21 @@ export interface Trial {
   close(): Promise<void>;
 }
 
+export type TrialContext = Pick<CommandContext, 'print' | 'runner'>;
+
 /**
  * Loads a model for a few images.
- * @throws ModelError SOURCE_INVALID if no engine runs it
+ * @throws ModelError SOURCE_INVALID if no engine runs it; what the runner throws
  */
-export function openTrial(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
-  if (model.modulePath !== undefined) return openModule(model, model.modulePath);
-  return model.onnxPath === undefined ? openWasm(model, print) : openOnnx(model, model.onnxPath);
+export function openTrial(model: PreparedModel, context: TrialContext): Promise<Trial> {
+  if (model.modulePath !== undefined) return openModule(model, model.modulePath, context);
+  return model.onnxPath === undefined ? openWasm(model, context) : openOnnx(model, model.onnxPath, context);
 }
 
-async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> {
-  const options = { intraOpNumThreads: os.availableParallelism(), logSeverityLevel: 3 } as const;
-  const session = await ort.InferenceSession.create(onnxPath, options).catch((cause: Error) => {
+async function openOnnx(model: PreparedModel, onnxPath: string, { runner }: TrialContext): Promise<Trial> {
+  const options = { threads: os.availableParallelism(), input: model.spec.input };
+  const session = await runner.openOnnx(onnxPath, options).catch((cause: Error) => {
+    if (cause instanceof ModelError) throw cause;
     throw new ModelError('SOURCE_INVALID', `onnxruntime cannot load it: ${cause.message}`, { cause });
   });
   const hasLabels = model.classCount > 0;
@@ -56,25 +59,18 @@ async function openOnnx(model: PreparedModel, onnxPath: string): Promise<Trial> 
   return { run: (pixels) => runTogether([pixels]), runTogether, close: () => session.release() };
 }
 
-interface Loaded {
-  run(batch: { images: Uint8Array; count: number; wantHeatmaps: boolean }): Promise<{
-    probabilities: Float32Array;
-    outputs?: OutputArrays;
-  }>;
-}
-
 /** The engines of the worker run batches. */
-function trialOf(loaded: Loaded): Trial {
+function trialOf(session: EngineSession): Trial {
   const runTogether = async (images: readonly Uint8Array[]): Promise<TrialAnswer> => {
     const count = images.length;
-    const { probabilities, outputs = {} } = await loaded.run({ images: join(images), count, wantHeatmaps: false });
+    const { probabilities, outputs = {} } = await session.run(join(images), count);
     const first = <T extends OutputArray>(values: T): T => values.slice(0, values.length / count) as T;
     return {
       probabilities: first(probabilities),
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, first(values)])),
     };
   };
-  return { run: (pixels) => runTogether([pixels]), runTogether, close: async () => undefined };
+  return { run: (pixels) => runTogether([pixels]), runTogether, close: () => session.close() };
 }
 
 function join(images: readonly Uint8Array[]): Uint8Array {
@@ -84,38 +80,41 @@ function join(images: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-async function openModule({ spec, labels, outputs: declared }: PreparedModel, modulePath: string): Promise<Trial> {
-  const { loadModule } = await import('@inferql/worker/engines/custom/custom-engine');
+async function openModule(
+  { spec, labels, outputs: declared }: PreparedModel,
+  modulePath: string,
+  { runner }: TrialContext,
+): Promise<Trial> {
   const module = { path: modulePath, labels };
   const outputs = declared.map(toEngineOutput);
-  const settings = {
+  const settings: RunnableEngineModel = {
     engine: 'module',
     input: spec.input,
     classCount: labels.length,
     outputs,
     threads: 1,
     module,
-  } as const;
-  const loaded = await loadModule(settings).catch((cause: Error) => {
+  };
+  const session = await runner.openEngine(settings).catch((cause: Error) => {
+    if (cause instanceof ModelError) throw cause;
     throw new ModelError('SOURCE_INVALID', cause.message, { cause });
   });
-  return trialOf(loaded);
+  return trialOf(session);
 }
 
 /** The engine that runs everything shows whether any does. */
-async function openWasm(model: PreparedModel, print: CommandContext['print']): Promise<Trial> {
+async function openWasm(model: PreparedModel, { print, runner }: TrialContext): Promise<Trial> {
   const { spec, tfjsPath = '', labels, onnxUnavailable } = model;
   const outputs = model.outputs.map(toEngineOutput);
   print(`  not for onnxruntime: ${onnxUnavailable}; tried on wasm`);
-  // Imports tfjs, which most models do not need.
-  const { loadWasm } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;
   const tfjs = { path: tfjsPath, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
   const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, outputs, threads: 1, tfjs } as const;
-  const loaded = await loadWasm(settings).catch((cause: Error) => {
+  const session = await runner.openEngine(settings).catch((cause: Error) => {
+    if (cause instanceof ModelError) throw cause;
     const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}. ${wayOut(format)}`;
     throw new ModelError('SOURCE_INVALID', reason, { cause });
   });
-  return trialOf(loaded);
+  return trialOf(session);
 }

@@ -50,7 +50,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 /** What a notebook that prepares images so would have answered. */
 async function writeAnswers(change: Partial<InputSpec>): Promise<string> {
   const model = await prepareModel({ modelDir: path.join(context.modelsDir, 'net'), stateDir: context.stateDir });
-  const variants = createVariants(model, context.print);
+  const variants = createVariants(model, context);
   const lines = ['file,a,b,"c, d",e'];
   for (const name of IMAGES) {
     const input = { ...model.spec.input, ...change };

@@ -33,7 +33,7 @@ export async function verifyModel(
     throw new ModelError('SOURCE_INVALID', `${options.expected} cannot be read: ${cause.message}`, { cause });
   });
   const expected = parseAnswers(text, options.expected, prepared.labels.length);
-  const variants = createVariants(prepared, print);
+  const variants = createVariants(prepared, context);
   try {
     const { input } = prepared.spec;
     const verifier = {

@@ -45,6 +45,7 @@ export async function writeSpec(
     images: await listSamples(context),
     ask: context.ask,
     scratch: path.dirname(modelDir),
+    runner: context.runner,
   });
   if (found.normalizationIsGuess) {
     await printHints(found, context.print, findHints);

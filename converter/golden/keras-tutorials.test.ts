@@ -1,11 +1,11 @@
 /** Models as TensorFlow's tutorials build them, written by Keras (keras/tutorials/make.py), compared with Keras' answers to the same pixels. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
 import { useRepository } from '../commands/test-repository.fixture.ts';
 import { runOne } from '../inspect/probe-onnx.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 import { largestDifference } from './harness.fixture.ts';
 
 const FILES = path.join(import.meta.dirname, 'keras/tutorials');
@@ -41,7 +41,7 @@ test.each([
   const { spec, onnxPath } = await addModel(path.join(FILES, `${name}.keras`), {}, repository.context);
   expect(spec.input).toMatchObject({ width: SIZE, height: SIZE, normalization: 'none' });
   expect(spec.output.activation).toBe(activation);
-  const session = await ort.InferenceSession.create(onnxPath ?? '', { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await localRunner.openOnnx(onnxPath ?? '', { threads: 1, input: spec.input });
   const found = [await runOne(session, PIXELS.slice(0, IMAGE), { ...spec })];
   found.push(await runOne(session, PIXELS.slice(IMAGE), { ...spec }));
   await session.release();

@@ -53,7 +53,7 @@ export async function inspectOnnx(
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
   const isGiven = overriddenNormalization(overrides) !== undefined;
-  const front = isGiven ? undefined : await probeFileFront(decoded, facts, input, file);
+  const front = isGiven ? undefined : await probeFileFront(decoded, facts, input, file, context.runner);
   const arithmetic = { front, canAsk: context.ask !== undefined };
   const { normalization, isGuess } = chooseOnnxNormalization(facts, overrides, preprocessing, findings, arithmetic);
   const name = chosen?.output.name;
@@ -70,7 +70,7 @@ export async function inspectOnnx(
     const outputs = await declareOutputs(overrides.outputs, facts.outputs.map(toOther), findings);
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }
-  const probe = await probeOnnx(file, spec, context.images, context.scratch);
+  const probe = await probeOnnx(file, spec, context);
   if (overrides.output === undefined && labelCount !== probe.classCount) refuseEmbedding(chosen, probe);
   const activation = activationFor(chosen, overrides, probe, companions.problem, findings);
   findings.read('classes', String(probe.classCount), `output ${name}`);

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { wayOut } from '../export-advice.ts';
+import type { ModelRunner } from '../model-process/model-runner.ts';
 import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
 import { findFront } from '../onnx-reader/model-front.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
@@ -66,6 +67,7 @@ export interface InspectionContext {
   ask?: Ask | undefined;
   /** A folder that may be written to. */
   scratch: string;
+  runner: ModelRunner;
 }
 
 /**
@@ -87,7 +89,7 @@ async function inspectTfjs(
   file: string,
   overrides: Overrides,
   companions: Companions,
-  { ask, labels }: InspectionContext,
+  { ask, labels, runner }: InspectionContext,
 ): Promise<Inspection> {
   const findings = new Findings();
   const { preprocessing } = companions;
@@ -104,7 +106,7 @@ async function inspectTfjs(
   const spec = draftSpec({ ...size, channels, ...resizing, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
   const isGiven = overriddenNormalization(overrides) !== undefined || preprocessing?.normalization !== undefined;
-  const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven).catch((error: Error) => {
+  const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven, runner).catch((error: Error) => {
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
   });
@@ -177,6 +179,7 @@ async function outcomeOf(
   weights: Map<string, Weight>,
   { input, output }: ModelSpec,
   isNormalizationGiven: boolean,
+  runner: ModelRunner,
 ): Promise<Outcome> {
   try {
     const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
@@ -185,7 +188,7 @@ async function outcomeOf(
     const traced = traceGraphOf(graph);
     const image = graph.inputs[0]?.name ?? '';
     const front = findFront(traced, image);
-    const reading = front && !isNormalizationGiven ? await probeConvertedFront(graph, front, input) : undefined;
+    const reading = front && !isNormalizationGiven ? await probeConvertedFront(graph, front, input, runner) : undefined;
     const seen = { reading, firstLayer: front?.firstLayer };
     return { graph, trace: traceInput(traced, image), front: seen, activation, classCount };
   } catch (error) {
@@ -193,7 +196,7 @@ async function outcomeOf(
     if (!mayRunOnTfjs(modelJson)) {
       throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
     }
-    const classCount = await countByTfjs(modelJson, file, { input, output }, error);
+    const classCount = await countByTfjs(modelJson, file, { input, output }, error, runner);
     return { uncovered: error.message, activation: 'softmax', classCount };
   }
 }
@@ -204,13 +207,13 @@ async function countByTfjs(
   file: string,
   { input, output }: Pick<ModelSpec, 'input' | 'output'>,
   reason: UnsupportedOpError,
+  runner: ModelRunner,
 ): Promise<number> {
-  // Imports tfjs, which most models do not need.
-  const { countClasses } = await import('@inferql/worker/engines/tfjs/wasm');
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = output;
   const tfjs = { path: file, format, normalization: normalizationOf(input), activation, outputName } as const;
-  return countClasses(tfjs, input).catch((cause: Error) => {
+  return runner.countClasses(tfjs, input).catch((cause: Error) => {
+    if (cause instanceof ModelError) throw cause;
     const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${wayOut(format)}`;
     throw new ModelError('SOURCE_INVALID', message, { cause });
   });

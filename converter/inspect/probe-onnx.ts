@@ -1,8 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import ort from 'onnxruntime-node';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../files/sample-images.ts';
+import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
 import { writeWrapped } from '../onnx-writer/wrap/write-wrapped.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 
@@ -19,16 +19,20 @@ const RAW_OUTPUT = 'raw';
 /**
  * Runs an ONNX file on a few images, to find out what the file does not state.
  * @param scratch a folder that may be written to
- * @throws ModelError SOURCE_INVALID if it does not run, or does not give a score per class
+ * @throws ModelError SOURCE_INVALID if it does not run, or does not give a score per class; what the runner throws
  */
-export async function probeOnnx(file: string, spec: ModelSpec, images: string[], scratch: string): Promise<Probe> {
+export async function probeOnnx(
+  file: string,
+  spec: ModelSpec,
+  { images, scratch, runner }: { images: string[]; scratch: string; runner: ModelRunner },
+): Promise<Probe> {
   const folder = path.join(scratch, 'probe');
   await mkdir(folder, { recursive: true });
   try {
     // Answers as they come.
     const asIs = { ...spec, output: { ...spec.output, activation: 'softmax' as const } };
     await writeWrapped(file, asIs, { rawOutput: RAW_OUTPUT }, folder);
-    const session = await ort.InferenceSession.create(path.join(folder, 'model.onnx'), { logSeverityLevel: 3 });
+    const session = await runner.openOnnx(path.join(folder, 'model.onnx'), { input: spec.input });
     try {
       const rows: Float32Array[] = [];
       for (const pixels of await pixelsOf(images, spec)) {
@@ -86,19 +90,18 @@ interface BatchAnswer {
 
 /** Runs images at once through a model that `wrapOnnxFile` wrote. The images that a fixed batch has too many are black. */
 export async function runBatch(
-  session: ort.InferenceSession,
+  session: OnnxSession,
   images: readonly Uint8Array[],
   { input }: Pick<ModelSpec, 'input'>,
   fetches: readonly string[],
 ): Promise<BatchAnswer> {
-  const [port] = session.inputMetadata;
-  const size = port?.isTensor ? port.shape[0] : undefined;
+  const size = session.inputs[0]?.shape[0];
   const batch = typeof size === 'number' && size > 0 ? size : images.length;
   const length = images[0]?.length ?? 0;
   const pixels = new Uint8Array(batch * length);
   for (const [i, image] of images.slice(0, batch).entries()) pixels.set(image, i * length);
-  const image = new ort.Tensor('uint8', pixels, [batch, input.height, input.width, input.channels]);
-  const outputs = await session.run({ image }, [...fetches]);
+  const image = { type: 'uint8', data: pixels, dims: [batch, input.height, input.width, input.channels] };
+  const { outputs } = await session.run({ image }, fetches, batch);
   const answer: BatchAnswer = { values: new Map(), dims: new Map(), batch };
   for (const [name, tensor] of Object.entries(outputs)) {
     const data = tensor.data as Float32Array;
@@ -114,7 +117,7 @@ export async function runBatch(
 
 /** Runs one image through a model that `wrapOnnxFile` wrote, even if it takes more at once. Without labels there are no numbers. */
 export async function runOne(
-  session: ort.InferenceSession,
+  session: OnnxSession,
   pixels: Uint8Array,
   spec: Pick<ModelSpec, 'input'>,
 ): Promise<Float32Array> {

@@ -6,6 +6,7 @@ import type { CommandContext } from '../commands/command-context.ts';
 import { chooseDefault, keepDefault } from '../commands/default.ts';
 import { printModels } from '../commands/list.ts';
 import { removeModel } from '../commands/remove.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 import { REPOSITORY_FILE, readDefaultModel } from './default-model.ts';
 
 let modelsDir: string;
@@ -16,7 +17,13 @@ beforeEach(async () => {
   modelsDir = await mkdtemp(path.join(os.tmpdir(), 'inferql-default-'));
   printed = [];
   const { signal } = new AbortController();
-  context = { modelsDir, stateDir: path.join(modelsDir, '.state'), signal, print: (line) => printed.push(line) };
+  context = {
+    modelsDir,
+    stateDir: path.join(modelsDir, '.state'),
+    signal,
+    runner: localRunner,
+    print: (line) => printed.push(line),
+  };
 });
 afterEach(() => rm(modelsDir, { recursive: true, force: true }));
 

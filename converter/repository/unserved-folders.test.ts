@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkModels } from '../commands/check.ts';
 import { printModels } from '../commands/list.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 import { describeOddFolders } from './unserved-folders.ts';
 
 let modelsDir: string;
@@ -45,6 +46,12 @@ test.each([
   await makeFolder('flowers', 'model.json');
   const printed: string[] = [];
   const { signal } = new AbortController();
-  await command({ modelsDir, stateDir: path.join(modelsDir, '.state'), signal, print: (line) => printed.push(line) });
+  await command({
+    modelsDir,
+    stateDir: path.join(modelsDir, '.state'),
+    signal,
+    runner: localRunner,
+    print: (line) => printed.push(line),
+  });
   expect(printed).toEqual([expect.stringMatching(NO_SPEC)]);
 });

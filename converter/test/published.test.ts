@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addModel } from '../commands/add.ts';
 import { readSample } from '../files/sample-images.ts';
 import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixture.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 import { downloadTarball } from '../sources/npm.ts';
 import { unpackFiles } from '../sources/tarball.ts';
 
@@ -69,7 +70,7 @@ test.each([
     const added = await addModel(
       folder,
       {},
-      { ...context, print: () => undefined, signal: new AbortController().signal },
+      { ...context, print: () => undefined, signal: new AbortController().signal, runner: localRunner },
     );
     expect(added).toMatchObject({ name, classCount: 5, labels: LABELS, spec: { format, engine: 'auto' } });
     const { input } = added.spec;

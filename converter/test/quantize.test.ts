@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import ort from 'onnxruntime-node';
@@ -13,6 +14,7 @@ import {
   randomPixels,
   saveLayersModel,
 } from '../golden/harness.fixture.ts';
+import { localRunner } from '../model-process/local-runner.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
 import { parseCalibration } from '../onnx-writer/quantize/calibration-ranges.ts';
@@ -72,10 +74,14 @@ describe('an int8 version', () => {
     const weights = decodeWeights(modelJson, () => Buffer.from(saved.weightData));
     const pixels = randomPixels(input, 16);
     const images = Array.from({ length: 16 }, (_, i) => pixels.subarray(i * 1728, (i + 1) * 1728));
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'inferql-calibrate-'));
     const ranges = await calibrate(buildGraph(modelJson, weights, input, OUTPUT), [24, 24, 3], images.slice(0, 8), {
       threads: 1,
       headroom: 1,
+      folder,
+      runner: localRunner,
     });
+    await rm(folder, { recursive: true });
     expect(ranges.images).toBe(8);
     const float = await open(convertModel(modelJson, weights, input, OUTPUT).bytes);
     const int8 = await open(convertModel(modelJson, weights, input, OUTPUT, ranges).bytes);

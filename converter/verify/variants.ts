@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { openTrial, type Trial } from '../commands/trial.ts';
+import { openTrial, type Trial, type TrialContext } from '../commands/trial.ts';
 import { writeArtifacts } from '../model-files.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
@@ -17,9 +17,9 @@ export interface Variants {
 
 /**
  * A model with any normalization. It is converted again for each one, into a temporary folder; only the last one stays loaded.
- * @param print gets what a trial has to say, once
+ * @param context its `print` gets what a trial has to say, once
  */
-export function createVariants(model: PreparedModel, print: (line: string) => void): Variants {
+export function createVariants(model: PreparedModel, { print, runner }: TrialContext): Variants {
   let folder: string | undefined;
   let count = 0;
   let loaded: { key: string; trial: Trial } | undefined;
@@ -50,7 +50,8 @@ export function createVariants(model: PreparedModel, print: (line: string) => vo
       const key = keyOf(input);
       if (loaded?.key !== key) {
         await unload();
-        loaded = { key, trial: await openTrial(await prepare(input), count === 0 ? print : () => undefined) };
+        const context = { runner, print: count === 0 ? print : () => undefined };
+        loaded = { key, trial: await openTrial(await prepare(input), context) };
       }
       return (await loaded.trial.run(pixels)).probabilities;
     },

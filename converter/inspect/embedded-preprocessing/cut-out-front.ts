@@ -6,11 +6,7 @@ import { externalPartOf } from '../../onnx-reader/external-weights.ts';
 import type { ModelFront } from '../../onnx-reader/model-front.ts';
 import { encodeNode, encodeTensor } from '../../onnx-writer/graph/encode-onnx.ts';
 import { elementCount, type OnnxGraph } from '../../onnx-writer/graph/graph.ts';
-
-/** Name of its input. */
-export const FRONT_INPUT = 'inferql_front_input';
-/** Names of its outputs begin with it; their order is that of the front's ends. */
-export const FRONT_OUTPUT = 'inferql_front_output';
+import { FRONT_INPUT, FRONT_OUTPUT } from './front-ports.ts';
 
 const FLOAT = 1;
 /** A mean per pixel of the largest images needs this. A file may name the same bytes in many tensors, which memory would hold each time. */

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import onnxProto, { type onnx } from 'onnx-proto';
 import { afterAll, expect, test } from 'vitest';
+import { localRunner } from '../../model-process/local-runner.ts';
 import { readFacts } from '../../onnx-reader/inputs-and-outputs.ts';
 import { readOnnx } from '../../onnx-reader/read-without-weights.ts';
 import { encodeTensor } from '../../onnx-writer/graph/encode-onnx.ts';
@@ -56,7 +57,13 @@ async function reading(nodes: Node[], change?: (model: onnx.IModelProto) => void
   const file = path.join(folder, 'model.onnx');
   await writeFile(file, onnxProto.onnx.ModelProto.encode(model).finish());
   const decoded = readOnnx(file);
-  return probeFileFront(decoded, readFacts(decoded, file), { width: SIDE, height: SIDE, channels: 3 }, file);
+  return probeFileFront(
+    decoded,
+    readFacts(decoded, file),
+    { width: SIDE, height: SIDE, channels: 3 },
+    file,
+    localRunner,
+  );
 }
 
 test('a model that reads red alone does not exchange it with blue', async () => {

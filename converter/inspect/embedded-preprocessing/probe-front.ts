@@ -1,3 +1,4 @@
+import type { ModelRunner } from '../../model-process/model-runner.ts';
 import type { OnnxModel, OnnxModelGraph } from '../../onnx-reader/decode-onnx.ts';
 import type { OnnxFacts } from '../../onnx-reader/inputs-and-outputs.ts';
 import type { ModelFront } from '../../onnx-reader/model-front.ts';
@@ -5,7 +6,6 @@ import type { OnnxGraph } from '../../onnx-writer/graph/graph.ts';
 import type { InputSpec } from '../../spec/input-spec.ts';
 import { encodeConvertedFront, encodeFileFront } from './cut-out-front.ts';
 import type { FrontReading } from './front-readings.ts';
-import { probeFront } from './run-front.ts';
 
 interface ImageSize {
   width: number;
@@ -19,6 +19,7 @@ export async function probeFileFront(
   { front, input }: OnnxFacts,
   { width, height, channels }: ImageSize,
   file: string,
+  runner: Pick<ModelRunner, 'readFront'>,
 ): Promise<FrontReading | undefined> {
   const bytes = front && encodeFileFront(decoded, front, input, file);
   if (!bytes) return undefined;
@@ -31,7 +32,7 @@ export async function probeFileFront(
     shape: [batch, width * height * channels],
     nothing: [batch, ...image],
   }[input.without ?? 'nothing'];
-  return probeFront(bytes, front, { width, height, channels, layout, dims });
+  return runner.readFront(bytes, front, { width, height, channels, layout, dims });
 }
 
 /** The same of a converted model. */
@@ -39,7 +40,8 @@ export async function probeConvertedFront(
   graph: OnnxGraph,
   front: ModelFront,
   { width, height, channels }: InputSpec,
+  runner: Pick<ModelRunner, 'readFront'>,
 ): Promise<FrontReading | undefined> {
   const input = { width, height, channels, layout: 'nhwc' as const, dims: [1, height, width, channels] };
-  return probeFront(encodeConvertedFront(graph, front), front, input);
+  return runner.readFront(encodeConvertedFront(graph, front), front, input);
 }

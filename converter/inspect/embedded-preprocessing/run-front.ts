@@ -9,7 +9,7 @@ import {
 } from '../../onnx-reader/expected-values.ts';
 import type { ModelFront } from '../../onnx-reader/model-front.ts';
 import { elementCount } from '../../onnx-writer/graph/graph.ts';
-import { FRONT_INPUT, FRONT_OUTPUT } from './cut-out-front.ts';
+import { FRONT_INPUT, FRONT_OUTPUT } from './front-ports.ts';
 import {
   type FrontReading,
   inRange,

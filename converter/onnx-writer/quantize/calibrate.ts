@@ -1,6 +1,7 @@
-import ort from 'onnxruntime-node';
+import path from 'node:path';
+import type { ModelRunner } from '../../model-process/model-runner.ts';
 import type { FloatModel } from '../convert-model.ts';
-import { encodeModel } from '../graph/encode-onnx.ts';
+import { writeModel } from '../graph/encode-onnx.ts';
 import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';
 import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
 
@@ -10,23 +11,25 @@ export const MAX_CALIBRATION_IMAGES = 64;
 /**
  * Runs a float model over images and records the ranges of its tensors.
  * @param images uint8 [height, width, channels] each
- * @param options `headroom` widens what was seen by a factor
+ * @param options `headroom` widens what was seen by a factor; `folder` may be written to
  */
 export async function calibrate(
   model: FloatModel,
   shape: readonly [height: number, width: number, channels: number],
   images: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  { threads, headroom }: { threads: number; headroom: number },
+  { threads, headroom, folder, runner }: { threads: number; headroom: number; folder: string; runner: ModelRunner },
 ): Promise<Calibration> {
   const tensors = tensorsToQuantize(model.graph);
-  const session = await ort.InferenceSession.create(encodeModel(withExtremes(model.graph, tensors), 'calibration'), {
-    intraOpNumThreads: threads,
-    logSeverityLevel: 3,
-  });
+  const extremes = withExtremes(model.graph, tensors);
+  await writeModel(extremes, 'calibration', folder);
+  const [height, width] = shape;
+  const session = await runner.openOnnx(path.join(folder, 'model.onnx'), { threads, input: { width, height } });
+  const fetches = extremes.outputs.map(({ name }) => name);
   const seen = tensors.map(() => ({ low: [] as number[], high: [] as number[] }));
   let count = 0;
   for await (const pixels of images) {
-    const outputs = await session.run({ image: new ort.Tensor('uint8', pixels, [1, ...shape]) });
+    const image = { type: 'uint8', data: pixels, dims: [1, ...shape] };
+    const { outputs } = await session.run({ image }, fetches, 1);
     tensors.forEach((name, i) => {
       seen[i]?.low.push(Number(outputs[`${name}_min`]?.data[0]));
       seen[i]?.high.push(Number(outputs[`${name}_max`]?.data[0]));

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { addModel } from '../../commands/add.ts';
 import { useRepository } from '../../commands/test-repository.fixture.ts';
 import { runOne } from '../../inspect/probe-onnx.ts';
+import { localRunner } from '../../model-process/local-runner.ts';
 import type { PreparedModel } from '../../prepared-model.ts';
 
 const HERE = import.meta.dirname;
@@ -29,7 +30,7 @@ function pixelsOf(k: number, count: number): Uint8Array {
 }
 
 async function answersOf(model: PreparedModel): Promise<number[][]> {
-  const session = await ort.InferenceSession.create(model.onnxPath ?? '', { logSeverityLevel: 3 });
+  const session = await localRunner.openOnnx(model.onnxPath ?? '', { input: model.spec.input });
   const { width, height, channels } = model.spec.input;
   const rows: number[][] = [];
   for (let k = 0; k < IMAGES; k++) {
