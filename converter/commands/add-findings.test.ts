@@ -39,6 +39,7 @@ test.each([
   ['channels-first', /takes 3 x 16 x 16, channels first: expected channels last\. An ONNX file says/],
   ['channels-first-inside', /does not cover data_format channels_first: layer conv2d\w*\. An ONNX file says/],
   ['int8', /holds 8 bits of a quantized model: save the model before model\.quantize\(\)/],
+  ['bfloat16', /is of type "unknown", which is not read .*: build the model once more after keras\.config\.set_dtype/],
 ])('a file of Keras 3 that cannot be read says why: %s', async (name, message) => {
   const file = path.join(import.meta.dirname, `../golden/keras/refused/${name}.keras`);
   await expect(addModel(file, {}, repository.context)).rejects.toThrow(message);

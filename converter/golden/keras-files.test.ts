@@ -100,6 +100,21 @@ describe('files of Keras', () => {
     }
   });
 
+  test.each(['keras2', 'keras3'])('weights of 16 bits answer as those of 32 bits do in %s', async (version) => {
+    const { answers } = JSON.parse(await readFile(path.join(FILES, `${version}-half.json`), 'utf8')) as {
+      answers: number[][];
+    };
+    for (const extension of ['keras', 'h5']) {
+      const file = path.join(FILES, `${version}-half.${extension}`);
+      const { onnxPath = '', spec } = await addModel(file, { name: extension }, context);
+      expect(spec.input.normalization).toBe('none');
+      const session = await ort.InferenceSession.create(onnxPath, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+      const { probabilities } = await session.run({ image: new ort.Tensor('uint8', PIXELS, [2, SIZE, SIZE, 3]) });
+      await session.release();
+      expect(largestDifference(probabilities?.data as Float32Array, answers.flat())).toBeLessThan(1e-5);
+    }
+  });
+
   test('an ONNX file whose constants Keras 3 did not write is refused, and the message names the way out', async () => {
     const adding = addModel(path.join(FILES, 'keras3-without-constants.onnx'), {}, context);
     await expect(adding).rejects.toThrow(

@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { Dataset, File, Group, ready } from 'h5wasm';
 import { ModelError } from '../errors.ts';
+import { decodeFloat16 } from '../tfjs/weights.ts';
 
 /** Beyond these a file is hostile or broken: no image classifier comes near. */
 const SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
@@ -128,14 +129,19 @@ function describeFile(root: File, name: string, remove: () => void): Hdf5 {
         if (elements > MAX_TOTAL_ELEMENTS) throw invalid(at, 'more than 2 GB of weights');
         if (dtype === '<b' || dtype === '|b' || dtype === '<B')
           throw invalid(at, 'holds 8 bits of a quantized model: save the model before model.quantize()');
-        if (dtype !== '<f' && dtype !== '<d' && dtype !== '<i' && dtype !== '<q') {
-          throw invalid(at, `is of type ${JSON.stringify(dtype)}: expected 32 or 64 bits, little-endian`);
+        if (!NUMBERS.has(String(dtype))) {
+          throw invalid(
+            at,
+            `is of type ${JSON.stringify(dtype)}, which is not read (bfloat16, for example): build the model once more after keras.config.set_dtype_policy("float32") (Keras 2: keras.mixed_precision.set_global_policy), call set_weights(model.get_weights()) on it, and save that`,
+          );
         }
         return {
           shape,
-          dtype: dtype.endsWith('i') || dtype.endsWith('q') ? 'int32' : 'float32',
+          dtype: dtype === '<i' || dtype === '<q' ? 'int32' : 'float32',
           read: () =>
-            reading(at, () => readNumbers(dataset, dtype, count, () => invalid(at, 'has another size than it says'))),
+            reading(at, () =>
+              readNumbers(dataset, String(dtype), count, () => invalid(at, 'has another size than it says')),
+            ),
         };
       }),
     close: () => {
@@ -144,6 +150,9 @@ function describeFile(root: File, name: string, remove: () => void): Hdf5 {
     },
   };
 }
+
+/** Floats of 16, 32 and 64 bits, and whole numbers of 32 and 64. */
+const NUMBERS: ReadonlySet<string> = new Set(['<e', '<f', '<d', '<i', '<q']);
 
 /** Numbers that WebAssembly's memory holds at once. */
 const PIECE = 2 ** 20;
@@ -156,12 +165,22 @@ function readNumbers(dataset: Dataset, dtype: string, count: number, wrongSize: 
 }
 
 function readWhole(dataset: Dataset, dtype: string): Float32Array | Int32Array {
+  if (dtype === '<e') return readHalves(dataset);
   const value = dataset.value;
   if (value instanceof Float32Array) return value;
   const numbers = ArrayBuffer.isView(value)
     ? Array.from(value as unknown as ArrayLike<number | bigint>, Number)
     : [Number(value)];
   return dtype === '<d' || dtype === '<f' ? Float32Array.from(numbers) : Int32Array.from(numbers);
+}
+
+const INTEGER = 0;
+
+/** The library knows floats of 32 and 64 bits only, and gives the bits of others as whole numbers. */
+function readHalves(dataset: Dataset): Float32Array {
+  const metadata = { ...dataset.metadata, type: INTEGER, signed: false };
+  const { value } = Object.create(dataset, { metadata: { value: metadata } }) as Dataset;
+  return decodeFloat16(value instanceof Uint16Array ? value : Uint16Array.of(Number(value)));
 }
 
 /** Row by row: WebAssembly's memory never shrinks. */

@@ -119,7 +119,7 @@ function dequantize(codes: Uint8Array | Uint16Array, weight: WeightSpec): Float3
 }
 
 /** IEEE 754 half precision, subnormal numbers, infinities and NaN included. */
-function decodeFloat16(codes: Uint16Array): Float32Array {
+export function decodeFloat16(codes: Uint16Array): Float32Array {
   return Float32Array.from(codes, (code) => {
     const sign = code & 0x8000 ? -1 : 1;
     const exponent = (code >> 10) & 0x1f;
