@@ -112,6 +112,12 @@ describe('an ONNX file of a real exporter', () => {
     );
   });
 
+  // What its branches do with an image is not followed.
+  test.each(['torch-branch', 'torch-branch-cond'])('whose branches depend on the image asks: %s', async (name) => {
+    const adding = addModel(path.join(HERE, name), {}, repository.context);
+    await expect(adding).rejects.toThrow(/^--normalization: the model itself .* which does not show the values/);
+  });
+
   test('that exchanges red and blue, and does not show which it takes first, is added with a guess and the flags', async () => {
     const model = await addModel(path.join(HERE, 'torch-reordered-open'), {}, repository.context);
     expect(model.spec.input.normalization).toBe('none');

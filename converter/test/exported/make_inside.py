@@ -155,11 +155,27 @@ def limited():
     case("torch-limited", lambda x: x.clamp(-1, 1), UNIT * 2 - 1, "tf", "limits its input to -1..1", dynamo=False)
 
 
+@torch.jit.script
+def divide_bytes(x):
+    if bool(x.max() > 1.0):
+        y = x / 255
+    else:
+        y = x * 1.0
+    return y
+
+
+def branching():
+    """Bytes are divided, and 0..1 is not: by the largest value of an image, in the branches of an If."""
+    cond = lambda x: (torch.cond(x.max() > 1, lambda y: y / 255, lambda y: y * 1, (x,)) - M) / D
+    case("torch-branch", lambda x: (divide_bytes(x) - M) / D, PX, "none", "an If that reads the image", flags=("--normalization", "none"), dynamo=False)
+    case("torch-branch-cond", cond, PX, "none", "the same by torch.cond", flags=("--normalization", "none"))
+
+
 def unknown():
     case("torch-power", lambda x: x.clamp(0) ** 2.2 * 40 - 3, UNIT, "unit", "a power, from which nothing can be read", flags=("--normalization", "unit"))
 
 
-MAKERS = {f.__name__: f for f in (gray, standardized, reordered, scaled, limited, unknown)}
+MAKERS = {f.__name__: f for f in (gray, standardized, reordered, scaled, limited, branching, unknown)}
 
 for name in sys.argv[1:] or MAKERS:
     MAKERS[name]()
