@@ -57,6 +57,7 @@ async function measureRuns({ quick, model, dir }: Bench) {
   const { input, classCount } = servable;
   const engine = await startSupervisedEngine({
     model: { engine: name, input, classCount, threads: availableParallelism(), ...files },
+    loadLimitMs: 120_000,
     timeLimitMs: 60_000,
     log: pino({ level: 'silent' }),
   });

@@ -21,6 +21,14 @@ export const worker = defineSettings({
     description: 'Time limit for one batch. An engine that takes longer is killed and restarted.',
     readBy: ['worker'],
   },
+  engineLoadLimitMs: {
+    name: 'INFERQL_ENGINE_LOAD_LIMIT_MS',
+    type: integer({ min: 1 }),
+    default: 300_000,
+    unit: 'ms',
+    description: 'Time limit for loading a model. Raise it for very large models on a slow disk.',
+    readBy: ['worker'],
+  },
   drainLimitMs: {
     name: 'INFERQL_DRAIN_LIMIT_MS',
     formerNames: ['DRAIN_LIMIT_MS'],

@@ -14,6 +14,7 @@ test('every option but models has a default, and paths are absolute', () => {
     models: resolve('models'),
     stateDir: resolve('.inferql'),
     engineTimeLimitMs: 60_000,
+    engineLoadLimitMs: 300_000,
     drainLimitMs: 25_000,
   });
 });

@@ -28,6 +28,8 @@ export interface WorkerOptions {
   engineThreads?: number;
   /** An engine that takes longer for one batch is ended and started again, in milliseconds. @default 60000 */
   engineTimeLimitMs?: number;
+  /** An engine that takes longer to load a model is ended, in milliseconds. @default 300000 */
+  engineLoadLimitMs?: number;
   /** `stop` waits this long for running work, in milliseconds; other workers reclaim the rest. @default 25000 */
   drainLimitMs?: number;
   /** A pino logger. @default silent */
@@ -42,6 +44,7 @@ export interface ResolvedWorkerOptions {
   stateDir: string;
   engineThreads: number;
   engineTimeLimitMs: number;
+  engineLoadLimitMs: number;
   drainLimitMs: number;
   log: Logger;
 }
@@ -57,6 +60,7 @@ const EXPECTED = {
   stateDir: TEXT,
   engineThreads: COUNT,
   engineTimeLimitMs: COUNT,
+  engineLoadLimitMs: COUNT,
   drainLimitMs: COUNT,
   logger: ['a pino logger', (value) => typeof (value as Logger | null)?.info === 'function'],
 } as const satisfies Record<keyof WorkerOptions, readonly [string, (value: unknown) => boolean]>;
@@ -77,6 +81,7 @@ export function resolveWorkerOptions(options: WorkerOptions): ResolvedWorkerOpti
     stateDir: resolve(options.stateDir ?? '.inferql'),
     engineThreads: options.engineThreads ?? availableParallelism(),
     engineTimeLimitMs: options.engineTimeLimitMs ?? 60_000,
+    engineLoadLimitMs: options.engineLoadLimitMs ?? 300_000,
     drainLimitMs: options.drainLimitMs ?? 25_000,
     // With pino's default destination, the process would get a listener of its exit.
     log: options.logger ?? pino({ level: 'silent' }, { write() {} }),

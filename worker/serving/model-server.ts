@@ -21,6 +21,7 @@ export interface ModelServerOptions {
   worker: string;
   engineThreads: number;
   engineTimeLimitMs: number;
+  engineLoadLimitMs: number;
   log: Logger;
   /** Called after each batch. */
   onBatch?: () => void;
@@ -108,6 +109,7 @@ async function chooseEngine({ servable, scheduler, ...options }: ModelServerOpti
           ...model,
         },
         timeLimitMs: options.engineTimeLimitMs,
+        loadLimitMs: options.engineLoadLimitMs,
         log,
         ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
       });

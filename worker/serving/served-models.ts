@@ -41,6 +41,7 @@ export interface ServingOptions {
   prefix: string;
   engineThreads: number;
   engineTimeLimitMs: number;
+  engineLoadLimitMs: number;
   log: Logger;
   /** Called after each batch. */
   onBatch?: () => void;

@@ -59,6 +59,7 @@ async function serve({ name = 'scripted', script, batching, queue, options }: Se
     worker: `worker-${services.length + 1}`,
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
+    engineLoadLimitMs: 120_000,
     log,
     childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
     ...options,
@@ -271,6 +272,7 @@ test('a worker survives a Redis that is killed and restarted', async () => {
     worker: 'survivor',
     engineThreads: 1,
     engineTimeLimitMs: 10_000,
+    engineLoadLimitMs: 120_000,
     log,
     childPath: join(buildDir, 'worker/engines/process/engine-process-main.js'),
   });

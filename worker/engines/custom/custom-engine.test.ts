@@ -1,5 +1,6 @@
 /** Models with user code, from their folder to the answers of the engine process. */
 import { expect, test } from 'vitest';
+import { engineModelOf, startCompiledEngine } from '../process/compiled-engine.fixture.ts';
 import type { SupervisedEngine } from '../process/supervised-engine.ts';
 import { imageOf, setUpCustomModel } from './custom-model.fixture.ts';
 
@@ -117,6 +118,14 @@ test('postprocess changes each image; if it throws, hangs or returns a wrong res
     undefined,
   ]);
   expect(running.pid()).toBe(pid);
+});
+
+test('a model whose loading does not end is given up, and the message names the limit', async () => {
+  const endless = 'export default { load: () => new Promise((resolve) => setTimeout(resolve, 1e8)) };';
+  const model = await custom.load(complete({ 'engine.js': endless }));
+  await expect(startCompiledEngine(engineModelOf(model, 'module'), 30_000, 1_000)).rejects.toThrow(
+    'did not load the model within 1000 ms (INFERQL_ENGINE_LOAD_LIMIT_MS)',
+  );
 });
 
 test('every file of its folder is part of the version', async () => {

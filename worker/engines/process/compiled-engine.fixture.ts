@@ -21,7 +21,11 @@ export function engineModelOf(model: ServableModel, engine: EngineName, threads 
   return { engine, input: model.input, classCount: model.classCount, threads, ...candidate.model };
 }
 
-export async function startCompiledEngine(model: EngineModel, timeLimitMs = 60_000): Promise<SupervisedEngine> {
+export async function startCompiledEngine(
+  model: EngineModel,
+  timeLimitMs = 60_000,
+  loadLimitMs = 120_000,
+): Promise<SupervisedEngine> {
   const childPath = join(await buildEngines(), 'worker/engines/process/engine-process-main.js');
-  return startSupervisedEngine({ model, timeLimitMs, log: pino({ level: 'silent' }), childPath });
+  return startSupervisedEngine({ model, timeLimitMs, loadLimitMs, log: pino({ level: 'silent' }), childPath });
 }

@@ -23,8 +23,8 @@ export interface EngineProcessOptions {
   model: EngineModel;
   /** Time limit of one run; an engine that takes longer is killed and restarted. */
   timeLimitMs: number;
-  /** Time limit for loading the model. @default 120000 */
-  loadLimitMs?: number;
+  /** Time limit for loading the model. */
+  loadLimitMs: number;
   log: Logger;
   /** The engine process' main file. @default engine-process-main next to this module */
   childPath?: string;
@@ -67,7 +67,7 @@ export class EngineProcess {
    */
   static async start(options: EngineProcessOptions): Promise<EngineProcess> {
     const engine = new EngineProcess(options);
-    await engine.#load(options.loadLimitMs ?? 120_000);
+    await engine.#load(options.loadLimitMs);
     return engine;
   }
 
@@ -98,7 +98,11 @@ export class EngineProcess {
 
   #load(limitMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#child.kill('SIGKILL'), limitMs);
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        this.#child.kill('SIGKILL');
+      }, limitMs);
       const settle = (act: () => void) => {
         clearTimeout(timer);
         act();
@@ -110,7 +114,9 @@ export class EngineProcess {
       void this.ended.then(async ({ exitCode, signal }) => {
         const how = `exit code ${exitCode}, signal ${signal}`;
         const lastLines = (await this.lastLines()).join(' | ');
-        const message = `the engine ended while it loaded the model (${how}): ${lastLines}`;
+        const message = isLate
+          ? `the engine did not load the model within ${limitMs} ms (INFERQL_ENGINE_LOAD_LIMIT_MS): ${lastLines}`
+          : `the engine ended while it loaded the model (${how}): ${lastLines}`;
         this.#loading?.reject(new EngineLoadError('failed', message));
       });
       sendToEngine(this.#child, { type: 'load', model: this.#model });
