@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../files/sample-images.ts';
 import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
+import { EXPORT_AS_FLOAT32 } from '../onnx-reader/inputs-and-outputs.ts';
 import { writeWrapped } from '../onnx-writer/wrap/write-wrapped.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 
@@ -47,10 +48,25 @@ export async function probeOnnx(
     }
   } catch (cause) {
     if (cause instanceof ModelError) throw cause;
-    throw new ModelError('SOURCE_INVALID', `onnxruntime does not run it: ${(cause as Error).message}`, { cause });
+    throw new ModelError('SOURCE_INVALID', `onnxruntime does not run it: ${explain((cause as Error).message)}`, {
+      cause,
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Adds what to do to those of onnxruntime's messages whose cause is in the export. */
+function explain(message: string): string {
+  const [, missing, opset] = /No Op registered for (\w+) with domain_version of (\d+)/.exec(message) ?? [];
+  if (missing !== undefined) {
+    return (
+      `opset ${opset} of ONNX has no operator ${missing}: export it again with opset 17 or later, or, ` +
+      'if ONNX has none of that name and its exporter left it as it was, build the model without it'
+    );
+  }
+  // An operator exists for some types only.
+  return message.includes('Could not find an implementation for') ? `${message}: ${EXPORT_AS_FLOAT32}` : message;
 }
 
 /** A file may leave the sizes of its output open; its values have definite ones. */

@@ -22,6 +22,10 @@ const IMAGE_TYPES: Record<number, string> = {
   10: 'float16',
   11: 'float64',
 };
+/** Its number in ONNX. */
+const BFLOAT16 = 16;
+/** What to do about images and operators of other types. */
+export const EXPORT_AS_FLOAT32 = 'export it again in float32 (in PyTorch after model.float())';
 const ANSWER_TYPES = new Set<number>([ELEMENT.float, ELEMENT.half, ELEMENT.double]);
 /** As Keras 3 names inputs that their maker did not name. */
 const KERAS_INPUT = /^(keras_tensor|input_layer)(_\d+)?$/;
@@ -174,9 +178,10 @@ function imagePort(graph: OnnxModelGraph, given: ImageShape): { port: Port; with
   if (!completed) throw notAnImage(port);
   if (IMAGE_TYPES[port.type] === undefined) {
     const types = Object.values(IMAGE_TYPES).join(', ');
+    const type = port.type === BFLOAT16 ? 'bfloat16' : `element type ${port.type}`;
     throw new ModelError(
       'SOURCE_INVALID',
-      `the ONNX file's input ${port.name} is of element type ${port.type}: expected ${types}`,
+      `the ONNX file's input ${port.name} is of ${type}: expected ${types}; ${EXPORT_AS_FLOAT32}`,
     );
   }
   return { port: { ...port, sizes: completed.sizes }, without: completed.without };

@@ -136,6 +136,14 @@ def single_cases():
     write_case("torch-without-batch", softmax(run(inner, X)), GUESS, note="one image without a batch")
 
 
+def precision_cases():
+    """Types and operators that onnxruntime does not run."""
+    doubles, halves = net().double(), net().bfloat16()
+    export(doubles, X.double(), refuse("float64", "export it again in float32"))
+    export(halves, X.bfloat16(), refuse("bfloat16", "float64; export it again in float32"))
+    export(Wrapped(net(), lambda m, x: nn.functional.gelu(m(x))), X, refuse("later-operator", "has no operator Erf: export it again with opset 17"), opset=8)
+
+
 def end_cases():
     """What a module may do to the scores of a single image."""
     inner = net()
@@ -257,7 +265,7 @@ def function_case():
     write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, end_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, precision_cases, end_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
 
 if __name__ == "__main__":
     failed = []
