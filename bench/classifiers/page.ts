@@ -41,6 +41,7 @@ const FORMS = ['keras', 'h5', 'tfjs-layers', 'tfjs-graph', 'onnx', 'onnx-dynamo'
 const EXPLAINED: Readonly<Record<string, readonly [framework: string, served: string]>> = {
   'MobileNetV2, Keras 2': ['5.6e-5', '4.5e-5'],
   'EfficientNetV2M, Keras 2': ['5.9e-5', '4.4e-5'],
+  'EfficientNetV2L, Keras 2': ['1.1e-4', '3.4e-5'],
   'RegNetX032, Keras 2': ['7.3e-5', '7.4e-5'],
   'RegNetY016, Keras 2': ['1.7e-4', '2.0e-4'],
   'RegNetY064, Keras 2': ['7.2e-5', '1.4e-4'],

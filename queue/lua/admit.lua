@@ -3,9 +3,10 @@
 -- ARGV[1] JSON: id, model, tenant, weight (absent: the tenant's last), tenantShare, fair, version, priority, timeoutMs, ttlMs, maxAttempts, graceMs, maxQueueSize,
 --   maxQueuedBytes, options (text), fingerprint (digest of tenant, pixels, version and options; empty if it is neither shared nor cached), share, cacheTtlMs, idempotency (absent, or
 --   key: digest of tenant and key, content: digest of what was sent under it), retryOf (absent or an id),
+--   repeatOnly (admit nothing new: only what the idempotency key already names),
 --   charge (absent, or the charge to its caller's limits, opaque here), capacityPerSecond (absent, or the measured rate of all workers: unreachable deadlines are refused)
 -- ARGV[2] the pixels
--- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'deadlineUnreachable', how late in ms} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'}
+-- Returns {'admitted', snapshot} | {'queueFull', waiting, bytes} | {'deadlineUnreachable', how late in ms} | {'unavailable'} | {'staleVersion'} | {'idempotencyConflict'} | {'notRepeated'}
 local request = cjson.decode(ARGV[1])
 local image = ARGV[2]
 local now = now_ms()
@@ -30,6 +31,7 @@ if idempotency then
   end
 end
 
+if request.repeatOnly then return { 'notRepeated' } end
 if redis.call('HGET', specs, 'current') ~= request.version then return { 'staleVersion' } end
 
 local state = {

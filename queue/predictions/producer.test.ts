@@ -35,6 +35,16 @@ describe('the end of a prediction before its result', () => {
 });
 
 describe('sharing', () => {
+  it('counts the work as that of one of the others if the prediction it was made for is canceled', async () => {
+    const { admit, consumer, producer } = await setUp();
+    const first = await admit(1);
+    const second = await admit(1);
+    expect([first.cached, second.cached]).toEqual([false, true]);
+    await producer.cancel(first.id);
+    await consumer.settle((await consumer.start(await consumer.claim(1))).map(success));
+    expect((await producer.read(second.id))!.state).toMatchObject({ status: 'SUCCEEDED', cached: false });
+  });
+
   it('computes identical work once; canceling one follower leaves the other', async () => {
     const { admit, consumer, producer, status } = await setUp();
     const first = await admit(1);
@@ -106,7 +116,10 @@ describe('sharing', () => {
     expect((await admit(2, { idempotencyKey: 'k', caller: { ...ANONYMOUS_CALLER, tenant: 'another' } })).id).not.toBe(
       first.id,
     );
+    expect((await admit(1, { idempotencyKey: 'k', repeatOnly: true })).id).toBe(first.id);
     await producer.cancel(first.id);
+    const again = request(2, { idempotencyKey: 'k', repeatOnly: true });
+    expect(await producer.admit(again)).toEqual({ kind: 'notRepeated' });
     expect((await admit(2, { idempotencyKey: 'k' })).id).not.toBe(first.id);
   });
 });

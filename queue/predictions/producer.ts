@@ -36,6 +36,8 @@ export interface AdmitRequest {
   /** The operator acts for the tenant: its idempotency keys are separate from the tenant's, and the tenant keeps its weight. @default false */
   byOperator?: boolean;
   idempotencyKey?: string | undefined;
+  /** Admit nothing new: return the prediction that the idempotency key names. @default false */
+  repeatOnly?: boolean;
   /**
    * Digest of what the caller sent with its idempotencyKey. The pixels do not identify an image, since each model version may prepare it differently.
    * @default a digest of pixels, version and options
@@ -61,7 +63,9 @@ export type AdmitOutcome =
   | { kind: 'unavailable' }
   /** Another version became current meanwhile: read the models again and prepare the image again. */
   | { kind: 'staleVersion' }
-  | { kind: 'idempotencyConflict' };
+  | { kind: 'idempotencyConflict' }
+  /** `repeatOnly`, and no earlier prediction has the idempotency key. */
+  | { kind: 'notRepeated' };
 
 function fingerprint(request: AdmitRequest): string {
   const scope = request.shareAcrossTenants ? '' : request.caller.tenant;
@@ -129,6 +133,7 @@ export class Producer {
       case 'unavailable':
       case 'staleVersion':
       case 'idempotencyConflict':
+      case 'notRepeated':
         return { kind: reply[0] };
       default:
         return reply[0] satisfies never;
@@ -255,6 +260,7 @@ function admission(request: AdmitRequest) {
             key: digestKey(request.caller.tenant, request.idempotencyKey, request.byOperator),
             content: request.content ?? work,
           },
+    repeatOnly: request.repeatOnly,
     retryOf: request.retryOf,
   };
 }

@@ -12,14 +12,16 @@ const MODEL = makeServedModel('tiny');
 const KEPT_BUCKETS = 10_000;
 
 /** Limits of a server whose Redis does not answer. */
-function createLimits(onLog: (line: string) => void = () => {}): Limits {
+function createLimits(onLog: (line: string) => void = () => {}, onRefund?: (id: string) => void): Limits {
   const redis = connectRedis('redis://127.0.0.1:1', 'request');
   redis.on('error', () => undefined);
   redis.disconnect();
   const limiter = createLimiter(redis, { prefix: 'away' });
+  const refunds = new Refunds(redis, { prefix: 'away', limiter });
+  if (onRefund) refunds.refund = async (id) => onRefund(id);
   return new Limits({
     limiter,
-    refunds: new Refunds(redis, { prefix: 'away', limiter }),
+    refunds,
     findImageMs: async () => 10,
     config: { maxSubscriptions: 1, maxWaiting: 1 },
     log: pino({}, { write: onLog }),
@@ -28,7 +30,11 @@ function createLimits(onLog: (line: string) => void = () => {}): Limits {
 
 test('while Redis is down a server counts alone, and logs it', async () => {
   const lines: string[] = [];
-  const limits = createLimits((line) => lines.push(line));
+  const refunded: string[] = [];
+  const limits = createLimits(
+    (line) => lines.push(line),
+    (id) => refunded.push(id),
+  );
   const caller = {
     ...ANONYMOUS,
     bucket: 'alice',
@@ -37,6 +43,8 @@ test('while Redis is down a server counts alone, and logs it', async () => {
   const charges = [];
   for (let i = 0; i < 3; i++) charges.push(await limits.charge(caller, String(i), MODEL));
   await expect(limits.charge(caller, '3', MODEL)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+  // Redis may have charged the refused one, or still will.
+  expect(refunded).toEqual(['3']);
   await limits.charge({ ...caller, bucket: 'bob' }, '4', MODEL);
   expect(limits.decidedLocally()).toBe(5);
   // What ends without work is given back here, too.

@@ -84,7 +84,13 @@ export class Limits {
     } catch (error) {
       if (!(error instanceof InferqlError) || error.code !== 'UNAVAILABLE') throw error;
       // Redis may have charged it, too, or still will.
-      return this.#openCharge(id, unknownCharge(bucket), this.#chargeLocally(caller, cost));
+      const unknown = unknownCharge(bucket);
+      try {
+        return this.#openCharge(id, unknown, this.#chargeLocally(caller, cost));
+      } catch (refusal) {
+        void this.#options.refunds.refund(id, unknown);
+        throw refusal;
+      }
     }
     if (!outcome.allowed) throw new RateLimitedError(outcome.refusedBy, outcome.retryAfterMs);
     return this.#openCharge(id, outcome.charge);

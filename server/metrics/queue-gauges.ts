@@ -63,10 +63,10 @@ export function registerQueueGauges(
   }));
 
   return async () => {
-    const models = await modelCache.listModels(0);
-    const queues = await Promise.all(models.map(({ name }) => modelCache.readQueue(name, 0)));
+    const names = await modelCache.listKnownNames(0);
+    const queues = await Promise.all(names.map((name) => modelCache.readQueue(name, 0)));
     for (const { gauge, read } of gauges) {
-      // A model that is no longer served has no samples.
+      // A model that was removed has no samples; one whose workers are gone has them, so that they are missed.
       gauge.reset();
       for (const queue of queues) {
         const value = queue ? read(queue) : undefined;

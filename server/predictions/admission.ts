@@ -38,9 +38,10 @@ export class Admission {
    * @throws InferqlError that is a union member (the image, the key), RATE_LIMITED, QUEUE_FULL, DEADLINE_UNREACHABLE or UNAVAILABLE
    */
   async admit(request: SubmitRequest, id: string, model: ServedModel): Promise<Admitted> {
-    const charge = await this.#charge(request, id, model);
+    const payment = await this.#charge(request, id, model);
+    const { charge } = payment;
     try {
-      const outcome = await this.#admitToCurrentVersion(request, id, model, charge);
+      const outcome = await this.#admitToCurrentVersion(request, id, model, payment);
       if (outcome.state.id !== id || outcome.state.cached) await charge?.refund();
       return outcome;
     } catch (error) {
@@ -49,13 +50,13 @@ export class Admission {
     }
   }
 
-  /** Like `limits.charge`, but accepts a repeated request in any case. */
-  async #charge(request: SubmitRequest, id: string, model: ServedModel): Promise<Charge | undefined> {
+  /** Like `limits.charge`, but a request that may repeat an earlier one is refused only if it does not. */
+  async #charge(request: SubmitRequest, id: string, model: ServedModel): Promise<Payment> {
     try {
-      return await this.#options.limits.charge(request.caller, id, model);
+      return { charge: await this.#options.limits.charge(request.caller, id, model) };
     } catch (error) {
       if (!(error instanceof RateLimitedError) || !(await this.#isKnown(request, model))) throw error;
-      return undefined;
+      return { refusal: error };
     }
   }
 
@@ -64,14 +65,14 @@ export class Admission {
     request: SubmitRequest,
     id: string,
     found: ServedModel,
-    charge: Charge | undefined,
+    payment: Payment,
   ): Promise<Admitted> {
     const { modelCache } = this.#options;
     const releaseSlot = await this.#reserveSlot(request, found);
     try {
       let model = found;
       for (let tries = 1; ; tries++) {
-        const outcome = await this.#prepareAndAdmit(request, id, model, charge);
+        const outcome = await this.#prepareAndAdmit(request, id, model, payment);
         if (outcome !== 'staleVersion') return outcome;
         if (tries === VERSION_TRIES) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
         modelCache.forget();
@@ -96,7 +97,7 @@ export class Admission {
     request: SubmitRequest,
     id: string,
     model: ServedModel,
-    charge: Charge | undefined,
+    { charge, refusal }: Payment,
   ): Promise<Admitted | 'staleVersion'> {
     const { config, producer, loadShedder, decoder } = this.#options;
     let content: string | undefined;
@@ -117,6 +118,7 @@ export class Admission {
       timeoutMs: request.timeoutMs ?? model.queue.defaultTimeoutMs,
       caller: request.caller,
       idempotencyKey: describeRequest(request),
+      repeatOnly: refusal !== undefined,
       content,
       share: config.share,
       shareAcrossTenants: config.shareAcrossTenants,
@@ -139,6 +141,8 @@ export class Admission {
         throw new InferqlError('UNAVAILABLE', { message: 'No worker serves this model now.', retryAfterMs: 5_000 });
       case 'idempotencyConflict':
         throw new InferqlError('IDEMPOTENCY_KEY_REUSED');
+      case 'notRepeated':
+        throw refusal!;
       default:
         return outcome satisfies never;
     }
@@ -155,12 +159,15 @@ export class Admission {
     return (await this.#options.modelCache.readQueue(model.name).catch(() => null))?.capacityPerSecond;
   }
 
-  /** Whether the request repeats an earlier one with the same idempotency key; repeated requests are not refused. */
+  /** Whether the request may repeat an earlier one: its idempotency key was used. The step decides, since a key may name no prediction any more. */
   async #isKnown(request: SubmitRequest, model: ServedModel): Promise<boolean> {
     const key = describeRequest(request);
     return key !== undefined && (await this.#options.producer.isKeyUsed(model.name, request.caller.tenant, key));
   }
 }
+
+/** What a new prediction is paid with; or, if the caller's limits refuse it, why only a repeated request is accepted. */
+type Payment = { charge: Charge; refusal?: never } | { charge?: never; refusal: RateLimitedError };
 
 /** Whether an admission whose reply was lost took place is unknown: resolves it, and refunds the charge if it did not. */
 async function recover(error: unknown, charge: Charge | undefined): Promise<AdmitOutcome> {

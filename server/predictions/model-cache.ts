@@ -40,6 +40,11 @@ export class ModelCache {
     return (await this.#read(maxAgeMs)).known.filter(({ isOffered }) => isOffered).map(({ model }) => model);
   }
 
+  /** The names of all models that Redis knows, also of those without a worker: their predictions may still wait. */
+  async listKnownNames(maxAgeMs = MODELS_MAX_AGE_MS): Promise<string[]> {
+    return (await this.#read(maxAgeMs)).known.map(({ model }) => model.name);
+  }
+
   /** The next request reads the models again. */
   forget(): void {
     this.#models = undefined;

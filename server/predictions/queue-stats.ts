@@ -66,12 +66,15 @@ export class QueueStatsReader {
   /** @returns null if there is no such model, or none at all */
   async view(name: string | undefined, audience: Audience): Promise<QueueStats | null> {
     const model = await this.#modelCache.findModel(name, audience.mayUse);
-    return model ? this.#read(model.name, audience) : null;
+    if (model) return this.#read(model.name, audience);
+    // Without a worker a model accepts nothing, but its predictions may still wait.
+    const isUnserved = name !== undefined && audience.mayUse(name) && (await this.#modelCache.isUnserved(name));
+    return isUnserved ? this.#read(name, audience) : null;
   }
 
   /**
    * Streams the state immediately, then after changes, about once per second. A slow reader gets the newest state.
-   * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE, also later, if the queue cannot be read
+   * @throws InferqlError MODEL_NOT_FOUND; UNAVAILABLE if the queue cannot be read; both also later
    */
   async watch(name: string | undefined, audience: Audience): Promise<LatestValueStream<QueueStats>> {
     const first = await this.view(name, audience);
@@ -108,17 +111,18 @@ export class QueueStatsReader {
   }
 
   async #report(model: string, audience: Audience, entry: Watched): Promise<void> {
+    const fail = (failure: InferqlError) => {
+      entry.failedReadings += 1;
+      if (entry.failedReadings >= MAX_FAILED_READINGS) endWatchers(entry, failure);
+    };
     let queue: QueueStats | null;
     try {
       queue = await this.#read(model, audience);
     } catch {
-      entry.failedReadings += 1;
-      if (entry.failedReadings >= MAX_FAILED_READINGS)
-        endWatchers(entry, new InferqlError('UNAVAILABLE', { retryAfterMs: REPORT_INTERVAL_MS }));
-      return;
+      return fail(new InferqlError('UNAVAILABLE', { retryAfterMs: REPORT_INTERVAL_MS }));
     }
+    if (!queue) return fail(new InferqlError('MODEL_NOT_FOUND'));
     entry.failedReadings = 0;
-    if (!queue) return;
     const text = JSON.stringify(queue);
     if (text === entry.latest) return;
     entry.latest = text;

@@ -96,7 +96,7 @@ builder.queryField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     nullable: true,
-    description: 'The current queue of a model. Null if there is no such model.',
+    description: 'The current queue of a model, also of one that has no worker now. Null if there is no such model.',
     args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     resolve: (_root, { model }, { caller, services }) => services.viewQueue(caller, model ?? undefined),
   }),
@@ -107,7 +107,7 @@ builder.subscriptionField('queue', (t) =>
     extensions: { scope: 'read' },
     type: Queue,
     description:
-      'The queue of a model: its current state immediately, then its state after changes, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again.',
+      'The queue of a model: its current state immediately, then its state after changes, about once per second. If it cannot be read for some seconds, the stream ends with an error UNAVAILABLE: subscribe again. If the model is removed, it ends with MODEL_NOT_FOUND.',
     args: { model: t.arg.string({ description: 'The name of the model. Default: the default model.' }) },
     subscribe: (_root, { model }, { caller, services }) => services.watchQueue(caller, model ?? undefined),
     resolve: (view) => view,

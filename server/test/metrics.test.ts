@@ -152,6 +152,19 @@ test('other paths, methods and names are refused', async () => {
   expect(rebound).toBe(421);
 });
 
+test('a model whose workers are gone keeps its figures, and asks for a worker while work waits', async () => {
+  const { server, metrics } = await start();
+  const worker = await startWorker(server.prefix, { queue: { graceMs: 0 } });
+  worker.claiming.close();
+  await server.upload(ENQUEUE, [await paint(1)]);
+  await worker.consumer.deregister();
+  const figures = await metrics.read();
+  const read = (name: string) => figures.get(`inferql_${name}{model="tiny"}`);
+  expect([read('workers'), read('queue_waiting'), read('desired_workers')]).toEqual([0, 1, 1]);
+  const { data } = await server.query<{ queue: { waiting: number } | null }>('{ queue(model: "tiny") { waiting } }');
+  expect(data.queue).toEqual({ waiting: 1 });
+});
+
 test('no figures while Redis does not answer, rather than old ones', async () => {
   const { metrics } = await start();
   expect((await fetch(metrics.url)).status).toBe(200);

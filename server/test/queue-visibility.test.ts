@@ -1,9 +1,10 @@
 /** Whose counts a caller sees in `queue`, over every transport. */
+import { Registry } from '@inferql/queue/models/registry';
 import { openSocket, send, subscribeSse } from '@inferql/testing/system/graphql-client';
 import { expect, test } from 'vitest';
 import { bearer, startGuardedServer } from './callers.ts';
 import { open } from './http-harness.ts';
-import { atEnd, ENQUEUE, MODEL, paint, startServer, startWorker } from './server-harness.ts';
+import { atEnd, connect, ENQUEUE, MODEL, paint, startServer, startWorker } from './server-harness.ts';
 
 const FIELDS = `waiting processing queuedBytes tenants { tenant waiting processing } deadLetters ended { canceled }`;
 const IMAGE_BYTES = MODEL.input.width * MODEL.input.height * MODEL.input.channels;
@@ -120,6 +121,18 @@ test('a subscription is silent while only others send', async () => {
   await server.upload(ENQUEUE, [await paint(1)], {}, alice.headers);
   expect((await own.next()).value!.data!.queue.waiting).toBe(1);
   expect((await whole.next()).value!.data!.queue.waiting).toBe(2);
+});
+
+test('a subscription to a model that is forgotten ends', async () => {
+  const server = await startServer();
+  const worker = await startWorker(server.prefix, {}, { idle: true });
+  const url = await open(server);
+  const events = subscribeSse<Seen>(url, { query: 'subscription { queue { waiting } }' });
+  await events.next();
+  await worker.consumer.deregister();
+  await new Registry(connect('work'), { prefix: server.prefix }).forget('tiny');
+  const { value } = await events.next();
+  expect(value!.errors![0]!.extensions).toMatchObject({ code: 'MODEL_NOT_FOUND' });
 });
 
 test('without authentication everyone sees the whole queue', async () => {

@@ -48,7 +48,13 @@ local function finish_without_result(id, status, now, fields)
   local job_id = redis.call('HGET', prediction_of .. id, 'jobId')
   finish(id, status, now, fields)
   redis.call('SREM', predictions_of .. job_id, id)
-  if redis.call('SCARD', predictions_of .. job_id) == 0 then drop_job(job_id) end
+  local others = redis.call('SMEMBERS', predictions_of .. job_id)
+  if #others == 0 then
+    drop_job(job_id)
+  elseif redis.call('HGET', prediction_of .. id, 'cached') == '0' then
+    -- The work is one prediction's, so that it is counted once.
+    redis.call('HSET', prediction_of .. others[1], 'cached', 0)
+  end
 end
 
 -- Whether the prediction exists and belongs to the tenant. The same single read answers for an unknown id and for another

@@ -97,6 +97,20 @@ test.each(Object.entries(FREE))('%s takes nothing', async (name, { queue, ask })
   expect(await caller.countCharged()).toBe(1);
 });
 
+test('beyond a limit a key repeats the prediction that it names, and begins no other', async () => {
+  const { upload, makeKey } = await setUp();
+  const { headers } = await makeKey({ tenant: 'bob', limits: '1images/day' });
+  const ask = async (red: number, key: string) => upload(CLASSIFY, await paint(red), { key }, headers);
+  const expired = await upload(CLASSIFY, await paint(2), { key: 'free', timeoutMs: 1 }, headers);
+  expect(expired.data.classifyImage).toMatchObject({ status: 'EXPIRED' });
+  // Its refund may take a moment.
+  await expect.poll(async () => outcomeOf(await ask(3, 'paid'))).toBe('SUCCEEDED');
+  expect(outcomeOf(await ask(2, 'free'))).toBe('RATE_LIMITED');
+  expect(outcomeOf(await ask(4, 'free'))).toBe('RATE_LIMITED');
+  expect(outcomeOf(await ask(4, 'new'))).toBe('RATE_LIMITED');
+  expect(outcomeOf(await ask(3, 'paid'))).toBe('SUCCEEDED');
+});
+
 test('work that another request already does is charged once', async () => {
   const { worker, upload, countCharged } = await setUp();
   worker.claiming.close();
