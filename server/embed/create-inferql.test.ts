@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { PredictionState } from '@inferql/queue/contract';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { extendSchema, parse } from 'graphql';
@@ -123,6 +123,20 @@ test('WebSockets of the host application are left alone', async () => {
   socket.on('error', () => undefined);
   const [, response] = await once(socket, 'unexpected-response');
   expect(response.headers['x-from']).toBe('host');
+});
+
+test('a WebSocket that is reset before the instance is open leaves the host running', async () => {
+  const { inferql } = embed({ endpoint: '/api/graphql' });
+  const { server, origin } = await listen((_request, response) => void response.end());
+  inferql.attachWebSockets(server);
+  const client = new WebSocket(`ws://${origin}/api/graphql`);
+  const refused = once(client, 'error');
+  const [, socket] = (await once(server, 'upgrade')) as [unknown, Socket];
+  // As Node reports a reset. Without a listener, this throws: in a real server, nobody catches it.
+  expect(() => socket.emit('error', new Error('read ECONNRESET'))).not.toThrow();
+  await refused;
+  await inferql.start();
+  expect(socket.destroyed).toBe(true);
 });
 
 test('submit yields the states of a prediction without HTTP, and an unreadable image is an error with a code', async () => {

@@ -6,6 +6,7 @@ import { openAddedFields } from '../access/authorize.ts';
 import { ANONYMOUS } from '../access/principal.ts';
 import { answerRequest } from '../http/answer-request.ts';
 import { makeContext } from '../http/app.ts';
+import { asksForWebSocket } from '../http/connections/foreign-upgrade.ts';
 import { pathOf } from '../http/web-socket/web-socket.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { schema as ownSchema } from '../schema/schema.ts';
@@ -72,9 +73,13 @@ async function createContext(
 
 function attachWebSockets(server: LazyServer, endpoint: string, httpServer: Server): void {
   httpServer.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (pathOf(request) !== endpoint || request.headers.upgrade?.toLowerCase() !== 'websocket') return;
+    if (pathOf(request) !== endpoint || !asksForWebSocket(request)) return;
+    // Opening the server can take seconds. A client that resets its connection meanwhile must not end the host's process.
+    socket.on('error', () => socket.destroy());
     server.running().then(
-      ({ webSockets }) => webSockets.accept(request, socket, head),
+      ({ webSockets }) => {
+        if (!socket.destroyed) webSockets.accept(request, socket, head);
+      },
       () => socket.destroy(),
     );
   });

@@ -136,10 +136,7 @@ export class HttpServer {
     else if (pathOf(request) === ENDPOINT || findHostProblem(request, this.#config)) {
       this.#leaveAlone(socket);
       this.#webSockets.accept(request, socket, head);
-    } else {
-      socket.on('error', () => socket.destroy());
-      answerOnSocket(socket, NO_SUCH_PATH);
-    }
+    } else answerOnSocket(socket, NO_SUCH_PATH);
   }
 
   async #drain(): Promise<void> {

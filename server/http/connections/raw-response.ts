@@ -41,6 +41,8 @@ export function answerOnSocket(socket: Duplex, answer: RawResponse): void {
     'content-length': Buffer.byteLength(body),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  // Node takes its own listener off before it emits 'upgrade'. Without one, a connection that the client resets now would end the process.
+  socket.on('error', () => socket.destroy());
   // The port closes only after all its connections, and the other side may keep this one open forever.
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
