@@ -3,7 +3,6 @@ import { hasDamagedProfile } from '../color/damaged-profile.ts';
 import { hasSrgbProfile } from '../color/srgb-profile.ts';
 import { needsToneMap } from '../color/tone-map.ts';
 import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/image-facts.ts';
-import { inspectJpeg } from '../inspect/jpeg.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { decodeBmp } from './formats/bmp.ts';
 import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './formats/gif.ts';
@@ -94,11 +93,8 @@ async function openHeic(file: Buffer): Promise<Sharp> {
 
 async function openTiff(file: Buffer, facts: TiffFacts, options: OpenOptions): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
-  if (!place) return isPlainTiff(facts) ? openPlain(file, options) : openRaw(await decodeTiff(file, facts, OPTIONS));
-  const jpeg = file.subarray(place.offset, place.offset + place.length);
-  const inner = inspectJpeg(jpeg);
-  if (inner.width !== facts.width || inner.height !== facts.height || !inner.hasEndMarker) throw refuseDamage();
-  return openPlain(jpeg);
+  if (place) return openPlain(file.subarray(place.offset, place.offset + place.length));
+  return isPlainTiff(facts) ? openPlain(file, options) : openRaw(await decodeTiff(file, facts, OPTIONS));
 }
 
 function openIco(file: Buffer, { entry }: IcoFacts): Sharp {

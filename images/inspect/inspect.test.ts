@@ -1,6 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { chooseDecodePlace } from '../decode/decode-place.ts';
 import { writeManyScans } from '../decode/hostile-jpeg.fixture.ts';
+import { writeOldJpegTiff } from '../test/old-jpeg-tiff.fixture.ts';
 import { inspectImage } from './inspect.ts';
 import { checkLimits, MAX_COST_MS } from './refusals.ts';
 
@@ -14,6 +16,25 @@ describe('cost is read from the file', () => {
       expect.objectContaining(code('TOO_COMPLEX', /seconds of CPU time/)),
     );
     expect(() => check(writeManyScans({ side: 512, coefficients: 5, bits: 3 }))).not.toThrow();
+  });
+
+  test('scans of a JPEG inside a TIFF count as those of a JPEG file', () => {
+    const jpeg = writeManyScans({ side: 512, coefficients: 63, bits: 13 });
+    const [inside, alone] = [writeOldJpegTiff(jpeg, 1), jpeg].map((file) => ({ file, facts: inspectImage(file) }));
+    expect(inside!.facts.costMs).toBe(alone!.facts.costMs);
+    expect(inside!.facts.memoryBytes).toBe(alone!.facts.memoryBytes);
+    for (const { file, facts } of [inside!, alone!]) expect(chooseDecodePlace(facts, file.length)).toBe('medium');
+    const endless = writeOldJpegTiff(writeManyScans({ side: 8_000, coefficients: 63, bits: 14 }), 1);
+    expect(() => check(endless)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /seconds of CPU time/)));
+  });
+
+  test('a TIFF of another size than the JPEG inside it is CORRUPT', () => {
+    const tiff = writeOldJpegTiff(writeManyScans({ side: 64, coefficients: 1, bits: 1 }), 1);
+    expect(() => check(tiff)).not.toThrow();
+    const widthAt = 10 + 8;
+    expect(tiff.readUInt32LE(widthAt)).toBe(64);
+    tiff.writeUInt32LE(32, widthAt);
+    expect(() => check(tiff)).toThrow(expect.objectContaining(code('CORRUPT')));
   });
 
   test('a plain JPEG costs less than a progressive one, an interlaced PNG more than a plain one', async () => {

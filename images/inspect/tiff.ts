@@ -1,4 +1,5 @@
 import { pixelBytes, type TiffFacts } from './image-facts.ts';
+import { inspectJpeg } from './jpeg.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 import { openTiffDirectory, type TiffDirectory } from './tiff-directory.ts';
 
@@ -63,15 +64,18 @@ export function inspectTiff(file: Buffer): TiffFacts {
   const layout = readLayout(directory, { width, height, planes: isPlanar ? channels : 1 });
   const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
   const sampleBytes = Math.max(1, bits / 8);
+  const embedded = compression === 6 ? inspectEmbeddedJpeg(file, directory, { width, height }) : undefined;
+  const costMs = (area / 1e6) * channels * sampleBytes * BYTE_MS + layout.parts * PART_MS;
+  const memoryBytes =
+    pixelBytes(width, height, Math.max(3, channels)) +
+    Math.min(layout.partPixels, area) * channels * sampleBytes +
+    (layout.tiles ? area * Math.max(3, channels) : 0);
   return {
     format: 'tiff',
     width,
     height,
-    costMs: (area / 1e6) * channels * sampleBytes * BYTE_MS + layout.parts * PART_MS,
-    memoryBytes:
-      pixelBytes(width, height, Math.max(3, channels)) +
-      Math.min(layout.partPixels, area) * channels * sampleBytes +
-      (layout.tiles ? area * Math.max(3, channels) : 0),
+    costMs: embedded?.costMs ?? costMs,
+    memoryBytes: embedded?.memoryBytes ?? memoryBytes,
     isWhole: isInside(directory, layout, file.length),
     isLittleEndian: directory.isLittleEndian,
     isBig: directory.isBig,
@@ -83,7 +87,7 @@ export function inspectTiff(file: Buffer): TiffFacts {
     extraSamples: Array.from({ length: channels - colorChannels }, (_, i) => extraSamples[i] ?? 0),
     isFloat: number(339, 1) === 3,
     tiles: layout.tiles,
-    embeddedJpeg: compression === 6 ? findEmbeddedJpeg(file, directory) : undefined,
+    embeddedJpeg: embedded?.place,
   };
 }
 
@@ -169,12 +173,24 @@ function isInside(directory: TiffDirectory, { tiles, parts }: Layout, fileBytes:
   return offsets.length === parts && offsets.every((offset, i) => offset + (lengths[i] ?? 0) <= fileBytes);
 }
 
-/** Old-style JPEG mostly is one whole JPEG file inside the TIFF. */
-function findEmbeddedJpeg(file: Buffer, directory: TiffDirectory): TiffFacts['embeddedJpeg'] {
+interface EmbeddedJpeg {
+  place: NonNullable<TiffFacts['embeddedJpeg']>;
+  costMs: number;
+  memoryBytes: number;
+}
+
+/** Old-style JPEG mostly is one whole JPEG file inside the TIFF. It alone is decoded, so it decides on the cost. */
+function inspectEmbeddedJpeg(
+  file: Buffer,
+  directory: TiffDirectory,
+  { width, height }: { width: number; height: number },
+): EmbeddedJpeg {
   const offset = directory.readFirst(513);
   const length = directory.readFirst(514) ?? file.length;
   if (offset === undefined || file[offset] !== 0xff || file[offset + 1] !== 0xd8) {
     throw refuseFeature('TIFF with old-style JPEG compression that is not one JPEG file');
   }
-  return { offset, length };
+  const jpeg = inspectJpeg(file.subarray(offset, offset + length));
+  if (jpeg.width !== width || jpeg.height !== height || !jpeg.hasEndMarker) throw refuseDamage();
+  return { place: { offset, length }, costMs: jpeg.costMs, memoryBytes: jpeg.memoryBytes };
 }
