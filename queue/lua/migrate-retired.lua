@@ -33,7 +33,9 @@ end
 for _, priority in ipairs(request.lanes) do
   local lane = lane_of(request.from, priority)
   local stream = stream_of .. lane
-  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count)) do
+  -- Asked for no entries, XRANGE replies with nil instead of an empty list.
+  local entries = count < request.limit and redis.call('XRANGE', stream, '-', '+', 'COUNT', request.limit - count) or {}
+  for _, entry in ipairs(entries) do
     local job_id = field_of(entry, 'job')
     if redis.call('HGET', job_of .. job_id, 'entryId') == entry[1] then migrate(job_id, priority) end
     redis.pcall('XACK', stream, GROUP, entry[1])

@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { PRIORITIES } from '../contract.ts';
+import { Consumer } from '../jobs/consumer.ts';
+import { connect, leftovers, setUp, success } from './queue.fixture.ts';
+
+/** A worker of another version of the model, which is registered and so becomes the current one. */
+async function replace(queue: Awaited<ReturnType<typeof setUp>>, version: string, width: number) {
+  const { prefix, redis, model } = queue;
+  const next = { ...model, version, input: { ...model.input, width } };
+  const worker = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
+  const register = () => worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
+  await register();
+  return { worker, register };
+}
+
+it.each([
+  { fairShares: true, where: 'in backlogs' },
+  { fairShares: false, where: 'in streams' },
+])('more jobs than one step moves, $where of several lanes, move step by step', async ({ fairShares }) => {
+  const queue = await setUp({ fairShares, maxQueueSize: 1_000 });
+  const { consumer, admit, redis, keys, producer, prefix } = queue;
+  const ids = [];
+  for (const priority of PRIORITIES) {
+    const states = await Promise.all(Array.from({ length: 110 }, (_, n) => admit(n, { priority, share: false })));
+    ids.push(...states.map(({ id }) => id));
+  }
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', 2);
+  await consumer.deregister();
+  const moved = [];
+  for (let step = 0; step < 4; step++) moved.push(await worker.migrateRetired());
+  expect(moved).toEqual([100, 100, 100, 30]);
+  expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['bbbbbbbbbbbb', 'current']);
+  for (let jobs = await worker.claim(100); jobs.length > 0; jobs = await worker.claim(100)) {
+    await worker.settle((await worker.start(jobs)).map(success));
+  }
+  const ends = await producer.readMany(ids);
+  expect(new Set(ends.map((end) => end!.state.status))).toEqual(new Set(['SUCCEEDED']));
+  expect(await leftovers(redis, prefix)).toEqual([]);
+});
