@@ -91,8 +91,8 @@ export class Consumer {
   readonly #keys: ModelKeys;
   readonly #registry: RegistryKeys;
   readonly #claims: JobClaims;
-  /** When this worker first saw an older version of its model, by this process' clock. */
-  readonly #retiredSinceMs = new Map<string, number>();
+  /** Since when nobody serves an older version of the model, as far as this worker has seen, by this process' clock. */
+  readonly #unservedSinceMs = new Map<string, number>();
   #registered = false;
   #hasLabels: boolean;
 
@@ -214,18 +214,34 @@ export class Consumer {
   async migrateRetired(): Promise<number> {
     const { redis, model } = this.#options;
     const specs = await redis.hgetall(this.#keys.specs);
+    for (const version of this.#unservedSinceMs.keys()) if (!(version in specs)) this.#unservedSinceMs.delete(version);
     let count = 0;
     for (const [version, text] of Object.entries(specs)) {
-      if (version === 'current' || version === model.version || specs.current === version) continue;
+      if (version === 'current' || version === model.version) continue;
       const old = ServedModel.safeParse(JSON.parse(text));
       const take = old.success && JSON.stringify(old.data.input) === JSON.stringify(model.input);
-      const firstSeenMs = this.#retiredSinceMs.get(version) ?? performance.now();
-      this.#retiredSinceMs.set(version, firstSeenMs);
-      if (!take && performance.now() - firstSeenMs < model.queue.graceMs) continue;
-      const request = { from: version, to: model.version, lanes: PRIORITIES, take, limit: MIGRATE_BATCH_SIZE };
-      count += (await runStep(redis, 'migrate-retired', this.#keys, [JSON.stringify(request)])) as number;
+      if (take || (await this.#isGraceOver(version))) count += Math.max(0, await this.#migrate(version, take));
     }
     return count;
+  }
+
+  /** Whether nobody has served an old version for its model's grace period, as far as this worker has seen. */
+  async #isGraceOver(version: string): Promise<boolean> {
+    const isUnserved = (await this.#migrate(version, false, 0)) === 0;
+    if (!isUnserved) {
+      this.#unservedSinceMs.delete(version);
+      return false;
+    }
+    const sinceMs = this.#unservedSinceMs.get(version) ?? performance.now();
+    this.#unservedSinceMs.set(version, sinceMs);
+    return performance.now() - sinceMs >= this.#options.model.queue.graceMs;
+  }
+
+  /** @returns how many jobs, -1 if a worker serves the version or it is the current one */
+  async #migrate(from: string, take: boolean, limit = MIGRATE_BATCH_SIZE): Promise<number> {
+    const { redis, model } = this.#options;
+    const request = { from, to: model.version, lanes: PRIORITIES, take, limit };
+    return (await runStep(redis, 'migrate-retired', this.#keys, [JSON.stringify(request)])) as number;
   }
 
   /**

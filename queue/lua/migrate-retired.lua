@@ -1,13 +1,15 @@
 #!lua flags=allow-oom
 -- Empties the streams of a version that no worker serves anymore, and retires the version once they are empty.
--- ARGV[1] JSON: from, to (versions), lanes, take (its images fit the other version: its jobs move there; else they end FAILED), limit
--- Returns how many jobs it moved or ended
+-- ARGV[1] JSON: from, to (versions), lanes, take (its images fit the other version: its jobs move there; else they end FAILED),
+--   limit (at most so many jobs; 0 changes nothing)
+-- Returns how many jobs it moved or ended, -1 if a worker serves the version or it is the current one
 local request = cjson.decode(ARGV[1])
 local now = now_ms()
-if redis.call('HGET', specs, 'current') == request.from then return 0 end
+if redis.call('HGET', specs, 'current') == request.from then return -1 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. now, '+inf')) do
-  if string.match(member, '^%S+') == request.from then return 0 end
+  if string.match(member, '^%S+') == request.from then return -1 end
 end
+if request.limit == 0 then return 0 end
 
 refills = false
 

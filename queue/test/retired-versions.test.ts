@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { PRIORITIES } from '../contract.ts';
 import { Consumer } from '../jobs/consumer.ts';
 import { connect, leftovers, setUp, success } from './queue.fixture.ts';
@@ -36,4 +36,33 @@ it.each([
   const ends = await producer.readMany(ids);
   expect(new Set(ends.map((end) => end!.state.status))).toEqual(new Set(['SUCCEEDED']));
   expect(await leftovers(redis, prefix)).toEqual([]);
+});
+
+it('an old version whose images do not fit has the whole grace period to come back, each time that its last worker is gone', async () => {
+  const queue = await setUp({ graceMs: 60_000 });
+  const { consumer, admit, addWorker, producer } = queue;
+  const { id } = await admit(1);
+  const { worker, register } = await replace(queue, 'bbbbbbbbbbbb', 3);
+  const clock = vi.spyOn(performance, 'now');
+  onTestFinished(() => clock.mockRestore());
+  let nowMs = 0;
+  clock.mockImplementation(() => nowMs);
+  const migrateAfter = (waitMs: number) => {
+    nowMs += waitMs;
+    return worker.migrateRetired();
+  };
+  expect(await migrateAfter(0)).toBe(0);
+  expect(await migrateAfter(120_000)).toBe(0);
+  await consumer.deregister();
+  expect(await migrateAfter(0)).toBe(0);
+  expect(await migrateAfter(59_000)).toBe(0);
+  // It comes back, as the current version, and leaves again.
+  const back = await addWorker();
+  expect(await migrateAfter(0)).toBe(0);
+  await back.deregister();
+  await register();
+  expect(await migrateAfter(2_000)).toBe(0);
+  expect(await migrateAfter(59_000)).toBe(0);
+  expect(await migrateAfter(1_000)).toBe(1);
+  expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'VERSION_RETIRED' });
 });
