@@ -94,7 +94,6 @@ export class Consumer {
   /** Since when nobody serves an older version of the model, as far as this worker has seen, by this process' clock. */
   readonly #unservedSinceMs = new Map<string, number>();
   #registered = false;
-  #hasLabels: boolean;
 
   constructor(options: ConsumerOptions) {
     const { redis, blockingRedis, prefix, model, worker } = options;
@@ -102,7 +101,6 @@ export class Consumer {
     this.#keys = modelKeys(prefix, model.name);
     this.#registry = registryKeys(prefix);
     this.#claims = new JobClaims({ redis, blockingRedis, keys: this.#keys, model, worker });
-    this.#hasLabels = options.labels === undefined;
   }
 
   /** The jobs that were claimed here and have neither ended nor been released. */
@@ -132,7 +130,7 @@ export class Consumer {
     // A full Redis refuses new members, but a worker that will drain it must be accepted.
     const { models } = this.#registry;
     if (!(await redis.sismember(models, model.name))) await redis.sadd(models, model.name);
-    if (!this.#hasLabels) await this.#registerLabels();
+    await this.#registerLabels();
     if (changed === 1 || !this.#registered) await this.#publishChange();
     this.#registered = true;
   }
@@ -266,20 +264,26 @@ export class Consumer {
     await this.#options.redis.publish(this.#registry.changed, this.#options.model.name);
   }
 
-  /** Stored separately from the specification, which is read often. A full Redis refuses them; the next heartbeat tries again. */
+  /**
+   * Stored separately from the specification, which is read often. Each heartbeat looks whether they are there: Redis may have lost them, and
+   * a full Redis refuses them.
+   */
   async #registerLabels(): Promise<void> {
     const { redis, model, labels, headLabels } = this.#options;
+    const keys = this.#keys;
+    if (!labels) return;
     try {
-      const versions = await redis.hkeys(this.#keys.specs);
+      // The class names are written last: if they are there, so are those of the heads.
+      if ((await redis.hkeys(keys.labels)).includes(model.version)) return;
+      const versions = await redis.hkeys(keys.specs);
       for (const [key, names] of [
-        [this.#keys.labels, labels],
-        [this.#keys.headLabels, headLabels],
+        [keys.headLabels, headLabels],
+        [keys.labels, labels],
       ] as const) {
         const old = (await redis.hkeys(key)).filter((version) => !versions.includes(version));
         if (old.length > 0) await redis.hdel(key, ...old);
         if (names) await redis.hset(key, model.version, JSON.stringify(names));
       }
-      this.#hasLabels = true;
     } catch (error) {
       if (!isRedisUnavailable(error)) throw error;
     }

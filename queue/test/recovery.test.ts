@@ -130,3 +130,22 @@ it('a worker whose streams are gone extends the leases that it can and deregiste
   expect(await consumer.start(jobs)).toEqual([]);
   await consumer.deregister();
 });
+
+it('a worker whose Redis lost its data registers everything again with its next heartbeat, its class names too', async () => {
+  const { redis, prefix, model, registry } = await setUp();
+  const labels = ['one', 'two', 'three'];
+  const headLabels = { color: ['red', 'blue'] };
+  const blockingRedis = connect('blocking');
+  const consumer = new Consumer({ redis, blockingRedis, prefix, model, labels, headLabels, worker: 'named' });
+  const readAll = async () => [
+    (await registry.models()).map(({ name }) => name),
+    await registry.readLabels(model.name, model.version),
+    await registry.readHeadLabels(model.name, model.version),
+  ];
+  await consumer.register({ worker: 'named', ...heartbeat });
+  const registered = await readAll();
+  expect(registered).toEqual([['tiny'], labels, headLabels]);
+  await redis.flushall();
+  await consumer.register({ worker: 'named', ...heartbeat });
+  expect(await readAll()).toEqual(registered);
+});

@@ -1,13 +1,15 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Registry } from '@inferql/queue/models/registry';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFolderSource } from './model-source.ts';
 
-test('a folder that is not a model is logged once, with what makes it one, but not while it may still be copied', async () => {
+/** A Redis, and a folder of models. */
+async function setUp() {
   const server = await startTestRedis();
   const redis = connectRedis(server.url, 'work');
   const modelsDir = await mkdtemp(join(tmpdir(), 'inferql-source-'));
@@ -15,6 +17,11 @@ test('a folder that is not a model is logged once, with what makes it one, but n
     redis.disconnect();
     await Promise.all([server.stop(), rm(modelsDir, { recursive: true })]);
   });
+  return { redis, modelsDir };
+}
+
+test('a folder that is not a model is logged once, with what makes it one, but not while it may still be copied', async () => {
+  const { redis, modelsDir } = await setUp();
   const logged: string[] = [];
   const write = (line: string) => void logged.push(JSON.parse(line).msg);
   const log = pino({ level: 'warn' }, { write });
@@ -32,4 +39,24 @@ test('a folder that is not a model is logged once, with what makes it one, but n
   await rm(join(modelsDir, 'export', 'model.json5'));
   for (let look = 0; look < 3; look++) await source.list();
   expect(logged).toHaveLength(2);
+});
+
+test('the default model is registered again if Redis has lost it, but another one that was chosen since is kept', async () => {
+  const { redis, modelsDir } = await setUp();
+  for (const name of ['ant', 'bee']) {
+    await mkdir(join(modelsDir, name));
+    await writeFile(join(modelsDir, name, 'model.json5'), '{}');
+  }
+  await writeFile(join(modelsDir, 'repository.json5'), "{ default: 'bee' }");
+  const log = pino({ level: 'silent' });
+  const source = createFolderSource({ modelsDir, stateDir: modelsDir, models: [], redis, prefix: 'test', log });
+  const registry = new Registry(redis, { prefix: 'test' });
+  await source.list();
+  await expect.poll(() => registry.defaultModel()).toBe('bee');
+  await redis.flushall();
+  await source.list();
+  await expect.poll(() => registry.defaultModel()).toBe('bee');
+  await registry.setDefaultModel('ant');
+  for (let look = 0; look < 3; look++) await source.list();
+  expect(await registry.defaultModel()).toBe('ant');
 });

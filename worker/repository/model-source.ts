@@ -51,7 +51,9 @@ export function createFolderSource(options: FolderOptions): ModelSource {
   async function registerDefault(names: string[]): Promise<void> {
     try {
       const name = await readDefaultModel(modelsDir);
-      if (name === undefined || name === registeredDefault || !names.includes(name)) return;
+      if (name === undefined || !names.includes(name)) return;
+      // Another worker's repository may name another model since. If there is none, Redis has lost it.
+      if (name === registeredDefault && (await registry.defaultModel()) !== null) return;
       await registry.setDefaultModel(name);
       registeredDefault = name;
     } catch (error) {
