@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { InferqlError } from '@inferql/queue/error-codes';
 
 export type ThreadRequest<T> = T & { id: number };
 /** What a thread posts back for each request. */
@@ -7,7 +8,7 @@ export type ThreadAnswer<T> = { id: number; answer: T } | { id: number; error: E
 export interface RequestThread<Request, Answer> {
   /**
    * @param transfer memory that is moved to the thread instead of copied
-   * @throws whatever the thread throws; an Error if it ends
+   * @throws whatever the thread throws while it answers; InferqlError UNAVAILABLE if it ends
    */
   ask(request: Request, transfer?: ArrayBuffer[]): Promise<Answer>;
   /** Requests without an answer. */
@@ -15,9 +16,17 @@ export interface RequestThread<Request, Answer> {
   close(): Promise<void>;
 }
 
+const RETRY_AFTER_MS = 1_000;
+
 interface Waiting<Answer> {
   resolve(answer: Answer): void;
   reject(error: unknown): void;
+}
+
+interface StartedThread<Answer> {
+  worker: Worker;
+  /** Its requests without an answer. They are not those of its successor, which may start before its last event. */
+  waiting: Map<number, Waiting<Answer>>;
 }
 
 /**
@@ -26,42 +35,46 @@ interface Waiting<Answer> {
  * @param path the thread's main file
  */
 export function createRequestThread<Request extends object, Answer>(path: string): RequestThread<Request, Answer> {
-  const waiting = new Map<number, Waiting<Answer>>();
-  let worker: Worker | undefined;
+  let current: StartedThread<Answer> | undefined;
   let lastId = 0;
 
-  function start(): Worker {
-    const started = new Worker(path);
-    const fail = (error: unknown) => {
-      if (worker === started) worker = undefined;
+  function start(): StartedThread<Answer> {
+    const worker = new Worker(path);
+    const waiting: StartedThread<Answer>['waiting'] = new Map();
+    const started = { worker, waiting };
+    const fail = (cause: unknown) => {
+      if (current === started) current = undefined;
+      // Another request may be the reason, so each may be sent again.
+      const message = 'The image could not be prepared now. Try again a little later.';
+      const error = new InferqlError('UNAVAILABLE', { message, retryAfterMs: RETRY_AFTER_MS, cause });
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
     };
-    started.on('message', (message: ThreadAnswer<Answer>) => {
+    worker.on('message', (message: ThreadAnswer<Answer>) => {
       const request = waiting.get(message.id);
       waiting.delete(message.id);
-      if (waiting.size === 0) started.unref();
+      if (waiting.size === 0) worker.unref();
       if ('error' in message) request?.reject(message.error);
       else request?.resolve(message.answer);
     });
-    started.on('error', fail);
-    started.on('exit', (code) => fail(new Error(`the thread that prepares images ended with code ${code}`)));
+    worker.on('error', fail);
+    worker.on('exit', (code) => fail(new Error(`the thread that prepares images ended with code ${code}`)));
     return started;
   }
 
   return {
     ask(request, transfer = []) {
-      worker ??= start();
-      const thread = worker;
+      current ??= start();
+      const { worker, waiting } = current;
       const id = ++lastId;
       const message: ThreadRequest<Request> = { ...request, id };
-      thread.postMessage(message, transfer);
-      thread.ref();
+      worker.postMessage(message, transfer);
+      worker.ref();
       return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
     },
-    pending: () => waiting.size,
+    pending: () => current?.waiting.size ?? 0,
     async close() {
-      await worker?.terminate();
+      await current?.worker.terminate();
     },
   };
 }
