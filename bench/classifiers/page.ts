@@ -52,6 +52,7 @@ const EXPLAINED: Readonly<Record<string, readonly [framework: string, served: st
   'ResNet152, Keras 3': ['3.4e-4', '1.0e-4'],
   'ResNetRS152, Keras 2': ['9.6e-5', '9.0e-5'],
   'ResNetRS200, Keras 2': ['2.7e-4', '1.1e-4'],
+  'ResNetRS270, Keras 2': ['3.1e-4', '6.6e-4'],
   'RegNetX160, Keras 2': ['8.9e-5', '3.3e-5'],
   'ResNet101, Keras 3': ['1.3e-4', '1.1e-4'],
   'resnet101, PyTorch 2': ['8.9e-5', '8.7e-5'],
@@ -127,7 +128,7 @@ function formatFramework(rows: readonly Row[], list: ModelList | undefined): str
   const slowest = Math.max(...measured.map((row) => row.seconds ?? 0));
   const right = measured.filter((row) => row.isGuessRight).length;
   const guesses = `The normalization that \`add\` assumes is the family's for ${right === measured.length ? 'each' : right} of them.`;
-  const conversion = slowest > 0 ? ` Converting one takes up to ${slowest.toPrecision(2)} s of processor time.` : '';
+  const conversion = slowest > 0 ? ` Converting one takes up to ${Number(slowest.toPrecision(2))} s of processor time.` : '';
   const refused = describeRefused(rows);
   const large = rows.flatMap((row) => (isMeasured(row) ? describeLarge(row) : []));
   const missing = (list?.models ?? []).filter((model) => !models.includes(model));
@@ -156,7 +157,7 @@ const LARGE_HEAD = `Files of ${LARGE_MEGABYTES} MB and more, with what convertin
 function describeLarge({ model, form, megabytes = 0, seconds = 0, peakMegabytes }: Row & Measured): string[] {
   if (megabytes < LARGE_MEGABYTES) return [];
   const memory = peakMegabytes === undefined ? 'not measured' : `${peakMegabytes} MB`;
-  return [`| ${model} | \`${form}\` | ${Math.round(megabytes)} MB | ${seconds.toPrecision(2)} s | ${memory} |`];
+  return [`| ${model} | \`${form}\` | ${Math.round(megabytes)} MB | ${Number(seconds.toPrecision(2))} s | ${memory} |`];
 }
 
 /** Such as `3.2e-6, 12/s`, or `3.2e-6, 3/4, 12/s` if a best label differs. */
