@@ -1,7 +1,7 @@
 /** Parsers of the values of options and arguments, for commander: each refuses with what it expected. */
 
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
 import { TenantName, Weight } from '@inferql/queue/contract';
+import { LIMITS_EXPECTED, readLimitList } from '@inferql/settings/limit-list';
 import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 
@@ -23,7 +23,7 @@ export const tenantName = matching(TenantName, 'a name of letters, digits and ._
 export const weight = matching(z.string().min(1).pipe(z.coerce.number()).pipe(Weight), 'a number from 0.01 to 100');
 
 export function limitList(text: string): string {
-  if (!parseLimits(text, 'key')) throw new InvalidArgumentError(`Expected ${LIMITS_EXPECTED}.`);
+  if (!readLimitList(text)) throw new InvalidArgumentError(`Expected ${LIMITS_EXPECTED}.`);
   return text;
 }
 

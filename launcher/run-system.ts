@@ -1,5 +1,6 @@
 /** From settings to a running system, until a signal ends it. */
-import { checkExposure, findSettingMistakes, readSettings, renameFormerNames } from '@inferql/settings/settings';
+import { readServerSettings } from '@inferql/settings/server-settings';
+import { findSettingMistakes, readSettings, renameFormerNames } from '@inferql/settings/settings';
 import { waitForExternalRedis } from './redis/external-redis.ts';
 import type { RunningRedis } from './redis/private-redis.ts';
 import { endRunningTool } from './run-tool.ts';
@@ -47,7 +48,8 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
   try {
     for (const mistake of findSettingMistakes(process.env)) printError(`  ${mistake}`);
     const settings = readSettings('launcher', process.env);
-    checkExposure(settings);
+    readServerSettings(process.env);
+    readSettings('worker', process.env);
     const redisUrl = process.env.REDIS_URL || undefined;
     await checkPortIsFree(settings.port, settings.host);
     if (redisUrl) await waitForExternalRedis(redisUrl, settings.redisWaitMs);

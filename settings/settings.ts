@@ -1,14 +1,12 @@
 /** Every setting of every part. To add one, add it to a section: docs/configuration.md is printed from here. */
 import {
   type Environment,
-  InvalidConfigurationError,
   type Reader,
   readTable,
   renameFormerSettings,
   type SettingTable,
 } from './define-settings.ts';
 import { findMistakes } from './find-mistakes.ts';
-import { isLoopback } from './origins-and-proxies.ts';
 import { access } from './sections/access.ts';
 import { connections } from './sections/connections.ts';
 import { http } from './sections/http.ts';
@@ -63,15 +61,4 @@ export function findSettingMistakes(env: Environment): string[] {
 /** The environment for child processes: former names replaced by current ones. */
 export function renameFormerNames(env: Environment): Record<string, string | undefined> {
   return renameFormerSettings(settings, env);
-}
-
-/**
- * Refuses a server that other machines can reach without authentication, unless that was requested explicitly.
- * @throws InvalidConfigurationError
- */
-export function checkExposure({ host, auth }: { host: string; auth: string }): void {
-  if (auth !== 'off' || isLoopback(host)) return;
-  throw new InvalidConfigurationError([
-    `HOST is '${host}', which other machines can reach, and INFERQL_AUTH is off. Set INFERQL_AUTH=keys, or INFERQL_AUTH=off-and-public if anyone who reaches the port may use everything.`,
-  ]);
 }

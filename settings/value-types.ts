@@ -61,6 +61,17 @@ export function list(item = 'texts'): ValueType<string[]> {
   };
 }
 
+/** Some of a few words, separated by commas: at least one. */
+export function choices<const Words extends readonly string[]>(words: Words): ValueType<Words[number][]> {
+  return {
+    expected: `some of ${words.join(', ')}, separated by commas`,
+    parse(value) {
+      const chosen = value.split(',').flatMap((part) => part.trim() || []);
+      return chosen.length > 0 && chosen.every((part) => words.includes(part)) ? chosen : undefined;
+    },
+  };
+}
+
 /** One of a few words. */
 export function choice<const Words extends readonly string[]>(words: Words): ValueType<Words[number]> {
   return { expected: `one of ${words.join(', ')}`, parse: (value) => words.find((word) => word === value) };

@@ -55,9 +55,20 @@ test('settings: wrong values are problems, probable typing errors are warnings',
     expect.objectContaining({ verdict: 'problem', found: expect.stringContaining("PORT is 'http'") }),
     expect.objectContaining({ verdict: 'warning', found: expect.stringContaining('INFERQL_SHARE') }),
   ]);
-  const open = await checkSettings({ env: { HOST: '0.0.0.0' }, dir });
-  expect(open).toEqual([
-    expect.objectContaining({ verdict: 'problem', found: expect.stringContaining('INFERQL_AUTH') }),
+});
+
+test.each([
+  [{ HOST: '0.0.0.0' }, 'INFERQL_AUTH'],
+  [{ INFERQL_TENANT_LIMITS: '5photos/s' }, "INFERQL_TENANT_LIMITS is '5photos/s'"],
+  [{ INFERQL_ADDRESS_LIMITS: '1images/day,2images/day' }, 'INFERQL_ADDRESS_LIMITS'],
+  [{ INFERQL_IMAGE_URLS: 'allowlist' }, 'INFERQL_IMAGE_URL_HOSTS'],
+  [{ INFERQL_AUTH: 'jwt' }, 'INFERQL_JWT_ISSUER'],
+  [{ INFERQL_JWT_ALGORITHMS: 'HS256' }, "INFERQL_JWT_ALGORITHMS is 'HS256'"],
+  [{ INFERQL_WORKERS: 'none' }, 'INFERQL_WORKERS'],
+  [{ INFERQL_ENGINE_TIME_LIMIT_MS: 'soon' }, 'INFERQL_ENGINE_TIME_LIMIT_MS'],
+])('settings: %j, which a process would refuse at its start, is a problem', async (env, named) => {
+  expect(await checkSettings({ env, dir })).toEqual([
+    expect.objectContaining({ verdict: 'problem', found: expect.stringContaining(named) }),
   ]);
 });
 

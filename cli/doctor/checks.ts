@@ -8,7 +8,8 @@ import { dirname, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
 import { findRedisServer } from '@inferql/launcher/redis/server-program';
 import { checkPortIsFree } from '@inferql/launcher/supervise/listen-address';
-import { checkExposure, findSettingMistakes, readSettings } from '@inferql/settings/settings';
+import { readServerSettings } from '@inferql/settings/server-settings';
+import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
 
 /** `warning`: it works, but not as well as it could. */
 export type Verdict = 'ok' | 'warning' | 'problem';
@@ -61,7 +62,7 @@ const checkNode: Check = async () => {
 export const checkSettings: Check = async ({ env }) => {
   const mistakes = findSettingMistakes(env).map((text) => warning('settings', text, 'Correct the name, or unset it.'));
   try {
-    checkExposure(readSettings('server', env));
+    readServerSettings(env);
     readSettings('launcher', env);
     readSettings('worker', env);
   } catch (error) {

@@ -75,6 +75,7 @@ test.each([
     /HOST is '203.0.113.7', which is not an address of this machine/,
   ],
   [{ INFERQL_LOG: 'loud' }, /INFERQL_LOG is 'loud'/],
+  [{ INFERQL_TENANT_LIMITS: 'lots' }, /INFERQL_TENANT_LIMITS is 'lots': expected limits/],
 ])('a wrong setting is named: %o', async (env, message) => {
   const launcher = await start(env);
   expect(await launcher.exited()).toBe(1);

@@ -1,6 +1,6 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
-import { LIMITS_EXPECTED, parseLimits } from '@inferql/queue/access/limit-rules';
 import { isRedisUrl } from '@inferql/queue/redis/url';
+import { LIMITS_EXPECTED, readLimitList } from '@inferql/settings/limit-list';
 import { hosts, origins } from '@inferql/settings/origins-and-proxies';
 import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';
@@ -56,7 +56,7 @@ const EXPECTED = {
   hooks: ['an object with beforeAdmit, onSettled or both', isObject],
   imageUrls: ["'off', 'https' or an array of hosts such as images.example.org or 10.0.0.5:9000", isImageUrls],
   limits: [`an object with ${LIMITS.join(', ')}`, isObject],
-  tenantLimits: [LIMITS_EXPECTED, (value) => typeof value === 'string' && parseLimits(value, 'tenant') !== undefined],
+  tenantLimits: [LIMITS_EXPECTED, (value) => typeof value === 'string' && readLimitList(value) !== undefined],
   defaultModel: ['the name of a model', isFilledString],
   corsOrigins: ['an array of origins such as https://example.org, or *', isOrigins],
   graphiql: BOOLEAN,

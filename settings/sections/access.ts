@@ -1,5 +1,26 @@
 import { defineSettings } from '../define-settings.ts';
-import { choice, integer, list, pattern, text } from '../value-types.ts';
+import { limitList } from '../limit-list.ts';
+import { choice, choices, integer, text, type ValueType } from '../value-types.ts';
+
+/** Only asymmetric signatures: the server can check them without a secret. */
+const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+const JWKS_URL = /^https:\/\/\S+$|^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]\S*$/;
+const jwksUrl: ValueType<string> = {
+  expected: 'an https:// address, or http:// on this machine',
+  parse: (value) => (JWKS_URL.test(value) && URL.canParse(value) ? value : undefined),
+};
 
 /** Who may use the server. */
 export const access = defineSettings({
@@ -13,10 +34,7 @@ export const access = defineSettings({
   },
   jwks: {
     name: 'INFERQL_JWKS_URL',
-    type: pattern(
-      'an https:// address, or http:// on this machine',
-      /^https:\/\/\S+$|^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]\S*$/,
-    ),
+    type: jwksUrl,
     default: '',
     defaultText: 'none',
     description: 'URL of the public keys with which the identity provider signs its tokens. Needed with `jwt`.',
@@ -40,8 +58,8 @@ export const access = defineSettings({
   },
   jwtAlgorithms: {
     name: 'INFERQL_JWT_ALGORITHMS',
-    type: list('algorithms such as RS256, ES256 or EdDSA'),
-    default: ['RS256', 'ES256', 'EdDSA'] as string[],
+    type: choices(JWT_ALGORITHMS),
+    default: ['RS256', 'ES256', 'EdDSA'] as (typeof JWT_ALGORITHMS)[number][],
     defaultText: '`RS256,ES256,EdDSA`',
     description:
       'Allowed signature algorithms of tokens. `none` and algorithms with a shared secret are never allowed.',
@@ -72,7 +90,7 @@ export const access = defineSettings({
   },
   tenantLimits: {
     name: 'INFERQL_TENANT_LIMITS',
-    type: text('limits such as 500ms/s:5000,100000images/month'),
+    type: limitList,
     default: '',
     defaultText: 'none',
     description:
@@ -81,7 +99,7 @@ export const access = defineSettings({
   },
   addressLimits: {
     name: 'INFERQL_ADDRESS_LIMITS',
-    type: text('limits such as 10images/s:50'),
+    type: limitList,
     default: '',
     defaultText: 'none',
     description:
