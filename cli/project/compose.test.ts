@@ -16,6 +16,7 @@ const Service = z.strictObject({
   build: z.literal('.').optional(),
   command: z.array(z.string()).optional(),
   init: z.boolean().optional(),
+  env_file: z.tuple([z.strictObject({ path: z.literal('.env'), required: z.literal(false) })]).optional(),
   environment: z.record(z.string(), z.string()).optional(),
   ports: z.array(z.string().regex(/^127\.0\.0\.1:\d+:\d+$/, 'published to this machine only')).optional(),
   volumes: z.array(z.string().regex(/^[\w-]+:\/[\w/-]+$/)).optional(),
@@ -73,9 +74,15 @@ test('the compose file has the keys and types of the specification, and what it 
   }
 });
 
+/** The environment of the service: later sources win. */
+function environmentOf(dotEnv = parseEnv(files['.env']!) as Record<string, string>): Record<string, string> {
+  const { env_file, environment } = readCompose(dotEnv).services.inferql!;
+  return { ...imageEnv, ...(env_file ? dotEnv : {}), ...environment };
+}
+
 test('its settings are valid, and the container listens where the port is published', () => {
-  const { environment, ports } = readCompose().services.inferql!;
-  const env = { ...imageEnv, ...environment };
+  const { ports } = readCompose().services.inferql!;
+  const env = environmentOf();
   expect(findSettingMistakes(env)).toEqual([]);
   const { host, port, redisUrl } = { ...readSettings('launcher', env), ...readServerSettings(env) };
   expect(host).toBe('0.0.0.0');
@@ -85,6 +92,21 @@ test('its settings are valid, and the container listens where the port is publis
   expect(new URL(redisUrl!).host).toBe('redis:6379');
   expect(readCompose({ PORT: '8080' }).services.inferql!.ports).toEqual([`127.0.0.1:8080:${port}`]);
   expect(readCompose({ INFERQL_AUTH: 'keys' }).services.inferql!.environment!.INFERQL_AUTH).toBe('keys');
+});
+
+test("the settings in .env apply in the container, except for the host's addresses and folders", () => {
+  const elsewhere = { PORT: '8080', HOST: '127.0.0.1', REDIS_URL: 'redis://localhost', INFERQL_STATE_DIR: '/home/me' };
+  const chosen = {
+    INFERQL_WORKERS: '3',
+    INFERQL_TENANT_LIMITS: '10images/s',
+    INFERQL_AUTH: 'jwt',
+    INFERQL_JWKS_URL: 'https://id.example/jwks',
+    INFERQL_JWT_ISSUER: 'https://id.example',
+    INFERQL_JWT_AUDIENCE: 'inferql',
+  };
+  const env = environmentOf({ ...elsewhere, ...chosen });
+  expect(env).toMatchObject({ ...chosen, ...readCompose().services.inferql!.environment, INFERQL_AUTH: 'jwt' });
+  expect(readServerSettings(env)).toMatchObject({ port: 4000, host: '0.0.0.0', stateDir: '/var/lib/inferql' });
 });
 
 test('the state is in the volume, which the user of the image may write', () => {

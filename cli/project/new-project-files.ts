@@ -79,9 +79,13 @@ services:
   inferql:
     build: .
     init: true
+    env_file: [{ path: .env, required: false }]
+    # What is different in a container.
     environment:
       REDIS_URL: redis://redis:6379
       HOST: 0.0.0.0
+      PORT: "4000"
+      INFERQL_STATE_DIR: /var/lib/inferql
       # The port is published to this machine only. To open it: INFERQL_AUTH=keys, and a key of \`inferql keys create\`.
       INFERQL_AUTH: \${INFERQL_AUTH:-off-and-public}
     ports: ["127.0.0.1:\${PORT:-4000}:4000"]
@@ -139,9 +143,19 @@ input.addEventListener('change', async () => {
 });
 `;
 
-const VITE = `export default {
-  server: { proxy: { '/graphql': { target: \`http://127.0.0.1:\${process.env.PORT ?? 4000}\`, ws: true } } },
-};
+const VITE = `import { existsSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+
+export default () => ({
+  server: { proxy: { '/graphql': { target: \`http://127.0.0.1:\${findPort()}\`, ws: true } } },
+});
+
+/** The port of inferql serve. Vite reads .env for the page only, and starts again when it changes. */
+function findPort() {
+  const path = new URL('.env', import.meta.url);
+  const settings = existsSync(path) ? parseEnv(readFileSync(path, 'utf8')) : {};
+  return process.env.PORT || settings.PORT || 4000;
+}
 `;
 
 const TSCONFIG = `{

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { toPackageName, writeProject } from './write-project-files.ts';
 
 const projectDir = join(import.meta.dirname, '../..');
@@ -14,6 +14,10 @@ beforeAll(() => {
   // Inside the project, so that packages are found.
   mkdirSync(join(projectDir, '.inferql'), { recursive: true });
   dir = mkdtempSync(join(projectDir, '.inferql/init-'));
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
 });
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -37,6 +41,16 @@ test('its front end compiles in strict mode', () => {
   const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
   const options = ['-p', join(dir, 'tsconfig.json'), '--allowImportingTsExtensions'];
   expect(() => execFileSync(process.execPath, [tsc, ...options], { stdio: 'pipe' })).not.toThrow();
+});
+
+test('its front end finds InferQL at the port in .env', async () => {
+  vi.stubEnv('PORT', undefined);
+  writeFileSync(join(dir, '.env'), 'PORT=5000\n');
+  const { default: config } = await import(join(dir, 'vite.config.js'));
+  const readTarget = () => config({ mode: 'development' }).server.proxy['/graphql'].target;
+  expect(readTarget()).toBe('http://127.0.0.1:5000');
+  writeFileSync(join(dir, '.env'), 'PORT=\n');
+  expect(readTarget()).toBe('http://127.0.0.1:4000');
 });
 
 test('existing files are kept', async () => {
