@@ -9,10 +9,15 @@ import { processExists } from '@inferql/queue/process-exists';
  * @returns undefined if none runs, or several do and it cannot be known which one is wanted
  */
 export function findRunningUrl(stateDir: string): string | undefined {
-  const urls = readRecords(stateDir)
+  const urls = listRunningUrls(stateDir);
+  return urls.length === 1 ? urls[0] : undefined;
+}
+
+/** The addresses of all systems that run from a folder. */
+export function listRunningUrls(stateDir: string): string[] {
+  return readRecords(stateDir)
     .filter(({ pid }) => processExists(pid))
     .map(({ url }) => url);
-  return urls.length === 1 ? urls[0] : undefined;
 }
 
 function readRecords(stateDir: string): { pid: number; url: string }[] {

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { checkLibrary, checkPort, checkRedis, checkSettings, checkState, runChecks } from './checks.ts';
 
 let dir: string;
@@ -11,7 +11,11 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'inferql-doctor-'));
 });
 
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 test('a machine like this one has no problems, and every check reports', async () => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -49,6 +53,22 @@ test('port: each problem comes with what solves it', async () => {
   expect(foreign).toEqual([expect.objectContaining({ cure: 'Set it to one, such as 127.0.0.1.' })]);
 });
 
+test("port: the folder's own running system is no problem", async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const url = `http://127.0.0.1:${port}`;
+  mkdirSync(join(dir, '.inferql'));
+  // A second system of the folder has another port.
+  for (const [pid, at] of [[process.pid, url], [process.ppid, 'http://127.0.0.1:1']] as const)
+    writeFileSync(join(dir, `.inferql/running-${pid}.json`), JSON.stringify({ pid, url: at }));
+  const findings = await checkPort({ env: { PORT: String(port) }, dir });
+  server.close();
+  expect(findings).toEqual([expect.objectContaining({ verdict: 'ok', found: expect.stringContaining(url) })]);
+  const foreign = await checkPort({ env: { PORT: String(port), HOST: '192.0.2.1' }, dir });
+  expect(foreign).toEqual([expect.objectContaining({ verdict: 'problem' })]);
+});
+
 test('settings: wrong values are problems, probable typing errors are warnings', async () => {
   const findings = await checkSettings({ env: { PORT: 'http', INFERQL_SAHRE: 'off' }, dir });
   expect(findings).toEqual([
@@ -84,6 +104,24 @@ test('a Redis that does not answer, and a program that does not exist, are probl
   expect(JSON.stringify(gone)).not.toContain('secret');
   const [missing] = await checkRedis({ env: { INFERQL_REDIS_SERVER: join(dir, 'none') }, dir });
   expect(missing).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_REDIS_SERVER') });
+});
+
+test('a Redis that is too old is part of the finding, and one that was built for this folder is found', async () => {
+  const print = vi.spyOn(process.stdout, 'write');
+  mkdirSync(join(dir, 'bin'));
+  writeFileSync(join(dir, 'bin/redis-server'), '#!/bin/sh\necho "Redis server v=6.0.16 sha=0"\n', { mode: 0o755 });
+  vi.stubEnv('PATH', join(dir, 'bin'));
+  expect(await checkRedis({ env: {}, dir })).toEqual([
+    expect.objectContaining({ verdict: 'warning', found: expect.stringContaining('is version 6.0.16; 7 or later') }),
+  ]);
+  // `inferql doctor --json` prints JSON only.
+  expect(print).not.toHaveBeenCalled();
+  const built = join(dir, 'built-redis');
+  writeFileSync(built, '');
+  mkdirSync(join(dir, 'state/redis-binary'), { recursive: true });
+  writeFileSync(join(dir, 'state/redis-binary/redis-server.path'), built);
+  const [finding] = await checkRedis({ env: { INFERQL_STATE_DIR: 'state' }, dir });
+  expect(finding).toMatchObject({ verdict: 'ok', found: expect.stringContaining(built) });
 });
 
 test('a library that is missing, throws or crashes is found, and this process survives it', async () => {

@@ -4,12 +4,13 @@ import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
-import { findRedisServer } from '@inferql/launcher/redis/server-program';
-import { checkPortIsFree } from '@inferql/launcher/supervise/listen-address';
+import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/server-program';
+import { describeListenFailure, findListenFailure } from '@inferql/launcher/supervise/listen-address';
 import { readServerSettings } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
+import { listRunningUrls } from '../running-url.ts';
 
 /** `warning`: it works, but not as well as it could. */
 export type Verdict = 'ok' | 'warning' | 'problem';
@@ -37,6 +38,8 @@ const GIBIBYTE = 1024 ** 3;
 const LEAST_MEMORY = 2 * GIBIBYTE;
 /** ResNet50 as pulled, converted and optimized. */
 const LEAST_DISK = 0.5 * GIBIBYTE;
+/** It is left out of URLs. */
+const HTTP_PORT = 80;
 const ENGINE_TIMEOUT_MS = 60_000;
 const REDIS_WAIT_MS = 3_000;
 
@@ -71,15 +74,17 @@ export const checkSettings: Check = async ({ env }) => {
   return mistakes.length > 0 ? mistakes : [ok('settings', 'valid')];
 };
 
-export const checkPort: Check = async ({ env }) => {
-  const { port, host } = readOrDefaults(env);
-  try {
-    await checkPortIsFree(port, host);
-  } catch (error) {
-    const [found = '', cure = 'Set PORT and HOST.'] = (error as Error).message.split(/\. (.+)/s);
-    return [problem('port', found, cure)];
+export const checkPort: Check = async (machine) => {
+  const { port, host } = readOrDefaults(machine.env);
+  const failure = await findListenFailure(port, host);
+  if (!failure) return [ok('port', port === 0 ? `any, on ${host}` : `${port} on ${host} is free`)];
+  if (failure.code === 'EADDRINUSE') {
+    const own = listRunningUrls(stateDirOf(machine)).find((url) => Number(new URL(url).port || HTTP_PORT) === port);
+    if (own) return [ok('port', `${port}: the system that runs from this folder, ${own}`)];
   }
-  return [ok('port', port === 0 ? `any, on ${host}` : `${port} on ${host} is free`)];
+  const { message } = describeListenFailure(failure, port, host);
+  const [found = '', cure = 'Set PORT and HOST.'] = message.split(/\. (.+)/s);
+  return [problem('port', found, cure)];
 };
 
 const checkMemory: Check = async () => {
@@ -90,8 +95,8 @@ const checkMemory: Check = async () => {
   return [warning('memory', found, 'ResNet50 needs about 2 GiB. Use a smaller model, or a machine with more memory.')];
 };
 
-export const checkState: Check = async ({ env, dir }) => {
-  const stateDir = resolve(dir, env.INFERQL_STATE_DIR || '.inferql');
+export const checkState: Check = async (machine) => {
+  const stateDir = stateDirOf(machine);
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     await access(stateDir, constants.W_OK);
@@ -105,7 +110,8 @@ export const checkState: Check = async ({ env, dir }) => {
   return [warning('state folder', found, 'Prepared models need about 0.5 GiB each. Free some space.')];
 };
 
-export const checkRedis: Check = async ({ env }) => {
+export const checkRedis: Check = async (machine) => {
+  const { env } = machine;
   if (env.REDIS_URL) {
     try {
       await waitForExternalRedis(env.REDIS_URL, REDIS_WAIT_MS, (_title, work) => work());
@@ -115,14 +121,17 @@ export const checkRedis: Check = async ({ env }) => {
     }
     return [ok('Redis', 'the Redis at REDIS_URL responds')];
   }
+  const tooOld: string[] = [];
   try {
-    const binary = findRedisServer(env.INFERQL_REDIS_SERVER);
+    const builtPathFile = join(stateDirOf(machine), BUILT_PATH_FILE);
+    const binary = findRedisServer(env.INFERQL_REDIS_SERVER, builtPathFile, (text) => tooOld.push(text.trim()));
     if (binary) return [ok('Redis', `${binary}, for a private Redis`)];
   } catch (error) {
     return [problem('Redis', (error as Error).message, 'Correct INFERQL_REDIS_SERVER.')];
   }
   const cure = 'Install redis-server or valkey-server, or set REDIS_URL to a running Redis.';
-  return [warning('Redis', 'no server program found; starting InferQL would install or build one', cure)];
+  const found = ['No server program found; starting InferQL would install or build one.', ...tooOld].join(' ');
+  return [warning('Redis', found, cure)];
 };
 
 /** Native code is loaded in a child process, since it crashes on an old processor or with another C library. */
@@ -190,6 +199,10 @@ function resolvePackage(name: string, from: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function stateDirOf({ env, dir }: Machine): string {
+  return resolve(dir, env.INFERQL_STATE_DIR || '.inferql');
 }
 
 function readOrDefaults(env: Machine['env']): { port: number; host: string } {

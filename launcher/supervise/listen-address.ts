@@ -7,6 +7,12 @@ import { SetupError } from '../terminal.ts';
  * @throws SetupError that says what to do
  */
 export async function checkPortIsFree(port: number, host: string): Promise<void> {
+  const failure = await findListenFailure(port, host);
+  if (failure) throw describeListenFailure(failure, port, host);
+}
+
+/** The error of an attempt to listen, if it fails. */
+export async function findListenFailure(port: number, host: string): Promise<NodeJS.ErrnoException | undefined> {
   const probe = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
@@ -14,9 +20,10 @@ export async function checkPortIsFree(port: number, host: string): Promise<void>
       probe.listen({ port, host, exclusive: true }, resolve);
     });
   } catch (error) {
-    throw describeListenFailure(error as NodeJS.ErrnoException, port, host);
+    return error as NodeJS.ErrnoException;
   }
   await new Promise((resolve) => probe.close(resolve));
+  return undefined;
 }
 
 /** Explains a failed attempt to listen to the user. */
