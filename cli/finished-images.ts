@@ -40,8 +40,11 @@ const Line = z.object({
 type Line = z.infer<typeof Line>;
 
 export interface Memory {
-  /** The stored record of an image that has not changed since. */
-  recall(image: ImageSource): ImageRecord | undefined;
+  /**
+   * The stored record of an image that has not changed since.
+   * @param withOutputs whether the record must have its outputs; otherwise they are left out
+   */
+  recall(image: ImageSource, withOutputs: boolean): ImageRecord | undefined;
   /** Stores a success; failures are retried the next time. */
   keep(image: ImageSource, record: ImageRecord): Promise<void>;
   /** The idempotency key of an image, equal in each run with this file: an upload whose response was lost is not computed twice. */
@@ -61,10 +64,12 @@ export async function openMemory(path: string, model: string | undefined): Promi
     const { head, lines } = await readLines(file, path, model ?? null);
     const known = new Map(lines.map((line) => [line.path, line]));
     return {
-      recall({ name, content, size, mtimeMs }) {
+      recall({ name, content, size, mtimeMs }, withOutputs) {
         const line = typeof content === 'string' ? known.get(content) : undefined;
         if (!line || line.size !== size || line.mtimeMs !== mtimeMs) return undefined;
-        return { ...line.record, file: name };
+        const { outputs, ...record } = line.record;
+        if (withOutputs && !outputs) return undefined;
+        return { ...record, ...(withOutputs && { outputs }), file: name };
       },
       async keep({ content, size, mtimeMs }, record) {
         if (!record.ok || typeof content !== 'string' || size === undefined || mtimeMs === undefined) return;

@@ -53,7 +53,7 @@ export function createWriter(format: Format, names: string[], top: number, isTer
     case 'json':
       return {
         head: undefined,
-        write: (record) => safeJson(record.ok ? { ...record, labels: record.labels.slice(0, top) } : record),
+        write: (record) => safeJson(record.ok ? cutLabels(record, top) : record),
       };
     case 'csv':
       return { head: 'file,rank,label,index,score,error', write: (record) => formatCsv(record, top, isTerminal) };
@@ -62,6 +62,13 @@ export function createWriter(format: Format, names: string[], top: number, isTer
     default:
       return format satisfies never;
   }
+}
+
+/** With a state file, more labels are requested than are shown. */
+function cutLabels(record: ImageRecord & { ok: true }, top: number): ImageRecord {
+  const { outputs } = record;
+  const heads = outputs?.heads.map((head) => ({ ...head, labels: head.labels.slice(0, top) })) ?? [];
+  return { ...record, labels: record.labels.slice(0, top), ...(outputs && { outputs: { ...outputs, heads } }) };
 }
 
 /** A line per output. */

@@ -46,7 +46,11 @@ export function addClassify(program: Command, context: CommandContext): void {
         .default('normal'),
     )
     .option('--timeout <seconds>', 'time limit per image', integerBetween(1, 86_400))
-    .option('--outputs', 'also print heads, embeddings, tensors and extra of models that have them')
+    .addOption(
+      new Option('--outputs', 'also print heads, embeddings, tensors and extra of models that have them').conflicts(
+        'csv',
+      ),
+    )
     .option('--resume <file>', 'record finished images in this file, and skip them next time')
     .addHelpText(
       'after',
@@ -58,7 +62,7 @@ Examples:
   curl -s https://example.org/cat.jpg | inferql classify -
 
 With --resume, the results of earlier runs are printed again, so the output is always complete. Images that failed
-or have changed since then are classified again.`,
+or have changed since then, or whose outputs are now wanted, are classified again.`,
     )
     .action((args: string[], flags: ClassifyFlags) => classifyImages(args, flags, context));
 }
@@ -104,7 +108,7 @@ async function runImages(
   const beganMs = performance.now();
   const todo: { image: ImageSource; place: number }[] = [];
   images.forEach((image, place) => {
-    const record = memory?.recall(image);
+    const record = memory?.recall(image, flags.outputs === true);
     if (record) report(place, record);
     else todo.push({ image, place });
   });

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { createWriter } from './output-formats.ts';
+
+const labels = Array.from({ length: 20 }, (_, index) => ({ name: `class ${index}`, index, score: 1 / (index + 1) }));
+
+test('JSON has as many labels of each head as of the model itself', () => {
+  const record = {
+    file: 'cat.jpg',
+    ok: true as const,
+    id: 'm.1',
+    model: 'm',
+    modelVersion: 'aaaaaaaaaaaa',
+    labels,
+    outputs: {
+      heads: [{ name: 'color', task: 'SINGLE_LABEL' as const, threshold: null, labels }],
+      embeddings: [],
+      tensors: [],
+      extra: null,
+    },
+    cached: false,
+    batchSize: 1,
+    timings: null,
+  };
+  const written = JSON.parse(createWriter('json', ['cat.jpg'], 3, false).write(record));
+  expect(written.labels).toEqual(labels.slice(0, 3));
+  expect(written.outputs).toEqual({
+    ...record.outputs,
+    heads: [{ ...record.outputs.heads[0], labels: labels.slice(0, 3) }],
+  });
+});
