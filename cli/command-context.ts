@@ -62,11 +62,16 @@ export function connectServer(
  */
 export async function requireModel(context: CommandContext, url: string, model: string | undefined): Promise<void> {
   const models = await connectServer(context, url, 0).models({ signal: context.signal });
-  if (models.length === 0) throw new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
+  if (models.length === 0) throw noModelYet(url);
   if (model !== undefined && !models.some(({ name }) => name === model)) {
     const names = models.map(({ name }) => name).join(', ');
     throw new CommandFailure(EXIT.usage, `No model '${safeText(model)}'. Available: ${names}.`);
   }
+}
+
+/** Every command ends with the same exit code, so that a script can wait for the first model. */
+export function noModelYet(url: string): CommandFailure {
+  return new CommandFailure(EXIT.unreachable, `The server at ${url} has no model yet.`);
 }
 
 /** Turns an error of the server into one of the command. */

@@ -1,6 +1,6 @@
 import { type ForgetOutcome, Registry } from '@inferql/queue/models/registry';
 import type { Command } from 'commander';
-import { type CommandContext, connectServer } from '../command-context.ts';
+import { type CommandContext, connectServer, noModelYet } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
@@ -15,6 +15,7 @@ export function addModels(program: Command, context: CommandContext): void {
     .option('--json', 'one line of JSON per model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
       const served = await connectServer(context, url, 0).models({ signal: context.signal });
+      if (served.length === 0) throw noModelYet(url);
       if (json) {
         for (const model of served) context.screen.print(safeJson(model));
         return;

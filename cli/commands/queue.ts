@@ -1,7 +1,6 @@
 import type { Queue } from '@inferql/client';
 import type { Command } from 'commander';
-import { type CommandContext, connectServer } from '../command-context.ts';
-import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { type CommandContext, connectServer, noModelYet, requireModel } from '../command-context.ts';
 import { urlOption } from '../options.ts';
 import { formatTable } from '../table.ts';
 import { formatDuration, safeJson, safeText } from '../terminal-text.ts';
@@ -31,7 +30,10 @@ async function showQueue(
   const { screen, signal } = context;
   const show = (queue: Queue) => screen.print(json ? safeJson(queue) : watch ? describeQueue(queue) : drawQueue(queue));
   const queue = await connectServer(context, url, 0).queue(model, { signal });
-  if (!queue) throw new CommandFailure(EXIT.usage, model ? `No model '${safeText(model)}'.` : 'No model yet.');
+  if (!queue) {
+    await requireModel(context, url, model);
+    throw noModelYet(url);
+  }
   if (!watch) return show(queue);
   for await (const state of connectServer(context, url).watchQueue(model, { signal })) show(state);
 }

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
+import { InferqlError } from '@inferql/client/node';
+import { ERROR_CODES } from '@inferql/queue/error-codes';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { CommandContext } from '../command-context.ts';
+import { type CommandContext, noModelYet } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';
 import { urlOption } from '../options.ts';
@@ -33,7 +35,7 @@ const Answer = z.object({
       ),
     })
     .nullish(),
-  errors: z.array(z.object({ message: z.string() })).optional(),
+  errors: z.array(z.object({ message: z.string(), extensions: z.object({ code: z.string() }).optional() })).optional(),
 });
 
 export function addTypes(program: Command, context: CommandContext): void {
@@ -59,6 +61,7 @@ export function addTypes(program: Command, context: CommandContext): void {
 /**
  * The names of all classes of all models, page by page.
  * @throws CommandFailure if there is no server, or it has no model with names
+ * @throws InferqlError if the server refuses, or something else responds
  */
 async function readLabels(context: CommandContext, url: string): Promise<ModelLabels[]> {
   const found = new Map<string, { name: string; version: string; labels: string[]; heads: Record<string, string[]> }>();
@@ -76,9 +79,9 @@ async function readLabels(context: CommandContext, url: string): Promise<ModelLa
     const lists = models.flatMap(({ outputs, ...model }) => [model, ...outputs]);
     if (lists.every(({ classCount, labels }) => labels === null || (classCount ?? 0) <= offset + PAGE)) break;
   }
+  if (found.size === 0) throw noModelYet(url);
   const named = [...found.values()].filter(({ labels, heads }) => labels.length + Object.keys(heads).length > 0);
-  if (named.length === 0)
-    throw new CommandFailure(EXIT.failed, `The server at ${url} has no model with label names yet.`);
+  if (named.length === 0) throw new CommandFailure(EXIT.failed, `The server at ${url} has no model with label names.`);
   return named;
 }
 
@@ -101,15 +104,11 @@ async function askForPage({ key, signal }: CommandContext, url: string, offset: 
     const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause.message : String(error);
     throw new CommandFailure(EXIT.unreachable, `No InferQL server responds at ${safeText(url)}: ${safeText(cause)}`);
   }
-  const { data, error } = Answer.safeParse(parseJson(text));
-  const failure = error ? 'it does not serve the InferQL API' : data?.errors?.[0]?.message;
-  if (failure || !data?.data) {
-    throw new CommandFailure(
-      EXIT.failed,
-      `Unexpected response from ${safeText(url)}: ${safeText(failure ?? 'no data')}.`,
-    );
-  }
-  return data.data.models;
+  const { data: answer } = Answer.safeParse(parseJson(text));
+  const error = answer?.errors?.[0];
+  if (answer?.data && !error) return answer.data.models;
+  const code = ERROR_CODES.find((known) => known === error?.extensions?.code) ?? 'BAD_RESPONSE';
+  throw new InferqlError(code, error?.message ?? 'The response does not come from this API.');
 }
 
 function endpointOf(url: string): string {
