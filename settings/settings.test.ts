@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { printConfiguration } from './configuration-page.ts';
@@ -21,6 +21,19 @@ test('every setting has our prefix or a common name, and its name is unique', ()
   expect(() => defineSettings(settings)).not.toThrow();
   // A key in two sections would hide one of them.
   expect(Object.keys(settings)).toHaveLength(sections.flatMap((section) => Object.keys(section.settings)).length);
+});
+
+test('every variable of ours that the code reads is a setting', () => {
+  const root = join(import.meta.dirname, '..');
+  const names = new Set<string>(Object.values(settings).map(({ name }) => name));
+  const read = ['cli', 'client', 'converter', 'images', 'launcher', 'queue', 'scripts', 'server', 'worker']
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(root, folder, path)),
+    )
+    .filter((path) => /\.(ts|mjs)$/.test(path) && !/\.test\.ts$|\/node_modules\//.test(path))
+    .flatMap((path) => [...readFileSync(path, 'utf8').matchAll(/\benv\.(INFERQL_[A-Z_]+)/g)].map(([, name]) => name!));
+  expect(read).toContain('INFERQL_URL');
+  expect(read.filter((name) => !names.has(name))).toEqual([]);
 });
 
 test('every documented setting has a description in whole sentences', () => {

@@ -49,6 +49,13 @@ export const launcher = defineSettings({
     description: 'Server that the command `inferql` uses.',
     readBy: ['cli'],
   },
+  apiKey: {
+    name: 'INFERQL_KEY',
+    type: text('an API key'),
+    description: 'API key with which the command `inferql` uses a server that requires keys.',
+    readBy: ['cli'],
+    secret: true,
+  },
   listen: {
     name: 'INFERQL_LISTEN',
     type: choice(['on-message']),
