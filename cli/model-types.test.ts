@@ -65,6 +65,15 @@ test('labels may contain anything', () => {
   expect(compile(declarations, program)).toBe('');
 });
 
+test('a version cannot end its comment', () => {
+  const hostile = printModelTypes([
+    { name: 'cats', version: '**/ } } export const injected = 1; /*', labels: ['tabby'] },
+  ]);
+  const code = hostile.replace(/\/\*.*?\*\//gs, '');
+  expect(code).not.toContain('injected');
+  expect(code).toContain('"tabby"');
+});
+
 test('heads of a model are typed by their names, those of others are text', () => {
   const program = `import { createClient } from '@inferql/client';
     const client = createClient();

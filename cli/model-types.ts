@@ -14,7 +14,7 @@ export function printModelTypes(models: readonly ModelLabels[]): string {
   const sorted = [...models].sort((one, other) => (one.name < other.name ? -1 : 1));
   const members = sorted.map(({ name, version, labels }) => {
     const type = labels.length === 0 ? ' never' : printUnion(labels, 3);
-    return `    /** Version ${version}, ${labels.length} classes. */\n    ${quote(name)}:${type};`;
+    return `    /** Version ${inComment(version)}, ${labels.length} classes. */\n    ${quote(name)}:${type};`;
   });
   const heads = sorted.flatMap(({ name, heads = {} }) => {
     const fields = Object.entries(heads).map(([head, labels]) => `      ${quote(head)}:${printUnion(labels, 4)};`);
@@ -36,7 +36,12 @@ function printUnion(labels: readonly string[], depth: number): string {
   return [...new Set(labels)].map((label) => `\n${'  '.repeat(depth)}| ${quote(label)}`).join('');
 }
 
-/** A label may contain anything, including quotes and line breaks, and must not end the comment or string that it is in. */
+/** A server may call a version anything, and must not end the comment that it is in. */
+function inComment(text: string): string {
+  return text.replaceAll('*/', '* /');
+}
+
+/** A label may contain anything, including quotes and line breaks, and must not end the string that it is in. */
 function quote(text: string): string {
   return JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 }
