@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatTable } from './table.ts';
 import { createScreen } from './terminal-output.ts';
-import { formatBar, formatDuration, safeJson, safeText, shortenPath } from './terminal-text.ts';
+import { formatBar, formatDuration, quoteForShell, safeJson, safeText, shortenPath } from './terminal-text.ts';
 
 test('no text can control a terminal, and plain text is unchanged', () => {
   expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');
@@ -15,6 +16,15 @@ test('no text can control a terminal, and plain text is unchanged', () => {
     }),
   );
 });
+
+test.each(['plain/path-1.0', 'my app', "it's", '$HOME `x` "y" \\', '-n', '~', 'a;b & c', 'ünï'])(
+  'a shell reads the quoted path %s as one word',
+  (path) => {
+    const printed = execFileSync('sh', ['-c', `printf %s ${quoteForShell(path)}`], { encoding: 'utf8' });
+    expect(printed).toBe(path.startsWith('-') ? `./${path}` : path);
+    if (path === 'plain/path-1.0') expect(quoteForShell(path)).toBe(path);
+  },
+);
 
 test('tables, bars, paths and durations', () => {
   expect(

@@ -1,8 +1,8 @@
 /** Text for terminals. */
 
-import { UNSAFE_CHARACTERS } from '@inferql/queue/safe-text';
+import { safeText, UNSAFE_CHARACTERS } from '@inferql/queue/safe-text';
 
-export { safeText } from '@inferql/queue/safe-text';
+export { safeText };
 
 /** A URL without user and password. */
 export function hidePassword(url: string): string {
@@ -45,4 +45,10 @@ export function formatBar(share: number, width = BAR_WIDTH): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
   const rest = eighths % 8;
   return `${'█'.repeat(Math.floor(eighths / 8))}${rest ? ' ▏▎▍▌▋▊▉'[rest] : ''}`;
+}
+
+/** A path as one word of a shell command that people copy; it never reads as an option. */
+export function quoteForShell(path: string): string {
+  const text = safeText(path.startsWith('-') ? `./${path}` : path);
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

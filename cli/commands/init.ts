@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { modelsDir } from '../installed-packages.ts';
-import { safeText } from '../terminal-text.ts';
+import { quoteForShell, safeText } from '../terminal-text.ts';
 
 export function addInit(program: Command, context: CommandContext): void {
   program
@@ -25,7 +25,7 @@ export function addInit(program: Command, context: CommandContext): void {
       });
       for (const path of written) context.screen.print(`  ${path}`);
       if (kept.length > 0) context.screen.print(`Left unchanged: ${kept.join(', ')}`);
-      const change = dir === process.cwd() ? '' : `cd ${safeText(relative(process.cwd(), dir))} && `;
+      const change = dir === process.cwd() ? '' : `cd ${quoteForShell(relative(process.cwd(), dir))} && `;
       context.screen.print(`Next: ${change}npm install && npm start`);
     });
 }

@@ -47,7 +47,7 @@ test('its front end finds InferQL at the port in .env', async () => {
   vi.stubEnv('PORT', undefined);
   writeFileSync(join(dir, '.env'), 'PORT=5000\n');
   const { default: config } = await import(join(dir, 'vite.config.js'));
-  const readTarget = () => config({ mode: 'development' }).server.proxy['/graphql'].target;
+  const readTarget = () => config().server.proxy['/graphql'].target;
   expect(readTarget()).toBe('http://127.0.0.1:5000');
   writeFileSync(join(dir, '.env'), 'PORT=\n');
   expect(readTarget()).toBe('http://127.0.0.1:4000');
