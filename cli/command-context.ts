@@ -85,11 +85,7 @@ export function explainError(error: unknown, url: string): CommandFailure {
         EXIT.unreachable,
         `No InferQL server responds at ${url}.
 
-Start one in the project's folder with
-
-  npm start
-
-or pass the address of another one with --url or INFERQL_URL.`,
+Start one with \`inferql serve\` (in a project's folder: \`npm start\`), or pass the address of another one with --url or INFERQL_URL.`,
       );
     case 'BAD_RESPONSE':
       return new CommandFailure(EXIT.unreachable, `${url} does not serve the InferQL API of this version. ${message}`);
@@ -104,7 +100,7 @@ or pass the address of another one with --url or INFERQL_URL.`,
     case 'UNAUTHENTICATED':
       return new CommandFailure(
         EXIT.usage,
-        `The server at ${url} refused access: ${message}\n\nSet INFERQL_KEY or pass --key. Operators create API keys with \`inferql keys create\`.`,
+        `The server at ${url} refused access: ${message}\n\nSet INFERQL_KEY or pass --key. Operators create API keys with \`inferql keys create --tenant NAME\`.`,
       );
     case 'FORBIDDEN':
     case 'INVALID_INPUT':

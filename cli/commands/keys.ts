@@ -99,7 +99,7 @@ function addList(keys: Command, context: CommandContext): void {
       withStore(flags, context, async (store) => {
         const all = (await store.list()).filter(({ tenant }) => flags.tenant === undefined || tenant === flags.tenant);
         if (flags.json) for (const key of all) screen.print(safeJson(describeKey(key)));
-        else if (all.length === 0) screen.note('No keys yet. Create one with `inferql keys create`.');
+        else if (all.length === 0) screen.note(describeNoKeys(flags.tenant));
         else screen.print(drawKeys(all));
       }),
     );
@@ -185,6 +185,11 @@ function describeKey(key: ListedKey) {
     lastUsedAt: moment(key.lastUsedAtMs),
     replaces: key.replaces ?? null,
   };
+}
+
+function describeNoKeys(tenant: string | undefined): string {
+  const found = tenant === undefined ? 'No keys yet.' : `${safeText(tenant)} has no keys.`;
+  return `${found} Create one with \`inferql keys create --tenant ${tenant === undefined ? 'NAME' : safeText(tenant)}\`.`;
 }
 
 function drawKeys(keys: ListedKey[]): string {

@@ -55,7 +55,7 @@ async function announce(name: string) {
 
 test('models forget removes a model that nobody serves', async () => {
   const consumer = await announce('ghost');
-  expect(await forget('ghost')).toContain('A worker serves ghost: remove it from the repository first');
+  expect(await forget('ghost')).toContain('A worker serves ghost: remove its folder from the models folder first');
   await consumer.deregister();
   expect(await forget('ghost')).toBe('forgot ghost');
   expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);

@@ -60,7 +60,7 @@ function explainRefusal(name: string, outcome: Exclude<ForgetOutcome, { kind: 'f
     case 'unknown':
       return `Redis has no model '${name}'.`;
     case 'served':
-      return `A worker serves ${name}: remove it from the repository first (\`npm run models -- remove ${name}\`).`;
+      return `A worker serves ${name}: remove its folder from the models folder first (in a clone: \`npm run models -- remove ${name}\`).`;
     case 'open':
       return `${name} has ${count(outcome.count, 'open prediction')}: cancel them, or try again after their deadlines.`;
     case 'deadLetters':

@@ -46,6 +46,16 @@ test.each(COMMANDS)('%s %s: the same holds for something that is not InferQL', a
   }
 });
 
+test('without a server it says how to start one from a package and from a project', async () => {
+  const { exitCode, message } = await runAgainst(() => {
+    throw new TypeError('fetch failed');
+  }, ['models']);
+  expect(exitCode).toBe(EXIT.unreachable);
+  expect(message).toContain(URL);
+  expect(message).toContain('`inferql serve`');
+  expect(message).toContain('`npm start`');
+});
+
 test.each(COMMANDS)('%s %s: a missing key is named', async (...words) => {
   const { exitCode, message } = await runAgainst(refuse('UNAUTHENTICATED'), words);
   expect(exitCode).toBe(EXIT.usage);

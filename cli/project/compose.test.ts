@@ -109,6 +109,12 @@ test("the settings in .env apply in the container, except for the host's address
   expect(readServerSettings(env)).toMatchObject({ port: 4000, host: '0.0.0.0', stateDir: '/var/lib/inferql' });
 });
 
+test('the commands in comments have the options that they need', () => {
+  const commands = Object.values(files).flatMap((text) => text.match(/inferql keys create.*/g) ?? []);
+  expect(commands).toHaveLength(2);
+  for (const command of commands) expect(command).toBe('inferql keys create --tenant NAME');
+});
+
 test('the state is in the volume, which the user of the image may write', () => {
   const { volumes } = readCompose().services.inferql!;
   expect(volumes).toEqual([`state:${imageEnv.INFERQL_STATE_DIR}`]);

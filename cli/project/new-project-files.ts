@@ -47,7 +47,8 @@ export function listProjectFiles({ name, version }: ProjectOptions): Record<stri
 
 const ENV = `# InferQL's settings. Environment variables take precedence.
 PORT=4000
-# HOST=0.0.0.0 accepts requests from other machines; then set INFERQL_AUTH=keys and create a key: npx inferql keys create
+# HOST=0.0.0.0 accepts requests from other machines; then set INFERQL_AUTH=keys and create a key:
+# npx inferql keys create --tenant NAME
 HOST=127.0.0.1
 INFERQL_WORKERS=1
 # REDIS_URL=redis://user:password@host:6379
@@ -86,7 +87,8 @@ services:
       HOST: 0.0.0.0
       PORT: "4000"
       INFERQL_STATE_DIR: /var/lib/inferql
-      # The port is published to this machine only. To open it: INFERQL_AUTH=keys, and a key of \`inferql keys create\`.
+      # The port is published to this machine only. To open it, set INFERQL_AUTH=keys in .env, and create a key:
+      # docker compose exec inferql npx inferql keys create --tenant NAME
       INFERQL_AUTH: \${INFERQL_AUTH:-off-and-public}
     ports: ["127.0.0.1:\${PORT:-4000}:4000"]
     volumes: [state:/var/lib/inferql]

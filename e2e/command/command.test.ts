@@ -66,7 +66,7 @@ test('without a server it says how to start one and exits with 3', async () => {
     const { code, err } = await run(args, { env });
     expect(code, args.join(' ')).toBe(3);
     expect(err).toContain('http://127.0.0.1:9');
-    expect(err).toContain('npm start');
+    expect(err).toContain('inferql serve');
   }
   const dead = await run(['dead', 'list', '--redis', 'redis://:secret@127.0.0.1:9']);
   expect(dead.code).toBe(3);
