@@ -1,5 +1,6 @@
 /** From settings to a running system, until a signal ends it. */
-import { readServerSettings } from '@inferql/settings/server-settings';
+import { InvalidConfigurationError } from '@inferql/settings/define-settings';
+import { findSettingProblems } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings, renameFormerNames } from '@inferql/settings/settings';
 import { waitForExternalRedis } from './redis/external-redis.ts';
 import type { RunningRedis } from './redis/private-redis.ts';
@@ -47,9 +48,9 @@ export async function runSystem({ prepare, onReady }: RunOptions): Promise<void>
   let redis: RunningRedis | undefined;
   try {
     for (const mistake of findSettingMistakes(process.env)) printError(`  ${mistake}`);
+    const problems = findSettingProblems(process.env);
+    if (problems.length > 0) throw new InvalidConfigurationError(problems);
     const settings = readSettings('launcher', process.env);
-    readServerSettings(process.env);
-    readSettings('worker', process.env);
     const redisUrl = process.env.REDIS_URL || undefined;
     await checkPortIsFree(settings.port, settings.host);
     if (redisUrl) await waitForExternalRedis(redisUrl, settings.redisWaitMs);

@@ -1,4 +1,4 @@
-/** The server's settings, and which of them need each other. */
+/** The server's settings and which of them need each other, and those of a whole system. */
 import { type Environment, InvalidConfigurationError } from './define-settings.ts';
 import { isLoopback } from './origins-and-proxies.ts';
 import { readSettings, settings } from './settings.ts';
@@ -6,8 +6,7 @@ import { readSettings, settings } from './settings.ts';
 export type ServerSettings = ReturnType<typeof readSettings<'server'>>;
 
 /**
- * Reads and checks everything that the server requires of its environment. Whoever starts a server calls it first, so that a mistake is
- * reported before anything is prepared.
+ * Reads and checks everything that the server requires of its environment.
  * @throws InvalidConfigurationError that names each wrong variable, its value and what was expected
  */
 export function readServerSettings(env: Environment): ServerSettings {
@@ -15,6 +14,29 @@ export function readServerSettings(env: Environment): ServerSettings {
   const problems = [...findExposure(values), ...findMissingHosts(values), ...findMissingForTokens(values)];
   if (problems.length > 0) throw new InvalidConfigurationError(problems);
   return values;
+}
+
+/**
+ * A sentence for each setting that a server, a worker or the launcher refuses. Whoever starts them asks first, so that a mistake is
+ * reported before anything is prepared.
+ */
+export function findSettingProblems(env: Environment): string[] {
+  const readers = [
+    readServerSettings,
+    (given: Environment) => readSettings('worker', given),
+    (given: Environment) => readSettings('launcher', given),
+  ];
+  const problems = readers.flatMap((read) => {
+    try {
+      read(env);
+      return [];
+    } catch (error) {
+      if (error instanceof InvalidConfigurationError) return error.problems;
+      throw error;
+    }
+  });
+  // Several of them read the same setting.
+  return [...new Set(problems)];
 }
 
 /** A server that other machines can reach without authentication, unless that was requested explicitly. */

@@ -60,7 +60,10 @@ test("port: the folder's own running system is no problem", async () => {
   const url = `http://127.0.0.1:${port}`;
   mkdirSync(join(dir, '.inferql'));
   // A second system of the folder has another port.
-  for (const [pid, at] of [[process.pid, url], [process.ppid, 'http://127.0.0.1:1']] as const)
+  for (const [pid, at] of [
+    [process.pid, url],
+    [process.ppid, 'http://127.0.0.1:1'],
+  ] as const)
     writeFileSync(join(dir, `.inferql/running-${pid}.json`), JSON.stringify({ pid, url: at }));
   const findings = await checkPort({ env: { PORT: String(port) }, dir });
   server.close();
@@ -70,9 +73,10 @@ test("port: the folder's own running system is no problem", async () => {
 });
 
 test('settings: wrong values are problems, probable typing errors are warnings', async () => {
-  const findings = await checkSettings({ env: { PORT: 'http', INFERQL_SAHRE: 'off' }, dir });
+  const findings = await checkSettings({ env: { PORT: 'http', INFERQL_SAHRE: 'off', INFERQL_LOG: 'loud' }, dir });
   expect(findings).toEqual([
-    expect.objectContaining({ verdict: 'problem', found: expect.stringContaining("PORT is 'http'") }),
+    expect.objectContaining({ verdict: 'problem', found: expect.stringMatching(/^PORT is 'http'/) }),
+    expect.objectContaining({ verdict: 'problem', found: expect.stringMatching(/^INFERQL_LOG is 'loud'/) }),
     expect.objectContaining({ verdict: 'warning', found: expect.stringContaining('INFERQL_SHARE') }),
   ]);
 });
@@ -82,7 +86,10 @@ test.each([
   [{ INFERQL_TENANT_LIMITS: '5photos/s' }, "INFERQL_TENANT_LIMITS is '5photos/s'"],
   [{ INFERQL_ADDRESS_LIMITS: '1images/day,2images/day' }, 'INFERQL_ADDRESS_LIMITS'],
   [{ INFERQL_IMAGE_URLS: 'allowlist' }, 'INFERQL_IMAGE_URL_HOSTS'],
-  [{ INFERQL_AUTH: 'jwt' }, 'INFERQL_JWT_ISSUER'],
+  [
+    { INFERQL_AUTH: 'jwt', INFERQL_JWKS_URL: 'https://id.example/jwks', INFERQL_JWT_AUDIENCE: 'inferql' },
+    'INFERQL_JWT_ISSUER is not set',
+  ],
   [{ INFERQL_JWT_ALGORITHMS: 'HS256' }, "INFERQL_JWT_ALGORITHMS is 'HS256'"],
   [{ INFERQL_WORKERS: 'none' }, 'INFERQL_WORKERS'],
   [{ INFERQL_ENGINE_TIME_LIMIT_MS: 'soon' }, 'INFERQL_ENGINE_TIME_LIMIT_MS'],

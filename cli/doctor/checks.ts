@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
 import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/server-program';
 import { describeListenFailure, findListenFailure } from '@inferql/launcher/supervise/listen-address';
-import { readServerSettings } from '@inferql/settings/server-settings';
+import { findSettingProblems } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
 import { listRunningUrls } from '../running-url.ts';
 
@@ -63,15 +63,11 @@ const checkNode: Check = async () => {
 };
 
 export const checkSettings: Check = async ({ env }) => {
-  const mistakes = findSettingMistakes(env).map((text) => warning('settings', text, 'Correct the name, or unset it.'));
-  try {
-    readServerSettings(env);
-    readSettings('launcher', env);
-    readSettings('worker', env);
-  } catch (error) {
-    return [problem('settings', (error as Error).message, 'See docs/configuration.md.'), ...mistakes];
-  }
-  return mistakes.length > 0 ? mistakes : [ok('settings', 'valid')];
+  const findings = [
+    ...findSettingProblems(env).map((text) => problem('settings', text, 'See docs/configuration.md.')),
+    ...findSettingMistakes(env).map((text) => warning('settings', text, 'Correct the name, or unset it.')),
+  ];
+  return findings.length > 0 ? findings : [ok('settings', 'valid')];
 };
 
 export const checkPort: Check = async (machine) => {
