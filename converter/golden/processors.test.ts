@@ -9,6 +9,7 @@ import { chooseResizing } from '../inspect/resizing.ts';
 import { readTimm } from '../inspect/timm-config.ts';
 import { readTransformers } from '../inspect/transformers-config.ts';
 import { normalizationOf } from '../spec/normalization.ts';
+import { parseSpec } from '../spec/spec.ts';
 
 interface Case {
   /** Of timm, or of an image processor. */
@@ -27,15 +28,17 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
 function prepare({ config, from, shape: [, height, width] }: Case) {
   const preprocessing = 'pretrained_cfg' in config ? readTimm(config) : readTransformers(config, undefined);
   const findings = new Findings();
-  const { resize, ...crop } = chooseResizing({}, preprocessing, { producer: '', width, height }, findings);
-  const pixels = fitPixels(drawPixels(...from, 3), {
-    width,
-    height,
-    channels: 3,
-    resize: resize as FitRule['resize'],
-    ...crop,
-  });
   const { normalization = 'none' } = preprocessing ?? {};
+  const resizing = chooseResizing({}, preprocessing, { producer: '', width, height }, findings);
+  // As `add` writes it: a rule that a spec may not have would be refused.
+  const spec = {
+    source: { type: 'folder', model: 'model.onnx', labels: 'labels.json' },
+    format: 'onnx',
+    input: { width, height, ...resizing, normalization },
+    output: {},
+  };
+  const { input } = parseSpec(JSON.stringify(spec), 'the spec');
+  const pixels = fitPixels(drawPixels(...from, 3), input as FitRule);
   const { mean, scale, reverseChannels } = normalizationOf({ channels: 3, normalization });
   const valueAt = (i: number) => {
     const channel = Math.floor(i / (height * width));

@@ -19,6 +19,23 @@ test('a crop keeps the share of torchvision at other sizes', () => {
   expect(guessResizing('pytorch', { width: 299, height: 299 }).shortSide).toBe(342);
 });
 
+test('a crop of a file keeps both fields of a pair, and the finding names them', () => {
+  const beside = { width: 256, height: 256, shortSide: 224, padColor: '#000000', from: 'preprocessor_config.json' };
+  const choose = (overrides: object) => {
+    const findings = new Findings();
+    const resizing = chooseResizing(overrides, beside, { width: 256, height: 256, producer: '' }, findings);
+    return [resizing, findings.rows.find(({ what }) => what === 'crop')?.value];
+  };
+  const resize = 'pillow-bilinear';
+  expect(choose({})).toEqual([
+    { resize, shortSide: 224, padColor: '#000000' },
+    'short side to 224, center cropped, the rest #000000',
+  ]);
+  // What is too short for the crop still has to be filled, and what is not has nothing to fill.
+  expect(choose({ shortSide: 200 })[0]).toEqual({ resize, shortSide: 200, padColor: '#000000' });
+  expect(choose({ shortSide: 288 })[0]).toEqual({ resize, shortSide: 288 });
+});
+
 test('the command line overrides files, files override guesses, and each is reported', () => {
   const origin = { ...SIZE, producer: 'pytorch' };
   const choose = (overrides: object, preprocessing?: object) => {

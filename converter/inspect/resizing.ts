@@ -64,8 +64,8 @@ export function chooseResizing(
   // A crop belongs to the guessed tool: if the user names another resize, it does not apply.
   const guessedSide = preprocessing || overrides.resize !== undefined ? undefined : guess.shortSide;
   const written = preprocessing && cropFor(preprocessing, origin);
-  const shortSide = overrides.shortSide ?? (written ? written.shortSide : guessedSide);
-  const crop = shortSide === undefined ? (written ?? {}) : { shortSide };
+  const usual = guessedSide === undefined ? {} : { shortSide: guessedSide };
+  const crop = overrides.shortSide === undefined ? (written ?? usual) : cropOf(overrides.shortSide, written, origin);
   if (overrides.shortSide !== undefined) findings.given('crop', describeCrop(crop), '--short-side');
   else if (preprocessing?.cropDoubt !== undefined)
     findings.guessed('crop', describeCrop(crop), `${preprocessing.cropDoubt}: --short-side; ${compare}`);
@@ -91,6 +91,16 @@ function cropFor(preprocessing: Preprocessing, { width, height }: { width: numbe
     ...(cropFraction === undefined ? {} : { cropFraction }),
     ...(padColor === undefined ? {} : { padColor }),
   };
+}
+
+/** A file's color fills what a given side is too short for. */
+function cropOf(
+  shortSide: number,
+  written: Crop | undefined,
+  { width, height }: { width: number; height: number },
+): Crop {
+  const isFilled = shortSide < Math.max(width, height) && written?.padColor !== undefined;
+  return { shortSide, ...(isFilled ? { padColor: written.padColor } : {}) };
 }
 
 function describeCrop({ shortSide, stretchTo, cover, cropFraction, padColor }: Crop): string {
