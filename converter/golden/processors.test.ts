@@ -45,7 +45,7 @@ function prepare({ config, from, shape: [, height, width] }: Case) {
     const at = reverseChannels ? 2 - channel : channel;
     return ((pixels[(i % (height * width)) * 3 + at] ?? 0) - (mean[at] ?? 0)) * (scale[at] ?? 1);
   };
-  return { valueAt, size: preprocessing, isCertain: !findings.isGuess('crop') };
+  return { valueAt, size: { width, height, ...preprocessing }, isCertain: !findings.isGuess('crop') };
 }
 
 describe.each(files)('%s', (file) => {
@@ -67,7 +67,7 @@ describe.each(files)('%s', (file) => {
       const prepared = prepare(it);
       for (const [i, value] of it.samples.entries())
         largest = Math.max(largest, Math.abs(prepared.valueAt(i * it.step) - value));
-      if (prepared.isCertain) expect([prepared.size?.height, prepared.size?.width]).toEqual(it.shape.slice(1));
+      if (prepared.isCertain) expect([prepared.size.height, prepared.size.width]).toEqual(it.shape.slice(1));
       return prepared.isCertain;
     });
     if (isCertain) expect(largest).toBeLessThan(1e-4);

@@ -98,6 +98,12 @@ describe('files next to a model', () => {
     // What Teachable Machine's code does: pixels / 127 - 1.
     const normalization = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
     expect(teachable.preprocessing).toMatchObject({ normalization });
+    const unsized = await read({ 'metadata.json': { tmVersion: '2.4.7', labels: ['a', 'b'] } });
+    expect(unsized.preprocessing).not.toHaveProperty('width');
+    expect(unsized.preprocessing?.placeAt?.({ width: 96, height: 96 })).toMatchObject({
+      shortSide: 96,
+      cropDefault: expect.stringMatching(/no imageSize/),
+    });
     const other = await read({ 'metadata.json': { keras_version: '3.1', date_saved: 'today' } });
     expect(other).toEqual({});
     const labels = await read({ 'metadata.json': { class_names: ['a', 'b'] } });

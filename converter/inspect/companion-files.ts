@@ -9,8 +9,8 @@ import { readTimm } from './timm-config.ts';
 import { readTransformers } from './transformers-config.ts';
 import { parseMetadataYaml, readUltralytics } from './ultralytics.ts';
 
-/** How images must be prepared, as far as a file specifies it. */
-export interface Preprocessing {
+/** The size of a model's images, and how they are cropped. */
+export interface Place {
   width?: number | undefined;
   height?: number | undefined;
   shortSide?: number | undefined;
@@ -18,12 +18,24 @@ export interface Preprocessing {
   cover?: boolean | undefined;
   cropFraction?: number | undefined;
   padColor?: string | undefined;
-  resize?: InputSpec['resize'];
-  normalization?: NormalizationSpec | undefined;
-  /** The file that says so. */
-  from: string;
   /** Why the crop is not quite what the file says, for people. */
   cropDoubt?: string | undefined;
+  /** Why the crop is only the default of the tool that wrote the file, for people. */
+  cropDefault?: string | undefined;
+}
+
+/** How images must be prepared, as far as a file specifies it. */
+export interface Preprocessing extends Place {
+  /** The crop that the tool makes for a model of this size, if the file does not name a size. */
+  placeAt?: ((size: { width: number; height: number }) => Place) | undefined;
+  resize?: InputSpec['resize'];
+  /** Why the resize is only the tool's default. */
+  resizeDefault?: string | undefined;
+  normalization?: NormalizationSpec | undefined;
+  /** Why the normalization is only the tool's default. */
+  normalizationDefault?: string | undefined;
+  /** The file that says so. */
+  from: string;
 }
 
 /** What files next to a model specify. */
@@ -75,11 +87,10 @@ export async function readCompanions(folder: string): Promise<Companions> {
         `metadata.json is from ${packageName}: only Teachable Machine's image models classify images`,
       );
     }
-    const crop = size === undefined ? {} : { width: size, height: size, shortSide: size };
     found.preprocessing = {
       resize: 'canvas',
       normalization: TEACHABLE_NORMALIZATION,
-      ...crop,
+      ...(size === undefined ? { placeAt: placeTeachable } : { width: size, height: size, shortSide: size }),
       from: "Teachable Machine's metadata.json",
     };
   }
@@ -132,6 +143,12 @@ async function readJson(file: string): Promise<unknown> {
 const IMAGE_PACKAGE = '@teachablemachine/image';
 /** Teachable Machine's code: pixels / 127 - 1, not the usual / 127.5. */
 const TEACHABLE_NORMALIZATION: NormalizationSpec = { scale: 1 / 127, mean: [1], std: [1], order: 'rgb' };
+
+/** Its code crops the center square, whatever the metadata say. */
+const placeTeachable = ({ width, height }: { width: number; height: number }): Place => ({
+  shortSide: Math.max(width, height),
+  cropDefault: "as Teachable Machine's code does; its metadata.json has no imageSize: --short-side",
+});
 
 /** Other tools write a metadata.json, too; Teachable Machine's identifies itself. */
 const teachableSchema = z

@@ -1,4 +1,7 @@
-/** How certain a value of a spec is: `likely` if the model itself suggests it, `guessed` if it is only the usual value. */
+/**
+ * How certain a value of a spec is: `likely` if the model itself, or the default of the tool that wrote a file next to it, suggests it;
+ * `guessed` if it is only the usual value.
+ */
 export type Certainty = 'given' | 'read' | 'likely' | 'guessed';
 
 /** One value of a spec, for people. */
@@ -24,6 +27,15 @@ export class Findings {
 
   likely(what: string, value: string, why: string): void {
     this.rows.push({ what, value, certainty: 'likely', from: why });
+  }
+
+  /**
+   * Of a file next to the model.
+   * @param whyDefault set if the file leaves the value out, and it is the default of the tool that wrote the file
+   */
+  written(what: string, value: string, from: string, whyDefault: string | undefined): void {
+    if (whyDefault === undefined) this.read(what, value, from);
+    else this.likely(what, value, whyDefault);
   }
 
   guessed(what: string, value: string, correction: string): void {

@@ -235,8 +235,9 @@ function normalizationFor(
     return { normalization: given, isGuess: false };
   }
   if (preprocessing?.normalization !== undefined) {
-    findings.read(what, describeNormalization(preprocessing.normalization), preprocessing.from);
-    return { normalization: preprocessing.normalization, isGuess: false };
+    const { normalization, normalizationDefault } = preprocessing;
+    findings.written(what, describeNormalization(normalization), preprocessing.from, normalizationDefault);
+    return { normalization, isGuess: normalizationDefault !== undefined };
   }
   const { trace, front } = 'trace' in outcome ? outcome : {};
   const arithmetic = { trace, front: front?.reading };

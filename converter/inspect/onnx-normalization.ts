@@ -44,8 +44,9 @@ export function chooseOnnxNormalization(
     return take(ranged);
   }
   if (preprocessing?.normalization !== undefined) {
-    findings.read('normalization', describeNormalization(preprocessing.normalization), preprocessing.from);
-    return take(preprocessing.normalization);
+    const { normalization, normalizationDefault, from } = preprocessing;
+    findings.written('normalization', describeNormalization(normalization), from, normalizationDefault);
+    return { normalization, isGuess: normalizationDefault !== undefined };
   }
   refuseUnknown({ trace, front }, canAsk);
   const channels = overrides.channels ?? input.channels ?? 3;

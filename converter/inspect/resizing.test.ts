@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { Findings } from './findings.ts';
 import { chooseResizing, guessResizing } from './resizing.ts';
+import { readTimm } from './timm-config.ts';
+import { readUltralytics } from './ultralytics.ts';
 
 const SIZE = { width: 224, height: 224 };
 
@@ -50,7 +52,15 @@ test('the command line overrides files, files override guesses, and each is repo
     'resize read',
     'crop read',
   ]);
-  expect(choose({}, {})).toEqual([{ resize: 'pillow-bilinear' }, 'resize guessed', 'crop read']);
+  // A file that says nothing about the crop.
+  expect(choose({}, {})).toEqual([{ resize: 'pillow-bilinear', shortSide: 256 }, 'resize guessed', 'crop guessed']);
+  expect(choose({}, { resize: 'canvas' })).toEqual([{ resize: 'canvas' }, 'resize read', 'crop guessed']);
+  // One with a size and no crop stretches.
+  expect(choose({}, { width: 224, height: 224 })).toEqual([
+    { resize: 'pillow-bilinear' },
+    'resize guessed',
+    'crop read',
+  ]);
   expect(choose({ resize: 'opencv-area' })).toEqual([{ resize: 'opencv-area' }, 'resize given', 'crop guessed']);
   expect(choose({ resize: 'canvas', shortSide: 224 }, { resize: 'pillow-box', shortSide: 256 })).toEqual([
     { resize: 'canvas', shortSide: 224 },
@@ -58,3 +68,28 @@ test('the command line overrides files, files override guesses, and each is repo
     'crop given',
   ]);
 });
+
+test.each([
+  ["timm's, whose default share is 0.875", readTimm({ pretrained_cfg: {} }), { shortSide: 256 }, 'likely'],
+  ["timm's, with a share", readTimm({ pretrained_cfg: { crop_pct: 0.9 } }), { shortSide: 248 }, 'read'],
+  [
+    "timm's, with a rule",
+    readTimm({ pretrained_cfg: { crop_pct: 0.8, crop_mode: 'squash' } }),
+    { stretchTo: 280 },
+    'read',
+  ],
+  ["timm's, with a rule that differs", readTimm({ pretrained_cfg: { crop_pct: 1.2 } }), { shortSide: 224 }, 'guessed'],
+  ["ultralytics'", ultralytics({ version: '8.4.190' }), { shortSide: 224 }, 'likely'],
+  ["ultralytics', of an old version", ultralytics({ version: '8.0.50' }), { cover: true }, 'read'],
+  ["ultralytics', without its version", ultralytics({ imgsz: '[224, 224]' }), { shortSide: 224 }, 'likely'],
+])('a file without a size gives the crop of its tool at the size of the model: %s', (_, beside, crop, certainty) => {
+  const findings = new Findings();
+  const { resize, ...chosen } = chooseResizing({}, beside, { ...SIZE, producer: '' }, findings);
+  expect([resize !== undefined, chosen]).toEqual([true, crop]);
+  expect(findings.rows.find(({ what }) => what === 'crop')).toMatchObject({ certainty });
+});
+
+function ultralytics(fields: Record<string, string>) {
+  const all = { author: 'Ultralytics', task: 'classify', ...fields };
+  return readUltralytics(new Map(Object.entries(all)), 'metadata.yaml')?.preprocessing;
+}

@@ -1,5 +1,5 @@
 import type { InputSpec } from '../spec/input-spec.ts';
-import type { Preprocessing } from './companion-files.ts';
+import type { Place, Preprocessing } from './companion-files.ts';
 import type { Findings } from './findings.ts';
 import type { Overrides } from './overrides.ts';
 
@@ -57,30 +57,37 @@ export function chooseResizing(
 ): Resizing {
   const guess = guessResizing(origin.producer, origin);
   const compare = 'models verify compares with your notebook';
-  const resize = overrides.resize ?? preprocessing?.resize ?? guess.resize;
+  const named = overrides.resize ?? preprocessing?.resize;
+  const resize = named ?? guess.resize;
   if (overrides.resize !== undefined) findings.given('resize', resize, '--resize');
-  else if (preprocessing?.resize !== undefined) findings.read('resize', resize, preprocessing.from);
+  else if (preprocessing?.resize !== undefined)
+    findings.written('resize', resize, preprocessing.from, preprocessing.resizeDefault);
   else findings.guessed('resize', resize, `${guess.because}: --resize; ${compare}`);
-  // A crop belongs to the guessed tool: if the user names another resize, it does not apply.
-  const guessedSide = preprocessing || overrides.resize !== undefined ? undefined : guess.shortSide;
-  const written = preprocessing && cropFor(preprocessing, origin);
-  const usual = guessedSide === undefined ? {} : { shortSide: guessedSide };
+  const place = preprocessing?.placeAt ? { ...preprocessing, ...preprocessing.placeAt(origin) } : preprocessing;
+  const written = place && cropFor(place, origin);
+  // A crop belongs to the guessed tool: if the user or a file names another resize, it does not apply.
+  const usual = named !== undefined || guess.shortSide === undefined ? {} : { shortSide: guess.shortSide };
   const crop = overrides.shortSide === undefined ? (written ?? usual) : cropOf(overrides.shortSide, written, origin);
   if (overrides.shortSide !== undefined) findings.given('crop', describeCrop(crop), '--short-side');
-  else if (preprocessing?.cropDoubt !== undefined)
-    findings.guessed('crop', describeCrop(crop), `${preprocessing.cropDoubt}: --short-side; ${compare}`);
-  else if (preprocessing) findings.read('crop', describeCrop(crop), preprocessing.from);
+  else if (place?.cropDoubt !== undefined)
+    findings.guessed('crop', describeCrop(crop), `${place.cropDoubt}: --short-side; ${compare}`);
+  else if (place && written) findings.written('crop', describeCrop(crop), place.from, place.cropDefault);
   else findings.guessed('crop', describeCrop(crop), `--short-side; ${compare}`);
   return { resize, ...crop };
 }
 
 type Crop = Omit<Resizing, 'resize'>;
 
-/** What a file says about cropping holds in proportion if the model's size is another. */
-function cropFor(preprocessing: Preprocessing, { width, height }: { width: number; height: number }): Crop {
-  const { shortSide, stretchTo, cover, cropFraction, padColor } = preprocessing;
+/**
+ * What a file says about cropping, which holds in proportion if the model's size is another.
+ * @returns undefined if it says nothing; a file with a size and no crop stretches
+ */
+function cropFor(place: Place, { width, height }: { width: number; height: number }): Crop | undefined {
+  const { shortSide, stretchTo, cover, cropFraction, padColor } = place;
+  const facts = [place.width, place.height, shortSide, stretchTo, cover, cropFraction, padColor];
+  if (facts.every((fact) => fact === undefined)) return undefined;
   const longest = Math.max(width, height);
-  const written = Math.max(preprocessing.width ?? longest, preprocessing.height ?? longest);
+  const written = Math.max(place.width ?? longest, place.height ?? longest);
   const scale = (side: number) => Math.round((side * longest) / written);
   const covering = (side: number) => Math.max(longest, scale(side));
   return {

@@ -161,6 +161,17 @@ test.each([
   expect(readTransformers({ ...config, ...HALF }, undefined)?.cropDoubt).toContain(doubt);
 });
 
+test('a share that the file leaves out is the default of its image processor, and not read from the file', () => {
+  const read = (config: object) => readTransformers({ size: { shortest_edge: 224 }, ...config, ...HALF }, undefined);
+  const convnext = { image_processor_type: 'ConvNextImageProcessor' };
+  expect(read(convnext)).toMatchObject({ shortSide: 256, cropDefault: expect.stringMatching(/default .*crop_pct/) });
+  expect(read({ ...convnext, crop_pct: 0.875 })).not.toHaveProperty('cropDefault');
+  const poolformer = { image_processor_type: 'PoolFormerImageProcessor' };
+  expect(read(poolformer)).toMatchObject({ shortSide: 248, cropDefault: expect.stringMatching(/default/) });
+  // Large ones are stretched, whatever the share.
+  expect(read({ ...convnext, size: { shortest_edge: 384 } })).not.toHaveProperty('cropDefault');
+});
+
 test('without a mean the file leaves the normalization to a guess', () => {
   expect(readTransformers({ size: 224 }, undefined)).not.toHaveProperty('normalization');
 });

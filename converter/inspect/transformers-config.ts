@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
-import type { Preprocessing } from './companion-files.ts';
+import type { Place, Preprocessing } from './companion-files.ts';
 import { nameNormalization } from './normalization-name.ts';
 
 const side = z.int().min(1).max(8192);
@@ -125,6 +125,9 @@ const CROPPED_BELOW = 384;
 const CONVNEXT_SHARE = 224 / 256;
 const LEVIT_SHARE = 224 / 256;
 const POOLFORMER_SHARE = 0.9;
+/** Processors whose files usually say which share of the image a crop keeps. */
+const WITH_SHARE = new Set(['convnext', 'poolformer']);
+const NO_SHARE = 'since preprocessor_config.json does not give its crop_pct';
 
 /**
  * Reads a preprocessor_config.json.
@@ -143,12 +146,15 @@ export function readTransformers(raw: unknown, model: unknown): Preprocessing | 
   const place = KNOWN.has(processor)
     ? placeOf(parsed.data, processor)
     : { cropDoubt: `the image processor ${processor} is not known`, ...placeOf(parsed.data, processor) };
+  const leavesShareOut =
+    parsed.data.crop_pct === undefined && WITH_SHARE.has(processor) && place.shortSide !== undefined;
   const isCropped = [place.shortSide, place.stretchTo, place.cover].some((rule) => rule !== undefined);
   const filter = FILTERS[parsed.data.resample ?? -1];
   const resize: InputSpec['resize'] = filter && `${isCropped ? 'transformers' : 'pillow'}-${filter}`;
   const normalization = normalizationOf(parsed.data, processor);
   return {
     ...place,
+    ...(leavesShareOut ? { cropDefault: `the default of this image processor, ${NO_SHARE}: --short-side` } : {}),
     ...(resize ? { resize } : {}),
     ...(normalization === undefined ? {} : { normalization }),
     from: 'preprocessor_config.json',
@@ -162,11 +168,6 @@ function nameProcessor({ image_processor_type, feature_extractor_type }: Config,
   const name = z.looseObject({ model_type: z.string() }).safeParse(model).data?.model_type ?? '';
   return PROCESSORS[name] ?? name.replaceAll(/[-_]/g, '');
 }
-
-type Place = Pick<
-  Preprocessing,
-  'width' | 'height' | 'shortSide' | 'stretchTo' | 'cover' | 'cropFraction' | 'padColor' | 'cropDoubt'
->;
 
 function placeOf(config: Config, processor: string): Place {
   const { size, do_resize, do_center_crop, do_pad } = config;

@@ -1,7 +1,7 @@
 /** What ultralytics writes into an ONNX file's metadata, or into a metadata.yaml next to other formats, and what its versions do to images. */
 import { ModelError } from '../errors.ts';
 import { parseJsonLabels } from '../spec/label-json.ts';
-import type { Companions, Preprocessing } from './companion-files.ts';
+import type { Companions, Place, Preprocessing } from './companion-files.ts';
 
 /** The first whose classifiers do not normalize by ImageNet's mean and deviation. */
 const FIRST_WITHOUT_MEAN = [8, 0, 53];
@@ -22,27 +22,43 @@ export function readUltralytics(fields: ReadonlyMap<string, string>, from: strin
   const [height, width = height] = (fields.get('imgsz') ?? '').match(/\d+/g)?.map(Number) ?? [];
   const size = height === undefined || width === undefined ? undefined : { width, height };
   const version = (fields.get('version') ?? '').match(/\d+/g)?.map(Number);
-  const preprocessing = { ...placeOf(size, version), normalization: normalizationOf(version), from };
+  const preprocessing: Preprocessing = {
+    ...placeOf(size, version, from),
+    resize: isOlderThan(FIRST_WITH_TORCHVISION, version) ? 'opencv-linear' : 'pillow-bilinear',
+    normalization: isOlderThan(FIRST_WITHOUT_MEAN, version) ? 'torch' : 'unit',
+    ...(version ? {} : defaultsOf(from)),
+    from,
+  };
   const names = parseJsonLabels(fields.get('names') ?? '');
   return { preprocessing, ...(names ? { labels: { names, from } } : {}) };
 }
 
-function placeOf(size: { width: number; height: number } | undefined, version: number[] | undefined) {
-  if (version && isBefore(version, FIRST_WITH_TORCHVISION)) {
-    return { ...size, cover: true, resize: 'opencv-linear' } satisfies Partial<Preprocessing>;
-  }
-  // torchvision's Resize gets the short side of a square, and both sides of another rectangle, which stretches.
-  const crop = size && size.width === size.height ? { shortSide: size.width } : {};
-  return { ...size, ...crop, resize: 'pillow-bilinear' } satisfies Partial<Preprocessing>;
+type Size = { width: number; height: number };
+
+function placeOf(size: Size | undefined, version: number[] | undefined, from: string): Partial<Preprocessing> {
+  if (isOlderThan(FIRST_WITH_TORCHVISION, version)) return { ...size, cover: true };
+  if (size) return { ...size, ...cropOf(size) };
+  const cropDefault = `as ultralytics does, whose size is not in ${from}: --short-side`;
+  return { placeAt: (found) => ({ ...found, ...cropOf(found), cropDefault }) };
 }
 
-function normalizationOf(version: number[] | undefined): 'torch' | 'unit' {
-  return version && isBefore(version, FIRST_WITHOUT_MEAN) ? 'torch' : 'unit';
+/** torchvision's Resize gets the short side of a square, and both sides of another rectangle, which stretches. */
+const cropOf = ({ width, height }: Size): Place => (width === height ? { shortSide: width } : {});
+
+/** Without a version, the newest is assumed. */
+function defaultsOf(from: string): Partial<Preprocessing> {
+  const why = `as ultralytics ${FIRST_WITH_TORCHVISION.join('.')} and later do; ${from} does not name its version`;
+  return {
+    cropDefault: `${why}: --short-side`,
+    resizeDefault: `${why}: --resize`,
+    normalizationDefault: `${why}: --normalization`,
+  };
 }
 
-function isBefore(version: readonly number[], other: readonly number[]): boolean {
-  const at = other.findIndex((part, i) => (version[i] ?? 0) !== part);
-  return at !== -1 && (version[at] ?? 0) < (other[at] ?? 0);
+/** False for an unknown version. */
+function isOlderThan(other: readonly number[], version: readonly number[] | undefined): boolean {
+  const at = other.findIndex((part, i) => (version?.[i] ?? 0) !== part);
+  return version !== undefined && at !== -1 && (version[at] ?? 0) < (other[at] ?? 0);
 }
 
 /** Of a metadata.yaml: a thousand class names take 30 KB. */

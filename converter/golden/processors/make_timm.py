@@ -28,6 +28,10 @@ CONFIGS = [
     {"input_size": (3, 64, 64), "crop_pct": 0.9, "interpolation": "nearest"},
     {"input_size": (3, 64, 64), "crop_pct": 0.9, "interpolation": "random"},
     {"input_size": (3, 64, 64), "crop_pct": 0.9, "test_input_size": (3, 80, 80), "test_crop_pct": 1.0},
+    # Its defaults: 224, 0.875, bicubic, ImageNet's mean and deviation.
+    {"input_size": (3, 64, 64)},
+    {"crop_pct": 0.95},
+    {"interpolation": "bilinear", "crop_mode": "squash"},
 ]
 
 made = []
