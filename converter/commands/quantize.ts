@@ -12,12 +12,14 @@ import type { InputSpec } from '../spec/input-spec.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { readWeights } from '../tfjs/weights.ts';
-import { type CommandContext, listImages, requireModel } from './command-context.ts';
+import { type CommandContext, listImages, listSamples, requireModel } from './command-context.ts';
 
 /** Below these an int8 version is not worth its loss. */
 const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
 /** A few samples do not contain the extremes of all images. */
 const SAMPLES_HEADROOM = 1.2;
+
+const OTHER_QUANTIZATION = 'add the one that onnxruntime.quantization makes of it';
 
 /** How an int8 version compares with the float32 version, on images that calibration has not seen. */
 export interface QuantizeReport {
@@ -47,8 +49,10 @@ export async function quantizeModel(
 ): Promise<QuantizeReport> {
   const modelDir = await requireModel(context.modelsDir, name);
   const model = await prepareModel({ modelDir: modelDir, stateDir: context.stateDir, signal: context.signal });
-  if (model.tfjsPath === undefined)
-    throw new ModelError('SPEC_INVALID', 'an ONNX file cannot be quantized; a tfjs model can');
+  if (model.tfjsPath === undefined) {
+    const why = model.modulePath === undefined ? `it is an ONNX file (${OTHER_QUANTIZATION})` : 'it is code';
+    throw new ModelError('SPEC_INVALID', `${name} cannot be quantized: ${why}; a tfjs model can`);
+  }
   const { input } = model.spec;
   const output = { ...model.spec.output, labelCount: model.labels.length };
   const modelJson = await readModelJson(model.tfjsPath);
@@ -89,10 +93,14 @@ export async function quantizeModel(
   return report;
 }
 
-async function splitImages(imagesDir: string | undefined, input: InputSpec, { modelsDir, print }: CommandContext) {
+async function splitImages(imagesDir: string | undefined, input: InputSpec, context: CommandContext) {
   if (imagesDir === undefined) {
-    const samples = await listImages(path.join(modelsDir, 'samples'));
-    print(`no --images: calibrating on views of ${samples.length} samples, measuring on other views of them`);
+    const samples = await listSamples(context);
+    if (samples.length === 0) {
+      const folders = [path.join(context.modelsDir, 'samples'), context.samplesDir].filter((it) => it !== undefined);
+      throw new ModelError('SOURCE_INVALID', `no images in ${folders.join(' and ')} to calibrate on: pass --images`);
+    }
+    context.print(`no --images: calibrating on views of ${samples.length} samples, measuring on other views of them`);
     return { seen: varySamples(samples, input, 1), unseen: varySamples(samples, input, 2), headroom: SAMPLES_HEADROOM };
   }
   const files = await listImages(imagesDir);
