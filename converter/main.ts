@@ -206,7 +206,7 @@ program
   .description(
     "compare a model's results with a notebook's, and find the matching preprocessing; the exit code is 1 if they differ",
   )
-  .argument('<model>', 'the model, or the folder of its spec')
+  .argument('<model>', 'the model, or the path of its folder')
   .requiredOption('--images <folder>', 'folder of the images')
   .requiredOption(
     '--expected <file>',

@@ -125,6 +125,35 @@ test.each([
   expect(text).toMatch(/instead of: resize: 'pillow-bilinear', normalization: .*$/);
 });
 
+/** A model that is only code, and answers the same whatever the image. */
+const CODE = `export default {
+  input: { width: 24, height: 24 },
+  labels: ['a', 'b', 'c', 'd'],
+  load: () => ({ run: ({ count }) => ({ probabilities: Array.from({ length: count }, () => [0.1, 0.2, 0.3, 0.4]) }) }),
+};`;
+
+test('a path is compared as it is, also if a model of the repository has the same name', async () => {
+  const elsewhere = path.join(root, 'elsewhere/net');
+  await mkdir(elsewhere, { recursive: true });
+  // The answers of the model in the repository.
+  const expected = await writeAnswers({});
+  await expect(verifyModel(elsewhere, { images, expected }, context)).rejects.toThrow(
+    `${elsewhere} is not the folder of a model: expected model.json5 or engine.js in it`,
+  );
+  await writeFile(path.join(elsewhere, 'engine.js'), CODE);
+  expect(await verifyModel(elsewhere, { images, expected, timeLimit: 0 }, context)).toBe(false);
+  await writeFile(expected, `file\n${IMAGES.map((name) => `${name},0.1,0.2,0.3,0.4`).join('\n')}`);
+  expect(await verifyModel(elsewhere, { images, expected }, context)).toBe(true);
+  expect(await verifyModel(path.relative(process.cwd(), elsewhere), { images, expected }, context)).toBe(true);
+});
+
+test('a name that no model has is refused with the names that there are', async () => {
+  const expected = await writeAnswers({});
+  await expect(verifyModel('nets', { images, expected }, context)).rejects.toThrow(
+    /^no model nets in .*; available: .*net/,
+  );
+});
+
 test('a time limit ends the search, which says so', async () => {
   const expected = await writeAnswers({ resize: 'tfjs-bilinear' });
   expect(await verifyModel('net', { images, expected, timeLimit: 0 }, context)).toBe(false);

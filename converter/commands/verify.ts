@@ -1,21 +1,22 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../files/sample-images.ts';
 import { prepareModel } from '../prepared-model.ts';
 import { SPEC_FILE } from '../spec/spec.ts';
+import { findModelFile } from '../spec/spec-file.ts';
 import { parseAnswers } from '../verify/answers.ts';
 import { describeInput } from '../verify/candidates.ts';
 import { createVariants } from '../verify/variants.ts';
 import { type Comparison, compareAnswers, findBestInput, isSame } from '../verify/verify.ts';
-import { type CommandContext, requireModel } from './command-context.ts';
+import { type CommandContext, listModels, requireModel } from './command-context.ts';
 
 const TIME_LIMIT_SECONDS = 180;
 
 /**
  * Compares a model's answers with those of the notebook that it comes from. If they differ, tries the other ways to normalize, crop
  * and resize, and reports the best match.
- * @param model its name, or the folder of its spec
+ * @param model its name in the repository, or the path of its folder
  * @param options.images the folder of the images that `expected` names
  * @param options.expected a CSV file: file name, then one probability per class
  * @param options.timeLimit seconds after which no further alternative is tried. @default 180
@@ -65,9 +66,18 @@ export async function verifyModel(
   }
 }
 
+/** A name is that of a model in the repository, if it has one; a path is a folder, wherever that is. */
 async function findModel(model: string, { modelsDir }: CommandContext): Promise<string> {
-  const hasSpec = await stat(path.join(model, SPEC_FILE)).catch(() => undefined);
-  return hasSpec ? path.resolve(model) : requireModel(modelsDir, path.basename(model));
+  const isName = path.basename(model) === model;
+  if (isName && (await listModels(modelsDir).catch((): string[] => [])).includes(model))
+    return path.join(modelsDir, model);
+  const folder = path.resolve(model);
+  if ((await findModelFile(folder)) !== undefined) return folder;
+  if (isName) return requireModel(modelsDir, model);
+  throw new ModelError(
+    'SPEC_INVALID',
+    `${folder} is not the folder of a model: expected ${SPEC_FILE} or engine.js in it`,
+  );
 }
 
 /** A name of an answer is a file of that folder, whatever folder the notebook had it in. */
