@@ -1,4 +1,4 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelDefinition } from './options.ts';
 
@@ -15,9 +15,18 @@ export async function writeDefinitions(
 
 async function writeDefinition({ name, labels, ...spec }: ModelDefinition, stateDir: string): Promise<string> {
   const folder = join(stateDir, 'defined-models', name);
+  const labelsFile = join(folder, 'labels.json');
   await mkdir(folder, { recursive: true });
-  if (labels) await replaceFile(join(folder, 'labels.json'), JSON.stringify(labels));
-  await replaceFile(join(folder, 'model.json5'), JSON.stringify(spec, null, 2));
+  if (labels) {
+    await replaceFile(labelsFile, JSON.stringify(labels));
+    // A spec that names a file in the package is served with that file's names.
+    const { labels: _, ...source } = spec.source;
+    await replaceFile(join(folder, 'model.json5'), JSON.stringify({ ...spec, source }, null, 2));
+  } else {
+    await replaceFile(join(folder, 'model.json5'), JSON.stringify(spec, null, 2));
+    // Of an earlier definition.
+    await rm(labelsFile, { force: true });
+  }
   return folder;
 }
 

@@ -10,7 +10,7 @@ import { pino } from 'pino';
 export interface ModelDefinition {
   name: string;
   source: { type: 'npm'; package: string; version: string; integrity: string; model: string; labels?: string };
-  /** @default the labels in the package */
+  /** Instead of the labels in the package. @default `source.labels` */
   labels?: readonly string[];
   [field: string]: unknown;
 }
