@@ -81,13 +81,31 @@ describe('an ONNX file', () => {
     ['size=embedding', 'kind', /--outputs: expected some of kind, color, features, grid, found size/],
     ['kind=labels', 'kind', /--outputs: kind has the labels already/],
     ['color=labels,color=embedding', 'kind', /--outputs: color is named twice/],
-    ['kind=labels,color=labels,features=embedding,grid=tensor', undefined, /--labels: no output is left for them/],
+    ['kind=labels,color=labels,features=embedding,grid=tensor', undefined, /--labels: no output is left for it/],
     ['features=embedding:9', 'kind', /outputs\.features: .* has 8 numbers per image .*expected 9/],
     ['grid=tensor:8x', 'kind', /grid: expected sizes such as 512 or 7x7, found 8x/],
   ])('with --outputs %s is refused', async (text, output, message) => {
     const adding = addModel(file, { labels, output, outputs: parseOutputRequests(text) }, repository.context);
     await expect(adding).rejects.toThrow(message);
   });
+});
+
+const FLAGS = [
+  [{ activation: 'sigmoid' }, '--activation: no output is left for it, since --outputs names each'],
+  [{ output: 'size' }, '--output: no output is left for it, since --outputs names each'],
+] as const;
+
+test.each(FLAGS)('a flag about labels is refused if no output is left for them: %o', async (flag, message) => {
+  const file = path.join(repository.root, 'net.onnx');
+  await writeFile(file, encodeTwoHeads());
+  const onnx = parseOutputRequests('kind=labels,color=labels,features=embedding,grid=tensor');
+  await expect(addModel(file, { ...flag, outputs: onnx }, repository.context)).rejects.toThrow(message);
+  const input = tf.input({ shape: [8, 8, 3] });
+  const vector = tf.layers.globalAveragePooling2d({ name: 'vector' }).apply(input) as tf.SymbolicTensor;
+  const folder = path.join(repository.root, 'vectors');
+  await writeFiles(folder, await filesOf(tf.model({ inputs: input, outputs: vector })));
+  const tfjs = parseOutputRequests('vector=embedding');
+  await expect(addModel(folder, { ...flag, outputs: tfjs }, repository.context)).rejects.toThrow(message);
 });
 
 test.each(['', 'color', 'color=', '=labels', 'color=vector', 'a=labels,,b=tensor'])(

@@ -64,10 +64,19 @@ export function namesForLabels(
   return names.filter((name) => requests.every(({ from }) => from !== name));
 }
 
-/** @throws ModelError SPEC_INVALID if class names are given for a model without labels */
-export function refuseLabels(labels: readonly string[] | undefined): void {
-  if (labels === undefined) return;
-  throw new ModelError('SPEC_INVALID', '--labels: no output is left for them, since --outputs names each');
+/** Flags about the output with the labels, and what to do instead if `--outputs` names every output. */
+const LABEL_FLAGS = {
+  labels: 'give the names there, as in --outputs color=labels:names.txt',
+  output: 'leave one of them out, or the flag',
+  activation: 'write it into `outputs` of model.json5 afterwards',
+};
+
+/** @throws ModelError SPEC_INVALID if the command line says something about the labels of a model without labels */
+export function refuseLabelFlags(given: Partial<Record<keyof typeof LABEL_FLAGS, unknown>>): void {
+  for (const [flag, instead] of Object.entries(LABEL_FLAGS)) {
+    if (given[flag as keyof typeof LABEL_FLAGS] === undefined) continue;
+    throw new ModelError('SPEC_INVALID', `--${flag}: no output is left for it, since --outputs names each: ${instead}`);
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { parseJsonLabels } from '../spec/label-json.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import type { Companions, Preprocessing, Problem } from './companion-files.ts';
-import { declareOutputs, namesForLabels, type OtherOutput, refuseLabels } from './declared-outputs.ts';
+import { declareOutputs, namesForLabels, type OtherOutput, refuseLabelFlags } from './declared-outputs.ts';
 import { probeFileFront } from './embedded-preprocessing/probe-front.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
@@ -66,7 +66,7 @@ export async function inspectOnnx(
     findings,
   } as const;
   if (!chosen) {
-    refuseLabels(context.labels);
+    refuseLabelFlags({ ...overrides, labels: context.labels });
     const outputs = await declareOutputs(overrides.outputs, facts.outputs.map(toOther), findings);
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }

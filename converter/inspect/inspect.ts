@@ -12,7 +12,7 @@ import { mayRunOnTfjs } from '../tfjs/keras-models-on-tfjs.ts';
 import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
-import { declareOutputs, namesForLabels, refuseLabels } from './declared-outputs.ts';
+import { declareOutputs, namesForLabels, refuseLabelFlags } from './declared-outputs.ts';
 import {
   type ChosenNormalization,
   chooseEmbedded,
@@ -118,7 +118,7 @@ async function inspectTfjs(
     findings,
   } as const;
   if (!hasLabels) {
-    refuseLabels(labels);
+    refuseLabelFlags({ ...overrides, labels });
     const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, names), findings);
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }
