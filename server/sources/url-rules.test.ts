@@ -59,6 +59,9 @@ describe('allowlist', () => {
     ['[::1]:9000', 'http://[::1]:9000/a.jpg', true],
     ['example.org:443', 'https://example.org/a.jpg', true],
     ['*.example.org', 'https://a.b.example.org/a.jpg', false],
+    ['*.example.org,images.example.org', 'https://images.example.org/a.jpg', true],
+    ['images.example.org,*.example.org', 'https://images.example.org/a.jpg', true],
+    ['images.example.org:9000,*.example.org', 'https://images.example.org/a.jpg', false],
   ])('%s allows %s', (list, text, mayBePrivate) => {
     expect(checkUrl(text, rules(list))).toMatchObject({ mayBePrivate });
   });

@@ -39,9 +39,10 @@ export function checkUrl(text: string, { imageUrls, imageUrlHosts }: UrlRules): 
   if (url.username || url.password) throw refuse('The URL must not contain a user name or password.');
   const port = url.port || DEFAULT_PORTS[url.protocol]!;
   if (imageUrls === 'allowlist') {
-    const match = imageUrlHosts.find((allowed) => matches(allowed, url.hostname, port));
-    if (!match) throw refuse('This server reads images only from hosts that its operator has listed.');
-    return { url, mayBePrivate: !match.host.startsWith('*.') };
+    const matching = imageUrlHosts.filter((allowed) => matches(allowed, url.hostname, port));
+    if (matching.length === 0) throw refuse('This server reads images only from hosts that its operator has listed.');
+    // The order of the list does not matter: a host may be listed, and be a subdomain of a listed domain.
+    return { url, mayBePrivate: matching.some(({ host }) => !host.startsWith('*.')) };
   }
   if (port !== DEFAULT_PORTS[url.protocol]) throw refuse('The URL must not contain a port.');
   // A name is resolved when it is connected, but for an address nothing is looked up.
