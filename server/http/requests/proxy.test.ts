@@ -41,4 +41,21 @@ describe("the client's address", () => {
   test('is the peer if the header is not a list of addresses', () => {
     expect(clientAddress(request({ 'x-forwarded-for': 'unknown, <script>' }), true)).toBe('10.0.0.9');
   });
+  test.each([
+    ['6.6.6.6, 203.0.113.7:51234', '203.0.113.7'],
+    ['6.6.6.6, 203.0.113.7:51234, 10.0.0.2:443', '203.0.113.7'],
+    ['6.6.6.6, [2001:db8::7]:51234', '2001:db8::7'],
+    ['6.6.6.6, [2001:db8::7]', '2001:db8::7'],
+  ])('is read from an entry with a port: %s', (list, address) => {
+    expect(clientAddress(request({ 'x-forwarded-for': list }), parseTrustProxy('private'))).toBe(address);
+  });
+  test.each([
+    ['6.6.6.6, unknown', '10.0.0.9'],
+    ['6.6.6.6, _hidden, 10.0.0.2', '10.0.0.2'],
+    ['6.6.6.6, 203.0.113.7:http, 10.0.0.3, 10.0.0.2', '10.0.0.3'],
+    ['6.6.6.6, , 10.0.0.2', '10.0.0.2'],
+    ['6.6.6.6, 2001:db8::7:51234:80:80:80:80', '10.0.0.9'],
+  ])('is never one before an unreadable entry, which the client may have written: %s', (list, address) => {
+    expect(clientAddress(request({ 'x-forwarded-for': list }), parseTrustProxy('private'))).toBe(address);
+  });
 });

@@ -23,18 +23,24 @@ export function requestedHost({ headers, socket }: IncomingMessage, trust: Trust
   return forwarded ?? headers.host;
 }
 
+/** An entry of `X-Forwarded-For`: some proxies add the port. Undefined if it is not an address. */
+function readHop(text: string): string | undefined {
+  const hop = text.trim();
+  const address = /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
+  return isIP(address) === 0 ? undefined : address;
+}
+
 /**
  * The client's address: the last in `X-Forwarded-For` that is not a trusted proxy's, as everything before it may be made up. If
- * the peer is not trusted, the peer's address. With `on`, the first of the list.
+ * the peer is not trusted, the peer's address. With `on`, the first of the list. What is before an unreadable entry is ignored: a
+ * proxy may have written that entry for a client that wrote the rest.
  */
 export function clientAddress({ headers, socket }: IncomingMessage, trust: TrustProxy): string {
   const peer = socket.remoteAddress ?? '';
   if (!isTrusted(trust, peer)) return peer;
   const header = headers['x-forwarded-for'];
-  const hops = (Array.isArray(header) ? header.join(',') : (header ?? ''))
-    .split(',')
-    .map((hop) => hop.trim().replace(/^\[|\](:\d+)?$/g, ''))
-    .filter((hop) => isIP(hop) !== 0);
+  const entries = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map(readHop);
+  const hops = entries.slice(entries.lastIndexOf(undefined) + 1) as string[];
   if (trust === true) return hops[0] ?? peer;
   return hops.findLast((hop) => !isTrusted(trust, hop)) ?? hops[0] ?? peer;
 }
