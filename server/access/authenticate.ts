@@ -8,7 +8,7 @@ import { CLIENT_ID_HEADER, describeAnonymous } from './anonymous-callers.ts';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
-import type { Principal } from './principal.ts';
+import { hasExpired, type Principal } from './principal.ts';
 import type { ReadCache } from './read-cache.ts';
 
 export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';
@@ -98,9 +98,7 @@ export class Authenticator {
       }
       case 'jwt':
       case 'custom':
-        if (principal.expiresAtMs !== undefined && principal.expiresAtMs <= Date.now()) {
-          throw refuse('The token has expired.');
-        }
+        if (hasExpired(principal, Date.now())) throw refuse('The token has expired.');
         return principal;
       default:
         return principal.kind satisfies never;

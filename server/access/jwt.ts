@@ -6,10 +6,8 @@ import { ANONYMOUS_TENANT, ModelName, TenantName } from '@inferql/queue/contract
 import { InferqlError } from '@inferql/queue/error-codes';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { Principal } from './principal.ts';
+import { CLOCK_TOLERANCE_MS, hasExpired, type Principal } from './principal.ts';
 
-/** How far the clocks of issuer and server may differ. */
-const CLOCK_TOLERANCE_S = 5;
 /** Keys are fetched again after this; for an unknown key at once, but at most every half minute. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 const KEYS_COOLDOWN_MS = 30_000;
@@ -62,7 +60,7 @@ export function createJwtVerifier(settings: JwtSettings) {
         issuer: settings.issuer,
         audience: settings.audience,
         algorithms: [...settings.algorithms],
-        clockTolerance: CLOCK_TOLERANCE_S,
+        clockTolerance: CLOCK_TOLERANCE_MS / 1_000,
         requiredClaims: ['exp'],
       }));
     } catch (error) {
@@ -96,7 +94,7 @@ export function createJwtVerifier(settings: JwtSettings) {
       const digest = createHash('sha256').update(token).digest('base64url');
       const known = checked.get(digest);
       if (known) {
-        if (known.expiresAtMs! > Date.now()) return known;
+        if (!hasExpired(known, Date.now())) return known;
         checked.delete(digest);
       }
       const principal = await verify(token, digest);

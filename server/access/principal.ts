@@ -12,7 +12,7 @@ export interface Principal extends Caller {
   scopes: ReadonlySet<Scope>;
   /** The models that it may use; undefined: all. */
   models: ReadonlySet<string> | undefined;
-  /** When it ends, in Unix milliseconds; undefined: it does not. */
+  /** When it ends, in Unix milliseconds; undefined: it does not. The server may accept it a little longer: `hasExpired`. */
   expiresAtMs: number | undefined;
   /** Identifies the credential, without its secret: requests with the same credential have the same text. */
   credential: string;
@@ -35,6 +35,20 @@ export const ANONYMOUS: Principal = {
   rules: NO_LIMITS,
   idempotencyScope: undefined,
 };
+
+/** How far the clocks of an identity provider and the server may differ. */
+export const CLOCK_TOLERANCE_MS = 5_000;
+
+/** When the server stops accepting it, in Unix milliseconds; undefined: it does not. */
+export function acceptedUntilMs({ kind, expiresAtMs }: Pick<Principal, 'kind' | 'expiresAtMs'>): number | undefined {
+  return kind === 'jwt' && expiresAtMs !== undefined ? expiresAtMs + CLOCK_TOLERANCE_MS : expiresAtMs;
+}
+
+/** @param nowMs Unix milliseconds */
+export function hasExpired(principal: Pick<Principal, 'kind' | 'expiresAtMs'>, nowMs: number): boolean {
+  const endMs = acceptedUntilMs(principal);
+  return endMs !== undefined && endMs <= nowMs;
+}
 
 export function mayUseModel({ models }: Pick<Principal, 'models'>, model: string): boolean {
   return models === undefined || models.has(model);

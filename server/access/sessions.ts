@@ -2,7 +2,7 @@
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticate.ts';
-import type { Principal } from './principal.ts';
+import { acceptedUntilMs, type Principal } from './principal.ts';
 
 /** What a caller holds open: a subscription, or a WebSocket. */
 export interface Session {
@@ -95,10 +95,10 @@ export class Sessions {
 
   #watchExpiry(group: Group): void {
     clearTimeout(group.expiry);
-    const { expiresAtMs } = group.principal;
-    if (expiresAtMs === undefined || group.sessions.size === 0) return;
+    const endMs = acceptedUntilMs(group.principal);
+    if (endMs === undefined || group.sessions.size === 0) return;
     // A millisecond later, so that the check finds it expired.
-    const delayMs = Math.min(MAX_TIMER_MS, Math.max(0, expiresAtMs - Date.now() + 1));
+    const delayMs = Math.min(MAX_TIMER_MS, Math.max(0, endMs - Date.now() + 1));
     group.expiry = setTimeout(() => void this.#check(group), delayMs).unref();
   }
 

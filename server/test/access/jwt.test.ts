@@ -2,11 +2,16 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { subscribeSse } from '@inferql/testing/system/graphql-client';
+import { createClient } from 'graphql-ws';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import WebSocket from 'ws';
 import { readConfig } from '../../config.ts';
 import { bearer, openKeys } from '../callers.ts';
+import { open } from '../http-harness.ts';
 import { atEnd, ENQUEUE, paint, startServer, startWorker } from '../server-harness.ts';
+import { collect, type StreamedAnswer } from '../subscriptions.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -177,6 +182,37 @@ test('a token that was accepted before is refused once it has expired', async ()
   vi.useFakeTimers({ now: Date.now() + 70_000, toFake: ['Date'] });
   const { status, errors } = await ask(token);
   expect([status, errors![0]!.message]).toEqual([401, 'The token has expired.']);
+});
+
+test('while clocks may differ, a token that has expired also opens subscriptions and WebSockets', async () => {
+  const { key, server, ask } = await startTrustingServer();
+  await startWorker(server.prefix);
+  const url = await open(server);
+  const exp = inSeconds(60);
+  const token = await sign(key, { exp });
+  const query = 'subscription { queue { waiting } }';
+  vi.useFakeTimers({ now: exp * 1_000 + 4_900, toFake: ['Date'] });
+  const leaving = new AbortController();
+  const events = subscribeSse<object>(url, { query }, leaving.signal, bearer(token));
+  atEnd(() => leaving.abort());
+  const data = { queue: { waiting: 0 } };
+  expect((await events.next()).value).toEqual({ data });
+  const client = createClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: bearer(token),
+    retryAttempts: 0,
+  });
+  atEnd(() => client.dispose());
+  const socketEvents = client.iterate({ query });
+  expect((await socketEvents.next()).value).toEqual({ data });
+  expect((await ask(token)).data.viewer).toMatchObject({ expiresAt: new Date(exp * 1_000).toISOString() });
+  vi.setSystemTime(exp * 1_000 + 5_000);
+  const rest: object[] = [];
+  for await (const event of events) rest.push(event);
+  expect(JSON.stringify(rest)).toContain('The token has expired.');
+  await expect(collect(socketEvents as AsyncIterable<StreamedAnswer>)).rejects.toMatchObject({ code: 4401 });
+  expect((await ask(token)).status).toBe(401);
 });
 
 test('a token that was accepted before is refused once the provider has withdrawn its key', async () => {
