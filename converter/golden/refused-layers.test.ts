@@ -8,6 +8,14 @@ const masked = {
   kwargs: { attention_mask: tensor('image') },
 };
 
+const selfAttention = { args: [tensor('image'), tensor('image')], kwargs: {} };
+/** A constant added to the image by Keras 3. */
+const added = (constant: unknown): LayerFile => ({
+  class_name: 'Add',
+  module: 'keras.src.ops.numpy',
+  call: { args: [tensor('image'), constant], kwargs: {} },
+});
+
 const KERNEL = { kernel: { shape: [3, 2] }, bias: { shape: [2] } };
 const dense = (activation: object): LayerFile => ({
   class_name: 'Dense',
@@ -48,6 +56,21 @@ test.each<[string, LayerFile, RegExp]>([
   ['AutoContrast, which acts when it predicts', { class_name: 'AutoContrast' }, /does not cover AutoContrast: .*l0/],
   ['Equalization, likewise', { class_name: 'Equalization' }, /does not cover Equalization: .*l0/],
   ['a recurrent layer', { class_name: 'LSTM', config: { units: 4 } }, /does not cover LSTM: .*l0/],
+  [
+    'attention in a sliding window',
+    { class_name: 'MultiHeadAttention', config: { num_heads: 1, key_dim: 2, sliding_window: 1 }, call: selfAttention },
+    /MultiHeadAttention/,
+  ],
+  [
+    'a constant that is added along other axes than numpy would',
+    added([[[[1], [2], [3]]]]),
+    /Add: layer l0: of \[1,1,3,1\] to \[-1,4,3,3\], which Keras' backends add differently/,
+  ],
+  [
+    'an approximation by another number',
+    { class_name: 'Gelu', module: 'keras.src.ops.nn', config: { approximate: 2 } },
+    /Gelu: layer l0: with approximate that is neither true nor false/,
+  ],
   [
     'attention with a mask',
     { class_name: 'MultiHeadAttention', config: { num_heads: 1, key_dim: 2 }, call: masked },

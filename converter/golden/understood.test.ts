@@ -110,7 +110,7 @@ describe('activations mean what their writer means', () => {
     await expectValues('2.15.0', activation(object('LeakyReLU', { alpha: 0.3, trainable: true })), leaky(0.3));
     await expectValues('3.15.1', activation(object('LeakyReLU', { negative_slope: 0.45 })), leaky(0.45));
     const dented = { max_value: 2, threshold: 0.5, negative_slope: 0.1 };
-    const expected = (x: number) => (x < 0.5 ? 0.1 * (x - 0.5) : Math.min(x, 2));
+    const expected = (x: number) => (x <= 0.5 ? 0.1 * (x - 0.5) : Math.min(x, 2));
     await expectValues('3.15.1', activation(object('ReLU', dented)), expected);
     await expectValues('2.15.0', { class_name: 'ReLU', config: dented }, expected);
     await expectValues('3.15.1', activation(object('ReLU', { max_value: 6, threshold: 0, negative_slope: 0 })), (x) =>

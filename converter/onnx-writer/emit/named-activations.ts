@@ -18,8 +18,9 @@ export function scalar(builder: GraphBuilder, value: number): Value {
   return builder.constant(floatTensor([], [value]));
 }
 
-/** Keeps every element between two bounds; either may be absent. */
+/** Keeps every element between two bounds; the upper one may be absent. As in TensorFlow, the lower one wins if they are exchanged. */
 export function clip(builder: GraphBuilder, input: Value, min: number, max?: number): Value {
+  if (max !== undefined && min > max) return clip(builder, input, min, min);
   const bounds = [scalar(builder, min)];
   if (max !== undefined) bounds.push(scalar(builder, max));
   return builder.emit('Clip', [input, ...bounds], { ...input });

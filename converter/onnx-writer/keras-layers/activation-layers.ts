@@ -53,7 +53,7 @@ function applyNamed({ builder, dialect }: LayerCall, value: Value, name: string)
   return activate(builder, renamed ?? name, value);
 }
 
-/** `max_value` above it, x from `threshold` on, `negative_slope * (x - threshold)` below. */
+/** `max_value` above it, x above `threshold`, `negative_slope * (x - threshold)` up to it. */
 function relu(call: LayerCall): Value {
   const { builder, config } = call;
   const input = onlyInput(call);
@@ -68,7 +68,8 @@ function relu(call: LayerCall): Value {
   if (threshold === 0) return limit(unary(builder, 'LeakyRelu', input, { alpha: { float: slope } }));
   const bound = scalar(builder, threshold);
   const below = binary(builder, 'Mul', binary(builder, 'Sub', input, bound), scalar(builder, slope));
-  const isBelow = binary(builder, 'Less', input, bound, 'bool');
+  // At the threshold itself, it is the slope's: zero.
+  const isBelow = binary(builder, 'LessOrEqual', input, bound, 'bool');
   return builder.emit('Where', [isBelow, below, limit(input)], { ...input });
 }
 

@@ -1,12 +1,12 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import type { Argument, Call } from '../../tfjs/call-arguments.ts';
+import { type Argument, type Call, type Dialect, isOff } from '../../tfjs/call-arguments.ts';
 import { binary } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { scalar, softmax } from '../emit/named-activations.ts';
 import { transpose } from '../emit/shape.ts';
 import { elementCount, floatTensor, type Tensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
-import type { LayerConverter } from './layer-converter.ts';
+import type { LayerCall, LayerConverter } from './layer-converter.ts';
 
 /** [batch, positions, features] to [batch, heads, positions, size of a head]. */
 function toHeads(builder: GraphBuilder, input: Value, kernel: Tensor, bias: Tensor | undefined): Value {
@@ -42,16 +42,30 @@ export function attentionWeight(name: string): { parts: string[]; names: string[
 /**
  * Query, value and key of a call; undefined if it has another argument that matters, such as a mask.
  */
-export function attentionArguments({ args, kwargs }: Call): Argument[] | undefined {
+export function attentionArguments({ args, kwargs }: Call, dialect: Dialect): Argument[] | undefined {
   const known = ['query', 'value', 'key'];
   const found = [...args];
   for (const [name, argument] of kwargs) {
     const isNothing = 'value' in argument && (argument.value === null || typeof argument.value === 'boolean');
-    if (isNothing && (name === 'training' || argument.value !== true)) continue;
+    if (name === 'training' ? isOff(name, argument, dialect) : isNothing && argument.value !== true) continue;
     if (known.indexOf(name) !== found.length) return undefined;
     found.push(argument);
   }
   return found.length >= 2 && found.length <= 3 && found.every((argument) => 'tensor' in argument) ? found : undefined;
+}
+
+/**
+ * Keras 3 adds a bias of one number per head to the positions if there are as many of them (see `add` of its operations).
+ * @throws UnsupportedOpError
+ */
+function requireBiasOfHeads({ className, config }: LayerCall, kernel: Tensor, input: Value): void {
+  const [, heads = 1, size = 1] = kernel.shape;
+  if (size === 1 && heads > 1 && heads === input.shape[1]) {
+    throw new UnsupportedOpError(
+      className,
+      `layer ${config.layer}: ${heads} heads of one number over ${heads} positions`,
+    );
+  }
 }
 
 /** softmax(query x key / sqrt(size)) x value, per head, over the one dimension of positions. */
@@ -63,15 +77,17 @@ export const multiHeadAttention: LayerConverter = (call) => {
     throw new UnsupportedOpError(className, `layer ${config.layer}: expected query, value and key of three dimensions`);
   }
   config.ignore('dropout', 'seed', 'query_shape', 'key_shape', 'value_shape', 'flash_attention');
-  for (const field of ['output_shape', 'sliding_window', 'use_gate', 'attention_axes']) {
-    if (field !== 'attention_axes' || JSON.stringify(config.raw(field)) !== '[1]') config.allow(field, 1);
-  }
+  for (const field of ['output_shape', 'sliding_window', 'use_gate']) config.allow(field);
+  if (JSON.stringify(config.raw('attention_axes')) !== '[1]') config.allow('attention_axes', 1);
   const bias = config.boolean('use_bias', true) ? (name: string) => weight(`${name}/bias`) : () => undefined;
   const kernels = ['query', 'key', 'value'].map((name) => weight(`${name}/kernel`)) as [Tensor, Tensor, Tensor];
   const [, heads = 1, size = 1] = kernels[0].shape;
   config.expect('num_heads', heads);
   config.expect('key_dim', size);
   config.expect('value_dim', kernels[2].shape[2] ?? 0);
+  if (call.dialect === 'keras3' && bias('query') !== undefined) {
+    for (const [i, input] of [query, key, value].entries()) requireBiasOfHeads(call, kernels[i] as Tensor, input);
+  }
   const [q, k, v] = [query, key, value].map((input, i) =>
     toHeads(builder, input, kernels[i] as Tensor, bias(['query', 'key', 'value'][i] as string)),
   ) as [Value, Value, Value];

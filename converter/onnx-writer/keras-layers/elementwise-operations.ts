@@ -9,6 +9,24 @@ function pairwise(op: string) {
   return (operands: Operands): Value => binary(operands.builder, op, operands.value('x'), operands.value('y'));
 }
 
+/**
+ * Keras 3's TensorFlow backend takes a second operand with one dimension above 1 for a bias: of the last dimension if it has that
+ * size, else of the first behind the batch, whatever numpy's broadcasting says. A file does not name its backend.
+ * @throws UnsupportedOpError if the two differ
+ */
+function add(operands: Operands): Value {
+  const [x, y] = [operands.value('x'), operands.value('y')];
+  const [size, ...others] = y.shape.filter((length) => length !== 1);
+  if (operands.dialect === 'keras3' && size !== undefined && size > 1 && others.length === 0 && x.shape.length > 1) {
+    const last = x.shape.length - 1;
+    const biased = x.shape[last] === size ? last : x.shape[1] === size ? 1 : undefined;
+    const broadcast = x.shape.length - y.shape.length + y.shape.indexOf(size);
+    if (biased !== undefined && biased !== broadcast)
+      throw operands.unsupported(`of [${y.shape}] to [${x.shape}], which Keras' backends add differently`);
+  }
+  return binary(operands.builder, 'Add', x, y);
+}
+
 function elementwise(op: string) {
   return (operands: Operands): Value => unary(operands.builder, op, operands.value('x'));
 }
@@ -54,7 +72,7 @@ const scaledLog =
     binary(operands.builder, 'Mul', elementwise('Log')(operands), scalar(operands.builder, 1 / Math.log(base)));
 
 export const ELEMENTWISE_OPERATIONS: Record<string, Operation> = {
-  add: pairwise('Add'),
+  add,
   subtract: pairwise('Sub'),
   multiply: pairwise('Mul'),
   divide: pairwise('Div'),
@@ -120,7 +138,7 @@ export const ELEMENTWISE_OPERATIONS: Record<string, Operation> = {
   // Keras calls it b, as it calls the second operand of others.
   squareplus: activationWith('squareplus', 'y', 4),
   silu: activationWith('silu', 'beta', 1),
-  gelu: (operands) => activation(operands.constant('approximate') === true ? 'gelunew' : 'gelu')(operands),
+  gelu: (operands) => activation(operands.boolean('approximate') ? 'gelunew' : 'gelu')(operands),
   leaky_relu: withAlpha('LeakyRelu', ['negative_slope', 'alpha'], 0.2),
   elu: withAlpha('Elu', ['alpha'], 1),
   celu: withAlpha('Celu', ['alpha'], 1),

@@ -93,13 +93,13 @@ function convertLayer(
   const operation = findOperation(layer, call, dialect, hasLayer);
   if (operation) {
     const find = (ref: TensorRef) => inputOf(layer, ref, values);
-    const results = [operation(toOperands(builder, layer, call, find))].flat();
+    const results = [operation(toOperands(builder, layer, call, find, dialect))].flat();
     requireBatch(layer, results);
     return results;
   }
   const convert = hasLayer ? LAYERS[layer.className] : undefined;
   if (!convert) throw new UnsupportedOpError(layer.className, `layer ${layer.name}`);
-  const attention = layer.className === 'MultiHeadAttention' ? attentionArguments(call) : undefined;
+  const attention = layer.className === 'MultiHeadAttention' ? attentionArguments(call, dialect) : undefined;
   const plain = attention && { args: [{ list: attention }], kwargs: new Map() };
   const inputs = plainInputs(layer, plain ?? call, values, dialect);
   const config = new LayerConfig(layer.name, layer.config);

@@ -1,5 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
-import type { Argument, TensorRef } from '../../tfjs/call-arguments.ts';
+import type { Argument, Dialect, TensorRef } from '../../tfjs/call-arguments.ts';
 import { elementCount, floatTensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { isFloat } from './config.ts';
@@ -42,12 +42,14 @@ const ALIASES: Record<string, string> = {
 /** What an operation is called with, by the parameter's name; like LayerConfig it knows what was read. */
 export class Operands {
   readonly builder: GraphBuilder;
+  readonly dialect: Dialect;
   readonly #layer: string;
   readonly #operation: string;
   readonly #operands = new Map<string, Operand>();
 
-  constructor(builder: GraphBuilder, layer: string, operation: string) {
+  constructor(builder: GraphBuilder, layer: string, operation: string, dialect: Dialect) {
     this.builder = builder;
+    this.dialect = dialect;
     this.#layer = layer;
     this.#operation = operation;
   }
@@ -98,6 +100,14 @@ export class Operands {
     if (typeof value !== 'number' || !Number.isFinite(value))
       throw this.unsupported(`with a ${name} that is not a number`);
     return value;
+  }
+
+  /** A flag, which may be written as 0 or 1. */
+  boolean(name: string, fallback = false): boolean {
+    const value = this.constant(name) ?? fallback;
+    if (typeof value !== 'boolean' && value !== 0 && value !== 1)
+      throw this.unsupported(`with ${name} that is neither true nor false`);
+    return Boolean(value);
   }
 
   /** Whole numbers; one alone is a list of one. */

@@ -60,9 +60,10 @@ export function toOperands(
   layer: Layer,
   { args, kwargs }: Call,
   find: (ref: TensorRef) => Value,
+  dialect: Dialect,
 ): Operands {
   const isOld = layer.className === 'TFOpLambda' || layer.className === 'SlicingOpLambda';
-  const operands = new Operands(builder, layer.name, isOld ? String(layer.config.function) : layer.className);
+  const operands = new Operands(builder, layer.name, isOld ? String(layer.config.function) : layer.className, dialect);
   const positions = POSITIONS[isOld ? String(layer.config.function) : layer.className] ?? ['x', 'y'];
   args.forEach((argument, i) => {
     const position = positions[i];

@@ -25,7 +25,7 @@ function reduction(op: string, pooled?: 'max' | 'average'): Operation {
   return (operands) => {
     const x = operands.value('x');
     const axes = axesOf(operands, x);
-    return reduce(operands.builder, op, x, axes, operands.constant('keepdims') === true, pooled);
+    return reduce(operands.builder, op, x, axes, operands.boolean('keepdims'), pooled);
   };
 }
 
@@ -36,7 +36,7 @@ function variance(operands: Operands): Value {
   const axes = axesOf(operands, x);
   const distance = binary(builder, 'Sub', x, reduce(builder, 'ReduceMean', x, axes, true));
   const square = binary(builder, 'Mul', distance, distance);
-  return reduce(builder, 'ReduceMean', square, axes, operands.constant('keepdims') === true);
+  return reduce(builder, 'ReduceMean', square, axes, operands.boolean('keepdims'));
 }
 
 /** The root of the sum of squares. */
@@ -46,7 +46,7 @@ const norm: Operation = (operands) => {
   const axes = axesOf(operands, x);
   // Over two axes it is one of a matrix for Keras 3.
   if (axes.length > 1) throw operands.unsupported('over several axes');
-  return reduce(operands.builder, 'ReduceL2', x, axes, operands.constant('keepdims') === true);
+  return reduce(operands.builder, 'ReduceL2', x, axes, operands.boolean('keepdims'));
 };
 
 /** Keras 3 bounds the length, TensorFlow its square. */
@@ -66,7 +66,7 @@ const matrixProduct: Operation = (operands) => {
   const { builder } = operands;
   const [a, b] = ['x', 'y'].map((name) => {
     const value = builder.channelsLast(operands.value(name));
-    const isTurned = operands.constant(name === 'x' ? 'transpose_a' : 'transpose_b') === true;
+    const isTurned = operands.boolean(name === 'x' ? 'transpose_a' : 'transpose_b');
     const order = value.shape.map((_, axis) => axis);
     return isTurned ? transpose(builder, value, [...order.slice(0, -2), ...order.slice(-2).reverse()]) : value;
   }) as [Value, Value];
