@@ -33,7 +33,10 @@ export async function prepareModels(folders: ModelFolders): Promise<void> {
 
 /** Specs by content; weights that a user dropped in by size and time, because reading them all costs more than a start may take. */
 function digestModels({ dir, modelsDir, converterDir }: ModelFolders): string {
-  const files = listFiles(dir, [modelsDir]).map((path) => ({ path, stat: statSync(join(dir, path)) }));
+  const files = listFiles(dir, [modelsDir]).flatMap((path) => {
+    const stat = statSync(join(dir, path), { throwIfNoEntry: false });
+    return stat ? [{ path, stat }] : [];
+  });
   const small = files.filter(({ stat }) => stat.size <= SMALL_FILE_BYTES).map(({ path }) => path);
   const large = files.filter(({ stat }) => stat.size > SMALL_FILE_BYTES);
   const code = listFiles(dir, [converterDir], (path) => path.endsWith('.js'));

@@ -26,14 +26,14 @@ export interface CommandContext {
  * @throws ModelError SPEC_INVALID if there is no such folder
  */
 export async function listModels(modelsDir: string): Promise<string[]> {
-  const entries = await readdir(modelsDir, { withFileTypes: true }).catch((cause: unknown) => {
+  const entries = await readdir(modelsDir).catch((cause: unknown) => {
     throw new ModelError('SPEC_INVALID', `${modelsDir}: expected a folder of models (--models-dir)`, { cause });
   });
   const names: string[] = [];
-  for (const entry of entries) {
-    // Folders whose names begin with a dot are being added or replaced.
-    if (!entry.isDirectory() || !MODEL_NAME.test(entry.name)) continue;
-    if ((await findModelFile(path.join(modelsDir, entry.name))) !== undefined) names.push(entry.name);
+  for (const name of entries) {
+    // Folders whose names begin with a dot are being added or replaced. A folder may be a link, as for the worker.
+    if (!MODEL_NAME.test(name)) continue;
+    if ((await findModelFile(path.join(modelsDir, name))) !== undefined) names.push(name);
   }
   return names.sort();
 }

@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkModels } from '../commands/check.ts';
+import { listModels } from '../commands/command-context.ts';
 import { printModels } from '../commands/list.ts';
+import { removeModel } from '../commands/remove.ts';
 import { localRunner } from '../model-process/local-runner.ts';
 import { describeOddFolders } from './unserved-folders.ts';
 
@@ -54,4 +56,21 @@ test.each([
     print: (line) => printed.push(line),
   });
   expect(printed).toEqual([expect.stringMatching(NO_SPEC)]);
+});
+
+test('a link to a folder is a model like any other, and its folder stays if the model is removed', async () => {
+  await makeFolder('.elsewhere');
+  await makeFolder('.elsewhere/net', 'model.json5');
+  await makeFolder('.elsewhere/flowers', 'model.json');
+  for (const name of ['net', 'flowers']) await symlink(`.elsewhere/${name}`, path.join(modelsDir, name));
+  await symlink('nowhere', path.join(modelsDir, 'gone'));
+  expect(await listModels(modelsDir)).toEqual(['net']);
+  expect(await describeOddFolders(modelsDir)).toEqual([
+    expect.stringMatching(NO_SPEC),
+    expect.stringMatching(/gone is a link that leads nowhere and is not served/),
+  ]);
+  const context = { signal: new AbortController().signal, runner: localRunner, print: () => {} };
+  await removeModel('net', { ...context, modelsDir, stateDir: path.join(modelsDir, '.state') });
+  expect(await listModels(modelsDir)).toEqual([]);
+  expect(await readdir(path.join(modelsDir, '.elsewhere/net'))).toEqual(['model.json5']);
 });

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { MODEL_NAME } from '@inferql/queue/contract';
 import { SPEC_FILE } from '../spec/spec.ts';
@@ -14,8 +14,14 @@ export async function describeOddFolders(modelsDir: string): Promise<string[]> {
   for (const entry of entries) {
     const { name } = entry;
     // Folders whose names begin with a dot are being added or replaced.
-    if (!entry.isDirectory() || name.startsWith('.') || NOT_MODELS.has(name)) continue;
+    if (name.startsWith('.') || NOT_MODELS.has(name)) continue;
     const folder = path.join(modelsDir, name);
+    const target = await stat(folder).catch(() => undefined);
+    if (entry.isSymbolicLink() && target === undefined) {
+      lines.push(`${folder} is a link that leads nowhere and is not served: correct it, or remove it`);
+      continue;
+    }
+    if (!target?.isDirectory()) continue;
     const hasSpec = (await findModelFile(folder)) !== undefined;
     if (!MODEL_NAME.test(name)) {
       lines.push(
