@@ -45,15 +45,23 @@ export function connectServer(
   url: string,
   retryForMs = RETRY_FOR_MS,
 ): Client<NodeImageInput> {
-  try {
-    // People write `localhost:4000`.
-    return createClient({ url: /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url, key, retryForMs });
-  } catch {
-    throw new CommandFailure(
-      EXIT.usage,
-      `'${safeText(hidePassword(url))}' is not a server URL. Expected e.g. http://localhost:4000.`,
-    );
-  }
+  return createClient({ url: parseServerUrl(url), key, retryForMs });
+}
+
+/**
+ * The server's address as a URL of HTTP. Without this check, fetch would name user and password in its error.
+ * @throws CommandFailure if it is another URL, or has a user or password
+ */
+export function parseServerUrl(text: string): URL {
+  // People write `localhost:4000`.
+  const full = /^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text;
+  const url = URL.canParse(full) ? new URL(full) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && !url.username && !url.password) return url;
+  const advice = url?.username || url?.password ? ', without user and password. Pass a key with INFERQL_KEY' : '';
+  throw new CommandFailure(
+    EXIT.usage,
+    `'${safeText(hidePassword(text))}' is not a server URL. Expected e.g. http://localhost:4000${advice}.`,
+  );
 }
 
 /**

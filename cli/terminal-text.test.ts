@@ -4,7 +4,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatTable } from './table.ts';
 import { createScreen } from './terminal-output.ts';
-import { formatBar, formatDuration, quoteForShell, safeJson, safeText, shortenPath } from './terminal-text.ts';
+import {
+  formatBar,
+  formatDuration,
+  hidePassword,
+  quoteForShell,
+  safeJson,
+  safeText,
+  shortenPath,
+} from './terminal-text.ts';
 
 test('no text can control a terminal, and plain text is unchanged', () => {
   expect(safeText('a\u001b[31m\tb\u009b2J\u202e\u2028é😀')).toBe('a\\x1b[31m\\x09b\\x9b2J\\u202e\\u2028é😀');
@@ -60,4 +68,18 @@ test('the bar is below the results on a terminal, and not in a file', () => {
   };
   expect(draw(false)).toBe('a result\n');
   expect(draw(true)).toMatch(/^█{12}·{12} 5\/10, 1 failed, [\d.]+\/s, [^\r]+ left\rESC\[Ka result\n█.*left\rESC\[K$/u);
+});
+
+test.each([
+  ['https://me:secret@host/path', 'https://host/path'],
+  ['https://me:se/cret@host', 'https://host'],
+  ['https://me:se@cret@host', 'https://host'],
+  ['https://me:se\ncret@host', 'https://host'],
+  ['redis+cluster://:secret@a:1,b:2', 'redis+cluster://a:1,b:2'],
+  // What is not a URL is shown in error messages, too.
+  ['me:secret@host:4000', 'host:4000'],
+  ['https:/me:secret@host', 'host'],
+  ['https://host/path', 'https://host/path'],
+])('the password in %j is not shown', (url, shown) => {
+  expect(hidePassword(url)).toBe(shown);
 });

@@ -4,9 +4,9 @@ import { safeText, UNSAFE_CHARACTERS } from '@inferql/queue/safe-text';
 
 export { safeText };
 
-/** A URL without user and password. */
+/** A URL without user and password, also if it is malformed: all that precedes the last `@` is left out, except the scheme. */
 export function hidePassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//');
+  return url.replace(/^(\s*[a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1');
 }
 
 /** JSON on one line that is safe to show, and parses to the same value. */

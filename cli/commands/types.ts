@@ -3,7 +3,7 @@ import { InferqlError } from '@inferql/client/node';
 import { ERROR_CODES } from '@inferql/queue/error-codes';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { type CommandContext, noModelYet } from '../command-context.ts';
+import { type CommandContext, noModelYet, parseServerUrl } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';
 import { urlOption } from '../options.ts';
@@ -90,9 +90,10 @@ function namesOf(page: z.infer<typeof Page>): string[] {
 }
 
 async function askForPage({ key, signal }: CommandContext, url: string, offset: number) {
+  const endpoint = endpointOf(url);
   let text: string;
   try {
-    const response = await fetch(endpointOf(url), {
+    const response = await fetch(endpoint, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
       body: JSON.stringify({ query: QUERY, variables: { offset, limit: PAGE } }),
@@ -111,15 +112,10 @@ async function askForPage({ key, signal }: CommandContext, url: string, offset: 
   throw new InferqlError(code, error?.message ?? 'The response does not come from this API.');
 }
 
-function endpointOf(url: string): string {
-  const full = /^[\w.-]+:\d+(\/|$)/.test(url) ? `http://${url}` : url;
-  try {
-    const parsed = new URL(full);
-    if (parsed.pathname === '/') parsed.pathname = '/graphql';
-    return parsed.href;
-  } catch {
-    throw new CommandFailure(EXIT.usage, `Invalid server URL '${safeText(url)}'. Expected e.g. http://localhost:4000.`);
-  }
+function endpointOf(text: string): URL {
+  const url = parseServerUrl(text);
+  if (url.pathname === '/') url.pathname = '/graphql';
+  return url;
 }
 
 function parseJson(text: string): unknown {

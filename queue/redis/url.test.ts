@@ -79,13 +79,17 @@ test.each([
   ['redis://localhost?tls=no', /'tls' is not supported/],
   ['redis://localhost?family=5', /family is 0, 4 or 6/],
   ['redis://:50%@localhost', /must be written as %25/],
+  ['redis://me:a/b@localhost', /'\/'.* must be written as %2F/],
 ])("'%s' is refused, with what was expected", (url, message) => {
   expect(() => parseRedisUrl(url)).toThrow(message);
   expect(() => parseRedisUrl(url)).toThrow(TypeError);
 });
 
 test('a refusal does not repeat a password', () => {
-  for (const url of ['redis://:hidden@', 'redis://:hidden@a,b', 'http://:hidden@host', 'redis://:hidden@host?x=1']) {
+  for (const url of [
+    ...['redis://:hidden@', 'redis://:hidden@a,b', 'http://:hidden@host', 'redis://:hidden@host?x=1'],
+    ...['redis://me:hidden/1@host', 'redis://me:1/hidden@host', 'redis://me:1?hidden@host', 'redis://me:hidden#1@host'],
+  ]) {
     expect(() => parseRedisUrl(url)).toThrow(
       expect.not.objectContaining({ message: expect.stringContaining('hidden') }),
     );

@@ -34,7 +34,13 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (url.startsWith('/')) return { kind: 'single', hosts: [], socketPath: url, tls: false, shown: url };
   const parts = URL_PARTS.exec(url);
   if (!parts) throw new TypeError(`REDIS_URL is not an address: expected ${FORMS}.`);
-  const [, scheme, many, credentials, hostList, path = '', query] = parts;
+  const [, scheme, many, credentials, hostList, path = '', query = ''] = parts;
+  // Otherwise the messages below would show what seems to be a host or a path, and is a part of the password.
+  if (`${path}${query}`.includes('@')) {
+    throw new TypeError(
+      "REDIS_URL: '/', '?', '#' and '@' in user or password must be written as %2F, %3F, %23 and %40.",
+    );
+  }
   const kind = (many ?? 'single') as RedisAddress['kind'];
   const hosts = parseHosts(hostList!, kind);
   return {
@@ -89,9 +95,9 @@ function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; mas
   return kind === 'cluster' ? {} : { db: Number(path) };
 }
 
-function parseQuery(query: string | undefined): { family?: 0 | 4 | 6 } {
+function parseQuery(query: string): { family?: 0 | 4 | 6 } {
   const found: { family?: 0 | 4 | 6 } = {};
-  for (const [name, value] of new URLSearchParams(query ?? '')) {
+  for (const [name, value] of new URLSearchParams(query)) {
     if (name !== 'family') throw new TypeError(`REDIS_URL: the parameter '${name}' is not supported; 'family' is.`);
     if (value !== '0' && value !== '4' && value !== '6') throw new TypeError('REDIS_URL: family is 0, 4 or 6.');
     found.family = Number(value) as 0 | 4 | 6;
