@@ -29,7 +29,7 @@ export function createContext(signal: AbortSignal, releaseSignals: () => void): 
     env,
     signal,
     releaseSignals,
-    key: env.INFERQL_KEY || undefined,
+    key: undefined,
     screen: createScreen(stdout, stderr),
   };
 }

@@ -12,6 +12,7 @@ import { addServe } from './commands/serve.ts';
 import { addTenants } from './commands/tenants.ts';
 import { addTypes } from './commands/types.ts';
 import { addWatch } from './commands/watch.ts';
+import { addEnvFiles } from './env-files.ts';
 import { CommandFailure, EXIT, EXIT_HELP } from './exit-codes.ts';
 
 /** A line per paragraph: commander wraps them. */
@@ -48,8 +49,12 @@ function createProgram(context: CommandContext, version: string): Command {
   return program;
 }
 
-/** Runs the command; the result is in process.exitCode. @param argv as process.argv */
-export async function runInferql(argv: string[], version: string): Promise<void> {
+/**
+ * Runs the command; the result is in process.exitCode.
+ * @param argv as process.argv
+ * @param cloneDir the clone that this command is a part of, if it is
+ */
+export async function runInferql(argv: string[], version: string, cloneDir?: string): Promise<void> {
   const interrupt = new AbortController();
   const onSignal = () => {
     // A second signal means: do not wait for cancellations.
@@ -62,12 +67,14 @@ export async function runInferql(argv: string[], version: string): Promise<void>
 
   const releaseSignals = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   const context = createContext(interrupt.signal, releaseSignals);
-  let url = defaultUrl(context.env);
-  const program = createProgram(context, version).hook('preAction', (_program, command) => {
-    url = command.opts<{ url?: string }>().url ?? url;
-    context.key = program.opts<{ key?: string }>().key ?? context.key;
-  });
+  let url = '';
   try {
+    addEnvFiles(context.env, cloneDir);
+    url = defaultUrl(context.env);
+    const program = createProgram(context, version).hook('preAction', (_program, command) => {
+      url = command.opts<{ url?: string }>().url ?? url;
+      context.key = program.opts<{ key?: string }>().key ?? (context.env.INFERQL_KEY || undefined);
+    });
     await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -6,9 +6,10 @@ const INTRODUCTION = `# Configuration
 
 <!-- Printed from settings/ by \`npm run schema\`. Change the definitions, not this file. -->
 
-All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder; environment variables take
-precedence. An empty variable counts as not set. If a value is invalid, the process exits at once, with a message that names each
-invalid variable and what was expected. Variables whose names resemble a setting are reported, with the most similar name.
+All settings are environment variables. \`npm start\` also reads a file \`.env\` in the project's folder, and every command of \`inferql\`
+reads \`.env\` in the current folder; environment variables take precedence. An empty variable counts as not set. If a value is
+invalid, the process exits at once, with a message that names each invalid variable and what was expected. Variables whose names
+resemble a setting are reported, with the most similar name.
 
 Switches take \`on\` or \`off\` (also \`1\`, \`0\`, \`true\`, \`false\`, \`yes\`, \`no\`).
 

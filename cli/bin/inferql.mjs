@@ -21,10 +21,9 @@ if (isOlder(process.versions.node, oldest)) {
   );
   process.exitCode = 1;
 } else if (main) {
-  // In a clone, operators' commands find the private Redis there, from any folder.
-  if (main !== join(packageDir, 'main.js')) process.env.INFERQL_STATE_DIR ??= join(projectDir, '.inferql');
+  const cloneDir = main === join(packageDir, 'main.js') ? undefined : projectDir;
   const { runInferql } = await import(pathToFileURL(main).href);
-  await runInferql(process.argv, version);
+  await runInferql(process.argv, version, cloneDir);
 } else {
   console.error(
     `inferql is not built yet. In ${projectDir}, run\n\n  npm start\n\nwhich sets everything up and starts the service.`,

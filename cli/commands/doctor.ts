@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -14,9 +13,8 @@ export function addDoctor(program: Command, context: CommandContext): void {
     )
     .option('--json', 'one line of JSON per check')
     .action(async ({ json }: { json?: true }) => {
-      if (existsSync('.env')) process.loadEnvFile('.env');
       const { runChecks } = await import('../doctor/checks.ts');
-      const findings = await runChecks({ env: process.env, dir: process.cwd() });
+      const findings = await runChecks({ env: context.env, dir: process.cwd() });
       for (const finding of findings) {
         if (json) context.screen.print(safeJson(finding));
         else {

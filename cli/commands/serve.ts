@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
@@ -18,7 +17,6 @@ export function addServe(program: Command, context: CommandContext): void {
       // The launcher has its own signal handlers: a system stops in steps.
       context.releaseSignals();
       const dir = process.cwd();
-      if (existsSync('.env')) process.loadEnvFile('.env');
       const worker = findEntry('@inferql/worker/main');
       const { serve } = await import('@inferql/launcher/serve');
       await serve({

@@ -104,6 +104,16 @@ test('a tenant gets limits and a weight, which apply to every request at once', 
   }
 });
 
+test('settings in .env of the current folder apply to every command, and the environment wins', async () => {
+  await writeFile(join(dir, '.env'), `REDIS_URL=${guarded.redis.url}\nINFERQL_PREFIX=other\n`);
+  const made = await run(['keys', 'create', '-t', 'dave']);
+  expect(made.code, made.err).toBe(0);
+  const tenants = async (env: Record<string, string>) =>
+    jsonLines((await run(['keys', 'list', '--json'], { env })).out || '[]').map(({ tenant }) => tenant);
+  expect(await tenants({})).toEqual(['dave']);
+  expect(await tenants({ INFERQL_PREFIX: 'inferql' })).not.toContain('dave');
+});
+
 test('mistakes are named, with exit code 2; an unknown id with exit code 1', async () => {
   for (const args of [
     ['create'],
