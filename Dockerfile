@@ -73,6 +73,9 @@ COPY --from=build /app/dist/settings ./dist/settings
 COPY --from=build /app/dist/images ./dist/images
 COPY --from=build /app/dist/server ./dist/server
 COPY --from=build /app/dist/web ./dist/web
+# The command: operators create API keys with it.
+COPY --from=build /app/cli/package.json ./cli/
+COPY --from=build /app/cli/bin ./cli/bin
 # All addresses: who can reach a container is decided where its port is published.
 # Each image that is decoded holds a thread of the pool; an unused thread costs nothing.
 ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16

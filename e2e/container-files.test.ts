@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join, normalize } from 'node:path';
 import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -102,6 +103,24 @@ test('the image is installed from the manifests of all packages, and the server 
   const copied = [...dockerfile.matchAll(/^COPY ([\w-]+)\/package\.json \1\/$/gm)].map(([, name]) => name);
   expect(copied.sort()).toEqual([...workspaces].sort());
   expect(dockerfile).toMatch(/npm ci --omit=dev --workspace @inferql\/server$/m);
+});
+
+test('the command that docs and compose file run in the server is in its image, with its code', () => {
+  const stage = dockerfile.split(/^(?=FROM )/m).find((text) => text.includes(' AS server\n'))!;
+  const copied = [...stage.matchAll(/^COPY --from=build \/app\/(\S+) (\S+)$/gm)]
+    .filter(([, from, to]) => from === normalize(to!.endsWith('/') ? join(to!, basename(from!)) : to!))
+    .map(([, from]) => from!);
+  const isCopied = (path: string) => copied.some((from) => path === from || path.startsWith(`${from}/`));
+  for (const path of ['docker-compose.yml', 'docs/security.md', 'docs/deployment.md']) {
+    const commands = [...readFileSync(path, 'utf8').matchAll(/exec server node (\S+) keys create --tenant/g)];
+    expect(commands.length, path).toBeGreaterThan(0);
+    for (const [, command] of commands) {
+      expect(existsSync(command!), command).toBe(true);
+      expect(isCopied(command!), command).toBe(true);
+    }
+  }
+  // What the command's file reads and imports.
+  for (const path of ['cli/package.json', 'dist/bundles/cli/main.js']) expect(isCopied(path), path).toBe(true);
 });
 
 test('every script and program that the Dockerfile runs is a file of the project or of its build', () => {

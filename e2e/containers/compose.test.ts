@@ -57,6 +57,11 @@ describe.skipIf(missing)('docker compose', () => {
     expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<title>')]);
   });
 
+  test('has the command that creates API keys, in the server', async () => {
+    const create = ['node', 'cli/bin/inferql.mjs', 'keys', 'create', '--tenant', 'acme'];
+    expect(await system.exec('server', ...create)).toMatch(/^iql_live_\S+\n$/);
+  });
+
   test('classifies over HTTP, server-sent events and a WebSocket', async () => {
     const { url } = system;
     const file = readFileSync(join(projectDir, 'models', 'samples', SAMPLES[0]!.file));

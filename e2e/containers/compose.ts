@@ -105,6 +105,8 @@ export async function startCompose(workers: number) {
   return {
     url: `http://127.0.0.1:${port}`,
     list: project.list,
+    /** Runs a program in a service's container. @returns what it prints */
+    exec: (service: string, ...command: string[]) => project.compose('exec', '-T', service, ...command),
     /** SIGKILL to everything in a container, as a crash: the engine restarts it. Resolves once it runs again. */
     async crash(container: string): Promise<void> {
       const before = await inspect(container, '{{.RestartCount}}');
